@@ -1,0 +1,279 @@
+//! The crate's one error: what went wrong, why, what to do about it, and whether trying again can help.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A result whose error is snowfeed's [`Error`] unless said otherwise.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of thing went wrong. Callers branch on this, never on a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is unknown, missing or malformed.
+    Configuration,
+    /// The remote refused who we say we are.
+    Authentication,
+    /// What was asked for does not exist, or is hidden from us.
+    NotFound,
+    /// A quota is used up, and waiting for it would take longer than allowed.
+    RateLimited,
+    /// The remote or the backend cannot be reached, or fails on its side.
+    Unavailable,
+    /// Data came that cannot be what it claims to be.
+    InvalidData,
+    /// A checkpoint cannot be read by this version of its source.
+    Checkpoint,
+    /// Another run has moved on since this one started.
+    Conflict,
+    /// The operation does not exist here.
+    Unsupported,
+    /// A bug of ours, or of a source or backend built on us.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The kind as it is written in reports and in JSON, such as `not_found`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Authentication => "authentication",
+            Self::NotFound => "not_found",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::InvalidData => "invalid_data",
+            Self::Checkpoint => "checkpoint",
+            Self::Conflict => "conflict",
+            Self::Unsupported => "unsupported",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether, and when, the same operation is worth another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retry {
+    /// The same call will fail the same way; somebody has to change something.
+    #[default]
+    Never,
+    /// The fault may pass: try again, waiting a little longer each time.
+    Backoff,
+    /// The remote said when: not before this much time has passed.
+    After(Duration),
+}
+
+/// Everything that can go wrong in snowfeed.
+///
+/// An error has a [kind](ErrorKind) to branch on, a message for a person, often a [help](Error::help) text that says
+/// what to do, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source.
+///
+/// No part of an error ever holds a secret.
+///
+/// ```
+/// use snowfeed::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::NotFound, "repository acme/widgets was not found")
+///     .with_context("status", 404)
+///     .with_help("check its name, and that the token may read it");
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert_eq!(error.to_string(), "repository acme/widgets was not found (status: 404)");
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    help: Option<Cow<'static, str>>,
+    retry: Retry,
+    context: Vec<(&'static str, String)>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind` with a one-line message that names what went wrong; it is not worth a retry until
+    /// [`with_retry`](Self::with_retry) says so.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            help: None,
+            retry: Retry::Never,
+            context: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// A malformed or missing setting.
+    pub fn configuration(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
+    /// Data that cannot be what it claims to be.
+    pub fn invalid_data(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidData, message)
+    }
+
+    /// A fault of the remote or the backend that may pass.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Unavailable, message).with_retry(Retry::Backoff)
+    }
+
+    /// A bug.
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// Says what the reader can do about it, as an imperative sentence without a full stop.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds a fact, such as the URL or the status.
+    #[must_use]
+    pub fn with_context(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.0.context.push((name, value.to_string()));
+        self
+    }
+
+    /// Sets the retry advice.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
+        self
+    }
+
+    /// Marks that retrying was tried and did not help, so that no outer layer tries again.
+    #[must_use]
+    pub fn exhausted(self) -> Self {
+        self.with_retry(Retry::Never)
+    }
+
+    /// Attaches the underlying error.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The message alone, without context.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+
+    /// Whether the same operation is worth another try.
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// The facts that were recorded, in the order in which they were added.
+    pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.context.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// The whole error as plain data, for run histories and JSON output.
+    pub fn report(&self) -> ErrorReport {
+        let mut causes = Vec::new();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        ErrorReport {
+            kind: self.kind(),
+            message: self.to_string(),
+            causes,
+            help: self.help().map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        for (index, (name, value)) in self.0.context.iter().enumerate() {
+            f.write_str(if index == 0 { " (" } else { ", " })?;
+            write!(f, "{name}: {value}")?;
+        }
+        if self.0.context.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("context", &self.0.context)
+            .field("retry", &self.0.retry)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// An [`Error`] as plain data: what is written into the run history and printed as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// What kind of thing went wrong.
+    pub kind: ErrorKind,
+    /// One line: the message and its context.
+    pub message: String,
+    /// The chain of causes, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_lists_the_causes_in_order() {
+        let io = std::io::Error::other("disk on fire");
+        let error = Error::internal("outer").with_source(Error::internal("inner").with_source(io));
+        assert_eq!(error.report().causes, ["inner", "disk on fire"]);
+    }
+
+    #[test]
+    fn exhausted_errors_are_not_retried_again() {
+        assert_eq!(Error::unavailable("down").retry(), Retry::Backoff);
+        assert_eq!(Error::unavailable("down").exhausted().retry(), Retry::Never);
+    }
+
+    #[test]
+    fn kinds_are_written_the_same_in_text_and_json() {
+        let json = serde_json::to_string(&ErrorKind::RateLimited).unwrap();
+        assert_eq!(json, format!("\"{}\"", ErrorKind::RateLimited));
+    }
+}

@@ -1,0 +1,3 @@
+//! What the tests of any connector need.
+
+pub mod upstream;

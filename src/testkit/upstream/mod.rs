@@ -1,0 +1,1 @@
+//! A GitHub-like upstream to test against.
