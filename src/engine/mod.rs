@@ -1,0 +1,4 @@
+//! The engine.
+
+mod schedule;
+pub use schedule::Schedule;

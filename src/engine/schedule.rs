@@ -1,0 +1,5 @@
+//! When a resource is due.
+
+/// When a resource is due.
+#[derive(Debug, Clone)]
+pub struct Schedule;
