@@ -8,7 +8,7 @@ use snowfeed::{ErrorKind, SourceEvent};
 use tokio::io::AsyncWriteExt;
 use wiremock::ResponseTemplate;
 
-use crate::support::{answering, client, connections, count, json, read_head, skipping_waits, status};
+use crate::support::{answering, client, connections, json, read_head, skipping_waits, status};
 
 fn secondary() -> ResponseTemplate {
     status(403).set_body_raw(r#"{"message":"You have exceeded a secondary rate limit."}"#, "application/json")

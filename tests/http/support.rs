@@ -37,11 +37,13 @@ impl Seen {
 
     /// The reasons of all waits.
     pub(crate) fn reasons(&self) -> Vec<&str> {
-        let reason = |event| match event {
-            &SourceEvent::Waiting { ref reason, .. } => Some(reason.as_str()),
-            _ => None,
-        };
-        self.events.iter().filter_map(reason).collect()
+        let mut reasons = Vec::new();
+        for event in &self.events {
+            if let SourceEvent::Waiting { reason, .. } = event {
+                reasons.push(reason.as_str());
+            }
+        }
+        reasons
     }
 }
 
