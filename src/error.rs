@@ -201,12 +201,7 @@ impl Error {
             causes.push(error.to_string());
             cause = error.source();
         }
-        ErrorReport {
-            kind: self.kind(),
-            message: self.to_string(),
-            causes,
-            help: self.help().map(str::to_owned),
-        }
+        ErrorReport { kind: self.kind(), message: self.to_string(), causes, help: self.help().map(str::to_owned) }
     }
 }
 

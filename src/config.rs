@@ -1,0 +1,84 @@
+//! Settings: declared by a source as a plain struct, checked before any request.
+
+mod settings;
+mod store;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use settings::Settings;
+pub use store::{ConfigStore, Domain, ResourceConfig};
+
+use crate::{Error, Result};
+
+/// A source's settings, as values by name. It holds references to secrets, never a secret.
+///
+/// [`Settings::configure`] makes one whose names and types have been checked; a source reads it as its own struct:
+///
+/// ```
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+/// use snowfeed::{Config, Settings};
+///
+/// /// The settings of a source, documented by their comments.
+/// #[derive(Deserialize, JsonSchema)]
+/// #[serde(default)]
+/// struct Posts {
+///     /// Where the API is.
+///     url: String,
+///     /// How many posts a page holds.
+///     page_size: u32,
+/// }
+///
+/// impl Default for Posts {
+///     fn default() -> Self {
+///         Self { url: "https://example.com".into(), page_size: 100 }
+///     }
+/// }
+///
+/// let settings = Settings::of::<Posts>();
+/// let config = settings.configure([("page_size".into(), settings.parse("page_size", "50")?)])?;
+/// assert_eq!(config.read::<Posts>()?.page_size, 50);
+///
+/// let error = settings.parse("page_sise", "50").unwrap_err();
+/// assert_eq!(error.help(), Some("did you mean `page_size`?"));
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Config(Map<String, Value>);
+
+impl Config {
+    /// The settings as a source's own struct.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the setting, when a value is missing or of the wrong type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_path_to_error::deserialize(Value::Object(self.0.clone())).map_err(|error| {
+            let path = error.path().to_string();
+            let message = match path.as_str() {
+                "." => format!("the settings are incomplete: {}", error.inner()),
+                path => format!("the setting `{path}` is malformed: {}", error.inner()),
+            };
+            Error::configuration(message).with_help("`schema` lists the settings, their types and defaults")
+        })
+    }
+
+    /// One setting's value, where it was given.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All values that were given, by name.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl FromIterator<(String, Value)> for Config {
+    /// Takes values unchecked; [`Settings::configure`] checks.
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}

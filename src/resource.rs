@@ -1,0 +1,69 @@
+//! A resource: one thing that a source can be asked to read.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// One thing that a source can be asked to read, such as the repository `acme/widgets`.
+///
+/// Its name is what a user types, the key of its state, and the name of its view. Any text is legal but the empty one
+/// and one with leading or trailing white space.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Resource(String);
+
+impl Resource {
+    /// A resource by its name.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the name is empty or begins or ends with white space.
+    pub fn new(name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        if name.is_empty() || name.trim() != name {
+            return Err(Error::configuration(format!("{name:?} is no resource name"))
+                .with_help("name it without leading or trailing white space"));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name, as it was given.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({:?})", self.0)
+    }
+}
+
+impl TryFrom<String> for Resource {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+impl From<Resource> for String {
+    fn from(resource: Resource) -> Self {
+        resource.0
+    }
+}
+
+impl std::str::FromStr for Resource {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}

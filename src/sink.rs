@@ -1,0 +1,133 @@
+//! Where data goes.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+use jiff::Timestamp;
+
+use crate::config::ConfigStore;
+use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
+use crate::{Record, Reject, Resource, Result, TableSpec, Version};
+
+/// The rows of one table in a [`Commit`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// The table's name.
+    pub table: String,
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// What could not be made a record of; to be kept beside the tables.
+    pub rejects: Vec<Reject>,
+}
+
+/// What a commit means for a full pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// The keys of this commit exist: note that this pass has seen them.
+    Mark(RunId),
+    /// The pass is over: forget what it has seen.
+    Finish(RunId),
+}
+
+/// What becomes visible together: rows, and the state that holds with them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// The resource that the rows belong to.
+    pub resource: Resource,
+    /// The run that commits.
+    pub run: RunId,
+    /// The clock's time: the one that the rows' metadata carry.
+    pub at: Timestamp,
+    /// The rows, by table.
+    pub rows: Vec<Rows>,
+    /// What the commit means for a full pass, where one is under way.
+    pub sweep: Option<Sweep>,
+    /// The change of state. `None` where the state is kept elsewhere.
+    pub change: Option<StateChange>,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CommitReport {
+    /// What became of the records and rejects; they add up to what the commit held.
+    pub counts: Counts,
+    /// The state's version after the commit; `None` when the commit held no change of state.
+    pub version: Option<StateVersion>,
+}
+
+/// Which records of a table a full pass has not come across.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnseenQuery {
+    /// The resource.
+    pub resource: Resource,
+    /// The table.
+    pub table: String,
+    /// The pass.
+    pub sweep: RunId,
+    /// Only keys after this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A live record as the destination has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its key.
+    pub key: String,
+    /// Its version.
+    pub version: Version,
+    /// Its document.
+    pub json: ByteString,
+}
+
+/// Where data goes: tables of raw documents with typed views over them.
+///
+/// # Contract
+/// 1. `ensure_tables` makes tables and views where they are missing, adds columns that are new, and removes nothing.
+///    It is repeatable, also while another connection does the same.
+/// 2. `commit` makes rows and state visible together, or nothing of it. A commit that failed can be tried again.
+/// 3. Of two states of a key the one with the higher version stays, in whatever order they arrive. An equal version
+///    replaces the stored state when the text differs or the operation does; of two in one commit the later one counts.
+/// 4. An upsert that changes nothing rewrites nothing: neither the row nor its metadata.
+/// 5. A deletion keeps the row and its last document and marks it `deleted_at`. A deletion of an unknown key is
+///    remembered, so that an older upsert that arrives later does not revive it. An upsert that wins revives.
+/// 6. The report adds up: offered = inserted + updated + unchanged + deleted + skipped + rejected. An older state is skipped
+///    with the reason [`Counts::OLDER`]; a deletion of a deleted key is unchanged.
+/// 7. A change of state whose base is not the newest version is refused with a [`Conflict`](crate::ErrorKind::Conflict), and
+///    with it the whole commit.
+/// 8. Documents come back byte for byte, and any text is a legal key and a legal resource name. Resources are apart.
+/// 9. Rejects are kept, with their reason.
+/// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass. A mark costs no
+///     rewriting of the row. Marks are durable with their commit, and gone after `Finish`.
+/// 11. A commit for a table or resource that was not ensured is an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.
+///
+/// The suite is `sink_conformance!` of the test kit.
+///
+/// # Cancellation
+/// A dropped `commit` has happened wholly or not at all; the caller cannot know which, and the version fence tells a retry.
+///
+/// # Errors
+/// [`Conflict`](crate::ErrorKind::Conflict) as above; [`Unavailable`](crate::ErrorKind::Unavailable) when the destination cannot
+/// be reached or written.
+#[async_trait]
+pub trait Sink: Debug + Send + Sync + 'static {
+    /// Makes room for a resource: each of its source's tables, the typed view over all resources, and the view of this
+    /// one (see [`view_name`](crate::table::view_name)).
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+
+    /// Makes rows and state visible together.
+    async fn commit(&self, commit: Commit) -> Result<CommitReport>;
+
+    /// The live records of a table that a full pass has not come across, ordered by key.
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+}
+
+/// A destination that also keeps configuration and state, and commits rows and state in one transaction.
+///
+/// It is implemented for every type that has the three traits; a type must not have all three unless its
+/// [`commit`](Sink::commit) stores the [`StateChange`] in the [`StateStore`] that it is itself.
+pub trait Backend: Sink + ConfigStore + StateStore {}
+
+impl<T: Sink + ConfigStore + StateStore> Backend for T {}

@@ -1,0 +1,181 @@
+//! The trait that a connector's author implements.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::{
+    Batch, Checkpoint, Config, Mode, Monitor, Record, Resource, Result, Settings, StoredRecord, TableSpec, Version,
+};
+
+/// The batches of one read, in the order in which they are to be committed.
+pub type BatchStream = BoxStream<'static, Result<Batch>>;
+
+/// What a source says about itself.
+#[derive(Debug, Clone)]
+pub struct SourceSpec {
+    /// Its name, `github`: lower-case letters, digits and `_`. It prefixes environment variables (`GITHUB_TOKEN`).
+    pub name: String,
+    /// Its version; by convention `env!("CARGO_PKG_VERSION")`.
+    pub version: String,
+    /// What one resource is, in the singular: `repository`.
+    pub resource_kind: String,
+    /// The settings it takes.
+    pub settings: Settings,
+    /// The tables that every resource fills.
+    pub tables: Vec<TableSpec>,
+}
+
+impl SourceSpec {
+    /// A source without settings and tables whose resources are called "resource".
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            resource_kind: "resource".into(),
+            settings: Settings::default(),
+            tables: Vec::new(),
+        }
+    }
+
+    /// Says what one resource is, in the singular.
+    #[must_use]
+    pub fn resource_kind(mut self, kind: impl Into<String>) -> Self {
+        self.resource_kind = kind.into();
+        self
+    }
+
+    /// Declares the settings: [`Settings::of`] a struct.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Declares a table.
+    #[must_use]
+    pub fn table(mut self, table: TableSpec) -> Self {
+        self.tables.push(table);
+        self
+    }
+}
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct ReadRequest {
+    /// The resource.
+    pub resource: Resource,
+    /// The settings, checked against what the source declared.
+    pub config: Config,
+    /// Where to resume; `None`: at the start.
+    pub checkpoint: Option<Checkpoint>,
+    /// In [`Mode::Reconcile`], every record that exists must be in the stream (or have been in the one that the
+    /// checkpoint stems from); in [`Mode::Incremental`], those that changed.
+    pub mode: Mode,
+    /// Where to report traffic, waits and quotas.
+    pub monitor: Monitor,
+}
+
+/// Records that a full pass did not come across, for the source to look at once more.
+#[derive(Debug, Clone)]
+pub struct VerifyRequest {
+    /// The resource.
+    pub resource: Resource,
+    /// The settings.
+    pub config: Config,
+    /// The checkpoint with which the pass ended.
+    pub checkpoint: Option<Checkpoint>,
+    /// The table that the records belong to.
+    pub table: String,
+    /// The records, as the destination has them.
+    pub records: Vec<StoredRecord>,
+    /// Where to report traffic, waits and quotas.
+    pub monitor: Monitor,
+}
+
+/// Where data comes from: the one trait that a connector's author implements.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use futures::{StreamExt, stream};
+/// use snowfeed::prelude::*;
+///
+/// #[derive(Debug)]
+/// struct Planets;
+///
+/// #[async_trait]
+/// impl Source for Planets {
+///     fn spec(&self) -> SourceSpec {
+///         SourceSpec::new("planets", "1.0.0")
+///             .resource_kind("star")
+///             .table(TableSpec::new("planets").column("name", "name", ColumnType::Text))
+///     }
+///
+///     async fn check(&self, _: &Config) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+///         Ok(vec![Resource::new("sun")?])
+///     }
+///
+///     fn read(&self, _: ReadRequest) -> BatchStream {
+///         let earth = Record::upsert("3", Version::NONE, r#"{"name":"Earth"}"#);
+///         stream::iter([Ok(Batch::new("planets").record(earth))]).boxed()
+///     }
+/// }
+/// ```
+///
+/// # Contract
+/// 1. `spec` is constant and pure: no I/O, the same answer every time, at least one table.
+/// 2. `check` looks at the settings' shape first and then reaches the remote; it changes nothing.
+/// 3. Every batch names a table of the spec. Its records carry a key that identifies a thing for ever, and a version that
+///    never falls when the thing changes.
+/// 4. A checkpoint covers its own batch and all batches before it in the stream: read again from it, and every record that
+///    the earlier batches did not bring comes (again). It is a lower bound: repeats are legal, gaps are not.
+/// 5. A stream that ends without an error has delivered everything that existed when the read began. What a source cannot
+///    read is an error or a [`Reject`](crate::Reject), never silence. After an error the stream ends.
+/// 6. Reading is pull: a source does nothing that is not polled, holds a bounded number of records, and keeps nothing
+///    between two reads that a checkpoint would have to hold.
+/// 7. A source keeps no configuration: one value serves any number of configurations at the same time.
+/// 8. Retrying is the source's own business (see `snowfeed::http`): an error that comes out of the stream ends the run.
+/// 9. `verify` gives at most one record for each one asked about, with the same key, and never a version below the stored one
+///    for a deletion.
+///
+/// The suite is `source_conformance!` of the test kit.
+///
+/// # Cancellation
+/// The engine drops the stream or the future at any await point. Nothing may be left running.
+///
+/// # Errors
+/// [`Configuration`](crate::ErrorKind::Configuration) for settings, [`Authentication`](crate::ErrorKind::Authentication),
+/// [`NotFound`](crate::ErrorKind::NotFound) for a resource that is missing, [`RateLimited`](crate::ErrorKind::RateLimited) and
+/// [`Unavailable`](crate::ErrorKind::Unavailable) once retrying did not help,
+/// [`InvalidData`](crate::ErrorKind::InvalidData), [`Checkpoint`](crate::ErrorKind::Checkpoint).
+#[async_trait]
+pub trait Source: Debug + Send + Sync + 'static {
+    /// Its name, version, settings and tables.
+    fn spec(&self) -> SourceSpec;
+
+    /// Whether these settings work: their shape first, then the remote.
+    async fn check(&self, config: &Config) -> Result<()>;
+
+    /// The resources that these settings give access to.
+    async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
+
+    /// Reads a resource. Nothing happens before the stream is polled.
+    fn read(&self, request: ReadRequest) -> BatchStream;
+
+    /// Looks once more at records that a full pass did not come across: gives for each one that is gone a deletion, and
+    /// for each one that is still there its present state. A record that it gives nothing for stays as it is.
+    ///
+    /// A source whose full pass is exact need not implement this: by default, all of them are gone.
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        Ok(request
+            .records
+            .into_iter()
+            .map(|record| Record::delete(record.key, record.version.max(Version::NONE)))
+            .collect())
+    }
+}

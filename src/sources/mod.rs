@@ -1,0 +1,3 @@
+//! Reference sources.
+
+pub mod github;

@@ -1,0 +1,53 @@
+//! State: what has been ingested, and what each run did.
+
+mod run;
+mod store;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
+pub use store::{StateChange, StateEntry, StateStore, StateVersion};
+
+use crate::Checkpoint;
+
+/// How a resource stands, in the words of the reference system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ResourceStatus {
+    /// A run has committed something and has not ended, or ended without a word (a crash).
+    Running,
+    /// The last run ended well.
+    Done,
+    /// The last run failed; `message` says why.
+    Failed,
+}
+
+/// A full pass over everything the source has, which finds what it no longer has. It outlives the run that began it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconcile {
+    /// The name under which the sink remembers the keys it has seen: the id of the run that began the pass.
+    pub id: RunId,
+    /// When the pass began.
+    pub started_at: Timestamp,
+    /// Where the pass may resume; `None` at its start.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// The state of one resource: the value of an entry in `APP_STATE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceState {
+    /// How it stands.
+    pub status: ResourceStatus,
+    /// The run that wrote this.
+    pub run: RunId,
+    /// Where an incremental read resumes; `None`: at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+    /// The full pass that is under way, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile: Option<Reconcile>,
+    /// Why the last run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

@@ -1,0 +1,188 @@
+//! Runs: what each ingestion of a resource did.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ErrorReport, Traffic};
+
+/// Names one run of one resource. Ids of later runs sort after those of earlier ones (UUID version 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(Uuid);
+
+impl RunId {
+    /// A new id.
+    #[allow(clippy::new_without_default, reason = "each call gives another value")]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> crate::Result<Self> {
+        text.parse()
+            .map(Self)
+            .map_err(|error| crate::Error::invalid_data(format!("{text:?} is no run id")).with_source(error))
+    }
+}
+
+/// How a source is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What is new since the checkpoint.
+    Incremental,
+    /// Everything once; what the source no longer has is marked deleted.
+    Reconcile,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Under way, or ended without a word (a crash).
+    Running,
+    /// Everything that the source offered is in the destination.
+    Complete,
+    /// Something was left out: the run was interrupted, failed after it had committed, or rejected records.
+    Partial,
+    /// Nothing was committed.
+    Failed,
+}
+
+/// What became of the records that a source offered. `offered` is the sum of all others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Everything the source saw.
+    pub offered: u64,
+    /// Keys seen for the first time.
+    pub inserted: u64,
+    /// Keys whose state changed, among them those that had been deleted and are back.
+    pub updated: u64,
+    /// Keys whose state was the same.
+    pub unchanged: u64,
+    /// Keys marked deleted.
+    pub deleted: u64,
+    /// Records that were not stored, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<String, u64>,
+    /// What could not be made a record of; it is kept beside the tables.
+    #[serde(default)]
+    pub rejected: u64,
+}
+
+impl Counts {
+    /// The reason of records that were older than what the sink already had.
+    pub const OLDER: &'static str = "older than the stored version";
+
+    /// Counts records that were not stored.
+    pub fn skip(&mut self, reason: impl Into<String>, count: u64) {
+        if count > 0 {
+            *self.skipped.entry(reason.into()).or_default() += count;
+        }
+    }
+
+    /// How many records were not stored, whatever the reason.
+    pub fn skipped_total(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    /// Whether every record that was offered is accounted for.
+    pub fn add_up(&self) -> bool {
+        self.offered
+            == self.inserted + self.updated + self.unchanged + self.deleted + self.rejected + self.skipped_total()
+    }
+
+    /// Whether any row was written.
+    pub fn wrote(&self) -> bool {
+        self.inserted + self.updated + self.deleted + self.rejected > 0
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
+        self.rejected += other.rejected;
+        for (reason, count) in &other.skipped {
+            self.skip(reason.as_str(), *count);
+        }
+    }
+}
+
+/// Where a run's time went, in milliseconds. Reading and committing overlap, so they need not add up to the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// From start to end.
+    pub total_ms: u64,
+    /// Waiting for the source's next batch.
+    pub read_ms: u64,
+    /// In the sink's `commit`.
+    pub commit_ms: u64,
+    /// Looking for what the source no longer has.
+    pub verify_ms: u64,
+}
+
+/// What one run of one resource did: a row of the run history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its name.
+    pub id: RunId,
+    /// The resource.
+    pub resource: String,
+    /// How it was read.
+    pub mode: Mode,
+    /// How it ended.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it is under way, or after a crash.
+    pub ended_at: Option<Timestamp>,
+    /// Whether it was asked to stop before it had read everything.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// What became of the records.
+    pub counts: Counts,
+    /// How many commits it made.
+    pub commits: u64,
+    /// What reading cost.
+    pub traffic: Traffic,
+    /// Where the time went.
+    pub timings: Timings,
+    /// Why it did not complete.
+    pub error: Option<ErrorReport>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_only_when_everything_is_accounted_for() {
+        let mut counts = Counts { offered: 6, inserted: 1, updated: 1, unchanged: 1, deleted: 1, ..Counts::default() };
+        assert!(!counts.add_up());
+        counts.skip(Counts::OLDER, 1);
+        counts.rejected = 1;
+        assert!(counts.add_up());
+        let mut sum = counts.clone();
+        sum += &counts;
+        assert!(sum.add_up());
+        assert_eq!((sum.offered, sum.skipped_total()), (12, 2));
+    }
+}

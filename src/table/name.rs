@@ -1,0 +1,91 @@
+//! Names of views, one for each resource, whatever its name is.
+
+/// Which view names are taken by the backend itself, in lower case: streams, its own tables, prefixes it must not use.
+pub type Reserved<'a> = &'a dyn Fn(&str) -> bool;
+
+/// The name of the view over one resource's rows in one table.
+///
+/// The encoding is injective, also where a database ignores the case of ASCII letters: no two resources share a name.
+/// It keeps what can be kept, so `acme/widgets` stays `acme/widgets`; the name must be quoted wherever it is used.
+///
+/// | in the resource's name | in the view's name |
+/// |---|---|
+/// | `A` … `Z` | `^a` … `^z` |
+/// | `^` | `^^` |
+/// | a control character, NUL among them | `^{hex}` |
+/// | anything else | itself |
+///
+/// A source with several tables (`sole` is false) gets `/table` appended. A name that is reserved gets `^=` in front.
+///
+/// ```
+/// use snowfeed::table::view_name;
+///
+/// let free = |_: &str| false;
+/// assert_eq!(view_name("acme/widgets", "issues", true, &free), "acme/widgets");
+/// assert_eq!(view_name("Acme/Widgets", "issues", true, &free), "^acme/^widgets");
+/// assert_eq!(view_name("issues", "issues", true, &|name| name == "issues"), "^=issues");
+/// ```
+pub fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
+    let mut name = String::with_capacity(resource.len() + 8);
+    for c in resource.chars() {
+        match c {
+            'A'..='Z' => name.extend(['^', c.to_ascii_lowercase()]),
+            '^' => name.push_str("^^"),
+            c if c.is_control() => name.push_str(&format!("^{{{:x}}}", u32::from(c))),
+            c => name.push(c),
+        }
+    }
+    if !sole {
+        name.push('/');
+        name.push_str(table);
+    }
+    if reserved(&name) {
+        name.insert_str(0, "^=");
+    }
+    name
+}
+
+/// Whether a table's or a column's name is made of lower-case letters, digits and `_`, and begins with no digit.
+pub(super) fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_')) && name.starts_with(|c: char| !c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(resource: &str) -> String {
+        view_name(resource, "issues", true, &|name| name == "issues" || name.starts_with("sqlite_"))
+    }
+
+    #[test]
+    fn names_that_other_systems_confuse_stay_apart() {
+        let resources =
+            ["a-b/c", "a_b/c", "a/b_c", "vercel/next.js", "1x/ß", "A-b/c", "issues", "Issues", "sqlite_x", "^=issues"];
+        let mut names: Vec<String> = resources.iter().map(|r| name(r).to_ascii_lowercase()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), resources.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_resources_share_a_name(a in ".{0,12}", b in ".{0,12}") {
+            prop_assume!(a != b);
+            prop_assert_ne!(name(&a).to_ascii_lowercase(), name(&b).to_ascii_lowercase());
+        }
+
+        #[test]
+        fn close_resources_do_not_share_a_name(a in "[aA^={}0\u{0}]{0,5}", b in "[aA^={}0\u{0}]{0,5}") {
+            prop_assume!(a != b);
+            prop_assert_ne!(name(&a).to_ascii_lowercase(), name(&b).to_ascii_lowercase());
+        }
+
+        #[test]
+        fn no_two_tables_of_resources_share_a_name(a in "[a/b]{0,5}", b in "[a/b]{0,5}", s in "a|b|ab", t in "a|b|ab") {
+            prop_assume!((&a, &s) != (&b, &t));
+            prop_assert_ne!(view_name(&a, &s, false, &|_| false), view_name(&b, &t, false, &|_| false));
+        }
+    }
+}
