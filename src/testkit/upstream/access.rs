@@ -97,7 +97,13 @@ impl Access {
     }
 
     /// Answers an app that asks for an installation token.
-    pub(super) fn installation_token(&mut self, id: &str, request: &Received, lifetime: Duration, now: Timestamp) -> Answer {
+    pub(super) fn installation_token(
+        &mut self,
+        id: &str,
+        request: &Received,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Answer {
         if !credentials(request).is_some_and(looks_like_jwt) {
             return Answer::error(401, "A JSON web token could not be decoded");
         }

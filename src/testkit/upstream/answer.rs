@@ -43,14 +43,14 @@ impl Answer {
 
     /// The secondary limit, in the words by which clients tell it from a refusal.
     pub(super) fn secondary_limit(status: u16) -> Self {
-        Self::error(
-            status,
-            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
-        )
+        Self::error(status, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
     }
 
     pub(super) fn primary_limit() -> Self {
-        Self::error(403, "API rate limit exceeded for installation. If you reach out to GitHub Support for help, please include the request ID.")
+        Self::error(
+            403,
+            "API rate limit exceeded for installation. If you reach out to GitHub Support for help, please include the request ID.",
+        )
     }
 
     #[must_use]

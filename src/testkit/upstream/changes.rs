@@ -30,13 +30,19 @@ pub(super) fn create(world: &mut World, repository: usize, now: u32) -> u32 {
 
 /// Gives an issue another title, body and labels.
 pub(super) fn edit(world: &mut World, repository: usize, number: u32, now: u32) {
-    change(&mut world.repositories[repository], number, now, |issue| issue.comments += 1, |object| {
-        let title = object.get("title").and_then(Value::as_str).unwrap_or_default();
-        let comments = object.get("comments").and_then(Value::as_u64).unwrap_or_default();
-        let title = format!("{title} (edited)");
-        object.insert("title".into(), title.into());
-        object.insert("comments".into(), (comments + 1).into());
-    });
+    change(
+        &mut world.repositories[repository],
+        number,
+        now,
+        |issue| issue.comments += 1,
+        |object| {
+            let title = object.get("title").and_then(Value::as_str).unwrap_or_default();
+            let comments = object.get("comments").and_then(Value::as_u64).unwrap_or_default();
+            let title = format!("{title} (edited)");
+            object.insert("title".into(), title.into());
+            object.insert("comments".into(), (comments + 1).into());
+        },
+    );
 }
 
 /// Closes or reopens an issue.

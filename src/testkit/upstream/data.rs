@@ -62,10 +62,7 @@ pub(super) enum Gone {
     /// The item answers 404.
     Hidden,
     /// The item answers 301.
-    Moved {
-        repository: u64,
-        number: u32,
-    },
+    Moved { repository: u64, number: u32 },
 }
 
 #[derive(Debug, Default)]
@@ -129,9 +126,8 @@ impl Repository {
     pub(super) fn fill(&mut self, issues: Vec<Issue>) {
         self.next_number = issues.iter().map(|issue| issue.number.saturating_add(1)).max().unwrap_or(1);
         for (state, orders) in [State::All, State::Open, State::Closed].into_iter().zip(&mut self.orders) {
-            let members = || {
-                issues.iter().filter(move |issue| state == State::All || issue.open == (state == State::Open))
-            };
+            let members =
+                || issues.iter().filter(move |issue| state == State::All || issue.open == (state == State::Open));
             orders.updated = Timeline::new(members().map(|issue| key(issue.updated, issue.number)).collect());
             orders.created = Timeline::new(members().map(|issue| key(issue.created, issue.number)).collect());
         }

@@ -32,7 +32,9 @@ impl Fragments {
         let mut fragments = Self {
             api: String::new(),
             html: String::new(),
-            people: (0..PEOPLE).map(|index| person(&login(seed, index), 1_000 + seed % 90_000 + index as u64)).collect(),
+            people: (0..PEOPLE)
+                .map(|index| person(&login(seed, index), 1_000 + seed % 90_000 + index as u64))
+                .collect(),
             labels: LABELS.iter().map(|&label| label.to_owned()).collect(),
             rendered_labels: Vec::new(),
             milestones: Vec::new(),
@@ -119,7 +121,9 @@ pub(super) fn generated(repository: &Repository, issue: &Issue, seed: u64, out: 
     let oddity = fixed.u16(..1_000);
 
     let page = if pull { "pull" } else { "issues" };
-    for (key, tail) in [("url", ""), ("labels_url", "/labels{/name}"), ("comments_url", "/comments"), ("events_url", "/events")] {
+    for (key, tail) in
+        [("url", ""), ("labels_url", "/labels{/name}"), ("comments_url", "/comments"), ("events_url", "/events")]
+    {
         let open = if key == "url" { "{" } else { "," };
         let _ = write!(out, r#"{open}"{key}":"{api}/issues/{number}{tail}""#);
         if key == "url" {

@@ -77,7 +77,8 @@ impl Shared {
 
 /// Starts to listen; the returned handle stops it.
 pub(super) async fn start(settings: Settings, clock: Clock, world: World, seed: u64) -> Result<Upstream> {
-    let unavailable = |error: io::Error| Error::unavailable("the upstream cannot listen on 127.0.0.1").with_source(error);
+    let unavailable =
+        |error: io::Error| Error::unavailable("the upstream cannot listen on 127.0.0.1").with_source(error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
     let shared = Arc::new(Shared {

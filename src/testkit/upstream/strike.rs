@@ -93,7 +93,12 @@ fn message(code: u16) -> &'static str {
 pub(super) fn spoil(fault: &Fault, mut answer: Answer, shared: &Shared) -> Answer {
     match fault {
         Fault::TruncatedJson => answer.body = answer.body.slice(..answer.body.len() / 2),
-        Fault::TruncatedBody => answer = { let length = answer.body.len(); answer.with("content-length", length.to_string()) },
+        Fault::TruncatedBody => {
+            answer = {
+                let length = answer.body.len();
+                answer.with("content-length", length.to_string())
+            }
+        }
         Fault::InvalidUtf8 => {
             let mut bytes = answer.body.to_vec();
             // Inside the first string value, so that everything else is still JSON.

@@ -1,25 +1,70 @@
 //! What generated issues are made of. Texts stand here as they stand in JSON, escapes included.
 
 pub(super) const NAMES: &[&str] = &[
-    "ada", "grace-h", "linus", "margaret", "edsger", "barbara-l", "ken-t", "frances", "alan", "radia", "donald-k",
-    "hedy", "tim-bl", "katherine-j", "dennis", "sophie-w", "dependabot", "stale-bot",
+    "ada",
+    "grace-h",
+    "linus",
+    "margaret",
+    "edsger",
+    "barbara-l",
+    "ken-t",
+    "frances",
+    "alan",
+    "radia",
+    "donald-k",
+    "hedy",
+    "tim-bl",
+    "katherine-j",
+    "dennis",
+    "sophie-w",
+    "dependabot",
+    "stale-bot",
 ];
 
 pub(super) const LABELS: &[&str] = &[
-    "bug", "enhancement", "documentation", "good first issue", "help wanted", "question", "performance", "security",
-    "breaking change", "needs triage", "windows", "wontfix",
+    "bug",
+    "enhancement",
+    "documentation",
+    "good first issue",
+    "help wanted",
+    "question",
+    "performance",
+    "security",
+    "breaking change",
+    "needs triage",
+    "windows",
+    "wontfix",
 ];
 
 pub(super) const COLORS: &[&str] = &["d73a4a", "a2eeef", "0075ca", "7057ff", "008672", "d876e3", "fbca04"];
 
 pub(super) const TITLE_STARTS: &[&str] = &[
-    "Crash on", "Support", "Slow", "Document", "Flaky test in", "Deprecate", "Wrong result from", "Memory leak in",
-    "Add an option for", "Panic: \\\"index out of bounds\\\" in", "\\u00dcbersetzung f\\u00fcr", "\u{1f680} Faster",
+    "Crash on",
+    "Support",
+    "Slow",
+    "Document",
+    "Flaky test in",
+    "Deprecate",
+    "Wrong result from",
+    "Memory leak in",
+    "Add an option for",
+    "Panic: \\\"index out of bounds\\\" in",
+    "\\u00dcbersetzung f\\u00fcr",
+    "\u{1f680} Faster",
 ];
 
 pub(super) const TITLE_ENDS: &[&str] = &[
-    "the parser", "nested queries", "time zones west of Greenwich", "`--watch` on Windows", "large uploads",
-    "the retry loop", "configuration reload", "TLS renegotiation", "empty result sets", "the CI cache", "\u{65e5}\u{672c}\u{8a9e} names",
+    "the parser",
+    "nested queries",
+    "time zones west of Greenwich",
+    "`--watch` on Windows",
+    "large uploads",
+    "the retry loop",
+    "configuration reload",
+    "TLS renegotiation",
+    "empty result sets",
+    "the CI cache",
+    "\u{65e5}\u{672c}\u{8a9e} names",
 ];
 
 pub(super) const BODY: &[&str] = &[

@@ -17,7 +17,10 @@ pub(super) fn list(shared: &Shared, request: &Received, world: &mut World, index
     let after = request.query("after").and_then(|text| u64::from_str_radix(&text, 16).ok());
     let paging = Paging::of(request, settings.page_limit);
     if after.is_none() && settings.page_depth.is_some_and(|depth| paging.page > depth) {
-        return Answer::error(422, "Pagination with the page parameter is not supported for large datasets, please use cursor based pagination (after/before)");
+        return Answer::error(
+            422,
+            "Pagination with the page parameter is not supported for large datasets, please use cursor based pagination (after/before)",
+        );
     }
     let since = match request.query("since").map(|text| text.parse::<Timestamp>()) {
         None => None,
@@ -86,9 +89,10 @@ fn first_second(since: Timestamp, inclusive: bool) -> u32 {
 }
 
 fn members(repository: &Repository, state: State, since: u32) -> impl Iterator<Item = &super::super::issue::Issue> {
-    repository.issues.values().filter(move |issue| {
-        issue.updated >= since && (state == State::All || issue.open == (state == State::Open))
-    })
+    repository
+        .issues
+        .values()
+        .filter(move |issue| issue.updated >= since && (state == State::All || issue.open == (state == State::Open)))
 }
 
 fn sorted_by_comments(repository: &Repository, state: State, since: Option<u32>) -> Timeline {

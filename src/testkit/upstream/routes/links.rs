@@ -12,7 +12,8 @@ pub(super) struct Paging {
 impl Paging {
     /// Reads `page` and `per_page` as GitHub does: what makes no sense counts as not given.
     pub(super) fn of(request: &Received, limit: usize) -> Self {
-        let number = |name| request.query(name).and_then(|text| text.parse::<usize>().ok()).filter(|&number| number > 0);
+        let number =
+            |name| request.query(name).and_then(|text| text.parse::<usize>().ok()).filter(|&number| number > 0);
         Self { page: number("page").unwrap_or(1), per_page: number("per_page").unwrap_or(30).min(limit) }
     }
 

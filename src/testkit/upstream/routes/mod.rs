@@ -21,7 +21,10 @@ pub(super) fn answer(shared: &Shared, request: &Received) -> Answer {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let now = shared.clock.wire();
     if request.header("user-agent").is_none_or(str::is_empty) {
-        return Answer::error(403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.");
+        return Answer::error(
+            403,
+            "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
+        );
     }
     if let (["app", "installations", id, "access_tokens"], "POST") = (segments.as_slice(), request.method()) {
         return shared.access().installation_token(id, request, shared.settings.token_lifetime, now);

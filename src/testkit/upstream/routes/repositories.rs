@@ -58,7 +58,11 @@ pub(super) fn list(shared: &Shared, request: &Received, world: &World, is_owner:
     own.sort_by_key(|one| one.name.to_lowercase());
     let Some(first) = own.first() else {
         // An organisation without repositories has an empty list.
-        return if world.organizations.iter().any(|name| is_owner(name)) { Answer::json("[]") } else { Answer::not_found() };
+        return if world.organizations.iter().any(|name| is_owner(name)) {
+            Answer::json("[]")
+        } else {
+            Answer::not_found()
+        };
     };
     let owner = owner_of(first);
     let family = if world.is_organization(owner) { "organizations" } else { "user" };
