@@ -16,7 +16,7 @@ const ISSUES: u32 = 2_000;
 const SHOWN: [&str; 4] = ["number", "state", "title", "deleted_at"];
 
 /// Tells the story; the database is kept, at `path` if one is given.
-pub async fn run(path: Option<&str>) -> ExitCode {
+pub(crate) async fn run(path: Option<&str>) -> ExitCode {
     match tell(path.map_or_else(fresh_path, PathBuf::from)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
