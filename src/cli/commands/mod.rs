@@ -32,11 +32,11 @@ struct Session<S> {
     progress: Progress,
 }
 
-pub(super) async fn execute(source: impl Source, args: Args, output: Output) -> Result<Exit> {
+pub(super) async fn execute(source: impl Source, program: &str, args: Args, output: Output) -> Result<Exit> {
     let spec = source.spec();
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
-        Command::Completions { shell } => return setup::completions(&spec, *shell),
+        Command::Completions { shell } => return setup::completions(&spec, program, *shell),
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
@@ -112,7 +112,8 @@ impl<S: Source> Session<S> {
         if self.database.exists() {
             return self.open();
         }
-        self.output.note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
+        self.output
+            .note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
         Ok(Connector::new(self.source, Arc::new(Sqlite::in_memory()?)).overrides(self.given.values().clone()))
     }
 }
