@@ -88,10 +88,13 @@ mod tests {
     async fn delays_double_with_jitter_and_end_with_the_attempts() {
         let retries = Retries { attempts: 4, total: seconds(1000), first_delay: seconds(1), max_delay: seconds(2) };
         let mut attempts = retries.start();
+        let mut drawn = Duration::ZERO;
         for base in [1, 2, 2] {
             let delay = attempts.next(Retry::Backoff, Duration::ZERO).unwrap();
             assert!(delay >= seconds(base) && delay <= seconds(2 * base), "{delay:?} for {base}");
+            drawn += delay - seconds(base);
         }
+        assert!(drawn > Duration::ZERO);
         assert_eq!(attempts.next(Retry::Backoff, Duration::ZERO), None);
         assert_eq!(attempts.made, 4);
     }
