@@ -38,6 +38,16 @@ async fn a_redirect_can_be_looked_at_instead() {
 }
 
 #[tokio::test]
+async fn an_accepted_status_after_a_redirect_shows_where_it_came_from() {
+    let server = MockServer::start().await;
+    let moved = status(301).insert_header("location", "/new");
+    Mock::given(path("/old")).respond_with(moved).mount(&server).await;
+    let client = client(&server.uri()).build().unwrap();
+    let response = client.get("old").accept(&[404]).send(&Monitor::detached()).await.unwrap();
+    assert_eq!((response.status(), response.redirected(), response.url().path()), (404, true, "/new"));
+}
+
+#[tokio::test]
 async fn another_host_is_named_and_gets_nothing() {
     let other = answering([json("[]")]).await;
     let server = answering([status(302).insert_header("location", format!("{}/x", other.uri()))]).await;
