@@ -14,43 +14,43 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use snowfeed::testkit::upstream::Upstream;
 
-pub const WIDGETS: &str = "acme/widgets";
+pub(crate) const WIDGETS: &str = "acme/widgets";
 
 /// One answer, read to its end.
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The address of a relation in the `Link` header.
-    pub fn link(&self, relation: &str) -> Option<String> {
+    pub(crate) fn link(&self, relation: &str) -> Option<String> {
         let wanted = format!("rel=\"{relation}\"");
         let link = self.header("link")?.split(", ").find(|link| link.ends_with(&wanted))?;
         Some(link.split(['<', '>']).nth(1).unwrap().to_owned())
     }
 
-    pub fn ids(&self) -> Vec<u64> {
+    pub(crate) fn ids(&self) -> Vec<u64> {
         self.json().as_array().unwrap().iter().map(|issue| issue["id"].as_u64().unwrap()).collect()
     }
 
     /// One key of every record, as text.
-    pub fn column(&self, key: &str) -> Vec<String> {
+    pub(crate) fn column(&self, key: &str) -> Vec<String> {
         self.json().as_array().unwrap().iter().map(|issue| issue[key].as_str().unwrap().to_owned()).collect()
     }
 }
 
 /// A client that follows no redirect and gives up on what hangs.
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .user_agent("upstream-tests")
         .redirect(reqwest::redirect::Policy::none())
@@ -59,24 +59,24 @@ pub fn client() -> reqwest::Client {
         .unwrap()
 }
 
-pub async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Ok(Answer { status, headers, text: response.text().await? })
 }
 
 /// Asks for an address, or for a path of the upstream.
-pub async fn get(upstream: &Upstream, target: &str) -> Answer {
+pub(crate) async fn get(upstream: &Upstream, target: &str) -> Answer {
     try_get(upstream, target).await.unwrap()
 }
 
-pub async fn try_get(upstream: &Upstream, target: &str) -> reqwest::Result<Answer> {
+pub(crate) async fn try_get(upstream: &Upstream, target: &str) -> reqwest::Result<Answer> {
     let url = if target.starts_with("http") { target.to_owned() } else { format!("{}{target}", upstream.url()) };
     send(client().get(url)).await
 }
 
 /// Follows `next` to the end and returns every id in the order of arrival.
-pub async fn walk(upstream: &Upstream, target: &str) -> Vec<u64> {
+pub(crate) async fn walk(upstream: &Upstream, target: &str) -> Vec<u64> {
     let mut ids = Vec::new();
     let mut next = Some(target.to_owned());
     while let Some(target) = next {
@@ -88,6 +88,6 @@ pub async fn walk(upstream: &Upstream, target: &str) -> Vec<u64> {
     ids
 }
 
-pub fn truth(upstream: &Upstream) -> BTreeSet<u64> {
+pub(crate) fn truth(upstream: &Upstream) -> BTreeSet<u64> {
     upstream.snapshot(WIDGETS).into_iter().map(|issue| issue.id).collect()
 }
