@@ -17,7 +17,7 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         room if TRAITS.contains(&room) => &[DATA, TRAITS],
         "engine" | "testkit" => &[DATA, TRAITS],
         "http" => &[&["error", "monitor"]],
-        room if room.starts_with("backends/") => &[DATA, TRAITS],
+        room if room.starts_with("backends/") => &[DATA, TRAITS, &["backends/merge"]],
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
         "cli" => &[DATA, TRAITS, &["engine", "backends/sqlite"]],
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
@@ -105,6 +105,7 @@ fn room_of(path: &str, reexports: &BTreeMap<String, String>) -> String {
     let first = steps.next().unwrap_or_default();
     match first {
         "backends" => match steps.next() {
+            Some("merge") => "backends/merge".into(),
             Some(next @ ("memory" | "sqlite")) => format!("backends/{next}"),
             Some("Memory") => "backends/memory".into(),
             Some(next) if next.starts_with("Sqlite") => "backends/sqlite".into(),
