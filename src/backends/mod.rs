@@ -1,1 +1,10 @@
 //! Destinations.
+
+mod memory;
+mod merge;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+pub use memory::{Memory, StoredRow};
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;

@@ -1,0 +1,298 @@
+//! A backend that forgets everything when it is dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::merge::{Merge, Present, conflict, not_ensured};
+use crate::config::{ConfigStore, Domain};
+use crate::record::content_hash;
+use crate::sink::{Commit, CommitReport, Sink, StoredRecord, Sweep, UnseenQuery};
+use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::{Counts, Operation, Record, Reject, Resource, Result, TableSpec, Version};
+
+/// A backend in memory: destination, configuration and state of a test, or of a program that keeps nothing.
+///
+/// Clones share their contents.
+///
+/// ```
+/// use snowfeed::backends::Memory;
+/// use snowfeed::{Resource, Sink, TableSpec};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let memory = Memory::new();
+/// let earth = Resource::new("earth")?;
+/// memory.ensure_tables(&earth, &[TableSpec::new("moons")]).await?;
+/// assert_eq!(memory.rows(&earth, "moons"), []);
+/// # Ok::<(), snowfeed::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<Contents>>);
+
+/// A row with its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Its key.
+    pub key: String,
+    /// The version of its newest state.
+    pub version: Version,
+    /// Its newest document; `None` when only its deletion was ever seen.
+    pub json: Option<ByteString>,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+    /// When it was marked deleted; `None` for a live row.
+    pub deleted_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Contents {
+    tables: BTreeMap<(Resource, String), Table>,
+    seen: BTreeMap<RunId, BTreeSet<(Resource, String, String)>>,
+    config: BTreeMap<(Domain, String), Value>,
+    states: BTreeMap<String, Vec<StateEntry>>,
+    runs: BTreeMap<RunId, RunRecord>,
+}
+
+#[derive(Default)]
+struct Table {
+    rows: BTreeMap<String, StoredRow>,
+    rejects: Vec<Reject>,
+}
+
+impl Memory {
+    /// An empty backend.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The rows of a resource in a table, deleted ones too, ordered by key.
+    pub fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
+        self.table(resource, table, |table| table.rows.values().cloned().collect())
+    }
+
+    /// What was rejected of a resource and table, each thing once.
+    pub fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
+        self.table(resource, table, |table| table.rejects.clone())
+    }
+
+    fn table<T>(&self, resource: &Resource, table: &str, look: impl FnOnce(&Table) -> Vec<T>) -> Vec<T> {
+        self.contents().tables.get(&(resource.clone(), table.to_owned())).map(look).unwrap_or_default()
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // Whatever panicked did so before or after a change, never within one: changes are checked first.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let contents = self.contents();
+        f.debug_struct("Memory")
+            .field("tables", &contents.tables.keys())
+            .field("states", &contents.states.len())
+            .field("runs", &contents.runs.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Table {
+    /// Merges one record.
+    fn merge(&mut self, record: Record, at: Timestamp) -> Merge {
+        let hash = record.json().map(|json| content_hash(json));
+        let row = self.rows.get_mut(&record.key);
+        let present = row.as_ref().map(|row| Present {
+            version: row.version,
+            hash: row.json.as_ref().map(|json| content_hash(json)),
+            deleted: row.deleted_at.is_some(),
+        });
+        let merge = Merge::of(present, record.version, hash.as_ref());
+        let json = match record.operation {
+            Operation::Upsert(json) => Some(json),
+            Operation::Delete => None,
+        };
+        match (merge, row) {
+            (Merge::Insert | Merge::InsertDeleted, _) | (_, None) => {
+                let deleted_at = json.is_none().then_some(at);
+                let Record { key, version, .. } = record;
+                self.rows
+                    .insert(key.clone(), StoredRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
+            }
+            (Merge::Update, Some(row)) => {
+                (row.version, row.json, row.changed_at, row.deleted_at) = (record.version, json, at, None);
+            }
+            (Merge::Delete, Some(row)) => {
+                (row.version, row.changed_at, row.deleted_at) = (record.version, at, Some(at));
+            }
+            (Merge::Raise, Some(row)) => row.version = record.version,
+            (Merge::Unchanged | Merge::Older, Some(_)) => {}
+        }
+        merge
+    }
+}
+
+impl Contents {
+    fn newest(&self, key: &str) -> Option<&StateEntry> {
+        self.states.get(key).and_then(|entries| entries.last())
+    }
+
+    /// Refuses a change that another run has overtaken.
+    fn check(&self, change: &StateChange) -> Result<()> {
+        let newest = self.newest(&change.key).map_or(StateVersion::NONE, |entry| entry.version);
+        match change.state {
+            Some(_) if newest != change.base => Err(conflict(&change.key, change.base, newest)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores a change that was checked.
+    fn apply(&mut self, change: StateChange) -> StateVersion {
+        let StateChange { key, base, at, state, run } = change;
+        self.runs.extend(run.map(|run| (run.id, run)));
+        let Some(state) = state else { return base };
+        let version = StateVersion(base.0 + 1);
+        let at = self.newest(&key).map_or(at, |entry| entry.at.max(at));
+        self.states.entry(key).or_default().push(StateEntry { version, at, state });
+        version
+    }
+}
+
+#[async_trait]
+impl Sink for Memory {
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        let mut contents = self.contents();
+        for table in tables {
+            contents.tables.entry((resource.clone(), table.name.clone())).or_default();
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        let mut contents = self.contents();
+        let Commit { resource, at, rows, sweep, change, .. } = commit;
+        for rows in &rows {
+            if !contents.tables.contains_key(&(resource.clone(), rows.table.clone())) {
+                return Err(not_ensured(&resource, &rows.table));
+            }
+        }
+        if !contents.tables.keys().any(|(known, _)| *known == resource) {
+            return Err(not_ensured(&resource, ""));
+        }
+        if let Some(change) = &change {
+            contents.check(change)?;
+        }
+        let mut counts = Counts::default();
+        for rows in rows {
+            if let Some(Sweep::Mark(pass)) = sweep {
+                let there = rows.records.iter().filter(|record| record.json().is_some());
+                let marks = there.map(|record| (resource.clone(), rows.table.clone(), record.key.clone()));
+                contents.seen.entry(pass).or_default().extend(marks);
+            }
+            let table = contents.tables.entry((resource.clone(), rows.table)).or_default();
+            for record in rows.records {
+                table.merge(record, at).count(&mut counts);
+            }
+            for reject in rows.rejects {
+                counts.offered += 1;
+                counts.rejected += 1;
+                if !table.rejects.contains(&reject) {
+                    table.rejects.push(reject);
+                }
+            }
+        }
+        if let Some(Sweep::Finish(pass)) = sweep {
+            contents.seen.remove(&pass);
+        }
+        let version = change.map(|change| contents.apply(change));
+        Ok(CommitReport { counts, version })
+    }
+
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        let contents = self.contents();
+        let UnseenQuery { resource, table, sweep, after, limit } = query;
+        let Some(rows) = contents.tables.get(&(resource.clone(), table.clone())) else {
+            return Err(not_ensured(&resource, &table));
+        };
+        let seen = contents.seen.get(&sweep);
+        let is_seen = |key: &str| seen.is_some_and(|s| s.contains(&(resource.clone(), table.clone(), key.to_owned())));
+        let live = rows.rows.values().filter(|row| row.deleted_at.is_none());
+        let after = live.filter(|row| after.as_ref().is_none_or(|after| row.key > *after));
+        let unseen = after.filter(|row| !is_seen(&row.key));
+        let record = |row: &StoredRow| {
+            let json = row.json.clone()?;
+            Some(StoredRecord { key: row.key.clone(), version: row.version, json })
+        };
+        Ok(unseen.filter_map(record).take(limit).collect())
+    }
+}
+
+#[async_trait]
+impl ConfigStore for Memory {
+    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+        Ok(self.contents().config.get(&(domain, key.to_owned())).cloned())
+    }
+
+    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+        self.contents().config.insert((domain, key.to_owned()), value.clone());
+        Ok(())
+    }
+
+    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+        Ok(self.contents().config.remove(&(domain, key.to_owned())).is_some())
+    }
+
+    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+        let contents = self.contents();
+        let entries = contents.config.iter().filter(|((of, _), _)| *of == domain);
+        Ok(entries.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+}
+
+#[async_trait]
+impl StateStore for Memory {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        let mut contents = self.contents();
+        contents.check(&change)?;
+        Ok(contents.apply(change))
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        Ok(self.contents().newest(key).cloned())
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        let contents = self.contents();
+        Ok(contents.states.get(key).into_iter().flatten().rev().take(limit).cloned().collect())
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        let contents = self.contents();
+        let mut runs: Vec<&RunRecord> =
+            contents.runs.values().filter(|run| key.is_none_or(|key| run.resource == key)).collect();
+        runs.sort_by_key(|run| std::cmp::Reverse((run.started_at, run.id)));
+        Ok(runs.into_iter().take(limit).cloned().collect())
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        let keep = keep.max(1);
+        let old: Vec<RunId> =
+            self.runs(Some(key), usize::MAX).await?.into_iter().skip(keep).map(|run| run.id).collect();
+        let mut contents = self.contents();
+        contents.runs.retain(|id, _| !old.contains(id));
+        let mut removed = old.len();
+        if let Some(entries) = contents.states.get_mut(key) {
+            let excess = entries.len().saturating_sub(keep);
+            entries.drain(..excess);
+            removed += excess;
+        }
+        Ok(removed as u64)
+    }
+}

@@ -1,0 +1,159 @@
+//! Commits: rows, marks, rejects and state in one transaction.
+
+use bytestring::ByteString;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::fault::Attempt;
+use super::sql::{raw_table, stamp};
+use super::state;
+use super::tables::{Place, check_known, place};
+use crate::backends::merge::{Merge, Present};
+use crate::record::content_hash;
+use crate::sink::{Commit, CommitReport, Rows, StoredRecord, Sweep, UnseenQuery};
+use crate::{Counts, Record, Resource, RunId, Version};
+
+/// Does everything that a commit asks for.
+pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<CommitReport> {
+    check_known(transaction, &commit.resource)?;
+    let at = stamp(commit.at);
+    let mark = match commit.sweep {
+        Some(Sweep::Mark(run)) => Some(begin_sweep(transaction, run)?),
+        _ => None,
+    };
+    let mut counts = Counts::default();
+    for rows in &commit.rows {
+        let place = place(transaction, &commit.resource, &rows.table)?;
+        merge_rows(transaction, rows, place, &at, mark, &mut counts)?;
+        keep_rejects(transaction, rows, &commit.resource, commit.run, &at)?;
+        let rejected = rows.rejects.len() as u64;
+        counts.offered += rejected;
+        counts.rejected += rejected;
+    }
+    if let Some(Sweep::Finish(run)) = commit.sweep {
+        finish_sweep(transaction, run)?;
+    }
+    let version = commit.change.as_ref().map(|change| state::append(transaction, change)).transpose()?;
+    Ok(CommitReport { counts, version })
+}
+
+/// Merges the records of one table.
+fn merge_rows(
+    transaction: &Transaction<'_>,
+    rows: &Rows,
+    place: Place,
+    at: &str,
+    mark: Option<i64>,
+    counts: &mut Counts,
+) -> Attempt<()> {
+    let raw = raw_table(&rows.table);
+    let prepare = |sql: String| transaction.prepare_cached(&sql);
+    let mut find = prepare(format!(
+        "SELECT id, version, hash, deleted_at IS NOT NULL FROM {raw} WHERE resource_id = ?1 AND key = ?2"
+    ))?;
+    let mut insert = prepare(format!(
+        "INSERT INTO {raw} (resource_id, key, version, hash, first_seen, changed_at, deleted_at, raw) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)"
+    ))?;
+    let mut update = prepare(format!(
+        "UPDATE {raw} SET version = ?2, hash = ?3, changed_at = ?4, deleted_at = NULL, raw = ?5 WHERE id = ?1"
+    ))?;
+    let mut delete = prepare(format!("UPDATE {raw} SET version = ?2, changed_at = ?3, deleted_at = ?3 WHERE id = ?1"))?;
+    let mut raise = prepare(format!("UPDATE {raw} SET version = ?2 WHERE id = ?1"))?;
+    let mut see = transaction.prepare_cached(
+        "INSERT INTO snowfeed_seen (sweep_id, stream_id, row_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+
+    for Record { key, version: Version(version), operation } in &rows.records {
+        let json: Option<&str> = match operation {
+            crate::Operation::Upsert(json) => Some(json),
+            crate::Operation::Delete => None,
+        };
+        let hash = json.map(content_hash);
+        let present = find.query_row(params![place.resource_id, key], read_present).optional()?;
+        let merge = Merge::of(present.map(|(_, present)| present), Version(*version), hash.as_ref());
+        let row_id = present.map_or(0, |(id, _)| id);
+        match merge {
+            Merge::Insert | Merge::InsertDeleted => {
+                let deleted_at = json.is_none().then_some(at);
+                insert.execute(params![place.resource_id, key, version, hash, at, deleted_at, json])?;
+            }
+            Merge::Update => drop(update.execute(params![row_id, version, hash, at, json])?),
+            Merge::Delete => drop(delete.execute(params![row_id, version, at])?),
+            Merge::Raise => drop(raise.execute(params![row_id, version])?),
+            Merge::Unchanged | Merge::Older => {}
+        }
+        merge.count(counts);
+        if let (Some(sweep), Some(_)) = (mark, json) {
+            let row_id = if merge == Merge::Insert { transaction.last_insert_rowid() } else { row_id };
+            see.execute([sweep, place.stream_id, row_id])?;
+        }
+    }
+    Ok(())
+}
+
+fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, Present)> {
+    let hash = match row.get_ref(2)? {
+        ValueRef::Blob(hash) => hash.try_into().ok(),
+        _ => None,
+    };
+    Ok((row.get(0)?, Present { version: Version(row.get(1)?), hash, deleted: row.get(3)? }))
+}
+
+/// Keeps what could not be made a record of. A source that meets the same thing at every reading fills no disk with it.
+fn keep_rejects(transaction: &Transaction<'_>, rows: &Rows, resource: &Resource, run: RunId, at: &str) -> Attempt<()> {
+    let mut keep = transaction.prepare_cached(
+        "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
+         ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, run = excluded.run",
+    )?;
+    let run = run.to_string();
+    for reject in &rows.rejects {
+        let raw: &str = &reject.raw;
+        keep.execute(params![resource.name(), rows.table, reject.reason, raw, at, run, content_hash(raw)])?;
+    }
+    Ok(())
+}
+
+/// The number by which a full pass is known in the marks; begins it where it has none.
+fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<i64> {
+    if let Some(id) = sweep_id(transaction, run)? {
+        return Ok(id);
+    }
+    transaction.prepare_cached("INSERT INTO snowfeed_sweep (run) VALUES (?1)")?.execute([run.to_string()])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// Forgets what a full pass has seen.
+fn finish_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<()> {
+    if let Some(id) = sweep_id(transaction, run)? {
+        transaction.execute("DELETE FROM snowfeed_seen WHERE sweep_id = ?1", [id])?;
+        transaction.execute("DELETE FROM snowfeed_sweep WHERE id = ?1", [id])?;
+    }
+    Ok(())
+}
+
+fn sweep_id(connection: &Connection, run: RunId) -> Attempt<Option<i64>> {
+    let mut find = connection.prepare_cached("SELECT id FROM snowfeed_sweep WHERE run = ?1")?;
+    Ok(find.query_row([run.to_string()], |row| row.get(0)).optional()?)
+}
+
+/// The live records that a full pass has not come across.
+pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> Attempt<Vec<StoredRecord>> {
+    let place = place(connection, &query.resource, &query.table)?;
+    // No row has the number 0: a pass without a mark has seen nothing.
+    let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
+    let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
+    let mut find = connection.prepare_cached(&format!(
+        "SELECT key, version, raw FROM {} t WHERE resource_id = ?1 AND key {from} ?2 AND deleted_at IS NULL AND NOT EXISTS \
+         (SELECT 1 FROM snowfeed_seen s WHERE s.sweep_id = ?3 AND s.stream_id = ?4 AND s.row_id = t.id) \
+         ORDER BY key LIMIT ?5",
+        raw_table(&query.table)
+    ))?;
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let records = find.query_map(params![place.resource_id, after, sweep, place.stream_id, limit], |row| {
+        let json: String = row.get(2)?;
+        Ok(StoredRecord { key: row.get(0)?, version: Version(row.get(1)?), json: ByteString::from(json) })
+    })?;
+    Ok(records.collect::<Result<_, _>>()?)
+}

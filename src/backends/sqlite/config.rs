@@ -1,0 +1,63 @@
+//! `APP_CONFIGURATION` and `RESOURCE_CONFIGURATION`.
+
+use async_trait::async_trait;
+use rusqlite::OptionalExtension;
+use serde_json::Value;
+
+use super::Sqlite;
+use crate::Result;
+use crate::config::{ConfigStore, Domain};
+
+fn table(domain: Domain) -> &'static str {
+    match domain {
+        Domain::Connector => "APP_CONFIGURATION",
+        Domain::Resource => "RESOURCE_CONFIGURATION",
+    }
+}
+
+#[async_trait]
+impl ConfigStore for Sqlite {
+    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+        let key = key.to_owned();
+        self.run(move |connection| {
+            let mut find = connection.prepare_cached(&format!("SELECT value FROM {} WHERE key = ?1", table(domain)))?;
+            let json: Option<String> = find.query_row([key], |row| row.get(0)).optional()?;
+            Ok(json.map(|json| serde_json::from_str(&json)).transpose()?)
+        })
+        .await
+    }
+
+    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+        let (key, json) = (key.to_owned(), value.to_string());
+        self.write(move |transaction| {
+            let sql = format!("INSERT OR REPLACE INTO {} (key, value) VALUES (?1, ?2)", table(domain));
+            transaction.prepare_cached(&sql)?.execute([key, json])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+        let key = key.to_owned();
+        self.write(move |transaction| {
+            let sql = format!("DELETE FROM {} WHERE key = ?1", table(domain));
+            Ok(transaction.prepare_cached(&sql)?.execute([key])? > 0)
+        })
+        .await
+    }
+
+    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+        self.run(move |connection| {
+            let sql = format!("SELECT key, value FROM {} ORDER BY key", table(domain));
+            let mut find = connection.prepare_cached(&sql)?;
+            let mut rows = find.query([])?;
+            let mut entries = Vec::new();
+            while let Some(row) = rows.next()? {
+                let json: String = row.get(1)?;
+                entries.push((row.get(0)?, serde_json::from_str(&json)?));
+            }
+            Ok(entries)
+        })
+        .await
+    }
+}

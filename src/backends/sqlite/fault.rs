@@ -1,0 +1,88 @@
+//! What SQLite's errors mean to a user.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::{Error, Retry};
+
+/// What went wrong in work on a connection: a complaint of SQLite's, or an error of ours.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Sqlite(rusqlite::Error),
+    Own(Error),
+}
+
+/// The outcome of work on a connection.
+pub(super) type Attempt<T> = std::result::Result<T, Fault>;
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Own(error)
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        let error = Error::invalid_data("a value in the database is not the JSON it should be").with_source(error);
+        Self::Own(error.with_help("somebody else has changed the file: restore it from a copy"))
+    }
+}
+
+impl Fault {
+    /// The error for a user of the database at this path.
+    pub(super) fn at(self, path: &Path) -> Error {
+        let error = match self {
+            Self::Sqlite(error) => error,
+            Self::Own(error) => return error,
+        };
+        let fault = match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => not_a_database(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::unavailable("the database is busy: another program is writing it")
+                    .with_help("wait until that program is done, or stop it")
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => read_only(),
+            Some(ErrorCode::DiskFull) => Error::unavailable("the database cannot grow: the disk is full")
+                .with_retry(Retry::Never)
+                .with_help("free some space and start again: what was committed before is safe"),
+            Some(ErrorCode::CannotOpen) => cannot_open(),
+            Some(ErrorCode::DatabaseCorrupt) => Error::invalid_data("the database is damaged")
+                .with_help("restore it from a copy, or delete it to ingest everything again"),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed) => {
+                Error::unavailable("the database cannot be read or written")
+                    .with_help("check the disk; a file on a network share may lack the locks that SQLite needs")
+            }
+            Some(ErrorCode::OutOfMemory) => Error::unavailable("memory is short"),
+            Some(ErrorCode::TooBig) => Error::invalid_data("a value is larger than SQLite can store (1 GB)"),
+            _ => Error::internal("the database refused a statement"),
+        };
+        fault.with_context("database", path.display()).with_source(error)
+    }
+}
+
+/// The file is something else.
+pub(super) fn not_a_database() -> Error {
+    Error::configuration("the file is not a database")
+        .with_help("name another file, or one that does not exist yet: it will be made")
+}
+
+/// The file or its directory is write-protected.
+pub(super) fn read_only() -> Error {
+    Error::unavailable("the database is read-only")
+        .with_retry(Retry::Never)
+        .with_help("make the file and its directory writable for this user, or name another file")
+}
+
+/// The file's directory is missing, or the file is out of reach.
+pub(super) fn cannot_open() -> Error {
+    Error::unavailable("the database cannot be opened")
+        .with_retry(Retry::Never)
+        .with_help("check that its directory exists, and that this user may write to it")
+}

@@ -1,0 +1,128 @@
+//! The file: whether it is ours, and its form from version to version.
+
+use std::fs::File;
+use std::io::{ErrorKind as IoErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::fault::{Attempt, Fault, cannot_open, not_a_database, read_only};
+use crate::{Error, Result};
+
+/// By this number in its header a file is known as ours: `SNOF`.
+const APPLICATION_ID: i32 = 0x534E_4F46;
+
+/// What brings a file from version 0 to 1, from 1 to 2, and so on. A step that was released never changes.
+const STEPS: &[&str] = &[include_str!("v1.sql")];
+
+/// How long one writer waits for another.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens the file and brings it to this version's form.
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    let new = inspect(path).map_err(|error| error.with_context("database", path.display()))?;
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        if connection.is_readonly("main")? {
+            return Err(Fault::Own(read_only().with_context("database", path.display())));
+        }
+        prepare(connection, new)
+    };
+    open().map_err(|fault| fault.at(path))
+}
+
+/// A database in memory.
+pub(super) fn in_memory() -> Result<Connection> {
+    Connection::open_in_memory()
+        .map_err(Fault::from)
+        .and_then(|connection| prepare(connection, true))
+        .map_err(|fault| fault.at(Path::new(":memory:")))
+}
+
+/// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back
+/// what another program had left in the file's log. Says whether the file is missing or empty.
+fn inspect(path: &Path) -> Result<bool> {
+    let mut header = Vec::with_capacity(100);
+    let read = File::open(path).and_then(|file| {
+        let metadata = file.metadata()?;
+        file.take(100).read_to_end(&mut header)?;
+        Ok(metadata)
+    });
+    let metadata = match read {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(cannot_open().with_source(error)),
+    };
+    if metadata.permissions().readonly() {
+        return Err(read_only());
+    }
+    if header.is_empty() {
+        return Ok(true);
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(not_a_database());
+    }
+    let field = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (schema_changes, version, application) = (field(40), field(60), field(68));
+    judge(application, version, schema_changes > 0)?;
+    Ok(false)
+}
+
+/// Refuses a file that is not ours, or newer than this program.
+fn judge(application: i32, version: i32, has_tables: bool) -> Result<()> {
+    if application != APPLICATION_ID && (application != 0 || has_tables) {
+        return Err(Error::configuration("the database belongs to another program")
+            .with_help("name another file, or one that does not exist yet: it will be made"));
+    }
+    if application == APPLICATION_ID && usize::try_from(version).is_ok_and(|version| version > STEPS.len()) {
+        return Err(Error::configuration("the database was written by a newer version of this program")
+            .with_context("its version", version)
+            .with_context("newest known", STEPS.len())
+            .with_help("upgrade this program, or name another file"));
+    }
+    Ok(())
+}
+
+/// Checks once more what the log may say differently, sets the connection up, and migrates.
+fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
+    connection.busy_timeout(PATIENCE)?;
+    // Until the file is known as ours, closing it must not write the log back into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let version = check(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    if new {
+        connection.pragma_update(None, "page_size", 8192)?;
+    }
+    if version < STEPS.len() {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been quicker.
+        for (step, sql) in STEPS.iter().enumerate().skip(check(&transaction)?) {
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", i64::try_from(step + 1).unwrap_or(i64::MAX))?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()?;
+    }
+    // FULL: what has been committed survives a power cut. In WAL mode it costs one more sync for each commit.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // The log is written back in larger strides than SQLite's 4 MB, and does not keep its largest size for ever.
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The file's version, if it is ours or empty.
+fn check(connection: &Connection) -> Attempt<usize> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    judge(application, version, tables > 0)?;
+    Ok(if application == APPLICATION_ID { usize::try_from(version).unwrap_or(0) } else { 0 })
+}

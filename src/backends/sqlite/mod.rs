@@ -1,0 +1,148 @@
+//! The embedded backend: one SQLite file is destination, configuration and state.
+
+mod commit;
+mod config;
+mod fault;
+mod file;
+mod preview;
+mod sql;
+mod state;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::Mutex;
+
+pub use preview::Preview;
+
+use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
+use crate::{Error, Resource, Result, TableSpec};
+use fault::Attempt;
+
+/// A backend in one SQLite file: rows, configuration, state and run history, committed together.
+///
+/// Other programs can read the file during an ingestion (it is in WAL mode), and a commit that has returned survives a
+/// power cut (`synchronous = FULL`). Several processes may write the same file; they take turns, each waiting ten seconds
+/// for the other.
+///
+/// What a user finds in the file:
+///
+/// | name | what |
+/// |---|---|
+/// | each stream, `issues` | a typed view of all resources, with a `resource` column |
+/// | each resource, `acme/widgets` | the same view, of that resource only; named by [`view_name`](crate::table::view_name) |
+/// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `key`, `value` |
+/// | `APP_STATE` | `timestamp`, `key`, `value`, `version`; the highest version of a key counts |
+/// | `INGESTION_RUN` | the run history, one row for each run |
+/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason |
+///
+/// Tables whose names begin with `snowfeed_` are its own, and may change. Times are RFC 3339 text in UTC, and sort as text.
+///
+/// Clones share one connection. Its work runs on tokio's blocking threads, one call at a time.
+///
+/// ```
+/// use snowfeed::backends::Sqlite;
+/// use snowfeed::{ConfigStore, Domain};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let sqlite = Sqlite::in_memory()?;
+/// sqlite.put(Domain::Connector, "url", &"https://example.com".into()).await?;
+/// assert_eq!(sqlite.get(Domain::Connector, "url").await?, Some("https://example.com".into()));
+/// # Ok::<(), snowfeed::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Cancellation
+/// A call that is dropped before its turn does nothing; one whose turn has come runs to its end, wholly or not at all.
+#[derive(Clone)]
+pub struct Sqlite {
+    connection: Arc<Mutex<Connection>>,
+    path: Arc<PathBuf>,
+}
+
+impl Sqlite {
+    /// Opens a file, or makes it where there is none, and brings it to this version's form. It blocks for as long as
+    /// that takes.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the file is no database, belongs to another program, or was
+    /// written by a newer version of this one; [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be opened or
+    /// written. In each case the file is left as it was.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Ok(Self::with(file::open(path)?, path))
+    }
+
+    /// A database in memory, which is gone with its last clone.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when memory is short.
+    pub fn in_memory() -> Result<Self> {
+        Ok(Self::with(file::in_memory()?, Path::new(":memory:")))
+    }
+
+    /// The file, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn with(connection: Connection, path: &Path) -> Self {
+        Self { connection: Arc::new(Mutex::new(connection)), path: Arc::new(path.to_owned()) }
+    }
+
+    /// Does blocking work on the connection, off the async threads.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Attempt<T> + Send + 'static,
+    ) -> Result<T> {
+        // Waiting for the turn here, not in the blocking call, takes up no thread.
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || work(&mut connection)).await;
+        done.map_err(|error| Error::internal("work on the database was broken off").with_source(error))?
+            .map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Does blocking work that writes, in a transaction of its own.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Attempt<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(move |connection| {
+            // A transaction that begins as a reader cannot always become a writer: SQLite then fails at once, without
+            // waiting for the other writer.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Sink for Sqlite {
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        let (resource, tables) = (resource.clone(), tables.to_vec());
+        self.write(move |transaction| tables::ensure(transaction, &resource, &tables)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        self.write(move |transaction| commit::commit(transaction, &commit)).await
+    }
+
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        self.run(move |connection| commit::unseen(connection, &query)).await
+    }
+}

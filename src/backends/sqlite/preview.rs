@@ -1,0 +1,63 @@
+//! A look at a resource's newest rows.
+
+use rusqlite::params;
+use rusqlite::types::ValueRef;
+use serde_json::Value;
+
+use super::Sqlite;
+use super::fault::Attempt;
+use super::{sql, tables};
+use crate::{ColumnType, Resource, Result};
+
+/// The newest rows of a resource's typed view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// The names of the columns: the typed ones, then `deleted_at` and `raw`.
+    pub columns: Vec<String>,
+    /// The values of each row; the row that changed last is the first. Documents within a row are JSON values, but
+    /// `raw`, which is the text as the source sent it.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Sqlite {
+    /// At most `limit` rows of a resource's typed view, the one that changed last first.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when the resource was never ingested into this table;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the file cannot be read.
+    pub async fn preview(&self, resource: &Resource, table: &str, limit: usize) -> Result<Preview> {
+        let (resource, table) = (resource.clone(), table.to_owned());
+        self.run(move |connection| {
+            let place = tables::place(connection, &resource, &table)?;
+            let typed = tables::columns(connection, place.stream_id)?;
+            let mut find = connection.prepare(&format!(
+                "SELECT {} t.deleted_at, t.raw FROM {} t WHERE t.resource_id = ?1 AND t.raw IS NOT NULL \
+                 ORDER BY t.changed_at DESC, t.id DESC LIMIT ?2",
+                tables::select_list(&typed),
+                sql::raw_table(&table)
+            ))?;
+            let mut columns: Vec<String> = typed.iter().map(|column| column.name.clone()).collect();
+            columns.extend(["deleted_at".to_owned(), "raw".to_owned()]);
+            let mut found = find.query(params![place.resource_id, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let mut rows = Vec::new();
+            while let Some(row) = found.next()? {
+                let kinds = typed.iter().map(|column| column.kind).chain([ColumnType::Text, ColumnType::Text]);
+                let values = kinds.enumerate().map(|(index, kind)| value(row.get_ref(index)?, kind));
+                rows.push(values.collect::<Attempt<_>>()?);
+            }
+            Ok(Preview { columns, rows })
+        })
+        .await
+    }
+}
+
+fn value(value: ValueRef<'_>, kind: ColumnType) -> Attempt<Value> {
+    Ok(match (value, kind) {
+        (ValueRef::Integer(number), ColumnType::Boolean | ColumnType::Present) => Value::Bool(number != 0),
+        (ValueRef::Integer(number), _) => number.into(),
+        (ValueRef::Real(number), _) => number.into(),
+        (ValueRef::Text(text), ColumnType::Json) => serde_json::from_slice(text)?,
+        (ValueRef::Text(text), _) => String::from_utf8_lossy(text).into(),
+        (ValueRef::Null | ValueRef::Blob(_), _) => Value::Null,
+    })
+}

@@ -1,0 +1,112 @@
+//! The pieces of SQL that are made from names, texts and paths. Everything else is bound.
+
+use jiff::Timestamp;
+
+use crate::ColumnType;
+use crate::table::{Column, JsonPath, Step};
+
+/// An identifier, whatever characters it has.
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as a constant expression. SQL text cannot hold a NUL, so that is put in by its number.
+pub(super) fn literal(text: &str) -> String {
+    let quote = |part: &str| format!("'{}'", part.replace('\'', "''"));
+    let parts: Vec<String> = text.split('\0').map(quote).collect();
+    match parts.as_slice() {
+        [whole] => whole.clone(),
+        parts => format!("({})", parts.join("||char(0)||")),
+    }
+}
+
+/// A point in time. All have the same length, so that they sort as text.
+pub(super) fn stamp(at: Timestamp) -> String {
+    format!("{at:.9}")
+}
+
+/// The point in time that [`stamp`] wrote.
+pub(super) fn read_stamp(text: &str) -> crate::Result<Timestamp> {
+    text.parse().map_err(|error| {
+        crate::Error::invalid_data(format!("{text:?} in the database is no point in time")).with_source(error)
+    })
+}
+
+/// The table behind a stream's views.
+pub(super) fn raw_table(stream: &str) -> String {
+    identifier(&format!("snowfeed_raw_{stream}"))
+}
+
+/// A column of the typed view, as an expression over `document`, itself the SQL of a valid JSON text.
+pub(super) fn column(column: &Column, document: &str) -> String {
+    let (outer, inner) = split(&column.path);
+    let path = literal(&outer);
+    let kind = format!("json_type({document},{path})");
+    let value = format!("({document} ->> {path})");
+    if let Some(inner) = inner {
+        return each(column.kind, document, &path, &kind, inner.as_deref());
+    }
+    match column.kind {
+        ColumnType::Text => format!("iif({kind}='text',{value},NULL)"),
+        // JSON knows larger numbers than the type does; SQLite reads those as floats.
+        ColumnType::Integer => format!("iif({kind}='integer' AND typeof({value})='integer',{value},NULL)"),
+        ColumnType::Float => format!("iif({kind} IN ('integer','real'),CAST({value} AS REAL),NULL)"),
+        ColumnType::Boolean => format!("CASE {kind} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"),
+        ColumnType::Timestamp => {
+            // `datetime` alone would take `now`, and times without a zone.
+            let day = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]";
+            let time = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]";
+            format!(
+                "iif({kind}='text' AND {value} GLOB '{day}[Tt ]{time}*' AND {value} GLOB '*[Zz0-9]' AND \
+                 ({value} GLOB '*[Zz]' OR {value} GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND \
+                 datetime({value}) IS NOT NULL,{value},NULL)"
+            )
+        }
+        ColumnType::Json => format!("iif({kind} IN ('object','array'),{document} -> {path},NULL)"),
+        ColumnType::Present => format!("ifnull({kind}<>'null',0)"),
+    }
+}
+
+/// What a path with `[*]` finds: an array, or whether anything is in it.
+fn each(kind: ColumnType, document: &str, path: &str, is: &str, inner: Option<&str>) -> String {
+    // An element that is no object has no members; as a plain text it is not even JSON.
+    let found = inner.map(|inner| format!("iif(e.type IN ('object','array'),e.value -> {},NULL)", literal(inner)));
+    match (kind, found) {
+        (ColumnType::Json, None) => format!("iif({is}='array',{document} -> {path},NULL)"),
+        (ColumnType::Json, Some(found)) => {
+            format!(
+                "iif({is}='array',(SELECT json_group_array(json(ifnull({found},'null'))) \
+                 FROM json_each({document},{path}) e),NULL)"
+            )
+        }
+        (ColumnType::Present, found) => {
+            let filled =
+                found.map_or_else(|| "e.type<>'null'".to_owned(), |found| format!("ifnull({found},'null')<>'null'"));
+            format!("iif({is}='array',EXISTS(SELECT 1 FROM json_each({document},{path}) e WHERE {filled}),0)")
+        }
+        // The path gives an array: every other type reads it as null.
+        _ => "NULL".to_owned(),
+    }
+}
+
+/// A path in SQLite's notation: up to its `[*]`, and after it, where it has one (`Some(None)`: it ends there).
+fn split(path: &JsonPath) -> (String, Option<Option<String>>) {
+    let render = |steps: &[Step]| {
+        let mut text = String::from("$");
+        for step in steps {
+            if let Step::Member(member) = step {
+                text.push('.');
+                // SQLite reads a quoted member with the escapes of JSON.
+                text.push_str(&serde_json::Value::from(member.as_str()).to_string());
+            }
+        }
+        text
+    };
+    match path.steps().iter().position(|step| *step == Step::Each) {
+        None => (render(path.steps()), None),
+        Some(at) => {
+            let rest = &path.steps()[at + 1..];
+            (render(&path.steps()[..at]), Some((!rest.is_empty()).then(|| render(rest))))
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `APP_STATE` and `INGESTION_RUN`.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, Transaction, params};
+
+use super::Sqlite;
+use super::fault::Attempt;
+use super::sql::{read_stamp, stamp};
+use crate::backends::merge::conflict;
+use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::{Error, Result};
+
+/// Stores a change, or refuses it when another run has moved on.
+pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Attempt<StateVersion> {
+    let mut version = change.base;
+    if let Some(state) = &change.state {
+        let newest = entries(transaction, &change.key, 1)?.pop();
+        let found = newest.as_ref().map_or(StateVersion::NONE, |entry| entry.version);
+        if found != change.base {
+            return Err(conflict(&change.key, change.base, found).into());
+        }
+        version = StateVersion(found.0 + 1);
+        let at = newest.map_or(change.at, |entry| entry.at.max(change.at));
+        transaction
+            .prepare_cached("INSERT INTO APP_STATE (timestamp, key, value, version) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![stamp(at), change.key, serde_json::to_string(state)?, number(version.0)])?;
+    }
+    if let Some(run) = &change.run {
+        record(transaction, run)?;
+    }
+    Ok(version)
+}
+
+/// Stores a run's record in place of the one of the same run.
+fn record(transaction: &Transaction<'_>, run: &RunRecord) -> Attempt<()> {
+    let (counts, traffic) = (&run.counts, &run.traffic);
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO INGESTION_RUN (id, resource, mode, status, started_at, ended_at, offered, inserted, \
+             updated, unchanged, deleted, skipped, rejected, commits, requests, bytes, waited_ms, total_ms, error, record) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        )?
+        .execute(params![
+            run.id.to_string(),
+            run.resource,
+            word(&run.mode)?,
+            word(&run.status)?,
+            stamp(run.started_at),
+            run.ended_at.map(stamp),
+            number(counts.offered),
+            number(counts.inserted),
+            number(counts.updated),
+            number(counts.unchanged),
+            number(counts.deleted),
+            number(counts.skipped_total()),
+            number(counts.rejected),
+            number(run.commits),
+            number(traffic.requests),
+            number(traffic.bytes),
+            number(traffic.waited_ms),
+            number(run.timings.total_ms),
+            run.error.as_ref().map(|error| error.message.as_str()),
+            serde_json::to_string(run)?,
+        ])?;
+    Ok(())
+}
+
+/// The word that a mode or a status has in JSON.
+fn word(value: &impl serde::Serialize) -> Attempt<String> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(word) => Ok(word),
+        other => Err(Error::internal(format!("{other} is no word")).into()),
+    }
+}
+
+/// SQLite's whole numbers have a sign.
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn limited(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The newest entries of a key.
+fn entries(connection: &Connection, key: &str, limit: usize) -> Attempt<Vec<StateEntry>> {
+    let mut find = connection.prepare_cached(
+        "SELECT version, timestamp, value FROM APP_STATE WHERE key = ?1 ORDER BY version DESC LIMIT ?2",
+    )?;
+    let mut rows = find.query(params![key, limited(limit)])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(entry(row)?);
+    }
+    Ok(entries)
+}
+
+fn entry(row: &Row<'_>) -> Attempt<StateEntry> {
+    let version: i64 = row.get(0)?;
+    let at = read_stamp(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+    let state = serde_json::from_str(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
+    Ok(StateEntry { version: StateVersion(u64::try_from(version).unwrap_or(0)), at, state })
+}
+
+#[async_trait]
+impl StateStore for Sqlite {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        self.write(move |transaction| append(transaction, &change)).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        let key = key.to_owned();
+        self.run(move |connection| Ok(entries(connection, &key, 1)?.pop())).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        let key = key.to_owned();
+        self.run(move |connection| entries(connection, &key, limit)).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        let key = key.map(str::to_owned);
+        self.run(move |connection| {
+            let of = if key.is_some() { "resource = ?1" } else { "?1 IS NULL" };
+            let mut find = connection.prepare_cached(&format!(
+                "SELECT record FROM INGESTION_RUN WHERE {of} ORDER BY started_at DESC, id DESC LIMIT ?2"
+            ))?;
+            let mut rows = find.query(params![key, limited(limit)])?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        let key = key.to_owned();
+        let keep = limited(keep.max(1));
+        self.write(move |transaction| {
+            let entries: usize = transaction
+                .prepare_cached(
+                    "DELETE FROM APP_STATE WHERE key = ?1 AND version <= (SELECT version FROM APP_STATE WHERE key = ?1 \
+                     ORDER BY version DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![key, keep])?;
+            let runs = transaction
+                .prepare_cached(
+                    "DELETE FROM INGESTION_RUN WHERE resource = ?1 AND (started_at, id) <= (SELECT started_at, id \
+                     FROM INGESTION_RUN WHERE resource = ?1 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![key, keep])?;
+            Ok((entries + runs) as u64)
+        })
+        .await
+    }
+}

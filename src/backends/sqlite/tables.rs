@@ -1,0 +1,176 @@
+//! Tables and views: one raw table for each stream, a typed view over it, and a view for each resource.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::fault::Attempt;
+use super::sql;
+use crate::backends::merge::not_ensured;
+use crate::table::{Column, view_name};
+use crate::{Error, Resource, TableSpec};
+
+/// Names that are neither a stream's nor a resource's, in lower case.
+const OWN: &[&str] = &["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
+
+/// Whether a name is taken by SQLite or by this backend.
+fn is_own(name: &str) -> bool {
+    name.starts_with("sqlite_") || name.starts_with("snowfeed_") || OWN.contains(&name)
+}
+
+/// A resource's place in a stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) resource_id: i64,
+    pub(super) stream_id: i64,
+}
+
+/// Where a resource's rows of a stream are, if somebody made room for them.
+pub(super) fn place(connection: &Connection, resource: &Resource, table: &str) -> Attempt<Place> {
+    let place = connection
+        .prepare_cached(
+            "SELECT r.id, s.id FROM snowfeed_resource r, snowfeed_stream s WHERE r.name = ?1 AND s.name = ?2 \
+             AND EXISTS (SELECT 1 FROM snowfeed_view v WHERE v.resource_id = r.id AND v.stream_id = s.id)",
+        )?
+        .query_row(params![resource.name(), table], |row| {
+            Ok(Place { resource_id: row.get(0)?, stream_id: row.get(1)? })
+        })
+        .optional()?;
+    Ok(place.ok_or_else(|| not_ensured(resource, table))?)
+}
+
+/// Refuses a resource that nobody made room for.
+pub(super) fn check_known(connection: &Connection, resource: &Resource) -> Attempt<()> {
+    let known =
+        connection.prepare_cached("SELECT 1 FROM snowfeed_resource WHERE name = ?1")?.exists([resource.name()])?;
+    if known { Ok(()) } else { Err(not_ensured(resource, "").into()) }
+}
+
+/// The columns of a stream's typed view, as it stands.
+pub(super) fn columns(connection: &Connection, stream_id: i64) -> Attempt<Vec<Column>> {
+    let json: String =
+        connection.query_row("SELECT columns FROM snowfeed_stream WHERE id = ?1", [stream_id], |row| row.get(0))?;
+    Ok(serde_json::from_str(&json)?)
+}
+
+/// Makes tables and views where they are missing, and adds columns that are new.
+pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[TableSpec]) -> Attempt<()> {
+    if let Some(table) = tables.iter().find(|table| is_own(&table.name)) {
+        return Err(Error::configuration(format!("the table name {:?} is taken by the database itself", table.name))
+            .with_help("the source must give its table another name")
+            .into());
+    }
+    let mut streams = Vec::with_capacity(tables.len());
+    for table in tables {
+        streams.push((ensure_stream(transaction, table)?, table));
+    }
+    transaction
+        .prepare_cached("INSERT INTO snowfeed_resource (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([resource.name()])?;
+    let resource_id: i64 = transaction
+        .prepare_cached("SELECT id FROM snowfeed_resource WHERE name = ?1")?
+        .query_row([resource.name()], |row| row.get(0))?;
+    let names: Vec<String> = transaction
+        .prepare_cached("SELECT name FROM snowfeed_stream")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let reserved = |name: &str| is_own(name) || names.iter().any(|stream| stream == name);
+    for (stream_id, table) in streams {
+        let name = view_name(resource.name(), &table.name, tables.len() == 1, &reserved);
+        ensure_resource_view(transaction, &name, resource, Place { resource_id, stream_id }, &table.name)?;
+    }
+    Ok(())
+}
+
+/// Makes a stream's raw table and typed view, or lets the view grow; gives the stream's id.
+fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> Attempt<i64> {
+    let stored: Option<(i64, String)> = transaction
+        .prepare_cached("SELECT id, columns FROM snowfeed_stream WHERE name = ?1")?
+        .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let mut columns = table.columns.clone();
+    if let Some((id, json)) = &stored {
+        let before: Vec<Column> = serde_json::from_str(json)?;
+        // A column that this version of the source no longer knows stays, behind those that it does.
+        columns.extend(before.iter().filter(|old| table.columns.iter().all(|new| new.name != old.name)).cloned());
+        if columns == before {
+            return Ok(*id);
+        }
+    }
+    let json = serde_json::to_string(&columns)?;
+    let raw = sql::raw_table(&table.name);
+    let id = match stored {
+        Some((id, _)) => {
+            transaction.execute("UPDATE snowfeed_stream SET columns = ?2 WHERE id = ?1", params![id, json])?;
+            transaction.execute_batch(&format!("DROP VIEW {}", sql::identifier(&table.name)))?;
+            id
+        }
+        None => {
+            // A resource had this name before the stream came; its own view returns, renamed, when it is next ensured.
+            drop_resource_view(transaction, &table.name)?;
+            transaction.execute_batch(&format!(
+                "CREATE TABLE {raw} (id INTEGER PRIMARY KEY, resource_id INTEGER NOT NULL REFERENCES snowfeed_resource (id), \
+                 key TEXT NOT NULL, version INTEGER NOT NULL, hash BLOB, first_seen TEXT NOT NULL, \
+                 changed_at TEXT NOT NULL, deleted_at TEXT, raw TEXT);
+                 CREATE UNIQUE INDEX {index} ON {raw} (resource_id, key);",
+                index = sql::identifier(&format!("snowfeed_raw_{}_by_key", table.name)),
+            ))?;
+            transaction
+                .execute("INSERT INTO snowfeed_stream (name, columns) VALUES (?1, ?2)", params![table.name, json])?;
+            transaction.last_insert_rowid()
+        }
+    };
+    transaction.execute_batch(&format!(
+        "CREATE VIEW {view} AS SELECT r.name AS resource, {columns} t.deleted_at AS deleted_at, t.raw AS raw \
+         FROM {raw} t JOIN snowfeed_resource r ON r.id = t.resource_id WHERE t.raw IS NOT NULL",
+        view = sql::identifier(&table.name),
+        columns = select_list(&columns),
+    ))?;
+    Ok(id)
+}
+
+/// The typed columns over the raw table `t`, each followed by a comma.
+pub(super) fn select_list(columns: &[Column]) -> String {
+    // A source should send valid JSON only. Where one does not, its document must not make the view unreadable.
+    let document = "iif(json_valid(t.raw),t.raw,'{}')";
+    columns
+        .iter()
+        .map(|column| format!("{} AS {}, ", sql::column(column, document), sql::identifier(&column.name)))
+        .collect()
+}
+
+/// Makes a resource's view. It names no columns, so it grows with the stream's.
+fn ensure_resource_view(
+    transaction: &Transaction<'_>,
+    name: &str,
+    resource: &Resource,
+    place: Place,
+    stream: &str,
+) -> Attempt<()> {
+    let holder: Option<(i64, i64)> = transaction
+        .prepare_cached("SELECT resource_id, stream_id FROM snowfeed_view WHERE name = ?1")?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match holder {
+        Some(holder) if holder == (place.resource_id, place.stream_id) => return Ok(()),
+        // Two resources share a name only when the source had one table for the one and has several for the other.
+        Some(_) => drop_resource_view(transaction, name)?,
+        None => {}
+    }
+    transaction.execute_batch(&format!(
+        "CREATE VIEW {} AS SELECT * FROM {} WHERE resource = {}",
+        sql::identifier(name),
+        sql::identifier(stream),
+        sql::literal(resource.name()),
+    ))?;
+    transaction
+        .prepare_cached("INSERT INTO snowfeed_view (name, resource_id, stream_id) VALUES (?1, ?2, ?3)")?
+        .execute(params![name, place.resource_id, place.stream_id])?;
+    Ok(())
+}
+
+/// Drops a resource's view of this name, where there is one.
+fn drop_resource_view(transaction: &Transaction<'_>, name: &str) -> Attempt<()> {
+    if transaction.execute("DELETE FROM snowfeed_view WHERE name = ?1", [name])? > 0 {
+        transaction.execute_batch(&format!("DROP VIEW {}", sql::identifier(name)))?;
+    }
+    Ok(())
+}

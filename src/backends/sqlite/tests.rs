@@ -1,0 +1,203 @@
+use super::*;
+use crate::sink::{Commit, Rows};
+use crate::table::Column;
+use crate::{ColumnType, Record, RunId, Version};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap()
+}
+
+fn spec() -> TableSpec {
+    TableSpec::new("issues")
+        .column("text", "v", ColumnType::Text)
+        .column("integer", "v", ColumnType::Integer)
+        .column("float", "v", ColumnType::Float)
+        .column("boolean", "v", ColumnType::Boolean)
+        .column("timestamp", "v", ColumnType::Timestamp)
+        .column("json", "v", ColumnType::Json)
+        .column("present", "v", ColumnType::Present)
+        .column("names", "v[*].name", ColumnType::Json)
+        .column("any_name", "v[*].name", ColumnType::Present)
+        .column("elements", "v[*]", ColumnType::Json)
+        .column("odd", r#""a.b\"c[0]'\\".x"#, ColumnType::Text)
+}
+
+async fn put(sqlite: &Sqlite, name: &str, records: impl IntoIterator<Item = Record>) {
+    let rows = vec![Rows { table: "issues".into(), records: records.into_iter().collect(), rejects: vec![] }];
+    let at = Timestamp::now();
+    let commit = Commit { resource: resource(name), run: RunId::new(), at, rows, sweep: None, change: None };
+    sqlite.commit(commit).await.unwrap();
+}
+
+/// The columns of the only row, by name, that are not null.
+async fn typed(document: &str) -> Value {
+    let sqlite = Sqlite::in_memory().unwrap();
+    let one = resource("one");
+    sqlite.ensure_tables(&one, &[spec()]).await.unwrap();
+    put(&sqlite, "one", [Record::upsert("1", Version::NONE, document.to_owned())]).await;
+    let preview = sqlite.preview(&one, "issues", 1).await.unwrap();
+    let mut row = preview.rows.into_iter().next().unwrap();
+    assert_eq!(row.pop(), Some(document.into()));
+    preview.columns.into_iter().zip(row).filter(|(_, value)| !value.is_null()).collect::<serde_json::Map<_, _>>().into()
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_reads_as_null() {
+    let none = json!({"present": false, "any_name": false});
+    let with = |more: Value| {
+        let mut all = json!({"present": true, "any_name": false});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    for (document, expected) in [
+        (r#"{}"#, none.clone()),
+        (r#"{"v":null}"#, none.clone()),
+        (r#"[1]"#, none.clone()),
+        (r#"{"v":"now"}"#, with(json!({"text": "now"}))),
+        (r#"{"v":"2024-02-30"}"#, with(json!({"text": "2024-02-30"}))),
+        (r#"{"v":"2024-02-03T04:05:06"}"#, with(json!({"text": "2024-02-03T04:05:06"}))),
+        (
+            r#"{"v":"2024-02-03T04:05:06Z"}"#,
+            with(json!({"text": "2024-02-03T04:05:06Z", "timestamp": "2024-02-03T04:05:06Z"})),
+        ),
+        (
+            r#"{"v":"2024-02-03T04:05:06.7+02:00"}"#,
+            with(json!({"text": "2024-02-03T04:05:06.7+02:00", "timestamp": "2024-02-03T04:05:06.7+02:00"})),
+        ),
+        (r#"{"v":5}"#, with(json!({"integer": 5, "float": 5.0}))),
+        (r#"{"v":99999999999999999999}"#, with(json!({"float": 1e20}))),
+        (r#"{"v":1.5}"#, with(json!({"float": 1.5}))),
+        (r#"{"v":true}"#, with(json!({"boolean": true}))),
+        (r#"{"v":false}"#, with(json!({"boolean": false}))),
+        (r#"{"v":{"name":1}}"#, with(json!({"json": {"name": 1}}))),
+        (r#"{"v":[]}"#, with(json!({"json": [], "elements": [], "names": []}))),
+        (
+            r#"{"v":[{"name":"bug"},{"name":true},"plain",{},{"name":[1]}]}"#,
+            with(json!({
+                "json": [{"name":"bug"},{"name":true},"plain",{},{"name":[1]}],
+                "elements": [{"name":"bug"},{"name":true},"plain",{},{"name":[1]}],
+                "names": ["bug", true, null, null, [1]],
+                "any_name": true,
+            })),
+        ),
+        (r#"{"a.b\"c[0]'\\":{"x":"found"}}"#, json!({"present": false, "any_name": false, "odd": "found"})),
+    ] {
+        assert_eq!(typed(document).await, expected, "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_json_leaves_the_view_readable() {
+    assert_eq!(typed("{oops").await, json!({"present": false, "any_name": false}));
+}
+
+#[tokio::test]
+async fn a_name_with_nul_is_a_constant_expression_without_nul() {
+    assert_eq!(sql::literal("it's"), "'it''s'");
+    assert_eq!(sql::literal("a\0b"), "('a'||char(0)||'b')");
+    let nul = resource("a\0b");
+    let sqlite = Sqlite::in_memory().unwrap();
+    sqlite.ensure_tables(&nul, &[spec()]).await.unwrap();
+    put(&sqlite, "a\0b", [Record::upsert("k\0", Version::NONE, r#"{"v":1}"#)]).await;
+    let count =
+        sqlite.run(|c| Ok(c.query_row(r#"SELECT sum("integer") FROM "a^{0}b""#, [], |row| row.get::<_, i64>(0))?));
+    assert_eq!(count.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_resource_view_reads_no_other_resources_rows() {
+    let sqlite = Sqlite::in_memory().unwrap();
+    sqlite.ensure_tables(&resource("acme/widgets"), &[spec()]).await.unwrap();
+    let plan = sqlite.run(|connection| {
+        let mut explain = connection.prepare("EXPLAIN QUERY PLAN SELECT text FROM \"acme/widgets\"")?;
+        Ok(explain.query_map([], |row| row.get::<_, String>(3))?.collect::<rusqlite::Result<Vec<_>>>()?)
+    });
+    let plan = plan.await.unwrap();
+    assert!(plan.iter().any(|step| step.contains("snowfeed_raw_issues_by_key (resource_id=?)")), "{plan:?}");
+    assert!(plan.iter().all(|step| !step.starts_with("SCAN")), "{plan:?}");
+}
+
+#[tokio::test]
+async fn a_spec_that_shrinks_keeps_its_columns_and_one_that_grows_adds_some() {
+    let sqlite = Sqlite::in_memory().unwrap();
+    let (one, two) = (resource("one"), resource("two"));
+    let old = TableSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
+    let new = TableSpec::new("issues").column("c", "c", ColumnType::Text).column("a", "x", ColumnType::Text);
+    sqlite.ensure_tables(&one, &[old]).await.unwrap();
+    put(&sqlite, "one", [Record::upsert("1", Version::NONE, r#"{"a":"A","b":"B","c":"C","x":"X"}"#)]).await;
+    sqlite.ensure_tables(&two, &[new]).await.unwrap();
+    let preview = sqlite.preview(&one, "issues", 9).await.unwrap();
+    assert_eq!(preview.columns, ["c", "a", "b", "deleted_at", "raw"]);
+    assert_eq!(preview.rows[0][..4], [json!("C"), json!("X"), json!("B"), Value::Null]);
+    let row: (String, String) = sqlite
+        .run(|c| Ok(c.query_row("SELECT resource, c FROM one", [], |row| Ok((row.get(0)?, row.get(1)?)))?))
+        .await
+        .unwrap();
+    assert_eq!(row, ("one".into(), "C".into()));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_so_and_takes_nothing_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(dir.path().join("full.db")).unwrap();
+    let one = resource("one");
+    sqlite.ensure_tables(&one, &[spec()]).await.unwrap();
+    put(&sqlite, "one", [Record::upsert("1", Version::NONE, "{}")]).await;
+    sqlite.run(|c| Ok(c.pragma_update(None, "max_page_count", 40)?)).await.unwrap();
+    let records = (0..100).map(|n| Record::upsert(format!("k{n}"), Version::NONE, "x".repeat(8_000))).collect();
+    let rows = vec![Rows { table: "issues".into(), records, rejects: vec![] }];
+    let commit =
+        Commit { resource: one.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None };
+    let error = sqlite.commit(commit.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("disk is full") && error.to_string().contains("full.db"), "{error}");
+    assert_eq!(sqlite.preview(&one, "issues", 9).await.unwrap().rows.len(), 1);
+    sqlite.run(|c| Ok(c.pragma_update(None, "max_page_count", 4_000)?)).await.unwrap();
+    assert_eq!(sqlite.commit(commit).await.unwrap().counts.inserted, 100);
+}
+
+#[tokio::test]
+async fn a_stream_takes_its_name_back_from_a_resource() {
+    let sqlite = Sqlite::in_memory().unwrap();
+    let events = resource("events");
+    sqlite.ensure_tables(&events, &[spec()]).await.unwrap();
+    let both = [spec(), TableSpec::new("events")];
+    sqlite.ensure_tables(&events, &both).await.unwrap();
+    sqlite.ensure_tables(&events, &both[..1]).await.unwrap();
+    let names = sqlite.run(|connection| {
+        let mut find = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name")?;
+        Ok(find.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?)
+    });
+    assert_eq!(names.await.unwrap(), ["^=events", "events", "events/events", "events/issues", "issues"]);
+}
+
+#[tokio::test]
+async fn a_table_cannot_have_a_name_of_the_backends_own() {
+    let sqlite = Sqlite::in_memory().unwrap();
+    for name in ["app_state", "snowfeed_seen", "sqlite_x"] {
+        let error = sqlite.ensure_tables(&resource("one"), &[TableSpec::new(name)]).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let odd = ["app_state", "SNOWFEED_resource", "sqlite_schema", "issues", "ISSUES"];
+    for name in odd {
+        sqlite.ensure_tables(&resource(name), &[spec()]).await.unwrap();
+    }
+    let mine = resource("app_state");
+    put(&sqlite, "app_state", [Record::upsert("1", Version::NONE, "{}")]).await;
+    assert_eq!(sqlite.preview(&mine, "issues", 9).await.unwrap().rows.len(), 1);
+}
+
+#[test]
+fn a_column_of_any_path_is_legal_sql() {
+    let column = Column { name: "a\"b".into(), path: "\"it's\u{0}\"".parse().unwrap(), kind: ColumnType::Text };
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    let sql = format!(
+        "SELECT {} AS {}",
+        sql::column(&column, "'{\"it''s\\u0000\":\"found\"}'"),
+        sql::identifier(&column.name)
+    );
+    let mut select = connection.prepare(&sql).unwrap();
+    assert!(select.column_names().eq(["a\"b"]));
+    assert_eq!(select.query_row([], |row| row.get::<_, String>(0)).unwrap(), "found");
+}
