@@ -37,7 +37,8 @@ pub struct JsonLines;
 #[async_trait]
 impl Source for JsonLines {
     fn spec(&self) -> SourceSpec {
-        let lines = TableSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
+        let lines =
+            TableSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
         SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(Settings::of::<Folder>()).table(lines)
     }
 

@@ -50,7 +50,8 @@ impl Source for Orders {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let directory = tempfile::tempdir().map_err(|error| Error::unavailable("no temporary folder").with_source(error))?;
+    let directory =
+        tempfile::tempdir().map_err(|error| Error::unavailable("no temporary folder").with_source(error))?;
     let database = Arc::new(Sqlite::open(directory.path().join("shop.db"))?);
     let connector = Connector::new(Orders, database.clone()).observer(|event: &Event| match event {
         Event::Started { resource, mode, .. } => println!("{resource}: started ({mode:?})"),

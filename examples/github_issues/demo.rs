@@ -67,7 +67,9 @@ async fn tell(path: PathBuf) -> Result<()> {
     println!("   GitHub does not say so: `updated_at` stays as it was, and an incremental read finds nothing.");
     ingest(&connector, Mode::Incremental).await?;
 
-    println!("5. A reconcile (`ingest --reconcile`) compares everything, asks for what has vanished, and marks it deleted.");
+    println!(
+        "5. A reconcile (`ingest --reconcile`) compares everything, asks for what has vanished, and marks it deleted."
+    );
     ingest(&connector, Mode::Reconcile).await?;
 
     let rows = database.preview(&Resource::new(REPOSITORY)?, "issues", 3).await?;
