@@ -1,5 +1,7 @@
 //! The command line, as a user meets it: the example binaries as processes of their own, against an upstream on loopback.
 
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
 #[path = "cli/colours.rs"]
 mod colours;
 #[path = "cli/commands.rs"]

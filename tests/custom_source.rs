@@ -1,5 +1,7 @@
 //! The example `custom_source` keeps the contract of a source.
 
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;

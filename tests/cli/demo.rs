@@ -7,7 +7,8 @@ async fn the_demo_tells_its_story_whatever_the_environment_says() {
     let program = Program::new("github_issues")
         .variable("GITHUB_API_URL", "http://127.0.0.1:1")
         .variable("GITHUB_TOKEN", "hush")
-        .variable("GITHUB_PAGE_SIZE", "nonsense");
+        .variable("GITHUB_PAGE_SIZE", "nonsense")
+        .variable("HTTP_PROXY", "http://127.0.0.1:1");
     let path = program.folder().join("story.db");
     let told = program.run(&["demo", path.to_str().unwrap()]).await.expect(0).stdout;
     for part in [
