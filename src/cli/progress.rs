@@ -111,10 +111,14 @@ impl Progress {
                     lane.bar.finish_and_clear();
                     self.bars.remove(&lane.bar);
                 }
-                if self.bars.is_hidden() {
-                    self.output.note(&format!("{}: {}", run.resource, ended(run)));
-                }
             }
+        }
+    }
+
+    /// Tells in a line how a run ended, where no bar has shown how it went.
+    pub(super) fn ended(&self, run: &RunRecord) {
+        if self.shown.is_some() && self.bars.is_hidden() {
+            self.output.note(&format!("{}: {}", run.resource, ended(run)));
         }
     }
 

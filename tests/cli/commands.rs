@@ -1,6 +1,6 @@
 //! Each command, in words.
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
 
 use super::support::Program;
 
@@ -46,6 +46,24 @@ async fn reconcile_marks_what_is_gone() {
     upstream.delete("acme/gears", 3);
     let report = program.json(&["ingest", "--reconcile"]).await;
     assert_eq!(report["counts"]["deleted"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_is_told_with_its_reason_and_its_end() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
+    let wait = ended.stderr.lines().find(|line| line.starts_with("acme/gears: waiting until ")).unwrap_or_default();
+    assert!(wait.contains(" UTC: secondary"), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_that_holds_for_all_is_said_once() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["ingest", "acme/gears", "acme/widgets"]).await.expect(0);
+    assert_eq!(ended.stderr.matches("warning: reading anonymously").count(), 1, "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
