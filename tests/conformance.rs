@@ -1,10 +1,12 @@
 //! The backends against their contracts.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+#[path = "support/probes.rs"]
+mod probes;
 
 mod memory {
     mod sink {
-        use crate::support::probes::MemoryProbe;
+        use crate::probes::MemoryProbe;
 
         snowfeed::sink_conformance!(MemoryProbe::new());
     }
@@ -20,7 +22,7 @@ mod memory {
 
 mod sqlite {
     mod sink {
-        use crate::support::probes::SqliteProbe;
+        use crate::probes::SqliteProbe;
 
         snowfeed::sink_conformance!(SqliteProbe::new());
     }

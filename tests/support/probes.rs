@@ -1,4 +1,5 @@
 //! A look into the backends, for the conformance suites.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::sync::Arc;
 
@@ -8,32 +9,26 @@ use snowfeed::testkit::conformance::{ProbeRow, SinkProbe};
 use snowfeed::{Reject, Resource, Sink, StateStore, Version};
 
 /// A look into [`Memory`].
-pub struct MemoryProbe {
-    pub memory: Memory,
-    /// What the suite commits to: the memory itself, or something broken around it.
-    pub sink: Arc<dyn Sink>,
-    pub states: Arc<dyn StateStore>,
-}
+pub(crate) struct MemoryProbe(Memory);
 
 impl MemoryProbe {
-    pub fn new() -> Self {
-        let memory = Memory::new();
-        Self { sink: Arc::new(memory.clone()), states: Arc::new(memory.clone()), memory }
+    pub(crate) fn new() -> Self {
+        Self(Memory::new())
     }
 }
 
 #[async_trait]
 impl SinkProbe for MemoryProbe {
     fn sink(&self) -> Arc<dyn Sink> {
-        Arc::clone(&self.sink)
+        Arc::new(self.0.clone())
     }
 
     fn states(&self) -> Option<Arc<dyn StateStore>> {
-        Some(Arc::clone(&self.states))
+        Some(Arc::new(self.0.clone()))
     }
 
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow> {
-        let rows = self.memory.rows(resource, table).into_iter();
+        let rows = self.0.rows(resource, table).into_iter();
         rows.map(|row| ProbeRow {
             key: row.key,
             version: row.version,
@@ -46,19 +41,19 @@ impl SinkProbe for MemoryProbe {
     }
 
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
-        self.memory.rejects(resource, table)
+        self.0.rejects(resource, table)
     }
 }
 
 /// A look into [`Sqlite`], with a connection of its own.
-pub struct SqliteProbe {
+pub(crate) struct SqliteProbe {
     sqlite: Sqlite,
     reader: Arc<std::sync::Mutex<rusqlite::Connection>>,
     _dir: tempfile::TempDir,
 }
 
 impl SqliteProbe {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("test.db");
         let sqlite = Sqlite::open(&path).unwrap();
