@@ -51,8 +51,10 @@ pub(super) enum Command {
     /// List each {kind} that the settings give access to
     Discover,
     /// Store settings in the database; without any, show those in force
-    #[command(after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
-        `schema` lists the settings.")]
+    #[command(
+        after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
+        `schema` lists the settings."
+    )]
     Configure {
         /// The settings to store
         #[arg(value_name = "KEY=VALUE")]
@@ -74,8 +76,10 @@ pub(super) enum Command {
         resources: Vec<String>,
     },
     /// Ingest what is new, once
-    #[command(after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
-        from there. A second Ctrl-C stops it at once, which loses nothing either.")]
+    #[command(
+        after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
+        from there. A second Ctrl-C stops it at once, which loses nothing either."
+    )]
     Ingest {
         /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
         #[arg(value_name = "{KIND}")]
@@ -88,8 +92,10 @@ pub(super) enum Command {
         concurrency: NonZeroUsize,
     },
     /// Keep each {kind} that is enabled on its schedule, until stopped
-    #[command(after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
-        SIGTERM is the normal end: exit code 0.")]
+    #[command(
+        after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
+        SIGTERM is the normal end: exit code 0."
+    )]
     Run {
         /// How many are read side by side
         #[arg(long, value_name = "N", default_value = "4")]
@@ -243,7 +249,10 @@ mod tests {
     #[test]
     fn help_speaks_of_the_source_and_its_resources() {
         let help = command(&spec()).render_long_help().to_string();
-        assert!(help.contains("Enable a galaxy") && help.contains("stars ingest") && help.contains("STARS_KEY"), "{help}");
+        assert!(
+            help.contains("Enable a galaxy") && help.contains("stars ingest") && help.contains("STARS_KEY"),
+            "{help}"
+        );
         assert!(!help.contains("{kind}") && !help.contains("{name}") && !help.contains("{NAME}"), "{help}");
         let mut command = command(&spec());
         let enable = command.find_subcommand_mut("enable").unwrap().render_long_help().to_string();

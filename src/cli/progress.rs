@@ -151,11 +151,8 @@ impl Lane {
     fn describe(&self) -> String {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = self.rows.saturating_mul(1_000) / ms;
-        let mut parts = vec![
-            counted(self.rows, "row"),
-            format!("{}/s", count(rate)),
-            counted(self.traffic.requests, "request"),
-        ];
+        let mut parts =
+            vec![counted(self.rows, "row"), format!("{}/s", count(rate)), counted(self.traffic.requests, "request")];
         parts.extend(self.left.map(|left| format!("{} requests left", count(left))));
         parts.push(self.pause.clone().unwrap_or_else(|| self.activity().to_owned()));
         parts.join(", ")

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Session, resources};
+use crate::cli::Exit;
 use crate::cli::interrupt::cancel_on_signal;
 use crate::cli::output::{Output, bytes, count, duration, table, time};
 use crate::cli::progress::{ended, status};
-use crate::cli::Exit;
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Result, RunRecord, Source};
 
@@ -54,8 +54,18 @@ fn summarize(output: Output, report: &IngestReport) -> Result<()> {
 }
 
 const HEADER: [&str; 12] = [
-    "resource", "status", "inserted", "updated", "unchanged", "deleted", "skipped", "rejected", "requests", "received",
-    "waited", "took",
+    "resource",
+    "status",
+    "inserted",
+    "updated",
+    "unchanged",
+    "deleted",
+    "skipped",
+    "rejected",
+    "requests",
+    "received",
+    "waited",
+    "took",
 ];
 
 fn row(run: &RunRecord) -> Vec<String> {

@@ -112,7 +112,8 @@ impl<S: Source> Session<S> {
         if self.database.exists() {
             return self.open();
         }
-        self.output.note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
+        self.output
+            .note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
         Ok(Connector::new(self.source, Arc::new(Memory::new())).overrides(self.given.values().clone()))
     }
 }
