@@ -42,6 +42,7 @@ async fn recorded_pages_of_github_arrive_byte_for_byte() {
 
 #[derive(Deserialize)]
 struct Observation {
+    observed_at: i64,
     object: Box<RawValue>,
 }
 
@@ -51,20 +52,25 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
     let decoder = ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(path).unwrap()).unwrap();
     let upstream = Upstream::builder().repository(REPOSITORY, 0).start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
-    for (index, line) in BufReader::new(decoder).lines().enumerate() {
+    let mut now = None;
+    let mut observations = 0_usize;
+    for line in BufReader::new(decoder).lines() {
         let observation: Observation = serde_json::from_str(&line.unwrap()).unwrap();
-        upstream.put(REPOSITORY, observation.object.get()).unwrap();
-        // A few batches now and then, cut off wherever that is.
-        if index % 40 == 39 {
-            reading.read_some(1 + index % 7).await.unwrap();
+        // Between two observations, now and then, a few batches are read, and the reader is cut off wherever that is.
+        if now.replace(observation.observed_at) != Some(observation.observed_at) {
+            observations += 1;
+            if observations % 3 == 0 {
+                reading.read_some(observations % 7).await.unwrap();
+            }
         }
+        upstream.put(REPOSITORY, observation.object.get()).unwrap();
     }
     reading.read().await.unwrap();
     let truth = upstream.snapshot(REPOSITORY);
-    assert!(truth.len() > 800);
+    assert!(truth.len() > 800 && observations > 2_000);
     for issue in &truth {
-        let record = &reading.table[&issue.id.to_string()];
-        assert_eq!(record.version, issue.updated_at.into(), "issue {} is stale", issue.number);
+        let version = reading.table.get(&issue.id.to_string()).map(|record| record.version);
+        assert_eq!(version, Some(issue.updated_at.into()), "issue {} is missing or stale", issue.number);
     }
     // What changed without a newer `updated_at` takes a full pass.
     reading.read_all().await.unwrap();
