@@ -18,7 +18,7 @@ use super::args::{self, Args, Command, Global};
 use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
-use crate::backends::{Memory, Sqlite};
+use crate::backends::Sqlite;
 use crate::engine::Connector;
 use crate::{Resource, Result, Source, SourceSpec};
 
@@ -114,7 +114,7 @@ impl<S: Source> Session<S> {
         }
         self.output
             .note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
-        Ok(Connector::new(self.source, Arc::new(Memory::new())).overrides(self.given.values().clone()))
+        Ok(Connector::new(self.source, Arc::new(Sqlite::in_memory()?)).overrides(self.given.values().clone()))
     }
 }
 
