@@ -55,7 +55,9 @@ async fn main() -> Result<()> {
     let database = Arc::new(Sqlite::open(directory.path().join("shop.db"))?);
     let connector = Connector::new(Orders, database.clone()).observer(|event: &Event| match event {
         Event::Started { resource, mode, .. } => println!("{resource}: started ({mode:?})"),
-        Event::Committed { resource, counts, .. } => println!("{resource}: {} rows are visible", counts.inserted),
+        Event::Committed { resource, counts, .. } if counts.wrote() => {
+            println!("{resource}: {} new rows are visible", counts.inserted);
+        }
         Event::Ended(run) => println!("{}: {:?} after {} ms", run.resource, run.status, run.timings.total_ms),
         _ => {}
     });

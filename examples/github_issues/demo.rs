@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
@@ -13,6 +13,7 @@ use snowfeed::{Error, Mode, Resource, Result};
 
 const REPOSITORY: &str = "acme/widgets";
 const ISSUES: u32 = 2_000;
+const MINUTE: Duration = Duration::from_secs(60);
 const SHOWN: [&str; 4] = ["number", "state", "title", "deleted_at"];
 
 /// Tells the story; the database is kept, at `path` if one is given.
@@ -49,14 +50,16 @@ async fn tell(path: PathBuf) -> Result<()> {
     println!("1. The first ingestion reads everything, ranges of it side by side.");
     ingest(&connector, Mode::Incremental).await?;
 
-    println!("2. Nothing has happened: one conditional request, and nothing is written.");
+    println!("2. Nothing has happened: one conditional request, which costs no quota, and nothing is written.");
     ingest(&connector, Mode::Incremental).await?;
 
     upstream.bulk_edit(REPOSITORY, 25);
+    let new = upstream.create(REPOSITORY, 5);
     for number in 1..=10 {
+        upstream.clock().advance(MINUTE);
         upstream.close(REPOSITORY, number);
     }
-    let new = upstream.create(REPOSITORY, 5);
+    upstream.clock().advance(MINUTE);
     println!("3. On the server 25 issues are edited, 10 closed, {} opened. Only those are read.", new.len());
     ingest(&connector, Mode::Incremental).await?;
 
@@ -64,11 +67,11 @@ async fn tell(path: PathBuf) -> Result<()> {
     upstream.transfer(REPOSITORY, 101, "acme/archive");
     upstream.rename_label(REPOSITORY, "bug", "defect");
     println!("4. One issue is deleted, one moved to another repository, and the label `bug` renamed to `defect`.");
-    println!("   GitHub does not say so: `updated_at` stays as it was, and an incremental read finds nothing.");
+    println!("   GitHub does not tell: `updated_at` stays as it was, and an incremental read finds none of it.");
     ingest(&connector, Mode::Incremental).await?;
 
     println!(
-        "5. A reconcile (`ingest --reconcile`) compares everything, asks for what has vanished, and marks it deleted."
+        "5. A reconcile (`ingest --reconcile`) compares everything, asks for what has vanished and marks it deleted."
     );
     ingest(&connector, Mode::Reconcile).await?;
 
@@ -87,7 +90,7 @@ async fn ingest(connector: &Connector, mode: Mode) -> Result<()> {
     let report = connector.ingest(IngestRequest::of([Resource::new(REPOSITORY)?]).mode(mode)).await?;
     let (counts, run) = (report.counts(), &report.runs[0]);
     println!(
-        "   {:?}: {} inserted, {} updated, {} deleted, {} unchanged; {} requests, {:.2} s\n",
+        "   {:?}: {} inserted, {} updated, {} deleted, {} unchanged; requests: {}; {:.2} s\n",
         run.status,
         counts.inserted,
         counts.updated,

@@ -23,7 +23,12 @@ pub(super) async fn ingest<S: Source>(
         .cancel(cancel_on_signal(progress.clone())?);
     // Without a name there must be something enabled already, so there must be a database.
     let connector = if names.is_empty() { session.look()? } else { session.open()? };
-    let connector = connector.observer(move |event: &Event| progress.event(event));
+    let connector = connector.observer(move |event: &Event| {
+        progress.event(event);
+        if let Event::Ended(run) = event {
+            progress.ended(run);
+        }
+    });
     let report = connector.ingest(request).await?;
     summarize(output, &report)?;
     Ok(Exit::of_report(&report))

@@ -32,11 +32,11 @@ struct Session<S> {
     progress: Progress,
 }
 
-pub(super) async fn execute(source: impl Source, args: Args, output: Output) -> Result<Exit> {
+pub(super) async fn execute(source: impl Source, program: &str, args: Args, output: Output) -> Result<Exit> {
     let spec = source.spec();
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
-        Command::Completions { shell } => return setup::completions(&spec, *shell),
+        Command::Completions { shell } => return setup::completions(&spec, program, *shell),
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
