@@ -156,7 +156,7 @@ impl Contents {
     /// Stores a change that was checked.
     fn apply(&mut self, change: StateChange) -> StateVersion {
         let StateChange { key, base, at, state, run } = change;
-        self.runs.insert(run.id, run);
+        self.runs.extend(run.map(|run| (run.id, run)));
         let Some(state) = state else { return base };
         let version = StateVersion(base.0 + 1);
         let at = self.newest(&key).map_or(at, |entry| entry.at.max(at));

@@ -1,5 +1,104 @@
 //! When a resource is due.
 
-/// When a resource is due.
-#[derive(Debug, Clone)]
-pub struct Schedule;
+use std::fmt;
+use std::str::FromStr;
+
+use croner::Cron;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{Error, Result};
+
+/// When a resource is due: every so often, or by a cron expression (in UTC).
+///
+/// ```
+/// use snowfeed::engine::Schedule;
+///
+/// assert_eq!("30m".parse::<Schedule>()?, Schedule::default());
+/// let nightly: Schedule = "15 2 * * *".parse()?;
+/// let next = nightly.next("2026-01-01T12:00:00Z".parse().unwrap());
+/// assert_eq!(next, Some("2026-01-02T02:15:00Z".parse().unwrap()));
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+#[derive(Clone, PartialEq)]
+pub enum Schedule {
+    /// Every so often, counted from the start of one run to the start of the next.
+    Every(SignedDuration),
+    /// By a cron expression of five fields, or six with seconds first. Times are UTC.
+    Cron(Box<Cron>),
+}
+
+impl Default for Schedule {
+    /// Every 30 minutes, as the reference system.
+    fn default() -> Self {
+        Self::Every(SignedDuration::from_mins(30))
+    }
+}
+
+impl Schedule {
+    /// When it is due next, after a run that began at `after`. `None`: never, or beyond the calendar.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Every(interval) => after.checked_add(*interval).ok(),
+            Self::Cron(cron) => {
+                let after = after.to_zoned(TimeZone::UTC);
+                cron.find_next_occurrence(&after, false).ok().map(|next| next.timestamp())
+            }
+        }
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(interval) = text.parse::<SignedDuration>() {
+            if interval < SignedDuration::from_secs(1) {
+                return Err(Error::configuration(format!("the schedule {text:?} is too short"))
+                    .with_help("give an interval of at least one second, such as `30m`"));
+            }
+            return Ok(Self::Every(interval));
+        }
+        Cron::from_str(text).map(|cron| Self::Cron(Box::new(cron))).map_err(|error| {
+            Error::configuration(format!("{text:?} is no schedule"))
+                .with_source(error)
+                .with_help("give an interval such as `30m` or `2h`, or a cron expression (UTC) such as `15 2 * * *`")
+        })
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(interval) => write!(f, "{interval:#}"),
+            Self::Cron(cron) => f.write_str(cron.as_str()),
+        }
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Schedule({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_survives_being_written_and_read() {
+        for text in ["30m", "1h 30m", "90s", "15 2 * * *", "*/10 * * * * *"] {
+            let schedule: Schedule = text.parse().unwrap();
+            assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused_with_an_example() {
+        for text in ["", "soon", "0s", "-5m", "1 2 3", "99 * * * *"] {
+            let error = text.parse::<Schedule>().unwrap_err();
+            assert!(error.help().unwrap().contains("30m"), "{text:?}: {error}");
+        }
+    }
+}

@@ -154,6 +154,9 @@ pub struct RunRecord {
     pub started_at: Timestamp,
     /// When it ended; `None` while it is under way, or after a crash.
     pub ended_at: Option<Timestamp>,
+    /// Whether it was asked to stop before it had read everything.
+    #[serde(default)]
+    pub interrupted: bool,
     /// What became of the records.
     pub counts: Counts,
     /// How many commits it made.

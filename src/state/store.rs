@@ -42,8 +42,8 @@ pub struct StateChange {
     pub at: Timestamp,
     /// The new entry; `None` when the state has not changed and only the run is recorded. Then `base` is not compared.
     pub state: Option<ResourceState>,
-    /// The run's record, replacing the one of the same id.
-    pub run: RunRecord,
+    /// The run's record, replacing the one of the same id. `None` when no run is behind the change.
+    pub run: Option<RunRecord>,
 }
 
 /// Keeps what has been ingested: for each key an append-only list of entries, and the history of runs.

@@ -25,7 +25,9 @@ pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Att
             .prepare_cached("INSERT INTO APP_STATE (timestamp, key, value, version) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![stamp(at), change.key, serde_json::to_string(state)?, number(version.0)])?;
     }
-    record(transaction, &change.run)?;
+    if let Some(run) = &change.run {
+        record(transaction, run)?;
+    }
     Ok(version)
 }
 

@@ -109,6 +109,7 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
         status: RunStatus::Complete,
         started_at: at(started),
         ended_at: Some(at(started + 1)),
+        interrupted: false,
         counts,
         commits: 1,
         traffic: Traffic { requests: 2, bytes: 3, waited_ms: 4 },
@@ -127,7 +128,7 @@ pub(super) fn state(run: RunId, message: &str) -> ResourceState {
 pub(super) fn change(key: &str, base: StateVersion, seconds: i64, message: &str) -> StateChange {
     let run = RunId::new();
     let state = Some(state(run, message));
-    StateChange { key: key.into(), base, at: at(seconds), state, run: run_record(key, run, seconds) }
+    StateChange { key: key.into(), base, at: at(seconds), state, run: Some(run_record(key, run, seconds)) }
 }
 
 /// Panics unless the result is an error of this kind.

@@ -1,0 +1,365 @@
+//! A source joined with a place to put its data.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{Event, Observer, Schedule};
+use crate::state::{ResourceState, Timings};
+use crate::{
+    Backend, Config, ConfigStore, Counts, Domain, Error, Mode, Resource, ResourceConfig, Result, RunId, RunRecord,
+    RunStatus, Sink, Source, SourceSpec, StateChange, StateEntry, StateStore, Traffic,
+};
+
+/// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
+const CONFIG_KEY: &str = "config";
+
+/// Gives the time. The default is the system's clock.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Bounds on what the engine holds and on how much it commits at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Read at most so many bytes ahead of the destination, for all resources together.
+    pub read_ahead: usize,
+    /// Commit when so many records are waiting…
+    pub commit_rows: usize,
+    /// … or so many bytes; at most half of `read_ahead`, because what waits to be committed has been read ahead …
+    pub commit_bytes: usize,
+    /// … or when the oldest of them has waited for so long.
+    pub commit_after: Duration,
+    /// How many state entries and runs of each resource are kept.
+    pub history: usize,
+}
+
+impl Default for Limits {
+    /// 8 MiB read ahead; commits of 5,000 records, 4 MiB or 1 second; 200 entries of history.
+    fn default() -> Self {
+        Self {
+            read_ahead: 8 << 20,
+            commit_rows: 5_000,
+            commit_bytes: 4 << 20,
+            commit_after: Duration::from_secs(1),
+            history: 200,
+        }
+    }
+}
+
+/// How rows and state become visible.
+#[derive(Clone)]
+enum Delivery {
+    /// One backend is both: one transaction.
+    Joined,
+    /// Rows first, then state: a crash between the two repeats rows, which merge by key.
+    Apart,
+}
+
+/// A source joined with a place to put its data. Cloning is cheap; clones share everything.
+///
+/// ```
+/// use std::sync::Arc;
+/// use snowfeed::backends::Memory;
+/// use snowfeed::engine::{Connector, IngestRequest};
+/// # use futures::{StreamExt, stream};
+/// # use snowfeed::prelude::*;
+/// # #[derive(Debug)]
+/// # struct Planets;
+/// # #[async_trait::async_trait]
+/// # impl Source for Planets {
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+/// #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
+/// #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     fn read(&self, _: ReadRequest) -> BatchStream {
+/// #         stream::iter([Ok(Batch::new("planets").record(Record::upsert("3", Version::NONE, "{}")))]).boxed()
+/// #     }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let connector = Connector::new(Planets, Arc::new(Memory::new()));
+/// let report = connector.ingest(IngestRequest::of([Resource::new("sun")?])).await?;
+/// assert_eq!(report.counts().inserted, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Connector {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) spec: Arc<SourceSpec>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) state: Arc<dyn StateStore>,
+    config: Arc<dyn ConfigStore>,
+    delivery: Delivery,
+    overrides: Map<String, Value>,
+    pub(super) limits: Limits,
+    observer: Option<Arc<dyn Observer>>,
+    clock: Clock,
+}
+
+impl Connector {
+    /// A connector whose backend keeps rows and state together: they become visible in one transaction.
+    pub fn new<B: Backend>(source: impl Source, backend: Arc<B>) -> Self {
+        Self::assemble(Arc::new(source), backend.clone(), backend.clone(), backend, Delivery::Joined)
+    }
+
+    /// A connector whose rows, configuration and state are kept in different places: rows become visible before the
+    /// state, so that a crash between the two repeats rows and loses none.
+    pub fn apart(
+        source: impl Source,
+        sink: Arc<dyn Sink>,
+        config: Arc<dyn ConfigStore>,
+        state: Arc<dyn StateStore>,
+    ) -> Self {
+        Self::assemble(Arc::new(source), sink, config, state, Delivery::Apart)
+    }
+
+    fn assemble(
+        source: Arc<dyn Source>,
+        sink: Arc<dyn Sink>,
+        config: Arc<dyn ConfigStore>,
+        state: Arc<dyn StateStore>,
+        delivery: Delivery,
+    ) -> Self {
+        Self {
+            spec: Arc::new(source.spec()),
+            source,
+            sink,
+            state,
+            config,
+            delivery,
+            overrides: Map::new(),
+            limits: Limits::default(),
+            observer: None,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+
+    /// Settings that go before the stored ones and are not stored.
+    #[must_use]
+    pub fn overrides(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
+        self.overrides.extend(values);
+        self
+    }
+
+    /// Bounds on memory and on commits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who is told what happens, beside the program's log.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// What the source says about itself.
+    pub fn spec(&self) -> &SourceSpec {
+        &self.spec
+    }
+
+    /// The settings in force: the stored ones, overridden.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
+    pub async fn config(&self) -> Result<Config> {
+        let mut values = self.stored_settings().await?;
+        values.extend(self.overrides.clone());
+        self.spec.settings.configure(values)
+    }
+
+    /// Checks settings and stores them over those that are stored already; a null removes one. Repeatable.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
+    pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+        let mut stored = self.stored_settings().await?;
+        for (name, value) in values {
+            if value.is_null() {
+                stored.remove(&name);
+            } else {
+                stored.insert(name, value);
+            }
+        }
+        self.spec.settings.configure(stored.clone())?;
+        self.config.put(Domain::Connector, CONFIG_KEY, &Value::Object(stored)).await
+    }
+
+    async fn stored_settings(&self) -> Result<Map<String, Value>> {
+        match self.config.get(Domain::Connector, CONFIG_KEY).await? {
+            None => Ok(Map::new()),
+            Some(Value::Object(values)) => Ok(values),
+            Some(_) => Err(Error::configuration("the stored settings are no JSON object")
+                .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
+        }
+    }
+
+    /// Whether the settings in force work: their shape, then the remote.
+    ///
+    /// # Errors
+    /// What [`Source::check`] reports.
+    pub async fn check(&self) -> Result<()> {
+        self.source.check(&self.config().await?).await
+    }
+
+    /// The resources that the settings in force give access to.
+    ///
+    /// # Errors
+    /// What [`Source::discover`] reports.
+    pub async fn discover(&self) -> Result<Vec<Resource>> {
+        self.source.discover(&self.config().await?).await
+    }
+
+    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it.
+    ///
+    /// # Errors
+    /// Whatever the stores and the sink report.
+    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
+        let before = self.resource_config(resource).await?;
+        let mut after = before.clone().unwrap_or_default();
+        after.enabled = true;
+        if let Some(schedule) = schedule {
+            after.schedule = Some(schedule.to_string());
+        }
+        self.sink.ensure_tables(resource, &self.spec.tables).await?;
+        if before.as_ref() != Some(&after) {
+            self.put_resource_config(resource, &after).await?;
+        }
+        Ok(())
+    }
+
+    /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
+    pub async fn disable(&self, resource: &Resource) -> Result<bool> {
+        let mut config = self.resource_config(resource).await?.ok_or_else(|| self.unknown(resource))?;
+        let was_enabled = std::mem::take(&mut config.enabled);
+        if was_enabled {
+            self.put_resource_config(resource, &config).await?;
+        }
+        Ok(was_enabled)
+    }
+
+    /// Every resource that was ever enabled, ordered by name.
+    ///
+    /// # Errors
+    /// Whatever the store reports.
+    pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
+        let entries = self.config.list(Domain::Resource).await?;
+        entries.into_iter().map(|(name, value)| Ok((Resource::new(name)?, parse_resource_config(value)?))).collect()
+    }
+
+    /// A resource's newest state, where it has one.
+    ///
+    /// # Errors
+    /// Whatever the store reports.
+    pub async fn state(&self, resource: &Resource) -> Result<Option<StateEntry>> {
+        self.state.latest(resource.name()).await
+    }
+
+    /// At most `limit` runs, of one resource or of all, the newest first.
+    ///
+    /// # Errors
+    /// Whatever the store reports.
+    pub async fn runs(&self, resource: Option<&Resource>, limit: usize) -> Result<Vec<RunRecord>> {
+        self.state.runs(resource.map(Resource::name), limit).await
+    }
+
+    /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay, and merge by key.
+    /// A run that is under way is fenced off.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource has no state; whatever the store reports.
+    pub async fn reset(&self, resource: &Resource) -> Result<()> {
+        let entry = self.state(resource).await?.ok_or_else(|| self.unknown(resource))?;
+        let state = ResourceState {
+            checkpoint: None,
+            reconcile: None,
+            message: Some("reset: the next run reads from the start".into()),
+            ..entry.state
+        };
+        let (key, base, at) = (resource.name().into(), entry.version, self.now());
+        self.state.append(StateChange { key, base, at, state: Some(state), run: None }).await.map(drop)
+    }
+
+    fn unknown(&self, resource: &Resource) -> Error {
+        let kind = &self.spec.resource_kind;
+        Error::new(crate::ErrorKind::NotFound, format!("the {kind} {resource} is not known here"))
+            .with_help("`status` lists those that are")
+    }
+
+    async fn resource_config(&self, resource: &Resource) -> Result<Option<ResourceConfig>> {
+        self.config.get(Domain::Resource, resource.name()).await?.map(parse_resource_config).transpose()
+    }
+
+    async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {
+        let value = serde_json::to_value(config)
+            .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
+        self.config.put(Domain::Resource, resource.name(), &value).await
+    }
+
+    /// Whether the sink stores changes of state within its commits.
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.delivery, Delivery::Joined)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        event.log();
+        if let Some(observer) = &self.observer {
+            observer.event(&event);
+        }
+    }
+
+    /// The record of a run that begins now.
+    pub(super) fn new_run(&self, resource: &Resource, mode: Mode) -> RunRecord {
+        RunRecord {
+            id: RunId::new(),
+            resource: resource.name().into(),
+            mode,
+            status: RunStatus::Running,
+            started_at: self.now(),
+            ended_at: None,
+            interrupted: false,
+            counts: Counts::default(),
+            commits: 0,
+            traffic: Traffic::default(),
+            timings: Timings::default(),
+            error: None,
+        }
+    }
+}
+
+fn parse_resource_config(value: Value) -> Result<ResourceConfig> {
+    serde_json::from_value(value).map_err(|error| {
+        Error::configuration("a resource's stored settings cannot be read")
+            .with_source(error)
+            .with_help("`enable` the resource again")
+    })
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("source", &self.source)
+            .field("sink", &self.sink)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! An ingestion: runs of several resources side by side.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::Connector;
+use super::join::Budget;
+use super::run::Run;
+use crate::{Config, Counts, Error, Mode, Resource, Result, RunRecord, RunStatus};
+
+/// What to ingest.
+#[derive(Debug, Clone)]
+pub struct IngestRequest {
+    /// The resources; they are enabled on the way. None: all that are enabled.
+    pub resources: Vec<Resource>,
+    /// How they are read.
+    pub mode: Mode,
+    /// How many are read side by side.
+    pub concurrency: usize,
+    /// Cancel it, and every run commits what it has joined, ends as partial, and can go on later.
+    pub cancel: CancellationToken,
+}
+
+impl Default for IngestRequest {
+    /// All enabled resources, incrementally, four side by side.
+    fn default() -> Self {
+        Self { resources: Vec::new(), mode: Mode::Incremental, concurrency: 4, cancel: CancellationToken::new() }
+    }
+}
+
+impl IngestRequest {
+    /// These resources, incrementally.
+    pub fn of(resources: impl IntoIterator<Item = Resource>) -> Self {
+        Self { resources: resources.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Sets how they are read.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets how many are read side by side; at least one is.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Sets what stops it.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+}
+
+/// What an ingestion did: one record for each resource, ordered by name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IngestReport {
+    /// The runs.
+    pub runs: Vec<RunRecord>,
+}
+
+impl IngestReport {
+    /// Complete when every run is, failed when every run is, else partial.
+    pub fn status(&self) -> RunStatus {
+        let all = |status| self.runs.iter().all(|run| run.status == status);
+        if all(RunStatus::Complete) {
+            RunStatus::Complete
+        } else if all(RunStatus::Failed) {
+            RunStatus::Failed
+        } else {
+            RunStatus::Partial
+        }
+    }
+
+    /// What became of the records of all runs.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.runs.iter().for_each(|run| sum += &run.counts);
+        sum
+    }
+
+    /// Whether it was asked to stop before it had read everything.
+    pub fn interrupted(&self) -> bool {
+        self.runs.iter().any(|run| run.interrupted)
+    }
+}
+
+impl Connector {
+    /// Ingests resources. The failure of one does not stop the others: the report has a record for each.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, or nothing is named and nothing
+    /// enabled; whatever the configuration store reports. What happens to a resource is in its record.
+    pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
+        let config = self.config().await?;
+        let resources = self.due(&request.resources).await?;
+        Ok(self.run_all(resources, &config, &request).await)
+    }
+
+    /// Runs these resources, whether they are enabled or not.
+    pub(super) async fn run_all(
+        &self,
+        resources: BTreeSet<Resource>,
+        config: &Config,
+        request: &IngestRequest,
+    ) -> IngestReport {
+        let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
+        let budget = Budget::new(&self.limits);
+        // What waits to be committed is part of what has been read ahead, so it must leave room for reading.
+        let mut bounded = self.clone();
+        bounded.limits.commit_bytes = self.limits.commit_bytes.min(self.limits.read_ahead / 2 / side_by_side);
+        let runs = stream::iter(resources)
+            .map(|resource| bounded.run(resource, config, request, budget.clone()))
+            .buffer_unordered(side_by_side);
+        let mut runs: Vec<RunRecord> = runs.collect().await;
+        runs.sort_by(|a, b| a.resource.cmp(&b.resource));
+        IngestReport { runs }
+    }
+
+    async fn run(&self, resource: Resource, config: &Config, request: &IngestRequest, budget: Budget) -> RunRecord {
+        Run::new(self, resource, config.clone(), request.mode, request.cancel.clone()).execute(budget).await
+    }
+
+    /// The resources that are named, enabled on the way; without a name all that are enabled.
+    async fn due(&self, named: &[Resource]) -> Result<BTreeSet<Resource>> {
+        for resource in named {
+            self.enable(resource, None).await?;
+        }
+        if !named.is_empty() {
+            return Ok(named.iter().cloned().collect());
+        }
+        let known = self.resources().await?;
+        let enabled: BTreeSet<_> = known.into_iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource).collect();
+        if enabled.is_empty() {
+            let kind = &self.spec.resource_kind;
+            return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
+        }
+        Ok(enabled)
+    }
+}

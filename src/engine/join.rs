@@ -1,0 +1,251 @@
+//! Reads a source ahead of the destination, and joins its batches into commits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Limits;
+use crate::{Batch, BatchStream, Checkpoint, Error, Result, Rows};
+
+/// Bytes that may be read ahead, for all resources together, in units of 1 KiB.
+#[derive(Debug, Clone)]
+pub(super) struct Budget {
+    units: Arc<Semaphore>,
+    total: u32,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let total = u32::try_from(limits.read_ahead >> 10).unwrap_or(u32::MAX).max(2);
+        Self { units: Arc::new(Semaphore::new(total as usize)), total }
+    }
+
+    /// Waits until there is room for a batch. One that is larger than the whole budget gets all of it.
+    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).clamp(1, self.total);
+        let permit = self.units.clone().acquire_many_owned(units).await;
+        permit.map_err(|error| Error::internal("the read-ahead budget is closed").with_source(error))
+    }
+}
+
+/// Batches joined into what one commit will hold.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    pub(super) rows: Vec<Rows>,
+    pub(super) excluded: BTreeMap<String, u64>,
+    pub(super) checkpoint: Option<Checkpoint>,
+    records: usize,
+    bytes: usize,
+    batches: usize,
+    /// Held until the rows are committed and dropped.
+    reserved: Vec<OwnedSemaphorePermit>,
+}
+
+impl Joined {
+    fn add(&mut self, batch: Batch, reserved: OwnedSemaphorePermit) {
+        self.records += batch.records.len() + batch.rejects.len();
+        self.bytes += batch.size();
+        self.batches += 1;
+        self.reserved.push(reserved);
+        if batch.checkpoint.is_some() {
+            self.checkpoint = batch.checkpoint;
+        }
+        for (reason, count) in batch.excluded {
+            *self.excluded.entry(reason).or_default() += count;
+        }
+        if batch.records.is_empty() && batch.rejects.is_empty() {
+            return;
+        }
+        match self.rows.iter_mut().find(|rows| rows.table == batch.table) {
+            Some(rows) => {
+                rows.records.extend(batch.records);
+                rows.rejects.extend(batch.rejects);
+            }
+            None => self.rows.push(Rows { table: batch.table, records: batch.records, rejects: batch.rejects }),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches == 0
+    }
+}
+
+/// A source's stream, read ahead in a task of its own, which ends with this value.
+#[derive(Debug)]
+pub(super) struct ReadAhead {
+    batches: mpsc::UnboundedReceiver<(Result<Batch>, OwnedSemaphorePermit)>,
+    reader: Option<AbortOnDropHandle<Result<()>>>,
+    limits: Limits,
+    /// Joined but not yet given out; kept here so that dropping the future of `next` loses nothing.
+    pending: Joined,
+    /// When `pending` is given out at the latest.
+    due: Instant,
+    /// What ended the stream, to be given out after `pending`.
+    failed: Option<Error>,
+}
+
+impl ReadAhead {
+    pub(super) fn start(mut stream: BatchStream, budget: Budget, limits: Limits) -> Self {
+        // Bounded by the budget, in bytes.
+        let (sender, batches) = mpsc::unbounded_channel();
+        let reader = tokio::spawn(async move {
+            while let Some(item) = stream.next().await {
+                let failed = item.is_err();
+                let reserved = budget.reserve(item.as_ref().map_or(0, Batch::size)).await?;
+                if sender.send((item, reserved)).is_err() || failed {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        Self {
+            batches,
+            reader: Some(AbortOnDropHandle::new(reader)),
+            limits,
+            pending: Joined::default(),
+            due: Instant::now(),
+            failed: None,
+        }
+    }
+
+    /// What the next commit is to hold; `None` at the end of the stream. Each batch is shown to `seen` as it arrives.
+    ///
+    /// # Cancellation
+    /// A dropped future keeps what it has joined for the next call, or for [`take`](Self::take).
+    pub(super) async fn next(&mut self, mut seen: impl FnMut(&Batch)) -> Result<Option<Joined>> {
+        while self.failed.is_none() && !self.is_full() {
+            let arrived = if self.pending.is_empty() {
+                self.batches.recv().await
+            } else {
+                tokio::select! {
+                    biased;
+                    arrived = self.batches.recv() => arrived,
+                    () = sleep_until(self.due) => break,
+                }
+            };
+            match arrived {
+                Some((Ok(batch), reserved)) => {
+                    if self.pending.is_empty() {
+                        self.due = Instant::now() + self.limits.commit_after;
+                    }
+                    seen(&batch);
+                    self.pending.add(batch, reserved);
+                }
+                Some((Err(error), _)) => self.failed = Some(error),
+                None => match self.ended().await {
+                    Ok(()) => break,
+                    Err(error) => self.failed = Some(error),
+                },
+            }
+        }
+        match self.take() {
+            joined if !joined.is_empty() => Ok(Some(joined)),
+            _ => self.failed.take().map_or(Ok(None), Err),
+        }
+    }
+
+    /// What has been joined so far.
+    pub(super) fn take(&mut self) -> Joined {
+        std::mem::take(&mut self.pending)
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.records >= self.limits.commit_rows || self.pending.bytes >= self.limits.commit_bytes
+    }
+
+    /// Tells the end of the stream from the end of a reader that broke down.
+    async fn ended(&mut self) -> Result<()> {
+        match self.reader.as_mut() {
+            None => Ok(()),
+            Some(reader) => {
+                let ended = reader.await;
+                self.reader = None;
+                ended.unwrap_or_else(|panic| {
+                    Err(Error::internal("the source panicked while it was read").with_source(panic))
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Record, Version};
+    use futures::stream;
+    use std::time::Duration;
+
+    fn limits() -> Limits {
+        Limits { commit_rows: 3, commit_bytes: 1 << 20, commit_after: Duration::from_secs(5), ..Limits::default() }
+    }
+
+    fn batch(key: usize) -> Batch {
+        Batch::new("t")
+            .record(Record::upsert(key.to_string(), Version::NONE, "{}"))
+            .checkpoint(Checkpoint::new(&key).unwrap())
+    }
+
+    fn start(stream: impl futures::Stream<Item = Result<Batch>> + Send + 'static, limits: Limits) -> ReadAhead {
+        ReadAhead::start(stream.boxed(), Budget::new(&limits), limits)
+    }
+
+    #[tokio::test]
+    async fn batches_are_joined_by_rows_and_keep_the_last_checkpoint() {
+        let mut ahead = start(stream::iter((1..=7).map(|key| Ok(batch(key)))), limits());
+        let mut sizes = Vec::new();
+        while let Some(joined) = ahead.next(|_| ()).await.unwrap() {
+            sizes.push((joined.records, joined.checkpoint.unwrap().parse::<usize>().unwrap()));
+        }
+        assert_eq!(sizes, [(3, 3), (6 - 3, 6), (1, 7)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_source_is_committed_by_time() {
+        let slow = stream::iter(1..=2).then(|key| async move {
+            tokio::time::sleep(Duration::from_secs(4 * key as u64)).await;
+            Ok(batch(key))
+        });
+        let mut ahead = start(slow, limits());
+        let first = ahead.next(|_| ()).await.unwrap().unwrap();
+        assert_eq!(first.records, 1, "the second batch comes eight seconds later, after the time is up");
+    }
+
+    #[tokio::test]
+    async fn what_came_before_an_error_is_given_out_before_it() {
+        let mut ahead = start(stream::iter([Ok(batch(1)), Err(Error::unavailable("down"))]), limits());
+        assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
+        assert_eq!(ahead.next(|_| ()).await.unwrap_err().to_string(), "down");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_never_the_end_of_the_stream() {
+        let broken = stream::iter(1..=2).map(|key| if key == 2 { panic!("broken source") } else { Ok(batch(key)) });
+        let mut ahead = start(broken, limits());
+        assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
+        assert_eq!(ahead.next(|_| ()).await.unwrap_err().kind(), crate::ErrorKind::Internal);
+    }
+
+    #[tokio::test]
+    async fn reading_ahead_stops_at_the_budget() {
+        let polled = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = polled.clone();
+        let endless = stream::repeat_with(move || {
+            let key = counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let text = format!("\"{}\"", "x".repeat(10 << 10));
+            Ok(Batch::new("t").record(Record::upsert(key.to_string(), Version::NONE, text)))
+        });
+        let limits = Limits { read_ahead: 100 << 10, commit_rows: 1, ..limits() };
+        let mut ahead = start(endless, limits);
+        let held = ahead.next(|_| ()).await.unwrap().unwrap();
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        let polled = polled.load(std::sync::atomic::Ordering::SeqCst);
+        assert!((2..=11).contains(&polled), "{polled} batches of 10 KiB were read within a budget of 100 KiB");
+        drop(held);
+    }
+}

@@ -1,0 +1,291 @@
+//! One run of one resource: read, commit, and write down how it ended.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::join::{Budget, Joined, ReadAhead};
+use super::{Connector, Event};
+use crate::state::{Reconcile, ResourceState, ResourceStatus};
+use crate::{
+    Checkpoint, Commit, CommitReport, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows,
+    RunRecord, RunStatus, StateChange, StateVersion, Sweep,
+};
+
+/// How a run came to its end without an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Complete,
+    Interrupted,
+}
+
+/// One run of one resource.
+pub(super) struct Run<'a> {
+    pub(super) connector: &'a Connector,
+    pub(super) resource: Resource,
+    pub(super) config: Config,
+    pub(super) monitor: Monitor,
+    pub(super) record: RunRecord,
+    /// The newest state that this run has read or written, and its version.
+    stored: Option<ResourceState>,
+    base: StateVersion,
+    /// Where an incremental read resumes, and the full pass under way: as committed.
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) reconcile: Option<Reconcile>,
+    cancel: CancellationToken,
+    began: Instant,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        connector: &'a Connector,
+        resource: Resource,
+        config: Config,
+        mode: Mode,
+        cancel: CancellationToken,
+    ) -> Self {
+        let (observed, watcher) = (resource.clone(), connector.clone());
+        Self {
+            record: connector.new_run(&resource, mode),
+            monitor: Monitor::new(move |event| {
+                watcher.emit(Event::Source { resource: observed.clone(), event });
+            }),
+            connector,
+            resource,
+            config,
+            stored: None,
+            base: StateVersion::NONE,
+            checkpoint: None,
+            reconcile: None,
+            cancel,
+            began: Instant::now(),
+        }
+    }
+
+    /// Runs to the end, whatever it is; the record says which.
+    pub(super) async fn execute(mut self, budget: Budget) -> RunRecord {
+        let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
+        self.connector.emit(Event::Started { run, resource, mode });
+        let ended = self.ingest(budget).await;
+        self.finish(ended).await;
+        self.connector.emit(Event::Ended(Box::new(self.record.clone())));
+        self.record
+    }
+
+    async fn ingest(&mut self, budget: Budget) -> Result<End> {
+        if let Some(entry) = self.connector.state(&self.resource).await? {
+            self.base = entry.version;
+            self.checkpoint = entry.state.checkpoint.clone();
+            self.reconcile = entry.state.reconcile.clone();
+            self.stored = Some(entry.state);
+        }
+        self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
+        if self.record.mode == Mode::Reconcile && self.reconcile.is_none() {
+            let (id, started_at) = (self.record.id, self.record.started_at);
+            self.reconcile = Some(Reconcile { id, started_at, checkpoint: None });
+        }
+        if self.read(budget).await? == End::Interrupted {
+            return Ok(End::Interrupted);
+        }
+        match self.record.mode {
+            Mode::Incremental => Ok(End::Complete),
+            Mode::Reconcile => {
+                let began = Instant::now();
+                let swept = self.sweep().await;
+                self.record.timings.verify_ms = millis(began.elapsed());
+                Ok(if swept? { End::Complete } else { End::Interrupted })
+            }
+        }
+    }
+
+    /// Reads the source to its end and commits what it brings.
+    async fn read(&mut self, budget: Budget) -> Result<End> {
+        let stream = self.connector.source.read(ReadRequest {
+            resource: self.resource.clone(),
+            config: self.config.clone(),
+            checkpoint: match &self.reconcile {
+                Some(pass) if self.record.mode == Mode::Reconcile => pass.checkpoint.clone(),
+                _ => self.checkpoint.clone(),
+            },
+            mode: self.record.mode,
+            monitor: self.monitor.clone(),
+        });
+        let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
+        let (connector, resource, monitor) = (self.connector, self.resource.clone(), self.monitor.clone());
+        let seen = |batch: &crate::Batch| {
+            let (records, traffic) = (batch.offered(), monitor.traffic());
+            connector.emit(Event::Read { resource: resource.clone(), records, traffic });
+        };
+        loop {
+            let waited = Instant::now();
+            let next = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => None,
+                next = ahead.next(seen) => Some(next),
+            };
+            self.record.timings.read_ms += millis(waited.elapsed());
+            match next {
+                Some(Ok(Some(joined))) => self.commit_joined(joined).await?,
+                Some(Ok(None)) => return Ok(End::Complete),
+                Some(Err(error)) => return Err(error),
+                None => {
+                    // What has been joined is whole; to commit it saves the next run some reading.
+                    let joined = ahead.take();
+                    if !joined.is_empty() {
+                        self.commit_joined(joined).await?;
+                    }
+                    return Ok(End::Interrupted);
+                }
+            }
+        }
+    }
+
+    async fn commit_joined(&mut self, joined: Joined) -> Result<()> {
+        let Joined { rows, excluded, checkpoint, .. } = joined;
+        let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
+        let mut sweep = None;
+        match &mut pass {
+            Some(pass) if self.record.mode == Mode::Reconcile => {
+                sweep = Some(Sweep::Mark(pass.id));
+                pass.checkpoint = checkpoint.or(pass.checkpoint.take());
+            }
+            _ => next = checkpoint.or(next),
+        }
+        self.commit(rows, sweep, next, pass).await?;
+        for (reason, count) in excluded {
+            self.record.counts.offered += count;
+            self.record.counts.skip(reason, count);
+        }
+        Ok(())
+    }
+
+    /// Commits rows and the state that holds with them.
+    pub(super) async fn commit(
+        &mut self,
+        rows: Vec<Rows>,
+        sweep: Option<Sweep>,
+        checkpoint: Option<Checkpoint>,
+        reconcile: Option<Reconcile>,
+    ) -> Result<()> {
+        let began = Instant::now();
+        let at = self.connector.now();
+        let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
+        let state = moved.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
+        let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
+        if offered > 0 || sweep.is_some() || state.is_some() {
+            let change = state.clone().map(|state| self.change(at, Some(state)));
+            let (resource, run) = (self.resource.clone(), self.record.id);
+            let report = self.deliver(Commit { resource, run, at, rows, sweep, change }).await?;
+            if let Some(version) = report.version {
+                self.base = version;
+            }
+            self.record.counts += &report.counts;
+            self.record.commits += 1;
+            if report.counts.offered != offered || !report.counts.add_up() {
+                return Err(Error::internal("the sink's report does not add up")
+                    .with_context("offered", offered)
+                    .with_context("counts", format!("{:?}", report.counts)));
+            }
+        }
+        if state.is_some() {
+            self.stored = state;
+        }
+        self.checkpoint = checkpoint;
+        self.reconcile = reconcile;
+        self.record.timings.commit_ms += millis(began.elapsed());
+        let (resource, run, commits) = (self.resource.clone(), self.record.id, self.record.commits);
+        self.connector.emit(Event::Committed { resource, run, counts: self.record.counts.clone(), commits });
+        Ok(())
+    }
+
+    /// Rows and state in one transaction where the backend is one; else rows first, then state.
+    async fn deliver(&self, mut commit: Commit) -> Result<CommitReport> {
+        if self.connector.is_joined() {
+            return self.connector.sink.commit(commit).await;
+        }
+        let change = commit.change.take();
+        let mut report = self.connector.sink.commit(commit).await?;
+        if let Some(change) = change {
+            report.version = Some(self.connector.state.append(change).await?);
+        }
+        Ok(report)
+    }
+
+    /// Writes down how the run ended.
+    async fn finish(&mut self, ended: Result<End>) {
+        let now = self.connector.now();
+        let record = &mut self.record;
+        record.ended_at = Some(now.max(record.started_at));
+        record.traffic = self.monitor.traffic();
+        record.timings.total_ms = millis(self.began.elapsed());
+        record.interrupted = matches!(ended, Ok(End::Interrupted));
+        let (status, message) = match &ended {
+            Ok(End::Complete) if record.counts.rejected > 0 => {
+                record.status = RunStatus::Partial;
+                let message =
+                    format!("{} records were rejected; they are kept beside the tables", record.counts.rejected);
+                (ResourceStatus::Done, Some(message))
+            }
+            Ok(End::Complete) => {
+                record.status = RunStatus::Complete;
+                (ResourceStatus::Done, None)
+            }
+            Ok(End::Interrupted) => {
+                record.status = RunStatus::Partial;
+                (ResourceStatus::Failed, Some("interrupted; the next run goes on from here".to_owned()))
+            }
+            Err(error) => {
+                record.status = if record.commits > 0 { RunStatus::Partial } else { RunStatus::Failed };
+                (ResourceStatus::Failed, Some(error.to_string()))
+            }
+        };
+        let overtaken = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        record.error = ended.err().map(|error| error.report());
+        let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
+        let same =
+            self.stored.as_ref().is_some_and(|stored| *stored == ResourceState { run: stored.run, ..state.clone() });
+        let written = self.connector.state.append(self.change(now, (!same && !overtaken).then_some(state))).await;
+        match written {
+            Ok(_) => self.prune().await,
+            Err(error) => {
+                tracing::error!(resource = %self.resource, %error, "the end of the run could not be written down");
+                self.record.error.get_or_insert_with(|| error.report());
+                if self.record.status == RunStatus::Complete {
+                    self.record.status = RunStatus::Partial;
+                }
+            }
+        }
+    }
+
+    async fn prune(&self) {
+        let pruned = self.connector.state.prune(self.resource.name(), self.connector.limits.history).await;
+        if let Err(error) = pruned {
+            tracing::warn!(resource = %self.resource, %error, "old state could not be pruned");
+        }
+    }
+
+    fn state(
+        &self,
+        status: ResourceStatus,
+        message: Option<String>,
+        checkpoint: Option<Checkpoint>,
+        reconcile: Option<Reconcile>,
+    ) -> ResourceState {
+        ResourceState { status, run: self.record.id, checkpoint, reconcile, message }
+    }
+
+    fn change(&self, at: jiff::Timestamp, state: Option<ResourceState>) -> StateChange {
+        let mut run = self.record.clone();
+        run.traffic = self.monitor.traffic();
+        StateChange { key: self.resource.name().into(), base: self.base, at, state, run: Some(run) }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,178 @@
+//! Keeps every enabled resource on its schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Connector, IngestRequest, Schedule};
+use crate::{Resource, Result};
+
+/// How often the configuration is read again, so that what another program enables or disables is noticed.
+const REFRESH: Duration = Duration::from_secs(15);
+
+impl Connector {
+    /// Keeps every enabled resource on its schedule until `cancel` is cancelled, at most `concurrency` at once. A resource
+    /// never overlaps itself, and runs that were missed are made up for by one. Resources that are enabled, disabled or
+    /// rescheduled meanwhile are noticed within 15 seconds.
+    ///
+    /// The failure of a run is told to the [observer](super::Observer) and stops nothing.
+    ///
+    /// # Errors
+    /// Settings that are malformed, and stores that cannot be read, at the start; later they are logged and tried again.
+    pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
+        self.config().await?;
+        let mut timetable = Timetable { plan: self.plan().await?, ..Timetable::default() };
+        let mut runs = FuturesUnordered::new();
+        while !cancel.is_cancelled() {
+            for resource in timetable.start(self.now(), concurrency.max(1)) {
+                let cancel = cancel.clone();
+                runs.push(async move {
+                    if let Err(error) = self.run_scheduled(&resource, cancel).await {
+                        tracing::error!(%resource, %error, "the run could not begin");
+                    }
+                    resource
+                });
+            }
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                Some(resource) = runs.next() => { timetable.running.remove(&resource); }
+                () = tokio::time::sleep(timetable.pause(self.now())) => {}
+            }
+            match self.plan().await {
+                Ok(plan) => timetable.plan = plan,
+                Err(error) => tracing::error!(%error, "the configuration cannot be read; going on with the last one"),
+            }
+        }
+        while runs.next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn run_scheduled(&self, resource: &Resource, cancel: CancellationToken) -> Result<()> {
+        let config = self.config().await?;
+        let request = IngestRequest::default().cancel(cancel);
+        self.run_all([resource.clone()].into(), &config, &request).await;
+        Ok(())
+    }
+
+    /// Each enabled resource with its schedule and the start of its last run.
+    async fn plan(&self) -> Result<BTreeMap<Resource, Planned>> {
+        let mut plan = BTreeMap::new();
+        for (resource, config) in self.resources().await?.into_iter().filter(|(_, config)| config.enabled) {
+            let schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+            let last = self.runs(Some(&resource), 1).await?.pop().map(|run| run.started_at);
+            plan.insert(resource, Planned { schedule, last });
+        }
+        Ok(plan)
+    }
+}
+
+/// When a resource last ran, and how often it is to run.
+#[derive(Debug)]
+struct Planned {
+    schedule: Schedule,
+    last: Option<Timestamp>,
+}
+
+/// What is to run, what is running, and what was started here when.
+#[derive(Debug, Default)]
+struct Timetable {
+    plan: BTreeMap<Resource, Planned>,
+    running: BTreeSet<Resource>,
+    /// Beside the run history, because a run that cannot begin leaves no record there and must not be tried without pause.
+    started: BTreeMap<Resource, Timestamp>,
+}
+
+impl Timetable {
+    /// The resources to start now, those that have waited longest first; they count as running from here on.
+    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<Resource> {
+        let mut ready: Vec<_> =
+            self.waiting().filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
+        ready.sort();
+        ready.truncate(concurrency.saturating_sub(self.running.len()));
+        let starting: Vec<Resource> = ready.into_iter().map(|(_, resource)| resource).collect();
+        self.running.extend(starting.iter().cloned());
+        self.started.extend(starting.iter().map(|resource| (resource.clone(), now)));
+        starting
+    }
+
+    /// How long there is nothing to start, at most until the configuration is read again.
+    fn pause(&self, now: Timestamp) -> Duration {
+        let next = self.waiting().map(|(due, _)| due).filter(|due| *due > now).min();
+        let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+        until.unwrap_or(REFRESH).clamp(Duration::from_millis(10), REFRESH)
+    }
+
+    /// The resources that are not running, with when they are due: by their schedule after their last run, at once when
+    /// there is none.
+    fn waiting(&self) -> impl Iterator<Item = (Timestamp, &Resource)> {
+        let waiting = self.plan.iter().filter(|(resource, _)| !self.running.contains(*resource));
+        waiting.filter_map(|(resource, planned)| {
+            let last = planned.last.max(self.started.get(resource).copied());
+            let due = last.map_or(Some(Timestamp::MIN), |last| planned.schedule.next(last))?;
+            Some((due, resource))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn resource(name: &str) -> Resource {
+        Resource::new(name).unwrap()
+    }
+
+    /// Resources that last ran ten seconds before these times, and run every ten seconds.
+    fn timetable(due: &[(&str, i64)]) -> Timetable {
+        let planned = |second| Planned { schedule: "10s".parse().unwrap(), last: Some(at(second - 10)) };
+        let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
+        Timetable { plan, ..Timetable::default() }
+    }
+
+    #[test]
+    fn a_running_resource_is_not_started_again() {
+        let mut timetable = timetable(&[("a", 1)]);
+        assert_eq!(timetable.start(at(5), 4), [resource("a")]);
+        assert!(timetable.start(at(99), 4).is_empty());
+        timetable.running.clear();
+        assert_eq!(timetable.start(at(99), 4), [resource("a")]);
+    }
+
+    #[test]
+    fn a_run_that_left_no_record_is_not_tried_again_without_pause() {
+        let mut timetable = timetable(&[("a", 1)]);
+        timetable.start(at(5), 4);
+        timetable.running.clear();
+        assert!(timetable.start(at(6), 4).is_empty());
+        assert_eq!(timetable.start(at(15), 4), [resource("a")]);
+    }
+
+    #[test]
+    fn what_has_never_run_is_due_at_once() {
+        let planned = Planned { schedule: Schedule::default(), last: None };
+        let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
+        assert_eq!(timetable.start(at(0), 1), [resource("a")]);
+    }
+
+    #[test]
+    fn those_that_waited_longest_start_first_within_the_limit() {
+        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 99)]);
+        assert_eq!(timetable.start(at(5), 2), [resource("b"), resource("c")]);
+        assert!(timetable.start(at(5), 2).is_empty());
+    }
+
+    #[test]
+    fn the_pause_ends_when_the_next_one_is_due() {
+        assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5)), Duration::from_secs(1));
+        assert_eq!(timetable(&[("a", 800)]).pause(at(5)), REFRESH);
+        assert_eq!(timetable(&[]).pause(at(5)), REFRESH);
+    }
+}

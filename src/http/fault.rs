@@ -1,0 +1,154 @@
+//! What went wrong between a request and its answer, as this crate's errors.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::{Error, ErrorKind, Retry};
+
+/// The longest part of a server's own message that is worth repeating.
+const MESSAGE: usize = 200;
+
+/// A request that brought no answer to work with.
+pub(super) struct Fault {
+    pub(super) error: Error,
+    /// The server did certainly not act on the request, so that even a POST may be sent again.
+    pub(super) untouched: bool,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self { error, untouched: false }
+    }
+}
+
+/// No answer, or only its beginning.
+pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> Fault {
+    let origin = url.origin().ascii_serialization();
+    let causes = causes(&error);
+    let untouched = error.is_connect();
+    let says = |words: &[&str]| words.iter().any(|word| causes.contains(word));
+    let fault = if untouched && says(&["dns error", "failed to lookup address"]) {
+        Error::unavailable(format!("the host of {origin} cannot be found"))
+            .with_help("check the base URL and, if there is one, the proxy")
+    } else if untouched && says(&["certificate"]) {
+        Error::unavailable(format!("the certificate of {origin} is not trusted"))
+            .with_help("give the certificate authority that issued it, or check the base URL")
+            .with_retry(Retry::Never)
+    } else if error.is_timeout() {
+        let what = if untouched { "cannot be reached in time" } else { "did not answer in time" };
+        Error::unavailable(format!("{origin} {what}"))
+            .with_context("timeout", format!("{}s", timeout.as_secs_f32()))
+            .with_help("check the network, or allow more time")
+    } else if untouched {
+        Error::unavailable(format!("{origin} cannot be reached"))
+            .with_help("check the base URL, the network and, if there is one, the proxy")
+    } else if error.is_body() || error.is_decode() {
+        Error::invalid_data("the answer is cut short or garbled").with_retry(Retry::Backoff)
+    } else {
+        Error::unavailable(format!("the connection to {origin} broke"))
+    };
+    Fault { error: fault.with_context("url", url).with_source(error.without_url()), untouched }
+}
+
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&error.to_string().to_lowercase());
+        text.push('\n');
+        cause = error.source();
+    }
+    text
+}
+
+/// A status that the caller did not ask for. `told` is what `Retry-After` says.
+pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url) -> Fault {
+    let advice = told.map_or(Retry::Backoff, Retry::After);
+    let not_found = |message| Error::new(ErrorKind::NotFound, message);
+    let error = match status {
+        401 => Error::new(ErrorKind::Authentication, "the server does not accept the credentials")
+            .with_help("check the token: it may be wrong, expired or revoked"),
+        403 => Error::new(ErrorKind::Authentication, "the server does not allow this")
+            .with_help("check what the credentials may read"),
+        404 => not_found("not found: it does not exist, or the credentials may not see it")
+            .with_help("check the name, and what the credentials may read"),
+        410 => not_found("gone: it was removed or is switched off"),
+        451 => not_found("withheld for legal reasons"),
+        407 => Error::new(ErrorKind::Authentication, "the proxy asks for credentials")
+            .with_help("put them into the proxy's URL"),
+        408 | 425 | 500..=599 => Error::unavailable("the server failed to answer").with_retry(advice),
+        409 => Error::invalid_data("the server reports a conflict with the state of what was asked for"),
+        422 => Error::invalid_data("the server cannot process this request"),
+        400..=499 => Error::invalid_data("the server refuses this request"),
+        _ => Error::invalid_data("the server's answer was not expected"),
+    };
+    let error = error.with_context("status", status).with_context("url", url);
+    let error = match message(body) {
+        Some(message) => error.with_context("server", message),
+        None => error,
+    };
+    Fault { error, untouched: status == 503 }
+}
+
+/// What a JSON error says for itself, on one short line.
+fn message(body: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        message: String,
+    }
+    let Body { message } = serde_json::from_str(body).ok()?;
+    let line: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(MESSAGE).collect();
+    Some(short).filter(|short| !short.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(code: u16, body: &str) -> Error {
+        status(code, body, None, &Url::parse("https://api.example/x").unwrap()).error
+    }
+
+    #[test]
+    fn every_status_has_its_kind_and_advice() {
+        for (code, kind, retry) in [
+            (400, ErrorKind::InvalidData, Retry::Never),
+            (401, ErrorKind::Authentication, Retry::Never),
+            (403, ErrorKind::Authentication, Retry::Never),
+            (404, ErrorKind::NotFound, Retry::Never),
+            (408, ErrorKind::Unavailable, Retry::Backoff),
+            (409, ErrorKind::InvalidData, Retry::Never),
+            (410, ErrorKind::NotFound, Retry::Never),
+            (422, ErrorKind::InvalidData, Retry::Never),
+            (425, ErrorKind::Unavailable, Retry::Backoff),
+            (451, ErrorKind::NotFound, Retry::Never),
+            (500, ErrorKind::Unavailable, Retry::Backoff),
+            (502, ErrorKind::Unavailable, Retry::Backoff),
+            (503, ErrorKind::Unavailable, Retry::Backoff),
+        ] {
+            let error = fault(code, "");
+            assert_eq!((error.kind(), error.retry()), (kind, retry), "{code}");
+        }
+        assert_ne!(fault(404, "").message(), fault(410, "").message());
+        assert_ne!(fault(410, "").message(), fault(451, "").message());
+    }
+
+    #[test]
+    fn a_servers_message_is_repeated_on_one_short_line() {
+        let body = format!(r#"{{"message":"Bad\n  credentials{}"}}"#, "!".repeat(500));
+        let error = fault(401, &body).to_string();
+        assert!(error.contains("server: Bad credentials!!"), "{error}");
+        assert!(error.len() < 400 && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn retry_after_is_passed_on() {
+        let told = Some(Duration::from_secs(7));
+        let fault = status(503, "", told, &Url::parse("https://api.example/x").unwrap());
+        assert_eq!(fault.error.retry(), Retry::After(Duration::from_secs(7)));
+        assert!(fault.untouched);
+    }
+}

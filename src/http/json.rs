@@ -1,0 +1,224 @@
+//! Splitting a page of JSON into its records.
+
+use std::marker::PhantomData;
+
+use bytestring::ByteString;
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// Splits a page that is a JSON array into its elements: each one read as a `T`, beside its own text.
+///
+/// Both borrow from the page: nothing is copied and nothing is parsed twice, so a `T` that names three fields costs one
+/// pass over the text. The text of an element shares the page's memory and keeps it alive.
+///
+/// # Errors
+///
+/// A page that is no array, that ends too early or goes on after its end, and an element that is no `T`: all are
+/// `InvalidData`, with the position of the element. Nothing follows an error.
+///
+/// ```
+/// use snowfeed::http::json;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Key {
+///     id: u64,
+/// }
+///
+/// let page = bytestring::ByteString::from_static(r#"[{"id": 7, "title": "seven"}, {"id": 8}]"#);
+/// let elements = json::elements::<Key>(&page).collect::<snowfeed::Result<Vec<_>>>()?;
+/// assert_eq!(elements[0].0.id, 7);
+/// assert_eq!(elements[0].1, r#"{"id": 7, "title": "seven"}"#);
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+pub fn elements<'a, T: Deserialize<'a>>(page: &'a ByteString) -> Elements<'a, T> {
+    Elements { page, rest: page, index: 0, state: State::Before, element: PhantomData }
+}
+
+/// The iterator of [`elements`].
+#[derive(Debug)]
+pub struct Elements<'a, T> {
+    page: &'a ByteString,
+    rest: &'a str,
+    index: usize,
+    state: State,
+    element: PhantomData<fn() -> T>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Before,
+    Within,
+    Done,
+}
+
+const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
+
+impl<'a, T: Deserialize<'a>> Elements<'a, T> {
+    /// Moves past white space and, if it is there, `token`.
+    fn skip(&mut self, token: char) -> bool {
+        self.rest = self.rest.trim_start_matches(SPACE);
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<(T, ByteString)>> {
+        match self.state {
+            State::Done => return Ok(None),
+            State::Before => {
+                if !self.skip('[') {
+                    return Err(self.error("a JSON array was expected"));
+                }
+                if self.skip(']') {
+                    return self.end();
+                }
+            }
+            State::Within => {
+                if self.skip(']') {
+                    return self.end();
+                }
+                if !self.skip(',') {
+                    return Err(self.error(if self.rest.is_empty() {
+                        "the array is cut short"
+                    } else {
+                        "a comma was expected"
+                    }));
+                }
+            }
+        }
+        let text = self.rest.trim_start_matches(SPACE);
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
+        match values.next() {
+            Some(Ok(value)) => {
+                let (raw, rest) = text.split_at(values.byte_offset());
+                self.rest = rest;
+                self.index += 1;
+                self.state = State::Within;
+                Ok(Some((value, self.page.slice_ref(raw))))
+            }
+            Some(Err(error)) => Err(self.error("the element cannot be read").with_source(error)),
+            None => Err(self.error("the array is cut short")),
+        }
+    }
+
+    fn end(&mut self) -> Result<Option<(T, ByteString)>> {
+        self.state = State::Done;
+        if self.rest.trim_start_matches(SPACE).is_empty() {
+            Ok(None)
+        } else {
+            Err(self.error("there is more after the end of the array"))
+        }
+    }
+
+    fn error(&self, what: &'static str) -> Error {
+        Error::invalid_data(what).with_context("element", self.index)
+    }
+}
+
+impl<'a, T: Deserialize<'a>> Iterator for Elements<'a, T> {
+    type Item = Result<(T, ByteString)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().inspect_err(|_| self.state = State::Done).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn split(text: &str) -> Result<Vec<(Value, ByteString)>> {
+        elements(&ByteString::from(text)).collect()
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::btree_map(".*", inner, 0..8).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn write(values: &[Value], pretty: bool) -> String {
+        if pretty { serde_json::to_string_pretty(values) } else { serde_json::to_string(values) }.unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_value_tree(values in prop::collection::vec(any_json(), 0..12), pretty: bool) {
+            let elements = split(&write(&values, pretty)).unwrap();
+            prop_assert_eq!(elements.len(), values.len());
+            for ((element, raw), value) in elements.iter().zip(&values) {
+                prop_assert_eq!(element, value);
+                prop_assert_eq!(&serde_json::from_str::<Value>(raw).unwrap(), value);
+                prop_assert_eq!(raw.trim(), &raw[..]);
+            }
+        }
+
+        #[test]
+        fn every_cut_is_an_error(values in prop::collection::vec(any_json(), 0..6), pretty: bool, at: prop::sample::Index) {
+            let text = write(&values, pretty);
+            let cut = text.floor_char_boundary(at.index(text.len()));
+            prop_assert!(split(&text[..cut]).is_err(), "{}", &text[..cut]);
+        }
+
+        #[test]
+        fn accepts_exactly_the_arrays_that_serde_json_accepts(text in r#"[\[\]{},:"0-9atrue \n-]{0,12}"#) {
+            prop_assert_eq!(split(&text).is_ok(), serde_json::from_str::<Vec<Value>>(&text).is_ok(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_element_and_end_the_iteration() {
+        for (text, index) in [
+            ("", 0),
+            ("null", 0),
+            (r#"{"message":"Bad"}"#, 0),
+            ("[1,]", 1),
+            ("[1 2]", 1),
+            ("[1,2", 2),
+            ("[1]x", 1),
+            ("[[1],[2],[3", 2),
+        ] {
+            let page = ByteString::from(text);
+            let mut elements = elements::<IgnoredAny>(&page);
+            let error = elements.by_ref().find_map(Result::err).expect(text);
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidData, "{text}");
+            let position = error.context().find(|(name, _)| *name == "element").unwrap().1;
+            assert_eq!(position, index.to_string(), "{text}");
+            assert!(elements.next().is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_and_values_borrow_from_the_page() {
+        #[derive(Deserialize)]
+        struct Borrowed<'a> {
+            title: &'a str,
+        }
+        let page = ByteString::from(r#" [ {"title": "one"} , {"title": "two"} ] "#);
+        let within = |text: &str| page.as_bytes().as_ptr_range().contains(&text.as_ptr());
+        for element in elements::<Borrowed<'_>>(&page) {
+            let (value, raw) = element.unwrap();
+            assert!(within(value.title) && within(&raw));
+            assert_eq!(raw, format!(r#"{{"title": "{}"}}"#, value.title));
+        }
+    }
+}

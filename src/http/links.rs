@@ -1,0 +1,170 @@
+//! Which URLs belong to the server, and where its `Link` headers point.
+
+use url::Url;
+
+use crate::{Error, ErrorKind, Result};
+
+/// Parses the base URL of a client: `http` or `https`, without query, fragment and credentials.
+pub(super) fn base(text: &str) -> Result<Url> {
+    let invalid = |why: &str| Error::configuration(format!("the base URL {why}"));
+    let mut url = Url::parse(text).map_err(|error| invalid("is not a URL").with_source(error))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(invalid("must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("must not hold credentials").with_help("give them to `authorization`"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(invalid("must not have a query or a fragment"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// Makes a URL of what a caller asks for: an absolute URL on the server of `base`, or a path below `base`.
+pub(super) fn resolve(base: &Url, path_or_url: &str) -> Result<Url> {
+    let absolute = ["http://", "https://"].iter().any(|scheme| path_or_url.starts_with(scheme));
+    let text = if absolute { path_or_url.to_owned() } else { format!("{base}{}", path_or_url.trim_start_matches('/')) };
+    let url = Url::parse(&text).map_err(|error| Error::internal(format!("{text} is not a URL")).with_source(error))?;
+    pinned(base, url)
+}
+
+/// Resolves a reference that the server sent in its answer to `current`, and holds it to the server of `base`.
+pub(super) fn follow(base: &Url, current: &Url, reference: &str) -> Result<Url> {
+    let url = current.join(reference).map_err(|error| {
+        Error::invalid_data(format!("the server points to {reference}, which is not a URL")).with_source(error)
+    })?;
+    pinned(base, url)
+}
+
+fn pinned(base: &Url, mut url: Url) -> Result<Url> {
+    // Neither can fail on a URL with a host, and one without is refused below.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    if url.origin() == base.origin() {
+        return Ok(url);
+    }
+    let (there, here) = (url.origin().ascii_serialization(), base.origin().ascii_serialization());
+    Err(Error::new(ErrorKind::Configuration, format!("{here} points to {there}, which is not asked"))
+        .with_context("url", url)
+        .with_help(format!("if {there} is the right server, make it the base URL")))
+}
+
+/// The target of the first link whose relations name `relation`, as RFC 8288 writes them.
+///
+/// Written here because what exists splits at every comma, also inside the URL.
+pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a str>> {
+    let malformed = || Error::invalid_data("the Link header cannot be read").with_context("link", header);
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let (uri, parameters) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or_else(malformed)?;
+        rest = parameters.trim_start();
+        let mut relations = None;
+        while let Some(parameter) = rest.strip_prefix(';') {
+            let end = parameter.find(['=', ';', ',']).unwrap_or(parameter.len());
+            let name = parameter[..end].trim();
+            rest = &parameter[end..];
+            let mut value = "";
+            if let Some(written) = rest.strip_prefix('=') {
+                let written = written.trim_start();
+                (value, rest) = if let Some(quoted) = written.strip_prefix('"') {
+                    quoted.split_once('"').ok_or_else(malformed)?
+                } else {
+                    written.split_at(written.find([';', ',']).unwrap_or(written.len()))
+                };
+            }
+            // Of several `rel` the first counts, says the RFC.
+            if name.eq_ignore_ascii_case("rel") {
+                relations.get_or_insert(value);
+            }
+            rest = rest.trim_start();
+        }
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return Err(malformed());
+        }
+        if relations.is_some_and(|names| names.split_ascii_whitespace().any(|name| name.eq_ignore_ascii_case(relation)))
+        {
+            return Ok(Some(uri));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GITHUB: &str = r#"<https://api.github.com/repositories/617210/issues?state=closed&page=5>; rel="prev", <https://api.github.com/repositories/617210/issues?state=closed&page=7>; rel="next", <https://api.github.com/repositories/617210/issues?state=closed&page=21>; rel="last""#;
+
+    #[test]
+    fn finds_each_relation_of_a_real_header() {
+        let page = |relation| target(GITHUB, relation).unwrap().map(|uri| uri.rsplit_once('=').unwrap().1);
+        assert_eq!(page("prev"), Some("5"));
+        assert_eq!(page("next"), Some("7"));
+        assert_eq!(page("last"), Some("21"));
+        assert_eq!(page("first"), None);
+    }
+
+    #[test]
+    fn commas_and_semicolons_in_a_url_do_not_split_it() {
+        let header = r#"</issues?labels=a,b;c&flag&page=2>; title="x, y; z"; rel="last next"; rel=prev"#;
+        assert_eq!(target(header, "NEXT").unwrap(), Some("/issues?labels=a,b;c&flag&page=2"));
+        assert_eq!(target(header, "prev").unwrap(), None);
+    }
+
+    #[test]
+    fn unquoted_relations_and_empty_members_are_read() {
+        assert_eq!(target(", <?page=2>;rel=next,, <?page=3> ; REL = last", "last").unwrap(), Some("?page=3"));
+        assert_eq!(target("<?page=2>", "next").unwrap(), None);
+        assert_eq!(target("", "next").unwrap(), None);
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_an_error() {
+        for header in ["next", "<?page=2", r#"<?page=2>; rel="next"#, "<?page=2> rel=next"] {
+            assert!(target(header, "next").is_err(), "{header}");
+        }
+    }
+
+    #[test]
+    fn paths_are_below_the_base_path_and_references_are_relative_to_the_answer() {
+        let base = base("https://ghe.example/api/v3").unwrap();
+        let asked = resolve(&base, "/repos/a/b/issues?state=all").unwrap();
+        assert_eq!(asked.as_str(), "https://ghe.example/api/v3/repos/a/b/issues?state=all");
+        assert_eq!(resolve(&base, "repos/a/b/issues?state=all").unwrap(), asked);
+        assert_eq!(resolve(&base, asked.as_str()).unwrap(), asked);
+        let next = |reference| follow(&base, &asked, reference).unwrap().to_string();
+        assert_eq!(next("?page=2"), "https://ghe.example/api/v3/repos/a/b/issues?page=2");
+        assert_eq!(next("/api/v3/repositories/1/issues"), "https://ghe.example/api/v3/repositories/1/issues");
+        assert_eq!(next("https://ghe.example/other"), "https://ghe.example/other");
+        assert_eq!(next("https://user:pass@ghe.example/x#y"), "https://ghe.example/x");
+    }
+
+    #[test]
+    fn any_other_scheme_host_or_port_is_refused_by_name() {
+        let base = base("https://api.example").unwrap();
+        for elsewhere in
+            ["http://api.example/x", "https://api.example:8443/x", "https://evil.example/x", "//evil.example/x"]
+        {
+            let error = follow(&base, &base, elsewhere).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{elsewhere}");
+            assert!(error.help().unwrap().contains("is the right server"), "{elsewhere}");
+        }
+        assert!(resolve(&base, "https://evil.example/x").is_err());
+    }
+
+    #[test]
+    fn a_base_url_holds_no_credentials_and_no_query() {
+        for text in ["api.example", "ftp://api.example", "https://me:secret@api.example", "https://api.example/?a=b"] {
+            let error = base(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{text}");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+}

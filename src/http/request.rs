@@ -1,0 +1,366 @@
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use jiff::Timestamp;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use tokio::time::Instant;
+use url::Url;
+
+use super::client::Client;
+use super::fault::{self, Fault};
+use super::gate::{self, Patience};
+use super::limits::{self, Quota, Refusal};
+use super::links;
+use super::response::Response;
+use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
+
+/// How many redirects are followed.
+const REDIRECTS: usize = 5;
+
+/// As much of an error's body as is read: enough for its message.
+const ERROR_BODY: usize = 64 << 10;
+
+/// One request, to be sent with [`send`](Self::send) or [`send_with`](Self::send_with).
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request {
+    client: Client,
+    method: Method,
+    url: Result<Url>,
+    if_none_match: Option<String>,
+    body: Option<Result<Bytes>>,
+    accept: Vec<u16>,
+}
+
+impl Request {
+    pub(super) fn new(client: Client, method: Method, path_or_url: &str) -> Self {
+        let url = links::resolve(&client.0.base, path_or_url);
+        Self { client, method, url, if_none_match: None, body: None, accept: Vec::new() }
+    }
+
+    /// Adds to the query, percent-encoded, after what the URL already has.
+    pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
+        if let Ok(url) = &mut self.url
+            && !pairs.is_empty()
+        {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        self
+    }
+
+    /// Asks only for what differs from this [entity tag](Response::etag); the answer may then be
+    /// [not modified](Response::is_not_modified).
+    pub fn if_none_match(mut self, etag: &str) -> Self {
+        self.if_none_match = Some(etag.to_owned());
+        self
+    }
+
+    /// Sends `value` as JSON.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(value).map(Bytes::from);
+        self.body =
+            Some(json.map_err(|error| Error::internal("the request cannot be written as JSON").with_source(error)));
+        self
+    }
+
+    /// Statuses that come back as a [`Response`] instead of an error or a redirect, such as 404, 410 and 301 for an item
+    /// that may have vanished. Rate limits are waited for all the same.
+    pub fn accept(mut self, statuses: &[u16]) -> Self {
+        self.accept.extend_from_slice(statuses);
+        self
+    }
+
+    /// Sends the request until an answer comes, as often as the client's [`Retries`](super::Retries) allow.
+    ///
+    /// # Errors
+    ///
+    /// See the [module](super). An error that was retried in vain is [exhausted](Error::exhausted).
+    pub async fn send(self, monitor: &Monitor) -> Result<Response> {
+        self.send_with(monitor, Ok).await
+    }
+
+    /// Sends the request until an answer comes that `read` accepts.
+    ///
+    /// An `InvalidData` error of `read` about a 2xx answer is taken for a fault on the way, such as a body cut short, and
+    /// retried; so is any error with [retry advice](Error::retry). Others end the request.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and those of `read`.
+    pub async fn send_with<T>(self, monitor: &Monitor, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
+        let mut call = Call::new(self)?;
+        let mut attempts = call.client.0.retries.start();
+        loop {
+            let outcome = match call.answer(monitor).await {
+                Ok(response) => {
+                    let success = (200..300).contains(&response.status());
+                    read(response).map_err(|error| Fault::from(retryable(error, success)))
+                }
+                Err(fault) => Err(fault),
+            };
+            let Fault { error, untouched } = match outcome {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            let advice = if call.method == Method::GET || untouched { error.retry() } else { Retry::Never };
+            let Some(delay) = attempts.next(advice, call.queued) else {
+                let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
+                return Err(error.exhausted());
+            };
+            tracing::debug!(%error, ?delay, "trying again");
+            gate::pause(monitor, format!("before trying again: {}", error.message()), delay).await;
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &self.url.as_ref().map(Url::as_str))
+            .finish_non_exhaustive()
+    }
+}
+
+fn retryable(error: Error, success: bool) -> Error {
+    if success && error.kind() == ErrorKind::InvalidData && error.retry() == Retry::Never {
+        error.with_retry(Retry::Backoff)
+    } else {
+        error
+    }
+}
+
+/// A request on its way: checked, and with what its attempts have in common.
+struct Call {
+    client: Client,
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    accept: Vec<u16>,
+    /// A credential was refused and another one asked for. Once is enough.
+    renewed: bool,
+    /// How many times a limit refused this request.
+    refusals: u32,
+    patience: Patience,
+    /// Time at the gate: waiting for limits, for a place and for the pace.
+    queued: Duration,
+}
+
+/// What came back, before its status was judged.
+struct Raw {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+    credential: Option<SecretString>,
+    /// A limit refused the request, and the gate is closed.
+    limited: bool,
+}
+
+/// Why a body was not read to its end.
+enum Stopped {
+    Broken(reqwest::Error),
+    TooLong,
+}
+
+impl Call {
+    fn new(request: Request) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        if let Some(etag) = &request.if_none_match {
+            let value = HeaderValue::try_from(etag)
+                .map_err(|error| Error::internal("the entity tag cannot be sent").with_source(error))?;
+            headers.insert(IF_NONE_MATCH, value);
+        }
+        if request.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ok(Self {
+            patience: Patience::new(request.client.0.max_wait),
+            client: request.client,
+            method: request.method,
+            url: request.url?,
+            headers,
+            body: request.body.transpose()?,
+            accept: request.accept,
+            renewed: false,
+            refusals: 0,
+            queued: Duration::ZERO,
+        })
+    }
+
+    /// One attempt: follows redirects, waits for limits, renews a credential.
+    async fn answer(&mut self, monitor: &Monitor) -> Result<Response, Fault> {
+        let mut url = self.url.clone();
+        let mut redirects = 0;
+        loop {
+            let raw = self.exchange(&url, monitor).await?;
+            let accepted = self.accept.contains(&raw.status);
+            match raw.status {
+                // The next round waits at the gate, with everybody else.
+                _ if raw.limited => {}
+                401 if self.renew(raw.credential.as_ref()).await => {}
+                301 | 302 | 303 | 307 | 308 if !accepted && self.method == Method::GET => {
+                    redirects += 1;
+                    url = self.redirect(&url, &raw.headers, redirects)?;
+                }
+                304 if self.headers.contains_key(IF_NONE_MATCH) => {
+                    return self.response(raw, url, redirects > 0);
+                }
+                200..=299 => {
+                    check(&raw, &url)?;
+                    return self.response(raw, url, redirects > 0);
+                }
+                _ if accepted => return self.response(raw, url, redirects > 0),
+                status => {
+                    let told = limits::retry_after(&raw.headers, Timestamp::now());
+                    return Err(fault::status(status, &String::from_utf8_lossy(&raw.body), told, &url));
+                }
+            }
+        }
+    }
+
+    /// Sends once, when the limits allow it, and reads the whole body.
+    async fn exchange(&mut self, url: &Url, monitor: &Monitor) -> Result<Raw, Fault> {
+        let inner = &self.client.0;
+        // Held until the body is here and any limit is known, so that no request slips through in between.
+        let arrived = Instant::now();
+        let _pass = inner.gate.enter(monitor, &mut self.patience).await?;
+        self.queued += arrived.elapsed();
+        // Asked for only now: a credential may expire during a wait.
+        let credential = match &inner.authorization {
+            Some(authorize) => authorize.header().await?,
+            None => None,
+        };
+        let mut request = inner.http.request(self.method.clone(), url.clone()).headers(self.headers.clone());
+        if let Some(credential) = &credential {
+            request = request.header(AUTHORIZATION, sensitive(credential)?);
+        }
+        if let Some(body) = &self.body {
+            request = request.body(body.clone());
+        }
+        monitor.request();
+        let broken = |error| fault::transport(error, url, inner.timeout);
+        let mut response = request.send().await.map_err(broken)?;
+        let now = Timestamp::now();
+        let (status, headers) = (response.status(), response.headers().clone());
+        tracing::debug!(method = %self.method, %url, status = status.as_u16(), "answered");
+        if let Some(quota) = Quota::of(&headers, now) {
+            monitor.event(SourceEvent::Quota {
+                remaining: quota.remaining,
+                limit: quota.limit,
+                reset: quota.reset.map(gate::from_now),
+            });
+            inner.gate.quota(quota);
+        }
+        let body = if status.is_success() {
+            whole(&mut response, inner.max_body, monitor).await.map_err(|stopped| match stopped {
+                Stopped::Broken(error) => broken(error),
+                Stopped::TooLong => too_long(inner.max_body, url).into(),
+            })?
+        } else {
+            // What matters is the status; a message cut short is better than none.
+            beginning(&mut response, monitor).await
+        };
+        let refusal = Refusal::of(status.as_u16(), &headers, &String::from_utf8_lossy(&body), now);
+        if let Some(refusal) = refusal {
+            self.refusals += 1;
+            inner.gate.refused(refusal.limit, refusal.wait(self.refusals));
+        } else {
+            inner.gate.answered();
+        }
+        Ok(Raw { status: status.as_u16(), headers, body, credential, limited: refusal.is_some() })
+    }
+
+    /// Whether there is another credential to try after a 401.
+    async fn renew(&mut self, refused: Option<&SecretString>) -> bool {
+        match (&self.client.0.authorization, refused) {
+            (Some(authorize), Some(refused)) if !self.renewed => {
+                self.renewed = authorize.refused(refused).await;
+                self.renewed
+            }
+            _ => false,
+        }
+    }
+
+    fn redirect(&self, from: &Url, headers: &HeaderMap, count: usize) -> Result<Url> {
+        let context = |error: Error| error.with_context("redirected from", from);
+        if count > REDIRECTS {
+            return Err(context(Error::new(ErrorKind::Unavailable, "the server redirects in circles")));
+        }
+        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = location.ok_or_else(|| context(Error::invalid_data("the redirect leads nowhere")))?;
+        links::follow(&self.client.0.base, from, location).map_err(context)
+    }
+
+    fn response(&self, raw: Raw, url: Url, redirected: bool) -> Result<Response, Fault> {
+        let body = ByteString::try_from(raw.body).map_err(|error| {
+            Error::invalid_data("the answer is not UTF-8")
+                .with_context("url", &url)
+                .with_retry(Retry::Backoff)
+                .with_source(error)
+        })?;
+        let base = self.client.0.base.clone();
+        Ok(Response { status: raw.status, headers: raw.headers, url, redirected, body, base })
+    }
+}
+
+fn sensitive(credential: &SecretString) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(credential.expose_secret()).map_err(|_| {
+        Error::configuration("the credential cannot be sent in a header")
+            .with_help("check the token for line breaks and other stray characters")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Holds a 2xx answer to be data: a proxy or a sign-in page answers 200, too.
+fn check(raw: &Raw, url: &Url) -> Result<()> {
+    let html = raw.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let problem = if html {
+        "the answer is a web page, not data"
+    } else if raw.body.is_empty() && !matches!(raw.status, 204 | 205) {
+        "the answer is empty"
+    } else {
+        return Ok(());
+    };
+    let error = Error::invalid_data(problem).with_context("status", raw.status).with_context("url", url);
+    Err(error.with_help("check the base URL and, if there is one, the proxy").with_retry(Retry::Backoff))
+}
+
+fn too_long(max: usize, url: &Url) -> Error {
+    Error::invalid_data("the answer is longer than allowed")
+        .with_context("bytes allowed", max)
+        .with_context("url", url)
+        .with_help("ask for smaller pages, or allow longer answers")
+}
+
+/// The whole body, if it has no more than `max` bytes.
+async fn whole(response: &mut reqwest::Response, max: usize, monitor: &Monitor) -> Result<Bytes, Stopped> {
+    // The length is the server's claim: a large one does not get its memory in advance.
+    let claim = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut body = BytesMut::with_capacity(claim.min(1 << 20));
+    while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+        monitor.received(chunk.len());
+        if chunk.len() > max.saturating_sub(body.len()) {
+            return Err(Stopped::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// As much as there is of an error's body.
+async fn beginning(response: &mut reqwest::Response, monitor: &Monitor) -> Bytes {
+    let mut body = BytesMut::new();
+    while body.len() < ERROR_BODY
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        monitor.received(chunk.len());
+        body.extend_from_slice(&chunk);
+    }
+    body.freeze()
+}

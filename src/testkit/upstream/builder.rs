@@ -1,0 +1,235 @@
+//! How an upstream is set up.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::churn::Churn;
+use super::clock::Clock;
+use super::data::World;
+use super::generate;
+use super::handle::Upstream;
+use super::issue::Issue;
+use super::server;
+use crate::Result;
+
+/// 15 January 2026, noon: where the clock stands unless told otherwise.
+const NOON: i64 = 1_768_478_400;
+
+/// Settings of an [`Upstream`]; every one has a default.
+#[derive(Debug)]
+#[must_use = "nothing runs before `start`"]
+pub struct UpstreamBuilder {
+    pub(super) seed: u64,
+    pub(super) clock: Clock,
+    pub(super) oddities: bool,
+    repositories: Vec<(String, Issues)>,
+    organizations: Vec<String>,
+    pub(super) settings: Settings,
+}
+
+#[derive(Debug)]
+enum Issues {
+    Generated(u32),
+    Loaded(Vec<String>),
+}
+
+/// What the server needs to know for each request.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) latency: Duration,
+    pub(super) page_limit: usize,
+    pub(super) page_depth: Option<usize>,
+    pub(super) cursor_links: bool,
+    pub(super) since_inclusive: bool,
+    pub(super) token: Option<SecretString>,
+    pub(super) quota: u64,
+    pub(super) quota_window: Duration,
+    pub(super) token_lifetime: Duration,
+    pub(super) most_at_once: Option<usize>,
+    pub(super) path_prefix: String,
+    pub(super) churn: Churn,
+}
+
+impl Default for UpstreamBuilder {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            clock: Clock::standing(Timestamp::from_second(NOON).unwrap_or(Timestamp::UNIX_EPOCH)),
+            oddities: true,
+            repositories: Vec::new(),
+            organizations: Vec::new(),
+            settings: Settings {
+                latency: Duration::ZERO,
+                page_limit: 100,
+                page_depth: None,
+                cursor_links: false,
+                since_inclusive: true,
+                token: None,
+                quota: 1_000_000,
+                quota_window: Duration::from_secs(3_600),
+                token_lifetime: Duration::from_secs(3_600),
+                most_at_once: None,
+                path_prefix: String::new(),
+                churn: Churn::NONE,
+            },
+        }
+    }
+}
+
+impl UpstreamBuilder {
+    /// The number from which all data and all chance follow; 0 unless set.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Adds a repository, `owner/name`, with so many generated issues. Zero is fine, for one that
+    /// [`put`](Upstream::put) fills later.
+    pub fn repository(mut self, name: impl Into<String>, issues: u32) -> Self {
+        self.repositories.push((name.into(), Issues::Generated(issues)));
+        self
+    }
+
+    /// Adds a repository with issues as GitHub sent them, one JSON object each.
+    pub fn repository_from(
+        mut self,
+        name: impl Into<String>,
+        issues: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let issues = issues.into_iter().map(Into::into).collect();
+        self.repositories.push((name.into(), Issues::Loaded(issues)));
+        self
+    }
+
+    /// Makes an owner an organisation; the others are users.
+    pub fn organization(mut self, owner: impl Into<String>) -> Self {
+        self.organizations.push(owner.into());
+        self
+    }
+
+    /// How long every answer takes; nothing unless set.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.settings.latency = latency;
+        self
+    }
+
+    /// The most issues on a page, whatever `per_page` asks for; 100 unless set.
+    pub fn page_limit(mut self, issues: usize) -> Self {
+        self.settings.page_limit = issues.max(1);
+        self
+    }
+
+    /// Answers 422 to a `page` greater than this one; any page is fine unless set.
+    pub fn page_depth(mut self, pages: usize) -> Self {
+        self.settings.page_depth = Some(pages);
+        self
+    }
+
+    /// Whether links go on with an opaque `after` instead of a page number, as GitHub does for large repositories.
+    pub fn cursor_links(mut self, yes: bool) -> Self {
+        self.settings.cursor_links = yes;
+        self
+    }
+
+    /// Whether an issue updated in the very second of `since` is listed; it is unless set. GitHub's documentation says
+    /// both.
+    pub fn since_inclusive(mut self, yes: bool) -> Self {
+        self.settings.since_inclusive = yes;
+        self
+    }
+
+    /// Asks for this token. Another one gets 401; no token at all gets the anonymous quota of 60 requests.
+    /// Unless set, any token and none are as good.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.settings.token = Some(SecretString::from(token.into()));
+        self
+    }
+
+    /// How many requests each token has in a [window](Self::quota_window); a million unless set.
+    pub fn quota(mut self, requests: u64) -> Self {
+        self.settings.quota = requests;
+        self
+    }
+
+    /// How long a quota lasts; an hour unless set.
+    pub fn quota_window(mut self, window: Duration) -> Self {
+        self.settings.quota_window = window;
+        self
+    }
+
+    /// How long an installation token lives; an hour unless set.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.token_lifetime = lifetime;
+        self
+    }
+
+    /// Answers with the secondary limit while more requests than this are in flight; GitHub allows 100. Off unless set.
+    pub fn most_at_once(mut self, requests: usize) -> Self {
+        self.settings.most_at_once = Some(requests);
+        self
+    }
+
+    /// A path before every other, such as `/api/v3` of GitHub Enterprise.
+    pub fn path_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.path_prefix = prefix.into().trim_end_matches('/').to_owned();
+        self
+    }
+
+    /// What changes between requests; nothing unless set.
+    pub fn churn(mut self, churn: Churn) -> Self {
+        self.settings.churn = churn;
+        self
+    }
+
+    /// So many changes before each list of issues is answered.
+    pub fn changes_per_request(self, changes: u32) -> Self {
+        self.churn(Churn::per_request(changes))
+    }
+
+    /// Whether some generated issues hold what breaks connectors: NUL characters, 64 KB of text, no user. They do
+    /// unless set.
+    pub fn oddities(mut self, yes: bool) -> Self {
+        self.oddities = yes;
+        self
+    }
+
+    /// Where the clock stands; noon of 15 January 2026 (UTC) unless set.
+    pub fn clock_at(mut self, time: Timestamp) -> Self {
+        self.clock = Clock::standing(time);
+        self
+    }
+
+    /// Lets the clock run with the machine's, for demonstrations; two such servers never have equal data.
+    pub fn live_clock(mut self) -> Self {
+        self.clock = Clock::running();
+        self
+    }
+
+    /// Makes the data and starts to serve on 127.0.0.1, on a port that is free, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had, or when a loaded issue is not one.
+    pub async fn start(self) -> Result<Upstream> {
+        let mut world = World::new(self.seed, self.oddities, self.organizations);
+        let now = self.clock.second();
+        for (name, issues) in self.repositories {
+            let index = world.add(&name, now);
+            let repository = &mut world.repositories[index];
+            match issues {
+                Issues::Generated(count) => {
+                    let issues = generate::issues(count, repository.seed, |number| repository.id_of(number), now);
+                    repository.fill(issues);
+                }
+                Issues::Loaded(texts) => {
+                    for text in texts {
+                        repository.put(Issue::from_raw(&text)?);
+                    }
+                }
+            }
+        }
+        server::start(self.settings, self.clock, world, self.seed).await
+    }
+}

@@ -1,0 +1,191 @@
+//! Accepts connections and takes each request through its stations: log, latency, fault or answer.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::access::Access;
+use super::answer::Answer;
+use super::builder::Settings;
+use super::churn::Churn;
+use super::clock::{Clock, http_date};
+use super::data::World;
+use super::fault::{Fault, Faults};
+use super::handle::Upstream;
+use super::log::{Log, Received};
+use super::{routes, strike};
+use crate::{Error, Result};
+
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// What the server's tasks and the test's handle share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    pub(super) seed: u64,
+    base_url: String,
+    world: Mutex<World>,
+    churn: Mutex<Churn>,
+    faults: Mutex<Faults>,
+    access: Mutex<Access>,
+}
+
+/// A test that panicked while it held a lock has failed already; the server stays of use to the others.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
+    }
+
+    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    pub(super) fn access(&self) -> MutexGuard<'_, Access> {
+        lock(&self.access)
+    }
+
+    pub(super) fn churn(&self) -> Churn {
+        *lock(&self.churn)
+    }
+
+    pub(super) fn set_churn(&self, churn: Churn) {
+        *lock(&self.churn) = churn;
+    }
+}
+
+/// Starts to listen; the returned handle stops it.
+pub(super) async fn start(settings: Settings, clock: Clock, world: World, seed: u64) -> Result<Upstream> {
+    let unavailable =
+        |error: io::Error| Error::unavailable("the upstream cannot listen on 127.0.0.1").with_source(error);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unavailable)?;
+    let address = listener.local_addr().map_err(unavailable)?;
+    let shared = Arc::new(Shared {
+        base_url: format!("http://{address}{}", settings.path_prefix),
+        churn: Mutex::new(settings.churn),
+        settings,
+        clock,
+        log: Log::default(),
+        seed,
+        world: Mutex::new(world),
+        faults: Mutex::default(),
+        access: Mutex::default(),
+    });
+    let accept = tokio::spawn(accept(listener, Arc::clone(&shared)));
+    Ok(Upstream { shared, accept })
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Aborting this task drops the set, and with it every connection.
+    let mut connections = JoinSet::new();
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(converse(stream, Arc::clone(&shared)));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Serves one connection until either side closes it.
+async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true);
+    let reset = Arc::new(AtomicBool::new(false));
+    let service = service_fn(|request| Box::pin(answer(Arc::clone(&shared), request, Arc::clone(&reset))));
+    let mut connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    if outcome.is_err() && reset.load(Ordering::Relaxed) {
+        // A reset rather than an orderly end.
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
+}
+
+/// The connection is given up without an answer.
+#[derive(Debug)]
+struct HungUp;
+
+impl fmt::Display for HungUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream hung up")
+    }
+}
+
+impl std::error::Error for HungUp {}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    reset: Arc<AtomicBool>,
+) -> std::result::Result<Response<Body>, HungUp> {
+    let uri = request.uri();
+    let (received, in_flight) = shared.log.arrive(|number| {
+        let query = uri.query().unwrap_or_default();
+        Received::new(number, request.method().as_str(), uri.path(), query, request.headers().clone())
+    });
+    if !shared.settings.latency.is_zero() {
+        tokio::time::sleep(shared.settings.latency).await;
+    }
+    let fault = shared.faults().take(&received);
+    match fault {
+        Some(Fault::Stall) => std::future::pending::<()>().await,
+        Some(Fault::Reset) => {
+            reset.store(true, Ordering::Relaxed);
+            return Err(HungUp);
+        }
+        _ => {}
+    }
+    let too_many = shared.settings.most_at_once.is_some_and(|most| in_flight.at_once > most);
+    let answer = match fault.as_ref().and_then(|fault| strike::instead(fault, &shared, &received)) {
+        Some(answer) => answer,
+        None if too_many => with_quota(Answer::secondary_limit(403), &shared, &received),
+        None => routes::answer(&shared, &received),
+    };
+    let answer = dress(answer, &shared, received.number());
+    let answer = match &fault {
+        Some(fault) => strike::spoil(fault, answer, &shared),
+        None => answer,
+    };
+    shared.log.answered(received.number(), answer.status, answer.body.len());
+    let body = strike::body(fault.as_ref(), answer.body);
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = answer.headers;
+    Ok(response)
+}
+
+/// Tells the asker's quota without using any.
+pub(super) fn with_quota(answer: Answer, shared: &Shared, request: &Received) -> Answer {
+    let now = shared.clock.wire();
+    let quota = shared.access().spend(request, &shared.settings, now, 0);
+    quota.headers(answer)
+}
+
+/// Adds the headers that every answer has.
+fn dress(answer: Answer, shared: &Shared, number: u64) -> Answer {
+    answer
+        .with_default("date", http_date(shared.clock.wire()))
+        .with("server", "github.com")
+        .with("x-github-media-type", "github.v3; format=json")
+        .with("x-github-request-id", format!("{:04X}:{number:06X}", shared.seed & 0xffff))
+        .with("vary", "Accept, Authorization, Cookie, X-GitHub-OTP,Accept-Encoding, Accept, X-Requested-With")
+}

@@ -1,0 +1,128 @@
+//! Provisioning, enabling, disabling, resetting.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest, Schedule};
+use snowfeed::prelude::*;
+use snowfeed::{ConfigStore, Domain};
+
+use crate::support::{Scripted, Step, connector, ingest, resource};
+
+#[derive(Debug)]
+struct Configured;
+
+#[derive(Deserialize, JsonSchema)]
+struct Wanted {
+    #[allow(dead_code, reason = "only its presence matters")]
+    url: String,
+    #[serde(default)]
+    #[allow(dead_code, reason = "only its type matters")]
+    pages: u32,
+}
+
+#[async_trait]
+impl Source for Configured {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("configured", "1").settings(Settings::of::<Wanted>()).table(TableSpec::new("t"))
+    }
+
+    async fn check(&self, config: &Config) -> Result<()> {
+        config.read::<Wanted>().map(drop)
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        futures::stream::empty().boxed()
+    }
+}
+
+#[tokio::test]
+async fn settings_are_checked_merged_and_removed() {
+    let memory = Arc::new(Memory::new());
+    let connector = Connector::new(Configured, memory.clone());
+    assert_eq!(connector.config().await.unwrap_err().kind(), ErrorKind::Configuration, "`url` is missing");
+
+    connector.provision([("url".into(), json!("u")), ("pages".into(), json!(3))]).await.unwrap();
+    connector.provision([("pages".into(), json!(null))]).await.unwrap();
+    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"url": "u"})));
+
+    for wrong in [("pages", json!("many")), ("urll", json!("u")), ("url", json!(null))] {
+        let error = connector.provision([(wrong.0.into(), wrong.1)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"url": "u"})), "nothing was stored");
+}
+
+#[tokio::test]
+async fn overrides_go_first_and_are_not_stored() {
+    let memory = Arc::new(Memory::new());
+    let connector = Connector::new(Configured, memory.clone()).overrides([("url".into(), json!("mine"))]);
+    assert_eq!(connector.config().await.unwrap().get("url"), Some(&json!("mine")));
+    connector.check().await.unwrap();
+    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn malformed_settings_stop_an_ingestion_before_it_reads() {
+    let connector = Connector::new(Configured, Arc::new(Memory::new()));
+    let error = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn resources_are_enabled_disabled_and_keep_their_schedule() {
+    let (connector, memory) = connector(&Scripted::new(vec![]));
+    let r = resource("r");
+    let hourly: Schedule = "1h".parse().unwrap();
+    connector.enable(&r, Some(&hourly)).await.unwrap();
+    connector.enable(&r, None).await.unwrap();
+    assert_eq!(memory.get(Domain::Resource, "r").await.unwrap(), Some(json!({"enabled": true, "schedule": "1h"})));
+    assert!(connector.disable(&r).await.unwrap());
+    assert!(!connector.disable(&r).await.unwrap(), "it was disabled already");
+    assert_eq!(memory.get(Domain::Resource, "r").await.unwrap(), Some(json!({"enabled": false, "schedule": "1h"})));
+    assert_eq!(connector.disable(&resource("other")).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn without_a_name_the_enabled_resources_are_ingested() {
+    let source = Scripted::default();
+    source.script("on", vec![Step::Batch(&["a"], 1)]);
+    source.script("off", vec![Step::Batch(&["a"], 1)]);
+    let (connector, _) = connector(&source);
+    let error = connector.ingest(IngestRequest::default()).await.unwrap_err();
+    assert_eq!((error.kind(), error.help()), (ErrorKind::Configuration, Some("name a resource")));
+    connector.enable(&resource("on"), None).await.unwrap();
+    connector.enable(&resource("off"), None).await.unwrap();
+    connector.disable(&resource("off")).await.unwrap();
+    let report = connector.ingest(IngestRequest::default()).await.unwrap();
+    assert_eq!(report.runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), ["on"]);
+}
+
+#[tokio::test]
+async fn named_resources_are_enabled_on_the_way_and_read_once() {
+    let (connector, _) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1)]));
+    let report = connector.ingest(IngestRequest::of([resource("r"), resource("r")])).await.unwrap();
+    assert_eq!(report.runs.len(), 1);
+    assert!(connector.resources().await.unwrap()[0].1.enabled);
+}
+
+#[tokio::test]
+async fn a_reset_resource_is_read_from_the_start_and_keeps_its_rows() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let (connector, memory) = connector(&source);
+    assert_eq!(connector.reset(&resource("r")).await.unwrap_err().kind(), ErrorKind::NotFound);
+    ingest(&connector, Mode::Incremental).await;
+    connector.reset(&resource("r")).await.unwrap();
+    assert_eq!(memory.rows(&resource("r"), "t").len(), 1);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.counts.offered, run.counts.unchanged), (1, 1));
+}

@@ -1,0 +1,96 @@
+//! Full passes: what the source no longer has is found, and nothing else is marked.
+
+use snowfeed::{ErrorKind, Mode, RunStatus, StateStore};
+
+use crate::support::{Scripted, Step, connector, ingest, keys, live, resource};
+
+#[tokio::test]
+async fn what_vanished_is_marked_and_the_rest_stays() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b", "c"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    source.truth.lock().unwrap().extend([("b".into(), None), ("c".into(), Some(2))]);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(run.status, RunStatus::Complete);
+    assert_eq!((run.counts.deleted, run.counts.updated, run.counts.unchanged), (1, 1, 1));
+    assert_eq!(live(&memory), keys(&[("a", 1), ("c", 2)]), "c was only overlooked by the pass");
+    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.reconcile, None);
+}
+
+#[tokio::test]
+async fn a_record_about_which_the_source_says_nothing_stays() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 0));
+    assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn an_interrupted_pass_goes_on_where_it_was() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b", "c"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(run.status, RunStatus::Partial);
+    assert_eq!(live(&memory).len(), 3, "nothing is deleted before the pass is over");
+
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
+    source.truth.lock().unwrap().insert("c".into(), None);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!((run.status, run.counts.offered, run.counts.deleted), (RunStatus::Complete, 2, 1));
+    assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]), "a was seen before the interruption");
+    assert_eq!(source.reads.lock().unwrap().last().unwrap(), &(Some(1), Mode::Reconcile));
+}
+
+#[tokio::test]
+async fn an_incremental_run_between_leaves_the_pass_alone() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
+    ingest(&connector, Mode::Reconcile).await;
+
+    source.script("r", vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["new"], 1)]);
+    ingest(&connector, Mode::Incremental).await;
+    let state = memory.latest("r").await.unwrap().unwrap().state;
+    assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 2);
+    assert_eq!(state.reconcile.unwrap().checkpoint.unwrap().parse::<usize>().unwrap(), 1);
+
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b", "new"], 1)]);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 0));
+    assert_eq!(live(&memory).len(), 3);
+}
+
+#[tokio::test]
+async fn a_pass_finds_changes_that_moved_no_version() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    let renamed = snowfeed::Record::upsert("a", snowfeed::Version(1), r#"{"label":"renamed"}"#);
+    source.script("r", vec![Step::Raw(snowfeed::Batch::new("t").record(renamed))]);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(run.counts.updated, 1);
+    assert_eq!(memory.rows(&resource("r"), "t")[0].json.as_deref(), Some(r#"{"label":"renamed"}"#));
+}
+
+#[tokio::test]
+async fn many_vanished_records_are_looked_at_in_steps() {
+    let source = Scripted::new(vec![]);
+    let many: Vec<String> = (0..1_234).map(|key| format!("{key:05}")).collect();
+    let refs: Vec<&str> = many.iter().map(String::as_str).collect();
+    source.script("r", vec![Step::Raw(crate::support::batch(&refs, 1))]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![]);
+    source.truth.lock().unwrap().extend(many.iter().map(|key| (key.clone(), None)));
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 1_234));
+    assert!(live(&memory).is_empty());
+}

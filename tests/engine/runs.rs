@@ -1,0 +1,234 @@
+//! What a run does, and how it says so.
+
+use std::sync::{Arc, Mutex};
+
+use snowfeed::engine::{Event, IngestRequest};
+use snowfeed::state::ResourceStatus;
+use snowfeed::{Checkpoint, Counts, ErrorKind, Mode, Record, Reject, RunStatus, StateStore, Version};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Scripted, Step, batch, connector, ingest, keys, limits, live, resource};
+
+#[tokio::test]
+async fn a_run_reads_everything_and_the_next_one_goes_on_from_there() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["c"], 1)]);
+    let (connector, memory) = connector(&source);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.inserted, run.commits, run.traffic.requests), (RunStatus::Complete, 3, 2, 2));
+
+    source.script("r", vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["c"], 1), Step::Batch(&["a"], 2)]);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.counts.offered, run.counts.updated), (1, 1));
+    assert_eq!(live(&memory), keys(&[("a", 2), ("b", 1), ("c", 1)]));
+    assert_eq!(source.reads.lock().unwrap().as_slice(), [(None, Mode::Incremental), (Some(2), Mode::Incremental)]);
+}
+
+#[tokio::test]
+async fn an_idle_run_writes_nothing_but_its_record() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    let before = (memory.history("r", 99).await.unwrap(), memory.rows(&resource("r"), "t"));
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.commits), (RunStatus::Complete, 0));
+    assert_eq!((memory.history("r", 99).await.unwrap(), memory.rows(&resource("r"), "t")), before);
+    assert_eq!(memory.runs(Some("r"), 99).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_reads_the_same_again_leaves_the_state_alone() {
+    let again = batch(&["a"], 1).checkpoint(Checkpoint::new(&0).unwrap());
+    let source = Scripted::new(vec![Step::Raw(again)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    let before = memory.latest("r").await.unwrap().unwrap();
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.counts.offered, run.counts.unchanged), (1, 1));
+    assert_eq!(memory.latest("r").await.unwrap().unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_failure_keeps_what_was_committed_and_says_why() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
+    let (connector, memory) = connector(&source);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!(run.status, RunStatus::Partial);
+    assert_eq!(run.error.unwrap().message, "down");
+    let state = memory.latest("r").await.unwrap().unwrap().state;
+    assert_eq!((state.status, state.message.as_deref()), (ResourceStatus::Failed, Some("down")));
+    assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 1);
+
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 1));
+    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, ResourceStatus::Done);
+    assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn a_failure_before_any_commit_is_failed_and_recorded() {
+    let source = Scripted::new(vec![Step::Fail(ErrorKind::Authentication, "bad token")]);
+    let (connector, memory) = connector(&source);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Failed);
+    let run = memory.runs(Some("r"), 1).await.unwrap().remove(0);
+    assert_eq!(run.error.unwrap().kind, ErrorKind::Authentication);
+}
+
+#[tokio::test]
+async fn a_panic_in_the_source_is_never_taken_for_its_end() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Panic]);
+    let (connector, _) = connector(&source);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.error.unwrap().kind), (RunStatus::Partial, ErrorKind::Internal));
+}
+
+#[tokio::test]
+async fn one_resource_that_fails_does_not_stop_the_others() {
+    let source = Scripted::default();
+    source.script("bad", vec![Step::Fail(ErrorKind::NotFound, "gone")]);
+    source.script("good", vec![Step::Batch(&["a"], 1)]);
+    let (connector, _) = connector(&source);
+    let report = connector.ingest(IngestRequest::of([resource("good"), resource("bad")])).await.unwrap();
+    let statuses: Vec<_> = report.runs.iter().map(|run| (run.resource.as_str(), run.status)).collect();
+    assert_eq!(statuses, [("bad", RunStatus::Failed), ("good", RunStatus::Complete)]);
+    assert_eq!(report.status(), RunStatus::Partial);
+}
+
+#[tokio::test]
+async fn what_a_setting_leaves_out_is_counted_and_still_complete() {
+    let mut left_out = batch(&["a"], 1).checkpoint(Checkpoint::new(&1).unwrap());
+    left_out.excluded.insert("pull request".into(), 2);
+    let (connector, _) = connector(&Scripted::new(vec![Step::Raw(left_out)]));
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.offered, run.counts.skipped["pull request"]), (RunStatus::Complete, 3, 2));
+}
+
+#[tokio::test]
+async fn a_run_with_rejects_is_partial_and_they_are_kept() {
+    let mut odd = batch(&["a"], 1).checkpoint(Checkpoint::new(&1).unwrap());
+    odd.rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+    let (connector, memory) = connector(&Scripted::new(vec![Step::Raw(odd.clone())]));
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1));
+    assert_eq!(memory.rejects(&resource("r"), "t"), odd.rejects);
+    let state = memory.latest("r").await.unwrap().unwrap().state;
+    assert!(state.message.unwrap().contains("1 records were rejected"));
+}
+
+#[tokio::test]
+async fn an_older_version_never_replaces_a_newer_one() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 5), Step::Batch(&["a"], 3)]);
+    let (connector, memory) = connector(&source);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!(run.counts.skipped[Counts::OLDER], 1);
+    assert_eq!(live(&memory), keys(&[("a", 5)]));
+}
+
+#[tokio::test]
+async fn small_batches_become_one_commit_and_keep_the_last_checkpoint() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Batch(&["c"], 1)]);
+    let (connector, memory) = connector(&source);
+    let connector = connector.limits(snowfeed::engine::Limits::default());
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.commits, run.counts.inserted), (1, 3));
+    let state = memory.latest("r").await.unwrap().unwrap().state;
+    assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_commits_what_it_has_and_goes_on_later() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Hang]);
+    let (connector, memory) = connector(&source);
+    // Far from any limit, so that the batches wait to be joined when the run is stopped.
+    let patient = snowfeed::engine::Limits { commit_after: std::time::Duration::from_secs(3600), ..Default::default() };
+    let stop = CancellationToken::new();
+    let (observed, reads) = (stop.clone(), Mutex::new(0));
+    let watched = connector.clone().limits(patient).observer(move |event: &Event| {
+        if matches!(event, Event::Read { .. }) {
+            *reads.lock().unwrap() += 1;
+            if *reads.lock().unwrap() == 2 {
+                observed.cancel();
+            }
+        }
+    });
+    let report = watched.ingest(IngestRequest::of([resource("r")]).cancel(stop)).await.unwrap();
+    assert_eq!((report.status(), report.interrupted()), (RunStatus::Partial, true));
+    assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]));
+
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Batch(&["c"], 1)]);
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.offered, run.interrupted), (RunStatus::Complete, 1, false));
+}
+
+#[tokio::test]
+async fn a_source_without_checkpoints_is_read_whole_each_time() {
+    let source = Scripted::new(vec![Step::Raw(batch(&["a", "b"], 0))]);
+    let (connector, memory) = connector(&source);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.counts.inserted, 2);
+    let entries = memory.history("r", 99).await.unwrap().len();
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.unchanged), (RunStatus::Complete, 2));
+    assert_eq!(memory.history("r", 99).await.unwrap().len(), entries, "nothing about the state had changed");
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_back_does_no_harm() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let (connector, memory) = connector(&source);
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    ingest(&connector.clone().clock(move || at(1_000)), Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
+    ingest(&connector.clock(move || at(10)), Mode::Incremental).await;
+    let newest = memory.latest("r").await.unwrap().unwrap();
+    assert_eq!(newest.state.checkpoint.unwrap().parse::<usize>().unwrap(), 2);
+    assert!(newest.at >= at(1_000));
+}
+
+#[tokio::test]
+async fn old_history_is_pruned() {
+    let source = Scripted::new(vec![]);
+    let (connector, memory) = connector(&source);
+    let connector = connector.limits(snowfeed::engine::Limits { history: 3, ..limits() });
+    for _ in 0..6 {
+        ingest(&connector, Mode::Incremental).await;
+    }
+    assert_eq!(memory.runs(Some("r"), 99).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn observers_see_a_run_from_start_to_end() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (connector, _) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1)]));
+    let log = seen.clone();
+    let connector = connector.observer(move |event: &Event| {
+        let name = match event {
+            Event::Started { .. } => "started",
+            Event::Read { records, .. } => {
+                assert_eq!(*records, 1);
+                "read"
+            }
+            Event::Committed { counts, .. } => {
+                assert_eq!(counts.inserted, 1);
+                "committed"
+            }
+            Event::Ended(run) => {
+                assert_eq!(run.status, RunStatus::Complete);
+                "ended"
+            }
+            _ => "other",
+        };
+        log.lock().unwrap().push(name);
+    });
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(*seen.lock().unwrap(), ["started", "read", "committed", "ended"]);
+}
+
+#[tokio::test]
+async fn a_deletion_from_the_source_marks_the_row() {
+    let gone = snowfeed::Batch::new("t").record(Record::delete("a", Version(2)));
+    let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Raw(gone)]);
+    let (connector, memory) = connector(&source);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.counts.deleted, 1);
+    assert_eq!(live(&memory), keys(&[("b", 1)]));
+    assert_eq!(memory.rows(&resource("r"), "t").len(), 2, "the row is kept");
+}

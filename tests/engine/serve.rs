@@ -1,0 +1,95 @@
+//! Schedules, in virtual time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use snowfeed::ErrorKind;
+use snowfeed::engine::{Connector, Event};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Scripted, Step, connector, resource};
+
+/// The virtual seconds at which runs began, by resource.
+type Starts = Arc<Mutex<Vec<(String, u64)>>>;
+
+/// A connector whose clock is the virtual one, and what it starts when.
+fn timed(source: &Scripted) -> (Connector, Starts) {
+    let (connector, _) = connector(source);
+    let (began, starts) = (Instant::now(), Starts::default());
+    let log = starts.clone();
+    let epoch = Timestamp::from_second(1_800_000_000).unwrap();
+    let connector = connector.clock(move || epoch + began.elapsed()).observer(move |event: &Event| {
+        if let Event::Started { resource, .. } = event {
+            log.lock().unwrap().push((resource.name().to_owned(), began.elapsed().as_secs()));
+        }
+    });
+    (connector, starts)
+}
+
+async fn serve_for(connector: &Connector, time: Duration) {
+    let stop = CancellationToken::new();
+    let served = connector.serve(4, stop.clone());
+    let stopped = async {
+        tokio::time::sleep(time).await;
+        stop.cancel();
+    };
+    tokio::join!(served, stopped).0.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_resource_keeps_its_schedule() {
+    let source = Scripted::default();
+    let (connector, starts) = timed(&source);
+    connector.enable(&resource("often"), Some(&"10m".parse().unwrap())).await.unwrap();
+    connector.enable(&resource("default"), None).await.unwrap();
+    serve_for(&connector, Duration::from_secs(3_601)).await;
+    let of =
+        |name: &str| starts.lock().unwrap().iter().filter(|(r, _)| r == name).map(|(_, at)| *at).collect::<Vec<_>>();
+    assert_eq!(of("often"), [0, 600, 1200, 1800, 2400, 3000, 3600]);
+    assert_eq!(of("default"), [0, 1800, 3600]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_tried_again_at_the_next_time() {
+    let source = Scripted::new(vec![Step::Fail(ErrorKind::Unavailable, "down")]);
+    let (connector, starts) = timed(&source);
+    connector.enable(&resource("r"), Some(&"1m".parse().unwrap())).await.unwrap();
+    serve_for(&connector, Duration::from_secs(150)).await;
+    assert_eq!(starts.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_takes_longer_than_its_interval_never_overlaps_itself() {
+    let source = Scripted::new(vec![Step::Hang]);
+    let (connector, starts) = timed(&source);
+    connector.enable(&resource("r"), Some(&"1m".parse().unwrap())).await.unwrap();
+    serve_for(&connector, Duration::from_secs(600)).await;
+    assert_eq!(starts.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_enabled_or_disabled_meanwhile_is_noticed() {
+    let (connector, starts) = timed(&Scripted::default());
+    connector.enable(&resource("old"), Some(&"1m".parse().unwrap())).await.unwrap();
+    let other = connector.clone();
+    let change = async move {
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        other.disable(&resource("old")).await.unwrap();
+        other.enable(&resource("new"), None).await.unwrap();
+    };
+    tokio::join!(serve_for(&connector, Duration::from_secs(300)), change);
+    let starts = starts.lock().unwrap().clone();
+    assert_eq!(starts.iter().filter(|(name, _)| name == "old").count(), 2, "{starts:?}");
+    assert!(starts.iter().any(|(name, at)| name == "new" && *at <= 90 + 15), "{starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_run_again_before_it_is_due() {
+    let (connector, starts) = timed(&Scripted::default());
+    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    serve_for(&connector, Duration::from_secs(60)).await;
+    serve_for(&connector, Duration::from_secs(600)).await;
+    assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600]);
+}

@@ -1,0 +1,141 @@
+//! A source that reads from a script, and a backend to look into.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::prelude::*;
+use snowfeed::{RunRecord, StoredRecord, VerifyRequest};
+
+/// One step of a script.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// A batch with these keys at this version; its checkpoint is the number of the steps before and with it.
+    Batch(&'static [&'static str], i64),
+    /// A batch as it is.
+    Raw(Batch),
+    Fail(ErrorKind, &'static str),
+    Panic,
+    /// Nothing more, ever.
+    Hang,
+}
+
+/// A source that plays a script for each resource, from the step that the checkpoint names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scripted {
+    scripts: Arc<Mutex<BTreeMap<String, Vec<Step>>>>,
+    /// What `verify` says, by key: `Some`: still there; `None`: gone. Keys that are missing get no answer.
+    pub(crate) truth: Arc<Mutex<BTreeMap<String, Option<i64>>>>,
+    /// The checkpoint of each read, and whether it was a full pass.
+    pub(crate) reads: Arc<Mutex<Vec<(Option<usize>, Mode)>>>,
+}
+
+pub(crate) fn document(key: &str, version: i64) -> String {
+    format!(r#"{{"key":"{key}","version":{version}}}"#)
+}
+
+pub(crate) fn batch(keys: &[&str], version: i64) -> Batch {
+    Batch::new("t").records(keys.iter().map(|key| Record::upsert(*key, Version(version), document(key, version))))
+}
+
+impl Scripted {
+    pub(crate) fn new(steps: Vec<Step>) -> Self {
+        let source = Self::default();
+        source.script("r", steps);
+        source
+    }
+
+    /// Replaces the script of a resource.
+    pub(crate) fn script(&self, resource: &str, steps: Vec<Step>) {
+        self.scripts.lock().unwrap().insert(resource.into(), steps);
+    }
+}
+
+#[async_trait]
+impl Source for Scripted {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("scripted", "1").table(TableSpec::new("t").column("key", "key", ColumnType::Text))
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        self.scripts.lock().unwrap().keys().map(Resource::new).collect()
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let from = request.checkpoint.as_ref().map(|checkpoint| checkpoint.parse::<usize>().unwrap());
+        self.reads.lock().unwrap().push((from, request.mode));
+        let scripts = self.scripts.lock().unwrap();
+        let steps = scripts.get(request.resource.name()).cloned().unwrap_or_default();
+        let rest = steps.into_iter().enumerate().skip(from.unwrap_or(0));
+        stream::iter(rest)
+            .then(move |(index, step)| {
+                let monitor = request.monitor.clone();
+                async move {
+                    monitor.request();
+                    match step {
+                        Step::Batch(keys, version) => {
+                            Ok(batch(keys, version).checkpoint(Checkpoint::new(&(index + 1))?))
+                        }
+                        Step::Raw(batch) => Ok(batch),
+                        Step::Fail(kind, message) => Err(Error::new(kind, message)),
+                        Step::Panic => panic!("the script says so"),
+                        Step::Hang => std::future::pending().await,
+                    }
+                }
+            })
+            .boxed()
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        let truth = self.truth.lock().unwrap();
+        let judge = |record: StoredRecord| match truth.get(&record.key)? {
+            Some(version) => {
+                Some(Record::upsert(record.key.clone(), Version(*version), document(&record.key, *version)))
+            }
+            None => Some(Record::delete(record.key, record.version)),
+        };
+        Ok(request.records.into_iter().filter_map(judge).collect())
+    }
+}
+
+pub(crate) fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap()
+}
+
+/// Every batch becomes a commit of its own.
+pub(crate) fn limits() -> snowfeed::engine::Limits {
+    snowfeed::engine::Limits { commit_rows: 1, ..Default::default() }
+}
+
+/// A connector over a fresh memory backend that commits every batch by itself.
+pub(crate) fn connector(source: &Scripted) -> (Connector, Memory) {
+    let memory = Memory::new();
+    (Connector::new(source.clone(), Arc::new(memory.clone())).limits(limits()), memory)
+}
+
+/// Ingests the resource `r`.
+pub(crate) async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
+    let request = IngestRequest::of([resource("r")]).mode(mode);
+    let mut report = connector.ingest(request).await.unwrap();
+    assert_eq!(report.runs.len(), 1);
+    let run = report.runs.remove(0);
+    assert!(run.counts.add_up(), "{:?}", run.counts);
+    run
+}
+
+/// The live keys of `r`, with their versions.
+pub(crate) fn live(memory: &Memory) -> BTreeMap<String, i64> {
+    let rows = memory.rows(&resource("r"), "t").into_iter();
+    rows.filter(|row| row.deleted_at.is_none()).map(|row| (row.key, row.version.0)).collect()
+}
+
+pub(crate) fn keys(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
+    pairs.iter().map(|(key, version)| ((*key).to_owned(), *version)).collect()
+}

@@ -1,0 +1,92 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use snowfeed::http::{Authorize, Bearer};
+use snowfeed::{Error, ErrorKind, Monitor, Result};
+use wiremock::matchers::{any, header};
+use wiremock::{Mock, MockServer};
+
+use crate::support::{answering, client, count, json, status};
+
+/// A token that gets a new number whenever the current one is refused.
+#[derive(Debug, Default)]
+struct Numbered(AtomicUsize);
+
+impl Numbered {
+    fn current(&self) -> SecretString {
+        format!("Bearer {}", self.0.load(Ordering::SeqCst)).into()
+    }
+}
+
+#[async_trait]
+impl Authorize for Numbered {
+    async fn header(&self) -> Result<Option<SecretString>> {
+        Ok(Some(self.current()))
+    }
+
+    async fn refused(&self, header: &SecretString) -> bool {
+        if header.expose_secret() == self.current().expose_secret() {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_an_error_at_once_and_never_anonymous() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer wrong"))
+        .respond_with(status(401))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    Mock::given(any()).respond_with(json("[]")).mount(&server).await;
+    let client = client(&server.uri()).authorization(Arc::new(Bearer::new(&" wrong\n".into()))).build().unwrap();
+    let error = client.get("x").send(&Monitor::detached()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+    assert!(!format!("{error:?} {error}").contains("wrong"), "{error:?}");
+    assert_eq!(count(&server).await, 1);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer 1")).respond_with(json("[]")).with_priority(1).mount(&server).await;
+    Mock::given(any()).respond_with(status(401)).mount(&server).await;
+    let client = client(&server.uri()).authorization(Arc::new(Numbered::default())).build().unwrap();
+    client.get("x").send(&Monitor::detached()).await.unwrap();
+    assert_eq!(count(&server).await, 2);
+    client.post("x").send(&Monitor::detached()).await.unwrap();
+    assert_eq!(count(&server).await, 3);
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_too_is_an_error() {
+    let server = answering([status(401)]).await;
+    let client = client(&server.uri()).authorization(Arc::new(Numbered::default())).build().unwrap();
+    let error = client.get("x").send(&Monitor::detached()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+    assert_eq!(count(&server).await, 2);
+}
+
+#[tokio::test]
+async fn without_a_credential_nothing_is_sent() {
+    #[derive(Debug)]
+    struct Missing;
+    #[async_trait]
+    impl Authorize for Missing {
+        async fn header(&self) -> Result<Option<SecretString>> {
+            Err(Error::configuration("the token file is gone"))
+        }
+    }
+    let server = answering([json("[]")]).await;
+    let missing = client(&server.uri()).authorization(Arc::new(Missing)).build().unwrap();
+    let error = missing.get("x").send(&Monitor::detached()).await.unwrap_err();
+    assert_eq!(error.message(), "the token file is gone");
+    let broken = client(&server.uri()).authorization(Arc::new(Bearer::new(&"a\nb".into()))).build().unwrap();
+    let error = broken.get("x").send(&Monitor::detached()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(count(&server).await, 0);
+}

@@ -1,0 +1,12 @@
+//! The HTTP client against servers that behave like real ones.
+#![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+mod answers;
+mod broken;
+mod certificates;
+mod credentials;
+mod limits;
+mod recorded;
+mod redirects;
+mod support;
