@@ -59,7 +59,7 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
         // Between two observations, now and then, a few batches are read, and the reader is cut off wherever that is.
         if now.replace(observation.observed_at) != Some(observation.observed_at) {
             observations += 1;
-            if observations % 3 == 0 {
+            if observations.is_multiple_of(3) {
                 reading.read_some(observations % 7).await.unwrap();
             }
         }
