@@ -18,9 +18,10 @@ async fn there_are_none_where_there_is_no_terminal_unless_forced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_and_the_help_have_none_either() {
-    let program = Program::new("github_issues");
-    for args in [&["-vvv", "status"][..], &["--help"], &["ingst"]] {
+    let program = Program::github("http://127.0.0.1:1").variable("GITHUB_RETRIES", "0");
+    for args in [&["-v", "ingest", "acme/gears"][..], &["--help"], &["ingst"]] {
         let ended = program.run(args).await;
+        assert!(args[0] != "-v" || ended.stderr.contains("INFO"), "there is a log: {ended:?}");
         assert!(!ended.stdout.contains(ESCAPE) && !ended.stderr.contains(ESCAPE), "{ended:?}");
     }
 }

@@ -166,7 +166,10 @@ async fn help_and_version_go_to_standard_output() {
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_leaves_the_result_alone() {
     let upstream = upstream().await;
-    let ended = Program::github(upstream.url()).run(&["-q", "ingest", "acme/gears"]).await.expect(0);
+    let program = Program::github(upstream.url());
+    assert!(!program.run(&["status"]).await.expect(0).stderr.is_empty(), "it says that there is no database");
+    assert!(program.run(&["-q", "status"]).await.expect(0).stderr.is_empty());
+    let ended = program.run(&["-q", "ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears") && ended.stderr.is_empty(), "{ended:?}");
 }
 
