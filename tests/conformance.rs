@@ -1,4 +1,5 @@
 //! The backends against their contracts.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/probes.rs"]
 mod probes;

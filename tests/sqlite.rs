@@ -1,4 +1,5 @@
 //! The SQLite backend as a file among other programs: what it refuses, what it survives, what others see.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

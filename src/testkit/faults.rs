@@ -224,3 +224,43 @@ impl<S: Source> Source for Flaky<S> {
         self.source.verify(request).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::Memory;
+    use crate::{Retry, Rows, RunId, Version};
+
+    async fn crash(crash: Crash) -> (Memory, Crashing<Memory>, Vec<bool>) {
+        let memory = Memory::new();
+        let crashing = Crashing::new(memory.clone(), crash);
+        let one = Resource::new("one").unwrap();
+        crashing.ensure_tables(&one, &[TableSpec::new("t")]).await.unwrap();
+        let mut done = Vec::new();
+        for key in ["a", "b", "c"] {
+            let records = vec![Record::upsert(key, Version::NONE, "{}")];
+            let rows = vec![Rows { table: "t".into(), records, rejects: vec![] }];
+            let (resource, run, at) = (one.clone(), RunId::new(), jiff::Timestamp::UNIX_EPOCH);
+            let result = crashing.commit(Commit { resource, run, at, rows, sweep: None, change: None }).await;
+            done.push(result.is_ok());
+            assert!(result.is_ok() || result.is_err_and(|error| error.retry() == Retry::Never));
+        }
+        (memory, crashing, done)
+    }
+
+    #[tokio::test]
+    async fn a_crash_before_a_commit_leaves_it_undone_and_refuses_everything_after() {
+        let (memory, crashing, done) = crash(Crash::BeforeCommit(1)).await;
+        assert_eq!(done, [true, false, false]);
+        assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 1);
+        assert!(crashing.has_crashed() && crashing.latest("one").await.is_err());
+        assert!(crashing.get(Domain::Connector, "x").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_crash_after_a_commit_leaves_it_done_and_says_otherwise() {
+        let (memory, crashing, done) = crash(Crash::AfterCommit(1)).await;
+        assert_eq!((done, crashing.commits()), (vec![true, false, false], 2));
+        assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 2);
+    }
+}

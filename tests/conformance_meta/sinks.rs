@@ -46,12 +46,14 @@ struct Naive {
     rejects: Mutex<Vec<(Place, Reject)>>,
     seen: Mutex<BTreeMap<RunId, BTreeSet<(Place, String)>>>,
     states: Memory,
+    /// Held by a commit, so that a reader sees it whole.
+    turn: tokio::sync::RwLock<()>,
 }
 
 impl Naive {
     fn new(fault: Fault) -> Self {
         let (tables, rejects, seen) = Default::default();
-        Self { fault, tables, rejects, seen, states: Memory::new() }
+        Self { fault, tables, rejects, seen, states: Memory::new(), turn: Default::default() }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -135,6 +137,7 @@ impl Sink for Naive {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        let _turn = if self.is(Fault::CommitIsVisibleBitByBit) { None } else { Some(self.turn.write().await) };
         let resource = self.place(&commit.resource, "").0;
         let unknown = {
             let tables = self.tables.lock().unwrap();
@@ -229,6 +232,7 @@ impl SinkProbe for NaiveProbe {
     }
 
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow> {
+        let _turn = self.0.turn.read().await;
         let tables = self.0.tables.lock().unwrap();
         tables.get(&self.0.place(resource, table)).into_iter().flat_map(|rows| rows.values().cloned()).collect()
     }

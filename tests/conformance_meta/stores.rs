@@ -69,9 +69,10 @@ impl StateStore for Faulty {
         change.key = self.key(&change.key);
         let (key, base, at) = (change.key.clone(), change.base, change.at);
         if self.is(Fault::RunsAreNotReplaced)
-            && self.memory.runs(None, 100).await?.iter().any(|run| run.id == change.run.id)
+            && let Some(run) = &mut change.run
+            && self.memory.runs(None, 100).await?.iter().any(|known| known.id == run.id)
         {
-            change.run.id = RunId::new();
+            run.id = RunId::new();
         }
         let only_run = StateChange { state: None, ..change.clone() };
         match self.memory.append(change).await {

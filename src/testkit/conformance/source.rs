@@ -20,23 +20,21 @@ use crate::{Batch, BatchStream, Checkpoint, Config, Mode, Monitor, ReadRequest, 
 /// makes.
 ///
 /// ```
-/// # use async_trait::async_trait;
-/// # use futures::{StreamExt, stream};
-/// # use snowfeed::prelude::*;
-/// # #[derive(Debug)]
-/// # struct Planets;
-/// # #[async_trait]
-/// # impl Source for Planets {
-/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
-/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
-/// # }
 /// mod planets {
-///     # use super::Planets;
+///     # use async_trait::async_trait;
+///     # use futures::{StreamExt, stream};
+///     # use snowfeed::prelude::*;
 ///     use snowfeed::testkit::conformance::SourceCase;
-///     use snowfeed::{Config, Resource};
 ///
+///     # #[derive(Debug)]
+///     # struct Planets;
+///     # #[async_trait]
+///     # impl Source for Planets {
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
+///     #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
+///     # }
 ///     snowfeed::source_conformance!(SourceCase::new(Planets, Config::default(), Resource::new("sun").unwrap()));
 /// }
 /// ```
