@@ -1,1 +1,118 @@
-//! GitHub issues.
+//! GitHub issues: the reference source.
+//!
+//! It reads all issues of a repository, of every state, pull requests included, by `updated_at`: side by side and without
+//! missing a row that changes meanwhile. How, and why that holds, is told in `ranges.rs`.
+//!
+//! # What is asked for
+//! * The first read asks for the repository, to learn its id, and lists `/repositories/{id}/issues` from then on: a
+//!   repository that is renamed or moved is followed, and one that takes over its name is not mistaken for it. Where the
+//!   server answers 404 to that, `/repos/{owner}/{name}/issues` is listed instead.
+//! * A read that finds nothing new makes one request, a conditional one: the answer 304 costs no quota and brings no batch.
+//! * [`verify`](Source::verify) asks for each issue by its number: 404, 410 and 301 mean that it is gone, provided that the
+//!   repository itself still answers.
+//!
+//! # Odd records
+//! A record without an `id` is a [`Reject`](crate::Reject). One without a readable `updated_at` is kept, with
+//! [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
+
+mod api;
+mod checkpoint;
+mod course;
+mod credentials;
+mod discover;
+mod page;
+mod ranges;
+mod reader;
+mod settings;
+#[cfg(test)]
+mod simulation;
+mod table;
+mod verify;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use self::api::Connection;
+pub use self::settings::GithubSettings;
+use crate::{
+    BatchStream, Config, Error, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec, VerifyRequest,
+};
+
+/// The one table.
+const TABLE: &str = "issues";
+
+/// Why a pull request may be left out.
+const EXCLUDED: &str = "pull request, left out by the setting `pull_requests`";
+
+/// So many connections, of different settings, are kept open at the most.
+const CONNECTIONS: usize = 16;
+
+/// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.
+///
+/// ```
+/// use snowfeed::prelude::*;
+/// use snowfeed::sources::github::GithubIssues;
+///
+/// let spec = GithubIssues::default().spec();
+/// assert_eq!((spec.name.as_str(), spec.tables[0].name.as_str()), ("github", "issues"));
+/// assert!(spec.settings.is_secret("token"));
+/// ```
+///
+/// One value serves any number of configurations; reads with equal settings share connections and their view of GitHub's
+/// limits.
+#[derive(Debug, Default)]
+pub struct GithubIssues {
+    connections: Arc<Connections>,
+}
+
+/// Connections by their settings, the last used one last.
+#[derive(Debug, Default)]
+struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
+
+impl Connections {
+    fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
+        let key = serde_json::to_string(settings)
+            .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match all.iter().position(|(known, _)| *known == key) {
+            Some(index) => all.remove(index).1,
+            None => Arc::new(Connection::new(settings)?),
+        };
+        if all.len() >= CONNECTIONS {
+            all.remove(0);
+        }
+        all.push((key, connection.clone()));
+        Ok(connection)
+    }
+}
+
+#[async_trait]
+impl Source for GithubIssues {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("github", env!("CARGO_PKG_VERSION"))
+            .resource_kind("repository")
+            .settings(Settings::of::<GithubSettings>())
+            .table(table::issues())
+    }
+
+    async fn check(&self, config: &Config) -> Result<()> {
+        let settings = GithubSettings::of(config)?;
+        discover::check(self.connections.get(&settings)?, &settings).await
+    }
+
+    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+        let settings = GithubSettings::of(config)?;
+        discover::discover(self.connections.get(&settings)?, &settings).await
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let connections = self.connections.clone();
+        reader::stream(move |settings| connections.get(settings), request)
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        let settings = GithubSettings::of(&request.config)?;
+        verify::verify(self.connections.get(&settings)?, request).await
+    }
+}

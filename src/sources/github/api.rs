@@ -1,0 +1,288 @@
+//! GitHub's API, as far as it is used here: addresses, requests, and what its refusals mean.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::credentials::{self, Kind};
+use super::page::{self, Page, Row};
+use super::ranges::Second;
+use super::settings::{GithubSettings, Name};
+use crate::http::{Client, Response, Url};
+use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
+
+/// A page is asked for so often before smaller ones are tried.
+const HEAVY_AFTER: u32 = 3;
+
+/// The smallest page that is tried.
+pub(super) const SMALLEST_PAGE: u32 = 5;
+
+/// A connection to one GitHub, as one identity.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) kind: Kind,
+}
+
+impl Connection {
+    pub(super) fn new(settings: &GithubSettings) -> Result<Self> {
+        let builder = settings.client()?;
+        let client = match credentials::authorization(settings)? {
+            Some(authorization) => builder.authorization(authorization).build()?,
+            None => builder.build()?,
+        };
+        Ok(Self { client, kind: Kind::of(settings) })
+    }
+
+    /// Anonymous reading is legal and never silent.
+    pub(super) fn announce(&self, monitor: &Monitor) {
+        if self.kind == Kind::Anonymous {
+            monitor.event(SourceEvent::Warning(
+                "reading anonymously: public repositories only, 60 requests an hour; set `token` for 5,000".into(),
+            ));
+        }
+    }
+
+    /// All elements of a list, page after page.
+    pub(super) async fn list<T: for<'a> Deserialize<'a>>(
+        &self,
+        path: &str,
+        monitor: &Monitor,
+        elements: impl Fn(&Response) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        let mut request = Some(self.client.get(path).query(&[("per_page", "100")]));
+        while let Some(this) = request.take() {
+            let (page, next) = this.send_with(monitor, |response| Ok((elements(&response)?, response.next()?))).await?;
+            all.extend(page);
+            request = next.map(|url| self.client.get(url.as_str()));
+        }
+        Ok(all)
+    }
+}
+
+/// What GitHub says about a repository.
+#[derive(Debug, Deserialize)]
+pub(super) struct Repository {
+    pub(super) id: u64,
+    pub(super) full_name: String,
+}
+
+/// How a repository's issues are addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `/repositories/{id}`, which follows renames and moves.
+    Id(u64),
+    /// `/repos/{owner}/{name}`, on servers that know nothing else.
+    Name(String),
+}
+
+/// One repository of a connection.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) connection: Arc<Connection>,
+    pub(super) name: Name,
+    pub(super) route: Route,
+}
+
+/// Why a page did not come.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The server failed at it again and again: a smaller one may do.
+    Heavy,
+    Error(Error),
+}
+
+/// What the answer to a request for a page is.
+#[derive(Debug)]
+pub(super) enum Listed {
+    NotModified,
+    Page(Page),
+}
+
+impl Api {
+    /// Finds the repository. Its issues are read by its id; where the server does not know the repository they are read
+    /// by its name, as a server may speak GitHub's issues API and nothing beside it.
+    pub(super) async fn open(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
+        let response = connection.client.get(&name.path()).accept(&[404]).send_with(monitor, |response| {
+            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
+        });
+        let repository = response.await.map_err(|error| explain(error, &name))?;
+        let route = repository.map_or_else(|| Route::Name(name.path()), |repository| Route::Id(repository.id));
+        Ok(Self { connection, name, route })
+    }
+
+    /// The same repository by its name, for a server that does not know it by its id; `None` when that is tried already.
+    pub(super) fn by_name(&self) -> Option<Self> {
+        let route = Route::Name(self.name.path());
+        let (connection, name) = (self.connection.clone(), self.name.clone());
+        (self.route != route).then_some(Self { connection, name, route })
+    }
+
+    /// Finds the repository and makes sure that its issues can be read.
+    pub(super) async fn find(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
+        let api = Self::open(connection, name, monitor).await?;
+        match (api.must_exist(monitor).await, api.by_name()) {
+            (Ok(()), _) => Ok(api),
+            (Err(error), Some(by_name)) if status(&error) == Some(404) => {
+                by_name.must_exist(monitor).await?;
+                Ok(by_name)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The repository and its issues can be read: needed before anything missing is taken for deleted.
+    pub(super) async fn must_exist(&self, monitor: &Monitor) -> Result<()> {
+        let request = self.connection.client.get(&self.issues("")).query(&[("per_page", "1"), ("state", "all")]);
+        request.send(monitor).await.map(drop).map_err(|error| explain(error, &self.name))
+    }
+
+    fn issues(&self, tail: &str) -> String {
+        match &self.route {
+            Route::Id(id) => format!("repositories/{id}/issues{tail}"),
+            Route::Name(path) => format!("{path}/issues{tail}"),
+        }
+    }
+
+    pub(super) fn repository_id(&self) -> Option<u64> {
+        match self.route {
+            Route::Id(id) => Some(id),
+            Route::Name(_) => None,
+        }
+    }
+
+    /// The address of page 1 of what was updated since then, oldest first.
+    pub(super) fn since(&self, since: Option<Second>, size: u32) -> Result<String> {
+        let mut url = self.url(&self.issues(""))?;
+        url.query_pairs_mut()
+            .append_pair("state", "all")
+            .append_pair("sort", "updated")
+            .append_pair("direction", "asc")
+            .append_pair("per_page", &size.to_string());
+        if let Some(since) = since.filter(|since| since.0 > 0) {
+            url.query_pairs_mut().append_pair("since", &Timestamp::from(since).to_string());
+        }
+        Ok(url.into())
+    }
+
+    fn url(&self, path: &str) -> Result<Url> {
+        let base = self.connection.client.base_url();
+        base.join(path).map_err(|error| Error::internal("a path is no URL").with_source(error))
+    }
+
+    /// A page of the list. A page of more than [`SMALLEST_PAGE`] that the server fails at is [`Trouble::Heavy`].
+    pub(super) async fn page(
+        &self,
+        url: &str,
+        size: u32,
+        etag: Option<&str>,
+        monitor: &Monitor,
+    ) -> Result<Listed, Trouble> {
+        // 503 is left to the client: it is about the server, not about the page.
+        let mut request = self.connection.client.get(url).accept(&[500, 502, 504]);
+        if let Some(etag) = etag {
+            request = request.if_none_match(etag);
+        }
+        let mut failures = 0;
+        let mut heavy = false;
+        let outcome = request
+            .send_with(monitor, |response| {
+                if response.is_not_modified() {
+                    return Ok(Listed::NotModified);
+                }
+                if response.status() >= 500 {
+                    failures += 1;
+                    heavy = failures >= HEAVY_AFTER && size > SMALLEST_PAGE;
+                    let retry = if heavy { Retry::Never } else { Retry::Backoff };
+                    return Err(Error::unavailable("GitHub failed to answer")
+                        .with_context("status", response.status())
+                        .with_context("url", url)
+                        .with_retry(retry));
+                }
+                page::read(url, size, &response).map(Listed::Page)
+            })
+            .await;
+        match outcome {
+            Err(_) if heavy => Err(Trouble::Heavy),
+            outcome => outcome.map_err(|error| Trouble::Error(explain(error, &self.name))),
+        }
+    }
+
+    /// When the newest row was updated.
+    pub(super) async fn newest(&self, monitor: &Monitor) -> Result<Option<Second>> {
+        let mut url = self.url(&self.issues(""))?;
+        url.set_query(Some("state=all&sort=updated&direction=desc&per_page=1"));
+        let rows = self.connection.client.get(url.as_str()).send_with(monitor, |response| page::rows(response.body()));
+        let rows = rows.await.map_err(|error| explain(error, &self.name))?;
+        Ok(rows.first().and_then(|row| row.second))
+    }
+
+    /// One issue by its number; `None` when it is gone. What a transfer leaves behind is a redirect; for a repository that
+    /// is addressed by its name, though, a redirect may as well come from a new name, and is followed.
+    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<Option<Row>> {
+        let path = self.issues(&format!("/{number}"));
+        let gone: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
+        let request = self.connection.client.get(&path).accept(gone);
+        request
+            .send_with(monitor, |response| match response.status() {
+                301 | 404 | 410 => Ok(None),
+                _ => page::item(ByteString::clone(response.body())).map(Some),
+            })
+            .await
+            .map_err(|error| explain(error, &self.name))
+    }
+}
+
+/// The HTTP status that an error is about.
+pub(super) fn status(error: &Error) -> Option<u16> {
+    error.context().find(|(name, _)| *name == "status").and_then(|(_, status)| status.parse().ok())
+}
+
+/// Says what a refusal means for this repository.
+pub(super) fn explain(error: Error, name: &Name) -> Error {
+    let Name { owner, name } = name;
+    let repository = format!("{owner}/{name}");
+    let (kind, message, help) = match status(&error) {
+        Some(401) => (
+            ErrorKind::Authentication,
+            format!("GitHub does not accept the credentials, so {repository} was not read"),
+            "check that `token` refers to a token that is valid, and belongs to this `api_url`",
+        ),
+        Some(403) => (
+            ErrorKind::Authentication,
+            format!("GitHub does not let these credentials read the issues of {repository}"),
+            "give the token (or the GitHub App) read access to issues, and authorize it for the organisation's single sign-on",
+        ),
+        Some(404) => (
+            ErrorKind::NotFound,
+            format!("the repository {repository} does not exist, or these credentials may not see it"),
+            "check the name; for a private repository, check that the token may read it",
+        ),
+        Some(410) => (
+            ErrorKind::NotFound,
+            format!("issues are disabled in the repository {repository}"),
+            "enable issues in the repository's settings, or `disable` this resource",
+        ),
+        Some(451) => (
+            ErrorKind::NotFound,
+            format!("the repository {repository} is blocked for legal reasons"),
+            "`disable` this resource",
+        ),
+        Some(409) => (
+            ErrorKind::Unavailable,
+            format!("the repository {repository} is empty, or is just being made"),
+            "try again later, or `disable` this resource",
+        ),
+        Some(422) => (
+            ErrorKind::InvalidData,
+            format!("GitHub does not give so many pages of {repository}"),
+            "more issues than GitHub pages through were updated within one second; reading goes on once some of them are updated",
+        ),
+        _ => return error,
+    };
+    let status = status(&error).unwrap_or_default();
+    Error::new(kind, message).with_context("status", status).with_help(help).with_source(error)
+}

@@ -1,0 +1,112 @@
+//! Where reading a repository resumes.
+
+use serde::{Deserialize, Serialize};
+
+use super::ranges::{Range, Second};
+use crate::{Checkpoint, Error, ErrorKind, Result};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// An entity tag, and the kind of credentials it was given to: it is worth nothing to any other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tag {
+    pub(super) value: String,
+    pub(super) credentials: String,
+}
+
+/// How far a repository has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Position {
+    /// GitHub's id of the repository, which outlives its name. `None`: the server knows it by its name only.
+    pub(super) repository: Option<u64>,
+    /// What is still to be read; when there is nothing, the next read is a poll.
+    pub(super) ranges: Vec<Range>,
+    /// The latest `updated_at` that was delivered: but for late ones, every row up to it was.
+    pub(super) hwm: Option<Second>,
+    /// The `since` of the next poll; `None`: everything.
+    pub(super) anchor: Option<Second>,
+    /// The entity tag of the last poll with this `since`.
+    pub(super) etag: Option<Tag>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    v: u32,
+    repository_id: Option<u64>,
+    ranges: Vec<Range>,
+    hwm: Option<Second>,
+    anchor: Option<Second>,
+    etag: Option<Tag>,
+}
+
+impl Position {
+    pub(super) fn write(self) -> Result<Checkpoint> {
+        let Self { repository, ranges, hwm, anchor, etag } = self;
+        Checkpoint::new(&Written { v: VERSION, repository_id: repository, ranges, hwm, anchor, etag })
+    }
+
+    /// # Errors
+    /// `Checkpoint`, when this was written by another version, or cannot be a position.
+    pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u32,
+        }
+        let v = checkpoint.parse::<Versioned>()?.v;
+        let help = "upgrade the program, or `reset` the resource to read it again from the start (nothing is deleted)";
+        if v != VERSION {
+            return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint has a format that is not known here")
+                .with_context("format", v)
+                .with_context("known", VERSION)
+                .with_help(help));
+        }
+        let Written { repository_id, ranges, hwm, anchor, etag, .. } = checkpoint.parse()?;
+        // Without an open range and a high-water mark, what comes after the ranges would never be read.
+        let ends = ranges.is_empty() || hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
+        if !ends || ranges.iter().any(|range| range.to.is_some() && range.from >= range.to) {
+            return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(help));
+        }
+        Ok(Self { repository: repository_id, ranges, hwm, anchor, etag })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Position {
+        let range = |from, to| Range { from: Some(Second(from)), to, at: Some(Second(from + 1)) };
+        Position {
+            repository: Some(7),
+            ranges: vec![range(0, Some(Second(10))), range(10, None)],
+            hwm: Some(Second(1_700_000_000)),
+            anchor: None,
+            etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into() }),
+        }
+    }
+
+    #[test]
+    fn a_position_survives_being_written_and_read() {
+        for position in [full(), Position::default()] {
+            let written = position.clone().write().unwrap();
+            assert_eq!(Position::read(&written).unwrap(), position, "{written:?}");
+        }
+        assert!(full().write().unwrap().as_str().starts_with(r#"{"v":1,"repository_id":7,"ranges":[{"from":"1970-"#));
+    }
+
+    #[test]
+    fn unknown_formats_and_contradictions_are_refused_with_help() {
+        let headless = Position { hwm: None, ranges: vec![full().ranges.remove(0)], ..full() };
+        for checkpoint in [
+            Checkpoint::new(&serde_json::json!({ "v": 2, "new": true })).unwrap(),
+            Checkpoint::new(&serde_json::json!({ "page": 7 })).unwrap(),
+            headless.write().unwrap(),
+        ] {
+            let error = Position::read(&checkpoint).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Checkpoint, "{checkpoint:?}");
+            assert!(error.help().unwrap().contains("reset"), "{checkpoint:?}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Which repositories there are, and whether the settings reach them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::api::{Api, Connection, Repository, status};
+use super::credentials::Kind;
+use super::settings::{GithubSettings, Scope};
+use crate::{Error, ErrorKind, Monitor, Resource, Result};
+
+/// The repositories that the settings name, in alphabetical order; with none named, those that the credentials reach.
+pub(super) async fn discover(connection: Arc<Connection>, settings: &GithubSettings) -> Result<Vec<Resource>> {
+    let monitor = Monitor::detached();
+    let mut names = BTreeSet::new();
+    let mut add = |repositories: Vec<Repository>| names.extend(repositories.into_iter().map(|one| one.full_name));
+    if settings.repositories.is_empty() {
+        add(reachable(&connection, &monitor).await?);
+    }
+    for entry in &settings.repositories {
+        match Scope::of(entry)? {
+            Scope::Owner(owner) => add(owned(&connection, &owner, &monitor).await?),
+            Scope::Repository(name) => {
+                let full_name = format!("{}/{}", name.owner, name.name);
+                let api = Api::find(connection.clone(), name, &monitor).await?;
+                let id = api.repository_id().unwrap_or_default();
+                add(vec![Repository { id, full_name }]);
+            }
+        }
+    }
+    names.into_iter().map(Resource::new).collect()
+}
+
+/// Reaches GitHub with these credentials, and each repository and owner that is named.
+pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings) -> Result<()> {
+    let monitor = Monitor::detached();
+    // Costs no quota. Enterprise servers without limits, and simple servers, answer 404.
+    let answer = connection.client.get("rate_limit").accept(&[404]).send(&monitor).await;
+    answer.map_err(|error| refused(error, &connection))?;
+    for entry in &settings.repositories {
+        match Scope::of(entry)? {
+            Scope::Owner(owner) => drop(is_organization(&connection, &owner, &monitor).await?),
+            Scope::Repository(name) => drop(Api::find(connection.clone(), name, &monitor).await?),
+        }
+    }
+    Ok(())
+}
+
+fn refused(error: Error, connection: &Connection) -> Error {
+    if status(&error) == Some(401) {
+        return Error::new(ErrorKind::Authentication, "GitHub does not accept the credentials")
+            .with_context("status", 401)
+            .with_context("api_url", connection.client.base_url())
+            .with_help("check that `token` refers to a token that is valid, and belongs to this `api_url`")
+            .with_source(error);
+    }
+    error
+}
+
+#[derive(Deserialize)]
+struct Account {
+    login: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+async fn is_organization(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
+    let request = connection.client.get(&format!("users/{owner}"));
+    let account = request.send_with(monitor, |response| response.json::<Account>()).await.map_err(|error| {
+        if status(&error) == Some(404) {
+            return Error::new(ErrorKind::NotFound, format!("there is no organisation or user {owner}"))
+                .with_context("status", 404)
+                .with_help("check `repositories`: write `owner/*`, or `owner/name` for one repository")
+                .with_source(error);
+        }
+        refused(error, connection)
+    })?;
+    Ok(account.kind == "Organization")
+}
+
+async fn owned(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
+    let path = if is_organization(connection, owner, monitor).await? {
+        format!("orgs/{owner}/repos")
+    } else if connection.kind == Kind::Token && is_ours(connection, owner, monitor).await? {
+        // The list of a user shows what is public only, even to the user.
+        return Ok(list(connection, "user/repos", monitor)
+            .await?
+            .into_iter()
+            .filter(|one| belongs(one, owner))
+            .collect());
+    } else {
+        format!("users/{owner}/repos")
+    };
+    list(connection, &path, monitor).await
+}
+
+fn belongs(repository: &Repository, owner: &str) -> bool {
+    repository.full_name.split_once('/').is_some_and(|(of, _)| of.eq_ignore_ascii_case(owner))
+}
+
+/// Whether the token is the owner's own. Some tokens may not ask.
+async fn is_ours(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
+    let request = connection.client.get("user").accept(&[403, 404]);
+    request
+        .send_with(monitor, |response| match response.status() {
+            200 => Ok(response.json::<Account>()?.login.eq_ignore_ascii_case(owner)),
+            _ => Ok(false),
+        })
+        .await
+}
+
+async fn list(connection: &Connection, path: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
+    let all = connection.list(path, monitor, |response| response.json()).await;
+    all.map_err(|error| refused(error, connection))
+}
+
+async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Repository>> {
+    #[derive(Deserialize)]
+    struct Installed {
+        repositories: Vec<Repository>,
+    }
+    match connection.kind {
+        Kind::App => {
+            let read = |response: &crate::http::Response| Ok(response.json::<Installed>()?.repositories);
+            connection
+                .list("installation/repositories", monitor, read)
+                .await
+                .map_err(|error| refused(error, connection))
+        }
+        Kind::Token => list(connection, "user/repos", monitor).await,
+        Kind::Anonymous => Err(Error::configuration("it is not said where to look for repositories")
+            .with_help("set `repositories`, for instance to `owner/*`, or configure a token")),
+    }
+}

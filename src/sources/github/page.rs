@@ -1,0 +1,172 @@
+//! A page of issues: split into records, zero-copy, and checked for what cannot be.
+
+use bytestring::ByteString;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::ranges::{Facts, Second};
+use crate::http::{Response, json};
+use crate::record::content_hash;
+use crate::{Error, Record, Reject, Result, Version};
+
+/// What is read of an issue. The rest is passed on as text.
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    updated_at: Option<&'a RawValue>,
+    #[serde(default)]
+    pull_request: Option<IgnoredAny>,
+}
+
+/// One element of a page.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// When it was last updated. A row without a time has [`Version::NONE`]: any state that has one is newer.
+    pub(super) second: Option<Second>,
+    pub(super) is_pull_request: bool,
+    pub(super) content: Result<Record, Reject>,
+}
+
+impl Row {
+    pub(super) fn text(&self) -> &str {
+        match &self.content {
+            Ok(record) => record.json().map_or("", |json| json),
+            Err(reject) => &reject.raw,
+        }
+    }
+}
+
+/// A page, and where it stands.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) rows: Vec<Row>,
+    pub(super) facts: Facts,
+    pub(super) etag: Option<String>,
+}
+
+/// Splits the answer to a request for `size` rows in the order of `updated_at`.
+///
+/// # Errors
+/// `InvalidData`: no JSON array of objects, cut short, out of order, or empty although the server names a next page.
+pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
+    let rows = rows(response.body())?;
+    let next = response.next()?.map(String::from);
+    let mut times = rows.iter().filter_map(|row| row.second);
+    let first = times.next();
+    let last = times.try_fold(first, |last, time| (Some(time) >= last).then_some(Some(time)));
+    let Some(last) = last else {
+        return Err(Error::invalid_data("the list is not in the order of `updated_at` that was asked for")
+            .with_context("url", url)
+            .with_help(
+                "the API at this address does not sort as GitHub's does, so that reading it could miss issues",
+            ));
+    };
+    if rows.is_empty() && next.is_some() {
+        return Err(Error::invalid_data("an empty page names a next one").with_context("url", url));
+    }
+    let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
+    let probe = if full && next.is_none() { Some(following(url)?) } else { None };
+    let fingerprint = content_hash(response.body());
+    let facts = Facts { url: url.to_owned(), rows: rows.len(), first, last, next, probe, fingerprint };
+    Ok(Page { rows, facts, etag: response.etag().map(str::to_owned) })
+}
+
+/// Splits a body into rows.
+pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
+    json::elements::<Item<'_>>(body).map(|element| element.map(|(item, raw)| row(&item, raw))).collect()
+}
+
+/// Reads one issue.
+pub(super) fn item(body: ByteString) -> Result<Row> {
+    let item: Item<'_> = serde_json::from_str(&body)
+        .map_err(|error| Error::invalid_data("the answer is not an issue").with_source(error))?;
+    let row = row(&item, body.clone());
+    Ok(row)
+}
+
+fn row(item: &Item<'_>, raw: ByteString) -> Row {
+    let time = item
+        .updated_at
+        .and_then(|text| serde_json::from_str::<&str>(text.get()).ok())
+        .and_then(|text| text.parse::<Timestamp>().ok());
+    let content = match item.id.map(|id| id.get()) {
+        None => Err(Reject { reason: "no id".into(), raw }),
+        Some(id) if id.parse::<u64>().is_ok() => Ok(Record::upsert(id, time.map_or(Version::NONE, Version::from), raw)),
+        Some(_) => Err(Reject { reason: "the id is not a whole number".into(), raw }),
+    };
+    Row { second: time.map(Second::from), is_pull_request: item.pull_request.is_some(), content }
+}
+
+/// The address of the page after this one, for a server that sends no links.
+fn following(url: &str) -> Result<String> {
+    let mut url: crate::http::Url =
+        url.parse().map_err(|error| Error::internal("the address of a page is no URL").with_source(error))?;
+    let mut page = 1_u64;
+    let others: Vec<(String, String)> = url
+        .query_pairs()
+        .into_owned()
+        .filter(|(name, value)| {
+            let is_page = name == "page";
+            if is_page {
+                page = value.parse().unwrap_or(1);
+            }
+            !is_page
+        })
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &(page + 1).to_string());
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Row {
+        rows(&format!("[{text}]").into()).unwrap().remove(0)
+    }
+
+    #[test]
+    fn an_issue_is_its_own_text_with_key_and_version() {
+        let text = r#"{"id":7,"title":"\u0000","updated_at":"2024-01-02T03:04:05Z","x":{"id":"y"}}"#;
+        let row = one(text);
+        let time: Timestamp = "2024-01-02T03:04:05Z".parse().unwrap();
+        assert_eq!(row.content.unwrap(), Record::upsert("7", time, text));
+        assert_eq!(row.second, Some(Second(time.as_second())));
+        assert!(!row.is_pull_request);
+    }
+
+    #[test]
+    fn a_pull_request_is_marked_by_a_key_that_is_not_null() {
+        assert!(one(r#"{"id":1,"pull_request":{"url":"u"}}"#).is_pull_request);
+        assert!(!one(r#"{"id":1,"pull_request":null}"#).is_pull_request);
+    }
+
+    #[test]
+    fn what_lacks_an_id_is_rejected_and_what_lacks_a_time_is_kept() {
+        for (text, reason) in [
+            (r#"{"updated_at":"2024-01-02T03:04:05Z"}"#, "no id"),
+            (r#"{"id":null}"#, "no id"),
+            (r#"{"id":"x"}"#, "the id is not a whole number"),
+            (r#"{"id":-1}"#, "the id is not a whole number"),
+        ] {
+            let reject = one(text).content.unwrap_err();
+            assert_eq!((reject.reason.as_str(), &reject.raw[..]), (reason, text));
+        }
+        for text in [r#"{"id":1}"#, r#"{"id":1,"updated_at":null}"#, r#"{"id":1,"updated_at":"yesterday"}"#] {
+            let row = one(text);
+            assert_eq!(row.second, None);
+            assert_eq!(row.content.unwrap(), Record::upsert("1", Version::NONE, text));
+        }
+    }
+
+    #[test]
+    fn the_following_page_keeps_the_query() {
+        let second = following("https://x/issues?a=b%20c&since=2024-01-01T00:00:00Z").unwrap();
+        assert_eq!(second, "https://x/issues?a=b+c&since=2024-01-01T00%3A00%3A00Z&page=2");
+        assert!(following(&second).unwrap().ends_with("&page=3"));
+    }
+}

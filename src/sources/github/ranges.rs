@@ -1,0 +1,340 @@
+//! Ranges of `updated_at`, and which request each of them needs next. Pure: no clock, no network.
+//!
+//! # Why no row is missed
+//!
+//! The list is sorted by `updated_at`, ascending. A row that changes moves to the end of the list; nothing ever moves the
+//! other way, and a row that vanishes only brings later ones forward. So:
+//!
+//! * **Keyset.** Every request asks for page 1 of what was updated at or after a point (`since`, one second before the last row
+//!   seen). Such a page is one consistent piece of the list: all rows up to its last one are on it. Rows that move
+//!   meanwhile move to times that are still to be read.
+//! * **A whole page within a second** makes no progress. Then the following pages are looked at, until a later second
+//!   shows on page k or the list ends there; and only *then* pages k, k−1, …, 1 are read for good. A row on
+//!   pages 1 to k when this begins is on a page ≤ j when page j is about to be read: it holds for j = k; and as the
+//!   row either is on page j, and is read, or is on a page ≤ j−1, from which it cannot move up again, it holds for
+//!   j−1. On page 1 it is read at the latest, unless it was updated, and then it comes later. Reading forwards
+//!   would not do: what slips from page 3 to page 2 after page 2 was read is lost.
+//! * **Ranges.** A row belongs to the one range that its time is in. One that moves out of a range moves past
+//!   the end of the list as it was, into the open range or, when that has ended, into the poll that follows.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A range shorter than this is not worth a second request at the same time.
+const SHORTEST: i64 = 4;
+
+/// Whole seconds since 1970: GitHub's granularity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Timestamp", into = "Timestamp")]
+pub(super) struct Second(pub(super) i64);
+
+impl Second {
+    pub(super) fn minus(self, seconds: i64) -> Self {
+        Self(self.0.saturating_sub(seconds))
+    }
+}
+
+impl From<Timestamp> for Second {
+    fn from(time: Timestamp) -> Self {
+        Self(time.as_millisecond().div_euclid(1_000))
+    }
+}
+
+impl From<Second> for Timestamp {
+    fn from(second: Second) -> Self {
+        Self::from_second(second.0).unwrap_or(if second.0 < 0 { Self::MIN } else { Self::MAX })
+    }
+}
+
+/// A part of the time line that is still to be read: from `from` (`None`: from its beginning) to before `to` (`None`: to
+/// its end). All rows before `at` are delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Range {
+    pub(super) from: Option<Second>,
+    pub(super) to: Option<Second>,
+    pub(super) at: Option<Second>,
+}
+
+/// What to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Page 1 of what was updated since then.
+    Since(Option<Second>),
+    /// Exactly this address.
+    Url(String),
+}
+
+/// What the planner needs to know about a page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Facts {
+    /// The address that was asked for.
+    pub(super) url: String,
+    pub(super) rows: usize,
+    /// The times of the first and the last row that have one.
+    pub(super) first: Option<Second>,
+    pub(super) last: Option<Second>,
+    /// Where the next page is, by the server's link.
+    pub(super) next: Option<String>,
+    /// The page holds as many rows as were asked for and the server names no next one: where that would be.
+    pub(super) probe: Option<String>,
+    /// A hash of the page.
+    pub(super) fingerprint: [u8; 16],
+}
+
+impl Facts {
+    /// Whether the list goes on, or may go on, after this page.
+    pub(super) fn more(&self) -> bool {
+        self.next.is_some() || self.probe.is_some()
+    }
+}
+
+/// Which rows of a page count; a row without a time counts in any case but `Nothing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// None: they will be read again.
+    Nothing,
+    /// Those from the first time to before the second.
+    Within(Option<Second>, Option<Second>),
+}
+
+impl Keep {
+    pub(super) fn has(self, second: Option<Second>) -> bool {
+        match (self, second) {
+            (Self::Nothing, _) => false,
+            (Self::Within(..), None) => true,
+            (Self::Within(from, to), Some(second)) => {
+                from.is_none_or(|from| from <= second) && to.is_none_or(|to| second < to)
+            }
+        }
+    }
+}
+
+/// Pages that lie within one second.
+#[derive(Debug)]
+struct Walk {
+    /// Their addresses, page 1 first.
+    pages: Vec<String>,
+    /// Reading them for good, from the last to the first: the page that is next. `None`: looking for the last one.
+    back: Option<usize>,
+    /// The time of the last row on the last page.
+    reached: Option<Second>,
+    /// The range ends within these pages.
+    ended: bool,
+    fingerprint: [u8; 16],
+}
+
+#[derive(Debug)]
+struct Work {
+    id: usize,
+    range: Range,
+    busy: bool,
+    /// How many seconds its last page covered: tells how many pages are left.
+    span: i64,
+    /// Pages read.
+    pages: u32,
+    walk: Option<Walk>,
+}
+
+/// Ranges, and who reads which.
+#[derive(Debug)]
+pub(super) struct Ranges {
+    work: Vec<Work>,
+    next_id: usize,
+    /// The time of the newest row, once known: where the open range will end, more or less.
+    newest: Option<Second>,
+    /// Whether a range was split.
+    split: bool,
+    /// Where the open range ended.
+    end: Option<Second>,
+}
+
+impl Ranges {
+    pub(super) fn new(ranges: Vec<Range>) -> Self {
+        let mut new = Self { work: Vec::new(), next_id: 0, newest: None, split: false, end: None };
+        for range in ranges {
+            new.add(range, 0);
+        }
+        new
+    }
+
+    fn add(&mut self, range: Range, span: i64) -> usize {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.work.push(Work { id, range, busy: false, span, pages: 0, walk: None });
+        id
+    }
+
+    /// Makes a range of a page that has been read already: an open one from `from`, read by `at`.
+    pub(super) fn begin(&mut self, from: Option<Second>, at: Option<Second>, page: Facts) -> Result<Keep> {
+        let id = self.add(Range { from, to: None, at }, 0);
+        self.page(id, page)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.work.is_empty()
+    }
+
+    pub(super) fn busy(&self) -> usize {
+        self.work.iter().filter(|work| work.busy).count()
+    }
+
+    pub(super) fn was_split(&self) -> bool {
+        self.split
+    }
+
+    /// Where the open range ended, once it did.
+    pub(super) fn end(&self) -> Option<Second> {
+        self.end
+    }
+
+    /// What is left, in the order of time.
+    pub(super) fn left(&self) -> Vec<Range> {
+        let mut left: Vec<Range> = self.work.iter().map(|work| work.range.clone()).collect();
+        left.sort_by_key(|range| range.from);
+        left
+    }
+
+    /// How many pages of the open range have been read; `None` when there is none.
+    pub(super) fn open_pages(&self) -> Option<u32> {
+        self.work.iter().find(|work| work.range.to.is_none()).map(|work| work.pages)
+    }
+
+    /// From now on the open range can be split, too.
+    pub(super) fn set_newest(&mut self, newest: Option<Second>) {
+        self.newest = newest;
+    }
+
+    /// The next request: for a range that nobody reads, or else for the upper half of the one with most pages left.
+    pub(super) fn next(&mut self) -> Option<(usize, Ask)> {
+        let index = match self.work.iter().position(|work| !work.busy) {
+            Some(index) => index,
+            None => self.halve()?,
+        };
+        let work = &mut self.work[index];
+        work.busy = true;
+        let ask = match &work.walk {
+            None => Ask::Since(work.range.at.map(|at| at.minus(1))),
+            Some(walk) => Ask::Url(walk.pages[walk.back.unwrap_or(walk.pages.len() - 1)].clone()),
+        };
+        Some((work.id, ask))
+    }
+
+    fn halve(&mut self) -> Option<usize> {
+        let newest = self.newest;
+        let seconds_left = |work: &Work| Some(work.range.to.or(newest)?.0.saturating_sub(work.range.at?.0));
+        let index = (0..self.work.len())
+            .filter(|&index| {
+                let work = &self.work[index];
+                seconds_left(work).is_some_and(|left| left > SHORTEST.max(work.span.saturating_mul(2)))
+            })
+            .max_by_key(|&index| {
+                let work = &self.work[index];
+                seconds_left(work).unwrap_or_default() / work.span.max(1)
+            })?;
+        let work = &mut self.work[index];
+        let middle = Second(work.range.at?.0 + seconds_left(work)? / 2);
+        let upper = Range { from: Some(middle), to: work.range.to, at: Some(middle) };
+        work.range.to = Some(middle);
+        let span = work.span;
+        self.add(upper, span);
+        self.split = true;
+        Some(self.work.len() - 1)
+    }
+
+    /// Forgets how far a range had come within one second: the addresses of those pages are no longer good.
+    pub(super) fn restart(&mut self, id: usize) {
+        if let Some(work) = self.work.iter_mut().find(|work| work.id == id) {
+            work.walk = None;
+            work.busy = false;
+        }
+    }
+
+    /// Takes a page of a range: moves its position on, and says which rows count.
+    ///
+    /// # Errors
+    /// `InvalidData`, when the server gives one page again and again under different addresses.
+    pub(super) fn page(&mut self, id: usize, facts: Facts) -> Result<Keep> {
+        let Some(index) = self.work.iter().position(|work| work.id == id) else {
+            return Err(Error::internal("a page came for a range that has ended"));
+        };
+        let work = &mut self.work[index];
+        work.busy = false;
+        work.pages += 1;
+        let within = Keep::Within(work.range.from, work.range.to);
+        let (keep, ended) = match work.walk.take() {
+            None => work.keyset(facts, within),
+            Some(walk) if walk.back.is_none() => (work.look(walk, facts)?, false),
+            Some(walk) => (within, work.sweep(walk, &facts)),
+        };
+        if ended {
+            let work = self.work.remove(index);
+            if work.range.to.is_none() {
+                self.end = self.end.max(work.range.at);
+            }
+        }
+        Ok(keep)
+    }
+}
+
+impl Work {
+    fn passed(&self, facts: &Facts) -> bool {
+        self.range.to.is_some() && facts.last >= self.range.to
+    }
+
+    fn keyset(&mut self, facts: Facts, within: Keep) -> (Keep, bool) {
+        let progress = facts.last > self.range.at;
+        // The last page of a closed range shows a row beyond it. Where it does not, the server is asked once more.
+        let at_end = !facts.more() && (self.range.to.is_none() || !progress);
+        if self.passed(&facts) {
+            return (within, true);
+        }
+        if progress || at_end {
+            if let (Some(first), Some(last)) = (facts.first, facts.last) {
+                self.span = last.0.saturating_sub(first.0);
+            }
+            self.range.at = self.range.at.max(facts.last);
+            return (within, at_end);
+        }
+        let Some(next) = facts.next.or(facts.probe) else { return (within, false) };
+        self.walk = Some(Walk {
+            pages: vec![facts.url, next],
+            back: None,
+            reached: None,
+            ended: false,
+            fingerprint: facts.fingerprint,
+        });
+        (Keep::Nothing, false)
+    }
+
+    /// Looks for the first page that reaches past the second.
+    fn look(&mut self, mut walk: Walk, facts: Facts) -> Result<Keep> {
+        if facts.rows > 0 && facts.fingerprint == walk.fingerprint {
+            return Err(Error::invalid_data("the server gives the same page for different page numbers")
+                .with_context("url", &facts.url)
+                .with_help("the API at this address does not page as GitHub's does"));
+        }
+        walk.fingerprint = facts.fingerprint;
+        match facts.next.or(facts.probe) {
+            Some(next) if facts.last <= self.range.at => walk.pages.push(next),
+            _ => walk.back = Some(walk.pages.len() - 1),
+        }
+        self.walk = Some(walk);
+        Ok(Keep::Nothing)
+    }
+
+    /// Reads those pages for good, backwards; true when the range has ended with them.
+    fn sweep(&mut self, mut walk: Walk, facts: &Facts) -> bool {
+        let page = walk.back.unwrap_or_default();
+        walk.reached = walk.reached.or(facts.last);
+        walk.ended |= self.passed(facts) || (page + 1 == walk.pages.len() && !facts.more());
+        if page > 0 {
+            walk.back = Some(page - 1);
+            self.walk = Some(walk);
+            return false;
+        }
+        self.range.at = self.range.at.max(walk.reached);
+        walk.ended
+    }
+}

@@ -1,0 +1,271 @@
+//! The stream of a read: makes the requests that the [course](super::course) asks for, side by side.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, FuturesUnordered, StreamExt};
+
+use super::api::{Api, Connection, Listed, Route, SMALLEST_PAGE, Trouble, status};
+use super::checkpoint::{Position, Tag};
+use super::course::{Answer, Course, Step, Task};
+use super::page::{Page, Row};
+use super::ranges::{Ask, Keep, Second};
+use super::settings::{GithubSettings, Name};
+use super::{EXCLUDED, TABLE};
+use crate::record::content_hash;
+use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Result};
+
+/// After so many pages that were made smaller because GitHub failed at larger ones, larger ones are tried again.
+const GROW_AFTER: u32 = 20;
+
+/// Reads a repository. Nothing happens before the stream is polled, and nothing runs beside it.
+pub(super) fn stream(
+    connect: impl FnOnce(&GithubSettings) -> Result<Arc<Connection>> + Send + 'static,
+    request: ReadRequest,
+) -> BatchStream {
+    enum Stage<C> {
+        Closed(C, ReadRequest),
+        Open(Box<Reader>),
+    }
+    stream::try_unfold(Stage::Closed(connect, request), |stage| async move {
+        let mut reader = match stage {
+            Stage::Closed(connect, request) => Box::new(Reader::open(connect, request).await?),
+            Stage::Open(reader) => reader,
+        };
+        Ok(reader.next().await?.map(|batch| (batch, Stage::Open(reader))))
+    })
+    .boxed()
+}
+
+type InFlight = FuturesUnordered<BoxFuture<'static, (Step, u32, Result<Reply, Trouble>)>>;
+
+enum Reply {
+    Listed(Listed),
+    Newest(Option<Second>),
+}
+
+struct Reader {
+    api: Arc<Api>,
+    monitor: Monitor,
+    course: Course,
+    in_flight: InFlight,
+    page_size: PageSize,
+    pull_requests: bool,
+    overlap: i64,
+    /// The checkpoint that holds already.
+    checkpoint: Option<Checkpoint>,
+    seen: Seen,
+}
+
+impl Reader {
+    async fn open(
+        connect: impl FnOnce(&GithubSettings) -> Result<Arc<Connection>>,
+        request: ReadRequest,
+    ) -> Result<Self> {
+        let ReadRequest { resource, config, checkpoint, monitor, .. } = request;
+        let settings = GithubSettings::of(&config)?;
+        let name = Name::of(&resource)?;
+        let known = checkpoint.as_ref().map(Position::read).transpose()?;
+        let connection = connect(&settings)?;
+        connection.announce(&monitor);
+        let (api, mut position) = match known {
+            None => {
+                let api = Api::open(connection, name, &monitor).await?;
+                let position = Position { repository: api.repository_id(), ..Position::default() };
+                (api, position)
+            }
+            Some(position) => {
+                let route = position.repository.map_or_else(|| Route::Name(name.path()), Route::Id);
+                (Api { connection, name, route }, position)
+            }
+        };
+        let credentials = api.connection.kind.as_str();
+        position.etag = position.etag.filter(|tag| tag.credentials == credentials);
+        let overlap = i64::from(settings.overlap_seconds);
+        Ok(Self {
+            api: Arc::new(api),
+            monitor,
+            course: Course::new(position, overlap, settings.concurrency.into()),
+            in_flight: FuturesUnordered::new(),
+            page_size: PageSize { wanted: settings.page_size, now: settings.page_size, good: 0 },
+            pull_requests: settings.pull_requests,
+            overlap,
+            checkpoint,
+            seen: Seen::default(),
+        })
+    }
+
+    /// The next batch that says something new.
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        loop {
+            while let Some(step) = self.course.next() {
+                self.in_flight.push(self.send(step));
+            }
+            if self.course.is_done() {
+                return Ok(None);
+            }
+            let Some((step, size, reply)) = self.in_flight.next().await else { return Ok(None) };
+            if let Some(batch) = self.take(&step, size, reply)? {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    fn send(&self, step: Step) -> BoxFuture<'static, (Step, u32, Result<Reply, Trouble>)> {
+        let (api, monitor, size) = (self.api.clone(), self.monitor.clone(), self.page_size.now);
+        Box::pin(async move {
+            let reply = match (&step.task, &step.ask) {
+                (Task::Newest, _) => api.newest(&monitor).await.map(Reply::Newest).map_err(Trouble::Error),
+                (_, ask) => {
+                    let url = match ask {
+                        Ask::Since(since) => api.since(*since, size),
+                        Ask::Url(url) => Ok(url.clone()),
+                    };
+                    let etag = step.tag.as_ref().map(|tag| tag.value.as_str());
+                    match url {
+                        Ok(url) => api.page(&url, size, etag, &monitor).await.map(Reply::Listed),
+                        Err(error) => Err(Trouble::Error(error)),
+                    }
+                }
+            };
+            (step, size, reply)
+        })
+    }
+
+    fn take(&mut self, step: &Step, size: u32, reply: Result<Reply, Trouble>) -> Result<Option<Batch>> {
+        let page = match reply {
+            Err(Trouble::Heavy) => {
+                self.page_size.shrink(size);
+                self.course.restart(step.task);
+                return Ok(None);
+            }
+            Err(Trouble::Error(error)) => {
+                // Only the very first answer of all decides how the repository is addressed.
+                if self.checkpoint.is_none()
+                    && status(&error) == Some(404)
+                    && let Some(by_name) = self.api.by_name()
+                {
+                    self.api = Arc::new(by_name);
+                    self.course.restart(step.task);
+                    return Ok(None);
+                }
+                return Err(error);
+            }
+            Ok(Reply::Newest(newest)) => {
+                self.course.answer(step.task, Answer::Newest(newest))?;
+                return Ok(None);
+            }
+            Ok(Reply::Listed(Listed::NotModified)) => {
+                self.course.answer(step.task, Answer::NotModified)?;
+                return Ok(None);
+            }
+            Ok(Reply::Listed(Listed::Page(page))) => page,
+        };
+        let Page { rows, facts, etag } = page;
+        self.page_size.good();
+        // A tag is worth keeping only for the address that the next poll will ask for.
+        let tag = etag
+            .filter(|_| size == self.page_size.wanted)
+            .map(|value| Tag { value, credentials: self.api.connection.kind.as_str().to_owned() });
+        let edges = Edges {
+            low: facts.first.map(|first| Second(first.0 + self.overlap)),
+            high: facts.last.map(|last| last.minus(self.overlap)),
+        };
+        let keep = self.course.answer(step.task, Answer::Page(facts, tag))?;
+        self.batch(step.task, rows, keep, edges)
+    }
+
+    fn batch(&mut self, task: Task, rows: Vec<Row>, keep: Keep, edges: Edges) -> Result<Option<Batch>> {
+        if keep == Keep::Nothing {
+            return Ok(None);
+        }
+        let mut batch = Batch::new(TABLE);
+        let mut seen = self.seen.begin(task);
+        for row in rows {
+            if !keep.has(row.second) || (edges.has(row.second) && !seen.is_new(&row)) {
+                continue;
+            }
+            match row.content {
+                Ok(_) if row.is_pull_request && !self.pull_requests => {
+                    *batch.excluded.entry(EXCLUDED.to_owned()).or_default() += 1;
+                }
+                Ok(record) => batch.records.push(record),
+                Err(reject) => batch.rejects.push(reject),
+            }
+        }
+        let mut position = self.course.position();
+        position.repository = self.api.repository_id();
+        let checkpoint = position.write()?;
+        if batch.offered() == 0 && self.checkpoint.as_ref() == Some(&checkpoint) {
+            return Ok(None);
+        }
+        self.checkpoint = Some(checkpoint.clone());
+        Ok(Some(batch.checkpoint(checkpoint)))
+    }
+}
+
+/// How large pages are: smaller than wanted while GitHub fails at larger ones.
+struct PageSize {
+    wanted: u32,
+    now: u32,
+    good: u32,
+}
+
+impl PageSize {
+    /// A page of `size` was too much. Another request may have found that out before.
+    fn shrink(&mut self, size: u32) {
+        self.now = self.now.min((size / 2).max(SMALLEST_PAGE));
+        self.good = 0;
+    }
+
+    fn good(&mut self) {
+        self.good += 1;
+        if self.now < self.wanted && self.good >= GROW_AFTER {
+            self.now = (self.now * 2).min(self.wanted);
+            self.good = 0;
+        }
+    }
+}
+
+/// The times near which rows of one page may be on another one, too.
+struct Edges {
+    low: Option<Second>,
+    high: Option<Second>,
+}
+
+impl Edges {
+    fn has(&self, second: Option<Second>) -> bool {
+        second.is_none_or(|second| {
+            self.low.is_none_or(|low| second <= low) || self.high.is_none_or(|high| second >= high)
+        })
+    }
+}
+
+/// Rows that were delivered and are about to come again, as every request overlaps the one before: such a row is dropped
+/// when it is the same to the letter.
+#[derive(Default)]
+struct Seen(HashMap<Task, HashSet<[u8; 16]>>);
+
+/// The rows of a page, compared with those seen.
+struct Comparison<'a> {
+    seen: &'a mut Seen,
+    task: Task,
+    before: HashSet<[u8; 16]>,
+}
+
+impl Seen {
+    fn begin(&mut self, task: Task) -> Comparison<'_> {
+        let before = self.0.insert(task, HashSet::new()).unwrap_or_default();
+        Comparison { seen: self, task, before }
+    }
+}
+
+impl Comparison<'_> {
+    fn is_new(&mut self, row: &Row) -> bool {
+        let hash = content_hash(row.text());
+        let known = self.before.contains(&hash) || self.seen.0.values().any(|seen| seen.contains(&hash));
+        self.seen.0.entry(self.task).or_default().insert(hash);
+        !known
+    }
+}

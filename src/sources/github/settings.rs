@@ -1,0 +1,266 @@
+//! The settings of the source.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::http::{self, Client, Retries, Url};
+use crate::{Config, Error, Resource, Result, SecretRef};
+
+/// How GitHub is reached, and what is read of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GithubSettings {
+    /// Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.
+    pub api_url: String,
+    /// A reference to a token, classic or fine-grained, that may read the repositories' issues. Without a token and
+    /// without a GitHub App, reading is anonymous: public repositories only, 60 requests an hour.
+    pub token: Option<SecretRef>,
+    /// The id (or client id) of a GitHub App, instead of a token.
+    pub app_id: Option<String>,
+    /// The id of the GitHub App's installation.
+    pub installation_id: Option<u64>,
+    /// A reference to the GitHub App's private key, in PEM.
+    pub private_key: Option<SecretRef>,
+    /// What `discover` lists: `owner/name` for one repository; `owner/*` or `owner` for all of an organisation or a user.
+    pub repositories: Vec<String>,
+    /// Whether pull requests are read, too; `is_pull_request` marks them.
+    pub pull_requests: bool,
+    /// How many requests may be under way at once (1 to 100). GitHub's secondary limit brings it down to one for a while.
+    pub concurrency: u8,
+    /// The most requests that are sent in a minute; no limit unless given.
+    pub requests_per_minute: Option<u32>,
+    /// How much of the hourly quota may be used, in percent (1 to 100). The rest stays for others that share it.
+    pub quota_percent: u8,
+    /// How many issues a page holds (1 to 100). Pages that are too heavy for GitHub are made smaller automatically.
+    pub page_size: u32,
+    /// By how many seconds (1 or more) a poll looks back: an issue may become visible a little after its `updated_at`.
+    pub overlap_seconds: u32,
+    /// The longest that one attempt of a request may take, in seconds.
+    pub timeout_seconds: u32,
+    /// How often a request that failed is tried again.
+    pub retries: u32,
+    /// The longest that a request waits for limits, in minutes; after that the run fails with `rate_limited`.
+    pub max_wait_minutes: u32,
+    /// The URL of a proxy, without a password. Unless given, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.
+    pub proxy: Option<String>,
+    /// A file with further certificate authorities to trust, in PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for GithubSettings {
+    fn default() -> Self {
+        Self {
+            api_url: "https://api.github.com".into(),
+            token: None,
+            app_id: None,
+            installation_id: None,
+            private_key: None,
+            repositories: Vec::new(),
+            pull_requests: true,
+            concurrency: 8,
+            requests_per_minute: None,
+            quota_percent: 100,
+            page_size: 100,
+            overlap_seconds: 10,
+            timeout_seconds: 60,
+            retries: 5,
+            max_wait_minutes: 65,
+            proxy: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl GithubSettings {
+    /// Reads the settings and checks all that can be checked without a request.
+    pub(super) fn of(config: &Config) -> Result<Self> {
+        let settings: Self = config.read()?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let wrong = |name: &str, why: &str| Error::configuration(format!("the setting `{name}` {why}"));
+        let url = self.api_url.parse::<Url>().ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        // The value is not repeated: it may hold a password.
+        let Some(url) = url else {
+            return Err(wrong("api_url", "is no URL of an API")
+                .with_help("write `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server"));
+        };
+        if matches!(url.host_str(), Some("github.com" | "www.github.com")) {
+            return Err(wrong("api_url", "is the address of the web site, not of the API")
+                .with_help("write `https://api.github.com`"));
+        }
+        let app = [self.app_id.is_some(), self.installation_id.is_some(), self.private_key.is_some()];
+        if self.token.is_some() && app.contains(&true) {
+            return Err(Error::configuration("both a token and a GitHub App are configured")
+                .with_help("remove `token`, or `app_id`, `installation_id` and `private_key`"));
+        }
+        if app.contains(&true) && app.contains(&false) {
+            return Err(Error::configuration("the GitHub App is configured only in part")
+                .with_help("set all of `app_id`, `installation_id` and `private_key`"));
+        }
+        for (name, value, range) in [
+            ("concurrency", u32::from(self.concurrency), 1..=100),
+            ("quota_percent", u32::from(self.quota_percent), 1..=100),
+            ("page_size", self.page_size, 1..=100),
+            ("overlap_seconds", self.overlap_seconds, 1..=86_400),
+            ("timeout_seconds", self.timeout_seconds, 1..=3_600),
+            ("retries", self.retries, 0..=20),
+            ("requests_per_minute", self.requests_per_minute.unwrap_or(1), 1..=u32::MAX),
+        ] {
+            if !range.contains(&value) {
+                return Err(wrong(name, &format!("is out of range: {value}")).with_help(format!(
+                    "give a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                )));
+            }
+        }
+        for entry in &self.repositories {
+            Scope::of(entry)?;
+        }
+        Ok(())
+    }
+
+    /// A client's settings, all but the credentials.
+    pub(super) fn client(&self) -> Result<http::Builder> {
+        let mut builder = Client::builder(&self.api_url)
+            .header("x-github-api-version", "2022-11-28")
+            .timeout(Duration::from_secs(self.timeout_seconds.into()))
+            .retry(Retries { attempts: self.retries + 1, ..Retries::default() })
+            .max_wait(Duration::from_secs(60 * u64::from(self.max_wait_minutes)))
+            .concurrency(self.concurrency.into())
+            .budget(self.quota_percent);
+        if let Some(requests) = self.requests_per_minute {
+            builder = builder.per_minute(requests);
+        }
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy);
+        }
+        if let Some(file) = &self.ca_file {
+            let pem = std::fs::read(file).map_err(|error| {
+                Error::configuration("the file with certificate authorities cannot be read")
+                    .with_context("ca_file", file.display())
+                    .with_source(error)
+            })?;
+            builder = builder.certificate_authority(&pem);
+        }
+        Ok(builder)
+    }
+}
+
+/// `owner/name`, checked: safe as part of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) owner: String,
+    pub(super) name: String,
+}
+
+impl Name {
+    /// # Errors
+    /// `Configuration`, when a resource is not of the form `owner/name`.
+    pub(super) fn of(resource: &Resource) -> Result<Self> {
+        match Scope::of(resource.name())? {
+            Scope::Repository(name) => Ok(name),
+            Scope::Owner(owner) => Err(Error::configuration(format!("{resource:?} names no single repository"))
+                .with_help(format!("write `{owner}/NAME`; `discover` lists what there is"))),
+        }
+    }
+
+    pub(super) fn path(&self) -> String {
+        format!("repos/{}/{}", self.owner, self.name)
+    }
+}
+
+/// What one entry of `repositories` stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// One repository.
+    Repository(Name),
+    /// All repositories of an organisation or a user.
+    Owner(String),
+}
+
+impl Scope {
+    /// # Errors
+    /// `Configuration`, when the text is neither.
+    pub(super) fn of(text: &str) -> Result<Self> {
+        let plain = |part: &str| {
+            !part.is_empty()
+                && !matches!(part, "." | "..")
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        };
+        match text.split_once('/') {
+            None if plain(text) => Ok(Self::Owner(text.to_owned())),
+            Some((owner, "*")) if plain(owner) => Ok(Self::Owner(owner.to_owned())),
+            Some((owner, name)) if plain(owner) && plain(name) => {
+                Ok(Self::Repository(Name { owner: owner.to_owned(), name: name.to_owned() }))
+            }
+            _ => Err(Error::configuration(format!("{text:?} is no repository"))
+                .with_help("write `owner/name`, as in `rust-lang/rust`, without the address of the site")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Settings;
+
+    fn config(value: Value) -> Result<GithubSettings> {
+        let Value::Object(values) = value else { panic!("an object") };
+        GithubSettings::of(&Settings::of::<GithubSettings>().configure(values)?)
+    }
+
+    #[test]
+    fn nothing_has_to_be_configured() {
+        assert_eq!(config(json!({})).unwrap(), GithubSettings::default());
+        GithubSettings::default().client().unwrap().build().unwrap();
+    }
+
+    #[test]
+    fn malformed_settings_are_named_with_help() {
+        for (settings, named) in [
+            (json!({"api_url": "api.github.com"}), "api_url"),
+            (json!({"api_url": "https://github.com"}), "api_url"),
+            (json!({"api_url": "https://user:hunter2@ghe.example/api/v3"}), "api_url"),
+            (json!({"token": "env:A", "app_id": "1"}), "both a token and a GitHub App"),
+            (json!({"app_id": "1", "installation_id": 2}), "only in part"),
+            (json!({"concurrency": 0}), "concurrency"),
+            (json!({"page_size": 101}), "page_size"),
+            (json!({"quota_percent": 0}), "quota_percent"),
+            (json!({"overlap_seconds": 0}), "overlap_seconds"),
+            (json!({"requests_per_minute": 0}), "requests_per_minute"),
+            (json!({"repositories": ["acme/a/b"]}), "acme/a/b"),
+            (json!({"tokn": "env:A"}), "tokn"),
+        ] {
+            let error = config(settings).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+            assert!(error.to_string().contains(named) && error.help().is_some(), "{error} {:?}", error.help());
+            assert!(!format!("{error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_resource_is_owner_and_name() {
+        let name = |text: &str| Name::of(&Resource::new(text).unwrap());
+        assert_eq!(name("vercel/next.js").unwrap().path(), "repos/vercel/next.js");
+        for text in ["widgets", "acme/*", "a/b/c", "https://github.com/a/b", "a/..", "a b/c", "a/b?x", "a/ß", "/", "a/"]
+        {
+            assert!(name(text).unwrap_err().help().unwrap().contains('/'), "{text}");
+        }
+    }
+}
