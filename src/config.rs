@@ -65,6 +65,15 @@ impl Config {
         })
     }
 
+    /// The first setting whose value is of the wrong type for `T`.
+    fn misfit<T: DeserializeOwned>(&self) -> Option<String> {
+        let error = serde_path_to_error::deserialize::<_, T>(Value::Object(self.0.clone())).err()?;
+        match error.path().iter().next()? {
+            serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+            _ => None,
+        }
+    }
+
     /// One setting's value, where it was given.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)

@@ -1,4 +1,21 @@
 //! Write a Snowflake connector by implementing one trait.
+//!
+//! An author implements [`Source`]: what there is to read, and how. snowfeed gives the rest: an incremental, crash-safe
+//! ingestion [`engine`], [`backends`] that keep rows, configuration and state together, a command line for any source (the
+//! `cli` module), an HTTP client for sources (`http`), and suites that test what an author wrote (`testkit`). The
+//! reference source is GitHub issues (`sources::github`).
+//!
+//! # Where to begin
+//!
+//! * To write a source: [`Source`], [`Batch`], [`Record`], and `use snowfeed::prelude::*`.
+//! * To embed the engine in a program: [`engine::Connector`].
+//! * To keep data elsewhere: [`Sink`], [`ConfigStore`], [`StateStore`].
+//!
+//! # The four contracts
+//!
+//! [`Source`], [`Sink`], [`ConfigStore`] and [`StateStore`] are object-safe, and each has its contract, clause by clause, in its
+//! documentation, with a suite that tests the clauses. Two rules run through all of them: a checkpoint travels inside its batch and is
+//! committed with its records, never apart; and records stay raw, so that nothing a source sends is ever lost to a type.
 
 pub mod backends;
 pub mod checkpoint;
@@ -41,4 +58,17 @@ pub mod prelude {
         Batch, BatchStream, Checkpoint, ColumnType, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Record,
         Resource, Result, SecretRef, Settings, Source, SourceSpec, TableSpec, Version,
     };
+}
+
+/// The documents whose code is compiled with the tests.
+#[cfg(all(doctest, feature = "cli", feature = "github", feature = "testkit"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/guides/write-a-source.md")]
+    mod write_a_source {}
+    #[doc = include_str!("../docs/guides/operate.md")]
+    mod operate {}
+    #[doc = include_str!("../docs/guides/github.md")]
+    mod github {}
 }

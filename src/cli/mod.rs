@@ -1,1 +1,91 @@
-//! The command line.
+//! The command line that any connector gets.
+//!
+//! ```no_run
+//! # use futures::{StreamExt, stream};
+//! # use snowfeed::prelude::*;
+//! # #[derive(Debug)]
+//! # struct Planets;
+//! # #[async_trait::async_trait]
+//! # impl Source for Planets {
+//! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+//! #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
+//! #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+//! #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
+//! # }
+//! #[tokio::main]
+//! async fn main() -> std::process::ExitCode {
+//!     snowfeed::cli::run(Planets).await
+//! }
+//! ```
+//!
+//! It keeps everything in one SQLite file. Results go to standard output, progress and errors to standard error; with
+//! `--json` there is one JSON document on standard output (`run`: one line for each run that has ended), also for an error:
+//! `{"error":{"kind","message","causes","help"}}`. How it ended is the exit code: see [`Exit`].
+//!
+//! # Settings
+//! The later go before the earlier: defaults; what `configure` has stored; a TOML file (`planets.toml`, or `--config`); the
+//! environment (`PLANETS_PAGE_SIZE` gives `page_size`; of a secret's variable only the name is taken); `--set`. Empty
+//! variables are ignored. What is unknown or malformed is named, with where it was given, before anything else happens.
+//!
+//! # Cancellation
+//! The first Ctrl-C or SIGTERM lets an ingestion commit what it has read and end; the second one ends the process at once.
+//! Neither loses anything: the next run goes on from the last commit.
+
+mod args;
+mod commands;
+mod exit;
+mod interrupt;
+mod output;
+mod progress;
+mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+pub use exit::Exit;
+use output::Output;
+
+use crate::Source;
+
+/// Does what the process's arguments say, and gives the exit code for `main` to return.
+pub async fn run(source: impl Source) -> ExitCode {
+    run_from(source, std::env::args_os()).await.into()
+}
+
+/// Does what these arguments say; the first one is the program's name. The process's environment and working directory
+/// count, its arguments do not.
+pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIterator<Item = T>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let json = args.iter().any(|arg| arg == "--json");
+    match args::parse(&source.spec(), args) {
+        Ok(args) => {
+            let output = Output::new(args.global.json, args.global.quiet);
+            commands::execute(source, args, output).await.unwrap_or_else(|error| {
+                output.error(&error);
+                Exit::of(error.kind())
+            })
+        }
+        Err(error) => explain(&error, json),
+    }
+}
+
+/// Writes help and versions to standard output, and what is wrong with the arguments to where errors go.
+fn explain(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() {
+        // Whoever has closed standard output does not want help.
+        let _ = error.print();
+        return Exit::Complete;
+    }
+    if json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let document = json!({"error": {"kind": "usage", "message": message, "help": "see `--help`"}});
+        // The exit code tells the same.
+        let _ = Output::new(true, false).result(&document, String::new);
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}

@@ -15,6 +15,7 @@ use crate::{Error, Result, SecretRef};
 pub struct Settings {
     schema: Schema,
     check: fn(&Config) -> Result<()>,
+    misfit: fn(&Config) -> Option<String>,
 }
 
 impl Settings {
@@ -23,7 +24,11 @@ impl Settings {
     /// The fields of a `#[serde(default)]` struct are optional, and their defaults become part of the schema. A field
     /// of type [`SecretRef`] is a secret, given by reference.
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
-        Self { schema: schemars::schema_for!(T), check: |config| config.read::<T>().map(drop) }
+        Self {
+            schema: schemars::schema_for!(T),
+            check: |config| config.read::<T>().map(drop),
+            misfit: Config::misfit::<T>,
+        }
     }
 
     /// The JSON Schema of the settings.
@@ -53,6 +58,13 @@ impl Settings {
         }
         (self.check)(&config)?;
         Ok(config)
+    }
+
+    /// The setting that [`configure`](Self::configure) refuses: the first that is unknown, else the first whose value is
+    /// of the wrong type. `None` when there is none, also when another one is missing.
+    pub fn offender(&self, config: &Config) -> Option<String> {
+        let unknown = config.values().keys().find(|name| self.property(name).is_err());
+        unknown.cloned().or_else(|| (self.misfit)(config))
     }
 
     /// Reads one setting from text, as it comes from a command line or the environment, by its declared type. A list
@@ -127,7 +139,7 @@ fn facet(property: &Value, name: &str, wanted: &str) -> bool {
 impl Default for Settings {
     /// No settings at all.
     fn default() -> Self {
-        Self { schema: Schema::default(), check: |_| Ok(()) }
+        Self { schema: Schema::default(), check: |_| Ok(()), misfit: |_| None }
     }
 }
 
@@ -208,6 +220,14 @@ mod tests {
     fn a_value_of_the_wrong_type_is_named() {
         let error = settings().configure([("page_size".into(), json!(-1))]).unwrap_err();
         assert!(error.to_string().contains("`page_size`"), "{error}");
+    }
+
+    #[test]
+    fn the_offender_is_the_setting_that_is_refused() {
+        let offender = |values: Value| settings().offender(&serde_json::from_value(values).unwrap());
+        assert_eq!(offender(json!({"url": "x", "page_size": 5})), None);
+        assert_eq!(offender(json!({"url": "x", "names": ["a", 1]})).as_deref(), Some("names"));
+        assert_eq!(offender(json!({"page_size": "x", "zzz": 5})).as_deref(), Some("zzz"));
     }
 
     #[test]

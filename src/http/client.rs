@@ -151,8 +151,9 @@ impl Builder {
     /// Uses at most this share of the server's quota, in percent: once it is used, requests wait for the next window.
     /// Requests already under way may go past it. 100 by default, which stops just before the server would refuse.
     ///
-    /// The quota is what `x-ratelimit-limit`, `-remaining` and `-reset` report; where other programs share it, theirs
-    /// counts too.
+    /// The quota is what `x-ratelimit-limit`, `-remaining` and `-reset` report; where other programs share it, their use
+    /// counts too. A client knows one quota: where a server keeps several, such as GitHub's for searches, use a client
+    /// each.
     #[must_use]
     pub fn budget(mut self, percent: u8) -> Self {
         self.budget = percent;

@@ -47,7 +47,7 @@ struct Closure {
 /// How long one request has waited for limits, and how long it may.
 pub(super) struct Patience {
     max: Duration,
-    pub(super) spent: Duration,
+    spent: Duration,
 }
 
 impl Patience {

@@ -218,6 +218,7 @@ mod tests {
         for element in elements::<Borrowed<'_>>(&page) {
             let (value, raw) = element.unwrap();
             assert!(within(value.title) && within(&raw));
+            assert_eq!(raw, format!(r#"{{"title": "{}"}}"#, value.title));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 /// A wait longer than this is a mistake of the server, and would overflow clocks.
@@ -107,7 +107,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 /// because both are cut to whole seconds.
 fn until(then: Timestamp, headers: &HeaderMap, now: Timestamp) -> Duration {
     let there = headers.get(DATE).and_then(|value| date(value.to_str().ok()?)).unwrap_or(now);
-    let left = then.duration_since(there).max(SignedDuration::ZERO);
+    let left = then.duration_since(there);
+    // A time that is past is now.
     Duration::try_from(left).unwrap_or_default().saturating_add(Duration::from_secs(1)).min(LONGEST)
 }
 
@@ -213,8 +214,10 @@ mod tests {
 
     #[test]
     fn when_both_limits_speak_the_longer_wait_counts() {
-        let pairs = [("retry-after", "90"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &epoch(30))];
-        assert_eq!(refusal(403, &pairs, DENIED), Some((Limit::Primary, Some(90))));
+        for (after, reset, longer) in [("90", 30, 90), ("10", 30, 31)] {
+            let pairs = [("retry-after", after), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &epoch(reset))];
+            assert_eq!(refusal(403, &pairs, DENIED), Some((Limit::Primary, Some(longer))));
+        }
     }
 
     #[test]

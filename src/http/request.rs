@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
@@ -7,6 +8,7 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::time::Instant;
 use url::Url;
 
 use super::client::Client;
@@ -92,9 +94,8 @@ impl Request {
     pub async fn send_with<T>(self, monitor: &Monitor, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
         let mut call = Call::new(self)?;
         let mut attempts = call.client.0.retries.start();
-        let mut patience = Patience::new(call.client.0.max_wait);
         loop {
-            let outcome = match call.answer(monitor, &mut patience).await {
+            let outcome = match call.answer(monitor).await {
                 Ok(response) => {
                     let success = (200..300).contains(&response.status());
                     read(response).map_err(|error| Fault::from(retryable(error, success)))
@@ -106,7 +107,7 @@ impl Request {
                 Err(fault) => fault,
             };
             let advice = if call.method == Method::GET || untouched { error.retry() } else { Retry::Never };
-            let Some(delay) = attempts.next(advice, patience.spent) else {
+            let Some(delay) = attempts.next(advice, call.queued) else {
                 let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
                 return Err(error.exhausted());
             };
@@ -145,6 +146,9 @@ struct Call {
     renewed: bool,
     /// How many times a limit refused this request.
     refusals: u32,
+    patience: Patience,
+    /// Time at the gate: waiting for limits, for a place and for the pace.
+    queued: Duration,
 }
 
 /// What came back, before its status was judged.
@@ -175,6 +179,7 @@ impl Call {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         Ok(Self {
+            patience: Patience::new(request.client.0.max_wait),
             client: request.client,
             method: request.method,
             url: request.url?,
@@ -183,15 +188,16 @@ impl Call {
             accept: request.accept,
             renewed: false,
             refusals: 0,
+            queued: Duration::ZERO,
         })
     }
 
     /// One attempt: follows redirects, waits for limits, renews a credential.
-    async fn answer(&mut self, monitor: &Monitor, patience: &mut Patience) -> Result<Response, Fault> {
+    async fn answer(&mut self, monitor: &Monitor) -> Result<Response, Fault> {
         let mut url = self.url.clone();
         let mut redirects = 0;
         loop {
-            let raw = self.exchange(&url, monitor, patience).await?;
+            let raw = self.exchange(&url, monitor).await?;
             let accepted = self.accept.contains(&raw.status);
             match raw.status {
                 // The next round waits at the gate, with everybody else.
@@ -218,10 +224,12 @@ impl Call {
     }
 
     /// Sends once, when the limits allow it, and reads the whole body.
-    async fn exchange(&mut self, url: &Url, monitor: &Monitor, patience: &mut Patience) -> Result<Raw, Fault> {
+    async fn exchange(&mut self, url: &Url, monitor: &Monitor) -> Result<Raw, Fault> {
         let inner = &self.client.0;
         // Held until the body is here and any limit is known, so that no request slips through in between.
-        let _pass = inner.gate.enter(monitor, patience).await?;
+        let arrived = Instant::now();
+        let _pass = inner.gate.enter(monitor, &mut self.patience).await?;
+        self.queued += arrived.elapsed();
         // Asked for only now: a credential may expire during a wait.
         let credential = match &inner.authorization {
             Some(authorize) => authorize.header().await?,

@@ -7,7 +7,8 @@ use crate::Retry;
 
 /// How often, and for how long, a request that failed is tried again.
 ///
-/// Waits for rate limits count neither as attempts nor as time; [`max_wait`](super::Builder::max_wait) bounds those.
+/// Waits for rate limits, for a free place and for the pace count neither as attempts nor as time;
+/// [`max_wait`](super::Builder::max_wait) bounds those for limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
     /// Attempts in all, the first included.
@@ -59,15 +60,16 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// How long to wait before another attempt; `None` to give up. `limited` is the time spent waiting for limits.
-    pub(super) fn next(&mut self, advice: Retry, limited: Duration) -> Option<Duration> {
+    /// How long to wait before another attempt; `None` to give up. `queued` is the time in which it was
+    /// not this request's turn.
+    pub(super) fn next(&mut self, advice: Retry, queued: Duration) -> Option<Duration> {
         let at_least = match advice {
             Retry::Never => return None,
             Retry::Backoff => Duration::ZERO,
             Retry::After(told) => told,
         };
         let delay = self.delays.next()?.max(at_least);
-        let elapsed = self.started.elapsed().saturating_sub(limited);
+        let elapsed = self.started.elapsed().saturating_sub(queued);
         if elapsed.saturating_add(delay) > self.total {
             return None;
         }
@@ -88,16 +90,19 @@ mod tests {
     async fn delays_double_with_jitter_and_end_with_the_attempts() {
         let retries = Retries { attempts: 4, total: seconds(1000), first_delay: seconds(1), max_delay: seconds(2) };
         let mut attempts = retries.start();
+        let mut drawn = Duration::ZERO;
         for base in [1, 2, 2] {
             let delay = attempts.next(Retry::Backoff, Duration::ZERO).unwrap();
             assert!(delay >= seconds(base) && delay <= seconds(2 * base), "{delay:?} for {base}");
+            drawn += delay - seconds(base);
         }
+        assert!(drawn > Duration::ZERO);
         assert_eq!(attempts.next(Retry::Backoff, Duration::ZERO), None);
         assert_eq!(attempts.made, 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn total_time_ends_the_attempts_but_limits_do_not_count() {
+    async fn total_time_ends_the_attempts_but_queueing_does_not_count() {
         let mut attempts = Retries { total: seconds(100), ..Retries::default() }.start();
         tokio::time::advance(seconds(1000)).await;
         assert_eq!(attempts.next(Retry::Backoff, seconds(800)), None);

@@ -190,6 +190,21 @@ async fn answers_that_are_no_data_are_retried_then_errors() {
 }
 
 #[tokio::test]
+async fn a_web_page_and_an_empty_answer_are_refused_without_a_reader_too() {
+    for (bad, message) in [(status(200).set_body_raw("<html>", "text/html"), "web page"), (ok(""), "empty")] {
+        let server = answering([bad]).await;
+        let client = client(&server.uri()).build().unwrap();
+        let (response, seen) = skipping_waits(|monitor| async move { client.get("x").send(&monitor).await }).await;
+        let error = response.unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+        assert_eq!((error.kind(), seen.requests()), (ErrorKind::InvalidData, 3));
+    }
+    let server = answering([status(204)]).await;
+    let client = client(&server.uri()).build().unwrap();
+    assert_eq!(client.get("x").send(&Monitor::detached()).await.unwrap().status(), 204);
+}
+
+#[tokio::test]
 async fn what_a_reader_refuses_for_good_is_not_asked_for_again() {
     let server = answering([ok("[]")]).await;
     let client = client(&server.uri()).build().unwrap();

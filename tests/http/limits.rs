@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use snowfeed::http::Retries;
 use snowfeed::{ErrorKind, SourceEvent};
 use tokio::io::AsyncWriteExt;
 use wiremock::ResponseTemplate;
@@ -159,4 +160,17 @@ async fn requests_per_minute_are_bounded() {
     assert!(answers.iter().all(Result::is_ok));
     assert!(seen.reasons().contains(&"requests per minute"));
     assert!(seen.waited() >= 59, "{}", seen.waited());
+}
+
+#[tokio::test]
+async fn time_in_the_queue_does_not_cost_a_request_its_retries() {
+    let server = answering([json("[]"), status(502), json("[]")]).await;
+    let retries = Retries { total: Duration::from_secs(30), ..Retries::default() };
+    let client = client(&server.uri()).retry(retries).per_minute(1).build().unwrap();
+    let (answers, seen) = skipping_waits(|monitor| async move {
+        [client.get("x").send(&monitor).await, client.get("x").send(&monitor).await]
+    })
+    .await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(seen.requests(), 3);
 }

@@ -11,19 +11,20 @@ use crate::support::{answering, client, count, json, status};
 async fn a_renamed_repository_is_followed_and_visible() {
     for code in [301, 302, 303, 307, 308] {
         let server = MockServer::start().await;
-        let moved = status(code).insert_header("location", "/repositories/7/issues?page=2");
-        Mock::given(path("/repos/a/old")).respond_with(moved).mount(&server).await;
-        Mock::given(path("/repositories/7/issues"))
+        let moved = status(code).insert_header("location", "../../repositories/7/issues?page=2");
+        Mock::given(path("/v3/repos/a/old")).respond_with(moved).mount(&server).await;
+        Mock::given(path("/v3/repositories/7/issues"))
             .and(header("authorization", "Bearer t"))
             .respond_with(json("[]").insert_header("link", "<?page=3>; rel=\"next\""))
             .mount(&server)
             .await;
-        let client = client(&server.uri()).authorization(Arc::new(Bearer::new(&"t".into()))).build().unwrap();
+        let client = client(&format!("{}/v3", server.uri()));
+        let client = client.authorization(Arc::new(Bearer::new(&"t".into()))).build().unwrap();
         let response = client.get("repos/a/old").send(&Monitor::detached()).await.unwrap();
         assert!(response.redirected());
-        assert_eq!(response.url().path(), "/repositories/7/issues");
+        assert_eq!(response.url().path(), "/v3/repositories/7/issues");
         let next = response.next().unwrap().unwrap();
-        assert_eq!((next.path(), next.query()), ("/repositories/7/issues", Some("page=3")));
+        assert_eq!((next.path(), next.query()), ("/v3/repositories/7/issues", Some("page=3")));
     }
 }
 
@@ -34,6 +35,16 @@ async fn a_redirect_can_be_looked_at_instead() {
     let response = client.get("x").accept(&[301]).send(&Monitor::detached()).await.unwrap();
     assert_eq!(response.header("Location"), Some("https://elsewhere.example/x"));
     assert!(!response.redirected());
+}
+
+#[tokio::test]
+async fn an_accepted_status_after_a_redirect_shows_where_it_came_from() {
+    let server = MockServer::start().await;
+    let moved = status(301).insert_header("location", "/new");
+    Mock::given(path("/old")).respond_with(moved).mount(&server).await;
+    let client = client(&server.uri()).build().unwrap();
+    let response = client.get("old").accept(&[404]).send(&Monitor::detached()).await.unwrap();
+    assert_eq!((response.status(), response.redirected(), response.url().path()), (404, true, "/new"));
 }
 
 #[tokio::test]

@@ -65,7 +65,10 @@ pub(super) struct Course {
 enum Newest {
     /// Once the open range has taken so many pages.
     After(u32),
+    /// It is being asked for.
     Asked,
+    /// Not, or not any more.
+    Never,
 }
 
 impl Course {
@@ -103,7 +106,7 @@ impl Course {
             let ask = Ask::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
         }
-        if self.ranges.busy() >= self.concurrency {
+        if self.ranges.busy() + usize::from(self.newest == Newest::Asked) >= self.concurrency {
             return None;
         }
         if let (Newest::After(patience), Some(pages)) = (self.newest, self.ranges.open_pages())
@@ -139,7 +142,10 @@ impl Course {
             (Task::Poll, Answer::Page(facts, tag)) => self.polled(facts, tag)?,
             (Task::Range(id), Answer::Page(facts, _)) => self.ranges.page(id, facts)?,
             (Task::Newest, Answer::Newest(newest)) => {
-                self.ranges.set_newest(newest);
+                // These may be other ranges than those that it was asked for.
+                if std::mem::replace(&mut self.newest, Newest::Never) == Newest::Asked {
+                    self.ranges.set_newest(newest);
+                }
                 Keep::Nothing
             }
             (_, Answer::NotModified) => {
@@ -167,7 +173,7 @@ impl Course {
             self.newest = match (self.round, self.position.hwm) {
                 (0, None) => Newest::After(1),
                 (0, Some(_)) => Newest::After(PATIENCE),
-                _ => Newest::Asked,
+                _ => Newest::Never,
             };
             self.round += 1;
             self.ranges = Ranges::new(Vec::new());

@@ -25,7 +25,7 @@ pub(super) fn issues(count: u32, seed: u64, first_id: impl Fn(u32) -> u64, now: 
             created = created.max(start + square_root_share(number, count, YEARS - 60));
             created = (created + rng.u32(0..=u32::from(count < 100_000) * 40)).min(now);
             let age = now - created;
-            if burst.1 == 0 && rng.u16(..400) == 0 {
+            if (burst.1 == 0 || burst.0 < created) && rng.u16(..100) == 0 {
                 burst = (now - cubed(&mut rng, age), rng.u32(5..=35));
             }
             let updated = if burst.1 > 0 && burst.0 >= created {

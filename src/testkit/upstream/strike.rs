@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, Stream, StreamExt};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +21,7 @@ use super::routes::next_page;
 use super::server::{Body, Shared, with_quota};
 
 const MIB: u64 = 1 << 20;
+static SPACES: [u8; 1 << 20] = [b' '; 1 << 20];
 
 /// The answer that a fault gives in place of the right one.
 pub(super) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Option<Answer> {
@@ -45,7 +46,7 @@ pub(super) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Opt
             let address = format!("{}{}", shared.base_url(), path.split('?').next().unwrap_or_default());
             Answer::json("[]").with("link", next_page(&address, request))
         }
-        Fault::GzipBomb(bytes) => Answer::json(bomb(*bytes)).with("content-encoding", "gzip"),
+        Fault::GzipBomb(_) => Answer::json("").with("content-encoding", "gzip"),
         Fault::RedirectTo(origin) => Answer::moved(302, &format!("{origin}{}", request.target())),
         Fault::RedirectLoop => {
             Answer::moved(302, &format!("{}{}", shared.base_url(), own_path(request, shared)))
@@ -145,14 +146,20 @@ pub(super) fn body(fault: Option<&Fault>, bytes: Bytes) -> Body {
             });
             StreamBody::new(drip).boxed_unsync()
         }
+        Some(Fault::GzipBomb(size)) => StreamBody::new(bomb(*size)).boxed_unsync(),
         _ => Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync(),
     }
 }
 
-/// Gzip that grows about a thousandfold; one member for each MiB, so that it is made at once.
-fn bomb(bytes: u64) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let spaces = vec![b' '; 1 << 20];
-    let member = encoder.write_all(&spaces).and_then(|()| encoder.finish()).unwrap_or_default();
-    member.repeat(usize::try_from(bytes.div_ceil(MIB)).unwrap_or(1))
+/// Gzip that grows about a thousandfold, packed while it is read: a client that stops in time costs nothing more.
+fn bomb(bytes: u64) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
+    let encoder = GzEncoder::new(Vec::new(), Compression::default());
+    stream::unfold((Some(encoder), bytes.div_ceil(MIB)), |(encoder, left)| async move {
+        let mut encoder = encoder?;
+        if left == 0 {
+            return Some((encoder.finish().map(|rest| Frame::data(rest.into())), (None, 0)));
+        }
+        let packed = encoder.write_all(&SPACES).map(|()| Frame::data(std::mem::take(encoder.get_mut()).into()));
+        Some((packed, (Some(encoder), left - 1)))
+    })
 }

@@ -1,0 +1,274 @@
+//! The arguments that the program understands.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::Exit;
+use crate::SourceSpec;
+
+/// A whole command line. `{kind}`, `{KIND}` and `{name}`, `{NAME}` in help texts stand for the kind of resource and for the
+/// name of the source.
+#[derive(Debug, Parser)]
+#[command(about = "Ingests every {kind} that you enable from {name} into a database, and keeps it in sync")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Global {
+    /// The database file [default: {name}.db; environment: SNOWFEED_DB]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) db: Option<PathBuf>,
+    /// A setting for this call only; may be given several times
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// A TOML file with settings [default: {name}.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Write results and errors to standard output as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Write a log to standard error; -vv for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub(super) verbose: u8,
+    /// Write nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check the settings, the database, and that the remote answers
+    Check,
+    /// List each {kind} that the settings give access to
+    Discover,
+    /// Store settings in the database; without any, show those in force
+    #[command(after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
+        `schema` lists the settings.")]
+    Configure {
+        /// The settings to store
+        #[arg(value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Enable a {kind} and make its tables and views
+    Enable {
+        /// Each {kind} to enable
+        #[arg(value_name = "{KIND}", required = true)]
+        resources: Vec<String>,
+        /// How often: an interval such as 30m, or a cron expression in UTC such as "15 2 * * *"
+        #[arg(long, value_name = "SCHEDULE")]
+        schedule: Option<String>,
+    },
+    /// Disable a {kind}; its rows and its state stay
+    Disable {
+        /// Each {kind} to disable
+        #[arg(value_name = "{KIND}", required = true)]
+        resources: Vec<String>,
+    },
+    /// Ingest what is new, once
+    #[command(after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
+        from there. A second Ctrl-C stops it at once, which loses nothing either.")]
+    Ingest {
+        /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
+        #[arg(value_name = "{KIND}")]
+        resources: Vec<String>,
+        /// Read everything, and mark deleted what is gone
+        #[arg(long)]
+        reconcile: bool,
+        /// How many are read side by side
+        #[arg(long, value_name = "N", default_value = "4")]
+        concurrency: NonZeroUsize,
+    },
+    /// Keep each {kind} that is enabled on its schedule, until stopped
+    #[command(after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
+        SIGTERM is the normal end: exit code 0.")]
+    Run {
+        /// How many are read side by side
+        #[arg(long, value_name = "N", default_value = "4")]
+        concurrency: NonZeroUsize,
+    },
+    /// Show how each {kind} stands
+    Status,
+    /// Show the history of runs, the newest first
+    Runs {
+        /// Only the runs of this {kind}
+        #[arg(value_name = "{KIND}")]
+        resource: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: usize,
+    },
+    /// Show some rows of a {kind}
+    Preview {
+        /// The {kind}
+        #[arg(value_name = "{KIND}")]
+        resource: String,
+        /// At most so many rows
+        #[arg(long, value_name = "N", default_value = "10")]
+        limit: usize,
+        /// Which table, where the source has several
+        #[arg(long, value_name = "TABLE")]
+        table: Option<String>,
+    },
+    /// Forget where a {kind} stands, so that the next run reads it from the start; rows stay
+    Reset {
+        /// The {kind}
+        #[arg(value_name = "{KIND}")]
+        resource: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Print the JSON Schema of the settings
+    Schema,
+    /// Print a script that completes this command line
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// The command line of a source.
+pub(super) fn command(spec: &SourceSpec) -> clap::Command {
+    let words = Words::of(spec);
+    let command = Args::command()
+        .name(spec.name.clone())
+        .version(spec.version.clone())
+        .propagate_version(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_long_help(LONG_HELP.to_owned() + &exit_codes())
+        .after_help("`--help` shows examples, where settings come from, and the exit codes.");
+    words.fill(command)
+}
+
+/// Reads a command line whose first element is the program's name.
+pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>) -> Result<Args, clap::Error> {
+    let matches = command(spec).try_get_matches_from(args)?;
+    Args::from_arg_matches(&matches)
+}
+
+const LONG_HELP: &str = "\
+Examples:
+  {name} check                         are the settings right, does the remote answer?
+  {name} ingest NAME                   enable and ingest one {kind}
+  {name} ingest                        ingest what is new in all that are enabled
+  {name} ingest --reconcile            read everything, find what was deleted
+  {name} enable NAME --schedule 10m    then `{name} run` keeps it on schedule
+  {name} --json status                 for programs
+
+Settings, the later going before the earlier:
+  1. defaults, see `{name} schema`
+  2. what `{name} configure KEY=VALUE` has stored in the database
+  3. {name}.toml, or the file of --config
+  4. the environment: {NAME}_KEY (for a secret, {NAME}_KEY holds it, and the setting is `env:{NAME}_KEY`)
+  5. --set KEY=VALUE
+
+Results go to standard output, progress and errors to standard error. With --json there is one JSON document on standard
+output (`run`: one line for each run that has ended), also for an error: {\"error\":{\"kind\",\"message\",\"causes\",\"help\"}}.
+NO_COLOR is honoured.
+
+Exit codes:
+";
+
+fn exit_codes() -> String {
+    Exit::ALL.map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit.code())).join("\n")
+}
+
+/// What stands for the placeholders in help texts.
+struct Words<'a> {
+    name: &'a str,
+    kind: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn of(spec: &'a SourceSpec) -> Self {
+        Self { name: &spec.name, kind: &spec.resource_kind }
+    }
+
+    fn text(&self, text: &str) -> String {
+        text.replace("{kind}", self.kind)
+            .replace("{KIND}", &self.kind.to_uppercase())
+            .replace("{name}", self.name)
+            .replace("{NAME}", &self.name.to_uppercase())
+    }
+
+    fn fill(&self, mut command: clap::Command) -> clap::Command {
+        if let Some(text) = command.get_about().map(|text| self.text(&text.to_string())) {
+            command = command.about(text);
+        }
+        if let Some(text) = command.get_after_long_help().map(|text| self.text(&text.to_string())) {
+            command = command.after_long_help(text);
+        }
+        command
+            .mut_args(|mut arg| {
+                if let Some(text) = arg.get_help().map(|text| self.text(&text.to_string())) {
+                    arg = arg.help(text);
+                }
+                let names = arg.get_value_names().map(|names| names.iter().map(|name| self.text(name)).collect());
+                match names {
+                    Some::<Vec<String>>(names) => arg.value_names(names),
+                    None => arg,
+                }
+            })
+            .mut_subcommands(|subcommand| self.fill(subcommand))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SourceSpec {
+        SourceSpec::new("stars", "1.2.3").resource_kind("galaxy")
+    }
+
+    fn parse_all(args: &[&str]) -> Result<Args, clap::Error> {
+        parse(&spec(), std::iter::once("stars").chain(args.iter().copied()).map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command(&spec()).debug_assert();
+    }
+
+    #[test]
+    fn help_speaks_of_the_source_and_its_resources() {
+        let help = command(&spec()).render_long_help().to_string();
+        assert!(help.contains("Enable a galaxy") && help.contains("stars ingest") && help.contains("STARS_KEY"), "{help}");
+        assert!(!help.contains("{kind}") && !help.contains("{name}") && !help.contains("{NAME}"), "{help}");
+        let mut command = command(&spec());
+        let enable = command.find_subcommand_mut("enable").unwrap().render_long_help().to_string();
+        assert!(enable.contains("<GALAXY>...") && enable.contains("stars.db"), "{enable}");
+    }
+
+    #[test]
+    fn help_lists_the_exit_codes() {
+        let help = command(&spec()).render_long_help().to_string();
+        for (exit, meaning) in Exit::ALL {
+            assert!(help.contains(&format!("{}  {meaning}", exit.code())), "{exit:?}: {help}");
+        }
+    }
+
+    #[test]
+    fn settings_are_taken_before_and_after_the_command() {
+        let before = parse_all(&["--set", "a=1", "--set", "b=2", "--json", "status"]).unwrap();
+        assert_eq!((before.global.set, before.global.json), (vec!["a=1".to_owned(), "b=2".to_owned()], true));
+        let after = parse_all(&["status", "--set", "a=1", "--json"]).unwrap();
+        assert_eq!((after.global.set, after.global.json), (vec!["a=1".to_owned()], true));
+    }
+
+    #[test]
+    fn settings_on_both_sides_of_the_command_all_count() {
+        let both = parse_all(&["--set", "a=1", "status", "--set", "b=2"]).unwrap();
+        assert_eq!(both.global.set, ["a=1", "b=2"]);
+    }
+}

@@ -1,0 +1,165 @@
+//! Settings, and whether they work.
+
+use std::io;
+
+use clap_complete::Shell;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{Session, args};
+use crate::cli::Exit;
+use crate::cli::output::{Output, counted, table};
+use crate::cli::settings::parse_argument;
+use crate::{Error, Result, Source, SourceSpec};
+
+/// One thing that was looked at, and how it is.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
+    let (output, spec) = (session.output, session.spec.clone());
+    let (path, exists) = (session.database.display().to_string(), session.database.exists());
+    let given = match session.given.values().len() as u64 {
+        0 => "none given beside the stored ones".to_owned(),
+        n => format!("{} given beside the stored ones", counted(n, "setting")),
+    };
+    let mut checks = Vec::new();
+    let mut look = |name, result: Result<()>, detail: String| {
+        let (ok, detail) = result.as_ref().map_or_else(|error| (false, error.to_string()), |()| (true, detail));
+        checks.push(Check { name, ok, detail });
+        result
+    };
+    let checked = async {
+        let (connector, opened) = match session.look() {
+            Ok(connector) => (Some(connector), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        look("database", opened, if exists { path } else { format!("{path}, not made yet") })?;
+        let Some(connector) = connector else { return Ok(()) };
+        look("settings", connector.config().await.map(drop), given)?;
+        look("remote", connector.check().await, format!("{} answers", spec.name))
+    }
+    .await;
+    let error: Option<Error> = checked.err();
+    let mut document = json!({"source": spec.name, "version": spec.version, "checks": checks});
+    if let Some(error) = &error {
+        document["error"] = json!(error.report());
+    }
+    output.result(&document, || {
+        let word = |ok: bool| if ok { "ok" } else { "failed" };
+        table(
+            &["check", "result", "detail"],
+            &[],
+            checks.iter().map(|check| vec![check.name.to_owned(), word(check.ok).to_owned(), check.detail.clone()]),
+        )
+    })?;
+    match error {
+        None => Ok(Exit::Complete),
+        Some(error) => {
+            if !output.is_json() {
+                output.error(&error);
+            }
+            Ok(Exit::of(error.kind()))
+        }
+    }
+}
+
+pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
+    let (output, kind) = (session.output, session.spec.resource_kind.clone());
+    let resources = session.look()?.discover().await?;
+    if resources.is_empty() {
+        output.note(&format!("the settings give access to no {kind} by themselves; name one to `enable` or `ingest`"));
+    }
+    let names: Vec<&str> = resources.iter().map(|resource| resource.name()).collect();
+    output.result(&json!({"resources": names}), || table(&[&kind], &[], names.iter().map(|n| vec![n.to_string()])))?;
+    Ok(Exit::Complete)
+}
+
+pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String]) -> Result<Exit> {
+    let (output, spec) = (session.output, session.spec.clone());
+    let values = settings.iter().map(|argument| stored(&spec, argument)).collect::<Result<Map<_, _>>>()?;
+    // Misspelt names must not make a database.
+    let known = spec.settings.offender(&values.clone().into_iter().filter(|(_, value)| !value.is_null()).collect());
+    if known.is_some() {
+        spec.settings.configure(values.clone())?;
+    }
+    session.open()?.provision(values.clone()).await?;
+    output.result(&json!({"stored": values}), || {
+        let line = |(name, value): (&String, &Value)| match value {
+            Value::Null => format!("removed {name}"),
+            value => format!("stored {name} = {value}"),
+        };
+        values.iter().map(line).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Exit::Complete)
+}
+
+/// Reads `KEY=VALUE`; without a value it means that the key is to be removed, as a null does.
+fn stored(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
+    match argument.split_once('=') {
+        Some((name, "")) if spec.settings.names().any(|known| known == name) => Ok((name.to_owned(), Value::Null)),
+        _ => parse_argument(spec, argument),
+    }
+}
+
+/// A setting in force.
+#[derive(Debug, Serialize)]
+struct InForce {
+    name: String,
+    value: Value,
+    from: String,
+}
+
+pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit> {
+    let (output, spec) = (session.output, session.spec.clone());
+    let origins: Map<String, Value> = spec
+        .settings
+        .names()
+        .filter_map(|name| Some((name.to_owned(), session.given.origin(name)?.to_string().into())))
+        .collect();
+    let config = session.look()?.config().await?;
+    let in_force = |name: &str| {
+        let default = || spec.settings.schema().pointer(&format!("/properties/{name}/default")).cloned();
+        let value = config.get(name).cloned();
+        let from = match (&value, origins.get(name).and_then(Value::as_str)) {
+            (None, _) => "default",
+            (Some(_), None) => "the database",
+            (Some(_), Some(origin)) => origin,
+        };
+        InForce { name: name.to_owned(), from: from.to_owned(), value: value.or_else(default).unwrap_or_default() }
+    };
+    let settings: Vec<InForce> = spec.settings.names().map(in_force).collect();
+    output.result(&json!({"settings": settings}), || {
+        let row = |s: &InForce| vec![s.name.clone(), s.value.to_string(), s.from.clone()];
+        table(&["setting", "value", "given by"], &[], settings.iter().map(row))
+    })?;
+    Ok(Exit::Complete)
+}
+
+pub(super) fn schema(spec: &SourceSpec, output: Output) -> Result<Exit> {
+    let schema = spec.settings.schema();
+    output.result(schema, || format!("{:#}", schema.as_value()))?;
+    Ok(Exit::Complete)
+}
+
+pub(super) fn completions(spec: &SourceSpec, shell: Shell) -> Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut args::command(spec), program_name(spec), &mut script);
+    match io::Write::write_all(&mut io::stdout().lock(), &script) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::unavailable("the script cannot be written to standard output").with_source(error))
+        }
+        _ => Ok(Exit::Complete),
+    }
+}
+
+/// What the user types to start this program.
+fn program_name(spec: &SourceSpec) -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(|path| path.file_stem()?.to_str().map(str::to_owned));
+    name.unwrap_or_else(|| spec.name.clone())
+}

@@ -1,0 +1,129 @@
+//! How a command ends.
+
+use std::process::ExitCode;
+
+use crate::engine::IngestReport;
+use crate::{ErrorKind, RunStatus};
+
+/// How a command ended, as its exit code. The codes are part of the interface and do not change.
+///
+/// | code | name | meaning |
+/// |---|---|---|
+/// | 0 | [`Complete`](Self::Complete) | everything that was asked for is done |
+/// | 1 | [`Failed`](Self::Failed) | it failed for a reason that has no code of its own |
+/// | 2 | [`Usage`](Self::Usage) | the command line was not understood |
+/// | 3 | [`Partial`](Self::Partial) | something was ingested and something was left out |
+/// | 4 | [`Configuration`](Self::Configuration) | a setting is unknown, missing or malformed |
+/// | 5 | [`Authentication`](Self::Authentication) | the remote refused who we say we are |
+/// | 6 | [`NotFound`](Self::NotFound) | what was asked for does not exist, or is hidden from us |
+/// | 7 | [`Unavailable`](Self::Unavailable) | the remote or the database cannot be used now, or a quota is used up |
+/// | 8 | [`Conflict`](Self::Conflict) | another run has moved on meanwhile |
+/// | 130 | [`Interrupted`](Self::Interrupted) | stopped by a signal; the next run goes on from there |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exit {
+    /// Everything that was asked for is done.
+    Complete,
+    /// It failed for a reason that has no code of its own.
+    Failed,
+    /// The command line was not understood.
+    Usage,
+    /// Something was ingested and something was left out.
+    Partial,
+    /// A setting is unknown, missing or malformed.
+    Configuration,
+    /// The remote refused who we say we are.
+    Authentication,
+    /// What was asked for does not exist, or is hidden from us.
+    NotFound,
+    /// The remote or the database cannot be used now, or a quota is used up.
+    Unavailable,
+    /// Another run has moved on meanwhile.
+    Conflict,
+    /// Stopped by a signal; the next run goes on from there.
+    Interrupted,
+}
+
+impl Exit {
+    /// Every way to end, by code, with its meaning in a few words.
+    pub(super) const ALL: [(Self, &str); 10] = [
+        (Self::Complete, "complete"),
+        (Self::Failed, "failed, for a reason not listed here"),
+        (Self::Usage, "the command line was not understood"),
+        (Self::Partial, "partial: something was ingested, something was left out"),
+        (Self::Configuration, "a setting is unknown, missing or malformed"),
+        (Self::Authentication, "the remote refused who we say we are"),
+        (Self::NotFound, "not found, or hidden from us"),
+        (Self::Unavailable, "the remote or the database cannot be used now, or a quota is used up"),
+        (Self::Conflict, "another run has moved on meanwhile"),
+        (Self::Interrupted, "interrupted; the next run goes on from there"),
+    ];
+
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Partial => 3,
+            Self::Configuration => 4,
+            Self::Authentication => 5,
+            Self::NotFound => 6,
+            Self::Unavailable => 7,
+            Self::Conflict => 8,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// How a command ends that an error of this kind has stopped.
+    pub fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Configuration => Self::Configuration,
+            ErrorKind::Authentication => Self::Authentication,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::RateLimited | ErrorKind::Unavailable => Self::Unavailable,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::InvalidData | ErrorKind::Checkpoint | ErrorKind::Unsupported | ErrorKind::Internal => {
+                Self::Failed
+            }
+        }
+    }
+
+    /// How an ingestion ends: when everything failed, and all for one reason, that reason's code.
+    pub(super) fn of_report(report: &IngestReport) -> Self {
+        if report.interrupted() {
+            return Self::Interrupted;
+        }
+        match report.status() {
+            RunStatus::Complete => Self::Complete,
+            RunStatus::Running | RunStatus::Partial => Self::Partial,
+            RunStatus::Failed => {
+                let mut reasons = report.runs.iter().filter_map(|run| run.error.as_ref()).map(|e| Self::of(e.kind));
+                let first = reasons.next().unwrap_or(Self::Failed);
+                if reasons.all(|reason| reason == first) { first } else { Self::Failed }
+            }
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_is_distinct_and_documented() {
+        let codes: BTreeSet<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
+        assert_eq!(codes.len(), Exit::ALL.len());
+        let documentation = include_str!("exit.rs");
+        for (exit, _) in Exit::ALL {
+            assert!(documentation.contains(&format!("/// | {} | [`{exit:?}`]", exit.code())), "{exit:?}");
+        }
+    }
+}

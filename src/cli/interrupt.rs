@@ -1,0 +1,61 @@
+//! Signals: the first one asks to stop, the second one stops.
+
+use std::io;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Exit;
+use super::progress::Progress;
+use crate::{Error, Result};
+
+/// Makes Ctrl-C (and SIGTERM) cancel what the token is given to; the second one ends the process at once. What is committed
+/// is safe in both cases.
+pub(super) fn cancel_on_signal(progress: Progress) -> Result<CancellationToken> {
+    let mut signals = Signals::listen()
+        .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
+    let token = CancellationToken::new();
+    let cancel = token.clone();
+    tokio::spawn(async move {
+        signals.next().await;
+        progress.note("stopping: committing what has been read, the next run goes on from there (again: stop at once)");
+        cancel.cancel();
+        signals.next().await;
+        std::process::exit(Exit::Interrupted.code().into());
+    });
+    Ok(token)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}

@@ -1,0 +1,199 @@
+//! What the program writes: results to standard output, everything else to standard error.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::{HumanBytes, HumanCount};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{Error, ErrorReport, Result};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HELP: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Where results, notes and errors go, and in which form. Colours are left out where nobody would see them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether nobody wants to be told how it goes.
+    pub(super) fn is_silent(self) -> bool {
+        self.json || self.quiet
+    }
+
+    /// Whether a progress bar would be seen.
+    pub(super) fn is_animated(self) -> bool {
+        !self.is_silent() && io::stderr().is_terminal()
+    }
+
+    /// Writes a command's result: the document as JSON, or the text.
+    pub(super) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        let text = if self.json { to_json(document, serde_json::to_string_pretty)? } else { text() };
+        write_line(&text)
+    }
+
+    /// Writes one of a series of results: the document as one line of JSON, or the text.
+    pub(super) fn series(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        let text = if self.json { to_json(document, serde_json::to_string)? } else { text() };
+        write_line(&text)
+    }
+
+    /// Writes something worth knowing to standard error.
+    pub(super) fn note(self, text: &str) {
+        if !self.is_silent() {
+            // When standard error is gone there is nobody left to tell.
+            let _ = writeln!(anstream::stderr(), "{}", plain(text));
+        }
+    }
+
+    /// Writes an error: what, why, what to do. With `--json` it is the document on standard output.
+    pub(super) fn error(self, error: &Error) {
+        let report = error.report();
+        if self.json {
+            // The exit code still tells of the first error when this one cannot be written.
+            let _ = self.result(&json!({ "error": report }), String::new);
+        } else {
+            self.report(None, &report);
+        }
+    }
+
+    /// Writes an error in words to standard error.
+    pub(super) fn report(self, resource: Option<&str>, report: &ErrorReport) {
+        let _ = write!(anstream::stderr(), "{}", describe(resource, report));
+    }
+}
+
+fn describe(resource: Option<&str>, report: &ErrorReport) -> String {
+    let resource = resource.map(|resource| format!("{}: ", plain(resource))).unwrap_or_default();
+    let mut text = format!("{ERROR}error:{ERROR:#} {resource}{}\n", plain(&report.message));
+    for cause in report.causes.iter().filter(|cause| !report.message.contains(*cause)) {
+        let _ = writeln!(text, "  because: {}", plain(cause));
+    }
+    if let Some(help) = &report.help {
+        let _ = writeln!(text, "{HELP}help:{HELP:#} {}", plain(help));
+    }
+    text
+}
+
+fn to_json<T: Serialize>(document: &T, write: impl Fn(&T) -> serde_json::Result<String>) -> Result<String> {
+    write(document).map_err(|error| Error::internal("the result cannot be written as JSON").with_source(error))
+}
+
+fn write_line(text: &str) -> Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        // Whoever reads has seen enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Error::unavailable("the result cannot be written to standard output").with_source(error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// A table without lines. The columns named in `numbers` are aligned to the right.
+pub(super) fn table(
+    header: &[&str],
+    numbers: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| plain(cell)));
+    }
+    for (index, name) in header.iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if numbers.contains(name) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    table.trim_fmt()
+}
+
+/// Text without control characters: what comes from a remote must not steer a terminal.
+pub(super) fn plain(text: &str) -> String {
+    let safe = |c: char| if c == '\n' || c == '\t' { ' ' } else { char::REPLACEMENT_CHARACTER };
+    text.chars().map(|c| if c.is_control() { safe(c) } else { c }).collect()
+}
+
+/// A count, for a person: `12,300`.
+pub(super) fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
+/// Bytes, for a person: `1.20 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
+}
+
+/// A span of time, for a person: `0.3 s`, `2m 5s`.
+pub(super) fn duration(ms: u64) -> String {
+    if ms < 60_000 {
+        return format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+    }
+    let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
+    format!("{:#}", SignedDuration::from_secs(seconds))
+}
+
+/// A point in time, for a person: `2026-01-31 12:00:00 UTC`.
+pub(super) fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A time of day, for a person: `12:00:00 UTC`.
+pub(super) fn clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%S UTC").to_string()
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\u{1b}[31mb\nc\u{7}"), "a\u{fffd}[31mb c\u{fffd}");
+        assert!(!table(&["x"], &[], [vec!["\u{1b}[2J".to_owned()]]).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn an_error_says_what_why_and_what_to_do() {
+        let error = Error::unavailable("cannot reach it")
+            .with_source(io::Error::other("cable cut"))
+            .with_help("plug it in");
+        let text = anstream::adapter::strip_str(&describe(Some("acme"), &error.report())).to_string();
+        assert_eq!(text, "error: acme: cannot reach it\n  because: cable cut\nhelp: plug it in\n");
+    }
+
+    #[test]
+    fn a_cause_that_the_message_repeats_is_left_out() {
+        let error = Error::unavailable("failed: cable cut").with_source(io::Error::other("cable cut"));
+        assert!(!describe(None, &error.report()).contains("because"));
+    }
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!((count(12_300), duration(1_250), duration(125_000)), ("12,300".into(), "1.2 s".into(), "2m 5s".into()));
+        assert_eq!((counted(1, "row"), counted(2, "row")), ("1 row".into(), "2 rows".into()));
+    }
+}

@@ -1,0 +1,210 @@
+//! How an ingestion goes, while it goes: bars on a terminal, a line now and then elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::{Output, clock, count, counted, duration, plain};
+use crate::engine::Event;
+use crate::{Mode, RunRecord, RunStatus, SourceEvent, Traffic};
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows how an ingestion goes. Clones share what they show.
+#[derive(Clone)]
+pub(super) struct Progress {
+    output: Output,
+    bars: MultiProgress,
+    lanes: Option<Arc<Mutex<BTreeMap<String, Lane>>>>,
+}
+
+/// One resource that is being read.
+struct Lane {
+    bar: ProgressBar,
+    mode: Mode,
+    began: Instant,
+    rows: u64,
+    /// Requests left in the remote's quota.
+    left: Option<u64>,
+    traffic: Traffic,
+    /// What it is doing when it is not reading.
+    pause: Option<String>,
+    said: Instant,
+}
+
+impl Progress {
+    /// Where a log is written too, `logged`, it tells the same, and nothing is shown here.
+    pub(super) fn new(output: Output, logged: bool) -> Self {
+        let animated = output.is_animated() && !logged;
+        let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let lanes = (!output.is_silent() && !logged).then(Arc::default);
+        Self { output, bars: MultiProgress::with_draw_target(target), lanes }
+    }
+
+    /// Takes the bars away while something else is written.
+    pub(super) fn aside<R>(&self, write: impl FnOnce() -> R) -> R {
+        self.bars.suspend(write)
+    }
+
+    /// Writes a note to standard error.
+    pub(super) fn note(&self, text: &str) {
+        self.aside(|| self.output.note(text));
+    }
+
+    /// A writer to standard error that does not disturb the bars.
+    pub(super) fn stderr(&self) -> impl Write + use<> {
+        Aside(self.bars.clone())
+    }
+
+    pub(super) fn event(&self, event: &Event) {
+        let Some(lanes) = &self.lanes else { return };
+        let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Started { resource, mode, .. } => {
+                let lane = Lane::start(&self.bars, resource.name(), *mode);
+                lane.show(resource.name());
+                if self.bars.is_hidden() {
+                    self.output.note(&format!("{resource}: {}", lane.activity()));
+                }
+                lanes.insert(resource.name().to_owned(), lane);
+            }
+            Event::Source { resource, event } => self.source_event(&mut lanes, resource.name(), event),
+            Event::Read { resource, records, traffic } => {
+                let Some(lane) = lanes.get_mut(resource.name()) else { return };
+                lane.rows += records;
+                lane.traffic = *traffic;
+                lane.pause = None;
+                lane.show(resource.name());
+                if self.bars.is_hidden() && lane.said.elapsed() > LINE_EVERY {
+                    lane.said = Instant::now();
+                    self.output.note(&format!("{resource}: {}", lane.describe()));
+                }
+            }
+            Event::Verifying { resource, records } => {
+                let Some(lane) = lanes.get_mut(resource.name()) else { return };
+                lane.pause = Some(format!("looking once more at {}", counted(*records, "record")));
+                lane.show(resource.name());
+            }
+            Event::Committed { .. } => {}
+            Event::Ended(run) => {
+                let lane = lanes.remove(&run.resource);
+                if let Some(lane) = lane {
+                    lane.bar.finish_and_clear();
+                    self.bars.remove(&lane.bar);
+                }
+                if self.bars.is_hidden() {
+                    self.output.note(&format!("{}: {}", run.resource, ended(run)));
+                }
+            }
+        }
+    }
+
+    fn source_event(&self, lanes: &mut BTreeMap<String, Lane>, resource: &str, event: &SourceEvent) {
+        let Some(lane) = lanes.get_mut(resource) else { return };
+        match event {
+            SourceEvent::Waiting { reason, until } => {
+                let pause = format!("waiting until {}: {reason}", clock(*until));
+                if self.bars.is_hidden() && lane.pause.as_ref() != Some(&pause) {
+                    self.output.note(&format!("{resource}: {pause}"));
+                }
+                lane.pause = Some(pause);
+            }
+            SourceEvent::Resumed => lane.pause = None,
+            SourceEvent::Quota { remaining, .. } => lane.left = Some(*remaining),
+            SourceEvent::Warning(warning) => self.note(&format!("{resource}: {warning}")),
+        }
+        lane.show(resource);
+    }
+}
+
+impl Lane {
+    fn start(bars: &MultiProgress, resource: &str, mode: Mode) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+        let bar = bars.add(ProgressBar::new_spinner());
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_message(plain(resource));
+        if !bars.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        let now = Instant::now();
+        Self { bar, mode, began: now, rows: 0, left: None, traffic: Traffic::default(), pause: None, said: now }
+    }
+
+    fn show(&self, resource: &str) {
+        self.bar.set_message(format!("{}  {}", plain(resource), plain(&self.describe())));
+    }
+
+    fn activity(&self) -> &'static str {
+        match self.mode {
+            Mode::Incremental => "reading what is new",
+            Mode::Reconcile => "reading everything",
+        }
+    }
+
+    fn describe(&self) -> String {
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = self.rows.saturating_mul(1_000) / ms;
+        let mut parts = vec![
+            counted(self.rows, "row"),
+            format!("{}/s", count(rate)),
+            counted(self.traffic.requests, "request"),
+        ];
+        parts.extend(self.left.map(|left| format!("{} requests left", count(left))));
+        parts.push(self.pause.clone().unwrap_or_else(|| self.activity().to_owned()));
+        parts.join(", ")
+    }
+}
+
+/// One line about a run that has ended.
+pub(super) fn ended(run: &RunRecord) -> String {
+    let counts = &run.counts;
+    let parts = [
+        (counts.inserted, "inserted"),
+        (counts.updated, "updated"),
+        (counts.deleted, "deleted"),
+        (counts.skipped_total(), "skipped"),
+        (counts.rejected, "rejected"),
+        (counts.unchanged, "unchanged"),
+    ];
+    let done: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(*n))).collect();
+    let done = if done.is_empty() { "nothing new".to_owned() } else { done.join(", ") };
+    let (status, took) = (status(run), duration(run.timings.total_ms));
+    let why = run.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
+    format!("{status}, {done}, {}, {took}{why}", counted(run.traffic.requests, "request"))
+}
+
+/// A run's status, in a word.
+pub(super) fn status(run: &RunRecord) -> &'static str {
+    match run.status {
+        _ if run.interrupted => "interrupted",
+        RunStatus::Running => "running",
+        RunStatus::Complete => "complete",
+        RunStatus::Partial => "partial",
+        RunStatus::Failed => "failed",
+    }
+}
+
+struct Aside(MultiProgress);
+
+impl Write for Aside {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").field("output", &self.output).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! Where settings come from, beside the database: a TOML file, the environment, the command line.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::{Config, Error, Result, SecretRef, SourceSpec};
+
+/// Where one setting was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A TOML file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// `--set`.
+    Argument,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Argument => f.write_str("--set"),
+        }
+    }
+}
+
+/// Settings from all places but the database, each with where it was given.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    values: Map<String, Value>,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Given {
+    /// Reads them from a file, from variables and from arguments; the later go before the earlier. None is unknown, none
+    /// malformed.
+    pub(super) fn read(
+        spec: &SourceSpec,
+        file: Option<&Path>,
+        variable: impl Fn(&str) -> Option<OsString>,
+        arguments: &[String],
+    ) -> Result<Self> {
+        let mut given = Self::default();
+        if let Some(path) = file {
+            given.add_file(path)?;
+            given.check(spec)?;
+        }
+        given.add_variables(spec, variable)?;
+        for argument in arguments {
+            let (name, value) = parse_argument(spec, argument).map_err(|error| from(error, &Origin::Argument))?;
+            given.add(name, value, Origin::Argument);
+        }
+        given.check(spec)?;
+        Ok(given)
+    }
+
+    /// The settings by name.
+    pub(super) fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// Where a setting was given.
+    pub(super) fn origin(&self, name: &str) -> Option<&Origin> {
+        self.origins.get(name)
+    }
+
+    fn add(&mut self, name: String, value: Value, origin: Origin) {
+        self.origins.insert(name.clone(), origin);
+        self.values.insert(name, value);
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let unreadable = |error: std::io::Error| {
+            Error::configuration(format!("the settings file {} cannot be read", path.display()))
+                .with_source(error)
+                .with_help("name a TOML file that exists with --config")
+        };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let values: Map<String, Value> = toml::from_str(&text).map_err(|error| {
+            // Its own text would quote the line, which may hold a secret.
+            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            Error::configuration(format!("the settings file {} is no TOML: {}", path.display(), error.message()))
+                .with_context("line", line)
+                .with_help("write each setting as `name = value`, texts in quotes")
+        })?;
+        for (name, value) in values {
+            self.add(name, value, Origin::File(path.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// `GITHUB_API_URL` gives `api_url`. Of a secret only the variable's name is taken.
+    fn add_variables(&mut self, spec: &SourceSpec, variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
+        for name in spec.settings.names() {
+            let key = variable_name(spec, name);
+            let Some(text) = variable(&key).filter(|text| !text.is_empty()) else { continue };
+            let origin = Origin::Variable(key.clone());
+            let value = if spec.settings.is_secret(name) {
+                SecretRef::Env(key).to_string().into()
+            } else {
+                let text = text.into_string().map_err(|_| {
+                    from(Error::configuration(format!("the setting `{name}` is not valid UTF-8")), &origin)
+                })?;
+                spec.settings.parse(name, &text).map_err(|error| from(error, &origin))?
+            };
+            self.add(name.to_owned(), value, origin);
+        }
+        Ok(())
+    }
+
+    /// Blames what is unknown or malformed. What is missing may be stored in the database, and is not looked for here.
+    fn check(&self, spec: &SourceSpec) -> Result<()> {
+        let config: Config = self.values.clone().into_iter().collect();
+        let Some(name) = spec.settings.offender(&config) else { return Ok(()) };
+        let checked = spec.settings.configure(self.values.clone()).map(drop);
+        match self.origin(&name) {
+            Some(origin) => checked.map_err(|error| from(error, origin)),
+            None => checked,
+        }
+    }
+}
+
+/// The environment variable of a setting: `GITHUB_API_URL`.
+fn variable_name(spec: &SourceSpec, setting: &str) -> String {
+    format!("{}_{}", spec.name, setting).to_uppercase()
+}
+
+/// Reads `KEY=VALUE`, by the type of the setting.
+pub(super) fn parse_argument(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
+    // What has no `=` may be a secret that was pasted: it is not repeated.
+    let (name, text) = argument.split_once('=').ok_or_else(|| {
+        Error::configuration("a setting is given as KEY=VALUE")
+            .with_help(format!("the settings are: {}", spec.settings.names().collect::<Vec<_>>().join(", ")))
+    })?;
+    Ok((name.to_owned(), spec.settings.parse(name, text)?))
+}
+
+/// Says where a malformed setting was given.
+fn from(error: Error, origin: &Origin) -> Error {
+    error.with_context("given by", origin)
+}
+
+#[cfg(test)]
+mod tests;

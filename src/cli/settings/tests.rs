@@ -1,0 +1,124 @@
+use std::io::Write;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::*;
+use crate::{ErrorKind, Settings};
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema and its deserialization matter")]
+struct Example {
+    /// Required, to see that what is missing here is not blamed on what is given.
+    api_url: String,
+    #[serde(default)]
+    page_size: Option<u32>,
+    #[serde(default)]
+    token: Option<SecretRef>,
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+fn spec() -> SourceSpec {
+    SourceSpec::new("stars", "1").settings(Settings::of::<Example>())
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn read(toml: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Given> {
+    let file = file(toml);
+    let variable = |wanted: &str| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into());
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    Given::read(&spec(), Some(file.path()), variable, &arguments)
+}
+
+#[test]
+fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
+    let toml = "api_url = 'a'\npage_size = 1\nnames = ['x', 'y']";
+    let given = read(toml, &[("STARS_API_URL", "b"), ("STARS_PAGE_SIZE", "2")], &["api_url=c"]).unwrap();
+    assert_eq!(Value::Object(given.values().clone()), json!({"api_url": "c", "page_size": 2, "names": ["x", "y"]}));
+    assert_eq!(given.origin("api_url"), Some(&Origin::Argument));
+    assert_eq!(given.origin("page_size"), Some(&Origin::Variable("STARS_PAGE_SIZE".into())));
+    assert!(matches!(given.origin("names"), Some(Origin::File(_))));
+}
+
+#[test]
+fn a_secrets_variable_gives_its_name_and_not_its_value() {
+    let given = read("", &[("STARS_TOKEN", "hush")], &[]).unwrap();
+    assert_eq!(given.values()["token"], "env:STARS_TOKEN");
+    assert!(!format!("{given:?}").contains("hush"));
+}
+
+#[test]
+fn empty_variables_are_ignored() {
+    let given = read("", &[("STARS_TOKEN", ""), ("STARS_API_URL", "")], &[]).unwrap();
+    assert!(given.values().is_empty());
+}
+
+#[test]
+fn what_is_missing_is_not_blamed_on_what_is_given() {
+    assert!(read("page_size = 1", &[], &[]).is_ok(), "api_url may be stored in the database");
+}
+
+#[test]
+fn a_malformed_setting_is_named_with_where_it_was_given() {
+    for (toml, variables, arguments, origin) in [
+        ("page_size = '5'", vec![], vec![], "the file "),
+        ("page_size = -1", vec![], vec![], "the file "),
+        ("", vec![("STARS_PAGE_SIZE", "many")], vec![], "the environment variable STARS_PAGE_SIZE"),
+        ("", vec![("STARS_PAGE_SIZE", "-1")], vec![], "the environment variable STARS_PAGE_SIZE"),
+        ("page_size = 3", vec![], vec!["page_size=many"], "--set"),
+        ("page_size = 3", vec![], vec!["page_size=-1"], "--set"),
+    ] {
+        let error = read(toml, &variables, &arguments).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let text = error.to_string();
+        assert!(text.contains("`page_size`") && text.contains(origin), "{text}");
+    }
+}
+
+#[test]
+fn a_malformed_setting_of_the_file_is_an_error_even_when_something_goes_before_it() {
+    assert!(read("page_size = 'x'", &[], &["page_size=1"]).is_err());
+}
+
+#[test]
+fn an_unknown_setting_gets_the_closest_name_and_where_it_was_given() {
+    for (toml, arguments, origin) in [("pagesize = 1", vec![], "the file "), ("", vec!["pagesize=1"], "--set")] {
+        let error = read(toml, &[], &arguments).unwrap_err();
+        assert!(error.to_string().contains("`pagesize`") && error.to_string().contains(origin), "{error}");
+        assert_eq!(error.help(), Some("did you mean `page_size`?"));
+    }
+}
+
+#[test]
+fn a_secret_given_by_value_is_refused_and_nowhere_repeated() {
+    for (toml, arguments) in [
+        ("token = 'hush'", vec![]),
+        ("api_url = 'x'\ntoken = hush", vec![]),
+        ("", vec!["token=hush"]),
+        ("", vec!["hush"]),
+    ] {
+        let error = read(toml, &[], &arguments).unwrap_err();
+        assert!(!format!("{error} {error:?} {:?}", error.report()).contains("hush"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_the_line() {
+    let error = read("api_url = 'x'\nnames = [", &[], &[]).unwrap_err();
+    assert!(error.to_string().contains("line: 2"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    let error = Given::read(&spec(), Some(Path::new("no/such.toml")), |_| None, &[]).unwrap_err();
+    assert!(error.to_string().contains("no/such.toml"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
