@@ -170,7 +170,7 @@ fn live_through(case: &Case, place: impl FnOnce() -> Place, skips: bool) {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(3_000, 1))]
+    #![proptest_config(crate::cases(3_000))]
     #[test]
     fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_memory(case in lives()) {
         live_through(&case, Place::memory, false);
@@ -178,7 +178,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(60, 50))]
+    #![proptest_config(crate::cases(60))]
     #[test]
     fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_sqlite(case in lives()) {
         live_through(&case, Place::sqlite, false);
@@ -188,7 +188,7 @@ proptest! {
 /// These tests can fail: a source whose checkpoints skip is found out.
 #[test]
 fn a_checkpoint_that_claims_too_much_is_found_out() {
-    let mut runner = proptest::test_runner::TestRunner::new(crate::cases(300, 10));
+    let mut runner = proptest::test_runner::TestRunner::new(crate::cases(300));
     let outcome = runner.run(&lives(), |case| {
         let lost = std::panic::catch_unwind(|| live_through(&case, Place::memory, true)).is_err();
         prop_assert!(!lost);
