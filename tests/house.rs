@@ -72,16 +72,19 @@ fn braced(text: &str) -> &str {
     panic!("an open brace: {text}")
 }
 
-/// Every path below `crate::` that the code names.
+/// Every path below `crate::` that the code names. What a macro names by `$crate::` is its caller's import.
 fn crate_paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
-    for (index, _) in code.match_indices("crate::") {
+    for (index, _) in code.match_indices("crate::").filter(|(index, _)| !code[..*index].ends_with('$')) {
         let rest = &code[index + "crate::".len()..];
         if rest.starts_with('{') {
             paths.extend(split_group(braced(rest)));
         } else {
             let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
-            paths.push(rest[..end].to_owned());
+            // Exported macros live at the root, whatever room they were written in.
+            if !rest[end..].starts_with('!') {
+                paths.push(rest[..end].to_owned());
+            }
         }
     }
     paths

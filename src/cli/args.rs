@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
@@ -10,8 +10,8 @@ use clap_complete::Shell;
 use super::Exit;
 use crate::SourceSpec;
 
-/// A whole command line. `{kind}`, `{KIND}` and `{name}`, `{NAME}` in help texts stand for the kind of resource and for the
-/// name of the source.
+/// A whole command line. In help texts `{kind}` and `{KIND}` stand for the kind of resource, `{name}` and `{NAME}` for the
+/// name of the source, `{program}` for what the user types.
 #[derive(Debug, Parser)]
 #[command(about = "Ingests every {kind} that you enable from {name} into a database, and keeps it in sync")]
 pub(super) struct Args {
@@ -21,6 +21,9 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
+/// The name of the argument `--set`.
+const SET: &str = "set";
+
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Global {
@@ -28,7 +31,8 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) db: Option<PathBuf>,
     /// A setting for this call only; may be given several times
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    // Not `global`: of a global argument that stands on both sides of the command, clap drops those before it.
+    #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
     /// A TOML file with settings [default: {name}.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
@@ -51,8 +55,10 @@ pub(super) enum Command {
     /// List each {kind} that the settings give access to
     Discover,
     /// Store settings in the database; without any, show those in force
-    #[command(after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
-        `schema` lists the settings.")]
+    #[command(
+        after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
+        `schema` lists the settings."
+    )]
     Configure {
         /// The settings to store
         #[arg(value_name = "KEY=VALUE")]
@@ -74,8 +80,10 @@ pub(super) enum Command {
         resources: Vec<String>,
     },
     /// Ingest what is new, once
-    #[command(after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
-        from there. A second Ctrl-C stops it at once, which loses nothing either.")]
+    #[command(
+        after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
+        from there. A second Ctrl-C stops it at once, which loses nothing either."
+    )]
     Ingest {
         /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
         #[arg(value_name = "{KIND}")]
@@ -88,8 +96,10 @@ pub(super) enum Command {
         concurrency: NonZeroUsize,
     },
     /// Keep each {kind} that is enabled on its schedule, until stopped
-    #[command(after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
-        SIGTERM is the normal end: exit code 0.")]
+    #[command(
+        after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
+        SIGTERM is the normal end: exit code 0."
+    )]
     Run {
         /// How many are read side by side
         #[arg(long, value_name = "N", default_value = "4")]
@@ -136,10 +146,13 @@ pub(super) enum Command {
     },
 }
 
-/// The command line of a source.
-pub(super) fn command(spec: &SourceSpec) -> clap::Command {
-    let words = Words::of(spec);
-    let command = Args::command()
+/// The command line of a source, for a user who types `program`.
+pub(super) fn command(spec: &SourceSpec, program: &str) -> clap::Command {
+    let words = Words { name: &spec.name, kind: &spec.resource_kind, program };
+    let command = Args::command();
+    let set = command.get_arguments().find(|arg| arg.get_id() == SET).cloned();
+    let command = command
+        .mut_subcommands(|subcommand| subcommand.args(set.clone()))
         .name(spec.name.clone())
         .version(spec.version.clone())
         .propagate_version(true)
@@ -152,22 +165,32 @@ pub(super) fn command(spec: &SourceSpec) -> clap::Command {
 
 /// Reads a command line whose first element is the program's name.
 pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>) -> Result<Args, clap::Error> {
-    let matches = command(spec).try_get_matches_from(args)?;
-    Args::from_arg_matches(&matches)
+    let matches = command(spec, &program(spec, &args)).try_get_matches_from(args)?;
+    let mut parsed = Args::from_arg_matches(&matches)?;
+    if let Some((_, after)) = matches.subcommand() {
+        parsed.global.set.extend(after.get_many::<String>(SET).into_iter().flatten().cloned());
+    }
+    Ok(parsed)
+}
+
+/// What the user types to start this program.
+pub(super) fn program(spec: &SourceSpec, args: &[OsString]) -> String {
+    let name = args.first().and_then(|program| Path::new(program).file_stem()?.to_str());
+    name.unwrap_or(&spec.name).to_owned()
 }
 
 const LONG_HELP: &str = "\
 Examples:
-  {name} check                         are the settings right, does the remote answer?
-  {name} ingest NAME                   enable and ingest one {kind}
-  {name} ingest                        ingest what is new in all that are enabled
-  {name} ingest --reconcile            read everything, find what was deleted
-  {name} enable NAME --schedule 10m    then `{name} run` keeps it on schedule
-  {name} --json status                 for programs
+  {program} check                         are the settings right, does the remote answer?
+  {program} ingest NAME                   enable and ingest one {kind}
+  {program} ingest                        ingest what is new in all that are enabled
+  {program} ingest --reconcile            read everything, find what was deleted
+  {program} enable NAME --schedule 10m    then `{program} run` keeps it on schedule
+  {program} --json status                 for programs
 
 Settings, the later going before the earlier:
-  1. defaults, see `{name} schema`
-  2. what `{name} configure KEY=VALUE` has stored in the database
+  1. defaults, see `{program} schema`
+  2. what `{program} configure KEY=VALUE` has stored in the database
   3. {name}.toml, or the file of --config
   4. the environment: {NAME}_KEY (for a secret, {NAME}_KEY holds it, and the setting is `env:{NAME}_KEY`)
   5. --set KEY=VALUE
@@ -187,18 +210,16 @@ fn exit_codes() -> String {
 struct Words<'a> {
     name: &'a str,
     kind: &'a str,
+    program: &'a str,
 }
 
-impl<'a> Words<'a> {
-    fn of(spec: &'a SourceSpec) -> Self {
-        Self { name: &spec.name, kind: &spec.resource_kind }
-    }
-
+impl Words<'_> {
     fn text(&self, text: &str) -> String {
         text.replace("{kind}", self.kind)
             .replace("{KIND}", &self.kind.to_uppercase())
             .replace("{name}", self.name)
             .replace("{NAME}", &self.name.to_uppercase())
+            .replace("{program}", self.program)
     }
 
     fn fill(&self, mut command: clap::Command) -> clap::Command {
@@ -237,22 +258,25 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        command(&spec()).debug_assert();
+        command(&spec(), "astro").debug_assert();
     }
 
     #[test]
     fn help_speaks_of_the_source_and_its_resources() {
-        let help = command(&spec()).render_long_help().to_string();
-        assert!(help.contains("Enable a galaxy") && help.contains("stars ingest") && help.contains("STARS_KEY"), "{help}");
+        let help = command(&spec(), "astro").render_long_help().to_string();
+        assert!(
+            help.contains("Enable a galaxy") && help.contains("astro ingest") && help.contains("STARS_KEY"),
+            "{help}"
+        );
         assert!(!help.contains("{kind}") && !help.contains("{name}") && !help.contains("{NAME}"), "{help}");
-        let mut command = command(&spec());
+        let mut command = command(&spec(), "astro");
         let enable = command.find_subcommand_mut("enable").unwrap().render_long_help().to_string();
-        assert!(enable.contains("<GALAXY>...") && enable.contains("stars.db"), "{enable}");
+        assert!(enable.contains("<GALAXY>..."), "{enable}");
     }
 
     #[test]
     fn help_lists_the_exit_codes() {
-        let help = command(&spec()).render_long_help().to_string();
+        let help = command(&spec(), "astro").render_long_help().to_string();
         for (exit, meaning) in Exit::ALL {
             assert!(help.contains(&format!("{}  {meaning}", exit.code())), "{exit:?}: {help}");
         }

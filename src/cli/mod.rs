@@ -59,10 +59,12 @@ pub async fn run(source: impl Source) -> ExitCode {
 pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIterator<Item = T>) -> Exit {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let json = args.iter().any(|arg| arg == "--json");
-    match args::parse(&source.spec(), args) {
+    let spec = source.spec();
+    let program = args::program(&spec, &args);
+    match args::parse(&spec, args) {
         Ok(args) => {
             let output = Output::new(args.global.json, args.global.quiet);
-            commands::execute(source, args, output).await.unwrap_or_else(|error| {
+            commands::execute(source, &program, args, output).await.unwrap_or_else(|error| {
                 output.error(&error);
                 Exit::of(error.kind())
             })

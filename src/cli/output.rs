@@ -105,13 +105,12 @@ fn write_line(text: &str) -> Result<()> {
 }
 
 /// A table without lines. The columns named in `numbers` are aligned to the right.
-pub(super) fn table(
-    header: &[&str],
-    numbers: &[&str],
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> String {
+pub(super) fn table(header: &[&str], numbers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.to_vec());
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.to_vec());
     for row in rows {
         table.add_row(row.iter().map(|cell| plain(cell)));
     }
@@ -178,9 +177,8 @@ mod tests {
 
     #[test]
     fn an_error_says_what_why_and_what_to_do() {
-        let error = Error::unavailable("cannot reach it")
-            .with_source(io::Error::other("cable cut"))
-            .with_help("plug it in");
+        let error =
+            Error::unavailable("cannot reach it").with_source(io::Error::other("cable cut")).with_help("plug it in");
         let text = anstream::adapter::strip_str(&describe(Some("acme"), &error.report())).to_string();
         assert_eq!(text, "error: acme: cannot reach it\n  because: cable cut\nhelp: plug it in\n");
     }
@@ -193,7 +191,10 @@ mod tests {
 
     #[test]
     fn numbers_are_written_for_people() {
-        assert_eq!((count(12_300), duration(1_250), duration(125_000)), ("12,300".into(), "1.2 s".into(), "2m 5s".into()));
+        assert_eq!(
+            (count(12_300), duration(1_250), duration(125_000)),
+            ("12,300".into(), "1.2 s".into(), "2m 5s".into())
+        );
         assert_eq!((counted(1, "row"), counted(2, "row")), ("1 row".into(), "2 rows".into()));
     }
 }

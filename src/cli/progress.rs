@@ -1,6 +1,6 @@
 //! How an ingestion goes, while it goes: bars on a terminal, a line now and then elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,15 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Progress {
     output: Output,
     bars: MultiProgress,
-    lanes: Option<Arc<Mutex<BTreeMap<String, Lane>>>>,
+    shown: Option<Arc<Mutex<Shown>>>,
+}
+
+/// What is being read, and what has been said.
+#[derive(Default)]
+struct Shown {
+    lanes: BTreeMap<String, Lane>,
+    /// A warning holds for many resources, and on a schedule again and again: once is enough.
+    warnings: BTreeSet<String>,
 }
 
 /// One resource that is being read.
@@ -42,8 +50,8 @@ impl Progress {
     pub(super) fn new(output: Output, logged: bool) -> Self {
         let animated = output.is_animated() && !logged;
         let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let lanes = (!output.is_silent() && !logged).then(Arc::default);
-        Self { output, bars: MultiProgress::with_draw_target(target), lanes }
+        let shown = (!output.is_silent() && !logged).then(Arc::default);
+        Self { output, bars: MultiProgress::with_draw_target(target), shown }
     }
 
     /// Takes the bars away while something else is written.
@@ -62,8 +70,9 @@ impl Progress {
     }
 
     pub(super) fn event(&self, event: &Event) {
-        let Some(lanes) = &self.lanes else { return };
-        let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(shown) = &self.shown else { return };
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shown { lanes, warnings } = &mut *shown;
         match event {
             Event::Started { resource, mode, .. } => {
                 let lane = Lane::start(&self.bars, resource.name(), *mode);
@@ -73,7 +82,12 @@ impl Progress {
                 }
                 lanes.insert(resource.name().to_owned(), lane);
             }
-            Event::Source { resource, event } => self.source_event(&mut lanes, resource.name(), event),
+            Event::Source { event: SourceEvent::Warning(warning), .. } => {
+                if warnings.insert(warning.clone()) {
+                    self.note(&format!("warning: {warning}"));
+                }
+            }
+            Event::Source { resource, event } => self.source_event(lanes, resource.name(), event),
             Event::Read { resource, records, traffic } => {
                 let Some(lane) = lanes.get_mut(resource.name()) else { return };
                 lane.rows += records;
@@ -97,10 +111,14 @@ impl Progress {
                     lane.bar.finish_and_clear();
                     self.bars.remove(&lane.bar);
                 }
-                if self.bars.is_hidden() {
-                    self.output.note(&format!("{}: {}", run.resource, ended(run)));
-                }
             }
+        }
+    }
+
+    /// Tells in a line how a run ended, where no bar has shown how it went.
+    pub(super) fn ended(&self, run: &RunRecord) {
+        if self.shown.is_some() && self.bars.is_hidden() {
+            self.output.note(&format!("{}: {}", run.resource, ended(run)));
         }
     }
 
@@ -116,7 +134,7 @@ impl Progress {
             }
             SourceEvent::Resumed => lane.pause = None,
             SourceEvent::Quota { remaining, .. } => lane.left = Some(*remaining),
-            SourceEvent::Warning(warning) => self.note(&format!("{resource}: {warning}")),
+            SourceEvent::Warning(_) => {}
         }
         lane.show(resource);
     }
@@ -151,11 +169,8 @@ impl Lane {
     fn describe(&self) -> String {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = self.rows.saturating_mul(1_000) / ms;
-        let mut parts = vec![
-            counted(self.rows, "row"),
-            format!("{}/s", count(rate)),
-            counted(self.traffic.requests, "request"),
-        ];
+        let mut parts =
+            vec![counted(self.rows, "row"), format!("{}/s", count(rate)), counted(self.traffic.requests, "request")];
         parts.extend(self.left.map(|left| format!("{} requests left", count(left))));
         parts.push(self.pause.clone().unwrap_or_else(|| self.activity().to_owned()));
         parts.join(", ")

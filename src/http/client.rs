@@ -182,7 +182,8 @@ impl Builder {
         self
     }
 
-    /// Sends everything through this proxy. Without it, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.
+    /// Sends everything through this proxy. Without it, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides, except
+    /// that a server on this machine (`localhost`, `127.0.0.1`) is always asked directly.
     #[must_use]
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(url.to_owned());
@@ -235,6 +236,8 @@ impl Builder {
             // The cause is left out: it may repeat the proxy's password.
             let proxy = reqwest::Proxy::all(url).map_err(|_| Error::configuration("the proxy is not a URL"))?;
             http = http.proxy(proxy);
+        } else if is_loopback(&base) {
+            http = http.no_proxy();
         }
         for pem in &self.authorities {
             for certificate in certificates(pem)? {
@@ -256,6 +259,16 @@ impl Builder {
             max_body: self.max_body,
             timeout: self.timeout,
         })))
+    }
+}
+
+/// Whether a server is on this machine, where a proxy cannot reach it.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

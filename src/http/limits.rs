@@ -60,11 +60,11 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// Reads an answer as a refusal by a limit; `None` if it is none.
-    pub(super) fn of(status: u16, headers: &HeaderMap, body: &str, now: Timestamp) -> Option<Self> {
+    pub(super) fn of(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Self> {
         if !matches!(status, 403 | 429) {
             return None;
         }
-        let body = body.to_ascii_lowercase();
+        let body = String::from_utf8_lossy(body).to_ascii_lowercase();
         let says = |phrases: [&str; 2]| phrases.iter().any(|phrase| body.contains(phrase));
         let quota = Quota::of(headers, now).filter(|quota| quota.remaining == 0);
         let after = retry_after(headers, now);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn refusal(status: u16, pairs: &[(&'static str, &str)], body: &str) -> Option<(Limit, Option<u64>)> {
-        let refusal = Refusal::of(status, &headers(pairs), body, now())?;
+        let refusal = Refusal::of(status, &headers(pairs), body.as_bytes(), now())?;
         Some((refusal.limit, refusal.told.map(|told| told.as_secs())))
     }
 

@@ -265,7 +265,7 @@ impl Call {
             // What matters is the status; a message cut short is better than none.
             beginning(&mut response, monitor).await
         };
-        let refusal = Refusal::of(status.as_u16(), &headers, &String::from_utf8_lossy(&body), now);
+        let refusal = Refusal::of(status.as_u16(), &headers, &body, now);
         if let Some(refusal) = refusal {
             self.refusals += 1;
             inner.gate.refused(refusal.limit, refusal.wait(self.refusals));

@@ -1,5 +1,6 @@
 //! The engine, against scripted sources, the memory backend and mocks.
 
+mod delivery;
 mod operations;
 mod reconcile;
 mod runs;

@@ -36,6 +36,7 @@ async fn a_304_is_free_for_a_token_and_not_without() {
         assert_eq!((again.status, again.text.as_str()), (304, ""));
         assert_eq!(again.header("etag"), Some(etag.as_str()));
         assert_eq!(quota(&again), second);
+        assert_eq!(quota(&ask(&upstream, "/rate_limit", token, None).await), second, "it stays free");
     }
     assert_eq!(upstream.counts().not_modified, 2);
 }

@@ -31,10 +31,11 @@ impl Sqlite {
             let place = tables::place(connection, &resource, &table)?;
             let typed = tables::columns(connection, place.stream_id)?;
             let mut find = connection.prepare(&format!(
-                "SELECT {} t.deleted_at, t.raw FROM {} t WHERE t.resource_id = ?1 AND t.raw IS NOT NULL \
-                 ORDER BY t.changed_at DESC, t.id DESC LIMIT ?2",
+                // The newest are chosen before anything is parsed: sorting whole rows would read all documents.
+                "SELECT {} t.deleted_at, t.raw FROM {raw} t WHERE t.id IN (SELECT id FROM {raw} WHERE resource_id = ?1 \
+                 AND raw IS NOT NULL ORDER BY changed_at DESC, id DESC LIMIT ?2) ORDER BY t.changed_at DESC, t.id DESC",
                 tables::select_list(&typed),
-                sql::raw_table(&table)
+                raw = sql::raw_table(&table)
             ))?;
             let mut columns: Vec<String> = typed.iter().map(|column| column.name.clone()).collect();
             columns.extend(["deleted_at".to_owned(), "raw".to_owned()]);

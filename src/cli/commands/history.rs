@@ -102,8 +102,19 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
     }
     output.result(&json!({"runs": runs}), || {
         let header = [
-            "started", &kind, "mode", "status", "inserted", "updated", "unchanged", "deleted", "skipped", "rejected",
-            "requests", "took", "error",
+            "started",
+            &kind,
+            "mode",
+            "status",
+            "inserted",
+            "updated",
+            "unchanged",
+            "deleted",
+            "skipped",
+            "rejected",
+            "requests",
+            "took",
+            "error",
         ];
         table(&header, &header[4..12], runs.iter().map(row))
     })?;

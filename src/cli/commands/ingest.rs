@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Session, resources};
+use crate::cli::Exit;
 use crate::cli::interrupt::cancel_on_signal;
 use crate::cli::output::{Output, bytes, count, duration, table, time};
 use crate::cli::progress::{ended, status};
-use crate::cli::Exit;
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Result, RunRecord, Source};
 
@@ -23,7 +23,12 @@ pub(super) async fn ingest<S: Source>(
         .cancel(cancel_on_signal(progress.clone())?);
     // Without a name there must be something enabled already, so there must be a database.
     let connector = if names.is_empty() { session.look()? } else { session.open()? };
-    let connector = connector.observer(move |event: &Event| progress.event(event));
+    let connector = connector.observer(move |event: &Event| {
+        progress.event(event);
+        if let Event::Ended(run) = event {
+            progress.ended(run);
+        }
+    });
     let report = connector.ingest(request).await?;
     summarize(output, &report)?;
     Ok(Exit::of_report(&report))
@@ -54,8 +59,18 @@ fn summarize(output: Output, report: &IngestReport) -> Result<()> {
 }
 
 const HEADER: [&str; 12] = [
-    "resource", "status", "inserted", "updated", "unchanged", "deleted", "skipped", "rejected", "requests", "received",
-    "waited", "took",
+    "resource",
+    "status",
+    "inserted",
+    "updated",
+    "unchanged",
+    "deleted",
+    "skipped",
+    "rejected",
+    "requests",
+    "received",
+    "waited",
+    "took",
 ];
 
 fn row(run: &RunRecord) -> Vec<String> {

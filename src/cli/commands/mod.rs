@@ -18,7 +18,7 @@ use super::args::{self, Args, Command, Global};
 use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
-use crate::backends::{Memory, Sqlite};
+use crate::backends::Sqlite;
 use crate::engine::Connector;
 use crate::{Resource, Result, Source, SourceSpec};
 
@@ -32,11 +32,11 @@ struct Session<S> {
     progress: Progress,
 }
 
-pub(super) async fn execute(source: impl Source, args: Args, output: Output) -> Result<Exit> {
+pub(super) async fn execute(source: impl Source, program: &str, args: Args, output: Output) -> Result<Exit> {
     let spec = source.spec();
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
-        Command::Completions { shell } => return setup::completions(&spec, *shell),
+        Command::Completions { shell } => return setup::completions(&spec, program, *shell),
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
@@ -112,8 +112,9 @@ impl<S: Source> Session<S> {
         if self.database.exists() {
             return self.open();
         }
-        self.output.note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
-        Ok(Connector::new(self.source, Arc::new(Memory::new())).overrides(self.given.values().clone()))
+        self.output
+            .note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
+        Ok(Connector::new(self.source, Arc::new(Sqlite::in_memory()?)).overrides(self.given.values().clone()))
     }
 }
 

@@ -24,9 +24,9 @@ pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], sch
         .collect();
     output.result(&json!({"resources": document}), || {
         let default = Schedule::default().to_string();
-        let lines = enabled.iter().map(|(r, c)| {
-            format!("enabled {}, schedule {}", r, c.schedule.as_deref().unwrap_or(&default))
-        });
+        let lines = enabled
+            .iter()
+            .map(|(r, c)| format!("enabled {}, schedule {}", r, c.schedule.as_deref().unwrap_or(&default)));
         lines.collect::<Vec<_>>().join("\n")
     })?;
     Ok(Exit::Complete)
@@ -39,7 +39,8 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
     let mut lines = Vec::new();
     for resource in &resources {
         let was_enabled = connector.disable(resource).await?;
-        lines.push(format!("{resource} {}", if was_enabled { "is disabled; its rows stay" } else { "was not enabled" }));
+        lines
+            .push(format!("{resource} {}", if was_enabled { "is disabled; its rows stay" } else { "was not enabled" }));
     }
     let document: Vec<_> = resources.iter().map(|r| json!({"resource": r, "enabled": false})).collect();
     output.result(&json!({"resources": document}), || lines.join("\n"))?;
@@ -51,7 +52,8 @@ pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: boo
     let resource = Resource::new(name)?;
     if !yes && !io::stdin().is_terminal() {
         output.error(
-            &Error::configuration("there is no terminal to ask whether to reset").with_help("add --yes to reset without being asked"),
+            &Error::configuration("there is no terminal to ask whether to reset")
+                .with_help("add --yes to reset without being asked"),
         );
         return Ok(Exit::Usage);
     }

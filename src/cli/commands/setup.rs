@@ -146,20 +146,13 @@ pub(super) fn schema(spec: &SourceSpec, output: Output) -> Result<Exit> {
     Ok(Exit::Complete)
 }
 
-pub(super) fn completions(spec: &SourceSpec, shell: Shell) -> Result<Exit> {
+pub(super) fn completions(spec: &SourceSpec, program: &str, shell: Shell) -> Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(spec), program_name(spec), &mut script);
+    clap_complete::generate(shell, &mut args::command(spec, program), program, &mut script);
     match io::Write::write_all(&mut io::stdout().lock(), &script) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::unavailable("the script cannot be written to standard output").with_source(error))
         }
         _ => Ok(Exit::Complete),
     }
-}
-
-/// What the user types to start this program.
-fn program_name(spec: &SourceSpec) -> String {
-    let program = std::env::current_exe().ok();
-    let name = program.as_deref().and_then(|path| path.file_stem()?.to_str().map(str::to_owned));
-    name.unwrap_or_else(|| spec.name.clone())
 }

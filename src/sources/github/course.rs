@@ -93,7 +93,9 @@ impl Course {
 
     /// Where to resume once everything that was kept so far is committed.
     pub(super) fn position(&self) -> Position {
-        Position { ranges: self.ranges.left(), ..self.position.clone() }
+        // The open range may have ended before others.
+        let hwm = self.position.hwm.max(self.ranges.end());
+        Position { ranges: self.ranges.left(), hwm, ..self.position.clone() }
     }
 
     /// The next request, if one can be made before another one is answered.

@@ -59,15 +59,14 @@ fn credentials(request: &Received) -> Option<&str> {
 }
 
 impl Access {
-    /// Refuses credentials that are wrong or out of date.
-    pub(super) fn admit(&self, request: &Received, settings: &Settings, now: Timestamp) -> Result<(), Answer> {
-        let Some(given) = credentials(request) else { return Ok(()) };
-        let fine = match self.installation_tokens.get(given) {
+    /// Whether the credentials, if any, are right and not out of date.
+    pub(super) fn admits(&self, request: &Received, settings: &Settings, now: Timestamp) -> bool {
+        let Some(given) = credentials(request) else { return true };
+        match self.installation_tokens.get(given) {
             Some(expiry) => now < *expiry,
             None if given.starts_with("ghs_upstream_") => false,
             None => settings.token.as_ref().is_none_or(|token| token.expose_secret() == given),
-        };
-        if fine { Ok(()) } else { Err(Answer::error(401, "Bad credentials")) }
+        }
     }
 
     /// The asker's quota after using `cost` of it; what would exceed it is not counted.

@@ -21,7 +21,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64, oddities: bool, organizations: Vec<String>) -> Self {
-        let rng = fastrand::Rng::with_seed(generate::mix(seed, 0x6368_7572_6e));
+        let rng = fastrand::Rng::with_seed(generate::mix(seed, 0x0063_6875_726e));
         Self { seed, oddities, repositories: Vec::new(), former_names: HashMap::new(), organizations, rng }
     }
 

@@ -50,7 +50,7 @@ pub(super) fn issues(count: u32, seed: u64, first_id: impl Fn(u32) -> u64, now: 
 /// A number up to `limit`, most often a small one.
 fn cubed(rng: &mut fastrand::Rng, limit: u32) -> u32 {
     let share = u64::from(rng.u16(..)) + 1;
-    let part = u64::from(limit) * (share * share * share >> 24) >> 24;
+    let part = (u64::from(limit) * ((share * share * share) >> 24)) >> 24;
     u32::try_from(part).unwrap_or(limit).min(limit)
 }
 

@@ -29,8 +29,8 @@ pub(super) fn answer(shared: &Shared, request: &Received) -> Answer {
     if let (["app", "installations", id, "access_tokens"], "POST") = (segments.as_slice(), request.method()) {
         return shared.access().installation_token(id, request, shared.settings.token_lifetime, now);
     }
-    if let Err(refusal) = shared.access().admit(request, &shared.settings, now) {
-        return refusal;
+    if !shared.access().admits(request, &shared.settings, now) {
+        return Answer::error(401, "Bad credentials");
     }
     if segments == ["rate_limit"] {
         return rate_limit(shared, request);

@@ -1,0 +1,112 @@
+//! A complete source of one's own: a folder of `.jsonl` files, each of which is a resource. Lines are only ever appended;
+//! one whose id was there before replaces the earlier one.
+//!
+//! ```sh
+//! cargo run --example custom_source -- --db planets.db --set path=examples/data ingest planets
+//! cargo run --example custom_source -- --db planets.db preview planets
+//! ```
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use snowfeed::Reject;
+use snowfeed::prelude::*;
+
+/// The settings: the comment of a field becomes its description.
+#[derive(Deserialize, JsonSchema)]
+struct Folder {
+    /// The folder that holds the files.
+    path: PathBuf,
+}
+
+/// What every line must have. All else that it holds is kept, too.
+#[derive(Deserialize)]
+struct Line {
+    id: i64,
+}
+
+/// The source `jsonl`.
+#[derive(Debug)]
+pub struct JsonLines;
+
+#[async_trait]
+impl Source for JsonLines {
+    fn spec(&self) -> SourceSpec {
+        let lines =
+            TableSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
+        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(Settings::of::<Folder>()).table(lines)
+    }
+
+    async fn check(&self, config: &Config) -> Result<()> {
+        self.discover(config).await.map(drop)
+    }
+
+    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+        let folder = config.read::<Folder>()?.path.read_dir().map_err(unreadable)?;
+        let paths = folder.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
+        let files = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        files.filter_map(|path| path.file_stem()?.to_str()).map(Resource::new).collect()
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let batches = stream::once(async move { Lines::open(&request) });
+        batches.map_ok(|lines| stream::try_unfold(lines, |lines| async { lines.batch() })).try_flatten().boxed()
+    }
+}
+
+/// A file, and where its next line begins. That place is the checkpoint, and a line's place is its version.
+struct Lines {
+    file: BufReader<File>,
+    at: u64,
+}
+
+impl Lines {
+    fn open(request: &ReadRequest) -> Result<Self> {
+        let path = request.config.read::<Folder>()?.path.join(format!("{}.jsonl", request.resource));
+        let at = request.checkpoint.as_ref().map_or(Ok(0), Checkpoint::parse)?;
+        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+        file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+        Ok(Self { file, at })
+    }
+
+    /// The next thousand lines.
+    fn batch(mut self) -> Result<Option<(Batch, Self)>> {
+        let mut batch = Batch::new("lines");
+        while batch.offered() < 1_000 {
+            let mut line = String::new();
+            let length = self.file.read_line(&mut line).map_err(unreadable)?;
+            if !line.ends_with('\n') {
+                break; // A line without its end is still being written: the next run will see it.
+            }
+            match serde_json::from_str::<Line>(&line) {
+                Ok(Line { id }) => {
+                    let version = Version(i64::try_from(self.at).unwrap_or(i64::MAX));
+                    batch.records.push(Record::upsert(id.to_string(), version, line.trim_end()));
+                }
+                Err(error) => batch.rejects.push(Reject { reason: error.to_string(), raw: line.into() }),
+            }
+            self.at += length as u64;
+        }
+        let checkpoint = Checkpoint::new(&self.at)?;
+        Ok((batch.offered() > 0).then(|| (batch.checkpoint(checkpoint), self)))
+    }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::InvalidData => ErrorKind::InvalidData,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, "the file or folder cannot be read").with_source(error).with_help("look at the setting `path`")
+}
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    snowfeed::cli::run(JsonLines).await
+}

@@ -1,0 +1,175 @@
+//! The contract of [`ConfigStore`].
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::fixture::{ODD_TEXTS, done};
+use super::{Clause, Fresh, dropped_after};
+use crate::{ConfigStore, Domain};
+
+/// Tests a [`ConfigStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
+///
+/// ```
+/// mod configuration {
+///     snowfeed::config_store_conformance!(snowfeed::backends::Memory::new());
+/// }
+/// ```
+#[macro_export]
+macro_rules! config_store_conformance {
+    ($make:expr) => {
+        $crate::__config_store_clauses! { __conformance_tests (config_store, dyn $crate::ConfigStore, $make) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __config_store_clauses {
+    ($then:ident $with:tt) => {
+        $crate::$then! { $with
+            clause_1_get_gives_what_the_last_put_stored
+            clause_1_a_removed_key_is_gone
+            clause_2_the_domains_are_apart
+            clause_3_list_gives_every_entry_ordered_by_key
+            clause_4_put_and_remove_are_repeatable
+            clause_4_puts_side_by_side_are_atomic
+            clause_4_a_dropped_put_has_happened_wholly_or_not_at_all
+            clause_5_any_text_is_a_legal_key
+            clause_5_values_come_back_equal
+        }
+    };
+}
+
+/// All checks.
+pub fn clauses() -> Vec<Clause<dyn ConfigStore>> {
+    crate::__config_store_clauses! { __conformance_list () }
+}
+
+const DOMAIN: Domain = Domain::Connector;
+
+/// What was put last counts; what was never put is `None`.
+pub async fn clause_1_get_gives_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    assert_eq!(done(store.get(DOMAIN, "url").await), None);
+    for value in [json!("one"), json!({"two": 2})] {
+        done(store.put(DOMAIN, "url", &value).await);
+        assert_eq!(done(store.get(DOMAIN, "url").await), Some(value));
+    }
+}
+
+/// `remove` says whether there was something, and then there is nothing.
+pub async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    done(store.put(DOMAIN, "url", &json!(1)).await);
+    done(store.put(DOMAIN, "kept", &json!(2)).await);
+    assert!(done(store.remove(DOMAIN, "url").await));
+    assert_eq!(done(store.get(DOMAIN, "url").await), None);
+    assert_eq!(done(store.list(DOMAIN).await), [("kept".to_owned(), json!(2))]);
+}
+
+/// The same key in both domains is two entries.
+pub async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    done(store.put(Domain::Connector, "key", &json!("connector")).await);
+    assert_eq!(done(store.get(Domain::Resource, "key").await), None);
+    done(store.put(Domain::Resource, "key", &json!("resource")).await);
+    assert_eq!(done(store.get(Domain::Connector, "key").await), Some(json!("connector")));
+    assert!(done(store.remove(Domain::Connector, "key").await));
+    assert_eq!(done(store.list(Domain::Resource).await), [("key".to_owned(), json!("resource"))]);
+}
+
+/// `list` gives everything once, in the order of the keys' bytes.
+pub async fn clause_3_list_gives_every_entry_ordered_by_key(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    assert_eq!(done(store.list(DOMAIN).await), []);
+    let mut expected = Vec::new();
+    for (n, key) in ODD_TEXTS.iter().enumerate() {
+        done(store.put(DOMAIN, key, &json!(n)).await);
+        expected.push(((*key).to_owned(), json!(n)));
+    }
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(done(store.list(DOMAIN).await), expected);
+}
+
+/// Doing it twice is like doing it once.
+pub async fn clause_4_put_and_remove_are_repeatable(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    for _ in 0..2 {
+        done(store.put(DOMAIN, "url", &json!(1)).await);
+        assert_eq!(done(store.list(DOMAIN).await), [("url".to_owned(), json!(1))]);
+    }
+    assert!(done(store.remove(DOMAIN, "url").await));
+    assert!(!done(store.remove(DOMAIN, "url").await), "there was nothing to remove");
+    assert_eq!(done(store.list(DOMAIN).await), []);
+}
+
+/// Of values that are put side by side, one is there in the end, whole.
+pub async fn clause_4_puts_side_by_side_are_atomic(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    let values: Vec<Value> = (0..8).map(|n| json!(n.to_string().repeat(1_000))).collect();
+    let tasks = values.iter().cloned().map(|value| {
+        let store = std::sync::Arc::clone(&store);
+        tokio::spawn(async move { store.put(DOMAIN, "url", &value).await })
+    });
+    for joined in join_all(tasks).await {
+        done(joined.expect("no panic"));
+    }
+    let last = done(store.get(DOMAIN, "url").await).expect("a value");
+    assert!(values.contains(&last), "{last}");
+    assert_eq!(done(store.list(DOMAIN).await).len(), 1);
+}
+
+/// A dropped future has stored its value, or the old one is there.
+pub async fn clause_4_a_dropped_put_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
+    for polls in 0..6 {
+        let store = fresh.make().await;
+        done(store.put(DOMAIN, "url", &json!("old")).await);
+        let stored = dropped_after(polls, store.put(DOMAIN, "url", &json!("new"))).await;
+        let value = done(store.get(DOMAIN, "url").await);
+        match stored {
+            Some(result) => {
+                done(result);
+                assert_eq!(value, Some(json!("new")));
+            }
+            None => assert!([Some(json!("new")), Some(json!("old"))].contains(&value), "{value:?}"),
+        }
+    }
+}
+
+/// Keys that look alike have values of their own.
+pub async fn clause_5_any_text_is_a_legal_key(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    for key in ODD_TEXTS.iter().chain(&["", " "]) {
+        done(store.put(DOMAIN, key, &json!(key)).await);
+    }
+    for key in ODD_TEXTS.iter().chain(&["", " "]) {
+        assert_eq!(done(store.get(DOMAIN, key).await), Some(json!(key)), "the value of {key:?}");
+    }
+}
+
+/// Every JSON value is stored as it is, null among them.
+pub async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    for value in [
+        Value::Null,
+        json!(true),
+        json!(0),
+        json!(-1.5),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(""),
+        json!(ODD_TEXTS),
+        json!({"nested": {"list": [1, null, {"deep": []}], "": {}}}),
+        json!("x".repeat(65_536)),
+    ] {
+        done(store.put(DOMAIN, "key", &value).await);
+        assert_eq!(done(store.get(DOMAIN, "key").await), Some(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_check_is_listed() {
+        super::super::assert_complete(include_str!("config_store.rs"), &super::clauses());
+    }
+}

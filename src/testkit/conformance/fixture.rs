@@ -1,0 +1,147 @@
+//! Resources, records and changes for the checks.
+
+use jiff::Timestamp;
+
+use crate::sink::{Commit, Rows, Sweep};
+use crate::state::{ResourceState, ResourceStatus, StateChange};
+use crate::{
+    Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, TableSpec, Traffic,
+    Version,
+};
+
+/// The table that most checks write.
+pub(super) const TABLE: &str = "issues";
+
+/// Texts that trip up whoever quotes, encodes, splits or compares carelessly.
+pub(super) const ODD_TEXTS: &[&str] = &[
+    "a-b/c",
+    "a_b/c",
+    "a/b_c",
+    "vercel/next.js",
+    "1x/ß",
+    "A-b/c",
+    "A-B/C",
+    "issues",
+    "Issues",
+    "sqlite_master",
+    "app_state",
+    "APP_STATE",
+    "select",
+    "it's",
+    "a\"b",
+    "a\\b",
+    "a;drop table issues",
+    "a--b",
+    "a b",
+    "a\tb",
+    "a\nb",
+    "a\0b",
+    "%_*?",
+    "$1 ?1 :a @a",
+    "日本語",
+    "é",
+    "e\u{301}",
+    "🦀",
+    "null",
+    "0",
+];
+
+/// A resource.
+pub(super) fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The usual resource.
+pub(super) fn widgets() -> Resource {
+    resource("acme/widgets")
+}
+
+/// The usual tables.
+pub(super) fn tables() -> Vec<TableSpec> {
+    vec![TableSpec::new(TABLE).column("title", "title", crate::ColumnType::Text)]
+}
+
+/// A point in time, so many seconds after the beginning of 2024.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_704_067_200 + seconds).unwrap_or_default()
+}
+
+/// An upsert.
+pub(super) fn upsert(key: &str, version: i64, title: &str) -> Record {
+    Record::upsert(key, Version(version), document(title))
+}
+
+/// The document of an upsert.
+pub(super) fn document(title: &str) -> String {
+    format!("{{\"title\": {}}}", serde_json::Value::from(title))
+}
+
+/// A deletion.
+pub(super) fn delete(key: &str, version: i64) -> Record {
+    Record::delete(key, Version(version))
+}
+
+/// A commit of the usual resource into the usual table.
+pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) -> Commit {
+    Commit {
+        resource: widgets(),
+        run: RunId::new(),
+        at: at(seconds),
+        rows: vec![Rows { table: TABLE.into(), records: records.into_iter().collect(), rejects: vec![] }],
+        sweep: None,
+        change: None,
+    }
+}
+
+/// The same commit, as part of a full pass.
+pub(super) fn marked(pass: RunId, commit: Commit) -> Commit {
+    Commit { sweep: Some(Sweep::Mark(pass)), ..commit }
+}
+
+/// A run's record.
+pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
+    let mut counts = Counts { offered: 3, inserted: 1, unchanged: 1, ..Counts::default() };
+    counts.skip("left out", 1);
+    RunRecord {
+        id,
+        resource: key.into(),
+        mode: Mode::Incremental,
+        status: RunStatus::Complete,
+        started_at: at(started),
+        ended_at: Some(at(started + 1)),
+        interrupted: false,
+        counts,
+        commits: 1,
+        traffic: Traffic { requests: 2, bytes: 3, waited_ms: 4 },
+        timings: Default::default(),
+        error: Some(crate::Error::invalid_data("odd").with_help("look").report()),
+    }
+}
+
+/// A state whose message tells it from others.
+pub(super) fn state(run: RunId, message: &str) -> ResourceState {
+    let status = ResourceStatus::Running;
+    ResourceState { status, run, checkpoint: None, reconcile: None, message: Some(message.into()) }
+}
+
+/// A change of state with a new run.
+pub(super) fn change(key: &str, base: StateVersion, seconds: i64, message: &str) -> StateChange {
+    let run = RunId::new();
+    let state = Some(state(run, message));
+    StateChange { key: key.into(), base, at: at(seconds), state, run: Some(run_record(key, run, seconds)) }
+}
+
+/// Panics unless the result is an error of this kind.
+#[track_caller]
+pub(super) fn assert_refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind) {
+    match result {
+        Err(error) => assert_eq!(error.kind(), kind, "{error:?}"),
+        Ok(done) => panic!("it was not refused: {done:?}"),
+    }
+}
+
+/// Unwraps what must not fail.
+#[track_caller]
+pub(super) fn done<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("it failed: {error:?}"))
+}

@@ -1,0 +1,163 @@
+//! The contract of [`Sink`].
+
+mod merging;
+mod together;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+use jiff::Timestamp;
+
+pub use merging::*;
+pub use together::*;
+
+use super::fixture::{TABLE, done, tables, widgets};
+use super::{Clause, Fresh};
+use crate::{CommitReport, Reject, Resource, Sink, StateStore, Version};
+
+/// Tests a [`Sink`] against its contract: one `#[test]` for each clause, over the [`SinkProbe`] that the expression
+/// makes.
+#[macro_export]
+macro_rules! sink_conformance {
+    ($make:expr) => {
+        $crate::__sink_clauses! { __conformance_tests (sink, dyn $crate::testkit::conformance::SinkProbe, $make) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __sink_clauses {
+    ($then:ident $with:tt) => {
+        $crate::$then! { $with
+            clause_1_ensure_tables_is_repeatable_and_removes_nothing
+            clause_1_ensure_tables_runs_side_by_side
+            clause_1_a_table_may_gain_and_lose_columns
+            clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again
+            clause_2_rows_and_state_become_visible_together
+            clause_2_a_reader_sees_whole_commits
+            clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all
+            clause_3_an_older_version_never_replaces_a_newer_one
+            clause_3_any_order_of_arrival_gives_the_same_table
+            clause_3_an_equal_version_replaces_when_the_text_differs
+            clause_3_an_equal_version_replaces_when_the_operation_differs
+            clause_3_of_two_equal_versions_in_one_commit_the_later_counts
+            clause_4_an_upsert_that_changes_nothing_rewrites_nothing
+            clause_5_a_deletion_keeps_the_row_and_its_last_document
+            clause_5_a_deletion_of_an_unknown_key_is_remembered
+            clause_5_a_later_deletion_of_a_deleted_key_raises_its_version
+            clause_5_an_upsert_that_wins_revives
+            clause_6_the_report_adds_up
+            clause_6_an_older_state_is_skipped_with_its_reason
+            clause_6_a_deletion_of_a_deleted_key_is_unchanged
+            clause_7_a_stale_base_is_refused_with_the_whole_commit
+            clause_7_of_two_commits_on_one_base_exactly_one_wins
+            clause_8_documents_come_back_byte_for_byte
+            clause_8_any_text_is_a_legal_key
+            clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart
+            clause_9_rejects_are_kept_with_their_reason
+            clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key
+            clause_10_unseen_goes_on_after_a_key
+            clause_10_a_mark_rewrites_no_row
+            clause_10_marks_of_passes_are_apart_and_gone_after_finish
+            clause_10_a_refused_commit_marks_nothing
+            clause_11_a_table_or_resource_that_was_not_ensured_is_refused
+        }
+    };
+}
+
+/// All checks.
+pub fn clauses() -> Vec<Clause<dyn SinkProbe>> {
+    crate::__sink_clauses! { __conformance_list () }
+}
+
+/// A sink, and a way to look at what is in it.
+#[async_trait]
+pub trait SinkProbe: Send + Sync + 'static {
+    /// The sink.
+    fn sink(&self) -> Arc<dyn Sink>;
+
+    /// Another connection to the same destination; the sink itself where there is no such thing.
+    async fn another(&self) -> Arc<dyn Sink> {
+        self.sink()
+    }
+
+    /// The state store that a commit's change goes to; `None` when the state is kept elsewhere. Without one, the clauses
+    /// about the change of state have nothing to check, and pass.
+    fn states(&self) -> Option<Arc<dyn StateStore>>;
+
+    /// All rows of a resource in a table, deleted ones too, in any order.
+    async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow>;
+
+    /// All rejects of a resource and a table, in any order.
+    async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject>;
+}
+
+/// A row as the destination has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeRow {
+    /// Its key.
+    pub key: String,
+    /// The version of its newest state.
+    pub version: Version,
+    /// Its newest document; `None` when only its deletion was ever seen.
+    pub json: Option<ByteString>,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+    /// When it was marked deleted; `None` for a live row.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// What the checks do with a probe again and again.
+struct Subject {
+    probe: Arc<dyn SinkProbe>,
+    sink: Arc<dyn Sink>,
+}
+
+impl Subject {
+    /// A fresh sink with the usual table of the usual resource.
+    async fn new(fresh: &Fresh<dyn SinkProbe>) -> Self {
+        let probe = fresh.make().await;
+        let sink = probe.sink();
+        done(sink.ensure_tables(&widgets(), &tables()).await);
+        Self { probe, sink }
+    }
+
+    /// Commits records of the usual resource to the usual table.
+    async fn put(&self, seconds: i64, records: impl IntoIterator<Item = crate::Record>) -> CommitReport {
+        let report = done(self.sink.commit(super::fixture::commit(seconds, records)).await);
+        assert!(report.counts.add_up(), "the report does not add up: {:?}", report.counts);
+        report
+    }
+
+    /// The usual rows, ordered by key.
+    async fn rows(&self) -> Vec<ProbeRow> {
+        let mut rows = self.probe.rows(&widgets(), TABLE).await;
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
+    }
+
+    /// The only row.
+    async fn row(&self) -> ProbeRow {
+        let mut rows = self.rows().await;
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows.remove(0)
+    }
+
+    /// The titles of the live rows, by key.
+    async fn live(&self) -> Vec<(String, Version, Option<ByteString>)> {
+        let rows = self.rows().await.into_iter().filter(|row| row.deleted_at.is_none());
+        rows.map(|row| (row.key, row.version, row.json)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_check_is_listed() {
+        let text = concat!(include_str!("sink/merging.rs"), include_str!("sink/together.rs"));
+        super::super::assert_complete(text, &super::clauses());
+    }
+}

@@ -1,0 +1,294 @@
+//! What belongs together: clauses 1, 2, 7, and 9 to 11.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::future::join_all;
+
+use super::super::fixture::{
+    TABLE, assert_refused, at, change, commit, delete, document, done, marked, resource, run_record, tables, upsert,
+    widgets,
+};
+use super::super::{Fresh, dropped_after};
+use super::{SinkProbe, Subject};
+use crate::sink::{Rows, Sweep, UnseenQuery};
+use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
+
+/// `ensure_tables` a second time leaves everything that is there.
+pub async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
+    let before = subject.rows().await;
+    done(subject.sink.ensure_tables(&widgets(), &tables()).await);
+    done(subject.sink.ensure_tables(&resource("acme/gadgets"), &tables()).await);
+    assert_eq!(subject.rows().await, before);
+    subject.put(1, [upsert("c", 1, "x")]).await;
+}
+
+/// Several connections ensure the same and other tables at the same time, and all of them succeed.
+pub async fn clause_1_ensure_tables_runs_side_by_side(fresh: Fresh<dyn SinkProbe>) {
+    let probe = fresh.make().await;
+    let mut tasks = Vec::new();
+    for n in 0..8 {
+        let sink = if n % 2 == 0 { probe.sink() } else { probe.another().await };
+        tasks.push(tokio::spawn(async move {
+            let resource = resource(&format!("acme/{}", n / 2));
+            done(sink.ensure_tables(&resource, &tables()).await);
+            done(sink.commit(Commit { resource, ..commit(0, [upsert(&n.to_string(), 1, "x")]) }).await);
+        }));
+    }
+    for joined in join_all(tasks).await {
+        joined.expect("every connection succeeds");
+    }
+    for n in 0..4 {
+        assert_eq!(probe.rows(&resource(&format!("acme/{n}")), TABLE).await.len(), 2);
+    }
+}
+
+/// A table with more or fewer columns is the same table.
+pub async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let before = subject.rows().await;
+    let less = TableSpec::new(TABLE);
+    let more = less.clone().column("title", "title", ColumnType::Text).column("author", "user.login", ColumnType::Text);
+    for table in [more, less] {
+        done(subject.sink.ensure_tables(&widgets(), &[table]).await);
+        assert_eq!(subject.rows().await, before);
+    }
+    subject.put(1, [upsert("b", 1, "x")]).await;
+}
+
+/// A commit whose second half is impossible leaves no trace of its first; made possible, it succeeds.
+pub async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    subject.put(0, [upsert("a", 1, "old")]).await;
+    let before = subject.rows().await;
+    let mut commit = commit(1, [upsert("a", 2, "new"), upsert("b", 2, "new")]);
+    commit.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+    commit.rows.push(Rows { table: "comments".into(), records: vec![upsert("c", 1, "x")], rejects: vec![] });
+    assert!(subject.sink.commit(commit.clone()).await.is_err());
+    assert_eq!(subject.rows().await, before);
+    assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
+    let mut both = tables();
+    both.push(TableSpec::new("comments"));
+    done(subject.sink.ensure_tables(&widgets(), &both).await);
+    let counts = done(subject.sink.commit(commit).await).counts;
+    assert_eq!((counts.inserted, counts.updated, counts.rejected), (2, 1, 1), "{counts:?}");
+    assert_eq!(subject.probe.rows(&widgets(), "comments").await.len(), 1);
+}
+
+/// The state that a commit carries is in the store with the rows, and its version is in the report.
+pub async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let Some(states) = subject.probe.states() else { return };
+    let change = change("acme/widgets", StateVersion::NONE, 0, "one");
+    let report =
+        done(subject.sink.commit(Commit { change: Some(change.clone()), ..commit(0, [upsert("a", 1, "x")]) }).await);
+    let latest = done(states.latest("acme/widgets").await).expect("the state of the commit");
+    assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
+    assert_eq!(
+        done(states.runs(Some("acme/widgets"), 9).await).into_iter().map(Some).collect::<Vec<_>>(),
+        [change.run]
+    );
+    // Where only the run is recorded, the version stays.
+    let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
+    let only_run = StateChange { key: "acme/widgets".into(), base, at: at(1), state: None, run: Some(run) };
+    let report = done(subject.sink.commit(Commit { change: Some(only_run), ..commit(1, []) }).await);
+    assert_eq!(report.version, Some(base));
+    assert_eq!(done(states.runs(Some("acme/widgets"), 9).await).len(), 2);
+}
+
+/// While commits of ten rows are made, a reader always finds a multiple of ten.
+pub async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let (probe, over) = (Arc::clone(&subject.probe), Arc::new(AtomicBool::new(false)));
+    let reader = tokio::spawn({
+        let over = Arc::clone(&over);
+        async move {
+            while !over.load(Ordering::Relaxed) {
+                let rows = probe.rows(&widgets(), TABLE).await;
+                assert_eq!(rows.len() % 10, 0, "a part of a commit is visible");
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    for n in 0..20 {
+        subject.put(n, (0..10).map(|m| upsert(&format!("{n} {m}"), 1, "x"))).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    reader.await.expect("the reader finds whole commits");
+    assert_eq!(subject.rows().await.len(), 200);
+}
+
+/// A dropped commit is there with rows and state, or neither; a second try tells which, and harms nothing.
+pub async fn clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
+    for polls in 0..6 {
+        let subject = Subject::new(&fresh).await;
+        let states = subject.probe.states();
+        let change = states.as_ref().map(|_| change("acme/widgets", StateVersion::NONE, 0, "one"));
+        let commit = Commit { change, ..commit(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]) };
+        dropped_after(polls, subject.sink.commit(commit.clone())).await;
+        match subject.sink.commit(commit).await {
+            Ok(report) => assert!(report.counts.add_up()),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}"),
+        }
+        assert_eq!(subject.live().await.len(), 2, "dropped after {polls} polls");
+        if let Some(states) = states {
+            assert_eq!(done(states.history("acme/widgets", 9).await).len(), 1, "dropped after {polls} polls");
+            assert_eq!(done(states.runs(None, 9).await).len(), 1, "dropped after {polls} polls");
+        }
+    }
+}
+
+/// A commit of a run that another one has overtaken is refused, rows and all.
+pub async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let Some(states) = subject.probe.states() else { return };
+    let change = |message| Some(change("acme/widgets", StateVersion::NONE, 0, message));
+    done(subject.sink.commit(Commit { change: change("first"), ..commit(0, [upsert("a", 1, "x")]) }).await);
+    let before = (subject.rows().await, done(states.runs(None, 9).await));
+    let mut stale = Commit { change: change("stale"), ..commit(1, [upsert("a", 2, "y"), upsert("b", 1, "y")]) };
+    stale.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+    assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
+    assert_eq!((subject.rows().await, done(states.runs(None, 9).await)), before);
+    assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
+    let latest = done(states.latest("acme/widgets").await).expect("the first state");
+    assert_eq!(latest.state.message.as_deref(), Some("first"));
+}
+
+/// Side by side, also over several connections, one of several commits on one base succeeds.
+pub async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let Some(states) = subject.probe.states() else { return };
+    let mut tasks = Vec::new();
+    for n in 0..8 {
+        let sink: Arc<dyn Sink> = if n % 2 == 0 { Arc::clone(&subject.sink) } else { subject.probe.another().await };
+        let name = n.to_string();
+        tasks.push(tokio::spawn(async move {
+            let change = change("acme/widgets", StateVersion::NONE, 0, &name);
+            sink.commit(Commit { change: Some(change), ..commit(0, [upsert(&name, 1, &name)]) }).await
+        }));
+    }
+    let results: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.expect("no panic")).collect();
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    for refused in results.into_iter().filter(Result::is_err) {
+        assert_refused(refused, ErrorKind::Conflict);
+    }
+    let winner = done(states.latest("acme/widgets").await).and_then(|entry| entry.state.message);
+    assert_eq!(Some(subject.row().await.key), winner, "the rows of one and the state of another");
+}
+
+/// What is no record is kept beside its reason, of each resource apart.
+pub async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let rejects = vec![
+        Reject { reason: "no id".into(), raw: r#"{"title":"it's \u0000"}"#.into() },
+        Reject { reason: "not an object".into(), raw: "[1,".into() },
+    ];
+    let mut commit = commit(0, [upsert("a", 1, "x")]);
+    commit.rows[0].rejects = rejects.clone();
+    let counts = done(subject.sink.commit(commit).await).counts;
+    assert_eq!((counts.offered, counts.rejected, counts.inserted), (3, 2, 1));
+    let mut kept = subject.probe.rejects(&widgets(), TABLE).await;
+    kept.sort_by(|a, b| a.reason.cmp(&b.reason));
+    assert_eq!(kept, rejects);
+    assert_eq!(subject.probe.rejects(&resource("acme/gadgets"), TABLE).await, []);
+    assert_eq!(subject.rows().await.len(), 1, "a reject is a row");
+}
+
+/// The keys that `unseen` gives for a pass.
+async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
+    let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: after.map(str::to_owned), limit };
+    done(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
+}
+
+/// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
+pub async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
+    done(sink.ensure_tables(&gadgets, &tables()).await);
+    let other = Commit { resource: gadgets, ..commit(0, [upsert("other", 1, "x"), upsert("b", 1, "x")]) };
+    done(sink.commit(marked(pass, other)).await);
+    let keys = ["d", "gone", "c", "a", "b", "never seen", "é", "Z"];
+    subject.put(0, keys.map(|key| upsert(key, 1, key))).await;
+    subject.put(1, [delete("gone", 2), delete("unknown", 2)]).await;
+    assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "a", "b", "c", "d", "never seen", "é"]);
+    done(sink.commit(marked(pass, commit(2, [upsert("a", 1, "a"), upsert("b", 2, "changed")]))).await);
+    done(
+        sink.commit(marked(pass, commit(3, [upsert("c", 0, "older"), upsert("new", 1, "x"), upsert("a", 1, "a")])))
+            .await,
+    );
+    assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "d", "never seen", "é"]);
+    let query =
+        UnseenQuery { resource: widgets(), table: TABLE.into(), sweep: pass, after: Some("a".into()), limit: 1 };
+    let record = done(sink.unseen(query).await).remove(0);
+    assert_eq!((record.version.0, &*record.json), (1, document("d").as_str()));
+}
+
+/// `after` and `limit` walk through all of them once.
+pub async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let pass = RunId::new();
+    subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
+    done(subject.sink.commit(marked(pass, commit(1, [upsert("k3", 1, "x")]))).await);
+    assert_eq!(unseen(&*subject.sink, pass, None, 4).await, ["k0", "k1", "k2", "k4"]);
+    assert_eq!(unseen(&*subject.sink, pass, Some("k4"), 4).await, ["k5", "k6", "k7", "k8"]);
+    assert_eq!(unseen(&*subject.sink, pass, Some("k8"), 4).await, ["k9"]);
+    assert_eq!(unseen(&*subject.sink, pass, Some("k9"), 4).await, Vec::<String>::new());
+    assert_eq!(unseen(&*subject.sink, pass, None, 0).await, Vec::<String>::new());
+}
+
+/// A row that a pass has merely seen is as it was.
+pub async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let before = subject.rows().await;
+    let report = done(subject.sink.commit(marked(RunId::new(), commit(1, [upsert("a", 1, "x")]))).await);
+    assert_eq!(report.counts.unchanged, 1);
+    assert_eq!(subject.rows().await, before);
+}
+
+/// Each pass has marks of its own; `Finish` forgets those of one.
+pub async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let sink = &*subject.sink;
+    let (one, two) = (RunId::new(), RunId::new());
+    subject.put(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]).await;
+    done(sink.commit(marked(one, commit(1, [upsert("a", 1, "x")]))).await);
+    done(sink.commit(marked(two, commit(1, [upsert("b", 1, "x")]))).await);
+    assert_eq!(unseen(sink, one, None, 9).await, ["b"]);
+    assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
+    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(2, []) }).await);
+    assert_eq!(unseen(sink, one, None, 9).await, ["a", "b"]);
+    assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
+    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
+}
+
+/// A commit that is refused has seen nothing.
+pub async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let pass = RunId::new();
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let mut bad = marked(pass, commit(1, [upsert("a", 1, "x")]));
+    bad.rows.push(Rows { table: "comments".into(), records: vec![], rejects: vec![] });
+    assert!(subject.sink.commit(bad).await.is_err());
+    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
+}
+
+/// Nobody made room for it: that is a bug of the caller's, and nothing is stored.
+pub async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let gadgets = resource("acme/gadgets");
+    let mut elsewhere = commit(0, [upsert("a", 1, "x")]);
+    elsewhere.rows.push(Rows { table: "comments".into(), records: vec![upsert("c", 1, "x")], rejects: vec![] });
+    assert_refused(subject.sink.commit(elsewhere).await, ErrorKind::Internal);
+    let unknown = Commit { resource: gadgets.clone(), ..commit(0, [upsert("a", 1, "x")]) };
+    assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
+    assert_eq!(subject.rows().await, []);
+    assert_eq!(subject.probe.rows(&gadgets, TABLE).await, []);
+    // A table of another resource's is not this one's.
+    done(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
+    let unknown = Commit { resource: gadgets, ..commit(0, [upsert("a", 1, "x")]) };
+    assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
+}

@@ -1,0 +1,174 @@
+//! The contract of [`Source`].
+
+mod reading;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+
+pub use reading::*;
+
+use super::Clause;
+use crate::{Batch, BatchStream, Checkpoint, Config, Mode, Monitor, ReadRequest, Resource, Source, Version};
+
+/// Tests a [`Source`] against its contract: one `#[test]` for each clause, over the [`SourceCase`] that the expression
+/// makes.
+///
+/// ```
+/// mod planets {
+///     # use async_trait::async_trait;
+///     # use futures::{StreamExt, stream};
+///     # use snowfeed::prelude::*;
+///     use snowfeed::testkit::conformance::SourceCase;
+///
+///     # #[derive(Debug)]
+///     # struct Planets;
+///     # #[async_trait]
+///     # impl Source for Planets {
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
+///     #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
+///     # }
+///     snowfeed::source_conformance!(SourceCase::new(Planets, Config::default(), Resource::new("sun").unwrap()));
+/// }
+/// ```
+#[macro_export]
+macro_rules! source_conformance {
+    ($make:expr) => {
+        $crate::__source_clauses! { __conformance_tests (source, $crate::testkit::conformance::SourceCase, $make) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __source_clauses {
+    ($then:ident $with:tt) => {
+        $crate::$then! { $with
+            clause_1_spec_is_constant_and_names_its_tables
+            clause_2_check_succeeds_and_is_repeatable
+            clause_2_discover_finds_the_resource
+            clause_3_every_batch_names_a_table_of_the_spec
+            clause_3_every_key_has_1_to_255_bytes
+            clause_3_no_version_falls_from_one_reading_to_the_next
+            clause_3_every_document_is_json
+            clause_4_resuming_at_any_checkpoint_leaves_no_gap
+            clause_4_what_changed_after_the_last_checkpoint_comes
+            clause_4_a_checkpoint_that_cannot_be_read_is_refused
+            clause_5_every_reading_delivers_everything
+            clause_5_a_full_pass_delivers_everything
+            clause_5_the_stream_ends_after_an_error
+            clause_6_nothing_happens_before_the_stream_is_polled
+            clause_6_a_dropped_stream_leaves_nothing_running
+            clause_7_readings_side_by_side_do_not_disturb_each_other
+            clause_9_verify_answers_only_what_it_was_asked
+        }
+    };
+}
+
+/// All checks.
+pub fn clauses() -> Vec<Clause<SourceCase>> {
+    crate::__source_clauses! { __conformance_list () }
+}
+
+/// A source, and what it shall read. It must stay the same while it is read, unless [`changing`](Self::changing) is told.
+pub struct SourceCase {
+    source: Arc<dyn Source>,
+    config: Config,
+    other: Config,
+    resource: Resource,
+    change: Option<Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>>,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl SourceCase {
+    /// A source, its settings, and a resource that it can read with them.
+    pub fn new(source: impl Source, config: Config, resource: Resource) -> Self {
+        let (source, other) = (Arc::new(source), config.clone());
+        Self { source, config, other, resource, change: None, kept: Vec::new() }
+    }
+
+    /// Other settings under which the same resource has the same records, such as another page size. They are used beside
+    /// the first ones, on the same source.
+    #[must_use]
+    pub fn other_config(mut self, config: Config) -> Self {
+        self.other = config;
+        self
+    }
+
+    /// How to change what is read: each call adds or changes at least one record.
+    #[must_use]
+    pub fn changing<F>(mut self, change: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.change = Some(Box::new(move || Box::pin(change())));
+        self
+    }
+
+    /// Something that must live as long as the case: a server, a directory.
+    #[must_use]
+    pub fn keeping(mut self, value: impl Any + Send + Sync) -> Self {
+        self.kept.push(Box::new(value));
+        self
+    }
+
+    fn request(&self, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
+        ReadRequest { resource: self.resource.clone(), config: self.config.clone(), checkpoint, mode, monitor }
+    }
+
+    fn stream(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {
+        self.source.read(self.request(mode, checkpoint, Monitor::detached()))
+    }
+
+    async fn batches(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
+        drain(self.stream(mode, checkpoint)).await
+    }
+}
+
+impl fmt::Debug for SourceCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceCase")
+            .field("source", &self.source)
+            .field("resource", &self.resource)
+            .field("kept", &self.kept.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a stream to its end.
+async fn drain(mut stream: BatchStream) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await {
+        batches.push(batch.unwrap_or_else(|error| panic!("the source failed: {error:?}")));
+    }
+    batches
+}
+
+/// The newest version of each record, by table and key. Records of versions that fall are as good as lost.
+fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String, String), Version> {
+    let mut newest = BTreeMap::new();
+    for batch in batches {
+        for record in &batch.records {
+            let version = newest.entry((batch.table.clone(), record.key.clone())).or_insert(record.version);
+            *version = record.version.max(*version);
+        }
+    }
+    newest
+}
+
+/// Long enough for something that was left running to show itself.
+const A_WHILE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_check_is_listed() {
+        super::super::assert_complete(include_str!("source/reading.rs"), &super::clauses());
+    }
+}

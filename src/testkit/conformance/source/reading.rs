@@ -1,0 +1,268 @@
+//! The checks of what a source says and delivers.
+
+use std::collections::BTreeSet;
+
+use bytestring::ByteString;
+use futures::StreamExt;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::super::Fresh;
+use super::{A_WHILE, SourceCase, drain, newest};
+use crate::{Checkpoint, ErrorKind, Mode, Monitor, Operation, StoredRecord, VerifyRequest, Version};
+
+/// So many checkpoints of a reading are tried, evenly spread.
+const CHECKPOINTS: usize = 64;
+
+/// `spec` gives the same every time: a plain name, at least one table, each once.
+pub async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let (one, two) = (case.source.spec(), case.source.spec());
+    assert_eq!((&one.name, &one.version, &one.resource_kind), (&two.name, &two.version, &two.resource_kind));
+    assert_eq!(one.tables, two.tables);
+    assert_eq!(one.settings.schema(), two.settings.schema());
+    assert!(!one.tables.is_empty(), "the source declares no table");
+    let names: BTreeSet<&str> = one.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names.len(), one.tables.len(), "two tables have the same name");
+    let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_');
+    assert!(!one.name.is_empty() && one.name.chars().all(plain), "{:?} is no plain name", one.name);
+}
+
+/// The settings of the case work, however often that is asked.
+pub async fn clause_2_check_succeeds_and_is_repeatable(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    for _ in 0..2 {
+        case.source.check(&case.config).await.unwrap_or_else(|error| panic!("check failed: {error:?}"));
+    }
+}
+
+/// `discover` gives the resource of the case.
+pub async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let found = case.source.discover(&case.config).await.unwrap_or_else(|error| panic!("discover failed: {error:?}"));
+    assert!(found.contains(&case.resource), "{:?} is not in {found:?}", case.resource);
+}
+
+/// No batch is of a table that the source did not declare.
+pub async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let tables = case.source.spec().tables;
+    for batch in case.batches(Mode::Incremental, None).await {
+        assert!(tables.iter().any(|table| table.name == batch.table), "{:?} was not declared", batch.table);
+    }
+}
+
+/// A key identifies something, and fits an index.
+pub async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    for batch in case.batches(Mode::Incremental, None).await {
+        for record in &batch.records {
+            assert!((1..=255).contains(&record.key.len()), "the key {:?} has {} bytes", record.key, record.key.len());
+        }
+    }
+}
+
+/// Read again, no record has a lower version than before.
+pub async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let before = newest(&case.batches(Mode::Incremental, None).await);
+    if let Some(change) = &case.change {
+        change().await;
+    }
+    for (key, version) in newest(&case.batches(Mode::Incremental, None).await) {
+        assert!(before.get(&key).is_none_or(|before| *before <= version), "{key:?} fell to {version:?}");
+    }
+}
+
+/// Every document is a complete JSON text.
+pub async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    for batch in case.batches(Mode::Incremental, None).await {
+        for record in &batch.records {
+            if let Operation::Upsert(json) = &record.operation {
+                let valid = serde_json::from_str::<IgnoredAny>(json);
+                assert!(valid.is_ok(), "the document of {:?} is no JSON: {valid:?}", record.key);
+            }
+        }
+    }
+}
+
+/// The batches up to a checkpoint, and those read again from it, have everything together, in both modes.
+pub async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    for mode in [Mode::Incremental, Mode::Reconcile] {
+        let batches = case.batches(mode, None).await;
+        let whole = newest(&batches);
+        let checkpoints: Vec<(usize, &Checkpoint)> =
+            batches.iter().enumerate().filter_map(|(n, batch)| Some((n, batch.checkpoint.as_ref()?))).collect();
+        let step = checkpoints.len().div_ceil(CHECKPOINTS).max(1);
+        for (n, checkpoint) in checkpoints.into_iter().step_by(step) {
+            let rest = case.batches(mode, Some(checkpoint.clone())).await;
+            let both = newest(batches[..=n].iter().chain(&rest));
+            let lost: Vec<_> =
+                whole.iter().filter(|(key, version)| both.get(key).is_none_or(|v| v < version)).collect();
+            assert!(lost.is_empty(), "resumed at batch {n} ({checkpoint:?}, {mode:?}), these are missing: {lost:?}");
+        }
+    }
+}
+
+/// After a change, reading from the last checkpoint brings what changed. (Only where the case can change what is read.)
+pub async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let Some(change) = &case.change else { return };
+    let mut batches = case.batches(Mode::Incremental, None).await;
+    for round in 0..3 {
+        change().await;
+        let checkpoint = batches.iter().rev().find_map(|batch| batch.checkpoint.clone());
+        batches.extend(case.batches(Mode::Incremental, checkpoint).await);
+        let (mine, whole) = (newest(&batches), newest(&case.batches(Mode::Incremental, None).await));
+        let lost: Vec<_> = whole.iter().filter(|(key, version)| mine.get(key).is_none_or(|v| v < version)).collect();
+        assert!(lost.is_empty(), "after change {round} these are missing: {lost:?}");
+    }
+}
+
+/// A checkpoint of somebody else's is refused as such, not taken for the start. (Where the source has checkpoints.)
+pub async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    if case.batches(Mode::Incremental, None).await.iter().all(|batch| batch.checkpoint.is_none()) {
+        return;
+    }
+    for garbage in GARBAGE {
+        let first = case.stream(Mode::Incremental, Some(garbage_checkpoint(garbage))).next().await;
+        match first {
+            Some(Err(error)) => assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error:?}"),
+            other => panic!("the checkpoint {garbage} was taken: {other:?}"),
+        }
+    }
+}
+
+/// JSON that no source would write.
+const GARBAGE: [&str; 2] = ["[[\"☃\"]]", "{\"☃\": {\"☃\": []}}"];
+
+fn garbage_checkpoint(text: &str) -> Checkpoint {
+    let value = serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|_| json!([[]]));
+    Checkpoint::new(&value).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Nothing is there in one reading and missing in the next.
+pub async fn clause_5_every_reading_delivers_everything(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let one = newest(&case.batches(Mode::Incremental, None).await);
+    let two = newest(&case.batches(Mode::Incremental, None).await);
+    assert_eq!(one, two);
+}
+
+/// A full pass brings every record that an incremental reading from the start brings.
+pub async fn clause_5_a_full_pass_delivers_everything(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let batches = case.batches(Mode::Incremental, None).await;
+    let full = newest(&case.batches(Mode::Reconcile, None).await);
+    let mut deleted = BTreeSet::new();
+    for batch in &batches {
+        for record in batch.records.iter().filter(|record| record.json().is_none()) {
+            deleted.insert((batch.table.clone(), record.key.clone()));
+        }
+    }
+    let lost: Vec<_> =
+        newest(&batches).into_keys().filter(|key| !full.contains_key(key) && !deleted.contains(key)).collect();
+    assert!(lost.is_empty(), "a full pass leaves out {lost:?}");
+}
+
+/// An error is the last thing that a stream gives.
+pub async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let mut stream = case.stream(Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0])));
+    while let Some(batch) = stream.next().await {
+        if batch.is_err() {
+            let after = stream.next().await;
+            assert!(after.is_none(), "after its error the stream gives {after:?}");
+            return;
+        }
+    }
+}
+
+/// A stream that nobody polls sends no request.
+pub async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let monitor = Monitor::detached();
+    let stream = case.source.read(case.request(Mode::Incremental, None, monitor.clone()));
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(monitor.traffic(), crate::Traffic::default());
+    drop(stream);
+}
+
+/// After a stream was dropped, at whatever batch, no traffic is counted, and the source reads as before.
+pub async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let whole = newest(&case.batches(Mode::Incremental, None).await);
+    for batches in 0..3 {
+        let monitor = Monitor::detached();
+        let mut stream = case.source.read(case.request(Mode::Incremental, None, monitor.clone()));
+        for _ in 0..batches {
+            drop(stream.next().await);
+        }
+        // In the middle of a batch, too.
+        let waiting = tokio::time::timeout(std::time::Duration::from_micros(50), stream.next()).await;
+        drop((waiting, stream));
+        let before = monitor.traffic();
+        tokio::time::sleep(A_WHILE).await;
+        assert_eq!(monitor.traffic(), before, "something is still reading");
+    }
+    assert_eq!(newest(&case.batches(Mode::Incremental, None).await), whole);
+}
+
+/// Two readings with different settings, polled in turn, each deliver everything.
+pub async fn clause_7_readings_side_by_side_do_not_disturb_each_other(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let alone = newest(&case.batches(Mode::Incremental, None).await);
+    let mut request = case.request(Mode::Incremental, None, Monitor::detached());
+    request.config = case.other.clone();
+    let (mut one, mut two) = (case.stream(Mode::Incremental, None), case.source.read(request));
+    let (mut ones, mut twos) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        ones.extend(one.next().await);
+        twos.extend(two.next().await);
+    }
+    let (rest, more) = tokio::join!(drain(one), drain(two));
+    let taken = |batches: Vec<crate::Result<crate::Batch>>, rest| {
+        let batches = batches.into_iter().map(|batch| batch.unwrap_or_else(|error| panic!("it failed: {error:?}")));
+        batches.chain::<Vec<_>>(rest).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&taken(ones, rest)), alone);
+    assert_eq!(newest(&taken(twos, more)), alone);
+}
+
+/// Each record of the answer was asked about, once; a deletion is not older than what is stored.
+pub async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let batches = case.batches(Mode::Reconcile, None).await;
+    for table in case.source.spec().tables {
+        let known = batches.iter().filter(|batch| batch.table == table.name).flat_map(|batch| &batch.records);
+        let known = known.filter_map(|record| {
+            Some(StoredRecord { key: record.key.clone(), version: record.version, json: record.json()?.clone() })
+        });
+        // Somebody must have made this record up: the key of another one, but for its end.
+        let mut records: Vec<StoredRecord> = known.take(2).collect();
+        let json = records.first().map_or_else(|| ByteString::from("{}"), |record| record.json.clone());
+        let made_up = StoredRecord { key: "999999999999999".into(), version: Version(5), json };
+        records.push(made_up);
+        records.dedup_by(|a, b| a.key == b.key);
+        let request = VerifyRequest {
+            resource: case.resource.clone(),
+            config: case.config.clone(),
+            checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
+            table: table.name,
+            records: records.clone(),
+            monitor: Monitor::detached(),
+        };
+        let answer = case.source.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));
+        let mut answered = BTreeSet::new();
+        for record in answer {
+            let asked = records.iter().find(|asked| asked.key == record.key);
+            let asked = asked.unwrap_or_else(|| panic!("nobody asked about {:?}", record.key));
+            assert!(answered.insert(record.key.clone()), "{:?} was answered twice", record.key);
+            let deleted = record.operation == Operation::Delete;
+            assert!(!deleted || record.version >= asked.version, "a deletion below the stored version: {record:?}");
+        }
+    }
+}

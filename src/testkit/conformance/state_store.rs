@@ -1,0 +1,287 @@
+//! The contract of [`StateStore`].
+
+use futures::future::join_all;
+use serde_json::value::RawValue;
+
+use super::fixture::{ODD_TEXTS, assert_refused, at, change, done, run_record};
+use super::{Clause, Fresh, dropped_after};
+use crate::state::{Reconcile, ResourceState, ResourceStatus};
+use crate::{Checkpoint, ErrorKind, RunId, StateChange, StateStore, StateVersion};
+
+/// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
+///
+/// ```
+/// mod states {
+///     snowfeed::state_store_conformance!(snowfeed::backends::Memory::new());
+/// }
+/// ```
+#[macro_export]
+macro_rules! state_store_conformance {
+    ($make:expr) => {
+        $crate::__state_store_clauses! { __conformance_tests (state_store, dyn $crate::StateStore, $make) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __state_store_clauses {
+    ($then:ident $with:tt) => {
+        $crate::$then! { $with
+            clause_1_append_adds_and_latest_gives
+            clause_1_versions_rise
+            clause_2_a_clock_that_steps_back_revives_nothing
+            clause_3_a_stale_base_is_refused_and_stores_nothing
+            clause_3_of_two_appends_on_one_base_exactly_one_succeeds
+            clause_3_a_change_without_state_is_not_compared
+            clause_4_entry_and_run_are_stored_together
+            clause_4_a_dropped_append_has_happened_wholly_or_not_at_all
+            clause_4_a_record_replaces_the_one_of_the_same_run
+            clause_5_history_gives_the_newest_first
+            clause_5_runs_are_ordered_by_start_then_id
+            clause_6_prune_keeps_the_newest
+            clause_6_prune_never_changes_the_next_version
+            clause_7_any_text_is_a_legal_key_and_keys_are_apart
+            clause_7_values_come_back_equal
+        }
+    };
+}
+
+/// All checks.
+pub fn clauses() -> Vec<Clause<dyn StateStore>> {
+    crate::__state_store_clauses! { __conformance_list () }
+}
+
+const KEY: &str = "acme/widgets";
+
+/// Appends to the newest version, whatever it is.
+async fn push(store: &dyn StateStore, key: &str, seconds: i64, message: &str) -> StateVersion {
+    let base = done(store.latest(key).await).map_or(StateVersion::NONE, |entry| entry.version);
+    done(store.append(change(key, base, seconds, message)).await)
+}
+
+/// The messages of a key's entries, the newest first.
+async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
+    done(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
+}
+
+/// `append` adds an entry, and `latest` gives it.
+pub async fn clause_1_append_adds_and_latest_gives(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    assert_eq!(done(store.latest(KEY).await), None);
+    for message in ["one", "two"] {
+        let version = push(&*store, KEY, 0, message).await;
+        let latest = done(store.latest(KEY).await).expect("the entry that was appended");
+        assert_eq!((latest.version, latest.state.message.as_deref()), (version, Some(message)));
+        assert_eq!(latest.at, at(0));
+    }
+}
+
+/// Each version is higher than those before.
+pub async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let mut last = StateVersion::NONE;
+    for n in 0..5 {
+        let version = push(&*store, KEY, n, "x").await;
+        assert!(version > last, "{version:?} after {last:?}");
+        last = version;
+    }
+}
+
+/// An entry with an earlier time is newer all the same, and its stored time is not earlier.
+pub async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    push(&*store, KEY, 100, "before").await;
+    push(&*store, KEY, 50, "after").await;
+    assert_eq!(messages(&*store, KEY).await, ["after", "before"]);
+    let latest = done(store.latest(KEY).await).expect("an entry");
+    assert_eq!((latest.state.message.as_deref(), latest.at), (Some("after"), at(100)));
+    push(&*store, KEY, 60, "last").await;
+    assert_eq!(done(store.latest(KEY).await).expect("an entry").at, at(100));
+}
+
+/// A base that is not the newest version is refused; entry and run record are not stored.
+pub async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let first = push(&*store, KEY, 0, "one").await;
+    push(&*store, KEY, 0, "two").await;
+    let runs = done(store.runs(None, 10).await);
+    for base in [StateVersion::NONE, first, StateVersion(99)] {
+        assert_refused(store.append(change(KEY, base, 5, "stale")).await, ErrorKind::Conflict);
+    }
+    assert_eq!(messages(&*store, KEY).await, ["two", "one"]);
+    assert_eq!(done(store.runs(None, 10).await), runs, "the run of a refused change was stored");
+}
+
+/// Side by side, one of several changes on one base succeeds and the others are refused.
+pub async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    for round in 0..5 {
+        let base = done(store.latest(KEY).await).map_or(StateVersion::NONE, |entry| entry.version);
+        let tasks = (0..8).map(|n| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move { store.append(change(KEY, base, round, &n.to_string())).await })
+        });
+        let results: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.expect("no panic")).collect();
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        for refused in results.into_iter().filter(Result::is_err) {
+            assert_refused(refused, ErrorKind::Conflict);
+        }
+    }
+    assert_eq!(done(store.history(KEY, 100).await).len(), 5);
+}
+
+/// A change that only records a run is stored whatever its base is, and adds no entry.
+pub async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    push(&*store, KEY, 0, "one").await;
+    let run = RunId::new();
+    let record = run_record(KEY, run, 9);
+    let change =
+        StateChange { key: KEY.into(), base: StateVersion::NONE, at: at(9), state: None, run: Some(record.clone()) };
+    assert_eq!(done(store.append(change).await), StateVersion::NONE);
+    assert_eq!(messages(&*store, KEY).await, ["one"]);
+    assert_eq!(done(store.runs(Some(KEY), 1).await), [record]);
+}
+
+/// After an append, both the entry and the run are there.
+pub async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let change = change(KEY, StateVersion::NONE, 0, "one");
+    done(store.append(change.clone()).await);
+    assert_eq!(done(store.latest(KEY).await).map(|entry| entry.state), change.state);
+    assert_eq!(done(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
+}
+
+/// A dropped future has stored entry and run, or neither.
+pub async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn StateStore>) {
+    for polls in 0..6 {
+        let store = fresh.make().await;
+        push(&*store, KEY, 0, "one").await;
+        let base = done(store.latest(KEY).await).expect("an entry").version;
+        let change = change(KEY, base, 1, "two");
+        dropped_after(polls, store.append(change.clone())).await;
+        // Whether it has happened, a second try with the same base tells.
+        let again = store.append(change.clone()).await;
+        if let Err(error) = again {
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+        }
+        assert_eq!(messages(&*store, KEY).await, ["two", "one"], "dropped after {polls} polls");
+        let runs = done(store.runs(Some(KEY), 10).await);
+        assert_eq!(runs.len(), 2, "dropped after {polls} polls");
+        assert_eq!(runs.first(), change.run.as_ref());
+    }
+}
+
+/// A run is recorded once, however often its record is stored.
+pub async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let mut change = change(KEY, StateVersion::NONE, 0, "one");
+    change.base = done(store.append(change.clone()).await);
+    change.run.as_mut().expect("a change of a run").commits = 7;
+    done(store.append(change.clone()).await);
+    assert_eq!(done(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
+}
+
+/// `history` gives the newest first, and no more than asked for.
+pub async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    for message in ["one", "two", "three"] {
+        push(&*store, KEY, 0, message).await;
+    }
+    assert_eq!(messages(&*store, KEY).await, ["three", "two", "one"]);
+    let limited = done(store.history(KEY, 2).await);
+    assert_eq!(limited.iter().filter_map(|entry| entry.state.message.as_deref()).collect::<Vec<_>>(), ["three", "two"]);
+    assert!(done(store.history(KEY, 0).await).is_empty());
+}
+
+/// `runs` gives those that began last first; of two that began together, the one with the higher id.
+pub async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let ids = [RunId::new(), RunId::new(), RunId::new(), RunId::new()];
+    let other = "acme/gadgets";
+    for (key, id, started) in [(KEY, ids[2], 5), (other, ids[0], 9), (KEY, ids[3], 5), (KEY, ids[1], 1)] {
+        let run = run_record(key, id, started);
+        let change = StateChange { key: key.into(), base: StateVersion::NONE, at: at(0), state: None, run: Some(run) };
+        done(store.append(change).await);
+    }
+    let all =
+        async |key, limit| -> Vec<RunId> { done(store.runs(key, limit).await).into_iter().map(|run| run.id).collect() };
+    assert_eq!(all(None, 10).await, [ids[0], ids[3], ids[2], ids[1]]);
+    assert_eq!(all(Some(KEY), 10).await, [ids[3], ids[2], ids[1]]);
+    assert_eq!(all(None, 2).await, [ids[0], ids[3]]);
+}
+
+/// `prune` keeps what it is told to keep, and always the newest; it says how much it removed.
+pub async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    for (n, message) in ["one", "two", "three", "four"].into_iter().enumerate() {
+        push(&*store, KEY, i64::try_from(n).unwrap_or(0), message).await;
+        push(&*store, "other", 0, message).await;
+    }
+    assert_eq!(done(store.prune(KEY, 3).await), 2);
+    assert_eq!(messages(&*store, KEY).await, ["four", "three", "two"]);
+    assert_eq!(done(store.prune(KEY, 0).await), 4, "at least one of each is kept");
+    assert_eq!(messages(&*store, KEY).await, ["four"]);
+    assert_eq!(done(store.runs(Some(KEY), 10).await).len(), 1);
+    assert_eq!(done(store.runs(Some(KEY), 10).await)[0].started_at, at(3));
+    assert_eq!(done(store.prune(KEY, 1).await), 0);
+    assert_eq!(messages(&*store, "other").await.len(), 4, "another key was pruned");
+    assert_eq!(done(store.runs(Some("other"), 10).await).len(), 4, "another key's runs were pruned");
+}
+
+/// After `prune` the next version is the one it would have been.
+pub async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateStore>) {
+    let (pruned, whole) = (fresh.make().await, fresh.make().await);
+    for store in [&pruned, &whole] {
+        for n in 0..3 {
+            push(&**store, KEY, n, "x").await;
+        }
+    }
+    done(pruned.prune(KEY, 1).await);
+    assert_eq!(push(&*pruned, KEY, 9, "x").await, push(&*whole, KEY, 9, "x").await);
+}
+
+/// Keys that look alike have entries and runs of their own.
+pub async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    for key in ODD_TEXTS {
+        push(&*store, key, 0, key).await;
+    }
+    for key in ODD_TEXTS {
+        assert_eq!(messages(&*store, key).await, [*key], "the entries of {key:?}");
+        let runs = done(store.runs(Some(key), 10).await);
+        assert_eq!(runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), [*key], "the runs of {key:?}");
+    }
+}
+
+/// Checkpoints, texts and times are stored as they are.
+pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let text = r#"{ "b":1.0,"a" : [ 0.30000000000000004, 18446744073709551615, "\u0000é🦀'\"" ] }"#;
+    let raw = RawValue::from_string(text.to_owned()).expect("valid JSON");
+    let checkpoint = Checkpoint::new(&raw).expect("a checkpoint");
+    let run = RunId::new();
+    let state = ResourceState {
+        status: ResourceStatus::Failed,
+        run,
+        checkpoint: Some(checkpoint.clone()),
+        reconcile: Some(Reconcile { id: RunId::new(), started_at: at(1), checkpoint: Some(checkpoint) }),
+        message: Some(ODD_TEXTS.join("\n")),
+    };
+    let record = run_record(KEY, run, 1);
+    let (key, at) = (KEY.to_owned(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));
+    let change =
+        StateChange { key, base: StateVersion::NONE, at, state: Some(state.clone()), run: Some(record.clone()) };
+    done(store.append(change).await);
+    let latest = done(store.latest(KEY).await).expect("an entry");
+    assert_eq!((latest.state, latest.at), (state, at));
+    assert_eq!(done(store.runs(Some(KEY), 1).await), [record]);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_check_is_listed() {
+        super::super::assert_complete(include_str!("state_store.rs"), &super::clauses());
+    }
+}

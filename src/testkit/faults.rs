@@ -1,0 +1,266 @@
+//! Faults on demand: a backend that crashes at a commit, and a source that fails in the middle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use serde_json::Value;
+
+use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
+use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::{
+    Backend, BatchStream, Config, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result, Source,
+    SourceSpec, TableSpec, VerifyRequest,
+};
+
+/// Where a [`Crashing`] backend crashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// At the commit with this number, the first being 0: it is not done.
+    BeforeCommit(u64),
+    /// At the commit with this number: it is done, and nobody learns of it.
+    AfterCommit(u64),
+}
+
+/// A backend that crashes at one commit, as if the process had died: that commit fails, and so does every call after it.
+///
+/// To go on after the crash, use the backend inside: it has what had been committed.
+///
+/// ```
+/// use snowfeed::backends::Memory;
+/// use snowfeed::testkit::faults::{Crash, Crashing};
+///
+/// let memory = Memory::new();
+/// let crashing = Crashing::new(memory.clone(), Crash::AfterCommit(2));
+/// assert!(!crashing.has_crashed());
+/// ```
+#[derive(Debug)]
+pub struct Crashing<B> {
+    backend: B,
+    crash: Crash,
+    commits: AtomicU64,
+    crashed: AtomicBool,
+}
+
+impl<B: Backend> Crashing<B> {
+    /// A backend that will crash.
+    pub fn new(backend: B, crash: Crash) -> Self {
+        Self { backend, crash, commits: AtomicU64::new(0), crashed: AtomicBool::new(false) }
+    }
+
+    /// Whether it has crashed. One that has not was not sent enough commits.
+    pub fn has_crashed(&self) -> bool {
+        self.crashed.load(Ordering::SeqCst)
+    }
+
+    /// How many commits were begun.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+
+    /// The backend inside, while it is alive.
+    fn alive(&self) -> Result<&B> {
+        if self.has_crashed() { Err(dead()) } else { Ok(&self.backend) }
+    }
+
+    fn die<T>(&self) -> Result<T> {
+        self.crashed.store(true, Ordering::SeqCst);
+        Err(dead())
+    }
+}
+
+/// It is worth no retry: the process is gone.
+fn dead() -> Error {
+    Error::unavailable("the backend has crashed, as the test asked it to").exhausted()
+}
+
+#[async_trait]
+impl<B: Backend> Sink for Crashing<B> {
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        self.alive()?.ensure_tables(resource, tables).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        let backend = self.alive()?;
+        let number = self.commits.fetch_add(1, Ordering::SeqCst);
+        if self.crash == Crash::BeforeCommit(number) {
+            return self.die();
+        }
+        let done = backend.commit(commit).await;
+        if self.crash == Crash::AfterCommit(number) { self.die() } else { done }
+    }
+
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        self.alive()?.unseen(query).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> ConfigStore for Crashing<B> {
+    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+        self.alive()?.get(domain, key).await
+    }
+
+    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+        self.alive()?.put(domain, key, value).await
+    }
+
+    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+        self.alive()?.remove(domain, key).await
+    }
+
+    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+        self.alive()?.list(domain).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> StateStore for Crashing<B> {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        self.alive()?.append(change).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        self.alive()?.latest(key).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        self.alive()?.history(key, limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        self.alive()?.runs(key, limit).await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        self.alive()?.prune(key, keep).await
+    }
+}
+
+/// A source each of whose readings fails after so many batches, for as many readings as it is told.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use snowfeed::prelude::*;
+/// use futures::{StreamExt, stream};
+/// use snowfeed::testkit::faults::Flaky;
+/// # #[derive(Debug)]
+/// # struct Planets;
+/// # #[async_trait]
+/// # impl Source for Planets {
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+/// #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
+/// #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new("planets")))).boxed() }
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let request = || ReadRequest { resource: Resource::new("sun").unwrap(), config: Config::default(), checkpoint: None,
+/// #     mode: Mode::Incremental, monitor: Monitor::detached() };
+/// let source = Flaky::new(Planets, 2).failures(1);
+/// assert!(source.read(request()).collect::<Vec<_>>().await[2].is_err());
+/// assert!(source.read(request()).all(|batch| async move { batch.is_ok() }).await);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Flaky<S> {
+    source: S,
+    batches: usize,
+    failures: Arc<AtomicU64>,
+}
+
+impl<S: Source> Flaky<S> {
+    /// A source that always fails after so many batches.
+    pub fn new(source: S, batches: usize) -> Self {
+        Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+
+    /// Lets only so many readings fail, counted when they do.
+    #[must_use]
+    pub fn failures(self, failures: u64) -> Self {
+        self.failures.store(failures, Ordering::SeqCst);
+        self
+    }
+}
+
+#[async_trait]
+impl<S: Source> Source for Flaky<S> {
+    fn spec(&self) -> SourceSpec {
+        self.source.spec()
+    }
+
+    async fn check(&self, config: &Config) -> Result<()> {
+        self.source.check(config).await
+    }
+
+    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+        self.source.discover(config).await
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let failures = Arc::clone(&self.failures);
+        let state = (self.source.read(request), self.batches, false);
+        let batches = stream::unfold(state, move |(mut stream, left, over)| {
+            let failures = Arc::clone(&failures);
+            async move {
+                if over {
+                    return None;
+                }
+                let fails = || failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+                if left == 0 && fails().is_ok() {
+                    let error = Error::unavailable("the source has failed, as the test asked it to").exhausted();
+                    return Some((Err(error), (stream, 0, true)));
+                }
+                // A reading that was let off once is let off to its end.
+                let left = if left == 0 { usize::MAX } else { left - 1 };
+                let batch = stream.next().await?;
+                Some((batch, (stream, left, false)))
+            }
+        });
+        batches.boxed()
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        self.source.verify(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::Memory;
+    use crate::{Retry, Rows, RunId, Version};
+
+    async fn crash(crash: Crash) -> (Memory, Crashing<Memory>, Vec<bool>) {
+        let memory = Memory::new();
+        let crashing = Crashing::new(memory.clone(), crash);
+        let one = Resource::new("one").unwrap();
+        crashing.ensure_tables(&one, &[TableSpec::new("t")]).await.unwrap();
+        let mut done = Vec::new();
+        for key in ["a", "b", "c"] {
+            let records = vec![Record::upsert(key, Version::NONE, "{}")];
+            let rows = vec![Rows { table: "t".into(), records, rejects: vec![] }];
+            let (resource, run, at) = (one.clone(), RunId::new(), jiff::Timestamp::UNIX_EPOCH);
+            let result = crashing.commit(Commit { resource, run, at, rows, sweep: None, change: None }).await;
+            done.push(result.is_ok());
+            assert!(result.is_ok() || result.is_err_and(|error| error.retry() == Retry::Never));
+        }
+        (memory, crashing, done)
+    }
+
+    #[tokio::test]
+    async fn a_crash_before_a_commit_leaves_it_undone_and_refuses_everything_after() {
+        let (memory, crashing, done) = crash(Crash::BeforeCommit(1)).await;
+        assert_eq!(done, [true, false, false]);
+        assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 1);
+        assert!(crashing.has_crashed() && crashing.latest("one").await.is_err());
+        assert!(crashing.get(Domain::Connector, "x").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_crash_after_a_commit_leaves_it_done_and_says_otherwise() {
+        let (memory, crashing, done) = crash(Crash::AfterCommit(1)).await;
+        assert_eq!((done, crashing.commits()), (vec![true, false, false], 2));
+        assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 2);
+    }
+}

@@ -1,0 +1,151 @@
+//! Mocks of the traits, made by [mockall]: for tests of what uses a source or a backend.
+//!
+//! ```
+//! use snowfeed::testkit::mocks::MockSource;
+//! use snowfeed::{Config, Error, Source};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let mut source = MockSource::new();
+//! source.expect_check().times(1).returning(|_| Err(Error::unavailable("down for today")));
+//! assert!(source.check(&Config::default()).await.is_err());
+//! # });
+//! ```
+#![allow(missing_docs, reason = "mockall writes methods without comments")]
+
+use async_trait::async_trait;
+use mockall::mock;
+use serde_json::Value;
+
+use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
+use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::{
+    BatchStream, Config, ConfigStore, Domain, ReadRequest, Record, Resource, Result, Source, SourceSpec, TableSpec,
+    VerifyRequest,
+};
+
+mock! {
+    /// A [`Source`] that does what a test expects of it.
+    #[derive(Debug)]
+    pub Source {}
+
+    #[async_trait]
+    impl Source for Source {
+        fn spec(&self) -> SourceSpec;
+        async fn check(&self, config: &Config) -> Result<()>;
+        async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
+        fn read(&self, request: ReadRequest) -> BatchStream;
+        async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>>;
+    }
+}
+
+mock! {
+    /// A [`Sink`] that does what a test expects of it.
+    #[derive(Debug)]
+    pub Sink {}
+
+    #[async_trait]
+    impl Sink for Sink {
+        async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+        async fn commit(&self, commit: Commit) -> Result<CommitReport>;
+        async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+    }
+}
+
+mock! {
+    /// A [`ConfigStore`] that does what a test expects of it.
+    #[derive(Debug)]
+    pub ConfigStore {}
+
+    #[async_trait]
+    impl ConfigStore for ConfigStore {
+        async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, domain: Domain, key: &str) -> Result<bool>;
+        async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
+    }
+}
+
+/// The methods of [`StateStore`] as the mocks expect them: mockall cannot mock the optional reference of `runs`, so that
+/// `expect_runs` is given an `Option<String>`.
+#[doc(hidden)]
+pub trait StateCalls {
+    fn append(&self, change: StateChange) -> Result<StateVersion>;
+    fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
+    fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
+    fn runs(&self, key: Option<String>, limit: usize) -> Result<Vec<RunRecord>>;
+    fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+}
+
+/// Passes a mock's calls on to what it expects.
+macro_rules! state_store_by_calls {
+    ($mock:ty) => {
+        #[async_trait]
+        impl StateStore for $mock {
+            async fn append(&self, change: StateChange) -> Result<StateVersion> {
+                StateCalls::append(self, change)
+            }
+
+            async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+                StateCalls::latest(self, key)
+            }
+
+            async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+                StateCalls::history(self, key, limit)
+            }
+
+            async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+                StateCalls::runs(self, key.map(str::to_owned), limit)
+            }
+
+            async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+                StateCalls::prune(self, key, keep)
+            }
+        }
+    };
+}
+
+state_store_by_calls!(MockStateStore);
+state_store_by_calls!(MockBackend);
+
+mock! {
+    /// A [`StateStore`] that does what a test expects of it. `expect_runs` is given its key as an `Option<String>`.
+    #[derive(Debug)]
+    pub StateStore {}
+
+    impl StateCalls for StateStore {
+        fn append(&self, change: StateChange) -> Result<StateVersion>;
+        fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
+        fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
+        fn runs(&self, key: Option<String>, limit: usize) -> Result<Vec<RunRecord>>;
+        fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+    }
+}
+
+mock! {
+    /// A [`Backend`](crate::Backend) that does what a test expects of it. `expect_runs` is given its key as an `Option<String>`.
+    #[derive(Debug)]
+    pub Backend {}
+
+    #[async_trait]
+    impl Sink for Backend {
+        async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+        async fn commit(&self, commit: Commit) -> Result<CommitReport>;
+        async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+    }
+
+    #[async_trait]
+    impl ConfigStore for Backend {
+        async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, domain: Domain, key: &str) -> Result<bool>;
+        async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
+    }
+
+    impl StateCalls for Backend {
+        fn append(&self, change: StateChange) -> Result<StateVersion>;
+        fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
+        fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
+        fn runs(&self, key: Option<String>, limit: usize) -> Result<Vec<RunRecord>>;
+        fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+    }
+}

@@ -1,0 +1,20 @@
+//! The command line, as a user meets it: the example binaries as processes of their own, against an upstream on loopback.
+
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+#[path = "cli/colours.rs"]
+mod colours;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/errors.rs"]
+mod errors;
+#[path = "cli/json.rs"]
+mod json;
+#[path = "cli/settings.rs"]
+mod settings;
+#[path = "cli/signals.rs"]
+mod signals;
+#[path = "cli/support.rs"]
+mod support;

@@ -1,0 +1,183 @@
+//! Each command, in words.
+
+use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+
+use super::support::Program;
+
+async fn upstream() -> Upstream {
+    Upstream::builder().seed(7).repository("acme/widgets", 250).repository("acme/gears", 30).start().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_has_a_line_for_each_thing_it_looked_at() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["check"]).await.expect(0);
+    for line in ["database  ok", "settings  ok", "remote    ok"] {
+        assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discover_lists_what_the_settings_give_access_to() {
+    let upstream = upstream().await;
+    let ended = Program::github(upstream.url()).run(&["discover", "--set", "repositories=acme/*"]).await.expect(0);
+    assert!(ended.stdout.contains("acme/gears") && ended.stdout.contains("acme/widgets"), "{}", ended.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_sums_up_each_resource_and_a_second_one_finds_nothing() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    let first = program.run(&["ingest", "acme/widgets", "acme/gears"]).await.expect(0);
+    let line = |text: &str| first.stdout.lines().find(|line| line.starts_with(text)).unwrap_or_default().to_owned();
+    assert!(line("acme/widgets").contains(" 250 ") && line("acme/gears").contains(" 30 "), "{}", first.stdout);
+    assert!(first.stderr.contains("acme/gears: complete"), "progress is told: {}", first.stderr);
+    let again = program.json(&["ingest"]).await;
+    assert_eq!(again["counts"]["inserted"], 0);
+    assert_eq!(again["runs"].as_array().unwrap().len(), 2, "both are enabled since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconcile_marks_what_is_gone() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    program.run(&["ingest", "acme/gears"]).await.expect(0);
+    upstream.delete("acme/gears", 3);
+    let report = program.json(&["ingest", "--reconcile"]).await;
+    assert_eq!(report["counts"]["deleted"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_is_told_with_its_reason_and_its_end() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
+    let wait = ended.stderr.lines().find(|line| line.starts_with("acme/gears: waiting until ")).unwrap_or_default();
+    assert!(wait.contains(" UTC: secondary"), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_that_holds_for_all_is_said_once() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["ingest", "acme/gears", "acme/widgets"]).await.expect(0);
+    assert_eq!(ended.stderr.matches("warning: reading anonymously").count(), 1, "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_makes_no_database() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    for args in [
+        &["check"][..],
+        &["discover", "--set", "repositories=acme/*"],
+        &["status"],
+        &["runs"],
+        &["configure"],
+        &["schema"],
+    ] {
+        program.run(args).await.expect(0);
+    }
+    program.run(&["ingest"]).await.expect(4);
+    program.run(&["preview", "acme/gears"]).await.expect(6);
+    program.run(&["disable", "acme/gears"]).await.expect(6);
+    assert!(program.folder().read_dir().unwrap().next().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_where_db_or_the_environment_says() {
+    let program = Program::new("github_issues").variable("SNOWFEED_DB", "variable.db");
+    program.run(&["enable", "acme/gears"]).await.expect(0);
+    program.run(&["--db", "argument.db", "enable", "acme/gears"]).await.expect(0);
+    assert!(program.folder().join("variable.db").exists() && program.folder().join("argument.db").exists());
+    assert!(!program.folder().join("github.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enable_and_disable_say_so_and_status_shows_it() {
+    let program = Program::new("github_issues");
+    let enabled = program.run(&["enable", "acme/gears", "--schedule", "15 2 * * *"]).await.expect(0);
+    assert_eq!(enabled.stdout, "enabled acme/gears, schedule 15 2 * * *\n");
+    let status = program.run(&["status"]).await.expect(0).stdout;
+    assert!(status.contains("repository") && status.contains("15 2 * * *") && status.contains("never run"), "{status}");
+    program.run(&["disable", "acme/gears"]).await.expect(0);
+    let status = program.json(&["status"]).await;
+    assert_eq!(status["resources"][0]["enabled"], false);
+    assert!(status["resources"][0]["next_due"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preview_shows_rows_without_what_would_steer_a_terminal() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    upstream.patch("acme/gears", 5, serde_json::json!({"title": "red \u{1b}[31m alert\u{7}"})).unwrap();
+    program.run(&["ingest", "acme/gears"]).await.expect(0);
+    let shown = program.run(&["preview", "acme/gears", "--limit", "30"]).await.expect(0).stdout;
+    assert_eq!(shown.lines().count(), 31, "{shown}");
+    assert!(shown.contains("alert") && !shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_without_a_terminal_needs_yes_and_reads_again_from_the_start() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    program.run(&["ingest", "acme/gears"]).await.expect(0);
+    let refused = program.run(&["reset", "acme/gears"]).await.expect(2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert_eq!(program.json(&["ingest"]).await["counts"]["inserted"], 0);
+    program.run(&["reset", "acme/gears", "--yes"]).await.expect(0);
+    assert_eq!(program.json(&["ingest"]).await["counts"]["unchanged"], 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_keeps_to_its_limit_and_to_the_resource() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    for _ in 0..3 {
+        program.run(&["ingest", "acme/gears"]).await.expect(0);
+    }
+    assert_eq!(program.json(&["runs", "--limit", "2"]).await["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(program.json(&["runs", "acme/gears"]).await["runs"].as_array().unwrap().len(), 3);
+    program.run(&["runs", "acme/unknown"]).await.expect(6);
+    let words = program.run(&["runs"]).await.expect(0).stdout;
+    assert_eq!(words.matches("complete").count(), 3, "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_come_for_every_usual_shell_under_the_programs_name() {
+    let program = Program::new("github_issues");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = program.run(&["completions", shell]).await.expect(0).stdout;
+        assert!(script.contains("github_issues") && script.contains("reconcile"), "{shell}: {script}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_and_version_go_to_standard_output() {
+    let program = Program::new("github_issues");
+    let help = program.run(&["--help"]).await.expect(0).stdout;
+    assert!(help.contains("github_issues ingest") && help.contains("130  interrupted"), "{help}");
+    let version = program.run(&["--version"]).await.expect(0).stdout;
+    assert_eq!(version, concat!("github ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_leaves_the_result_alone() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    assert!(!program.run(&["status"]).await.expect(0).stderr.is_empty(), "it says that there is no database");
+    assert!(program.run(&["-q", "status"]).await.expect(0).stderr.is_empty());
+    let ended = program.run(&["-q", "ingest", "acme/gears"]).await.expect(0);
+    assert!(ended.stdout.contains("acme/gears") && ended.stderr.is_empty(), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let program = Program::new("github_issues");
+    let mut child = program.start(&["schema"]);
+    drop(child.stdout.take());
+    let ended = super::support::end(child).await.expect(0);
+    assert!(ended.stderr.is_empty(), "{}", ended.stderr);
+}

@@ -1,0 +1,135 @@
+//! What goes wrong: one clear line, a code of its own, and an entry in the history.
+
+use std::fs;
+
+use snowfeed::testkit::upstream::Upstream;
+
+use super::support::{Ended, Program};
+
+#[track_caller]
+fn says(ended: &Ended, what: &str) {
+    let errors: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("error:")).collect();
+    assert_eq!(errors.len(), 1, "one clear line: {}", ended.stderr);
+    assert!(errors[0].contains(what) && ended.stderr.contains("\nhelp: "), "{}", ended.stderr);
+}
+
+async fn last_error(program: &Program) -> String {
+    program.json(&["runs", "--limit", "1"]).await["runs"][0]["error"]["kind"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token() {
+    let upstream = Upstream::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong-hush");
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(5);
+    says(&ended, "acme/gears");
+    assert_eq!(last_error(&program).await, "authentication");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_repository() {
+    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["ingest", "acme/geras"]).await.expect(6);
+    says(&ended, "acme/geras");
+    assert_eq!(last_error(&program).await, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disabled_issues() {
+    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    upstream.disable_issues("acme/gears");
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(6);
+    says(&ended, "disabled");
+    assert_eq!(last_error(&program).await, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_beside_one_that_does_not_is_partial() {
+    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["ingest", "acme/gears", "acme/none"]).await.expect(3);
+    says(&ended, "acme/none");
+    assert_eq!(program.json(&["preview", "acme/gears"]).await["rows"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_reached() {
+    let program = Program::github("http://127.0.0.1:1").variable("GITHUB_RETRIES", "0");
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(7);
+    assert!(ended.stderr.contains("error: acme/gears: "), "{}", ended.stderr);
+    assert_eq!(last_error(&program).await, "unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_database_stays_as_it_was() {
+    let program = Program::new("github_issues");
+    let text = "Dear diary, this is no database. ".repeat(100);
+    fs::write(program.folder().join("github.db"), &text).unwrap();
+    for args in [&["status"][..], &["enable", "acme/gears"], &["ingest", "acme/gears"], &["check"]] {
+        says(&program.run(args).await.expect(4), "github.db");
+    }
+    assert_eq!(fs::read_to_string(program.folder().join("github.db")).unwrap(), text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_to_do_is_said() {
+    let program = Program::new("github_issues");
+    says(&program.run(&["ingest"]).await.expect(4), "no repository is enabled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_known_is_not_found() {
+    let program = Program::new("github_issues");
+    program.run(&["enable", "acme/gears"]).await.expect(0);
+    for args in [&["disable", "acme/x"][..], &["reset", "acme/x", "--yes"], &["preview", "acme/x"], &["runs", "acme/x"]]
+    {
+        says(&program.run(args).await.expect(6), "acme/x");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_schedule_is_refused_with_an_example() {
+    let program = Program::new("github_issues");
+    says(&program.run(&["enable", "acme/gears", "--schedule", "soon"]).await.expect(4), "soon");
+    assert!(!program.folder().join("github.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_command_or_option_is_a_matter_of_usage() {
+    let program = Program::new("github_issues");
+    for args in [&["ingst"][..], &["ingest", "--recncile"], &["ingest", "--concurrency", "0"], &["-v", "-q", "status"]]
+    {
+        let ended = program.run(args).await.expect(2);
+        assert!(ended.stdout.is_empty() && ended.stderr.contains("--help"), "{args:?}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_in_nothing_that_is_written() {
+    const TOKEN: &str = "ghp_DoNotWriteMeAnywhere0123456789";
+    for right in [TOKEN, "another"] {
+        let upstream = Upstream::builder().token(right).repository("acme/gears", 30).start().await.unwrap();
+        let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", TOKEN);
+        let mut written = String::new();
+        for args in [
+            &["-vvv", "ingest", "acme/gears"][..],
+            &["-vvv", "check"],
+            &["--json", "configure"],
+            &["--json", "ingest"],
+            &["-vvv", "ingest", "--reconcile"],
+            &["status"],
+            &["runs"],
+            &["--json", "runs"],
+        ] {
+            let ended = program.run(args).await;
+            written += &(ended.stdout + &ended.stderr);
+        }
+        assert!(written.contains("acme/gears") && !written.contains(TOKEN), "{written}");
+        for file in program.folder().read_dir().unwrap() {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What programs read: one document for each command, and nothing besides.
+
+use serde_json::Value;
+use snowfeed::testkit::upstream::Upstream;
+
+use super::support::Program;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_command_writes_one_document_of_a_known_shape() {
+    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    for (args, expected) in [
+        (&["check"][..], &["checks", "source", "version"][..]),
+        (&["discover", "--set", "repositories=acme/*"], &["resources"]),
+        (&["configure", "page_size=50"], &["stored"]),
+        (&["configure"], &["settings"]),
+        (&["enable", "acme/gears"], &["resources"]),
+        (&["ingest"], &["counts", "interrupted", "runs", "status"]),
+        (&["status"], &["resources"]),
+        (&["runs"], &["runs"]),
+        (&["preview", "acme/gears"], &["resource", "rows", "table"]),
+        (&["reset", "acme/gears", "--yes"], &["reset", "resource"]),
+        (&["disable", "acme/gears"], &["resources"]),
+    ] {
+        let ended = program.run(&[&["--json"], args].concat()).await.expect(0);
+        assert_eq!(keys(&ended.json()), expected, "{args:?}");
+        assert!(ended.stderr.is_empty(), "{args:?}: {}", ended.stderr);
+    }
+    assert_eq!(program.json(&["schema"]).await["properties"]["page_size"]["default"], 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingestion_tells_its_counts_and_its_runs() {
+    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    let report = program.json(&["ingest", "acme/gears"]).await;
+    assert_eq!((&report["status"], &report["interrupted"]), (&"complete".into(), &false.into()));
+    assert_eq!((&report["counts"]["offered"], &report["counts"]["inserted"]), (&30.into(), &30.into()));
+    let run = &report["runs"][0];
+    assert_eq!((&run["resource"], &run["status"]), (&"acme/gears".into(), &"complete".into()));
+    assert!(run["traffic"]["requests"].as_u64().unwrap() > 0 && run["error"].is_null());
+    let history = program.json(&["runs"]).await;
+    assert_eq!(history["runs"][0]["id"], run["id"]);
+    let row = &program.json(&["preview", "acme/gears", "--limit", "1"]).await["rows"][0];
+    assert!(row["title"].is_string() && row["is_pull_request"].is_boolean() && row["raw"].is_string(), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_a_document_too() {
+    let program = Program::new("github_issues");
+    let ended = program.run(&["--json", "--set", "tokne=x", "check"]).await.expect(4);
+    let error = &ended.json()["error"];
+    assert_eq!((&error["kind"], &error["help"]), (&"configuration".into(), &"did you mean `token`?".into()));
+    assert!(error["message"].as_str().unwrap().contains("tokne") && ended.stderr.is_empty());
+    let usage = program.run(&["ingst", "--json"]).await.expect(2);
+    assert_eq!(usage.json()["error"]["kind"], "usage");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_fails_tells_what_it_looked_at() {
+    let upstream = Upstream::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong");
+    let document = program.run(&["--json", "check"]).await.expect(5).json();
+    assert_eq!(document["error"]["kind"], "authentication");
+    let results: Vec<_> = document["checks"].as_array().unwrap().iter().map(|check| check["ok"].clone()).collect();
+    assert_eq!(results, [true, true, false]);
+}

@@ -1,0 +1,82 @@
+//! Settings, from wherever they come.
+
+use snowfeed::testkit::upstream::Upstream;
+
+use super::support::Program;
+
+/// The value of a setting in force, and who gave it.
+async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, String) {
+    let document = program.json(&[&["configure"], args].concat()).await;
+    let settings = document["settings"].as_array().unwrap();
+    let setting = settings.iter().find(|setting| setting["name"] == name).unwrap();
+    (setting["value"].to_string(), setting["from"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_place_goes_before_the_one_below_it() {
+    let program = Program::new("github_issues").variable("GITHUB_CONCURRENCY", "4");
+    let expect = |value: &str, from: &str| (value.to_owned(), from.to_owned());
+    assert_eq!(in_force(&program, &[], "page_size").await, expect("100", "default"));
+    program.run(&["configure", "page_size=50", "concurrency=2"]).await.expect(0);
+    assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
+    std::fs::write(program.folder().join("github.toml"), "page_size = 60\nconcurrency = 3\n").unwrap();
+    assert_eq!(in_force(&program, &[], "page_size").await, expect("60", "the file github.toml"));
+    let variable = "the environment variable GITHUB_CONCURRENCY";
+    assert_eq!(in_force(&program, &[], "concurrency").await, expect("4", variable));
+    assert_eq!(in_force(&program, &["--set", "concurrency=5"], "concurrency").await, expect("5", "--set"));
+    std::fs::write(program.folder().join("other.toml"), "page_size = 70\n").unwrap();
+    assert_eq!(in_force(&program, &["--config", "other.toml"], "page_size").await.0, "70");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configure_without_a_value_removes() {
+    let program = Program::new("github_issues");
+    program.run(&["configure", "page_size=50"]).await.expect(0);
+    let removed = program.run(&["configure", "page_size="]).await.expect(0);
+    assert_eq!(removed.stdout, "removed page_size\n");
+    assert_eq!(in_force(&program, &[], "page_size").await.1, "default");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_configured_does_not_take_up_the_environment() {
+    let program = Program::new("github_issues").variable("GITHUB_TOKEN", "hush");
+    program.run(&["configure", "page_size=50"]).await.expect(0);
+    let elsewhere = program.command(&["--json", "configure"]).env_remove("GITHUB_TOKEN").output().await.unwrap();
+    assert!(!String::from_utf8(elsewhere.stdout).unwrap().contains("GITHUB_TOKEN"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unknown_or_malformed_is_named_before_any_request() {
+    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_RETRIES", "often");
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
+    let says = "error: the setting `retries` is malformed: \"often\" is no whole number \
+                (given by: the environment variable GITHUB_RETRIES)";
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+
+    let program = Program::github(upstream.url());
+    for (set, says) in [
+        ("pagesize=5", "did you mean `page_size`?"),
+        ("page_size=five", "`page_size` is malformed"),
+        ("page_size=0", "`page_size` is out of range"),
+        ("token=ghp_literal", "by reference"),
+        ("api_url=https://github.com", "api.github.com"),
+    ] {
+        let ended = program.run(&["ingest", "acme/gears", "--set", set]).await.expect(4);
+        assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{set}: {}", ended.stderr);
+    }
+    std::fs::write(program.folder().join("github.toml"), "page_sise = 5\n").unwrap();
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
+    assert!(ended.stderr.contains("the file github.toml") && ended.stderr.contains("`page_size`"), "{}", ended.stderr);
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_not_stored() {
+    let program = Program::new("github_issues");
+    for setting in ["tokne=env:X", "page_size=many", "token=ghp_literal", "ghp_literal"] {
+        let ended = program.run(&["configure", setting]).await.expect(4);
+        assert!(!ended.stderr.contains("ghp_literal"), "{}", ended.stderr);
+    }
+    assert!(!program.folder().join("github.db").exists());
+}

@@ -1,0 +1,107 @@
+//! Being stopped, in every way, loses nothing.
+
+use std::time::Duration;
+
+use snowfeed::testkit::upstream::Upstream;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::support::{LONG, Program, end, signal, until};
+
+const ISSUES: u32 = 1_500;
+
+async fn slow_upstream() -> Upstream {
+    let builder = Upstream::builder().seed(7).repository("acme/widgets", ISSUES);
+    builder.latency(Duration::from_millis(60)).start().await.unwrap()
+}
+
+/// A page at a time, so that there is time to be interrupted.
+const SLOWLY: [&str; 7] = ["ingest", "acme/widgets", "--set", "concurrency=1", "--set", "page_size=20", "--json"];
+
+async fn rows(program: &Program) -> usize {
+    program.json(&["preview", "acme/widgets", "--limit", "5000"]).await["rows"].as_array().unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_signal_commits_and_the_next_run_goes_on() {
+    for name in ["INT", "TERM"] {
+        let upstream = slow_upstream().await;
+        let program = Program::github(upstream.url());
+        let child = program.start(&SLOWLY);
+        until("pages are read", || upstream.requests().len() >= 10).await;
+        signal(&child, name);
+        let report = end(child).await.expect(130).json();
+        assert_eq!((&report["interrupted"], &report["status"]), (&true.into(), &"partial".into()));
+        let kept = report["counts"]["inserted"].as_u64().unwrap();
+        assert!(kept > 0 && kept < u64::from(ISSUES), "{kept}");
+
+        let report = program.json(&["ingest"]).await;
+        let counts = &report["counts"];
+        assert_eq!(counts["inserted"].as_u64().unwrap() + kept, u64::from(ISSUES), "{report}");
+        assert_eq!(rows(&program).await, ISSUES as usize);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_signal_is_answered_in_words() {
+    let upstream = slow_upstream().await;
+    let program = Program::github(upstream.url());
+    let child = program.start(&SLOWLY[..6]);
+    until("pages are read", || upstream.requests().len() >= 5).await;
+    signal(&child, "INT");
+    let ended = end(child).await.expect(130);
+    assert!(ended.stderr.contains("stopping: ") && ended.stderr.contains("goes on from there"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("interrupted"), "{}", ended.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() {
+    let upstream = slow_upstream().await;
+    let program = Program::github(upstream.url());
+    let child = program.start(&SLOWLY);
+    // Commits come every second, and each tells the run's record.
+    until("something is committed", || upstream.requests().len() >= 40).await;
+    signal(&child, "KILL");
+    assert_eq!(end(child).await.code, None);
+    assert_eq!(program.json(&["runs"]).await["runs"][0]["status"], "running");
+
+    program.run(&["ingest"]).await.expect(0);
+    assert_eq!(rows(&program).await, ISSUES as usize);
+    let runs = program.json(&["runs"]).await;
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 2);
+    assert_eq!((&runs["runs"][1]["interrupted"], &runs["runs"][1]["status"]), (&true.into(), &"partial".into()));
+    let words = program.run(&["runs"]).await.expect(0).stdout;
+    assert!(words.lines().nth(2).unwrap().contains("interrupted"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_keeps_a_schedule_until_it_is_stopped() {
+    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    program.run(&["enable", "acme/gears", "--schedule", "1s"]).await.expect(0);
+    let mut child = program.start(&["run", "--json"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut inserted = Vec::new();
+    for _ in 0..3 {
+        let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+        let run: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(run["status"], "complete");
+        inserted.push(run["counts"]["inserted"].as_u64().unwrap());
+    }
+    assert_eq!(inserted, [30, 0, 0]);
+    signal(&child, "TERM");
+    end(child).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_signal_stops_at_once_and_loses_nothing() {
+    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    let child = program.start(&["run"]);
+    // It listens for signals before it makes the database.
+    until("the program is up", || program.folder().join("github.db").exists()).await;
+    signal(&child, "INT");
+    signal(&child, "INT");
+    let code = end(child).await.code;
+    assert!(matches!(code, Some(0 | 130)), "{code:?}");
+    assert_eq!(program.json(&["ingest", "acme/gears"]).await["counts"]["inserted"], 30);
+}

@@ -1,0 +1,110 @@
+//! Runs an example binary in a folder of its own, with nothing of this process's environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// Longer than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) struct Program {
+    binary: PathBuf,
+    dir: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a process ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no single JSON document, {error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Program {
+    pub(crate) fn new(example: &str) -> Self {
+        let test = std::env::current_exe().unwrap();
+        let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
+        let binary = folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+        assert!(binary.exists(), "{} is missing: `cargo build --examples` makes it", binary.display());
+        Self { binary, dir: TempDir::new().unwrap(), variables: Vec::new() }
+    }
+
+    /// The example `github_issues` over a server.
+    pub(crate) fn github(url: &str) -> Self {
+        Self::new("github_issues").variable("GITHUB_API_URL", url)
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(args).current_dir(self.folder()).env_clear().envs(self.variables.clone());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    pub(crate) async fn run(&self, args: &[&str]) -> Ended {
+        tokio::time::timeout(LONG, self.command(args).output()).await.expect("the program hangs").unwrap().into()
+    }
+
+    /// Runs to a good end and gives the JSON that was written.
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
+        self.run(&[&["--json"], args].concat()).await.expect(0).json()
+    }
+
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        self.command(args).spawn().unwrap()
+    }
+}
+
+/// Sends a signal to a process that was started here.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let id = child.id().expect("the process has ended").to_string();
+    let sent = std::process::Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status().unwrap();
+    assert!(sent.success());
+}
+
+pub(crate) async fn end(child: Child) -> Ended {
+    tokio::time::timeout(LONG, child.wait_with_output()).await.expect("the program hangs").unwrap().into()
+}
+
+/// Waits until something holds, at most for [`LONG`].
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap_or_else(|_| panic!("it never came that {what}"));
+}

@@ -1,0 +1,307 @@
+//! Sinks with one fault each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use snowfeed::backends::Memory;
+use snowfeed::testkit::conformance::{Fresh, ProbeRow, SinkProbe, sink};
+use snowfeed::{
+    Commit, CommitReport, Counts, Error, ErrorKind, Operation, Record, Reject, Resource, Result, RunId, Sink,
+    StateStore, StoredRecord, Sweep, TableSpec, UnseenQuery,
+};
+
+use super::failing;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    EnsureForgetsTombstones,
+    FailedCommitKeepsRejects,
+    CommitIsVisibleBitByBit,
+    VersionsAreText,
+    EqualVersionsAreIgnored,
+    UnchangedIsRewritten,
+    DeletionDropsTheDocument,
+    SecondDeletionIsCounted,
+    RefusedRowsStay,
+    DocumentsAreTrimmed,
+    KeysAreTrimmed,
+    ResourcesIgnoreCase,
+    RejectsLoseTheirReason,
+    UnseenIsUnordered,
+    MarksAreShared,
+    MarksAreRewritings,
+    MarksOutliveFinish,
+    UnknownTablesAreMisconfigured,
+}
+
+type Place = (Resource, String);
+
+/// A sink that does everything right but for its fault.
+#[derive(Debug)]
+struct Naive {
+    fault: Fault,
+    tables: Mutex<BTreeMap<Place, BTreeMap<String, ProbeRow>>>,
+    rejects: Mutex<Vec<(Place, Reject)>>,
+    seen: Mutex<BTreeMap<RunId, BTreeSet<(Place, String)>>>,
+    states: Memory,
+    /// Held by a commit, so that a reader sees it whole.
+    turn: tokio::sync::RwLock<()>,
+}
+
+impl Naive {
+    fn new(fault: Fault) -> Self {
+        let (tables, rejects, seen) = Default::default();
+        Self { fault, tables, rejects, seen, states: Memory::new(), turn: Default::default() }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn place(&self, resource: &Resource, table: &str) -> Place {
+        let name = resource.name();
+        let name = if self.is(Fault::ResourcesIgnoreCase) { name.to_lowercase() } else { name.to_owned() };
+        (Resource::new(name).unwrap(), table.to_owned())
+    }
+
+    fn merge(&self, place: &Place, record: Record, at: jiff::Timestamp, marking: bool, counts: &mut Counts) {
+        let mut tables = self.tables.lock().unwrap();
+        let rows = tables.entry(place.clone()).or_default();
+        counts.offered += 1;
+        let key = if self.is(Fault::KeysAreTrimmed) { record.key.trim().to_owned() } else { record.key };
+        let json = match record.operation {
+            Operation::Upsert(json) if self.is(Fault::DocumentsAreTrimmed) => Some(json.trim().to_owned().into()),
+            Operation::Upsert(json) => Some(json),
+            Operation::Delete => None,
+        };
+        let version = record.version;
+        let Some(row) = rows.get_mut(&key) else {
+            *(if json.is_some() { &mut counts.inserted } else { &mut counts.deleted }) += 1;
+            let deleted_at = json.is_none().then_some(at);
+            rows.insert(key.clone(), ProbeRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
+            return;
+        };
+        let order = if self.is(Fault::VersionsAreText) {
+            version.0.to_string().cmp(&row.version.0.to_string())
+        } else {
+            version.cmp(&row.version)
+        };
+        let same = match &json {
+            Some(_) => row.deleted_at.is_none() && (json == row.json || self.is(Fault::EqualVersionsAreIgnored)),
+            None => row.deleted_at.is_some(),
+        };
+        match (order.is_lt(), order.is_eq() && same, json) {
+            (true, ..) => counts.skip(Counts::OLDER, 1),
+            (_, true, json) => {
+                let upsert = json.is_some();
+                let twice = !upsert && self.is(Fault::SecondDeletionIsCounted);
+                *(if twice { &mut counts.deleted } else { &mut counts.unchanged }) += 1;
+                if self.is(Fault::UnchangedIsRewritten) && upsert && !marking
+                    || self.is(Fault::MarksAreRewritings) && marking
+                {
+                    row.changed_at = at;
+                }
+            }
+            (_, _, Some(json)) => {
+                counts.updated += 1;
+                (row.version, row.json, row.changed_at, row.deleted_at) = (version, Some(json), at, None);
+            }
+            (_, _, None) if row.deleted_at.is_some() => {
+                counts.unchanged += 1;
+                row.version = version;
+            }
+            (_, _, None) => {
+                counts.deleted += 1;
+                (row.version, row.changed_at, row.deleted_at) = (version, at, Some(at));
+                if self.is(Fault::DeletionDropsTheDocument) {
+                    row.json = None;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for Naive {
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        for table in tables {
+            let mut tables = self.tables.lock().unwrap();
+            let rows = tables.entry(self.place(resource, &table.name)).or_default();
+            if self.is(Fault::EnsureForgetsTombstones) {
+                rows.retain(|_, row| row.deleted_at.is_none());
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        let _turn = if self.is(Fault::CommitIsVisibleBitByBit) { None } else { Some(self.turn.write().await) };
+        let resource = self.place(&commit.resource, "").0;
+        let unknown = {
+            let tables = self.tables.lock().unwrap();
+            !tables.keys().any(|(known, _)| *known == resource)
+                || commit.rows.iter().any(|rows| !tables.contains_key(&(resource.clone(), rows.table.clone())))
+        };
+        if unknown {
+            if self.is(Fault::FailedCommitKeepsRejects) {
+                for rows in &commit.rows {
+                    let place = (resource.clone(), rows.table.clone());
+                    let mut rejects = self.rejects.lock().unwrap();
+                    rejects.extend(rows.rejects.iter().map(|reject| (place.clone(), reject.clone())));
+                }
+            }
+            let misconfigured = self.is(Fault::UnknownTablesAreMisconfigured);
+            let kind = if misconfigured { ErrorKind::Configuration } else { ErrorKind::Internal };
+            return Err(Error::new(kind, "nobody made room"));
+        }
+        // Where the state is refused, nothing else has happened.
+        let mut version = None;
+        let mut refused = None;
+        if let Some(change) = commit.change {
+            match self.states.append(change).await {
+                Ok(newest) => version = Some(newest),
+                Err(error) if self.is(Fault::RefusedRowsStay) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut counts = Counts::default();
+        let marking = matches!(commit.sweep, Some(Sweep::Mark(_)));
+        for rows in commit.rows {
+            let place = (resource.clone(), rows.table);
+            if let Some(Sweep::Mark(pass)) = commit.sweep {
+                let keys = rows.records.iter().filter(|record| record.json().is_some());
+                let marks = keys.map(|record| (place.clone(), record.key.clone()));
+                let one =
+                    if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse()? } else { pass };
+                self.seen.lock().unwrap().entry(one).or_default().extend(marks);
+            }
+            for record in rows.records {
+                self.merge(&place, record, commit.at, marking, &mut counts);
+                if self.is(Fault::CommitIsVisibleBitByBit) {
+                    tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+                }
+            }
+            // A refused commit's rejects are another fault than this one.
+            for mut reject in rows.rejects.into_iter().filter(|_| refused.is_none()) {
+                counts.offered += 1;
+                counts.rejected += 1;
+                if self.is(Fault::RejectsLoseTheirReason) {
+                    reject.reason = String::new();
+                }
+                self.rejects.lock().unwrap().push((place.clone(), reject));
+            }
+        }
+        if let (Some(Sweep::Finish(pass)), false) = (commit.sweep, self.is(Fault::MarksOutliveFinish)) {
+            self.seen.lock().unwrap().remove(&pass);
+        }
+        refused.map_or(Ok(CommitReport { counts, version }), Err)
+    }
+
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        let place = self.place(&query.resource, &query.table);
+        let shared = self.is(Fault::MarksAreShared);
+        let pass = if shared { "00000000-0000-0000-0000-000000000000".parse()? } else { query.sweep };
+        let seen = self.seen.lock().unwrap().get(&pass).cloned().unwrap_or_default();
+        let tables = self.tables.lock().unwrap();
+        let mut rows: Vec<&ProbeRow> = tables[&place].values().filter(|row| row.deleted_at.is_none()).collect();
+        rows.retain(|row| query.after.as_ref().is_none_or(|after| row.key > *after));
+        rows.retain(|row| !seen.contains(&(place.clone(), row.key.clone())));
+        if self.is(Fault::UnseenIsUnordered) {
+            rows.reverse();
+        }
+        let record = |row: &ProbeRow| {
+            let json = row.json.clone().unwrap();
+            StoredRecord { key: row.key.clone(), version: row.version, json }
+        };
+        Ok(rows.into_iter().take(query.limit).map(record).collect())
+    }
+}
+
+struct NaiveProbe(Arc<Naive>);
+
+#[async_trait]
+impl SinkProbe for NaiveProbe {
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::clone(&self.0) as _
+    }
+
+    fn states(&self) -> Option<Arc<dyn StateStore>> {
+        Some(Arc::new(self.0.states.clone()))
+    }
+
+    async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow> {
+        let _turn = self.0.turn.read().await;
+        let tables = self.0.tables.lock().unwrap();
+        tables.get(&self.0.place(resource, table)).into_iter().flat_map(|rows| rows.values().cloned()).collect()
+    }
+
+    async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
+        let place = self.0.place(resource, table);
+        let rejects = self.0.rejects.lock().unwrap();
+        rejects.iter().filter(|(of, _)| *of == place).map(|(_, reject)| reject.clone()).collect()
+    }
+}
+
+fn broken(fault: Fault) -> Vec<&'static str> {
+    let fresh: Fresh<dyn SinkProbe> =
+        Fresh::new(move || async move { Arc::new(NaiveProbe(Arc::new(Naive::new(fault)))) as Arc<dyn SinkProbe> });
+    failing(sink::clauses(), &fresh)
+}
+
+#[test]
+fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
+    let expected: [(Fault, &[&str]); 19] = [
+        (Fault::None, &[]),
+        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_repeatable_and_removes_nothing"]),
+        (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again"]),
+        (
+            Fault::CommitIsVisibleBitByBit,
+            &["clause_2_a_reader_sees_whole_commits", "clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all"],
+        ),
+        (
+            Fault::VersionsAreText,
+            &[
+                "clause_3_an_older_version_never_replaces_a_newer_one",
+                "clause_3_any_order_of_arrival_gives_the_same_table",
+            ],
+        ),
+        (
+            Fault::EqualVersionsAreIgnored,
+            &[
+                "clause_3_an_equal_version_replaces_when_the_text_differs",
+                "clause_3_of_two_equal_versions_in_one_commit_the_later_counts",
+            ],
+        ),
+        (Fault::UnchangedIsRewritten, &["clause_4_an_upsert_that_changes_nothing_rewrites_nothing"]),
+        (Fault::DeletionDropsTheDocument, &["clause_5_a_deletion_keeps_the_row_and_its_last_document"]),
+        (Fault::SecondDeletionIsCounted, &["clause_6_a_deletion_of_a_deleted_key_is_unchanged"]),
+        (
+            Fault::RefusedRowsStay,
+            &[
+                "clause_7_a_stale_base_is_refused_with_the_whole_commit",
+                "clause_7_of_two_commits_on_one_base_exactly_one_wins",
+            ],
+        ),
+        (Fault::DocumentsAreTrimmed, &["clause_8_documents_come_back_byte_for_byte"]),
+        (Fault::KeysAreTrimmed, &["clause_8_any_text_is_a_legal_key"]),
+        (Fault::ResourcesIgnoreCase, &["clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart"]),
+        (Fault::RejectsLoseTheirReason, &["clause_9_rejects_are_kept_with_their_reason"]),
+        (
+            Fault::UnseenIsUnordered,
+            &[
+                "clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key",
+                "clause_10_unseen_goes_on_after_a_key",
+                "clause_10_marks_of_passes_are_apart_and_gone_after_finish",
+            ],
+        ),
+        (Fault::MarksAreShared, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
+        (Fault::MarksAreRewritings, &["clause_10_a_mark_rewrites_no_row"]),
+        (Fault::MarksOutliveFinish, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
+        (Fault::UnknownTablesAreMisconfigured, &["clause_11_a_table_or_resource_that_was_not_ensured_is_refused"]),
+    ];
+    for (fault, checks) in expected {
+        assert_eq!(broken(fault), checks, "{fault:?}");
+    }
+}

@@ -1,0 +1,208 @@
+//! Sources with one fault each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use snowfeed::testkit::conformance::{Fresh, SourceCase, source};
+use snowfeed::{
+    Batch, BatchStream, Checkpoint, Config, Error, Mode, ReadRequest, Record, Resource, Result, Source, SourceSpec,
+    TableSpec, VerifyRequest, Version,
+};
+
+use super::failing;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    SpecChanges,
+    CheckFailsTheSecondTime,
+    DiscoverFindsNothing,
+    TableIsNotDeclared,
+    KeyIsEmpty,
+    DocumentIsNoJson,
+    CheckpointRunsAhead,
+    CheckpointIsIgnoredOnceRead,
+    GarbageIsTheStart,
+    FullPassLeavesSomethingOut,
+    StreamGoesOnAfterAnError,
+    ReadsWithoutBeingPolled,
+    ReadsOnWhenDropped,
+    PositionIsShared,
+    VerifyAnswersTwice,
+    VerifyGivesOthers,
+}
+
+/// The numbers from 1 to `count`, three in a batch; a checkpoint is the last number read.
+#[derive(Debug, Clone)]
+struct Numbers {
+    fault: Fault,
+    count: Arc<AtomicU64>,
+    calls: Arc<AtomicU64>,
+    shared: Arc<AtomicU64>,
+}
+
+impl Numbers {
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    /// The batch after a position, and the position after it.
+    fn batch(&self, position: u64, mode: Mode) -> Option<(Result<Batch>, u64)> {
+        let count = self.count.load(Ordering::SeqCst);
+        if position >= count {
+            return None;
+        }
+        let end = (position + 3).min(count);
+        let mut batch = Batch::new(if self.is(Fault::TableIsNotDeclared) { "others" } else { "numbers" });
+        for number in position + 1..=end {
+            let key = if number == 2 && self.is(Fault::KeyIsEmpty) { String::new() } else { number.to_string() };
+            let json = if number == 2 && self.is(Fault::DocumentIsNoJson) { "{".into() } else { number.to_string() };
+            if number == 4 && mode == Mode::Reconcile && self.is(Fault::FullPassLeavesSomethingOut) {
+                continue;
+            }
+            batch = batch.record(Record::upsert(key, Version(1), json));
+        }
+        let ahead = if self.is(Fault::CheckpointRunsAhead) { 1 } else { 0 };
+        Some((Checkpoint::new(&(end + ahead)).map(|checkpoint| batch.checkpoint(checkpoint)), end))
+    }
+}
+
+#[async_trait]
+impl Source for Numbers {
+    fn spec(&self) -> SourceSpec {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let version = if self.is(Fault::SpecChanges) { format!("{call}.0.0") } else { "1.0.0".into() };
+        SourceSpec::new("numbers", version).table(TableSpec::new("numbers"))
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        let second = self.calls.fetch_add(1, Ordering::SeqCst) > 0;
+        if second && self.is(Fault::CheckFailsTheSecondTime) { Err(Error::unavailable("once only")) } else { Ok(()) }
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(if self.is(Fault::DiscoverFindsNothing) { vec![] } else { vec![Resource::new("all")?] })
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let start = match request.checkpoint.as_ref().map(Checkpoint::parse::<u64>) {
+            None => 0,
+            Some(Ok(position)) => position,
+            Some(Err(_)) if self.is(Fault::GarbageIsTheStart) => 0,
+            Some(Err(error)) => {
+                let after = self.is(Fault::StreamGoesOnAfterAnError).then(|| Ok(Batch::new("numbers")));
+                return stream::iter([Err(error)].into_iter().chain(after)).boxed();
+            }
+        };
+        let end = self.count.load(Ordering::SeqCst);
+        let start = if self.is(Fault::CheckpointIsIgnoredOnceRead) && start >= 9 { end } else { start };
+        if self.is(Fault::ReadsWithoutBeingPolled) {
+            request.monitor.request();
+        }
+        if self.is(Fault::ReadsOnWhenDropped) {
+            let monitor = request.monitor.clone();
+            return stream::once(async move {
+                tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        monitor.request();
+                    }
+                });
+            })
+            .flat_map({
+                let source = self.clone();
+                move |()| source.clone().plain(start, request.mode)
+            })
+            .boxed();
+        }
+        self.shared.store(start, Ordering::SeqCst);
+        self.clone().plain(start, request.mode)
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        let mut gone: Vec<Record> =
+            request.records.into_iter().map(|record| Record::delete(record.key, record.version)).collect();
+        match self.fault {
+            Fault::VerifyAnswersTwice => gone.push(gone[0].clone()),
+            Fault::VerifyGivesOthers => gone.push(Record::delete("somebody else", Version(9))),
+            _ => {}
+        }
+        Ok(gone)
+    }
+}
+
+impl Numbers {
+    fn plain(self, start: u64, mode: Mode) -> BatchStream {
+        stream::unfold(start, move |position| {
+            let source = self.clone();
+            async move {
+                if !source.is(Fault::PositionIsShared) {
+                    return source.batch(position, mode);
+                }
+                let (batch, end) = source.batch(source.shared.load(Ordering::SeqCst), mode)?;
+                source.shared.store(end, Ordering::SeqCst);
+                Some((batch, end))
+            }
+        })
+        .boxed()
+    }
+}
+
+fn case(fault: Fault) -> SourceCase {
+    let count = Arc::new(AtomicU64::new(20));
+    let source = Numbers { fault, count: Arc::clone(&count), calls: Arc::default(), shared: Arc::default() };
+    SourceCase::new(source, Config::default(), Resource::new("all").unwrap()).changing(move || {
+        let count = Arc::clone(&count);
+        async move {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    })
+}
+
+mod sound {
+    use super::{Fault, case};
+
+    snowfeed::source_conformance!(case(Fault::None));
+}
+
+#[test]
+fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
+    let expected: [(Fault, &[&str]); 17] = [
+        (Fault::None, &[]),
+        (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
+        (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_and_is_repeatable"]),
+        (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
+        (Fault::TableIsNotDeclared, &["clause_3_every_batch_names_a_table_of_the_spec"]),
+        (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
+        (Fault::DocumentIsNoJson, &["clause_3_every_document_is_json"]),
+        (
+            Fault::CheckpointRunsAhead,
+            &[
+                "clause_4_resuming_at_any_checkpoint_leaves_no_gap",
+                "clause_4_what_changed_after_the_last_checkpoint_comes",
+            ],
+        ),
+        (
+            Fault::CheckpointIsIgnoredOnceRead,
+            &[
+                "clause_4_resuming_at_any_checkpoint_leaves_no_gap",
+                "clause_4_what_changed_after_the_last_checkpoint_comes",
+            ],
+        ),
+        (Fault::GarbageIsTheStart, &["clause_4_a_checkpoint_that_cannot_be_read_is_refused"]),
+        (Fault::FullPassLeavesSomethingOut, &["clause_5_a_full_pass_delivers_everything"]),
+        (Fault::StreamGoesOnAfterAnError, &["clause_5_the_stream_ends_after_an_error"]),
+        (Fault::ReadsWithoutBeingPolled, &["clause_6_nothing_happens_before_the_stream_is_polled"]),
+        (Fault::ReadsOnWhenDropped, &["clause_6_a_dropped_stream_leaves_nothing_running"]),
+        (Fault::PositionIsShared, &["clause_7_readings_side_by_side_do_not_disturb_each_other"]),
+        (Fault::VerifyAnswersTwice, &["clause_9_verify_answers_only_what_it_was_asked"]),
+        (Fault::VerifyGivesOthers, &["clause_9_verify_answers_only_what_it_was_asked"]),
+    ];
+    for (fault, checks) in expected {
+        let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });
+        assert_eq!(failing(source::clauses(), &fresh), checks, "{fault:?}");
+    }
+}

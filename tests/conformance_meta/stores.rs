@@ -1,0 +1,195 @@
+//! Stores with one fault each.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use snowfeed::backends::Memory;
+use snowfeed::testkit::conformance::{Fresh, config_store, state_store};
+use snowfeed::{
+    ConfigStore, Domain, Error, Result, RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion,
+};
+
+use super::failing;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    AppendReportsTheBase,
+    TimesStepBack,
+    RefusedRunsStay,
+    RunsAreNotReplaced,
+    HistoryIgnoresTheLimit,
+    RunsAreOrderedById,
+    PruneMiscounts,
+    KeysIgnoreCase,
+    TimesLoseTheirFraction,
+    RemoveDoesNothing,
+    RemoveSaysYes,
+    DomainsAreOne,
+    ListIsUnordered,
+    KeysAreTrimmed,
+    NullIsNothing,
+}
+
+/// A memory with a fault.
+#[derive(Debug)]
+struct Faulty {
+    fault: Fault,
+    memory: Memory,
+    times: Mutex<BTreeMap<(String, StateVersion), jiff::Timestamp>>,
+}
+
+impl Faulty {
+    fn new(fault: Fault) -> Self {
+        Self { fault, memory: Memory::new(), times: Mutex::default() }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn key(&self, key: &str) -> String {
+        match self.fault {
+            Fault::KeysIgnoreCase => key.to_lowercase(),
+            Fault::KeysAreTrimmed => key.trim().to_owned(),
+            _ => key.to_owned(),
+        }
+    }
+
+    fn domain(&self, domain: Domain) -> Domain {
+        if self.is(Fault::DomainsAreOne) { Domain::Connector } else { domain }
+    }
+}
+
+#[async_trait]
+impl StateStore for Faulty {
+    async fn append(&self, mut change: StateChange) -> Result<StateVersion> {
+        change.key = self.key(&change.key);
+        let (key, base, at) = (change.key.clone(), change.base, change.at);
+        if self.is(Fault::RunsAreNotReplaced)
+            && let Some(run) = &mut change.run
+            && self.memory.runs(None, 100).await?.iter().any(|known| known.id == run.id)
+        {
+            run.id = RunId::new();
+        }
+        let only_run = StateChange { state: None, ..change.clone() };
+        match self.memory.append(change).await {
+            Ok(version) => {
+                self.times.lock().unwrap().insert((key, version), at);
+                Ok(if self.is(Fault::AppendReportsTheBase) { base } else { version })
+            }
+            Err(error) => {
+                if self.is(Fault::RefusedRunsStay) {
+                    self.memory.append(only_run).await?;
+                }
+                Err::<_, Error>(error)
+            }
+        }
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        let mut latest = self.memory.latest(&self.key(key)).await?;
+        if let Some(entry) = &mut latest {
+            match self.fault {
+                Fault::TimesStepBack => entry.at = self.times.lock().unwrap()[&(self.key(key), entry.version)],
+                Fault::TimesLoseTheirFraction => entry.at = jiff::Timestamp::from_second(entry.at.as_second()).unwrap(),
+                _ => {}
+            }
+        }
+        Ok(latest)
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        let limit = if self.is(Fault::HistoryIgnoresTheLimit) { usize::MAX } else { limit };
+        self.memory.history(&self.key(key), limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        let mut runs = self.memory.runs(key, limit).await?;
+        if self.is(Fault::RunsAreOrderedById) {
+            runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+        }
+        Ok(runs)
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        let removed = self.memory.prune(&self.key(key), keep).await?;
+        Ok(if self.is(Fault::PruneMiscounts) { 0 } else { removed })
+    }
+}
+
+#[async_trait]
+impl ConfigStore for Faulty {
+    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+        let value = self.memory.get(self.domain(domain), &self.key(key)).await?;
+        Ok(value.filter(|value| !(self.is(Fault::NullIsNothing) && value.is_null())))
+    }
+
+    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+        self.memory.put(self.domain(domain), &self.key(key), value).await
+    }
+
+    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+        if self.is(Fault::RemoveDoesNothing) {
+            return Ok(self.get(domain, key).await?.is_some());
+        }
+        let removed = self.memory.remove(self.domain(domain), &self.key(key)).await?;
+        Ok(removed || self.is(Fault::RemoveSaysYes))
+    }
+
+    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+        let mut list = self.memory.list(self.domain(domain)).await?;
+        if self.is(Fault::ListIsUnordered) {
+            list.reverse();
+        }
+        Ok(list)
+    }
+}
+
+#[test]
+fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
+    let expected: [(Fault, &[&str]); 10] = [
+        (Fault::None, &[]),
+        (
+            Fault::AppendReportsTheBase,
+            &[
+                "clause_1_append_adds_and_latest_gives",
+                "clause_1_versions_rise",
+                "clause_4_a_record_replaces_the_one_of_the_same_run",
+            ],
+        ),
+        (Fault::TimesStepBack, &["clause_2_a_clock_that_steps_back_revives_nothing"]),
+        (Fault::RefusedRunsStay, &["clause_3_a_stale_base_is_refused_and_stores_nothing"]),
+        (Fault::RunsAreNotReplaced, &["clause_4_a_record_replaces_the_one_of_the_same_run"]),
+        (Fault::HistoryIgnoresTheLimit, &["clause_5_history_gives_the_newest_first"]),
+        (Fault::RunsAreOrderedById, &["clause_5_runs_are_ordered_by_start_then_id"]),
+        (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
+        (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_are_apart"]),
+        (Fault::TimesLoseTheirFraction, &["clause_7_values_come_back_equal"]),
+    ];
+    for (fault, checks) in expected {
+        let fresh: Fresh<dyn StateStore> =
+            Fresh::new(move || async move { Arc::new(Faulty::new(fault)) as Arc<dyn StateStore> });
+        assert_eq!(failing(state_store::clauses(), &fresh), checks, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_config_store_with_one_fault_fails_the_checks_of_that_fault() {
+    let expected: [(Fault, &[&str]); 7] = [
+        (Fault::None, &[]),
+        (Fault::RemoveDoesNothing, &["clause_1_a_removed_key_is_gone", "clause_4_put_and_remove_are_repeatable"]),
+        (Fault::RemoveSaysYes, &["clause_4_put_and_remove_are_repeatable"]),
+        (Fault::DomainsAreOne, &["clause_2_the_domains_are_apart"]),
+        (Fault::ListIsUnordered, &["clause_3_list_gives_every_entry_ordered_by_key"]),
+        (Fault::KeysAreTrimmed, &["clause_5_any_text_is_a_legal_key"]),
+        (Fault::NullIsNothing, &["clause_5_values_come_back_equal"]),
+    ];
+    for (fault, checks) in expected {
+        let fresh: Fresh<dyn ConfigStore> =
+            Fresh::new(move || async move { Arc::new(Faulty::new(fault)) as Arc<dyn ConfigStore> });
+        assert_eq!(failing(config_store::clauses(), &fresh), checks, "{fault:?}");
+    }
+}

@@ -1,0 +1,26 @@
+//! The page of the contracts names every test of the suites, and no other.
+
+use std::collections::BTreeSet;
+
+use snowfeed::testkit::conformance::{config_store, sink, source, state_store};
+
+#[test]
+fn the_page_of_the_contracts_names_the_tests_of_the_suites() {
+    let page = include_str!("../docs/contract.md");
+    let sections: Vec<&str> = page.split("\n## ").skip(1).collect();
+    fn names<T: ?Sized>(clauses: Vec<snowfeed::testkit::conformance::Clause<T>>) -> BTreeSet<String> {
+        clauses.into_iter().map(|clause| clause.name.to_owned()).collect()
+    }
+    let suites = [
+        ("Source", names(source::clauses())),
+        ("Sink", names(sink::clauses())),
+        ("StateStore", names(state_store::clauses())),
+        ("ConfigStore", names(config_store::clauses())),
+    ];
+    assert_eq!(sections.len(), suites.len());
+    for (section, (name, clauses)) in sections.iter().zip(suites) {
+        assert_eq!(section.lines().next(), Some(name));
+        let listed = section.lines().filter_map(|line| line.trim().strip_prefix("- `")?.strip_suffix('`'));
+        assert_eq!(listed.map(str::to_owned).collect::<BTreeSet<_>>(), clauses, "{name}");
+    }
+}

@@ -1,0 +1,37 @@
+//! The example `custom_source` keeps the contract of a source.
+
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use snowfeed::testkit::conformance::SourceCase;
+use snowfeed::{Config, Resource};
+use tempfile::TempDir;
+
+#[path = "../examples/custom_source.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "an example is a program of its own")]
+mod custom_source;
+
+fn append(path: &Path, id: u32, note: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    writeln!(file, "{}", serde_json::json!({"id": id, "name": note})).unwrap();
+}
+
+/// 2,500 lines, which are three batches.
+fn case() -> SourceCase {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("stars.jsonl");
+    (0..2_500).for_each(|line| append(&path, line % 2_000, "star"));
+    let config: Config = [("path".to_owned(), folder.path().to_str().unwrap().into())].into_iter().collect();
+    let change = move || {
+        append(&path, 7, "changed");
+        async {}
+    };
+    SourceCase::new(custom_source::JsonLines, config, Resource::new("stars").unwrap()).changing(change).keeping(folder)
+}
+
+mod conformance {
+    snowfeed::source_conformance!(super::case());
+}

@@ -1,0 +1,199 @@
+//! Who may read what: rows 11 to 13 of the reference notes.
+
+use std::process::Command;
+
+use serde_json::json;
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::{ErrorKind, Resource, Source};
+
+use crate::support::{REPOSITORY, Reading, config, secret, upstream};
+
+#[tokio::test]
+async fn pitfall_11_every_refusal_has_a_message_of_its_own() {
+    let mut messages = Vec::new();
+    for (code, kind) in [
+        (401, ErrorKind::Authentication),
+        (403, ErrorKind::Authentication),
+        (404, ErrorKind::NotFound),
+        (409, ErrorKind::Unavailable),
+        (410, ErrorKind::NotFound),
+        (422, ErrorKind::InvalidData),
+        (451, ErrorKind::NotFound),
+    ] {
+        let upstream = upstream(3).await;
+        upstream.fault_while(|_| true, Fault::status(code));
+        let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{code}: {error}");
+        assert!(error.to_string().contains(REPOSITORY) && error.help().is_some(), "{code}: {error}");
+        messages.push(error.message().to_owned());
+    }
+    messages.sort();
+    messages.dedup();
+    assert_eq!(messages.len(), 7);
+}
+
+#[tokio::test]
+async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
+    let builder = Upstream::builder().repository(REPOSITORY, 3).token("the-right-one");
+    let upstream = builder.start().await.unwrap();
+    let (_file, reference) = secret("a-wrong-one");
+    let mut reading = Reading::of(&upstream, json!({ "token": reference }));
+    assert_eq!(reading.read().await.unwrap_err().kind(), ErrorKind::Authentication);
+    let error = reading.source.check(&reading.config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+    assert!(!format!("{error:?}").contains("a-wrong-one"));
+    assert!(upstream.requests().iter().all(|request| request.header("authorization").is_some()));
+}
+
+#[tokio::test]
+async fn pitfall_11_anonymous_reading_is_never_silent() {
+    let upstream = upstream(3).await;
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    assert!(reading.warnings().iter().any(|warning| warning.contains("anonymously")));
+    let (_file, reference) = secret("token");
+    let mut reading = Reading::of(&upstream, json!({ "token": reference }));
+    reading.read().await.unwrap();
+    assert_eq!(reading.warnings(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_trusted() {
+    let upstream = upstream(40).await;
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    upstream.rename_repository(REPOSITORY, "acme/gadgets");
+    upstream.add_repository(REPOSITORY);
+    upstream.create(REPOSITORY, 5);
+    upstream.clock().advance(std::time::Duration::from_secs(60));
+    upstream.edit("acme/gadgets", 7);
+    reading.read().await.unwrap();
+    assert_eq!(reading.table.len(), 40);
+    let edited = upstream.snapshot("acme/gadgets").into_iter().find(|issue| issue.number == 7).unwrap();
+    assert_eq!(reading.table[&edited.id.to_string()].json().unwrap(), edited.text.as_str());
+}
+
+#[tokio::test]
+async fn pitfall_11_a_first_read_under_the_old_name_is_led_on() {
+    let upstream = upstream(40).await;
+    upstream.rename_repository(REPOSITORY, "acme/gadgets");
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    assert_eq!(reading.table.len(), 40);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_issues_by_the_repositorys_name_only_is_read() {
+    for known in [false, true] {
+        let upstream = upstream(250).await;
+        upstream.fault_while(move |request| request.path().starts_with("/repositories/"), Fault::status(404));
+        if !known {
+            upstream.fault_while(|request| request.path() == "/repos/acme/widgets", Fault::status(404));
+        }
+        let mut reading = Reading::of(&upstream, json!({ "concurrency": 1 }));
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+        upstream.forget_requests();
+        reading.read().await.unwrap();
+        assert_eq!(upstream.counts().requests, 1);
+    }
+}
+
+/// A key that is made for the test and thrown away; `None` where there is no `openssl`.
+fn rsa_key() -> Option<String> {
+    let made = Command::new("openssl").args(["genrsa", "2048"]).output().ok()?;
+    made.status.success().then(|| String::from_utf8(made.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_time() {
+    let Some(key) = rsa_key() else {
+        println!("skipped: there is no openssl to make a key with");
+        return;
+    };
+    let builder = Upstream::builder().repository(REPOSITORY, 1_200).token("personal");
+    let upstream = builder.token_lifetime(std::time::Duration::from_secs(3_600)).start().await.unwrap();
+    let (_file, reference) = secret(&key);
+    let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
+    let mut reading = Reading::of(&upstream, app);
+    reading.source.check(&reading.config).await.unwrap();
+    reading.read().await.unwrap();
+    reading.assert_same(&upstream);
+    let tokens = "/app/installations/34/access_tokens";
+    assert_eq!(upstream.requests_to(tokens), 1);
+    upstream.revoke_installation_tokens();
+    reading.read().await.unwrap();
+    assert_eq!(upstream.requests_to(tokens), 2, "a refused token is renewed");
+    assert_eq!(reading.source.discover(&reading.config).await.unwrap(), [Resource::new(REPOSITORY).unwrap()]);
+}
+
+#[tokio::test]
+async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
+    let Some(key) = rsa_key() else {
+        println!("skipped: there is no openssl to make a key with");
+        return;
+    };
+    let builder = Upstream::builder().repository(REPOSITORY, 30).token("personal");
+    let upstream = builder.token_lifetime(std::time::Duration::from_secs(240)).start().await.unwrap();
+    let (_file, reference) = secret(&key);
+    let mut reading =
+        Reading::of(&upstream, json!({ "app_id": "12", "installation_id": 34, "private_key": reference }));
+    reading.read().await.unwrap();
+    let refused = upstream.requests().iter().filter(|request| request.status() == Some(401)).count();
+    assert_eq!(refused, 0);
+    assert!(upstream.requests_to("/app/installations/34/access_tokens") >= 2);
+}
+
+#[tokio::test]
+async fn pitfall_12_a_key_that_is_none_is_refused_and_not_repeated() {
+    let upstream = upstream(3).await;
+    let (_file, reference) = secret("-----BEGIN NOTHING hunter2");
+    let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
+    let error = Reading::of(&upstream, app).read().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(!format!("{error:?} {:?}", error.report()).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
+    let builder = Upstream::builder().repository(REPOSITORY, 300).path_prefix("/api/v3");
+    let upstream = builder.start().await.unwrap();
+    let url = format!("{}/api/v3", upstream.url().trim_end_matches("/api/v3"));
+    let mut reading = Reading::of(&upstream, json!({ "api_url": url }));
+    reading.read().await.unwrap();
+    reading.assert_same(&upstream);
+    let requests = upstream.requests();
+    assert!(requests.iter().all(|request| request.path().starts_with("/api/v3/")));
+    assert!(requests.iter().all(|request| request.header("x-github-api-version") == Some("2022-11-28")));
+}
+
+#[tokio::test]
+async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
+    let builder = Upstream::builder().organization("acme").repository("someone/dotfiles", 1);
+    let upstream =
+        (0..130).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
+    let source = GithubIssues::default();
+    let names = |entries: serde_json::Value| {
+        let config = config(&upstream, json!({ "repositories": entries }));
+        let source = &source;
+        async move {
+            source.discover(&config).await.map(|found| found.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>())
+        }
+    };
+    assert_eq!(names(json!(["acme/*"])).await.unwrap().len(), 130);
+    assert_eq!(names(json!(["someone"])).await.unwrap(), ["someone/dotfiles"]);
+    assert_eq!(names(json!(["acme/r5", "someone/*"])).await.unwrap(), ["acme/r5", "someone/dotfiles"]);
+    assert_eq!(names(json!(["nobody/*"])).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(names(json!(["acme/missing"])).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(names(json!([])).await.unwrap_err().kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn check_reaches_every_repository_that_is_named() {
+    let upstream = upstream(3).await;
+    let source = GithubIssues::default();
+    source.check(&config(&upstream, json!({ "repositories": [REPOSITORY, "acme/*"] }))).await.unwrap();
+    let error = source.check(&config(&upstream, json!({ "repositories": ["acme/gone"] }))).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("acme/gone"), "{error}");
+}

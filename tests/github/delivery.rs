@@ -1,0 +1,123 @@
+//! Nothing is lost and nothing is stale, whatever changes, fails and crashes.
+
+use serde_json::json;
+use snowfeed::testkit::upstream::{Churn, Fault, Upstream};
+use snowfeed::{Checkpoint, ErrorKind, Version};
+
+use crate::support::{REPOSITORY, Reading, upstream};
+
+#[tokio::test]
+async fn a_crash_after_any_batch_loses_nothing() {
+    for every in [1, 2, 3, 5] {
+        let churn = Churn { changes: 2, deletions: false, bulk_edits: true };
+        let builder = Upstream::builder().seed(every as u64).repository(REPOSITORY, 1_500).churn(churn);
+        let upstream = builder.start().await.unwrap();
+        let mut reading = Reading::of(&upstream, json!({ "page_size": 30 }));
+        for _ in 0..20 {
+            reading.read_some(every).await.unwrap();
+        }
+        upstream.set_churn(Churn::NONE);
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+    }
+}
+
+#[tokio::test]
+async fn ranges_are_read_side_by_side_within_the_limit() {
+    for concurrency in [1, 4] {
+        let builder = Upstream::builder().repository(REPOSITORY, 3_000).latency(std::time::Duration::from_millis(5));
+        let upstream = builder.start().await.unwrap();
+        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+        assert_eq!(upstream.counts().max_in_flight, concurrency);
+        assert!(upstream.counts().requests < 60, "{:?}", upstream.counts());
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_broken_once_are_asked_for_again() {
+    let faults = [
+        Fault::TruncatedBody,
+        Fault::TruncatedJson,
+        Fault::Html,
+        Fault::EmptyBody,
+        Fault::EmptyPage,
+        Fault::Reset,
+        Fault::InvalidUtf8,
+        Fault::status(500),
+    ];
+    let upstream = Upstream::builder().repository(REPOSITORY, 1_500).start().await.unwrap();
+    upstream.fault_rate(0.15, faults);
+    let mut reading = Reading::of(&upstream, json!({ "retries": 10 }));
+    reading.read().await.unwrap();
+    upstream.clear_faults();
+    reading.assert_same(&upstream);
+}
+
+#[tokio::test]
+async fn answers_that_stay_broken_are_errors_and_never_passed_over() {
+    for fault in [Fault::TruncatedJson, Fault::Html, Fault::EmptyBody, Fault::EmptyPage] {
+        let upstream = upstream(300).await;
+        upstream.fault_while(|request| request.query("since").is_some(), fault.clone());
+        let error = Reading::of(&upstream, json!({ "retries": 1 })).read().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{fault:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn records_without_an_id_are_rejected_and_records_without_a_time_are_kept() {
+    let upstream = upstream(30).await;
+    upstream.fault_on("/issues", Fault::MissingKey("id".into()));
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    assert_eq!((reading.rejects.len(), reading.table.len()), (1, 29));
+    assert_eq!(reading.rejects[0].0, "no id");
+
+    let upstream = crate::support::upstream(30).await;
+    upstream.fault_on("/issues", Fault::MissingKey("updated_at".into()));
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    assert_eq!(reading.table.len(), 30);
+    assert_eq!(reading.table.values().filter(|record| record.version == Version::NONE).count(), 1);
+}
+
+#[tokio::test]
+async fn pull_requests_can_be_left_out_and_are_counted() {
+    let upstream = upstream(500).await;
+    let mut reading = Reading::of(&upstream, json!({ "pull_requests": false }));
+    reading.read().await.unwrap();
+    let pulls = upstream.snapshot(REPOSITORY).iter().filter(|issue| issue.text.contains("\"pull_request\":{")).count();
+    assert!(pulls > 50);
+    assert_eq!((reading.table.len(), reading.excluded), (500 - pulls, pulls as u64));
+}
+
+#[tokio::test]
+async fn a_poll_brings_what_is_new_and_little_else() {
+    let upstream = upstream(2_000).await;
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    // What was updated in the last seconds before the previous poll comes once more.
+    let mut again = 5;
+    for changes in [1, 25, 60, 130, 700] {
+        upstream.clock().advance(std::time::Duration::from_secs(3_600));
+        upstream.bulk_edit(REPOSITORY, changes);
+        upstream.create(REPOSITORY, 2);
+        reading.offered = 0;
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+        let new = changes as u64 + 2;
+        assert!((new..=2 * new + again).contains(&reading.offered), "{} for {new} changes", reading.offered);
+        again = new;
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_format_is_refused() {
+    let upstream = upstream(3).await;
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.checkpoint = Some(Checkpoint::new(&json!({ "v": 99 })).unwrap());
+    let error = reading.read().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint);
+    assert!(upstream.requests().is_empty());
+}

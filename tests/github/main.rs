@@ -1,0 +1,11 @@
+//! GitHub issues, read from the test kit's upstream: every pitfall of the reference notes by its number, delivery under
+//! change and crashes, access, and real recordings where they are present.
+
+#![allow(clippy::unwrap_used, reason = "tests, and what they share")]
+
+mod access;
+mod delivery;
+mod limits;
+mod pitfalls;
+mod recordings;
+mod support;

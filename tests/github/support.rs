@@ -1,0 +1,180 @@
+//! Reads with `GithubIssues` into a table in memory, and compares it with the upstream.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::Upstream;
+use snowfeed::{
+    Batch, Checkpoint, Config, Mode, Monitor, Operation, ReadRequest, Record, Resource, Result, Source, SourceEvent,
+    StoredRecord, VerifyRequest,
+};
+
+pub(crate) const REPOSITORY: &str = "acme/widgets";
+
+/// A source, its settings and what it has delivered so far.
+pub(crate) struct Reading {
+    pub(crate) source: Arc<GithubIssues>,
+    pub(crate) config: Config,
+    pub(crate) resource: Resource,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) table: BTreeMap<String, Record>,
+    pub(crate) rejects: Vec<(String, String)>,
+    pub(crate) excluded: u64,
+    pub(crate) batches: usize,
+    pub(crate) offered: u64,
+    pub(crate) events: Arc<Mutex<Vec<SourceEvent>>>,
+}
+
+/// Settings with an upstream's address, few retries and whatever else is given.
+pub(crate) fn config(upstream: &Upstream, more: Value) -> Config {
+    let mut values = json!({ "api_url": upstream.url(), "retries": 3, "max_wait_minutes": 1 });
+    for (name, value) in more.as_object().unwrap() {
+        values[name] = value.clone();
+    }
+    let Value::Object(values) = values else { unreachable!() };
+    GithubIssues::default().spec().settings.configure(values).unwrap()
+}
+
+impl Reading {
+    pub(crate) fn of(upstream: &Upstream, more: Value) -> Self {
+        Self {
+            source: Arc::default(),
+            config: config(upstream, more),
+            resource: Resource::new(REPOSITORY).unwrap(),
+            checkpoint: None,
+            table: BTreeMap::new(),
+            rejects: Vec::new(),
+            excluded: 0,
+            batches: 0,
+            offered: 0,
+            events: Arc::default(),
+        }
+    }
+
+    pub(crate) fn monitor(&self) -> Monitor {
+        let events = self.events.clone();
+        Monitor::new(move |event| events.lock().unwrap().push(event))
+    }
+
+    /// Reads to the end, or until so many batches are committed.
+    pub(crate) async fn read_some(&mut self, batches: usize) -> Result<()> {
+        let request = ReadRequest {
+            resource: self.resource.clone(),
+            config: self.config.clone(),
+            checkpoint: self.checkpoint.clone(),
+            mode: Mode::Incremental,
+            monitor: self.monitor(),
+        };
+        let mut stream = self.source.read(request);
+        for _ in 0..batches {
+            match stream.next().await {
+                None => break,
+                Some(batch) => self.commit(batch?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn read(&mut self) -> Result<()> {
+        self.read_some(usize::MAX).await
+    }
+
+    /// Reads everything again, as a reconcile does, into an empty table.
+    pub(crate) async fn read_all(&mut self) -> Result<()> {
+        self.checkpoint = None;
+        self.table.clear();
+        self.read().await
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        self.batches += 1;
+        self.offered += batch.offered();
+        for record in batch.records {
+            let newer = self.table.get(&record.key).is_none_or(|stored| stored.version <= record.version);
+            if newer {
+                self.table.insert(record.key.clone(), record);
+            }
+        }
+        self.rejects.extend(batch.rejects.into_iter().map(|reject| (reject.reason, reject.raw.to_string())));
+        self.excluded += batch.excluded.values().sum::<u64>();
+        self.checkpoint = Some(batch.checkpoint.expect("every batch is resumable"));
+    }
+
+    /// The table holds what the upstream has, byte for byte; `gone` rows may be there, too.
+    #[track_caller]
+    pub(crate) fn assert_has_all(&self, upstream: &Upstream) {
+        for issue in upstream.snapshot(self.resource.name()) {
+            let stored = self.table.get(&issue.id.to_string()).map(|record| record.json().unwrap().to_string());
+            assert_eq!(stored.as_ref(), Some(&issue.text), "issue {} is missing or stale", issue.number);
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_same(&self, upstream: &Upstream) {
+        self.assert_has_all(upstream);
+        assert_eq!(self.table.len(), upstream.len(self.resource.name()));
+    }
+
+    /// Asks the source about the stored issues with these numbers.
+    pub(crate) async fn verify(&self, numbers: &[u32]) -> Result<Vec<Record>> {
+        let records = self
+            .table
+            .values()
+            .filter(|record| {
+                let json: Value = serde_json::from_str(record.json().unwrap()).unwrap();
+                numbers.contains(&u32::try_from(json["number"].as_u64().unwrap()).unwrap())
+            })
+            .map(|record| StoredRecord {
+                key: record.key.clone(),
+                version: record.version,
+                json: record.json().unwrap().clone(),
+            })
+            .collect();
+        let request = VerifyRequest {
+            resource: self.resource.clone(),
+            config: self.config.clone(),
+            checkpoint: self.checkpoint.clone(),
+            table: "issues".into(),
+            records,
+            monitor: self.monitor(),
+        };
+        self.source.verify(request).await
+    }
+
+    pub(crate) fn waits(&self) -> Vec<(String, jiff::Timestamp)> {
+        let events = self.events.lock().unwrap();
+        let waits = events.iter().filter_map(|event| match event {
+            SourceEvent::Waiting { reason, until } => Some((reason.clone(), *until)),
+            _ => None,
+        });
+        waits.collect()
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let warnings = events.iter().filter_map(|event| match event {
+            SourceEvent::Warning(text) => Some(text.clone()),
+            _ => None,
+        });
+        warnings.collect()
+    }
+}
+
+pub(crate) fn is_deletion(record: &Record) -> bool {
+    record.operation == Operation::Delete
+}
+
+pub(crate) async fn upstream(issues: u32) -> Upstream {
+    Upstream::builder().seed(7).repository(REPOSITORY, issues).start().await.unwrap()
+}
+
+/// A secret in a file, and the reference to it.
+pub(crate) fn secret(text: &str) -> (tempfile::NamedTempFile, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let reference = format!("file:{}", file.path().display());
+    (file, reference)
+}

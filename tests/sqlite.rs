@@ -1,0 +1,235 @@
+//! The SQLite backend as a file among other programs: what it refuses, what it survives, what others see.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use snowfeed::backends::Sqlite;
+use snowfeed::{
+    ColumnType, Commit, ConfigStore, Domain, Error, ErrorKind, Record, Resource, Rows, RunId, Sink, TableSpec, Version,
+};
+
+fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap()
+}
+
+fn issues() -> [TableSpec; 1] {
+    [TableSpec::new("issues").column("id", "id", ColumnType::Integer).column("body", "body", ColumnType::Text)]
+}
+
+fn document(id: usize, body: &str) -> String {
+    serde_json::json!({ "id": id, "body": body }).to_string()
+}
+
+fn commit(name: &str, records: Vec<Record>) -> Commit {
+    let rows = vec![Rows { table: "issues".into(), records, rejects: vec![] }];
+    Commit { resource: resource(name), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
+}
+
+/// Opens a file that must be refused, and checks that no byte of it has changed, nor a file beside it.
+fn refused(path: &Path) -> Error {
+    let contents = |path: &Path| -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(path.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = contents(path);
+    let error = Sqlite::open(path).expect_err("the file was taken");
+    assert!(contents(path) == before, "the file or its surroundings have changed");
+    assert!(error.help().is_some(), "there is no help in {error}");
+    assert!(error.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "the file is not named: {error}");
+    error
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    for text in ["x", "SQLite format 3\0", &"not a database\n".repeat(1_000)] {
+        let path = dir.path().join("notes.txt");
+        std::fs::write(&path, text).unwrap();
+        let error = refused(&path);
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("not a database"), "{error}");
+    }
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_as_it_was() {
+    for (mode, application) in [("delete", 0), ("wal", 0), ("delete", 42), ("wal", 42)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("theirs.db");
+        let theirs = Connection::open(&path).unwrap();
+        theirs.pragma_update(None, "journal_mode", mode).unwrap();
+        theirs.pragma_update(None, "application_id", application).unwrap();
+        theirs.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+        // In WAL mode the file itself is still almost empty: the table is in the log.
+        let error = Sqlite::open(&path).expect_err("the file was taken");
+        assert!(error.to_string().contains("another program"), "{error}");
+        drop(theirs);
+        let error = refused(&path);
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("another program"), "{error}");
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_and_left_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("newer.db");
+    drop(Sqlite::open(&path).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = refused(&path);
+    assert!(error.to_string().contains("newer version") && error.help().unwrap().contains("upgrade"), "{error}");
+}
+
+#[test]
+fn a_read_only_database_is_refused_and_left_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fixed.db");
+    drop(Sqlite::open(&path).unwrap());
+    let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&path, permissions).unwrap();
+    let error = refused(&path);
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, snowfeed::Retry::Never));
+    assert!(error.to_string().contains("read-only"), "{error}");
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in [dir.path().to_owned(), dir.path().join("missing").join("x.db")] {
+        let error = Sqlite::open(&path).expect_err("there is no file");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("cannot be opened") && error.help().is_some(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_database_that_keeps_what_was_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.db");
+    std::fs::write(&path, "").unwrap();
+    for round in 0..3 {
+        let sqlite = Sqlite::open(&path).unwrap();
+        assert_eq!(sqlite.get(Domain::Connector, "round").await.unwrap(), (round > 0).then(|| (round - 1).into()));
+        sqlite.put(Domain::Connector, "round", &round.into()).await.unwrap();
+    }
+    let reader = Connection::open(&path).unwrap();
+    let mode: String = reader.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn several_programs_may_open_a_new_file_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shared.db");
+    let open = |n: i32| {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || Sqlite::open(path).map(|sqlite| (n, sqlite)))
+    };
+    for opened in futures::future::join_all((0..8).map(open)).await {
+        let (n, sqlite) = opened.unwrap().unwrap();
+        sqlite.put(Domain::Connector, &n.to_string(), &n.into()).await.unwrap();
+    }
+    assert_eq!(Sqlite::open(&path).unwrap().list(Domain::Connector).await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn other_programs_read_the_file_during_a_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("read.db");
+    let sqlite = Sqlite::open(&path).unwrap();
+    sqlite.ensure_tables(&resource("acme/widgets"), &issues()).await.unwrap();
+    sqlite.commit(commit("acme/widgets", vec![Record::upsert("1", Version(1), document(1, "x"))])).await.unwrap();
+
+    let count = |connection: &Connection| -> i64 {
+        connection.query_row(r#"SELECT count(DISTINCT id) FROM "acme/widgets""#, [], |row| row.get(0)).unwrap()
+    };
+    // A writer in the middle of a transaction, as an ingestion would be.
+    let writer = Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM snowfeed_raw_issues").unwrap();
+    let reader = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    assert_eq!(count(&reader), 1);
+    // A reader in the middle of a transaction does not stop a commit, and sees what it saw.
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(count(&reader), 1);
+    writer.execute_batch("ROLLBACK").unwrap();
+    sqlite.commit(commit("acme/widgets", vec![Record::upsert("2", Version(1), document(2, "x"))])).await.unwrap();
+    assert_eq!(count(&reader), 1);
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(count(&reader), 2);
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_another_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("busy.db");
+    let sqlite = Sqlite::open(&path).unwrap();
+    sqlite.ensure_tables(&resource("one"), &issues()).await.unwrap();
+    let writer = Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting =
+        tokio::spawn(async move { sqlite.commit(commit("one", vec![Record::upsert("1", Version(1), "{}")])).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    writer.execute_batch("COMMIT").unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().counts.inserted, 1);
+}
+
+#[tokio::test]
+async fn nul_characters_and_long_bodies_are_readable_in_the_view() {
+    let sqlite = Sqlite::in_memory().unwrap();
+    let one = resource("one");
+    sqlite.ensure_tables(&one, &issues()).await.unwrap();
+    let long = "é".repeat(32_768);
+    let bodies = ["a\0b", "\0", long.as_str()];
+    let records = bodies.iter().enumerate();
+    let records = records.map(|(id, body)| Record::upsert(format!("{id}\0"), Version(1), document(id, body))).collect();
+    sqlite.commit(commit("one", records)).await.unwrap();
+    let preview = sqlite.preview(&one, "issues", 9).await.unwrap();
+    assert_eq!(preview.columns, ["id", "body", "deleted_at", "raw"]);
+    for row in preview.rows {
+        let id = usize::try_from(row[0].as_u64().unwrap()).unwrap();
+        assert_eq!(row[1], bodies[id], "the body of {id}");
+        assert_eq!(row[3], document(id, bodies[id]));
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_resources_each_have_a_view_and_nothing_gets_slow() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("thousand.db");
+    let odd =
+        ["a-b/c", "a_b/c", "a/b_c", "vercel/next.js", "1x/ß", "A-b/c", "issues", "Issues", "sqlite_x", "^=issues"];
+    let names: Vec<String> = odd.map(str::to_owned).into_iter().chain((0..990).map(|n| format!("acme/r{n}"))).collect();
+    let sqlite = Sqlite::open(&path).unwrap();
+    for name in &names {
+        sqlite.ensure_tables(&resource(name), &issues()).await.unwrap();
+        sqlite.commit(commit(name, vec![Record::upsert("1", Version(1), document(1, name))])).await.unwrap();
+    }
+    drop(sqlite);
+
+    let begin = Instant::now();
+    let sqlite = Sqlite::open(&path).unwrap();
+    let report = sqlite.commit(commit("acme/r7", vec![Record::upsert("1", Version(1), document(1, "acme/r7"))])).await;
+    assert_eq!(report.unwrap().counts.unchanged, 1);
+    println!("opening and an idle commit with 1,000 resources: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(5), "opening takes {:?}", begin.elapsed());
+
+    let reader = Connection::open(&path).unwrap();
+    for name in &names {
+        let view =
+            snowfeed::table::view_name(name, "issues", true, &|view| view == "issues" || view.starts_with("sqlite_"));
+        let body: String = reader.query_row(&format!("SELECT body FROM \"{view}\""), [], |row| row.get(0)).unwrap();
+        assert_eq!(body, *name);
+    }
+    let all: i64 = reader.query_row("SELECT count(DISTINCT resource) FROM issues", [], |row| row.get(0)).unwrap();
+    assert_eq!(all, 1_000);
+}
