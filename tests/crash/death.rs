@@ -1,0 +1,218 @@
+//! Sudden death: of everything that a process does, at a chosen point.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use proptest::prelude::*;
+use serde_json::Value;
+use snowfeed::prelude::*;
+use snowfeed::{
+    Backend, Commit, CommitReport, ConfigStore, Domain, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion,
+    StoredRecord, UnseenQuery, VerifyRequest,
+};
+use tokio_util::sync::CancellationToken;
+
+/// A moment in a process's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Before a commit, or any other write.
+    Before,
+    /// After it.
+    After,
+    /// When the source's stream is asked for a batch.
+    Reading,
+    /// After the source said which records are gone, and before anything is done about it.
+    Verified,
+    /// When the future of the whole ingestion is polled, wherever it may stand.
+    Poll,
+}
+
+/// The moment of death, counted from 0; `None`: a natural end.
+pub(crate) type Death = Option<(Moment, u32)>;
+
+/// Every kind of death, most often an early one.
+pub(crate) fn deaths() -> impl Strategy<Value = Death> {
+    let moment = prop_oneof![
+        3 => Just(Moment::Before),
+        3 => Just(Moment::After),
+        2 => Just(Moment::Reading),
+        1 => Just(Moment::Verified),
+        3 => Just(Moment::Poll),
+    ];
+    prop_oneof![
+        1 => Just(None),
+        6 => (moment, prop_oneof![0..4_u32, 0..40_u32]).prop_map(Some),
+    ]
+}
+
+/// Burns down to a death.
+#[derive(Debug, Clone)]
+pub(crate) struct Fuse {
+    death: Death,
+    passed: Arc<AtomicU32>,
+    burnt: CancellationToken,
+}
+
+impl Fuse {
+    pub(crate) fn new(death: Death) -> Self {
+        Self { death, passed: Arc::default(), burnt: CancellationToken::new() }
+    }
+
+    /// Whether this is the moment.
+    fn is_now(&self, moment: Moment) -> bool {
+        self.death.is_some_and(|(fatal, after)| fatal == moment && self.passed.fetch_add(1, Ordering::SeqCst) == after)
+    }
+
+    /// Returns, unless this is the moment: then nothing more ever happens here.
+    async fn pass(&self, moment: Moment) {
+        if self.is_now(moment) {
+            self.burnt.cancel();
+        }
+        if self.burnt.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Lets a future live until it ends or dies; `None`: it died.
+    pub(crate) async fn outlive<T>(&self, life: impl Future<Output = T>) -> Option<T> {
+        let mut life = pin!(life);
+        let lived = poll_fn(|context| {
+            if self.is_now(Moment::Poll) {
+                return Poll::Ready(None);
+            }
+            life.as_mut().poll(context).map(Some)
+        });
+        tokio::select! {
+            biased;
+            () = self.burnt.cancelled() => None,
+            lived = lived => lived,
+        }
+    }
+}
+
+/// A backend that may die before and after it writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Mortal {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) fuse: Fuse,
+}
+
+impl Mortal {
+    async fn write<T>(&self, write: impl Future<Output = Result<T>>) -> Result<T> {
+        self.fuse.pass(Moment::Before).await;
+        let written = write.await;
+        self.fuse.pass(Moment::After).await;
+        written
+    }
+}
+
+#[async_trait]
+impl Sink for Mortal {
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        self.write(self.backend.ensure_tables(resource, tables)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        self.write(self.backend.commit(commit)).await
+    }
+
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        self.backend.unseen(query).await
+    }
+}
+
+#[async_trait]
+impl ConfigStore for Mortal {
+    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+        self.backend.get(domain, key).await
+    }
+
+    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+        self.write(self.backend.put(domain, key, value)).await
+    }
+
+    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+        self.write(self.backend.remove(domain, key)).await
+    }
+
+    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+        self.backend.list(domain).await
+    }
+}
+
+#[async_trait]
+impl StateStore for Mortal {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        self.write(self.backend.append(change)).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        self.backend.latest(key).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        self.backend.history(key, limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        self.backend.runs(key, limit).await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        self.write(self.backend.prune(key, keep)).await
+    }
+}
+
+/// A source that may die while it is read, and tells when it is.
+pub(crate) struct Watched<F> {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) fuse: Fuse,
+    /// Called before every batch.
+    pub(crate) meanwhile: F,
+}
+
+impl<F> std::fmt::Debug for Watched<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+#[async_trait]
+impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
+    fn spec(&self) -> SourceSpec {
+        self.source.spec()
+    }
+
+    async fn check(&self, config: &Config) -> Result<()> {
+        self.source.check(config).await
+    }
+
+    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+        self.source.discover(config).await
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let (fuse, meanwhile) = (self.fuse.clone(), self.meanwhile.clone());
+        let batches = futures::stream::unfold(self.source.read(request), move |mut batches| {
+            let (fuse, meanwhile) = (fuse.clone(), meanwhile.clone());
+            async move {
+                fuse.pass(Moment::Reading).await;
+                meanwhile();
+                batches.next().await.map(|batch| (batch, batches))
+            }
+        });
+        batches.boxed()
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        let verified = self.source.verify(request).await;
+        (self.meanwhile)();
+        self.fuse.pass(Moment::Verified).await;
+        verified
+    }
+}

@@ -1,0 +1,291 @@
+//! GitHub issues, read from an upstream that changes at every request.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use snowfeed::engine::{Connector, IngestReport, IngestRequest, Limits};
+use snowfeed::prelude::*;
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::{Backend, RunStatus};
+
+use crate::death::{Death, Fuse, Mortal, Watched, deaths};
+use crate::place::Place;
+
+pub(crate) const WIDGETS: &str = "acme/widgets";
+const GADGETS: &str = "acme/gadgets";
+
+/// Something that happens to one of two repositories.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Create(u8),
+    Edit(u16),
+    Close(u16),
+    Bulk(u8),
+    Delete(u16),
+    Hide(u16),
+    Transfer(u16),
+    RenameLabel(u8),
+    Later(u8),
+}
+
+fn deeds(most: usize) -> impl Strategy<Value = Vec<(bool, Deed)>> {
+    let deed = prop_oneof![
+        2 => (1..5_u8).prop_map(Deed::Create),
+        4 => any::<u16>().prop_map(Deed::Edit),
+        2 => any::<u16>().prop_map(Deed::Close),
+        2 => (1..60_u8).prop_map(Deed::Bulk),
+        2 => any::<u16>().prop_map(Deed::Delete),
+        1 => any::<u16>().prop_map(Deed::Hide),
+        2 => any::<u16>().prop_map(Deed::Transfer),
+        1 => any::<u8>().prop_map(Deed::RenameLabel),
+        4 => (1..30_u8).prop_map(Deed::Later),
+    ];
+    proptest::collection::vec((any::<bool>(), deed), 0..=most)
+}
+
+fn churns() -> impl Strategy<Value = Churn> {
+    // Less than a page at every request: what changes faster than it is read cannot be read to its end.
+    (0..4_u32, any::<bool>(), any::<bool>())
+        .prop_map(|(changes, deletions, bulk_edits)| Churn { changes, deletions, bulk_edits })
+}
+
+#[derive(Debug, Clone)]
+struct Life {
+    mode: Mode,
+    death: Death,
+    churn: Churn,
+    before: Vec<(bool, Deed)>,
+    during: Vec<(bool, Deed)>,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    seed: u64,
+    issues: [u32; 2],
+    page_size: u32,
+    concurrency: u8,
+    commit_rows: usize,
+    /// Whether an issue updated in the very second of `since` is listed: GitHub's documentation says both.
+    inclusive: bool,
+    lives: Vec<Life>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let mode = prop_oneof![2 => Just(Mode::Incremental), 1 => Just(Mode::Reconcile)];
+    let life = (mode, deaths(), churns(), deeds(5), deeds(12));
+    let life = life.prop_map(|(mode, death, churn, before, during)| Life { mode, death, churn, before, during });
+    let lives = proptest::collection::vec(life, 1..5);
+    let shape = (any::<u64>(), [0..250_u32, 0..60_u32], 20..50_u32, 1..9_u8, 1..120_usize, any::<bool>());
+    (shape, lives).prop_map(|((seed, issues, page_size, concurrency, commit_rows, inclusive), lives)| Case {
+        seed,
+        issues,
+        page_size,
+        concurrency,
+        commit_rows,
+        inclusive,
+        lives,
+    })
+}
+
+/// What a resource's table holds: raw documents by id; fails when an id has two rows.
+pub(crate) fn found(place: &Place, resource: &Resource) -> (BTreeMap<u64, String>, HashSet<u64>) {
+    #[derive(serde::Deserialize)]
+    struct Identified {
+        id: u64,
+    }
+    let (mut live, mut deleted) = (BTreeMap::new(), HashSet::new());
+    for row in place.rows(resource, "issues") {
+        let id = serde_json::from_str::<Identified>(&row.raw).unwrap().id;
+        assert!(!live.contains_key(&id) && !deleted.contains(&id), "{id} of {resource} is double");
+        if row.deleted {
+            deleted.insert(id);
+        } else {
+            live.insert(id, row.raw);
+        }
+    }
+    (live, deleted)
+}
+
+/// What the upstream has.
+pub(crate) fn truth(upstream: &Upstream, repository: &str) -> BTreeMap<u64, String> {
+    upstream.snapshot(repository).into_iter().map(|issue| (issue.id, issue.text)).collect()
+}
+
+pub(crate) fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap()
+}
+
+/// A connector that reads the upstream.
+pub(crate) fn connector<B: Backend>(
+    source: impl Source,
+    backend: Arc<B>,
+    upstream: &Upstream,
+    page_size: u32,
+) -> Connector {
+    let settings = [("api_url".to_owned(), json!(upstream.url())), ("page_size".to_owned(), json!(page_size))];
+    Connector::new(source, backend).overrides(settings)
+}
+
+struct Trial {
+    case: Case,
+    upstream: Arc<Upstream>,
+    labels_renamed: Arc<Mutex<bool>>,
+}
+
+impl Trial {
+    async fn run(
+        &self,
+        place: &Place,
+        mode: Mode,
+        fuse: Fuse,
+        during: impl IntoIterator<Item = (bool, Deed)>,
+    ) -> Option<IngestReport> {
+        let (upstream, renamed) = (self.upstream.clone(), self.labels_renamed.clone());
+        let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(during.into_iter().collect()));
+        let meanwhile = move || {
+            if let Some(deed) = coming.lock().unwrap().pop_front() {
+                happen(&upstream, deed, &renamed);
+            }
+        };
+        let source = Watched { source: Arc::new(GithubIssues::default()), fuse: fuse.clone(), meanwhile };
+        let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
+        let limits = Limits { commit_rows: self.case.commit_rows, ..Limits::default() };
+        let connector = connector(source, backend, &self.upstream, self.case.page_size)
+            .overrides([("concurrency".to_owned(), json!(self.case.concurrency))])
+            .limits(limits);
+        let request = IngestRequest::of([resource(WIDGETS), resource(GADGETS)]).mode(mode);
+        let ingestion = tokio::time::timeout(Duration::from_secs(60), connector.ingest(request));
+        Some(fuse.outlive(ingestion).await?.expect("an ingestion hangs").unwrap())
+    }
+
+    /// A run that nothing disturbs, of a source that does not change.
+    async fn run_in_peace(&self, place: &Place, mode: Mode) -> IngestReport {
+        self.upstream.set_churn(Churn::NONE);
+        let report = self.run(place, mode, Fuse::new(None), []).await.unwrap();
+        assert_complete(&report);
+        report
+    }
+
+    /// Every issue is there in its present state, byte for byte but for labels that were renamed.
+    fn assert_nothing_lost(&self, place: &Place) {
+        let renamed = *self.labels_renamed.lock().unwrap();
+        for name in [WIDGETS, GADGETS] {
+            let (live, _) = found(place, &resource(name));
+            for (id, text) in truth(&self.upstream, name) {
+                let there = live.get(&id).unwrap_or_else(|| panic!("{id} of {name} is lost: {text}"));
+                if renamed {
+                    assert_eq!(without_labels(there), without_labels(&text));
+                } else {
+                    assert_eq!(*there, text);
+                }
+            }
+        }
+    }
+
+    fn assert_same(&self, place: &Place) {
+        for name in [WIDGETS, GADGETS] {
+            let (live, _) = found(place, &resource(name));
+            assert!(live == truth(&self.upstream, name), "the table of {name} is not what the upstream has");
+        }
+    }
+
+    async fn live_through(&self, mut place: Place) {
+        let tables = GithubIssues::default().spec().tables;
+        for life in &self.case.lives {
+            life.before.iter().for_each(|deed| happen(&self.upstream, *deed, &self.labels_renamed));
+            self.upstream.set_churn(life.churn);
+            let ended = self.run(&place, life.mode, Fuse::new(life.death), life.during.clone()).await;
+            place = place.reopen().await;
+            if let Some(report) = ended {
+                assert_complete(&report);
+            }
+            // Whatever has died: the checkpoints claim no more than the rows hold.
+            let copy = place.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
+            self.run_in_peace(&copy, Mode::Incremental).await;
+            self.assert_nothing_lost(&copy);
+        }
+        self.run_in_peace(&place, Mode::Incremental).await;
+        self.assert_nothing_lost(&place);
+        // A full pass that had begun before the last deletions goes on first; only the next one finds those.
+        for _ in 0..2 {
+            self.run_in_peace(&place, Mode::Reconcile).await;
+        }
+        self.assert_same(&place);
+        let idle = self.run_in_peace(&place, Mode::Incremental).await;
+        assert!(!idle.counts().wrote(), "an idle run wrote: {:?}", idle.counts());
+    }
+}
+
+pub(crate) fn assert_complete(report: &IngestReport) {
+    for run in &report.runs {
+        assert_eq!((run.status, &run.error), (RunStatus::Complete, &None), "{}", run.resource);
+        assert!(run.counts.add_up());
+    }
+}
+
+fn without_labels(issue: &str) -> Value {
+    let mut issue: Value = serde_json::from_str(issue).unwrap();
+    issue.as_object_mut().unwrap().remove("labels");
+    issue
+}
+
+fn happen(upstream: &Upstream, (first, deed): (bool, Deed), labels_renamed: &Mutex<bool>) {
+    let (here, there) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
+    // The upstream's churn deletes beside this, but not at the same time: all of it is one thread.
+    let some = |pick: u16| {
+        let issues = upstream.snapshot(here);
+        issues.get(usize::from(pick) % issues.len().max(1)).map(|issue| issue.number)
+    };
+    match deed {
+        Deed::Create(count) => drop(upstream.create(here, count.into())),
+        Deed::Edit(pick) => some(pick).into_iter().for_each(|number| upstream.edit(here, number)),
+        Deed::Close(pick) => some(pick).into_iter().for_each(|number| upstream.close(here, number)),
+        Deed::Bulk(count) => upstream.bulk_edit(here, count.into()),
+        Deed::Delete(pick) => some(pick).into_iter().for_each(|number| upstream.delete(here, number)),
+        Deed::Hide(pick) => some(pick).into_iter().for_each(|number| upstream.hide(here, number)),
+        Deed::Transfer(pick) => some(pick).into_iter().for_each(|number| {
+            upstream.transfer(here, number, there);
+        }),
+        Deed::RenameLabel(to) => {
+            *labels_renamed.lock().unwrap() = true;
+            upstream.rename_label(here, "bug", &format!("bug {to}"));
+        }
+        Deed::Later(seconds) => upstream.clock().advance(Duration::from_secs(seconds.into())),
+    }
+}
+
+fn live_through(case: &Case, place: impl FnOnce() -> Place) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let upstream = Upstream::builder()
+            .seed(case.seed)
+            .repository(WIDGETS, case.issues[0])
+            .repository(GADGETS, case.issues[1])
+            .since_inclusive(case.inclusive)
+            .start()
+            .await
+            .unwrap();
+        let trial = Trial { case: case.clone(), upstream: Arc::new(upstream), labels_renamed: Arc::default() };
+        trial.live_through(place()).await;
+    });
+}
+
+proptest! {
+    #![proptest_config(crate::cases(24))]
+    #[test]
+    fn github_issues_survive_death_anywhere_in_memory(case in cases()) {
+        live_through(&case, Place::memory);
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::cases(16))]
+    #[test]
+    fn github_issues_survive_death_anywhere_in_sqlite(case in cases()) {
+        live_through(&case, Place::sqlite);
+    }
+}

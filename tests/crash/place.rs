@@ -1,0 +1,123 @@
+//! Where data is put, to be looked into and copied.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use snowfeed::backends::{Memory, Sqlite};
+use snowfeed::prelude::*;
+use snowfeed::state::ResourceState;
+use snowfeed::{Backend, Commit, Rows, RunId, Sink, StateChange, StateStore, StateVersion};
+
+/// A backend of either kind.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Memory(Memory),
+    Sqlite(Sqlite, tempfile::TempDir),
+}
+
+/// A row as a user finds it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Found {
+    pub(crate) raw: String,
+    pub(crate) deleted: bool,
+}
+
+fn file(dir: &tempfile::TempDir) -> std::path::PathBuf {
+    dir.path().join("a.db")
+}
+
+impl Place {
+    pub(crate) fn memory() -> Self {
+        Self::Memory(Memory::new())
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::Sqlite(Sqlite::open(file(&dir)).unwrap(), dir)
+    }
+
+    pub(crate) fn backend(&self) -> Arc<dyn Backend> {
+        match self {
+            Self::Memory(memory) => Arc::new(memory.clone()),
+            Self::Sqlite(sqlite, _) => Arc::new(sqlite.clone()),
+        }
+    }
+
+    /// What the next process finds. A transaction that the dead one had begun runs to its end first: a thread cannot be
+    /// killed, so that "in the middle of a transaction" is left to the test that kills processes.
+    pub(crate) async fn reopen(self) -> Self {
+        match self {
+            Self::Memory(memory) => Self::Memory(memory),
+            Self::Sqlite(sqlite, dir) => {
+                sqlite.latest("").await.unwrap();
+                Self::Sqlite(Sqlite::open(file(&dir)).unwrap(), dir)
+            }
+        }
+    }
+
+    /// A place of its own with the same rows and checkpoints. The one in memory forgets a full pass that is under way.
+    pub(crate) async fn copy(&self, resources: &[Resource], tables: &[TableSpec]) -> Self {
+        let memory = match self {
+            Self::Sqlite(sqlite, dir) => {
+                sqlite.latest("").await.unwrap();
+                let copy = tempfile::tempdir().unwrap();
+                for name in ["a.db", "a.db-wal"] {
+                    std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+                }
+                return Self::Sqlite(Sqlite::open(file(&copy)).unwrap(), copy);
+            }
+            Self::Memory(memory) => memory,
+        };
+        let copy = Memory::new();
+        for resource in resources {
+            copy.ensure_tables(resource, tables).await.unwrap();
+            for table in tables {
+                let records = memory.rows(resource, &table.name).into_iter().flat_map(|row| {
+                    let upsert = row.json.map(|json| Record::upsert(&row.key, row.version, json));
+                    let delete = row.deleted_at.map(|_| Record::delete(&row.key, row.version));
+                    upsert.into_iter().chain(delete)
+                });
+                let rows = vec![Rows { table: table.name.clone(), records: records.collect(), rejects: vec![] }];
+                let (run, at) = (RunId::new(), jiff::Timestamp::now());
+                let commit = Commit { resource: resource.clone(), run, at, rows, sweep: None, change: None };
+                copy.commit(commit).await.unwrap();
+            }
+            if let Some(entry) = memory.latest(resource.name()).await.unwrap() {
+                let state = Some(ResourceState { reconcile: None, ..entry.state });
+                let key = resource.name().to_owned();
+                let change = StateChange { key, base: StateVersion::NONE, at: entry.at, state, run: None };
+                copy.append(change).await.unwrap();
+            }
+        }
+        Self::Memory(copy)
+    }
+
+    /// The rows of a resource, in no order, as the table's view shows them.
+    pub(crate) fn rows(&self, resource: &Resource, table: &str) -> Vec<Found> {
+        match self {
+            Self::Memory(memory) => {
+                let rows = memory.rows(resource, table).into_iter();
+                let found = |row: snowfeed::backends::StoredRow| {
+                    Some(Found { raw: row.json?.to_string(), deleted: row.deleted_at.is_some() })
+                };
+                rows.filter_map(found).collect()
+            }
+            Self::Sqlite(_, dir) => rows(&file(dir), resource, table),
+        }
+    }
+}
+
+/// The rows of a resource in a database file, by a connection of another program.
+pub(crate) fn rows(file: &Path, resource: &Resource, table: &str) -> Vec<Found> {
+    let reader = rusqlite::Connection::open(file).unwrap();
+    let there: bool = reader
+        .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'view' AND name = ?1", [table], |row| row.get(0))
+        .unwrap();
+    if !there {
+        return Vec::new();
+    }
+    let select = format!("SELECT raw, deleted_at IS NOT NULL FROM \"{table}\" WHERE resource = ?1");
+    let mut select = reader.prepare(&select).unwrap();
+    let found = select.query_map([resource.name()], |row| Ok(Found { raw: row.get(0)?, deleted: row.get(1)? })).unwrap();
+    found.collect::<Result<_, _>>().unwrap()
+}

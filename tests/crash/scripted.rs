@@ -1,0 +1,198 @@
+//! A small world, thousands of lives.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use snowfeed::engine::{Connector, IngestRequest, Limits};
+use snowfeed::prelude::*;
+use snowfeed::{RunRecord, RunStatus};
+
+use crate::death::{Death, Fuse, Mortal, Watched, deaths};
+use crate::place::Place;
+use crate::world::{Change, Reader, TABLES, World, changes};
+
+/// A process from its start to its end.
+#[derive(Debug, Clone)]
+struct Life {
+    mode: Mode,
+    death: Death,
+    before: Vec<Change>,
+    during: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    begin: Vec<Change>,
+    step: usize,
+    commit_rows: usize,
+    /// Rows and state are kept in different places.
+    apart: bool,
+    lives: Vec<Life>,
+}
+
+fn lives() -> impl Strategy<Value = Case> {
+    let mode = prop_oneof![2 => Just(Mode::Incremental), 1 => Just(Mode::Reconcile)];
+    let life = (mode, deaths(), changes(6), changes(40));
+    let life = life.prop_map(|(mode, death, before, during)| Life { mode, death, before, during });
+    let lives = proptest::collection::vec(life, 1..6);
+    (changes(120), 1..9_usize, 1..30_usize, any::<bool>(), lives)
+        .prop_map(|(begin, step, commit_rows, apart, lives)| Case { begin, step, commit_rows, apart, lives })
+}
+
+/// The live documents and the keys of deleted ones; fails when a key has two rows.
+fn found(place: &Place, table: &str) -> (BTreeMap<u32, String>, Vec<u32>) {
+    #[derive(serde::Deserialize)]
+    struct Keyed {
+        id: u32,
+    }
+    let (mut live, mut deleted) = (BTreeMap::new(), Vec::new());
+    for row in place.rows(&world(), table) {
+        let key = serde_json::from_str::<Keyed>(&row.raw).unwrap().id;
+        assert!(!live.contains_key(&key) && !deleted.contains(&key), "{key} is double");
+        if row.deleted {
+            deleted.push(key);
+        } else {
+            live.insert(key, row.raw);
+        }
+    }
+    (live, deleted)
+}
+
+fn world() -> Resource {
+    Resource::new("world").unwrap()
+}
+
+struct Trial {
+    case: Case,
+    world: Arc<Mutex<World>>,
+    skips: bool,
+}
+
+impl Trial {
+    async fn run(&self, place: &Place, mode: Mode, fuse: Fuse) -> Option<RunRecord> {
+        let reader = Reader { world: self.world.clone(), step: self.case.step, skips: self.skips };
+        let source = Watched { source: Arc::new(reader), fuse: fuse.clone(), meanwhile: || () };
+        let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
+        let connector = match self.case.apart {
+            true => Connector::apart(source, backend.clone(), backend.clone(), backend),
+            false => Connector::new(source, backend),
+        };
+        let connector = connector.limits(Limits { commit_rows: self.case.commit_rows, ..Limits::default() });
+        let request = IngestRequest::of([world()]).mode(mode);
+        let mut report = fuse.outlive(connector.ingest(request)).await?.unwrap();
+        Some(report.runs.remove(0))
+    }
+
+    /// A run that nothing disturbs.
+    async fn run_in_peace(&self, place: &Place, mode: Mode) -> RunRecord {
+        let run = self.run(place, mode, Fuse::new(None)).await.unwrap();
+        assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
+        assert!(run.counts.add_up());
+        run
+    }
+
+    /// Every thing is there in its present state, but for what only a full pass can find.
+    fn assert_nothing_lost(&self, place: &Place) {
+        let world = self.world.lock().unwrap();
+        for table in TABLES {
+            let (live, _) = found(place, table);
+            for (key, document) in world.documents(table) {
+                let there = live.get(&key).unwrap_or_else(|| panic!("{key} is lost"));
+                let version = |document: &str| document.split(r#","revision":"#).next().unwrap().to_owned();
+                assert_eq!(version(there), version(&document), "an old state");
+                assert!(world.changed_silently || *there == document, "{there} is not {document}");
+            }
+        }
+    }
+
+    /// The table is the world.
+    fn assert_same(&self, place: &Place) {
+        for table in TABLES {
+            assert_eq!(found(place, table).0, self.world.lock().unwrap().documents(table));
+        }
+    }
+
+    async fn live_through(&self, mut place: Place) {
+        self.case.begin.iter().for_each(|change| self.world.lock().unwrap().change(*change));
+        let tables = Reader { world: self.world.clone(), step: 1, skips: false }.spec().tables;
+        for life in &self.case.lives {
+            let then = {
+                let mut world = self.world.lock().unwrap();
+                life.before.iter().for_each(|change| world.change(*change));
+                world.coming = life.during.clone().into();
+                world.clone()
+            };
+            let ended = self.run(&place, life.mode, Fuse::new(life.death)).await;
+            self.world.lock().unwrap().coming.clear();
+            place = place.reopen().await;
+            if let Some(run) = ended {
+                assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
+                for (key, thing) in then.things {
+                    let (live, deleted) = found(&place, crate::world::table_of(key));
+                    let fresh = live.get(&key).is_some_and(|document| {
+                        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+                        document["version"].as_i64().unwrap() >= thing.version
+                    });
+                    let gone = !self.world.lock().unwrap().things.contains_key(&key);
+                    assert!(fresh || gone || deleted.contains(&key), "{key} was there when a complete run began");
+                }
+            }
+            // Whatever has died: the checkpoint claims no more than the rows hold.
+            let copy = place.copy(&[world()], &tables).await;
+            self.run_in_peace(&copy, Mode::Incremental).await;
+            self.assert_nothing_lost(&copy);
+        }
+        self.run_in_peace(&place, Mode::Incremental).await;
+        self.assert_nothing_lost(&place);
+        // A full pass that had begun before the last deletions goes on first; only the next one finds those.
+        let entry = place.backend().latest("world").await.unwrap();
+        if entry.is_some_and(|entry| entry.state.reconcile.is_some()) {
+            self.run_in_peace(&place, Mode::Reconcile).await;
+        }
+        self.run_in_peace(&place, Mode::Reconcile).await;
+        self.assert_same(&place);
+        let idle = self.run_in_peace(&place, Mode::Incremental).await;
+        assert!(!idle.counts.wrote(), "an idle run wrote: {:?}", idle.counts);
+        let undisturbed = Place::memory();
+        self.run_in_peace(&undisturbed, Mode::Incremental).await;
+        for table in TABLES {
+            assert_eq!(found(&place, table).0, found(&undisturbed, table).0);
+        }
+    }
+}
+
+fn live_through(case: &Case, place: impl FnOnce() -> Place, skips: bool) {
+    let trial = Trial { case: case.clone(), world: Arc::default(), skips };
+    // Time stands still, so that commits are made of batches and not of moments.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async { trial.live_through(place()).await });
+}
+
+proptest! {
+    #![proptest_config(crate::cases(3_000))]
+    #[test]
+    fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_memory(case in lives()) {
+        live_through(&case, Place::memory, false);
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::cases(60))]
+    #[test]
+    fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_sqlite(case in lives()) {
+        live_through(&case, Place::sqlite, false);
+    }
+}
+
+/// These tests can fail: a source whose checkpoints skip is found out.
+#[test]
+fn a_checkpoint_that_claims_too_much_is_found_out() {
+    let mut runner = proptest::test_runner::TestRunner::new(crate::cases(300));
+    let outcome = runner.run(&lives(), |case| {
+        let lost = std::panic::catch_unwind(|| live_through(&case, Place::memory, true)).is_err();
+        prop_assert!(!lost);
+        Ok(())
+    });
+    assert!(outcome.is_err(), "300 cases, and nobody noticed what was lost");
+}
