@@ -63,6 +63,18 @@ async fn settings_are_checked_merged_and_removed() {
 }
 
 #[tokio::test]
+async fn a_setting_that_the_source_no_longer_knows_can_be_removed() {
+    let memory = Arc::new(Memory::new());
+    memory.put(Domain::Connector, "config", &json!({"url": "u", "old": 1})).await.unwrap();
+    let connector = Connector::new(Configured, memory);
+    assert_eq!(connector.config().await.unwrap_err().kind(), ErrorKind::Configuration);
+    connector.provision([("old".into(), json!(null))]).await.unwrap();
+    connector.config().await.unwrap();
+    let error = connector.provision([("older".into(), json!(null))]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "neither known nor stored");
+}
+
+#[tokio::test]
 async fn overrides_go_first_and_are_not_stored() {
     let memory = Arc::new(Memory::new());
     let connector = Connector::new(Configured, memory.clone()).overrides([("url".into(), json!("mine"))]);
