@@ -25,6 +25,9 @@ use crate::{Error, Result};
 /// A range shorter than this is not worth a second request at the same time.
 const SHORTEST: i64 = 4;
 
+/// A server that gives the same page under so many addresses in a row does not page at all.
+const REPEATS: u32 = 8;
+
 /// Whole seconds since 1970: GitHub's granularity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Timestamp", into = "Timestamp")]
@@ -122,7 +125,9 @@ struct Walk {
     reached: Option<Second>,
     /// The range ends within these pages.
     ended: bool,
+    /// The hash of the last page, and how many pages before it had the same.
     fingerprint: [u8; 16],
+    repeats: u32,
 }
 
 #[derive(Debug)]
@@ -304,13 +309,17 @@ impl Work {
             reached: None,
             ended: false,
             fingerprint: facts.fingerprint,
+            repeats: 0,
         });
         (Keep::Nothing, false)
     }
 
     /// Looks for the first page that reaches past the second.
     fn look(&mut self, mut walk: Walk, facts: Facts) -> Result<Keep> {
-        if facts.rows > 0 && facts.fingerprint == walk.fingerprint {
+        // Rows that move away may bring a page's rows to the page before it, once or twice.
+        let repeated = facts.rows > 0 && facts.fingerprint == walk.fingerprint;
+        walk.repeats = if repeated { walk.repeats + 1 } else { 0 };
+        if walk.repeats >= REPEATS {
             return Err(Error::invalid_data("the server gives the same page for different page numbers")
                 .with_context("url", &facts.url)
                 .with_help("the API at this address does not page as GitHub's does"));
@@ -336,5 +345,32 @@ impl Work {
         }
         self.range.at = self.range.at.max(walk.reached);
         walk.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_page_is_found_out() {
+        let mut ranges = Ranges::new(vec![Range { from: None, to: None, at: None }]);
+        let page = |url: String| Facts {
+            rows: 2,
+            first: Some(Second(7)),
+            last: Some(Second(7)),
+            next: Some(format!("{url}+")),
+            url,
+            ..Facts::default()
+        };
+        for _ in 0..20 {
+            let (id, ask) = ranges.next().unwrap();
+            let url = if let Ask::Url(url) = ask { url } else { "page".to_owned() };
+            if let Err(error) = ranges.page(id, page(url)) {
+                assert!(error.to_string().contains("same page"), "{error}");
+                return;
+            }
+        }
+        panic!("it would have gone on for ever");
     }
 }
