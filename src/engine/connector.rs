@@ -48,6 +48,13 @@ impl Default for Limits {
     }
 }
 
+/// Whether a resource had ever been enabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    Before,
+    New,
+}
+
 /// How rows and state become visible.
 #[derive(Clone)]
 enum Delivery {
@@ -231,6 +238,11 @@ impl Connector {
     /// # Errors
     /// Whatever the stores and the sink report.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
+        self.enable_known(resource, schedule).await.map(drop)
+    }
+
+    /// Enables a resource, and says whether it was known.
+    pub(super) async fn enable_known(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Known> {
         let before = self.resource_config(resource).await?;
         let mut after = before.clone().unwrap_or_default();
         after.enabled = true;
@@ -241,7 +253,7 @@ impl Connector {
         if before.as_ref() != Some(&after) {
             self.put_resource_config(resource, &after).await?;
         }
-        Ok(())
+        Ok(if before.is_some() { Known::Before } else { Known::New })
     }
 
     /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
@@ -317,6 +329,11 @@ impl Connector {
 
     async fn resource_config(&self, resource: &Resource) -> Result<Option<ResourceConfig>> {
         self.config.get(Domain::Resource, resource.name()).await?.map(parse_resource_config).transpose()
+    }
+
+    /// Takes back that a resource was enabled.
+    pub(super) async fn forget(&self, resource: &Resource) -> Result<()> {
+        self.config.remove(Domain::Resource, resource.name()).await.map(drop)
     }
 
     async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {

@@ -128,6 +128,24 @@ async fn named_resources_are_enabled_on_the_way_and_read_once() {
 }
 
 #[tokio::test]
+async fn a_name_that_does_not_exist_is_not_left_enabled() {
+    let source = Scripted::new(vec![Step::Fail(ErrorKind::NotFound, "no such thing")]);
+    let (connector, _) = connector(&source);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, snowfeed::RunStatus::Failed);
+    assert!(connector.resources().await.unwrap().is_empty());
+
+    source.script("r", vec![]);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Fail(ErrorKind::NotFound, "gone")]);
+    ingest(&connector, Mode::Incremental).await;
+    assert!(connector.resources().await.unwrap()[0].1.enabled, "it has existed: somebody must decide");
+
+    source.script("other", vec![Step::Fail(ErrorKind::Unavailable, "down")]);
+    connector.ingest(IngestRequest::of([resource("other")])).await.unwrap();
+    assert_eq!(connector.resources().await.unwrap().len(), 2, "it may well exist");
+}
+
+#[tokio::test]
 async fn a_reset_resource_is_read_from_the_start_and_keeps_its_rows() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
     let (connector, memory) = connector(&source);
