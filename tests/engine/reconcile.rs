@@ -1,6 +1,10 @@
 //! Full passes: what the source no longer has is found, and nothing else is marked.
 
+use std::sync::{Arc, Mutex};
+
+use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunStatus, Sink, StateStore, UnseenQuery};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, connector, ingest, keys, live, resource};
 
@@ -93,6 +97,39 @@ async fn many_vanished_records_are_looked_at_in_steps() {
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 1_234));
     assert!(live(&memory).is_empty());
+}
+
+#[tokio::test]
+async fn after_a_pass_an_incremental_run_goes_on_from_its_end() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
+    let (connector, _) = connector(&source);
+    ingest(&connector, Mode::Reconcile).await;
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(source.reads.lock().unwrap().as_slice(), [(None, Mode::Reconcile), (Some(2), Mode::Incremental)]);
+}
+
+#[tokio::test]
+async fn an_interrupted_sweep_asks_about_no_record_twice() {
+    let many: Vec<String> = (0..600).map(|key| format!("{key:05}")).collect();
+    let refs: Vec<&str> = many.iter().map(String::as_str).collect();
+    let source = Scripted::new(vec![Step::Raw(crate::support::batch(&refs, 1))]);
+    let (connector, _) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![]);
+    source.truth.lock().unwrap().extend(many.iter().map(|key| (key.clone(), Some(1))));
+    let stop = CancellationToken::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (stopped, log) = (stop.clone(), asked.clone());
+    let connector = connector.observer(move |event: &Event| {
+        if let Event::Verifying { records, .. } = event {
+            log.lock().unwrap().push(*records);
+            stopped.cancel();
+        }
+    });
+    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).cancel(stop);
+    assert!(connector.ingest(request).await.unwrap().interrupted());
+    assert_eq!(ingest(&connector, Mode::Reconcile).await.status, RunStatus::Complete);
+    assert_eq!(*asked.lock().unwrap(), [500, 100]);
 }
 
 #[tokio::test]

@@ -105,6 +105,28 @@ async fn what_a_setting_leaves_out_is_counted_and_still_complete() {
 }
 
 #[tokio::test]
+async fn what_is_left_out_alone_needs_no_commit() {
+    let mut left_out = batch(&[], 1);
+    left_out.excluded.insert("pull request".into(), 2);
+    let source = Scripted::new(vec![Step::Raw(left_out.clone())]);
+    let (connector, _) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((run.counts.skipped_total(), run.commits), (2, 0));
+}
+
+#[tokio::test]
+async fn a_batch_without_a_checkpoint_keeps_the_one_before() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Raw(batch(&["b"], 1))]);
+    for mode in [Mode::Incremental, Mode::Reconcile] {
+        let (connector, memory) = connector(&source);
+        ingest(&connector, mode).await;
+        let state = memory.latest("r").await.unwrap().unwrap().state;
+        assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 1, "{mode:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_with_rejects_is_partial_and_they_are_kept() {
     let mut odd = batch(&["a"], 1).checkpoint(Checkpoint::new(&1).unwrap());
     odd.rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
