@@ -1,5 +1,7 @@
 //! The house: who may import whom. Read from the `use` lines and paths of the sources themselves.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -110,7 +110,11 @@ impl Settings {
         self.schema.get("properties").and_then(Value::as_object).into_iter().flatten()
     }
 
-    fn property(&self, name: &str) -> Result<&Value> {
+    /// The JSON Schema of one setting.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the name is unknown; the help names the closest one.
+    pub fn property(&self, name: &str) -> Result<&Value> {
         self.properties().find(|(known, _)| *known == name).map(|(_, property)| property).ok_or_else(|| {
             let closest = self
                 .names()

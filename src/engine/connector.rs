@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::{Event, Observer, Schedule};
 use crate::state::{ResourceState, Timings};
 use crate::{
-    Backend, Config, ConfigStore, Counts, Domain, Error, Mode, Resource, ResourceConfig, Result, RunId, RunRecord,
-    RunStatus, Sink, Source, SourceSpec, StateChange, StateEntry, StateStore, Traffic,
+    Backend, Commit, CommitReport, Config, ConfigStore, Counts, Domain, Error, Mode, Resource, ResourceConfig, Result,
+    RunId, RunRecord, RunStatus, Sink, Source, SourceSpec, StateChange, StateEntry, StateStore, Sweep, Traffic,
 };
 
 /// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
@@ -46,6 +46,13 @@ impl Default for Limits {
             history: 200,
         }
     }
+}
+
+/// Whether a resource had ever been enabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    Before,
+    New,
 }
 
 /// How rows and state become visible.
@@ -180,7 +187,8 @@ impl Connector {
         self.spec.settings.configure(values)
     }
 
-    /// Checks settings and stores them over those that are stored already; a null removes one. Repeatable.
+    /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
+    /// longer knows. Repeatable.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
@@ -188,7 +196,10 @@ impl Connector {
         let mut stored = self.stored_settings().await?;
         for (name, value) in values {
             if value.is_null() {
-                stored.remove(&name);
+                // One that an earlier version of the source had is stored, and unknown now.
+                if stored.remove(&name).is_none() {
+                    self.spec.settings.property(&name)?;
+                }
             } else {
                 stored.insert(name, value);
             }
@@ -227,6 +238,11 @@ impl Connector {
     /// # Errors
     /// Whatever the stores and the sink report.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
+        self.enable_known(resource, schedule).await.map(drop)
+    }
+
+    /// Enables a resource, and says whether it was known.
+    pub(super) async fn enable_known(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Known> {
         let before = self.resource_config(resource).await?;
         let mut after = before.clone().unwrap_or_default();
         after.enabled = true;
@@ -237,7 +253,7 @@ impl Connector {
         if before.as_ref() != Some(&after) {
             self.put_resource_config(resource, &after).await?;
         }
-        Ok(())
+        Ok(if before.is_some() { Known::Before } else { Known::New })
     }
 
     /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
@@ -289,10 +305,20 @@ impl Connector {
             checkpoint: None,
             reconcile: None,
             message: Some("reset: the next run reads from the start".into()),
-            ..entry.state
+            ..entry.state.clone()
         };
-        let (key, base, at) = (resource.name().into(), entry.version, self.now());
-        self.state.append(StateChange { key, base, at, state: Some(state), run: None }).await.map(drop)
+        let (key, base, at, run) = (resource.name().into(), entry.version, self.now(), entry.state.run);
+        let change = StateChange { key, base, at, state: Some(state), run: None };
+        match entry.state.reconcile {
+            None => self.state.append(change).await.map(drop),
+            // What the pass has seen is forgotten with it.
+            Some(pass) => {
+                let (sweep, change) = (Some(Sweep::Finish(pass.id)), Some(change));
+                self.deliver(Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change })
+                    .await
+                    .map(drop)
+            }
+        }
     }
 
     fn unknown(&self, resource: &Resource) -> Error {
@@ -305,15 +331,28 @@ impl Connector {
         self.config.get(Domain::Resource, resource.name()).await?.map(parse_resource_config).transpose()
     }
 
+    /// Takes back that a resource was enabled.
+    pub(super) async fn forget(&self, resource: &Resource) -> Result<()> {
+        self.config.remove(Domain::Resource, resource.name()).await.map(drop)
+    }
+
     async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {
         let value = serde_json::to_value(config)
             .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
         self.config.put(Domain::Resource, resource.name(), &value).await
     }
 
-    /// Whether the sink stores changes of state within its commits.
-    pub(super) fn is_joined(&self) -> bool {
-        matches!(self.delivery, Delivery::Joined)
+    /// Rows and state in one transaction where the backend is one; else rows first, then state.
+    pub(super) async fn deliver(&self, mut commit: Commit) -> Result<CommitReport> {
+        if matches!(self.delivery, Delivery::Joined) {
+            return self.sink.commit(commit).await;
+        }
+        let change = commit.change.take();
+        let mut report = self.sink.commit(commit).await?;
+        if let Some(change) = change {
+            report.version = Some(self.state.append(change).await?);
+        }
+        Ok(report)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -6,10 +6,10 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::Connector;
+use super::connector::{Connector, Known};
 use super::join::Budget;
 use super::run::Run;
-use crate::{Config, Counts, Error, Mode, Resource, Result, RunRecord, RunStatus};
+use crate::{Config, Counts, Error, ErrorKind, Mode, Resource, Result, RunRecord, RunStatus};
 
 /// What to ingest.
 #[derive(Debug, Clone)]
@@ -92,16 +92,38 @@ impl IngestReport {
     }
 }
 
+/// What is to be ingested.
+struct Due {
+    resources: BTreeSet<Resource>,
+    /// Those that nobody had heard of before.
+    new: Vec<Resource>,
+}
+
+/// Whether a run failed because there is no such resource.
+fn is_mistake(run: &RunRecord) -> bool {
+    let kind = run.error.as_ref().map(|error| error.kind);
+    run.status == RunStatus::Failed && matches!(kind, Some(ErrorKind::NotFound | ErrorKind::Configuration))
+}
+
 impl Connector {
     /// Ingests resources. The failure of one does not stop the others: the report has a record for each.
+    ///
+    /// A resource that is named for the first time and turns out not to exist is not left enabled: a mistyped name must not
+    /// fail on schedule for ever.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, or nothing is named and nothing
     /// enabled; whatever the configuration store reports. What happens to a resource is in its record.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let config = self.config().await?;
-        let resources = self.due(&request.resources).await?;
-        Ok(self.run_all(resources, &config, &request).await)
+        let Due { resources, new } = self.due(&request.resources).await?;
+        let report = self.run_all(resources, &config, &request).await;
+        for run in report.runs.iter().filter(|run| is_mistake(run)) {
+            if let Some(resource) = new.iter().find(|resource| resource.name() == run.resource) {
+                self.forget(resource).await?;
+            }
+        }
+        Ok(report)
     }
 
     /// Runs these resources, whether they are enabled or not.
@@ -129,12 +151,15 @@ impl Connector {
     }
 
     /// The resources that are named, enabled on the way; without a name all that are enabled.
-    async fn due(&self, named: &[Resource]) -> Result<BTreeSet<Resource>> {
+    async fn due(&self, named: &[Resource]) -> Result<Due> {
+        let mut new = Vec::new();
         for resource in named {
-            self.enable(resource, None).await?;
+            if self.enable_known(resource, None).await? == Known::New {
+                new.push(resource.clone());
+            }
         }
         if !named.is_empty() {
-            return Ok(named.iter().cloned().collect());
+            return Ok(Due { resources: named.iter().cloned().collect(), new });
         }
         let known = self.resources().await?;
         let enabled: BTreeSet<_> = known.into_iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource).collect();
@@ -142,6 +167,6 @@ impl Connector {
             let kind = &self.spec.resource_kind;
             return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
         }
-        Ok(enabled)
+        Ok(Due { resources: enabled, new })
     }
 }

@@ -9,8 +9,8 @@ use super::join::{Budget, Joined, ReadAhead};
 use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState, ResourceStatus};
 use crate::{
-    Checkpoint, Commit, CommitReport, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows,
-    RunRecord, RunStatus, StateChange, StateVersion, Sweep,
+    Checkpoint, Commit, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows, RunRecord,
+    RunStatus, StateChange, StateVersion, Sweep,
 };
 
 /// How a run came to its end without an error.
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
         if offered > 0 || sweep.is_some() || state.is_some() {
             let change = state.clone().map(|state| self.change(at, Some(state)));
             let (resource, run) = (self.resource.clone(), self.record.id);
-            let report = self.deliver(Commit { resource, run, at, rows, sweep, change }).await?;
+            let report = self.connector.deliver(Commit { resource, run, at, rows, sweep, change }).await?;
             if let Some(version) = report.version {
                 self.base = version;
             }
@@ -197,19 +197,6 @@ impl<'a> Run<'a> {
         let (resource, run, commits) = (self.resource.clone(), self.record.id, self.record.commits);
         self.connector.emit(Event::Committed { resource, run, counts: self.record.counts.clone(), commits });
         Ok(())
-    }
-
-    /// Rows and state in one transaction where the backend is one; else rows first, then state.
-    async fn deliver(&self, mut commit: Commit) -> Result<CommitReport> {
-        if self.connector.is_joined() {
-            return self.connector.sink.commit(commit).await;
-        }
-        let change = commit.change.take();
-        let mut report = self.connector.sink.commit(commit).await?;
-        if let Some(change) = change {
-            report.version = Some(self.connector.state.append(change).await?);
-        }
-        Ok(report)
     }
 
     /// Writes down how the run ended.

@@ -1,10 +1,11 @@
-//! Faults on demand: a backend that crashes at a commit, and a source that fails in the middle.
+//! Faults on demand: a backend that crashes at a commit, a source that fails in the middle, a clock that steps back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
@@ -13,6 +14,26 @@ use crate::{
     Backend, BatchStream, Config, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result, Source,
     SourceSpec, TableSpec, VerifyRequest,
 };
+
+/// A clock that steps back: it goes on by a second at each reading, and jumps back by an hour at every tenth.
+///
+/// For [`Connector::clock`](crate::engine::Connector::clock).
+///
+/// ```
+/// use snowfeed::testkit::faults::unsteady_clock;
+///
+/// let now = unsteady_clock("2026-01-01T12:00:00Z".parse().unwrap());
+/// let readings: Vec<_> = (0..11).map(|_| now()).collect();
+/// assert!(readings[10] < readings[0]);
+/// ```
+pub fn unsteady_clock(start: Timestamp) -> impl Fn() -> Timestamp + Send + Sync + 'static {
+    let readings = AtomicU64::new(0);
+    move || {
+        let reading = readings.fetch_add(1, Ordering::Relaxed);
+        let seconds = i64::try_from(reading).unwrap_or(i64::MAX);
+        start - SignedDuration::from_hours(seconds / 10) + SignedDuration::from_secs(seconds)
+    }
+}
 
 /// Where a [`Crashing`] backend crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -93,7 +93,7 @@ async fn run_keeps_a_schedule_until_it_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_signal_stops_at_once_and_loses_nothing() {
+async fn two_signals_in_a_row_lose_nothing() {
     let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let child = program.start(&["run"]);

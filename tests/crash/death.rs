@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigStore, Domain, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion,
-    StoredRecord, UnseenQuery, VerifyRequest,
+    Backend, Commit, CommitReport, ConfigStore, Domain, RunRecord, Sink, StateChange, StateEntry, StateStore,
+    StateVersion, StoredRecord, UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 

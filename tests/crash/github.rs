@@ -49,8 +49,11 @@ fn deeds(most: usize) -> impl Strategy<Value = Vec<(bool, Deed)>> {
 
 fn churns() -> impl Strategy<Value = Churn> {
     // Less than a page at every request: what changes faster than it is read cannot be read to its end.
-    (0..4_u32, any::<bool>(), any::<bool>())
-        .prop_map(|(changes, deletions, bulk_edits)| Churn { changes, deletions, bulk_edits })
+    (0..4_u32, any::<bool>(), any::<bool>()).prop_map(|(changes, deletions, bulk_edits)| Churn {
+        changes,
+        deletions,
+        bulk_edits,
+    })
 }
 
 #[derive(Debug, Clone)]

@@ -111,13 +111,16 @@ impl Place {
 pub(crate) fn rows(file: &Path, resource: &Resource, table: &str) -> Vec<Found> {
     let reader = rusqlite::Connection::open(file).unwrap();
     let there: bool = reader
-        .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'view' AND name = ?1", [table], |row| row.get(0))
+        .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'view' AND name = ?1", [table], |row| {
+            row.get(0)
+        })
         .unwrap();
     if !there {
         return Vec::new();
     }
     let select = format!("SELECT raw, deleted_at IS NOT NULL FROM \"{table}\" WHERE resource = ?1");
     let mut select = reader.prepare(&select).unwrap();
-    let found = select.query_map([resource.name()], |row| Ok(Found { raw: row.get(0)?, deleted: row.get(1)? })).unwrap();
+    let found =
+        select.query_map([resource.name()], |row| Ok(Found { raw: row.get(0)?, deleted: row.get(1)? })).unwrap();
     found.collect::<Result<_, _>>().unwrap()
 }

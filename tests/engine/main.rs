@@ -1,5 +1,7 @@
 //! The engine, against scripted sources, the memory backend and mocks.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod delivery;
 mod operations;
 mod reconcile;

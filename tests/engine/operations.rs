@@ -63,6 +63,18 @@ async fn settings_are_checked_merged_and_removed() {
 }
 
 #[tokio::test]
+async fn a_setting_that_the_source_no_longer_knows_can_be_removed() {
+    let memory = Arc::new(Memory::new());
+    memory.put(Domain::Connector, "config", &json!({"url": "u", "old": 1})).await.unwrap();
+    let connector = Connector::new(Configured, memory);
+    assert_eq!(connector.config().await.unwrap_err().kind(), ErrorKind::Configuration);
+    connector.provision([("old".into(), json!(null))]).await.unwrap();
+    connector.config().await.unwrap();
+    let error = connector.provision([("older".into(), json!(null))]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "neither known nor stored");
+}
+
+#[tokio::test]
 async fn overrides_go_first_and_are_not_stored() {
     let memory = Arc::new(Memory::new());
     let connector = Connector::new(Configured, memory.clone()).overrides([("url".into(), json!("mine"))]);
@@ -113,6 +125,24 @@ async fn named_resources_are_enabled_on_the_way_and_read_once() {
     let report = connector.ingest(IngestRequest::of([resource("r"), resource("r")])).await.unwrap();
     assert_eq!(report.runs.len(), 1);
     assert!(connector.resources().await.unwrap()[0].1.enabled);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_not_left_enabled() {
+    let source = Scripted::new(vec![Step::Fail(ErrorKind::NotFound, "no such thing")]);
+    let (connector, _) = connector(&source);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, snowfeed::RunStatus::Failed);
+    assert!(connector.resources().await.unwrap().is_empty());
+
+    source.script("r", vec![]);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Fail(ErrorKind::NotFound, "gone")]);
+    ingest(&connector, Mode::Incremental).await;
+    assert!(connector.resources().await.unwrap()[0].1.enabled, "it has existed: somebody must decide");
+
+    source.script("other", vec![Step::Fail(ErrorKind::Unavailable, "down")]);
+    connector.ingest(IngestRequest::of([resource("other")])).await.unwrap();
+    assert_eq!(connector.resources().await.unwrap().len(), 2, "it may well exist");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Full passes: what the source no longer has is found, and nothing else is marked.
 
-use snowfeed::{ErrorKind, Mode, RunStatus, StateStore};
+use snowfeed::{ErrorKind, Mode, RunStatus, Sink, StateStore, UnseenQuery};
 
 use crate::support::{Scripted, Step, connector, ingest, keys, live, resource};
 
@@ -93,4 +93,18 @@ async fn many_vanished_records_are_looked_at_in_steps() {
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 1_234));
     assert!(live(&memory).is_empty());
+}
+
+#[tokio::test]
+async fn a_reset_forgets_a_pass_that_was_under_way() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
+    ingest(&connector, Mode::Reconcile).await;
+    let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    connector.reset(&resource("r")).await.unwrap();
+    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.reconcile, None);
+    let query = UnseenQuery { resource: resource("r"), table: "t".into(), sweep: pass.id, after: None, limit: 9 };
+    assert_eq!(memory.unseen(query).await.unwrap().len(), 2, "the marks are gone");
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::state::ResourceStatus;
+use snowfeed::testkit::faults::unsteady_clock;
 use snowfeed::{Checkpoint, Counts, ErrorKind, Mode, Record, Reject, RunStatus, StateStore, Version};
 use tokio_util::sync::CancellationToken;
 
@@ -173,15 +174,18 @@ async fn a_source_without_checkpoints_is_read_whole_each_time() {
 
 #[tokio::test]
 async fn a_clock_that_steps_back_does_no_harm() {
-    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let source = Scripted::default();
     let (connector, memory) = connector(&source);
-    let at = |second| jiff::Timestamp::from_second(second).unwrap();
-    ingest(&connector.clone().clock(move || at(1_000)), Mode::Incremental).await;
-    source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
-    ingest(&connector.clock(move || at(10)), Mode::Incremental).await;
-    let newest = memory.latest("r").await.unwrap().unwrap();
-    assert_eq!(newest.state.checkpoint.unwrap().parse::<usize>().unwrap(), 2);
-    assert!(newest.at >= at(1_000));
+    let connector = connector.clock(unsteady_clock("2026-01-01T12:00:00Z".parse().unwrap()));
+    let mut steps = Vec::new();
+    for version in 1..=12 {
+        steps.push(Step::Batch(&["a"], version));
+        source.script("r", steps.clone());
+        assert_eq!(ingest(&connector, Mode::Incremental).await.counts.offered, 1, "the checkpoint was not taken back");
+    }
+    let history = memory.history("r", 99).await.unwrap();
+    assert!(history.is_sorted_by(|newer, older| newer.at >= older.at && newer.version > older.version));
+    assert_eq!(live(&memory), keys(&[("a", 12)]));
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::{RunRecord, StoredRecord, VerifyRequest};
 
+/// Where a read resumed, and how it read.
+pub(crate) type Read = (Option<usize>, Mode);
+
 /// One step of a script.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -30,7 +33,7 @@ pub(crate) struct Scripted {
     /// What `verify` says, by key: `Some`: still there; `None`: gone. Keys that are missing get no answer.
     pub(crate) truth: Arc<Mutex<BTreeMap<String, Option<i64>>>>,
     /// The checkpoint of each read, and whether it was a full pass.
-    pub(crate) reads: Arc<Mutex<Vec<(Option<usize>, Mode)>>>,
+    pub(crate) reads: Arc<Mutex<Vec<Read>>>,
 }
 
 pub(crate) fn document(key: &str, version: i64) -> String {

@@ -101,7 +101,7 @@ pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String
 /// Reads `KEY=VALUE`; without a value it means that the key is to be removed, as a null does.
 fn stored(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
     match argument.split_once('=') {
-        Some((name, "")) if spec.settings.names().any(|known| known == name) => Ok((name.to_owned(), Value::Null)),
+        Some((name, "")) => Ok((name.to_owned(), Value::Null)),
         _ => parse_argument(spec, argument),
     }
 }

@@ -173,8 +173,10 @@ impl Name {
     pub(super) fn of(resource: &Resource) -> Result<Self> {
         match Scope::of(resource.name())? {
             Scope::Repository(name) => Ok(name),
-            Scope::Owner(owner) => Err(Error::configuration(format!("{resource:?} names no single repository"))
-                .with_help(format!("write `{owner}/NAME`; `discover` lists what there is"))),
+            Scope::Owner(owner) => {
+                Err(Error::configuration(format!("{:?} names no single repository", resource.name()))
+                    .with_help(format!("write `{owner}/NAME`; `discover` lists what there is")))
+            }
         }
     }
 
