@@ -52,7 +52,11 @@ fn install() -> Option<PathBuf> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => panic!("npm cannot be run: {error}"),
     };
-    assert!(output.status.success() && is_installed(&folder), "npm failed: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && is_installed(&folder),
+        "npm failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     std::fs::write(done, "").unwrap();
     Some(folder)
 }
@@ -177,11 +181,19 @@ async fn every_request_is_as_github_describes_it() {
     // Prism validates a request at a time: one of each kind is enough, and `since` is the only thing that goes on.
     let kind = |request: &Received| {
         let target = described(request, repository);
-        let mut parts: Vec<String> =
-            target.split(['?', '&']).map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()).collect();
+        let mut parts: Vec<String> = target
+            .split(['?', '&'])
+            .map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned())
+            .collect();
         parts.retain(|part| !part.starts_with("since="));
         let has = |header| request.header(header).is_some();
-        (request.method().to_owned(), parts, request.query("since").is_some(), has("if-none-match"), has("authorization"))
+        (
+            request.method().to_owned(),
+            parts,
+            request.query("since").is_some(),
+            has("if-none-match"),
+            has("authorization"),
+        )
     };
     requests.sort_by_key(kind);
     requests.dedup_by_key(|request| kind(request));
