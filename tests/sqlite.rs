@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -129,16 +130,23 @@ async fn an_empty_file_becomes_a_database_that_keeps_what_was_stored() {
 #[tokio::test]
 async fn several_programs_may_open_a_new_file_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("shared.db");
-    let open = |n: i32| {
-        let path = path.clone();
-        tokio::task::spawn_blocking(move || Sqlite::open(path).map(|sqlite| (n, sqlite)))
-    };
-    for opened in futures::future::join_all((0..8).map(open)).await {
-        let (n, sqlite) = opened.unwrap().unwrap();
-        sqlite.put(Domain::Connector, &n.to_string(), &n.into()).await.unwrap();
+    // Who meets whom where is chance.
+    for round in 0..40 {
+        let path = dir.path().join(format!("{round}.db"));
+        let together = Arc::new(Barrier::new(4));
+        let open = |n: i32| {
+            let (path, together) = (path.clone(), together.clone());
+            tokio::task::spawn_blocking(move || {
+                together.wait();
+                Sqlite::open(path).map(|sqlite| (n, sqlite))
+            })
+        };
+        for opened in futures::future::join_all((0..4).map(open)).await {
+            let (n, sqlite) = opened.unwrap().unwrap();
+            sqlite.put(Domain::Connector, &n.to_string(), &n.into()).await.unwrap();
+        }
+        assert_eq!(Sqlite::open(&path).unwrap().list(Domain::Connector).await.unwrap().len(), 4);
     }
-    assert_eq!(Sqlite::open(&path).unwrap().list(Domain::Connector).await.unwrap().len(), 8);
 }
 
 #[tokio::test]

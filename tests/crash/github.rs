@@ -13,7 +13,7 @@ use snowfeed::testkit::upstream::{Churn, Upstream};
 use snowfeed::{Backend, RunStatus};
 
 use crate::death::{Death, Fuse, Mortal, Watched, deaths};
-use crate::place::Place;
+use crate::place::{Found, Place};
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 const GADGETS: &str = "acme/gadgets";
@@ -94,16 +94,16 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// What a resource's table holds: raw documents by id; fails when an id has two rows.
-pub(crate) fn found(place: &Place, resource: &Resource) -> (BTreeMap<u64, String>, HashSet<u64>) {
+/// The raw documents of live rows by id, and the ids of deleted ones; fails when an id has two rows.
+pub(crate) fn table(rows: Vec<Found>) -> (BTreeMap<u64, String>, HashSet<u64>) {
     #[derive(serde::Deserialize)]
     struct Identified {
         id: u64,
     }
     let (mut live, mut deleted) = (BTreeMap::new(), HashSet::new());
-    for row in place.rows(resource, "issues") {
+    for row in rows {
         let id = serde_json::from_str::<Identified>(&row.raw).unwrap().id;
-        assert!(!live.contains_key(&id) && !deleted.contains(&id), "{id} of {resource} is double");
+        assert!(!live.contains_key(&id) && !deleted.contains(&id), "{id} is double");
         if row.deleted {
             deleted.insert(id);
         } else {
@@ -177,7 +177,7 @@ impl Trial {
     fn assert_nothing_lost(&self, place: &Place) {
         let renamed = *self.labels_renamed.lock().unwrap();
         for name in [WIDGETS, GADGETS] {
-            let (live, _) = found(place, &resource(name));
+            let (live, _) = table(place.rows(&resource(name), "issues"));
             for (id, text) in truth(&self.upstream, name) {
                 let there = live.get(&id).unwrap_or_else(|| panic!("{id} of {name} is lost: {text}"));
                 if renamed {
@@ -191,7 +191,7 @@ impl Trial {
 
     fn assert_same(&self, place: &Place) {
         for name in [WIDGETS, GADGETS] {
-            let (live, _) = found(place, &resource(name));
+            let (live, _) = table(place.rows(&resource(name), "issues"));
             assert!(live == truth(&self.upstream, name), "the table of {name} is not what the upstream has");
         }
     }

@@ -1,1 +1,80 @@
+//! Two processes on one database file at once: one is told that the other has moved on, or both are fine; nothing is lost,
+//! and nothing is double.
 
+use std::path::Path;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use snowfeed::backends::Sqlite;
+use snowfeed::engine::{IngestRequest, Limits};
+use snowfeed::prelude::*;
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::{RunRecord, RunStatus};
+
+use crate::github::{WIDGETS, connector, resource};
+
+/// Runs with a connection, and threads, of its own.
+fn run(file: &Path, upstream: &Upstream, mode: Mode) -> RunRecord {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let sqlite = Arc::new(Sqlite::open(file).unwrap());
+        let limits = Limits { commit_rows: 40, ..Limits::default() };
+        let connector = connector(GithubIssues::default(), sqlite, upstream, 30).limits(limits);
+        let request = IngestRequest::of([resource(WIDGETS)]).mode(mode);
+        let mut report = connector.ingest(request).await.unwrap();
+        report.runs.remove(0)
+    })
+}
+
+#[test]
+fn two_processes_at_once_lose_and_double_nothing() {
+    let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let upstream = Upstream::builder().seed(5).repository(WIDGETS, 600);
+    let upstream = server.block_on(upstream.start()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shared.db");
+    let mut conflicts = 0;
+    for round in 0..16 {
+        // Every fourth round begins with nothing, so that both find an empty place.
+        let fresh = dir.path().join(format!("{}.db", round / 4));
+        let file = if round < 8 { &file } else { &fresh };
+        upstream.set_churn(Churn { changes: 2, deletions: true, bulk_edits: true });
+        upstream.bulk_edit(WIDGETS, 300);
+        upstream.clock().advance(Duration::from_secs(60));
+        let other = if round % 3 == 2 { Mode::Reconcile } else { Mode::Incremental };
+        let together = Barrier::new(2);
+        let both = std::thread::scope(|scope| {
+            let runs = [Mode::Incremental, other].map(|mode| {
+                let (together, upstream) = (&together, &upstream);
+                scope.spawn(move || {
+                    together.wait();
+                    run(file, upstream, mode)
+                })
+            });
+            runs.map(|run| run.join().unwrap())
+        });
+        for run in &both {
+            let conflict = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
+            assert!(run.status == RunStatus::Complete || conflict, "{run:?}");
+            conflicts += usize::from(conflict);
+        }
+        assert!(both.iter().any(|run| run.status == RunStatus::Complete), "each stood in the other's way: {both:?}");
+        upstream.set_churn(Churn::NONE);
+        assert_eq!(run(file, &upstream, Mode::Incremental).status, RunStatus::Complete);
+        let table = crate::github::table(crate::place::rows(file, &resource(WIDGETS), "issues"));
+        for (id, text) in crate::github::truth(&upstream, WIDGETS) {
+            assert_eq!(table.0.get(&id), Some(&text), "round {round}");
+        }
+    }
+    for name in ["shared.db", "2.db", "3.db"] {
+        let file = dir.path().join(name);
+        // A full pass that had begun before the last deletions goes on first; only the next one finds those.
+        for _ in 0..2 {
+            assert_eq!(run(&file, &upstream, Mode::Reconcile).status, RunStatus::Complete);
+        }
+        let table = crate::github::table(crate::place::rows(&file, &resource(WIDGETS), "issues"));
+        assert!(table.0 == crate::github::truth(&upstream, WIDGETS), "{name} is not what the upstream has");
+    }
+    assert!(conflicts > 0, "the two never met");
+}

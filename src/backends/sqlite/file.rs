@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::fault::{Attempt, Fault, cannot_open, not_a_database, read_only};
 use crate::{Error, Result};
@@ -98,7 +98,7 @@ fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
         connection.pragma_update(None, "page_size", 16_384)?;
     }
     if version < STEPS.len() {
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        begin_log(&connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have been quicker.
         for (step, sql) in STEPS.iter().enumerate().skip(check(&transaction)?) {
@@ -119,12 +119,29 @@ fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
     Ok(connection)
 }
 
+/// Switches to WAL mode. Two that do so at once each hold what the other one needs: SQLite then refuses one of them without
+/// waiting, and with good reason, so that it has to begin anew.
+fn begin_log(connection: &Connection) -> Attempt<()> {
+    let began = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
 /// The file's version, if it is ours or empty.
 fn check(connection: &Connection) -> Attempt<usize> {
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
-    let application = number("PRAGMA application_id")?;
-    let version = number("PRAGMA user_version")?;
-    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    // One statement, one moment: between two, another process may make the file ours.
+    let (application, version, tables) = connection.query_row(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \
+         FROM pragma_application_id, pragma_user_version",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)),
+    )?;
     judge(application, version, tables > 0)?;
     Ok(if application == APPLICATION_ID { usize::try_from(version).unwrap_or(0) } else { 0 })
 }

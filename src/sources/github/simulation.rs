@@ -216,9 +216,12 @@ impl World<'_> {
                 let keep: Keep = course.answer(step.task, answer).unwrap();
                 let rows: Vec<_> =
                     rows.into_iter().filter(|(_, (second, _))| keep.has(Some(Second(*second)))).collect();
-                if !rows.is_empty() || course.position() != committed {
+                let position = course.position();
+                if !rows.is_empty() || position != committed {
                     batches += 1;
-                    uncommitted.push((rows, course.position()));
+                    let read = Position::read(&position.clone().write().unwrap());
+                    assert_eq!(read.unwrap(), position, "what one read writes, the next one understands");
+                    uncommitted.push((rows, position));
                 }
                 if crashes_left > 0 && self.random.chance(crashes) {
                     crashes_left -= 1;
