@@ -112,8 +112,9 @@ fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
     // FULL: what has been committed survives a power cut. In WAL mode it costs one more sync for each commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // In KiB, by SQLite's custom of negative numbers: the index over the keys should stay in memory.
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    // In KiB, by SQLite's custom of negative numbers: enough for the pages that a commit changes. What more of the index
+    // over the keys is needed, the system's cache has.
+    connection.pragma_update(None, "cache_size", -4_096)?;
     // The log does not keep its largest size for ever.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
