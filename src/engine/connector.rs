@@ -36,12 +36,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 8 MiB read ahead; commits of 5,000 records, 4 MiB or 1 second; 200 entries of history.
+    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history.
     fn default() -> Self {
         Self {
-            read_ahead: 8 << 20,
+            read_ahead: 6 << 20,
             commit_rows: 5_000,
-            commit_bytes: 4 << 20,
+            commit_bytes: 3 << 20,
             commit_after: Duration::from_secs(1),
             history: 200,
         }

@@ -87,6 +87,12 @@ impl Course {
         }
     }
 
+    /// More than a page is to be expected: the newest row is asked for beside the first poll, not after it.
+    pub(super) fn large(mut self) -> Self {
+        self.newest = Newest::After(0);
+        self
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
@@ -100,10 +106,10 @@ impl Course {
 
     /// The next request, if one can be made before another one is answered.
     pub(super) fn next(&mut self) -> Option<Step> {
-        if self.done || self.polling {
+        if self.done || (self.polling && self.newest != Newest::After(0)) {
             return None;
         }
-        if self.ranges.is_empty() {
+        if self.ranges.is_empty() && !self.polling {
             self.polling = true;
             let ask = Ask::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
@@ -111,7 +117,8 @@ impl Course {
         if self.ranges.busy() + usize::from(self.newest == Newest::Asked) >= self.concurrency {
             return None;
         }
-        if let (Newest::After(patience), Some(pages)) = (self.newest, self.ranges.open_pages())
+        let pages = if self.polling { Some(0) } else { self.ranges.open_pages() };
+        if let (Newest::After(patience), Some(pages)) = (self.newest, pages)
             && pages >= patience
             && self.concurrency > 1
         {
@@ -127,7 +134,7 @@ impl Course {
         match task {
             Task::Range(id) => self.ranges.restart(id),
             Task::Poll => self.polling = false,
-            Task::Newest => {}
+            Task::Newest => self.newest = Newest::After(1),
         }
     }
 
@@ -173,12 +180,15 @@ impl Course {
             // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
             // by rows that move on, so that nothing is left to look for afterwards.
             self.newest = match (self.round, self.position.hwm) {
-                (0, None) => Newest::After(1),
+                // As it was: it may have been asked for, or be known, already.
+                (0, None) => self.newest,
                 (0, Some(_)) => Newest::After(PATIENCE),
                 _ => Newest::Never,
             };
+            if self.round > 0 || self.position.hwm.is_some() {
+                self.ranges = Ranges::new(Vec::new());
+            }
             self.round += 1;
-            self.ranges = Ranges::new(Vec::new());
             let at = self.position.anchor.map(|anchor| Second(anchor.0.saturating_add(1)));
             self.position.etag = None;
             return self.ranges.begin(floor, at, facts);

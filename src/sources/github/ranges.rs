@@ -232,14 +232,17 @@ impl Ranges {
         let index = (0..self.work.len())
             .filter(|&index| {
                 let work = &self.work[index];
-                seconds_left(work).is_some_and(|left| left > SHORTEST.max(work.span.saturating_mul(2)))
+                seconds_left(work).is_some_and(|left| left > SHORTEST.max(work.worth()))
             })
             .max_by_key(|&index| {
                 let work = &self.work[index];
-                seconds_left(work).unwrap_or_default() / work.span.max(1)
+                let crowded = if work.range.to.is_none() { 4 } else { 1 };
+                seconds_left(work).unwrap_or_default().saturating_mul(crowded) / work.span.max(1)
             })?;
         let work = &mut self.work[index];
-        let middle = Second(work.range.at?.0 + seconds_left(work)? / 2);
+        let left = seconds_left(work)?;
+        let lower = if work.range.to.is_none() { left - left / 4 } else { left / 2 };
+        let middle = Second(work.range.at?.0 + lower);
         let upper = Range { from: Some(middle), to: work.range.to, at: Some(middle) };
         work.range.to = Some(middle);
         let span = work.span;
@@ -284,6 +287,16 @@ impl Ranges {
 }
 
 impl Work {
+    /// How many seconds must be left for a second request at the same time: two pages' worth, where a page was read and what
+    /// is left is as dense. Where nothing was read yet that is not known, and at the end of the list rows are denser.
+    fn worth(&self) -> i64 {
+        match (self.range.to, self.pages) {
+            (None, _) => self.span / 8,
+            (Some(_), 0) => self.span / 2,
+            (Some(_), _) => self.span.saturating_mul(2),
+        }
+    }
+
     fn passed(&self, facts: &Facts) -> bool {
         self.range.to.is_some() && facts.last >= self.range.to
     }

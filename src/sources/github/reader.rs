@@ -38,7 +38,10 @@ pub(super) fn stream(
     .boxed()
 }
 
-type InFlight = FuturesUnordered<BoxFuture<'static, (Step, u32, Result<Reply, Trouble>)>>;
+type InFlight = FuturesUnordered<BoxFuture<'static, Answered>>;
+
+/// A request's step, where it was sent, for how many rows it asked, and what came of it.
+type Answered = (Step, Arc<Api>, u32, Result<Reply, Trouble>);
 
 enum Reply {
     Listed(Listed),
@@ -69,24 +72,25 @@ impl Reader {
         let known = checkpoint.as_ref().map(Position::read).transpose()?;
         let connection = connect(&settings)?;
         connection.announce(&monitor);
-        let (api, mut position) = match known {
+        let (api, mut position, open_issues) = match known {
             None => {
-                let api = Api::open(connection, name, &monitor).await?;
+                let (api, open_issues) = Api::open(connection, name, &monitor).await?;
                 let position = Position { repository: api.repository_id(), ..Position::default() };
-                (api, position)
+                (api, position, open_issues)
             }
             Some(position) => {
                 let route = position.repository.map_or_else(|| Route::Name(name.path()), Route::Id);
-                (Api { connection, name, route }, position)
+                (Api { connection, name, route }, position, 0)
             }
         };
         let credentials = api.connection.kind.as_str();
         position.etag = position.etag.filter(|tag| tag.credentials == credentials);
         let overlap = i64::from(settings.overlap_seconds);
+        let course = Course::new(position, overlap, settings.concurrency.into());
         Ok(Self {
             api: Arc::new(api),
             monitor,
-            course: Course::new(position, overlap, settings.concurrency.into()),
+            course: if open_issues > settings.page_size.into() { course.large() } else { course },
             in_flight: FuturesUnordered::new(),
             page_size: PageSize { wanted: settings.page_size, now: settings.page_size, good: 0 },
             pull_requests: settings.pull_requests,
@@ -105,14 +109,14 @@ impl Reader {
             if self.course.is_done() {
                 return Ok(None);
             }
-            let Some((step, size, reply)) = self.in_flight.next().await else { return Ok(None) };
-            if let Some(batch) = self.take(&step, size, reply)? {
+            let Some((step, api, size, reply)) = self.in_flight.next().await else { return Ok(None) };
+            if let Some(batch) = self.take(&step, &api, size, reply)? {
                 return Ok(Some(batch));
             }
         }
     }
 
-    fn send(&self, step: Step) -> BoxFuture<'static, (Step, u32, Result<Reply, Trouble>)> {
+    fn send(&self, step: Step) -> BoxFuture<'static, Answered> {
         let (api, monitor, size) = (self.api.clone(), self.monitor.clone(), self.page_size.now);
         Box::pin(async move {
             let reply = match (&step.task, &step.ask) {
@@ -129,11 +133,11 @@ impl Reader {
                     }
                 }
             };
-            (step, size, reply)
+            (step, api, size, reply)
         })
     }
 
-    fn take(&mut self, step: &Step, size: u32, reply: Result<Reply, Trouble>) -> Result<Option<Batch>> {
+    fn take(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, Trouble>) -> Result<Option<Batch>> {
         let page = match reply {
             Err(Trouble::Heavy) => {
                 self.page_size.shrink(size);
@@ -141,10 +145,10 @@ impl Reader {
                 return Ok(None);
             }
             Err(Trouble::Error(error)) => {
-                // Only the very first answer of all decides how the repository is addressed.
+                // Only the very first answers of all decide how the repository is addressed.
                 if self.checkpoint.is_none()
                     && status(&error) == Some(404)
-                    && let Some(by_name) = self.api.by_name()
+                    && let Some(by_name) = asked.by_name()
                 {
                     self.api = Arc::new(by_name);
                     self.course.restart(step.task);

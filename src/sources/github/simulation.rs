@@ -183,6 +183,9 @@ impl World<'_> {
         'process: loop {
             let saved = committed.clone().write().unwrap();
             let mut course = Course::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
+            if committed == Position::default() && self.random.chance(50) {
+                course = course.large();
+            }
             let (mut asked, mut served): (Vec<Step>, Vec<(Step, Served)>) = Default::default();
             let mut uncommitted: Vec<(Vec<(u64, State)>, Position)> = Vec::new();
             loop {

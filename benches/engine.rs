@@ -1,0 +1,157 @@
+//! What the engine costs for each record, beside a bare loop over the same batches.
+
+#![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+
+#[path = "data/mod.rs"]
+mod data;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::prelude::*;
+use snowfeed::{Commit, CommitReport, Counts, RunId, Sink, StoredRecord, UnseenQuery};
+use tokio::runtime::Runtime;
+
+const ROWS: u32 = 10_000;
+const PAGE: usize = 100;
+const TABLE: &str = "issues";
+
+fn main() {
+    divan::main();
+}
+
+fn batches() -> Vec<Batch> {
+    let batch = |(index, issues): (usize, &[data::Issue])| {
+        let records =
+            issues.iter().map(|(id, version, text)| Record::upsert(id.to_string(), Version(*version), text.as_str()));
+        Batch::new(TABLE).records(records).checkpoint(Checkpoint::new(&index).unwrap())
+    };
+    data::issues(ROWS).chunks(PAGE).enumerate().map(batch).collect()
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Takes records and counts them.
+#[derive(Debug)]
+struct Null;
+
+#[async_trait]
+impl Sink for Null {
+    async fn ensure_tables(&self, _: &Resource, _: &[TableSpec]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        let records = commit.rows.iter().map(|rows| rows.records.len() as u64).sum();
+        divan::black_box_drop(commit);
+        let counts = Counts { offered: records, inserted: records, ..Counts::default() };
+        Ok(CommitReport { counts, version: None })
+    }
+
+    async fn unseen(&self, _: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Gives batches that are there already.
+#[derive(Debug)]
+struct Prepared(Mutex<Vec<Batch>>);
+
+#[async_trait]
+impl Source for Prepared {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("prepared", "1").table(TableSpec::new(TABLE))
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        let batches = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        stream::iter(batches.into_iter().map(Ok)).boxed()
+    }
+}
+
+fn resource() -> Resource {
+    Resource::new("acme/widgets").unwrap()
+}
+
+fn measure(bencher: Bencher<'_, '_>, connect: impl Fn(Prepared) -> Connector) {
+    let (runtime, batches) = (runtime(), batches());
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .with_inputs(|| connect(Prepared(Mutex::new(batches.clone()))))
+        .bench_local_values(|connector| {
+            let report = runtime.block_on(connector.ingest(IngestRequest::of([resource()]))).unwrap();
+            assert_eq!(report.counts().inserted, u64::from(ROWS));
+            connector
+        });
+}
+
+/// Each record is moved once and dropped.
+#[divan::bench]
+fn null_bare_loop(bencher: Bencher<'_, '_>) {
+    let batches = batches();
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(|| batches.clone()).bench_values(|batches| {
+        for record in batches.into_iter().flat_map(|batch| batch.records) {
+            divan::black_box_drop(record);
+        }
+    });
+}
+
+#[divan::bench]
+fn null_engine(bencher: Bencher<'_, '_>) {
+    measure(bencher, |source| {
+        let memory = Arc::new(Memory::new());
+        Connector::apart(source, Arc::new(Null), memory.clone(), memory)
+    });
+}
+
+/// The same commits, made without an engine.
+#[divan::bench]
+fn memory_bare_loop(bencher: Bencher<'_, '_>) {
+    let (runtime, batches) = (runtime(), batches());
+    let commits = || -> Vec<Commit> {
+        let commit = |batches: &[Batch]| Commit {
+            resource: resource(),
+            run: RunId::new(),
+            at: Timestamp::UNIX_EPOCH,
+            rows: vec![snowfeed::Rows {
+                table: TABLE.into(),
+                records: batches.iter().flat_map(|batch| batch.records.clone()).collect(),
+                rejects: Vec::new(),
+            }],
+            sweep: None,
+            change: None,
+        };
+        batches.chunks(10).map(commit).collect()
+    };
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(commits).bench_local_values(|commits| {
+        let memory = Memory::new();
+        runtime.block_on(async {
+            memory.ensure_tables(&resource(), &[TableSpec::new(TABLE)]).await.unwrap();
+            for commit in commits {
+                memory.commit(commit).await.unwrap();
+            }
+        });
+        memory
+    });
+}
+
+#[divan::bench]
+fn memory_engine(bencher: Bencher<'_, '_>) {
+    measure(bencher, |source| Connector::new(source, Arc::new(Memory::new())));
+}

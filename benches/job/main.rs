@@ -1,0 +1,172 @@
+//! The whole job beside its lower bound: a repository's issues from a loopback upstream into an SQLite file.
+//!
+//! Each measurement is a process of its own: this program starts itself once more as the upstream, and once for each way of
+//! doing the job, so that CPU and memory are those of the client alone. See `docs/benchmarks.md`.
+
+mod by_hand;
+mod ways;
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use snowfeed::testkit::upstream::Upstream;
+use ways::Way;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The one repository.
+const REPOSITORY: &str = "acme/widgets";
+
+/// What a child process measured about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Figures {
+    rows: u64,
+    requests: u64,
+    /// User and system time, in seconds.
+    cpu: f64,
+    wall: f64,
+    /// The largest resident set, in MiB.
+    peak: f64,
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["upstream", issues, millis] => upstream(issues.parse()?, Duration::from_millis(millis.parse()?)),
+        ["way", way, issues, url, file] => ways::measure(Way::named(way)?, issues.parse()?, url, Path::new(file)),
+        words if words.contains(&"--test") => table(&Plan { issues: 300, latencies: vec![0, 5], repeats: 1 }),
+        words => {
+            let number = |name: &str, default: u32| match words.iter().position(|word| *word == name) {
+                Some(at) => words.get(at + 1).ok_or("a number is missing")?.parse().map_err(Into::into),
+                None => Outcome::Ok(default),
+            };
+            let latencies = if words.contains(&"--latency") { vec![number("--latency", 0)?] } else { vec![0, 50, 200] };
+            let (issues, repeats) = (number("--issues", 10_000)?, number("--repeats", 3)?);
+            table(&Plan { issues, latencies, repeats })
+        }
+    }
+}
+
+/// What to measure.
+struct Plan {
+    issues: u32,
+    latencies: Vec<u32>,
+    repeats: u32,
+}
+
+fn table(plan: &Plan) -> Outcome<()> {
+    println!("{} issues, the median of {} runs", plan.issues, plan.repeats);
+    println!("| latency | way | rows | requests | CPU s | CPU ratio | wall s | wall ratio | peak MiB |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for &latency in &plan.latencies {
+        let upstream = Server::start(plan.issues, latency)?;
+        let mut bound: Option<Figures> = None;
+        let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); Way::ALL.len()];
+        // In turn, so that what slows the machine down for a while slows down every way.
+        for _ in 0..plan.repeats.max(1) {
+            let directory = tempfile::tempdir()?;
+            for (way, runs) in Way::ALL.into_iter().zip(&mut runs) {
+                // One page after another takes long and varies little.
+                if way == Way::PageAfterPage && !runs.is_empty() && latency > 0 {
+                    continue;
+                }
+                runs.push(client(way, plan.issues, &upstream.url, directory.path())?);
+            }
+        }
+        for (way, runs) in Way::ALL.into_iter().zip(runs) {
+            let figures = median(&runs);
+            let Figures { rows, requests, cpu, wall, peak } = figures;
+            let (cpus, walls) = match &bound {
+                Some(bound) if way != Way::Idle => {
+                    (format!("{:.2}", cpu / bound.cpu), format!("{:.2}", wall / bound.wall))
+                }
+                _ => Default::default(),
+            };
+            let name = way.title();
+            println!(
+                "| {latency} ms | {name} | {rows} | {requests} | {cpu:.3} | {cpus} | {wall:.2} | {walls} | {peak:.0} |"
+            );
+            if way == Way::LowerBound {
+                bound = Some(figures);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The median of each figure.
+fn median(runs: &[Figures]) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(figure).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Figures { cpu: of(|f| f.cpu), wall: of(|f| f.wall), peak: of(|f| f.peak), ..runs[0].clone() }
+}
+
+/// Does the job one way, in a process of its own.
+fn client(way: Way, issues: u32, url: &str, directory: &Path) -> Outcome<Figures> {
+    // The second run goes on in the file of the first one.
+    let file = directory.join(if way == Way::Idle { Way::Snowfeed.name() } else { way.name() });
+    let child = Command::new(std::env::current_exe()?)
+        .args(["way", way.name(), &issues.to_string(), url])
+        .arg(file)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !child.status.success() {
+        return Err(format!("{} ended with {}", way.name(), child.status).into());
+    }
+    let figures: Figures = serde_json::from_slice(&child.stdout)?;
+    let expected = if way == Way::Idle { 0 } else { u64::from(issues) };
+    if figures.rows != expected {
+        return Err(format!("{}: {} rows instead of {expected}", way.name(), figures.rows).into());
+    }
+    Ok(figures)
+}
+
+/// Serves until its standard input is closed.
+fn upstream(issues: u32, latency: Duration) -> Outcome<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let upstream =
+            Upstream::builder().oddities(false).latency(latency).repository(REPOSITORY, issues).start().await?;
+        println!("{}", upstream.url());
+        std::io::stdout().flush()?;
+        tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
+        Ok(())
+    })
+}
+
+/// The upstream in a process of its own; it ends when this value is dropped.
+struct Server {
+    url: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Server {
+    fn start(issues: u32, latency: u32) -> Outcome<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["upstream", &issues.to_string(), &latency.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut url = String::new();
+        let stdout = child.stdout.take().ok_or("the upstream has no output")?;
+        BufReader::new(stdout).read_line(&mut url)?;
+        let stdin = child.stdin.take();
+        Ok(Self { url: url.trim().to_owned(), child, stdin })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,104 @@
+//! The ways of doing the job, each measured by the process that does it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+use snowfeed::backends::Sqlite;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::{Resource, RunStatus};
+
+use super::{Figures, Outcome, REPOSITORY, by_hand};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The pages, eight requests at once, and nothing else.
+    Download,
+    /// The pages, eight requests at once, inserted by hand.
+    LowerBound,
+    /// The same, one page after another.
+    PageAfterPage,
+    /// This crate.
+    Snowfeed,
+    /// This crate once more, when nothing has changed.
+    Idle,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Download, Self::LowerBound, Self::PageAfterPage, Self::Snowfeed, Self::Idle];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::LowerBound => "lower-bound",
+            Self::PageAfterPage => "page-after-page",
+            Self::Snowfeed => "snowfeed",
+            Self::Idle => "idle",
+        }
+    }
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Download => "download only, 8 at once",
+            Self::LowerBound => "lower bound: 8 at once, inserted by hand",
+            Self::PageAfterPage => "one page after another, inserted by hand",
+            Self::Snowfeed => "**snowfeed**",
+            Self::Idle => "snowfeed, idle second run",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Outcome<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| format!("{name:?} is no way").into())
+    }
+}
+
+/// Does the job and prints the figures.
+pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<()> {
+    let began = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (rows, requests) = runtime.block_on(async {
+        match way {
+            Way::Download => by_hand::download(url, issues).await,
+            Way::LowerBound => by_hand::insert(url, issues, file, 8).await,
+            Way::PageAfterPage => by_hand::insert(url, issues, file, 1).await,
+            Way::Snowfeed | Way::Idle => ingest(url, file).await,
+        }
+    })?;
+    drop(runtime);
+    let (cpu, wall) = (processor_time(), began.elapsed());
+    let figures = Figures { rows, requests, cpu: cpu.as_secs_f64(), wall: wall.as_secs_f64(), peak: peak()? };
+    println!("{}", serde_json::to_string(&figures)?);
+    Ok(())
+}
+
+/// This process's user and system time.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
+}
+
+/// This process's largest resident set, in MiB.
+fn peak() -> Outcome<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes / 1024.0)
+}
+
+async fn ingest(url: &str, file: &Path) -> Outcome<(u64, u64)> {
+    let connector = Connector::new(GithubIssues::default(), Arc::new(Sqlite::open(file)?))
+        .overrides([("api_url".to_owned(), Value::from(url))]);
+    let report = connector.ingest(IngestRequest::of([Resource::new(REPOSITORY)?])).await?;
+    if report.status() != RunStatus::Complete {
+        return Err(format!("{:?}", report.runs).into());
+    }
+    if std::env::var_os("SNOWFEED_BENCH_REPORT").is_some() {
+        eprintln!("{:?}", report.runs);
+    }
+    let requests = report.runs.iter().map(|run| run.traffic.requests).sum();
+    Ok((report.counts().inserted, requests))
+}
