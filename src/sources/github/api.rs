@@ -68,8 +68,6 @@ impl Connection {
 pub(super) struct Repository {
     pub(super) id: u64,
     pub(super) full_name: String,
-    #[serde(default)]
-    pub(super) open_issues_count: u64,
 }
 
 /// How a repository's issues are addressed.
@@ -106,15 +104,14 @@ pub(super) enum Listed {
 
 impl Api {
     /// Finds the repository. Its issues are read by its id; where the server does not know the repository they are read
-    /// by its name, as a server may speak GitHub's issues API and nothing beside it. Gives the number of open issues, too.
-    pub(super) async fn open(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<(Self, u64)> {
+    /// by its name, as a server may speak GitHub's issues API and nothing beside it.
+    pub(super) async fn open(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
         let response = connection.client.get(&name.path()).accept(&[404]).send_with(monitor, |response| {
             if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
         });
         let repository = response.await.map_err(|error| explain(error, &name))?;
-        let open_issues = repository.as_ref().map_or(0, |repository| repository.open_issues_count);
         let route = repository.map_or_else(|| Route::Name(name.path()), |repository| Route::Id(repository.id));
-        Ok((Self { connection, name, route }, open_issues))
+        Ok(Self { connection, name, route })
     }
 
     /// The same repository by its name, for a server that does not know it by its id; `None` when that is tried already.
@@ -126,7 +123,7 @@ impl Api {
 
     /// Finds the repository and makes sure that its issues can be read.
     pub(super) async fn find(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
-        let (api, _) = Self::open(connection, name, monitor).await?;
+        let api = Self::open(connection, name, monitor).await?;
         match (api.must_exist(monitor).await, api.by_name()) {
             (Ok(()), _) => Ok(api),
             (Err(error), Some(by_name)) if status(&error) == Some(404) => {

@@ -87,10 +87,10 @@ impl Course {
         }
     }
 
-    /// More than a page is to be expected: the newest row is asked for beside the first poll, not after it.
-    pub(super) fn large(mut self) -> Self {
-        self.newest = Newest::After(0);
-        self
+    /// The newest row's time is known before the first poll.
+    pub(super) fn set_newest(&mut self, newest: Option<Second>) {
+        self.newest = Newest::Never;
+        self.ranges.set_newest(newest);
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -106,10 +106,10 @@ impl Course {
 
     /// The next request, if one can be made before another one is answered.
     pub(super) fn next(&mut self) -> Option<Step> {
-        if self.done || (self.polling && self.newest != Newest::After(0)) {
+        if self.done || self.polling {
             return None;
         }
-        if self.ranges.is_empty() && !self.polling {
+        if self.ranges.is_empty() {
             self.polling = true;
             let ask = Ask::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
@@ -117,8 +117,7 @@ impl Course {
         if self.ranges.busy() + usize::from(self.newest == Newest::Asked) >= self.concurrency {
             return None;
         }
-        let pages = if self.polling { Some(0) } else { self.ranges.open_pages() };
-        if let (Newest::After(patience), Some(pages)) = (self.newest, pages)
+        if let (Newest::After(patience), Some(pages)) = (self.newest, self.ranges.open_pages())
             && pages >= patience
             && self.concurrency > 1
         {
@@ -180,7 +179,7 @@ impl Course {
             // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
             // by rows that move on, so that nothing is left to look for afterwards.
             self.newest = match (self.round, self.position.hwm) {
-                // As it was: it may have been asked for, or be known, already.
+                // As it was: it may be known already.
                 (0, None) => self.newest,
                 (0, Some(_)) => Newest::After(PATIENCE),
                 _ => Newest::Never,
@@ -208,9 +207,12 @@ impl Course {
 
     fn ranges_ended(&mut self) {
         self.position.hwm = self.position.hwm.max(self.ranges.end());
+        let anchor = self.position.anchor;
         self.position.anchor = self.floor();
         self.position.etag = None;
-        let nothing_new = self.position.hwm == self.before && !self.ranges.was_split();
+        // From a later anchor a poll may be small enough to bring an entity tag.
+        let nothing_new =
+            (self.position.hwm, self.position.anchor) == (self.before, anchor) && !self.ranges.was_split();
         self.done = self.round >= ROUNDS || nothing_new;
         self.ranges = Ranges::new(Vec::new());
     }

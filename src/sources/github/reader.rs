@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 
 use super::api::{Api, Connection, Listed, Route, SMALLEST_PAGE, Trouble, status};
@@ -48,6 +48,25 @@ enum Reply {
     Newest(Option<Second>),
 }
 
+/// What is asked for beside the repository's id, so as not to wait for that: the first page and the newest row, by the
+/// repository's name. It is of use when more pages follow, since then no entity tag is kept, which would be the name's.
+struct Ahead {
+    api: Api,
+    page: Page,
+    newest: Option<Second>,
+}
+
+impl Ahead {
+    /// `None` also when a request fails: it is made again in its turn, and the error is told then.
+    async fn read(api: Api, size: u32, monitor: &Monitor) -> Option<Self> {
+        let url = api.since(None, size).ok()?;
+        match future::join(api.page(&url, size, None, monitor), api.newest(monitor)).await {
+            (Ok(Listed::Page(page)), Ok(newest)) if page.facts.next.is_some() => Some(Self { api, page, newest }),
+            _ => None,
+        }
+    }
+}
+
 struct Reader {
     api: Arc<Api>,
     monitor: Monitor,
@@ -69,29 +88,44 @@ impl Reader {
         let ReadRequest { resource, config, checkpoint, monitor, .. } = request;
         let settings = GithubSettings::of(&config)?;
         let name = Name::of(&resource)?;
-        let known = checkpoint.as_ref().map(Position::read).transpose()?;
+        let known = checkpoint.as_ref().map(Position::read).transpose()?.filter(|known| *known != Position::default());
+        let checkpoint = checkpoint.filter(|_| known.is_some());
         let connection = connect(&settings)?;
         connection.announce(&monitor);
-        let (api, mut position, open_issues) = match known {
+        let (api, mut position, ahead) = match known {
             None => {
-                let (api, open_issues) = Api::open(connection, name, &monitor).await?;
+                let find = Api::open(connection.clone(), name.clone(), &monitor);
+                let (api, ahead) = if settings.concurrency > 1 {
+                    let by_name = Api { connection, route: Route::Name(name.path()), name };
+                    let ahead = Ahead::read(by_name, settings.page_size, &monitor).map(Ok);
+                    future::try_join(find, ahead).await?
+                } else {
+                    (find.await?, None)
+                };
                 let position = Position { repository: api.repository_id(), ..Position::default() };
-                (api, position, open_issues)
+                (api, position, ahead)
             }
             Some(position) => {
                 let route = position.repository.map_or_else(|| Route::Name(name.path()), Route::Id);
-                (Api { connection, name, route }, position, 0)
+                (Api { connection, name, route }, position, None)
             }
         };
         let credentials = api.connection.kind.as_str();
         position.etag = position.etag.filter(|tag| tag.credentials == credentials);
         let overlap = i64::from(settings.overlap_seconds);
-        let course = Course::new(position, overlap, settings.concurrency.into());
+        let mut course = Course::new(position, overlap, settings.concurrency.into());
+        let mut in_flight = InFlight::new();
+        // Where the repository has no id, it is read by its name from the first page to the tag of the last.
+        if let Some(Ahead { api: by_name, page, newest }) = ahead.filter(|_| api.repository_id().is_some()) {
+            course.set_newest(newest);
+            let answer = |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::Listed(Listed::Page(page))));
+            in_flight.extend(course.next().map(|step| future::ready(answer(step)).boxed()));
+        }
         Ok(Self {
             api: Arc::new(api),
             monitor,
-            course: if open_issues > settings.page_size.into() { course.large() } else { course },
-            in_flight: FuturesUnordered::new(),
+            course,
+            in_flight,
             page_size: PageSize { wanted: settings.page_size, now: settings.page_size, good: 0 },
             pull_requests: settings.pull_requests,
             overlap,
@@ -177,10 +211,10 @@ impl Reader {
             high: facts.last.map(|last| last.minus(self.overlap)),
         };
         let keep = self.course.answer(step.task, Answer::Page(facts, tag))?;
-        self.batch(step.task, rows, keep, edges)
+        self.batch(step.task, rows, keep, edges, asked)
     }
 
-    fn batch(&mut self, task: Task, rows: Vec<Row>, keep: Keep, edges: Edges) -> Result<Option<Batch>> {
+    fn batch(&mut self, task: Task, rows: Vec<Row>, keep: Keep, edges: Edges, asked: &Api) -> Result<Option<Batch>> {
         if keep == Keep::Nothing {
             return Ok(None);
         }
@@ -197,6 +231,10 @@ impl Reader {
                 Ok(record) => batch.records.push(record),
                 Err(reject) => batch.rejects.push(reject),
             }
+        }
+        // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
+        if asked.route != self.api.route {
+            return Ok((batch.offered() > 0).then_some(batch.checkpoint(Position::default().write()?)));
         }
         let mut position = self.course.position();
         position.repository = self.api.repository_id();

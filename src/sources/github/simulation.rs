@@ -98,6 +98,10 @@ impl List {
         all
     }
 
+    fn newest(&self) -> Option<Second> {
+        self.rows.values().map(|(second, _)| Second(*second)).max()
+    }
+
     /// Serves an address such as `990/2/5`: since, page, size.
     fn page(&mut self, url: &str, scenario: &Scenario) -> (Vec<(u64, State)>, Facts, String) {
         self.requests += 1;
@@ -149,7 +153,7 @@ impl World<'_> {
     fn serve(&mut self, step: &Step) -> Served {
         if step.task == Task::Newest {
             self.list.requests += 1;
-            return Served::Newest(self.list.sorted().last().map(|(_, (second, _))| Second(*second)));
+            return Served::Newest(self.list.newest());
         }
         if self.heavy && self.random.chance(5) {
             return Served::Heavy;
@@ -184,7 +188,7 @@ impl World<'_> {
             let saved = committed.clone().write().unwrap();
             let mut course = Course::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
             if committed == Position::default() && self.random.chance(50) {
-                course = course.large();
+                course.set_newest(self.list.newest());
             }
             let (mut asked, mut served): (Vec<Step>, Vec<(Step, Served)>) = Default::default();
             let mut uncommitted: Vec<(Vec<(u64, State)>, Position)> = Vec::new();
