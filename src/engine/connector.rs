@@ -23,7 +23,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Bounds on what the engine holds and on how much it commits at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Read at most so many bytes ahead of the destination, for all resources together.
+    /// Read at most so many bytes ahead of the destination, for all resources of an ingestion together.
     pub read_ahead: usize,
     /// Commit when so many records are waiting…
     pub commit_rows: usize,

@@ -117,37 +117,20 @@ impl Connector {
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let config = self.config().await?;
         let Due { resources, new } = self.due(&request.resources).await?;
-        let report = self.run_all(resources, &config, &request).await;
-        for run in report.runs.iter().filter(|run| is_mistake(run)) {
+        let side_by_side = request.concurrency.clamp(1, resources.len());
+        let runner = Runner::new(self, side_by_side);
+        let mut runs: Vec<RunRecord> = stream::iter(resources)
+            .map(|resource| runner.run(resource, config.clone(), request.mode, request.cancel.clone()))
+            .buffer_unordered(side_by_side)
+            .collect()
+            .await;
+        runs.sort_by(|a, b| a.resource.cmp(&b.resource));
+        for run in runs.iter().filter(|run| is_mistake(run)) {
             if let Some(resource) = new.iter().find(|resource| resource.name() == run.resource) {
                 self.forget(resource).await?;
             }
         }
-        Ok(report)
-    }
-
-    /// Runs these resources, whether they are enabled or not.
-    pub(super) async fn run_all(
-        &self,
-        resources: BTreeSet<Resource>,
-        config: &Config,
-        request: &IngestRequest,
-    ) -> IngestReport {
-        let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
-        let budget = Budget::new(&self.limits);
-        // What waits to be committed is part of what has been read ahead, so it must leave room for reading.
-        let mut bounded = self.clone();
-        bounded.limits.commit_bytes = self.limits.commit_bytes.min(self.limits.read_ahead / 2 / side_by_side);
-        let runs = stream::iter(resources)
-            .map(|resource| bounded.run(resource, config, request, budget.clone()))
-            .buffer_unordered(side_by_side);
-        let mut runs: Vec<RunRecord> = runs.collect().await;
-        runs.sort_by(|a, b| a.resource.cmp(&b.resource));
-        IngestReport { runs }
-    }
-
-    async fn run(&self, resource: Resource, config: &Config, request: &IngestRequest, budget: Budget) -> RunRecord {
-        Run::new(self, resource, config.clone(), request.mode, request.cancel.clone()).execute(budget).await
+        Ok(IngestReport { runs })
     }
 
     /// The resources that are named, enabled on the way; without a name all that are enabled.
@@ -168,5 +151,32 @@ impl Connector {
             return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
         }
         Ok(Due { resources: enabled, new })
+    }
+}
+
+/// Runs resources side by side, within one budget.
+pub(super) struct Runner {
+    connector: Connector,
+    budget: Budget,
+}
+
+impl Runner {
+    pub(super) fn new(connector: &Connector, side_by_side: usize) -> Self {
+        let mut connector = connector.clone();
+        let limits = &mut connector.limits;
+        // What waits to be committed is part of what has been read ahead, so it must leave room for reading.
+        limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / side_by_side);
+        Self { budget: Budget::new(limits), connector }
+    }
+
+    /// Runs a resource, whether it is enabled or not.
+    pub(super) async fn run(
+        &self,
+        resource: Resource,
+        config: Config,
+        mode: Mode,
+        cancel: CancellationToken,
+    ) -> RunRecord {
+        Run::new(&self.connector, resource, config, mode, cancel).execute(self.budget.clone()).await
     }
 }

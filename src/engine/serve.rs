@@ -6,10 +6,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Connector, IngestRequest, Schedule};
-use crate::{Resource, Result};
+use super::ingest::Runner;
+use super::{Connector, Schedule};
+use crate::{Mode, Resource, Result};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.
 const REFRESH: Duration = Duration::from_secs(15);
@@ -25,14 +27,18 @@ impl Connector {
     /// Settings that are malformed, and stores that cannot be read, at the start; later they are logged and tried again.
     pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
         self.config().await?;
+        let concurrency = concurrency.max(1);
+        let runner = Runner::new(self, concurrency);
         let mut timetable = Timetable { plan: self.plan().await?, ..Timetable::default() };
+        let mut refresh = Instant::now() + REFRESH;
         let mut runs = FuturesUnordered::new();
         while !cancel.is_cancelled() {
-            for resource in timetable.start(self.now(), concurrency.max(1)) {
-                let cancel = cancel.clone();
+            for resource in timetable.start(self.now(), concurrency) {
+                let (runner, cancel) = (&runner, cancel.clone());
                 runs.push(async move {
-                    if let Err(error) = self.run_scheduled(&resource, cancel).await {
-                        tracing::error!(%resource, %error, "the run could not begin");
+                    match self.config().await {
+                        Ok(config) => drop(runner.run(resource.clone(), config, Mode::Incremental, cancel).await),
+                        Err(error) => tracing::error!(%resource, %error, "the run could not begin"),
                     }
                     resource
                 });
@@ -40,21 +46,19 @@ impl Connector {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(resource) = runs.next() => { timetable.running.remove(&resource); }
-                () = tokio::time::sleep(timetable.pause(self.now())) => {}
+                () = sleep_until(refresh.min(Instant::now() + timetable.pause(self.now()))) => {}
             }
-            match self.plan().await {
-                Ok(plan) => timetable.plan = plan,
-                Err(error) => tracing::error!(%error, "the configuration cannot be read; going on with the last one"),
+            if Instant::now() >= refresh {
+                refresh = Instant::now() + REFRESH;
+                match self.plan().await {
+                    Ok(plan) => timetable.plan = plan,
+                    Err(error) => {
+                        tracing::error!(%error, "the configuration cannot be read; going on with the last one")
+                    }
+                }
             }
         }
         while runs.next().await.is_some() {}
-        Ok(())
-    }
-
-    async fn run_scheduled(&self, resource: &Resource, cancel: CancellationToken) -> Result<()> {
-        let config = self.config().await?;
-        let request = IngestRequest::default().cancel(cancel);
-        self.run_all([resource.clone()].into(), &config, &request).await;
         Ok(())
     }
 

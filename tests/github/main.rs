@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests, and what they share")]
 
 mod access;
+mod conformance;
 mod delivery;
 mod limits;
 mod pitfalls;
