@@ -85,13 +85,15 @@ async fn pitfall_11_a_first_read_under_the_old_name_is_led_on() {
 
 #[tokio::test]
 async fn a_server_that_knows_issues_by_the_repositorys_name_only_is_read() {
-    for known in [false, true] {
-        let upstream = upstream(250).await;
+    for (known, concurrency) in [(false, 1), (true, 1), (false, 8), (true, 8)] {
+        let upstream = upstream(1_000).await;
         upstream.fault_while(move |request| request.path().starts_with("/repositories/"), Fault::status(404));
         if !known {
             upstream.fault_while(|request| request.path() == "/repos/acme/widgets", Fault::status(404));
         }
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": 1 }));
+        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        // A crash after the first page, which is read by the name in any case.
+        reading.read_some(1).await.unwrap();
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         upstream.forget_requests();

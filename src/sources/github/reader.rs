@@ -179,8 +179,8 @@ impl Reader {
                 return Ok(None);
             }
             Err(Trouble::Error(error)) => {
-                // Only the very first answers of all decide how the repository is addressed.
-                if self.checkpoint.is_none()
+                // Only the very first answers of all decide how the repository is addressed; others may still be under way.
+                if (self.checkpoint.is_none() || asked.route != self.api.route)
                     && status(&error) == Some(404)
                     && let Some(by_name) = asked.by_name()
                 {
