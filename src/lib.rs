@@ -47,7 +47,7 @@ pub use monitor::{Monitor, SourceEvent, Traffic};
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
 pub use secret::SecretRef;
-pub use sink::{Backend, Commit, CommitReport, Rows, Sink, StoredRecord, Sweep, UnseenQuery};
+pub use sink::{Backend, Commit, CommitReport, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
 pub use state::{Counts, Mode, RunId, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion};
 pub use table::{ColumnType, TableSpec};

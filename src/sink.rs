@@ -82,6 +82,23 @@ pub struct StoredRecord {
     pub json: ByteString,
 }
 
+/// A row as the destination has it, deleted or not, with its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Its key.
+    pub key: String,
+    /// The version of its newest state.
+    pub version: Version,
+    /// Its newest document; `None` when only its deletion was ever seen.
+    pub json: Option<ByteString>,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+    /// When it was marked deleted; `None` for a live row.
+    pub deleted_at: Option<Timestamp>,
+}
+
 /// Where data goes: tables of raw documents with typed views over them.
 ///
 /// # Contract

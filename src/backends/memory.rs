@@ -5,16 +5,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytestring::ByteString;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::merge::{Merge, Present, conflict, not_ensured};
 use crate::config::{ConfigStore, Domain};
 use crate::record::content_hash;
-use crate::sink::{Commit, CommitReport, Sink, StoredRecord, Sweep, UnseenQuery};
+use crate::sink::{Commit, CommitReport, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
-use crate::{Counts, Operation, Record, Reject, Resource, Result, TableSpec, Version};
+use crate::{Counts, Operation, Record, Reject, Resource, Result, TableSpec};
 
 /// A backend in memory: destination, configuration and state of a test, or of a program that keeps nothing.
 ///
@@ -34,23 +33,6 @@ use crate::{Counts, Operation, Record, Reject, Resource, Result, TableSpec, Vers
 /// ```
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<Contents>>);
-
-/// A row with its metadata.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRow {
-    /// Its key.
-    pub key: String,
-    /// The version of its newest state.
-    pub version: Version,
-    /// Its newest document; `None` when only its deletion was ever seen.
-    pub json: Option<ByteString>,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-    /// When its state last changed.
-    pub changed_at: Timestamp,
-    /// When it was marked deleted; `None` for a live row.
-    pub deleted_at: Option<Timestamp>,
-}
 
 #[derive(Default)]
 struct Contents {

@@ -5,6 +5,6 @@ mod merge;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use memory::{Memory, StoredRow};
+pub use memory::Memory;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;

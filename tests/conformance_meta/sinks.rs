@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use snowfeed::StoredRow;
 use snowfeed::backends::Memory;
-use snowfeed::testkit::conformance::{Fresh, ProbeRow, SinkProbe, sink};
+use snowfeed::testkit::conformance::{Fresh, SinkProbe, sink};
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, Operation, Record, Reject, Resource, Result, RunId, Sink,
     StateStore, StoredRecord, Sweep, TableSpec, UnseenQuery,
@@ -42,7 +43,7 @@ type Place = (Resource, String);
 #[derive(Debug)]
 struct Naive {
     fault: Fault,
-    tables: Mutex<BTreeMap<Place, BTreeMap<String, ProbeRow>>>,
+    tables: Mutex<BTreeMap<Place, BTreeMap<String, StoredRow>>>,
     rejects: Mutex<Vec<(Place, Reject)>>,
     seen: Mutex<BTreeMap<RunId, BTreeSet<(Place, String)>>>,
     states: Memory,
@@ -80,7 +81,7 @@ impl Naive {
         let Some(row) = rows.get_mut(&key) else {
             *(if json.is_some() { &mut counts.inserted } else { &mut counts.deleted }) += 1;
             let deleted_at = json.is_none().then_some(at);
-            rows.insert(key.clone(), ProbeRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
+            rows.insert(key.clone(), StoredRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
             return;
         };
         let order = if self.is(Fault::VersionsAreText) {
@@ -205,13 +206,13 @@ impl Sink for Naive {
         let pass = if shared { "00000000-0000-0000-0000-000000000000".parse()? } else { query.sweep };
         let seen = self.seen.lock().unwrap().get(&pass).cloned().unwrap_or_default();
         let tables = self.tables.lock().unwrap();
-        let mut rows: Vec<&ProbeRow> = tables[&place].values().filter(|row| row.deleted_at.is_none()).collect();
+        let mut rows: Vec<&StoredRow> = tables[&place].values().filter(|row| row.deleted_at.is_none()).collect();
         rows.retain(|row| query.after.as_ref().is_none_or(|after| row.key > *after));
         rows.retain(|row| !seen.contains(&(place.clone(), row.key.clone())));
         if self.is(Fault::UnseenIsUnordered) {
             rows.reverse();
         }
-        let record = |row: &ProbeRow| {
+        let record = |row: &StoredRow| {
             let json = row.json.clone().unwrap();
             StoredRecord { key: row.key.clone(), version: row.version, json }
         };
@@ -231,7 +232,7 @@ impl SinkProbe for NaiveProbe {
         Some(Arc::new(self.0.states.clone()))
     }
 
-    async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow> {
+    async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         let _turn = self.0.turn.read().await;
         let tables = self.0.tables.lock().unwrap();
         tables.get(&self.0.place(resource, table)).into_iter().flat_map(|rows| rows.values().cloned()).collect()

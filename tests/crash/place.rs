@@ -97,7 +97,7 @@ impl Place {
         match self {
             Self::Memory(memory) => {
                 let rows = memory.rows(resource, table).into_iter();
-                let found = |row: snowfeed::backends::StoredRow| {
+                let found = |row: snowfeed::StoredRow| {
                     Some(Found { raw: row.json?.to_string(), deleted: row.deleted_at.is_some() })
                 };
                 rows.filter_map(found).collect()

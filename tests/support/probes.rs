@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use snowfeed::StoredRow;
 use snowfeed::backends::{Memory, Sqlite};
-use snowfeed::testkit::conformance::{ProbeRow, SinkProbe};
+use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{Reject, Resource, Sink, StateStore, Version};
 
 /// A look into [`Memory`].
@@ -27,17 +28,8 @@ impl SinkProbe for MemoryProbe {
         Some(Arc::new(self.0.clone()))
     }
 
-    async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow> {
-        let rows = self.0.rows(resource, table).into_iter();
-        rows.map(|row| ProbeRow {
-            key: row.key,
-            version: row.version,
-            json: row.json,
-            first_seen: row.first_seen,
-            changed_at: row.changed_at,
-            deleted_at: row.deleted_at,
-        })
-        .collect()
+    async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
+        self.0.rows(resource, table)
     }
 
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
@@ -76,7 +68,7 @@ impl SinkProbe for SqliteProbe {
         Some(Arc::new(self.sqlite.clone()))
     }
 
-    async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow> {
+    async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         let reader = self.reader.lock().unwrap();
         let exists = reader.prepare("SELECT 1 FROM snowfeed_stream WHERE name = ?1").unwrap().exists([table]).unwrap();
         if !exists {
@@ -90,7 +82,7 @@ impl SinkProbe for SqliteProbe {
             .unwrap();
         let time = |text: String| text.parse().unwrap();
         let rows = find.query_map([resource.name()], |row| {
-            Ok(ProbeRow {
+            Ok(StoredRow {
                 key: row.get(0)?,
                 version: Version(row.get(1)?),
                 json: row.get::<_, Option<String>>(2)?.map(Into::into),

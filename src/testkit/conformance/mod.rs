@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-pub use sink::{ProbeRow, SinkProbe};
+pub use sink::SinkProbe;
 pub use source::SourceCase;
 
 /// Makes fresh implementations, as many as a check needs.

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use jiff::Timestamp;
 
 pub use merging::*;
 pub use together::*;
 
 use super::fixture::{TABLE, done, tables, widgets};
 use super::{Clause, Fresh};
-use crate::{CommitReport, Reject, Resource, Sink, StateStore, Version};
+use crate::{CommitReport, Reject, Resource, Sink, StateStore, StoredRow, Version};
 
 /// Tests a [`Sink`] against its contract: one `#[test]` for each clause, over the [`SinkProbe`] that the expression
 /// makes.
@@ -87,27 +86,10 @@ pub trait SinkProbe: Send + Sync + 'static {
     fn states(&self) -> Option<Arc<dyn StateStore>>;
 
     /// All rows of a resource in a table, deleted ones too, in any order.
-    async fn rows(&self, resource: &Resource, table: &str) -> Vec<ProbeRow>;
+    async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow>;
 
     /// All rejects of a resource and a table, in any order.
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject>;
-}
-
-/// A row as the destination has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeRow {
-    /// Its key.
-    pub key: String,
-    /// The version of its newest state.
-    pub version: Version,
-    /// Its newest document; `None` when only its deletion was ever seen.
-    pub json: Option<ByteString>,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-    /// When its state last changed.
-    pub changed_at: Timestamp,
-    /// When it was marked deleted; `None` for a live row.
-    pub deleted_at: Option<Timestamp>,
 }
 
 /// What the checks do with a probe again and again.
@@ -133,14 +115,14 @@ impl Subject {
     }
 
     /// The usual rows, ordered by key.
-    async fn rows(&self) -> Vec<ProbeRow> {
+    async fn rows(&self) -> Vec<StoredRow> {
         let mut rows = self.probe.rows(&widgets(), TABLE).await;
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         rows
     }
 
     /// The only row.
-    async fn row(&self) -> ProbeRow {
+    async fn row(&self) -> StoredRow {
         let mut rows = self.rows().await;
         assert_eq!(rows.len(), 1, "{rows:?}");
         rows.remove(0)
