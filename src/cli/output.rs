@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Error, ErrorReport, Result};
+use crate::{Error, ErrorReport, Result, RunRecord};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
@@ -134,6 +134,23 @@ pub(super) fn plain(text: &str) -> String {
 /// A count, for a person: `12,300`.
 pub(super) fn count(count: u64) -> String {
     HumanCount(count).to_string()
+}
+
+/// What a run counted: the columns of [`counts`].
+pub(super) const COUNTS: [&str; 7] = ["inserted", "updated", "unchanged", "deleted", "skipped", "rejected", "requests"];
+
+/// What a run counted, for a person.
+pub(super) fn counts(run: &RunRecord) -> [String; COUNTS.len()] {
+    let counts = &run.counts;
+    [
+        count(counts.inserted),
+        count(counts.updated),
+        count(counts.unchanged),
+        count(counts.deleted),
+        count(counts.skipped_total()),
+        count(counts.rejected),
+        count(run.traffic.requests),
+    ]
 }
 
 /// Bytes, for a person: `1.20 MiB`.

@@ -238,10 +238,11 @@ impl Connector {
     /// # Errors
     /// Whatever the stores and the sink report.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
+        self.sink.ensure_tables(resource, &self.spec.tables).await?;
         self.enable_known(resource, schedule).await.map(drop)
     }
 
-    /// Enables a resource, and says whether it was known.
+    /// Enables a resource, whose tables its run will make, and says whether it was known.
     pub(super) async fn enable_known(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Known> {
         let before = self.resource_config(resource).await?;
         let mut after = before.clone().unwrap_or_default();
@@ -249,7 +250,6 @@ impl Connector {
         if let Some(schedule) = schedule {
             after.schedule = Some(schedule.to_string());
         }
-        self.sink.ensure_tables(resource, &self.spec.tables).await?;
         if before.as_ref() != Some(&after) {
             self.put_resource_config(resource, &after).await?;
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Session;
 use crate::cli::Exit;
-use crate::cli::output::{count, duration, table, time};
+use crate::cli::output::{COUNTS, counts, duration, table, time};
 use crate::cli::progress;
 use crate::engine::{Connector, Schedule};
 use crate::state::ResourceStatus;
@@ -101,21 +101,7 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
         output.note("nothing has run yet");
     }
     output.result(&json!({"runs": runs}), || {
-        let header = [
-            "started",
-            &kind,
-            "mode",
-            "status",
-            "inserted",
-            "updated",
-            "unchanged",
-            "deleted",
-            "skipped",
-            "rejected",
-            "requests",
-            "took",
-            "error",
-        ];
+        let header = [&["started", kind.as_str(), "mode", "status"], &COUNTS[..], &["took", "error"]].concat();
         table(&header, &header[4..12], runs.iter().map(row))
     })?;
     Ok(Exit::Complete)
@@ -133,20 +119,14 @@ fn show_crashes(runs: &mut [RunRecord]) {
 }
 
 fn row(run: &RunRecord) -> Vec<String> {
-    let counts = &run.counts;
-    vec![
+    let mut row = vec![
         time(run.started_at),
         run.resource.clone(),
         serde_json::to_value(run.mode).ok().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
         progress::status(run).into(),
-        count(counts.inserted),
-        count(counts.updated),
-        count(counts.unchanged),
-        count(counts.deleted),
-        count(counts.skipped_total()),
-        count(counts.rejected),
-        count(run.traffic.requests),
-        duration(run.timings.total_ms),
-        run.error.as_ref().map(|error| error.message.clone()).unwrap_or_default(),
-    ]
+    ];
+    row.extend(counts(run));
+    row.push(duration(run.timings.total_ms));
+    row.push(run.error.as_ref().map(|error| error.message.clone()).unwrap_or_default());
+    row
 }

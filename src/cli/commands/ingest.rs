@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Session, resources};
 use crate::cli::Exit;
 use crate::cli::interrupt::cancel_on_signal;
-use crate::cli::output::{Output, bytes, count, duration, table, time};
+use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, status};
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Result, RunRecord, Source};
@@ -41,7 +41,10 @@ fn summarize(output: Output, report: &IngestReport) -> Result<()> {
         "counts": report.counts(),
         "runs": report.runs,
     });
-    output.result(&document, || table(&HEADER, &HEADER[2..], report.runs.iter().map(row)))?;
+    output.result(&document, || {
+        let header = [&["resource", "status"], &COUNTS[..], &["received", "waited", "took"]].concat();
+        table(&header, &header[2..], report.runs.iter().map(row))
+    })?;
     if !output.is_json() {
         for run in &report.runs {
             for (reason, skipped) in &run.counts.skipped {
@@ -58,37 +61,11 @@ fn summarize(output: Output, report: &IngestReport) -> Result<()> {
     Ok(())
 }
 
-const HEADER: [&str; 12] = [
-    "resource",
-    "status",
-    "inserted",
-    "updated",
-    "unchanged",
-    "deleted",
-    "skipped",
-    "rejected",
-    "requests",
-    "received",
-    "waited",
-    "took",
-];
-
 fn row(run: &RunRecord) -> Vec<String> {
-    let counts = &run.counts;
-    vec![
-        run.resource.clone(),
-        status(run).into(),
-        count(counts.inserted),
-        count(counts.updated),
-        count(counts.unchanged),
-        count(counts.deleted),
-        count(counts.skipped_total()),
-        count(counts.rejected),
-        count(run.traffic.requests),
-        bytes(run.traffic.bytes),
-        duration(run.traffic.waited_ms),
-        duration(run.timings.total_ms),
-    ]
+    let mut row = vec![run.resource.clone(), status(run).into()];
+    row.extend(counts(run));
+    row.extend([bytes(run.traffic.bytes), duration(run.traffic.waited_ms), duration(run.timings.total_ms)]);
+    row
 }
 
 pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
