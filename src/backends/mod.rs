@@ -2,6 +2,8 @@
 
 mod memory;
 mod merge;
+#[cfg(feature = "snowflake")]
+pub mod snowflake;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

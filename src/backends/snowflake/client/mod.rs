@@ -1,0 +1,82 @@
+//! A client for Snowflake: sessions, statements with bind variables, rows.
+//!
+//! [`Client`] and [`Session`] are traits, so that what is built on them can be tested without a server. [`HttpClient`] is the
+//! implementation that talks to Snowflake.
+
+mod rows;
+mod statement;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use rows::{Answer, Row};
+pub use statement::{Bind, Statement};
+
+use crate::Result;
+
+/// Where sessions come from.
+#[async_trait]
+pub trait Client: Debug + Send + Sync + 'static {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// [`Authentication`](crate::ErrorKind::Authentication) when Snowflake refuses who we say we are;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be reached.
+    async fn open(&self) -> Result<Box<dyn Session>>;
+
+    /// What was spent so far, by all sessions of this client.
+    fn spent(&self) -> Spent;
+}
+
+/// One session: one statement at a time, and at most one transaction.
+///
+/// # Cancellation
+/// A statement whose future is dropped is cancelled in Snowflake, as far as it can be reached, and the session must not be
+/// used again: whether the statement had an effect is unknown. Dropping a session closes it, and rolls back its transaction.
+///
+/// # Errors
+/// An error of Snowflake carries its code, SQL state and query id as [context](crate::Error::context).
+#[async_trait]
+pub trait Session: Debug + Send + Sync + 'static {
+    /// Runs a statement to its end, however long it takes.
+    ///
+    /// After an expired session it logs in again, once, and repeats the statement, but only outside of a transaction:
+    /// within one, what came before is lost, and the error ([`Unavailable`](crate::ErrorKind::Unavailable), worth a retry
+    /// of the whole transaction) says so.
+    async fn execute(&mut self, statement: Statement) -> Result<Answer>;
+
+    /// Stores a file on a stage, replacing one of the same name.
+    async fn put(&mut self, file: StagedFile) -> Result<()>;
+
+    /// Whether the session can be used for another statement outside of a transaction.
+    fn is_idle(&self) -> bool;
+
+    /// Ends the session.
+    async fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// A file for a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// The stage, and the folder in it, as SQL without the `@`: `"D"."STATE"."SNOWFEED_STAGE"/run`.
+    pub stage: String,
+    /// The file's name: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// What is in it, in pieces.
+    pub content: Vec<Bytes>,
+}
+
+/// What was spent on Snowflake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Spent {
+    /// Statements run, PUT among them.
+    pub statements: u64,
+    /// Logins.
+    pub logins: u64,
+    /// Bytes stored on stages, compressed.
+    pub staged_bytes: u64,
+    /// Time from sending statements to their answers, in milliseconds. Statements side by side count once each.
+    pub busy_ms: u64,
+}

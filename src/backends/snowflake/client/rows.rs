@@ -1,0 +1,81 @@
+//! What a statement answers.
+
+use bytestring::ByteString;
+
+use crate::{Error, Result};
+
+/// What a statement answers: a table of texts, as Snowflake writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The columns' names.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Snowflake's name for the statement.
+    pub query_id: String,
+}
+
+impl Answer {
+    /// How many rows a DML statement has changed: the sum of the numbers in its only row.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the answer is no count.
+    pub fn affected(&self) -> Result<u64> {
+        let [row] = self.rows.as_slice() else {
+            return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
+        };
+        (0..row.0.len()).map(|column| row.integer(column)).sum::<Result<i64>>().map(|sum| sum.unsigned_abs())
+    }
+}
+
+/// One row of an [`Answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(pub Vec<Option<ByteString>>);
+
+impl Row {
+    /// The text of a column; `None` for null.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when there is no such column.
+    pub fn get(&self, column: usize) -> Result<Option<&ByteString>> {
+        let cell = self.0.get(column).ok_or_else(|| {
+            Error::invalid_data("Snowflake answered with fewer columns than were asked for")
+                .with_context("column", column)
+        })?;
+        Ok(cell.as_ref())
+    }
+
+    /// The text of a column that is never null.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is null, or there is no such column.
+    pub fn text(&self, column: usize) -> Result<&ByteString> {
+        self.get(column)?.ok_or_else(|| {
+            Error::invalid_data("Snowflake answered null where a value was expected").with_context("column", column)
+        })
+    }
+
+    /// The whole number in a column that is never null.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    pub fn integer(&self, column: usize) -> Result<i64> {
+        let text = self.text(column)?;
+        text.parse().map_err(|error| {
+            Error::invalid_data(format!("Snowflake answered {text:?} where a whole number was expected"))
+                .with_source(error)
+        })
+    }
+
+    /// The truth value in a column that is never null: `true` or `1`, `false` or `0`, in either case.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    pub fn boolean(&self, column: usize) -> Result<bool> {
+        match self.text(column)?.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            text => Err(Error::invalid_data(format!("Snowflake answered {text:?} where a truth value was expected"))),
+        }
+    }
+}

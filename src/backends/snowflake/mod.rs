@@ -1,0 +1,4 @@
+//! Snowflake as destination, configuration and state.
+
+pub mod client;
+pub mod connection;

@@ -1,0 +1,141 @@
+//! Servers of other people's, installed and started by the tests: pinned Python packages in a folder of the build artefacts.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Runs a Python module until standard input ends, so that a server does not outlive the test that started it.
+const UNTIL_STDIN_ENDS: &str = "\
+import os, runpy, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
+";
+
+/// The longest that a server may take to answer after it was started.
+const START: Duration = Duration::from_secs(90);
+
+/// A running server. It ends with the process that started it, or when it is dropped.
+pub(crate) struct Server {
+    process: Mutex<Child>,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// The address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The id of its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.lock().unwrap().id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut process = self.process.lock().unwrap();
+        // Both fail only when it has ended already.
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+/// Says that a test is left out; where nothing may be left out (`CI`), fails instead.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The folder of build artefacts, whatever the test binary.
+pub(crate) fn artefacts() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+}
+
+/// A Python that has these packages; `None` where there is no Python. The first test that needs them installs them.
+pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    let folder = artefacts().join("peers").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let (environment, done) = (folder.join("venv"), folder.join("done"));
+    let python = environment.join("bin/python");
+    let wanted = packages.join("\n");
+    // Written last: an installation that was interrupted is begun again.
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Some(python);
+    }
+    let found = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).output();
+    match found {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => panic!("python3 cannot be run: {error}"),
+        Ok(made) => assert!(
+            made.status.success(),
+            "`python3 -m venv` failed; Debian needs the package python3-venv for it: {}{}",
+            String::from_utf8_lossy(&made.stdout),
+            String::from_utf8_lossy(&made.stderr)
+        ),
+    }
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    let installed = pip.output().unwrap();
+    assert!(installed.status.success(), "pip failed: {}", String::from_utf8_lossy(&installed.stderr));
+    std::fs::write(done, wanted).unwrap();
+    Some(python)
+}
+
+/// Starts a Python module as a server that listens on `port`, and waits until it answers.
+pub(crate) fn serve(python: &Path, module: &str, arguments: &[&str], port: u16) -> Server {
+    let mut command = Command::new(python);
+    command.args(["-c", UNTIL_STDIN_ENDS, module]).args(arguments).env("NO_PROXY", "*");
+    start(command, port)
+}
+
+/// Starts a server that listens on `port`, and waits until it answers.
+pub(crate) fn start(mut command: Command, port: u16) -> Server {
+    let log = artefacts().join("peers").join(format!("{port}.log"));
+    let output = File::create(&log).unwrap();
+    command.stdin(Stdio::piped()).stdout(output.try_clone().unwrap()).stderr(output);
+    let mut process = command.spawn().unwrap();
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let said = || {
+            let mut text = String::new();
+            File::open(&log).unwrap().read_to_string(&mut text).map(|_| text).unwrap_or_default()
+        };
+        assert!(process.try_wait().unwrap().is_none(), "the server ended: {}", said());
+        assert!(began.elapsed() < START, "the server does not answer: {}", said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Removed while it is open: it stays readable for whoever attaches, and nothing is left behind.
+    let _ = std::fs::remove_file(log);
+    Server { process: Mutex::new(process), port }
+}
+
+/// What `fakesnow` needs: version 5 of the connector breaks it.
+const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1"];
+
+/// The Snowflake server of this test process, started by whoever needs it first; `None` where there is no Python.
+pub(crate) fn fakesnow() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        let python = python("fakesnow", FAKESNOW)?;
+        let port = free_port();
+        Some(serve(&python, "fakesnow", &["-s", "-p", &port.to_string()], port))
+    });
+    if server.is_none() {
+        skipped("there is no python3, which the Snowflake server of the tests needs");
+    }
+    server.as_ref()
+}
