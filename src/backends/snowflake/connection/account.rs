@@ -30,16 +30,21 @@ pub(super) fn check(name: &str) -> Result<()> {
     let help = "write `account` as ORGANISATION-ACCOUNT, or set SNOWFLAKE_ACCOUNT";
     match name {
         "" => Err(Error::configuration("the Snowflake connection names no account").with_help(help)),
-        name if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) => Ok(()),
+        name if is_identifier(name) => Ok(()),
         _ => Err(Error::configuration("the Snowflake account is no account identifier").with_help(help)),
     }
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// The identifier without what a URL puts around it.
 fn bare(identifier: &str) -> &str {
     let identifier = identifier.trim();
     let rest = identifier.split_once("://").map_or(identifier, |(_, rest)| rest);
-    rest.split(['/', ':', '?', '#']).next().unwrap_or_default()
+    rest.split(['/', ':', '?', '#']).next().unwrap_or_default().trim_end_matches('.')
 }
 
 /// The name alone. The first part of a `.global` account carries an identifier of Snowflake's own after the last hyphen.

@@ -29,9 +29,9 @@ pub(super) fn read(file: &Path, passphrase: Option<&SecretString>) -> Result<Sec
     match algorithm {
         Ok(RSA) => {}
         Ok(_) => return Err(error(file, "is not an RSA key").with_help("make one: `openssl genrsa 2048`")),
-        Err(_) => return Err(error(file, "is damaged").with_help("make a new one: `openssl genrsa 2048`")),
+        Err(_) => return Err(damaged(file)),
     }
-    let pem = key.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|_| error(file, "is damaged"))?;
+    let pem = key.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|_| damaged(file))?;
     Ok(pem.as_str().into())
 }
 
@@ -40,19 +40,22 @@ pub(super) fn error(file: &Path, what: &str) -> Error {
     Error::configuration(format!("the private key {} {what}", file.display()))
 }
 
+fn damaged(file: &Path) -> Error {
+    error(file, "is damaged").with_help("copy it once more, or make a new one: `openssl genrsa 2048`")
+}
+
 /// The PKCS #8 document that a PEM text holds, decrypted.
 fn plain(file: &Path, text: &str, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
     // An older form of encryption, in headers that PEM no longer has.
     if text.contains("Proc-Type:") {
         return Err(error(file, "is encrypted in a form that is too old").with_help(CONVERT));
     }
-    let not_pem = || error(file, "is not PEM").with_help(CONVERT);
-    let label = pem::decode_label(text.as_bytes()).map_err(|_| not_pem())?;
-    let document = || SecretDocument::from_pem(text).map(|(_, document)| document).map_err(|_| not_pem());
+    let label = pem::decode_label(text.as_bytes()).map_err(|_| error(file, "is not PEM").with_help(CONVERT))?;
+    let document = || SecretDocument::from_pem(text).map(|(_, document)| document).map_err(|_| damaged(file));
     match label {
         "PRIVATE KEY" => document(),
         "ENCRYPTED PRIVATE KEY" => decrypt(file, &document()?, passphrase),
-        "RSA PRIVATE KEY" => wrap(&document()?).map_err(|_| error(file, "is damaged")),
+        "RSA PRIVATE KEY" => wrap(&document()?).map_err(|_| damaged(file)),
         "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => Err(error(file, "is public, and not the private half")
             .with_help("point `private_key_file` to the file that `openssl genrsa` wrote")),
         _ => Err(error(file, "is not an RSA key in PKCS #8").with_help(CONVERT)),

@@ -191,10 +191,14 @@ impl Connection {
     /// Refuses what cannot reach an account, or would show a secret on the way.
     fn check(&self) -> Result<()> {
         account::check(&self.account)?;
-        let host = Host::parse(&self.host).map_err(|_| {
+        let no_host = || {
             Error::configuration("the Snowflake host is no host name")
                 .with_help("write `host` without protocol, port and path, or leave it out: the account has a usual one")
-        })?;
+        };
+        if self.host.split('.').any(str::is_empty) {
+            return Err(no_host());
+        }
+        let host = Host::parse(&self.host).map_err(|_| no_host())?;
         if self.port == 0 {
             return Err(Error::configuration("the port of the Snowflake connection is 0").with_help("leave `port` out"));
         }
