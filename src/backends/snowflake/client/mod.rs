@@ -3,16 +3,30 @@
 //! [`Client`] and [`Session`] are traits, so that what is built on them can be tested without a server. [`HttpClient`] is the
 //! implementation that talks to Snowflake.
 
+mod arrow;
+mod farewell;
+mod fault;
+mod http;
+mod login;
+mod polling;
+mod put;
+mod result;
 mod rows;
+mod session;
 mod statement;
+mod transport;
+mod verb;
+mod wire;
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use http::HttpClient;
 pub use rows::{Answer, Row};
 pub use statement::{Bind, Statement};
+pub use transport::Patience;
 
 use crate::Result;
 

@@ -1,0 +1,118 @@
+//! What is still sent when nobody waits for it: the cancellation of a statement, and the end of a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use snowflake_api::connection::QueryType;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::login::Tokens;
+use super::transport::Transport;
+use super::wire::{Abort, Empty};
+use crate::{Error, Result};
+
+/// The longest that one of these may take. Snowflake ends abandoned statements and sessions by itself, only later.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends what is to be sent when a session is left, one thing after the other: a session that is closed cannot cancel any
+/// more.
+#[derive(Clone)]
+pub(super) struct Farewell {
+    transport: Arc<Transport>,
+    runtime: Handle,
+    order: Arc<Mutex<()>>,
+}
+
+impl Farewell {
+    /// # Panics
+    /// Outside of a runtime.
+    pub(super) fn new(transport: Arc<Transport>) -> Self {
+        Self { transport, runtime: Handle::current(), order: Arc::default() }
+    }
+
+    /// Ends a session, and waits until Snowflake has said so. A session that is gone already has ended.
+    pub(super) async fn close(&self, tokens: &Tokens) -> Result<()> {
+        let _turn = self.order.lock().await;
+        close(&self.transport, &tokens.session).await
+    }
+
+    /// Ends a session in the background.
+    pub(super) fn close_later(&self, tokens: Arc<Tokens>) {
+        let farewell = self.clone();
+        // A runtime that is shutting down drops the task.
+        self.runtime.spawn(async move {
+            if let Err(error) = farewell.close(&tokens).await {
+                tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
+            }
+        });
+    }
+
+    /// Watches over a statement: it is cancelled if the watch is dropped before [`Watch::done`].
+    pub(super) fn watch<'a>(&'a self, tokens: &'a Arc<Tokens>, sql: &'a str, request_id: &'a str) -> Watch<'a> {
+        Watch { farewell: self, tokens, sql, request_id, done: false }
+    }
+
+    fn abort_later(&self, tokens: Arc<Tokens>, sql: String, request_id: String) {
+        let transport = Arc::clone(&self.transport);
+        // Taken before the task begins, so that a close that follows waits for it.
+        let turn = Arc::clone(&self.order).try_lock_owned().ok();
+        self.runtime.spawn(async move {
+            let _turn = turn;
+            let body = Abort { sql_text: &sql, request_id: &request_id };
+            let own_id = Uuid::now_v7().to_string();
+            let abort = transport.post::<Value>("/queries/v1/abort-request", &own_id, &tokens.session, body);
+            match in_time(abort).await {
+                Ok(reply) if reply.success => tracing::debug!(request = request_id, "a statement was cancelled"),
+                Ok(reply) => tracing::debug!(request = request_id, code = reply.code, "a statement was not cancelled"),
+                Err(error) => tracing::debug!(request = request_id, %error, "a statement was not cancelled"),
+            }
+        });
+    }
+}
+
+/// See [`Farewell::watch`].
+pub(super) struct Watch<'a> {
+    farewell: &'a Farewell,
+    tokens: &'a Arc<Tokens>,
+    sql: &'a str,
+    request_id: &'a str,
+    done: bool,
+}
+
+impl Watch<'_> {
+    /// The statement has come to its end.
+    pub(super) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.farewell.abort_later(Arc::clone(self.tokens), self.sql.to_owned(), self.request_id.to_owned());
+        }
+    }
+}
+
+async fn close(transport: &Transport, token: &SecretString) -> Result<()> {
+    let request_id = Uuid::now_v7().to_string();
+    let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
+    let reply =
+        in_time(transport.request::<Value>(QueryType::CloseSession, &parameters, Some(token), Empty {})).await?;
+    if reply.success || reply.expiry().is_some() {
+        return Ok(());
+    }
+    Err(Error::unavailable("Snowflake did not close a session")
+        .with_context("code", reply.code.as_deref().unwrap_or("none"))
+        .with_help("it closes by itself when it has been idle for some hours"))
+}
+
+async fn in_time<T>(request: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, request).await.unwrap_or_else(|_| {
+        Err(Error::unavailable("Snowflake did not answer in time").with_context("timeout", format!("{PATIENCE:?}")))
+    })
+}

@@ -1,0 +1,158 @@
+//! Snowflake's errors as this crate's.
+
+use super::super::connection::Connection;
+use super::wire::{QueryData, Reply};
+use crate::{Error, ErrorKind, Retry};
+
+/// The longest part of Snowflake's own message that is worth repeating, in characters.
+const MESSAGE: usize = 500;
+
+/// What a code means to the caller.
+struct Meaning {
+    kind: ErrorKind,
+    retry: Retry,
+    help: Option<&'static str>,
+}
+
+fn meaning(kind: ErrorKind, help: &'static str) -> Meaning {
+    Meaning { kind, retry: Retry::Never, help: Some(help) }
+}
+
+fn passing(help: &'static str) -> Meaning {
+    Meaning { kind: ErrorKind::Unavailable, retry: Retry::Backoff, help: Some(help) }
+}
+
+/// What the code of a statement's error means. ▲ Seen in Snowflake's documentation and in what users of its drivers report; no
+/// account was at hand to see them all.
+fn of_statement(code: &str, state: &str, message: &str) -> Meaning {
+    use ErrorKind::{Authentication, Configuration, Internal, InvalidData, NotFound, RateLimited, Unavailable};
+    let says = |words: &str| message.contains(words);
+    match code {
+        "000606" => meaning(
+            Configuration,
+            "give a warehouse (`--warehouse`, or `warehouse` in the connection), or let an administrator run \
+             `ALTER USER … SET DEFAULT_WAREHOUSE = …`; the role needs USAGE on it",
+        ),
+        "090073" => meaning(RateLimited, "raise the quota of the resource monitor, or wait for its next interval"),
+        "090105" | "090106" => meaning(Configuration, "give a database and a schema in the connection"),
+        "002003" | "002043" => meaning(
+            NotFound,
+            "check the name and the role: it needs `GRANT USAGE ON DATABASE … TO ROLE …`, `GRANT USAGE ON SCHEMA … TO \
+             ROLE …`, and a privilege on the object itself",
+        ),
+        "003001" => meaning(Configuration, "use another role, or let an administrator GRANT the privilege to this one"),
+        "000604" => meaning(Unavailable, "somebody stopped the statement in Snowflake: find out who, and run it again"),
+        "000630" => meaning(
+            Unavailable,
+            "raise STATEMENT_TIMEOUT_IN_SECONDS of the warehouse or the user, or use a larger warehouse",
+        ),
+        "000625" => passing("another transaction holds the table: see `SHOW LOCKS`, and try again"),
+        // What Snowflake, and the server of the tests, answer when they fail themselves. The latter also answers so to
+        // transactions that conflict.
+        "000603" | "261000" => passing("see https://status.snowflake.com, and try again later"),
+        "390104" | "390111" | "390112" | "390114" => {
+            meaning(Authentication, "run it again; if it stays so, check whether the user or its tokens were disabled")
+        }
+        "001003" => meaning(Internal, "report this: it is most likely a bug of ours"),
+        _ if says("is suspended") => meaning(
+            Configuration,
+            "resume the warehouse, or let it resume by itself: `ALTER WAREHOUSE … SET AUTO_RESUME = TRUE`",
+        ),
+        _ if says("resource monitor") => {
+            meaning(RateLimited, "raise the quota of the resource monitor, or wait for its next interval")
+        }
+        _ if ["deadlock", "Lock timeout", "lock timeout", "write-write conflict", "Conflict on"]
+            .into_iter()
+            .any(says) =>
+        {
+            passing("another transaction changes the same rows: try again")
+        }
+        _ if state.starts_with("22") => Meaning { kind: InvalidData, retry: Retry::Never, help: None },
+        _ if state.starts_with("XX") => passing("see https://status.snowflake.com, and try again later"),
+        _ => Meaning { kind: Unavailable, retry: Retry::Never, help: None },
+    }
+}
+
+/// The error that a statement was answered with.
+pub(super) fn statement(reply: &Reply<QueryData>) -> Error {
+    let code = reply.code.as_deref().unwrap_or("none");
+    let data = reply.data.as_ref();
+    let state = data.and_then(|data| data.sql_state.as_deref());
+    let message = match code {
+        // The server of the tests repeats the statement with all its values.
+        "261000" => "the server failed while it ran the statement".to_owned(),
+        _ => one_line(reply.message.as_deref()),
+    };
+    let Meaning { kind, retry, help } = of_statement(code, state.unwrap_or_default(), &message);
+    let mut error = Error::new(kind, message).with_retry(retry).with_context("code", code);
+    if let Some(state) = state {
+        error = error.with_context("sql_state", state);
+    }
+    if let Some(query_id) = data.and_then(|data| data.query_id.as_deref()).filter(|id| !id.is_empty()) {
+        error = error.with_context("query_id", query_id);
+    }
+    match help {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
+
+/// The error that a login was answered with.
+pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
+    use ErrorKind::{Authentication, Configuration};
+    let code = reply.code.as_deref().unwrap_or("none");
+    let Meaning { kind, retry, help } = match code.parse::<u32>().unwrap_or_default() {
+        390_100 => meaning(Authentication, "check the user and the password; a service should use a key pair"),
+        390_144 | 394_300..=394_307 => meaning(
+            Authentication,
+            "check that the user has this public key (`ALTER USER … SET RSA_PUBLIC_KEY = '…'`), that the account identifier \
+             and the user's LOGIN_NAME are right, and that this machine's clock is right to the minute",
+        ),
+        390_303 => meaning(Authentication, "check the OAuth token, and that the account trusts who issued it"),
+        390_318 => meaning(Authentication, "get a new OAuth token: this one has expired"),
+        390_112 | 390_114 => meaning(Authentication, "log in again: the session or its token has expired"),
+        390_101 | 390_102 | 390_189 => {
+            meaning(Authentication, "let an administrator see `DESCRIBE USER …`: it may be disabled or locked")
+        }
+        390_420 | 390_422 => meaning(
+            Authentication,
+            "let an administrator allow this machine's address in the network policy of the account or user",
+        ),
+        394_400..=394_499 => meaning(
+            Authentication,
+            "check the programmatic access token: that it is not expired or revoked, that its role restriction allows the role, \
+             and that a network policy applies to the user",
+        ),
+        390_201 => meaning(
+            Configuration,
+            "check the names of database, schema, warehouse and role in the connection, and that the role may use them \
+             (`GRANT USAGE ON … TO ROLE …`)",
+        ),
+        _ => meaning(Authentication, "check the account identifier, the user and the credentials"),
+    };
+    let mut error = Error::new(kind, format!("Snowflake refuses the login: {}", one_line(reply.message.as_deref())))
+        .with_retry(retry)
+        .with_context("code", code)
+        .with_context("account", &connection.account);
+    if !connection.user.is_empty() {
+        error = error.with_context("user", &connection.user);
+    }
+    match help {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
+
+/// Snowflake's message as one line that is not too long.
+fn one_line(message: Option<&str>) -> String {
+    let words = message.unwrap_or_default().split_whitespace();
+    let mut line = words.collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return "Snowflake gave no reason".to_owned();
+    }
+    if let Some((end, _)) = line.char_indices().nth(MESSAGE) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,114 @@
+//! The client that talks to Snowflake.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::super::connection::Connection;
+use super::session::HttpSession;
+use super::transport::{Patience, Transport};
+use super::{Client, Session, Spent, login};
+use crate::Result;
+
+/// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
+///
+/// # Retries
+/// A request that brings no answer is sent again, within its [`Patience`], with the same request id, by which Snowflake knows
+/// it. What Snowflake answers is final.
+///
+/// # Logs
+/// Statements are logged at debug level, without bound values: their text, request id, query id and time. No body, header or
+/// credential is logged at any level, by this or by the crates below it.
+#[derive(Clone)]
+pub struct HttpClient(Arc<Shared>);
+
+/// What all sessions of a client have in common.
+pub(super) struct Shared {
+    pub(super) connection: Arc<Connection>,
+    pub(super) transport: Arc<Transport>,
+    pub(super) meter: Meter,
+}
+
+impl HttpClient {
+    /// A client for this connection. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the host is none, or a proxy is not a URL.
+    pub fn new(connection: Connection) -> Result<Self> {
+        Self::with_patience(connection, Patience::default())
+    }
+
+    /// A client that sends a request again as often, and for as long, as `patience` says.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_patience(connection: Connection, patience: Patience) -> Result<Self> {
+        let transport = Transport::new(&connection, patience)?;
+        Ok(Self(Arc::new(Shared {
+            connection: Arc::new(connection),
+            transport: Arc::new(transport),
+            meter: Meter::default(),
+        })))
+    }
+}
+
+#[async_trait]
+impl Client for HttpClient {
+    async fn open(&self) -> Result<Box<dyn Session>> {
+        let tokens = login::login(&self.0.transport, &self.0.connection).await?;
+        self.0.meter.logged_in();
+        Ok(Box::new(HttpSession::new(Arc::clone(&self.0), tokens)))
+    }
+
+    fn spent(&self) -> Spent {
+        self.0.meter.read()
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Connection { account, host, port, user, .. } = &*self.0.connection;
+        f.debug_struct("HttpClient")
+            .field("account", account)
+            .field("host", host)
+            .field("port", port)
+            .field("user", user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts what is spent.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    statements: AtomicU64,
+    logins: AtomicU64,
+    staged_bytes: AtomicU64,
+    busy_ms: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn ran(&self, time: Duration) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.busy_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn logged_in(&self) {
+        self.logins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn staged(&self, bytes: u64) {
+        self.staged_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Spent {
+        Spent {
+            statements: self.statements.load(Ordering::Relaxed),
+            logins: self.logins.load(Ordering::Relaxed),
+            staged_bytes: self.staged_bytes.load(Ordering::Relaxed),
+            busy_ms: self.busy_ms.load(Ordering::Relaxed),
+        }
+    }
+}

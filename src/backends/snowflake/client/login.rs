@@ -1,0 +1,141 @@
+//! How a session begins, and how it is kept.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use snowflake_api::connection::QueryType;
+use uuid::Uuid;
+
+use super::super::connection::{Connection, LoginFields};
+use super::fault;
+use super::transport::Transport;
+use super::wire::{LoginData, Renewal, RenewalData};
+use crate::{Error, Result};
+
+/// Text that a timestamp becomes: RFC 3339 with nine digits of a second.
+const TIMESTAMP: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM"#;
+const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
+
+/// What a session is known by.
+pub(super) struct Tokens {
+    pub(super) session: SecretString,
+    /// With it, Snowflake hands out a new session token.
+    master: Option<SecretString>,
+}
+
+#[derive(Serialize)]
+struct Login<'a> {
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+struct Data<'a> {
+    account_name: &'a str,
+    login_name: &'a str,
+    client_app_id: &'static str,
+    client_app_version: &'static str,
+    client_environment: Value,
+    session_parameters: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticator: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+}
+
+/// Logs in.
+pub(super) async fn login(transport: &Transport, connection: &Arc<Connection>) -> Result<Tokens> {
+    let fields = fields(connection).await?;
+    let body = Login {
+        data: Data {
+            account_name: account_name(&connection.account),
+            login_name: &connection.user,
+            client_app_id: "snowfeed",
+            client_app_version: env!("CARGO_PKG_VERSION"),
+            client_environment: json!({ "APPLICATION": "snowfeed", "OS": std::env::consts::OS, "OS_VERSION": "" }),
+            session_parameters: session_parameters(connection),
+            authenticator: fields.authenticator,
+            token: fields.token.as_ref().map(ExposeSecret::expose_secret),
+            password: fields.password.as_ref().map(ExposeSecret::expose_secret),
+        },
+    };
+    let request_id = Uuid::now_v7().to_string();
+    let mut parameters = vec![("requestId", request_id.as_str())];
+    for (name, value) in [
+        ("databaseName", &connection.database),
+        ("schemaName", &connection.schema),
+        ("warehouse", &connection.warehouse),
+        ("roleName", &connection.role),
+    ] {
+        parameters.extend(value.as_deref().map(|value| (name, value)));
+    }
+    let reply = transport.request::<LoginData>(QueryType::LoginRequest, &parameters, None, body).await?;
+    if !reply.success {
+        return Err(fault::login(&reply, connection));
+    }
+    match reply.data {
+        Some(LoginData { token: Some(session), master_token: master }) => Ok(Tokens { session, master }),
+        _ => Err(Error::invalid_data("Snowflake accepted the login, and gave no token for it")
+            .with_help("a second factor or a new password may be asked for: use a key pair, or a token")),
+    }
+}
+
+/// Asks for a new token for the same session, whose transaction stays open. `None` when that is not to be had.
+pub(super) async fn renew(transport: &Transport, tokens: &Tokens) -> Result<Option<Tokens>> {
+    let Some(master) = &tokens.master else { return Ok(None) };
+    let body = Renewal { old_session_token: tokens.session.expose_secret(), request_type: "RENEW" };
+    let request_id = Uuid::now_v7().to_string();
+    let parameters = [("requestId", request_id.as_str())];
+    let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;
+    let renewed = reply.data.filter(|_| reply.success).and_then(|data| {
+        let session = data.session_token?;
+        Some(Tokens { session, master: data.master_token.or_else(|| tokens.master.clone()) })
+    });
+    Ok(renewed)
+}
+
+async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {
+    let connection = Arc::clone(connection);
+    tokio::task::spawn_blocking(move || connection.login_fields())
+        .await
+        .map_err(|error| Error::internal("reading the credentials failed").with_source(error))?
+}
+
+/// The account without the region and the cloud that a locator may come with.
+fn account_name(account: &str) -> &str {
+    account.split('.').next().unwrap_or(account)
+}
+
+fn session_parameters(connection: &Connection) -> Map<String, Value> {
+    let mut parameters = Map::new();
+    let mut set = |name: &str, value: Value| {
+        parameters.insert(name.to_owned(), value);
+    };
+    set("AUTOCOMMIT", true.into());
+    set("TIMEZONE", "UTC".into());
+    set("TIMESTAMP_OUTPUT_FORMAT", TIMESTAMP.into());
+    set("TIMESTAMP_TZ_OUTPUT_FORMAT", TIMESTAMP.into());
+    set("TIMESTAMP_LTZ_OUTPUT_FORMAT", TIMESTAMP.into());
+    set("TIMESTAMP_NTZ_OUTPUT_FORMAT", TIMESTAMP_WITHOUT_ZONE.into());
+    set("DATE_OUTPUT_FORMAT", "YYYY-MM-DD".into());
+    set("TIME_OUTPUT_FORMAT", "HH24:MI:SS.FF9".into());
+    set("BINARY_OUTPUT_FORMAT", "HEX".into());
+    set("JSON_INDENT", 0.into());
+    set("MULTI_STATEMENT_COUNT", 1.into());
+    // The session token can be renewed for as long as the session is used.
+    set("CLIENT_SESSION_KEEP_ALIVE", true.into());
+    // A statement whose process has died ends after five minutes, and not when it is done: it holds locks that the next run
+    // waits for, and a warehouse. While we wait for a statement, we ask for it all the time, so that none of ours is detached.
+    set("ABORT_DETACHED_QUERY", true.into());
+    // The default is twelve hours. Who waits that long for a lock learns too late that something is stuck.
+    set("LOCK_TIMEOUT", 3600.into());
+    if let Some(tag) = &connection.query_tag {
+        set("QUERY_TAG", tag.as_str().into());
+    }
+    parameters.extend(connection.session_parameters.clone());
+    parameters
+}

@@ -1,0 +1,42 @@
+//! Statements that run longer than one request.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
+
+use super::login::Tokens;
+use super::transport::Transport;
+use super::wire::{QueryData, Reply};
+use crate::{Error, Result};
+
+/// The first pause between two questions; each further one doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A question that Snowflake held for this long has waited for us: the next one follows at once.
+const HELD: Duration = Duration::from_secs(1);
+
+/// Asks for the result until there is one, however long that takes.
+pub(super) async fn until_done(
+    transport: &Transport,
+    tokens: &Tokens,
+    mut reply: Reply<QueryData>,
+) -> Result<Reply<QueryData>> {
+    let mut pauses =
+        ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).without_max_times().build();
+    while reply.is_running() {
+        let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
+            Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
+        })?;
+        let asked = Instant::now();
+        reply = transport.result(&path, &tokens.session).await?;
+        if let Some(code) = reply.expiry() {
+            return Err(Error::unavailable("the session expired while a statement ran").with_context("code", code));
+        }
+        if reply.is_running() && asked.elapsed() < HELD {
+            tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        }
+    }
+    Ok(reply)
+}

@@ -1,0 +1,53 @@
+//! Files on their way to a stage: Snowflake says where to, and the storage takes them.
+
+use super::super::stage::PutAnswer;
+use super::wire::QueryData;
+use super::{StagedFile, Statement};
+use crate::{Error, Result};
+
+/// The statement by which Snowflake is asked where the file goes. It moves nothing itself.
+pub(super) fn statement(file: &StagedFile) -> Result<Statement> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if file.name.is_empty() || !file.name.chars().all(plain) {
+        return Err(Error::internal("a file for a stage has a name that cannot be written into a statement")
+            .with_context("name", &file.name));
+    }
+    let compression = if file.name.ends_with(".gz") { "GZIP" } else { "NONE" };
+    Ok(Statement::new(format!(
+        "PUT 'file://{}' @{} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
+        file.name, file.stage
+    )))
+}
+
+/// Where the file goes, by Snowflake's answer.
+pub(super) fn answer(data: &QueryData) -> Result<PutAnswer> {
+    let stage =
+        data.stage_info.as_deref().ok_or_else(|| Error::invalid_data("Snowflake did not say where a file goes"))?;
+    let encryption = data.encryption_material.as_deref().map_or("null", |material| material.get());
+    let answer = format!(r#"{{"stageInfo":{},"encryptionMaterial":{encryption}}}"#, stage.get());
+    // The cause is left out: it may repeat a credential.
+    serde_json::from_str(&answer)
+        .map_err(|_| Error::invalid_data("Snowflake says where a file goes in a way that is not understood"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_end_the_text_around_it_is_refused() {
+        for name in ["", "a'b", "a b", "a/b", "é"] {
+            let file = StagedFile { stage: "S".into(), name: name.into(), content: Vec::new() };
+            assert!(statement(&file).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_goes_as_it_is() {
+        let file = StagedFile { stage: r#""D"."S"."T"/run"#.into(), name: "a-1.json.gz".into(), content: Vec::new() };
+        assert_eq!(
+            statement(&file).unwrap().sql,
+            r#"PUT 'file://a-1.json.gz' @"D"."S"."T"/run OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP"#
+        );
+    }
+}

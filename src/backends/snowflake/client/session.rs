@@ -1,0 +1,290 @@
+//! One session: statements, one at a time, and a transaction.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use snowflake_api::connection::QueryType;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::super::stage::{self, Origin};
+use super::farewell::Farewell;
+use super::http::Shared;
+use super::login::{self, Tokens};
+use super::put;
+use super::verb::Verb;
+use super::wire::{Bindings, Empty, Query, QueryData, Reply, TOKEN_EXPIRED};
+use super::{Answer, Session, StagedFile, Statement, fault, polling, result};
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
+/// token after one.
+const IDLE: Duration = Duration::from_secs(45 * 60);
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Outside of a transaction.
+    Idle,
+    /// Within one.
+    Transaction,
+    /// A statement runs, or was left before its end.
+    Statement,
+    /// It ended within a transaction, or nobody knows whether it did.
+    Lost,
+}
+
+/// A session of [`HttpClient`](super::HttpClient).
+pub(super) struct HttpSession {
+    client: Arc<Shared>,
+    farewell: Farewell,
+    /// `None` once it is closed.
+    tokens: Option<Arc<Tokens>>,
+    phase: Phase,
+    sequence: u64,
+    used: Instant,
+}
+
+impl HttpSession {
+    pub(super) fn new(client: Arc<Shared>, tokens: Tokens) -> Self {
+        Self {
+            farewell: Farewell::new(Arc::clone(&client.transport)),
+            client,
+            tokens: Some(Arc::new(tokens)),
+            phase: Phase::Idle,
+            sequence: 0,
+            used: Instant::now(),
+        }
+    }
+
+    /// Runs a statement that leaves the phase as `phase` would have it, and gives back what Snowflake answered.
+    async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
+        let phase = self.begin()?;
+        let began = Instant::now();
+        let verb = Verb::of(&statement.sql);
+        let request_id = Uuid::now_v7().to_string();
+        let ended = self.answered(statement, &request_id, phase).await;
+        self.client.meter.ran(began.elapsed());
+        self.used = Instant::now();
+        let ended = match ended {
+            Ok(Reply { success: true, data, .. }) => {
+                self.phase = after(verb, phase);
+                data.ok_or_else(|| Error::invalid_data("Snowflake said nothing about a statement's result"))
+            }
+            Ok(reply) => {
+                self.phase = phase;
+                Err(fault::statement(&reply))
+            }
+            Err(Unanswered::Ended(error)) => {
+                self.phase = if phase == Phase::Transaction { Phase::Lost } else { phase };
+                Err(error)
+            }
+            Err(Unanswered::Unknown(error)) => {
+                self.phase = if phase == Phase::Transaction || verb == Verb::Begin { Phase::Lost } else { phase };
+                Err(unknown(verb, phase, error))
+            }
+        };
+        tracing::debug!(
+            sql = statement.sql,
+            request = request_id,
+            query = ended.as_ref().ok().and_then(|data| data.query_id.as_deref()),
+            elapsed_ms = began.elapsed().as_millis(),
+            error = ended.as_ref().err().map(tracing::field::display),
+            "a statement has ended"
+        );
+        ended
+    }
+
+    /// Claims the session for one statement.
+    fn begin(&mut self) -> Result<Phase> {
+        match self.phase {
+            phase @ (Phase::Idle | Phase::Transaction) => {
+                // It stays so if the future of the statement is dropped.
+                self.phase = Phase::Statement;
+                Ok(phase)
+            }
+            Phase::Statement => Err(Error::internal("a session was used after one of its statements was cancelled")
+                .with_help("open another session")),
+            Phase::Lost => Err(Error::unavailable("the session was lost, and its transaction with it")
+                .with_help("open another session, and run the transaction again")),
+        }
+    }
+
+    /// Brings a statement to its end. A session that has expired is taken up again once, if nothing is lost by it.
+    async fn answered(
+        &mut self,
+        statement: &Statement,
+        request_id: &str,
+        phase: Phase,
+    ) -> Result<Reply<QueryData>, Unanswered> {
+        if self.used.elapsed() > IDLE {
+            self.show_alive(phase).await?;
+        }
+        self.sequence += 1;
+        let reply = self.send(statement, request_id).await?;
+        let Some(code) = reply.expiry().map(str::to_owned) else { return Ok(reply) };
+        // Snowflake did not run it.
+        self.take_up(&code, phase).await?;
+        self.send(statement, request_id).await
+    }
+
+    async fn send(&self, statement: &Statement, request_id: &str) -> Result<Reply<QueryData>, Unanswered> {
+        let tokens = self.tokens()?;
+        let query = Query {
+            sql_text: &statement.sql,
+            async_exec: false,
+            sequence_id: self.sequence,
+            query_submission_time: Timestamp::now().as_millisecond(),
+            is_internal: false,
+            bindings: Bindings(&statement.binds),
+        };
+        let watch = self.farewell.watch(tokens, &statement.sql, request_id);
+        let transport = &self.client.transport;
+        let parameters = [("requestId", request_id)];
+        let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&tokens.session), query).await;
+        let reply = polling::until_done(transport, tokens, reply.map_err(Unanswered::Unknown)?).await;
+        let reply = reply.map_err(Unanswered::Unknown)?;
+        watch.done();
+        Ok(reply)
+    }
+
+    /// Tells Snowflake that the session is still in use.
+    async fn show_alive(&mut self, phase: Phase) -> Result<(), Unanswered> {
+        let request_id = Uuid::now_v7().to_string();
+        let token = &self.tokens()?.session;
+        let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, token, Empty {});
+        // A statement will show whether it matters that this one brought no answer.
+        match heartbeat.await {
+            Ok(reply) => match reply.expiry() {
+                Some(code) => self.take_up(code, phase).await,
+                None => Ok(()),
+            },
+            Err(error) => {
+                tracing::debug!(%error, "a session could not show that it is in use");
+                Ok(())
+            }
+        }
+    }
+
+    /// Continues after Snowflake said by `code` that the session has expired.
+    async fn take_up(&mut self, code: &str, phase: Phase) -> Result<(), Unanswered> {
+        let Shared { transport, connection, meter, .. } = &*self.client;
+        if code == TOKEN_EXPIRED {
+            // The session itself, and its transaction, may still be there.
+            if let Some(tokens) = login::renew(transport, self.tokens()?).await.map_err(Unanswered::Ended)? {
+                self.tokens = Some(Arc::new(tokens));
+                return Ok(());
+            }
+        }
+        if phase == Phase::Transaction {
+            self.tokens = None;
+            return Err(Unanswered::Ended(
+                Error::unavailable(
+                    "the session expired within a transaction: the transaction is lost, and nothing was committed",
+                )
+                .with_context("code", code)
+                .with_help("run the whole transaction again, in another session"),
+            ));
+        }
+        let tokens = login::login(transport, connection).await.map_err(Unanswered::Ended)?;
+        meter.logged_in();
+        self.tokens = Some(Arc::new(tokens));
+        Ok(())
+    }
+
+    fn tokens(&self) -> Result<&Arc<Tokens>, Unanswered> {
+        self.tokens.as_ref().ok_or_else(|| Unanswered::Ended(Error::internal("a session was used after its end")))
+    }
+}
+
+/// Why there is no answer to a statement.
+enum Unanswered {
+    /// It certainly did not run.
+    Ended(Error),
+    /// It may have run, or run still.
+    Unknown(Error),
+}
+
+/// The phase after a statement that went well.
+fn after(verb: Verb, phase: Phase) -> Phase {
+    match verb {
+        Verb::Begin => Phase::Transaction,
+        Verb::Commit | Verb::Rollback => Phase::Idle,
+        Verb::Read | Verb::Write => phase,
+    }
+}
+
+/// Says what the broken connection leaves open.
+fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
+    let message = match (verb, phase) {
+        (Verb::Commit, _) => "the connection broke during COMMIT: whether the transaction was committed is unknown",
+        (Verb::Write, Phase::Idle) => "the connection broke while a statement ran: whether it had an effect is unknown",
+        _ => return error,
+    };
+    Error::new(ErrorKind::Unavailable, message)
+        .with_help("run it again: what was stored is found, and what was not is stored then")
+        .with_retry(match error.retry() {
+            Retry::After(_) => Retry::Backoff,
+            retry => retry,
+        })
+        .with_source(error)
+}
+
+#[async_trait]
+impl Session for HttpSession {
+    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+        let data = self.run(&statement).await?;
+        result::gather(&self.client.transport, data).await
+    }
+
+    async fn put(&mut self, file: StagedFile) -> Result<()> {
+        let statement = put::statement(&file)?;
+        let origin = if self.client.transport.is_loopback() { Origin::Loopback } else { Origin::Remote };
+        let mut again = true;
+        loop {
+            let answer = put::answer(&self.run(&statement).await?)?;
+            match stage::upload(&answer, origin, &file.name, &file.content).await {
+                Ok(bytes) => {
+                    self.client.meter.staged(bytes);
+                    return Ok(());
+                }
+                // The credentials in the answer live for an hour, and may have waited for their turn for longer.
+                Err(error) if error.kind() == ErrorKind::Authentication && again => again = false,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        let Some(tokens) = self.tokens.clone() else { return Ok(()) };
+        let closed = self.farewell.close(&tokens).await;
+        // Only now: if this future is dropped, the session is still closed in the background.
+        self.tokens = None;
+        closed
+    }
+}
+
+impl Drop for HttpSession {
+    fn drop(&mut self) {
+        if let Some(tokens) = self.tokens.take() {
+            self.farewell.close_later(tokens);
+        }
+    }
+}
+
+impl fmt::Debug for HttpSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSession")
+            .field("phase", &self.phase)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}

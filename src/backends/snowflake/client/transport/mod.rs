@@ -1,0 +1,195 @@
+//! Requests to Snowflake, and to the storage that holds parts of results: the crate `snowflake-api` on an HTTP client of ours,
+//! which adds the address, patience, and a verdict on what comes back.
+
+mod address;
+mod patience;
+mod verdict;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::redirect::Policy;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use snowflake_api::connection::{Connection as Crate, ConnectionError, QueryType};
+use url::Url;
+
+pub use patience::Patience;
+
+use address::{Address, STAND_IN, STAND_IN_URL};
+use verdict::Verdict;
+
+use super::super::connection::Connection;
+use super::wire::Reply;
+use crate::{Error, Result};
+
+/// The longest that connecting may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The longest silence. Snowflake itself answers within 45 seconds, were it only to say that a statement still runs.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// The way to one account. It is shared by all sessions.
+pub(super) struct Transport {
+    snowflake: Crate,
+    /// For what the crate has no call for.
+    direct: ClientWithMiddleware,
+    storage: ClientWithMiddleware,
+    is_loopback: bool,
+}
+
+impl Transport {
+    pub(super) fn new(connection: &Connection, patience: Patience) -> Result<Self> {
+        let address = Address::of(connection)?;
+        let is_loopback = address.is_loopback();
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("snowfeed/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .referer(false)
+            // Credentials go where we were told to take them, and nowhere else.
+            .redirect(Policy::none())
+            // As Snowflake's own drivers do: statements that run for long would share one connection otherwise.
+            .http1_only()
+            .gzip(true);
+        if is_loopback {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| {
+            Error::configuration("the HTTP client cannot be set up").with_help("check the proxy").with_source(error)
+        })?;
+        let direct = ClientBuilder::new(http.clone()).with(patience).with(address).with(Verdict::Snowflake).build();
+        Ok(Self {
+            snowflake: Crate::new_with_middware(direct.clone()),
+            direct,
+            storage: ClientBuilder::new(http).with(patience).with(Verdict::Storage).build(),
+            is_loopback,
+        })
+    }
+
+    /// Whether Snowflake is a server on this machine, as in tests.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.is_loopback
+    }
+
+    /// Makes one of the crate's requests. `parameters` replace those of the same name that the crate makes up.
+    pub(super) async fn request<D: DeserializeOwned>(
+        &self,
+        request: QueryType,
+        parameters: &[(&str, &str)],
+        token: Option<&SecretString>,
+        body: impl Serialize,
+    ) -> Result<Reply<D>> {
+        let token = token.map(authorization);
+        let token = token.as_ref().map(|token| token.expose_secret());
+        self.snowflake.request(request, STAND_IN, parameters, token, body).await.map_err(failed)
+    }
+
+    /// Asks for the result of a statement, at a path that Snowflake gave.
+    pub(super) async fn result<D: DeserializeOwned>(&self, path: &str, token: &SecretString) -> Result<Reply<D>> {
+        // An address elsewhere would carry the token there.
+        if !path.starts_with('/') || path.starts_with("//") || path.contains('\\') {
+            return Err(Error::invalid_data("Snowflake named no path where the result of a statement is"));
+        }
+        let token = authorization(token);
+        // The crate panics at what it cannot send.
+        sensitive(token.expose_secret())?;
+        let headers = HashMap::from([
+            ("accept".to_owned(), "application/json".to_owned()),
+            ("authorization".to_owned(), token.expose_secret().to_owned()),
+        ]);
+        let body = self.snowflake.get_chunk(&format!("{STAND_IN_URL}{path}"), &headers).await.map_err(failed)?;
+        // The cause is left out: it may repeat what was sent.
+        serde_json::from_slice(&body).map_err(|_| not_understood())
+    }
+
+    /// Posts to a path for which the crate has no call.
+    pub(super) async fn post<D: DeserializeOwned>(
+        &self,
+        path: &str,
+        request_id: &str,
+        token: &SecretString,
+        body: impl Serialize,
+    ) -> Result<Reply<D>> {
+        let url = Url::parse_with_params(&format!("{STAND_IN_URL}{path}"), [("requestId", request_id)])
+            .map_err(|_| Error::internal("a path of Snowflake's is no path").with_context("path", path))?;
+        let body = serde_json::to_vec(&body)
+            .map_err(|error| Error::internal("a request cannot be written").with_source(error))?;
+        let request = self
+            .direct
+            .post(url)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, sensitive(authorization(token).expose_secret())?)
+            .body(body);
+        let response = request.send().await.map_err(into_error)?;
+        let body = response.bytes().await.map_err(|_| not_understood())?;
+        serde_json::from_slice(&body).map_err(|_| not_understood())
+    }
+
+    /// Fetches a part of a result. Its host is not Snowflake's: it gets `headers`, and no token.
+    pub(super) async fn fetch(&self, url: &str, headers: HeaderMap) -> Result<Bytes> {
+        // The URL is signed: neither it nor an error that repeats it may be seen.
+        let url = Url::parse(url).map_err(|_| Error::invalid_data("Snowflake named no URL for a part of a result"))?;
+        let response = self.storage.get(url).headers(headers).send().await.map_err(into_error)?;
+        response
+            .bytes()
+            .await
+            .map_err(|error| Error::unavailable("a part of a result was cut off").with_source(error.without_url()))
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+fn authorization(token: &SecretString) -> SecretString {
+    format!("Snowflake Token=\"{}\"", token.expose_secret()).into()
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::invalid_data("Snowflake gave a token that cannot be sent back"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn not_understood() -> Error {
+    Error::invalid_data("Snowflake's answer does not have the form that was expected")
+        .with_help("look for a newer version of snowfeed, or report this with the name of the operation")
+}
+
+/// An error of ours on its way through layers that do not know it.
+fn into_middleware(error: Error) -> reqwest_middleware::Error {
+    reqwest_middleware::Error::middleware(error)
+}
+
+/// Ours again. Every error of the layers below has passed the verdict, so that anything else is a fault in how they are put
+/// together.
+fn into_error(error: reqwest_middleware::Error) -> Error {
+    match error {
+        reqwest_middleware::Error::Middleware(error) => {
+            error.downcast().unwrap_or_else(|_| Error::internal("a request failed in a way that nobody has looked at"))
+        }
+        reqwest_middleware::Error::Reqwest(error) => {
+            Error::internal("a request could not be made").with_source(error.without_url())
+        }
+    }
+}
+
+fn failed(error: ConnectionError) -> Error {
+    match error {
+        ConnectionError::RequestMiddlewareError(error) => into_error(error),
+        // Of a body that was there in full and was JSON: only its form can be wrong.
+        ConnectionError::RequestError(_) | ConnectionError::Deserialization(_) => not_understood(),
+        ConnectionError::InvalidHeader(_) => Error::invalid_data("Snowflake gave a token that cannot be sent back"),
+        ConnectionError::UrlParsing(error) => Error::internal("a URL could not be made").with_source(error),
+    }
+}

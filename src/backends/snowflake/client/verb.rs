@@ -1,0 +1,71 @@
+//! What a statement does to the session's transaction, by its first word.
+
+/// The part that a statement plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// Opens a transaction.
+    Begin,
+    /// Makes a transaction's changes last.
+    Commit,
+    /// Drops them.
+    Rollback,
+    /// Changes nothing.
+    Read,
+    /// Anything else: it may change something.
+    Write,
+}
+
+impl Verb {
+    pub(super) fn of(sql: &str) -> Self {
+        let mut words = without_comments(sql).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let mut word = || words.by_ref().find(|word| !word.is_empty()).unwrap_or_default().to_ascii_uppercase();
+        match (word().as_str(), word().as_str()) {
+            // `BEGIN` with anything else after it opens a block of statements.
+            ("BEGIN", "" | "TRANSACTION" | "WORK" | "NAME") | ("START", "TRANSACTION") => Self::Begin,
+            ("COMMIT", _) => Self::Commit,
+            ("ROLLBACK", _) => Self::Rollback,
+            ("SELECT" | "SHOW" | "DESC" | "DESCRIBE" | "WITH" | "LIST" | "LS" | "EXPLAIN" | "USE", _) => Self::Read,
+            _ => Self::Write,
+        }
+    }
+}
+
+/// The text from its first word on.
+fn without_comments(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let end = if rest.starts_with("--") || rest.starts_with("//") {
+            rest.find('\n')
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map(|index| index + 1)
+        } else {
+            return rest;
+        };
+        rest = end.and_then(|end| rest.get(end + 1..)).unwrap_or_default().trim_start();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_known_by_its_first_words() {
+        for (sql, verb) in [
+            ("BEGIN", Verb::Begin),
+            ("begin transaction name x", Verb::Begin),
+            ("start transaction", Verb::Begin),
+            ("BEGIN LET x := 1; END", Verb::Write),
+            ("-- a comment\n/* and */ COMMIT;", Verb::Commit),
+            ("ROLLBACK WORK", Verb::Rollback),
+            ("select 1", Verb::Read),
+            ("(SELECT 1)", Verb::Read),
+            ("MERGE INTO t", Verb::Write),
+            ("COMMITTED", Verb::Write),
+            ("-- nothing", Verb::Write),
+            ("", Verb::Write),
+        ] {
+            assert_eq!(Verb::of(sql), verb, "{sql}");
+        }
+    }
+}
