@@ -18,7 +18,8 @@ impl Endpoint {
     /// Reads an `endPoint`: a host as a rule, sometimes a URL.
     pub(super) fn parse(text: &str, origin: Origin) -> Result<Self> {
         let wrong = || {
-            Error::invalid_data("Snowflake named an endpoint for its stage that is not used").with_context("endpoint", text)
+            Error::invalid_data("Snowflake named an endpoint for its stage that is not used")
+                .with_context("endpoint", text)
         };
         let text = text.trim().trim_end_matches('/');
         if text.starts_with("http://") {
@@ -60,7 +61,9 @@ mod tests {
             assert!(matches!(Endpoint::parse(text, Origin::Loopback), Ok(Endpoint::Loopback(_))), "{text}");
             assert!(Endpoint::parse(text, Origin::Remote).is_err(), "{text}");
         }
-        for text in ["http://example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost@10.0.0.1"] {
+        for text in
+            ["http://example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost@10.0.0.1"]
+        {
             assert!(Endpoint::parse(text, Origin::Loopback).is_err(), "{text}");
         }
     }

@@ -50,7 +50,9 @@ impl Watch {
             Some(Fault::Transport { host, cause }) => {
                 Error::new(ErrorKind::Unavailable, format!("{storage} cannot be reached: {cause}"))
                     .with_context("host", host)
-                    .with_help("let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed")
+                    .with_help(
+                        "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed",
+                    )
             }
             None => Error::new(ErrorKind::Unavailable, format!("{storage} did not answer as its protocol has it")),
         }

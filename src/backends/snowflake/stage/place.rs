@@ -134,7 +134,9 @@ impl Place<'_> {
 
     fn folder(self) -> Result<Storage> {
         if self.origin == Origin::Remote {
-            return Err(Error::invalid_data("Snowflake named a folder of this machine for its stage, which is not written to"));
+            return Err(Error::invalid_data(
+                "Snowflake named a folder of this machine for its stage, which is not written to",
+            ));
         }
         let path = std::path::Path::new(&self.stage.location).join(self.name);
         let path = Path::from_absolute_path(path)

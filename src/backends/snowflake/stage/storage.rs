@@ -105,7 +105,9 @@ mod tests {
         let parts = parts(&content);
         let (last, full) = parts.split_last().unwrap();
         assert!(full.iter().all(|part| part.content_length() == PART) && last.content_length() <= PART);
-        let bytes = |pieces: &mut dyn Iterator<Item = &Bytes>| pieces.fold(Vec::new(), |all, piece| [&all, &piece[..]].concat());
+        let bytes = |pieces: &mut dyn Iterator<Item = &Bytes>| {
+            pieces.fold(Vec::new(), |all, piece| [&all, &piece[..]].concat())
+        };
         assert!(bytes(&mut content.iter()) == bytes(&mut parts.iter().flatten()));
         assert_eq!(super::parts(&[Bytes::from(vec![1; PART])]).len(), 1);
     }
