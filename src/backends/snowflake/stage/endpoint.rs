@@ -21,12 +21,12 @@ impl Endpoint {
             Error::invalid_data("Snowflake named an endpoint for its stage that is not used")
                 .with_context("endpoint", text)
         };
-        let text = text.trim().trim_end_matches('/');
+        let text = text.trim();
         if text.starts_with("http://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
             return if is_allowed(&url, origin) { Ok(Self::Loopback(url)) } else { Err(wrong()) };
         }
-        let host = text.strip_prefix("https://").unwrap_or(text);
+        let host = text.strip_prefix("https://").unwrap_or(text).trim_end_matches('/');
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
         if !host.is_empty() && host.chars().all(is_plain) { Ok(Self::Host(host.to_owned())) } else { Err(wrong()) }
     }

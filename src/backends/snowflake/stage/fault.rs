@@ -43,10 +43,11 @@ impl Watch {
     /// The error to give for an upload that failed. `presigned`: a status of 400 says that the URL has expired.
     pub(super) fn explain(&self, storage: &'static str, presigned: bool) -> Error {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            Some(Fault::Answer { host, status, code }) => answered(storage, presigned, status, code.as_deref())
-                .with_context("host", host)
-                .with_context("status", status)
-                .with_context("code", code.as_deref().unwrap_or("none")),
+            Some(Fault::Answer { host, status, code }) => {
+                let error = answered(storage, presigned, status, code.as_deref());
+                let error = error.with_context("host", host).with_context("status", status);
+                code.into_iter().fold(error, |error, code| error.with_context("code", code))
+            }
             Some(Fault::Transport { host, cause }) => {
                 Error::new(ErrorKind::Unavailable, format!("{storage} cannot be reached: {cause}"))
                     .with_context("host", host)

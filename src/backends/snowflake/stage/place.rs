@@ -58,17 +58,11 @@ impl Place<'_> {
     fn s3(self, cloud: &'static str) -> Result<Storage> {
         let (bucket, path) = self.bucket_and_path()?;
         let region = self.stage.region.as_deref().unwrap_or("us-east-1");
-        let url = match &self.endpoint {
-            Some(Endpoint::Loopback(url)) => url.to_string(),
-            Some(Endpoint::Host(host)) => format!("https://{bucket}.{host}"),
-            None if region.starts_with("cn-") => format!("https://{bucket}.s3.{region}.amazonaws.com.cn"),
-            None => format!("https://{bucket}.s3.{region}.amazonaws.com"),
-        };
         let creds = &self.stage.creds;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(region)
-            .with_endpoint(url)
+            .with_endpoint(self.s3_url(bucket, region))
             .with_virtual_hosted_style_request(!self.is_emulated())
             .with_access_key_id(creds.aws_key_id.as_deref().ok_or_else(|| incomplete(cloud))?)
             .with_secret_access_key(exposed(creds.aws_secret_key.as_ref(), cloud)?);
@@ -88,15 +82,10 @@ impl Place<'_> {
     fn azure(self, cloud: &'static str) -> Result<Storage> {
         let (container, path) = self.bucket_and_path()?;
         let account = self.stage.storage_account.as_deref().ok_or_else(|| incomplete(cloud))?;
-        let url = match &self.endpoint {
-            Some(Endpoint::Loopback(url)) => url.to_string(),
-            Some(Endpoint::Host(host)) => format!("https://{account}.{host}"),
-            None => format!("https://{account}.blob.core.windows.net"),
-        };
         let store = MicrosoftAzureBuilder::new()
             .with_account(account)
             .with_container_name(container)
-            .with_endpoint(url)
+            .with_endpoint(self.azure_url(account))
             .with_config(AzureConfigKey::SasKey, exposed(self.stage.creds.azure_sas_token.as_ref(), cloud)?)
             .with_retry(retries())
             .with_client_options(self.options(true).with_allow_http(self.is_emulated()))
@@ -158,7 +147,26 @@ impl Place<'_> {
         (bucket, prefix.trim_matches('/'))
     }
 
-    /// The URL that the file is below of.
+    /// The URL of the bucket; of an emulator itself. The region's host is the one that every bucket has.
+    fn s3_url(&self, bucket: &str, region: &str) -> String {
+        match &self.endpoint {
+            Some(Endpoint::Loopback(url)) => url.to_string(),
+            Some(Endpoint::Host(host)) => format!("https://{bucket}.{host}"),
+            None if region.starts_with("cn-") => format!("https://{bucket}.s3.{region}.amazonaws.com.cn"),
+            None => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+        }
+    }
+
+    /// The URL of the account.
+    fn azure_url(&self, account: &str) -> String {
+        match &self.endpoint {
+            Some(Endpoint::Loopback(url)) => url.to_string(),
+            Some(Endpoint::Host(host)) => format!("https://{account}.{host}"),
+            None => format!("https://{account}.blob.core.windows.net"),
+        }
+    }
+
+    /// The URL of the folder in the bucket.
     fn gcs_folder(&self) -> Option<Url> {
         let (bucket, prefix) = self.bucket_and_prefix();
         let stage = self.stage;
@@ -191,14 +199,19 @@ impl Place<'_> {
         matches!(self.endpoint, Some(Endpoint::Loopback(_)))
     }
 
-    /// How to connect, with time for a request that shares the slowest connection with all that travels beside it.
+    /// How to connect.
     fn options(&self, in_parts: bool) -> ClientOptions {
-        let bytes = u32::try_from(in_flight(self.size, in_parts)).unwrap_or(u32::MAX);
         ClientOptions::new()
             .with_user_agent(HeaderValue::from_static(concat!("snowfeed/", env!("CARGO_PKG_VERSION"))))
             .with_connect_timeout(Duration::from_secs(10))
-            .with_timeout(PATIENCE + Duration::from_secs((bytes / SLOWEST).into()))
+            .with_timeout(patience(in_flight(self.size, in_parts)))
     }
+}
+
+/// How long a request may take that shares a slow connection with all that travels beside it, `bytes` together.
+fn patience(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    PATIENCE + Duration::from_secs((bytes / SLOWEST).into())
 }
 
 fn retries() -> RetryConfig {
@@ -222,4 +235,72 @@ fn incomplete(cloud: &str) -> Error {
 /// The cause may hold a URL with a signature: it is left out.
 fn unusable(cloud: &str) -> Error {
     Error::invalid_data(format!("Snowflake named no usable place at {cloud} for its stage"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Calls `ask` with the place of a file on this stage.
+    fn at<T>(mut stage: Value, ask: impl FnOnce(&Place<'_>) -> T) -> T {
+        stage["location"] = json!("bucket/some/where/");
+        let answer: PutAnswer = serde_json::from_value(json!({ "stageInfo": stage })).unwrap();
+        let stage = answer.stage();
+        let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, Origin::Remote).unwrap());
+        ask(&Place { stage, endpoint, origin: Origin::Remote, name: "a.json.gz", size: 1, watch: Watch::default() })
+    }
+
+    #[test]
+    fn s3_is_asked_at_the_host_of_the_region_unless_another_is_named() {
+        let url = |region, stage| at(stage, |place| place.s3_url("bucket", region));
+        assert_eq!(url("us-west-2", json!({ "locationType": "S3" })), "https://bucket.s3.us-west-2.amazonaws.com");
+        assert_eq!(url("cn-north-1", json!({ "locationType": "S3" })), "https://bucket.s3.cn-north-1.amazonaws.com.cn");
+        let fips = json!({ "locationType": "S3", "endPoint": "s3-fips.us-gov-west-1.amazonaws.com" });
+        assert_eq!(url("us-gov-west-1", fips), "https://bucket.s3-fips.us-gov-west-1.amazonaws.com");
+    }
+
+    #[test]
+    fn azure_is_asked_at_the_host_of_the_account() {
+        let url = |end_point| {
+            at(json!({ "locationType": "AZURE", "endPoint": end_point }), |place| place.azure_url("account"))
+        };
+        assert_eq!(url(json!("blob.core.windows.net")), "https://account.blob.core.windows.net");
+        assert_eq!(url(json!("blob.core.chinacloudapi.cn")), "https://account.blob.core.chinacloudapi.cn");
+        assert_eq!(url(Value::Null), "https://account.blob.core.windows.net");
+    }
+
+    #[test]
+    fn google_is_asked_at_the_host_that_the_answer_wants() {
+        let url = |stage| at(stage, |place| place.gcs_folder().unwrap().to_string());
+        let gcs = |more: Value| {
+            let mut stage = json!({ "locationType": "GCS", "region": "EUROPE-WEST4" });
+            stage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            stage
+        };
+        assert_eq!(url(gcs(json!({}))), "https://storage.googleapis.com/bucket/some/where");
+        let regional = gcs(json!({ "useRegionalUrl": true }));
+        assert_eq!(url(regional), "https://storage.europe-west4.rep.googleapis.com/bucket/some/where");
+        let me_central = gcs(json!({ "region": "ME-CENTRAL2" }));
+        assert_eq!(url(me_central), "https://storage.me-central2.rep.googleapis.com/bucket/some/where");
+        let virtual_host = gcs(json!({ "useVirtualUrl": true }));
+        assert_eq!(url(virtual_host), "https://bucket.storage.googleapis.com/some/where");
+        let named = gcs(json!({ "endPoint": "storage.example.com" }));
+        assert_eq!(url(named), "https://storage.example.com/bucket/some/where");
+    }
+
+    #[test]
+    fn a_presigned_url_keeps_its_signature_and_loses_the_name() {
+        let folder = |url: &str| at(json!({ "locationType": "GCS" }), |place| place.presigned_folder(url));
+        let url = folder("https://storage.googleapis.com/bucket/run%20one/a.json.gz?X-Goog-Signature=ab%2Bcd").unwrap();
+        assert_eq!(url.as_str(), "https://storage.googleapis.com/bucket/run%20one?X-Goog-Signature=ab%2Bcd");
+        assert_eq!(folder("https://storage.googleapis.com/bucket/run/b.json.gz?X-Goog-Signature=ab"), None);
+    }
+
+    #[test]
+    fn a_large_file_has_the_time_that_a_slow_connection_takes() {
+        assert_eq!(patience(0), PATIENCE);
+        assert_eq!(patience(100_000_000), PATIENCE + Duration::from_secs(381));
+    }
 }
