@@ -12,8 +12,9 @@ use crate::{Error, Result};
 /// The compressed size at which a file is [full](GzipLines::is_full): 100 MB, from where on Snowflake loads a file well.
 pub const LIMIT: u64 = 100_000_000;
 
-/// Level 1 packs issues of GitHub at more than twice the speed of level 6, into files that are a quarter larger.
-const LEVEL: Compression = Compression::fast();
+/// Where the curve bends. Issues of GitHub shrink 5.4, 6.8, 7.2 and 7.9 times at levels 1, 2, 3 and 6; one core packs 416, 305,
+/// 253 and 180 MB of them in a second.
+const LEVEL: Compression = Compression::new(2);
 
 /// The size of a piece of compressed content.
 const PIECE: usize = 512 * 1024;
@@ -52,7 +53,8 @@ impl GzipLines {
     /// [`Internal`](crate::ErrorKind::Internal) when the value cannot be serialized. The file is as it was before.
     pub fn push(&mut self, value: &(impl Serialize + ?Sized)) -> Result<()> {
         self.line.clear();
-        // A serializer writes a few bytes at a time: the encoder gets them together, and no half of a value.
+        // A serializer writes a few bytes at a time, and the encoder is four times as fast with a line at once. Besides, it
+        // never gets half a value.
         serde_json::to_writer(&mut self.line, value)
             .map_err(|error| Error::internal("a row cannot be written as JSON").with_source(error))?;
         // Raw values come as they were sent. Breaks are white space there: within a text, JSON escapes them.
