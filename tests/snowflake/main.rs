@@ -5,3 +5,4 @@
 
 #[path = "../support/peers.rs"]
 mod peers;
+mod stage;

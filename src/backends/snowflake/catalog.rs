@@ -138,6 +138,7 @@ impl Catalog {
             let wanted = Table { name, columns };
             let key = (spec.name.clone(), resource.name().to_owned());
             if self.tables.get(&key) != Some(&wanted) {
+                self.ready(session, names).await?;
                 make_table(session, names, &wanted).await?;
                 let entry = Entry {
                     resource: resource.name(),

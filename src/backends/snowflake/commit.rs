@@ -1,11 +1,11 @@
 //! Commits: rows, marks, rejects and state in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::client::{Bind, Session, Statement};
-use super::load::Source;
+use super::load::{Place, Source};
 use super::plan::{hex, plan, unhex};
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
@@ -15,8 +15,7 @@ use crate::{Counts, Error, Reject, Result, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
-    /// The whole name of the raw table.
-    table: String,
+    place: Place,
     rows: &'a Rows,
     source: Source<'a>,
 }
@@ -28,13 +27,15 @@ impl Snowflake {
         self.check_ensured(&mut *session, commit).await?;
         let (mut counts, mut writes) = (Counts::default(), Vec::new());
         for (number, rows) in commit.rows.iter().enumerate() {
-            let table = self.raw_table(&mut *session, &commit.resource, &rows.table).await?;
-            let (images, counted) = plan(present(&mut *session, &table, rows).await?, &rows.records);
+            let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
+            let place = Place { name, run: commit.run, number };
+            let present = self.present(&mut *session, &place, rows).await?;
+            let (images, counted) = plan(present, &rows.records);
             counts += &counted;
             counts.offered += rows.rejects.len() as u64;
             counts.rejected += rows.rejects.len() as u64;
-            let source = self.source(&mut *session, &table, commit.run, number, images).await?;
-            writes.push(Write { table, rows, source });
+            let source = self.source(&mut *session, &place, images).await?;
+            writes.push(Write { place, rows, source });
         }
         if let Some(change) = commit.change.as_ref().filter(|change| change.state.is_some()) {
             state::prepare(&mut *session, &self.0.names, change).await?;
@@ -55,7 +56,7 @@ impl Snowflake {
             })
             .await;
         for write in writes {
-            write.source.discard(&mut *session, &self.0.names).await;
+            write.source.discard(&mut *session).await;
         }
         let version = match version {
             Err(error) if error.kind() == crate::ErrorKind::Conflict => {
@@ -66,6 +67,7 @@ impl Snowflake {
         Ok(CommitReport { counts, version })
     }
 
+    /// Refuses a resource or a table that nobody made room for.
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
         catalog.ready(session, &self.0.names).await?;
@@ -78,10 +80,33 @@ impl Snowflake {
         }
     }
 
+    /// What the raw table has of the keys of these rows.
+    async fn present(&self, session: &mut dyn Session, place: &Place, rows: &Rows) -> Result<HashMap<String, Present>> {
+        let keys: HashSet<&str> = rows.records.iter().map(|record| record.key.as_str()).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let select = format!(
+            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
+             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\" FROM {} t JOIN \
+             (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
+             LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"",
+            self.0.names.raw(&place.name)
+        );
+        let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await?;
+        let found = answer.rows.iter().map(|row| {
+            let hash = row.get(2)?.and_then(|hash| unhex(hash));
+            let found = Present { version: Version(row.integer(1)?), hash, deleted: row.boolean(3)? };
+            Ok((row.text(0)?.to_string(), found))
+        });
+        found.collect()
+    }
+
     /// Writes the rows of one table, in a transaction that the caller has begun.
     async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &Write<'_>) -> Result<()> {
-        let Write { table, rows, source } = write;
-        if let Some(merge) = source.merge(session, &self.0.names, table, &time::stamp(commit.at)).await? {
+        let Write { place, rows, source } = write;
+        let table = self.0.names.raw(&place.name);
+        if let Some(merge) = source.merge(session, &table, &time::stamp(commit.at)).await? {
             session.execute(merge).await?;
         }
         if let Some(Sweep::Mark(pass)) = commit.sweep {
@@ -115,11 +140,7 @@ impl Snowflake {
         }
         let entries: Vec<Rejected<'_>> = once
             .into_iter()
-            .map(|reject| Rejected {
-                reason: &reject.reason,
-                raw: &reject.raw,
-                hash: hex(&content_hash(&reject.raw)),
-            })
+            .map(|reject| Rejected { reason: &reject.reason, raw: &reject.raw, hash: hex(&content_hash(&reject.raw)) })
             .collect();
         let merge = format!(
             "MERGE INTO {} t USING (SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \
@@ -145,28 +166,6 @@ struct Rejected<'a> {
     reason: &'a str,
     raw: &'a str,
     hash: String,
-}
-
-/// What the table has of the keys of these rows.
-async fn present(session: &mut dyn Session, table: &str, rows: &Rows) -> Result<HashMap<String, Present>> {
-    let keys: std::collections::HashSet<&str> = rows.records.iter().map(|record| record.key.as_str()).collect();
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let select = format!(
-        "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
-         CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\" FROM {table} t JOIN \
-         (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
-         LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\""
-    );
-    let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await?;
-    let mut present = HashMap::with_capacity(answer.rows.len());
-    for row in &answer.rows {
-        let hash = row.get(2)?.and_then(|hash| unhex(hash));
-        let found = Present { version: Version(row.integer(1)?), hash, deleted: row.boolean(3)? };
-        present.insert(row.text(0)?.to_string(), found);
-    }
-    Ok(present)
 }
 
 /// A list as the text of a JSON array, to be bound.

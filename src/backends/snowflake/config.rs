@@ -71,9 +71,8 @@ impl ConfigStore for Snowflake {
     }
 
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
-        let select = |word: &str, domain| {
-            format!("SELECT '{word}' AS \"WHAT\", \"KEY\", {TEXT} FROM {}", self.table(domain))
-        };
+        let select =
+            |word: &str, domain| format!("SELECT '{word}' AS \"WHAT\", \"KEY\", {TEXT} FROM {}", self.table(domain));
         // Without a bound value the text is always the same, so that Snowflake can answer from its cache of results.
         let both = format!(
             "{} UNION ALL {} ORDER BY 1, 2",

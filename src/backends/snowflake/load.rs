@@ -1,38 +1,56 @@
 //! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
 
-use serde::Serialize;
-
 use super::Snowflake;
-use super::client::{Bind, Session, StagedFile, Statement};
+use super::client::{Session, StagedFile, Statement};
 use super::commit::json;
 use super::names::{self, Names};
 use super::plan::Image;
-use super::stage::GzipLines;
+use super::stage::{GzipLines, file_name};
 use crate::{Error, Result, RunId};
 
+/// Where the rows of one table go, and for whom.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The name of the raw table.
+    pub(super) name: String,
+    /// The run that commits.
+    pub(super) run: RunId,
+    /// Tells the tables of one commit apart.
+    pub(super) number: usize,
+}
+
 /// Where a MERGE finds the rows of one table.
+#[derive(Debug)]
 pub(super) enum Source<'a> {
     /// There are none.
     Nothing,
     /// In a bound value.
     Bound(Vec<Image<'a>>),
     /// In files on the stage, to be loaded through a table of their own.
-    Staged {
-        /// The stage and the folder in it.
-        folder: String,
-        /// The whole name of the table.
-        table: String,
-        /// How many rows there are.
-        rows: usize,
-    },
+    Staged(Staged),
 }
+
+/// Rows on the stage.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The stage and the folder in it.
+    folder: String,
+    /// The whole name of the table that they are loaded into.
+    table: String,
+    rows: u64,
+}
+
+/// The rows of a bound value, or of a staged table, as columns. `f.value` is one row.
+const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:h::VARCHAR AS \"HASH\", \
+                    f.value:d::VARCHAR AS \"DOCUMENT\", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) \
+                    AS \"RAW\", f.value:x::BOOLEAN AS \"DELETED\", f.value:c::BOOLEAN AS \"CHANGED\"";
 
 impl Snowflake {
     /// Brings rows to where a MERGE will find them. Nobody sees them there.
     pub(super) async fn source<'a>(
         &self,
         session: &mut dyn Session,
-        place: &Place<'_>,
+        place: &Place,
         images: Vec<Image<'a>>,
     ) -> Result<Source<'a>> {
         if images.is_empty() {
@@ -43,17 +61,96 @@ impl Snowflake {
         }
         self.clean_up(session).await;
         let names = &self.0.names;
-        let table = names.raw(&names::load_name(place.raw, &place.run.to_string(), place.number));
-        // DDL ends a transaction, so that this comes before it begins.
-        session
-            .execute(Statement::new(format!("CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT)")))
-            .await?;
-        let folder = format!("{}/{}", names.state("SNOWFEED_STAGE"), place.run);
-        let rows = images.len();
-        for file in files(images, self.0.file_at_most)? {
-            let name = file_name(place.number);
-            session.put(StagedFile { stage: folder.clone(), name, content: file }).await?;
+        let table = names.raw(&names::load_name(&place.name, &place.run.to_string(), place.number));
+        // DDL ends a transaction, so that this comes before one begins.
+        let create = format!("CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT)");
+        session.execute(Statement::new(create)).await?;
+        let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), place.run, uuid::Uuid::now_v7().simple());
+        let rows = images.len() as u64;
+        let mut images = images.into_iter().peekable();
+        for number in 0.. {
+            if images.peek().is_none() {
+                break;
+            }
+            let mut file = GzipLines::new();
+            while let Some(image) = images.next_if(|_| !file.is_full()) {
+                file.push(&image)?;
+            }
+            let (stage, name) = (folder.clone(), file_name(place.run, number));
+            session.put(StagedFile { stage, name, content: file.finish()? }).await?;
         }
-        Ok(Source::Staged { folder, table, rows })
+        Ok(Source::Staged(Staged { folder, table, rows }))
+    }
+}
+
+impl Source<'_> {
+    /// The statement that merges the rows into a raw table; before it, in the same transaction, what is on the stage is loaded.
+    ///
+    /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between.
+    pub(super) async fn merge(&self, session: &mut dyn Session, table: &str, at: &str) -> Result<Option<Statement>> {
+        let (rows, bind) = match self {
+            Self::Nothing => return Ok(None),
+            Self::Bound(images) => {
+                let rows = format!(
+                    "SELECT {ROWS}, b.\"AT\" FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
+                     LATERAL FLATTEN(input => b.\"ROWS\") f"
+                );
+                (rows, Some(json(images)?))
+            }
+            Self::Staged(staged) => {
+                staged.load(session).await?;
+                let rows = format!(
+                    "SELECT {}, b.\"AT\" FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
+                    ROWS.replace("f.value:", "f.\"ROW\":"),
+                    staged.table
+                );
+                (rows, None)
+            }
+        };
+        let merge = Statement::new(format!(
+            "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
+             WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \
+             \"HASH\" = COALESCE(s.\"HASH\", t.\"HASH\"), \
+             \"RAW\" = CASE WHEN s.\"DOCUMENT\" IS NULL THEN t.\"RAW\" ELSE s.\"RAW\" END, \
+             \"DOCUMENT\" = COALESCE(s.\"DOCUMENT\", t.\"DOCUMENT\"), \
+             \"CHANGED_AT\" = CASE WHEN s.\"CHANGED\" THEN s.\"AT\" ELSE t.\"CHANGED_AT\" END, \
+             \"DELETED_AT\" = CASE WHEN NOT s.\"DELETED\" THEN NULL WHEN s.\"CHANGED\" THEN s.\"AT\" ELSE t.\"DELETED_AT\" END \
+             WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \
+             \"CHANGED_AT\", \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", \
+             s.\"AT\", s.\"AT\", CASE WHEN s.\"DELETED\" THEN s.\"AT\" END)"
+        ));
+        let merge = match bind {
+            Some(bind) => merge.bind(bind),
+            None => merge,
+        };
+        Ok(Some(merge.bind(at)))
+    }
+
+    /// Removes what was staged. What cannot be removed now is removed by a later run.
+    pub(super) async fn discard(self, session: &mut dyn Session) {
+        let Self::Staged(Staged { folder, table, .. }) = self else { return };
+        for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE @{folder}/")] {
+            if let Err(error) = session.execute(Statement::new(statement)).await {
+                tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
+            }
+        }
+    }
+}
+
+impl Staged {
+    /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
+    async fn load(&self, session: &mut dyn Session) -> Result<()> {
+        let Self { folder, table, rows } = self;
+        let copy = format!("COPY INTO {table} FROM @{folder}/ FILE_FORMAT = (TYPE = JSON)");
+        session.execute(Statement::new(copy)).await?;
+        let count = format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"ROWS\" FROM {table}");
+        let counted = session.execute(Statement::new(count)).await?;
+        let loaded = counted.rows.first().map_or(Ok(0), |row| row.integer(0))?.unsigned_abs();
+        if loaded != *rows {
+            return Err(Error::unavailable("Snowflake has not loaded every row that was staged")
+                .with_context("staged", rows)
+                .with_context("loaded", loaded));
+        }
+        Ok(())
     }
 }

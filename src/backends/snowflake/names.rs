@@ -118,6 +118,12 @@ pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
     format!("{raw}^=load/{run}/{number}")
 }
 
+/// The run that a table with a [`load_name`] belongs to.
+pub(super) fn run_of(load_name: &str) -> Option<uuid::Uuid> {
+    let (_, of_run) = load_name.rsplit_once("^=load/")?;
+    of_run.split('/').next()?.parse().ok()
+}
+
 /// The name of a stream's view, or of a column: upper case, so that nobody has to quote it.
 pub(super) fn plain(name: &str) -> String {
     name.to_ascii_uppercase()

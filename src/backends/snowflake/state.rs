@@ -85,7 +85,9 @@ pub(super) async fn name_newest(
 ) -> Error {
     let Some(change) = change else { return refusal };
     match entries(session, names, &change.key, 1).await {
-        Ok(found) => conflict(&change.key, change.base, found.first().map_or(StateVersion::NONE, |entry| entry.version)),
+        Ok(found) => {
+            conflict(&change.key, change.base, found.first().map_or(StateVersion::NONE, |entry| entry.version))
+        }
         Err(_) => refusal,
     }
 }
