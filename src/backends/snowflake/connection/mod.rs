@@ -217,7 +217,8 @@ impl Connection {
 /// Whether what is sent there never leaves this machine.
 fn is_this_machine(host: &Host<String>) -> bool {
     match host {
-        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        // Names below `localhost` are asked of the network by some resolvers.
+        Host::Domain(name) => name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }

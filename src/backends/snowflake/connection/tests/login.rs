@@ -1,8 +1,8 @@
 //! What a login says of who we are.
 
-use ::secrecy::ExposeSecret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::ExposeSecret;
 
 use super::super::{Connection, Credentials};
 use super::keys::{self, FINGERPRINT, PASSPHRASE};

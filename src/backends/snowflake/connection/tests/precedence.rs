@@ -1,6 +1,6 @@
 //! Which of the places that hold a setting is heard.
 
-use ::secrecy::ExposeSecret;
+use secrecy::ExposeSecret;
 
 use super::super::Credentials;
 use super::world::{World, shown};

@@ -46,6 +46,9 @@ impl World {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    #[cfg(not(unix))]
+    pub(super) fn mode(&self, _: &std::path::Path, _: u32) {}
+
     pub(super) fn connections(self, text: &str) -> Self {
         self.file(".snowflake/connections.toml", text)
     }
