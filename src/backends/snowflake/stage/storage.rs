@@ -1,5 +1,7 @@
 //! Storing a file in a storage.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -14,6 +16,8 @@ const SINGLE: usize = 16 * 1024 * 1024;
 const PART: usize = 8 * 1024 * 1024;
 /// Parts that travel at the same time.
 const CONCURRENCY: usize = 4;
+/// How long a failed upload may take to remove its parts.
+const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// The place of one file in a storage.
 pub(super) struct Storage {
@@ -52,9 +56,9 @@ impl Storage {
         match stored {
             Ok(()) => Ok(()),
             Err(error) => {
-                // Before the clean-up, whose own faults are of no interest.
+                // Before the clean-up, whose own faults are of no interest, nor is it waited for when nothing answers.
                 let error = self.explain(error);
-                let _ = upload.abort().await;
+                let _ = tokio::time::timeout(CLEAN_UP, upload.abort()).await;
                 Err(error)
             }
         }
