@@ -10,6 +10,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+/// Runs a Python script, its first argument, until standard input ends.
+const SCRIPT_UNTIL_STDIN_ENDS: &str = "\
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+sys.argv = sys.argv[1:]
+exec(compile(sys.argv[0], 'script', 'exec'), {'__name__': '__main__'})
+";
+
 /// Runs a Python module until standard input ends, so that a server does not outlive the test that started it.
 const UNTIL_STDIN_ENDS: &str = "\
 import os, runpy, sys, threading
@@ -133,6 +141,13 @@ pub(crate) fn serve(python: &Path, module: &str, arguments: &[&str], port: u16) 
     start(command, port)
 }
 
+/// Starts a Python script, given by its text, as a server that listens on `port`, and waits until it answers.
+fn serve_script(python: &Path, script: &str, arguments: &[&str], port: u16) -> Server {
+    let mut command = Command::new(python);
+    command.args(["-c", SCRIPT_UNTIL_STDIN_ENDS, script]).args(arguments).env("NO_PROXY", "*");
+    start(command, port)
+}
+
 /// Starts a Node program as a server that listens on `port`, and waits until it answers.
 pub(crate) fn serve_node(program: &Path, arguments: &[&str], port: u16) -> Server {
     let mut command = Command::new("node");
@@ -157,7 +172,9 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
         std::thread::sleep(Duration::from_millis(50));
     }
     // Removed while it is open: it stays readable for whoever attaches, and nothing is left behind.
-    let _ = std::fs::remove_file(log);
+    if std::env::var_os("SNOWFEED_KEEP_LOGS").is_none() {
+        let _ = std::fs::remove_file(log);
+    }
     Server { process: Mutex::new(process), port }
 }
 
@@ -184,7 +201,7 @@ pub(crate) fn fakesnow() -> Option<&'static Server> {
     shared(&SERVER, "python3", || {
         let python = python("fakesnow", FAKESNOW)?;
         let port = free_port();
-        Some(serve(&python, "fakesnow", &["-s", "-p", &port.to_string()], port))
+        Some(serve_script(&python, include_str!("fakesnow.py"), &[&port.to_string()], port))
     })
 }
 

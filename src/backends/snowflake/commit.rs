@@ -11,7 +11,7 @@ use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
 use crate::record::content_hash;
 use crate::sink::{Commit, CommitReport, Rows, Sweep};
-use crate::{Counts, Error, Reject, Result, Version};
+use crate::{Counts, Error, Reject, Result, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
@@ -40,21 +40,9 @@ impl Snowflake {
         if let Some(change) = commit.change.as_ref().filter(|change| change.state.is_some()) {
             state::prepare(&mut *session, &self.0.names, change).await?;
         }
-        let version = session
-            .transaction(async |session| {
-                for write in &writes {
-                    self.write(session, commit, write).await?;
-                }
-                if let Some(Sweep::Finish(pass)) = commit.sweep {
-                    let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?", self.0.names.state("SNOWFEED_SEEN"));
-                    session.execute(Statement::new(forget).bind(pass.to_string())).await?;
-                }
-                match &commit.change {
-                    Some(change) => state::append(session, &self.0.names, change).await.map(Some),
-                    None => Ok(None),
-                }
-            })
-            .await;
+        session.begin().await?;
+        let written = self.write_all(&mut *session, commit, &writes).await;
+        let version = session.end(written).await;
         for write in writes {
             write.source.discard(&mut *session).await;
         }
@@ -65,6 +53,26 @@ impl Snowflake {
             version => version?,
         };
         Ok(CommitReport { counts, version })
+    }
+
+    /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last.
+    async fn write_all(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        writes: &[Write<'_>],
+    ) -> Result<Option<StateVersion>> {
+        for write in writes {
+            self.write(session, commit, write).await?;
+        }
+        if let Some(Sweep::Finish(pass)) = commit.sweep {
+            let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?", self.0.names.state("SNOWFEED_SEEN"));
+            session.execute(Statement::new(forget).bind(pass.to_string())).await?;
+        }
+        match &commit.change {
+            Some(change) => state::append(session, &self.0.names, change).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Refuses a resource or a table that nobody made room for.

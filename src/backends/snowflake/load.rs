@@ -3,7 +3,7 @@
 use super::Snowflake;
 use super::client::{Session, StagedFile, Statement};
 use super::commit::json;
-use super::names::{self, Names};
+use super::names;
 use super::plan::Image;
 use super::stage::{GzipLines, file_name};
 use crate::{Error, Result, RunId};
@@ -40,10 +40,11 @@ pub(super) struct Staged {
     rows: u64,
 }
 
-/// The rows of a bound value, or of a staged table, as columns. `f.value` is one row.
-const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:h::VARCHAR AS \"HASH\", \
-                    f.value:d::VARCHAR AS \"DOCUMENT\", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) \
-                    AS \"RAW\", f.value:x::BOOLEAN AS \"DELETED\", f.value:c::BOOLEAN AS \"CHANGED\"";
+/// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
+const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
+                    f.value:h::VARCHAR AS \"HASH\", f.value:d::VARCHAR AS \"DOCUMENT\", \
+                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) AS \"RAW\", b.\"AT\" AS \"AT\", \
+                    CASE WHEN f.value:x::BOOLEAN THEN b.\"AT\" END AS \"DELETED_AT\"";
 
 impl Snowflake {
     /// Brings rows to where a MERGE will find them. Nobody sees them there.
@@ -92,7 +93,7 @@ impl Source<'_> {
             Self::Nothing => return Ok(None),
             Self::Bound(images) => {
                 let rows = format!(
-                    "SELECT {ROWS}, b.\"AT\" FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
+                    "SELECT {ROWS} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
                      LATERAL FLATTEN(input => b.\"ROWS\") f"
                 );
                 (rows, Some(json(images)?))
@@ -100,24 +101,22 @@ impl Source<'_> {
             Self::Staged(staged) => {
                 staged.load(session).await?;
                 let rows = format!(
-                    "SELECT {}, b.\"AT\" FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
+                    "SELECT {} FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
                     ROWS.replace("f.value:", "f.\"ROW\":"),
                     staged.table
                 );
                 (rows, None)
             }
         };
+        let newer = "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =";
         let merge = Statement::new(format!(
             "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
-             WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \
-             \"HASH\" = COALESCE(s.\"HASH\", t.\"HASH\"), \
-             \"RAW\" = CASE WHEN s.\"DOCUMENT\" IS NULL THEN t.\"RAW\" ELSE s.\"RAW\" END, \
-             \"DOCUMENT\" = COALESCE(s.\"DOCUMENT\", t.\"DOCUMENT\"), \
-             \"CHANGED_AT\" = CASE WHEN s.\"CHANGED\" THEN s.\"AT\" ELSE t.\"CHANGED_AT\" END, \
-             \"DELETED_AT\" = CASE WHEN NOT s.\"DELETED\" THEN NULL WHEN s.\"CHANGED\" THEN s.\"AT\" ELSE t.\"DELETED_AT\" END \
-             WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \
-             \"CHANGED_AT\", \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", \
-             s.\"AT\", s.\"AT\", CASE WHEN s.\"DELETED\" THEN s.\"AT\" END)"
+             {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
+             \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
+             {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
+             {newer} 'raise' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
+             WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
+             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")"
         ));
         let merge = match bind {
             Some(bind) => merge.bind(bind),

@@ -110,8 +110,6 @@ impl Snowflake {
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
         };
         let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
-        // A session can begin without them, and before they are made it must.
-        let connection = Connection { database: None, schema: None, ..connection };
         Ok(Self::over(Arc::new(HttpClient::new(connection)?), &database, &schema))
     }
 

@@ -28,8 +28,20 @@ pub(super) struct Image<'a> {
     j: bool,
     /// Whether the row is marked deleted.
     x: bool,
-    /// Whether its state has changed, and not only its version.
-    c: bool,
+    /// What is done to a row that is there.
+    o: Act,
+}
+
+/// What is done to a row that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Act {
+    /// It gets a document.
+    Write,
+    /// It keeps its document, and is marked deleted.
+    Delete,
+    /// Only its version rises.
+    Raise,
 }
 
 impl Image<'_> {
@@ -96,7 +108,11 @@ impl<'a> Row<'a> {
             d: document,
             j: document.is_some_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()),
             x: deleted,
-            c: self.changed,
+            o: match (document, self.changed) {
+                (Some(_), _) => Act::Write,
+                (None, true) => Act::Delete,
+                (None, false) => Act::Raise,
+            },
         })
     }
 }
@@ -143,7 +159,7 @@ mod tests {
         let (images, counts) = plan(HashMap::new(), &records);
         assert_eq!((counts.inserted, counts.deleted), (1, 1));
         let [image] = images.as_slice() else { panic!("{images:?}") };
-        assert_eq!((image.v, image.d, image.x, image.c, image.j), (2, Some("{\"a\":1}"), true, true, true));
+        assert_eq!((image.v, image.d, image.x, image.o, image.j), (2, Some("{\"a\":1}"), true, Act::Write, true));
     }
 
     #[test]
@@ -151,7 +167,7 @@ mod tests {
         let records = [delete(9)];
         let (images, counts) = plan(present(5, Some("{}"), true), &records);
         let [image] = images.as_slice() else { panic!("{images:?}") };
-        assert_eq!((image.v, image.d, image.x, image.c), (9, None, true, false));
+        assert_eq!((image.v, image.d, image.x, image.o), (9, None, true, Act::Raise));
         assert_eq!(counts.unchanged, 1);
     }
 

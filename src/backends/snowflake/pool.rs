@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::client::{Answer, Client, Session, Statement};
+use super::client::{Client, Session, Statement};
 use crate::{Error, Result};
 
 /// Sessions for work side by side: opened when one is needed and none waits.
@@ -32,11 +32,6 @@ impl Pool {
         Ok(Lease { session: Some(session), pool: self.clone() })
     }
 
-    /// Runs one statement on any session.
-    pub(super) async fn execute(&self, statement: Statement) -> Result<Answer> {
-        self.session().await?.execute(statement).await
-    }
-
     /// Ends the sessions that wait.
     pub(super) async fn close(&self) -> Result<()> {
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -55,10 +50,13 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Runs statements as one transaction: `work` between BEGIN and COMMIT, or ROLLBACK when it fails.
-    pub(super) async fn transaction<T>(&mut self, work: impl AsyncFnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
-        self.execute(Statement::new("BEGIN TRANSACTION")).await?;
-        let done = work(&mut **self).await;
+    /// Begins a transaction, to be [ended](Self::end) by the caller.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        self.execute(Statement::new("BEGIN TRANSACTION")).await.map(drop)
+    }
+
+    /// Ends a transaction: commits what was done in it, or takes it back when that failed.
+    pub(super) async fn end<T>(&mut self, done: Result<T>) -> Result<T> {
         match &done {
             Ok(_) => drop(self.execute(Statement::new("COMMIT")).await?),
             // What went wrong first is what counts; a session that cannot roll back is thrown away, and that rolls back.

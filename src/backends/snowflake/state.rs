@@ -258,7 +258,9 @@ impl Snowflake {
             return append(&mut *session, &self.0.names, change).await;
         }
         prepare(&mut *session, &self.0.names, change).await?;
-        match session.transaction(async |session| append(session, &self.0.names, change).await).await {
+        session.begin().await?;
+        let appended = append(&mut *session, &self.0.names, change).await;
+        match session.end(appended).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 Err(name_newest(&mut *session, &self.0.names, Some(change), error).await)
             }

@@ -223,28 +223,3 @@ fn is_this_machine(host: &Host<String>) -> bool {
         Host::Ipv6(address) => address.is_loopback(),
     }
 }
-
-/// A stand-in until the module that reads credentials arrives.
-impl Connection {
-    /// What to say at the next login.
-    ///
-    /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for what is read from a file.
-    pub fn login_fields(&self) -> crate::Result<LoginFields> {
-        let token = |authenticator, token: &SecretString| LoginFields {
-            authenticator: Some(authenticator),
-            token: Some(token.clone()),
-            password: None,
-        };
-        match &self.credentials {
-            Credentials::Password(password) => {
-                Ok(LoginFields { authenticator: None, token: None, password: Some(password.clone()) })
-            }
-            Credentials::AccessToken(secret) => Ok(token("PROGRAMMATIC_ACCESS_TOKEN", secret)),
-            Credentials::OAuth(secret) => Ok(token("OAUTH", secret)),
-            Credentials::KeyPair { .. } | Credentials::TokenFile(_) => {
-                Err(crate::Error::new(crate::ErrorKind::Unsupported, "credentials in files cannot be read yet"))
-            }
-        }
-    }
-}

@@ -53,7 +53,7 @@ impl GzipLines {
     /// [`Internal`](crate::ErrorKind::Internal) when the value cannot be serialized. The file is as it was before.
     pub fn push(&mut self, value: &(impl Serialize + ?Sized)) -> Result<()> {
         self.line.clear();
-        // A serializer writes a few bytes at a time, and the encoder is four times as fast with a line at once. Besides, it
+        // A serializer writes a few bytes at a time, and the encoder is more than twice as fast with a line at once. Besides, it
         // never gets half a value.
         serde_json::to_writer(&mut self.line, value)
             .map_err(|error| Error::internal("a row cannot be written as JSON").with_source(error))?;
