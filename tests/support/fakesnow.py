@@ -1,25 +1,52 @@
 """Starts fakesnow as a server, after teaching it what Snowflake knows and version 0.12.1 does not."""
 
+import string
 import sys
 
+import duckdb
+from fakesnow import cursor, server
 from fakesnow.cli import main
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
-# MERGE is carried out through a temporary table. That this table has no comment is written down in another database,
-# which DuckDB refuses within a transaction that has written to the first one.
+# What is made has a comment and columns of some length, which are written down in another database: not so here. DuckDB refuses
+# it within a transaction that has written to the first database, as MERGE does, which makes a temporary table; and names with
+# quotes break it.
 execute = FakeSnowflakeCursor._execute
 
 
-def execute_within_a_transaction(self, statement, *args, **kwargs):
-    if isinstance(statement, exp.Create) and statement.find(exp.Table).name.upper() == "MERGE_CANDIDATES":
-        statement.args.pop("table_comment", None)
-        statement.args.pop("text_lengths", None)
+def execute_without_comments(self, statement, *args, **kwargs):
+    statement.args.pop("table_comment", None)
+    statement.args.pop("text_lengths", None)
     return execute(self, statement, *args, **kwargs)
 
 
-FakeSnowflakeCursor._execute = execute_within_a_transaction
+FakeSnowflakeCursor._execute = execute_without_comments
+
+
+# What is made is named in a sentence, which a quote in the name must not end.
+class Sentence(string.Template):
+    def substitute(self, name):
+        return super().substitute(name=name.replace("'", "''"))
+
+
+for constant, value in list(vars(cursor).items()):
+    if constant.startswith(("SQL_CREATED_", "SQL_DROPPED")):
+        setattr(cursor, constant, Sentence(value.template))
+
+
+# The end of a session rolls back its transaction.
+class Sessions(dict):
+    def __delitem__(self, token):
+        session = self.pop(token)
+        try:
+            session._duck_conn.rollback()
+        except duckdb.Error:
+            pass  # there was no transaction
+
+
+server.sessions = Sessions()
 
 
 # TRANSFORM and FILTER of a VARIANT array are DuckDB's functions of a list, with its other way to write a lambda: the arrow is

@@ -1,10 +1,11 @@
 -- What the connector remembers. Each statement can be repeated; the row in SNOWFEED_VERSION comes last.
+-- Snowflake does not enforce a primary key; every MERGE does, because it locks its table.
 -- DOCUMENT is the exact text of what VALUE holds as a VARIANT, which keeps neither spaces nor the order of members.
 CREATE TABLE IF NOT EXISTS {SNOWFEED_VERSION} ("VERSION" NUMBER(38, 0) NOT NULL);
 
-CREATE TABLE IF NOT EXISTS {APP_CONFIGURATION} ("KEY" VARCHAR NOT NULL, "VALUE" VARIANT, "DOCUMENT" VARCHAR);
+CREATE TABLE IF NOT EXISTS {APP_CONFIGURATION} ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR);
 
-CREATE TABLE IF NOT EXISTS {RESOURCE_CONFIGURATION} ("KEY" VARCHAR NOT NULL, "VALUE" VARIANT, "DOCUMENT" VARCHAR);
+CREATE TABLE IF NOT EXISTS {RESOURCE_CONFIGURATION} ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR);
 
 -- Append-only. The highest version of a key counts.
 CREATE TABLE IF NOT EXISTS {APP_STATE} (
@@ -16,12 +17,11 @@ CREATE TABLE IF NOT EXISTS {APP_STATE} (
     "DOCUMENT" VARCHAR NOT NULL
 );
 
--- The newest version of each key, to be locked by whoever appends. Snowflake does not enforce the key; where two rows of a
--- key come into being, they rise together.
+-- The newest version of each key, to be locked by whoever appends. Where two rows of a key come into being, they rise together.
 CREATE TABLE IF NOT EXISTS {SNOWFEED_FENCE} ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VERSION" NUMBER(38, 0) NOT NULL);
 
 CREATE TABLE IF NOT EXISTS {INGESTION_RUN} (
-    "ID" VARCHAR NOT NULL,
+    "ID" VARCHAR NOT NULL PRIMARY KEY,
     "RESOURCE" VARCHAR NOT NULL,
     "MODE" VARCHAR,
     "STATUS" VARCHAR,
@@ -51,7 +51,8 @@ CREATE TABLE IF NOT EXISTS {REJECTED_RECORD} (
     "HASH" VARCHAR NOT NULL,
     "FIRST_SEEN" TIMESTAMP_NTZ,
     "LAST_SEEN" TIMESTAMP_NTZ,
-    "RUN" VARCHAR
+    "RUN" VARCHAR,
+    PRIMARY KEY ("RESOURCE", "STREAM", "REASON", "HASH")
 );
 
 -- A row for each table of each resource; the rows of the streams' own views have no resource.
@@ -60,7 +61,8 @@ CREATE TABLE IF NOT EXISTS {SNOWFEED_TABLE} (
     "STREAM" VARCHAR NOT NULL,
     "NAME" VARCHAR NOT NULL,
     "COLUMNS" VARCHAR NOT NULL,
-    "MEMBERS" NUMBER(38, 0) NOT NULL
+    "MEMBERS" NUMBER(38, 0) NOT NULL,
+    PRIMARY KEY ("RESOURCE", "STREAM")
 );
 
 -- What full passes have come across.
