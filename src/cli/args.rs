@@ -46,6 +46,43 @@ pub(super) struct Global {
     /// Write nothing but results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
+    #[cfg(feature = "snowflake")]
+    #[command(flatten, next_help_heading = "Snowflake")]
+    pub(super) snowflake: SnowflakeArgs,
+}
+
+/// Which destination, and what belongs to Snowflake.
+#[cfg(feature = "snowflake")]
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SnowflakeArgs {
+    /// Where rows, settings and state are kept [default: sqlite; environment: SNOWFEED_TO]
+    #[arg(long, global = true, value_name = "DESTINATION", value_enum)]
+    pub(super) to: Option<To>,
+    /// A connection of Snowflake's tools, by its name [default: theirs]
+    #[arg(long, global = true, value_name = "CONNECTION")]
+    pub(super) connection: Option<String>,
+    /// The database, instead of the connection's
+    #[arg(long, global = true, value_name = "DATABASE")]
+    pub(super) database: Option<String>,
+    /// The schema of the views, instead of the connection's [default: PUBLIC]
+    #[arg(long, global = true, value_name = "SCHEMA")]
+    pub(super) schema: Option<String>,
+    /// The warehouse, instead of the connection's
+    #[arg(long, global = true, value_name = "WAREHOUSE")]
+    pub(super) warehouse: Option<String>,
+    /// The role, instead of the connection's
+    #[arg(long, global = true, value_name = "ROLE")]
+    pub(super) role: Option<String>,
+}
+
+/// The destinations.
+#[cfg(feature = "snowflake")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum To {
+    /// The file of --db
+    Sqlite,
+    /// A Snowflake database
+    Snowflake,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,17 +121,7 @@ pub(super) enum Command {
         after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
         from there. A second Ctrl-C stops it at once, which loses nothing either."
     )]
-    Ingest {
-        /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
-        #[arg(value_name = "{KIND}")]
-        resources: Vec<String>,
-        /// Read everything, and mark deleted what is gone
-        #[arg(long)]
-        reconcile: bool,
-        /// How many are read side by side
-        #[arg(long, value_name = "N", default_value = "4")]
-        concurrency: NonZeroUsize,
-    },
+    Ingest(Ingest),
     /// Keep each {kind} that is enabled on its schedule, until stopped
     #[command(
         after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
@@ -146,6 +173,34 @@ pub(super) enum Command {
     },
 }
 
+/// What `ingest` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ingest {
+    /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
+    #[arg(value_name = "{KIND}")]
+    pub(super) resources: Vec<String>,
+    /// Read everything, and mark deleted what is gone
+    #[arg(long)]
+    pub(super) reconcile: bool,
+    /// How many are read side by side
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub(super) concurrency: NonZeroUsize,
+    /// Ask Snowflake at the end for how long its warehouse has worked: one more statement
+    #[cfg(feature = "snowflake")]
+    #[arg(long)]
+    cost: bool,
+}
+
+impl Ingest {
+    /// Whether the destination is to be asked what its work has cost.
+    pub(super) fn cost(&self) -> bool {
+        #[cfg(feature = "snowflake")]
+        return self.cost;
+        #[cfg(not(feature = "snowflake"))]
+        return false;
+    }
+}
+
 /// The command line of a source, for a user who types `program`.
 pub(super) fn command(spec: &SourceSpec, program: &str) -> clap::Command {
     let words = Words { name: &spec.name, kind: &spec.resource_kind, program };
@@ -158,7 +213,7 @@ pub(super) fn command(spec: &SourceSpec, program: &str) -> clap::Command {
         .propagate_version(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .after_long_help(LONG_HELP.to_owned() + &exit_codes())
+        .after_long_help(EXAMPLES.to_owned() + SNOWFLAKE_EXAMPLES + LONG_HELP + &exit_codes())
         .after_help("`--help` shows examples, where settings come from, and the exit codes.");
     words.fill(command)
 }
@@ -179,7 +234,20 @@ pub(super) fn program(spec: &SourceSpec, args: &[OsString]) -> String {
     name.unwrap_or(&spec.name).to_owned()
 }
 
-const LONG_HELP: &str = "\
+/// What is said in place of clap's own words where an argument is of a feature that this program was built without.
+#[cfg(not(feature = "snowflake"))]
+pub(super) fn missing_feature(error: &clap::Error) -> Option<crate::Error> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+    const OF_SNOWFLAKE: [&str; 7] =
+        ["--to", "--connection", "--database", "--schema", "--warehouse", "--role", "--cost"];
+    let ContextValue::String(argument) = error.get(ContextKind::InvalidArg)? else { return None };
+    let name = argument.split(['=', ' ']).next().unwrap_or_default();
+    (error.kind() == ErrorKind::UnknownArgument && OF_SNOWFLAKE.contains(&name))
+        .then(|| super::destination::without_snowflake(name))
+}
+
+const EXAMPLES: &str = "\
 Examples:
   {program} check                         are the settings right, does the remote answer?
   {program} ingest NAME                   enable and ingest one {kind}
@@ -187,7 +255,20 @@ Examples:
   {program} ingest --reconcile            read everything, find what was deleted
   {program} enable NAME --schedule 10m    then `{program} run` keeps it on schedule
   {program} --json status                 for programs
+";
 
+#[cfg(not(feature = "snowflake"))]
+const SNOWFLAKE_EXAMPLES: &str = "";
+#[cfg(feature = "snowflake")]
+const SNOWFLAKE_EXAMPLES: &str = "\
+  {program} --to snowflake check          the same, and everything below, in a Snowflake database
+  {program} --to snowflake --connection NAME ingest --cost
+
+The destination is a file, or with `--to snowflake` a database of Snowflake. The connection is one of those that Snowflake's own
+tools read: ~/.snowflake/connections.toml, or SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and so on.
+";
+
+const LONG_HELP: &str = "
 Settings, the later going before the earlier:
   1. defaults, see `{program} schema`
   2. what `{program} configure KEY=VALUE` has stored in the database

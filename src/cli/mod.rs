@@ -18,7 +18,7 @@
 //! }
 //! ```
 //!
-//! It keeps everything in one SQLite file. Results go to standard output, progress and errors to standard error; with
+//! It keeps everything in one SQLite file or, with the feature `snowflake` and `--to snowflake`, in a Snowflake database. Results go to standard output, progress and errors to standard error; with
 //! `--json` there is one JSON document on standard output (`run`: one line for each run that has ended), also for an error:
 //! `{"error":{"kind","message","causes","help"}}`. How it ended is the exit code: see [`Exit`].
 //!
@@ -33,6 +33,7 @@
 
 mod args;
 mod commands;
+mod destination;
 mod exit;
 mod interrupt;
 mod output;
@@ -69,7 +70,14 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
                 Exit::of(error.kind())
             })
         }
-        Err(error) => explain(&error, json),
+        Err(error) => {
+            #[cfg(not(feature = "snowflake"))]
+            if let Some(missing) = args::missing_feature(&error) {
+                Output::new(json, false).error(&missing);
+                return Exit::Usage;
+            }
+            explain(&error, json)
+        }
     }
 }
 

@@ -103,6 +103,11 @@ impl Catalog {
         Ok(())
     }
 
+    /// How the connector's own tables stand.
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
     /// Whether there is any table for a resource.
     pub(super) fn knows(&self, resource: &Resource) -> bool {
         self.tables.keys().any(|(_, known)| known == resource.name())

@@ -8,9 +8,11 @@ pub mod connection;
 pub mod stage;
 
 mod catalog;
+mod check;
 mod columns;
 mod commit;
 mod config;
+mod cost;
 mod load;
 mod names;
 mod plan;
@@ -33,6 +35,8 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::backends::merge::not_ensured;
 use crate::sink::{Commit, CommitReport, Limits, Sink, StoredRecord, UnseenQuery};
 use crate::{Error, Resource, Result, TableSpec};
+pub use check::Finding;
+
 use catalog::Catalog;
 use client::{Client, HttpClient, Session, Spent};
 use connection::Connection;
@@ -87,6 +91,8 @@ pub struct Snowflake(Arc<Inner>);
 struct Inner {
     pool: Pool,
     names: Names,
+    /// The warehouse that the connection names, for who asks why there is none.
+    warehouse: Option<String>,
     catalog: Mutex<Option<Catalog>>,
     bind_at_most: usize,
     cleaned: AtomicBool,
@@ -110,7 +116,12 @@ impl Snowflake {
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
         };
         let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
-        Ok(Self::over(Arc::new(HttpClient::new(connection)?), &database, &schema))
+        let warehouse = connection.warehouse.clone();
+        let mut snowflake = Self::over(Arc::new(HttpClient::new(connection)?), &database, &schema);
+        if let Some(inner) = Arc::get_mut(&mut snowflake.0) {
+            inner.warehouse = warehouse;
+        }
+        Ok(snowflake)
     }
 
     /// A backend over any client, in this database, with its views in this schema. Names are read as Snowflake reads them:
@@ -119,6 +130,7 @@ impl Snowflake {
         Self(Arc::new(Inner {
             pool: Pool::new(client),
             names: Names::new(database, schema),
+            warehouse: None,
             catalog: Mutex::new(None),
             bind_at_most: BIND_AT_MOST,
             cleaned: AtomicBool::new(false),

@@ -26,22 +26,27 @@ pub(super) enum Form {
     Version(i64),
 }
 
+/// Refuses tables that are not for this program to write.
+pub(super) async fn refuse(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
+    match form {
+        Form::Version(VERSION) | Form::Begun => Ok(()),
+        Form::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
+            "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
+            names.in_database(Names::STATE)
+        ))
+        .with_help("upgrade this program")),
+        Form::Version(older) => {
+            Err(Error::internal(format!("there is no way from form {older} to form {VERSION}")))
+        }
+        Form::Missing => refuse_strangers(session, names).await,
+    }
+}
+
 /// Makes what is missing, where the tables have this form.
 pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
-    match form {
-        Form::Version(VERSION) => return Ok(()),
-        Form::Version(newer) if newer > VERSION => {
-            return Err(Error::configuration(format!(
-                "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
-                names.in_database(Names::STATE)
-            ))
-            .with_help("upgrade this program"));
-        }
-        Form::Version(older) => {
-            return Err(Error::internal(format!("there is no way from form {older} to form {VERSION}")));
-        }
-        Form::Begun => {}
-        Form::Missing => refuse_strangers(session, names).await?,
+    refuse(session, names, form).await?;
+    if form == Form::Version(VERSION) {
+        return Ok(());
     }
     make_database(session, names).await?;
     for schema in [Names::STATE, &names.raw_schema(), &names.schema] {

@@ -1,28 +1,28 @@
 //! Ingestion, once or on schedule.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Session, resources};
 use crate::cli::Exit;
+use crate::cli::args::Ingest;
+use crate::cli::destination::Spending;
 use crate::cli::interrupt::cancel_on_signal;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, status};
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Result, RunRecord, Source};
 
-pub(super) async fn ingest<S: Source>(
-    session: Session<S>,
-    names: &[String],
-    reconcile: bool,
-    concurrency: usize,
-) -> Result<Exit> {
+pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Result<Exit> {
     let (output, progress) = (session.output, session.progress.clone());
-    let request = IngestRequest::of(resources(names)?)
-        .mode(if reconcile { Mode::Reconcile } else { Mode::Incremental })
-        .concurrency(concurrency)
+    let destination = session.destination.clone();
+    destination.can_tell(ingest.cost())?;
+    let request = IngestRequest::of(resources(&ingest.resources)?)
+        .mode(if ingest.reconcile { Mode::Reconcile } else { Mode::Incremental })
+        .concurrency(ingest.concurrency.get())
         .cancel(cancel_on_signal(progress.clone())?);
     // Without a name there must be something enabled already, so there must be a database.
-    let connector = if names.is_empty() { session.look()? } else { session.open()? };
+    let connector = if ingest.resources.is_empty() { session.look()? } else { session.open()? };
     let connector = connector.observer(move |event: &Event| {
         progress.event(event);
         if let Event::Ended(run) = event {
@@ -30,17 +30,21 @@ pub(super) async fn ingest<S: Source>(
         }
     });
     let report = connector.ingest(request).await?;
-    summarize(output, &report)?;
+    let spending = destination.spending(ingest.cost()).await;
+    summarize(output, &report, spending.as_ref())?;
     Ok(Exit::of_report(&report))
 }
 
-fn summarize(output: Output, report: &IngestReport) -> Result<()> {
-    let document = json!({
+fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>) -> Result<()> {
+    let mut document = json!({
         "status": report.status(),
         "interrupted": report.interrupted(),
         "counts": report.counts(),
         "runs": report.runs,
     });
+    if let Some(spending) = spending {
+        document["destination"] = json!(spending);
+    }
     output.result(&document, || {
         let header = [&["resource", "status"], &COUNTS[..], &["received", "waited", "took"]].concat();
         table(&header, &header[2..], report.runs.iter().map(row))
@@ -57,6 +61,9 @@ fn summarize(output: Output, report: &IngestReport) -> Result<()> {
         if report.interrupted() {
             output.note("interrupted; nothing is lost, the next `ingest` goes on from there");
         }
+        if let Some(spending) = spending {
+            output.note(&spending.describe());
+        }
     }
     Ok(())
 }
@@ -68,14 +75,27 @@ fn row(run: &RunRecord) -> Vec<String> {
     row
 }
 
+/// A run that has ended, and what everything until then has cost.
+#[derive(Serialize)]
+struct SoFar<'a> {
+    #[serde(flatten)]
+    run: &'a RunRecord,
+    destination: &'a Spending,
+}
+
 pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = cancel_on_signal(progress.clone())?;
-    let watching = progress.clone();
+    let (watching, destination) = (progress.clone(), session.destination.clone());
+    let spending = destination.clone();
     let connector = session.open()?.observer(move |event: &Event| {
         watching.event(event);
         if let Event::Ended(run) = event {
-            let line = || output.series(run, || format!("{}  {}: {}", time(run.started_at), run.resource, ended(run)));
+            let text = || format!("{}  {}: {}", time(run.started_at), run.resource, ended(run));
+            let line = || match spending.spent() {
+                None => output.series(run, text),
+                Some(spent) => output.series(&SoFar { run, destination: &spent }, text),
+            };
             if let Err(error) = watching.aside(line) {
                 tracing::error!(%error, "the end of a run could not be reported");
             }
@@ -89,5 +109,8 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
     });
     connector.serve(concurrency, cancel).await?;
     progress.note("stopped; nothing is lost");
+    if let Some(spent) = destination.spent() {
+        progress.note(&spent.describe());
+    }
     Ok(Exit::Complete)
 }

@@ -7,7 +7,6 @@ mod resources;
 mod setup;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -15,10 +14,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Exit;
 use super::args::{self, Args, Command, Global};
+use super::destination::{Destination, Store};
 use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
-use crate::backends::Sqlite;
 use crate::engine::Connector;
 use crate::{Resource, Result, Source, SourceSpec};
 
@@ -27,7 +26,7 @@ struct Session<S> {
     source: S,
     spec: SourceSpec,
     given: Given,
-    database: PathBuf,
+    destination: Destination,
     output: Output,
     progress: Progress,
 }
@@ -42,9 +41,15 @@ pub(super) async fn execute(source: impl Source, program: &str, args: Args, outp
     let progress = Progress::new(output, args.global.verbose > 0);
     log(args.global.verbose, &progress);
     let given = read_settings(&spec, &args.global)?;
-    let database = database_path(&spec, &args.global);
-    let session = Session { source, spec, given, database, output, progress };
-    match args.command {
+    let destination = Destination::of(&spec, &args.global)?;
+    let session = Session { source, spec, given, destination: destination.clone(), output, progress };
+    let done = perform(session, args.command).await;
+    destination.close().await;
+    done
+}
+
+async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit> {
+    match command {
         Command::Check => setup::check(session).await,
         Command::Discover => setup::discover(session).await,
         Command::Configure { settings } if settings.is_empty() => setup::show_settings(session).await,
@@ -52,14 +57,12 @@ pub(super) async fn execute(source: impl Source, program: &str, args: Args, outp
         Command::Enable { resources, schedule } => resources::enable(session, &resources, schedule.as_deref()).await,
         Command::Disable { resources } => resources::disable(session, &resources).await,
         Command::Reset { resource, yes } => resources::reset(session, resource, yes).await,
-        Command::Ingest { resources, reconcile, concurrency } => {
-            ingest::ingest(session, &resources, reconcile, concurrency.get()).await
-        }
+        Command::Ingest(ingest) => ingest::ingest(session, ingest).await,
         Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
         Command::Status => history::status(session).await,
         Command::Runs { resource, limit } => history::runs(session, resource, limit).await,
         Command::Preview { resource, limit, table } => preview::preview(session, resource, limit, table).await,
-        // Answered above, without a session.
+        // Answered without a session.
         Command::Schema | Command::Completions { .. } => Ok(Exit::Complete),
     }
 }
@@ -68,11 +71,6 @@ fn read_settings(spec: &SourceSpec, global: &Global) -> Result<Given> {
     let usual = PathBuf::from(format!("{}.toml", spec.name));
     let file = global.config.clone().or_else(|| usual.is_file().then_some(usual));
     Given::read(spec, file.as_deref(), |name| std::env::var_os(name), &global.set)
-}
-
-fn database_path(spec: &SourceSpec, global: &Global) -> PathBuf {
-    let variable = || std::env::var_os("SNOWFEED_DB").filter(|path| !path.is_empty()).map(PathBuf::from);
-    global.db.clone().or_else(variable).unwrap_or_else(|| format!("{}.db", spec.name).into())
 }
 
 /// Writes the program's log to standard error. Without `-v` it holds warnings that nothing else shows; the libraries
@@ -85,7 +83,7 @@ fn log(verbose: u8, progress: &Progress) {
         _ => LevelFilter::TRACE,
     };
     let mut targets = Targets::new().with_default(level);
-    for library in ["h2", "hyper", "hyper_util", "reqwest", "rustls"] {
+    for library in ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls", "snowflake_api"] {
         targets = targets.with_target(library, level.min(LevelFilter::INFO));
     }
     if verbose == 0 {
@@ -101,20 +99,23 @@ fn log(verbose: u8, progress: &Progress) {
 }
 
 impl<S: Source> Session<S> {
-    /// The connector over the database, which is made where there is none.
+    /// The connector over the destination, which is made where there is none.
     fn open(self) -> Result<Connector> {
-        let backend = Arc::new(Sqlite::open(&self.database)?);
-        Ok(Connector::new(self.source, backend).overrides(self.given.values().clone()))
+        let store = self.destination.open()?;
+        Ok(self.connector(&store))
     }
 
-    /// The connector over the database; where there is none, over nothing, because looking must not make one.
+    /// The connector over the destination; where there is none, over nothing, because looking must not make one.
     fn look(self) -> Result<Connector> {
-        if self.database.exists() {
-            return self.open();
+        if let Some(missing) = self.destination.missing() {
+            self.output.note(&missing);
         }
-        self.output
-            .note(&format!("there is no database {} yet; `enable` and `ingest` make it", self.database.display()));
-        Ok(Connector::new(self.source, Arc::new(Sqlite::in_memory()?)).overrides(self.given.values().clone()))
+        let store = self.destination.look()?;
+        Ok(self.connector(&store))
+    }
+
+    fn connector(self, store: &Store) -> Connector {
+        Connector::new(self.source, store.backend()).overrides(self.given.values().clone())
     }
 }
 

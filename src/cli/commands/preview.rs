@@ -1,11 +1,8 @@
 //! A look at rows.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::Session;
-use crate::backends::Sqlite;
 use crate::cli::Exit;
 use crate::cli::output::table;
 use crate::engine::Connector;
@@ -28,15 +25,15 @@ pub(super) async fn preview<S: Source>(
         Error::new(ErrorKind::NotFound, format!("the {} {resource} is not known here", spec.resource_kind))
             .with_help("`status` lists those that are")
     };
-    if !session.database.exists() {
+    if session.destination.missing().is_some() {
         return Err(unknown());
     }
-    let database = Arc::new(Sqlite::open(&session.database)?);
-    let known = Connector::new(session.source, database.clone()).resources().await?;
+    let store = session.destination.open()?;
+    let known = Connector::new(session.source, store.backend()).resources().await?;
     if !known.iter().any(|(known, _)| *known == resource) {
         return Err(unknown());
     }
-    let preview = database.preview(&resource, &wanted, limit).await?;
+    let preview = store.preview(&resource, &wanted, limit).await?;
     if preview.rows.is_empty() {
         output.note(&format!("{resource} has no rows yet"));
     }

@@ -20,52 +20,73 @@ struct Check {
     detail: String,
 }
 
+/// Everything that was looked at, and what is wrong.
+#[derive(Default)]
+struct Checks {
+    all: Vec<Check>,
+    errors: Vec<Error>,
+}
+
+impl Checks {
+    fn add(&mut self, name: &'static str, result: Result<String>) {
+        let ok = result.is_ok();
+        let detail = result.unwrap_or_else(|error| {
+            let text = error.to_string();
+            self.errors.push(error);
+            text
+        });
+        self.all.push(Check { name, ok, detail });
+    }
+
+    fn table(&self) -> String {
+        let word = |ok: bool| if ok { "ok" } else { "failed" };
+        let row = |check: &Check| vec![check.name.to_owned(), word(check.ok).to_owned(), check.detail.clone()];
+        table(&["check", "result", "detail"], &[], self.all.iter().map(row))
+    }
+}
+
 pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
-    let (path, exists) = (session.database.display().to_string(), session.database.exists());
+    let checks = look_at_everything(session).await;
+    let mut document = json!({"source": spec.name, "version": spec.version, "checks": checks.all});
+    if let Some(error) = checks.errors.first() {
+        document["error"] = json!(error.report());
+    }
+    output.result(&document, || checks.table())?;
+    if !output.is_json() {
+        for error in &checks.errors {
+            output.error(error);
+        }
+    }
+    Ok(checks.errors.first().map_or(Exit::Complete, |error| Exit::of(error.kind())))
+}
+
+/// Looks at one thing after the other, until one is wrong on which those behind it depend.
+async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
+    let mut checks = Checks::default();
+    for found in session.destination.check().await {
+        checks.add(found.name, found.result);
+    }
+    if !checks.errors.is_empty() {
+        return checks;
+    }
+    let name = session.spec.name.clone();
     let given = match session.given.values().len() as u64 {
         0 => "none given beside the stored ones".to_owned(),
         n => format!("{} given beside the stored ones", counted(n, "setting")),
     };
-    let mut checks = Vec::new();
-    let mut look = |name, result: Result<()>, detail: String| {
-        let (ok, detail) = result.as_ref().map_or_else(|error| (false, error.to_string()), |()| (true, detail));
-        checks.push(Check { name, ok, detail });
-        result
-    };
-    let checked = async {
-        let (connector, opened) = match session.look() {
-            Ok(connector) => (Some(connector), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
-        look("database", opened, if exists { path } else { format!("{path}, not made yet") })?;
-        let Some(connector) = connector else { return Ok(()) };
-        look("settings", connector.config().await.map(drop), given)?;
-        look("remote", connector.check().await, format!("{} answers", spec.name))
-    }
-    .await;
-    let error: Option<Error> = checked.err();
-    let mut document = json!({"source": spec.name, "version": spec.version, "checks": checks});
-    if let Some(error) = &error {
-        document["error"] = json!(error.report());
-    }
-    output.result(&document, || {
-        let word = |ok: bool| if ok { "ok" } else { "failed" };
-        table(
-            &["check", "result", "detail"],
-            &[],
-            checks.iter().map(|check| vec![check.name.to_owned(), word(check.ok).to_owned(), check.detail.clone()]),
-        )
-    })?;
-    match error {
-        None => Ok(Exit::Complete),
-        Some(error) => {
-            if !output.is_json() {
-                output.error(&error);
-            }
-            Ok(Exit::of(error.kind()))
+    let connector = match session.look() {
+        Ok(connector) => connector,
+        Err(error) => {
+            checks.add("database", Err(error));
+            return checks;
         }
+    };
+    checks.add("settings", connector.config().await.map(|_| given));
+    if checks.errors.is_empty() {
+        checks.add("remote", connector.check().await.map(|()| format!("{name} answers")));
     }
+    checks
 }
 
 pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {

@@ -111,7 +111,11 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
         390_303 => meaning(Authentication, "check the OAuth token, and that the account trusts who issued it"),
         390_318 => meaning(Authentication, "get a new OAuth token: this one has expired"),
         390_112 | 390_114 => meaning(Authentication, "log in again: the session or its token has expired"),
-        390_101 | 390_102 | 390_189 => {
+        390_189 => meaning(
+            Configuration,
+            "check the role in the connection (`--role`), or let an administrator run: GRANT ROLE … TO USER …",
+        ),
+        390_101 | 390_102 => {
             meaning(Authentication, "let an administrator see `DESCRIBE USER …`: it may be disabled or locked")
         }
         390_420 | 390_422 => meaning(

@@ -1,7 +1,7 @@
 //! The client that talks to Snowflake.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -58,13 +58,16 @@ impl HttpClient {
 #[async_trait]
 impl Client for HttpClient {
     async fn open(&self) -> Result<Box<dyn Session>> {
-        let tokens = login::login(&self.0.transport, &self.0.connection).await?;
-        self.0.meter.logged_in();
+        let tokens = login::login(&self.0).await?;
         Ok(Box::new(HttpSession::new(Arc::clone(&self.0), tokens)))
     }
 
     fn spent(&self) -> Spent {
         self.0.meter.read()
+    }
+
+    fn sessions(&self) -> Vec<u64> {
+        self.0.meter.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -87,6 +90,8 @@ pub(super) struct Meter {
     logins: AtomicU64,
     staged_bytes: AtomicU64,
     busy_ms: AtomicU64,
+    /// The numbers that Snowflake gave to the sessions.
+    sessions: Mutex<Vec<u64>>,
 }
 
 impl Meter {
@@ -95,8 +100,9 @@ impl Meter {
         self.busy_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn logged_in(&self) {
+    pub(super) fn logged_in(&self, session: Option<u64>) {
         self.logins.fetch_add(1, Ordering::Relaxed);
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).extend(session);
     }
 
     pub(super) fn staged(&self, bytes: u64) {

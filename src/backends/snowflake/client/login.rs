@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::super::connection::{Connection, LoginFields};
 use super::fault;
+use super::http::Shared;
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData};
 use crate::{Error, Result};
@@ -48,7 +49,8 @@ struct Data<'a> {
 }
 
 /// Logs in.
-pub(super) async fn login(transport: &Transport, connection: &Arc<Connection>) -> Result<Tokens> {
+pub(super) async fn login(client: &Shared) -> Result<Tokens> {
+    let Shared { transport, connection, meter } = client;
     let fields = fields(connection).await?;
     let body = Login {
         data: Data {
@@ -78,7 +80,10 @@ pub(super) async fn login(transport: &Transport, connection: &Arc<Connection>) -
         return Err(fault::login(&reply, connection));
     }
     match reply.data {
-        Some(LoginData { token: Some(session), master_token: master }) => Ok(Tokens { session, master }),
+        Some(LoginData { token: Some(session), master_token: master, session_id }) => {
+            meter.logged_in(session_id);
+            Ok(Tokens { session, master })
+        }
         _ => Err(Error::invalid_data("Snowflake accepted the login, and gave no token for it")
             .with_help("a second factor or a new password may be asked for: use a key pair, or a token")),
     }

@@ -42,6 +42,11 @@ pub trait Client: Debug + Send + Sync + 'static {
 
     /// What was spent so far, by all sessions of this client.
     fn spent(&self) -> Spent;
+
+    /// The numbers of the sessions so far, in the order of their logins; those that Snowflake gave no number are left out.
+    fn sessions(&self) -> Vec<u64> {
+        Vec::new()
+    }
 }
 
 /// One session: one statement at a time, and at most one transaction.

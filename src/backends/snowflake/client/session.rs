@@ -172,7 +172,7 @@ impl HttpSession {
 
     /// Continues after Snowflake said by `code` that the session has expired.
     async fn take_up(&mut self, code: &str, phase: Phase) -> Result<(), Unanswered> {
-        let Shared { transport, connection, meter, .. } = &*self.client;
+        let transport = &self.client.transport;
         if code == TOKEN_EXPIRED {
             // The session itself, and its transaction, may still be there.
             if let Some(tokens) = login::renew(transport, self.tokens()?).await.map_err(Unanswered::Ended)? {
@@ -190,8 +190,7 @@ impl HttpSession {
                 .with_help("run the whole transaction again, in another session"),
             ));
         }
-        let tokens = login::login(transport, connection).await.map_err(Unanswered::Ended)?;
-        meter.logged_in();
+        let tokens = login::login(&self.client).await.map_err(Unanswered::Ended)?;
         self.tokens = Some(Arc::new(tokens));
         Ok(())
     }

@@ -44,6 +44,7 @@ impl<D> Reply<D> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LoginData {
+    pub(super) session_id: Option<u64>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]

@@ -1,0 +1,273 @@
+//! Whether the account lets us work, and the statement that mends it where it does not.
+//!
+//! ▲ The columns of SHOW, and what a role without a privilege is answered, are Snowflake's documentation; no account was at hand to
+//! see them.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::Snowflake;
+use super::catalog::Catalog;
+use super::client::{Answer, Row, Session, Statement};
+use super::names::{Names, identifier, resolve};
+use super::pool::is_missing;
+use super::schema::{self, Form};
+use crate::{Error, ErrorKind, Result};
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Finding {
+    /// What: `login`, `role`, `warehouse`, `database` or `tables`.
+    pub name: &'static str,
+    /// How it is, in words for a person, or what is wrong, with the statement that mends it as [help](Error::help).
+    pub result: Result<String>,
+}
+
+/// The most roles that are asked for what they may do. Beyond it, a privilege that was not found is not said to be missing.
+const ROLES: usize = 50;
+
+impl Snowflake {
+    /// Looks at everything that an ingestion needs in the account: `login`, `role`, `warehouse`, `database`, `tables`, in this
+    /// order, and ends where what is behind it cannot be told. Nothing is made or changed; of all statements only the last, which
+    /// reads the connector's own tables, needs the warehouse, and wakes it.
+    ///
+    /// ```no_run
+    /// # async fn check(snowflake: snowfeed::backends::Snowflake) {
+    /// for found in snowflake.check().await {
+    ///     match found.result {
+    ///         Ok(how) => println!("{}: {how}", found.name),
+    ///         Err(error) => println!("{}: {error}; {}", found.name, error.help().unwrap_or_default()),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut session = match self.session().await {
+            Ok(session) => session,
+            Err(error) => {
+                findings.push(Finding { name: "login", result: Err(error) });
+                return findings;
+            }
+        };
+        self.look(&mut *session, &mut findings).await;
+        findings
+    }
+
+    async fn look(&self, session: &mut dyn Session, findings: &mut Vec<Finding>) {
+        let mut add = |name, result: Result<String>| {
+            let ok = result.is_ok();
+            findings.push(Finding { name, result });
+            ok
+        };
+        let context = match Context::read(session).await {
+            Ok(context) => context,
+            Err(error) => {
+                add("login", Err(error));
+                return;
+            }
+        };
+        add("login", Ok(format!("as {}", context.user)));
+        let role = match context.role() {
+            Ok(role) => role,
+            Err(error) => {
+                add("role", Err(error));
+                return;
+            }
+        };
+        add("role", Ok(role.to_owned()));
+        let names = &self.0.names;
+        let has_warehouse = add("warehouse", warehouse(session, &context, self.0.warehouse.as_deref()).await);
+        let database = Database::read(session, names).await;
+        let (is_there, database) = match database {
+            Ok(Database::There) => (true, Ok(identifier(&names.database))),
+            Ok(Database::Missing) => (false, may_make_database(session, names, role).await),
+            Err(error) => (false, Err(error)),
+        };
+        // Reading tables takes a warehouse.
+        if add("database", database) && is_there && has_warehouse {
+            add("tables", tables(session, names, role).await);
+        }
+    }
+}
+
+/// Who we are in the session.
+struct Context {
+    user: String,
+    role: Option<String>,
+    warehouse: Option<String>,
+}
+
+impl Context {
+    async fn read(session: &mut dyn Session) -> Result<Self> {
+        let select = "SELECT CURRENT_USER() AS \"USER\", CURRENT_ROLE() AS \"ROLE\", CURRENT_WAREHOUSE() AS \"WAREHOUSE\"";
+        let answer = session.execute(Statement::new(select)).await?;
+        let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake does not say who we are"))?;
+        let text = |column| Ok::<_, Error>(row.get(column)?.map(|text| text.to_string()).filter(|text| !text.is_empty()));
+        Ok(Self { user: text(0)?.unwrap_or_default(), role: text(1)?, warehouse: text(2)? })
+    }
+
+    fn role(&self) -> Result<&str> {
+        self.role.as_deref().ok_or_else(|| {
+            Error::configuration("the session has no role").with_help(format!(
+                "name one with `--role` or `role` in the connection, or let an administrator run: ALTER USER {} SET \
+                 DEFAULT_ROLE = …",
+                identifier(&self.user)
+            ))
+        })
+    }
+}
+
+/// The warehouse of the session: there, visible to the role, and able to start.
+async fn warehouse(session: &mut dyn Session, context: &Context, wanted: Option<&str>) -> Result<String> {
+    let role = identifier(context.role()?);
+    let Some(current) = &context.warehouse else {
+        return Err(match wanted.map(resolve) {
+            Some(wanted) => not_usable(&wanted, &role),
+            None => Error::configuration("the session has no warehouse").with_help(format!(
+                "name one with `--warehouse` or `warehouse` in the connection, or let an administrator run: ALTER USER {} \
+                 SET DEFAULT_WAREHOUSE = …; GRANT USAGE ON WAREHOUSE … TO ROLE {role}",
+                identifier(&context.user)
+            )),
+        });
+    };
+    let shown = session.execute(Statement::new("SHOW WAREHOUSES")).await?;
+    let Some(row) = find(&shown, "name", current)? else { return Err(not_usable(current, &role)) };
+    let suspended = cell(&shown, row, "state")?.eq_ignore_ascii_case("SUSPENDED");
+    let resumes = cell(&shown, row, "auto_resume")?.eq_ignore_ascii_case("true");
+    match (suspended, resumes) {
+        (false, _) => Ok(identifier(current)),
+        (true, true) => Ok(format!("{}, suspended; it starts by itself", identifier(current))),
+        (true, false) => Err(Error::configuration(format!(
+            "the warehouse {} is suspended, and does not start by itself",
+            identifier(current)
+        ))
+        .with_help(format!(
+            "let its owner run: ALTER WAREHOUSE {name} SET AUTO_RESUME = TRUE (or, for now, ALTER WAREHOUSE {name} RESUME)",
+            name = identifier(current)
+        ))),
+    }
+}
+
+fn not_usable(warehouse: &str, role: &str) -> Error {
+    let warehouse = identifier(warehouse);
+    Error::configuration(format!("the warehouse {warehouse} does not exist, or the role {role} may not use it")).with_help(
+        format!("check its name, or let its owner run: GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role}"),
+    )
+}
+
+enum Database {
+    There,
+    /// It is not there, or hidden from the role.
+    Missing,
+}
+
+impl Database {
+    async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
+        let show = format!("SHOW SCHEMAS IN DATABASE {}", identifier(&names.database));
+        match session.execute(Statement::new(show)).await {
+            Ok(_) => Ok(Self::There),
+            Err(error) if is_missing(&error) => Ok(Self::Missing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
+    let database = identifier(&names.database);
+    let may = |grant: &Grant<'_>| grant.on == "ACCOUNT" && grant.privilege == "CREATE DATABASE";
+    if may_do(session, role, may).await? == Some(false) {
+        let role = identifier(role);
+        let message = format!("the database {database} does not exist, or the role {role} may not use it");
+        return Err(Error::new(ErrorKind::NotFound, message).with_help(format!(
+            "check its name, or let an administrator run: CREATE DATABASE IF NOT EXISTS {database}; GRANT USAGE, CREATE \
+             SCHEMA ON DATABASE {database} TO ROLE {role}"
+        )));
+    }
+    Ok(format!("{database}, not made yet; the first `enable` or `ingest` makes it"))
+}
+
+/// The connector's own tables: made, or to be made in schemas that the role may make.
+async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
+    let catalog = Catalog::read(session, names).await?;
+    schema::refuse(session, names, catalog.form()).await?;
+    let state = names.in_database(Names::STATE);
+    if let Form::Version(version) = catalog.form() {
+        return Ok(format!("made, in {state} (form {version})"));
+    }
+    let database = names.database.as_str();
+    let may = |grant: &Grant<'_>| {
+        grant.on == "DATABASE"
+            && matches!(grant.privilege, "CREATE SCHEMA" | "OWNERSHIP" | "ALL" | "ALL PRIVILEGES")
+            && resolve(grant.name) == database
+    };
+    if may_do(session, role, may).await? == Some(false) {
+        let (database, role) = (identifier(database), identifier(role));
+        let message = format!("the role {role} may not make schemas in the database {database}");
+        return Err(Error::configuration(message)
+            .with_help(format!("let its owner run: GRANT USAGE, CREATE SCHEMA ON DATABASE {database} TO ROLE {role}")));
+    }
+    Ok(format!("not made yet; the first `enable` or `ingest` makes them, in {state}"))
+}
+
+/// A privilege that a role has.
+struct Grant<'a> {
+    privilege: &'a str,
+    /// The kind of thing that it is on.
+    on: &'a str,
+    name: &'a str,
+}
+
+/// Whether the role, or one that it has been granted, has a privilege; `None` where that cannot be seen.
+async fn may_do(session: &mut dyn Session, role: &str, is_it: impl Fn(&Grant<'_>) -> bool) -> Result<Option<bool>> {
+    // Everybody has PUBLIC.
+    let mut waiting = VecDeque::from([role.to_owned(), "PUBLIC".to_owned()]);
+    let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
+    let mut all_seen = true;
+    while let Some(role) = waiting.pop_front() {
+        let Ok(shown) = session.execute(Statement::new(format!("SHOW GRANTS TO ROLE {}", identifier(&role)))).await
+        else {
+            all_seen = false;
+            continue;
+        };
+        for row in &shown.rows {
+            let grant = Grant {
+                privilege: cell(&shown, row, "privilege")?,
+                on: cell(&shown, row, "granted_on")?,
+                name: cell(&shown, row, "name")?,
+            };
+            if is_it(&grant) {
+                return Ok(Some(true));
+            }
+            // A role on which this one has USAGE is granted to it.
+            let inherited = resolve(grant.name);
+            if grant.on == "ROLE" && grant.privilege == "USAGE" && seen.insert(inherited.clone()) {
+                if seen.len() > ROLES {
+                    return Ok(None);
+                }
+                waiting.push_back(inherited);
+            }
+        }
+    }
+    Ok(all_seen.then_some(false))
+}
+
+/// The text in a column of what a SHOW has answered; empty for null.
+fn cell<'a>(shown: &Answer, row: &'a Row, column: &str) -> Result<&'a str> {
+    let index = shown.columns.iter().position(|name| name.eq_ignore_ascii_case(column)).ok_or_else(|| {
+        Error::invalid_data("Snowflake's SHOW has not the columns that were expected").with_context("missing", column)
+    })?;
+    Ok(row.get(index)?.map(|text| &**text).unwrap_or_default())
+}
+
+/// The row that has this text in a column.
+fn find<'a>(shown: &'a Answer, column: &str, text: &str) -> Result<Option<&'a Row>> {
+    for row in &shown.rows {
+        if cell(shown, row, column)? == text {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;

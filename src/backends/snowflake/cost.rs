@@ -1,0 +1,61 @@
+//! What the account remembers of this process's work.
+
+use std::time::Duration;
+
+use super::Snowflake;
+use super::client::Statement;
+use super::names::{Names, identifier};
+use crate::{Error, ErrorKind, Result};
+
+impl Snowflake {
+    /// For how long the statements of this backend's sessions so far have run on a warehouse, as the account's query history has
+    /// it: one statement. A warehouse is paid for while it is awake, which is longer: it stays so after the last statement, and
+    /// each start costs a minute at least.
+    ///
+    /// Of a session with more than 10 000 statements only the newest count. ▲ Read from Snowflake's documentation; no account was
+    /// at hand to see how soon a statement appears in the history.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when the sessions have no names by which to ask; what Snowflake says when the
+    /// database is not there, or its history cannot be read.
+    pub async fn warehouse_time(&self) -> Result<Duration> {
+        let sessions = self.0.pool.client().sessions();
+        if sessions.is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "Snowflake gave no number for its sessions")
+                .with_help("see QUERY_HISTORY in the account"));
+        }
+        let select = Statement::new(select(&self.0.names, &sessions));
+        let answer = self.session().await?.execute(select).await?;
+        let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake answered without a sum"))?;
+        Ok(Duration::from_millis(row.integer(0)?.unsigned_abs()))
+    }
+}
+
+/// The sum over what has used a warehouse; the size is null for what has not.
+fn select(names: &Names, sessions: &[u64]) -> String {
+    let history = |session: &u64| {
+        format!(
+            "SELECT \"EXECUTION_TIME\", \"WAREHOUSE_SIZE\" FROM TABLE({}.\"INFORMATION_SCHEMA\".QUERY_HISTORY_BY_SESSION(\
+             SESSION_ID => {session}, RESULT_LIMIT => 10000))",
+            identifier(&names.database)
+        )
+    };
+    format!(
+        "SELECT CAST(COALESCE(SUM(h.\"EXECUTION_TIME\"), 0) AS NUMBER(38, 0)) AS \"MS\" FROM ({}) h \
+         WHERE h.\"WAREHOUSE_SIZE\" IS NOT NULL",
+        sessions.iter().map(history).collect::<Vec<_>>().join(" UNION ALL ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_session_is_asked_for_once() {
+        let select = select(&Names::new("we\"ird", "public"), &[7, 9]);
+        assert_eq!(select.matches("QUERY_HISTORY_BY_SESSION(").count(), 2);
+        assert!(select.contains("TABLE(\"we\"\"ird\".\"INFORMATION_SCHEMA\"."), "{select}");
+        assert!(select.contains("SESSION_ID => 7,") && select.contains("SESSION_ID => 9,"), "{select}");
+    }
+}
