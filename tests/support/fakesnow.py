@@ -1,14 +1,26 @@
 """Starts fakesnow as a server, after teaching it what Snowflake knows and version 0.12.1 does not."""
 
+import gzip
+import importlib
+import itertools
+import json
+import re
 import string
 import sys
+import time
 
 import duckdb
-from fakesnow import cursor, server
-from fakesnow.cli import main
+import uvicorn
+from fakesnow import cursor
 from fakesnow.cursor import FakeSnowflakeCursor
+from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+# By `from fakesnow import server` one gets a function of that name.
+server = importlib.import_module("fakesnow.server")
 
 # What is made has a comment and columns of some length, which are written down in another database: not so here. DuckDB refuses
 # it within a transaction that has written to the first database, as MERGE does, which makes a temporary table; and names with
@@ -64,5 +76,135 @@ def over_list(function):
 DuckDB.Generator.TRANSFORMS[exp.Transform] = over_list("list_transform")
 DuckDB.Generator.TRANSFORMS[exp.ArrayFilter] = over_list("list_filter")
 
+
+# An account around the databases: credentials that are refused, roles, warehouses, and a history of statements.
+
+WAREHOUSES = {"COMPUTE_WH": ("STARTED", "true"), "SLEEPING": ("SUSPENDED", "true"), "STOPPED": ("SUSPENDED", "false")}
+
+# What a role may do, beside using what there is: SYSADMIN owns all databases. READER may make nothing, NOBODY has no warehouse.
+GRANTS = {
+    "ACCOUNTADMIN": [("USAGE", "ROLE", "SYSADMIN")],
+    "SYSADMIN": [("CREATE DATABASE", "ACCOUNT", "TEST")],
+    "READER": [],
+    "NOBODY": [],
+    "PUBLIC": [],
+}
+
+REFUSED = {
+    "wrong-password": ("390100", "Incorrect username or password was specified."),
+    "expired-token": ("390318", "OAuth access token expired. [1172527951]"),
+}
+
+session_numbers = itertools.count(4_503_599_627_370_496)
+history = {}
+
+
+def plain_or_quoted(name):
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.upper()
+
+
+def refusal(code, message):
+    return JSONResponse({"data": None, "code": code, "message": message, "success": False, "headers": None})
+
+
+async def login(request):
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    data = json.loads(body)["data"]
+    for secret in (data.get("PASSWORD"), data.get("TOKEN")):
+        if secret in REFUSED:
+            return refusal(*REFUSED[secret])
+    role = plain_or_quoted(request.query_params.get("roleName", "ACCOUNTADMIN"))
+    if role not in GRANTS:
+        message = f"Role '{role}' specified in the connect string does not exist or not authorized."
+        return refusal("390189", message)
+    warehouse = plain_or_quoted(request.query_params.get("warehouse", "COMPUTE_WH"))
+    answer = json.loads((await server.login_request(request)).body)
+    session = server.sessions[answer["data"]["token"]]
+    session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
+    session.role = role
+    # A warehouse that the role may not use is silently none.
+    session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
+    session.number = answer["data"]["sessionId"] = next(session_numbers)
+    history[session.number] = []
+    return JSONResponse(answer)
+
+
+server.app.router.routes[0] = Route("/session/v1/login-request", login, methods=["POST"])
+
+
+def text(value):
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def table(columns, rows):
+    rows = [", ".join(f'{text(value)} AS "{name}"' for name, value in zip(columns, row)) for row in rows]
+    nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in columns)
+    return " UNION ALL ".join(f"SELECT {row}" for row in rows) or f"SELECT {nothing} WHERE FALSE"
+
+
+def databases(self):
+    return {name for (name,) in self._duck_conn.execute("SELECT database_name FROM duckdb_databases()").fetchall()}
+
+
+def of_the_account(self, sql):
+    """What a statement about the account is for the server: an equal one over constants."""
+    session = self._conn
+    if re.match("SHOW WAREHOUSES", sql):
+        shown = [(name, *how) for name, how in WAREHOUSES.items() if session.role != "NOBODY"]
+        return table(("name", "state", "auto_resume"), shown)
+    if found := re.match("SHOW GRANTS TO ROLE (.*)", sql):
+        role = plain_or_quoted(found[1])
+        grants = list(GRANTS[role])
+        if role == "SYSADMIN":
+            grants += [("OWNERSHIP", "DATABASE", exp.to_identifier(name).sql("snowflake")) for name in databases(self)]
+        return table(("privilege", "granted_on", "name"), grants)
+    if found := re.match("SHOW SCHEMAS IN DATABASE (.*)", sql):
+        if plain_or_quoted(found[1]) not in databases(self):
+            raise ProgrammingError(
+                msg="SQL compilation error:\nObject does not exist, or operation cannot be performed.",
+                errno=2043,
+                sqlstate="02000",
+            )
+        return "SELECT 'INFORMATION_SCHEMA' AS \"name\""
+    sql = sql.replace("CURRENT_ROLE()", text(session.role)).replace("CURRENT_WAREHOUSE()", text(session.warehouse))
+    return re.sub(
+        r'TABLE\([^()]*"INFORMATION_SCHEMA"\.QUERY_HISTORY_BY_SESSION\(SESSION_ID => (\d+)[^)]*\)\)',
+        lambda found: "(%s)" % table(("EXECUTION_TIME", "WAREHOUSE_SIZE"), history[int(found[1])]),
+        sql,
+    )
+
+
+execute_statement = FakeSnowflakeCursor.execute
+
+
+def execute_in_account(self, sql, *args, **kwargs):
+    session = self._conn
+    if not hasattr(session, "number"):
+        return execute_statement(self, sql, *args, **kwargs)
+    if session.role in ("READER", "NOBODY") and sql.startswith("CREATE"):
+        raise ProgrammingError(
+            msg="SQL access control error:\nInsufficient privileges to operate on account 'TEST'",
+            errno=3001,
+            sqlstate="42501",
+        )
+    works = re.match("(SELECT .* FROM|MERGE|INSERT|UPDATE|DELETE|COPY)", sql, re.DOTALL) is not None
+    if works and (session.warehouse is None or WAREHOUSES[session.warehouse] == ("SUSPENDED", "false")):
+        raise ProgrammingError(
+            msg="No active warehouse selected in the current session.  Select an active warehouse with the "
+            "'use warehouse' command.",
+            errno=606,
+            sqlstate="57P03",
+        )
+    began = time.monotonic()
+    done = execute_statement(self, of_the_account(self, sql), *args, **kwargs)
+    took = str(round((time.monotonic() - began) * 1000))
+    history[session.number].append((took, "X-Small" if works else None))
+    return done
+
+
+FakeSnowflakeCursor.execute = execute_in_account
+
 if __name__ == "__main__":
-    sys.exit(main(["-s", "-p", sys.argv[1]]))
+    uvicorn.run(server.app, host="127.0.0.1", port=int(sys.argv[1]))
