@@ -95,6 +95,10 @@ REFUSED = {
     "expired-token": ("390318", "OAuth access token expired. [1172527951]"),
 }
 
+# A login makes nothing.
+server.shared_fs.create_database_on_connect = False
+server.shared_fs.create_schema_on_connect = False
+
 session_numbers = itertools.count(4_503_599_627_370_496)
 history = {}
 
@@ -123,7 +127,9 @@ async def login(request):
     answer = json.loads((await server.login_request(request)).body)
     session = server.sessions[answer["data"]["token"]]
     session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
-    session.role = role
+    # Snowflake's databases have a schema of this name, which is current unless another one is named.
+    session._schema = session._schema or "PUBLIC"
+    session.user, session.role = data["LOGIN_NAME"].upper(), role
     # A warehouse that the role may not use is silently none.
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
     session.number = answer["data"]["sessionId"] = next(session_numbers)
@@ -168,7 +174,8 @@ def of_the_account(self, sql):
                 sqlstate="02000",
             )
         return "SELECT 'INFORMATION_SCHEMA' AS \"name\""
-    sql = sql.replace("CURRENT_ROLE()", text(session.role)).replace("CURRENT_WAREHOUSE()", text(session.warehouse))
+    for of_the_session in ("user", "role", "warehouse"):
+        sql = sql.replace(f"CURRENT_{of_the_session.upper()}()", text(getattr(session, of_the_session)))
     return re.sub(
         r'TABLE\([^()]*"INFORMATION_SCHEMA"\.QUERY_HISTORY_BY_SESSION\(SESSION_ID => (\d+)[^)]*\)\)',
         lambda found: "(%s)" % table(("EXECUTION_TIME", "WAREHOUSE_SIZE"), history[int(found[1])]),

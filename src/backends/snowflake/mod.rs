@@ -38,7 +38,7 @@ use crate::{Error, Resource, Result, TableSpec};
 pub use check::Finding;
 
 use catalog::Catalog;
-use client::{Client, HttpClient, Session, Spent};
+use client::{Client, HttpClient, Patience, Session, Spent};
 use connection::Connection;
 use names::Names;
 use pool::{Lease, Pool};
@@ -111,13 +111,21 @@ impl Snowflake {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
     pub fn connect(connection: Connection) -> Result<Self> {
+        Self::connect_with(connection, Patience::default())
+    }
+
+    /// The same, with another patience for requests that bring no answer.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn connect_with(connection: Connection, patience: Patience) -> Result<Self> {
         let Some(database) = connection.database.clone() else {
             return Err(Error::configuration("the Snowflake connection names no database")
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
         };
         let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
         let warehouse = connection.warehouse.clone();
-        let mut snowflake = Self::over(Arc::new(HttpClient::new(connection)?), &database, &schema);
+        let mut snowflake = Self::over(Arc::new(HttpClient::with_patience(connection, patience)?), &database, &schema);
         if let Some(inner) = Arc::get_mut(&mut snowflake.0) {
             inner.warehouse = warehouse;
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::super::args::{Global, SnowflakeArgs, To};
 use super::{Finding, Spending, variable};
 use crate::backends::Snowflake;
+use crate::backends::snowflake::client::Patience;
 use crate::backends::snowflake::connection::{Connection, Credentials};
 use crate::{Error, Result, SourceSpec};
 
@@ -41,16 +42,16 @@ impl Target {
     }
 
     pub(super) fn open(&self) -> Result<Snowflake> {
-        self.opened().map(|opened| opened.snowflake.clone())
+        self.opened(Patience::default()).map(|opened| opened.snowflake.clone())
     }
 
-    fn opened(&self) -> Result<&Opened> {
+    fn opened(&self, patience: Patience) -> Result<&Opened> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let connection = self.connection()?;
         let described = describe(&connection);
-        let snowflake = Snowflake::connect(connection)?;
+        let snowflake = Snowflake::connect_with(connection, patience)?;
         Ok(self.opened.get_or_init(|| Opened { snowflake, connection: described }))
     }
 
@@ -70,7 +71,9 @@ impl Target {
     }
 
     pub(super) async fn check(&self) -> Vec<Finding> {
-        let opened = match self.opened() {
+        // Who looks wants to know how it is now.
+        let brief = Patience { attempts: 3, ..Patience::default() };
+        let opened = match self.opened(brief) {
             Ok(opened) => opened,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],
         };
@@ -96,7 +99,7 @@ impl Target {
     /// The same, with what Snowflake says of its warehouse.
     pub(super) async fn cost(&self) -> Option<Spending> {
         let seconds = match self.opened.get()?.snowflake.warehouse_time().await {
-            Ok(time) => Some(time.as_secs_f64()),
+            Ok(time) => Some(f64::from(u32::try_from(time.as_millis()).unwrap_or(u32::MAX)) / 1_000.0),
             Err(error) => {
                 tracing::warn!(%error, "Snowflake does not say for how long its warehouse has worked");
                 None
