@@ -5,3 +5,6 @@
 
 #[path = "../support/peers.rs"]
 mod peers;
+
+mod fakesnow;
+mod scripted;

@@ -2,4 +2,4 @@
 
 pub mod client;
 pub mod connection;
-mod stage;
+pub mod stage;
