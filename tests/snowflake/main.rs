@@ -8,3 +8,4 @@ mod peers;
 
 mod fakesnow;
 mod scripted;
+mod session;
