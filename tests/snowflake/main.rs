@@ -6,6 +6,9 @@
 #[path = "../support/peers.rs"]
 mod peers;
 
+mod answers;
 mod fakesnow;
+mod login;
 mod scripted;
 mod session;
+mod silence;

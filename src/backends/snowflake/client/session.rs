@@ -213,11 +213,11 @@ fn after(verb: Verb, phase: Phase) -> Phase {
     }
 }
 
-/// Says what the broken connection leaves open.
+/// Says what is left open where no answer came.
 fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
     let message = match (verb, phase) {
-        (Verb::Commit, _) => "the connection broke during COMMIT: whether the transaction was committed is unknown",
-        (Verb::Write, Phase::Idle) => "the connection broke while a statement ran: whether it had an effect is unknown",
+        (Verb::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
+        (Verb::Write, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
