@@ -114,6 +114,14 @@ async fn nobody_at_the_address_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_exist_is_named_at_once() {
+    let error = open(Connection { host: "nowhere.invalid".to_owned(), ..connection(80) }).await.map(drop).unwrap_err();
+    assert_eq!(error.message(), "the host nowhere.invalid cannot be found");
+    assert_eq!((error.kind(), error.context().count()), (ErrorKind::Unavailable, 0), "{error:?}");
+    assert!(error.help().unwrap().contains("account identifier"));
+}
+
+#[tokio::test]
 async fn a_login_without_a_token_asks_for_more_than_we_have() {
     let (error, _) =
         refused(Act::json(json!({ "data": { "nextAction": "EXT_AUTHN_DUO_ALL" }, "success": true }))).await;

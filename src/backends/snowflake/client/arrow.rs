@@ -60,7 +60,9 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
 fn formatted(column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
     let options = FormatOptions::new();
     let formatter = ArrayFormatter::try_new(column, &options).map_err(garbled)?;
-    let text = |row| match column.is_null(row) {
+    // A column of nulls has no mask that says so.
+    let nulls = column.logical_nulls();
+    let text = |row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
         true => Ok(None),
         false => formatter.value(row).try_to_string().map(|text| Some(text.into())).map_err(garbled),
     };
