@@ -123,7 +123,7 @@ async fn a_part_that_cannot_be_had_is_an_error_that_hides_its_signature() {
         Act::Answer(200, vec![], b"\x1f\x8bhunter2".to_vec()),
     ] {
         let (server, storage) = (Scripted::start().await, Scripted::start().await);
-        server.on(QUERY, [answer(in_parts(&storage, &[2], json!({})))]);
+        server.on(QUERY, [answer(in_parts(&storage, &[2], json!({ "total": null })))]);
         storage.on("/chunk0", [act]);
         let error = ask(&server).await.unwrap_err();
         assert!(!format!("{error} {error:?} {:?}", error.report()).contains("hunter2"), "{error:?}");

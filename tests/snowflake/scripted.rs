@@ -191,12 +191,18 @@ impl Scripted {
     /// Waits for the next request for a path, or the one that came already.
     pub(crate) async fn comes(&self, path: &str) -> Asked {
         let mut seen = self.seen.clone();
-        loop {
-            if let Some(asked) = self.asked(path).pop() {
-                return asked;
+        let came = async {
+            loop {
+                if let Some(asked) = self.asked(path).pop() {
+                    return asked;
+                }
+                seen.changed().await.unwrap();
             }
-            seen.changed().await.unwrap();
-        }
+        };
+        let longest = Duration::from_secs(30);
+        tokio::time::timeout(longest, came)
+            .await
+            .unwrap_or_else(|_| panic!("nobody asked for {path}: {:?}", self.paths()))
     }
 }
 

@@ -303,6 +303,7 @@ async fn a_statement_whose_future_is_dropped_is_cancelled() {
 async fn a_session_is_closed_after_its_statement_was_cancelled() {
     let server = Scripted::start().await;
     server.on(QUERY, [Act::Hang]);
+    server.on(ABORT, [Act::status(503, ""), Act::Reset, Act::json(json!({ "success": true }))]);
     let mut session = server.client().open().await.unwrap();
     tokio::select! {
         result = run(&mut session, "SELECT 1") => panic!("{result:?}"),
@@ -310,7 +311,7 @@ async fn a_session_is_closed_after_its_statement_was_cancelled() {
     }
     drop(session);
     server.comes(CLOSE).await;
-    assert_eq!(server.paths(), [LOGIN, QUERY, ABORT, CLOSE]);
+    assert_eq!(server.paths(), [LOGIN, QUERY, ABORT, ABORT, ABORT, CLOSE]);
 }
 
 #[tokio::test]

@@ -97,24 +97,35 @@ async fn no_secret_is_ever_printed() {
         };
         storage.on("/good", [Act::Answer(200, vec![], b"[\"x\"]".to_vec())]);
         storage.on("/bad", [Act::text(403, "text/xml", "<hunter2-body/>")]);
-        for acts in [
-            vec![Act::rows(json!([["hunter2-value"]]))],
-            vec![Act::expired("390112"), Act::running("333334")],
-            vec![chunk("/good")],
-            vec![chunk("/bad")],
-            vec![Act::status(503, "hunter2-body")],
-            vec![Act::status(200, "hunter2-body")],
-            vec![Act::status(200, "{\"data\": \"hunter2-body\", \"success\": true}")],
-            vec![Act::status(200, "{\"data\": \"hunter2-body")],
-            vec![Act::text(200, "text/html", "<html>hunter2-body")],
-            vec![Act::Answer(302, vec![("location", "http://a:hunter2-b@localhost/?hunter2-c".to_owned())], vec![])],
-            vec![Act::BreakOff(b"hunter2-body".to_vec())],
-            vec![Act::Reset],
-            vec![Act::error("002003", "02000", "does not exist")],
-            vec![Act::expired("390104")],
+        let rows = Act::rows(json!([["hunter2-value"]]));
+        let misshapen = Act::status(200, "{\"data\": \"hunter2-body\", \"success\": true}");
+        let late = vec![Act::expired("390112"), Act::running("333334")];
+        for (acts, late) in [
+            (vec![rows.clone()], &rows),
+            (late.clone(), &rows),
+            (late.clone(), &misshapen),
+            (vec![chunk("/good")], &rows),
+            (vec![chunk("/bad")], &rows),
+            (vec![Act::status(503, "hunter2-body")], &rows),
+            (vec![Act::status(200, "hunter2-body")], &rows),
+            (vec![misshapen.clone()], &rows),
+            (vec![Act::status(200, "{\"data\": \"hunter2-body")], &rows),
+            (vec![Act::text(200, "text/html", "<html>hunter2-body")], &rows),
+            (
+                vec![Act::Answer(
+                    302,
+                    vec![("location", "http://a:hunter2-b@localhost/?hunter2-c".to_owned())],
+                    vec![],
+                )],
+                &rows,
+            ),
+            (vec![Act::BreakOff(b"hunter2-body".to_vec())], &rows),
+            (vec![Act::Reset], &rows),
+            (vec![Act::error("002003", "02000", "does not exist")], &rows),
+            (vec![Act::expired("390104")], &rows),
         ] {
             server.on(QUERY, acts);
-            server.on(RESULT, [Act::running("333333"), Act::rows(json!([["hunter2-value"]]))]);
+            server.on(RESULT, [Act::running("333333"), late.clone()]);
             let statement = Statement::new("MERGE INTO t USING (SELECT ?)").bind("hunter2-bind");
             let ended = session.execute(statement).await;
             if let Err(error) = ended {
