@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use settings::Settings;
-pub use store::{ConfigStore, Domain, ResourceConfig};
+pub use store::{ConfigSnapshot, ConfigStore, Domain, ResourceConfig};
 
 use crate::{Error, Result};
 

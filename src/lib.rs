@@ -41,15 +41,17 @@ pub mod sources;
 pub mod testkit;
 
 pub use checkpoint::Checkpoint;
-pub use config::{Config, ConfigStore, Domain, ResourceConfig, Settings};
+pub use config::{Config, ConfigSnapshot, ConfigStore, Domain, ResourceConfig, Settings};
 pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
 pub use monitor::{Monitor, SourceEvent, Traffic};
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
 pub use secret::SecretRef;
-pub use sink::{Backend, Commit, CommitReport, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
+pub use sink::{Backend, Commit, CommitReport, Limits, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
-pub use state::{Counts, Mode, RunId, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion};
+pub use state::{
+    Counts, Mode, RunId, RunRecord, RunStatus, Standing, StateChange, StateEntry, StateStore, StateVersion,
+};
 pub use table::{ColumnType, TableSpec};
 
 /// What a source's author needs: `use snowfeed::prelude::*;`.

@@ -1,6 +1,7 @@
 //! Where data goes.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
@@ -9,6 +10,34 @@ use jiff::Timestamp;
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
 use crate::{Record, Reject, Resource, Result, TableSpec, Version};
+
+/// Bounds on what the engine holds and on how much it commits at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Read at most so many bytes ahead of the destination, for all resources of an ingestion together.
+    pub read_ahead: usize,
+    /// Commit when so many records are waiting…
+    pub commit_rows: usize,
+    /// … or so many bytes; at most half of `read_ahead`, because what waits to be committed has been read ahead …
+    pub commit_bytes: usize,
+    /// … or when the oldest of them has waited for so long.
+    pub commit_after: Duration,
+    /// How many state entries and runs of each resource are kept.
+    pub history: usize,
+}
+
+impl Default for Limits {
+    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history.
+    fn default() -> Self {
+        Self {
+            read_ahead: 6 << 20,
+            commit_rows: 5_000,
+            commit_bytes: 3 << 20,
+            commit_after: Duration::from_secs(1),
+            history: 200,
+        }
+    }
+}
 
 /// The rows of one table in a [`Commit`].
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -139,6 +168,11 @@ pub trait Sink: Debug + Send + Sync + 'static {
 
     /// The live records of a table that a full pass has not come across, ordered by key.
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+
+    /// The bounds that suit this destination: how much it likes to be given at once.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 }
 
 /// A destination that also keeps configuration and state, and commits rows and state in one transaction.

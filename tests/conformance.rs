@@ -4,6 +4,10 @@
 #[path = "support/probes.rs"]
 mod probes;
 
+#[cfg(feature = "snowflake")]
+#[path = "support/peers.rs"]
+mod peers;
+
 mod memory {
     mod sink {
         use crate::probes::MemoryProbe;
@@ -33,5 +37,39 @@ mod sqlite {
 
     mod configuration {
         snowfeed::config_store_conformance!(snowfeed::backends::Sqlite::in_memory().unwrap());
+    }
+}
+
+/// Against a Snowflake server on this machine. Each check has a database of its own.
+#[cfg(feature = "snowflake")]
+mod snowflake {
+    use snowfeed::backends::Snowflake;
+
+    use crate::peers;
+    use crate::probes::snowflake::SnowflakeProbe;
+
+    fn probe(bind_at_most: usize) -> SnowflakeProbe {
+        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        SnowflakeProbe::new(server, bind_at_most)
+    }
+
+    fn store() -> Snowflake {
+        probe(usize::MAX).snowflake
+    }
+
+    mod sink_by_bound_values {
+        snowfeed::sink_conformance!(super::probe(usize::MAX));
+    }
+
+    mod sink_through_the_stage {
+        snowfeed::sink_conformance!(super::probe(0));
+    }
+
+    mod states {
+        snowfeed::state_store_conformance!(super::store());
+    }
+
+    mod configuration {
+        snowfeed::config_store_conformance!(super::store());
     }
 }

@@ -2,11 +2,17 @@
 
 mod memory;
 mod merge;
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+mod preview;
 #[cfg(feature = "snowflake")]
 pub mod snowflake;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 pub use memory::Memory;
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+pub use preview::Preview;
+#[cfg(feature = "snowflake")]
+pub use snowflake::Snowflake;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;

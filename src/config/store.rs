@@ -17,6 +17,15 @@ pub enum Domain {
     Resource,
 }
 
+/// Every entry of a [`ConfigStore`], ordered by key.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ConfigSnapshot {
+    /// The entries of [`Domain::Connector`].
+    pub connector: Vec<(String, Value)>,
+    /// The entries of [`Domain::Resource`].
+    pub resources: Vec<(String, Value)>,
+}
+
 /// What is stored for a resource in [`Domain::Resource`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ResourceConfig {
@@ -37,6 +46,7 @@ pub struct ResourceConfig {
 /// 3. `list` gives every entry of a domain, ordered by key.
 /// 4. `put` and `remove` are atomic, durable once they return, and repeatable.
 /// 5. Any text is a legal key, and values come back equal.
+/// 6. `snapshot` gives what `list` gives of both domains.
 ///
 /// The suite is `config_store_conformance!` of the test kit.
 ///
@@ -58,4 +68,12 @@ pub trait ConfigStore: Debug + Send + Sync + 'static {
 
     /// Every entry of a domain, ordered by key.
     async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
+
+    /// Every entry of both domains. Stores whose every answer costs a round trip give them all at once.
+    async fn snapshot(&self) -> Result<ConfigSnapshot> {
+        Ok(ConfigSnapshot {
+            connector: self.list(Domain::Connector).await?,
+            resources: self.list(Domain::Resource).await?,
+        })
+    }
 }

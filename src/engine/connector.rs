@@ -1,8 +1,8 @@
 //! A source joined with a place to put its data.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use super::{Event, Observer, Schedule};
 use crate::state::{ResourceState, Timings};
 use crate::{
-    Backend, Commit, CommitReport, Config, ConfigStore, Counts, Domain, Error, Mode, Resource, ResourceConfig, Result,
-    RunId, RunRecord, RunStatus, Sink, Source, SourceSpec, StateChange, StateEntry, StateStore, Sweep, Traffic,
+    Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Resource,
+    ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source, SourceSpec, Standing, StateChange, StateEntry,
+    StateStore, Sweep, Traffic,
 };
 
 /// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
@@ -19,41 +20,6 @@ const CONFIG_KEY: &str = "config";
 
 /// Gives the time. The default is the system's clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Bounds on what the engine holds and on how much it commits at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Read at most so many bytes ahead of the destination, for all resources of an ingestion together.
-    pub read_ahead: usize,
-    /// Commit when so many records are waiting…
-    pub commit_rows: usize,
-    /// … or so many bytes; at most half of `read_ahead`, because what waits to be committed has been read ahead …
-    pub commit_bytes: usize,
-    /// … or when the oldest of them has waited for so long.
-    pub commit_after: Duration,
-    /// How many state entries and runs of each resource are kept.
-    pub history: usize,
-}
-
-impl Default for Limits {
-    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history.
-    fn default() -> Self {
-        Self {
-            read_ahead: 6 << 20,
-            commit_rows: 5_000,
-            commit_bytes: 3 << 20,
-            commit_after: Duration::from_secs(1),
-            history: 200,
-        }
-    }
-}
-
-/// Whether a resource had ever been enabled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    Before,
-    New,
-}
 
 /// How rows and state become visible.
 #[derive(Clone)]
@@ -108,7 +74,7 @@ pub struct Connector {
 
 impl Connector {
     /// A connector whose backend keeps rows and state together: they become visible in one transaction.
-    pub fn new<B: Backend>(source: impl Source, backend: Arc<B>) -> Self {
+    pub fn new(source: impl Source, backend: Arc<dyn Backend>) -> Self {
         Self::assemble(Arc::new(source), backend.clone(), backend.clone(), backend, Delivery::Joined)
     }
 
@@ -133,12 +99,12 @@ impl Connector {
         Self {
             spec: Arc::new(source.spec()),
             source,
+            limits: sink.limits(),
             sink,
             state,
             config,
             delivery,
             overrides: Map::new(),
-            limits: Limits::default(),
             observer: None,
             clock: Arc::new(Timestamp::now),
         }
@@ -151,7 +117,7 @@ impl Connector {
         self
     }
 
-    /// Bounds on memory and on commits.
+    /// Bounds on memory and on commits, instead of those that suit the [destination](Sink::limits).
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -182,9 +148,20 @@ impl Connector {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
     pub async fn config(&self) -> Result<Config> {
-        let mut values = self.stored_settings().await?;
-        values.extend(self.overrides.clone());
-        self.spec.settings.configure(values)
+        self.in_force(self.stored_settings().await?)
+    }
+
+    /// Stored settings, overridden.
+    fn in_force(&self, mut stored: Map<String, Value>) -> Result<Config> {
+        stored.extend(self.overrides.clone());
+        self.spec.settings.configure(stored)
+    }
+
+    /// The settings in force, and every resource that was ever enabled, ordered by name.
+    pub(super) async fn configuration(&self) -> Result<(Config, BTreeMap<Resource, ResourceConfig>)> {
+        let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
+        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
+        Ok((self.in_force(parse_settings(stored)?)?, parse_resources(resources)?))
     }
 
     /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
@@ -209,12 +186,7 @@ impl Connector {
     }
 
     async fn stored_settings(&self) -> Result<Map<String, Value>> {
-        match self.config.get(Domain::Connector, CONFIG_KEY).await? {
-            None => Ok(Map::new()),
-            Some(Value::Object(values)) => Ok(values),
-            Some(_) => Err(Error::configuration("the stored settings are no JSON object")
-                .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
-        }
+        parse_settings(self.config.get(Domain::Connector, CONFIG_KEY).await?)
     }
 
     /// Whether the settings in force work: their shape, then the remote.
@@ -239,21 +211,25 @@ impl Connector {
     /// Whatever the stores and the sink report.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
         self.sink.ensure_tables(resource, &self.spec.tables).await?;
-        self.enable_known(resource, schedule).await.map(drop)
+        self.enable_over(resource, self.resource_config(resource).await?.as_ref(), schedule).await
     }
 
-    /// Enables a resource, whose tables its run will make, and says whether it was known.
-    pub(super) async fn enable_known(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Known> {
-        let before = self.resource_config(resource).await?;
-        let mut after = before.clone().unwrap_or_default();
+    /// Enables a resource that is configured so. Its run will make its tables.
+    pub(super) async fn enable_over(
+        &self,
+        resource: &Resource,
+        before: Option<&ResourceConfig>,
+        schedule: Option<&Schedule>,
+    ) -> Result<()> {
+        let mut after = before.cloned().unwrap_or_default();
         after.enabled = true;
         if let Some(schedule) = schedule {
             after.schedule = Some(schedule.to_string());
         }
-        if before.as_ref() != Some(&after) {
+        if before != Some(&after) {
             self.put_resource_config(resource, &after).await?;
         }
-        Ok(if before.is_some() { Known::Before } else { Known::New })
+        Ok(())
     }
 
     /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
@@ -274,8 +250,7 @@ impl Connector {
     /// # Errors
     /// Whatever the store reports.
     pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
-        let entries = self.config.list(Domain::Resource).await?;
-        entries.into_iter().map(|(name, value)| Ok((Resource::new(name)?, parse_resource_config(value)?))).collect()
+        Ok(parse_resources(self.config.list(Domain::Resource).await?)?.into_iter().collect())
     }
 
     /// A resource's newest state, where it has one.
@@ -284,6 +259,15 @@ impl Connector {
     /// Whatever the store reports.
     pub async fn state(&self, resource: &Resource) -> Result<Option<StateEntry>> {
         self.state.latest(resource.name()).await
+    }
+
+    /// How each of these resources stands: its newest state and its newest run.
+    ///
+    /// # Errors
+    /// Whatever the store reports.
+    pub async fn standings(&self, resources: &[Resource]) -> Result<Vec<Standing>> {
+        let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
+        self.state.standings(&keys).await
     }
 
     /// At most `limit` runs, of one resource or of all, the newest first.
@@ -383,6 +367,19 @@ impl Connector {
             error: None,
         }
     }
+}
+
+fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
+    match stored {
+        None => Ok(Map::new()),
+        Some(Value::Object(values)) => Ok(values),
+        Some(_) => Err(Error::configuration("the stored settings are no JSON object")
+            .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
+    }
+}
+
+fn parse_resources(entries: Vec<(String, Value)>) -> Result<BTreeMap<Resource, ResourceConfig>> {
+    entries.into_iter().map(|(name, value)| Ok((Resource::new(name)?, parse_resource_config(value)?))).collect()
 }
 
 fn parse_resource_config(value: Value) -> Result<ResourceConfig> {

@@ -1,15 +1,16 @@
 //! An ingestion: runs of several resources side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connector::{Connector, Known};
+use super::connector::Connector;
 use super::join::Budget;
-use super::run::Run;
-use crate::{Config, Counts, Error, ErrorKind, Mode, Resource, Result, RunRecord, RunStatus};
+use super::run::{Run, Start};
+use crate::{Config, Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus};
 
 /// What to ingest.
 #[derive(Debug, Clone)]
@@ -94,7 +95,8 @@ impl IngestReport {
 
 /// What is to be ingested.
 struct Due {
-    resources: BTreeSet<Resource>,
+    /// Each once, ordered by name.
+    resources: Vec<Resource>,
     /// Those that nobody had heard of before.
     new: Vec<Resource>,
 }
@@ -115,12 +117,13 @@ impl Connector {
     /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, or nothing is named and nothing
     /// enabled; whatever the configuration store reports. What happens to a resource is in its record.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
-        let config = self.config().await?;
-        let Due { resources, new } = self.due(&request.resources).await?;
+        let (config, known) = self.configuration().await?;
+        let Due { resources, new } = self.due(&request.resources, &known).await?;
         let side_by_side = request.concurrency.clamp(1, resources.len());
         let runner = Runner::new(self, side_by_side);
-        let mut runs: Vec<RunRecord> = stream::iter(resources)
-            .map(|resource| runner.run(resource, config.clone(), request.mode, request.cancel.clone()))
+        let starts = self.starts(&resources).await?;
+        let mut runs: Vec<RunRecord> = stream::iter(resources.into_iter().zip(starts))
+            .map(|(resource, start)| runner.run(resource, config.clone(), request.mode, start, request.cancel.clone()))
             .buffer_unordered(side_by_side)
             .collect()
             .await;
@@ -133,24 +136,32 @@ impl Connector {
         Ok(IngestReport { runs })
     }
 
+    /// Where the runs begin; read by one call where calls are paid for, and else by each run itself.
+    async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<Start>>> {
+        if !self.state.is_metered() {
+            return Ok(resources.iter().map(|_| None).collect());
+        }
+        let read_at = Instant::now();
+        let standings = self.standings(resources).await?.into_iter();
+        Ok(standings.map(|standing| Some(Start { entry: standing.entry, read_at })).collect())
+    }
+
     /// The resources that are named, enabled on the way; without a name all that are enabled.
-    async fn due(&self, named: &[Resource]) -> Result<Due> {
-        let mut new = Vec::new();
-        for resource in named {
-            if self.enable_known(resource, None).await? == Known::New {
-                new.push(resource.clone());
-            }
+    async fn due(&self, named: &[Resource], known: &BTreeMap<Resource, ResourceConfig>) -> Result<Due> {
+        let named: BTreeSet<&Resource> = named.iter().collect();
+        for resource in &named {
+            self.enable_over(resource, known.get(resource), None).await?;
         }
         if !named.is_empty() {
-            return Ok(Due { resources: named.iter().cloned().collect(), new });
+            let new = named.iter().filter(|resource| !known.contains_key(resource)).copied().cloned().collect();
+            return Ok(Due { resources: named.into_iter().cloned().collect(), new });
         }
-        let known = self.resources().await?;
-        let enabled: BTreeSet<_> = known.into_iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource).collect();
+        let enabled: Vec<_> = known.iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource.clone()).collect();
         if enabled.is_empty() {
             let kind = &self.spec.resource_kind;
             return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
         }
-        Ok(Due { resources: enabled, new })
+        Ok(Due { resources: enabled, new: Vec::new() })
     }
 }
 
@@ -169,14 +180,15 @@ impl Runner {
         Self { budget: Budget::new(limits), connector }
     }
 
-    /// Runs a resource, whether it is enabled or not.
+    /// Runs a resource, whether it is enabled or not, from where it was found to stand, if somebody has looked.
     pub(super) async fn run(
         &self,
         resource: Resource,
         config: Config,
         mode: Mode,
+        start: Option<Start>,
         cancel: CancellationToken,
     ) -> RunRecord {
-        Run::new(&self.connector, resource, config, mode, cancel).execute(self.budget.clone()).await
+        Run::new(&self.connector, resource, config, mode, cancel).execute(start, self.budget.clone()).await
     }
 }

@@ -18,10 +18,12 @@ mod schedule;
 mod serve;
 mod sweep;
 
-pub use connector::{Clock, Connector, Limits};
+pub use connector::{Clock, Connector};
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};
 pub use schedule::Schedule;
+
+pub use crate::sink::Limits;
 
 #[cfg(doc)]
 use crate::Source;

@@ -10,7 +10,7 @@ use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState, ResourceStatus};
 use crate::{
     Checkpoint, Commit, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows, RunRecord,
-    RunStatus, StateChange, StateVersion, Sweep,
+    RunStatus, StateChange, StateEntry, StateVersion, Sweep,
 };
 
 /// How a run came to its end without an error.
@@ -18,6 +18,20 @@ use crate::{
 enum End {
     Complete,
     Interrupted,
+}
+
+/// For how long a state that was read before its run began counts. An older one is read again: meanwhile another program
+/// may have run the resource, and this run would be refused for no fault of its own.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// Prune when the state's version passes a multiple of this, where every call is paid for.
+const PRUNE_EVERY: u64 = 16;
+
+/// Where a run begins: the newest state, and when it was read.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) entry: Option<StateEntry>,
+    pub(super) read_at: Instant,
 }
 
 /// One run of one resource.
@@ -30,6 +44,8 @@ pub(super) struct Run<'a> {
     /// The newest state that this run has read or written, and its version.
     stored: Option<ResourceState>,
     base: StateVersion,
+    /// The version that the run began with.
+    began_at: StateVersion,
     /// Where an incremental read resumes, and the full pass under way: as committed.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) reconcile: Option<Reconcile>,
@@ -56,6 +72,7 @@ impl<'a> Run<'a> {
             config,
             stored: None,
             base: StateVersion::NONE,
+            began_at: StateVersion::NONE,
             checkpoint: None,
             reconcile: None,
             cancel,
@@ -64,17 +81,22 @@ impl<'a> Run<'a> {
     }
 
     /// Runs to the end, whatever it is; the record says which.
-    pub(super) async fn execute(mut self, budget: Budget) -> RunRecord {
+    pub(super) async fn execute(mut self, start: Option<Start>, budget: Budget) -> RunRecord {
         let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
         self.connector.emit(Event::Started { run, resource, mode });
-        let ended = self.ingest(budget).await;
+        let ended = self.ingest(start, budget).await;
         self.finish(ended).await;
         self.connector.emit(Event::Ended(Box::new(self.record.clone())));
         self.record
     }
 
-    async fn ingest(&mut self, budget: Budget) -> Result<End> {
-        if let Some(entry) = self.connector.state(&self.resource).await? {
+    async fn ingest(&mut self, start: Option<Start>, budget: Budget) -> Result<End> {
+        let entry = match start {
+            Some(start) if start.read_at.elapsed() < FRESH => start.entry,
+            _ => self.connector.state(&self.resource).await?,
+        };
+        if let Some(entry) = entry {
+            self.began_at = entry.version;
             self.base = entry.version;
             self.checkpoint = entry.state.checkpoint.clone();
             self.reconcile = entry.state.reconcile.clone();
@@ -199,7 +221,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes down how the run ended.
+    /// Writes down how the run ended; nothing, where every call is paid for and nothing has changed.
     async fn finish(&mut self, ended: Result<End>) {
         let now = self.connector.now();
         let record = &mut self.record;
@@ -232,9 +254,14 @@ impl<'a> Run<'a> {
         let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
         let same =
             self.stored.as_ref().is_some_and(|stored| *stored == ResourceState { run: stored.run, ..state.clone() });
+        let metered = self.connector.state.is_metered();
+        if metered && same && record_is_idle(&self.record) {
+            return;
+        }
         let written = self.connector.state.append(self.change(now, (!same && !overtaken).then_some(state))).await;
         match written {
-            Ok(_) => self.prune().await,
+            Ok(newest) if !metered || newest.0 / PRUNE_EVERY > self.began_at.0 / PRUNE_EVERY => self.prune().await,
+            Ok(_) => {}
             Err(error) => {
                 tracing::error!(resource = %self.resource, %error, "the end of the run could not be written down");
                 self.record.error.get_or_insert_with(|| error.report());
@@ -271,6 +298,11 @@ impl<'a> Run<'a> {
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
+}
+
+/// Whether a run ended well and found nothing new.
+fn record_is_idle(run: &RunRecord) -> bool {
+    run.status == RunStatus::Complete && !run.counts.wrote()
 }
 
 fn millis(time: Duration) -> u64 {

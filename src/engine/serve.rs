@@ -11,66 +11,72 @@ use tokio_util::sync::CancellationToken;
 
 use super::ingest::Runner;
 use super::{Connector, Schedule};
-use crate::{Mode, Resource, Result};
+use crate::{Config, Mode, Resource, Result};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.
 const REFRESH: Duration = Duration::from_secs(15);
 
+/// How often where every call is paid for. There it is read besides whenever a resource is due.
+const REFRESH_METERED: Duration = Duration::from_secs(30 * 60);
+
 impl Connector {
     /// Keeps every enabled resource on its schedule until `cancel` is cancelled, at most `concurrency` at once. A resource
     /// never overlaps itself, and runs that were missed are made up for by one. Resources that are enabled, disabled or
-    /// rescheduled meanwhile are noticed within 15 seconds.
+    /// rescheduled meanwhile are noticed within 15 seconds; where every call to the configuration
+    /// [is paid for](crate::StateStore::is_metered), when a resource is due next, or after 30 minutes.
     ///
     /// The failure of a run is told to the [observer](super::Observer) and stops nothing.
     ///
     /// # Errors
     /// Settings that are malformed, and stores that cannot be read, at the start; later they are logged and tried again.
     pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
-        self.config().await?;
+        let metered = self.state.is_metered();
+        let every = if metered { REFRESH_METERED } else { REFRESH };
         let concurrency = concurrency.max(1);
         let runner = Runner::new(self, concurrency);
-        let mut timetable = Timetable { plan: self.plan().await?, ..Timetable::default() };
-        let mut refresh = Instant::now() + REFRESH;
+        let (mut config, plan) = self.plan().await?;
+        let mut timetable = Timetable { plan, ..Timetable::default() };
+        let mut read_at = Instant::now();
         let mut runs = FuturesUnordered::new();
         while !cancel.is_cancelled() {
-            for resource in timetable.start(self.now(), concurrency) {
-                let (runner, cancel) = (&runner, cancel.clone());
-                runs.push(async move {
-                    match self.config().await {
-                        Ok(config) => drop(runner.run(resource.clone(), config, Mode::Incremental, cancel).await),
-                        Err(error) => tracing::error!(%resource, %error, "the run could not begin"),
+            let due = metered && timetable.is_due(self.now()) && read_at.elapsed() >= REFRESH;
+            if due || read_at.elapsed() >= every {
+                read_at = Instant::now();
+                match self.plan().await {
+                    Ok(read) => (config, timetable.plan) = read,
+                    Err(error) => {
+                        tracing::error!(%error, "the configuration cannot be read; going on with the last one")
                     }
+                }
+            }
+            for resource in timetable.start(self.now(), concurrency) {
+                let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
+                runs.push(async move {
+                    drop(runner.run(resource.clone(), config, Mode::Incremental, None, cancel).await);
                     resource
                 });
             }
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(resource) = runs.next() => { timetable.running.remove(&resource); }
-                () = sleep_until(refresh.min(Instant::now() + timetable.pause(self.now()))) => {}
-            }
-            if Instant::now() >= refresh {
-                refresh = Instant::now() + REFRESH;
-                match self.plan().await {
-                    Ok(plan) => timetable.plan = plan,
-                    Err(error) => {
-                        tracing::error!(%error, "the configuration cannot be read; going on with the last one")
-                    }
-                }
+                () = sleep_until((read_at + every).min(Instant::now() + timetable.pause(self.now(), every))) => {}
             }
         }
         while runs.next().await.is_some() {}
         Ok(())
     }
 
-    /// Each enabled resource with its schedule and the start of its last run.
-    async fn plan(&self) -> Result<BTreeMap<Resource, Planned>> {
+    /// The settings in force, and each enabled resource with its schedule and the start of its last run.
+    async fn plan(&self) -> Result<(Config, BTreeMap<Resource, Planned>)> {
+        let (config, known) = self.configuration().await?;
+        let (resources, configs): (Vec<_>, Vec<_>) = known.into_iter().filter(|(_, config)| config.enabled).unzip();
+        let standings = self.standings(&resources).await?;
         let mut plan = BTreeMap::new();
-        for (resource, config) in self.resources().await?.into_iter().filter(|(_, config)| config.enabled) {
+        for ((resource, config), standing) in resources.into_iter().zip(configs).zip(standings) {
             let schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
-            let last = self.runs(Some(&resource), 1).await?.pop().map(|run| run.started_at);
-            plan.insert(resource, Planned { schedule, last });
+            plan.insert(resource, Planned { schedule, last: standing.run.map(|run| run.started_at) });
         }
-        Ok(plan)
+        Ok((config, plan))
     }
 }
 
@@ -104,10 +110,15 @@ impl Timetable {
     }
 
     /// How long there is nothing to start, at most until the configuration is read again.
-    fn pause(&self, now: Timestamp) -> Duration {
+    fn pause(&self, now: Timestamp, at_most: Duration) -> Duration {
         let next = self.waiting().map(|(due, _)| due).filter(|due| *due > now).min();
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-        until.unwrap_or(REFRESH).clamp(Duration::from_millis(10), REFRESH)
+        until.unwrap_or(at_most).clamp(Duration::from_millis(10), at_most)
+    }
+
+    /// Whether something that is not running is to run by now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.waiting().any(|(due, _)| due <= now)
     }
 
     /// The resources that are not running, with when they are due: by their schedule after their last run, at once when
@@ -175,8 +186,8 @@ mod tests {
 
     #[test]
     fn the_pause_ends_when_the_next_one_is_due() {
-        assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5)), Duration::from_secs(1));
-        assert_eq!(timetable(&[("a", 800)]).pause(at(5)), REFRESH);
-        assert_eq!(timetable(&[]).pause(at(5)), REFRESH);
+        assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5), REFRESH), Duration::from_secs(1));
+        assert_eq!(timetable(&[("a", 800)]).pause(at(5), REFRESH), REFRESH);
+        assert_eq!(timetable(&[]).pause(at(5), REFRESH), REFRESH);
     }
 }

@@ -30,6 +30,15 @@ pub struct StateEntry {
     pub state: ResourceState,
 }
 
+/// How a key stands: what [`latest`](StateStore::latest) gives, and the first of [`runs`](StateStore::runs).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Standing {
+    /// The newest entry.
+    pub entry: Option<StateEntry>,
+    /// The newest run.
+    pub run: Option<RunRecord>,
+}
+
 /// What a run changes in the state store, all of it together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateChange {
@@ -58,6 +67,7 @@ pub struct StateChange {
 /// 5. `history` and `runs` give the newest first. `runs` orders by start, then id.
 /// 6. `prune` never removes the newest entry of a key, nor its newest run, and never changes the next version.
 /// 7. Keys are apart, any text is a legal key, and values come back equal.
+/// 8. `standings` gives for each key, in the order of the keys, what `latest` and `runs` give.
 ///
 /// The suite is `state_store_conformance!` of the test kit.
 ///
@@ -84,4 +94,22 @@ pub trait StateStore: Debug + Send + Sync + 'static {
     /// Removes all but the newest `keep` entries and the newest `keep` runs of a key, at least one of each being kept;
     /// gives the number of rows removed.
     async fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+
+    /// How each of these keys stands. Stores whose every answer costs a round trip give them all at once.
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        let mut standings = Vec::with_capacity(keys.len());
+        for key in keys {
+            standings.push(Standing {
+                entry: self.latest(key).await?,
+                run: self.runs(Some(key), 1).await?.into_iter().next(),
+            });
+        }
+        Ok(standings)
+    }
+
+    /// Whether every call is paid for, as in a warehouse that is woken by it. Then the engine leaves no record of a run
+    /// that found nothing new, prunes every sixteenth entry only, and does not look regularly for changed configuration.
+    fn is_metered(&self) -> bool {
+        false
+    }
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigStore, Domain, Error, Result, RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion,
+    ConfigSnapshot, ConfigStore, Domain, Error, Result, RunId, RunRecord, Standing, StateChange, StateEntry,
+    StateStore, StateVersion,
 };
 
 use super::failing;
@@ -31,6 +32,8 @@ enum Fault {
     ListIsUnordered,
     KeysAreTrimmed,
     NullIsNothing,
+    StandingsAreReversed,
+    SnapshotSwapsDomains,
 }
 
 /// A memory with a fault.
@@ -118,6 +121,18 @@ impl StateStore for Faulty {
         let removed = self.memory.prune(&self.key(key), keep).await?;
         Ok(if self.is(Fault::PruneMiscounts) { 0 } else { removed })
     }
+
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        let mut standings = Vec::new();
+        for key in keys {
+            let (entry, run) = (self.latest(key).await?, self.runs(Some(key), 1).await?.pop());
+            standings.push(Standing { entry, run });
+        }
+        if self.is(Fault::StandingsAreReversed) {
+            standings.reverse();
+        }
+        Ok(standings)
+    }
 }
 
 #[async_trait]
@@ -146,11 +161,19 @@ impl ConfigStore for Faulty {
         }
         Ok(list)
     }
+
+    async fn snapshot(&self) -> Result<ConfigSnapshot> {
+        let (connector, resources) = (self.list(Domain::Connector).await?, self.list(Domain::Resource).await?);
+        Ok(match self.fault {
+            Fault::SnapshotSwapsDomains => ConfigSnapshot { connector: resources, resources: connector },
+            _ => ConfigSnapshot { connector, resources },
+        })
+    }
 }
 
 #[test]
 fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 10] = [
+    let expected: [(Fault, &[&str]); 11] = [
         (Fault::None, &[]),
         (
             Fault::AppendReportsTheBase,
@@ -168,6 +191,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
         (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_are_apart"]),
         (Fault::TimesLoseTheirFraction, &["clause_7_values_come_back_equal"]),
+        (Fault::StandingsAreReversed, &["clause_8_standings_are_what_latest_and_runs_give"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn StateStore> =
@@ -178,7 +202,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
 
 #[test]
 fn a_config_store_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 7] = [
+    let expected: [(Fault, &[&str]); 8] = [
         (Fault::None, &[]),
         (Fault::RemoveDoesNothing, &["clause_1_a_removed_key_is_gone", "clause_4_put_and_remove_are_repeatable"]),
         (Fault::RemoveSaysYes, &["clause_4_put_and_remove_are_repeatable"]),
@@ -186,6 +210,7 @@ fn a_config_store_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::ListIsUnordered, &["clause_3_list_gives_every_entry_ordered_by_key"]),
         (Fault::KeysAreTrimmed, &["clause_5_any_text_is_a_legal_key"]),
         (Fault::NullIsNothing, &["clause_5_values_come_back_equal"]),
+        (Fault::SnapshotSwapsDomains, &["clause_6_a_snapshot_is_what_list_gives"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn ConfigStore> =

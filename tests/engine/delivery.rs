@@ -21,7 +21,7 @@ fn inserted(count: u64) -> Counts {
 /// A backend that knows no settings and no state, and makes any table.
 fn fresh_backend() -> MockBackend {
     let mut backend = MockBackend::new();
-    backend.expect_get().returning(|_, _| Ok(None));
+    backend.expect_list().returning(|_| Ok(vec![]));
     backend.expect_put().returning(|_, _, _| Ok(()));
     backend.expect_ensure_tables().returning(|_, _| Ok(()));
     backend.expect_latest().returning(|_| Ok(None));
@@ -122,7 +122,7 @@ async fn a_run_whose_end_cannot_be_written_down_is_not_complete() {
 async fn where_sink_and_state_are_apart_rows_come_first() {
     let (mut sink, mut config, mut state) = (MockSink::new(), MockConfigStore::new(), MockStateStore::new());
     let mut order = Sequence::new();
-    config.expect_get().returning(|_, _| Ok(None));
+    config.expect_list().returning(|_| Ok(vec![]));
     config.expect_put().returning(|_, _, _| Ok(()));
     sink.expect_ensure_tables().returning(|_, _| Ok(()));
     state.expect_latest().returning(|_| Ok(None));

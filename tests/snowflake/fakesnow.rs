@@ -1,10 +1,11 @@
 //! The client against an independent Snowflake server.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Answer, Bind, Client, HttpClient, Session, Statement};
+use snowfeed::backends::snowflake::client::{Answer, Bind, Client, HttpClient, Session, StagedFile, Statement};
 use snowfeed::backends::snowflake::connection::Connection;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -207,4 +208,27 @@ async fn a_bind_may_be_null_text_or_a_number() {
     assert_eq!(answer.rows[0].integer(0).unwrap(), i64::MIN);
     assert_eq!(&**answer.rows[0].text(1).unwrap(), "x");
     assert_eq!(answer.rows[0].get(2).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_on_a_stage_is_loaded_from_there() {
+    let Some((client, mut session)) = database("STAGED").await else { return };
+    run(&mut session, "CREATE TABLE t (v VARIANT)").await;
+    run(&mut session, "CREATE STAGE files ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')").await;
+    for words in [["old", "older"], ["new", "newer"]] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        for word in words {
+            writeln!(gzip, "{{\"word\": \"{word}\"}}").unwrap();
+        }
+        let content = gzip.finish().unwrap();
+        let (first, second) = content.split_at(7);
+        let content = [first, second].map(|part| part.to_vec().into()).to_vec();
+        let stage = "\"STAGED\".\"S\".\"FILES\"/run".to_owned();
+        session.put(StagedFile { stage, name: "part-1.json.gz".to_owned(), content }).await.unwrap();
+    }
+    assert!(client.spent().staged_bytes > 0);
+    run(&mut session, "COPY INTO t FROM @files/run/ FILE_FORMAT = (TYPE = 'JSON')").await;
+    let answer = run(&mut session, "SELECT v:word::VARCHAR AS w FROM t ORDER BY w").await;
+    let words: Vec<_> = answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect();
+    assert_eq!(words, ["new", "newer"], "a file replaces one of the same name");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Client, HttpClient, Session};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use snowfeed::{Error, ErrorKind, Result, Retry};
 
 use crate::peers::free_port;
@@ -24,7 +24,7 @@ async fn a_login_says_who_and_where() {
     let server = Scripted::start().await;
     let parameters = json!({ "TIMEZONE": "Europe/Berlin", "nop_regexes": ["^GRANT"] });
     let connection = Connection {
-        account: "XY12345.eu-central-1".to_owned(),
+        account: "XY12345".to_owned(),
         role: Some("R 1".to_owned()),
         warehouse: Some("W".to_owned()),
         database: Some("D".to_owned()),
@@ -115,7 +115,8 @@ async fn nobody_at_the_address_is_unavailable() {
 
 #[tokio::test]
 async fn a_host_that_does_not_exist_is_named_at_once() {
-    let error = open(Connection { host: "nowhere.invalid".to_owned(), ..connection(80) }).await.map(drop).unwrap_err();
+    let connection = connection(443).protocol(Protocol::Https).host("nowhere.invalid");
+    let error = open(connection).await.map(drop).unwrap_err();
     assert_eq!(error.message(), "the host nowhere.invalid cannot be found");
     assert_eq!((error.kind(), error.context().count()), (ErrorKind::Unavailable, 0), "{error:?}");
     assert!(error.help().unwrap().contains("account identifier"));
@@ -148,5 +149,6 @@ fn a_host_that_is_none_is_refused() {
         let connection = Connection { host: host.to_owned(), ..connection(443) };
         let error = HttpClient::new(connection).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{host}");
+        assert!(host.is_empty() || !error.to_string().contains(host), "it may hold a secret: {error}");
     }
 }

@@ -12,3 +12,4 @@ mod login;
 mod scripted;
 mod session;
 mod silence;
+mod stage;

@@ -1,13 +1,22 @@
-//! Servers of other people's, installed and started by the tests: pinned Python packages in a folder of the build artefacts.
+//! Servers of other people's, installed and started by the tests: pinned packages of Python and Node in a folder of the build
+//! artefacts.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+/// Runs a Python script, its first argument, until standard input ends.
+const SCRIPT_UNTIL_STDIN_ENDS: &str = "\
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+sys.argv = sys.argv[1:]
+exec(compile(sys.argv[0], 'script', 'exec'), {'__name__': '__main__'})
+";
 
 /// Runs a Python module until standard input ends, so that a server does not outlive the test that started it.
 const UNTIL_STDIN_ENDS: &str = "\
@@ -16,6 +25,9 @@ threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=T
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 ";
+
+/// The same for a Node program.
+const UNTIL_STDIN_ENDS_NODE: &str = "process.stdin.on('end', () => process.exit(0)).resume(); require(process.argv[1])";
 
 /// The longest that a server may take to answer after it was started.
 const START: Duration = Duration::from_secs(90);
@@ -63,42 +75,83 @@ pub(crate) fn artefacts() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// A Python that has these packages; `None` where there is no Python. The first test that needs them installs them.
-pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
+/// Installs `packages` into the folder `name` by `install`, unless the folder has them. `None`: `install` lacks its program.
+fn installed(name: &str, packages: &[&str], install: impl FnOnce(&Path) -> Option<()>) -> Option<PathBuf> {
     let folder = artefacts().join("peers").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
-    let (environment, done) = (folder.join("venv"), folder.join("done"));
-    let python = environment.join("bin/python");
+    let done = folder.join("done");
     let wanted = packages.join("\n");
     // Written last: an installation that was interrupted is begun again.
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
-        return Some(python);
+        return Some(folder);
     }
-    let found = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).output();
-    match found {
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        Err(error) => panic!("python3 cannot be run: {error}"),
-        Ok(made) => assert!(
+    install(&folder)?;
+    std::fs::write(done, wanted).unwrap();
+    Some(folder)
+}
+
+/// What a program said; `None` where there is no such program.
+fn output(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{command:?} cannot be run: {error}"),
+        Ok(output) => Some(output),
+    }
+}
+
+/// A Python that has these packages; `None` where there is no Python. The first test that needs them installs them.
+pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    let folder = installed(name, packages, |folder| {
+        let environment = folder.join("venv");
+        let made = output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+        assert!(
             made.status.success(),
             "`python3 -m venv` failed; Debian needs the package python3-venv for it: {}{}",
             String::from_utf8_lossy(&made.stdout),
             String::from_utf8_lossy(&made.stderr)
-        ),
-    }
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
-    let installed = pip.output().unwrap();
-    assert!(installed.status.success(), "pip failed: {}", String::from_utf8_lossy(&installed.stderr));
-    std::fs::write(done, wanted).unwrap();
-    Some(python)
+        );
+        let mut pip = Command::new(environment.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        let installed = pip.output().unwrap();
+        assert!(installed.status.success(), "pip failed: {}", String::from_utf8_lossy(&installed.stderr));
+        Some(())
+    })?;
+    Some(folder.join("venv/bin/python"))
+}
+
+/// The `node_modules` with these packages; `None` where there is no npm. The first test that needs them installs them.
+pub(crate) fn node(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    let folder = installed(name, packages, |folder| {
+        std::fs::write(folder.join("package.json"), "{}").unwrap();
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]).args(packages);
+        let installed = output(npm.current_dir(folder))?;
+        assert!(installed.status.success(), "npm failed: {}", String::from_utf8_lossy(&installed.stderr));
+        Some(())
+    })?;
+    Some(folder.join("node_modules"))
 }
 
 /// Starts a Python module as a server that listens on `port`, and waits until it answers.
 pub(crate) fn serve(python: &Path, module: &str, arguments: &[&str], port: u16) -> Server {
     let mut command = Command::new(python);
     command.args(["-c", UNTIL_STDIN_ENDS, module]).args(arguments).env("NO_PROXY", "*");
+    start(command, port)
+}
+
+/// Starts a Python script, given by its text, as a server that listens on `port`, and waits until it answers.
+fn serve_script(python: &Path, script: &str, arguments: &[&str], port: u16) -> Server {
+    let mut command = Command::new(python);
+    command.args(["-c", SCRIPT_UNTIL_STDIN_ENDS, script]).args(arguments).env("NO_PROXY", "*");
+    start(command, port)
+}
+
+/// Starts a Node program as a server that listens on `port`, and waits until it answers.
+pub(crate) fn serve_node(program: &Path, arguments: &[&str], port: u16) -> Server {
+    let mut command = Command::new("node");
+    command.args(["-e", UNTIL_STDIN_ENDS_NODE]).arg(program).args(arguments);
     start(command, port)
 }
 
@@ -119,23 +172,84 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
         std::thread::sleep(Duration::from_millis(50));
     }
     // Removed while it is open: it stays readable for whoever attaches, and nothing is left behind.
-    let _ = std::fs::remove_file(log);
+    if std::env::var_os("SNOWFEED_KEEP_LOGS").is_none() {
+        let _ = std::fs::remove_file(log);
+    }
     Server { process: Mutex::new(process), port }
 }
 
 /// What `fakesnow` needs: version 5 of the connector breaks it.
 const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1"];
 
-/// The Snowflake server of this test process, started by whoever needs it first; `None` where there is no Python.
-pub(crate) fn fakesnow() -> Option<&'static Server> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let server = SERVER.get_or_init(|| {
-        let python = python("fakesnow", FAKESNOW)?;
-        let port = free_port();
-        Some(serve(&python, "fakesnow", &["-s", "-p", &port.to_string()], port))
-    });
+/// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
+/// missing.
+fn shared(
+    server: &'static OnceLock<Option<Server>>,
+    program: &str,
+    start: impl FnOnce() -> Option<Server>,
+) -> Option<&'static Server> {
+    let server = server.get_or_init(start);
     if server.is_none() {
-        skipped("there is no python3, which the Snowflake server of the tests needs");
+        skipped(&format!("there is no {program}, which a server of the tests needs"));
     }
     server.as_ref()
+}
+
+/// The Snowflake server of this test process; `None` where there is no Python.
+pub(crate) fn fakesnow() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    shared(&SERVER, "python3", || {
+        let python = python("fakesnow", FAKESNOW)?;
+        let port = free_port();
+        Some(serve_script(&python, include_str!("fakesnow.py"), &[&port.to_string()], port))
+    })
+}
+
+/// The S3 of this test process, which asks for no credentials; `None` where there is no Python.
+pub(crate) fn moto() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(start_moto).as_ref()
+}
+
+/// An S3 for one test; `None` where there is no Python.
+pub(crate) fn start_moto() -> Option<Server> {
+    let Some(python) = python("moto", &["moto[server]==5.2.5"]) else {
+        skipped("there is no python3, which the S3 of the tests needs");
+        return None;
+    };
+    let port = free_port();
+    Some(serve(&python, "moto.server", &["-H", "127.0.0.1", "-p", &port.to_string()], port))
+}
+
+/// A Google Cloud Storage of this test process, with the bucket `stage`; `None` where there is no Python.
+pub(crate) fn gcs() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    shared(&SERVER, "python3", || {
+        let python = python("gcs", &["gcp-storage-emulator==2026.7.19"])?;
+        let port = free_port();
+        let port_text = port.to_string();
+        let arguments =
+            ["start", "--host", "127.0.0.1", "--port", &port_text, "--in-memory", "--default-bucket", "stage"];
+        Some(serve(&python, "gcp_storage_emulator", &arguments, port))
+    })
+}
+
+/// An Azure Blob Storage of this test process; `None` where there is no npm. It is the newest that runs on Node 18.
+pub(crate) fn azurite() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    shared(&SERVER, "npm", || {
+        let modules = node("azurite", &["azurite@3.35.0"])?;
+        let port = free_port();
+        let port_text = port.to_string();
+        let arguments = [
+            "--inMemoryPersistence",
+            "--silent",
+            "--loose",
+            "--skipApiVersionCheck",
+            "--disableTelemetry",
+            "--blobPort",
+            &port_text,
+        ];
+        Some(serve_node(&modules.join("azurite/dist/src/blob/main.js"), &arguments, port))
+    })
 }

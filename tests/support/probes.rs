@@ -104,3 +104,126 @@ impl SinkProbe for SqliteProbe {
         rejects.unwrap().collect::<Result<_, _>>().unwrap()
     }
 }
+
+/// A look into a Snowflake database of its own.
+#[cfg(feature = "snowflake")]
+pub(crate) mod snowflake {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use snowfeed::backends::Snowflake;
+    use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
+    use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+    use snowfeed::testkit::conformance::SinkProbe;
+    use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow, Version};
+
+    use crate::peers::Server;
+
+    /// A connection to the Snowflake server of the tests.
+    pub(crate) fn connection(server: &Server) -> Connection {
+        let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+        let mut connection = connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http);
+        // The server does not know these statements, and answers success.
+        let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
+        connection.session_parameters.insert("nop_regexes".into(), unknown.into());
+        connection
+    }
+
+    /// A name that no other database of this process has.
+    pub(crate) fn fresh_database() -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        format!("DB{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) struct SnowflakeProbe {
+        pub(crate) snowflake: Snowflake,
+        client: Arc<dyn Client>,
+        pub(crate) database: String,
+        bind_at_most: usize,
+    }
+
+    impl SnowflakeProbe {
+        /// A probe whose rows travel as bound values up to this many bytes, and then through the stage.
+        pub(crate) fn new(server: &Server, bind_at_most: usize) -> Self {
+            let database = fresh_database();
+            let connection = connection(server).database(&database).schema("PUBLIC");
+            let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
+            let snowflake = Snowflake::over(client.clone(), &database, "PUBLIC").bind_at_most(bind_at_most);
+            Self { snowflake, client, database, bind_at_most }
+        }
+
+        /// What another process finds.
+        pub(crate) fn reopen(self) -> Self {
+            let snowflake =
+                Snowflake::over(self.client.clone(), &self.database, "PUBLIC").bind_at_most(self.bind_at_most);
+            Self { snowflake, ..self }
+        }
+
+        pub(crate) async fn select(&self, statement: Statement) -> Answer {
+            self.client.open().await.unwrap().execute(statement).await.unwrap()
+        }
+
+        /// The name of a resource's raw table.
+        async fn raw(&self, resource: &Resource, table: &str) -> Option<String> {
+            let select = format!(
+                "SELECT \"NAME\" FROM \"{}\".\"STATE\".\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = ? AND \"STREAM\" = ?",
+                self.database
+            );
+            let found = self.select(Statement::new(select).bind(resource.name()).bind(table)).await;
+            let name = found.rows.first()?.text(0).unwrap().replace('"', "\"\"");
+            Some(format!("\"{}\".\"PUBLIC_RAW\".\"{name}\"", self.database))
+        }
+    }
+
+    #[async_trait]
+    impl SinkProbe for SnowflakeProbe {
+        fn sink(&self) -> Arc<dyn Sink> {
+            Arc::new(self.snowflake.clone())
+        }
+
+        async fn another(&self) -> Arc<dyn Sink> {
+            let other = Snowflake::over(self.client.clone(), &self.database, "PUBLIC");
+            Arc::new(other.bind_at_most(self.bind_at_most))
+        }
+
+        fn states(&self) -> Option<Arc<dyn StateStore>> {
+            Some(Arc::new(self.snowflake.clone()))
+        }
+
+        async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
+            let Some(raw) = self.raw(resource, table).await else { return vec![] };
+            let time =
+                |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
+            let select = format!(
+                "SELECT \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"VERSION\", \"DOCUMENT\", {}, {}, {} FROM {raw}",
+                time("FIRST_SEEN"),
+                time("CHANGED_AT"),
+                time("DELETED_AT")
+            );
+            let read = |text: &str| format!("{}Z", text.replace(' ', "T")).parse().unwrap();
+            let rows = self.select(Statement::new(select)).await.rows.into_iter().map(|row| StoredRow {
+                key: row.text(0).unwrap().to_string(),
+                version: Version(row.integer(1).unwrap()),
+                json: row.get(2).unwrap().cloned(),
+                first_seen: read(row.text(3).unwrap()),
+                changed_at: read(row.text(4).unwrap()),
+                deleted_at: row.get(5).unwrap().map(|text| read(text)),
+            });
+            rows.collect()
+        }
+
+        async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
+            let select = format!(
+                "SELECT \"REASON\", \"RAW\" FROM \"{}\".\"STATE\".\"REJECTED_RECORD\" WHERE \"RESOURCE\" = ? AND \"STREAM\" = ?",
+                self.database
+            );
+            let found = self.select(Statement::new(select).bind(resource.name()).bind(table)).await;
+            let rejects = found
+                .rows
+                .into_iter()
+                .map(|row| Reject { reason: row.text(0).unwrap().to_string(), raw: row.text(1).unwrap().clone() });
+            rejects.collect()
+        }
+    }
+}

@@ -19,8 +19,6 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
-pub use preview::Preview;
-
 use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
 use crate::{Error, Resource, Result, TableSpec};
 use fault::Attempt;

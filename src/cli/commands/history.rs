@@ -10,7 +10,7 @@ use super::Session;
 use crate::cli::Exit;
 use crate::cli::output::{COUNTS, counts, duration, table, time};
 use crate::cli::progress;
-use crate::engine::{Connector, Schedule};
+use crate::engine::Schedule;
 use crate::state::ResourceStatus;
 use crate::{Error, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source};
 
@@ -29,10 +29,9 @@ struct Standing {
 }
 
 impl Standing {
-    async fn of(connector: &Connector, resource: Resource, config: ResourceConfig) -> Result<Self> {
+    fn of(resource: Resource, config: &ResourceConfig, found: crate::Standing) -> Result<Self> {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
-        let entry = connector.state(&resource).await?.map(|entry| entry.state);
-        let last_run = connector.runs(Some(&resource), 1).await?.pop();
+        let (entry, last_run) = (found.entry.map(|entry| entry.state), found.run);
         let now = Timestamp::now();
         let due = last_run.as_ref().map_or(Some(now), |run| schedule.next(run.started_at).map(|due| due.max(now)));
         Ok(Self {
@@ -71,10 +70,11 @@ impl Standing {
 pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
     let connector = session.look()?;
-    let mut standings = Vec::new();
-    for (resource, config) in connector.resources().await? {
-        standings.push(Standing::of(&connector, resource, config).await?);
-    }
+    let (resources, configs): (Vec<_>, Vec<_>) = connector.resources().await?.into_iter().unzip();
+    let found = connector.standings(&resources).await?;
+    let each = resources.into_iter().zip(&configs).zip(found);
+    let standings: Vec<Standing> =
+        each.map(|((resource, config), found)| Standing::of(resource, config, found)).collect::<Result<_>>()?;
     if standings.is_empty() {
         output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
     }

@@ -35,6 +35,7 @@ macro_rules! __config_store_clauses {
             clause_4_a_dropped_put_has_happened_wholly_or_not_at_all
             clause_5_any_text_is_a_legal_key
             clause_5_values_come_back_equal
+            clause_6_a_snapshot_is_what_list_gives
         }
     };
 }
@@ -164,6 +165,18 @@ pub async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
         done(store.put(DOMAIN, "key", &value).await);
         assert_eq!(done(store.get(DOMAIN, "key").await), Some(value));
     }
+}
+
+/// Both domains at once.
+pub async fn clause_6_a_snapshot_is_what_list_gives(fresh: Fresh<dyn ConfigStore>) {
+    let store = fresh.make().await;
+    for key in ["b", "a\0"] {
+        done(store.put(Domain::Connector, key, &json!({"of": key})).await);
+    }
+    done(store.put(Domain::Resource, "b", &json!([1.5, null])).await);
+    let snapshot = done(store.snapshot().await);
+    assert_eq!(snapshot.connector, done(store.list(Domain::Connector).await));
+    assert_eq!(snapshot.resources, done(store.list(Domain::Resource).await));
 }
 
 #[cfg(test)]

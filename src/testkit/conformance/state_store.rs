@@ -42,6 +42,7 @@ macro_rules! __state_store_clauses {
             clause_6_prune_never_changes_the_next_version
             clause_7_any_text_is_a_legal_key_and_keys_are_apart
             clause_7_values_come_back_equal
+            clause_8_standings_are_what_latest_and_runs_give
         }
     };
 }
@@ -276,6 +277,23 @@ pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let latest = done(store.latest(KEY).await).expect("an entry");
     assert_eq!((latest.state, latest.at), (state, at));
     assert_eq!(done(store.runs(Some(KEY), 1).await), [record]);
+}
+
+/// All at once, in the order of the keys, one that has nothing among them.
+pub async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    for n in 0..3 {
+        push(&*store, KEY, n, "widgets").await;
+        push(&*store, "A\0b", n, "odd").await;
+    }
+    let keys = ["A\0b", "nothing", KEY].map(str::to_owned);
+    let standings = done(store.standings(&keys).await);
+    assert_eq!(standings.len(), keys.len());
+    for (key, standing) in keys.iter().zip(standings) {
+        assert_eq!(standing.entry, done(store.latest(key).await), "the entry of {key:?}");
+        assert_eq!(standing.run, done(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
+    }
+    assert_eq!(done(store.standings(&[]).await), []);
 }
 
 #[cfg(test)]

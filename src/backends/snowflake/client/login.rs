@@ -74,7 +74,7 @@ pub(super) async fn login(transport: &Transport, connection: &Arc<Connection>) -
     let fields = fields(connection).await?;
     let body = Login {
         data: Data {
-            account_name: account_name(&connection.account),
+            account_name: &connection.account,
             login_name: &connection.user,
             client_app_id: "snowfeed",
             client_app_version: env!("CARGO_PKG_VERSION"),
@@ -126,11 +126,6 @@ async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {
     tokio::task::spawn_blocking(move || connection.login_fields())
         .await
         .map_err(|error| Error::internal("reading the credentials failed").with_source(error))?
-}
-
-/// The account without the region and the cloud that a locator may come with.
-fn account_name(account: &str) -> &str {
-    account.split('.').next().unwrap_or(account)
 }
 
 fn session_parameters(connection: &Connection) -> Map<String, Value> {

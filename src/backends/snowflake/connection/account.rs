@@ -1,0 +1,76 @@
+//! Account identifiers: their names and their hosts.
+
+use crate::{Error, Result};
+
+/// An account identifier, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Its name alone, as a login request and a token of a key pair carry it: without region and domain.
+    pub(super) name: String,
+    /// Where it is reached.
+    pub(super) host: String,
+}
+
+/// What stands between an account and its top-level domain.
+const DOMAIN: &str = ".snowflakecomputing.";
+
+/// Takes an identifier apart: `ORG-NAME`, `LOCATOR`, `LOCATOR.REGION`, or the host or URL of an account. A region is what
+/// older settings hold beside the account.
+pub(super) fn read(identifier: &str, region: Option<&str>) -> Account {
+    let identifier = bare(identifier);
+    let host = identifier.to_ascii_lowercase();
+    match host.find(DOMAIN) {
+        Some(end) => Account { name: name(&identifier[..end]).to_owned(), host },
+        None => Account { name: name(identifier).to_owned(), host: host_of(&host, region) },
+    }
+}
+
+/// Refuses a name that cannot be an account's.
+pub(super) fn check(name: &str) -> Result<()> {
+    let help = "write `account` as ORGANISATION-ACCOUNT, or set SNOWFLAKE_ACCOUNT";
+    match name {
+        "" => Err(Error::configuration("the Snowflake connection names no account").with_help(help)),
+        name if is_identifier(name) => Ok(()),
+        _ => Err(Error::configuration("the Snowflake account is no account identifier").with_help(help)),
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// The identifier without what a URL puts around it.
+fn bare(identifier: &str) -> &str {
+    let identifier = identifier.trim();
+    let rest = identifier.split_once("://").map_or(identifier, |(_, rest)| rest);
+    rest.split(['/', ':', '?', '#']).next().unwrap_or_default().trim_end_matches('.')
+}
+
+/// The name alone. The first part of a `.global` account carries an identifier of Snowflake's own after the last hyphen.
+fn name(qualified: &str) -> &str {
+    match qualified.split_once('.') {
+        Some((first, rest)) if rest.eq_ignore_ascii_case("global") => {
+            first.rsplit_once('-').map_or(first, |(name, _)| name)
+        }
+        Some((first, _)) => first,
+        None => qualified,
+    }
+}
+
+/// The host of `NAME` or `NAME.REGION`, in lower case. An account whose name has underscores is also reached with hyphens, which
+/// certificates and resolvers accept everywhere.
+fn host_of(qualified: &str, region: Option<&str>) -> String {
+    let (name, suffix) = match qualified.split_once('.') {
+        Some((name, suffix)) => (name, Some(suffix)),
+        None => (qualified, None),
+    };
+    let name = name.replace('_', "-");
+    // Snowflake's first region has no name of its own in hosts.
+    let region = region.map(str::to_ascii_lowercase).filter(|region| !matches!(region.as_str(), "" | "us-west-2"));
+    match region.as_deref().or(suffix) {
+        Some(region) if region.starts_with("cn-") => format!("{name}.{region}.snowflakecomputing.cn"),
+        Some(region) => format!("{name}.{region}.snowflakecomputing.com"),
+        None => format!("{name}.snowflakecomputing.com"),
+    }
+}

@@ -1,0 +1,134 @@
+//! How we say who we are, and which of the settings say so.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::layers::{Key, Layers};
+use crate::{Error, ErrorKind, Result};
+
+/// How we say who we are.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// An RSA key, PEM, plain or encrypted with the passphrase. It is read again at every login.
+    KeyPair {
+        /// The file that holds it.
+        file: PathBuf,
+        /// What it is encrypted with.
+        passphrase: Option<SecretString>,
+    },
+    /// A programmatic access token.
+    AccessToken(SecretString),
+    /// A file that holds a programmatic access token. It is read again at every login.
+    AccessTokenFile(PathBuf),
+    /// An OAuth token.
+    OAuth(SecretString),
+    /// A file that holds an OAuth token, as in a container inside Snowflake. It is read again at every login.
+    TokenFile(PathBuf),
+    /// A password. Snowflake is ending passwords without a second factor: prefer a key pair or an access token.
+    Password(SecretString),
+}
+
+impl Credentials {
+    /// Whether a login must name its user; a token names its own.
+    pub(super) fn need_user(&self) -> bool {
+        matches!(self, Self::KeyPair { .. } | Self::Password(_))
+    }
+}
+
+const AUTHENTICATOR: Key = Key::new(&["authenticator"]);
+const KEY_FILE: Key = Key::new(&["private_key_file", "private_key_path"]);
+const PASSPHRASE: Key = Key::new(&["private_key_passphrase", "private_key_file_pwd"]);
+const PASSWORD: Key = Key::new(&["password"]);
+const TOKEN: Key = Key::new(&["token"]);
+const TOKEN_FILE: Key = Key::new(&["token_file_path"]);
+
+/// The keys of this module.
+pub(super) const KEYS: &[Key] = &[AUTHENTICATOR, KEY_FILE, PASSPHRASE, PASSWORD, TOKEN, TOKEN_FILE];
+
+/// What works without a person at the screen.
+const WORKING: &str =
+    "use `SNOWFLAKE_JWT` (a key pair), `PROGRAMMATIC_ACCESS_TOKEN`, `oauth` or `snowflake` (a password)";
+
+/// Ways to authenticate that Snowflake's tools have and that are not for a program that runs by itself, or not made yet.
+const OTHERS: &[&str] = &[
+    "EXTERNALBROWSER",
+    "OAUTH_AUTHORIZATION_CODE",
+    "OAUTH_CLIENT_CREDENTIALS",
+    "USERNAME_PASSWORD_MFA",
+    "WORKLOAD_IDENTITY",
+    "PAT_WITH_EXTERNAL_SESSION",
+];
+
+/// What the settings say. `mounted` is the token that Snowflake gives to a container that runs inside it.
+pub(super) fn choose(settings: &Layers<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
+    let Some(authenticator) = settings.text(AUTHENTICATOR)? else { return implied(settings, mounted) };
+    let name = authenticator.value.to_uppercase();
+    let missing = |what: &str| {
+        Error::configuration(format!("{} asks for {name}, and the connection has no {what}", authenticator.origin))
+    };
+    match name.as_str() {
+        "SNOWFLAKE" => implied(settings, None),
+        "SNOWFLAKE_JWT" => key_pair(settings)?.ok_or_else(|| {
+            missing("private key").with_help("set `private_key_file`, or SNOWFLAKE_PRIVATE_KEY_PATH, to a file in PEM")
+        }),
+        "OAUTH" => token(settings, Credentials::OAuth, Credentials::TokenFile)?
+            .or(mounted.map(Credentials::TokenFile))
+            .ok_or_else(|| missing("token").with_help("set `token` or `token_file_path`, or SNOWFLAKE_TOKEN")),
+        "PROGRAMMATIC_ACCESS_TOKEN" => token(settings, Credentials::AccessToken, Credentials::AccessTokenFile)?
+            .ok_or_else(|| missing("token").with_help("set `token` or `token_file_path`, or SNOWFLAKE_TOKEN")),
+        other if OTHERS.contains(&other) => {
+            let message = format!("{} asks for {name}, which snowfeed does not do", authenticator.origin);
+            Err(Error::new(ErrorKind::Unsupported, message).with_help(WORKING))
+        }
+        okta if okta.starts_with("HTTPS://") => {
+            let message = format!("{} asks for Okta, which needs a person to log in", authenticator.origin);
+            Err(Error::new(ErrorKind::Unsupported, message).with_help(WORKING))
+        }
+        // What it says is not repeated: a secret may have slipped into it.
+        _ => {
+            Err(Error::configuration(format!("{} is no way to authenticate", authenticator.origin)).with_help(WORKING))
+        }
+    }
+}
+
+/// Without a word on how: a key goes before a password, as in Snowflake's tools.
+fn implied(settings: &Layers<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
+    if let Some(pair) = key_pair(settings)? {
+        return Ok(pair);
+    }
+    if let Some(password) = settings.secret(PASSWORD)? {
+        return Ok(Credentials::Password(password));
+    }
+    if let Some(mounted) = mounted {
+        return Ok(Credentials::TokenFile(settings.path(TOKEN_FILE)?.unwrap_or(mounted)));
+    }
+    if settings.find(TOKEN)?.or(settings.find(TOKEN_FILE)?).is_some() {
+        return Err(Error::configuration("the Snowflake connection has a token and does not say of which kind")
+            .with_help("set `authenticator` to `PROGRAMMATIC_ACCESS_TOKEN` or `oauth`"));
+    }
+    Err(Error::configuration("the Snowflake connection has no credentials").with_help(WORKING))
+}
+
+fn key_pair(settings: &Layers<'_>) -> Result<Option<Credentials>> {
+    let Some(file) = settings.path(KEY_FILE)? else { return Ok(None) };
+    // Snowflake's tools let this one go before what the connection says.
+    let passphrase = match settings.variable("PRIVATE_KEY_PASSPHRASE") {
+        Some(found) => Some(found.secret()?),
+        None => settings.secret(PASSPHRASE)?,
+    };
+    Ok(Some(Credentials::KeyPair { file, passphrase }))
+}
+
+/// A token; a file that holds one goes before the token itself, as in Snowflake's tools.
+fn token(
+    settings: &Layers<'_>,
+    itself: fn(SecretString) -> Credentials,
+    file: fn(PathBuf) -> Credentials,
+) -> Result<Option<Credentials>> {
+    Ok(match settings.path(TOKEN_FILE)? {
+        Some(path) => Some(file(path)),
+        None => settings.secret(TOKEN)?.map(itself),
+    })
+}

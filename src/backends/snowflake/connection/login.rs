@@ -1,0 +1,77 @@
+//! From credentials to what a login request says.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Connection, Credentials, account, key};
+use crate::{Error, Result};
+
+/// What a login request says of who we are: the fields `AUTHENTICATOR`, `TOKEN` and `PASSWORD` of its `data`.
+#[derive(Debug)]
+pub struct LoginFields {
+    /// `SNOWFLAKE_JWT`, `OAUTH`, `PROGRAMMATIC_ACCESS_TOKEN`; `None` for a password.
+    pub authenticator: Option<&'static str>,
+    /// The token.
+    pub token: Option<SecretString>,
+    /// The password.
+    pub password: Option<SecretString>,
+}
+
+impl LoginFields {
+    fn token(authenticator: &'static str, token: SecretString) -> Self {
+        Self { authenticator: Some(authenticator), token: Some(token), password: None }
+    }
+}
+
+impl Connection {
+    /// What to say at a login now. Files of keys and tokens are read again each time, because they are rotated; signing takes some
+    /// milliseconds of this thread.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when a file is missing or holds something else, when a passphrase is wrong,
+    /// and when the connection must not be used: no account, no user, or plain http to another machine.
+    pub fn login_fields(&self) -> Result<LoginFields> {
+        self.check()?;
+        Ok(match &self.credentials {
+            Credentials::KeyPair { file, passphrase } => {
+                LoginFields::token("SNOWFLAKE_JWT", self.signed_token(file, passphrase.as_ref())?)
+            }
+            Credentials::AccessToken(token) => LoginFields::token("PROGRAMMATIC_ACCESS_TOKEN", token.clone()),
+            Credentials::AccessTokenFile(file) => LoginFields::token("PROGRAMMATIC_ACCESS_TOKEN", token_of(file)?),
+            Credentials::OAuth(token) => LoginFields::token("OAUTH", token.clone()),
+            Credentials::TokenFile(file) => LoginFields::token("OAUTH", token_of(file)?),
+            Credentials::Password(password) => {
+                LoginFields { authenticator: None, token: None, password: Some(password.clone()) }
+            }
+        })
+    }
+
+    /// A token that the private key signs for this account and user.
+    fn signed_token(&self, file: &Path, passphrase: Option<&SecretString>) -> Result<SecretString> {
+        let key = key::read(file, passphrase)?;
+        let account = account::read(&self.account, None).name;
+        let subject = format!("{account}.{}", self.user).to_uppercase();
+        let token = snowflake_jwt::generate_jwt_token(key.expose_secret(), &subject).map_err(|error| {
+            key::error(file, "cannot sign")
+                .with_source(error)
+                .with_help("use an RSA key of 2048 to 4096 bits: `openssl genrsa 2048`")
+        })?;
+        Ok(token.into())
+    }
+}
+
+/// The token that a file holds, without white space around it.
+fn token_of(file: &Path) -> Result<SecretString> {
+    let wrong = |why: &str| {
+        Error::configuration(format!("the token file {} {why}", file.display()))
+            .with_help("point `token_file_path` to a file that holds the token and nothing else")
+    };
+    let text = std::fs::read_to_string(file)
+        .map(SecretString::from)
+        .map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    match text.expose_secret().trim() {
+        "" => Err(wrong("is empty")),
+        token => Ok(token.into()),
+    }
+}

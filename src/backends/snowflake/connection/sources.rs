@@ -1,0 +1,159 @@
+//! Where settings come from, and the connection that they make.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+use toml::Value;
+
+use super::files::Connections;
+use super::layers::{Found, Key, Layers};
+use super::{Connection, Credentials, Protocol, account, credentials};
+use crate::{Error, Result};
+
+const ACCOUNT: Key = Key::new(&["account"]);
+const USER: Key = Key::new(&["user"]);
+const HOST: Key = Key::new(&["host"]);
+const PORT: Key = Key::new(&["port"]);
+const PROTOCOL: Key = Key::new(&["protocol"]);
+const REGION: Key = Key::new(&["region"]);
+const ROLE: Key = Key::new(&["role"]);
+const WAREHOUSE: Key = Key::new(&["warehouse"]);
+const DATABASE: Key = Key::new(&["database"]);
+const SCHEMA: Key = Key::new(&["schema"]);
+
+/// The keys of this module.
+const KEYS: &[Key] = &[ACCOUNT, USER, HOST, PORT, PROTOCOL, REGION, ROLE, WAREHOUSE, DATABASE, SCHEMA];
+
+/// What a process is given: all that the settings depend on.
+pub(super) struct Sources<'a> {
+    /// The user's home directory.
+    pub(super) home: Option<PathBuf>,
+    /// The environment.
+    pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Where Snowflake puts the token of a container that runs inside it.
+    pub(super) token_file: &'a Path,
+}
+
+impl Sources<'static> {
+    /// Those of this process.
+    pub(super) fn of_this_process() -> Self {
+        Self {
+            home: std::env::home_dir(),
+            variable: &|name| std::env::var_os(name),
+            token_file: Path::new("/snowflake/session/token"),
+        }
+    }
+}
+
+impl Sources<'_> {
+    /// The connection called `name`, or the default one.
+    pub(super) fn connection(&self, name: Option<&str>) -> Result<Connection> {
+        let settings = self.settings(name)?;
+        let credentials = credentials::choose(&settings, self.mounted_token(&settings)?)?;
+        if matches!(credentials, Credentials::Password(_)) {
+            tracing::warn!("Snowflake is ending passwords without a second factor; use a key pair or an access token");
+        }
+        let connection = connection(&settings, credentials)?;
+        connection.check()?;
+        Ok(connection)
+    }
+
+    /// The settings of the connection that is meant.
+    fn settings(&self, name: Option<&str>) -> Result<Layers<'_>> {
+        let connections = Connections::read(self)?;
+        let asked = name
+            .map(str::to_owned)
+            .or_else(|| self.text("SNOWFLAKE_DEFAULT_CONNECTION_NAME"))
+            .or_else(|| connections.default_name().map(str::to_owned));
+        let name = asked.clone().unwrap_or_else(|| "default".to_owned());
+        let section = connections.section(&name)?;
+        let written = section.is_some();
+        let settings = Layers::new(self, name, section.unwrap_or_default());
+        // Without a name, the environment alone is enough. A name must be found, lest a slip of the pen reach another account.
+        let known = written || settings.has_variables(KEYS) || settings.has_variables(credentials::KEYS);
+        if known || (asked.is_none() && settings.find(ACCOUNT)?.is_some()) {
+            Ok(settings)
+        } else {
+            Err(connections.missing(settings.name()))
+        }
+    }
+
+    /// The token of a container inside Snowflake, if we run in one and mean to reach what it was made for: it must go nowhere else.
+    fn mounted_token(&self, settings: &Layers<'_>) -> Result<Option<PathBuf>> {
+        let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(None) };
+        let host = settings.text(HOST)?.map(|found| found.value);
+        Ok((host.as_deref() == Some(inside.trim()) && self.token_file.is_file()).then(|| self.token_file.to_owned()))
+    }
+
+    /// An environment variable that says something.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        (self.variable)(name)?.into_string().ok().filter(|text| !text.trim().is_empty())
+    }
+
+    /// The path with the home directory in place of `~`.
+    pub(super) fn expand(&self, path: PathBuf) -> PathBuf {
+        match (path.strip_prefix("~"), &self.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path,
+        }
+    }
+}
+
+fn connection(settings: &Layers<'_>, credentials: Credentials) -> Result<Connection> {
+    let text = |key| Ok::<_, Error>(settings.text(key)?.map(|found| found.value));
+    let identifier = text(ACCOUNT)?.unwrap_or_default();
+    let mut connection = Connection::new(&identifier, text(USER)?.unwrap_or_default(), credentials);
+    connection.host = match text(HOST)? {
+        Some(host) => host,
+        None => account::read(&identifier, text(REGION)?.as_deref()).host,
+    };
+    if let Some(found) = settings.text(PROTOCOL)? {
+        connection = connection.protocol(protocol(&found)?);
+    }
+    if let Some(found) = settings.text(PORT)? {
+        connection.port = port(&found)?;
+    }
+    connection.role = text(ROLE)?;
+    connection.warehouse = text(WAREHOUSE)?;
+    connection.database = text(DATABASE)?;
+    connection.schema = text(SCHEMA)?;
+    if let Some(parameters) = settings.table("session_parameters")? {
+        connection.session_parameters = json(parameters);
+    }
+    Ok(connection)
+}
+
+fn protocol(found: &Found<String>) -> Result<Protocol> {
+    match found.value.to_ascii_lowercase().as_str() {
+        "https" => Ok(Protocol::Https),
+        "http" => Ok(Protocol::Http),
+        _ => Err(Error::configuration(format!("{} is neither https nor http", found.origin)).with_help("leave it out")),
+    }
+}
+
+fn port(found: &Found<String>) -> Result<u16> {
+    match found.value.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => {
+            Err(Error::configuration(format!("{} is no port", found.origin))
+                .with_help("write a number from 1 to 65535"))
+        }
+    }
+}
+
+fn json(table: &toml::Table) -> Map<String, serde_json::Value> {
+    table.iter().map(|(name, value)| (name.clone(), json_value(value))).collect()
+}
+
+fn json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::String(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Boolean(truth) => (*truth).into(),
+        Value::Datetime(time) => time.to_string().into(),
+        Value::Array(values) => values.iter().map(json_value).collect(),
+        Value::Table(table) => json(table).into(),
+    }
+}

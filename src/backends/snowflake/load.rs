@@ -1,0 +1,155 @@
+//! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
+
+use super::Snowflake;
+use super::client::{Session, StagedFile, Statement};
+use super::commit::json;
+use super::names;
+use super::plan::Image;
+use super::stage::{GzipLines, file_name};
+use crate::{Error, Result, RunId};
+
+/// Where the rows of one table go, and for whom.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The name of the raw table.
+    pub(super) name: String,
+    /// The run that commits.
+    pub(super) run: RunId,
+    /// Tells the tables of one commit apart.
+    pub(super) number: usize,
+}
+
+/// Where a MERGE finds the rows of one table.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    /// There are none.
+    Nothing,
+    /// In a bound value.
+    Bound(Vec<Image<'a>>),
+    /// In files on the stage, to be loaded through a table of their own.
+    Staged(Staged),
+}
+
+/// Rows on the stage.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The stage and the folder in it.
+    folder: String,
+    /// The whole name of the table that they are loaded into.
+    table: String,
+    rows: u64,
+}
+
+/// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
+const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
+                    f.value:h::VARCHAR AS \"HASH\", f.value:d::VARCHAR AS \"DOCUMENT\", \
+                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) AS \"RAW\", b.\"AT\" AS \"AT\", \
+                    CASE WHEN f.value:x::BOOLEAN THEN b.\"AT\" END AS \"DELETED_AT\"";
+
+impl Snowflake {
+    /// Brings rows to where a MERGE will find them. Nobody sees them there.
+    pub(super) async fn source<'a>(
+        &self,
+        session: &mut dyn Session,
+        place: &Place,
+        images: Vec<Image<'a>>,
+    ) -> Result<Source<'a>> {
+        if images.is_empty() {
+            return Ok(Source::Nothing);
+        }
+        if images.iter().map(Image::size).sum::<usize>() <= self.0.bind_at_most {
+            return Ok(Source::Bound(images));
+        }
+        self.clean_up(session).await;
+        let names = &self.0.names;
+        let table = names.raw(&names::load_name(&place.name, &place.run.to_string(), place.number));
+        // DDL ends a transaction, so that this comes before one begins.
+        let create = format!("CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT)");
+        session.execute(Statement::new(create)).await?;
+        let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), place.run, uuid::Uuid::now_v7().simple());
+        let rows = images.len() as u64;
+        let mut images = images.into_iter().peekable();
+        for number in 0.. {
+            if images.peek().is_none() {
+                break;
+            }
+            let mut file = GzipLines::new();
+            while let Some(image) = images.next_if(|_| !file.is_full()) {
+                file.push(&image)?;
+            }
+            let (stage, name) = (folder.clone(), file_name(place.run, number));
+            session.put(StagedFile { stage, name, content: file.finish()? }).await?;
+        }
+        Ok(Source::Staged(Staged { folder, table, rows }))
+    }
+}
+
+impl Source<'_> {
+    /// The statement that merges the rows into a raw table; before it, in the same transaction, what is on the stage is loaded.
+    ///
+    /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between.
+    pub(super) async fn merge(&self, session: &mut dyn Session, table: &str, at: &str) -> Result<Option<Statement>> {
+        let (rows, bind) = match self {
+            Self::Nothing => return Ok(None),
+            Self::Bound(images) => {
+                let rows = format!(
+                    "SELECT {ROWS} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
+                     LATERAL FLATTEN(input => b.\"ROWS\") f"
+                );
+                (rows, Some(json(images)?))
+            }
+            Self::Staged(staged) => {
+                staged.load(session).await?;
+                let rows = format!(
+                    "SELECT {} FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
+                    ROWS.replace("f.value:", "f.\"ROW\":"),
+                    staged.table
+                );
+                (rows, None)
+            }
+        };
+        let newer = "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =";
+        let merge = Statement::new(format!(
+            "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
+             {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
+             \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
+             {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
+             {newer} 'raise' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
+             WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
+             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")"
+        ));
+        let merge = match bind {
+            Some(bind) => merge.bind(bind),
+            None => merge,
+        };
+        Ok(Some(merge.bind(at)))
+    }
+
+    /// Removes what was staged. What cannot be removed now is removed by a later run.
+    pub(super) async fn discard(self, session: &mut dyn Session) {
+        let Self::Staged(Staged { folder, table, .. }) = self else { return };
+        for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE @{folder}/")] {
+            if let Err(error) = session.execute(Statement::new(statement)).await {
+                tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
+            }
+        }
+    }
+}
+
+impl Staged {
+    /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
+    async fn load(&self, session: &mut dyn Session) -> Result<()> {
+        let Self { folder, table, rows } = self;
+        let copy = format!("COPY INTO {table} FROM @{folder}/ FILE_FORMAT = (TYPE = JSON)");
+        session.execute(Statement::new(copy)).await?;
+        let count = format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"ROWS\" FROM {table}");
+        let counted = session.execute(Statement::new(count)).await?;
+        let loaded = counted.rows.first().map_or(Ok(0), |row| row.integer(0))?.unsigned_abs();
+        if loaded != *rows {
+            return Err(Error::unavailable("Snowflake has not loaded every row that was staged")
+                .with_context("staged", rows)
+                .with_context("loaded", loaded));
+        }
+        Ok(())
+    }
+}

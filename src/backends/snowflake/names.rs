@@ -1,0 +1,186 @@
+//! Names and texts as SQL. Whatever can be bound is bound; these are for what cannot be.
+
+use twox_hash::XxHash3_128;
+
+use crate::table::{Reserved, view_name};
+
+/// Snowflake's limit on the length of a name, in characters.
+const LONGEST: usize = 255;
+
+/// A name in double quotes, whatever characters it has.
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A name as a person gives it, as Snowflake reads it: without quotes it means upper case; in double quotes, or with other
+/// characters than letters, digits, `_` and `$`, it means itself.
+pub(super) fn resolve(given: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+    match given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None if given.chars().all(is_plain) => given.to_ascii_uppercase(),
+        None => given.to_owned(),
+    }
+}
+
+/// A text as a constant expression. In a literal a backslash begins an escape, so that it and all control characters are put
+/// in by their numbers.
+pub(super) fn literal(text: &str) -> String {
+    let is_odd = |c: char| c == '\\' || c.is_control();
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(is_odd) {
+        let odd = rest[at..].chars().next().unwrap_or_default();
+        if at > 0 {
+            parts.push(quoted(&rest[..at]));
+        }
+        parts.push(format!("CHR({})", u32::from(odd)));
+        rest = &rest[at + odd.len_utf8()..];
+    }
+    if !rest.is_empty() || parts.is_empty() {
+        parts.push(quoted(rest));
+    }
+    match parts.as_slice() {
+        [whole] => whole.clone(),
+        parts => format!("({})", parts.join(" || ")),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Where everything lies: the database, and the schemas in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    /// The database.
+    pub(super) database: String,
+    /// The schema of the views.
+    pub(super) schema: String,
+}
+
+impl Names {
+    pub(super) fn new(database: &str, schema: &str) -> Self {
+        Self { database: resolve(database), schema: resolve(schema) }
+    }
+
+    /// The schema of what the connector remembers; as in the reference system.
+    pub(super) const STATE: &'static str = "STATE";
+
+    /// The schema of the raw tables.
+    pub(super) fn raw_schema(&self) -> String {
+        format!("{}_RAW", self.schema)
+    }
+
+    fn qualified(&self, schema: &str, name: &str) -> String {
+        format!("{}.{}.{}", identifier(&self.database), identifier(schema), identifier(name))
+    }
+
+    /// The whole name of one of the connector's own tables.
+    pub(super) fn state(&self, table: &str) -> String {
+        self.qualified(Self::STATE, table)
+    }
+
+    /// The whole name of a view.
+    pub(super) fn view(&self, name: &str) -> String {
+        self.qualified(&self.schema, name)
+    }
+
+    /// The whole name of a table behind a view.
+    pub(super) fn raw(&self, name: &str) -> String {
+        self.qualified(&self.raw_schema(), name)
+    }
+
+    /// The whole name of a schema.
+    pub(super) fn in_database(&self, schema: &str) -> String {
+        format!("{}.{}", identifier(&self.database), identifier(schema))
+    }
+}
+
+/// The name of a resource's view, and of the table behind it. What is too long for Snowflake is cut, and told apart by its
+/// hash; `^#` is in no name that is not cut.
+pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
+    let name = view_name(resource, table, sole, reserved);
+    // The table may get a suffix, for loading.
+    if name.chars().count() <= LONGEST - LOAD_SUFFIX {
+        return name;
+    }
+    let hash = XxHash3_128::oneshot(name.as_bytes());
+    let start: String = name.chars().take(LONGEST - LOAD_SUFFIX - 34).collect();
+    format!("{start}^#{hash:032x}")
+}
+
+/// The length of what [`load_name`] appends.
+const LOAD_SUFFIX: usize = 7 + 36 + 3;
+
+/// The name of the table through which a commit of a run loads what is on the stage. `^=` is within no other name.
+pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
+    format!("{raw}^=load/{run}/{number}")
+}
+
+/// The run that a table with a [`load_name`] belongs to.
+pub(super) fn run_of(load_name: &str) -> Option<uuid::Uuid> {
+    let (_, of_run) = load_name.rsplit_once("^=load/")?;
+    of_run.split('/').next()?.parse().ok()
+}
+
+/// The name of a stream's view, or of a column: upper case, so that nobody has to quote it.
+pub(super) fn plain(name: &str) -> String {
+    name.to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_read_as_snowflake_reads_them() {
+        for (given, meant) in [
+            ("sales", "SALES"),
+            ("Sales_1$", "SALES_1$"),
+            ("\"Sales\"", "Sales"),
+            ("\"a\"\"b\"", "a\"b"),
+            ("my-db", "my-db"),
+            ("a b", "a b"),
+            ("a\"b", "a\"b"),
+        ] {
+            assert_eq!(resolve(given), meant, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_literal_needs_no_escape() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal(""), "''");
+        assert_eq!(literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
+        assert_eq!(literal("\\"), "CHR(92)");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_apart() {
+        let free = |_: &str| false;
+        let (a, b) = ("x".repeat(300) + "a", "x".repeat(300) + "b");
+        let names = [a, b].map(|resource| resource_name(&resource, "issues", true, &free));
+        assert_ne!(names[0], names[1]);
+        let run = uuid::Uuid::now_v7().to_string();
+        assert!(names.iter().all(|name| load_name(name, &run, 99).chars().count() <= LONGEST), "{names:?}");
+    }
+
+    proptest! {
+        /// Between its quotes a literal has neither a backslash nor a single quote that stands alone: it cannot be left.
+        #[test]
+        fn a_literal_is_never_left(text in "[a'\\\\\"\u{0}\n;$-]{0,12}|.{0,12}") {
+            let sql = literal(&text);
+            prop_assert!(!sql.contains('\\') && !sql.chars().any(char::is_control), "{}", sql);
+            prop_assert_eq!(sql.matches('\'').count() % 2, 0, "{}", sql);
+        }
+
+        #[test]
+        fn no_two_resources_share_a_name(a in "[aA^=#{}0]{0,5}", b in "[aA^=#{}0]{0,5}") {
+            prop_assume!(a != b);
+            let name = |resource: &str| resource_name(resource, "issues", true, &|name| name == "issues");
+            prop_assert_ne!(name(&a), name(&b));
+        }
+    }
+}

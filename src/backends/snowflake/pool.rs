@@ -1,0 +1,94 @@
+//! Sessions that wait for their next use. A transaction belongs to its session, so that each piece of work has one of its own.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::client::{Client, Session, Statement};
+use crate::{Error, Result};
+
+/// Sessions for work side by side: opened when one is needed and none waits.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    client: Arc<dyn Client>,
+    waiting: Arc<Mutex<Vec<Box<dyn Session>>>>,
+}
+
+impl Pool {
+    pub(super) fn new(client: Arc<dyn Client>) -> Self {
+        Self { client, waiting: Arc::default() }
+    }
+
+    pub(super) fn client(&self) -> &dyn Client {
+        &*self.client
+    }
+
+    /// A session, for the caller alone until it is dropped.
+    pub(super) async fn session(&self) -> Result<Lease> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let session = match waiting {
+            Some(session) => session,
+            None => self.client.open().await?,
+        };
+        Ok(Lease { session: Some(session), pool: self.clone() })
+    }
+
+    /// Ends the sessions that wait.
+    pub(super) async fn close(&self) -> Result<()> {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for session in waiting {
+            session.close().await?;
+        }
+        Ok(())
+    }
+}
+
+/// A session on loan. One that is in the middle of something when the loan ends is thrown away, which rolls back its transaction.
+#[derive(Debug)]
+pub(super) struct Lease {
+    session: Option<Box<dyn Session>>,
+    pool: Pool,
+}
+
+impl Lease {
+    /// Begins a transaction, to be [ended](Self::end) by the caller.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        self.execute(Statement::new("BEGIN TRANSACTION")).await.map(drop)
+    }
+
+    /// Ends a transaction: commits what was done in it, or takes it back when that failed.
+    pub(super) async fn end<T>(&mut self, done: Result<T>) -> Result<T> {
+        match &done {
+            Ok(_) => drop(self.execute(Statement::new("COMMIT")).await?),
+            // What went wrong first is what counts; a session that cannot roll back is thrown away, and that rolls back.
+            Err(_) => drop(self.execute(Statement::new("ROLLBACK")).await),
+        }
+        done
+    }
+}
+
+impl Deref for Lease {
+    type Target = dyn Session;
+
+    fn deref(&self) -> &Self::Target {
+        self.session.as_deref().unwrap_or_else(|| unreachable!("a session is taken out at the end only"))
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.session.as_deref_mut().unwrap_or_else(|| unreachable!("a session is taken out at the end only"))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take().filter(|session| session.is_idle()) {
+            self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        }
+    }
+}
+
+/// Whether an error says that something does not exist, or is hidden from this role: Snowflake does not tell which.
+pub(super) fn is_missing(error: &Error) -> bool {
+    error.context().any(|(name, value)| name == "code" && matches!(value, "002003" | "002043" | "2003" | "2043"))
+}

@@ -1,0 +1,74 @@
+//! A look at a resource's newest rows.
+
+use serde_json::Value;
+
+use super::Snowflake;
+use super::client::Statement;
+use super::columns::select_list;
+use super::names::plain;
+use crate::backends::Preview;
+use crate::backends::merge::not_ensured;
+use crate::table::Column;
+use crate::{ColumnType, Error, Resource, Result};
+
+impl Snowflake {
+    /// At most `limit` rows of a resource's typed view, the one that changed last first.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when the resource was never ingested into this table;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when Snowflake cannot be reached.
+    pub async fn preview(&self, resource: &Resource, table: &str, limit: usize) -> Result<Preview> {
+        let mut session = self.session().await?;
+        let name = self.raw_name(&mut *session, resource, table).await?;
+        let typed: Vec<Column> = self
+            .catalog(&mut *session)
+            .await?
+            .columns(resource, table)
+            .ok_or_else(|| not_ensured(resource, table))?
+            .to_vec();
+        let texts: Vec<String> = typed
+            .iter()
+            .map(|column| {
+                let name = super::names::identifier(&plain(&column.name));
+                match column.kind {
+                    ColumnType::Json => format!("TO_JSON(v.{name}) AS {name}"),
+                    _ => format!("CAST(v.{name} AS VARCHAR) AS {name}"),
+                }
+            })
+            .collect();
+        let comma = if typed.is_empty() { "" } else { ", " };
+        let select = format!(
+            "SELECT {}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {}{comma}CAST(t.\"DELETED_AT\" AS VARCHAR) AS \
+             \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
+             t.\"CHANGED_AT\" DESC, t.\"KEY\" DESC LIMIT {limit}) v ORDER BY v.\"CHANGED_AT\" DESC, v.\"KEY\" DESC",
+            texts.join(", "),
+            select_list(&typed),
+            self.0.names.raw(&name)
+        );
+        let answer = session.execute(Statement::new(select)).await?;
+        let mut columns: Vec<String> = typed.iter().map(|column| column.name.clone()).collect();
+        columns.extend(["deleted_at".to_owned(), "raw".to_owned()]);
+        let kinds: Vec<ColumnType> = typed.iter().map(|column| column.kind).collect();
+        let rows = answer.rows.into_iter().map(|row| {
+            let cells = row.0.into_iter().enumerate();
+            cells.map(|(index, cell)| value(cell.as_deref(), kinds.get(index).copied())).collect::<Result<Vec<_>>>()
+        });
+        Ok(Preview { columns, rows: rows.collect::<Result<_>>()? })
+    }
+}
+
+/// A cell as JSON; one of no kind is text.
+fn value(cell: Option<&str>, kind: Option<ColumnType>) -> Result<Value> {
+    let Some(text) = cell else { return Ok(Value::Null) };
+    let read = |text: &str| {
+        serde_json::from_str(text).map_err(|error| {
+            Error::invalid_data(format!("Snowflake answered {text:?} where a JSON value was expected"))
+                .with_source(error)
+        })
+    };
+    match kind {
+        Some(ColumnType::Integer | ColumnType::Float | ColumnType::Json) => read(text),
+        Some(ColumnType::Boolean | ColumnType::Present) => read(&text.to_ascii_lowercase()),
+        Some(ColumnType::Text | ColumnType::Timestamp) | None => Ok(text.into()),
+    }
+}

@@ -1,0 +1,140 @@
+//! The schemas, and the connector's own tables: made where they are missing, brought to this version's form where they are
+//! older, and left alone where they are somebody else's.
+
+use super::client::{Session, Statement};
+use super::names::{Names, identifier};
+use super::pool::is_missing;
+use crate::{Error, Result};
+
+/// The version of the tables' form that this program writes.
+pub(super) const VERSION: i64 = 1;
+
+/// The statements that make version 1.
+const V1: &str = include_str!("v1.sql");
+
+/// The tables whose names the reference system has, too: another program may have made them.
+const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_STATE"];
+
+/// How the connector's own tables stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// There are none.
+    Missing,
+    /// A program that made them has died before it was done.
+    Begun,
+    /// They have this version.
+    Version(i64),
+}
+
+/// Makes what is missing, where the tables have this form.
+pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
+    match form {
+        Form::Version(VERSION) => return Ok(()),
+        Form::Version(newer) if newer > VERSION => {
+            return Err(Error::configuration(format!(
+                "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
+                names.in_database(Names::STATE)
+            ))
+            .with_help("upgrade this program"));
+        }
+        Form::Version(older) => {
+            return Err(Error::internal(format!("there is no way from form {older} to form {VERSION}")));
+        }
+        Form::Begun => {}
+        Form::Missing => refuse_strangers(session, names).await?,
+    }
+    make_database(session, names).await?;
+    for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
+        session.execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.in_database(schema)))).await?;
+    }
+    for statement in statements(names) {
+        session.execute(Statement::new(statement)).await?;
+    }
+    let version = names.state("SNOWFEED_VERSION");
+    let done = format!(
+        "INSERT INTO {version} (\"VERSION\") SELECT b.\"VERSION\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \"VERSION\") b \
+         WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
+    );
+    session.execute(Statement::new(done).bind(VERSION)).await?;
+    Ok(())
+}
+
+/// The statements that make version 1, with whole names.
+fn statements(names: &Names) -> Vec<String> {
+    let text: String = V1.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
+    statements
+        .map(|statement| {
+            let (before, rest) = statement.split_once('{').unwrap_or((statement, ""));
+            let (table, after) = rest.split_once('}').unwrap_or_default();
+            format!("{before}{}{after}", names.state(table))
+        })
+        .collect()
+}
+
+/// Makes the database, unless it is there: a role that may use it need not be allowed to make one.
+async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
+    let database = identifier(&names.database);
+    let look = format!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1");
+    match session.execute(Statement::new(look)).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_missing(&error) => {
+            let made = session.execute(Statement::new(format!("CREATE DATABASE IF NOT EXISTS {database}"))).await;
+            made.map(drop).map_err(|error| {
+                Error::new(error.kind(), format!("the database {database} does not exist, or this role may not use it"))
+                    .with_help(format!(
+                        "create it and let this role use it: CREATE DATABASE {database}; GRANT USAGE, CREATE SCHEMA ON \
+                         DATABASE {database} TO ROLE …"
+                    ))
+                    .with_source(error)
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses a schema in which another program keeps tables of the same names.
+async fn refuse_strangers(session: &mut dyn Session, names: &Names) -> Result<()> {
+    for table in SHARED {
+        let look = format!("SELECT 1 AS \"ONE\" FROM {} LIMIT 1", names.state(table));
+        match session.execute(Statement::new(look)).await {
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(error),
+            // Made a moment ago, by another run of this program: that table comes first.
+            Ok(_) if session.execute(Statement::new(select_version(names))).await.is_ok() => return Ok(()),
+            Ok(_) => {
+                return Err(Error::configuration(format!(
+                    "the table {} exists and is not this program's",
+                    names.state(table)
+                ))
+                .with_help("choose another database: this one belongs to another connector"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The statement that reads the form, as the catalog's rows are read: all null but the last column.
+pub(super) fn select_version(names: &Names) -> String {
+    format!(
+        "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", CAST(NULL AS VARCHAR) AS \"NAME\", \
+         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MEMBERS\" FROM {}",
+        names.state("SNOWFEED_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_makes_one_thing_of_the_connectors_own() {
+        let names = Names::new("db", "public");
+        let made = statements(&names);
+        assert_eq!(made.len(), 10);
+        for statement in made {
+            assert!(statement.contains(" IF NOT EXISTS \"DB\".\"STATE\".\""), "{statement}");
+            assert!(!statement.contains(['{', '}', ';']), "{statement}");
+        }
+    }
+}

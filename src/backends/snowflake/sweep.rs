@@ -1,0 +1,80 @@
+//! Full passes: which rows they have not come across, and what is left of runs that died.
+
+use super::client::{Session, Statement};
+use super::{Snowflake, names};
+use crate::sink::{StoredRecord, UnseenQuery};
+use crate::{Result, Version};
+
+/// How old something on the stage is, by the clock of the run that put it there, before it is taken for a leftover.
+const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+impl Snowflake {
+    /// The live records that a full pass has not come across.
+    pub(super) async fn find_unseen(&self, query: &UnseenQuery) -> Result<Vec<StoredRecord>> {
+        let mut session = self.session().await?;
+        let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
+        let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
+        let select = format!(
+            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {} t LEFT JOIN (SELECT DISTINCT \
+             \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
+             WHERE s.\"KEY\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {}",
+            self.0.names.raw(&name),
+            self.0.names.state("SNOWFEED_SEEN"),
+            query.limit
+        );
+        let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
+        let answer = session.execute(select.bind(query.table.as_str()).bind(after)).await?;
+        let records = answer.rows.into_iter().map(|row| {
+            let (key, version) = (row.text(0)?.to_string(), Version(row.integer(1)?));
+            Ok(StoredRecord { key, version, json: row.text(2)?.clone() })
+        });
+        records.collect()
+    }
+
+    /// Removes what runs that died have left on the stage, once for each process. What cannot be removed stays for the next one.
+    pub(super) async fn clean_up(&self, session: &mut dyn Session) {
+        if self.0.cleaned.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.try_clean_up(session).await {
+            tracing::warn!(%error, "what earlier runs may have left on the stage could not be removed");
+        }
+    }
+
+    async fn try_clean_up(&self, session: &mut dyn Session) -> Result<()> {
+        let names = &self.0.names;
+        let find = format!(
+            "SELECT \"TABLE_NAME\" FROM {} WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
+            names.in_database("INFORMATION_SCHEMA") + ".\"TABLES\""
+        );
+        let tables = session.execute(Statement::new(find).bind(names.raw_schema())).await?;
+        for row in tables.rows {
+            let table = row.text(0)?;
+            if names::run_of(table).is_some_and(is_leftover) {
+                session.execute(Statement::new(format!("DROP TABLE IF EXISTS {}", names.raw(table)))).await?;
+            }
+        }
+        let stage = names.state("SNOWFEED_STAGE");
+        let files = session.execute(Statement::new(format!("LIST @{stage}"))).await?;
+        let mut runs: Vec<uuid::Uuid> = Vec::new();
+        for row in files.rows {
+            // The name begins with the stage's.
+            let run = row.text(0)?.split('/').find_map(|part| part.parse().ok());
+            runs.extend(run.filter(|run| is_leftover(*run)));
+        }
+        runs.sort_unstable();
+        runs.dedup();
+        for run in runs {
+            session.execute(Statement::new(format!("REMOVE @{stage}/{run}/"))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the run with this id began so long ago that it is over.
+fn is_leftover(run: uuid::Uuid) -> bool {
+    let Some(began) = run.get_timestamp() else { return false };
+    let (seconds, nanos) = began.to_unix();
+    let began = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, nanos);
+    began.elapsed().is_ok_and(|age| age > LEFTOVER)
+}

@@ -1,0 +1,91 @@
+//! Where every call to the state is paid for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use snowfeed::backends::Memory;
+use snowfeed::engine::Connector;
+use snowfeed::state::ResourceStatus;
+use snowfeed::{ErrorKind, Mode, Result, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion};
+
+use crate::support::{Scripted, Step, ingest, limits};
+
+/// A memory that is paid for by the call, and counts what is written and pruned.
+#[derive(Debug, Clone, Default)]
+struct Metered {
+    memory: Memory,
+    writes: Arc<AtomicUsize>,
+    prunes: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl StateStore for Metered {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.memory.append(change).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        self.memory.latest(key).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        self.memory.history(key, limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        self.memory.runs(key, limit).await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        self.prunes.fetch_add(1, Ordering::SeqCst);
+        self.memory.prune(key, keep).await
+    }
+
+    fn is_metered(&self) -> bool {
+        true
+    }
+}
+
+/// A connector whose state is paid for by the call.
+fn metered(source: &Scripted) -> (Connector, Metered) {
+    let store = Metered::default();
+    let (rows, config) = (Arc::new(store.memory.clone()), Arc::new(store.memory.clone()));
+    (Connector::apart(source.clone(), rows, config, Arc::new(store.clone())).limits(limits()), store)
+}
+
+#[tokio::test]
+async fn an_idle_run_writes_nothing_where_writing_is_paid_for() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let (connector, store) = metered(&source);
+    ingest(&connector, Mode::Incremental).await;
+    let (writes, runs) = (store.writes.load(Ordering::SeqCst), store.memory.runs(None, 99).await.unwrap());
+    assert_eq!((writes, runs.len()), (2, 1), "one with the rows, one at the end");
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
+    assert_eq!(store.writes.load(Ordering::SeqCst), writes);
+    assert_eq!(store.memory.runs(None, 99).await.unwrap(), runs);
+}
+
+#[tokio::test]
+async fn an_idle_run_that_follows_a_failure_is_written_down() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
+    let (connector, store) = metered(&source);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Partial);
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
+    let latest = store.memory.latest("r").await.unwrap().unwrap();
+    assert_eq!(latest.state.status, ResourceStatus::Done);
+}
+
+#[tokio::test]
+async fn state_is_pruned_now_and_then_where_calls_are_paid_for() {
+    let source = Scripted::default();
+    let (connector, store) = metered(&source);
+    for step in 1..=20 {
+        source.script("r", vec![Step::Batch(&["a"], 1); step]);
+        ingest(&connector, Mode::Incremental).await;
+    }
+    let versions = store.memory.latest("r").await.unwrap().unwrap().version.0;
+    assert_eq!(store.prunes.load(Ordering::SeqCst) as u64, versions / 16, "of {versions} entries");
+}

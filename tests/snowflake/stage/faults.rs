@@ -1,0 +1,189 @@
+//! What a storage may do wrong or refuse, and what is said of it.
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use snowfeed::ErrorKind;
+use snowfeed::backends::snowflake::stage::{Origin, upload};
+use wiremock::matchers::{header, method, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::places::sas;
+use super::{answer, azure, content, gcs, presigned, s3, store, told};
+use crate::peers;
+
+const NAME: &str = "a.json.gz";
+
+/// An answer in the words of a cloud, which repeats what was sent.
+fn refusal(status: u16, code: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_string(format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>token s3cret-token</Message>\
+         <StringToSign>sig=s3cret</StringToSign><AWSAccessKeyId>AKIAS3CRET</AWSAccessKeyId></Error>"
+    ))
+}
+
+fn stored() -> ResponseTemplate {
+    ResponseTemplate::new(201).insert_header("etag", "\"1\"").insert_header("x-ms-version-id", "1")
+}
+
+fn all(url: &str) -> [Value; 4] {
+    [s3(url), azure(url, "?sv=1&sig=s3cret"), gcs(url), presigned(url)]
+}
+
+fn assert_no_secret(error: &snowfeed::Error) {
+    let told = told(error).to_lowercase();
+    assert!(!told.contains("s3cret") && !told.contains("signature="), "{told}");
+    assert!(!error.to_string().contains('\n'), "{error}");
+}
+
+#[tokio::test]
+async fn an_unavailable_storage_is_asked_again() {
+    for kind in 0..4 {
+        let server = MockServer::start().await;
+        let broken = Mock::given(method("PUT")).respond_with(refusal(503, "SlowDown"));
+        broken.up_to_n_times(2).expect(2).mount(&server).await;
+        Mock::given(method("PUT")).respond_with(stored()).expect(1).mount(&server).await;
+        let content = content(700_000);
+        store(all(&server.uri())[kind].clone(), NAME, &content).await.unwrap();
+        let requests = server.received_requests().await.unwrap();
+        assert!(requests.iter().all(|request| request.body == content.concat()), "each time with the whole file");
+    }
+}
+
+#[tokio::test]
+async fn a_storage_that_stays_unavailable_is_named_and_not_asked_for_ever() {
+    let server = MockServer::start().await;
+    Mock::given(method("PUT")).respond_with(refusal(503, "SlowDown")).expect(7).mount(&server).await;
+    let gone = format!("http://127.0.0.1:{}", peers::free_port());
+    let content = content(10);
+    let (unavailable, unreachable) =
+        futures::join!(store(s3(&server.uri()), NAME, &content), store(presigned(&gone), NAME, &content));
+    let error = unavailable.unwrap_err();
+    assert_no_secret(&error);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.to_string(), "Amazon S3 did not take the file (host: 127.0.0.1, status: 503, code: SlowDown)");
+    let error = unreachable.unwrap_err();
+    assert_no_secret(&error);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().starts_with("Google Cloud Storage cannot be reached: "), "{error}");
+    assert!(error.help().unwrap().contains("SYSTEM$ALLOWLIST"));
+}
+
+#[tokio::test]
+async fn expired_credentials_are_told_by_the_kind_of_the_error_and_tried_once() {
+    let cases = [
+        (400, "ExpiredToken", "Amazon S3"),
+        (403, "AuthenticationFailed", "Azure Blob Storage"),
+        (401, "AuthenticationRequired", "Google Cloud Storage"),
+        (400, "ExpiredToken", "Google Cloud Storage"),
+    ];
+    for (kind, (status, code, cloud)) in cases.into_iter().enumerate() {
+        let server = MockServer::start().await;
+        Mock::given(method("PUT")).respond_with(refusal(status, code)).expect(1).mount(&server).await;
+        let error = store(all(&server.uri())[kind].clone(), NAME, &content(10)).await.unwrap_err();
+        assert_no_secret(&error);
+        assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+        assert!(error.to_string().starts_with(cloud), "{error}");
+        assert!(error.context().any(|fact| fact == ("code", code)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_s3_does_not_know_are_refused_in_one_line() {
+    // The one that the other tests share asks for no credentials.
+    let Some(server) = peers::start_moto() else { return };
+    Client::new().post(format!("{}/moto-api/reset-auth", server.url())).body("0").send().await.unwrap();
+    for size in [10, super::LARGE] {
+        let error = store(s3(&server.url()), NAME, &content(size)).await.unwrap_err();
+        assert_no_secret(&error);
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(error.to_string().contains("InvalidAccessKeyId"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_azure_does_not_take_are_refused_in_one_line() {
+    let Some(server) = peers::azurite() else { return };
+    let good = sas("2099-01-01T00:00:00Z");
+    let forged = good.replace("sp=rwdlac", "sp=rwdlacup");
+    for token in [sas("2020-01-01T00:00:00Z"), forged] {
+        for size in [10, super::LARGE] {
+            let error = store(azure(&server.url(), &token), NAME, &content(size)).await.unwrap_err();
+            let signature = token.rsplit_once("sig=").unwrap().1;
+            assert!(!told(&error).contains(signature), "{error:?}");
+            assert_no_secret(&error);
+            assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_exist_is_said_to_be_missing() {
+    let Some(server) = peers::gcs() else { return };
+    let mut stage = gcs(&server.url());
+    stage["location"] = json!("no-such-bucket/run/");
+    let error = store(stage, NAME, &content(10)).await.unwrap_err();
+    assert_no_secret(&error);
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+#[tokio::test]
+async fn a_large_file_that_fails_halfway_is_cleaned_up() {
+    let server = MockServer::start().await;
+    let begun = "<InitiateMultipartUploadResult><Bucket>stage</Bucket><Key>a</Key><UploadId>u1</UploadId>\
+                 </InitiateMultipartUploadResult>";
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200).set_body_string(begun)).mount(&server).await;
+    let refused = Mock::given(method("PUT")).and(query_param("partNumber", "2"));
+    refused.respond_with(refusal(403, "AccessDenied")).mount(&server).await;
+    Mock::given(method("PUT")).respond_with(stored()).mount(&server).await;
+    let aborted = Mock::given(method("DELETE")).and(query_param("uploadId", "u1"));
+    aborted.respond_with(refusal(500, "InternalError")).up_to_n_times(1).mount(&server).await;
+    let gone = Mock::given(method("DELETE")).and(query_param("uploadId", "u1"));
+    gone.respond_with(ResponseTemplate::new(204)).expect(1).mount(&server).await;
+    let error = store(s3(&server.uri()), NAME, &content(super::LARGE)).await.unwrap_err();
+    assert_no_secret(&error);
+    assert!(error.to_string().contains("AccessDenied"), "the first fault is told, not the last: {error}");
+}
+
+#[tokio::test]
+async fn the_token_for_google_travels_in_a_header_and_a_presigned_url_as_it_is() {
+    let server = MockServer::start().await;
+    let with_token = Mock::given(method("PUT")).and(path("/stage/tables/1/run/a.json.gz"));
+    with_token
+        .and(header("authorization", "Bearer s3cret-token"))
+        .respond_with(stored())
+        .expect(1)
+        .mount(&server)
+        .await;
+    let signed = Mock::given(method("PUT")).and(path("/bucket/run/a.json.gz"));
+    signed.and(query_param("X-Goog-Signature", "s3cret")).respond_with(stored()).expect(1).mount(&server).await;
+    store(gcs(&server.uri()), NAME, &content(10)).await.unwrap();
+    store(presigned(&server.uri()), NAME, &content(10)).await.unwrap();
+    let requests = server.received_requests().await.unwrap();
+    assert!(!requests[1].headers.contains_key("authorization"));
+    assert!(requests.iter().all(|request| !request.headers.contains_key("content-encoding")), "it stays packed");
+}
+
+#[tokio::test]
+async fn a_remote_server_cannot_make_us_write_into_folders_or_send_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = MockServer::start().await;
+    let local = json!({ "locationType": "LOCAL_FS", "location": folder.path(), "creds": {} });
+    for stage in all(&server.uri()).into_iter().chain([local]) {
+        let error = upload(&answer(stage), Origin::Remote, NAME, &content(10)).await.unwrap_err();
+        assert_no_secret(&error);
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+    assert_eq!(server.received_requests().await.unwrap().len(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_stage_that_wants_encrypted_files_is_sent_nothing() {
+    let server = MockServer::start().await;
+    let mut stage = s3(&server.uri());
+    stage["isClientSideEncrypted"] = json!(true);
+    let error = store(stage, NAME, &content(10)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.help().unwrap().contains("SNOWFLAKE_SSE"));
+    assert_eq!(server.received_requests().await.unwrap().len(), 0);
+}
