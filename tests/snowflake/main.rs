@@ -5,4 +5,11 @@
 
 #[path = "../support/peers.rs"]
 mod peers;
+
+mod answers;
+mod fakesnow;
+mod login;
+mod scripted;
+mod session;
+mod silence;
 mod stage;
