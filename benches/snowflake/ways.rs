@@ -131,7 +131,7 @@ async fn ingest(rows: u32, port: u16, bind_at_most: usize) -> Outcome<Figures> {
     let mut limits = snowflake.limits();
     if bind_at_most > 0 {
         // What travels as a bound value is small.
-        limits.commit_bytes = 2 << 20;
+        (limits.read_ahead, limits.commit_bytes) = (4 << 20, 2 << 20);
     }
     let connector = Connector::new(Source(rows), Arc::new(snowflake.clone())).limits(limits);
     let report = connector.ingest(IngestRequest::of([Resource::new("bench")?])).await?;
