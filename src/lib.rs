@@ -35,6 +35,8 @@ pub mod table;
 pub mod cli;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "native-app")]
+pub mod native_app;
 #[cfg(feature = "github")]
 pub mod sources;
 #[cfg(feature = "testkit")]
