@@ -75,4 +75,7 @@ mod documents {
     mod operate {}
     #[doc = include_str!("../docs/guides/github.md")]
     mod github {}
+    #[cfg(feature = "snowflake")]
+    #[doc = include_str!("../docs/guides/snowflake.md")]
+    mod snowflake {}
 }
