@@ -3,6 +3,13 @@
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+mod mocks;
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/probes.rs"]
+mod probes;
+#[path = "../support/recording.rs"]
+mod recording;
+mod sql;
 mod stage;
+mod support;
