@@ -3,6 +3,8 @@
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+mod cost;
+mod golden;
 mod mocks;
 #[path = "../support/peers.rs"]
 mod peers;
@@ -10,6 +12,7 @@ mod peers;
 mod probes;
 #[path = "../support/recording.rs"]
 mod recording;
+mod source;
 mod sql;
 mod stage;
 mod support;

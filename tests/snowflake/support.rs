@@ -43,8 +43,8 @@ impl World {
     }
 
     /// Runs a statement that is not written down.
-    pub(crate) async fn execute(&self, sql: impl Into<String>) -> snowfeed::Result<Answer> {
-        self.client.open().await?.execute(Statement::new(sql)).await
+    pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<Answer> {
+        self.client.open().await?.execute(statement).await
     }
 }
 
