@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod cost;
+mod engine;
 mod golden;
 mod mocks;
 #[path = "../support/peers.rs"]

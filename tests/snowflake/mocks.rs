@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flate2::read::MultiGzDecoder;
+use futures::future::BoxFuture;
 use mockall::mock;
 use serde_json::Value;
 use snowfeed::backends::Snowflake;
@@ -160,4 +161,84 @@ impl Memory {
 /// A backend over a client, with rows on their way as bound values up to this many bytes.
 pub(crate) fn backend(client: impl Client, bind_at_most: usize) -> Snowflake {
     Snowflake::over(Arc::new(client), "DB", "PUBLIC").bind_at_most(bind_at_most)
+}
+
+/// What happens to a statement on its way.
+pub(crate) enum Fate {
+    /// It is run.
+    Runs,
+    /// It is run, its answer is lost, and the session with it.
+    Unanswered,
+    /// It is not run, and the session is lost.
+    Lost,
+}
+
+/// Decides about each statement; may wait.
+pub(crate) type Decide = Arc<dyn Fn(&Statement) -> BoxFuture<'static, Fate> + Send + Sync>;
+
+/// A client whose statements meet a fate on their way to another one.
+#[derive(Clone)]
+pub(crate) struct Fateful {
+    pub(crate) client: Arc<dyn Client>,
+    pub(crate) decide: Decide,
+}
+
+impl std::fmt::Debug for Fateful {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fateful")
+    }
+}
+
+#[async_trait]
+impl Client for Fateful {
+    async fn open(&self) -> Result<Box<dyn Session>> {
+        let session = Some(self.client.open().await?);
+        Ok(Box::new(FatefulSession { session, decide: self.decide.clone() }))
+    }
+
+    fn spent(&self) -> Spent {
+        self.client.spent()
+    }
+}
+
+/// A session of [`Fateful`]; nothing is in it once it is lost.
+struct FatefulSession {
+    session: Option<Box<dyn Session>>,
+    decide: Decide,
+}
+
+impl std::fmt::Debug for FatefulSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FatefulSession")
+    }
+}
+
+#[async_trait]
+impl Session for FatefulSession {
+    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+        let fate = (self.decide)(&statement).await;
+        let session = self.session.as_mut().expect("a lost session is not used");
+        match fate {
+            Fate::Runs => return session.execute(statement).await,
+            Fate::Unanswered => drop(session.execute(statement).await.unwrap()),
+            Fate::Lost => {}
+        }
+        self.session = None;
+        Err(Error::unavailable("the connection broke"))
+    }
+
+    async fn put(&mut self, file: StagedFile) -> Result<()> {
+        self.session.as_mut().expect("a lost session is not used").put(file).await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_idle())
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        match self.session.take() {
+            Some(session) => session.close().await,
+            None => Ok(()),
+        }
+    }
 }

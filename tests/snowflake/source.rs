@@ -26,6 +26,11 @@ impl Issues {
     }
 }
 
+/// The tables of GitHub's issues.
+pub(crate) fn tables() -> Vec<TableSpec> {
+    GithubIssues::default().spec().tables
+}
+
 fn issue(number: i64) -> Record {
     let document = json!({ "id": number, "number": number, "title": format!("Issue {number}"), "state": "open" });
     Record::upsert(number.to_string(), Version(number), document.to_string())
@@ -34,8 +39,7 @@ fn issue(number: i64) -> Record {
 #[async_trait]
 impl Source for Issues {
     fn spec(&self) -> SourceSpec {
-        let github = GithubIssues::default().spec();
-        github.tables.into_iter().fold(SourceSpec::new("issues", "1").resource_kind("repository"), SourceSpec::table)
+        tables().into_iter().fold(SourceSpec::new("issues", "1"), SourceSpec::table)
     }
 
     async fn check(&self, _: &Config) -> Result<()> {

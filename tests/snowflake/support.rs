@@ -39,7 +39,12 @@ impl World {
 
     /// The same database as another process would see it: nothing is known of it yet.
     pub(crate) fn another_process(&self) -> Snowflake {
-        Snowflake::over(Arc::new(self.recording.clone()), &self.database, "PUBLIC")
+        self.over(self.recording.clone())
+    }
+
+    /// The same database through another client.
+    pub(crate) fn over(&self, client: impl Client) -> Snowflake {
+        Snowflake::over(Arc::new(client), &self.database, "PUBLIC")
     }
 
     /// Runs a statement that is not written down.
