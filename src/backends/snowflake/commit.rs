@@ -8,6 +8,7 @@ use super::client::{Bind, Session, Statement};
 use super::load::{Place, Source};
 use super::plan::{hex, plan, unhex};
 use super::pool::is_missing;
+use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
 use crate::record::content_hash;
@@ -23,7 +24,11 @@ struct Write<'a> {
 
 impl Snowflake {
     /// Does everything that a commit asks for.
-    pub(super) async fn try_commit(&self, commit: &Commit) -> Result<CommitReport> {
+    pub(super) async fn try_commit(
+        &self,
+        commit: &Commit,
+        unanswered: &Unanswered<CommitReport>,
+    ) -> Result<CommitReport> {
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
         let (mut counts, mut writes) = (Counts::default(), Vec::new());
@@ -43,17 +48,17 @@ impl Snowflake {
         }
         session.begin().await?;
         let written = self.write_all(&mut *session, commit, &writes).await;
-        let version = session.end(written).await;
+        let report = written.map(|version| CommitReport { counts, version });
+        let ended = session.end(report, unanswered).await;
         for write in writes {
             write.source.discard(&mut *session).await;
         }
-        let version = match version {
-            Err(error) if error.kind() == crate::ErrorKind::Conflict => {
-                return Err(state::name_newest(&mut *session, &self.0.names, commit.change.as_ref(), error).await);
+        match (ended, &commit.change) {
+            (Err(error), Some(change)) if error.kind() == ErrorKind::Conflict => {
+                state::settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
             }
-            version => version?,
-        };
-        Ok(CommitReport { counts, version })
+            (ended, _) => ended,
+        }
     }
 
     /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last.

@@ -38,6 +38,7 @@ use client::{Client, HttpClient, Session, Spent};
 use connection::Connection;
 use names::Names;
 use pool::{Lease, Pool};
+use retry::Unanswered;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///
@@ -190,7 +191,8 @@ impl Sink for Snowflake {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        retry::transaction(|| self.try_commit(&commit)).await
+        let unanswered = Unanswered::none();
+        retry::transaction(|| self.try_commit(&commit, &unanswered)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
