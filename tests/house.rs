@@ -21,6 +21,7 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "http" => &[&["error", "monitor"]],
         room if room.starts_with("backends/") => &[DATA, TRAITS, &["backends/merge"]],
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
+        "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
         "cli" => &[DATA, TRAITS, &["engine", "backends/sqlite"]],
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
     };

@@ -1,8 +1,26 @@
-//! Snowflake: the client against a scripted server, stages against the clouds' emulators, settings as Snowflake's own tools
-//! read them.
+//! Snowflake: the client against a scripted server and an imitation of Snowflake, stages against the clouds' emulators, the
+//! backend's statements and what they cost, the engine above a client that fails.
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/probes.rs"]
+mod probes;
+#[path = "../support/recording.rs"]
+mod recording;
+
+mod answers;
+mod cost;
+mod engine;
+mod fakesnow;
+mod golden;
+mod login;
+mod mocks;
+mod scripted;
+mod session;
+mod silence;
+mod source;
+mod sql;
 mod stage;
+mod support;

@@ -77,6 +77,14 @@ DuckDB.Generator.TRANSFORMS[exp.Transform] = over_list("list_transform")
 DuckDB.Generator.TRANSFORMS[exp.ArrayFilter] = over_list("list_filter")
 
 
+# GET with a text finds the member of that name, whatever the name is. DuckDB reads what begins with a dollar as a path.
+def member(generator, expression):
+    value, name = generator.sql(expression, "this"), generator.sql(expression, "expression")
+    return f"({value} -> ('/' || replace(replace({name}, '~', '~0'), '/', '~1')))"
+
+
+DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member
+
 # An account around the databases: credentials that are refused, roles, warehouses, and a history of statements.
 
 WAREHOUSES = {"COMPUTE_WH": ("STARTED", "true"), "SLEEPING": ("SUSPENDED", "true"), "STOPPED": ("SUSPENDED", "false")}

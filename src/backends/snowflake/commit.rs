@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::client::{Bind, Session, Statement};
 use super::load::{Place, Source};
 use super::plan::{hex, plan, unhex};
+use super::pool::is_missing;
+use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
 use crate::record::content_hash;
 use crate::sink::{Commit, CommitReport, Rows, Sweep};
-use crate::{Counts, Error, Reject, Result, StateVersion, Version};
+use crate::{Counts, Error, ErrorKind, Reject, Result, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
@@ -22,7 +24,11 @@ struct Write<'a> {
 
 impl Snowflake {
     /// Does everything that a commit asks for.
-    pub(super) async fn try_commit(&self, commit: &Commit) -> Result<CommitReport> {
+    pub(super) async fn try_commit(
+        &self,
+        commit: &Commit,
+        unanswered: &Unanswered<CommitReport>,
+    ) -> Result<CommitReport> {
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
         let (mut counts, mut writes) = (Counts::default(), Vec::new());
@@ -42,17 +48,17 @@ impl Snowflake {
         }
         session.begin().await?;
         let written = self.write_all(&mut *session, commit, &writes).await;
-        let version = session.end(written).await;
+        let report = written.map(|version| CommitReport { counts, version });
+        let ended = session.end(report, unanswered).await;
         for write in writes {
             write.source.discard(&mut *session).await;
         }
-        let version = match version {
-            Err(error) if error.kind() == crate::ErrorKind::Conflict => {
-                return Err(state::name_newest(&mut *session, &self.0.names, commit.change.as_ref(), error).await);
+        match (ended, &commit.change) {
+            (Err(error), Some(change)) if error.kind() == ErrorKind::Conflict => {
+                state::settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
             }
-            version => version?,
-        };
-        Ok(CommitReport { counts, version })
+            (ended, _) => ended,
+        }
     }
 
     /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last.
@@ -101,13 +107,28 @@ impl Snowflake {
              LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"",
             self.0.names.raw(&place.name)
         );
-        let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await?;
+        let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await;
+        let answer = answer.map_err(|error| self.name_missing(error, place))?;
         let found = answer.rows.iter().map(|row| {
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
             let found = Present { version: Version(row.integer(1)?), hash, deleted: row.boolean(3)? };
             Ok((row.text(0)?.to_string(), found))
         });
         found.collect()
+    }
+
+    /// A raw table that somebody has dropped is not made again by itself: the state claims that its rows are there.
+    fn name_missing(&self, error: Error, place: &Place) -> Error {
+        if !is_missing(&error) {
+            return error;
+        }
+        let (table, catalog) = (self.0.names.raw(&place.name), self.0.names.state("SNOWFEED_TABLE"));
+        Error::new(ErrorKind::NotFound, format!("the table {table} is gone, or this role may not use it"))
+            .with_help(format!(
+                "bring it back (UNDROP TABLE {table}); or, to read the resource from the start, remove its row from \
+                 {catalog} and `reset` it"
+            ))
+            .with_source(error)
     }
 
     /// Writes the rows of one table, in a transaction that the caller has begun.

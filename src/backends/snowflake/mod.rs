@@ -42,6 +42,7 @@ use client::{Client, HttpClient, Patience, Session, Spent};
 use connection::Connection;
 use names::Names;
 use pool::{Lease, Pool};
+use retry::Unanswered;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///
@@ -210,7 +211,8 @@ impl Sink for Snowflake {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        retry::transaction(|| self.try_commit(&commit)).await
+        let unanswered = Unanswered::none();
+        retry::transaction(|| self.try_commit(&commit, &unanswered)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -220,9 +222,9 @@ impl Sink for Snowflake {
     /// Few, large commits: each is some statements, and a warehouse is paid for by the second, sixty of them at least.
     fn limits(&self) -> Limits {
         Limits {
-            read_ahead: 40 << 20,
+            read_ahead: 20 << 20,
             commit_rows: 100_000,
-            commit_bytes: 16 << 20,
+            commit_bytes: 10 << 20,
             commit_after: Duration::from_secs(60),
             ..Limits::default()
         }

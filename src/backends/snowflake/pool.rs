@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client::{Client, Session, Statement};
+use super::retry::Unanswered;
 use crate::{Error, Result};
 
 /// Sessions for work side by side: opened when one is needed and none waits.
@@ -55,14 +56,21 @@ impl Lease {
         self.execute(Statement::new("BEGIN TRANSACTION")).await.map(drop)
     }
 
-    /// Ends a transaction: commits what was done in it, or takes it back when that failed.
-    pub(super) async fn end<T>(&mut self, done: Result<T>) -> Result<T> {
-        match &done {
-            Ok(_) => drop(self.execute(Statement::new("COMMIT")).await?),
+    /// Ends a transaction: commits what was done in it, or takes it back when that failed. What it would have given is kept where
+    /// nobody knows whether the COMMIT came through.
+    pub(super) async fn end<T>(&mut self, done: Result<T>, unanswered: &Unanswered<T>) -> Result<T> {
+        let Ok(given) = done else {
             // What went wrong first is what counts; a session that cannot roll back is thrown away, and that rolls back.
-            Err(_) => drop(self.execute(Statement::new("ROLLBACK")).await),
+            drop(self.execute(Statement::new("ROLLBACK")).await);
+            return done;
+        };
+        match self.execute(Statement::new("COMMIT")).await {
+            Ok(_) => Ok(given),
+            Err(error) => {
+                unanswered.keep(given);
+                Err(error)
+            }
         }
-        done
     }
 }
 

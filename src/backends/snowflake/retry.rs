@@ -1,5 +1,6 @@
 //! Another try for a transaction that others have got in the way of.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -17,4 +18,22 @@ pub(super) async fn transaction<T, F: Future<Output = Result<T>>>(work: impl FnM
     let tried = work.retry(pauses).when(|error| error.retry() != Retry::Never);
     let tried = tried.notify(|error, pause| tracing::debug!(%error, ?pause, "a transaction is tried again"));
     tried.await.map_err(crate::Error::exhausted)
+}
+
+/// What an earlier try of a transaction would have given, had its COMMIT been answered. It may have happened all the same.
+#[derive(Debug)]
+pub(super) struct Unanswered<T>(Mutex<Option<T>>);
+
+impl<T> Unanswered<T> {
+    pub(super) fn none() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(super) fn keep(&self, given: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }

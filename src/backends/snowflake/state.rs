@@ -8,6 +8,7 @@ use super::client::{Answer, Row, Session, Statement};
 use super::commit::json;
 use super::names::Names;
 use super::pool::is_missing;
+use super::retry::Unanswered;
 use super::{Snowflake, retry, time};
 use crate::backends::merge::conflict;
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
@@ -76,19 +77,23 @@ pub(super) async fn append(session: &mut dyn Session, names: &Names, change: &St
     Ok(version)
 }
 
-/// The refusal of a change, with the version that was found.
-pub(super) async fn name_newest(
+/// What a refusal of a change means. Where the change is the newest entry, an earlier try has come through unanswered, and gives
+/// what it would have given; else another run has moved on, and the error names the version that was found.
+pub(super) async fn settle<T>(
     session: &mut dyn Session,
     names: &Names,
-    change: Option<&StateChange>,
+    change: &StateChange,
     refusal: Error,
-) -> Error {
-    let Some(change) = change else { return refusal };
-    match entries(session, names, &change.key, 1).await {
-        Ok(found) => {
-            conflict(&change.key, change.base, found.first().map_or(StateVersion::NONE, |entry| entry.version))
-        }
-        Err(_) => refusal,
+    unanswered: Option<T>,
+) -> Result<T> {
+    let Ok(newest) = entries(session, names, &change.key, 1).await else { return Err(refusal) };
+    let newest = newest.into_iter().next();
+    let is_ours = |entry: &StateEntry| {
+        entry.version.0 == change.base.0 + 1 && change.state.as_ref().is_some_and(|state| *state == entry.state)
+    };
+    match unanswered.filter(|_| newest.as_ref().is_some_and(is_ours)) {
+        Some(given) => Ok(given),
+        None => Err(conflict(&change.key, change.base, newest.map_or(StateVersion::NONE, |entry| entry.version))),
     }
 }
 
@@ -177,7 +182,8 @@ fn unreadable(table: &str, error: serde_json::Error) -> Error {
 #[async_trait]
 impl StateStore for Snowflake {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
-        retry::transaction(|| self.try_append(&change)).await
+        let unanswered = Unanswered::none();
+        retry::transaction(|| self.try_append(&change, &unanswered)).await
     }
 
     async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
@@ -251,7 +257,7 @@ impl StateStore for Snowflake {
 }
 
 impl Snowflake {
-    async fn try_append(&self, change: &StateChange) -> Result<StateVersion> {
+    async fn try_append(&self, change: &StateChange, unanswered: &Unanswered<StateVersion>) -> Result<StateVersion> {
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ready(&mut *session, &self.0.names).await?;
         if change.state.is_none() {
@@ -260,9 +266,9 @@ impl Snowflake {
         prepare(&mut *session, &self.0.names, change).await?;
         session.begin().await?;
         let appended = append(&mut *session, &self.0.names, change).await;
-        match session.end(appended).await {
+        match session.end(appended, unanswered).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                Err(name_newest(&mut *session, &self.0.names, Some(change), error).await)
+                settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
             }
             done => done,
         }

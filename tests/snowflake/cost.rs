@@ -1,0 +1,103 @@
+//! What a connector costs: how many statements it sends, and of which kind. The golden files show them.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{ConfigStore, Mode, RunStatus, StateStore};
+
+use crate::source::Issues;
+use crate::support::{World, resource};
+
+/// Ingests everything that is enabled, and gives the statements that it took.
+async fn ingest(world: &World, connector: &Connector, request: IngestRequest) -> Vec<Statement> {
+    world.recording.take();
+    let report = connector.ingest(request).await.unwrap();
+    assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
+    world.recording.statements()
+}
+
+fn connector(world: &World, source: &Issues) -> Connector {
+    Connector::new(source.clone(), Arc::new(world.snowflake.clone()))
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("acme/{number}")).collect()
+}
+
+#[tokio::test]
+async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
+    for count in [1, 50] {
+        let (world, source) = (World::new(usize::MAX), Issues::default());
+        names(count).iter().for_each(|name| source.page(name, 1..2));
+        let all: Vec<_> = names(count).iter().map(|name| resource(name)).collect();
+        ingest(&world, &connector(&world, &source), IngestRequest::of(all)).await;
+        let idle = ingest(&world, &connector(&world, &source), IngestRequest::default()).await;
+        assert_eq!(idle.len(), 2, "{count} resources: {idle:?}");
+        let another = Connector::new(source.clone(), Arc::new(world.another_process()));
+        let first = ingest(&world, &another, IngestRequest::default()).await;
+        assert_eq!(first.len(), 3, "{count} resources, in a process's first run: {first:?}");
+        assert!(idle.iter().chain(&first).all(|statement| statement.sql.starts_with("SELECT ")), "{idle:?} {first:?}");
+        // A text that never changes can be answered from a cache of results.
+        assert!(idle.iter().chain(&first).all(|statement| statement.binds.is_empty()), "{idle:?} {first:?}");
+    }
+}
+
+#[tokio::test]
+async fn statements_depend_on_commits_and_not_on_pages() {
+    let mut counts = Vec::new();
+    for pages in [10, 200] {
+        let (world, source) = (World::new(usize::MAX), Issues::default());
+        let size = 400 / pages;
+        source.pages("r", (0..pages).map(|page| page * size..(page + 1) * size).collect());
+        counts.push(ingest(&world, &connector(&world, &source), IngestRequest::of([resource("r")])).await.len());
+    }
+    assert_eq!(counts[0], counts[1]);
+}
+
+/// Nine for the rows and the state with them, five for the end of the run, and the two of an idle ingestion, which come first:
+/// `golden/3-incremental-run.sql` lists them.
+#[tokio::test]
+async fn a_run_with_one_small_commit_is_fourteen_statements() {
+    let (world, source) = (World::new(usize::MAX), Issues::default());
+    source.page("r", 1..3);
+    ingest(&world, &connector(&world, &source), IngestRequest::of([resource("r")])).await;
+    for new in 3..6 {
+        source.page("r", new - 1..new + 1);
+        assert_eq!(ingest(&world, &connector(&world, &source), IngestRequest::default()).await.len(), 14);
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_and_state() {
+    let world = World::new(usize::MAX);
+    let one = crate::support::change(&resource("acme/7"), snowfeed::StateVersion::NONE);
+    world.snowflake.append(one).await.unwrap();
+    let fill = format!(
+        "INSERT INTO \"{}\".\"STATE\".\"RESOURCE_CONFIGURATION\" (\"KEY\", \"VALUE\", \"DOCUMENT\") SELECT f.value::VARCHAR, \
+         PARSE_JSON('{{\"enabled\":true}}'), '{{\"enabled\":true}}' FROM (SELECT PARSE_JSON(?) AS \"ALL\") b, \
+         LATERAL FLATTEN(input => b.\"ALL\") f",
+        world.database
+    );
+    world.execute(Statement::new(fill).bind(json!(names(1_000)).to_string())).await.unwrap();
+    world.recording.take();
+    assert_eq!(world.snowflake.snapshot().await.unwrap().resources.len(), 1_000);
+    assert_eq!(world.recording.statements().len(), 1);
+    let standings = world.snowflake.standings(&names(1_000)).await.unwrap();
+    assert!(standings.len() == 1_000 && standings[7].entry.is_some() && standings[8].entry.is_none());
+    assert_eq!(world.recording.statements().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_pass_that_finds_nothing_gone_looks_once_and_writes_the_marks() {
+    let (world, source) = (World::new(usize::MAX), Issues::default());
+    source.pages("r", vec![1..3, 3..5]);
+    ingest(&world, &connector(&world, &source), IngestRequest::of([resource("r")])).await;
+    let request = IngestRequest::default().mode(Mode::Reconcile);
+    let pass = ingest(&world, &connector(&world, &source), request).await;
+    let count = |text: &str| pass.iter().filter(|statement| statement.sql.contains(text)).count();
+    assert_eq!(count("\"PUBLIC_RAW\".\"r\" t USING"), 0, "no row is written: {pass:?}");
+    assert_eq!((count("SNOWFEED_SEEN\" (\"RUN\""), count("LEFT JOIN (SELECT DISTINCT")), (1, 1), "{pass:?}");
+    assert_eq!(count("BEGIN TRANSACTION"), 3, "marks, the end of the pass, the end of the run: {pass:?}");
+}

@@ -1,0 +1,267 @@
+//! The engine and the backend above a client that fails: mocks of it, and connections that break.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
+use tokio::sync::Barrier;
+
+use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend};
+use crate::recording::{Call, Recording, What};
+use crate::source::Issues;
+use crate::support::{World, change, commit, resource};
+
+/// A client whose first session does what the test expects of it; whatever else is asked is answered with yes.
+fn first(expect: impl FnOnce(&mut MockSession)) -> MockClient {
+    let yes = Yes::default();
+    let mut session = MockSession::new();
+    expect(&mut session);
+    yes.complete(&mut session);
+    let mut client = MockClient::new();
+    client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
+    client.expect_open().returning(move || Ok(Box::new(yes.session())));
+    client
+}
+
+fn is_merge(statement: &Statement) -> bool {
+    statement.sql.starts_with("MERGE INTO \"DB\".\"PUBLIC_RAW\"")
+}
+
+fn is_copy(statement: &Statement) -> bool {
+    statement.sql.starts_with("COPY INTO")
+}
+
+/// Ingests two issues of one resource through a client.
+async fn ingest(client: MockClient, bind_at_most: usize) -> (RunRecord, Vec<String>) {
+    let recording = Recording::of(Arc::new(client));
+    let source = Issues::default();
+    source.page("r", 1..3);
+    let connector = Connector::new(source, Arc::new(backend(recording.clone(), bind_at_most)));
+    let report = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+    let sent = recording.statements().into_iter().map(|statement| statement.sql).collect();
+    (report.runs.into_iter().next().unwrap(), sent)
+}
+
+/// What ends the transaction in which there is a statement that begins so.
+fn ends(sent: &[String], begins: &str) -> Vec<String> {
+    let places = sent.iter().enumerate().filter(|(_, sql)| sql.starts_with(begins)).map(|(place, _)| place);
+    let end = |place: usize| sent[place..].iter().find(|sql| ["COMMIT", "ROLLBACK"].contains(&sql.as_str()));
+    places.map(|place| end(place).cloned().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the_run() {
+    let refused = || Error::new(ErrorKind::Configuration, "the warehouse is suspended").with_context("code", "000606");
+    let client = first(|session| {
+        session.expect_execute().withf(is_merge).times(1).returning(move |_| Err(refused()));
+    });
+    let (run, sent) = ingest(client, usize::MAX).await;
+    assert_eq!((run.status, run.commits, run.counts.offered), (RunStatus::Failed, 0, 0));
+    let error = run.error.unwrap();
+    assert_eq!((error.kind, error.message.contains("the warehouse is suspended")), (ErrorKind::Configuration, true));
+    assert_eq!(ends(&sent, "MERGE INTO \"DB\".\"PUBLIC_RAW\""), ["ROLLBACK"]);
+    assert!(sent.iter().any(|sql| sql.starts_with("MERGE INTO \"DB\".\"STATE\".\"INGESTION_RUN\"")), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_get_in_the_way_of_is_tried_five_times_and_no_more() {
+    let merges = Arc::new(AtomicUsize::new(0));
+    let counted = merges.clone();
+    let client = first(|session| {
+        session.expect_execute().withf(is_merge).returning(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Err(Error::unavailable("another transaction changes the same rows"))
+        });
+    });
+    let snowflake = backend(client, usize::MAX);
+    let one = resource("r");
+    snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    let error =
+        snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap_err();
+    assert_eq!(merges.load(Ordering::SeqCst), 5);
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never), "no outer layer tries again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_got_through_at_the_fifth_try_is_no_error() {
+    let client = first(|session| {
+        session.expect_execute().withf(is_merge).times(4).returning(|_| Err(Error::unavailable("a deadlock")));
+    });
+    let (run, sent) = ingest(client, usize::MAX).await;
+    assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 2));
+    let ended = ends(&sent, "MERGE INTO \"DB\".\"PUBLIC_RAW\"");
+    assert_eq!(ended, ["ROLLBACK", "ROLLBACK", "ROLLBACK", "ROLLBACK", "COMMIT"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_loads_fewer_rows_than_were_staged_commits_nothing() {
+    let client = first(|session| {
+        let short = Yes::default();
+        session.expect_execute().withf(|statement| statement.sql.contains("COUNT(*)")).returning(move |statement| {
+            // It was told of no file, and counts none.
+            short.answer(&statement)
+        });
+    });
+    let (run, sent) = ingest(client, 0).await;
+    assert_eq!((run.status, run.commits), (RunStatus::Failed, 0));
+    assert!(run.error.unwrap().message.contains("has not loaded every row"));
+    assert_eq!(ends(&sent, "COPY INTO"), ["ROLLBACK"; 5]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_refused_commits_nothing() {
+    let client = first(|session| {
+        let refused = || Error::invalid_data("Error parsing JSON");
+        session.expect_execute().withf(is_copy).times(1).returning(move |_| Err(refused()));
+    });
+    let (run, sent) = ingest(client, 0).await;
+    assert_eq!((run.status, run.commits), (RunStatus::Failed, 0));
+    assert_eq!(ends(&sent, "COPY INTO"), ["ROLLBACK"]);
+}
+
+#[tokio::test]
+async fn a_file_that_the_storage_refuses_ends_the_commit_before_its_transaction() {
+    let client = first(|session| {
+        let expired = || Error::new(ErrorKind::Authentication, "the storage refuses the credentials");
+        session.expect_put().times(1).returning(move |_| Err(expired()));
+    });
+    let (run, sent) = ingest(client, 0).await;
+    assert_eq!((run.status, run.commits), (RunStatus::Failed, 0));
+    assert_eq!(run.error.unwrap().kind, ErrorKind::Authentication);
+    assert!(!sent.iter().any(|sql| sql.starts_with("COPY INTO")), "{sent:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_cleaned_up_is_no_error() {
+    let client = first(|session| {
+        let is_cleaning =
+            |statement: &Statement| ["DROP TABLE", "REMOVE", "LIST"].iter().any(|verb| statement.sql.starts_with(verb));
+        session.expect_execute().withf(is_cleaning).times(3).returning(|_| Err(Error::internal("not today")));
+    });
+    let (run, _) = ingest(client, 0).await;
+    assert_eq!((run.status, run.counts.inserted, run.error), (RunStatus::Complete, 2, None));
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_idle_is_not_used_again() {
+    let client = first(|session| {
+        session.expect_is_idle().times(1).return_const(false);
+    });
+    let recording = Recording::of(Arc::new(client));
+    let snowflake = backend(recording.clone(), usize::MAX);
+    for _ in 0..3 {
+        snowflake.latest("r").await.unwrap();
+    }
+    let sessions: Vec<usize> =
+        recording.take().into_iter().filter(|call| call.what != What::Login).map(|c| c.session).collect();
+    assert_eq!(sessions, [1, 2, 2]);
+}
+
+#[tokio::test]
+async fn the_catalog_is_read_once() {
+    let world = World::new(usize::MAX);
+    let source = Issues::default();
+    let all = ["a", "b", "c", "d", "e"];
+    all.iter().for_each(|name| source.page(name, 1..2));
+    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    connector.ingest(IngestRequest::of(all.map(resource))).await.unwrap();
+    let another = Connector::new(source.clone(), Arc::new(world.another_process()));
+    world.recording.take();
+    for new in 2..4 {
+        all.iter().for_each(|name| source.page(name, new..new + 1));
+        assert_eq!(another.ingest(IngestRequest::default()).await.unwrap().status(), RunStatus::Complete);
+    }
+    let reads = world.recording.statements().into_iter().filter(|sent| sent.sql.contains("SNOWFEED_TABLE")).count();
+    assert_eq!(reads, 1);
+}
+
+/// A decision about each statement; `of` gives the future for those that the test is about.
+fn decide(of: impl Fn(&Statement) -> Option<BoxFuture<'static, Fate>> + Send + Sync + 'static) -> crate::mocks::Decide {
+    Arc::new(move |statement| of(statement).unwrap_or_else(|| async { Fate::Runs }.boxed()))
+}
+
+/// The server of the tests behind a connection that breaks at the first statement of this text.
+fn breaking(world: &World, text: &'static str, fate: fn() -> Fate) -> snowfeed::backends::Snowflake {
+    let seen = AtomicUsize::new(0);
+    let decide = decide(move |statement| {
+        let broken = statement.sql == text && seen.fetch_add(1, Ordering::SeqCst) == 0;
+        broken.then(|| async move { fate() }.boxed())
+    });
+    world.over(Fateful { client: Arc::new(world.recording.clone()), decide })
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_tried_again_and_counted_once() {
+    for fate in [|| Fate::Unanswered, || Fate::Lost] {
+        let world = World::new(usize::MAX);
+        let source = Issues::default();
+        source.page("r", 1..3);
+        let connector = Connector::new(source, Arc::new(breaking(&world, "COMMIT", fate)));
+        let report = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+        let run = &report.runs[0];
+        assert_eq!(
+            (run.status, run.commits, run.counts.inserted, run.counts.offered),
+            (RunStatus::Complete, 1, 2, 2),
+            "{run:?}"
+        );
+        let latest = world.snowflake.latest("r").await.unwrap().unwrap();
+        assert_eq!(latest.version, StateVersion(2), "one for the rows, one for the end");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_state_whose_answer_is_lost_is_stored_once() {
+    for fate in [|| Fate::Unanswered, || Fate::Lost] {
+        let world = World::new(usize::MAX);
+        let snowflake = breaking(&world, "COMMIT", fate);
+        let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
+        assert_eq!(version, StateVersion(1));
+        assert_eq!(world.snowflake.history("r", 9).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_does_not_hide_that_another_run_has_moved_on() {
+    let world = World::new(usize::MAX);
+    let one = resource("r");
+    world.snowflake.append(change(&one, StateVersion::NONE)).await.unwrap();
+    let refused = breaking(&world, "COMMIT", || Fate::Lost).append(change(&one, StateVersion::NONE)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn two_resources_side_by_side_use_two_sessions() {
+    let world = World::new(usize::MAX);
+    let source = Issues::default();
+    let all = ["a", "b"];
+    all.iter().for_each(|name| source.page(name, 1..2));
+    let first = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    first.ingest(IngestRequest::of(all.map(resource))).await.unwrap();
+    all.iter().for_each(|name| source.page(name, 2..3));
+    // Both have begun before either goes on.
+    let (both, begun) = (Arc::new(Barrier::new(2)), AtomicUsize::new(0));
+    let decide = decide(move |statement| {
+        let waits = statement.sql == "BEGIN TRANSACTION" && begun.fetch_add(1, Ordering::SeqCst) < 2;
+        let both = both.clone();
+        waits.then(|| async move { both.wait().map(|_| Fate::Runs).await }.boxed())
+    });
+    let snowflake = world.over(Fateful { client: Arc::new(world.recording.clone()), decide });
+    let connector = Connector::new(source, Arc::new(snowflake));
+    world.recording.take();
+    let ingest = connector.ingest(IngestRequest::default());
+    let report =
+        tokio::time::timeout(Duration::from_secs(60), ingest).await.expect("they wait for each other").unwrap();
+    assert_eq!(report.counts().inserted, 2);
+    let calls = world.recording.take();
+    let table = |call: &Call, name: &str| match &call.what {
+        What::Statement(statement) => statement.sql.contains(&format!("\"PUBLIC_RAW\".\"{name}\" t USING")),
+        _ => false,
+    };
+    let of = |name: &str| calls.iter().find(|call| table(call, name)).unwrap().session;
+    assert_ne!(of("a"), of("b"));
+}

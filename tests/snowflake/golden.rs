@@ -1,0 +1,197 @@
+//! What is sent in a standard run, in files to be read by whoever wants to know what a connector costs.
+//!
+//! `SNOWFEED_BLESS=1` writes the files anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use snowfeed::Mode;
+use snowfeed::backends::snowflake::client::{Bind, Statement};
+use snowfeed::engine::{Connector, IngestRequest};
+use sqlparser::dialect::SnowflakeDialect;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::recording::{Call, What};
+use crate::source::Issues;
+use crate::support::{World, resource, without_ids};
+
+/// What a statement is, for whoever pays.
+fn kind(statement: &Statement) -> &'static str {
+    match statement.sql.split(' ').next().unwrap_or_default() {
+        "SELECT" | "LIST" => "read",
+        "INSERT" | "MERGE" | "UPDATE" | "DELETE" | "COPY" => "write",
+        "CREATE" | "DROP" => "make or drop something",
+        "BEGIN" | "COMMIT" | "ROLLBACK" => "begin or end a transaction",
+        "PUT" | "REMOVE" => "store or remove files",
+        other => panic!("{other} is new: say what it is"),
+    }
+}
+
+/// Words that begin a line.
+const CLAUSES: [&str; 14] = [
+    "FROM", "WHERE", "USING", "WHEN", "ON", "UNION", "QUALIFY", "ORDER", "GROUP", "VALUES", "LEFT", "JOIN", "LATERAL",
+    "CROSS",
+];
+
+/// The statement in lines, so that a person can read it and differences are short.
+fn lines(sql: &str) -> String {
+    let (mut text, mut line) = (String::new(), 0);
+    // How many parentheses and CASEs are open.
+    let (mut depth, mut cases) = (0_usize, 0_usize);
+    for token in Tokenizer::new(&SnowflakeDialect {}, sql).tokenize().unwrap() {
+        let word = match &token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.as_str(),
+            _ => "",
+        };
+        match &token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        cases = (cases + usize::from(word == "CASE")).saturating_sub(usize::from(word == "END"));
+        let joined = word == "JOIN" && (text.ends_with("LEFT ") || text.ends_with("CROSS "));
+        let is_clause = CLAUSES.contains(&word) && cases == 0 && !joined && text.ends_with(' ');
+        let is_full = line > 90 && text.ends_with(", ") && !matches!(token, Token::Number(..));
+        if is_clause || is_full {
+            text.truncate(text.trim_end().len());
+            text += &format!("\n{}", "    ".repeat(depth + 1));
+            line = 4 * depth;
+        }
+        match token {
+            Token::Whitespace(_) if text.ends_with([' ', '\n']) => {}
+            Token::Whitespace(_) => text.push(' '),
+            token => {
+                let part = token.to_string();
+                line += part.len();
+                text += &part;
+            }
+        }
+    }
+    text
+}
+
+/// A bound value, as far as it is the same at every run.
+fn bound(bind: &Bind) -> String {
+    match bind {
+        Bind::Integer(number) => number.to_string(),
+        Bind::Text(None) => "null".to_owned(),
+        Bind::Text(Some(text)) if text.starts_with(['{', '[']) => {
+            format!("{}…{}", &text[..1], &text[text.len() - 1..])
+        }
+        Bind::Text(Some(text)) if text.len() > 26 && text.starts_with("20") => "the time".to_owned(),
+        Bind::Text(Some(text)) => format!("'{}'", without_ids(text)),
+    }
+}
+
+/// The file for these calls.
+fn file(title: &str, database: &str, calls: &[Call]) -> String {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut body, mut number) = (String::new(), 0);
+    let logins = calls.iter().filter(|call| call.what == What::Login).count();
+    for call in calls {
+        let (What::Statement(statement) | What::Put(statement)) = &call.what else { continue };
+        number += 1;
+        *kinds.entry(kind(statement)).or_default() += 1;
+        let sql = without_ids(&lines(&statement.sql)).replace(database, "DB");
+        body += &format!("\n-- {number}\n{sql};\n");
+        if !statement.binds.is_empty() {
+            let binds: Vec<String> = statement.binds.iter().map(bound).collect();
+            body += &format!("-- bound: {}\n", binds.join(", "));
+        }
+    }
+    let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("--   {count:3} {kind}\n")).collect();
+    let logins = match logins {
+        0 => String::new(),
+        1 => ", 1 login".to_owned(),
+        logins => format!(", {logins} logins"),
+    };
+    format!("-- {title}\n-- {number} statements{logins}:\n{}{body}", kinds.concat())
+}
+
+/// The lines that differ, between those that agree.
+fn difference(wanted: &str, found: &str) -> String {
+    let (wanted, found): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), found.lines().collect());
+    let same = wanted.iter().zip(&found).take_while(|(a, b)| a == b).count();
+    let rest = wanted.len().min(found.len()) - same;
+    let end = wanted.iter().rev().zip(found.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    let marked =
+        |mark: &str, lines: &[&str]| -> String { lines.iter().map(|line| format!("{mark} {line}\n")).collect() };
+    format!(
+        "at line {}:\n{}{}{}{}",
+        same + 1,
+        marked(" ", &wanted[same.saturating_sub(3)..same]),
+        marked("-", &wanted[same..wanted.len() - end]),
+        marked("+", &found[same..found.len() - end]),
+        marked(" ", &wanted[wanted.len() - end..][..end.min(3)]),
+    )
+}
+
+/// Compares what was sent since the last look with a file, or writes the file.
+fn compare(world: &World, name: &str, title: &str) -> Option<String> {
+    let found = file(title, &world.database, &world.recording.take());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snowflake/golden").join(name);
+    if std::env::var_os("SNOWFEED_BLESS").is_some() {
+        std::fs::write(&path, &found).unwrap();
+        return None;
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    (wanted != found).then(|| format!("{name} {}", difference(&wanted, &found)))
+}
+
+async fn ingest(connector: &Connector, request: IngestRequest) {
+    let report = connector.ingest(request).await.unwrap();
+    assert_eq!(report.status(), snowfeed::RunStatus::Complete, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_standard_run_sends_what_the_golden_files_say() {
+    let world = World::new(usize::MAX);
+    let source = Issues::default();
+    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    let of = |name: &str| IngestRequest::of([resource(name)]);
+    let mut wrong = Vec::new();
+    let mut compare = |name, title| wrong.extend(compare(&world, name, title));
+
+    source.page("acme/widgets", 1..3);
+    ingest(&connector, of("acme/widgets")).await;
+    compare("1-first-run.sql", "The first run: an empty database, one resource, one small commit.");
+    source.page("acme/gadgets", 1..3);
+    ingest(&connector, of("acme/gadgets")).await;
+    compare("2-second-resource.sql", "The first run of a second resource, in the same process.");
+    source.page("acme/widgets", 2..4);
+    ingest(&connector, of("acme/widgets")).await;
+    compare("3-incremental-run.sql", "A run that finds something new: one small commit.");
+    ingest(&connector, IngestRequest::default()).await;
+    compare("4-idle-run.sql", "An ingestion of both resources that finds nothing new.");
+    let another = Connector::new(source.clone(), Arc::new(world.another_process()));
+    ingest(&another, IngestRequest::default()).await;
+    compare("5-idle-run-of-a-new-process.sql", "The same, as the first ingestion of a process.");
+    source.pages("acme/widgets", vec![1..2, 2..3]);
+    ingest(&connector, of("acme/widgets").mode(Mode::Reconcile)).await;
+    compare("6-reconcile.sql", "A full pass: one issue of three is gone.");
+
+    assert!(wrong.is_empty(), "SNOWFEED_BLESS=1 writes the golden files anew\n{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_large_commit_sends_what_its_golden_file_says() {
+    let world = World::new(0);
+    let source = Issues::default();
+    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    source.page("acme/widgets", 1..3);
+    ingest(&connector, IngestRequest::of([resource("acme/widgets")])).await;
+    world.recording.take();
+    source.page("acme/widgets", 3..5);
+    ingest(&connector, IngestRequest::default()).await;
+    let title = "A run with one large commit, whose rows travel through the stage.";
+    let wrong = compare(&world, "7-large-commit.sql", title);
+    assert!(wrong.is_none(), "SNOWFEED_BLESS=1 writes the golden files anew\n{}", wrong.unwrap_or_default());
+}
+
+#[test]
+fn a_difference_shows_what_was_and_what_is() {
+    let said = difference("a\nb\nc\nd\n", "a\nb\nx\ny\nd\n");
+    assert_eq!(said, "at line 3:\n  a\n  b\n- c\n+ x\n+ y\n  d\n");
+    assert_eq!(difference("a\na\n", "a\n"), "at line 2:\n  a\n- a\n");
+}

@@ -1,0 +1,151 @@
+-- A run that finds something new: one small commit.
+-- 14 statements:
+--     4 begin or end a transaction
+--     3 read
+--     7 write
+
+-- 1
+SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
+    FROM "DB"."STATE"."APP_CONFIGURATION"
+    UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
+    FROM "DB"."STATE"."RESOURCE_CONFIGURATION"
+    ORDER BY 1, 2;
+
+-- 2
+SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUMENT"
+    FROM "DB"."STATE"."APP_STATE"
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY"
+        ORDER BY "VERSION" DESC) = 1
+    UNION ALL SELECT 'run' AS "WHAT", "RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", "DOCUMENT"
+    FROM "DB"."STATE"."INGESTION_RUN"
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE"
+        ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1;
+
+-- 3
+SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
+    FROM "DB"."PUBLIC_RAW"."acme/widgets" t
+    JOIN (SELECT f.value::VARCHAR AS "KEY"
+        FROM (SELECT PARSE_JSON(?) AS "KEYS") b,
+        LATERAL FLATTEN(input => b."KEYS") f) s
+    ON t."KEY" = s."KEY";
+-- bound: […]
+
+-- 4
+BEGIN TRANSACTION;
+
+-- 5
+MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
+    USING (SELECT f.value:k::VARCHAR AS "KEY", f.value:v::NUMBER(38, 0) AS "VERSION", f.value:o::VARCHAR AS "ACT",
+        f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) AS "RAW",
+        b."AT" AS "AT", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+        FROM (SELECT PARSE_JSON(?) AS "ROWS", CAST(? AS TIMESTAMP_NTZ) AS "AT") b,
+        LATERAL FLATTEN(input => b."ROWS") f) s
+    ON t."KEY" = s."KEY"
+    WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'write' THEN UPDATE SET "VERSION" = s."VERSION",
+    "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT"
+    WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'delete' THEN UPDATE SET "VERSION" = s."VERSION",
+    "CHANGED_AT" = s."AT", "DELETED_AT" = s."AT"
+    WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'raise' THEN UPDATE SET "VERSION" = s."VERSION"
+    WHEN NOT MATCHED THEN INSERT ("KEY", "VERSION", "HASH", "RAW", "DOCUMENT", "FIRST_SEEN", "CHANGED_AT",
+        "DELETED_AT")
+    VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
+-- bound: […], the time
+
+-- 6
+UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
+    WHERE "KEY" = ? AND "VERSION" = ?;
+-- bound: 'acme/widgets', 2
+
+-- 7
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
+                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT"
+    FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
+            CAST(? AS VARCHAR) AS "DOCUMENT") b
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+            FROM "DB"."STATE"."APP_STATE"
+            GROUP BY "KEY") n
+        ON n."KEY" = b."KEY"
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+-- bound: 'acme/widgets', 2, the time, {…}
+
+-- 8
+MERGE INTO "DB"."STATE"."INGESTION_RUN" t
+    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
+        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
+        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
+        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
+        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
+        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
+        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
+        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
+        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
+            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
+    ON t."ID" = s."ID"
+    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
+    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
+    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
+    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
+    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
+    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
+        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
+        "STARTED_AT", "ENDED_AT", "DOCUMENT")
+    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
+        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
+        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
+-- bound: {…}, 0, the time, null, {…}
+
+-- 9
+COMMIT;
+
+-- 10
+BEGIN TRANSACTION;
+
+-- 11
+UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
+    WHERE "KEY" = ? AND "VERSION" = ?;
+-- bound: 'acme/widgets', 3
+
+-- 12
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
+                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT"
+    FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
+            CAST(? AS VARCHAR) AS "DOCUMENT") b
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+            FROM "DB"."STATE"."APP_STATE"
+            GROUP BY "KEY") n
+        ON n."KEY" = b."KEY"
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+-- bound: 'acme/widgets', 3, the time, {…}
+
+-- 13
+MERGE INTO "DB"."STATE"."INGESTION_RUN" t
+    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
+        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
+        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
+        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
+        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
+        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
+        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
+        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
+        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
+            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
+    ON t."ID" = s."ID"
+    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
+    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
+    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
+    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
+    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
+    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
+        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
+        "STARTED_AT", "ENDED_AT", "DOCUMENT")
+    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
+        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
+        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
+-- bound: {…}, 0, the time, the time, {…}
+
+-- 14
+COMMIT;

@@ -1,0 +1,244 @@
+//! Mocks of a client and its sessions, and answers for them: a Snowflake that says yes to everything, remembers which tables it
+//! was told of, and has no rows.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use flate2::read::MultiGzDecoder;
+use futures::future::BoxFuture;
+use mockall::mock;
+use serde_json::Value;
+use snowfeed::backends::Snowflake;
+use snowfeed::backends::snowflake::client::{Answer, Bind, Client, Row, Session, Spent, StagedFile, Statement};
+use snowfeed::{Error, ErrorKind, Result};
+
+mock! {
+    #[derive(Debug)]
+    pub(crate) Client {}
+
+    #[async_trait]
+    impl Client for Client {
+        async fn open(&self) -> Result<Box<dyn Session>>;
+        fn spent(&self) -> Spent;
+    }
+}
+
+mock! {
+    #[derive(Debug)]
+    pub(crate) Session {}
+
+    #[async_trait]
+    impl Session for Session {
+        async fn execute(&mut self, statement: Statement) -> Result<Answer>;
+        async fn put(&mut self, file: StagedFile) -> Result<()>;
+        fn is_idle(&self) -> bool;
+        async fn close(self: Box<Self>) -> Result<()>;
+    }
+}
+
+/// What the server of the mocks remembers.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Whether the connector's own tables are there.
+    made: bool,
+    /// The entries of the catalog, by resource and stream.
+    catalog: BTreeMap<(String, String), Value>,
+    /// How many rows have been staged in each folder, and then loaded into each table.
+    staged: BTreeMap<String, u64>,
+}
+
+/// Answers for sessions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Yes(Arc<Mutex<Memory>>);
+
+/// An answer with one row of these cells.
+fn row(cells: &[Option<&str>]) -> Row {
+    Row(cells.iter().map(|cell| cell.map(Into::into)).collect())
+}
+
+pub(crate) fn rows(rows: Vec<Row>) -> Answer {
+    Answer { rows, ..Answer::default() }
+}
+
+/// The refusal of something that does not exist.
+fn missing() -> Error {
+    Error::new(ErrorKind::NotFound, "it does not exist or not authorized").with_context("code", "002003")
+}
+
+impl Yes {
+    /// The answer to a statement.
+    pub(crate) fn answer(&self, statement: &Statement) -> Result<Answer> {
+        let mut memory = self.0.lock().unwrap();
+        let sql = statement.sql.as_str();
+        if sql.starts_with("SELECT CAST(NULL") {
+            return memory.catalog();
+        }
+        if sql.starts_with("SELECT 1") {
+            return if memory.made || sql.contains("INFORMATION_SCHEMA") { Ok(rows(vec![])) } else { Err(missing()) };
+        }
+        if sql.starts_with("SELECT CAST(COUNT(*)") {
+            let loaded = memory.staged.iter().find(|(table, _)| sql.ends_with(&format!("FROM {table}")));
+            return Ok(rows(vec![row(&[Some(&loaded.map_or(0, |(_, count)| *count).to_string())])]));
+        }
+        if sql.starts_with("SELECT") || sql.starts_with("LIST") {
+            return Ok(rows(vec![]));
+        }
+        memory.change(statement);
+        Ok(rows(vec![row(&[Some("1")])]))
+    }
+
+    /// Takes a file.
+    pub(crate) fn take(&self, file: &StagedFile) {
+        let mut text = String::new();
+        let bytes = file.content.concat();
+        MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
+        *self.0.lock().unwrap().staged.entry(file.stage.clone()).or_default() += text.lines().count() as u64;
+    }
+
+    /// A session that says yes to whatever its mock was not told to expect.
+    pub(crate) fn session(&self) -> MockSession {
+        let mut session = MockSession::new();
+        self.complete(&mut session);
+        session
+    }
+
+    /// Lets a mock say yes to whatever it was not told to expect.
+    pub(crate) fn complete(&self, session: &mut MockSession) {
+        let (yes, takes) = (self.clone(), self.clone());
+        session.expect_execute().returning(move |statement| yes.answer(&statement));
+        session.expect_put().returning(move |file| {
+            takes.take(&file);
+            Ok(())
+        });
+        session.expect_is_idle().return_const(true);
+        session.expect_close().returning(|| Ok(()));
+    }
+
+    /// A client whose sessions say yes.
+    pub(crate) fn client(&self) -> MockClient {
+        let yes = self.clone();
+        let mut client = MockClient::new();
+        client.expect_open().returning(move || Ok(Box::new(yes.session())));
+        client
+    }
+}
+
+impl Memory {
+    fn catalog(&self) -> Result<Answer> {
+        if !self.made {
+            return Err(missing());
+        }
+        let mut all = vec![row(&[None, None, None, None, Some("1")])];
+        for entry in self.catalog.values() {
+            let text = |name: &str| entry[name].as_str().map(str::to_owned);
+            let members = entry["members"].to_string();
+            let cells = [text("resource"), text("stream"), text("name"), text("columns"), Some(members)];
+            all.push(row(&cells.each_ref().map(Option::as_deref)));
+        }
+        Ok(rows(all))
+    }
+
+    fn change(&mut self, statement: &Statement) {
+        let sql = statement.sql.as_str();
+        if sql.contains("\"SNOWFEED_VERSION\" (\"VERSION\") SELECT") {
+            self.made = true;
+        } else if sql.starts_with("MERGE INTO") && sql.contains("\"SNOWFEED_TABLE\" t") {
+            let [Bind::Text(Some(entry))] = statement.binds.as_slice() else { panic!("{statement:?}") };
+            let entry: Value = serde_json::from_str(entry).unwrap();
+            let name = |name: &str| entry[name].as_str().unwrap().to_owned();
+            self.catalog.insert((name("resource"), name("stream")), entry);
+        } else if let Some(copy) = sql.strip_prefix("COPY INTO ") {
+            let (table, from) = copy.rsplit_once(" FROM @").unwrap();
+            let folder = from.split_once("/ FILE_FORMAT").unwrap().0;
+            let staged = self.staged[folder];
+            self.staged.insert(table.to_owned(), staged);
+        }
+    }
+}
+
+/// A backend over a client, with rows on their way as bound values up to this many bytes.
+pub(crate) fn backend(client: impl Client, bind_at_most: usize) -> Snowflake {
+    Snowflake::over(Arc::new(client), "DB", "PUBLIC").bind_at_most(bind_at_most)
+}
+
+/// What happens to a statement on its way.
+pub(crate) enum Fate {
+    /// It is run.
+    Runs,
+    /// It is run, its answer is lost, and the session with it.
+    Unanswered,
+    /// It is not run, and the session is lost.
+    Lost,
+}
+
+/// Decides about each statement; may wait.
+pub(crate) type Decide = Arc<dyn Fn(&Statement) -> BoxFuture<'static, Fate> + Send + Sync>;
+
+/// A client whose statements meet a fate on their way to another one.
+#[derive(Clone)]
+pub(crate) struct Fateful {
+    pub(crate) client: Arc<dyn Client>,
+    pub(crate) decide: Decide,
+}
+
+impl std::fmt::Debug for Fateful {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fateful")
+    }
+}
+
+#[async_trait]
+impl Client for Fateful {
+    async fn open(&self) -> Result<Box<dyn Session>> {
+        let session = Some(self.client.open().await?);
+        Ok(Box::new(FatefulSession { session, decide: self.decide.clone() }))
+    }
+
+    fn spent(&self) -> Spent {
+        self.client.spent()
+    }
+}
+
+/// A session of [`Fateful`]; nothing is in it once it is lost.
+struct FatefulSession {
+    session: Option<Box<dyn Session>>,
+    decide: Decide,
+}
+
+impl std::fmt::Debug for FatefulSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FatefulSession")
+    }
+}
+
+#[async_trait]
+impl Session for FatefulSession {
+    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+        let fate = (self.decide)(&statement).await;
+        let session = self.session.as_mut().expect("a lost session is not used");
+        match fate {
+            Fate::Runs => return session.execute(statement).await,
+            Fate::Unanswered => drop(session.execute(statement).await.unwrap()),
+            Fate::Lost => {}
+        }
+        self.session = None;
+        Err(Error::unavailable("the connection broke"))
+    }
+
+    async fn put(&mut self, file: StagedFile) -> Result<()> {
+        self.session.as_mut().expect("a lost session is not used").put(file).await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_idle())
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        match self.session.take() {
+            Some(session) => session.close().await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The SQL that is sent: legal by a parser that knows Snowflake's dialect, and the same whatever the values are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use snowfeed::backends::snowflake::client::{Bind, Statement};
+use sqlparser::dialect::SnowflakeDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer, Whitespace, Word};
+
+use crate::mocks::{Yes, backend};
+use crate::recording::Recording;
+use crate::support::{Words, World, everything, without_ids};
+
+/// Names that no system likes.
+const ODD: [&str; 5] = [
+    r#"it's "quoted" \' \" -- /* $$ ; DROP TABLE x; ? :a {{b}} 🦀 ß"#,
+    "acme/widgets",
+    "Issues\u{0}\n\t\u{85}.",
+    "$$;drop schema \"STATE\"",
+    "'",
+];
+
+fn parse(sql: &str) -> Result<(), String> {
+    match Parser::parse_sql(&SnowflakeDialect {}, sql) {
+        Ok(statements) if statements.len() == 1 => Ok(()),
+        Ok(statements) => Err(format!("{} statements", statements.len())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What everything that a backend does sends to a server that accepts it.
+async fn sent(words: &Words<'_>) -> Vec<Statement> {
+    let mut sent = Vec::new();
+    for bind_at_most in [usize::MAX, 0] {
+        let world = World::new(bind_at_most);
+        everything(&world.snowflake, words).await;
+        sent.extend(world.recording.statements());
+    }
+    sent
+}
+
+/// The same to a server that says yes to everything.
+async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
+    let mut sent = Vec::new();
+    for bind_at_most in [usize::MAX, 0] {
+        let recording = Recording::of(Arc::new(Yes::default().client()));
+        everything(&backend(recording.clone(), bind_at_most), words).await;
+        sent.extend(recording.statements());
+    }
+    sent
+}
+
+/// No statement is excepted: the parser reads PUT, COPY, LIST, REMOVE, COPY GRANTS and lambdas, too.
+#[tokio::test]
+async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
+    let long = "x".repeat(300);
+    let mut verbs = BTreeSet::new();
+    for odd in ODD.into_iter().chain([long.as_str()]) {
+        for Statement { sql, binds } in sent(&Words { resource: odd, key: odd, member: odd, text: odd }).await {
+            if let Err(why) = parse(&sql) {
+                panic!("{why}\n{sql}");
+            }
+            let placeholders = tokens(&sql).into_iter().filter(|token| matches!(token, Token::Placeholder(_))).count();
+            assert_eq!(placeholders, binds.len(), "{sql}");
+            verbs.extend(sql.split(' ').next().map(str::to_owned));
+        }
+    }
+    let all = "BEGIN COMMIT COPY CREATE DELETE DROP INSERT LIST MERGE PUT REMOVE ROLLBACK SELECT UPDATE";
+    assert_eq!(verbs.into_iter().collect::<Vec<_>>().join(" "), all, "something is sent no longer, or is new");
+}
+
+#[tokio::test]
+async fn the_parser_refuses_a_statement_that_is_cut_short() {
+    // The parser is careless about the end of a list of options.
+    let cut = |sql: &str| sql.rsplit_once(')').filter(|(_, rest)| !rest.is_empty()).map(|(cut, _)| cut.to_owned());
+    let cut: Vec<String> = sent_to_mock(&HARMLESS).await.iter().filter_map(|sent| cut(&sent.sql)).collect();
+    let read: Vec<&String> = cut.iter().filter(|cut| parse(cut).is_ok()).collect();
+    assert!(cut.len() > 50 && read.is_empty(), "{read:?}");
+}
+
+const HARMLESS: Words<'_> = Words { resource: "resource", key: "key", member: "member", text: "text" };
+
+/// What is in a statement, without the white space.
+fn tokens(sql: &str) -> Vec<Token> {
+    let tokens = Tokenizer::new(&SnowflakeDialect {}, sql).tokenize().unwrap_or_else(|error| panic!("{error}: {sql}"));
+    let plain =
+        |token: &Token| matches!(token, Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab));
+    tokens.into_iter().filter(|token| !plain(token)).collect()
+}
+
+/// The shape of a statement: everything but what names and literals hold. A text that is put together from literals and the
+/// numbers of characters is one literal.
+fn shape(sql: &str) -> String {
+    let parts = tokens(sql).into_iter().map(|token| match token {
+        Token::SingleQuotedString(_) => "'…'".to_owned(),
+        Token::Word(Word { quote_style: Some(_), .. }) => "\"…\"".to_owned(),
+        token => token.to_string(),
+    });
+    let shape = collapse_numbers(&parts.collect::<Vec<_>>().join(" "));
+    let mut shape = shape.replace("CHR ( n )", "'…'");
+    while shape.contains("'…' || '…'") {
+        shape = shape.replace("'…' || '…'", "'…'");
+    }
+    shape.replace("( '…' )", "'…'")
+}
+
+/// The numbers of characters, all alike.
+fn collapse_numbers(shape: &str) -> String {
+    let mut parts = shape.split("CHR ( ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "CHR ( n" + part.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+fn shapes(sent: &[Statement]) -> Vec<String> {
+    sent.iter().map(|statement| shape(&without_ids(&statement.sql))).collect()
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+/// Texts that may end a literal or a name, begin a comment, or be cut.
+fn texts() -> impl Strategy<Value = String> {
+    let text =
+        prop_oneof!["['\"\\\\;?$:{}/*. \\-a]{1,8}", ".{1,12}", "\\PC{1,3}|[\u{0}\n\r\u{1b}]{1,3}", "[a\"']{200,300}"];
+    text.prop_map(|text| text.trim().to_owned()).prop_filter("a name is not empty", |text| !text.is_empty())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_value_leaves_its_literal(resource in texts(), key in texts(), member in texts(), text in texts()) {
+        let words = Words { resource: &resource, key: &key, member: &member, text: &text };
+        let (odd, harmless) = block_on(async { (sent_to_mock(&words).await, sent_to_mock(&HARMLESS).await) });
+        prop_assert_eq!(odd.len(), harmless.len());
+        for ((odd, harmless), sql) in shapes(&odd).into_iter().zip(shapes(&harmless)).zip(&odd) {
+            prop_assert_eq!(odd, harmless, "{}", sql.sql);
+        }
+    }
+}
+
+/// Where a text was found.
+#[derive(Debug, Default)]
+struct Found {
+    bound: bool,
+    literal: bool,
+    name: bool,
+}
+
+#[tokio::test]
+async fn values_are_bound_and_names_are_quoted() {
+    let words = Words { resource: "zresource", key: "zkey", member: "zmember", text: "ztext" };
+    let find = |sent: &[Statement], marker: &str| {
+        let mut found = Found::default();
+        for statement in sent {
+            found.bound |= statement.binds.iter().any(|bind| matches!(bind, Bind::Text(Some(t)) if t.contains(marker)));
+            for token in tokens(&without_ids(&statement.sql)) {
+                match token {
+                    Token::SingleQuotedString(text) => found.literal |= text.contains(marker),
+                    Token::Word(Word { quote_style: Some('"'), value, .. }) => found.name |= value.contains(marker),
+                    token => assert!(!token.to_string().contains(marker), "{marker} is in the text: {}", statement.sql),
+                }
+            }
+        }
+        found
+    };
+    let sent = sent_to_mock(&words).await;
+    assert!(matches!(find(&sent, "zkey"), Found { bound: true, literal: false, name: false }));
+    assert!(matches!(find(&sent, "ztext"), Found { bound: true, literal: false, name: false }));
+    // Views know no bound values.
+    assert!(matches!(find(&sent, "zmember"), Found { bound: true, literal: true, name: false }));
+    assert!(matches!(find(&sent, "zresource"), Found { bound: true, literal: true, name: true }));
+    let literal: Vec<&str> =
+        sent.iter().map(|sent| sent.sql.as_str()).filter(|sql| sql.contains("'zresource'")).collect();
+    assert!(literal.iter().all(|sql| sql.starts_with("CREATE OR REPLACE VIEW")), "{literal:?}");
+}

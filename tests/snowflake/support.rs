@@ -1,0 +1,207 @@
+//! A backend whose statements are written down.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+use snowfeed::backends::Snowflake;
+use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
+use snowfeed::state::{ResourceState, ResourceStatus, Timings};
+use snowfeed::{
+    Checkpoint, ColumnType, Commit, ConfigStore, Counts, Domain, Mode, Record, Reject, Resource, Rows, RunId,
+    RunRecord, RunStatus, Sink, StateChange, StateStore, StateVersion, Sweep, TableSpec, Traffic, UnseenQuery, Version,
+};
+
+use crate::peers;
+use crate::probes::snowflake::{connection, fresh_database};
+use crate::recording::Recording;
+
+/// A database of its own, empty at first.
+pub(crate) struct World {
+    pub(crate) snowflake: Snowflake,
+    pub(crate) recording: Recording,
+    pub(crate) database: String,
+    /// A client that nobody records.
+    client: Arc<dyn Client>,
+}
+
+impl World {
+    /// One whose rows travel as bound values up to this many bytes, and then through the stage.
+    pub(crate) fn new(bind_at_most: usize) -> Self {
+        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        let database = fresh_database();
+        let connection = connection(server).database(&database).schema("PUBLIC");
+        let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
+        let recording = Recording::of(client.clone());
+        let snowflake = Snowflake::over(Arc::new(recording.clone()), &database, "PUBLIC").bind_at_most(bind_at_most);
+        Self { snowflake, recording, database, client }
+    }
+
+    /// The same database as another process would see it: nothing is known of it yet.
+    pub(crate) fn another_process(&self) -> Snowflake {
+        self.over(self.recording.clone())
+    }
+
+    /// The same database through another client.
+    pub(crate) fn over(&self, client: impl Client) -> Snowflake {
+        Snowflake::over(Arc::new(client), &self.database, "PUBLIC")
+    }
+
+    /// Runs a statement that is not written down.
+    pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<Answer> {
+        self.client.open().await?.execute(statement).await
+    }
+}
+
+pub(crate) fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap()
+}
+
+/// A commit of these rows that changes no state.
+pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> Commit {
+    let rows = vec![Rows { table: table.into(), records, rejects: Vec::new() }];
+    Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
+}
+
+/// A change of the state of this resource.
+pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
+    let run = RunId::new();
+    let state = ResourceState {
+        status: ResourceStatus::Done,
+        run,
+        checkpoint: Some(Checkpoint::new(&1).unwrap()),
+        reconcile: None,
+        message: None,
+    };
+    let now = Timestamp::now();
+    let record = RunRecord {
+        id: run,
+        resource: resource.name().into(),
+        mode: Mode::Incremental,
+        status: RunStatus::Complete,
+        started_at: now,
+        ended_at: Some(now),
+        interrupted: false,
+        counts: Counts::default(),
+        commits: 1,
+        traffic: Traffic::default(),
+        timings: Timings::default(),
+        error: None,
+    };
+    StateChange { key: resource.name().into(), base, at: now, state: Some(state), run: Some(record) }
+}
+
+/// What a test wants to see in a database, and has everything that a backend does done with.
+pub(crate) struct Words<'a> {
+    /// The name of the resource.
+    pub(crate) resource: &'a str,
+    /// A key of a record, and of the connector's configuration.
+    pub(crate) key: &'a str,
+    /// A member of a document.
+    pub(crate) member: &'a str,
+    /// A value of the configuration, the text of a document, the reason of a reject.
+    pub(crate) text: &'a str,
+}
+
+impl Words<'_> {
+    fn path(&self) -> String {
+        format!("\"{}\"", self.member.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
+    /// Tables whose columns have every type, with and without an array on the way.
+    pub(crate) fn tables(&self) -> [TableSpec; 2] {
+        let path = self.path();
+        let kinds = [
+            ColumnType::Text,
+            ColumnType::Integer,
+            ColumnType::Float,
+            ColumnType::Boolean,
+            ColumnType::Timestamp,
+            ColumnType::Json,
+            ColumnType::Present,
+        ];
+        let issues = kinds.into_iter().enumerate().fold(TableSpec::new("issues"), |table, (number, kind)| {
+            let each = format!("{path}[*].{path}");
+            table.column(format!("c{number}"), &path, kind).column(format!("e{number}"), &each, kind)
+        });
+        [issues, TableSpec::new("events").column("whole", &format!("{path}[*]"), ColumnType::Json)]
+    }
+
+    fn record(&self, version: i64) -> Record {
+        let document = json!({ self.member: [{ self.member: self.text }, version] }).to_string();
+        Record::upsert(self.key, Version(version), document)
+    }
+}
+
+/// A text in which ids, whatever they are, are all `id`.
+pub(crate) fn without_ids(text: &str) -> String {
+    let is_id = |part: &str| matches!(part.len(), 32 | 36) && part.parse::<uuid::Uuid>().is_ok();
+    let mut rest = text;
+    let mut without = String::new();
+    while let Some(c) = rest.chars().next() {
+        let id = [36, 32].into_iter().find(|length| rest.get(..*length).is_some_and(is_id));
+        match id {
+            Some(_) => without.push_str("id"),
+            None => without.push(c),
+        }
+        rest = &rest[id.unwrap_or(c.len_utf8())..];
+    }
+    without
+}
+
+/// Does everything that a backend can do; what it answers is for other tests.
+pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
+    let resource = resource(words.resource);
+    let tables = words.tables();
+    snowflake.ensure_tables(&resource, &tables[..1]).await.unwrap();
+    snowflake.ensure_tables(&resource, &tables).await.unwrap();
+    configure(snowflake, words).await;
+
+    let mut first = commit(&resource, "issues", vec![words.record(1), Record::delete("gone", Version(1))]);
+    first.rows[0].rejects = vec![Reject { reason: words.text.into(), raw: words.text.into() }];
+    first.rows.push(Rows { table: "events".into(), records: vec![words.record(1)], rejects: vec![] });
+    first.change = Some(change(&resource, StateVersion::NONE));
+    snowflake.commit(first).await.unwrap();
+    full_pass(snowflake, words, &resource).await;
+
+    snowflake.append(change(&resource, StateVersion(1))).await.unwrap();
+    snowflake.append(StateChange { state: None, ..change(&resource, StateVersion(2)) }).await.unwrap();
+    // Refused, where somebody looks at the base.
+    let _ = snowflake.append(change(&resource, StateVersion(1))).await;
+    let key = resource.name();
+    snowflake.latest(key).await.unwrap();
+    snowflake.history(key, 9).await.unwrap();
+    snowflake.runs(Some(key), 9).await.unwrap();
+    snowflake.runs(None, 9).await.unwrap();
+    snowflake.standings(&[key.to_owned()]).await.unwrap();
+    snowflake.prune(key, 1).await.unwrap();
+    snowflake.preview(&resource, "issues", 9).await.unwrap();
+    snowflake.preview(&resource, "events", 9).await.unwrap();
+}
+
+async fn configure(snowflake: &Snowflake, words: &Words<'_>) {
+    for domain in [Domain::Connector, Domain::Resource] {
+        snowflake.put(domain, words.key, &json!({ words.member: words.text })).await.unwrap();
+        snowflake.get(domain, words.key).await.unwrap();
+        snowflake.list(domain).await.unwrap();
+    }
+    snowflake.snapshot().await.unwrap();
+    snowflake.remove(Domain::Connector, words.key).await.unwrap();
+}
+
+async fn full_pass(snowflake: &Snowflake, words: &Words<'_>, resource: &Resource) {
+    let sweep = RunId::new();
+    let mut marks = commit(resource, "events", vec![words.record(2)]);
+    marks.sweep = Some(Sweep::Mark(sweep));
+    snowflake.commit(marks).await.unwrap();
+    for after in [None, Some(words.key.to_owned())] {
+        let table = "issues".into();
+        let query = UnseenQuery { resource: resource.clone(), table, sweep, after, limit: 9 };
+        snowflake.unseen(query).await.unwrap();
+    }
+    let gone = vec![Record::delete(words.key, Version(2)), Record::delete("gone", Version(3))];
+    snowflake.commit(commit(resource, "issues", gone)).await.unwrap();
+    let mut finish = commit(resource, "issues", vec![]);
+    (finish.rows, finish.sweep) = (vec![], Some(Sweep::Finish(sweep)));
+    snowflake.commit(finish).await.unwrap();
+}
