@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+#[cfg(feature = "snowflake")]
+#[path = "support/peers.rs"]
+mod peers;
+
 #[path = "cli/colours.rs"]
 mod colours;
 #[path = "cli/commands.rs"]
@@ -16,5 +20,11 @@ mod json;
 mod settings;
 #[path = "cli/signals.rs"]
 mod signals;
+#[cfg(feature = "snowflake")]
+#[path = "cli/snowflake.rs"]
+mod snowflake;
 #[path = "cli/support.rs"]
 mod support;
+#[cfg(not(feature = "snowflake"))]
+#[path = "cli/without_snowflake.rs"]
+mod without_snowflake;

@@ -19,10 +19,10 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         room if TRAITS.contains(&room) => &[DATA, TRAITS],
         "engine" | "testkit" => &[DATA, TRAITS],
         "http" => &[&["error", "monitor"]],
-        room if room.starts_with("backends/") => &[DATA, TRAITS, &["backends/merge"]],
+        room if room.starts_with("backends/") => &[DATA, TRAITS, &["backends/merge", "backends/preview"]],
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
         "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
-        "cli" => &[DATA, TRAITS, &["engine", "backends/sqlite"]],
+        "cli" => &[DATA, TRAITS, &["engine", "backends/preview", "backends/snowflake", "backends/sqlite"]],
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
     };
     parts.concat().into_iter().collect()
@@ -112,8 +112,10 @@ fn room_of(path: &str, reexports: &BTreeMap<String, String>) -> String {
     match first {
         "backends" => match steps.next() {
             Some("merge") => "backends/merge".into(),
-            Some(next @ ("memory" | "sqlite")) => format!("backends/{next}"),
+            Some(next @ ("memory" | "snowflake" | "sqlite")) => format!("backends/{next}"),
             Some("Memory") => "backends/memory".into(),
+            Some("Preview") => "backends/preview".into(),
+            Some("Snowflake") => "backends/snowflake".into(),
             Some(next) if next.starts_with("Sqlite") => "backends/sqlite".into(),
             next => panic!("{path:?} names no backend ({next:?})"),
         },

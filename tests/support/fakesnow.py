@@ -7,6 +7,7 @@ import json
 import re
 import string
 import sys
+import threading
 import time
 
 import duckdb
@@ -16,6 +17,7 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -142,10 +144,30 @@ async def login(request):
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
     session.number = answer["data"]["sessionId"] = next(session_numbers)
     history[session.number] = []
+    session.busy, session.ended = threading.Lock(), False
     return JSONResponse(answer)
 
 
+async def end_sessions(request):
+    """Ends every session once its statement is done, as Snowflake does with those whose process has died."""
+    left = list(server.sessions.values())
+    server.sessions.clear()
+
+    def roll_back():
+        for session in left:
+            with session.busy:
+                session.ended = True
+                try:
+                    session._duck_conn.rollback()
+                except duckdb.Error:
+                    pass  # there was no transaction
+
+    await run_in_threadpool(roll_back)
+    return JSONResponse({"success": True})
+
+
 server.app.router.routes[0] = Route("/session/v1/login-request", login, methods=["POST"])
+server.app.router.routes.append(Route("/tests/end-sessions", end_sessions, methods=["POST"]))
 
 
 def text(value):
@@ -213,7 +235,10 @@ def execute_in_account(self, sql, *args, **kwargs):
             sqlstate="57P03",
         )
     began = time.monotonic()
-    done = execute_statement(self, of_the_account(self, sql), *args, **kwargs)
+    with session.busy:
+        if session.ended:
+            raise ProgrammingError(msg="Session no longer exists.  New login required.", errno=390111, sqlstate="08001")
+        done = execute_statement(self, of_the_account(self, sql), *args, **kwargs)
     took = str(round((time.monotonic() - began) * 1000))
     history[session.number].append((took, "X-Small" if works else None))
     return done

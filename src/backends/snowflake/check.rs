@@ -99,10 +99,12 @@ struct Context {
 
 impl Context {
     async fn read(session: &mut dyn Session) -> Result<Self> {
-        let select = "SELECT CURRENT_USER() AS \"USER\", CURRENT_ROLE() AS \"ROLE\", CURRENT_WAREHOUSE() AS \"WAREHOUSE\"";
+        let select =
+            "SELECT CURRENT_USER() AS \"USER\", CURRENT_ROLE() AS \"ROLE\", CURRENT_WAREHOUSE() AS \"WAREHOUSE\"";
         let answer = session.execute(Statement::new(select)).await?;
         let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake does not say who we are"))?;
-        let text = |column| Ok::<_, Error>(row.get(column)?.map(|text| text.to_string()).filter(|text| !text.is_empty()));
+        let text =
+            |column| Ok::<_, Error>(row.get(column)?.map(|text| text.to_string()).filter(|text| !text.is_empty()));
         Ok(Self { user: text(0)?.unwrap_or_default(), role: text(1)?, warehouse: text(2)? })
     }
 
@@ -150,9 +152,8 @@ async fn warehouse(session: &mut dyn Session, context: &Context, wanted: Option<
 
 fn not_usable(warehouse: &str, role: &str) -> Error {
     let warehouse = identifier(warehouse);
-    Error::configuration(format!("the warehouse {warehouse} does not exist, or the role {role} may not use it")).with_help(
-        format!("check its name, or let its owner run: GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role}"),
-    )
+    Error::configuration(format!("the warehouse {warehouse} does not exist, or the role {role} may not use it"))
+        .with_help(format!("check its name, or let its owner run: GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role}"))
 }
 
 enum Database {
@@ -203,8 +204,9 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
     if may_do(session, role, may).await? == Some(false) {
         let (database, role) = (identifier(database), identifier(role));
         let message = format!("the role {role} may not make schemas in the database {database}");
-        return Err(Error::configuration(message)
-            .with_help(format!("let its owner run: GRANT USAGE, CREATE SCHEMA ON DATABASE {database} TO ROLE {role}")));
+        return Err(Error::configuration(message).with_help(format!(
+            "let its owner run: GRANT USAGE, CREATE SCHEMA ON DATABASE {database} TO ROLE {role}"
+        )));
     }
     Ok(format!("not made yet; the first `enable` or `ingest` makes them, in {state}"))
 }

@@ -35,9 +35,7 @@ pub(super) async fn refuse(session: &mut dyn Session, names: &Names, form: Form)
             names.in_database(Names::STATE)
         ))
         .with_help("upgrade this program")),
-        Form::Version(older) => {
-            Err(Error::internal(format!("there is no way from form {older} to form {VERSION}")))
-        }
+        Form::Version(older) => Err(Error::internal(format!("there is no way from form {older} to form {VERSION}"))),
         Form::Missing => refuse_strangers(session, names).await,
     }
 }

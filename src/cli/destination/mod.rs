@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::args::Global;
 use super::output::{bytes, counted, duration};
-use crate::backends::{Preview, Sqlite};
+use crate::backends::Preview;
+use crate::backends::Sqlite;
 use crate::{Backend, Error, Resource, Result, SourceSpec};
 
 /// Where a command keeps everything. Nothing is opened before it is needed; clones share what is.

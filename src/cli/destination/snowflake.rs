@@ -121,7 +121,9 @@ fn to_of_environment() -> Result<Option<To>> {
     match to.to_str() {
         Some("sqlite") => Ok(Some(To::Sqlite)),
         Some("snowflake") => Ok(Some(To::Snowflake)),
-        _ => Err(Error::configuration("SNOWFEED_TO names no destination").with_help("set it to sqlite or to snowflake")),
+        _ => {
+            Err(Error::configuration("SNOWFEED_TO names no destination").with_help("set it to sqlite or to snowflake"))
+        }
     }
 }
 
@@ -136,10 +138,8 @@ fn refuse_others(args: &SnowflakeArgs) -> Result<()> {
     ];
     match given.iter().find(|(_, value)| value.is_some()) {
         None => Ok(()),
-        Some((name, _)) => {
-            Err(Error::configuration(format!("{name} is for Snowflake, and the destination is a file"))
-                .with_help("add --to snowflake"))
-        }
+        Some((name, _)) => Err(Error::configuration(format!("{name} is for Snowflake, and the destination is a file"))
+            .with_help("add --to snowflake")),
     }
 }
 

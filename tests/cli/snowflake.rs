@@ -1,0 +1,397 @@
+//! The same commands with `--to snowflake`, against a server that imitates Snowflake.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::testkit::upstream::Upstream;
+
+use super::support::{Ended, Program, end, signal, until};
+use crate::peers::{self, Server};
+
+const PASSWORD: &str = "correct-horse-battery-staple";
+
+/// The example over a database of its own, which is not made yet, and a look into it.
+struct World {
+    program: Program,
+    server: &'static Server,
+    database: String,
+}
+
+impl World {
+    /// `None` where there is no server.
+    fn new(program: Program) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let server = peers::fakesnow()?;
+        let database = format!("CLI{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let home = program.folder().to_str().unwrap().to_owned();
+        let program = program
+            .variable("HOME", &home)
+            .variable("SNOWFEED_TO", "snowflake")
+            .variable("SNOWFLAKE_ACCOUNT", "testorg-account")
+            .variable("SNOWFLAKE_HOST", "127.0.0.1")
+            .variable("SNOWFLAKE_PORT", &server.port.to_string())
+            .variable("SNOWFLAKE_PROTOCOL", "http")
+            .variable("SNOWFLAKE_USER", "tester")
+            .variable("SNOWFLAKE_PASSWORD", PASSWORD)
+            .variable("SNOWFLAKE_DATABASE", &database);
+        Some(Self { program, server, database })
+    }
+
+    fn client(&self) -> HttpClient {
+        let connection = Connection::new("testorg-account", "tester", Credentials::Password(PASSWORD.into()));
+        HttpClient::new(connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http)).unwrap()
+    }
+
+    /// The number that a statement answers; `{db}` stands for the database.
+    async fn number(&self, select: &str) -> i64 {
+        let mut session = self.client().open().await.unwrap();
+        let select = Statement::new(select.replace("{db}", &self.database));
+        let number = session.execute(select).await.unwrap().rows[0].integer(0).unwrap();
+        session.close().await.unwrap();
+        number
+    }
+
+    /// The live rows of a resource, and among them the different keys.
+    async fn rows(&self, resource: &str) -> (i64, i64) {
+        let count = |what: &str| {
+            format!("SELECT COUNT({what}) AS N FROM {{db}}.PUBLIC_RAW.\"{resource}\" WHERE DELETED_AT IS NULL")
+        };
+        (self.number(&count("*")).await, self.number(&count("DISTINCT KEY")).await)
+    }
+
+    async fn json(&self, args: &[&str]) -> Value {
+        self.program.json(args).await
+    }
+}
+
+async fn upstream() -> Upstream {
+    Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap()
+}
+
+#[track_caller]
+fn says(ended: &Ended, parts: &[&str]) {
+    for part in parts {
+        assert!(ended.stderr.contains(part), "{part:?} is not in {}", ended.stderr);
+    }
+    assert!(ended.stderr.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_works_on_snowflake_as_on_a_file() {
+    let upstream = upstream().await;
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    let program = &world.program;
+    let check = program.run(&["check"]).await.expect(0).stdout;
+    let lines = [
+        "connection  ok      account testorg-account at http://127.0.0.1:",
+        "login       ok      as TESTER",
+        "role        ok      ACCOUNTADMIN",
+        "warehouse   ok      \"COMPUTE_WH\"",
+        "not made yet; the first `enable` or `ingest` makes it",
+        "settings    ok",
+        "remote      ok",
+    ];
+    assert!(lines.iter().all(|line| check.contains(line)), "{check}");
+    for (args, code) in
+        [(&["status"][..], 0), (&["runs"], 0), (&["configure"], 0), (&["preview", "acme/gears"], 6), (&["ingest"], 4)]
+    {
+        program.run(args).await.expect(code);
+    }
+    assert_eq!(
+        world.number("SELECT COUNT(*) AS N FROM information_schema.databases WHERE database_name = '{db}'").await,
+        0
+    );
+
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
+    assert!(ended.stdout.contains("acme/gears  complete        30"), "{}", ended.stdout);
+    let spent = ended.stderr.lines().find(|line| line.starts_with("Snowflake: ")).unwrap_or_default();
+    assert!(spent.contains(" statements, 0 B staged, ") && spent.ends_with(" s in statements"), "{}", ended.stderr);
+    let check = program.run(&["check"]).await.expect(0).stdout;
+    assert!(check.contains("tables      ok      made, in "), "{check}");
+
+    let status = world.json(&["status"]).await;
+    assert_eq!((&status["resources"][0]["state"], &status["resources"][0]["enabled"]), (&"done".into(), &true.into()));
+    assert_eq!(world.json(&["preview", "acme/gears", "--limit", "50"]).await["rows"].as_array().unwrap().len(), 30);
+    assert_eq!(world.json(&["runs"]).await["runs"][0]["counts"]["inserted"], 30);
+
+    let idle = world.json(&["ingest"]).await;
+    assert_eq!((&idle["status"], &idle["counts"]["inserted"]), (&"complete".into(), &0.into()));
+    assert_eq!(idle["destination"]["statements"], 3, "{idle}");
+
+    program.run(&["configure", "page_size=50"]).await.expect(0);
+    let settings = program.run(&["configure"]).await.expect(0).stdout;
+    assert!(settings.lines().any(|line| line.contains("page_size") && line.contains("the database")), "{settings}");
+    assert_eq!(world.json(&["discover", "--set", "repositories=acme/*"]).await["resources"][0], "acme/gears");
+
+    program.run(&["reset", "acme/gears", "--yes"]).await.expect(0);
+    assert_eq!(world.json(&["ingest"]).await["counts"]["unchanged"], 30);
+    assert_eq!(world.rows("acme/gears").await, (30, 30), "none lost, none double");
+
+    program.run(&["disable", "acme/gears"]).await.expect(0);
+    program.run(&["enable", "acme/gears", "--schedule", "1h"]).await.expect(0);
+    assert_eq!(world.json(&["status"]).await["resources"][0]["schedule"], "1h");
+    // Nothing of all that was kept in a file.
+    assert!(program.folder().read_dir().unwrap().next().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_pass_finds_what_was_deleted() {
+    let upstream = upstream().await;
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    world.program.run(&["ingest", "acme/gears"]).await.expect(0);
+    upstream.delete("acme/gears", 3);
+    assert_eq!(world.json(&["ingest", "--reconcile"]).await["counts"]["deleted"], 1);
+    assert_eq!(world.rows("acme/gears").await, (29, 29));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_ingestion_keeps_what_it_read_and_the_next_one_completes_it() {
+    const ISSUES: u32 = 600;
+    let builder = Upstream::builder().seed(7).repository("acme/widgets", ISSUES);
+    let upstream = builder.latency(Duration::from_millis(60)).start().await.unwrap();
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    let slowly = ["ingest", "acme/widgets", "--set", "concurrency=1", "--set", "page_size=20", "--json"];
+    let child = world.program.start(&slowly);
+    until("pages are read", || upstream.requests().len() >= 10).await;
+    signal(&child, "INT");
+    let report = end(child).await.expect(130).json();
+    assert_eq!((&report["interrupted"], &report["status"]), (&true.into(), &"partial".into()));
+    let kept = report["counts"]["inserted"].as_i64().unwrap();
+    assert!(kept > 0 && kept < i64::from(ISSUES), "{kept}");
+    assert_eq!(world.rows("acme/widgets").await, (kept, kept));
+
+    let rest = world.json(&["ingest"]).await;
+    assert_eq!(rest["counts"]["inserted"].as_i64().unwrap() + kept, i64::from(ISSUES), "{rest}");
+    assert_eq!(world.rows("acme/widgets").await, (i64::from(ISSUES), i64::from(ISSUES)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_tells_with_each_run_what_was_spent_until_then() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    let upstream = upstream().await;
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    world.program.run(&["enable", "acme/gears", "--schedule", "1s"]).await.expect(0);
+    let mut child = world.program.start(&["run", "--json"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("no run has ended");
+    let run: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+    assert_eq!((&run["counts"]["inserted"], &run["destination"]["kind"]), (&30.into(), &"snowflake".into()));
+    assert!(run["destination"]["statements"].as_u64().unwrap() > 3, "{run}");
+    signal(&child, "TERM");
+    end(child).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_of_an_ingestion_tells_what_was_spent_and_on_request_what_it_cost() {
+    let upstream = upstream().await;
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    let first = world.json(&["ingest", "acme/gears"]).await;
+    let keys: Vec<&String> = first["destination"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["busy_ms", "kind", "logins", "staged_bytes", "statements", "warehouse_seconds"]);
+    assert!(first["destination"]["warehouse_seconds"].is_null(), "{first}");
+    let second = world.json(&["ingest", "--reconcile", "--cost"]).await;
+    let spent = &second["destination"];
+    let (busy, seconds) = (spent["busy_ms"].as_f64().unwrap(), spent["warehouse_seconds"].as_f64().unwrap());
+    assert!(seconds > 0.0 && seconds * 1_000.0 <= busy, "{spent}");
+    let idle = world.json(&["ingest", "--cost"]).await;
+    assert_eq!(idle["destination"]["statements"], 4, "three reads, and the question: {idle}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cost_that_snowflake_does_not_tell_is_a_warning() {
+    let upstream = upstream().await;
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    world.program.run(&["enable", "acme/gears"]).await.expect(0);
+    // The history is asked for through the database, which is another one for this call.
+    let ended = world.program.run(&["--json", "--database", "ELSEWHERE_", "ingest", "--cost"]).await;
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    world.number("CREATE DATABASE {db}_X").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_taken_from_the_file_by_its_name_and_flags_go_before_it() {
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let folder = world.program.folder().join(".snowflake");
+    std::fs::create_dir(&folder).unwrap();
+    let port = world.server.port;
+    let section = |name: &str, rest: &str| {
+        format!(
+            "[{name}]\naccount = 'testorg-{name}'\nuser = 'loader'\npassword = '{PASSWORD}'\nhost = '127.0.0.1'\n\
+             port = {port}\nprotocol = 'http'\ndatabase = '{}'\n{rest}\n",
+            world.database
+        )
+    };
+    let file = folder.join("connections.toml");
+    std::fs::write(&file, section("first", "") + &section("second", "warehouse = 'SLEEPING'")).unwrap();
+    let check = world.program.run(&["--connection", "second", "check"]).await.stdout;
+    assert!(check.contains("account testorg-second at") && check.contains("as LOADER"), "{check}");
+    assert!(check.contains("\"SLEEPING\", suspended; it starts by itself"), "{check}");
+    let check = world.program.run(&["check", "--connection", "second", "--warehouse", "compute_wh"]).await.stdout;
+    assert!(check.contains("warehouse   ok      \"COMPUTE_WH\"\n"), "{check}");
+    let ended = world.program.run(&["--connection", "third", "status"]).await.expect(4);
+    says(&ended, &["no Snowflake connection \"third\"", "first, second"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_thing_that_is_wrong_is_one_line_and_what_mends_it() {
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let program = &world.program;
+    program.run(&["enable", "acme/gears"]).await.expect(0);
+    let database = world.database.as_str();
+    for (args, code, parts) in [
+        (
+            &["--role", "absent", "check"][..],
+            4,
+            &["'ABSENT' specified in the connect string", "GRANT ROLE … TO USER …"][..],
+        ),
+        (
+            &["--warehouse", "nowhere", "check"],
+            4,
+            &[
+                "the warehouse \"NOWHERE\" does not exist",
+                "GRANT USAGE ON WAREHOUSE \"NOWHERE\" TO ROLE \"ACCOUNTADMIN\"",
+            ],
+        ),
+        (&["--warehouse", "stopped", "check"], 4, &["\"STOPPED\" is suspended", "SET AUTO_RESUME = TRUE"]),
+        (&["--role", "nobody", "check"], 4, &["the session has no warehouse", "SET DEFAULT_WAREHOUSE", "--warehouse"]),
+        (&["--role", "nobody", "ingest", "acme/gears"], 4, &["No active warehouse", "SET DEFAULT_WAREHOUSE"]),
+        (
+            &["--role", "reader", "--database", "never_made", "check"],
+            6,
+            &[
+                "the database \"NEVER_MADE\" does not exist",
+                "CREATE SCHEMA ON DATABASE \"NEVER_MADE\" TO ROLE \"READER\"",
+            ],
+        ),
+        (
+            &["--role", "reader", "--database", "never_made", "enable", "acme/gears"],
+            4,
+            &["the database \"NEVER_MADE\" does not exist", "CREATE SCHEMA ON DATABASE \"NEVER_MADE\" TO ROLE"],
+        ),
+    ] {
+        says(&program.run(args).await.expect(code), parts);
+    }
+    // Nothing of that is in the way of who has what is needed.
+    program.run(&["disable", "acme/gears"]).await.expect(0);
+    assert!(!database.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_says_why_and_repeats_no_secret() {
+    for (variables, code, parts) in [
+        (&[("SNOWFLAKE_PASSWORD", "wrong-password")][..], 5, &["Incorrect username or password", "key pair"][..]),
+        (
+            &[("SNOWFLAKE_AUTHENTICATOR", "oauth"), ("SNOWFLAKE_TOKEN", "expired-token")],
+            5,
+            &["OAuth access token expired", "get a new OAuth token"],
+        ),
+        (&[("SNOWFLAKE_PRIVATE_KEY_PATH", "none.p8")], 4, &["none.p8"]),
+        (
+            &[("SNOWFLAKE_HOST", "nothing.invalid"), ("SNOWFLAKE_PROTOCOL", "https")],
+            7,
+            &["the host nothing.invalid cannot be found", "check the account identifier"],
+        ),
+        (&[("SNOWFLAKE_ACCOUNT", "no account!")], 4, &["no account identifier", "ORGANISATION-ACCOUNT"]),
+    ] {
+        for command in ["check", "status"] {
+            let Some(mut world) = World::new(Program::new("github_issues")) else { return };
+            for (name, value) in variables {
+                world.program = world.program.variable(name, value);
+            }
+            let ended = world.program.run(&["-vvv", command]).await.expect(code);
+            says(&ended, parts);
+            let written = ended.stdout + &ended.stderr;
+            assert!(!written.contains("wrong-password") && !written.contains("expired-token"), "{written}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_nobody_has_is_named() {
+    let answer = wiremock::ResponseTemplate::new(403).set_body_string("<html>");
+    let server = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let program = world.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
+    says(&program.run(&["check"]).await.expect(4), &["no Snowflake account answers at", "ORG-ACCOUNT"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_connector_is_left_alone() {
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let mut session = world.client().open().await.unwrap();
+    for make in ["DATABASE {db}", "SCHEMA {db}.STATE", "TABLE {db}.STATE.APP_STATE (THEIRS INT)"] {
+        session.execute(Statement::new(format!("CREATE {make}").replace("{db}", &world.database))).await.unwrap();
+    }
+    for args in [&["check"][..], &["enable", "acme/gears"]] {
+        says(
+            &world.program.run(args).await.expect(4),
+            &["APP_STATE\" exists and is not this program's", "choose another database"],
+        );
+    }
+    let tables = "SELECT COUNT(*) AS N FROM {db}.information_schema.tables WHERE table_schema = 'STATE'";
+    assert_eq!(world.number(tables).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_of_the_other_destination_are_refused() {
+    let program = Program::new("github_issues");
+    for (args, parts) in [
+        (&["--role", "x", "status"][..], "--role is for Snowflake"),
+        (&["status", "--connection", "x"], "--connection is for Snowflake"),
+        (&["ingest", "--cost"], "--cost asks Snowflake"),
+        (&["--to", "snowflake", "--db", "x.db", "status"], "--db names a file"),
+    ] {
+        says(&program.run(args).await.expect(4), &[parts]);
+    }
+    let unknown = Program::new("github_issues").variable("SNOWFEED_TO", "postgres");
+    says(&unknown.run(&["status"]).await.expect(4), &["SNOWFEED_TO"]);
+    program.run(&["--to", "postgres", "status"]).await.expect(2);
+    // The flag goes before the environment.
+    let elsewhere = Program::new("github_issues").variable("SNOWFEED_TO", "snowflake");
+    elsewhere.run(&["--to", "sqlite", "enable", "acme/gears"]).await.expect(0);
+    assert!(elsewhere.folder().join("github.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_anything_that_is_written() {
+    let upstream = upstream().await;
+    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    let mut written = String::new();
+    for args in
+        [&["check"][..], &["ingest", "acme/gears"], &["status"], &["ingest", "--reconcile", "--cost"], &["configure"]]
+    {
+        let ended = world.program.run(&[&["-vvv"], args].concat()).await.expect(0);
+        written += &(ended.stdout + &ended.stderr);
+    }
+    assert!(written.contains("MERGE INTO"), "the log tells the statements");
+    for secret in [PASSWORD, "Snowflake Token", "\"token\""] {
+        assert!(!written.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_closed_at_the_end_and_statements_carry_the_tag_of_the_source() {
+    let server = wiremock::MockServer::start().await;
+    let answer = |body: Value| wiremock::ResponseTemplate::new(200).set_body_json(body);
+    let path = |path: &str| wiremock::Mock::given(wiremock::matchers::path(path.to_owned()));
+    let tokens = serde_json::json!({"success": true, "data": {"token": "t", "masterToken": "m", "sessionId": 7}});
+    path("/session/v1/login-request").respond_with(answer(tokens)).mount(&server).await;
+    let missing = serde_json::json!({"success": false, "code": "002003", "message": "does not exist", "data": {}});
+    path("/queries/v1/query-request").respond_with(answer(missing)).mount(&server).await;
+    path("/session").respond_with(answer(serde_json::json!({"success": true}))).mount(&server).await;
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let program = world.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
+    program.run(&["status"]).await.expect(0);
+    let requests = server.received_requests().await.unwrap();
+    let login: Value = requests.iter().find(|r| r.url.path().ends_with("login-request")).unwrap().body_json().unwrap();
+    let tag = login["data"]["SESSION_PARAMETERS"]["QUERY_TAG"].as_str().unwrap();
+    assert_eq!(tag, concat!("snowfeed github/", env!("CARGO_PKG_VERSION")));
+    let closed =
+        requests.iter().filter(|r| r.url.path() == "/session" && r.url.query().unwrap().contains("delete=true"));
+    assert_eq!(closed.count(), requests.iter().filter(|r| r.url.path().ends_with("login-request")).count());
+}

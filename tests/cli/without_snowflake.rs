@@ -1,0 +1,26 @@
+//! What a program says of Snowflake that was built without the feature.
+
+use super::support::Program;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snowflake_is_not_offered_and_whoever_asks_is_told_the_feature() {
+    let program = Program::new("github_issues");
+    let help =
+        program.run(&["--help"]).await.expect(0).stdout + &program.run(&["ingest", "--help"]).await.expect(0).stdout;
+    let completions = program.run(&["completions", "bash"]).await.expect(0).stdout;
+    for flag in ["--to", "--connection", "--warehouse", "--cost"] {
+        assert!(!help.contains(&format!("{flag} ")) && !completions.contains(&format!("{flag} ")), "{flag}");
+    }
+    for args in [
+        &["--to", "snowflake", "check"][..],
+        &["check", "--to=snowflake"],
+        &["--connection", "x", "check"],
+        &["ingest", "--cost"],
+    ] {
+        let ended = program.run(args).await.expect(2);
+        assert!(ended.stderr.contains("feature `snowflake`") && ended.stdout.is_empty(), "{args:?}: {}", ended.stderr);
+    }
+    let program = program.variable("SNOWFEED_TO", "snowflake");
+    let ended = program.run(&["status"]).await.expect(1);
+    assert!(ended.stderr.contains("feature `snowflake`"), "{}", ended.stderr);
+}
