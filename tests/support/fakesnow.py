@@ -91,12 +91,14 @@ DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member
 
 WAREHOUSES = {"COMPUTE_WH": ("STARTED", "true"), "SLEEPING": ("SUSPENDED", "true"), "STOPPED": ("SUSPENDED", "false")}
 
-# What a role may do, beside using what there is: SYSADMIN owns all databases. READER may make nothing, NOBODY has no warehouse.
+# What a role may do, beside using what there is: SYSADMIN owns all databases. READER may make nothing, NOBODY has no warehouse,
+# BLIND cannot read the history.
 GRANTS = {
     "ACCOUNTADMIN": [("USAGE", "ROLE", "SYSADMIN")],
     "SYSADMIN": [("CREATE DATABASE", "ACCOUNT", "TEST")],
     "READER": [],
     "NOBODY": [],
+    "BLIND": [("USAGE", "ROLE", "SYSADMIN")],
     "PUBLIC": [],
 }
 
@@ -204,6 +206,9 @@ def of_the_account(self, sql):
                 sqlstate="02000",
             )
         return "SELECT 'INFORMATION_SCHEMA' AS \"name\""
+    if "QUERY_HISTORY_BY_SESSION" in sql and session.role == "BLIND":
+        message = "SQL compilation error:\nInsufficient privileges to operate on table function"
+        raise ProgrammingError(msg=message, errno=3001, sqlstate="42501")
     for of_the_session in ("user", "role", "warehouse"):
         sql = sql.replace(f"CURRENT_{of_the_session.upper()}()", text(getattr(session, of_the_session)))
     return re.sub(
