@@ -17,3 +17,6 @@ mod source;
 mod sql;
 mod stage;
 mod support;
+#[path = "../support/views.rs"]
+mod views;
+mod worksheet;
