@@ -1,5 +1,5 @@
-//! Snowflake: the client against a scripted server, stages against the clouds' emulators, settings as Snowflake's own tools
-//! read them.
+//! Snowflake: what is sent to it, what that costs and what a user finds there, on a server of the tests; the engine above a client
+//! that fails; stages against the clouds' emulators.
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
