@@ -35,6 +35,8 @@ pub mod table;
 pub mod cli;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "native-app")]
+pub mod native_app;
 #[cfg(feature = "github")]
 pub mod sources;
 #[cfg(feature = "testkit")]
@@ -73,4 +75,7 @@ mod documents {
     mod operate {}
     #[doc = include_str!("../docs/guides/github.md")]
     mod github {}
+    #[cfg(feature = "snowflake")]
+    #[doc = include_str!("../docs/guides/snowflake.md")]
+    mod snowflake {}
 }

@@ -25,6 +25,9 @@ pub struct SourceSpec {
     pub settings: Settings,
     /// The tables that every resource fills.
     pub tables: Vec<TableSpec>,
+    /// The hosts that it talks to, `api.example.com` or `api.example.com:8443`, so that a network that is closed can be opened
+    /// for them and nothing else.
+    pub hosts: Vec<String>,
 }
 
 impl SourceSpec {
@@ -36,6 +39,7 @@ impl SourceSpec {
             resource_kind: "resource".into(),
             settings: Settings::default(),
             tables: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 
@@ -50,6 +54,13 @@ impl SourceSpec {
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Declares a host that it talks to: a name, with a port where that is not 443.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
         self
     }
 

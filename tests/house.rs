@@ -25,6 +25,7 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "backends/memory" => &[DATA, TRAITS, &["backends/merge"]],
         "backends/snowflake" | "backends/sqlite" => &[DATA, TRAITS, &["backends/merge", "backends/preview"]],
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
+        "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
         "cli" => &[DATA, TRAITS, &["engine", "backends/sqlite"]],
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
     };

@@ -174,10 +174,10 @@ impl Trial {
     }
 
     /// Every issue is there in its present state, byte for byte but for labels that were renamed.
-    fn assert_nothing_lost(&self, place: &Place) {
+    async fn assert_nothing_lost(&self, place: &Place) {
         let renamed = *self.labels_renamed.lock().unwrap();
         for name in [WIDGETS, GADGETS] {
-            let (live, _) = table(place.rows(&resource(name), "issues"));
+            let (live, _) = table(place.rows(&resource(name), "issues").await);
             for (id, text) in truth(&self.upstream, name) {
                 let there = live.get(&id).unwrap_or_else(|| panic!("{id} of {name} is lost: {text}"));
                 if renamed {
@@ -189,9 +189,9 @@ impl Trial {
         }
     }
 
-    fn assert_same(&self, place: &Place) {
+    async fn assert_same(&self, place: &Place) {
         for name in [WIDGETS, GADGETS] {
-            let (live, _) = table(place.rows(&resource(name), "issues"));
+            let (live, _) = table(place.rows(&resource(name), "issues").await);
             assert!(live == truth(&self.upstream, name), "the table of {name} is not what the upstream has");
         }
     }
@@ -209,15 +209,15 @@ impl Trial {
             // Whatever has died: the checkpoints claim no more than the rows hold.
             let copy = place.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
             self.run_in_peace(&copy, Mode::Incremental).await;
-            self.assert_nothing_lost(&copy);
+            self.assert_nothing_lost(&copy).await;
         }
         self.run_in_peace(&place, Mode::Incremental).await;
-        self.assert_nothing_lost(&place);
+        self.assert_nothing_lost(&place).await;
         // A full pass that had begun before the last deletions goes on first; only the next one finds those.
         for _ in 0..2 {
             self.run_in_peace(&place, Mode::Reconcile).await;
         }
-        self.assert_same(&place);
+        self.assert_same(&place).await;
         let idle = self.run_in_peace(&place, Mode::Incremental).await;
         assert!(!idle.counts().wrote(), "an idle run wrote: {:?}", idle.counts());
     }

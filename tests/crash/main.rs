@@ -5,6 +5,13 @@
 #![cfg(all(feature = "github", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+#[path = "../support/peers.rs"]
+#[cfg(feature = "snowflake")]
+mod peers;
+#[path = "../support/probes.rs"]
+#[cfg(feature = "snowflake")]
+mod probes;
+
 mod death;
 mod github;
 mod place;

@@ -6,13 +6,19 @@ use std::sync::Arc;
 use snowfeed::backends::{Memory, Sqlite};
 use snowfeed::prelude::*;
 use snowfeed::state::ResourceState;
-use snowfeed::{Backend, Commit, Rows, RunId, Sink, StateChange, StateStore, StateVersion};
+#[cfg(feature = "snowflake")]
+use snowfeed::testkit::conformance::SinkProbe;
+use snowfeed::{Backend, Commit, Rows, RunId, Sink, StateChange, StateStore, StateVersion, StoredRow};
 
-/// A backend of either kind.
-#[derive(Debug)]
+#[cfg(feature = "snowflake")]
+use crate::probes::snowflake::SnowflakeProbe;
+
+/// A backend of any kind.
 pub(crate) enum Place {
     Memory(Memory),
     Sqlite(Sqlite, tempfile::TempDir),
+    #[cfg(feature = "snowflake")]
+    Snowflake(SnowflakeProbe),
 }
 
 /// A row as a user finds it.
@@ -36,10 +42,18 @@ impl Place {
         Self::Sqlite(Sqlite::open(file(&dir)).unwrap(), dir)
     }
 
+    /// A database of its own on the Snowflake server of the tests. Some commits go through the stage, some do not.
+    #[cfg(feature = "snowflake")]
+    pub(crate) fn snowflake() -> Option<Self> {
+        Some(Self::Snowflake(SnowflakeProbe::new(crate::peers::fakesnow()?, 600)))
+    }
+
     pub(crate) fn backend(&self) -> Arc<dyn Backend> {
         match self {
             Self::Memory(memory) => Arc::new(memory.clone()),
             Self::Sqlite(sqlite, _) => Arc::new(sqlite.clone()),
+            #[cfg(feature = "snowflake")]
+            Self::Snowflake(probe) => Arc::new(probe.snowflake.clone()),
         }
     }
 
@@ -52,27 +66,27 @@ impl Place {
                 sqlite.latest("").await.unwrap();
                 Self::Sqlite(Sqlite::open(file(&dir)).unwrap(), dir)
             }
+            #[cfg(feature = "snowflake")]
+            Self::Snowflake(probe) => Self::Snowflake(probe.reopen()),
         }
     }
 
-    /// A place of its own with the same rows and checkpoints. The one in memory forgets a full pass that is under way.
+    /// A place of its own with the same rows and checkpoints. Unless it is a file, it is in memory, and forgets a full pass
+    /// that is under way.
     pub(crate) async fn copy(&self, resources: &[Resource], tables: &[TableSpec]) -> Self {
-        let memory = match self {
-            Self::Sqlite(sqlite, dir) => {
-                sqlite.latest("").await.unwrap();
-                let copy = tempfile::tempdir().unwrap();
-                for name in ["a.db", "a.db-wal"] {
-                    std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
-                }
-                return Self::Sqlite(Sqlite::open(file(&copy)).unwrap(), copy);
+        if let Self::Sqlite(sqlite, dir) = self {
+            sqlite.latest("").await.unwrap();
+            let copy = tempfile::tempdir().unwrap();
+            for name in ["a.db", "a.db-wal"] {
+                std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
             }
-            Self::Memory(memory) => memory,
-        };
+            return Self::Sqlite(Sqlite::open(file(&copy)).unwrap(), copy);
+        }
         let copy = Memory::new();
         for resource in resources {
             copy.ensure_tables(resource, tables).await.unwrap();
             for table in tables {
-                let records = memory.rows(resource, &table.name).into_iter().flat_map(|row| {
+                let records = self.stored(resource, &table.name).await.into_iter().flat_map(|row| {
                     let upsert = row.json.map(|json| Record::upsert(&row.key, row.version, json));
                     let delete = row.deleted_at.map(|_| Record::delete(&row.key, row.version));
                     upsert.into_iter().chain(delete)
@@ -82,7 +96,7 @@ impl Place {
                 let commit = Commit { resource: resource.clone(), run, at, rows, sweep: None, change: None };
                 copy.commit(commit).await.unwrap();
             }
-            if let Some(entry) = memory.latest(resource.name()).await.unwrap() {
+            if let Some(entry) = self.backend().latest(resource.name()).await.unwrap() {
                 let state = Some(ResourceState { reconcile: None, ..entry.state });
                 let key = resource.name().to_owned();
                 let change = StateChange { key, base: StateVersion::NONE, at: entry.at, state, run: None };
@@ -92,18 +106,23 @@ impl Place {
         Self::Memory(copy)
     }
 
-    /// The rows of a resource, in no order, as the table's view shows them.
-    pub(crate) fn rows(&self, resource: &Resource, table: &str) -> Vec<Found> {
+    /// The rows of a resource with all that is known of them, where the place is not a file.
+    async fn stored(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         match self {
-            Self::Memory(memory) => {
-                let rows = memory.rows(resource, table).into_iter();
-                let found = |row: snowfeed::StoredRow| {
-                    Some(Found { raw: row.json?.to_string(), deleted: row.deleted_at.is_some() })
-                };
-                rows.filter_map(found).collect()
-            }
-            Self::Sqlite(_, dir) => rows(&file(dir), resource, table),
+            Self::Memory(memory) => memory.rows(resource, table),
+            Self::Sqlite(..) => unreachable!("a file is copied whole"),
+            #[cfg(feature = "snowflake")]
+            Self::Snowflake(probe) => probe.rows(resource, table).await,
         }
+    }
+
+    /// The rows of a resource, in no order, as the table's view shows them.
+    pub(crate) async fn rows(&self, resource: &Resource, table: &str) -> Vec<Found> {
+        if let Self::Sqlite(_, dir) = self {
+            return rows(&file(dir), resource, table);
+        }
+        let found = |row: StoredRow| Some(Found { raw: row.json?.to_string(), deleted: row.deleted_at.is_some() });
+        self.stored(resource, table).await.into_iter().filter_map(found).collect()
     }
 }
 

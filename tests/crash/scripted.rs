@@ -41,13 +41,13 @@ fn lives() -> impl Strategy<Value = Case> {
 }
 
 /// The live documents and the keys of deleted ones; fails when a key has two rows.
-fn found(place: &Place, table: &str) -> (BTreeMap<u32, String>, Vec<u32>) {
+async fn found(place: &Place, table: &str) -> (BTreeMap<u32, String>, Vec<u32>) {
     #[derive(serde::Deserialize)]
     struct Keyed {
         id: u32,
     }
     let (mut live, mut deleted) = (BTreeMap::new(), Vec::new());
-    for row in place.rows(&world(), table) {
+    for row in place.rows(&world(), table).await {
         let key = serde_json::from_str::<Keyed>(&row.raw).unwrap().id;
         assert!(!live.contains_key(&key) && !deleted.contains(&key), "{key} is double");
         if row.deleted {
@@ -93,10 +93,10 @@ impl Trial {
     }
 
     /// Every thing is there in its present state, but for what only a full pass can find.
-    fn assert_nothing_lost(&self, place: &Place) {
-        let world = self.world.lock().unwrap();
+    async fn assert_nothing_lost(&self, place: &Place) {
         for table in TABLES {
-            let (live, _) = found(place, table);
+            let (live, _) = found(place, table).await;
+            let world = self.world.lock().unwrap();
             for (key, document) in world.documents(table) {
                 let there = live.get(&key).unwrap_or_else(|| panic!("{key} is lost"));
                 let version = |document: &str| document.split(r#","revision":"#).next().unwrap().to_owned();
@@ -107,9 +107,10 @@ impl Trial {
     }
 
     /// The table is the world.
-    fn assert_same(&self, place: &Place) {
+    async fn assert_same(&self, place: &Place) {
         for table in TABLES {
-            assert_eq!(found(place, table).0, self.world.lock().unwrap().documents(table));
+            let found = found(place, table).await.0;
+            assert_eq!(found, self.world.lock().unwrap().documents(table));
         }
     }
 
@@ -129,7 +130,7 @@ impl Trial {
             if let Some(run) = ended {
                 assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
                 for (key, thing) in then.things {
-                    let (live, deleted) = found(&place, crate::world::table_of(key));
+                    let (live, deleted) = found(&place, crate::world::table_of(key)).await;
                     let fresh = live.get(&key).is_some_and(|document| {
                         let document: serde_json::Value = serde_json::from_str(document).unwrap();
                         document["version"].as_i64().unwrap() >= thing.version
@@ -141,23 +142,23 @@ impl Trial {
             // Whatever has died: the checkpoint claims no more than the rows hold.
             let copy = place.copy(&[world()], &tables).await;
             self.run_in_peace(&copy, Mode::Incremental).await;
-            self.assert_nothing_lost(&copy);
+            self.assert_nothing_lost(&copy).await;
         }
         self.run_in_peace(&place, Mode::Incremental).await;
-        self.assert_nothing_lost(&place);
+        self.assert_nothing_lost(&place).await;
         // A full pass that had begun before the last deletions goes on first; only the next one finds those.
         let entry = place.backend().latest("world").await.unwrap();
         if entry.is_some_and(|entry| entry.state.reconcile.is_some()) {
             self.run_in_peace(&place, Mode::Reconcile).await;
         }
         self.run_in_peace(&place, Mode::Reconcile).await;
-        self.assert_same(&place);
+        self.assert_same(&place).await;
         let idle = self.run_in_peace(&place, Mode::Incremental).await;
         assert!(!idle.counts.wrote(), "an idle run wrote: {:?}", idle.counts);
         let undisturbed = Place::memory();
         self.run_in_peace(&undisturbed, Mode::Incremental).await;
         for table in TABLES {
-            assert_eq!(found(&place, table).0, found(&undisturbed, table).0);
+            assert_eq!(found(&place, table).await.0, found(&undisturbed, table).await.0);
         }
     }
 }
@@ -182,6 +183,23 @@ proptest! {
     #[test]
     fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_sqlite(case in lives()) {
         live_through(&case, Place::sqlite, false);
+    }
+}
+
+/// With the wall clock: a virtual one would run out while the server is waited for.
+#[cfg(feature = "snowflake")]
+mod snowflake {
+    use super::*;
+
+    proptest! {
+        #![proptest_config(crate::cases(8))]
+        #[test]
+        fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_snowflake(case in lives()) {
+            let Some(place) = Place::snowflake() else { return Ok(()) };
+            let trial = Trial { case: case.clone(), world: Arc::default(), skips: false };
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async { trial.live_through(place).await });
+        }
     }
 }
 

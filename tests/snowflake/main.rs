@@ -1,22 +1,29 @@
-//! Snowflake: what is sent to it, what that costs and what a user finds there, on a server of the tests; the engine above a client
-//! that fails; stages against the clouds' emulators.
+//! Snowflake: the client against a scripted server and an imitation of Snowflake, stages against the clouds' emulators, the
+//! backend's statements and what they cost, the views as a user finds them, the engine above a client that fails.
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
-mod cost;
-mod engine;
-mod golden;
-mod mocks;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/probes.rs"]
 mod probes;
 #[path = "../support/recording.rs"]
 mod recording;
+#[path = "../support/views.rs"]
+mod views;
+
+mod answers;
+mod cost;
+mod engine;
+mod fakesnow;
+mod golden;
+mod login;
+mod mocks;
+mod scripted;
+mod session;
+mod silence;
 mod source;
 mod sql;
 mod stage;
 mod support;
-#[path = "../support/views.rs"]
-mod views;
 mod worksheet;

@@ -153,6 +153,13 @@ pub(crate) mod snowflake {
             Self { snowflake, client, database, bind_at_most }
         }
 
+        /// What another process finds.
+        pub(crate) fn reopen(self) -> Self {
+            let snowflake =
+                Snowflake::over(self.client.clone(), &self.database, "PUBLIC").bind_at_most(self.bind_at_most);
+            Self { snowflake, ..self }
+        }
+
         pub(crate) async fn select(&self, statement: Statement) -> Answer {
             self.client.open().await.unwrap().execute(statement).await.unwrap()
         }

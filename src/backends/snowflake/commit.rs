@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::client::{Bind, Session, Statement};
 use super::load::{Place, Source};
 use super::plan::{hex, plan, unhex};
+use super::pool::is_missing;
 use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
@@ -106,13 +107,28 @@ impl Snowflake {
              LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"",
             self.0.names.raw(&place.name)
         );
-        let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await?;
+        let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await;
+        let answer = answer.map_err(|error| self.name_missing(error, place))?;
         let found = answer.rows.iter().map(|row| {
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
             let found = Present { version: Version(row.integer(1)?), hash, deleted: row.boolean(3)? };
             Ok((row.text(0)?.to_string(), found))
         });
         found.collect()
+    }
+
+    /// A raw table that somebody has dropped is not made again by itself: the state claims that its rows are there.
+    fn name_missing(&self, error: Error, place: &Place) -> Error {
+        if !is_missing(&error) {
+            return error;
+        }
+        let (table, catalog) = (self.0.names.raw(&place.name), self.0.names.state("SNOWFEED_TABLE"));
+        Error::new(ErrorKind::NotFound, format!("the table {table} is gone, or this role may not use it"))
+            .with_help(format!(
+                "bring it back (UNDROP TABLE {table}); or, to read the resource from the start, remove its row from \
+                 {catalog} and `reset` it"
+            ))
+            .with_source(error)
     }
 
     /// Writes the rows of one table, in a transaction that the caller has begun.

@@ -141,10 +141,10 @@ impl Staged {
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows } = self;
         let copy = format!("COPY INTO {table} FROM @{folder}/ FILE_FORMAT = (TYPE = JSON)");
-        session.execute(Statement::new(copy)).await?;
-        let count = format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"ROWS\" FROM {table}");
-        let counted = session.execute(Statement::new(count)).await?;
-        let loaded = counted.rows.first().map_or(Ok(0), |row| row.integer(0))?.unsigned_abs();
+        let copied = session.execute(Statement::new(copy)).await?;
+        let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));
+        let each = copied.rows.iter().map(|file| column.map_or(Ok(0), |column| file.integer(column)));
+        let loaded = each.sum::<Result<i64>>()?.unsigned_abs();
         if loaded != *rows {
             return Err(Error::unavailable("Snowflake has not loaded every row that was staged")
                 .with_context("staged", rows)

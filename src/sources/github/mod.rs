@@ -94,6 +94,7 @@ impl Source for GithubIssues {
             .resource_kind("repository")
             .settings(Settings::of::<GithubSettings>())
             .table(table::issues())
+            .host("api.github.com")
     }
 
     async fn check(&self, config: &Config) -> Result<()> {

@@ -60,7 +60,9 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
 fn formatted(column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
     let options = FormatOptions::new();
     let formatter = ArrayFormatter::try_new(column, &options).map_err(garbled)?;
-    let text = |row| match column.is_null(row) {
+    // A column of nulls has no mask that says so.
+    let nulls = column.logical_nulls();
+    let text = |row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
         true => Ok(None),
         false => formatter.value(row).try_to_string().map(|text| Some(text.into())).map_err(garbled),
     };
@@ -109,4 +111,90 @@ fn timestamps(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>
 
 fn garbled(error: ArrowError) -> Error {
     Error::invalid_data("the rows of an answer are garbled").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use arrow_array::{
+        BooleanArray, Date32Array, Decimal128Array, Float64Array, Int8Array, Int32Array, Int64Array, NullArray,
+        StringArray, StructArray,
+    };
+    use arrow_ipc::writer::StreamWriter;
+    use arrow_schema::Schema;
+
+    use super::*;
+
+    fn decoded(column: ArrayRef, metadata: &[(&str, &str)]) -> Result<Vec<Option<String>>> {
+        let metadata: HashMap<_, _> =
+            metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let field = Field::new("C", column.data_type().clone(), true).with_metadata(metadata);
+        let schema = Arc::new(Schema::new(vec![field]));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
+        let mut writer = StreamWriter::try_new(Vec::new(), &schema).unwrap();
+        writer.write(&batch).unwrap();
+        let rows = rows(&writer.into_inner().unwrap())?;
+        Ok(rows.into_iter().map(|row| row.0[0].as_ref().map(ToString::to_string)).collect())
+    }
+
+    fn texts(column: impl Array + 'static, metadata: &[(&str, &str)]) -> Vec<Option<String>> {
+        decoded(Arc::new(column), metadata).unwrap()
+    }
+
+    fn some(texts: &[&str]) -> Vec<Option<String>> {
+        texts.iter().map(|text| Some((*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn numbers_have_their_scale() {
+        let fixed = |scale| [("logicalType", "FIXED"), ("scale", scale)];
+        assert_eq!(texts(Int8Array::from(vec![1, -5, 0]), &fixed("2")), some(&["0.01", "-0.05", "0.00"]));
+        let wide = Int64Array::from(vec![i64::MAX, i64::MIN]);
+        assert_eq!(texts(wide.clone(), &fixed("0")), some(&["9223372036854775807", "-9223372036854775808"]));
+        assert_eq!(texts(wide, &fixed("3")), some(&["9223372036854775.807", "-9223372036854775.808"]));
+        let decimals = Decimal128Array::from(vec![150, -1]).with_precision_and_scale(38, 2).unwrap();
+        assert_eq!(texts(decimals, &fixed("2")), some(&["1.50", "-0.01"]));
+        assert_eq!(texts(Float64Array::from(vec![0.1, -2.0]), &[]), some(&["0.1", "-2.0"]));
+    }
+
+    #[test]
+    fn texts_truth_values_and_nulls_are_themselves() {
+        let text = StringArray::from(vec![Some("a\0😀"), None, Some("")]);
+        assert_eq!(texts(text, &[]), [Some("a\0😀".to_owned()), None, Some(String::new())]);
+        assert_eq!(texts(BooleanArray::from(vec![true, false]), &[]), some(&["true", "false"]));
+        assert_eq!(texts(NullArray::new(2), &[]), [None, None]);
+    }
+
+    #[test]
+    fn timestamps_are_seconds_with_a_fraction() {
+        let part = |name: &str, kind| Arc::new(Field::new(name, kind, false));
+        let epoch: ArrayRef = Arc::new(Int64Array::from(vec![1_700_000_000]));
+        let fraction: ArrayRef = Arc::new(Int32Array::from(vec![5]));
+        let zone: ArrayRef = Arc::new(Int32Array::from(vec![1500]));
+        let parts = vec![
+            (part("epoch", DataType::Int64), epoch),
+            (part("fraction", DataType::Int32), fraction),
+            (part("timezone", DataType::Int32), zone),
+        ];
+        let kind = [("logicalType", "TIMESTAMP_TZ"), ("scale", "9")];
+        assert_eq!(texts(StructArray::from(parts.clone()), &kind), some(&["1700000000.000000005 1500"]));
+        assert_eq!(texts(StructArray::from(parts[..2].to_vec()), &kind), some(&["1700000000.000000005"]));
+        let milliseconds = Int64Array::from(vec![1_700_000_000_123]);
+        assert_eq!(texts(milliseconds, &[("logicalType", "TIMESTAMP_NTZ"), ("scale", "3")]), some(&["1700000000.123"]));
+    }
+
+    #[test]
+    fn a_type_that_is_not_understood_names_its_column() {
+        let error = decoded(Arc::new(Date32Array::from(vec![1])), &[]).unwrap_err();
+        assert!(error.to_string().contains("column: C"), "{error}");
+        assert!(error.help().unwrap().contains("VARCHAR"));
+    }
+
+    #[test]
+    fn garbage_is_no_stream() {
+        assert!(rows(b"garbage that is long enough to be read").is_err());
+        assert_eq!(rows(b"").unwrap(), []);
+    }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::Value;
 use snowflake_api::connection::QueryType;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::login::Tokens;
+use super::login::Pass;
 use super::transport::Transport;
 use super::wire::{Abort, Empty};
 use crate::{Error, Result};
@@ -35,28 +34,28 @@ impl Farewell {
     }
 
     /// Ends a session, and waits until Snowflake has said so. A session that is gone already has ended.
-    pub(super) async fn close(&self, tokens: &Tokens) -> Result<()> {
+    pub(super) async fn close(&self, pass: &Pass) -> Result<()> {
         let _turn = self.order.lock().await;
-        close(&self.transport, &tokens.session).await
+        close(&self.transport, pass).await
     }
 
     /// Ends a session in the background.
-    pub(super) fn close_later(&self, tokens: Arc<Tokens>) {
+    pub(super) fn close_later(&self, pass: Arc<Pass>) {
         let farewell = self.clone();
         // A runtime that is shutting down drops the task.
         self.runtime.spawn(async move {
-            if let Err(error) = farewell.close(&tokens).await {
+            if let Err(error) = farewell.close(&pass).await {
                 tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
             }
         });
     }
 
     /// Watches over a statement: it is cancelled if the watch is dropped before [`Watch::done`].
-    pub(super) fn watch<'a>(&'a self, tokens: &'a Arc<Tokens>, sql: &'a str, request_id: &'a str) -> Watch<'a> {
-        Watch { farewell: self, tokens, sql, request_id, done: false }
+    pub(super) fn watch<'a>(&'a self, pass: &'a Arc<Pass>, sql: &'a str, request_id: &'a str) -> Watch<'a> {
+        Watch { farewell: self, pass, sql, request_id, done: false }
     }
 
-    fn abort_later(&self, tokens: Arc<Tokens>, sql: String, request_id: String) {
+    fn abort_later(&self, pass: Arc<Pass>, sql: String, request_id: String) {
         let transport = Arc::clone(&self.transport);
         // Taken before the task begins, so that a close that follows waits for it.
         let turn = Arc::clone(&self.order).try_lock_owned().ok();
@@ -64,7 +63,8 @@ impl Farewell {
             let _turn = turn;
             let body = Abort { sql_text: &sql, request_id: &request_id };
             let own_id = Uuid::now_v7().to_string();
-            let abort = transport.post::<Value>("/queries/v1/abort-request", &own_id, &tokens.session, body);
+            let token = pass.token();
+            let abort = transport.post::<Value>("/queries/v1/abort-request", &own_id, &token, body);
             match in_time(abort).await {
                 Ok(reply) if reply.success => tracing::debug!(request = request_id, "a statement was cancelled"),
                 Ok(reply) => tracing::debug!(request = request_id, code = reply.code, "a statement was not cancelled"),
@@ -77,7 +77,7 @@ impl Farewell {
 /// See [`Farewell::watch`].
 pub(super) struct Watch<'a> {
     farewell: &'a Farewell,
-    tokens: &'a Arc<Tokens>,
+    pass: &'a Arc<Pass>,
     sql: &'a str,
     request_id: &'a str,
     done: bool,
@@ -93,16 +93,17 @@ impl Watch<'_> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.farewell.abort_later(Arc::clone(self.tokens), self.sql.to_owned(), self.request_id.to_owned());
+            self.farewell.abort_later(Arc::clone(self.pass), self.sql.to_owned(), self.request_id.to_owned());
         }
     }
 }
 
-async fn close(transport: &Transport, token: &SecretString) -> Result<()> {
+async fn close(transport: &Transport, pass: &Pass) -> Result<()> {
+    let token = pass.token();
     let request_id = Uuid::now_v7().to_string();
     let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
     let reply =
-        in_time(transport.request::<Value>(QueryType::CloseSession, &parameters, Some(token), Empty {})).await?;
+        in_time(transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {})).await?;
     if reply.success || reply.expiry().is_some() {
         return Ok(());
     }

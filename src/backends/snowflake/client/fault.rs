@@ -105,8 +105,8 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
         390_100 => meaning(Authentication, "check the user and the password; a service should use a key pair"),
         390_144 | 394_300..=394_307 => meaning(
             Authentication,
-            "check that the user has this public key (`ALTER USER … SET RSA_PUBLIC_KEY = '…'`), that the account identifier \
-             and the user's LOGIN_NAME are right, and that this machine's clock is right to the minute",
+            "check that the user has this public key (`ALTER USER … SET RSA_PUBLIC_KEY = '…'`), that the account identifier and \
+             the user's LOGIN_NAME are right, and that this machine's clock is right to the minute",
         ),
         390_303 => meaning(Authentication, "check the OAuth token, and that the account trusts who issued it"),
         390_318 => meaning(Authentication, "get a new OAuth token: this one has expired"),

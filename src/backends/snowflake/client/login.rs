@@ -1,6 +1,6 @@
 //! How a session begins, and how it is kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -20,9 +20,31 @@ const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
 
 /// What a session is known by.
 pub(super) struct Tokens {
-    pub(super) session: SecretString,
+    session: SecretString,
     /// With it, Snowflake hands out a new session token.
     master: Option<SecretString>,
+}
+
+/// The tokens of a session, which may be replaced while a statement runs.
+pub(super) struct Pass(Mutex<Arc<Tokens>>);
+
+impl Pass {
+    pub(super) fn new(tokens: Tokens) -> Self {
+        Self(Mutex::new(Arc::new(tokens)))
+    }
+
+    /// The token to send now.
+    pub(super) fn token(&self) -> SecretString {
+        self.current().session.clone()
+    }
+
+    pub(super) fn replace(&self, tokens: Tokens) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+    }
+
+    fn current(&self) -> Arc<Tokens> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 #[derive(Serialize)]
@@ -52,7 +74,7 @@ pub(super) async fn login(transport: &Transport, connection: &Arc<Connection>) -
     let fields = fields(connection).await?;
     let body = Login {
         data: Data {
-            account_name: account_name(&connection.account),
+            account_name: &connection.account,
             login_name: &connection.user,
             client_app_id: "snowfeed",
             client_app_version: env!("CARGO_PKG_VERSION"),
@@ -84,18 +106,19 @@ pub(super) async fn login(transport: &Transport, connection: &Arc<Connection>) -
     }
 }
 
-/// Asks for a new token for the same session, whose transaction stays open. `None` when that is not to be had.
-pub(super) async fn renew(transport: &Transport, tokens: &Tokens) -> Result<Option<Tokens>> {
-    let Some(master) = &tokens.master else { return Ok(None) };
+/// Asks for a new token for the same session, whose transaction stays open. Whether there is one.
+pub(super) async fn renew(transport: &Transport, pass: &Pass) -> Result<bool> {
+    let tokens = pass.current();
+    let Some(master) = &tokens.master else { return Ok(false) };
     let body = Renewal { old_session_token: tokens.session.expose_secret(), request_type: "RENEW" };
     let request_id = Uuid::now_v7().to_string();
     let parameters = [("requestId", request_id.as_str())];
     let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;
-    let renewed = reply.data.filter(|_| reply.success).and_then(|data| {
-        let session = data.session_token?;
-        Some(Tokens { session, master: data.master_token.or_else(|| tokens.master.clone()) })
-    });
-    Ok(renewed)
+    let Some(RenewalData { session_token: Some(session), master_token }) = reply.data.filter(|_| reply.success) else {
+        return Ok(false);
+    };
+    pass.replace(Tokens { session, master: master_token.or_else(|| tokens.master.clone()) });
+    Ok(true)
 }
 
 async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {
@@ -103,11 +126,6 @@ async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {
     tokio::task::spawn_blocking(move || connection.login_fields())
         .await
         .map_err(|error| Error::internal("reading the credentials failed").with_source(error))?
-}
-
-/// The account without the region and the cloud that a locator may come with.
-fn account_name(account: &str) -> &str {
-    account.split('.').next().unwrap_or(account)
 }
 
 fn session_parameters(connection: &Connection) -> Map<String, Value> {

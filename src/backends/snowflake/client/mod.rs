@@ -56,9 +56,14 @@ pub trait Client: Debug + Send + Sync + 'static {
 pub trait Session: Debug + Send + Sync + 'static {
     /// Runs a statement to its end, however long it takes.
     ///
-    /// After an expired session it logs in again, once, and repeats the statement, but only outside of a transaction:
-    /// within one, what came before is lost, and the error ([`Unavailable`](crate::ErrorKind::Unavailable), worth a retry
-    /// of the whole transaction) says so.
+    /// Where only the session's token has expired, it gets a new one, and nothing is lost. After an expired session it logs
+    /// in again, once, and repeats the statement, but only outside of a transaction: within one, what came before is lost,
+    /// and the error ([`Unavailable`](crate::ErrorKind::Unavailable), worth a retry of the whole transaction) says so. The
+    /// new session has none of the old one's temporary tables.
+    ///
+    /// When no answer comes to a COMMIT, or to a statement that changes something outside of a transaction, the error says
+    /// that its outcome is unknown. After that, or after a lost transaction, the session may be of no more use; see
+    /// [`is_idle`](Self::is_idle).
     async fn execute(&mut self, statement: Statement) -> Result<Answer>;
 
     /// Stores a file on a stage, replacing one of the same name.

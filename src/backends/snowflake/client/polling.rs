@@ -5,9 +5,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
-use super::login::Tokens;
+use super::login::{self, Pass};
 use super::transport::Transport;
-use super::wire::{QueryData, Reply};
+use super::wire::{QueryData, Reply, TOKEN_EXPIRED};
 use crate::{Error, Result};
 
 /// The first pause between two questions; each further one doubles.
@@ -20,7 +20,7 @@ const HELD: Duration = Duration::from_secs(1);
 /// Asks for the result until there is one, however long that takes.
 pub(super) async fn until_done(
     transport: &Transport,
-    tokens: &Tokens,
+    pass: &Pass,
     mut reply: Reply<QueryData>,
 ) -> Result<Reply<QueryData>> {
     let mut pauses =
@@ -30,13 +30,18 @@ pub(super) async fn until_done(
             Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
         })?;
         let asked = Instant::now();
-        reply = transport.result(&path, &tokens.session).await?;
-        if let Some(code) = reply.expiry() {
+        let mut answer = transport.result::<QueryData>(&path, &pass.token()).await?;
+        // A token lives for an hour, which a statement may well take.
+        if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
+            answer = transport.result(&path, &pass.token()).await?;
+        }
+        if let Some(code) = answer.expiry() {
             return Err(Error::unavailable("the session expired while a statement ran").with_context("code", code));
         }
-        if reply.is_running() && asked.elapsed() < HELD {
+        if answer.is_running() && asked.elapsed() < HELD {
             tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
+        reply = answer;
     }
     Ok(reply)
 }

@@ -4,7 +4,8 @@ use bytestring::ByteString;
 
 use crate::{Error, Result};
 
-/// What a statement answers: a table of texts, as Snowflake writes them.
+/// What a statement answers: a table of texts, as Snowflake writes them: `true` or `1`, `-1.50`, and a timestamp, unless it
+/// was cast to text, as seconds since 1970 with a fraction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     /// The columns' names.

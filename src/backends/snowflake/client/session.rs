@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::super::stage::{self, Origin};
 use super::farewell::Farewell;
 use super::http::Shared;
-use super::login::{self, Tokens};
+use super::login::{self, Pass, Tokens};
 use super::put;
 use super::verb::Verb;
 use super::wire::{Bindings, Empty, Query, QueryData, Reply, TOKEN_EXPIRED};
@@ -43,7 +43,7 @@ pub(super) struct HttpSession {
     client: Arc<Shared>,
     farewell: Farewell,
     /// `None` once it is closed.
-    tokens: Option<Arc<Tokens>>,
+    pass: Option<Arc<Pass>>,
     phase: Phase,
     sequence: u64,
     used: Instant,
@@ -54,14 +54,14 @@ impl HttpSession {
         Self {
             farewell: Farewell::new(Arc::clone(&client.transport)),
             client,
-            tokens: Some(Arc::new(tokens)),
+            pass: Some(Arc::new(Pass::new(tokens))),
             phase: Phase::Idle,
             sequence: 0,
             used: Instant::now(),
         }
     }
 
-    /// Runs a statement that leaves the phase as `phase` would have it, and gives back what Snowflake answered.
+    /// Runs a statement, and keeps track of where that leaves the session.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
         let phase = self.begin()?;
         let began = Instant::now();
@@ -133,7 +133,7 @@ impl HttpSession {
     }
 
     async fn send(&self, statement: &Statement, request_id: &str) -> Result<Reply<QueryData>, Unanswered> {
-        let tokens = self.tokens()?;
+        let pass = self.pass()?;
         let query = Query {
             sql_text: &statement.sql,
             async_exec: false,
@@ -142,11 +142,11 @@ impl HttpSession {
             is_internal: false,
             bindings: Bindings(&statement.binds),
         };
-        let watch = self.farewell.watch(tokens, &statement.sql, request_id);
+        let watch = self.farewell.watch(pass, &statement.sql, request_id);
         let transport = &self.client.transport;
         let parameters = [("requestId", request_id)];
-        let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&tokens.session), query).await;
-        let reply = polling::until_done(transport, tokens, reply.map_err(Unanswered::Unknown)?).await;
+        let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&pass.token()), query).await;
+        let reply = polling::until_done(transport, pass, reply.map_err(Unanswered::Unknown)?).await;
         let reply = reply.map_err(Unanswered::Unknown)?;
         watch.done();
         Ok(reply)
@@ -155,8 +155,8 @@ impl HttpSession {
     /// Tells Snowflake that the session is still in use.
     async fn show_alive(&mut self, phase: Phase) -> Result<(), Unanswered> {
         let request_id = Uuid::now_v7().to_string();
-        let token = &self.tokens()?.session;
-        let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, token, Empty {});
+        let token = self.pass()?.token();
+        let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, &token, Empty {});
         // A statement will show whether it matters that this one brought no answer.
         match heartbeat.await {
             Ok(reply) => match reply.expiry() {
@@ -172,32 +172,27 @@ impl HttpSession {
 
     /// Continues after Snowflake said by `code` that the session has expired.
     async fn take_up(&mut self, code: &str, phase: Phase) -> Result<(), Unanswered> {
-        let Shared { transport, connection, meter, .. } = &*self.client;
-        if code == TOKEN_EXPIRED {
-            // The session itself, and its transaction, may still be there.
-            if let Some(tokens) = login::renew(transport, self.tokens()?).await.map_err(Unanswered::Ended)? {
-                self.tokens = Some(Arc::new(tokens));
-                return Ok(());
-            }
+        let pass = Arc::clone(self.pass()?);
+        let Shared { transport, connection, meter } = &*self.client;
+        // Where only the token has, the session is still there, and its transaction.
+        if code == TOKEN_EXPIRED && login::renew(transport, &pass).await.map_err(Unanswered::Ended)? {
+            return Ok(());
         }
         if phase == Phase::Transaction {
-            self.tokens = None;
-            return Err(Unanswered::Ended(
-                Error::unavailable(
-                    "the session expired within a transaction: the transaction is lost, and nothing was committed",
-                )
-                .with_context("code", code)
-                .with_help("run the whole transaction again, in another session"),
-            ));
+            self.pass = None;
+            let error =
+                Error::unavailable("the session expired within a transaction, which is lost: nothing was committed")
+                    .with_context("code", code)
+                    .with_help("run the whole transaction again, in another session");
+            return Err(Unanswered::Ended(error));
         }
-        let tokens = login::login(transport, connection).await.map_err(Unanswered::Ended)?;
+        pass.replace(login::login(transport, connection).await.map_err(Unanswered::Ended)?);
         meter.logged_in();
-        self.tokens = Some(Arc::new(tokens));
         Ok(())
     }
 
-    fn tokens(&self) -> Result<&Arc<Tokens>, Unanswered> {
-        self.tokens.as_ref().ok_or_else(|| Unanswered::Ended(Error::internal("a session was used after its end")))
+    fn pass(&self) -> Result<&Arc<Pass>, Unanswered> {
+        self.pass.as_ref().ok_or_else(|| Unanswered::Ended(Error::internal("a session was used after its end")))
     }
 }
 
@@ -218,11 +213,11 @@ fn after(verb: Verb, phase: Phase) -> Phase {
     }
 }
 
-/// Says what the broken connection leaves open.
+/// Says what is left open where no answer came.
 fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
     let message = match (verb, phase) {
-        (Verb::Commit, _) => "the connection broke during COMMIT: whether the transaction was committed is unknown",
-        (Verb::Write, Phase::Idle) => "the connection broke while a statement ran: whether it had an effect is unknown",
+        (Verb::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
+        (Verb::Write, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
@@ -264,18 +259,18 @@ impl Session for HttpSession {
     }
 
     async fn close(mut self: Box<Self>) -> Result<()> {
-        let Some(tokens) = self.tokens.clone() else { return Ok(()) };
-        let closed = self.farewell.close(&tokens).await;
+        let Some(pass) = self.pass.clone() else { return Ok(()) };
+        let closed = self.farewell.close(&pass).await;
         // Only now: if this future is dropped, the session is still closed in the background.
-        self.tokens = None;
+        self.pass = None;
         closed
     }
 }
 
 impl Drop for HttpSession {
     fn drop(&mut self) {
-        if let Some(tokens) = self.tokens.take() {
-            self.farewell.close_later(tokens);
+        if let Some(pass) = self.pass.take() {
+            self.farewell.close_later(pass);
         }
     }
 }

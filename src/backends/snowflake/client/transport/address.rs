@@ -9,7 +9,7 @@ use reqwest_middleware::{Middleware, Next};
 use url::Url;
 use uuid::Uuid;
 
-use super::super::super::connection::{Connection, Protocol};
+use super::super::super::connection::Connection;
 use super::patience::Attempt;
 use crate::{Error, Result};
 
@@ -27,19 +27,16 @@ impl Address {
     /// # Errors
     /// `Configuration` when the connection's host is none.
     pub(super) fn of(connection: &Connection) -> Result<Self> {
-        let scheme = match connection.protocol {
-            Protocol::Https => "https",
-            Protocol::Http => "http",
-        };
+        // The host is not repeated: whoever writes a password into it shall not read it in a log.
         let refuse = || {
-            Error::configuration("the connection's host is not the name of a host")
-                .with_context("host", &connection.host)
-                .with_help("give a name such as ORG-ACCOUNT.snowflakecomputing.com, without a scheme or a path")
+            Error::configuration("the host of the Snowflake connection is no host name")
+                .with_help("give a name such as ORG-ACCOUNT.snowflakecomputing.com, without protocol, port and path")
         };
-        let url = Url::parse(&format!("{scheme}://{}:{}", connection.host, connection.port)).map_err(|_| refuse())?;
+        let Connection { protocol, host, port, .. } = connection;
+        let url = Url::parse(&format!("{}://{host}:{port}", protocol.as_str())).map_err(|_| refuse())?;
         // An `@`, a `/` or a `?` in it would lead elsewhere.
         let plain = url.username().is_empty() && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        if !plain || connection.host.contains(['/', '@', '?', '#', '\\']) {
+        if !plain || host.contains(['/', '@', '?', '#', '\\']) {
             return Err(refuse());
         }
         Ok(Self(url))

@@ -122,9 +122,11 @@ impl Asked {
         let causes = causes(&error);
         let says = |words: &[&str]| words.iter().any(|word| causes.contains(word));
         let fault = if error.is_connect() && says(&["dns error", "failed to lookup address"]) {
-            // Not tried again here: mostly it is a wrong name, and then nobody should wait for minutes to be told.
-            Error::new(ErrorKind::Unavailable, format!("the host {host} cannot be found"))
+            // At a login it is mostly a wrong name, and then nobody should wait for minutes to be told.
+            let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
+            Error::unavailable(format!("the host {host} cannot be found"))
                 .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network")
+                .with_retry(retry)
         } else if says(&["certificate"]) {
             Error::unavailable(format!("the certificate of {host} is not trusted"))
                 .with_help("check the account identifier, and whether a proxy stands in between")

@@ -1,0 +1,95 @@
+//! Rows into Snowflake beside their lower bound: the same bytes compressed, PUT and COPYed by hand.
+//!
+//! The server is an imitation of Snowflake on this machine, so that what it takes is its own affair; what counts is the client's
+//! part: its CPU, and its memory. Each measurement is a process of its own. See `docs/benchmarks.md`.
+
+#![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+
+#[path = "../../tests/support/peers.rs"]
+mod peers;
+mod records;
+mod ways;
+
+use std::error::Error;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+use ways::Way;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What a child process measured about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Figures {
+    rows: u64,
+    commits: u64,
+    statements: u64,
+    /// Bytes stored on the stage.
+    staged: u64,
+    /// User and system time, in seconds.
+    cpu: f64,
+    wall: f64,
+    /// The largest resident set, in MiB.
+    peak: f64,
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["way", way, rows, port] => ways::measure(Way::named(way)?, rows.parse()?, port.parse()?),
+        words if words.contains(&"--test") => table(2_000),
+        ["--rows", rows, ..] => table(rows.parse()?),
+        _ => table(100_000),
+    }
+}
+
+fn table(rows: u32) -> Outcome<()> {
+    let Some(server) = peers::fakesnow() else { return Ok(()) };
+    println!("{rows} records of 3 kB");
+    println!(
+        "| way | commits | statements | staged MB | client CPU s | µs a record | to the bound | wall s | rows/s | commits/s | peak MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let make = client(Way::Make, rows, server.port)?;
+    let mut bound = None;
+    for way in Way::ALL {
+        let figures = if way == Way::Make { make.clone() } else { client(way, rows, server.port)? };
+        let Figures { commits, statements, staged, cpu, wall, peak, .. } = figures;
+        // Making the records is no part of the work.
+        let own = cpu - make.cpu;
+        let ratio = match (way, bound) {
+            (Way::Make, _) => String::new(),
+            (_, None) => {
+                bound = Some(own);
+                "1".to_owned()
+            }
+            (_, Some(bound)) => format!("{:.2}", own / bound),
+        };
+        let each = cpu * 1e6 / f64::from(rows);
+        #[allow(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+        let (staged, per_second) = (staged as f64 / 1e6, commits as f64 / wall);
+        println!(
+            "| {} | {commits} | {statements} | {staged:.1} | {cpu:.2} | {each:.1} | {ratio} | {wall:.1} | {:.0} | {per_second:.2} | {peak:.0} |",
+            way.title(),
+            f64::from(rows) / wall,
+        );
+    }
+    Ok(())
+}
+
+/// Does the job one way, in a process of its own.
+fn client(way: Way, rows: u32, port: u16) -> Outcome<Figures> {
+    let child = Command::new(std::env::current_exe()?)
+        .args(["way", way.name(), &rows.to_string(), &port.to_string()])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !child.status.success() {
+        return Err(format!("{} ended with {}", way.name(), child.status).into());
+    }
+    let figures: Figures = serde_json::from_slice(&child.stdout)?;
+    if figures.rows != u64::from(rows) {
+        return Err(format!("{}: {} rows instead of {rows}", way.name(), figures.rows).into());
+    }
+    Ok(figures)
+}

@@ -1,0 +1,159 @@
+//! The ways of doing the job, each measured by the process that does it.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use snowfeed::backends::Snowflake;
+use snowfeed::backends::snowflake::client::{Client, HttpClient, StagedFile, Statement};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::stage::GzipLines;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{Resource, RunStatus, Sink};
+
+use super::records::{Records, Source};
+use super::{Figures, Outcome};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The records, and nothing else.
+    Make,
+    /// Compressed, PUT and COPYed by hand.
+    LowerBound,
+    /// This crate, through the stage.
+    Stage,
+    /// This crate, by bound values.
+    Bind,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 4] = [Self::Make, Self::LowerBound, Self::Stage, Self::Bind];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Make => "make",
+            Self::LowerBound => "lower-bound",
+            Self::Stage => "stage",
+            Self::Bind => "bind",
+        }
+    }
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Make => "the records are made, and dropped",
+            Self::LowerBound => "lower bound: compressed, PUT and COPYed by hand",
+            Self::Stage => "**snowfeed**, through the stage",
+            Self::Bind => "snowfeed, by bound values",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Outcome<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| format!("{name:?} is no way").into())
+    }
+}
+
+/// Does the job and prints the figures.
+pub(super) fn measure(way: Way, rows: u32, port: u16) -> Outcome<()> {
+    let began = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let figures = runtime.block_on(async {
+        match way {
+            Way::Make => make(rows),
+            Way::LowerBound => by_hand(rows, port).await,
+            Way::Stage => ingest(rows, port, 0).await,
+            Way::Bind => ingest(rows, port, usize::MAX).await,
+        }
+    })?;
+    drop(runtime);
+    let (cpu, wall) = (processor_time().as_secs_f64(), began.elapsed().as_secs_f64());
+    println!("{}", serde_json::to_string(&Figures { cpu, wall, peak: peak()?, ..figures })?);
+    Ok(())
+}
+
+fn figures(rows: u64) -> Figures {
+    Figures { rows, commits: 0, statements: 0, staged: 0, cpu: 0.0, wall: 0.0, peak: 0.0 }
+}
+
+fn make(rows: u32) -> Outcome<Figures> {
+    let records = Records::new();
+    (0..rows).for_each(|number| drop(std::hint::black_box(records.record(number))));
+    Ok(figures(rows.into()))
+}
+
+fn connection(port: u16) -> Connection {
+    let connection = Connection::new("bench", "bench", Credentials::Password("bench".into()));
+    let database = format!("BENCH_{}", std::process::id());
+    let connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http).database(database);
+    let mut connection = connection.schema("PUBLIC");
+    // The server does not know these statements, and answers success.
+    let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
+    connection.session_parameters.insert("nop_regexes".into(), unknown.into());
+    connection
+}
+
+/// Bytes of records in a file: what snowfeed commits at once.
+const FILE: usize = 10 << 20;
+
+/// Files of records, compressed, stored and loaded into a table of one column. No merging, no state.
+async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {
+    let client = HttpClient::new(connection(port))?;
+    let mut session = client.open().await?;
+    session.execute(Statement::new("CREATE STAGE \"S\" ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')")).await?;
+    session.execute(Statement::new("CREATE TABLE \"T\" (\"ROW\" VARIANT)")).await?;
+    let records = Records::new();
+    let (mut number, mut files) = (0, 0);
+    while number < rows {
+        let (mut file, mut bytes) = (GzipLines::new(), 0);
+        while number < rows && bytes < FILE {
+            let record = records.record(number);
+            let json = record.json().ok_or("a record without a document")?;
+            bytes += json.len();
+            file.push(&serde_json::from_str::<&serde_json::value::RawValue>(json)?)?;
+            number += 1;
+        }
+        let (stage, name) = (format!("\"S\"/{files}"), format!("{files}.json.gz"));
+        session.put(StagedFile { stage, name, content: file.finish()? }).await?;
+        session
+            .execute(Statement::new(format!("COPY INTO \"T\" FROM @\"S\"/{files}/ FILE_FORMAT = (TYPE = JSON)")))
+            .await?;
+        files += 1;
+    }
+    let counted = session.execute(Statement::new("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"T\"")).await?;
+    let rows = counted.rows.first().ok_or("no count")?.integer(0)?.unsigned_abs();
+    session.close().await?;
+    let spent = client.spent();
+    Ok(Figures { commits: files, statements: spent.statements, staged: spent.staged_bytes, ..figures(rows) })
+}
+
+async fn ingest(rows: u32, port: u16, bind_at_most: usize) -> Outcome<Figures> {
+    let snowflake = Snowflake::connect(connection(port))?.bind_at_most(bind_at_most);
+    let mut limits = snowflake.limits();
+    if bind_at_most > 0 {
+        // What travels as a bound value is small.
+        (limits.read_ahead, limits.commit_bytes) = (4 << 20, 2 << 20);
+    }
+    let connector = Connector::new(Source(rows), Arc::new(snowflake.clone())).limits(limits);
+    let report = connector.ingest(IngestRequest::of([Resource::new("bench")?])).await?;
+    if report.status() != RunStatus::Complete {
+        return Err(format!("{:?}", report.runs).into());
+    }
+    snowflake.close().await?;
+    let spent = snowflake.spent();
+    let commits = report.runs.iter().map(|run| run.commits).sum();
+    let rows = report.counts().inserted;
+    Ok(Figures { commits, statements: spent.statements, staged: spent.staged_bytes, ..figures(rows) })
+}
+
+/// This process's user and system time.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
+}
+
+/// This process's largest resident set, in MiB.
+fn peak() -> Outcome<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes / 1024.0)
+}

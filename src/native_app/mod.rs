@@ -1,0 +1,1 @@
+//! The native app: any connector inside a Snowflake account.

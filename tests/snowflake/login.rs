@@ -1,0 +1,154 @@
+//! How a session begins.
+
+use serde_json::{Value, json};
+use snowfeed::backends::snowflake::client::{Client, HttpClient, Session};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::{Error, ErrorKind, Result, Retry};
+
+use crate::peers::free_port;
+use crate::scripted::{Act, LOGIN, PASSWORD, Scripted, brief, connection};
+
+async fn open(connection: Connection) -> Result<Box<dyn Session>> {
+    HttpClient::with_patience(connection, brief())?.open().await
+}
+
+async fn refused(act: Act) -> (Error, usize) {
+    let server = Scripted::start().await;
+    server.on(LOGIN, [act]);
+    let error = open(connection(server.port)).await.map(drop).unwrap_err();
+    (error, server.asked(LOGIN).len())
+}
+
+#[tokio::test]
+async fn a_login_says_who_and_where() {
+    let server = Scripted::start().await;
+    let parameters = json!({ "TIMEZONE": "Europe/Berlin", "nop_regexes": ["^GRANT"] });
+    let connection = Connection {
+        account: "XY12345".to_owned(),
+        role: Some("R 1".to_owned()),
+        warehouse: Some("W".to_owned()),
+        database: Some("D".to_owned()),
+        schema: Some("S&S".to_owned()),
+        query_tag: Some("snowfeed".to_owned()),
+        session_parameters: parameters.as_object().unwrap().clone(),
+        ..connection(server.port)
+    };
+    open(connection).await.unwrap();
+    let asked = server.asked(LOGIN).remove(0);
+    let query = ["databaseName", "schemaName", "warehouse", "roleName"].map(|name| asked.query[name].as_str());
+    assert_eq!(query, ["D", "S&S", "W", "R 1"]);
+    assert!(!asked.headers.contains_key("authorization"));
+    let data = &asked.body["data"];
+    assert_eq!((&data["ACCOUNT_NAME"], &data["LOGIN_NAME"]), (&json!("XY12345"), &json!("TESTER")));
+    assert_eq!((&data["PASSWORD"], data.get("AUTHENTICATOR"), data.get("TOKEN")), (&json!(PASSWORD), None, None));
+    assert_eq!(data["CLIENT_APP_ID"], "snowfeed");
+    let session = &data["SESSION_PARAMETERS"];
+    let set = |name: &str| session.get(name).unwrap_or(&Value::Null).clone();
+    assert_eq!(
+        [set("QUERY_TAG"), set("AUTOCOMMIT"), set("TIMEZONE"), set("nop_regexes"), set("MULTI_STATEMENT_COUNT")],
+        [json!("snowfeed"), json!(true), json!("Europe/Berlin"), json!(["^GRANT"]), json!(1)],
+        "the connection's own parameters come last"
+    );
+}
+
+#[tokio::test]
+async fn a_login_with_a_token_names_its_kind() {
+    for (credentials, kind) in
+        [(Credentials::AccessToken("t".into()), "PROGRAMMATIC_ACCESS_TOKEN"), (Credentials::OAuth("t".into()), "OAUTH")]
+    {
+        let server = Scripted::start().await;
+        open(Connection { credentials, ..connection(server.port) }).await.unwrap();
+        let data = server.asked(LOGIN).remove(0).body["data"].clone();
+        assert_eq!((&data["AUTHENTICATOR"], &data["TOKEN"], data.get("PASSWORD")), (&json!(kind), &json!("t"), None));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_login_says_why_and_what_to_do() {
+    for (code, kind, help) in [
+        ("390100", ErrorKind::Authentication, "password"),
+        ("390144", ErrorKind::Authentication, "RSA_PUBLIC_KEY"),
+        ("394304", ErrorKind::Authentication, "RSA_PUBLIC_KEY"),
+        ("390303", ErrorKind::Authentication, "OAuth"),
+        ("390318", ErrorKind::Authentication, "expired"),
+        ("390422", ErrorKind::Authentication, "network policy"),
+        ("394400", ErrorKind::Authentication, "programmatic access token"),
+        ("390201", ErrorKind::Configuration, "GRANT USAGE"),
+        ("399999", ErrorKind::Authentication, "account identifier"),
+    ] {
+        let body = json!({ "data": {}, "code": code, "message": "No way.", "success": false });
+        let (error, asked) = refused(Act::json(body)).await;
+        assert_eq!((error.kind(), error.retry(), asked), (kind, Retry::Never, 1), "{code}");
+        assert_eq!(
+            error.to_string(),
+            format!("Snowflake refuses the login: No way. (code: {code}, account: TESTORG-ACCOUNT, user: TESTER)")
+        );
+        assert!(error.help().unwrap().contains(help), "{code}: {:?}", error.help());
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_does_not_exist_is_named() {
+    for status in [403, 404] {
+        let (error, asked) = refused(Act::status(status, "")).await;
+        assert_eq!((error.kind(), asked), (ErrorKind::Configuration, 1));
+        assert!(error.message().contains("127.0.0.1"), "{error}");
+        assert!(error.help().unwrap().contains("account identifier"));
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_tried_again_when_nobody_answers() {
+    let server = Scripted::start().await;
+    let tokens = json!({ "data": { "token": "t" }, "success": true });
+    server.on(LOGIN, [Act::Reset, Act::status(502, ""), Act::json(tokens)]);
+    open(connection(server.port)).await.unwrap();
+    assert_eq!(server.asked(LOGIN).len(), 3);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_unavailable() {
+    let error = open(connection(free_port())).await.map(drop).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never), "{error:?}");
+    assert!(error.message().contains("127.0.0.1 cannot be reached"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_exist_is_named_at_once() {
+    let connection = connection(443).protocol(Protocol::Https).host("nowhere.invalid");
+    let error = open(connection).await.map(drop).unwrap_err();
+    assert_eq!(error.message(), "the host nowhere.invalid cannot be found");
+    assert_eq!((error.kind(), error.context().count()), (ErrorKind::Unavailable, 0), "{error:?}");
+    assert!(error.help().unwrap().contains("account identifier"));
+}
+
+#[tokio::test]
+async fn a_login_without_a_token_asks_for_more_than_we_have() {
+    let (error, _) =
+        refused(Act::json(json!({ "data": { "nextAction": "EXT_AUTHN_DUO_ALL" }, "success": true }))).await;
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.help().unwrap().contains("second factor"));
+}
+
+#[tokio::test]
+async fn credentials_do_not_follow_a_redirect() {
+    for status in [301, 302, 307, 308] {
+        let elsewhere = Scripted::start().await;
+        let to = format!("http://localhost:{}/session/v1/login-request?token=hunter2", elsewhere.port);
+        let (error, asked) = refused(Act::Answer(status, vec![("location", to)], Vec::new())).await;
+        assert_eq!((error.kind(), asked), (ErrorKind::Configuration, 1));
+        assert!(error.to_string().contains("to: localhost"), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+        assert!(elsewhere.paths().is_empty());
+    }
+}
+
+#[test]
+fn a_host_that_is_none_is_refused() {
+    for host in ["", "a b", "user@host", "host/path", "host?x", "https://host", "a\\b", "host:1"] {
+        let connection = Connection { host: host.to_owned(), ..connection(443) };
+        let error = HttpClient::new(connection).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{host}");
+        assert!(host.is_empty() || !error.to_string().contains(host), "it may hold a secret: {error}");
+    }
+}

@@ -1,0 +1,287 @@
+//! A Snowflake that does as it is told: a server on loopback whose answers are written by the test.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use snowfeed::backends::snowflake::client::{HttpClient, Patience};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// The secrets that no test may see again.
+pub(crate) const PASSWORD: &str = "hunter2-password";
+pub(crate) const SESSION_TOKEN: &str = "hunter2-session-token";
+pub(crate) const MASTER_TOKEN: &str = "hunter2-master-token";
+
+/// A connection to a server on this machine.
+pub(crate) fn connection(port: u16) -> Connection {
+    Connection {
+        account: "TESTORG-ACCOUNT".to_owned(),
+        protocol: Protocol::Http,
+        host: "127.0.0.1".to_owned(),
+        port,
+        user: "TESTER".to_owned(),
+        role: None,
+        warehouse: None,
+        database: None,
+        schema: None,
+        credentials: Credentials::Password(PASSWORD.into()),
+        query_tag: None,
+        session_parameters: serde_json::Map::new(),
+    }
+}
+
+/// Patience for tests: four attempts with hardly a pause.
+pub(crate) fn brief() -> Patience {
+    let pause = Duration::from_millis(1);
+    Patience { attempts: 4, first_delay: pause, max_delay: pause, ..Patience::default() }
+}
+
+/// A request that came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: HashMap<String, String>,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Value,
+}
+
+impl Asked {
+    pub(crate) fn sql(&self) -> &str {
+        self.body["sqlText"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.query["requestId"]
+    }
+}
+
+/// What to do with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Answer: status, headers, body.
+    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Announce more bytes than are sent, and break the connection.
+    BreakOff(Vec<u8>),
+    /// Break the connection without a word.
+    Reset,
+    /// Send the body in two parts with silence in between.
+    Slowly(Vec<u8>, Duration),
+    /// Say nothing.
+    Hang,
+}
+
+impl Act {
+    pub(crate) fn json(body: Value) -> Self {
+        Self::status(200, &body.to_string())
+    }
+
+    pub(crate) fn status(status: u16, body: &str) -> Self {
+        Self::Answer(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
+    }
+
+    pub(crate) fn text(status: u16, kind: &str, body: &str) -> Self {
+        Self::Answer(status, vec![("content-type", kind.to_owned())], body.as_bytes().to_vec())
+    }
+
+    /// An error of Snowflake's.
+    pub(crate) fn error(code: &str, state: &str, message: &str) -> Self {
+        Self::json(json!({
+            "data": { "errorCode": code, "sqlState": state, "queryId": "the-query" },
+            "code": code, "message": message, "success": false, "headers": null
+        }))
+    }
+
+    /// A session that has expired.
+    pub(crate) fn expired(code: &str) -> Self {
+        Self::status(401, &json!({"data": null, "code": code, "message": "expired", "success": false}).to_string())
+    }
+
+    /// An answer with these rows.
+    pub(crate) fn rows(rows: Value) -> Self {
+        Self::json(json!({ "data": result(rows), "code": null, "message": null, "success": true }))
+    }
+
+    /// Not done yet.
+    pub(crate) fn running(code: &str) -> Self {
+        let data = json!({ "getResultUrl": "/queries/the-query/result", "queryId": "the-query" });
+        Self::json(json!({ "data": data, "code": code, "message": "running", "success": true }))
+    }
+}
+
+/// The data of a result with one column.
+pub(crate) fn result(rows: Value) -> Value {
+    json!({
+        "queryId": "the-query", "queryResultFormat": "json", "total": rows.as_array().unwrap().len(),
+        "rowtype": [{ "name": "V", "type": "text", "nullable": true, "scale": null }], "rowset": rows
+    })
+}
+
+#[derive(Default)]
+struct Script {
+    /// What to answer, by path. The last answer stays.
+    acts: HashMap<String, VecDeque<Act>>,
+    asked: Vec<Asked>,
+}
+
+/// See the module.
+pub(crate) struct Scripted {
+    pub(crate) port: u16,
+    script: Arc<Mutex<Script>>,
+    seen: watch::Receiver<usize>,
+}
+
+pub(crate) const LOGIN: &str = "/session/v1/login-request";
+pub(crate) const RENEW: &str = "/session/token-request";
+pub(crate) const QUERY: &str = "/queries/v1/query-request";
+pub(crate) const ABORT: &str = "/queries/v1/abort-request";
+pub(crate) const RESULT: &str = "/queries/the-query/result";
+pub(crate) const CLOSE: &str = "/session";
+
+impl Scripted {
+    /// A server that lets everybody in, and answers every statement with no rows.
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let script = Arc::new(Mutex::new(Script::default()));
+        let (tell, seen) = watch::channel(0);
+        let tell = Arc::new(tell);
+        let served = Arc::clone(&script);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&served), Arc::clone(&tell)));
+            }
+        });
+        let server = Self { port, script, seen };
+        let tokens = json!({
+            "token": SESSION_TOKEN, "masterToken": MASTER_TOKEN, "validityInSeconds": 3600, "sessionId": 1,
+            "parameters": [{ "name": "TIMEZONE", "value": "UTC" }]
+        });
+        server.on(LOGIN, [Act::json(json!({ "data": tokens, "code": null, "message": null, "success": true }))]);
+        server.on(QUERY, [Act::rows(json!([]))]);
+        server.on(ABORT, [Act::json(json!({ "data": null, "success": true }))]);
+        server.on(CLOSE, [Act::json(json!({ "data": null, "success": true }))]);
+        server
+    }
+
+    /// Answers requests for a path with these in turn; the last one stays.
+    pub(crate) fn on(&self, path: &str, acts: impl IntoIterator<Item = Act>) {
+        self.script.lock().unwrap().acts.insert(path.to_owned(), acts.into_iter().collect());
+    }
+
+    pub(crate) fn client(&self) -> HttpClient {
+        HttpClient::with_patience(connection(self.port), brief()).unwrap()
+    }
+
+    /// The requests for a path so far.
+    pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
+        let script = self.script.lock().unwrap();
+        script.asked.iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+
+    /// The paths of all requests so far.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.script.lock().unwrap().asked.iter().map(|asked| asked.path.clone()).collect()
+    }
+
+    /// Waits for the next request for a path, or the one that came already.
+    pub(crate) async fn comes(&self, path: &str) -> Asked {
+        let mut seen = self.seen.clone();
+        let came = async {
+            loop {
+                if let Some(asked) = self.asked(path).pop() {
+                    return asked;
+                }
+                seen.changed().await.unwrap();
+            }
+        };
+        let longest = Duration::from_secs(30);
+        tokio::time::timeout(longest, came)
+            .await
+            .unwrap_or_else(|_| panic!("nobody asked for {path}: {:?}", self.paths()))
+    }
+}
+
+async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: Arc<watch::Sender<usize>>) {
+    while let Some(asked) = read(&mut stream).await {
+        let act = {
+            let mut script = script.lock().unwrap();
+            script.asked.push(asked.clone());
+            match script.acts.get_mut(&asked.path) {
+                Some(acts) if acts.len() > 1 => acts.pop_front().unwrap(),
+                Some(acts) => acts.front().cloned().unwrap_or(Act::Hang),
+                None => Act::status(404, ""),
+            }
+        };
+        tell.send_modify(|count| *count += 1);
+        if !act.perform(&mut stream).await {
+            return;
+        }
+    }
+}
+
+impl Act {
+    /// Whether the connection goes on.
+    async fn perform(self, stream: &mut TcpStream) -> bool {
+        match self {
+            Self::Answer(status, headers, body) => {
+                let _ = stream.write_all(head(status, &headers, body.len()).as_bytes()).await;
+                stream.write_all(&body).await.is_ok()
+            }
+            Self::BreakOff(body) => {
+                let _ = stream.write_all(head(200, &[], body.len() + 10).as_bytes()).await;
+                let _ = stream.write_all(&body).await;
+                let _ = stream.shutdown().await;
+                false
+            }
+            Self::Reset => false,
+            Self::Slowly(body, silence) => {
+                let _ = stream.write_all(head(200, &[], body.len()).as_bytes()).await;
+                let (first, second) = body.split_at(body.len() / 2);
+                let _ = stream.write_all(first).await;
+                tokio::time::sleep(silence).await;
+                stream.write_all(second).await.is_ok()
+            }
+            Self::Hang => {
+                // Until the client is gone.
+                let _ = stream.read_u8().await;
+                false
+            }
+        }
+    }
+}
+
+fn head(status: u16, headers: &[(&'static str, String)], length: usize) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\n\r\n")
+}
+
+async fn read(stream: &mut TcpStream) -> Option<Asked> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let mut words = lines.next()?.split(' ');
+    let method = words.next()?.to_owned();
+    let target = url::Url::parse("http://loopback").unwrap().join(words.next()?).unwrap();
+    let headers: HashMap<_, _> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(Asked {
+        method,
+        path: target.path().to_owned(),
+        query: target.query_pairs().into_owned().collect(),
+        headers,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    })
+}
