@@ -1,6 +1,9 @@
 //! The SQLite backend as a file among other programs: what it refuses, what it survives, what others see.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/views.rs"]
+mod views;
+
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -240,4 +243,14 @@ async fn a_thousand_resources_each_have_a_view_and_nothing_gets_slow() {
     }
     let all: i64 = reader.query_row("SELECT count(DISTINCT resource) FROM issues", [], |row| row.get(0)).unwrap();
     assert_eq!(all, 1_000);
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_reads_as_null() {
+    let sqlite = Sqlite::in_memory().unwrap();
+    sqlite.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    let documents = views::cases().into_iter().map(|(document, _)| document).enumerate();
+    let records = documents.map(|(number, text)| Record::upsert(number.to_string(), Version::NONE, text.to_owned()));
+    sqlite.commit(commit("one", records.collect())).await.unwrap();
+    views::assert_as_expected(sqlite.preview(&resource("one"), "issues", 99).await.unwrap());
 }

@@ -11,7 +11,7 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
 use tokio::sync::Barrier;
 
-use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend};
+use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend, loaded};
 use crate::recording::{Call, Recording, What};
 use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
@@ -101,11 +101,7 @@ async fn a_transaction_that_got_through_at_the_fifth_try_is_no_error() {
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_loads_fewer_rows_than_were_staged_commits_nothing() {
     let client = first(|session| {
-        let short = Yes::default();
-        session.expect_execute().withf(|statement| statement.sql.contains("COUNT(*)")).returning(move |statement| {
-            // It was told of no file, and counts none.
-            short.answer(&statement)
-        });
+        session.expect_execute().withf(is_copy).returning(|_| Ok(loaded(1)));
     });
     let (run, sent) = ingest(client, 0).await;
     assert_eq!((run.status, run.commits), (RunStatus::Failed, 0));
@@ -229,9 +225,21 @@ async fn a_change_of_state_whose_answer_is_lost_is_stored_once() {
 async fn a_lost_answer_does_not_hide_that_another_run_has_moved_on() {
     let world = World::new(usize::MAX);
     let one = resource("r");
-    world.snowflake.append(change(&one, StateVersion::NONE)).await.unwrap();
-    let refused = breaking(&world, "COMMIT", || Fate::Lost).append(change(&one, StateVersion::NONE)).await.unwrap_err();
+    // The COMMIT gets lost, and before the next try another run stores a state on the same base.
+    let (other, theirs) = (world.snowflake.clone(), change(&one, StateVersion::NONE));
+    let (commits, begins) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let decide = decide(move |statement| match statement.sql.as_str() {
+        "COMMIT" => (commits.fetch_add(1, Ordering::SeqCst) == 0).then(|| async { Fate::Lost }.boxed()),
+        "BEGIN TRANSACTION" if begins.fetch_add(1, Ordering::SeqCst) == 1 => {
+            let (other, theirs) = (other.clone(), theirs.clone());
+            Some(async move { other.append(theirs).await.map(|_| Fate::Runs).unwrap() }.boxed())
+        }
+        _ => None,
+    });
+    let snowflake = world.over(Fateful { client: Arc::new(world.recording.clone()), decide });
+    let refused = snowflake.append(change(&one, StateVersion::NONE)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(world.snowflake.history("r", 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ fn file(title: &str, database: &str, calls: &[Call]) -> String {
         number += 1;
         *kinds.entry(kind(statement)).or_default() += 1;
         let sql = without_ids(&lines(&statement.sql)).replace(database, "DB");
-        body += &format!("\n-- {number}\n{sql};\n");
+        body += &format!("\n{sql};\n");
         if !statement.binds.is_empty() {
             let binds: Vec<String> = statement.binds.iter().map(bound).collect();
             body += &format!("-- bound: {}\n", binds.join(", "));
@@ -109,22 +109,39 @@ fn file(title: &str, database: &str, calls: &[Call]) -> String {
     format!("-- {title}\n-- {number} statements{logins}:\n{}{body}", kinds.concat())
 }
 
-/// The lines that differ, between those that agree.
+/// How many lines that agree are shown around those that differ.
+const CONTEXT: usize = 2;
+
+/// The lines that differ, `-` before what was wanted and `+` before what was found, with those around them.
 fn difference(wanted: &str, found: &str) -> String {
     let (wanted, found): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), found.lines().collect());
-    let same = wanted.iter().zip(&found).take_while(|(a, b)| a == b).count();
-    let rest = wanted.len().min(found.len()) - same;
-    let end = wanted.iter().rev().zip(found.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-    let marked =
-        |mark: &str, lines: &[&str]| -> String { lines.iter().map(|line| format!("{mark} {line}\n")).collect() };
-    format!(
-        "at line {}:\n{}{}{}{}",
-        same + 1,
-        marked(" ", &wanted[same.saturating_sub(3)..same]),
-        marked("-", &wanted[same..wanted.len() - end]),
-        marked("+", &found[same..found.len() - end]),
-        marked(" ", &wanted[wanted.len() - end..][..end.min(3)]),
-    )
+    // The length of the longest common sequence of what follows each pair of places.
+    let mut common = vec![vec![0_usize; found.len() + 1]; wanted.len() + 1];
+    for (i, line) in wanted.iter().enumerate().rev() {
+        for (j, other) in found.iter().enumerate().rev() {
+            common[i][j] = match line == other {
+                true => common[i + 1][j + 1] + 1,
+                false => common[i + 1][j].max(common[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut all) = (0, 0, Vec::new());
+    while i < wanted.len() || j < found.len() {
+        if i < wanted.len() && j < found.len() && wanted[i] == found[j] {
+            all.push((' ', wanted[i]));
+            (i, j) = (i + 1, j + 1);
+        } else if i < wanted.len() && (j == found.len() || common[i + 1][j] >= common[i][j + 1]) {
+            all.push(('-', wanted[i]));
+            i += 1;
+        } else {
+            all.push(('+', found[j]));
+            j += 1;
+        }
+    }
+    let differs = |at: usize| {
+        all[at.saturating_sub(CONTEXT)..all.len().min(at + CONTEXT + 1)].iter().any(|(mark, _)| *mark != ' ')
+    };
+    (0..all.len()).filter(|at| differs(*at)).map(|at| format!("{} {}\n", all[at].0, all[at].1)).collect()
 }
 
 /// Compares what was sent since the last look with a file, or writes the file.
@@ -136,7 +153,7 @@ fn compare(world: &World, name: &str, title: &str) -> Option<String> {
         return None;
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    (wanted != found).then(|| format!("{name} {}", difference(&wanted, &found)))
+    (wanted != found).then(|| format!("{name}:\n{}", difference(&wanted, &found)))
 }
 
 async fn ingest(connector: &Connector, request: IngestRequest) {
@@ -191,7 +208,7 @@ async fn a_large_commit_sends_what_its_golden_file_says() {
 
 #[test]
 fn a_difference_shows_what_was_and_what_is() {
-    let said = difference("a\nb\nc\nd\n", "a\nb\nx\ny\nd\n");
-    assert_eq!(said, "at line 3:\n  a\n  b\n- c\n+ x\n+ y\n  d\n");
-    assert_eq!(difference("a\na\n", "a\n"), "at line 2:\n  a\n- a\n");
+    let said = difference("1\n2\n3\na\nb\nc\nd\n5\n6\n7\n8\n9\n", "1\n2\n3\na\nb\nx\ny\nd\n5\n6\n7\n8\n");
+    assert_eq!(said, "  a\n  b\n- c\n+ x\n+ y\n  d\n  5\n  7\n  8\n- 9\n");
+    assert_eq!(difference("a\na\n", "a\na\n"), "");
 }

@@ -1,5 +1,5 @@
 //! Snowflake: the client against a scripted server and an imitation of Snowflake, stages against the clouds' emulators, the
-//! backend's statements and what they cost, the engine above a client that fails.
+//! backend's statements and what they cost, the views as a user finds them, the engine above a client that fails.
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -9,6 +9,8 @@ mod peers;
 mod probes;
 #[path = "../support/recording.rs"]
 mod recording;
+#[path = "../support/views.rs"]
+mod views;
 
 mod answers;
 mod cost;
@@ -24,3 +26,4 @@ mod source;
 mod sql;
 mod stage;
 mod support;
+mod worksheet;

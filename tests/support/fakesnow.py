@@ -64,13 +64,14 @@ server.sessions = Sessions()
 
 
 # TRANSFORM and FILTER of a VARIANT array are DuckDB's functions of a list, with its other way to write a lambda: the arrow is
-# also an operator of JSON.
+# also an operator of JSON. As an array, what is none is the only element of one.
 def over_list(function):
     def generate(generator, expression):
         body = expression.expression
         name = generator.sql(body.expressions[0])
         array = generator.sql(expression, "this")
-        return f"to_json({function}(CAST({array} AS JSON[]), lambda {name}: {generator.sql(body, 'this')}))"
+        elements = f"coalesce(TRY_CAST({array} AS JSON[]), [{array}])"
+        return f"to_json({function}({elements}, lambda {name}: {generator.sql(body, 'this')}))"
 
     return generate
 
@@ -79,10 +80,13 @@ DuckDB.Generator.TRANSFORMS[exp.Transform] = over_list("list_transform")
 DuckDB.Generator.TRANSFORMS[exp.ArrayFilter] = over_list("list_filter")
 
 
-# GET with a text finds the member of that name, whatever the name is. DuckDB reads what begins with a dollar as a path.
+# GET with a text finds the member of that name, whatever the name is: DuckDB reads what begins with a dollar as a path. As a
+# VARCHAR, a text has no quotes.
 def member(generator, expression):
     value, name = generator.sql(expression, "this"), generator.sql(expression, "expression")
-    return f"({value} -> ('/' || replace(replace({name}, '~', '~0'), '/', '~1')))"
+    parent = expression.parent
+    arrow = "->>" if isinstance(parent, exp.Cast) and parent.is_type(*exp.DataType.TEXT_TYPES) else "->"
+    return f"({value} {arrow} ('/' || replace(replace({name}, '~', '~0'), '/', '~1')))"
 
 
 DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member

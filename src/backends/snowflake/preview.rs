@@ -11,6 +11,9 @@ use crate::backends::merge::not_ensured;
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 
+/// How a point in time is written, before its zone. A session has a format of its own.
+const RFC_3339: &str = "YYYY-MM-DD\"T\"HH24:MI:SS.FF9";
+
 impl Snowflake {
     /// At most `limit` rows of a resource's typed view, the one that changed last first.
     ///
@@ -32,14 +35,15 @@ impl Snowflake {
                 let name = super::names::identifier(&plain(&column.name));
                 match column.kind {
                     ColumnType::Json => format!("TO_JSON(v.{name}) AS {name}"),
+                    ColumnType::Timestamp => format!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}"),
                     _ => format!("CAST(v.{name} AS VARCHAR) AS {name}"),
                 }
             })
             .collect();
         let comma = if typed.is_empty() { "" } else { ", " };
         let select = format!(
-            "SELECT {}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {}{comma}CAST(t.\"DELETED_AT\" AS VARCHAR) AS \
-             \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
+            "SELECT {}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {}{comma}TO_VARCHAR(t.\"DELETED_AT\", '{RFC_3339}') || 'Z' \
+             AS \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
              t.\"CHANGED_AT\" DESC, t.\"KEY\" DESC LIMIT {limit}) v ORDER BY v.\"CHANGED_AT\" DESC, v.\"KEY\" DESC",
             texts.join(", "),
             select_list(&typed),
@@ -67,7 +71,9 @@ fn value(cell: Option<&str>, kind: Option<ColumnType>) -> Result<Value> {
         })
     };
     match kind {
-        Some(ColumnType::Integer | ColumnType::Float | ColumnType::Json) => read(text),
+        Some(ColumnType::Integer | ColumnType::Json) => read(text),
+        // Without its point it would be another number in JSON.
+        Some(ColumnType::Float) => Ok(read(text)?.as_f64().into()),
         Some(ColumnType::Boolean | ColumnType::Present) => read(&text.to_ascii_lowercase()),
         Some(ColumnType::Text | ColumnType::Timestamp) | None => Ok(text.into()),
     }

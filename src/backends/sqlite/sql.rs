@@ -53,13 +53,13 @@ pub(super) fn column(column: &Column, document: &str) -> String {
         ColumnType::Float => format!("iif({kind} IN ('integer','real'),CAST({value} AS REAL),NULL)"),
         ColumnType::Boolean => format!("CASE {kind} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"),
         ColumnType::Timestamp => {
-            // `datetime` alone would take `now`, and times without a zone.
+            // `datetime` alone would take `now`, and times without a zone; and the 30th of February for the 1st of March.
             let day = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]";
             let time = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]";
             format!(
                 "iif({kind}='text' AND {value} GLOB '{day}[Tt ]{time}*' AND {value} GLOB '*[Zz0-9]' AND \
                  ({value} GLOB '*[Zz]' OR {value} GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND \
-                 datetime({value}) IS NOT NULL,{value},NULL)"
+                 datetime({value}) IS NOT NULL AND date(substr({value},1,10))=substr({value},1,10),{value},NULL)"
             )
         }
         ColumnType::Json => format!("iif({kind} IN ('object','array'),{document} -> {path},NULL)"),

@@ -10,18 +10,7 @@ fn resource(name: &str) -> Resource {
 }
 
 fn spec() -> TableSpec {
-    TableSpec::new("issues")
-        .column("text", "v", ColumnType::Text)
-        .column("integer", "v", ColumnType::Integer)
-        .column("float", "v", ColumnType::Float)
-        .column("boolean", "v", ColumnType::Boolean)
-        .column("timestamp", "v", ColumnType::Timestamp)
-        .column("json", "v", ColumnType::Json)
-        .column("present", "v", ColumnType::Present)
-        .column("names", "v[*].name", ColumnType::Json)
-        .column("any_name", "v[*].name", ColumnType::Present)
-        .column("elements", "v[*]", ColumnType::Json)
-        .column("odd", r#""a.b\"c[0]'\\".x"#, ColumnType::Text)
+    TableSpec::new("issues").column("text", "v", ColumnType::Text).column("integer", "v", ColumnType::Integer)
 }
 
 async fn put(sqlite: &Sqlite, name: &str, records: impl IntoIterator<Item = Record>) {
@@ -29,68 +18,6 @@ async fn put(sqlite: &Sqlite, name: &str, records: impl IntoIterator<Item = Reco
     let at = Timestamp::now();
     let commit = Commit { resource: resource(name), run: RunId::new(), at, rows, sweep: None, change: None };
     sqlite.commit(commit).await.unwrap();
-}
-
-/// The columns of the only row, by name, that are not null.
-async fn typed(document: &str) -> Value {
-    let sqlite = Sqlite::in_memory().unwrap();
-    let one = resource("one");
-    sqlite.ensure_tables(&one, &[spec()]).await.unwrap();
-    put(&sqlite, "one", [Record::upsert("1", Version::NONE, document.to_owned())]).await;
-    let preview = sqlite.preview(&one, "issues", 1).await.unwrap();
-    let mut row = preview.rows.into_iter().next().unwrap();
-    assert_eq!(row.pop(), Some(document.into()));
-    preview.columns.into_iter().zip(row).filter(|(_, value)| !value.is_null()).collect::<serde_json::Map<_, _>>().into()
-}
-
-#[tokio::test]
-async fn a_value_of_another_type_reads_as_null() {
-    let none = json!({"present": false, "any_name": false});
-    let with = |more: Value| {
-        let mut all = json!({"present": true, "any_name": false});
-        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        all
-    };
-    for (document, expected) in [
-        (r#"{}"#, none.clone()),
-        (r#"{"v":null}"#, none.clone()),
-        (r#"[1]"#, none.clone()),
-        (r#"{"v":"now"}"#, with(json!({"text": "now"}))),
-        (r#"{"v":"2024-02-30"}"#, with(json!({"text": "2024-02-30"}))),
-        (r#"{"v":"2024-02-03T04:05:06"}"#, with(json!({"text": "2024-02-03T04:05:06"}))),
-        (
-            r#"{"v":"2024-02-03T04:05:06Z"}"#,
-            with(json!({"text": "2024-02-03T04:05:06Z", "timestamp": "2024-02-03T04:05:06Z"})),
-        ),
-        (
-            r#"{"v":"2024-02-03T04:05:06.7+02:00"}"#,
-            with(json!({"text": "2024-02-03T04:05:06.7+02:00", "timestamp": "2024-02-03T04:05:06.7+02:00"})),
-        ),
-        (r#"{"v":5}"#, with(json!({"integer": 5, "float": 5.0}))),
-        (r#"{"v":99999999999999999999}"#, with(json!({"float": 1e20}))),
-        (r#"{"v":1.5}"#, with(json!({"float": 1.5}))),
-        (r#"{"v":true}"#, with(json!({"boolean": true}))),
-        (r#"{"v":false}"#, with(json!({"boolean": false}))),
-        (r#"{"v":{"name":1}}"#, with(json!({"json": {"name": 1}}))),
-        (r#"{"v":[]}"#, with(json!({"json": [], "elements": [], "names": []}))),
-        (
-            r#"{"v":[{"name":"bug"},{"name":true},"plain",{},{"name":[1]}]}"#,
-            with(json!({
-                "json": [{"name":"bug"},{"name":true},"plain",{},{"name":[1]}],
-                "elements": [{"name":"bug"},{"name":true},"plain",{},{"name":[1]}],
-                "names": ["bug", true, null, null, [1]],
-                "any_name": true,
-            })),
-        ),
-        (r#"{"a.b\"c[0]'\\":{"x":"found"}}"#, json!({"present": false, "any_name": false, "odd": "found"})),
-    ] {
-        assert_eq!(typed(document).await, expected, "{document}");
-    }
-}
-
-#[tokio::test]
-async fn a_document_that_is_no_json_leaves_the_view_readable() {
-    assert_eq!(typed("{oops").await, json!({"present": false, "any_name": false}));
 }
 
 #[tokio::test]

@@ -4,14 +4,12 @@
 --     3 read
 --     7 write
 
--- 1
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
     FROM "DB"."STATE"."APP_CONFIGURATION"
     UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
     FROM "DB"."STATE"."RESOURCE_CONFIGURATION"
     ORDER BY 1, 2;
 
--- 2
 SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUMENT"
     FROM "DB"."STATE"."APP_STATE"
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY"
@@ -21,7 +19,6 @@ SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUM
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE"
         ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1;
 
--- 3
 SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
     JOIN (SELECT f.value::VARCHAR AS "KEY"
@@ -30,10 +27,8 @@ SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t
     ON t."KEY" = s."KEY";
 -- bound: […]
 
--- 4
 BEGIN TRANSACTION;
 
--- 5
 MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     USING (SELECT f.value:k::VARCHAR AS "KEY", f.value:v::NUMBER(38, 0) AS "VERSION", f.value:o::VARCHAR AS "ACT",
         f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) AS "RAW",
@@ -51,12 +46,10 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: […], the time
 
--- 6
 UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
     WHERE "KEY" = ? AND "VERSION" = ?;
 -- bound: 'acme/widgets', 2
 
--- 7
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
     e."DOCUMENT"
@@ -70,7 +63,6 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
 -- bound: 'acme/widgets', 2, the time, {…}
 
--- 8
 MERGE INTO "DB"."STATE"."INGESTION_RUN" t
     USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
         b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
@@ -96,18 +88,14 @@ MERGE INTO "DB"."STATE"."INGESTION_RUN" t
         s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
 -- bound: {…}, 0, the time, null, {…}
 
--- 9
 COMMIT;
 
--- 10
 BEGIN TRANSACTION;
 
--- 11
 UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
     WHERE "KEY" = ? AND "VERSION" = ?;
 -- bound: 'acme/widgets', 3
 
--- 12
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
     e."DOCUMENT"
@@ -121,7 +109,6 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
 -- bound: 'acme/widgets', 3, the time, {…}
 
--- 13
 MERGE INTO "DB"."STATE"."INGESTION_RUN" t
     USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
         b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
@@ -147,5 +134,4 @@ MERGE INTO "DB"."STATE"."INGESTION_RUN" t
         s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
 -- bound: {…}, 0, the time, the time, {…}
 
--- 14
 COMMIT;

@@ -1,19 +1,17 @@
 -- A run with one large commit, whose rows travel through the stage.
--- 20 statements:
+-- 19 statements:
 --     4 begin or end a transaction
 --     2 make or drop something
---     4 read
+--     3 read
 --     2 store or remove files
 --     8 write
 
--- 1
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
     FROM "DB"."STATE"."APP_CONFIGURATION"
     UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
     FROM "DB"."STATE"."RESOURCE_CONFIGURATION"
     ORDER BY 1, 2;
 
--- 2
 SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUMENT"
     FROM "DB"."STATE"."APP_STATE"
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY"
@@ -23,7 +21,6 @@ SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUM
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE"
         ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1;
 
--- 3
 SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
     JOIN (SELECT f.value::VARCHAR AS "KEY"
@@ -32,24 +29,15 @@ SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t
     ON t."KEY" = s."KEY";
 -- bound: […]
 
--- 4
 CREATE OR REPLACE TRANSIENT TABLE "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" ("ROW" VARIANT);
 
--- 5
 PUT 'file://id-id-00000.json.gz' @"DB"."STATE"."SNOWFEED_STAGE"/id/id OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP;
 
--- 6
 BEGIN TRANSACTION;
 
--- 7
 COPY INTO "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0"
     FROM @"DB"."STATE"."SNOWFEED_STAGE"/id/id/ FILE_FORMAT = (TYPE = JSON);
 
--- 8
-SELECT CAST(COUNT(*) AS VARCHAR) AS "ROWS"
-    FROM "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0";
-
--- 9
 MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     USING (SELECT f."ROW":k::VARCHAR AS "KEY", f."ROW":v::NUMBER(38, 0) AS "VERSION", f."ROW":o::VARCHAR AS "ACT",
         f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN f."ROW":d::VARCHAR END) AS "RAW",
@@ -67,12 +55,10 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: the time
 
--- 10
 UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
     WHERE "KEY" = ? AND "VERSION" = ?;
 -- bound: 'acme/widgets', 2
 
--- 11
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
     e."DOCUMENT"
@@ -86,7 +72,6 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
 -- bound: 'acme/widgets', 2, the time, {…}
 
--- 12
 MERGE INTO "DB"."STATE"."INGESTION_RUN" t
     USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
         b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
@@ -112,24 +97,18 @@ MERGE INTO "DB"."STATE"."INGESTION_RUN" t
         s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
 -- bound: {…}, 0, the time, null, {…}
 
--- 13
 COMMIT;
 
--- 14
 DROP TABLE IF EXISTS "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0";
 
--- 15
 REMOVE @"DB"."STATE"."SNOWFEED_STAGE"/id/id/;
 
--- 16
 BEGIN TRANSACTION;
 
--- 17
 UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
     WHERE "KEY" = ? AND "VERSION" = ?;
 -- bound: 'acme/widgets', 3
 
--- 18
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
     e."DOCUMENT"
@@ -143,7 +122,6 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
 -- bound: 'acme/widgets', 3, the time, {…}
 
--- 19
 MERGE INTO "DB"."STATE"."INGESTION_RUN" t
     USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
         b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
@@ -169,5 +147,4 @@ MERGE INTO "DB"."STATE"."INGESTION_RUN" t
         s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
 -- bound: {…}, 0, the time, the time, {…}
 
--- 20
 COMMIT;

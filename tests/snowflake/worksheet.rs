@@ -1,0 +1,111 @@
+//! The typed views, as somebody with a worksheet finds them.
+
+use serde_json::{Value, json};
+use snowfeed::backends::snowflake::client::{Answer, Statement};
+use snowfeed::{ColumnType, Record, Sink, TableSpec, Version};
+
+use crate::support::{World, commit, resource};
+use crate::{source, views};
+
+/// Puts documents into a resource's table `issues`, under their numbers.
+async fn put(world: &World, name: &str, documents: &[&str]) {
+    let records = documents.iter().enumerate();
+    let records = records.map(|(number, text)| Record::upsert(number.to_string(), Version(1), (*text).to_owned()));
+    world.snowflake.commit(commit(&resource(name), "issues", records.collect())).await.unwrap();
+}
+
+/// What a query finds, as text; the database is `DB` in it.
+async fn query(world: &World, sql: &str) -> Vec<Vec<Option<String>>> {
+    let Answer { rows, .. } = world.execute(Statement::new(sql.replace("DB", &world.database))).await.unwrap();
+    rows.into_iter().map(|row| row.0.into_iter().map(|cell| cell.map(|text| text.to_string())).collect()).collect()
+}
+
+fn some(row: &[&str]) -> Vec<Option<String>> {
+    row.iter().map(|text| Some((*text).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_reads_as_null() {
+    for bind_at_most in [usize::MAX, 0] {
+        let world = World::new(bind_at_most);
+        let one = resource("one");
+        world.snowflake.ensure_tables(&one, &[views::spec()]).await.unwrap();
+        let documents: Vec<&str> = views::cases().into_iter().map(|(document, _)| document).collect();
+        put(&world, "one", &documents).await;
+        views::assert_as_expected(world.snowflake.preview(&one, "issues", 99).await.unwrap());
+        // The view itself is readable, too, whatever the documents are.
+        let count = query(
+            &world,
+            "SELECT CAST(COUNT(*) AS VARCHAR) AS N, CAST(COUNT(TEXT) AS VARCHAR) AS T FROM DB.PUBLIC.ISSUES",
+        );
+        let texts = views::cases().into_iter().filter(|(_, row)| row.get("text").is_some()).count();
+        assert_eq!(count.await, [some(&[&documents.len().to_string(), &texts.to_string()])]);
+    }
+}
+
+#[tokio::test]
+async fn a_spec_that_shrinks_keeps_its_columns_and_one_that_grows_adds_some() {
+    let world = World::new(usize::MAX);
+    let (one, two) = (resource("one"), resource("two"));
+    let old = TableSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
+    let new = TableSpec::new("issues").column("c", "c", ColumnType::Text).column("a", "x", ColumnType::Text);
+    world.snowflake.ensure_tables(&one, &[old]).await.unwrap();
+    put(&world, "one", &[r#"{"a":"A","b":"B","c":"C","x":"X"}"#]).await;
+    world.snowflake.ensure_tables(&two, std::slice::from_ref(&new)).await.unwrap();
+    let of_stream = query(&world, "SELECT RESOURCE, C, A, B FROM DB.PUBLIC.ISSUES").await;
+    assert_eq!(of_stream, [some(&["one", "C", "X", "B"])]);
+    // The view of the resource follows when it is next ingested.
+    world.snowflake.ensure_tables(&one, &[new]).await.unwrap();
+    let preview = world.another_process().preview(&one, "issues", 9).await.unwrap();
+    assert_eq!(preview.columns, ["c", "a", "b", "deleted_at", "raw"]);
+    assert_eq!(preview.rows[0][..4], [json!("C"), json!("X"), json!("B"), Value::Null]);
+    assert_eq!(query(&world, "SELECT C, A, B FROM DB.PUBLIC.\"one\"").await, [some(&["C", "X", "B"])]);
+}
+
+#[tokio::test]
+async fn the_view_of_a_stream_covers_all_resources_and_names_them() {
+    let world = World::new(usize::MAX);
+    let names = ["acme/widgets", "Acme/Widgets", "it's\\\"odd\"\u{0}", "issues"];
+    for name in names {
+        world.snowflake.ensure_tables(&resource(name), &[views::spec()]).await.unwrap();
+        put(&world, name, &[r#"{"v":1}"#, r#"{"v":2}"#]).await;
+    }
+    let gone = commit(
+        &resource("issues"),
+        "issues",
+        vec![Record::delete("0", Version(2)), Record::delete("never", Version(1))],
+    );
+    world.snowflake.commit(gone).await.unwrap();
+    let found = query(
+        &world,
+        "SELECT RESOURCE, CAST(MAX(INTEGER) AS VARCHAR) AS M, CAST(COUNT(DELETED_AT) AS VARCHAR) AS D FROM DB.PUBLIC.ISSUES \
+         GROUP BY RESOURCE ORDER BY RESOURCE",
+    );
+    let mut expected: Vec<_> =
+        names.iter().map(|name| some(&[name, "2", if *name == "issues" { "1" } else { "0" }])).collect();
+    expected.sort();
+    assert_eq!(found.await, expected);
+    let of_one = query(&world, "SELECT CAST(MAX(INTEGER) AS VARCHAR) AS M FROM DB.PUBLIC.\"^acme/^widgets\"").await;
+    assert_eq!(of_one, [some(&["2"])]);
+}
+
+/// The columns of the view that Snowflake's own connector for GitHub issues makes.
+const REFERENCE: &str = "id, node_id, url, repository_url, labels_url, comments_url, events_url, html_url, number, state, title, body, user";
+
+#[tokio::test]
+async fn the_view_of_github_issues_has_the_reference_columns_and_needs_no_quotes() {
+    let world = World::new(usize::MAX);
+    world.snowflake.ensure_tables(&resource("acme/widgets"), &source::tables()).await.unwrap();
+    let issue = json!({
+        "id": 7, "node_id": "I_7", "url": "u", "repository_url": "r", "labels_url": "l", "comments_url": "c", "events_url": "e",
+        "html_url": "h", "number": 1, "state": "open", "title": "A title", "body": "A body", "user": {"login": "octocat"},
+        "labels": [{"name": "bug"}, {"name": "help wanted"}],
+    });
+    put(&world, "acme/widgets", &[&issue.to_string()]).await;
+    let found = query(&world, &format!("SELECT {REFERENCE} FROM DB.public.issues")).await;
+    let row: Vec<String> = found[0].iter().map(|cell| cell.clone().unwrap()).collect();
+    assert_eq!(row[..12], ["7", "I_7", "u", "r", "l", "c", "e", "h", "1", "open", "A title", "A body"]);
+    assert_eq!(serde_json::from_str::<Value>(&row[12]).unwrap(), json!({"login": "octocat"}));
+    let labels = query(&world, "SELECT TO_JSON(labels) AS LABELS, user_login FROM DB.public.issues").await;
+    assert_eq!(labels, [some(&[r#"["bug","help wanted"]"#, "octocat"])]);
+}
