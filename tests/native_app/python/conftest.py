@@ -13,7 +13,7 @@ HERE = pathlib.Path(__file__).parent
 TEMPLATES = HERE.parents[2] / "src/native_app/templates"
 
 # The modules of the app, and beside them what its bundle says about the connector.
-sys.path[:0] = [os.environ["SNOWFEED_SPEC_FOLDER"], str(TEMPLATES / "procedures"), str(HERE)]
+sys.path[:0] = [os.environ["SNOWFEED_SPEC_FOLDER"], str(TEMPLATES / "procedures"), str(TEMPLATES / "page"), str(HERE)]
 
 import connector  # noqa: E402
 from account import Account, Session  # noqa: E402
@@ -21,12 +21,17 @@ from account import Account, Session  # noqa: E402
 numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def real():
+def connect():
     """A session on the Snowflake server of the tests."""
     port = int(os.environ["SNOWFEED_FAKESNOW_PORT"])
     common = {"account": "tests", "user": "tests", "password": "tests", "protocol": "http"}
-    session = Snowpark.builder.configs({**common, "host": "127.0.0.1", "port": port}).create()
+    return Snowpark.builder.configs({**common, "host": "127.0.0.1", "port": port}).create()
+
+
+@pytest.fixture(scope="session")
+def real():
+    """The session that all tests share."""
+    session = connect()
     yield session
     session.connection.close()
 
