@@ -96,7 +96,7 @@ class Page:
 def test_a_consumer_gets_from_nothing_to_rows(server):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab = browser.new_page(viewport={"width": 1280, "height": 1600})
         tab.set_default_timeout(PATIENCE)
         tab.goto(server)
         walk(Page(tab))
@@ -109,19 +109,18 @@ def walk(page):
     page.tab("Resources")
     page.says("Configure the connector first")
     page.tab("Configuration")
-    for _ in range(4):
+    for count in range(1, 5):
         page.press("Bind")
-        page.settled()
-    page.press("Refresh")
-    page.settled()
-    page.page.get_by_label("Destination database").fill("ISSUES")
+        page.press("Refresh")
+        expect(page.page.get_by_role("button", name="Change", exact=True)).to_have_count(count)
+    page.page.get_by_role("textbox", name="Destination database").fill("ISSUES")
     page.press("Configure")
     page.says("configured; data goes to the database ISSUES")
     page.shot("configured")
     page.press("Test the connection")
     page.says("the source answers")
     page.tab("Resources")
-    page.page.get_by_label("Enable a repository").fill("acme/widgets")
+    page.page.get_by_role("textbox", name="Enable a repository").fill("acme/widgets")
     page.press("Enable")
     page.says("enabled")
     page.tab("Resources")

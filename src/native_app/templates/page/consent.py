@@ -28,8 +28,8 @@ def references(status):
     """Shows which references are bound, with a button for each that is not."""
     for name, reference in status["references"].items():
         left, right = st.columns([4, 1])
-        need = "needed" if reference["required"] else "optional"
-        left.markdown(f"{'✅' if reference['bound'] else '⬜'} {texts.escaped(texts.reference(name))} ({need})")
+        how = "bound" if reference["bound"] else "**needed**" if reference["required"] else "optional"
+        left.markdown(f"{texts.escaped(texts.reference(name))}: {how}")
         if right.button("Change" if reference["bound"] else "Bind", key=f"bind_{name}", disabled=permissions is None):
             permissions.request_reference(name)
             st.session_state.pop("status", None)
