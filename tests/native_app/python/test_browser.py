@@ -26,19 +26,26 @@ SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
 PATIENCE = 30_000
 
 
-@pytest.fixture
-def server():
-    """The page, served; its address."""
+# The newest Streamlit, and the oldest that Snowflake still runs.
+PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
+
+
+@pytest.fixture(params=list(PYTHONS))
+def server(request):
+    """The page, served; its version and address."""
+    python = PYTHONS[request.param]
+    if python is None:
+        pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "page.py"), f"--server.port={port}", "--server.address=127.0.0.1"]
+    command = [python, "-m", "streamlit", "run", str(HERE / "page.py"), f"--server.port={port}", "--server.address=127.0.0.1"]
     process = subprocess.Popen(command + options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(process, address)
-        yield address
+        yield request.param, address
     finally:
         process.kill()
         process.wait()
@@ -60,16 +67,17 @@ def wait_for(process, address):
 class Page:
     """The page, as a person uses it."""
 
-    def __init__(self, page):
+    def __init__(self, page, version):
         self.page = page
+        self.folder = SCREENSHOTS / version
         self.number = 0
 
     def shot(self, name):
         """Keeps a picture of all of it."""
         self.settled()
         self.number += 1
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{self.number:02}-{name}.png", full_page=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=self.folder / f"{self.number:02}-{name}.png", full_page=True)
 
     def settled(self):
         """Waits until the page has run to its end."""
@@ -94,12 +102,13 @@ class Page:
 
 @pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")
 def test_a_consumer_gets_from_nothing_to_rows(server):
+    version, address = server
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         tab = browser.new_page(viewport={"width": 1280, "height": 1600})
         tab.set_default_timeout(PATIENCE)
-        tab.goto(server)
-        walk(Page(tab))
+        tab.goto(address)
+        walk(Page(tab, version))
         browser.close()
 
 
@@ -115,14 +124,14 @@ def walk(page):
         expect(page.page.get_by_role("button", name="Change", exact=True)).to_have_count(count)
     page.page.get_by_role("textbox", name="Destination database").fill("ISSUES")
     page.press("Configure")
-    page.says("configured; data goes to the database ISSUES")
+    page.says("Configured; data goes to the database ISSUES")
     page.shot("configured")
     page.press("Test the connection")
-    page.says("the source answers")
+    page.says("The source answers")
     page.tab("Resources")
     page.page.get_by_role("textbox", name="Enable a repository").fill("acme/widgets")
     page.press("Enable")
-    page.says("enabled")
+    page.says("Enabled.")
     page.tab("Resources")
     page.press("Ingest now")
     page.says("12 inserted")
@@ -137,7 +146,7 @@ def walk(page):
     page.tab("Raw data preview")
     page.shot("raw")
     page.press("Pause")
-    page.says("paused")
+    page.says("Paused;")
     page.shot("paused")
     page.press("Resume")
-    page.says("resumed")
+    page.says("Resumed.")

@@ -17,7 +17,7 @@ def notice():
     if answer is None:
         return
     if answer["response_code"] == "OK":
-        st.success(texts.escaped(answer["message"] or "Done."))
+        st.success(texts.sentence(answer["message"] or "Done"))
         for note in answer.get("notes", []):
             st.warning(texts.escaped(note))
     else:

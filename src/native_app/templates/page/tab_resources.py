@@ -43,7 +43,7 @@ def add(kind):
 
 def table(resources, schedule):
     """All of them, for people."""
-    return pandas.DataFrame([line(resource, schedule) for resource in resources])
+    return pandas.DataFrame([line(resource, schedule) for resource in resources]).set_index("Name")
 
 
 def line(resource, schedule):
@@ -54,8 +54,8 @@ def line(resource, schedule):
         "Enabled": "yes" if resource["enabled"] else "no",
         "Schedule": resource["schedule"] or f"{schedule} (default)",
         "State": (resource["state"] or {}).get("status", "not run yet"),
-        "Last change": texts.moment(run.get("started_at")),
-        "Rows": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
+        "Last run": texts.moment(run.get("started_at")),
+        "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
         "Message": (resource["state"] or {}).get("message") or "",
     }
 
@@ -94,7 +94,7 @@ def run(status, resource):
     """What a container does at once."""
     if status["configuration"]["scheduler"] == "outside":
         return
-    left, middle, right = st.columns(3)
+    left, middle, right, _ = st.columns([1, 1, 1, 3])
     idle = status["status"] != "STARTED" or not resource["enabled"]
     if left.button("Ingest now", key="ingest", disabled=idle, help="Reads what is new."):
         data.act("INGEST_DATA", resource["name"], doing="Ingesting…")

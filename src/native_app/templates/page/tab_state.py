@@ -57,19 +57,19 @@ def history(runs):
     """The table of runs, and a chart each for rows, duration and waiting."""
     runs = runs.assign(SECONDS=runs["TOTAL_MS"].astype(float) / 1000, WAITED=runs["WAITED_MS"].astype(float) / 1000)
     counts = ["INSERTED", "UPDATED", "DELETED"]
-    # Two runs of one second are two bars all the same.
     ordered = runs.iloc[::-1].reset_index(drop=True)
-    ordered.index = [f"{texts.moment(at)} #{number + 1}" for number, at in enumerate(ordered["STARTED_AT"])]
+    # A chart orders its bars by these names; two runs of one moment are two bars all the same.
+    ordered.index = [f"{number + 1:04} · {texts.moment(at)[5:16]}" for number, at in enumerate(ordered["STARTED_AT"])]
     st.markdown("**Rows of each run**")
     st.bar_chart(ordered[counts].astype(float).rename(columns=SHOWN), use_container_width=True)
     left, right = st.columns(2)
     with left:
         st.markdown("**How long each run took, in seconds**")
-        st.line_chart(ordered[["SECONDS"]].rename(columns=SHOWN), use_container_width=True)
+        st.bar_chart(ordered[["SECONDS"]].rename(columns=SHOWN), use_container_width=True)
     with right:
         st.markdown("**How long each run waited for limits, in seconds**")
-        st.line_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
+        st.bar_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
     shown = runs[list(SHOWN)].rename(columns=SHOWN)
     shown["Started"] = shown["Started"].map(texts.moment)
     shown["Error"] = shown["Error"].fillna("")
-    st.dataframe(shown, use_container_width=True)
+    st.dataframe(shown.set_index("Started"), use_container_width=True)

@@ -72,10 +72,15 @@ def escaped(text):
     return "".join("\\" + c if c in SPECIAL else c for c in str(text))
 
 
+def sentence(text):
+    """The same as a sentence."""
+    return escaped(text[:1].upper() + text[1:]) + ("" if text.endswith(".") else ".")
+
+
 def told(answer):
     """What the page says of an answer that is not OK, as Markdown."""
     title, advice = TEXTS.get(answer["response_code"], TEXTS["INTERNAL_ERROR"])
-    parts = [f"**{title}**", escaped(answer.get("message", "")), advice, f"`{answer['response_code']}`"]
+    parts = [f"**{title}**", sentence(answer["message"]) if answer.get("message") else "", advice, f"`{answer['response_code']}`"]
     return "\n\n".join(part for part in parts if part)
 
 
