@@ -44,13 +44,17 @@ class App:
         self.account = Account()
         self.session = Session(self.account, real, connector)
         self.data = f"{name}_DATA"
-        real.sql(f"CREATE DATABASE {name}").collect()
-        real.sql(f"USE DATABASE {name}").collect()
+        self.database(name)
         for schema in ("STATE", "TASKS", "JOBS", "VIEWS"):
             real.sql(f"CREATE SCHEMA {name}.{schema}").collect()
         real.sql(
             f'CREATE TABLE {name}.STATE.APP_CONFIGURATION ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR)'
         ).collect()
+
+    def database(self, name):
+        """Makes a database. The session stays, or comes to be, in the app's."""
+        self.real.sql(f"CREATE DATABASE {name}").collect()
+        self.real.sql(f"USE DATABASE {self.name}").collect()
 
     def call(self, procedure, *arguments):
         """Calls a procedure, and gives its answer, which must be JSON."""

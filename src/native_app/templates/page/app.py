@@ -7,6 +7,7 @@ import tab_preview
 import tab_resources
 import tab_state
 import texts
+from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import streamlit as st
 
@@ -56,7 +57,11 @@ def main():
     shows = [tab_configuration.show, tab_resources.show, tab_state.show, tab_preview.show, tab_preview.show_raw]
     for tab, show in zip(tabs, shows):
         with tab:
-            show(status)
+            try:
+                show(status)
+            except SnowparkSQLException as error:
+                message = getattr(error, "raw_message", None) or str(error)
+                st.error(texts.told({"response_code": "DESTINATION_UNREADABLE", "message": message}))
 
 
 main()

@@ -36,7 +36,6 @@ TEXTS = {
     "RESUME_CONNECTOR_FAILED": ("The connector could not be resumed; it stays paused.", "Check the app's privileges, then try again."),
     "UNKNOWN_SQL_ERROR": ("A statement failed.", "Try again; if it stays so, report what is below."),
     "INTERNAL_ERROR": ("This is a bug.", "Report what is below to the app's provider."),
-    # The page's own.
     "DESTINATION_UNREADABLE": (
         "The destination database cannot be read.",
         "If it was dropped, configure again, which makes it anew; if the app's access was revoked, grant it again.",

@@ -17,6 +17,7 @@ CODES = {
     "INVALID_REFERENCE": "the app has no such reference",
     "CONNECTOR_CONFIGURATION_NOT_FOUND": "the connector has not been configured yet",
     "CONFIGURE_CONNECTOR_FAILED": "a statement of the configuration failed",
+    "DESTINATION_UNREADABLE": "the destination database is missing, or the app may not read it",
     "DESTINATION_IN_USE": "the destination cannot be changed, or belongs to something else",
     "REQUIRED_PRIVILEGES_MISSING": "a privilege has not been granted to the app",
     "EAI_UNAVAILABLE": "the external access integration is not bound",

@@ -149,7 +149,7 @@ def test_connection(session):
     connection = store.of_app(session)
     if error or job.failure:
         connection.remove("connection")
-        told = ". ".join(text for text in (error.get("message"), error.get("help")) if text) or job.last_words()
+        told = resources.words(error) or job.last_words()
         raise Refusal("TEST_CONNECTION_FAILED", told, error=error, job=job.name, checks=document.get("checks", []))
     connection.put("connection", {"job": job.name})
     return ok("the source answers", job=job.name, checks=document.get("checks", []))

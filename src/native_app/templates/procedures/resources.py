@@ -29,7 +29,8 @@ class Resource:
         self.configuration = settings.load(session)
         self.database = self.configuration.destination_database
         self.store = store.resources(session, self.database)
-        self.stored = self.store.get(self.name)
+        with sql_failures("DESTINATION_UNREADABLE", f"the database {self.database} cannot be read"):
+            self.stored = self.store.get(self.name)
         self.task = names.task(self.name)
 
     def known(self):
@@ -187,9 +188,8 @@ def outcome(job, runs, **details):
     if worst["status"] == "running":
         raise failed(job, **details) if job.failure else Refusal("JOB_FAILED", "the run has not ended, but its container has", **details)
     error = worst.get("error") or {}
-    told = ". ".join(text for text in (error.get("message"), error.get("help")) if text)
     code = "INGESTION_FAILED" if worst["status"] == "failed" else "INGESTION_PARTIAL"
-    raise Refusal(code, f"{worst['resource']}: {told or 'some records were left out'}", error=error, **details)
+    raise Refusal(code, f"{worst['resource']}: {words(error) or 'some records were left out'}", error=error, **details)
 
 
 # How bad the end of a run is. One that is still said to be running has died without a word.
@@ -204,10 +204,13 @@ def summary(runs):
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number)
 
 
-def failed(job, **details):
+def failed(ended, **details):
     """Why a job has failed: the program's own words, where it had any."""
-    error = job.document().get("error")
-    if error:
-        told = ". ".join(text for text in (error.get("message"), error.get("help")) if text)
-        return Refusal("JOB_FAILED", told, error=error, **{"job": job.name, **details})
-    return Refusal("JOB_FAILED", job.last_words(), **{"job": job.name, **details})
+    error = ended.document().get("error") or {}
+    told = words(error) or ended.last_words()
+    return Refusal("JOB_FAILED", told, error=error, **{"job": ended.name, **details})
+
+
+def words(error):
+    """What the program says of an error, and what to do about it."""
+    return ". ".join(text for text in (error.get("message"), error.get("help")) if text)
