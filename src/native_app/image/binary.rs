@@ -1,6 +1,7 @@
 //! Whether a program can run in an image that holds nothing but it.
 
 use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 
 use object::elf::{self, FileHeader64};
@@ -32,7 +33,7 @@ pub fn build_command(program: impl AsRef<Path>) -> String {
     format!("RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target {TARGET} --{kind} {name}")
 }
 
-/// Opens a program, and sees that it is one for Linux on x86-64 that needs no library.
+/// Opens a program at its beginning, and sees that it is one for Linux on x86-64 that needs no library.
 ///
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration), with the command that builds the right one.
@@ -48,7 +49,9 @@ pub(super) fn open(program: &Path) -> Result<File> {
     }
     let data = ReadCache::new(file);
     unfit(&data).map_or(Ok(()), |why| Err(wrong(why)))?;
-    Ok(data.into_inner())
+    let mut file = data.into_inner();
+    file.rewind().map_err(|error| wrong("cannot be read").with_source(error))?;
+    Ok(file)
 }
 
 /// Why the program cannot run in the image, if it cannot.
