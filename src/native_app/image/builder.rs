@@ -18,7 +18,7 @@ pub const USER: u32 = 10001;
 /// Where a program looks for certificates.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Names are looked up in `/etc/hosts` first; without this file the C library would ask a name server for `localhost`.
+/// Names are looked up in `/etc/hosts` first; without this file the C library may ask a name server for `localhost`.
 const NAME_SERVICES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
 /// An image to be. Made by [`Image::builder`].
