@@ -1,1 +1,3 @@
 //! The native app: any connector inside a Snowflake account.
+
+pub mod image;
