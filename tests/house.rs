@@ -112,7 +112,7 @@ fn room_of(path: &str, reexports: &BTreeMap<String, String>) -> String {
     match first {
         "backends" => match steps.next() {
             Some("merge") => "backends/merge".into(),
-            Some(next @ ("memory" | "sqlite")) => format!("backends/{next}"),
+            Some(next @ ("memory" | "snowflake" | "sqlite")) => format!("backends/{next}"),
             Some("Memory") => "backends/memory".into(),
             Some(next) if next.starts_with("Sqlite") => "backends/sqlite".into(),
             next => panic!("{path:?} names no backend ({next:?})"),
