@@ -22,7 +22,7 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         room if room.starts_with("backends/") => &[DATA, TRAITS, &["backends/merge"]],
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
         "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
-        "cli" => &[DATA, TRAITS, &["engine", "backends/sqlite"]],
+        "cli" => &[DATA, TRAITS, &["engine", "backends/sqlite", "native_app"]],
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
     };
     parts.concat().into_iter().collect()

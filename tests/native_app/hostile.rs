@@ -1,10 +1,13 @@
 //! Texts that want to break out of the files that they are written into, read back by those files' own languages.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::Value;
 use snowfeed::native_app::{App, Bundle};
 use snowfeed::{SourceSpec, TableSpec};
 use sqlparser::dialect::SnowflakeDialect;
@@ -147,25 +150,26 @@ fn yaml_and_python_read_every_text_as_it_was_given() {
         .spawn()
         .unwrap();
     let mut input = reader.stdin.take().unwrap();
-    let mut output = std::io::BufReader::new(reader.stdout.take().unwrap());
-    let mut keys = None;
-    TestRunner::new(Config::with_cases(300))
-        .run(&hostile(), |text| {
-            let bundle = Bundle::of(&app(&text)).unwrap();
-            let files: serde_json::Map<_, _> = ["manifest.yml", "snowflake.yml", "procedures/spec.py"]
-                .map(|path| (path.to_owned(), bundle.text(path).unwrap().into()))
-                .into_iter()
-                .collect();
-            writeln!(input, "{}", serde_json::to_string(&files).unwrap()).unwrap();
-            let mut line = String::new();
-            std::io::BufRead::read_line(&mut output, &mut line).unwrap();
-            let mut read: Vec<serde_json::Value> = serde_json::from_str(&line).unwrap();
-            let rest = read.split_off(4);
-            prop_assert!(read.iter().all(|read| *read == text.as_str()), "{:?}", read);
-            prop_assert_eq!(keys.get_or_insert_with(|| rest.clone()), &rest);
-            Ok(())
-        })
-        .unwrap();
+    let mut output = BufReader::new(reader.stdout.take().unwrap());
+    let mut ask = |text: &str| {
+        let bundle = Bundle::of(&app(text)).unwrap();
+        let file = |path: &str| (path.to_owned(), bundle.text(path).unwrap().to_owned());
+        let files = ["manifest.yml", "snowflake.yml", "procedures/spec.py"].map(file);
+        writeln!(input, "{}", serde_json::to_string(&BTreeMap::from(files)).unwrap()).unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let mut texts: Vec<Value> = serde_json::from_str(&line).unwrap();
+        let keys = texts.split_off(4);
+        (texts, keys)
+    };
+    let (_, expected) = ask("x");
+    let mut runner = TestRunner::default();
+    for _ in 0..300 {
+        let text = hostile().new_tree(&mut runner).unwrap().current();
+        let (texts, keys) = ask(&text);
+        assert!(texts.iter().all(|read| *read == text.as_str()), "{text:?}: {texts:?}");
+        assert_eq!(keys, expected, "{text:?}");
+    }
     drop(input);
     assert!(reader.wait().unwrap().success());
 }

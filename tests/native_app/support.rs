@@ -1,5 +1,6 @@
 //! The apps that tests speak of.
 
+pub(crate) use custom_source::JsonLines;
 use snowfeed::native_app::App;
 use snowfeed::prelude::*;
 
@@ -16,5 +17,5 @@ pub(crate) fn github() -> App {
 
 /// The app of a source that talks to no host and has no secrets.
 pub(crate) fn custom() -> App {
-    App::from(&custom_source::JsonLines.spec())
+    App::from(&JsonLines.spec())
 }

@@ -23,15 +23,10 @@ pub(super) struct Context {
     description: String,
     package: Name,
     application: Name,
-    /// The application's name as text, without quotes.
-    application_text: String,
     /// The database of the data, unless the consumer names another one, as text without quotes.
     data: String,
     /// The whole path of the image.
     image: String,
-    /// The image without its tag, and the tag.
-    image_repository: String,
-    program: String,
     pool_family: String,
     schedule: String,
     one_scheduler: bool,
@@ -43,7 +38,6 @@ pub(super) struct Context {
     warehouse: &'static str,
     privileges: Vec<Privilege>,
     secrets: Vec<Secret>,
-    settings: Vec<Setting>,
     tables: Vec<Table>,
     /// The JSON Schema of the settings.
     schema: Value,
@@ -69,18 +63,6 @@ struct Secret {
     name: String,
     label: String,
     description: String,
-    /// Where the container finds it.
-    directory: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Setting {
-    name: String,
-    description: String,
-    kind: String,
-    default: Value,
-    secret: bool,
-    required: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,10 +74,7 @@ struct Table {
 /// The account's privileges that the app asks for, and what for.
 const PRIVILEGES: [(&str, &str); 4] = [
     ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
-    (
-        "CREATE DATABASE",
-        "Makes the database that the data goes to. It stays when the app is removed, unless you drop it.",
-    ),
+    ("CREATE DATABASE", "Makes the database that the data goes to."),
     ("EXECUTE TASK", "Runs each ingestion on its schedule."),
     ("EXECUTE MANAGED TASK", "Lets the schedule run without a warehouse of yours."),
 ];
@@ -119,11 +98,8 @@ impl Context {
             description: app.description.clone(),
             package: names.package.clone(),
             application: names.application.clone(),
-            application_text: names.application.as_str().to_owned(),
             data: names.data.as_str().to_owned(),
             image: names.image.to_string(),
-            image_repository: names.image.repository_path(),
-            program: names.image.name.clone(),
             pool_family: app.pool_family.to_ascii_uppercase(),
             schedule: app.schedule.clone(),
             one_scheduler: app.one_scheduler,
@@ -134,7 +110,6 @@ impl Context {
                 .map(|(name, text)| Privilege { name, description: texts.take(name, text) })
                 .collect(),
             secrets: secrets(&spec.settings, &mut texts),
-            settings: settings(&spec.settings),
             tables: spec
                 .tables
                 .iter()
@@ -192,25 +167,8 @@ fn secrets(settings: &Settings, texts: &mut Texts) -> Vec<Secret> {
         name: name.to_owned(),
         label: label(name),
         description: texts.take(name, &description(settings, name)),
-        directory: format!("/run/secrets/{name}"),
     };
     settings.names().filter(|name| settings.is_secret(name)).map(secret).collect()
-}
-
-fn settings(settings: &Settings) -> Vec<Setting> {
-    let required = settings.schema().get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-    let setting = |name: &str| {
-        let property = settings.property(name).cloned().unwrap_or_default();
-        Setting {
-            name: name.to_owned(),
-            description: description(settings, name),
-            kind: kind(&property).to_owned(),
-            default: property.get("default").cloned().unwrap_or_default(),
-            secret: settings.is_secret(name),
-            required: required.iter().any(|required| required == name),
-        }
-    };
-    settings.names().map(setting).collect()
 }
 
 /// The description of a setting, in one line.
@@ -218,17 +176,6 @@ fn description(settings: &Settings, name: &str) -> String {
     let property = settings.property(name).ok();
     let text = property.and_then(|property| property.get("description")?.as_str()).unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The JSON type of a setting that is not null.
-fn kind(property: &Value) -> &str {
-    match property.get("type") {
-        Some(Value::String(kind)) => kind,
-        Some(Value::Array(kinds)) => {
-            kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("string")
-        }
-        _ => "string",
-    }
 }
 
 /// `private_key`: Private key.

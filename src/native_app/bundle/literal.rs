@@ -5,6 +5,9 @@ use std::fmt::Write;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+/// The longest list or map that stays on one line, in bytes.
+const LONGEST_LINE: usize = 100;
+
 /// The language of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
@@ -28,33 +31,53 @@ impl Language {
 
     /// A value as this language writes it.
     pub(super) fn literal(self, value: &Value) -> Result<String, Error> {
+        self.nested(value, 1)
+    }
+
+    /// A value that begins in a line which is indented so many times.
+    fn nested(self, value: &Value, depth: usize) -> Result<String, Error> {
+        let words = |none: &str, yes: &str, no: &str| match value.kind() {
+            ValueKind::None => none.to_owned(),
+            _ => if value.is_true() { yes } else { no }.to_owned(),
+        };
         match (self, value.kind()) {
             (_, ValueKind::Number) => Ok(value.to_string()),
-            (Self::Python, ValueKind::None) => Ok("None".into()),
-            (Self::Python, ValueKind::Bool) => Ok(if value.is_true() { "True" } else { "False" }.into()),
-            (Self::Yaml, ValueKind::None) => Ok("null".into()),
-            (Self::Yaml, ValueKind::Bool) => Ok(if value.is_true() { "true" } else { "false" }.into()),
-            (Self::Sql, ValueKind::Bool) => Ok(if value.is_true() { "TRUE" } else { "FALSE" }.into()),
             (_, ValueKind::String) => Ok(self.text(value.as_str().unwrap_or_default())),
-            (Self::Sql, ValueKind::Seq) => self.list(value),
-            (Self::Yaml | Self::Python, ValueKind::Seq) => Ok(format!("[{}]", self.list(value)?)),
-            (Self::Yaml | Self::Python, ValueKind::Map) => self.map(value),
-            (_, kind) => Err(Error::new(
-                ErrorKind::InvalidOperation,
-                format!("{self:?} has no literal for a value of kind {kind}"),
-            )),
+            (Self::Python, ValueKind::None | ValueKind::Bool) => Ok(words("None", "True", "False")),
+            (Self::Yaml, ValueKind::None | ValueKind::Bool) => Ok(words("null", "true", "false")),
+            (Self::Sql, ValueKind::None | ValueKind::Bool) => Ok(words("NULL", "TRUE", "FALSE")),
+            (Self::Sql, ValueKind::Seq) => Ok(self.items(value, depth)?.join(", ")),
+            (Self::Yaml | Self::Python, ValueKind::Seq) => {
+                Ok(self.enclosed("[", &self.items(value, depth)?, "]", depth))
+            }
+            (Self::Yaml | Self::Python, ValueKind::Map) => {
+                let entry = |key: Value| {
+                    let item = self.nested(&value.get_item(&key)?, depth + 1)?;
+                    Ok(format!("{}: {item}", self.nested(&key, depth + 1)?))
+                };
+                let entries: Vec<String> = value.try_iter()?.map(entry).collect::<Result<_, Error>>()?;
+                Ok(self.enclosed("{", &entries, "}", depth))
+            }
+            (_, kind) => {
+                let message = format!("{self:?} has no literal for a value of kind {kind}");
+                Err(Error::new(ErrorKind::InvalidOperation, message))
+            }
         }
     }
 
-    fn list(self, value: &Value) -> Result<String, Error> {
-        let items: Vec<String> = value.try_iter()?.map(|item| self.literal(&item)).collect::<Result<_, _>>()?;
-        Ok(items.join(", "))
+    fn items(self, value: &Value, depth: usize) -> Result<Vec<String>, Error> {
+        value.try_iter()?.map(|item| self.nested(&item, depth + 1)).collect()
     }
 
-    fn map(self, value: &Value) -> Result<String, Error> {
-        let entry = |key: Value| Ok(format!("{}: {}", self.literal(&key)?, self.literal(&value.get_item(&key)?)?));
-        let entries: Vec<String> = value.try_iter()?.map(entry).collect::<Result<_, Error>>()?;
-        Ok(format!("{{{}}}", entries.join(", ")))
+    /// A list or a map: on one line, or where that gets too long in Python, on a line for each item.
+    fn enclosed(self, open: &str, items: &[String], close: &str, depth: usize) -> String {
+        let line = format!("{open}{}{close}", items.join(", "));
+        if self != Self::Python || (line.len() <= LONGEST_LINE && !line.contains('\n')) {
+            return line;
+        }
+        let indent = "    ".repeat(depth);
+        let lines: String = items.iter().map(|item| format!("{indent}    {item},\n")).collect();
+        format!("{open}\n{lines}{indent}{close}")
     }
 
     fn text(self, text: &str) -> String {

@@ -6,7 +6,7 @@ mod literal;
 mod render;
 mod templates;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -91,6 +91,13 @@ impl Bundle {
     /// The text of a file; `None` where there is none, or it is no text.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+
+    /// The paths of the files that are not the same in the other bundle, or are in one of the two only; in alphabetical order.
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let paths: BTreeSet<&String> = self.files.keys().chain(other.files.keys()).collect();
+        let differ = |path: &&String| self.files.get(*path) != other.files.get(*path);
+        paths.into_iter().filter(differ).map(String::as_str).collect()
     }
 
     /// What Snowflake would refuse, or what would break at an upgrade.

@@ -46,6 +46,8 @@ pub enum Rule {
     ApplicationRoles,
     /// A grant comes after what it is for.
     GrantsLast,
+    /// The bundle has the files that Snowflake and the procedures look for.
+    Complete,
 }
 
 /// Where a setup script breaks a rule.
@@ -75,19 +77,22 @@ impl Findings {
     }
 }
 
+/// The files that are looked for under these names.
+const FILES: [&str; 5] = ["README.md", "job.yaml", "manifest.yml", "setup.sql", "snowflake.yml"];
+
 /// The setup script of a bundle against every rule, in the order of its lines.
 pub(super) fn lint(bundle: &Bundle) -> Vec<Finding> {
-    let Some(script) = bundle.text("setup.sql") else {
-        let message = "the bundle has no setup.sql".to_owned();
-        return vec![Finding { rule: Rule::Readable, line: 1, message }];
-    };
-    let statements = match statement::split(script) {
+    let mut findings = Findings::default();
+    for path in FILES.iter().filter(|path| bundle.text(path).is_none()) {
+        findings.0.push(Finding { rule: Rule::Complete, line: 1, message: format!("the bundle has no {path}") });
+    }
+    let statements = match statement::split(bundle.text("setup.sql").unwrap_or_default()) {
         Ok(statements) => statements,
-        Err(unreadable) => {
-            return vec![Finding { rule: Rule::Readable, line: unreadable.line, message: unreadable.message }];
+        Err(statement::Unreadable { line, message }) => {
+            findings.0.push(Finding { rule: Rule::Readable, line, message });
+            return findings.0;
         }
     };
-    let mut findings = Findings::default();
     for statement in &statements {
         begins(statement, &mut findings);
         references(statement, &mut findings);

@@ -113,8 +113,12 @@ fn each_rule_is_broken_by_its_example() {
 }
 
 #[test]
-fn a_script_that_is_missing_is_found() {
-    assert_eq!(lint(&Bundle { files: Default::default() })[0].rule, Rule::Readable);
+fn files_that_are_missing_are_found() {
+    let findings = lint(&Bundle { files: Default::default() });
+    assert!(
+        findings.len() == FILES.len() && findings.iter().all(|finding| finding.rule == Rule::Complete),
+        "{findings:?}"
+    );
 }
 
 #[test]
