@@ -146,7 +146,7 @@ pub(super) enum Command {
     /// Build the native app that runs this connector inside of a Snowflake account
     #[cfg(feature = "native-app")]
     #[command(subcommand)]
-    App(AppCommand),
+    App(Box<AppCommand>),
     /// Print the JSON Schema of the settings
     Schema,
     /// Print a script that completes this command line

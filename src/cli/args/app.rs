@@ -76,25 +76,21 @@ pub(in crate::cli) struct AppArgs {
 impl AppArgs {
     /// The app of a source whose program is called `program`.
     pub(in crate::cli) fn app(&self, spec: &SourceSpec, program: &str) -> Result<App> {
-        let mut app =
-            App::from(spec).program(self.image.as_deref().unwrap_or(program)).one_scheduler(self.one_scheduler);
-        let overrides: [(&Option<String>, fn(App, String) -> App); 7] = [
-            (&self.title, App::title),
-            (&self.description, App::description),
-            (&self.package, App::package),
-            (&self.application, App::application),
-            (&self.data, App::data),
-            (&self.image_repository, App::image_repository),
-            (&self.pool_family, App::pool_family),
-        ];
-        for (value, set) in overrides {
+        let program = self.image.as_deref().unwrap_or(program);
+        let mut app = App::from(spec).program(program).one_scheduler(self.one_scheduler);
+        let mut set = |value: &Option<String>, setter: fn(App, String) -> App| {
             if let Some(value) = value {
-                app = set(app, value.clone());
+                app = setter(app.clone(), value.clone());
             }
-        }
-        if let Some(schedule) = &self.default_schedule {
-            app = app.schedule(schedule);
-        }
+        };
+        set(&self.title, App::title);
+        set(&self.description, App::description);
+        set(&self.package, App::package);
+        set(&self.application, App::application);
+        set(&self.data, App::data);
+        set(&self.image_repository, App::image_repository);
+        set(&self.pool_family, App::pool_family);
+        set(&self.default_schedule, App::schedule);
         for argument in &self.text {
             let (of, text) = argument.split_once('=').ok_or_else(|| {
                 Error::configuration(format!("{argument:?} is no text for anything")).with_help(
