@@ -50,9 +50,6 @@ pub(in crate::cli) struct AppArgs {
     /// The application [default: {NAME}_CONNECTOR]
     #[arg(long, value_name = "NAME")]
     application: Option<String>,
-    /// Where data goes unless the consumer says otherwise [default: the application's name and _DATA]
-    #[arg(long, value_name = "DATABASE")]
-    data: Option<String>,
     /// The image repository, in lower case [default: /snowfeed/public/images]
     #[arg(long, value_name = "/DB/SCHEMA/REPOSITORY")]
     image_repository: Option<String>,
@@ -87,7 +84,6 @@ impl AppArgs {
         set(&self.description, App::description);
         set(&self.package, App::package);
         set(&self.application, App::application);
-        set(&self.data, App::data);
         set(&self.image_repository, App::image_repository);
         set(&self.pool_family, App::pool_family);
         set(&self.default_schedule, App::schedule);

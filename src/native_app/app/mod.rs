@@ -20,7 +20,6 @@ use crate::{Error, Result, SourceSpec};
 /// | [`title`](Self::title) | `Github connector` |
 /// | [`package`](Self::package) | `GITHUB_CONNECTOR_PKG` |
 /// | [`application`](Self::application) | `GITHUB_CONNECTOR` |
-/// | [`data`](Self::data) | `GITHUB_CONNECTOR_DATA` |
 /// | [`program`](Self::program) | `github` |
 /// | [`image_repository`](Self::image_repository) | `/snowfeed/public/images` |
 /// | [`pool_family`](Self::pool_family) | `CPU_X64_XS` |
@@ -40,7 +39,6 @@ pub struct App {
     pub(super) page: Option<PathBuf>,
     package: String,
     application: String,
-    data: Option<String>,
     program: String,
     image_repository: String,
 }
@@ -52,8 +50,6 @@ pub struct Names {
     pub package: Name,
     /// The application, which the consumer installs.
     pub application: Name,
-    /// The database that the consumer's data goes to unless the consumer names another one.
-    pub data: Name,
     /// The version in the application package: `V1_2_0`.
     pub version: Name,
     /// The container's image.
@@ -80,7 +76,6 @@ impl From<&SourceSpec> for App {
             page: None,
             package: format!("{upper}_CONNECTOR_PKG"),
             application: format!("{upper}_CONNECTOR"),
-            data: None,
             program: spec.name.clone(),
             image_repository: "/snowfeed/public/images".into(),
             spec: spec.clone(),
@@ -121,13 +116,6 @@ impl App {
     #[must_use]
     pub fn application(mut self, application: impl Into<String>) -> Self {
         self.application = application.into();
-        self
-    }
-
-    /// The database that data goes to unless the consumer names another one.
-    #[must_use]
-    pub fn data(mut self, database: impl Into<String>) -> Self {
-        self.data = Some(database.into());
         self
     }
 
@@ -185,12 +173,8 @@ impl App {
             return Err(Error::configuration(format!("the package and the application are both called {package}"))
                 .with_help("give one of them another name: they are both objects of one account"));
         }
-        let data = match &self.data {
-            Some(data) => data.parse()?,
-            None => format!("\"{}_DATA\"", application.as_str().replace('"', "\"\"")).parse()?,
-        };
         let image = Image::new(&self.image_repository, &self.program, &self.spec.version)?;
-        Ok(Names { package, application, data, version: version(&self.spec.version)?, image })
+        Ok(Names { package, application, version: version(&self.spec.version)?, image })
     }
 
     /// Checks all that is no name.
@@ -275,7 +259,6 @@ mod tests {
         let names = app().names().unwrap();
         assert_eq!(names.package.as_str(), "GITHUB_CONNECTOR_PKG");
         assert_eq!(names.application.as_str(), "GITHUB_CONNECTOR");
-        assert_eq!(names.data.as_str(), "GITHUB_CONNECTOR_DATA");
         assert_eq!(names.version.as_str(), "V1_2_0");
         assert_eq!(names.image.to_string(), "/snowfeed/public/images/github:1.2.0");
         app().check().unwrap();
@@ -285,7 +268,6 @@ mod tests {
     fn names_with_quotes_and_blanks_are_kept() {
         let names = app().application("\"My \"\"app\"\"\"").package("my package").names().unwrap();
         assert_eq!((names.application.as_str(), names.package.as_str()), ("My \"app\"", "my package"));
-        assert_eq!(names.data.sql(), "\"My \"\"app\"\"_DATA\"");
     }
 
     #[test]

@@ -23,8 +23,6 @@ pub(super) struct Context {
     description: String,
     package: Name,
     application: Name,
-    /// The database of the data, unless the consumer names another one, as text without quotes.
-    data: String,
     /// The whole path of the image.
     image: String,
     pool_family: String,
@@ -98,7 +96,6 @@ impl Context {
             description: app.description.clone(),
             package: names.package.clone(),
             application: names.application.clone(),
-            data: names.data.as_str().to_owned(),
             image: names.image.to_string(),
             pool_family: app.pool_family.to_ascii_uppercase(),
             schedule: app.schedule.clone(),

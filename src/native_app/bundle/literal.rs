@@ -46,7 +46,11 @@ impl Language {
             (Self::Python, ValueKind::None | ValueKind::Bool) => Ok(words("None", "True", "False")),
             (Self::Yaml, ValueKind::None | ValueKind::Bool) => Ok(words("null", "true", "false")),
             (Self::Sql, ValueKind::None | ValueKind::Bool) => Ok(words("NULL", "TRUE", "FALSE")),
-            (Self::Sql, ValueKind::Seq) => Ok(self.items(value, depth)?.join(", ")),
+            (Self::Sql, ValueKind::Seq) => {
+                let items = self.items(value, depth)?;
+                let line = items.join(", ");
+                Ok(if line.len() <= LONGEST_LINE { line } else { items.join(",\n        ") })
+            }
             (Self::Yaml | Self::Python, ValueKind::Seq) => {
                 Ok(self.enclosed("[", &self.items(value, depth)?, "]", depth))
             }
