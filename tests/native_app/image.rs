@@ -1,5 +1,6 @@
 //! The image: which programs get into one, and what is in it.
 
+#[cfg(all(feature = "cli", feature = "github"))]
 mod container;
 mod elf;
 mod push;

@@ -67,6 +67,9 @@ pub struct Pushed {
     pub changed: bool,
 }
 
+/// Who is told the steps.
+type Progress<'a> = dyn Fn(Step<'_>) + Send + Sync + 'a;
+
 /// The work of bringing an image into a registry.
 ///
 /// A tag is set once: a version of an app names its image by it, and what it names must not change. Parts that the registry has
@@ -76,7 +79,7 @@ pub struct Push<'a> {
     address: Address,
     credentials: Option<Credentials>,
     overwrite: bool,
-    progress: Option<Box<dyn Fn(Step<'_>) + Send + Sync + 'a>>,
+    progress: Option<Box<Progress<'a>>>,
 }
 
 impl<'a> Push<'a> {

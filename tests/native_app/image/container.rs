@@ -34,8 +34,8 @@ fn program() -> &'static Path {
         }
         let built = succeeded(cargo.args(["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]));
         let messages = String::from_utf8(built.stdout).unwrap();
-        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let built = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).last().unwrap();
+        let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let built = messages.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).unwrap();
         // The next build of the tests puts its own program there.
         let program = peers::artefacts().join("peers/static").join("github_issues");
         fs::create_dir_all(program.parent().unwrap()).unwrap();
