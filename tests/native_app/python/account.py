@@ -220,7 +220,7 @@ PATTERNS = [
     (
         rf"EXECUTE JOB SERVICE IN COMPUTE POOL (?P<pool>{NAME}) NAME = (?P<job>JOBS\.[A-Z][A-Z0-9_]{{1,60}}) ASYNC = FALSE "
         rf"QUERY_WAREHOUSE = {REFERENCE} (?:EXTERNAL_ACCESS_INTEGRATIONS = \({REFERENCE}\) )?"
-        r"FROM SPECIFICATION_TEMPLATE_FILE = '[\w.]+' "
+        r"FROM SPECIFICATION_TEMPLATE_FILE = '/[\w.]+' "
         r"USING \(args => \$\$(?P<args>[^$]+)\$\$, secrets => \$\$(?P<secrets>[^$]+)\$\$\)",
         run_job,
     ),

@@ -44,7 +44,7 @@ def act(procedure, *arguments, doing="Working…"):
     rerun()
 
 
-def frame(text, *params):
+def select(text, *params):
     """The rows of a statement."""
     return pandas.DataFrame([row.as_dict() for row in context.get_active_session().sql(text, params=list(params)).collect()])
 
@@ -60,16 +60,16 @@ def runs(database, resource, limit):
     where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
     table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
     text = f'SELECT {", ".join(map(quoted, columns))} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
-    found = frame(text, *params)
+    found = select(text, *params)
     return found if len(found) else pandas.DataFrame(columns=columns)
 
 
 def preview(view, limit):
     """Some rows of a view, whose name comes in quotes from the app."""
-    return frame(f"SELECT * FROM {view} LIMIT {int(limit)}")
+    return select(f"SELECT * FROM {view} LIMIT {int(limit)}")
 
 
 def raw(table, limit):
     """Some documents as they were sent, the newest first."""
-    found = frame(f'SELECT "KEY", "DOCUMENT" FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}')
+    found = select(f'SELECT "KEY", "DOCUMENT" FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}')
     return [] if not len(found) else list(found.itertuples(index=False, name=None))

@@ -41,7 +41,7 @@ def form(status):
         scheduler = st.selectbox(
             "What starts ingestion",
             choices,
-            index=choices.index(stored.get("scheduler", choices[0])),
+            index=choices.index(stored.get("scheduler", status["default_scheduler"])),
             format_func=texts.SCHEDULERS.get,
             key="scheduler",
         )

@@ -11,9 +11,8 @@ from answers import Refusal, sentence
 from snowflake.snowpark.exceptions import SnowparkSQLException
 from spec import SPEC
 
-SPECIFICATION = "job.yaml"
+SPECIFICATION = "/job.yaml"
 CONTAINER = "connector"
-POOL_FAMILY = "CPU_X64_XS"
 
 # How many lines of a container's log are looked at for its last words.
 LOG_LINES = 200
@@ -57,7 +56,7 @@ def pool(session):
 def make_pool(session):
     """Makes the compute pool where it is missing. It stands still, and costs nothing, while there is no job."""
     session.sql(
-        f"CREATE COMPUTE POOL IF NOT EXISTS {pool(session)} MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = {POOL_FAMILY} "
+        f"CREATE COMPUTE POOL IF NOT EXISTS {pool(session)} MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = {SPEC['pool_family']} "
         "AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE AUTO_SUSPEND_SECS = 60"
     ).collect()
 

@@ -30,7 +30,7 @@ class Configuration:
 
     destination_database: str
     schedule: str = SPEC["default_schedule"]
-    scheduler: str = SCHEDULERS[0]
+    scheduler: str = SPEC["default_scheduler"]
     settings: dict = field(default_factory=dict)
 
     def has_tasks(self):
@@ -84,7 +84,7 @@ def read(given, application):
     schedule = SPEC["default_schedule"] if schedule is None else schedule
     schedules.of_task(schedule)
     scheduler = given.get("scheduler")
-    scheduler = SCHEDULERS[0] if scheduler is None else scheduler
+    scheduler = SPEC["default_scheduler"] if scheduler is None else scheduler
     if scheduler not in SCHEDULERS:
         raise Refusal("INVALID_INPUT", f"{scheduler!r} is no scheduler; there are {', '.join(SCHEDULERS)}")
     settings = given.get("settings")

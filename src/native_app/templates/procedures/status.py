@@ -116,6 +116,7 @@ def report(session):
         "title": SPEC["title"],
         "resource_kind": SPEC["resource_kind"],
         "default_schedule": SPEC["default_schedule"],
+        "default_scheduler": SPEC["default_scheduler"],
         "settings_schema": SPEC["settings"],
         "secrets": SPEC["secrets"],
         "version": SPEC["version"],
