@@ -1,11 +1,17 @@
 //! The arguments that the program understands.
 
+#[cfg(feature = "native-app")]
+mod app;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+
+#[cfg(feature = "native-app")]
+pub(super) use app::{AppArgs, AppCommand};
 
 use super::Exit;
 use crate::SourceSpec;
@@ -164,6 +170,10 @@ pub(super) enum Command {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Build the native app that runs this connector inside of a Snowflake account
+    #[cfg(feature = "native-app")]
+    #[command(subcommand)]
+    App(Box<AppCommand>),
     /// Print the JSON Schema of the settings
     Schema,
     /// Print a script that completes this command line

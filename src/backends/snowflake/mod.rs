@@ -44,6 +44,11 @@ use names::Names;
 use pool::{Lease, Pool};
 use retry::Unanswered;
 
+/// The statements that make the connector's own tables, for whoever has to make them before it runs: each name stands in
+/// braces, to be qualified.
+#[cfg(feature = "native-app")]
+pub(crate) use schema::V1 as STATE_SQL;
+
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///
 /// What a user finds in the database, beside the schema `STATE`:

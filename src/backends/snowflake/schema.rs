@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(super) const VERSION: i64 = 1;
 
 /// The statements that make version 1.
-const V1: &str = include_str!("v1.sql");
+pub(crate) const V1: &str = include_str!("v1.sql");
 
 /// The tables whose names the reference system has, too: another program may have made them.
 const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_STATE"];

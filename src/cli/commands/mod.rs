@@ -1,5 +1,7 @@
 //! What each command does.
 
+#[cfg(feature = "native-app")]
+mod app;
 mod history;
 mod ingest;
 mod preview;
@@ -36,6 +38,8 @@ pub(super) async fn execute(source: impl Source, program: &str, args: Args, outp
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
         Command::Completions { shell } => return setup::completions(&spec, program, *shell),
+        #[cfg(feature = "native-app")]
+        Command::App(command) => return app::execute(&spec, program, command, output),
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
@@ -64,6 +68,8 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Preview { resource, limit, table } => preview::preview(session, resource, limit, table).await,
         // Answered without a session.
         Command::Schema | Command::Completions { .. } => Ok(Exit::Complete),
+        #[cfg(feature = "native-app")]
+        Command::App(_) => Ok(Exit::Complete),
     }
 }
 

@@ -1,0 +1,93 @@
+//! The native app.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::Exit;
+use crate::cli::args::{AppArgs, AppCommand};
+use crate::cli::output::{Output, table};
+use crate::native_app::{App, Bundle, Finding};
+use crate::{Error, ErrorKind, Result, SourceSpec};
+
+pub(super) fn execute(spec: &SourceSpec, program: &str, command: &AppCommand, output: Output) -> Result<Exit> {
+    let app = |args: &AppArgs| args.app(spec, program);
+    match command {
+        AppCommand::Build { out, app: args } => build(&app(args)?, out, output),
+        AppCommand::Validate { out, app: args } => validate(&app(args)?, out, output),
+    }
+}
+
+fn build(app: &App, out: &Path, output: Output) -> Result<Exit> {
+    let bundle = Bundle::of(app)?;
+    let findings = bundle.findings();
+    if !findings.is_empty() {
+        return report(&findings, &[], output);
+    }
+    let written = bundle.write(out)?;
+    let names = app.names()?;
+    let document = json!({
+        "folder": out,
+        "package": names.package.as_str(),
+        "application": names.application.as_str(),
+        "version": names.version.as_str(),
+        "image": names.image.to_string(),
+        "written": written.written,
+        "unchanged": written.unchanged,
+        "removed": written.removed,
+    });
+    output.result(&document, || {
+        let mark = |mark: &'static str, paths: &[String]| {
+            paths.iter().map(|path| format!("{mark} {}\n", out.join(path).display())).collect::<String>()
+        };
+        format!(
+            "{}{}{} in version {} is in {}: {} written, {} unchanged, {} removed",
+            mark("+", &written.written),
+            mark("-", &written.removed),
+            names.application,
+            names.version,
+            out.display(),
+            written.written.len(),
+            written.unchanged.len(),
+            written.removed.len()
+        )
+    })?;
+    Ok(Exit::Complete)
+}
+
+fn validate(app: &App, out: &Path, output: Output) -> Result<Exit> {
+    let fresh = Bundle::of(app)?;
+    let built = match Bundle::read(out) {
+        Ok(built) => built,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            output.note(&format!("nothing is built in {} yet; what `app build` would write is checked", out.display()));
+            return report(&fresh.findings(), &[], output);
+        }
+        Err(error) => return Err(error),
+    };
+    report(&built.findings(), &fresh.differences(&built), output)
+}
+
+/// Writes what was found. Files that differ from what would be built are worth knowing, and no fault.
+fn report(findings: &[Finding], differing: &[&str], output: Output) -> Result<Exit> {
+    if !differing.is_empty() {
+        output.note(&format!("`app build` would change {}", differing.join(", ")));
+    }
+    let document = json!({"findings": findings, "differing": differing});
+    if findings.is_empty() {
+        output.result(&document, || "no rule is broken".to_owned())?;
+        return Ok(Exit::Complete);
+    }
+    output.result(&document, || {
+        let row = |finding: &Finding| vec![finding.line.to_string(), finding.message.clone()];
+        table(&["line", "finding"], &["line"], findings.iter().map(row))
+    })?;
+    if !output.is_json() {
+        let what = if findings.len() == 1 { "rule is" } else { "rules are" };
+        output.error(
+            &Error::configuration(format!("{} {what} broken", findings.len()))
+                .with_help("the lines are those of setup.sql; build again, or undo what was changed by hand"),
+        );
+    }
+    Ok(Exit::Configuration)
+}

@@ -1,0 +1,113 @@
+//! Where the container's image is found in a Snowflake account.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// The longest tag that a registry takes.
+const LONGEST_TAG: usize = 128;
+
+/// An image in a Snowflake account: `/database/schema/repository/name:tag`, in lower case. A version's tag does not change once
+/// it is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// The database that the repository is in, in lower case.
+    pub database: String,
+    /// The schema that the repository is in, in lower case.
+    pub schema: String,
+    /// The image repository, in lower case.
+    pub repository: String,
+    /// The image's name in its repository: the connector's program.
+    pub name: String,
+    /// The tag: the version of the source.
+    pub tag: String,
+}
+
+impl Image {
+    pub(super) fn new(repository: &str, name: &str, version: &str) -> Result<Self> {
+        let steps: Vec<&str> = repository.trim_start_matches('/').split('/').collect();
+        let [database, schema, repository] = steps.as_slice() else {
+            return Err(Error::configuration(format!("{repository:?} is no path of an image repository"))
+                .with_help("write /database/schema/repository, in lower case"));
+        };
+        for step in steps.iter().copied().chain([name]) {
+            check(step)?;
+        }
+        Ok(Self {
+            database: (*database).to_owned(),
+            schema: (*schema).to_owned(),
+            repository: (*repository).to_owned(),
+            name: name.to_owned(),
+            tag: tag(version)?,
+        })
+    }
+
+    /// The repository without the image: `/database/schema/repository`.
+    pub fn repository_path(&self) -> String {
+        format!("/{}/{}/{}", self.database, self.schema, self.repository)
+    }
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.repository_path(), self.name, self.tag)
+    }
+}
+
+/// One step of an image's path.
+fn check(step: &str) -> Result<()> {
+    let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '.');
+    if !step.is_empty() && step.chars().all(allowed) && step.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{step:?} cannot be part of an image's path")).with_help(format!(
+        "Snowflake's image paths are lower-case letters, digits, `_`, `-` and `.`, beginning with a letter or digit{}",
+        if step.to_lowercase() == step { "" } else { "; write it in lower case" }
+    )))
+}
+
+/// A version as a tag. `+`, which may stand in a version, may not stand in a tag.
+fn tag(version: &str) -> Result<String> {
+    let tag = version.replace('+', "-");
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.chars().all(allowed) && !tag.starts_with(['.', '-']) {
+        return Ok(tag);
+    }
+    Err(Error::configuration(format!("the version {version:?} cannot be the tag of an image"))
+        .with_help("give the source a version such as 1.2.0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_has_neither_registry_nor_upper_case() {
+        let image = Image::new("/db/schema/repo", "connector", "1.0.0+build.5").unwrap();
+        assert_eq!(image.to_string(), "/db/schema/repo/connector:1.0.0-build.5");
+        assert_eq!(image.repository_path(), "/db/schema/repo");
+    }
+
+    #[test]
+    fn a_path_that_snowflake_refuses_is_refused_with_help() {
+        for (repository, name, version) in [
+            ("/DB/schema/repo", "connector", "1"),
+            ("db/schema", "connector", "1"),
+            ("/db/schema/repo/more", "connector", "1"),
+            ("/db//repo", "connector", "1"),
+            ("/db/my schema/repo", "connector", "1"),
+            ("/db/schema/repo", "Connector", "1"),
+            ("/db/schema/repo", "", "1"),
+            ("/db/schema/repo", "connector", ""),
+            ("/db/schema/repo", "connector", "1 beta"),
+            ("ghcr.io/db/schema/repo", "connector", "1"),
+        ] {
+            let error = Image::new(repository, name, version).unwrap_err();
+            assert!(error.help().is_some(), "{repository} {name} {version}: {error}");
+        }
+        let error = Image::new("/DB/schema/repo", "connector", "1").unwrap_err();
+        assert!(error.help().is_some_and(|help| help.contains("in lower case")), "{:?}", error.help());
+    }
+}

@@ -1,0 +1,312 @@
+//! For which source an app is made, and how it is called.
+
+mod image;
+mod name;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+pub use image::Image;
+use jiff::SignedDuration;
+pub use name::Name;
+
+use crate::{Error, Result, SourceSpec};
+
+/// What the app is made for: a source, and what is to be called otherwise than by default.
+///
+/// | | default, for a source `github` |
+/// |---|---|
+/// | [`title`](Self::title) | `Github connector` |
+/// | [`package`](Self::package) | `GITHUB_CONNECTOR_PKG` |
+/// | [`application`](Self::application) | `GITHUB_CONNECTOR` |
+/// | [`program`](Self::program) | `github` |
+/// | [`image_repository`](Self::image_repository) | `/snowfeed/public/images` |
+/// | [`pool_family`](Self::pool_family) | `CPU_X64_XS` |
+/// | [`schedule`](Self::schedule) | `30m` |
+///
+/// # Errors
+/// The setters take anything. What cannot be is said by [`names`](Self::names) and by [`Bundle::of`](super::Bundle::of).
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(super) spec: SourceSpec,
+    pub(super) title: String,
+    pub(super) description: String,
+    pub(super) texts: BTreeMap<String, String>,
+    pub(super) pool_family: String,
+    pub(super) schedule: String,
+    pub(super) one_scheduler: bool,
+    pub(super) page: Option<PathBuf>,
+    package: String,
+    application: String,
+    program: String,
+    image_repository: String,
+}
+
+/// The names of an app, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The application package, which the provider has.
+    pub package: Name,
+    /// The application, which the consumer installs.
+    pub application: Name,
+    /// The version in the application package: `V1_2_0`.
+    pub version: Name,
+    /// The container's image.
+    pub image: Image,
+}
+
+impl From<&SourceSpec> for App {
+    /// An app with the default names.
+    fn from(spec: &SourceSpec) -> Self {
+        let upper = spec.name.to_ascii_uppercase();
+        let mut letters = spec.name.chars();
+        let capital: String =
+            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect();
+        Self {
+            title: format!("{} connector", capital.replace('_', " ")),
+            description: format!(
+                "Keeps every {} that you enable from {} in sync with tables of your own account.",
+                spec.resource_kind, spec.name
+            ),
+            texts: BTreeMap::new(),
+            pool_family: "CPU_X64_XS".into(),
+            schedule: "30m".into(),
+            one_scheduler: false,
+            page: None,
+            package: format!("{upper}_CONNECTOR_PKG"),
+            application: format!("{upper}_CONNECTOR"),
+            program: spec.name.clone(),
+            image_repository: "/snowfeed/public/images".into(),
+            spec: spec.clone(),
+        }
+    }
+}
+
+impl App {
+    /// What the app is called where people read it.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// What the app does, in a sentence or two.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// The text with which the consumer is asked for a privilege (`CREATE DATABASE`) or for a reference (`token`).
+    #[must_use]
+    pub fn text(mut self, of: impl Into<String>, text: impl Into<String>) -> Self {
+        self.texts.insert(of.into(), text.into());
+        self
+    }
+
+    /// The application package.
+    #[must_use]
+    pub fn package(mut self, package: impl Into<String>) -> Self {
+        self.package = package.into();
+        self
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn application(mut self, application: impl Into<String>) -> Self {
+        self.application = application.into();
+        self
+    }
+
+    /// The connector's program, after which its image is called.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<String>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// The image repository: `/database/schema/repository`, in lower case.
+    #[must_use]
+    pub fn image_repository(mut self, path: impl Into<String>) -> Self {
+        self.image_repository = path.into();
+        self
+    }
+
+    /// The family of machines that the app's compute pool is made of.
+    #[must_use]
+    pub fn pool_family(mut self, family: impl Into<String>) -> Self {
+        self.pool_family = family.into();
+        self
+    }
+
+    /// How often a resource is ingested unless it is said otherwise: `30m`, or a cron expression of five fields, in UTC.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Into<String>) -> Self {
+        self.schedule = schedule.into();
+        self
+    }
+
+    /// One task and one job for all resources, instead of one for each: one start of a container is paid for, not many.
+    #[must_use]
+    pub fn one_scheduler(mut self, one: bool) -> Self {
+        self.one_scheduler = one;
+        self
+    }
+
+    /// A folder whose files replace those of the page; `app.py` is the one that is started.
+    #[must_use]
+    pub fn page(mut self, folder: impl AsRef<Path>) -> Self {
+        self.page = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// The names, checked.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): one cannot be; the help says what it may be.
+    pub fn names(&self) -> Result<Names> {
+        check_source(&self.spec)?;
+        let application: Name = self.application.parse()?;
+        let package: Name = self.package.parse()?;
+        if package == application {
+            return Err(Error::configuration(format!("the package and the application are both called {package}"))
+                .with_help("give one of them another name: they are both objects of one account"));
+        }
+        let image = Image::new(&self.image_repository, &self.program, &self.spec.version)?;
+        Ok(Names { package, application, version: version(&self.spec.version)?, image })
+    }
+
+    /// Checks all that is no name.
+    pub(super) fn check(&self) -> Result<()> {
+        let family = &self.pool_family;
+        if family.is_empty() || !family.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(Error::configuration(format!("{family:?} is no family of machines"))
+                .with_help("give one that CREATE COMPUTE POOL knows, such as CPU_X64_XS"));
+        }
+        for host in &self.spec.hosts {
+            check_host(host)?;
+        }
+        check_schedule(&self.schedule)
+    }
+}
+
+/// The source's name becomes part of identifiers, its secrets become references.
+fn check_source(spec: &SourceSpec) -> Result<()> {
+    let plain = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
+    };
+    if !plain(&spec.name) {
+        return Err(Error::configuration(format!("{:?} cannot be the name of a source", spec.name))
+            .with_help("a source is called by lower-case letters, digits and _"));
+    }
+    match spec.settings.names().find(|name| spec.settings.is_secret(name) && !plain(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::configuration(format!("the secret {name:?} cannot be a reference of an app"))
+            .with_help("call the setting by lower-case letters, digits and _")),
+    }
+}
+
+/// A version as the name that it has in an application package.
+fn version(version: &str) -> Result<Name> {
+    /// Snowflake's limit.
+    const LONGEST: usize = 30;
+    let name: String = version.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.is_empty() || name.len() >= LONGEST {
+        return Err(Error::configuration(format!("{version:?} cannot be the version of an app"))
+            .with_help("give the source a version such as 1.2.0, of fewer than 30 characters"));
+    }
+    format!("V{name}").parse()
+}
+
+fn check_host(host: &str) -> Result<()> {
+    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let labels = name.strip_prefix("*.").unwrap_or(name);
+    let sound = labels.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if sound {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{host:?} is no host"))
+        .with_help("declare it as `api.example.com` or `api.example.com:8443`, without a scheme or a path"))
+}
+
+/// A task's schedule is at least a minute and at most eight days, or a cron expression of five fields.
+fn check_schedule(schedule: &str) -> Result<()> {
+    let sound = match schedule.parse::<SignedDuration>() {
+        Ok(interval) => (SignedDuration::from_mins(1)..=SignedDuration::from_hours(8 * 24)).contains(&interval),
+        Err(_) => schedule.split_whitespace().count() == 5 && croner::Cron::from_str(schedule).is_ok(),
+    };
+    if sound {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{schedule:?} is no schedule of a task")).with_help(
+        "give an interval from `1m` to `192h`, or a cron expression of five fields (UTC) such as `15 2 * * *`",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app() -> App {
+        App::from(&SourceSpec::new("github", "1.2.0").host("api.github.com"))
+    }
+
+    #[test]
+    fn names_follow_from_the_source() {
+        let names = app().names().unwrap();
+        assert_eq!(names.package.as_str(), "GITHUB_CONNECTOR_PKG");
+        assert_eq!(names.application.as_str(), "GITHUB_CONNECTOR");
+        assert_eq!(names.version.as_str(), "V1_2_0");
+        assert_eq!(names.image.to_string(), "/snowfeed/public/images/github:1.2.0");
+        app().check().unwrap();
+    }
+
+    #[test]
+    fn names_with_quotes_and_blanks_are_kept() {
+        let names = app().application("\"My \"\"app\"\"\"").package("my package").names().unwrap();
+        assert_eq!((names.application.as_str(), names.package.as_str()), ("My \"app\"", "my package"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_help() {
+        let refused = [
+            app().package("github_connector"),
+            app().application(""),
+            app().image_repository("/DB/x/y"),
+            app().program("Github Issues"),
+            App::from(&SourceSpec::new("GitHub", "1")),
+            App::from(&SourceSpec::new("github", "")),
+            App::from(&SourceSpec::new("github", "1.0.0-alpha.with.a.very.long.tail.to.it")),
+        ];
+        for app in refused {
+            let error = app.names().unwrap_err();
+            assert!(error.kind() == crate::ErrorKind::Configuration && error.help().is_some(), "{error}");
+        }
+        let refused = [
+            app().pool_family("XS; DROP"),
+            app().schedule("30s"),
+            app().schedule("* * * * * *"),
+            app().schedule("often"),
+            App::from(&SourceSpec::new("github", "1").host("https://api.github.com")),
+            App::from(&SourceSpec::new("github", "1").host("api.github.com:0")),
+            App::from(&SourceSpec::new("github", "1").host("a'b")),
+        ];
+        for app in refused {
+            let error = app.check().unwrap_err();
+            assert!(error.kind() == crate::ErrorKind::Configuration && error.help().is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn schedules_and_hosts_that_snowflake_takes_are_taken() {
+        for schedule in ["1m", "30m", "2h", "192h", "15 2 * * *"] {
+            app().schedule(schedule).check().unwrap();
+        }
+        for host in ["api.example.com:8443", "*.example.com", "localhost"] {
+            App::from(&SourceSpec::new("github", "1").host(host)).check().unwrap();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Names of Snowflake's objects.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::{Error, Result};
+
+/// Snowflake's limit on the length of a name, in characters.
+const LONGEST: usize = 255;
+
+/// The name of a Snowflake object, as Snowflake stores it.
+///
+/// It is read as SQL reads it: without quotes it means upper case; in double quotes, or with other characters than letters,
+/// digits, `_` and `$`, it means itself.
+///
+/// ```
+/// use snowfeed::native_app::Name;
+///
+/// let name: Name = "github_connector".parse()?;
+/// assert_eq!((name.as_str(), name.sql().as_str()), ("GITHUB_CONNECTOR", "GITHUB_CONNECTOR"));
+/// let name: Name = "\"My app\"".parse()?;
+/// assert_eq!((name.as_str(), name.sql().as_str()), ("My app", "\"My app\""));
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+impl Name {
+    /// The name itself, as `SHOW` prints it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in a statement: in quotes where it needs them.
+    pub fn sql(&self) -> String {
+        let upper = |c: char| c.is_ascii_uppercase() || c == '_';
+        let plain = self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$');
+        if plain { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(given: &str) -> Result<Self> {
+        let refused = |why: &str| {
+            Err(Error::configuration(format!("{given:?} cannot be the name of an object in Snowflake: {why}"))
+                .with_help("give a name of letters, digits and _, such as GITHUB_CONNECTOR"))
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+        let quoted = given.len() > 1 && given.starts_with('"') && given.ends_with('"');
+        let name = match &given.get(1..given.len().saturating_sub(1)) {
+            Some(inner) if quoted && inner.replace("\"\"", "").contains('"') => {
+                return refused("a quote within it is not doubled");
+            }
+            Some(inner) if quoted => inner.replace("\"\"", "\""),
+            _ if given.chars().all(plain) => given.to_ascii_uppercase(),
+            _ => given.to_owned(),
+        };
+        if name.trim().is_empty() {
+            return refused("it is empty");
+        }
+        if name.chars().count() > LONGEST {
+            return refused("it is longer than 255 characters");
+        }
+        if name.chars().any(char::is_control) {
+            return refused("it holds a control character");
+        }
+        // Snowflake's own command line would take it for a template of its own.
+        if name.contains("<%") || name.contains("%>") {
+            return refused("it holds <% or %>");
+        }
+        Ok(Self(name))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sql())
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.sql())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_sql_reads_it() {
+        for (given, stored, sql) in [
+            ("app", "APP", "APP"),
+            ("App_1$", "APP_1$", "APP_1$"),
+            ("\"App\"", "App", "\"App\""),
+            ("\"APP\"", "APP", "APP"),
+            ("my app", "my app", "\"my app\""),
+            ("\"a\"\"b\"", "a\"b", "\"a\"\"b\""),
+            ("1app", "1APP", "\"1APP\""),
+            ("naïve", "naïve", "\"naïve\""),
+        ] {
+            let name: Name = given.parse().unwrap();
+            assert_eq!((name.as_str(), name.sql().as_str()), (stored, sql), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_refused_with_help() {
+        for given in ["", " ", "\"\"", "\"a\"b\"", "a\nb", "<% ctx.env.HOME %>", &"x".repeat(256)] {
+            let error = given.parse::<Name>().unwrap_err();
+            assert!(error.kind() == crate::ErrorKind::Configuration && error.help().is_some(), "{given:?}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_survives_its_own_sql(given in ".{1,12}") {
+            if let Ok(name) = given.parse::<Name>() {
+                prop_assert_eq!(name.sql().parse::<Name>().unwrap(), name);
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What templates can speak of.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::backends::snowflake::STATE_SQL;
+use crate::native_app::{App, Name, Names};
+use crate::{Error, Result, Settings};
+
+/// The values that every template is rendered with, by the names of these fields.
+#[derive(Debug, Serialize)]
+pub(super) struct Context {
+    /// The source's name: `github`.
+    name: String,
+    /// The source's version: `1.2.0`.
+    version: String,
+    /// The version as it is called in the application package: `V1_2_0`.
+    version_name: Name,
+    resource_kind: String,
+    title: String,
+    description: String,
+    package: Name,
+    application: Name,
+    /// The whole path of the image.
+    image: String,
+    pool_family: String,
+    schedule: String,
+    one_scheduler: bool,
+    /// `api.example.com`, or with a port.
+    hosts: Vec<String>,
+    /// The reference of the external access integration; none where the source talks to no host.
+    external_access: Option<String>,
+    /// The reference of the warehouse.
+    warehouse: &'static str,
+    privileges: Vec<Privilege>,
+    secrets: Vec<Secret>,
+    tables: Vec<Table>,
+    /// The JSON Schema of the settings.
+    schema: Value,
+    /// The statements that make the engine's own tables.
+    state_sql: &'static str,
+    external_access_text: String,
+    warehouse_text: String,
+    /// Whether there is a page for those who only look; a page of one's own need not have one.
+    viewer_page: bool,
+    /// The files that procedures import.
+    imports: Vec<String>,
+    /// All files of the application package.
+    artifacts: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Privilege {
+    name: &'static str,
+    description: String,
+}
+
+/// A setting that is a secret: the reference of its name binds the consumer's secret.
+#[derive(Debug, Serialize)]
+struct Secret {
+    name: String,
+    label: String,
+    description: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Table {
+    name: String,
+    columns: Vec<String>,
+}
+
+/// The account's privileges that the app asks for, and what for.
+const PRIVILEGES: [(&str, &str); 4] = [
+    ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
+    ("CREATE DATABASE", "Makes the database that the data goes to."),
+    ("EXECUTE TASK", "Runs each ingestion on its schedule."),
+    ("EXECUTE MANAGED TASK", "Lets the schedule run without a warehouse of yours."),
+];
+
+/// The reference of the warehouse.
+const WAREHOUSE: &str = "warehouse_reference";
+
+impl Context {
+    /// # Errors
+    /// `Configuration`: a text was given for what the app does not ask for.
+    pub(super) fn of(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
+        let mut texts = Texts(app.texts.clone());
+        let spec = &app.spec;
+        let external_access = (!spec.hosts.is_empty()).then(|| format!("{}_external_access", spec.name));
+        let context = Self {
+            name: spec.name.clone(),
+            version: spec.version.clone(),
+            version_name: names.version.clone(),
+            resource_kind: spec.resource_kind.clone(),
+            title: app.title.clone(),
+            description: app.description.clone(),
+            package: names.package.clone(),
+            application: names.application.clone(),
+            image: names.image.to_string(),
+            pool_family: app.pool_family.to_ascii_uppercase(),
+            schedule: app.schedule.clone(),
+            one_scheduler: app.one_scheduler,
+            hosts: spec.hosts.clone(),
+            warehouse: WAREHOUSE,
+            privileges: PRIVILEGES
+                .into_iter()
+                .map(|(name, text)| Privilege { name, description: texts.take(name, text) })
+                .collect(),
+            secrets: secrets(&spec.settings, &mut texts),
+            tables: spec
+                .tables
+                .iter()
+                .map(|table| Table {
+                    name: table.name.clone(),
+                    columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+                })
+                .collect(),
+            schema: spec.settings.schema().as_value().clone(),
+            state_sql: STATE_SQL,
+            viewer_page: artifacts.iter().any(|path| path == "page/viewer.py"),
+            external_access_text: match &external_access {
+                Some(name) => {
+                    texts.take(name, &format!("Lets the container reach {}, and nothing else.", spec.hosts.join(", ")))
+                }
+                None => String::new(),
+            },
+            external_access,
+            warehouse_text: texts.take(WAREHOUSE, "Merges what was read into your tables."),
+            imports,
+            artifacts,
+        };
+        texts.none_left(&context)?;
+        Ok(context)
+    }
+
+    /// What a text can be given for.
+    fn asked_for(&self) -> impl Iterator<Item = &str> {
+        let privileges = self.privileges.iter().map(|privilege| privilege.name);
+        let secrets = self.secrets.iter().map(|secret| secret.name.as_str());
+        privileges.chain(secrets).chain(self.external_access.as_deref()).chain([self.warehouse])
+    }
+}
+
+/// Texts that were given, as long as nobody has asked for them.
+struct Texts(BTreeMap<String, String>);
+
+impl Texts {
+    fn take(&mut self, of: &str, default: &str) -> String {
+        self.0.remove(of).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn none_left(self, context: &Context) -> Result<()> {
+        match self.0.into_keys().next() {
+            None => Ok(()),
+            Some(of) => {
+                Err(Error::configuration(format!("the app does not ask for {of:?}, so that its text is shown nowhere"))
+                    .with_help(format!("it asks for {}", context.asked_for().collect::<Vec<_>>().join(", "))))
+            }
+        }
+    }
+}
+
+fn secrets(settings: &Settings, texts: &mut Texts) -> Vec<Secret> {
+    let secret = |name: &str| Secret {
+        name: name.to_owned(),
+        label: label(name),
+        description: texts.take(name, &description(settings, name)),
+    };
+    settings.names().filter(|name| settings.is_secret(name)).map(secret).collect()
+}
+
+/// The description of a setting, in one line.
+fn description(settings: &Settings, name: &str) -> String {
+    let property = settings.property(name).ok();
+    let text = property.and_then(|property| property.get("description")?.as_str()).unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `private_key`: Private key.
+fn label(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
+}

@@ -1,0 +1,49 @@
+//! The templates, each under the path that its file has in the bundle.
+
+/// Includes templates by their path. A new file is one more line.
+macro_rules! templates {
+    ($($path:literal,)*) => {
+        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/native_app/templates/", $path))),)*]
+    };
+}
+
+/// The folder of what procedures import.
+pub(super) const PROCEDURES: &str = "procedures/";
+
+/// The folder of the page.
+pub(super) const PAGE: &str = "page/";
+
+/// Path and text of every template.
+pub(super) const TEMPLATES: &[(&str, &str)] = templates![
+    "README.md",
+    "job.yaml",
+    "manifest.yml",
+    "page/app.py",
+    "page/consent.py",
+    "page/data.py",
+    "page/environment.yml",
+    "page/forms.py",
+    "page/frame.py",
+    "page/tab_configuration.py",
+    "page/tab_preview.py",
+    "page/tab_resources.py",
+    "page/tab_state.py",
+    "page/texts.py",
+    "page/viewer.py",
+    "procedures/answers.py",
+    "procedures/connector.py",
+    "procedures/destination.py",
+    "procedures/jobs.py",
+    "procedures/names.py",
+    "procedures/place.py",
+    "procedures/references.py",
+    "procedures/resources.py",
+    "procedures/schedules.py",
+    "procedures/settings.py",
+    "procedures/spec.py",
+    "procedures/status.py",
+    "procedures/store.py",
+    "procedures/tasks.py",
+    "setup.sql",
+    "snowflake.yml",
+];

@@ -1,0 +1,246 @@
+//! Images as folders: the OCI image layout.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use oci_client::manifest::{
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, Platform,
+};
+use serde::de::DeserializeOwned;
+
+use super::builder::ImageBuilder;
+use super::digest;
+use super::layer::Layer;
+use crate::{Error, ErrorKind, Result};
+
+const MARK: &str = "oci-layout";
+const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+const INDEX: &str = "index.json";
+const BLOBS: &str = "blobs/sha256";
+
+/// A larger index or manifest is none of ours.
+const DOCUMENT: u64 = 4 * 1024 * 1024;
+
+/// An image, in a folder.
+#[derive(Debug, Clone)]
+pub struct Image {
+    folder: PathBuf,
+    digest: String,
+    bytes: Vec<u8>,
+    manifest: OciImageManifest,
+}
+
+impl Image {
+    /// An image of `program`, a file that was built for it: see [`build_command`](super::build_command).
+    pub fn builder(program: impl Into<PathBuf>) -> ImageBuilder {
+        ImageBuilder::new(program.into())
+    }
+
+    /// The image in `folder`, written before by this or by another tool.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) where there is none; [`InvalidData`](ErrorKind::InvalidData) when it is damaged, or holds
+    /// more than one image.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        if !folder.join(MARK).is_file() {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no image in {}", folder.display()))
+                .with_help("build it first"));
+        }
+        let damaged = |what: &str| Error::invalid_data(format!("the image in {} {what}", folder.display()));
+        let index: OciImageIndex = parse(&read(&folder.join(INDEX))?)
+            .map_err(|error| damaged("has no index that can be read").with_source(error).with_help("build it again"))?;
+        let [entry] = index.manifests.as_slice() else {
+            return Err(damaged("is not one image, but several or none")
+                .with_context("images", index.manifests.len())
+                .with_help("Snowflake runs images with one manifest, for linux/amd64"));
+        };
+        let digits = digest::digits(&entry.digest).ok_or_else(|| damaged("has a digest that is none of SHA-256"))?;
+        let bytes = read(&folder.join(BLOBS).join(digits))?;
+        if digest::of(&bytes) != entry.digest {
+            return Err(damaged("was changed after it was made").with_help("build it again"));
+        }
+        let manifest = parse(&bytes).map_err(|error| damaged("has no manifest that can be read").with_source(error))?;
+        Ok(Self { digest: entry.digest.clone(), folder, bytes, manifest })
+    }
+
+    /// The folder that it is in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What identifies it everywhere: `sha256:` and the digest of its manifest.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// How large its parts are together, compressed, in bytes.
+    pub fn size(&self) -> u64 {
+        self.blobs().map(|blob| u64::try_from(blob.size).unwrap_or_default()).sum()
+    }
+
+    /// The bytes of its manifest.
+    pub(super) fn manifest(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What kind of manifest it has.
+    pub(super) fn media_type(&self) -> &str {
+        self.manifest.media_type.as_deref().unwrap_or(OCI_IMAGE_MEDIA_TYPE)
+    }
+
+    /// What its manifest needs, in the order in which a registry should get it.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &OciDescriptor> {
+        self.manifest.layers.iter().chain([&self.manifest.config])
+    }
+
+    /// Reads one of its blobs.
+    pub(super) fn read_blob(&self, blob: &OciDescriptor) -> Result<Vec<u8>> {
+        let digits = digest::digits(&blob.digest).ok_or_else(|| {
+            Error::invalid_data(format!("the image in {} has a blob without SHA-256", self.folder.display()))
+        })?;
+        let path = self.folder.join(BLOBS).join(digits);
+        let bytes = fs::read(&path).map_err(|error| failed("read", &path, error))?;
+        if bytes.len() as u64 == u64::try_from(blob.size).unwrap_or_default() {
+            return Ok(bytes);
+        }
+        Err(Error::invalid_data(format!("the image in {} is damaged", self.folder.display()))
+            .with_context("blob", &blob.digest)
+            .with_help("build it again"))
+    }
+}
+
+/// Writes an image: its layer by `layer`, its configuration by `config` from the digest of the layer's archive.
+pub(super) fn write(
+    folder: PathBuf,
+    layer: impl FnOnce(BufWriter<File>) -> io::Result<Layer>,
+    config: impl FnOnce(String) -> serde_json::Result<Vec<u8>>,
+) -> Result<Image> {
+    may_replace(&folder)?;
+    let unfinished = beside(&folder, ".unfinished");
+    let written = remove(&unfinished).and_then(|()| write_into(&unfinished, layer, config));
+    let replaced = written.and_then(|()| replace(&folder, &unfinished));
+    replaced.map_err(|error| failed("written", &folder, error))?;
+    Image::open(folder)
+}
+
+fn write_into(
+    folder: &Path,
+    layer: impl FnOnce(BufWriter<File>) -> io::Result<Layer>,
+    config: impl FnOnce(String) -> serde_json::Result<Vec<u8>>,
+) -> io::Result<()> {
+    let blobs = folder.join(BLOBS);
+    fs::create_dir_all(&blobs)?;
+    let nameless = blobs.join("layer");
+    let layer = layer(BufWriter::new(File::create(&nameless)?))?;
+    fs::rename(nameless, blobs.join(digest::digits(&layer.digest).unwrap_or_default()))?;
+
+    let config = config(layer.diff_id)?;
+    let layer = descriptor(IMAGE_LAYER_GZIP_MEDIA_TYPE, layer.digest, layer.size)?;
+    let manifest = OciImageManifest {
+        media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
+        config: write_blob(&blobs, IMAGE_CONFIG_MEDIA_TYPE, &config)?,
+        layers: vec![layer],
+        ..OciImageManifest::default()
+    };
+    let manifest = write_blob(&blobs, OCI_IMAGE_MEDIA_TYPE, &serde_json::to_vec(&manifest)?)?;
+    let index = OciImageIndex {
+        schema_version: 2,
+        media_type: Some(OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned()),
+        manifests: vec![ImageIndexEntry {
+            media_type: manifest.media_type,
+            digest: manifest.digest,
+            size: manifest.size,
+            platform: Some(linux_amd64()),
+            annotations: None,
+        }],
+        artifact_type: None,
+        annotations: None,
+    };
+    fs::write(folder.join(INDEX), serde_json::to_vec(&index)?)?;
+    fs::write(folder.join(MARK), VERSION)
+}
+
+fn write_blob(blobs: &Path, media_type: &str, bytes: &[u8]) -> io::Result<OciDescriptor> {
+    let digest = digest::of(bytes);
+    fs::write(blobs.join(digest::digits(&digest).unwrap_or_default()), bytes)?;
+    descriptor(media_type, digest, bytes.len() as u64)
+}
+
+fn descriptor(media_type: &str, digest: String, size: u64) -> io::Result<OciDescriptor> {
+    let size = i64::try_from(size).map_err(io::Error::other)?;
+    Ok(OciDescriptor { media_type: media_type.to_owned(), digest, size, ..OciDescriptor::default() })
+}
+
+fn linux_amd64() -> Platform {
+    Platform {
+        architecture: "amd64".to_owned(),
+        os: "linux".to_owned(),
+        os_version: None,
+        os_features: None,
+        variant: None,
+        features: None,
+    }
+}
+
+/// Refuses a folder that holds anything but an image.
+fn may_replace(folder: &Path) -> Result<()> {
+    let holds = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(failed("written", folder, error)),
+    };
+    if !holds || folder.join(MARK).is_file() {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{} holds something that is no image", folder.display()))
+        .with_help("empty it, or name another folder"))
+}
+
+/// Puts the folder `new` in place of `folder`, which may be missing.
+fn replace(folder: &Path, new: &Path) -> io::Result<()> {
+    let old = beside(folder, ".replaced");
+    remove(&old)?;
+    if folder.exists() {
+        fs::rename(folder, &old)?;
+    }
+    fs::rename(new, folder)?;
+    remove(&old)
+}
+
+/// The path of a folder next to `folder`, on the same disk.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.file_name().map(OsString::from).unwrap_or_default();
+    name.push(suffix);
+    folder.with_file_name(name)
+}
+
+/// Removes a folder that may be missing.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a document of the layout.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let length = fs::metadata(path).map_err(|error| failed("read", path, error))?.len();
+    if length > DOCUMENT {
+        return Err(Error::invalid_data(format!("{} is too large", path.display())).with_context("bytes", length));
+    }
+    fs::read(path).map_err(|error| failed("read", path, error))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(bytes)
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the image {} cannot be {what}: {error}", path.display()))
+        .with_help("see that the folder exists, may be used, and has room")
+        .with_source(error)
+}

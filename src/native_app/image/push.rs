@@ -1,0 +1,282 @@
+//! An image on its way into a registry.
+
+mod address;
+mod fault;
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use http::HeaderValue;
+use oci_client::client::ClientConfig;
+use oci_client::manifest::OciDescriptor;
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, RegistryOperation};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use self::address::Address;
+use self::fault::Fault;
+use super::credentials::Credentials;
+use super::layout::Image;
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// The longest that a registry may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The longest that a registry may take for one answer. It covers the sending of 4 MiB, the largest piece.
+const ANSWER: Duration = Duration::from_secs(300);
+
+/// What a push does next, or has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step<'a> {
+    /// The registry has this part already.
+    Present {
+        /// The part's digest.
+        digest: &'a str,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// This part is being sent.
+    Sending {
+        /// The part's digest.
+        digest: &'a str,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// This part has been sent.
+    Sent {
+        /// The part's digest.
+        digest: &'a str,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+/// An image that a registry holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Where it is: `host/path:tag`.
+    pub reference: String,
+    /// What it is: [`Image::digest`].
+    pub digest: String,
+    /// How many bytes were sent.
+    pub sent: u64,
+    /// Whether the tag was set; false: it stood for this image already, and nothing was done.
+    pub changed: bool,
+}
+
+/// Who is told the steps.
+type Progress<'a> = dyn Fn(Step<'_>) + Send + Sync + 'a;
+
+/// The work of bringing an image into a registry.
+///
+/// A tag is set once: a version of an app names its image by it, and what it names must not change. Parts that the registry has
+/// are not sent again. A push that was interrupted, or dropped, leaves no tag; the next one goes on with the parts that are missing.
+pub struct Push<'a> {
+    image: &'a Image,
+    address: Address,
+    credentials: Option<Credentials>,
+    overwrite: bool,
+    progress: Option<Box<Progress<'a>>>,
+}
+
+impl<'a> Push<'a> {
+    /// Of `image` to `repository` (host, path and name, as `SHOW IMAGE REPOSITORIES` says in `repository_url` plus the name of the
+    /// image) under `tag`. With `http://` in front, where the host is this machine, it goes unencrypted.
+    ///
+    /// # Errors
+    /// [`Configuration`](ErrorKind::Configuration) when the repository or the tag is malformed, or would send a password in the clear.
+    pub fn new(image: &'a Image, repository: &str, tag: &str) -> Result<Self> {
+        let address = Address::new(repository, tag)?;
+        Ok(Self { image, address, credentials: None, overwrite: false, progress: None })
+    }
+
+    /// Who pushes. Nobody unless set, which few registries allow.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Whether a tag that stands for another image may be set anew. An app that uses it then changes without a new version.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Is told each [`Step`].
+    #[must_use]
+    pub fn progress(mut self, progress: impl Fn(Step<'_>) + Send + Sync + 'a) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Pushes. One part at a time is held in memory, compressed. Faults that may pass are tried three times.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves parts behind that no tag names; the next push finds them.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) when the tag stands for another image; [`Authentication`](ErrorKind::Authentication) when the
+    /// registry refuses the credentials or their rights; [`NotFound`](ErrorKind::NotFound) when it has no such repository;
+    /// [`Unavailable`](ErrorKind::Unavailable) when it cannot be reached or fails; [`InvalidData`](ErrorKind::InvalidData) when the
+    /// image is damaged.
+    pub async fn run(self) -> Result<Pushed> {
+        let config = ClientConfig {
+            protocol: self.address.protocol(),
+            connect_timeout: Some(CONNECT),
+            read_timeout: Some(ANSWER),
+            user_agent: concat!("snowfeed/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = Client::try_from(config)
+            .map_err(|error| Error::internal("the client for the registry cannot be made").with_source(error))?;
+        let auth = self.credentials.as_ref().map_or(RegistryAuth::Anonymous, Credentials::auth);
+        Upload { push: &self, client, auth }.run().await
+    }
+
+    fn told(&self, step: Step<'_>) {
+        if let Some(progress) = &self.progress {
+            progress(step);
+        }
+    }
+}
+
+impl fmt::Debug for Push<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push")
+            .field("image", &self.image.digest())
+            .field("address", &self.address)
+            .field("credentials", &self.credentials)
+            .field("overwrite", &self.overwrite)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A push with a client.
+struct Upload<'a> {
+    push: &'a Push<'a>,
+    client: Client,
+    auth: RegistryAuth,
+}
+
+impl Upload<'_> {
+    async fn run(self) -> Result<Pushed> {
+        let (push, image) = (self.push, self.push.image);
+        // Without a sign-in of its own the client would go on as nobody after a refusal, and hide it.
+        let reference = push.address.reference();
+        self.tried(|| self.client.auth(reference, &self.auth, RegistryOperation::Push)).await?;
+
+        let pushed = |sent, changed| Pushed {
+            reference: push.address.to_string(),
+            digest: image.digest().to_owned(),
+            sent,
+            changed,
+        };
+        match self.tagged().await? {
+            Some(digest) if digest == image.digest() => return Ok(pushed(0, false)),
+            Some(digest) if !push.overwrite => return Err(self.conflict(&digest)),
+            _ => {}
+        }
+        let mut sent = 0;
+        for blob in image.blobs() {
+            sent += self.send(blob).await?;
+        }
+        self.set_tag().await?;
+        Ok(pushed(sent, true))
+    }
+
+    /// The digest of what the tag stands for; `None`: it is not set.
+    async fn tagged(&self) -> Result<Option<String>> {
+        let reference = self.push.address.reference();
+        absent(self.asked(|| self.client.fetch_manifest_digest(reference, &self.auth)).await)
+            .map_err(|fault| self.error(fault))
+    }
+
+    /// Sends a part that the registry lacks; how many bytes.
+    async fn send(&self, blob: &OciDescriptor) -> Result<u64> {
+        let (digest, size) = (blob.digest.as_str(), u64::try_from(blob.size).unwrap_or_default());
+        if self.has(blob).await? {
+            self.push.told(Step::Present { digest, size });
+            return Ok(0);
+        }
+        self.push.told(Step::Sending { digest, size });
+        let bytes = self.push.image.read_blob(blob)?;
+        self.tried(|| self.client.push_blob(self.push.address.reference(), &bytes, digest)).await?;
+        self.push.told(Step::Sent { digest, size });
+        Ok(size)
+    }
+
+    /// Whether the registry has a part. Its first byte is asked for, because the client cannot ask for none; the rest of an
+    /// answer that is longer is not read.
+    async fn has(&self, blob: &OciDescriptor) -> Result<bool> {
+        let reference = self.push.address.reference();
+        absent(self.asked(|| self.client.pull_blob_stream_partial(reference, blob, 0, Some(1))).await)
+            .map(|answer| answer.is_some())
+            .map_err(|fault| self.error(fault))
+    }
+
+    /// Sets the tag, and sees that it stands for this image.
+    async fn set_tag(&self) -> Result<()> {
+        let (image, reference) = (self.push.image, self.push.address.reference());
+        let media_type = HeaderValue::from_str(image.media_type())
+            .map_err(|_| Error::invalid_data(format!("the image in {} is damaged", image.folder().display())))?;
+        self.tried(|| self.client.push_manifest_raw(reference, image.manifest().to_vec(), media_type.clone())).await?;
+        match self.tagged().await? {
+            Some(digest) if digest == image.digest() => Ok(()),
+            other => Err(Error::new(ErrorKind::Conflict, format!("{} stands for another image", self.push.address))
+                .with_context("pushed", image.digest())
+                .with_context("found", other.as_deref().unwrap_or("none"))
+                .with_help("somebody else pushed at the same time: push again")),
+        }
+    }
+
+    /// Calls the registry, and again where that can help.
+    async fn tried<T, F>(&self, call: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = oci_client::errors::Result<T>>,
+    {
+        self.asked(call).await.map_err(|fault| self.error(fault))
+    }
+
+    async fn asked<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = oci_client::errors::Result<T>>,
+    {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(2)
+            .with_jitter();
+        // The client logs the tokens that it is given.
+        let silent = || {
+            let call = call();
+            async { call.with_subscriber(NoSubscriber::new()).await.map_err(Fault::of) }
+        };
+        let tried = silent.retry(pauses).when(|fault| fault.retry() != Retry::Never);
+        tried.notify(|fault, pause| tracing::debug!(?fault, ?pause, "the registry is asked again")).await
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        fault.error(&self.push.address)
+    }
+
+    fn conflict(&self, found: &str) -> Error {
+        let address = &self.push.address;
+        Error::new(ErrorKind::Conflict, format!("{address} stands for another image already"))
+            .with_context("pushed", self.push.image.digest())
+            .with_context("found", found)
+            .with_help("push under a new tag: a version of an app must keep the image that it was made with")
+    }
+}
+
+/// `None` for what the registry does not have.
+fn absent<T>(answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match answer {
+        Err(Fault::Absent(_)) => Ok(None),
+        answer => answer.map(Some),
+    }
+}

@@ -1,0 +1,196 @@
+//! A setup script as statements.
+
+use sqlparser::dialect::SnowflakeDialect;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Why a script cannot be told into statements, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub(super) line: u64,
+    pub(super) message: String,
+}
+
+/// A part of a statement, without white space and comments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A word without quotes, in upper case.
+    Word(String),
+    /// A name in double quotes.
+    Quoted(String),
+    /// A text in single quotes.
+    Text(String),
+    /// A text between `$$`.
+    Body(String),
+    /// Anything else.
+    Symbol(String),
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statement {
+    /// The line that it begins in, from 1.
+    pub(super) line: u64,
+    /// What it is made of.
+    pub(super) parts: Vec<Part>,
+}
+
+/// The statements of a script, without their semicolons.
+pub(super) fn split(script: &str) -> Result<Vec<Statement>, Unreadable> {
+    let dialect = SnowflakeDialect;
+    let tokens = Tokenizer::new(&dialect, script)
+        .tokenize_with_location()
+        .map_err(|error| Unreadable { line: error.location.line, message: error.message })?;
+    let mut statements = Vec::new();
+    let mut current: Option<Statement> = None;
+    for token in tokens {
+        let part = match token.token {
+            Token::Whitespace(_) | Token::EOF => continue,
+            Token::SemiColon => {
+                statements.extend(current.take());
+                continue;
+            }
+            Token::Word(word) if word.quote_style.is_some() => Part::Quoted(word.value),
+            Token::Word(word) => Part::Word(word.value.to_uppercase()),
+            Token::SingleQuotedString(text) => Part::Text(text),
+            Token::DollarQuotedString(body) => Part::Body(body.value),
+            other => Part::Symbol(other.to_string()),
+        };
+        let line = token.span.start.line;
+        current.get_or_insert_with(|| Statement { line, parts: Vec::new() }).parts.push(part);
+    }
+    statements.extend(current);
+    Ok(statements)
+}
+
+impl Statement {
+    /// The words, in upper case, up to anything that is no word.
+    pub(super) fn leading_words(&self) -> Vec<&str> {
+        self.parts.iter().map_while(Part::word).collect()
+    }
+
+    /// Whether these words follow one another anywhere.
+    pub(super) fn has(&self, words: &[&str]) -> bool {
+        self.parts.windows(words.len()).any(|parts| parts.iter().map(Part::word).eq(words.iter().copied().map(Some)))
+    }
+
+    /// What follows these words: at the first place where they stand.
+    pub(super) fn after(&self, words: &[&str]) -> Option<&[Part]> {
+        let at = (0..self.parts.len()).find(|at| starts_with(&self.parts[*at..], words))?;
+        Some(&self.parts[at + words.len()..])
+    }
+
+    /// The value of a property: `HANDLER = 'a.b'`, `RUNTIME_VERSION = 3.11`.
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
+        match self.after(&[name])? {
+            [Part::Symbol(equals), value, ..] if equals == "=" => value.value(),
+            _ => None,
+        }
+    }
+
+    /// The texts of a property that is a list: `IMPORTS = ('/a.py', '/b.py')`.
+    pub(super) fn list(&self, name: &str) -> Option<Vec<&str>> {
+        let [Part::Symbol(equals), Part::Symbol(open), items @ ..] = self.after(&[name])? else { return None };
+        let is_list = equals == "=" && open == "(";
+        is_list.then(|| {
+            let inside = items.iter().take_while(|part| **part != Part::Symbol(")".into()));
+            inside.filter_map(Part::text).collect()
+        })
+    }
+}
+
+fn starts_with(parts: &[Part], words: &[&str]) -> bool {
+    parts.len() >= words.len() && parts.iter().zip(words).all(|(part, word)| part.word() == Some(*word))
+}
+
+impl Part {
+    /// The word, where it is one.
+    pub(super) fn word(&self) -> Option<&str> {
+        match self {
+            Self::Word(word) => Some(word),
+            _ => None,
+        }
+    }
+
+    /// The text in single quotes, where it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn value(&self) -> Option<&str> {
+        match self {
+            Self::Word(value) | Self::Quoted(value) | Self::Text(value) | Self::Symbol(value) => Some(value),
+            Self::Body(_) => None,
+        }
+    }
+
+    /// The name that this is, as Snowflake stores it.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Word(name) | Self::Quoted(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// The name that these parts begin with: `PUBLIC.X` is `["PUBLIC", "X"]`.
+pub(super) fn name(parts: &[Part]) -> Vec<&str> {
+    let mut steps = Vec::new();
+    let mut rest = parts;
+    while let Some((step, after)) = rest.split_first() {
+        let Some(step) = step.name() else { break };
+        steps.push(step);
+        match after.split_first() {
+            Some((Part::Symbol(dot), after)) if dot == "." => rest = after,
+            _ => break,
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(script: &str) -> Vec<(u64, Vec<String>)> {
+        let statement =
+            |statement: Statement| (statement.line, statement.leading_words().into_iter().map(str::to_owned).collect());
+        split(script).unwrap().into_iter().map(statement).collect()
+    }
+
+    #[test]
+    fn semicolons_in_bodies_texts_names_and_comments_end_nothing() {
+        let script = "\
+-- a; b
+// c; d
+/* e;
+f */ select 'a;''b\\'; c', \"d;e\";
+create procedure p() as $$ begin; end; -- ' $$;
+
+;;drop x";
+        let [first, second, third] = &words(script)[..] else { panic!("{:?}", words(script)) };
+        assert_eq!(first, &(4, vec!["SELECT".to_owned()]));
+        assert_eq!((second.0, second.1[0].as_str()), (5, "CREATE"));
+        assert_eq!((third.0, third.1.join(" ")), (7, "DROP X".to_owned()));
+    }
+
+    #[test]
+    fn what_does_not_end_is_said_with_its_line() {
+        for script in ["select 1;\nselect 'a", "select 1;\nselect $$ a", "select 1;\nselect \"a", "select 1;\n/* a"] {
+            assert!(split(script).unwrap_err().line >= 2, "{script}");
+        }
+    }
+
+    #[test]
+    fn properties_and_lists_are_read() {
+        let statement =
+            &split("CREATE PROCEDURE a.\"B\"() RUNTIME_VERSION = 3.11 HANDLER='m.f' IMPORTS = ('/m.py', '/n.py')")
+                .unwrap()[0];
+        assert_eq!(statement.property("RUNTIME_VERSION"), Some("3.11"));
+        assert_eq!(statement.property("HANDLER"), Some("m.f"));
+        assert_eq!(statement.list("IMPORTS"), Some(vec!["/m.py", "/n.py"]));
+        assert_eq!(name(statement.after(&["PROCEDURE"]).unwrap()), ["A", "B"]);
+    }
+}

@@ -1,0 +1,75 @@
+"""What the page reads, and the procedures that it calls."""
+
+import json
+import time
+
+import pandas
+import streamlit as st
+from snowflake.snowpark import context
+
+# For how long what was read of the status is shown, in seconds. Each click runs the whole page again.
+FRESH = 20
+
+
+def rerun():
+    """Runs the page again from its top."""
+    if hasattr(st, "rerun"):
+        st.rerun()
+    else:  # Before version 1.27.
+        st.experimental_rerun()
+
+
+def call(procedure, *arguments):
+    """Calls a procedure of the app, and gives its answer."""
+    answer = context.get_active_session().call(f"PUBLIC.{procedure}", *arguments)
+    return json.loads(answer) if isinstance(answer, str) else answer
+
+
+def status():
+    """How the connector stands; read again after an action, and when it is old."""
+    known = st.session_state.get("status")
+    if known is None or time.time() - known["read_at"] > FRESH:
+        known = {"read_at": time.time(), **call("GET_CONNECTOR_STATUS")}
+        if known["response_code"] == "OK":
+            st.session_state["status"] = known
+    return known
+
+
+def act(procedure, *arguments, doing="Working…"):
+    """Calls a procedure that changes something, keeps its answer for the top of the page, and runs the page again."""
+    with st.spinner(doing):
+        answer = call(procedure, *arguments)
+    st.session_state["notice"] = answer
+    st.session_state.pop("status", None)
+    rerun()
+
+
+def select(text, *params):
+    """The rows of a statement."""
+    return pandas.DataFrame([row.as_dict() for row in context.get_active_session().sql(text, params=list(params)).collect()])
+
+
+def quoted(name):
+    """A name in double quotes, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def runs(database, resource, limit):
+    """The newest runs, of a resource or of all."""
+    columns = "RESOURCE MODE STATUS STARTED_AT ENDED_AT INSERTED UPDATED DELETED REJECTED REQUESTS BYTES WAITED_MS TOTAL_MS ERROR".split()
+    where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
+    table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
+    text = f'SELECT {", ".join(map(quoted, columns))} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
+    found = select(text, *params)
+    return found if len(found) else pandas.DataFrame(columns=columns)
+
+
+def preview(view, limit):
+    """Some rows of a view, whose name comes in quotes from the app."""
+    return select(f"SELECT * FROM {view} LIMIT {int(limit)}")
+
+
+def raw(table, limit):
+    """Some documents as they were sent, the newest first."""
+    found = select(f'SELECT "KEY", "DOCUMENT" FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}')
+    return [] if not len(found) else list(found.itertuples(index=False, name=None))

@@ -1,0 +1,88 @@
+"""A form made of a JSON Schema: a field for each setting that is no secret."""
+
+import json
+
+import streamlit as st
+
+import texts
+
+# The greatest whole number that a browser keeps exactly.
+GREATEST = (1 << 53) - 1
+
+
+def kinds(schema):
+    """The types of a setting, and whether it may be left out."""
+    found = set()
+    for branch in schema.get("anyOf") or schema.get("oneOf") or [schema]:
+        kind = branch.get("type", "object")
+        found.update([kind] if isinstance(kind, str) else kind)
+    return found - {"null"}, "null" in found
+
+
+def settings(schema, secrets, current):
+    """Shows a field for each setting. Gives what was filled in, without defaults, and what cannot be read."""
+    properties = {name: one for name, one in schema.get("properties", {}).items() if name not in secrets}
+    required = [name for name in properties if name in schema.get("required", [])]
+    first = required or list(properties)[:1]
+    values, problems = {}, []
+    for name in first:
+        read(name, properties[name], current, values, problems)
+    rest = [name for name in properties if name not in first]
+    if rest:
+        with st.expander("More settings", expanded=False):
+            for name in rest:
+                read(name, properties[name], current, values, problems)
+    problems += [f"{texts.label(name)} is missing" for name in required if name not in values]
+    return values, problems
+
+
+def read(name, schema, current, values, problems):
+    """Shows one field, and keeps its value unless that is the default."""
+    default = schema.get("default")
+    try:
+        value = field(name, schema, current.get(name, default))
+    except ValueError as error:
+        problems.append(f"{texts.label(name)}: {error}")
+        return
+    if value is not None and value != default:
+        values[name] = value
+
+
+def field(name, schema, value):
+    """One field. What is left empty is None."""
+    types, optional = kinds(schema)
+    options = {"label": texts.label(name), "help": schema.get("description"), "key": f"setting_{name}"}
+    if "enum" in schema:
+        choices = [choice for choice in schema["enum"] if choice is not None]
+        return st.selectbox(options=choices, index=choices.index(value) if value in choices else 0, **options)
+    if types == {"boolean"} and not optional:
+        return st.checkbox(value=bool(value), **options)
+    if types == {"integer"} and not optional:
+        low, high = (min(max(schema.get(end, other), -GREATEST), GREATEST) for end, other in (("minimum", -GREATEST), ("maximum", GREATEST)))
+        return int(st.number_input(min_value=low, max_value=high, value=int(value or 0), step=1, **options))
+    if types == {"array"}:
+        return lines(st.text_area(value="\n".join(map(str, value or [])), **options), schema)
+    if types == {"string"}:
+        return st.text_input(value=value or "", **options).strip() or None
+    return parsed(st.text_input(value="" if value is None else json.dumps(value), **options).strip(), types)
+
+
+def lines(text, schema):
+    """A list, one item a line. Items that are no text are JSON."""
+    items = [line.strip() for line in text.splitlines() if line.strip()]
+    if kinds(schema.get("items", {"type": "string"}))[0] == {"string"}:
+        return items
+    return [parsed(item, set()) for item in items]
+
+
+def parsed(text, types):
+    """A value of any other type, written as JSON. Nothing is None."""
+    if not text:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise ValueError("give a whole number" if types == {"integer"} else "give a number" if types == {"number"} else "give JSON") from None
+    if types == {"integer"} and not (isinstance(value, int) and not isinstance(value, bool)):
+        raise ValueError("give a whole number")
+    return value

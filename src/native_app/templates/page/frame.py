@@ -1,0 +1,63 @@
+"""What every page has: a title, how the connector stands, the answer of what was done last, and tabs."""
+
+import data
+import texts
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
+import streamlit as st
+
+
+def show(tabs, controls, before=None):
+    """A page with these tabs, and with the buttons that pause and resume if there are to be controls."""
+    st.set_page_config(layout="wide")
+    status = data.status()
+    if status["response_code"] != "OK":
+        st.error(texts.told(status))
+        st.stop()
+    header(status, controls)
+    notice()
+    if "problem" in status:
+        st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
+    if before:
+        before()
+    for tab, content in zip(st.tabs(list(tabs)), tabs.values()):
+        with tab:
+            guarded(content, status)
+
+
+def header(status, controls):
+    """The title, how the connector stands, and what changes that."""
+    left, middle, right = st.columns([6, 1, 1])
+    left.title(texts.escaped(status["title"]))
+    left.caption(f"{texts.STATUSES[status['status']]} · version {texts.escaped(status['version'])}")
+    if middle.button("Refresh", key="refresh"):
+        st.session_state.pop("status", None)
+        data.rerun()
+    if not controls or status["configuration"] is None:
+        return
+    if status["status"] in ("PAUSED", "PAUSING", "ERROR") and right.button("Resume", key="resume", type="primary"):
+        data.act("RESUME_CONNECTOR", doing="Resuming…")
+    if status["status"] in ("STARTED", "STARTING", "ERROR") and right.button("Pause", key="pause"):
+        data.act("PAUSE_CONNECTOR", doing="Pausing…")
+
+
+def notice():
+    """The answer of what was done last, once."""
+    answer = st.session_state.pop("notice", None)
+    if answer is None:
+        return
+    if answer["response_code"] == "OK":
+        st.success(texts.sentence(answer["message"] or "Done"))
+        for note in answer.get("notes", []):
+            st.warning(texts.escaped(note))
+    else:
+        st.error(texts.told(answer))
+
+
+def guarded(content, status):
+    """A tab; where the destination cannot be read, why."""
+    try:
+        content(status)
+    except SnowparkSQLException as error:
+        message = getattr(error, "raw_message", None) or str(error)
+        st.error(texts.told({"response_code": "DESTINATION_UNREADABLE", "message": message}))

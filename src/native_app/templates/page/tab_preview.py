@@ -1,0 +1,46 @@
+"""The tabs that show rows: flattened, and as they were sent."""
+
+import data
+import texts
+
+import streamlit as st
+
+
+def choose(status, key):
+    """A table of a resource, and how many rows of it; None when there is none yet."""
+    tables = {}
+    for resource in status["resources"]:
+        for table in resource["tables"]:
+            name = resource["name"] if len(resource["tables"]) == 1 else f"{resource['name']} · {table['stream']}"
+            tables[name] = table
+    if not tables:
+        st.info("Nothing has been ingested yet.")
+        return None, 0
+    left, right = st.columns([3, 1])
+    name = left.selectbox(status["resource_kind"].capitalize(), list(tables), key=f"{key}_of")
+    limit = right.number_input("Rows", min_value=1, max_value=1000, value=20, key=f"{key}_limit")
+    return tables[name], int(limit)
+
+
+def show(status):
+    """Rows with a column for each field."""
+    table, limit = choose(status, "preview")
+    if table:
+        rows = data.preview(table["view"], limit)
+        if len(rows):
+            st.dataframe(rows.drop(columns=["RAW"], errors="ignore"), use_container_width=True)
+        else:
+            st.info("There are no rows.")
+        st.caption(f"SELECT \\* FROM {texts.escaped(table['view'])}")
+
+
+def show_raw(status):
+    """Documents as the source sent them."""
+    table, limit = choose(status, "raw")
+    if table:
+        rows = data.raw(table["raw"], limit)
+        if not rows:
+            st.info("There are no rows.")
+        for index, (key, document) in enumerate(rows):
+            with st.expander(f"{texts.escaped(key)}", expanded=index == 0):
+                st.json(document)

@@ -1,0 +1,114 @@
+"""The tab on which resources are enabled, changed and removed."""
+
+import data
+import pandas
+import texts
+
+import streamlit as st
+
+
+def show(status):
+    """A form for a new one, then the table of all, then what can be done with one of them."""
+    kind = status["resource_kind"]
+    if status["configuration"] is None:
+        st.info("Configure the connector first, on the tab Configuration.")
+        return
+    add(kind)
+    resources = status["resources"]
+    if not resources:
+        st.info(f"No {kind} is enabled yet.")
+        return
+    st.dataframe(table(resources, status["configuration"]["schedule"]), use_container_width=True)
+    name = st.selectbox(kind.capitalize(), [resource["name"] for resource in resources], key="chosen")
+    chosen = next(resource for resource in resources if resource["name"] == name)
+    warn(chosen)
+    change(status, chosen)
+    run(status, chosen)
+    delete(chosen)
+
+
+def add(kind):
+    """A form that enables one."""
+    with st.form("enable", clear_on_submit=True):
+        left, right = st.columns([4, 1])
+        name = left.text_input(f"Enable a {kind}", key="new_resource", placeholder="owner/name" if kind == "repository" else "")
+        right.write("")
+        right.write("")
+        pressed = right.form_submit_button("Enable", type="primary")
+    if pressed and name.strip():
+        data.act("ENABLE_RESOURCE", name.strip(), doing="Making its task…")
+    elif pressed:
+        st.error(f"Name the {kind}.")
+
+
+def table(resources, schedule):
+    """All of them, for people."""
+    return pandas.DataFrame([line(resource, schedule) for resource in resources]).set_index("Name")
+
+
+def line(resource, schedule):
+    """One of them."""
+    run = resource["last_run"] or {}
+    return {
+        "Name": resource["name"],
+        "Enabled": "yes" if resource["enabled"] else "no",
+        "Schedule": resource["schedule"] or f"{schedule} (default)",
+        "State": (resource["state"] or {}).get("status", "not run yet"),
+        "Last run": texts.moment(run.get("started_at")),
+        "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
+        "Message": (resource["state"] or {}).get("message") or "",
+    }
+
+
+def warn(resource):
+    """Says when its task has been stopped by Snowflake, or is missing."""
+    task = resource["task"]
+    if resource["enabled"] and task.get("state") == "suspended" and task.get("reason"):
+        st.warning("Its task has failed too often in a row, and Snowflake has suspended it. Enable it again once the cause is mended.")
+
+
+def change(status, resource):
+    """Enable, disable, and another schedule."""
+    name = resource["name"]
+    left, right = st.columns(2)
+    with left:
+        if resource["enabled"]:
+            if st.button("Disable", key="disable"):
+                data.act("DISABLE_RESOURCE", name)
+            if (resource["task"] or {}).get("state") == "suspended" and status["status"] == "STARTED" and st.button("Enable again", key="enable_again"):
+                data.act("ENABLE_RESOURCE", name)
+        elif st.button("Enable", key="enable_again"):
+            data.act("ENABLE_RESOURCE", name)
+    with right, st.form("schedule_form"):
+        schedule = st.text_input(
+            "Its own schedule",
+            value=resource["schedule"] or "",
+            help="An interval such as 30m, or a cron expression in UTC. Left empty: the connector's.",
+            key=f"schedule_{name}",
+        )
+        if st.form_submit_button("Set", disabled=not resource["configured"]):
+            data.act("UPDATE_RESOURCE", name, schedule.strip() or None)
+
+
+def run(status, resource):
+    """What a container does at once."""
+    if status["configuration"]["scheduler"] == "outside":
+        return
+    left, middle, right, _ = st.columns([1, 1, 1, 3])
+    idle = status["status"] != "STARTED" or not resource["enabled"]
+    if left.button("Ingest now", key="ingest", disabled=idle, help="Reads what is new."):
+        data.act("INGEST_DATA", resource["name"], doing="Ingesting…")
+    if middle.button("Reconcile", key="reconcile", disabled=idle, help="Reads everything, and marks deleted what is gone."):
+        data.act("RECONCILE_RESOURCE", resource["name"], doing="Reading everything…")
+    if right.button("Reset", key="reset", help="The next run reads everything anew. Rows stay."):
+        data.act("RESET_RESOURCE", resource["name"], doing="Resetting…")
+
+
+def delete(resource):
+    """Removal, asked twice."""
+    name = resource["name"]
+    with st.expander("Delete"):
+        with_data = st.checkbox("Delete its rows and its history, too", key=f"with_data_{name}")
+        sure = st.checkbox(f"Yes, delete {texts.escaped(name)}", key=f"sure_{name}")
+        if st.button("Delete", key="delete", disabled=not sure):
+            data.act("DELETE_RESOURCE", name, with_data)

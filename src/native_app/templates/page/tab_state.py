@@ -1,0 +1,75 @@
+"""The tab that shows how resources stand and what runs have done."""
+
+import data
+import texts
+
+import streamlit as st
+
+ALL = "All"
+SHOWN = {
+    "RESOURCE": "Resource",
+    "STARTED_AT": "Started",
+    "MODE": "Mode",
+    "STATUS": "Status",
+    "INSERTED": "Inserted",
+    "UPDATED": "Updated",
+    "DELETED": "Deleted",
+    "REJECTED": "Rejected",
+    "REQUESTS": "Requests",
+    "SECONDS": "Took (s)",
+    "WAITED": "Waited (s)",
+    "ERROR": "Error",
+}
+
+
+def show(status):
+    """Figures, the last failures, the history and its charts."""
+    if status["configuration"] is None:
+        st.info("Configure the connector first, on the tab Configuration.")
+        return
+    resources = status["resources"]
+    figures(resources)
+    for resource in resources:
+        state = resource["state"] or {}
+        if state.get("status") == "FAILED":
+            st.error(f"**{texts.escaped(resource['name'])}**: {texts.escaped(state.get('message') or 'failed')}")
+    left, right = st.columns([3, 1])
+    name = left.selectbox("Runs of", [ALL] + [resource["name"] for resource in resources], key="runs_of")
+    limit = right.number_input("At most", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
+    runs = data.runs(status["configuration"]["destination_database"], None if name == ALL else name, limit)
+    if not len(runs):
+        st.info("No run has changed anything yet.")
+        return
+    history(runs)
+
+
+def figures(resources):
+    """How many there are, run and fail."""
+    failing = sum((resource["state"] or {}).get("status") == "FAILED" for resource in resources)
+    newest = max((resource["last_run"]["started_at"] for resource in resources if resource["last_run"]), default=None)
+    one, two, three = st.columns(3)
+    one.metric("Enabled", sum(resource["enabled"] for resource in resources))
+    two.metric("Failing", failing)
+    three.metric("Last change (UTC)", texts.moment(newest) or "none yet")
+
+
+def history(runs):
+    """The table of runs, and a chart each for rows, duration and waiting."""
+    runs = runs.assign(SECONDS=runs["TOTAL_MS"].astype(float) / 1000, WAITED=runs["WAITED_MS"].astype(float) / 1000)
+    counts = ["INSERTED", "UPDATED", "DELETED"]
+    ordered = runs.iloc[::-1].reset_index(drop=True)
+    # A chart orders its bars by these names; two runs of one moment are two bars all the same.
+    ordered.index = [f"{number + 1:04} · {texts.moment(at)[5:16]}" for number, at in enumerate(ordered["STARTED_AT"])]
+    st.markdown("**Rows of each run**")
+    st.bar_chart(ordered[counts].astype(float).rename(columns=SHOWN), use_container_width=True)
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**How long each run took, in seconds**")
+        st.bar_chart(ordered[["SECONDS"]].rename(columns=SHOWN), use_container_width=True)
+    with right:
+        st.markdown("**How long each run waited for limits, in seconds**")
+        st.bar_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
+    shown = runs[list(SHOWN)].rename(columns=SHOWN)
+    shown["Started"] = shown["Started"].map(texts.moment)
+    shown["Error"] = shown["Error"].fillna("")
+    st.dataframe(shown.set_index("Started"), use_container_width=True)

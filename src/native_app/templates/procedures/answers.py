@@ -1,0 +1,112 @@
+"""What every procedure answers: `{"response_code": …, "message": …}`, whatever happens."""
+
+import functools
+import logging
+
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
+log = logging.getLogger("connector")
+
+# Every code, and what it means. The page has a text for each that says what to do.
+CODES = {
+    "OK": "done",
+    "INVALID_INPUT": "an argument is missing, unknown or malformed",
+    "INVALID_IDENTIFIER": "a name cannot be the name of a resource or a database",
+    "INVALID_SCHEDULE": "a schedule cannot be read, or Snowflake has no such schedule",
+    "INVALID_CONNECTOR_STATUS": "the connector's status does not allow this",
+    "INVALID_REFERENCE": "the app has no such reference",
+    "CONNECTOR_CONFIGURATION_NOT_FOUND": "the connector has not been configured yet",
+    "CONFIGURE_CONNECTOR_FAILED": "a statement of the configuration failed",
+    "DESTINATION_UNREADABLE": "the destination database is missing, or the app may not read it",
+    "DESTINATION_IN_USE": "the destination cannot be changed, or belongs to something else",
+    "REQUIRED_PRIVILEGES_MISSING": "a privilege has not been granted to the app",
+    "EAI_UNAVAILABLE": "the external access integration is not bound",
+    "SECRET_UNAVAILABLE": "a secret that is needed is not bound",
+    "INACCESSIBLE_WAREHOUSE": "the warehouse is not bound",
+    "COMPUTE_POOL_UNAVAILABLE": "the compute pool is missing or does not start",
+    "TEST_CONNECTION_FAILED": "the source cannot be reached with these settings",
+    "RESOURCE_NOT_FOUND": "the resource is not configured",
+    "RESOURCE_NOT_ENABLED": "the resource is disabled",
+    "ENABLE_RESOURCE_ERROR": "a resource could not be enabled",
+    "DISABLE_RESOURCE_ERROR": "a resource could not be disabled",
+    "UPDATE_RESOURCE_ERROR": "a resource could not be changed",
+    "DELETE_RESOURCE_ERROR": "a resource could not be deleted",
+    "FAILED_TO_CREATE_TASK": "a task could not be made or resumed",
+    "INGESTION_FAILED": "the run failed",
+    "INGESTION_PARTIAL": "the run left something out",
+    "JOB_FAILED": "the container failed without a word in the run history",
+    "PAUSE_CONNECTOR_FAILED": "a task could not be suspended",
+    "RESUME_CONNECTOR_FAILED": "a task could not be resumed",
+    "UNKNOWN_SQL_ERROR": "a statement failed",
+    "INTERNAL_ERROR": "a bug",
+}
+
+# Snowflake's own codes: not allowed; missing, or not allowed to be seen.
+NOT_ALLOWED = 3001
+MISSING = (2003, 2043)
+
+
+class Refusal(Exception):
+    """Why a procedure does not do what it was asked to: a code, a sentence, and further members of the answer."""
+
+    def __init__(self, code, message, **details):
+        super().__init__(message)
+        self.code = code
+        self.details = details
+
+
+class TaskFailed(Exception):
+    """Ends a task's run as failed, so that it is seen in the task's history and counted."""
+
+
+def ok(message="", **details):
+    """The answer when all is done."""
+    return {"response_code": "OK", "message": message, **details}
+
+
+def enveloped(handler):
+    """Makes an answer of whatever a handler does: its own answer, a refusal, or a failure."""
+
+    @functools.wraps(handler)
+    def answering(session, *arguments):
+        try:
+            return handler(session, *arguments)
+        except Refusal as refusal:
+            return {"response_code": refusal.code, "message": str(refusal), **refusal.details}
+        except SnowparkSQLException as error:
+            log.error("%s: %s", handler.__name__, error)
+            code = "REQUIRED_PRIVILEGES_MISSING" if error.sql_error_code == NOT_ALLOWED else "UNKNOWN_SQL_ERROR"
+            return {"response_code": code, "message": sentence(error)}
+        except TaskFailed:
+            raise
+        except Exception as error:
+            log.exception("%s failed", handler.__name__)
+            return {"response_code": "INTERNAL_ERROR", "message": f"{type(error).__name__}: {error}"}
+
+    return answering
+
+
+def sentence(error):
+    """What Snowflake says of a statement that failed, without the statement's place."""
+    text = getattr(error, "raw_message", None) or str(error)
+    return " ".join(str(text).split())
+
+
+def sql_failures(code, what):
+    """Makes refusals of statements that fail within: `with sql_failures(code, what): …`."""
+    return _Failures(code, what)
+
+
+class _Failures:
+    def __init__(self, code, what):
+        self.code = code
+        self.what = what
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, SnowparkSQLException):
+            code = "REQUIRED_PRIVILEGES_MISSING" if error.sql_error_code == NOT_ALLOWED else self.code
+            raise Refusal(code, f"{self.what}: {sentence(error)}") from error
+        return False

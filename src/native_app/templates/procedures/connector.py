@@ -1,0 +1,175 @@
+"""The procedures of the app: one function for each, named as the procedure in lower case."""
+
+import destination
+import jobs
+import place
+import references
+import resources
+import settings
+import status
+import store
+import tasks
+from answers import CODES, Refusal, TaskFailed, enveloped, ok, sql_failures
+
+
+@enveloped
+def provision_connector(session, config):
+    """Stores the configuration and makes the destination. Repeated, it repairs what is missing."""
+    return apply(session, settings.document(config))
+
+
+@enveloped
+def update_settings(session, config):
+    """Changes a part of the configuration; a setting that is null is removed."""
+    stored = settings.load(session)
+    given = settings.document(config)
+    changed = {**stored.settings, **settings.document(given.get("settings") or {}, "`settings`")}
+    kept = {"schedule": stored.schedule, "scheduler": stored.scheduler}
+    kept["destination_database"] = '"' + stored.destination_database.replace('"', '""') + '"'
+    return apply(session, {**kept, **given, "settings": changed})
+
+
+def apply(session, given):
+    """Makes a configuration the one in force. It is stored last, so that what is stored also exists."""
+    bindings = given.pop("references", None) if isinstance(given, dict) else None
+    configuration = settings.read(given, place.application(session))
+    refuse_move(session, configuration)
+    for name, alias in settings.document(bindings or {}, "`references`").items():
+        references.register(session, name, "ADD", alias)
+    database = configuration.destination_database
+    with sql_failures("CONFIGURE_CONNECTOR_FAILED", "the connector could not be configured"):
+        destination.make(session, database)
+        store.of_source(session, database).put("config", configuration.settings)
+        notes = destination.grant(session, database)
+        destination.make_views(session, database)
+        if configuration.has_tasks():
+            jobs.make_pool(session)
+        status.align(session, configuration)
+        settings.save(session, configuration)
+        if status.current(session) == status.CONFIGURING:
+            status.become(session, status.STARTED)
+    return ok(f"configured; data goes to the database {database}", configuration=vars(configuration), notes=notes)
+
+
+def refuse_move(session, configuration):
+    """Refuses another destination while something is enabled in the one in force."""
+    try:
+        before = settings.load(session)
+    except Refusal:
+        return
+    if before.destination_database == configuration.destination_database:
+        return
+    if destination.exists(session, before.destination_database, "RESOURCE_CONFIGURATION"):
+        stored = store.resources(session, before.destination_database).all()
+        enabled = [name for name, resource in stored.items() if resource.get("enabled")]
+        if enabled:
+            message = f"data goes to {before.destination_database}: disable {', '.join(enabled)} before choosing another database"
+            raise Refusal("DESTINATION_IN_USE", message)
+
+
+@enveloped
+def enable_resource(session, name):
+    """Ingests a resource on its schedule from now on."""
+    return resources.enable(session, name)
+
+
+@enveloped
+def disable_resource(session, name):
+    """Stops a resource's schedule."""
+    return resources.disable(session, name)
+
+
+@enveloped
+def update_resource(session, name, schedule):
+    """Changes a resource's schedule."""
+    return resources.update(session, name, schedule)
+
+
+@enveloped
+def delete_resource(session, name, drop_data=False):
+    """Removes a resource, with its data where that is asked for."""
+    return resources.delete(session, name, drop_data)
+
+
+def ingest_data(session, name):
+    """Ingests what is new in a resource, now."""
+    return counted(session, enveloped(resources.ingest)(session, name))
+
+
+def run_all(session):
+    """Ingests what is new in everything that is enabled, now, in one container."""
+    return counted(session, enveloped(resources.ingest_all)(session))
+
+
+def counted(session, answer):
+    """An answer; within a task one of failure ends the task's run as failed, so that Snowflake shows and counts it."""
+    if answer["response_code"] not in ("OK", "INGESTION_PARTIAL") and tasks.is_within(session):
+        raise TaskFailed(f"{answer['response_code']}: {answer['message']}")
+    return answer
+
+
+@enveloped
+def reconcile_resource(session, name):
+    """Reads everything in a resource, and marks deleted what is gone."""
+    return resources.ingest(session, name, reconcile=True)
+
+
+@enveloped
+def reset_resource(session, name):
+    """Makes the next run of a resource read it from the start."""
+    return resources.reset(session, name)
+
+
+@enveloped
+def pause_connector(session):
+    """Stops all schedules."""
+    return status.pause(session)
+
+
+@enveloped
+def resume_connector(session):
+    """Starts the schedules of all that is enabled."""
+    return status.resume(session)
+
+
+@enveloped
+def get_connector_status(session):
+    """How the connector and its resources stand."""
+    return status.report(session)
+
+
+@enveloped
+def test_connection(session):
+    """Looks at the references first, which costs nothing, and then asks the source itself, in a container."""
+    configuration = settings.load(session)
+    resources.require_container(configuration)
+    job = jobs.run(session, configuration.destination_database, ["check"])
+    document = job.document()
+    error = document.get("error") or {}
+    connection = store.of_app(session)
+    if error or job.failure:
+        connection.remove("connection")
+        told = resources.words(error) or job.last_words()
+        raise Refusal("TEST_CONNECTION_FAILED", told, error=error, job=job.name, checks=document.get("checks", []))
+    connection.put("connection", {"job": job.name})
+    return ok("the source answers", job=job.name, checks=document.get("checks", []))
+
+
+@enveloped
+def register_reference(session, ref_name, operation, ref_or_alias):
+    """Snowflake's callback: the consumer has bound an object to a reference, or taken it away."""
+    return references.register(session, ref_name, operation, ref_or_alias)
+
+
+def get_reference_config(session, ref_name):
+    """Snowflake's callback: what its dialog needs to make the object of a reference. Answers JSON text of Snowflake's own form."""
+    return references.describe(ref_name)
+
+
+@enveloped
+def grant_callback(session, privileges):
+    """Snowflake's callback: these privileges have been granted."""
+    if "CREATE COMPUTE POOL" in [str(privilege).upper() for privilege in privileges or []]:
+        jobs.make_pool(session)
+        return ok("the compute pool is there")
+    return ok("nothing to make")

@@ -1,0 +1,178 @@
+"""The database that data goes to: its schemas, the engine's tables, and the views and grants over them."""
+
+import json
+
+from answers import MISSING, NOT_ALLOWED, Refusal, sentence
+from names import qualified, quoted
+from place import inside
+from snowflake.snowpark.exceptions import SnowparkSQLException
+from spec import SPEC
+
+ADMIN, VIEWER, READER = "APP_ADMIN", "APP_VIEWER", "APP_DATA_READER"
+
+
+def make(session, database):
+    """Makes whatever is missing, and refuses what belongs to another program."""
+    session.sql(f"CREATE DATABASE IF NOT EXISTS {quoted(database)}").collect()
+    refuse_strangers(session, database)
+    for schema in ("PUBLIC", "PUBLIC_RAW", "STATE"):
+        session.sql(f"CREATE SCHEMA IF NOT EXISTS {qualified(database, schema)}").collect()
+    for statement in statements(database):
+        session.sql(statement).collect()
+
+
+def statements(database):
+    """The statements that make the engine's own tables: the engine's own text."""
+    lines = [line for line in SPEC["state_sql"].splitlines() if not line.startswith("--")]
+    for statement in "\n".join(lines).split(";"):
+        before, brace, rest = statement.strip().partition("{")
+        if brace:
+            table, _, after = rest.partition("}")
+            yield f"{before}{qualified(database, 'STATE', table)}{after}"
+
+
+def refuse_strangers(session, database):
+    """Refuses a database in which another program keeps tables of the same names, as the engine does."""
+    if exists(session, database, "APP_CONFIGURATION") and not exists(session, database, "SNOWFEED_VERSION"):
+        raise Refusal("DESTINATION_IN_USE", f"the database {quoted(database)} belongs to another connector; choose another one")
+
+
+def exists(session, database, table):
+    """Whether a table of the schema STATE can be read."""
+    try:
+        session.sql(f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", table)} LIMIT 1').collect()
+    except SnowparkSQLException as error:
+        if error.sql_error_code in MISSING:
+            return False
+        raise
+    return True
+
+
+def grant(session, database):
+    """Lets the application roles read. What the owner of a database that is not the app's must grant is given back."""
+    here = quoted(database)
+    grants = [f"USAGE ON DATABASE {here} TO APPLICATION ROLE {role}" for role in (ADMIN, READER)]
+    for schema, kinds in (("PUBLIC", ("VIEWS",)), ("PUBLIC_RAW", ("TABLES",))):
+        there = qualified(database, schema)
+        for role in (ADMIN, READER):
+            grants.append(f"USAGE ON SCHEMA {there} TO APPLICATION ROLE {role}")
+            for kind in kinds:
+                grants.append(f"SELECT ON ALL {kind} IN SCHEMA {there} TO APPLICATION ROLE {role}")
+                grants.append(f"SELECT ON FUTURE {kind} IN SCHEMA {there} TO APPLICATION ROLE {role}")
+    notes = []
+    for text in grants:
+        try:
+            session.sql(f"GRANT {text}").collect()
+        except SnowparkSQLException as error:
+            if error.sql_error_code not in (NOT_ALLOWED, *MISSING):
+                raise
+            notes.append(f"not granted: {text} ({sentence(error)})")
+    return notes
+
+
+def make_views(session, database):
+    """Makes the views of the app over the destination's state, and lets the application roles read them."""
+    run, state, resource = (qualified(database, "STATE", table) for table in ("INGESTION_RUN", "APP_STATE", "RESOURCE_CONFIGURATION"))
+    own = inside(session, "STATE", "APP_CONFIGURATION")
+    newest_run = f'SELECT * FROM {run} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
+    newest_state = f'SELECT * FROM {state} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
+    views = {
+        "CONNECTOR_CONFIGURATION": (
+            'SELECT c."KEY" AS "CONFIG_GROUP", f."KEY" AS "CONFIG_KEY", f."VALUE" AS "VALUE" '
+            f'FROM {own} c, LATERAL FLATTEN(input => c."VALUE") f'
+        ),
+        "INGESTION_DEFINITIONS": (
+            'SELECT r."KEY" AS "RESOURCE", r."VALUE":enabled::BOOLEAN AS "IS_ENABLED", r."VALUE":schedule::VARCHAR AS "SCHEDULE", '
+            's."VALUE":status::VARCHAR AS "STATUS", s."TIMESTAMP" AS "STATUS_SINCE", s."VALUE":message::VARCHAR AS "MESSAGE" '
+            f'FROM {resource} r LEFT JOIN ({newest_state}) s ON s."KEY" = r."KEY"'
+        ),
+        "CONNECTOR_STATS": (
+            'SELECT "ID", "RESOURCE", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED", '
+            '"DELETED", "SKIPPED", "REJECTED", "REQUESTS", "BYTES", "WAITED_MS" / 1000 AS "WAITED_SECONDS", "TOTAL_MS" / 1000 AS '
+            '"DURATION_SECONDS", ("INSERTED" + "UPDATED" + "DELETED") * 1000 / NULLIF("TOTAL_MS", 0) AS "ROWS_PER_SECOND", "ERROR" '
+            f"FROM {run}"
+        ),
+        "AGGREGATED_CONNECTOR_STATS": (
+            'SELECT DATE_TRUNC(\'HOUR\', "STARTED_AT") AS "RUN_HOUR", COUNT(*) AS "RUNS", '
+            'SUM(CASE WHEN "STATUS" = \'failed\' THEN 1 ELSE 0 END) AS "FAILED_RUNS", '
+            'SUM("INSERTED" + "UPDATED" + "DELETED") AS "UPDATED_ROWS", SUM("REQUESTS") AS "REQUESTS", '
+            'SUM("WAITED_MS") / 1000 AS "WAITED_SECONDS", SUM("TOTAL_MS") / 1000 AS "DURATION_SECONDS" '
+            f"FROM {run} GROUP BY DATE_TRUNC('HOUR', \"STARTED_AT\")"
+        ),
+        "SYNC_STATUS": (
+            "SELECT CASE WHEN MAX(p.\"STATUS\") = 'PAUSED' THEN 'PAUSED' WHEN MAX(CASE WHEN n.\"STATUS\" = 'running' THEN 1 ELSE 0 END) = 1 "
+            "THEN 'SYNCING_DATA' WHEN MAX(n.\"ENDED_AT\") IS NULL THEN 'NOT_SYNCING' ELSE 'LAST_SYNCED' END AS \"STATUS\", "
+            'MAX(n."ENDED_AT") AS "LAST_SYNCED_AT" FROM (SELECT MAX("VALUE":status::VARCHAR) AS "STATUS" FROM '
+            f'{own} WHERE "KEY" = \'status\') p LEFT JOIN ({newest_run}) n ON TRUE'
+        ),
+    }
+    for name, select in views.items():
+        view = inside(session, "VIEWS", name)
+        session.sql(f"CREATE OR REPLACE VIEW {view} AS {select}").collect()
+        for role in (ADMIN, VIEWER):
+            session.sql(f"GRANT SELECT ON VIEW {view} TO APPLICATION ROLE {role}").collect()
+
+
+def newest_run(session, database, resource=None):
+    """The id of the newest run, of a resource or of all. Ids of later runs sort after those of earlier ones."""
+    where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
+    text = f'SELECT MAX("ID") AS "ID" FROM {qualified(database, "STATE", "INGESTION_RUN")} {where}'
+    return session.sql(text, params=params).collect()[0]["ID"] or ""
+
+
+def runs_after(session, database, run, resource=None):
+    """The records of the runs after one, the newest first."""
+    where, params = ('AND "RESOURCE" = ?', [run, resource]) if resource else ("", [run])
+    table = qualified(database, "STATE", "INGESTION_RUN")
+    text = f'SELECT "DOCUMENT" FROM {table} WHERE "ID" > ? {where} ORDER BY "ID" DESC'
+    return [json.loads(row["DOCUMENT"]) for row in session.sql(text, params=params).collect()]
+
+
+def tables(session, database):
+    """The view and the raw table of each stream of each resource."""
+    table = qualified(database, "STATE", "SNOWFEED_TABLE")
+    rows = session.sql(f'SELECT "RESOURCE", "STREAM", "NAME" FROM {table} WHERE "RESOURCE" <> \'\' ORDER BY "RESOURCE", "STREAM"').collect()
+    found = {}
+    for row in rows:
+        entry = {
+            "stream": row["STREAM"],
+            "view": qualified(database, "PUBLIC", row["NAME"]),
+            "raw": qualified(database, "PUBLIC_RAW", row["NAME"]),
+        }
+        found.setdefault(row["RESOURCE"], []).append(entry)
+    return found
+
+
+def forget(session, database, resource):
+    """Removes the rows of a resource and where it stands, so that it would be read from the start. Its tables stay, empty."""
+    raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
+    session.sql("BEGIN").collect()
+    try:
+        for raw in raws:
+            session.sql(f"DELETE FROM {raw}").collect()
+        of_resource = [("APP_STATE", "KEY"), ("SNOWFEED_FENCE", "KEY")]
+        of_resource += [(table, "RESOURCE") for table in ("INGESTION_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
+        for table, column in of_resource:
+            session.sql(f"DELETE FROM {qualified(database, 'STATE', table)} WHERE {quoted(column)} = ?", params=[resource]).collect()
+        session.sql("COMMIT").collect()
+    except SnowparkSQLException:
+        session.sql("ROLLBACK").collect()
+        raise
+
+
+def newest_runs(session, database):
+    """The record of the newest run of each resource."""
+    table = qualified(database, "STATE", "INGESTION_RUN")
+    text = f'SELECT "RESOURCE", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "ID" DESC) = 1'
+    return {row["RESOURCE"]: json.loads(row["DOCUMENT"]) for row in session.sql(text).collect()}
+
+
+def newest_states(session, database):
+    """How each resource stands by its newest state: a status and, where it failed, a message."""
+    table = qualified(database, "STATE", "APP_STATE")
+    text = f'SELECT "KEY", "AT", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
+    states = {}
+    for row in session.sql(text).collect():
+        state = json.loads(row["DOCUMENT"])
+        states[row["KEY"]] = {"status": state["status"], "message": state.get("message"), "since": row["AT"]}
+    return states

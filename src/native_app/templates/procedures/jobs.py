@@ -1,0 +1,99 @@
+"""Jobs: the connector's own program in a container, once, until it ends."""
+
+import json
+import uuid
+from dataclasses import dataclass
+
+import names
+import place
+import references
+from answers import Refusal, sentence
+from snowflake.snowpark.exceptions import SnowparkSQLException
+from spec import SPEC
+
+SPECIFICATION = "/job.yaml"
+CONTAINER = "connector"
+
+# How many lines of a container's log are looked at for its last words.
+LOG_LINES = 200
+
+
+@dataclass
+class Job:
+    """A job that has ended."""
+
+    name: str
+    failure: str  # Empty where Snowflake calls it done.
+    output: str  # What is left of the container's log.
+
+    def document(self):
+        """The JSON document that the program has printed, or an empty one."""
+        for line in reversed(self.output.splitlines()):
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict):
+                return found
+        start = self.output.find("{\n")
+        try:
+            found = json.loads(self.output[start:]) if start >= 0 else {}
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def last_words(self):
+        """Why it has failed, as far as anybody knows."""
+        lines = [line for line in self.output.splitlines() if line.strip()]
+        return " — ".join([self.failure, *lines[-1:]])
+
+
+def pool(session):
+    """The name of the app's compute pool, which begins with the app's."""
+    return names.unquoted(f"{place.application(session)}_POOL")
+
+
+def make_pool(session):
+    """Makes the compute pool where it is missing. It stands still, and costs nothing, while there is no job."""
+    session.sql(
+        f"CREATE COMPUTE POOL IF NOT EXISTS {pool(session)} MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = {SPEC['pool_family']} "
+        "AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE AUTO_SUSPEND_SECS = 60"
+    ).collect()
+
+
+def run(session, database, arguments):
+    """Runs the program with these arguments, and waits for its end. Raises when it cannot be started."""
+    bound = references.required(session)
+    secrets = [name for name in SPEC["secrets"] if name in bound]
+    mounts = [{"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets]
+    args = ["--to", "snowflake", "--database", names.quoted(database), "--json"]
+    for name in secrets:
+        args += ["--set", f"{name}=file:/run/secrets/{name}/secret_string"]
+    # Its name must be new, and may not be in quotes.
+    job = "JOBS." + f"RUN_{uuid.uuid4().hex}".upper()
+    access = ""
+    if references.EXTERNAL_ACCESS in bound:
+        access = f"EXTERNAL_ACCESS_INTEGRATIONS = (reference('{references.EXTERNAL_ACCESS}')) "
+    text = (
+        f"EXECUTE JOB SERVICE IN COMPUTE POOL {pool(session)} NAME = {job} ASYNC = FALSE "
+        f"QUERY_WAREHOUSE = reference('{references.WAREHOUSE}') {access}"
+        f"FROM SPECIFICATION_TEMPLATE_FILE = '{SPECIFICATION}' "
+        f"USING (args => {names.json_text(json.dumps(args + arguments))}, secrets => {names.json_text(json.dumps(mounts))})"
+    )
+    failure = ""
+    try:
+        session.sql(text).collect()
+    except SnowparkSQLException as error:
+        failure = sentence(error)
+        if "compute pool" in failure.lower():
+            raise Refusal("COMPUTE_POOL_UNAVAILABLE", failure) from error
+    return Job(job, failure, log(session, job))
+
+
+def log(session, job):
+    """The end of a container's log. There may be none any more: its node goes when it is idle."""
+    text = f'SELECT SYSTEM$GET_SERVICE_LOGS(?, 0, ?, {LOG_LINES}) AS "LOG"'
+    try:
+        return session.sql(text, params=[job, CONTAINER]).collect()[0]["LOG"] or ""
+    except SnowparkSQLException:
+        return ""

@@ -1,0 +1,71 @@
+"""References: what the consumer binds to the app. And the callbacks by which Snowflake tells about them."""
+
+import json
+
+from answers import Refusal, ok
+from spec import SPEC
+
+WAREHOUSE = "warehouse_reference"
+EXTERNAL_ACCESS = f"{SPEC['name']}_external_access"
+
+
+def known():
+    """Every reference of the app: whether ingestion needs it, and the code of its absence."""
+    required = SPEC["settings"].get("required", [])
+    references = {name: (name in required, "SECRET_UNAVAILABLE") for name in SPEC["secrets"]}
+    if SPEC["hosts"]:
+        references[EXTERNAL_ACCESS] = (True, "EAI_UNAVAILABLE")
+    references[WAREHOUSE] = (True, "INACCESSIBLE_WAREHOUSE")
+    return references
+
+
+def bound(session):
+    """The references that are bound, in one statement that needs no warehouse."""
+    columns = ", ".join(f'SYSTEM$GET_ALL_REFERENCES(?) AS "R{index}"' for index in range(len(known())))
+    row = session.sql(f"SELECT {columns}", params=list(known())).collect()[0]
+    return [name for index, name in enumerate(known()) if is_bound(row[f"R{index}"])]
+
+
+def is_bound(answer):
+    """Whether Snowflake names any object for a reference."""
+    return str(answer or "").strip() not in ("", "[]", "null")
+
+
+def required(session):
+    """The references that are bound. Raises EAI_UNAVAILABLE, SECRET_UNAVAILABLE or INACCESSIBLE_WAREHOUSE."""
+    present = bound(session)
+    missing = [name for name, (needed, _) in known().items() if needed and name not in present]
+    if missing:
+        code = known()[missing[0]][1]
+        raise Refusal(code, f"not bound: {', '.join(missing)}; bind it on the app's page, under Configuration", missing=missing)
+    return present
+
+
+def register(session, name, operation, alias):
+    """Binds a reference, or removes the binding."""
+    name, operation = str(name).lower(), str(operation).upper()
+    if name not in known():
+        raise Refusal("INVALID_REFERENCE", f"the app has no reference {name!r}")
+    if operation == "ADD":
+        if not alias:
+            raise Refusal("INVALID_INPUT", "the object to bind is missing")
+        session.sql("SELECT SYSTEM$SET_REFERENCE(?, ?)", params=[name, alias]).collect()
+    elif operation in ("REMOVE", "CLEAR"):
+        session.sql("SELECT SYSTEM$REMOVE_REFERENCE(?)", params=[name]).collect()
+    else:
+        raise Refusal("INVALID_INPUT", f"{operation!r} is no operation; there are ADD, REMOVE and CLEAR")
+    return ok(f"{operation.lower()}: {name}", reference=name)
+
+
+def describe(name):
+    """What Snowflake's dialog needs to make the object of a reference, as JSON text."""
+    name = str(name).lower()
+    if name == EXTERNAL_ACCESS and SPEC["hosts"]:
+        payload = {"host_ports": SPEC["hosts"], "allowed_secrets": "LIST" if SPEC["secrets"] else "NONE"}
+        if SPEC["secrets"]:
+            payload["secret_references"] = [secret.upper() for secret in SPEC["secrets"]]
+        return json.dumps({"type": "CONFIGURATION", "payload": payload})
+    if name in SPEC["secrets"]:
+        return json.dumps({"type": "CONFIGURATION", "payload": {"type": "GENERIC_STRING"}})
+    message = f"the app has no settings for the reference {name!r}"
+    return json.dumps({"type": "ERROR", "payload": {"message": message}})

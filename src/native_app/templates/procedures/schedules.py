@@ -1,0 +1,74 @@
+"""Schedules, as the engine reads them (`30m`, `1h 30m`, `15 2 * * *` in UTC), in the words of a task."""
+
+import re
+
+from answers import Refusal
+
+UNITS = {"h": 3600, "m": 60, "s": 1}
+PART = re.compile(r"(\d{1,9})\s*(hours|hour|hrs|hr|h|minutes|minute|mins|min|m|seconds|second|secs|sec|s)", re.IGNORECASE)
+INTERVAL = re.compile(rf"\s*{PART.pattern}(?:[\s,]*{PART.pattern})*\s*", re.IGNORECASE)
+
+# The shortest and the longest interval of a task, in seconds.
+SHORTEST = 10
+LONGEST = 11520 * 60
+
+MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+DAYS = "SUN MON TUE WED THU FRI SAT".split()
+# The name of each field, its least and greatest number, and its words.
+FIELDS = [("minute", 0, 59, []), ("hour", 0, 23, []), ("day of the month", 1, 31, []), ("month", 1, 12, MONTHS), ("day of the week", 0, 6, DAYS)]
+
+HELP = "give an interval such as `30m` or `2h`, or a cron expression of five fields in UTC, such as `15 2 * * *`"
+
+
+def of_task(text):
+    """What stands after `SCHEDULE =` for a schedule. Raises INVALID_SCHEDULE."""
+    if not isinstance(text, str) or not text.strip():
+        raise Refusal("INVALID_SCHEDULE", f"the schedule is empty; {HELP}")
+    return interval(text) if INTERVAL.fullmatch(text) else cron(text)
+
+
+def interval(text):
+    """An interval, in minutes where it has no seconds."""
+    parts = PART.findall(text)
+    seconds = sum(int(number) * UNITS[unit[0].lower()] for number, unit in parts)
+    if seconds < SHORTEST:
+        raise Refusal("INVALID_SCHEDULE", f"{text!r} is too short: a task runs every {SHORTEST} seconds at most")
+    if seconds > LONGEST:
+        raise Refusal("INVALID_SCHEDULE", f"{text!r} is too long: a task's interval is 11520 minutes (8 days) at most; give a cron expression, such as `0 3 1 * *`")
+    return f"'{seconds} SECONDS'" if seconds % 60 else f"'{seconds // 60} MINUTE'"
+
+
+def cron(text):
+    """A cron expression, checked field by field."""
+    fields = text.upper().split()
+    if len(fields) == 6:
+        raise Refusal("INVALID_SCHEDULE", f"{text!r} has six fields: a task knows no seconds; leave out the first one")
+    if len(fields) != 5:
+        raise Refusal("INVALID_SCHEDULE", f"{text!r} is no schedule; {HELP}")
+    for field, (name, least, greatest, words) in zip(fields, FIELDS):
+        if not all(part(one, least, greatest, words, name) for one in field.split(",")):
+            raise Refusal("INVALID_SCHEDULE", f"{field!r} is no {name} in a task's cron expression ({least} to {greatest}); {HELP}")
+    return f"'USING CRON {' '.join(fields)} UTC'"
+
+
+def part(text, least, greatest, words, name):
+    """Whether this is a number, a word, a range, a star or a last day, with or without a step."""
+    if text == "L":
+        return name.startswith("day")
+    if name == "day of the week" and re.fullmatch(r"(?:[0-6]|SUN|MON|TUE|WED|THU|FRI|SAT)(?:L|#[1-5])", text):
+        return True
+    body, slash, step = text.partition("/")
+    if slash and not (step.isascii() and step.isdigit() and 0 < int(step) <= greatest):
+        return False
+    if body == "*":
+        return True
+    numbers = [number(end, least, greatest, words) for end in body.split("-")]
+    return None not in numbers and (len(numbers) == 1 or (len(numbers) == 2 and numbers[0] <= numbers[1]))
+
+
+def number(text, least, greatest, words):
+    """A number of a field, also by its word; None when it is none."""
+    if text in words:
+        return words.index(text) + least
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else -1
+    return value if least <= value <= greatest else None

@@ -1,0 +1,142 @@
+"""The configuration: what a consumer decides, checked before anything is done with it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import names
+import schedules
+import store
+from answers import Refusal
+from spec import SPEC
+
+# Who starts ingestion: a task for each resource, one task for all, or a process outside of Snowflake.
+SCHEDULERS = ("resource", "one", "outside")
+
+# What a person may call the types of JSON Schema.
+TYPES = {
+    "string": (str, "text"),
+    "boolean": (bool, "true or false"),
+    "integer": (int, "a whole number"),
+    "number": ((int, float), "a number"),
+    "array": (list, "a list"),
+    "object": (dict, "an object"),
+    "null": (type(None), "nothing"),
+}
+
+
+@dataclass
+class Configuration:
+    """What is stored under the key `config`."""
+
+    destination_database: str
+    schedule: str = SPEC["default_schedule"]
+    scheduler: str = SPEC["default_scheduler"]
+    settings: dict = field(default_factory=dict)
+
+    def has_tasks(self):
+        """Whether the app itself starts ingestion."""
+        return self.scheduler != "outside"
+
+    def has_task_each(self):
+        """Whether each resource has a task of its own."""
+        return self.scheduler == "resource"
+
+
+def document(value, what="the configuration"):
+    """A VARIANT argument as an object. One that was given as text is read as JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise Refusal("INVALID_INPUT", f"{what} is no JSON") from None
+    if not isinstance(value, dict):
+        raise Refusal("INVALID_INPUT", f"{what} must be an object, such as OBJECT_CONSTRUCT('destination_database', 'MY_DATA')")
+    return value
+
+
+def load(session):
+    """The configuration. Raises CONNECTOR_CONFIGURATION_NOT_FOUND."""
+    stored = store.of_app(session).get("config")
+    if stored is None:
+        raise Refusal("CONNECTOR_CONFIGURATION_NOT_FOUND", "the connector is not configured yet: call PROVISION_CONNECTOR, or use the page")
+    return Configuration(**stored)
+
+
+def save(session, configuration):
+    """Stores the configuration."""
+    store.of_app(session).put("config", asdict(configuration))
+
+
+def read(given, application):
+    """The configuration that an argument describes. Raises INVALID_INPUT, INVALID_IDENTIFIER or INVALID_SCHEDULE."""
+    known = {"destination_database", "schedule", "scheduler", "settings"}
+    for key in given:
+        if key not in known:
+            raise Refusal("INVALID_INPUT", f"there is no {key!r} in a configuration; there are {', '.join(sorted(known))}")
+    database = given.get("destination_database")
+    database = names.quoted(f"{application}_DATA") if database is None else database
+    if not isinstance(database, str) or not database.strip() or len(database) > 255 or not database.isprintable():
+        raise Refusal("INVALID_IDENTIFIER", "the destination must be the name of a database")
+    resolved = names.resolve(database.strip())
+    if resolved == application:
+        raise Refusal("INVALID_IDENTIFIER", "the destination must be another database than the app itself")
+    schedule = given.get("schedule")
+    schedule = SPEC["default_schedule"] if schedule is None else schedule
+    schedules.of_task(schedule)
+    scheduler = given.get("scheduler")
+    scheduler = SPEC["default_scheduler"] if scheduler is None else scheduler
+    if scheduler not in SCHEDULERS:
+        raise Refusal("INVALID_INPUT", f"{scheduler!r} is no scheduler; there are {', '.join(SCHEDULERS)}")
+    settings = given.get("settings")
+    return Configuration(resolved, schedule, scheduler, check({} if settings is None else settings))
+
+
+def check(settings):
+    """The settings of the source that are set, after a look at names and types. The connector itself checks the rest."""
+    properties = SPEC["settings"].get("properties", {})
+    settings = {name: value for name, value in document(settings, "`settings`").items() if value is not None}
+    for name, value in settings.items():
+        # The value is never repeated: it may be a secret that somebody put in the wrong place.
+        if name in SPEC["secrets"]:
+            raise Refusal("INVALID_INPUT", f"the setting {name!r} is a secret: bind the reference {name!r} to it, and leave it out of the settings")
+        if name not in properties:
+            raise Refusal("INVALID_INPUT", f"there is no setting {name!r}; there are {', '.join(sorted(set(properties) - set(SPEC['secrets'])))}")
+        problem = misfit(properties[name], value)
+        if problem:
+            raise Refusal("INVALID_INPUT", f"the setting {name!r} must be {problem}")
+    for name in SPEC["settings"].get("required", []):
+        if name not in settings and name not in SPEC["secrets"]:
+            raise Refusal("INVALID_INPUT", f"the setting {name!r} is missing")
+    return settings
+
+
+def misfit(schema, value):
+    """What a value must be, where it is not; else None."""
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if branches:
+        problems = [misfit(branch, value) for branch in branches]
+        return None if None in problems else " or ".join(dict.fromkeys(problems))
+    if "enum" in schema and value not in schema["enum"]:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(fits(kind, value) for kind in kinds):
+        return " or ".join(TYPES[kind][1] for kind in kinds if kind != "null")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if "minimum" in schema and value < schema["minimum"]:
+            return f"at least {schema['minimum']}"
+        if "maximum" in schema and value > schema["maximum"]:
+            return f"at most {schema['maximum']}"
+    if isinstance(value, list) and "items" in schema:
+        problem = next((problem for problem in (misfit(schema["items"], item) for item in value) if problem), None)
+        return problem and f"a list whose every item is {problem}"
+    return None
+
+
+def fits(kind, value):
+    """Whether a value is of a type of JSON Schema."""
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return kind in TYPES and isinstance(value, TYPES[kind][0])

@@ -1,0 +1,22 @@
+"""What the app was generated for: the source, as it describes itself."""
+
+SPEC = {
+    "name": "<<name>>",
+    "version": "<<version>>",
+    "title": "<<title>>",
+    "description": "<<description>>",
+    # What one resource is, in the singular.
+    "resource_kind": "<<resource_kind>>",
+    "hosts": "<<hosts>>",
+    # Settings that are secrets, each bound by a reference of its name.
+    "secrets": "<<secrets|map(attribute='name')|list>>",
+    # The JSON Schema of the settings.
+    "settings": "<<schema>>",
+    "tables": "<<tables>>",
+    "default_schedule": "<<schedule>>",
+    # Who starts ingestion unless the consumer says otherwise: a task for each resource, or one task for all.
+    "default_scheduler": "<<'one' if one_scheduler else 'resource'>>",
+    "pool_family": "<<pool_family>>",
+    # The statements that make the tables of the connector itself; names in braces are to be qualified.
+    "state_sql": "<<state_sql>>",
+}

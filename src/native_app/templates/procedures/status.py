@@ -1,0 +1,169 @@
+"""The connector's status, and what changes it."""
+
+import destination
+import names
+import references
+import settings
+import store
+import tasks
+from answers import Refusal, ok, sentence
+from snowflake.snowpark.exceptions import SnowparkSQLException
+from spec import SPEC
+
+CONFIGURING, STARTING, STARTED, PAUSING, PAUSED, ERROR = "CONFIGURING", "STARTING", "STARTED", "PAUSING", "PAUSED", "ERROR"
+
+
+def current(session):
+    """The status."""
+    return (store.of_app(session).get("status") or {}).get("status", CONFIGURING)
+
+
+def become(session, status):
+    """Stores the status."""
+    store.of_app(session).put("status", {"status": status})
+
+
+def is_paused(session):
+    """Whether nothing may be started."""
+    return current(session) not in (STARTED, STARTING)
+
+
+def require_started(session):
+    """Raises INVALID_CONNECTOR_STATUS unless the connector is started."""
+    status = current(session)
+    if status != STARTED:
+        raise Refusal("INVALID_CONNECTOR_STATUS", f"the connector is {status}: call RESUME_CONNECTOR first, or use the page", status=status)
+
+
+def expected_tasks(configuration, resources):
+    """The tasks that run while the connector is started, with the resource of each; None for the one task for all."""
+    enabled = [name for name, resource in resources.items() if resource.get("enabled")]
+    if configuration.has_task_each():
+        return {names.task(name): name for name in enabled}
+    return {names.SCHEDULER: None} if configuration.has_tasks() and enabled else {}
+
+
+def align(session, configuration):
+    """Makes the tasks as they are to be: those of enabled resources run, unless paused; all others do not."""
+    resources = store.resources(session, configuration.destination_database).all()
+    expected = expected_tasks(configuration, resources)
+    for task, found in tasks.states(session).items():
+        if task not in expected and found["state"] == "started":
+            tasks.suspend(session, task)
+    for task, name in expected.items():
+        make_task(session, configuration, name, resources.get(name))
+        if not is_paused(session):
+            tasks.resume(session, task)
+
+
+def make_task(session, configuration, name, resource):
+    """Makes the task of a resource, or the one for all."""
+    if name is None:
+        tasks.make_scheduler(session, configuration.schedule)
+    else:
+        tasks.make_for(session, name, resource.get("schedule") or configuration.schedule)
+
+
+def pause(session):
+    """Suspends every task. What is enabled stays enabled, so that it is known what to resume."""
+    settings.load(session)
+    become(session, PAUSING)
+    suspended = []
+    try:
+        for task, found in tasks.states(session).items():
+            if found["state"] == "started":
+                suspended.append(task)
+                tasks.suspend(session, task)
+    except (SnowparkSQLException, Refusal) as error:
+        undo(session, STARTED, lambda: [tasks.resume(session, task) for task in suspended])
+        raise Refusal("PAUSE_CONNECTOR_FAILED", f"the connector goes on as before: {sentence(error)}") from error
+    become(session, PAUSED)
+    return ok("paused; a run that is under way ends by itself", suspended=len(suspended))
+
+
+def resume(session):
+    """Starts the tasks of all that is enabled."""
+    configuration = settings.load(session)
+    resources = store.resources(session, configuration.destination_database).all()
+    become(session, STARTING)
+    resumed = []
+    try:
+        for task, name in expected_tasks(configuration, resources).items():
+            make_task(session, configuration, name, resources.get(name))
+            resumed.append(task)
+            tasks.resume(session, task)
+    except (SnowparkSQLException, Refusal) as error:
+        undo(session, PAUSED, lambda: [tasks.suspend(session, task) for task in resumed])
+        raise Refusal("RESUME_CONNECTOR_FAILED", f"the connector stays paused: {sentence(error)}") from error
+    become(session, STARTED)
+    return ok("resumed", resumed=len(resumed))
+
+
+def undo(session, status, steps):
+    """Takes back what was done, and says how it stands: in doubt where that fails, too."""
+    try:
+        steps()
+    except (SnowparkSQLException, Refusal):
+        become(session, ERROR)
+    else:
+        become(session, status)
+
+
+def report(session):
+    """All that the page shows of how the connector stands."""
+    answer = {
+        "name": SPEC["name"],
+        "title": SPEC["title"],
+        "resource_kind": SPEC["resource_kind"],
+        "default_schedule": SPEC["default_schedule"],
+        "default_scheduler": SPEC["default_scheduler"],
+        "settings_schema": SPEC["settings"],
+        "secrets": SPEC["secrets"],
+        "version": SPEC["version"],
+        "status": current(session),
+        "configuration_status": "INSTALLED",
+        "configuration": None,
+        "references": {},
+        "resources": [],
+    }
+    present = references.bound(session)
+    answer["references"] = {name: {"bound": name in present, "required": needed} for name, (needed, _) in references.known().items()}
+    try:
+        configuration = settings.load(session)
+    except Refusal:
+        return ok("not configured yet", **answer)
+    answer["configuration"] = vars(configuration)
+    connected = store.of_app(session).get("connection") is not None
+    answer["configuration_status"] = "CONNECTED" if connected else "CONFIGURED"
+    try:
+        answer["resources"] = resources_of(session, configuration)
+    except SnowparkSQLException as error:
+        return ok(f"the destination cannot be read: {sentence(error)}", problem="DESTINATION_UNREADABLE", **answer)
+    return ok(answer["status"].lower(), **answer)
+
+
+def resources_of(session, configuration):
+    """How each resource stands: those that are configured, and those that only have data."""
+    database = configuration.destination_database
+    configured = store.resources(session, database).all()
+    tables = destination.tables(session, database)
+    runs = destination.newest_runs(session, database)
+    states = destination.newest_states(session, database)
+    running = tasks.states(session)
+    entries = []
+    for name in sorted({*configured, *tables}):
+        resource = configured.get(name, {})
+        task = names.task(name) if configuration.has_task_each() else names.SCHEDULER
+        entries.append(
+            {
+                "name": name,
+                "configured": name in configured,
+                "enabled": bool(resource.get("enabled")),
+                "schedule": resource.get("schedule"),
+                "task": running.get(task, {}),
+                "state": states.get(name),
+                "last_run": runs.get(name),
+                "tables": tables.get(name, []),
+            }
+        )
+    return entries

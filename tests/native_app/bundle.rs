@@ -1,0 +1,215 @@
+//! Bundles, in memory and on disk.
+
+use std::fs;
+use std::path::Path;
+
+use snowfeed::ErrorKind;
+use snowfeed::native_app::{App, Bundle};
+use tempfile::tempdir;
+
+use crate::support::{custom, github};
+
+fn bundle() -> Bundle {
+    Bundle::of(&github()).unwrap()
+}
+
+#[test]
+fn two_builds_are_the_same_byte_for_byte() {
+    assert_eq!(bundle(), bundle());
+    let (first, second) = (tempdir().unwrap(), tempdir().unwrap());
+    bundle().write(&first).unwrap();
+    bundle().write(&second).unwrap();
+    for (path, bytes) in bundle().files() {
+        for folder in [&first, &second] {
+            assert_eq!(fs::read(folder.path().join(path)).unwrap(), bytes, "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_generated_setup_script_breaks_no_rule() {
+    for app in [github(), custom(), github().one_scheduler(true).title("it's; \"$$\" USE ROLE x")] {
+        let findings = Bundle::of(&app).unwrap().findings();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+}
+
+#[test]
+fn every_procedure_is_granted_again_after_it_is_made_again() {
+    let setup = bundle().text("setup.sql").unwrap().to_owned();
+    for made in setup.lines().filter_map(|line| line.strip_prefix("CREATE OR REPLACE PROCEDURE ")) {
+        let name = made.split('(').next().unwrap();
+        assert!(setup.contains(&format!("\nGRANT USAGE ON PROCEDURE {name}(")), "{name}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_a_secret_becomes_a_reference() {
+    let manifest = bundle().text("manifest.yml").unwrap().to_owned();
+    for reference in ["warehouse_reference", "github_external_access", "token", "private_key"] {
+        assert!(manifest.contains(&format!("- \"{reference}\":")), "{reference}: {manifest}");
+    }
+    let custom = Bundle::of(&custom()).unwrap();
+    let manifest = custom.text("manifest.yml").unwrap();
+    assert!(!manifest.contains("SECRET") && !manifest.contains("external_access"), "{manifest}");
+}
+
+#[test]
+fn the_job_runs_the_image_that_the_manifest_lists() {
+    let bundle = bundle();
+    for path in ["manifest.yml", "job.yaml"] {
+        assert!(bundle.text(path).unwrap().contains("\"/snowfeed/public/images/github_issues:0.1.0\""), "{path}");
+    }
+}
+
+#[test]
+fn overrides_reach_the_files() {
+    let app = github()
+        .title("My issues")
+        .description("Of mine.")
+        .package("my_pkg")
+        .application("\"My app\"")
+        .image_repository("/a/b/c")
+        .pool_family("highmem_x64_s")
+        .schedule("15 2 * * *")
+        .one_scheduler(true)
+        .text("CREATE DATABASE", "For rows.")
+        .text("token", "A token of yours.");
+    let bundle = Bundle::of(&app).unwrap();
+    for (path, text) in [
+        ("setup.sql", "TITLE = 'My issues'"),
+        ("README.md", "# My issues\n\nOf mine."),
+        ("README.md", "CALL \"My app\".PUBLIC.TEST_CONNECTION();"),
+        ("snowflake.yml", "identifier: \"MY_PKG\""),
+        ("snowflake.yml", "identifier: \"\\\"My app\\\"\""),
+        ("manifest.yml", "/a/b/c/github_issues:0.1.0"),
+        ("manifest.yml", "description: \"For rows.\""),
+        ("manifest.yml", "description: \"A token of yours.\""),
+        ("procedures/spec.py", "\"pool_family\": \"HIGHMEM_X64_S\""),
+        ("procedures/spec.py", "\"default_schedule\": \"15 2 * * *\""),
+        ("procedures/spec.py", "\"default_scheduler\": \"one\""),
+    ] {
+        assert!(bundle.text(path).unwrap().contains(text), "{path}: {text}\n{}", bundle.text(path).unwrap());
+    }
+}
+
+#[test]
+fn a_text_for_what_the_app_does_not_ask_for_is_refused() {
+    let error = Bundle::of(&github().text("CREATE WAREHOUSE", "x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.help().unwrap().contains("CREATE DATABASE, "), "{:?}", error.help());
+}
+
+#[test]
+fn a_page_of_ones_own_replaces_the_generated_one() {
+    let page = tempdir().unwrap();
+    let app = || github().page(&page);
+    let error = Bundle::of(&app()).unwrap_err();
+    assert!(error.to_string().contains("has no app.py"), "{error}");
+
+    fs::write(page.path().join("app.py"), "import more.tabs").unwrap();
+    fs::create_dir_all(page.path().join("more/__pycache__")).unwrap();
+    fs::write(page.path().join("more/tabs.py"), "x").unwrap();
+    fs::write(page.path().join("more/__pycache__/tabs.pyc"), "x").unwrap();
+    let bundle = Bundle::of(&app()).unwrap();
+    assert_eq!(bundle.text("page/app.py"), Some("import more.tabs"));
+    let paths: Vec<&str> = bundle.files().map(|(path, _)| path).filter(|path| path.starts_with("page/")).collect();
+    assert_eq!(paths, ["page/app.py", "page/environment.yml", "page/more/tabs.py"]);
+    assert!(bundle.text("snowflake.yml").unwrap().contains("src: \"page/more/tabs.py\""));
+    assert!(bundle.findings().is_empty());
+}
+
+#[test]
+fn only_what_has_changed_is_written() {
+    let folder = tempdir().unwrap();
+    let first = bundle().write(&folder).unwrap();
+    assert_eq!(first.written.len(), bundle().files().count());
+    let second = bundle().write(&folder).unwrap();
+    assert_eq!((second.written.len(), second.unchanged, second.removed.len()), (0, first.written, 0));
+    let third = Bundle::of(&github().schedule("1h")).unwrap().write(&folder).unwrap();
+    assert_eq!(third.written, ["README.md", "procedures/spec.py"]);
+}
+
+/// A bundle with one file that others have not, under `page/old/`.
+fn larger(page: &Path) -> Bundle {
+    fs::create_dir_all(page.join("old")).unwrap();
+    fs::write(page.join("app.py"), "x").unwrap();
+    fs::write(page.join("old/tabs.py"), "x").unwrap();
+    Bundle::of(&github().page(page)).unwrap()
+}
+
+#[test]
+fn what_is_stale_is_removed_and_what_is_foreign_stays() {
+    let (folder, page) = (tempdir().unwrap(), tempdir().unwrap());
+    larger(page.path()).write(&folder).unwrap();
+    fs::create_dir(folder.path().join("image")).unwrap();
+    fs::write(folder.path().join("image/index.json"), "{}").unwrap();
+    let written = bundle().write(&folder).unwrap();
+    assert_eq!(written.removed, ["page/old/tabs.py"]);
+    assert!(!folder.path().join("page/old").exists() && folder.path().join("image/index.json").exists());
+    assert_eq!(Bundle::read(&folder).unwrap(), bundle());
+}
+
+#[test]
+fn a_build_that_was_stopped_is_finished_by_the_next() {
+    let (folder, page) = (tempdir().unwrap(), tempdir().unwrap());
+    bundle().write(&folder).unwrap();
+    // Stopped by a file where a folder has to be, after new files were written.
+    fs::remove_dir_all(folder.path().join("procedures")).unwrap();
+    fs::write(folder.path().join("procedures"), "x").unwrap();
+    larger(page.path()).write(&folder).unwrap_err();
+    assert!(folder.path().join("page/old/tabs.py").exists());
+    fs::remove_file(folder.path().join("procedures")).unwrap();
+    let written = bundle().write(&folder).unwrap();
+    assert_eq!(written.removed, ["page/old/tabs.py"]);
+    assert_eq!(Bundle::read(&folder).unwrap(), bundle());
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_refused_and_left_alone() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("thesis.txt"), "x").unwrap();
+    let error = bundle().write(&folder).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.help().unwrap().contains("empty folder"), "{:?}", error.help());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(Bundle::read(&folder).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn nothing_outside_of_the_folder_is_removed_whatever_the_marker_says() {
+    let outer = tempdir().unwrap();
+    let folder = outer.path().join("sf_build");
+    bundle().write(&folder).unwrap();
+    let precious = outer.path().join("precious");
+    fs::write(&precious, "x").unwrap();
+    let marker = folder.join(".snowfeed-bundle");
+    let list = fs::read_to_string(&marker).unwrap();
+    for path in ["../precious", precious.to_str().unwrap(), "page/../../precious"] {
+        fs::write(&marker, format!("{list}{path}\n")).unwrap();
+        assert_eq!(bundle().write(&folder).unwrap_err().kind(), ErrorKind::Configuration, "{path}");
+        assert!(precious.exists(), "{path}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_leads_out_of_the_folder() {
+    let outer = tempdir().unwrap();
+    let folder = outer.path().join("sf_build");
+    bundle().write(&folder).unwrap();
+    let elsewhere = outer.path().join("elsewhere");
+    fs::rename(folder.join("page"), &elsewhere).unwrap();
+    fs::write(elsewhere.join("app.py"), "precious").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, folder.join("page")).unwrap();
+    assert_eq!(bundle().write(&folder).unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(fs::read_to_string(elsewhere.join("app.py")).unwrap(), "precious");
+}
+
+#[test]
+fn names_that_cannot_be_stop_the_build() {
+    let refused: [App; 3] = [github().application(""), github().schedule("now and then"), github().pool_family("a b")];
+    for app in refused {
+        assert_eq!(Bundle::of(&app).unwrap_err().kind(), ErrorKind::Configuration);
+    }
+}

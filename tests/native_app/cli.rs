@@ -1,0 +1,69 @@
+//! `app build` and `app validate`, as any connector gets them.
+
+use std::fs;
+use std::path::Path;
+
+use snowfeed::cli::{Exit, run_from};
+use snowfeed::native_app::Bundle;
+use tempfile::tempdir;
+
+use crate::support::JsonLines;
+
+async fn app(verb: &str, folder: &Path, more: &[&str]) -> Exit {
+    let arguments = ["lines", "app", verb, "--out", folder.to_str().unwrap()];
+    run_from(JsonLines, arguments.iter().chain(more)).await
+}
+
+#[tokio::test]
+async fn any_connector_builds_its_app_and_validates_it() {
+    let folder = tempdir().unwrap();
+    assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
+    assert_eq!(app("validate", folder.path(), &[]).await, Exit::Complete);
+    let bundle = Bundle::read(&folder).unwrap();
+    // The image is called as the program is.
+    assert!(bundle.text("job.yaml").unwrap().contains("/snowfeed/public/images/lines:1.0.0"));
+}
+
+#[tokio::test]
+async fn nothing_need_be_built_to_be_validated() {
+    let folder = tempdir().unwrap();
+    assert_eq!(app("validate", &folder.path().join("none"), &[]).await, Exit::Complete);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn options_reach_the_app() {
+    let folder = tempdir().unwrap();
+    let options = ["--title", "My lines", "--package", "p", "--text", "CREATE DATABASE=For lines.", "--one-scheduler"];
+    assert_eq!(app("build", folder.path(), &options).await, Exit::Complete);
+    let bundle = Bundle::read(&folder).unwrap();
+    assert!(bundle.text("README.md").unwrap().starts_with("# My lines\n"));
+    assert!(bundle.text("manifest.yml").unwrap().contains("\"For lines.\""));
+    assert!(bundle.text("procedures/spec.py").unwrap().contains("\"default_scheduler\": \"one\""));
+}
+
+#[tokio::test]
+async fn a_setup_script_that_was_broken_by_hand_is_found() {
+    let folder = tempdir().unwrap();
+    assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
+    let setup = folder.path().join("setup.sql");
+    let script = fs::read_to_string(&setup).unwrap();
+    fs::write(&setup, format!("USE ROLE ACCOUNTADMIN;\n{script}")).unwrap();
+    assert_eq!(app("validate", folder.path(), &[]).await, Exit::Configuration);
+    fs::remove_file(folder.path().join("job.yaml")).unwrap();
+    fs::write(&setup, script).unwrap();
+    assert_eq!(app("validate", folder.path(), &[]).await, Exit::Configuration);
+    assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
+    assert_eq!(app("validate", folder.path(), &[]).await, Exit::Complete);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_before_anything_is_written() {
+    let folder = tempdir().unwrap();
+    for options in
+        [["--image", "Lines"], ["--text", "CREATE WAREHOUSE=x"], ["--text", "x"], ["--default-schedule", "x"]]
+    {
+        assert_eq!(app("build", folder.path(), &options).await, Exit::Configuration, "{options:?}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}

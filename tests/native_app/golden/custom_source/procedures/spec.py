@@ -1,0 +1,29 @@
+"""What the app was generated for: the source, as it describes itself."""
+
+SPEC = {
+    "name": "jsonl",
+    "version": "1.0.0",
+    "title": "Jsonl connector",
+    "description": "Keeps every file that you enable from jsonl in sync with tables of your own account.",
+    # What one resource is, in the singular.
+    "resource_kind": "file",
+    "hosts": [],
+    # Settings that are secrets, each bound by a reference of its name.
+    "secrets": [],
+    # The JSON Schema of the settings.
+    "settings": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "The settings: the comment of a field becomes its description.",
+        "properties": {"path": {"description": "The folder that holds the files.", "type": "string"}},
+        "required": ["path"],
+        "title": "Folder",
+        "type": "object",
+    },
+    "tables": [{"name": "lines", "columns": ["id", "name"]}],
+    "default_schedule": "30m",
+    # Who starts ingestion unless the consumer says otherwise: a task for each resource, or one task for all.
+    "default_scheduler": "resource",
+    "pool_family": "CPU_X64_XS",
+    # The statements that make the tables of the connector itself; names in braces are to be qualified.
+    "state_sql": "-- What the connector remembers. Each statement can be repeated; the row in SNOWFEED_VERSION comes last.\n-- Snowflake does not enforce a primary key; every MERGE does, because it locks its table.\n-- DOCUMENT is the exact text of what VALUE holds as a VARIANT, which keeps neither spaces nor the order of members.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_VERSION} (\"VERSION\" NUMBER(38, 0) NOT NULL);\n\nCREATE TABLE IF NOT EXISTS {APP_CONFIGURATION} (\"KEY\" VARCHAR NOT NULL PRIMARY KEY, \"VALUE\" VARIANT, \"DOCUMENT\" VARCHAR);\n\nCREATE TABLE IF NOT EXISTS {RESOURCE_CONFIGURATION} (\"KEY\" VARCHAR NOT NULL PRIMARY KEY, \"VALUE\" VARIANT, \"DOCUMENT\" VARCHAR);\n\n-- Append-only. The highest version of a key counts.\nCREATE TABLE IF NOT EXISTS {APP_STATE} (\n    \"TIMESTAMP\" TIMESTAMP_NTZ DEFAULT SYSDATE(),\n    \"KEY\" VARCHAR NOT NULL,\n    \"VALUE\" VARIANT,\n    \"VERSION\" NUMBER(38, 0) NOT NULL,\n    \"AT\" VARCHAR NOT NULL,\n    \"DOCUMENT\" VARCHAR NOT NULL\n);\n\n-- The newest version of each key, to be locked by whoever appends. Where two rows of a key come into being, they rise together.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_FENCE} (\"KEY\" VARCHAR NOT NULL PRIMARY KEY, \"VERSION\" NUMBER(38, 0) NOT NULL);\n\nCREATE TABLE IF NOT EXISTS {INGESTION_RUN} (\n    \"ID\" VARCHAR NOT NULL PRIMARY KEY,\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"MODE\" VARCHAR,\n    \"STATUS\" VARCHAR,\n    \"STARTED_AT\" TIMESTAMP_NTZ,\n    \"ENDED_AT\" TIMESTAMP_NTZ,\n    \"OFFERED\" NUMBER(38, 0),\n    \"INSERTED\" NUMBER(38, 0),\n    \"UPDATED\" NUMBER(38, 0),\n    \"UNCHANGED\" NUMBER(38, 0),\n    \"DELETED\" NUMBER(38, 0),\n    \"SKIPPED\" NUMBER(38, 0),\n    \"REJECTED\" NUMBER(38, 0),\n    \"COMMITS\" NUMBER(38, 0),\n    \"REQUESTS\" NUMBER(38, 0),\n    \"BYTES\" NUMBER(38, 0),\n    \"WAITED_MS\" NUMBER(38, 0),\n    \"TOTAL_MS\" NUMBER(38, 0),\n    \"ERROR\" VARCHAR,\n    \"DOCUMENT\" VARCHAR NOT NULL\n);\n\nCREATE TABLE IF NOT EXISTS {REJECTED_RECORD} (\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"STREAM\" VARCHAR NOT NULL,\n    \"REASON\" VARCHAR NOT NULL,\n    \"RAW\" VARCHAR NOT NULL,\n    \"HASH\" VARCHAR NOT NULL,\n    \"FIRST_SEEN\" TIMESTAMP_NTZ,\n    \"LAST_SEEN\" TIMESTAMP_NTZ,\n    \"RUN\" VARCHAR,\n    PRIMARY KEY (\"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\")\n);\n\n-- A row for each table of each resource; the rows of the streams' own views have no resource.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_TABLE} (\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"STREAM\" VARCHAR NOT NULL,\n    \"NAME\" VARCHAR NOT NULL,\n    \"COLUMNS\" VARCHAR NOT NULL,\n    \"MEMBERS\" NUMBER(38, 0) NOT NULL,\n    PRIMARY KEY (\"RESOURCE\", \"STREAM\")\n);\n\n-- What full passes have come across.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_SEEN} (\n    \"RUN\" VARCHAR NOT NULL,\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"STREAM\" VARCHAR NOT NULL,\n    \"KEY\" VARCHAR NOT NULL\n);\n\n-- Files on their way into tables. Encrypted by Snowflake, so that no client has to.\nCREATE STAGE IF NOT EXISTS {SNOWFEED_STAGE} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE');\n",
+}

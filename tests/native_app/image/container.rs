@@ -1,0 +1,206 @@
+//! The example `github_issues` in a container, as Snowflake runs one: the image from a registry, secrets and the session's token in
+//! mounted files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::native_app::image::{Image, Push};
+use snowfeed::testkit::upstream::Upstream;
+use tempfile::TempDir;
+
+use super::registry::{Registry, has, succeeded};
+use crate::peers;
+
+const TOKEN: &str = "ghp_the_token_of_the_tests";
+const REPOSITORY: &str = "acme/widgets";
+
+/// The example, linked statically. Only its last step differs from the build of the tests, so that nothing else is compiled again;
+/// `build_command` says what a release needs.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["rustc", "--quiet", "--all-features", "--example", "github_issues", "--message-format=json"]);
+        cargo.arg("--target-dir").arg(peers::artefacts()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // What cargo tells this test of its package would make some packages compile again.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
+            cargo.env_remove(name);
+        }
+        let built = succeeded(cargo.args(["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]));
+        let messages = String::from_utf8(built.stdout).unwrap();
+        let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let built = messages.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).unwrap();
+        // The next build of the tests puts its own program there.
+        let program = peers::artefacts().join("peers/static").join("github_issues");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::copy(built, &program).unwrap();
+        program
+    })
+}
+
+/// Whether a variable is among those that cargo sets for the packages that it compiles and runs.
+fn is_of_a_package(name: &str) -> bool {
+    name == "CARGO_CRATE_NAME"
+        || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"].iter().any(|begin| name.starts_with(begin))
+}
+
+/// Podman, with all that it keeps in a folder of its own.
+struct Podman(TempDir);
+
+impl Podman {
+    /// `None` where there is none.
+    fn new() -> Option<Self> {
+        (has("podman") && has("runc")).then(|| Self(TempDir::new().unwrap()))
+    }
+
+    fn command(&self) -> Command {
+        let mut podman = Command::new("podman");
+        for (option, folder) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+            podman.arg(option).arg(self.0.path().join(folder));
+        }
+        podman.args(["--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none", "--runtime=runc"]);
+        podman
+    }
+
+    /// Runs the image at `reference` without any privilege, with these folders mounted and these variables set.
+    fn run(&self, reference: &str, mounts: &[(&Path, &str)], env: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut podman = self.command();
+        podman.args(["run", "--rm", "--quiet", "--tls-verify=false", "--net=host", "--cap-drop=all"]);
+        podman.args(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--security-opt=no-new-privileges"]);
+        for (folder, path) in mounts {
+            podman.arg(format!("--volume={}:{path}", folder.display()));
+        }
+        for (name, value) in env {
+            podman.arg(format!("--env={name}={value}"));
+        }
+        podman.arg(reference).args(arguments).output().unwrap()
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // What it has mounted must be gone before the folder is.
+        let _ = self.command().args(["system", "reset", "--force"]).output();
+    }
+}
+
+/// An image of the example in a registry, an upstream that wants a token, and files to mount.
+struct Scene {
+    podman: Podman,
+    reference: String,
+    upstream: Upstream,
+    files: TempDir,
+    _registry: Registry,
+}
+
+impl Scene {
+    async fn set() -> Option<Self> {
+        let (registry, podman) = (Registry::open()?, Podman::new()?);
+        let files = TempDir::new().unwrap();
+        let image = Image::builder(program()).version("1.2.3").write(files.path().join("image")).unwrap();
+        let pushed = Push::new(&image, &registry.repository("github_issues"), "1.2.3").unwrap().run().await.unwrap();
+        let upstream = Upstream::builder().repository(REPOSITORY, 250).token(TOKEN).start().await.unwrap();
+        Some(Self { podman, reference: pushed.reference, upstream, files, _registry: registry })
+    }
+
+    /// A file for the container, in a folder of its own.
+    fn file(&self, folder: &str, name: &str, content: &str) -> PathBuf {
+        let folder = self.files.path().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), content).unwrap();
+        folder
+    }
+
+    /// Ingests the repository in the container; what it said.
+    fn ingest(&self, mounts: &[(&Path, &str)], env: &[(&str, &str)], destination: &[&str]) -> Value {
+        let token = self.file("token", "secret_string", TOKEN);
+        let mounts = [mounts, &[(token.as_path(), "/run/secrets/token:ro")]].concat();
+        let env = [env, &[("GITHUB_API_URL", self.upstream.url())]].concat();
+        let set = ["--set", "token=file:/run/secrets/token/secret_string", "--json"];
+        let ran =
+            self.podman.run(&self.reference, &mounts, &env, &[&set, destination, &["ingest", REPOSITORY]].concat());
+        let (said, log) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success(), "{said}{log}");
+        assert!(!said.contains(TOKEN) && !log.contains(TOKEN), "{said}{log}");
+        serde_json::from_str(&said).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_says_its_version_in_a_container() {
+    let Some(scene) = Scene::set().await else { return };
+    let ran = scene.podman.run(&scene.reference, &[], &[], &["--version"]);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), concat!("github ", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_looked_up_in_a_container() {
+    let Some(scene) = Scene::set().await else { return };
+    let url = scene.upstream.url().replace("127.0.0.1", "localhost");
+    let env = [("GITHUB_API_URL", url.as_str()), ("GITHUB_TOKEN", TOKEN)];
+    let ran = scene.podman.run(&scene.reference, &[], &env, &["--db", "/tmp/issues.db", "check"]);
+    let said = [ran.stdout, ran.stderr].concat();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert_ne!(scene.upstream.counts().requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_ingests_with_a_mounted_secret() {
+    let Some(scene) = Scene::set().await else { return };
+    let data = scene.files.path().join("data");
+    fs::create_dir(&data).unwrap();
+    // The program's user is none of this machine.
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+    scene.ingest(&[(&data, "/data")], &[], &["--db", "/data/issues.db"]);
+
+    let database = rusqlite::Connection::open(data.join("issues.db")).unwrap();
+    let rows: i64 = database.query_row("SELECT COUNT(*) FROM issues", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, i64::try_from(scene.upstream.len(REPOSITORY)).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_ingests_into_snowflake_with_its_session_token() {
+    let (Some(server), Some(scene)) = (peers::fakesnow(), Scene::set().await) else { return };
+    let help = scene.podman.run(&scene.reference, &[], &[], &["--help"]);
+    if !String::from_utf8_lossy(&help.stdout).contains("--to ") {
+        // Until the command line knows Snowflake.
+        return;
+    }
+    let database = format!("CONTAINER_{}", std::process::id());
+    let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+    let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
+    let mut session = client.open().await.unwrap();
+    ask(&mut session, Statement::new(format!("CREATE DATABASE {database}"))).await;
+
+    let session_token = scene.file("session", "token", "the-token-of-the-session");
+    let port = server.port.to_string();
+    let env = [
+        ("SNOWFLAKE_HOST", "127.0.0.1"),
+        ("SNOWFLAKE_PORT", port.as_str()),
+        ("SNOWFLAKE_PROTOCOL", "http"),
+        ("SNOWFLAKE_ACCOUNT", "test"),
+        ("SNOWFLAKE_DATABASE", "SOMETHING_ELSE"),
+        ("SNOWFLAKE_SCHEMA", "JOBS"),
+    ];
+    let destination = ["--to", "snowflake", "--database", &database, "--schema", "PUBLIC"];
+    scene.ingest(&[(&session_token, "/snowflake/session:ro")], &env, &destination);
+
+    let select = format!("SELECT \"NAME\" FROM \"{database}\".\"STATE\".\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = ?");
+    let tables = ask(&mut session, Statement::new(select).bind(REPOSITORY)).await;
+    let mut counts = Vec::new();
+    for table in &tables.rows {
+        let select = format!("SELECT COUNT(*) FROM \"{database}\".\"PUBLIC_RAW\".\"{}\"", table.text(0).unwrap());
+        counts.push(ask(&mut session, Statement::new(select)).await.rows[0].integer(0).unwrap());
+    }
+    assert!(counts.contains(&i64::try_from(scene.upstream.len(REPOSITORY)).unwrap()), "{counts:?}");
+}
+
+async fn ask(session: &mut Box<dyn Session>, statement: Statement) -> Answer {
+    session.execute(statement).await.unwrap()
+}

@@ -1,0 +1,205 @@
+//! Pushing, to a registry of Debian's and to some that misbehave.
+
+use std::fs;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::json;
+use snowfeed::native_app::image::{Credentials, Image, Push, Pushed, Step};
+use snowfeed::{Error, ErrorKind};
+use wiremock::matchers::{method, path_regex};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::registry::{PASSWORD, Registry, USER};
+use super::{Workshop, tree};
+use crate::peers;
+
+async fn push(image: &Image, repository: &str, tag: &str) -> snowfeed::Result<Pushed> {
+    Push::new(image, repository, tag).unwrap().run().await
+}
+
+#[tokio::test]
+async fn an_image_arrives_as_it_was_built() {
+    let Some(registry) = Registry::open() else { return };
+    let workshop = Workshop::new();
+    let image = workshop.image();
+    let pushed = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap();
+    assert_eq!(pushed.reference, format!("{}/db/schema/images/widgets:1.2.3", registry.host()));
+    assert_eq!((pushed.digest.as_str(), pushed.sent, pushed.changed), (image.digest(), image.size(), true));
+
+    let seen = registry.inspect(&pushed.reference, false);
+    assert_eq!(seen["Digest"], image.digest());
+    assert_eq!((&seen["Os"], &seen["Architecture"]), (&json!("linux"), &json!("amd64")));
+    assert_eq!(seen["Labels"]["org.opencontainers.image.version"], "1.2.3");
+    let config = registry.inspect(&pushed.reference, true);
+    assert_eq!(config["config"]["Entrypoint"], json!(["/usr/local/bin/connector"]));
+
+    let pulled = workshop.path("pulled");
+    registry.pull(&pushed.reference, &pulled);
+    assert_eq!(tree(&pulled.join("blobs")), tree(&image.folder().join("blobs")));
+}
+
+#[tokio::test]
+async fn a_second_push_does_nothing() {
+    let Some(registry) = Registry::open() else { return };
+    let workshop = Workshop::new();
+    let image = workshop.image();
+    push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap();
+    let again = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap();
+    assert_eq!((again.digest.as_str(), again.sent, again.changed), (image.digest(), 0, false));
+}
+
+#[tokio::test]
+async fn only_what_is_missing_is_sent() {
+    let Some(registry) = Registry::open() else { return };
+    let workshop = Workshop::new();
+    let repository = registry.repository("widgets");
+    push(&workshop.image(), &repository, "1.2.3").await.unwrap();
+    let next = workshop.builder().version("1.2.4").write(workshop.path("next")).unwrap();
+    let steps = Mutex::new(Vec::new());
+    let told = |step: Step<'_>| {
+        steps.lock().unwrap().push(match step {
+            Step::Present { size, .. } => ("present", size),
+            Step::Sending { size, .. } => ("sending", size),
+            Step::Sent { size, .. } => ("sent", size),
+            _ => unreachable!(),
+        });
+    };
+    let pushed = Push::new(&next, &repository, "1.2.4").unwrap().progress(told).run().await.unwrap();
+    let config = pushed.sent;
+    let layer = next.size() - config;
+    assert_eq!(*steps.lock().unwrap(), [("present", layer), ("sending", config), ("sent", config)]);
+}
+
+#[tokio::test]
+async fn a_large_layer_arrives_whole() {
+    let Some(registry) = Registry::open() else { return };
+    let workshop = Workshop::new();
+    // Bytes that do not compress: several of the pieces that a layer is sent in.
+    let mut noise = super::Elf::good().bytes();
+    let mut state = 1_u64;
+    while noise.len() < 9 * 1024 * 1024 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        noise.extend(state.to_le_bytes());
+    }
+    let image = Image::builder(workshop.program("connector", &noise)).write(workshop.path("image")).unwrap();
+    assert!(image.size() > 8 * 1024 * 1024);
+    let pushed = push(&image, &registry.repository("widgets"), "1").await.unwrap();
+    registry.pull(&pushed.reference, &workshop.path("pulled"));
+    assert_eq!(tree(&workshop.path("pulled/blobs")), tree(&image.folder().join("blobs")));
+}
+
+#[tokio::test]
+async fn a_tag_is_not_given_to_another_image_unasked() {
+    let Some(registry) = Registry::open() else { return };
+    let workshop = Workshop::new();
+    let repository = registry.repository("widgets");
+    let first = push(&workshop.image(), &repository, "1.2.3").await.unwrap();
+    let other = workshop.builder().title("Gadgets").write(workshop.path("other")).unwrap();
+
+    let error = push(&other, &repository, "1.2.3").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let said = error.to_string();
+    assert!(said.contains(&first.digest) && said.contains(other.digest()), "{said}");
+    assert_eq!(registry.inspect(&first.reference, false)["Digest"], first.digest);
+
+    let forced = Push::new(&other, &repository, "1.2.3").unwrap().overwrite(true).run().await.unwrap();
+    assert!(forced.changed);
+    assert_eq!(registry.inspect(&first.reference, false)["Digest"], other.digest());
+}
+
+#[tokio::test]
+async fn a_registry_lets_in_whom_it_knows() {
+    let Some(registry) = Registry::guarded() else { return };
+    let workshop = Workshop::new();
+    let image = workshop.image();
+    let with = |credentials| {
+        Push::new(&image, &registry.repository("widgets"), "1.2.3").unwrap().credentials(credentials).run()
+    };
+    for credentials in [
+        Credentials::new(USER, "wrong-hunter2".into()),
+        Credentials::session(&"wrong-hunter2".into(), Duration::from_secs(60)),
+    ] {
+        let error = with(credentials).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(error.message().contains(&registry.host()), "{error}");
+        assert!(!format!("{error:?} {:?}", error.report()).contains("hunter2"), "{error:?}");
+    }
+    let nobody = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::Authentication);
+    assert!(with(Credentials::new(USER, PASSWORD.into())).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_not_there_is_said() {
+    let workshop = Workshop::new();
+    let host = format!("127.0.0.1:{}", peers::free_port());
+    let error = push(&workshop.image(), &format!("http://{host}/a/b"), "1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains(&format!("{host} cannot be reached")), "{error}");
+    assert!(error.report().causes.iter().any(|cause| cause.contains("refused")), "{:?}", error.report());
+}
+
+#[tokio::test]
+async fn an_image_that_was_damaged_is_not_sent() {
+    let Some(registry) = Registry::open() else { return };
+    let workshop = Workshop::new();
+    let image = workshop.image();
+    for entry in fs::read_dir(workshop.path("image/blobs/sha256")).unwrap() {
+        fs::write(entry.unwrap().path(), b"").unwrap();
+    }
+    let error = push(&image, &registry.repository("widgets"), "1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+}
+
+/// A registry that answers each request of this method and path so; what is not named is 404.
+async fn answering(answers: &[(&str, &str, ResponseTemplate)]) -> MockServer {
+    let server = MockServer::start().await;
+    for (verb, path, answer) in answers {
+        Mock::given(method(*verb)).and(path_regex(*path)).respond_with(answer.clone()).mount(&server).await;
+    }
+    server
+}
+
+async fn pushed_to(server: &MockServer) -> Error {
+    let workshop = Workshop::new();
+    push(&workshop.image(), &format!("{}/db/schema/images/widgets", server.uri()), "1").await.unwrap_err()
+}
+
+fn refusal(status: u16, code: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(json!({"errors": [{"code": code, "message": "says the registry"}]}))
+}
+
+#[tokio::test]
+async fn a_missing_repository_is_said() {
+    for answer in [refusal(404, "NAME_UNKNOWN"), ResponseTemplate::new(404)] {
+        let server = answering(&[("GET", "/v2/$", ResponseTemplate::new(200)), ("POST", "/uploads/", answer)]).await;
+        let error = pushed_to(&server).await;
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.message().contains("db/schema/images/widgets"), "{error}");
+        assert!(error.help().unwrap().contains("CREATE IMAGE REPOSITORY"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_privilege_is_said() {
+    for answer in [refusal(403, "DENIED"), ResponseTemplate::new(403)] {
+        let server = answering(&[("GET", "/v2/$", ResponseTemplate::new(200)), ("POST", "/uploads/", answer)]).await;
+        let error = pushed_to(&server).await;
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(error.help().unwrap().contains("GRANT WRITE ON IMAGE REPOSITORY"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_is_asked_three_times() {
+    let server =
+        answering(&[("GET", "/v2/$", ResponseTemplate::new(200)), ("POST", "/uploads/", ResponseTemplate::new(503))])
+            .await;
+    let error = pushed_to(&server).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let asked = server.received_requests().await.unwrap();
+    assert_eq!(asked.iter().filter(|request| request.method.as_str() == "POST").count(), 3);
+}

@@ -1,0 +1,14 @@
+//! The native app: what is generated, and whether Snowflake's own tools take it; the image; the Python inside.
+#![cfg(all(feature = "native-app", feature = "cli", feature = "github"))]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+#[path = "../support/peers.rs"]
+mod peers;
+
+mod bundle;
+mod cli;
+mod golden;
+mod hostile;
+mod image;
+mod snow;
+mod support;

@@ -1,0 +1,101 @@
+"""The parts of every test: an account of its own, with the app installed and nothing configured."""
+
+import itertools
+import json
+import os
+import pathlib
+import sys
+
+import pytest
+from snowflake.snowpark import Session as Snowpark
+
+HERE = pathlib.Path(__file__).parent
+TEMPLATES = HERE.parents[2] / "src/native_app/templates"
+
+# The modules of the app, and beside them what its bundle says about the connector.
+sys.path[:0] = [os.environ["SNOWFEED_SPEC_FOLDER"], str(TEMPLATES / "procedures"), str(TEMPLATES / "page"), str(HERE)]
+
+import connector  # noqa: E402
+from account import Account, Session  # noqa: E402
+
+numbers = itertools.count()
+
+
+def connect():
+    """A session on the Snowflake server of the tests."""
+    port = int(os.environ["SNOWFEED_FAKESNOW_PORT"])
+    common = {"account": "tests", "user": "tests", "password": "tests", "protocol": "http"}
+    return Snowpark.builder.configs({**common, "host": "127.0.0.1", "port": port}).create()
+
+
+@pytest.fixture(scope="session")
+def real():
+    """The session that all tests share."""
+    session = connect()
+    yield session
+    session.connection.close()
+
+
+class App:
+    """The app in its account."""
+
+    def __init__(self, real, name):
+        self.name, self.real = name, real
+        self.account = Account()
+        self.session = Session(self.account, real, connector)
+        self.data = f"{name}_DATA"
+        self.database(name)
+        for schema in ("STATE", "TASKS", "JOBS", "VIEWS"):
+            real.sql(f"CREATE SCHEMA {name}.{schema}").collect()
+        real.sql(
+            f'CREATE TABLE {name}.STATE.APP_CONFIGURATION ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR)'
+        ).collect()
+
+    def database(self, name):
+        """Makes a database. The session stays, or comes to be, in the app's."""
+        self.real.sql(f"CREATE DATABASE {name}").collect()
+        self.real.sql(f"USE DATABASE {self.name}").collect()
+
+    def call(self, procedure, *arguments):
+        """Calls a procedure, and gives its answer, which must be JSON."""
+        answer = getattr(connector, procedure)(self.session, *arguments)
+        assert answer["response_code"] in connector.CODES and isinstance(answer["message"], str)
+        return json.loads(json.dumps(answer))
+
+    def ok(self, procedure, *arguments):
+        """The same, where all must be well."""
+        answer = self.call(procedure, *arguments)
+        assert answer["response_code"] == "OK", answer
+        return answer
+
+    def code(self, procedure, *arguments):
+        """The code of the answer."""
+        return self.call(procedure, *arguments)["response_code"]
+
+    def bind(self, *names):
+        """Binds references: without names, all of them."""
+        for name in names or ("token", "private_key", "github_external_access", "warehouse_reference"):
+            self.ok("register_reference", name, "ADD", f"ref-{name}")
+
+    def rows(self, text, *params):
+        """The rows of a statement, as dictionaries."""
+        return [row.as_dict() for row in self.real.sql(text, params=list(params)).collect()]
+
+    def resources(self):
+        """What the engine would read about resources."""
+        table = f'"{self.data}"."STATE"."RESOURCE_CONFIGURATION"'
+        return {row["KEY"]: json.loads(row["VALUE"]) for row in self.rows(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table}')}
+
+
+@pytest.fixture
+def app(real):
+    """The app, installed and nothing else."""
+    return App(real, f"APP{next(numbers)}_{os.getpid()}")
+
+
+@pytest.fixture
+def configured(app):
+    """The app, configured, with everything bound."""
+    app.bind()
+    app.ok("provision_connector", {})
+    return app

@@ -1,0 +1,138 @@
+"""What the connector's program does in its container, as far as the procedures and the page can see it."""
+
+import datetime
+import itertools
+import json
+import time
+
+from account import JobFailed
+from names import qualified, quoted
+
+numbers = itertools.count()
+
+COLUMNS = [
+    ("id", "INTEGER", "NUMBER(38, 0)"),
+    ("number", "INTEGER", "NUMBER(38, 0)"),
+    ("title", "TEXT", "VARCHAR"),
+    ("state", "TEXT", "VARCHAR"),
+]
+
+
+def run_id():
+    """An id that sorts after all earlier ones, as those of UUID version 7 do."""
+    return f"{time.time_ns() // 1_000_000:012x}-7000-8000-{next(numbers):012x}"
+
+
+def record(resource, status="complete", inserted=0, error=None, mode="incremental", waited_ms=0, total_ms=1500, started=None):
+    """A record of the run history."""
+    started = started or datetime.datetime.now(datetime.timezone.utc)
+    ended = started + datetime.timedelta(milliseconds=total_ms)
+    return {
+        "id": run_id(),
+        "resource": resource,
+        "mode": mode,
+        "status": status,
+        "started_at": started.isoformat(),
+        "ended_at": None if status == "running" else ended.isoformat(),
+        "interrupted": False,
+        "counts": {"offered": inserted, "inserted": inserted, "updated": 0, "unchanged": 0, "deleted": 0, "rejected": 0},
+        "commits": 1,
+        "traffic": {"requests": 3, "bytes": 4096, "waited_ms": waited_ms},
+        "timings": {"total_ms": total_ms, "read_ms": 900, "commit_ms": 500, "verify_ms": 0},
+        "error": error,
+    }
+
+
+def write(real, database, run):
+    """Writes a run into the history, and how its resource stands."""
+    counts, table = run["counts"], qualified(database, "STATE", "INGESTION_RUN")
+    columns = {
+        "ID": run["id"],
+        "RESOURCE": run["resource"],
+        "MODE": run["mode"],
+        "STATUS": run["status"],
+        "STARTED_AT": run["started_at"][:19].replace("T", " "),
+        "ENDED_AT": run["ended_at"] and run["ended_at"][:19].replace("T", " "),
+        **{name.upper(): count for name, count in counts.items()},
+        "SKIPPED": 0,
+        "COMMITS": run["commits"],
+        "REQUESTS": run["traffic"]["requests"],
+        "BYTES": run["traffic"]["bytes"],
+        "WAITED_MS": run["traffic"]["waited_ms"],
+        "TOTAL_MS": run["timings"]["total_ms"],
+        "ERROR": (run["error"] or {}).get("message"),
+        "DOCUMENT": json.dumps(run),
+    }
+    names, marks = ", ".join(map(quoted, columns)), ", ".join("?" for _ in columns)
+    real.sql(f"INSERT INTO {table} ({names}) SELECT {marks}", params=list(columns.values())).collect()
+    state = {"status": {"failed": "FAILED", "running": "RUNNING"}.get(run["status"], "DONE"), "run": run["id"]}
+    if run["error"]:
+        state["message"] = run["error"]["message"]
+    keep(real, database, run["resource"], state, run["started_at"])
+
+
+def keep(real, database, resource, state, at):
+    """Appends to the state of a resource."""
+    table = qualified(database, "STATE", "APP_STATE")
+    newest = real.sql(f'SELECT MAX("VERSION") AS "V" FROM {table} WHERE "KEY" = ?', params=[resource]).collect()[0]["V"] or 0
+    text = f'INSERT INTO {table} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?, ?, ?'
+    real.sql(text, params=[resource, json.dumps(state), int(newest) + 1, at, json.dumps(state)]).collect()
+    fence = qualified(database, "STATE", "SNOWFEED_FENCE")
+    real.sql(f'DELETE FROM {fence} WHERE "KEY" = ?', params=[resource]).collect()
+    real.sql(f'INSERT INTO {fence} ("KEY", "VERSION") SELECT ?, ?', params=[resource, int(newest) + 1]).collect()
+
+
+def fill(real, database, resource, count):
+    """Makes the table and the view of a resource, with so many rows."""
+    raw, view = (qualified(database, schema, resource) for schema in ("PUBLIC_RAW", "PUBLIC"))
+    real.sql(
+        f'CREATE TABLE IF NOT EXISTS {raw} ("KEY" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR, "CHANGED_AT" TIMESTAMP_NTZ, '
+        '"DELETED_AT" TIMESTAMP_NTZ)'
+    ).collect()
+    for number in range(count):
+        document = {"id": 1000 + number, "number": number, "title": f"Issue {number} of {resource}", "state": "open" if number % 3 else "closed"}
+        text = f'INSERT INTO {raw} SELECT ?, PARSE_JSON(?), ?, \'2026-01-02 03:04:{number % 60:02}\', NULL'
+        real.sql(text, params=[str(number), json.dumps(document), json.dumps(document)]).collect()
+    select = ", ".join(f't."RAW":{name}::{kind} AS {quoted(name.upper())}' for name, _, kind in COLUMNS)
+    real.sql(f'CREATE OR REPLACE VIEW {view} AS SELECT {select}, t."DELETED_AT", t."RAW" FROM {raw} t').collect()
+    table = qualified(database, "STATE", "SNOWFEED_TABLE")
+    columns = json.dumps([{"name": name, "path": name, "kind": kind} for name, kind, _ in COLUMNS])
+    real.sql(f'DELETE FROM {table} WHERE "RESOURCE" = ?', params=[resource]).collect()
+    real.sql(f"INSERT INTO {table} SELECT ?, 'issues', ?, ?, 1", params=[resource, resource, columns]).collect()
+
+
+def ingesting(real, rows=3, **details):
+    """A job that ingests so many rows into each resource that it is told to ingest."""
+
+    def job(account, args):
+        database = args[args.index("--database") + 1][1:-1].replace('""', '"')
+        if "ingest" not in args:
+            return json.dumps({"source": "github", "version": "1.0.0", "checks": [{"name": "remote", "ok": True, "detail": "github answers"}]})
+        resources = args[args.index("--") + 1 :] if "--" in args else enabled(real, database)
+        mode = "reconcile" if "--reconcile" in args else "incremental"
+        runs = [record(resource, inserted=rows, mode=mode, **details) for resource in resources]
+        for run in runs:
+            fill(real, database, run["resource"], rows)
+            write(real, database, run)
+        return "starting\n" + json.dumps({"status": "complete", "runs": runs})
+
+    return job
+
+
+def failing(real, status="failed", **error):
+    """A job whose run ends like this."""
+    error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one", **error}
+
+    def job(account, args):
+        database = args[args.index("--database") + 1][1:-1]
+        write(real, database, record(args[-1], status=status, error=None if status == "running" else error))
+        raise JobFailed(log=json.dumps({"error": error}))
+
+    return job
+
+
+def enabled(real, database):
+    """The resources that are enabled."""
+    table = qualified(database, "STATE", "RESOURCE_CONFIGURATION")
+    rows = real.sql(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table} ORDER BY "KEY"').collect()
+    return [row["KEY"] for row in rows if json.loads(row["VALUE"])["enabled"]]

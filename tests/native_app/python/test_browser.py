@@ -1,0 +1,152 @@
+"""The whole way in a browser: grant, configure, enable, ingest, look. Screenshots are kept."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+HERE = pathlib.Path(__file__).parent
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
+PATIENCE = 30_000
+
+
+# The newest Streamlit, and the oldest that Snowflake still runs.
+PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
+
+
+@pytest.fixture(params=list(PYTHONS))
+def server(request):
+    """The page, served; its version and address."""
+    python = PYTHONS[request.param]
+    if python is None:
+        pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
+    command = [python, "-m", "streamlit", "run", str(HERE / "page.py"), f"--server.port={port}", "--server.address=127.0.0.1"]
+    process = subprocess.Popen(command + options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(process, address)
+        yield request.param, address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(process, address):
+    """Waits until a server answers."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert process.poll() is None, "streamlit has ended"
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("streamlit does not answer")
+
+
+class Page:
+    """The page, as a person uses it."""
+
+    def __init__(self, page, version):
+        self.page = page
+        self.folder = SCREENSHOTS / version
+        self.number = 0
+
+    def shot(self, name):
+        """Keeps a picture of all of it."""
+        self.settled()
+        self.number += 1
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=self.folder / f"{self.number:02}-{name}.png", full_page=True)
+
+    def settled(self):
+        """Waits until the page has run to its end."""
+        expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+        expect(self.page.locator("[data-stale='true']")).to_have_count(0, timeout=PATIENCE)
+        assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id("stException").first.inner_text()
+
+    def tab(self, name):
+        """Opens a tab."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.settled()
+
+    def press(self, name, index=0):
+        """Presses a visible button."""
+        self.page.get_by_role("button", name=name, exact=True).filter(visible=True).nth(index).click()
+
+    def says(self, text):
+        """Waits for a visible text."""
+        expect(self.page.get_by_text(text, exact=False).filter(visible=True).first).to_be_visible(timeout=PATIENCE)
+        self.settled()
+
+
+@pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")
+def test_a_consumer_gets_from_nothing_to_rows(server):
+    version, address = server
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        tab = browser.new_page(viewport={"width": 1280, "height": 1600})
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(address)
+        walk(Page(tab, version))
+        browser.close()
+
+
+def walk(page):
+    page.says("GitHub connector")
+    page.shot("installed")
+    page.tab("Resources")
+    page.says("Configure the connector first")
+    page.tab("Configuration")
+    for count in range(1, 5):
+        page.press("Bind")
+        page.press("Refresh")
+        expect(page.page.get_by_role("button", name="Change", exact=True)).to_have_count(count)
+    page.page.get_by_role("textbox", name="Destination database").fill("ISSUES")
+    page.press("Configure")
+    page.says("Configured; data goes to the database ISSUES")
+    page.shot("configured")
+    page.press("Test the connection")
+    page.says("The source answers")
+    page.tab("Resources")
+    page.page.get_by_role("textbox", name="Enable a repository").fill("acme/widgets")
+    page.press("Enable")
+    page.says("Enabled.")
+    page.tab("Resources")
+    page.press("Ingest now")
+    page.says("12 inserted")
+    page.tab("Resources")
+    page.shot("resources")
+    page.tab("State")
+    page.says("Rows of each run")
+    page.shot("state")
+    page.tab("Data preview")
+    page.says("SELECT")
+    page.shot("preview")
+    page.tab("Raw data preview")
+    page.shot("raw")
+    page.press("Pause")
+    page.says("Paused;")
+    page.shot("paused")
+    page.press("Resume")
+    page.says("Resumed.")

@@ -1,0 +1,280 @@
+"""Configuring: provisioning, settings, references, grants, the test of the connection."""
+
+import json
+
+import connector
+import engine
+import pytest
+from account import JobFailed, refused
+from answers import CODES
+from spec import SPEC
+
+
+def test_nothing_works_before_it_is_configured(app):
+    for procedure, arguments in [
+        ("update_settings", ({},)),
+        ("enable_resource", ("a/b",)),
+        ("disable_resource", ("a/b",)),
+        ("update_resource", ("a/b", "1h")),
+        ("delete_resource", ("a/b",)),
+        ("ingest_data", ("a/b",)),
+        ("run_all", ()),
+        ("reconcile_resource", ("a/b",)),
+        ("reset_resource", ("a/b",)),
+        ("pause_connector", ()),
+        ("resume_connector", ()),
+        ("test_connection", ()),
+    ]:
+        assert app.code(procedure, *arguments) == "CONNECTOR_CONFIGURATION_NOT_FOUND", procedure
+    status = app.ok("get_connector_status")
+    assert (status["status"], status["configuration_status"], status["configuration"]) == ("CONFIGURING", "INSTALLED", None)
+
+
+def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
+    answer = app.ok("provision_connector", {"settings": {"page_size": 50}})
+    assert answer["notes"] == []
+    stored = app.rows(f'SELECT "DOCUMENT" FROM "{app.data}"."STATE"."APP_CONFIGURATION" WHERE "KEY" = \'config\'')
+    assert json.loads(stored[0]["DOCUMENT"]) == {"page_size": 50}
+    tables = app.rows(f"SELECT TABLE_NAME FROM \"{app.data}\".INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STATE'")
+    made = SPEC["state_sql"].count("CREATE TABLE")
+    assert made > 5 and len(tables) == made
+    assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."SNOWFEED_VERSION"') == [], "the engine itself writes its version"
+    assert app.account.pools.keys() == {f"{app.name}_POOL"}
+    for text in (f'USAGE ON DATABASE "{app.data}"', f'SELECT ON FUTURE VIEWS IN SCHEMA "{app.data}"."PUBLIC"'):
+        assert f"{text} TO APPLICATION ROLE APP_DATA_READER" in app.account.grants
+    status = app.ok("get_connector_status")
+    assert (status["status"], status["configuration_status"]) == ("STARTED", "CONFIGURED")
+
+
+def test_provisioning_twice_changes_nothing(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ok("ingest_data", "a/b")
+    before = configured.ok("get_connector_status")
+    configured.ok("provision_connector", {})
+    assert configured.ok("get_connector_status") == before
+
+
+def test_a_configuration_may_come_as_text(app):
+    app.ok("provision_connector", json.dumps({"destination_database": f'"{app.name.lower()}_data"'}))
+    assert app.ok("get_connector_status")["configuration"]["destination_database"] == f"{app.name.lower()}_data"
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "word"),
+    [
+        (None, "INVALID_INPUT", "object"),
+        ("{", "INVALID_INPUT", "JSON"),
+        ([], "INVALID_INPUT", "object"),
+        ({"database": "x"}, "INVALID_INPUT", "destination_database"),
+        ({"destination_database": ""}, "INVALID_IDENTIFIER", "database"),
+        ({"destination_database": 5}, "INVALID_IDENTIFIER", "database"),
+        ({"destination_database": "a\nb"}, "INVALID_IDENTIFIER", "database"),
+        ({"schedule": "soon"}, "INVALID_SCHEDULE", "30m"),
+        ({"scheduler": "cron"}, "INVALID_INPUT", "outside"),
+        ({"settings": []}, "INVALID_INPUT", "settings"),
+        ({"settings": {"page-size": 5}}, "INVALID_INPUT", "page_size"),
+        ({"settings": {"page_size": "many"}}, "INVALID_INPUT", "a whole number"),
+        ({"settings": {"page_size": True}}, "INVALID_INPUT", "a whole number"),
+        ({"settings": {"page_size": -1}}, "INVALID_INPUT", "at least 0"),
+        ({"settings": {"concurrency": 256}}, "INVALID_INPUT", "at most 255"),
+        ({"settings": {"pull_requests": 1}}, "INVALID_INPUT", "true or false"),
+        ({"settings": {"repositories": "a/b"}}, "INVALID_INPUT", "a list"),
+        ({"settings": {"repositories": [1]}}, "INVALID_INPUT", "every item"),
+        ({"settings": {"token": "ghp_secret"}}, "INVALID_INPUT", "reference"),
+        ({"references": {"nobody": "x"}}, "INVALID_REFERENCE", "nobody"),
+        ({"references": []}, "OK", ""),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused_before_anything_is_made(app, config, code, word):
+    answer = app.call("provision_connector", config)
+    assert answer["response_code"] == code and word in answer["message"], answer
+    assert "ghp_secret" not in json.dumps(answer)
+    if code != "OK":
+        assert not app.account.pools and app.ok("get_connector_status")["status"] == "CONFIGURING"
+
+
+def test_the_destination_cannot_be_the_app_itself(app):
+    assert app.code("provision_connector", {"destination_database": app.name}) == "INVALID_IDENTIFIER"
+
+
+def test_a_database_of_another_connector_is_left_alone(app):
+    other = f"{app.name}_OTHER"
+    app.database(other)
+    app.rows(f"CREATE SCHEMA {other}.STATE")
+    app.rows(f"CREATE TABLE {other}.STATE.APP_CONFIGURATION (KEY VARCHAR, VALUE VARIANT)")
+    app.rows(f"USE DATABASE {app.name}")
+    assert app.code("provision_connector", {"destination_database": other}) == "DESTINATION_IN_USE"
+    assert len(app.rows(f"SELECT * FROM {other}.INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STATE'")) == 1
+
+
+def test_the_destination_stays_while_something_is_enabled(configured):
+    configured.ok("enable_resource", "a/b")
+    move = {"destination_database": f"{configured.name}_ELSEWHERE"}
+    answer = configured.call("provision_connector", move)
+    assert answer["response_code"] == "DESTINATION_IN_USE" and "a/b" in answer["message"]
+    configured.ok("disable_resource", "a/b")
+    configured.ok("provision_connector", move)
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "code"),
+    [
+        ("CREATE DATABASE", refused("no CREATE DATABASE", 3001), "REQUIRED_PRIVILEGES_MISSING"),
+        ("CREATE DATABASE", refused("out of order"), "CONFIGURE_CONNECTOR_FAILED"),
+        ("CREATE SCHEMA", refused("not yours", 3001), "REQUIRED_PRIVILEGES_MISSING"),
+        ("CREATE TABLE", refused("out of order"), "CONFIGURE_CONNECTOR_FAILED"),
+        ("CREATE OR REPLACE VIEW", refused("out of order"), "CONFIGURE_CONNECTOR_FAILED"),
+        ("CREATE COMPUTE POOL", refused("no CREATE COMPUTE POOL", 3001), "REQUIRED_PRIVILEGES_MISSING"),
+        ("SHOW TASKS", refused("out of order"), "CONFIGURE_CONNECTOR_FAILED"),
+        ("GRANT SELECT ON VIEW", refused("out of order"), "CONFIGURE_CONNECTOR_FAILED"),
+    ],
+)
+def test_a_provisioning_that_fails_midway_is_completed_by_the_next(app, statement, error, code):
+    app.account.fail(statement, error)
+    assert app.code("provision_connector", {}) == code
+    assert app.code("enable_resource", "a/b") == "CONNECTOR_CONFIGURATION_NOT_FOUND", "nothing is stored before it exists"
+    app.ok("provision_connector", {})
+    assert app.ok("get_connector_status")["status"] == "STARTED"
+
+
+def test_grants_that_only_the_owner_can_give_are_told(app):
+    app.account.fail("GRANT USAGE ON DATABASE", refused("not the owner", 3001), times=2)
+    notes = app.ok("provision_connector", {})["notes"]
+    assert len(notes) == 2 and "not the owner" in notes[0]
+
+
+def test_settings_are_changed_one_by_one_and_null_removes_one(configured):
+    configured.ok("update_settings", {"settings": {"page_size": 50, "retries": 3}, "schedule": "1h"})
+    configured.ok("update_settings", {"settings": {"page_size": None}})
+    configuration = configured.ok("get_connector_status")["configuration"]
+    assert configuration["settings"] == {"retries": 3} and configuration["schedule"] == "1h"
+    assert configured.code("update_settings", {"settings": {"page_size": "x"}}) == "INVALID_INPUT"
+    assert configured.ok("get_connector_status")["configuration"] == configuration
+
+
+def test_references_are_bound_and_taken_away(app):
+    app.ok("register_reference", "token", "ADD", "ref1")
+    app.ok("register_reference", "TOKEN", "add", "ref2")
+    assert app.account.bound == {"token": "ref2"}
+    assert app.ok("get_connector_status")["references"]["token"] == {"bound": True, "required": False}
+    for operation in ("REMOVE", "CLEAR", "CLEAR"):
+        app.ok("register_reference", "token", operation, "ref2")
+    assert app.account.bound == {}
+    assert app.code("register_reference", "nobody", "ADD", "x") == "INVALID_REFERENCE"
+    assert app.code("register_reference", "token", "EAT", "x") == "INVALID_INPUT"
+    assert app.code("register_reference", "token", "ADD", None) == "INVALID_INPUT"
+    app.account.fail("SELECT SYSTEM", refused("no such object"))
+    assert app.code("register_reference", "token", "ADD", "x") == "UNKNOWN_SQL_ERROR"
+
+
+def test_the_dialogs_of_references_are_told_hosts_and_secrets(app):
+    access = json.loads(connector.get_reference_config(app.session, "GITHUB_EXTERNAL_ACCESS"))
+    assert access["payload"]["host_ports"] == ["api.github.com"]
+    assert sorted(access["payload"]["secret_references"]) == ["PRIVATE_KEY", "TOKEN"]
+    assert json.loads(connector.get_reference_config(app.session, "token"))["payload"] == {"type": "GENERIC_STRING"}
+    assert json.loads(connector.get_reference_config(app.session, "nobody"))["type"] == "ERROR"
+
+
+def test_the_pool_is_made_when_it_may_be(app):
+    app.ok("grant_callback", ["EXECUTE TASK"])
+    app.ok("grant_callback", None)
+    assert not app.account.pools
+    app.ok("grant_callback", ["create compute pool", "EXECUTE TASK"])
+    app.ok("grant_callback", ["CREATE COMPUTE POOL"])
+    assert list(app.account.pools) == [f"{app.name}_POOL"]
+    app.account.fail("CREATE COMPUTE POOL", refused("no", 3001))
+    assert app.code("grant_callback", ["CREATE COMPUTE POOL"]) == "REQUIRED_PRIVILEGES_MISSING"
+
+
+def test_the_connection_is_tested_by_the_program_itself(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    answer = configured.ok("test_connection")
+    assert answer["checks"][0]["name"] == "remote"
+    args = configured.account.jobs[0]
+    assert args[-1] == "check" and args[:4] == ["--to", "snowflake", "--database", f'"{configured.data}"']
+    assert "token=file:/run/secrets/token/secret_string" in args
+    assert configured.ok("get_connector_status")["configuration_status"] == "CONNECTED"
+
+
+def test_a_secret_that_is_not_bound_is_not_mounted(configured):
+    configured.ok("register_reference", "private_key", "CLEAR", None)
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("test_connection")
+    assert not any("private_key" in argument for argument in configured.account.jobs[0])
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"), [("github_external_access", "EAI_UNAVAILABLE"), ("warehouse_reference", "INACCESSIBLE_WAREHOUSE")]
+)
+def test_a_reference_that_was_taken_away_is_missed_before_a_container_is_started(configured, reference, code):
+    configured.ok("enable_resource", "a/b")
+    configured.ok("register_reference", reference, "REMOVE", None)
+    for procedure, arguments in [("test_connection", ()), ("ingest_data", ("a/b",)), ("reset_resource", ("a/b",))]:
+        answer = configured.call(procedure, *arguments)
+        assert answer["response_code"] == code and answer["missing"] == [reference]
+    assert configured.account.jobs == []
+
+
+def test_a_secret_that_the_settings_require_is_missed(configured, monkeypatch):
+    monkeypatch.setitem(SPEC["settings"], "required", ["token"])
+    configured.ok("register_reference", "token", "REMOVE", None)
+    assert configured.code("test_connection") == "SECRET_UNAVAILABLE"
+
+
+def test_a_test_that_fails_says_why_and_what_to_do(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("test_connection")
+    error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one"}
+
+    def refuse(account, args):
+        raise JobFailed(log="log line\n" + json.dumps({"checks": [{"name": "remote", "ok": False, "detail": ""}], "error": error}, indent=2))
+
+    configured.account.job = refuse
+    answer = configured.call("test_connection")
+    assert answer["response_code"] == "TEST_CONNECTION_FAILED"
+    assert answer["message"] == "GitHub refuses the token. give another one" and answer["error"] == error
+    assert configured.ok("get_connector_status")["configuration_status"] == "CONFIGURED", "what was tested before does not count"
+
+
+def test_a_test_whose_container_says_nothing_fails_with_what_snowflake_says(configured):
+    def die(account, args):
+        raise JobFailed("Job failed with exit code 137", log="a panic")
+
+    configured.account.job = die
+    answer = configured.call("test_connection")
+    assert answer["response_code"] == "TEST_CONNECTION_FAILED" and "137" in answer["message"] and "a panic" in answer["message"]
+    configured.account.fail("SELECT SYSTEM.GET_SERVICE_LOGS", refused("the node is gone"))
+    assert "137" in configured.call("test_connection")["message"]
+
+
+def test_a_pool_that_does_not_start_is_told(configured):
+    configured.account.fail("EXECUTE JOB", refused("Compute pool 'X' failed to start: no capacity"), times=2)
+    assert configured.code("test_connection") == "COMPUTE_POOL_UNAVAILABLE"
+    configured.account.pools.clear()
+    configured.account.faults.clear()
+    assert configured.code("test_connection") == "COMPUTE_POOL_UNAVAILABLE"
+
+
+def test_a_bug_is_an_answer_too(app, monkeypatch):
+    monkeypatch.setattr(connector.status, "report", lambda session: 1 / 0)
+    answer = app.call("get_connector_status")
+    assert answer["response_code"] == "INTERNAL_ERROR" and "ZeroDivisionError" in answer["message"]
+
+
+def test_a_destination_that_was_dropped_is_told(configured):
+    configured.account.fail(f'SELECT .*"{configured.data}"', refused("it does not exist or not authorized", 2003), times=5)
+    assert configured.ok("get_connector_status")["problem"] == "DESTINATION_UNREADABLE"
+    for procedure in ("enable_resource", "disable_resource", "delete_resource", "ingest_data"):
+        assert configured.code(procedure, "a/b") == "DESTINATION_UNREADABLE"
+
+
+def test_every_code_of_the_procedures_is_in_the_table():
+    import pathlib
+    import re
+
+    folder = pathlib.Path(connector.__file__).parent
+    text = "".join(file.read_text() for file in folder.glob("*.py") if file.name != "answers.py")
+    used = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', text)) & (set(CODES) | {code for code in re.findall(r'Refusal\("([A-Z_]+)"', text)})
+    assert used <= set(CODES)
+    assert set(CODES) - used <= {"OK", "UNKNOWN_SQL_ERROR", "INTERNAL_ERROR", "REQUIRED_PRIVILEGES_MISSING"}

@@ -1,0 +1,100 @@
+"""Names, texts within statements, and schedules."""
+
+import json
+
+import names
+import pytest
+import schedules
+from answers import Refusal
+from hypothesis import given
+from hypothesis import strategies as st
+
+CLOSE = st.text(alphabet="aA_-/.2F^é", max_size=6)
+
+
+def test_names_that_other_systems_confuse_stay_apart():
+    resources = ["a-b/c", "a_b/c", "a/b_c", "A-b/c", "a_2d_b", "vercel/next.js", "1x/ß", "a/b" * 100, "a/b" * 100 + "c"]
+    tasks = [names.task(resource) for resource in resources]
+    assert len(set(tasks)) == len(resources)
+    assert all(len(task) <= 255 for task in tasks)
+    assert names.task("a-b/c") == "INGEST_A_2D_B_2F_C"
+
+
+@given(CLOSE, CLOSE)
+def test_no_two_resources_share_a_task(a, b):
+    assert (names.task(a) == names.task(b)) == (a == b)
+
+
+@given(st.text())
+def test_a_task_needs_no_quotes_and_is_never_the_scheduler(resource):
+    task = names.task(resource)
+    assert names.unquoted(task) == task != names.SCHEDULER
+
+
+@given(st.text())
+def test_a_quoted_name_is_never_left(name):
+    inside = names.quoted(name)[1:-1]
+    assert inside.replace('""', "").count('"') == 0 and inside.replace('""', '"') == name
+
+
+@given(st.text(alphabet="a'\\$\n é"))
+def test_a_constant_is_never_left(text):
+    try:
+        constant = names.literal(text)
+    except ValueError:
+        assert "\\" in text or "\n" in text
+    else:
+        assert constant[1:-1].replace("''", "").count("'") == 0
+
+
+@given(st.lists(st.text(alphabet="a$'\"\\{}\n")))
+def test_json_between_dollars_is_never_left_and_means_the_same(values):
+    text = names.json_text(json.dumps(values))
+    assert "$" not in text[2:-2] and json.loads(text[2:-2]) == values
+
+
+@pytest.mark.parametrize(
+    ("given_name", "meant"),
+    [("sales", "SALES"), ('"Sales"', "Sales"), ('"a""b"', 'a"b'), ("my-db", "my-db"), ("a b", "a b"), ("Sales_1$", "SALES_1$")],
+)
+def test_names_are_read_as_snowflake_reads_them(given_name, meant):
+    assert names.resolve(given_name) == meant
+    assert names.resolve(names.quoted(meant)) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("30m", "'30 MINUTE'"),
+        ("1h 30m", "'90 MINUTE'"),
+        ("2 hours", "'120 MINUTE'"),
+        ("90s", "'90 SECONDS'"),
+        ("120s", "'2 MINUTE'"),
+        ("192h", "'11520 MINUTE'"),
+        ("15 2 * * *", "'USING CRON 15 2 * * * UTC'"),
+        ("*/10 0-6 1,15 jan-mar mon", "'USING CRON */10 0-6 1,15 JAN-MAR MON UTC'"),
+        ("0 3 L * 5L", "'USING CRON 0 3 L * 5L UTC'"),
+    ],
+)
+def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
+    assert schedules.of_task(text) == schedule
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "  ", "soon", "0s", "5s", "193h", "11521m", "1 2 3", "99 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 7", "*/0 * * * *"]
+    + ["5-1 * * * *", "0 * * * * *", "0 0 ? * *", "0 0 15W * *", "0 0 * * *'; DROP", "१ * * * *", "1.5h", "-5m", None, 5],
+)
+def test_what_is_no_schedule_of_a_task_is_refused(text):
+    with pytest.raises(Refusal) as refusal:
+        schedules.of_task(text)
+    assert refusal.value.code == "INVALID_SCHEDULE"
+
+
+@given(st.text(alphabet="0123456789*/-,LJANSUN# '$hms", max_size=20))
+def test_a_schedule_cannot_leave_its_constant(text):
+    try:
+        schedule = schedules.of_task(text)
+    except Refusal:
+        return
+    assert schedule[0] == schedule[-1] == "'" and "'" not in schedule[1:-1]

@@ -1,0 +1,63 @@
+"""Procedures in any order, with failures anywhere: what is asked for last is what is."""
+
+import random
+
+import names
+import pytest
+
+RESOURCES = ["a/b", "a_b", "c"]
+SCHEDULES = {"30m": "30 MINUTE", "2h": "120 MINUTE", "15 2 * * *": "USING CRON 15 2 * * * UTC"}
+FAULTS = ["ALTER TASK", "CREATE OR ALTER TASK", "DROP TASK", "MERGE INTO", "SHOW TASKS", "EXECUTE TASK", "DELETE FROM"]
+
+
+class Model:
+    """What should be the case, in the fewest words."""
+
+    def __init__(self):
+        self.enabled, self.schedules, self.paused, self.scheduler = {}, {}, False, "resource"
+
+    def running(self):
+        enabled = [name for name, on in self.enabled.items() if on]
+        if self.paused or not enabled or self.scheduler == "outside":
+            return {}
+        if self.scheduler == "one":
+            return {names.SCHEDULER: "30 MINUTE"}
+        return {names.task(name): SCHEDULES[self.schedules.get(name) or "30m"] for name in enabled}
+
+
+def step(model, chance):
+    """A call, and what it does to the model when it goes well."""
+    name = chance.choice(RESOURCES)
+    schedule = chance.choice([None, *SCHEDULES])
+    scheduler = chance.choice(["resource", "one", "outside"])
+    return chance.choice(
+        [
+            (("enable_resource", name), lambda: model.enabled.update({name: True})),
+            (("disable_resource", name), lambda: model.enabled.update({name: False})),
+            (("update_resource", name, schedule), lambda: model.schedules.update({name: schedule})),
+            (("delete_resource", name), lambda: (model.enabled.pop(name, None), model.schedules.pop(name, None))),
+            (("pause_connector",), lambda: setattr(model, "paused", True)),
+            (("resume_connector",), lambda: setattr(model, "paused", False)),
+            (("update_settings", {"scheduler": scheduler}), lambda: setattr(model, "scheduler", scheduler)),
+            (("provision_connector", {"scheduler": model.scheduler}), lambda: None),
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_tasks_follow_what_was_asked_for(configured, seed):
+    chance, model = random.Random(seed), Model()
+    for _ in range(20):
+        call, effect = step(model, chance)
+        known = call[0] not in ("disable_resource", "update_resource") or call[1] in model.enabled
+        if chance.random() < 0.3:
+            configured.account.fail(chance.choice(FAULTS))
+            configured.code(*call)
+            configured.account.faults.clear()
+        for _ in range(chance.choice([1, 2])):
+            assert configured.code(*call) == ("OK" if known else "RESOURCE_NOT_FOUND"), call
+        if known:
+            effect()
+        assert configured.account.running() == model.running(), (seed, call)
+        stored = {name: resource["enabled"] for name, resource in configured.resources().items()}
+        assert stored == model.enabled, (seed, call)

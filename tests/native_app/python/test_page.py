@@ -1,0 +1,260 @@
+"""The page's forms, and what it says, without a browser."""
+
+import json
+import pathlib
+
+import answers
+import conftest
+import consent
+import engine
+import forms
+import pytest
+import texts
+from account import refused
+from consumer import Consumer
+from snowflake.snowpark import context
+from spec import SPEC
+from streamlit.testing.v1 import AppTest
+
+APP = str(conftest.TEMPLATES / "page/app.py")
+
+
+class Page:
+    """The page in an account."""
+
+    def __init__(self, app, consumer, run):
+        self.app, self.consumer = app, consumer
+        self.run = run
+        run.run(timeout=60)
+        self.sound()
+
+    def sound(self):
+        assert not self.run.exception, self.run.exception[0].value
+        return self
+
+    def press(self, label):
+        """Presses the button of this label or key."""
+        button = next(button for button in self.run.button if label in (button.label, button.key))
+        assert not button.disabled, f"{label} is disabled"
+        button.click().run(timeout=60)
+        return self.sound()
+
+    def fill(self, key, value):
+        """Fills in a field, whatever kind it is."""
+        for kind in ("text_input", "number_input", "checkbox", "selectbox", "text_area"):
+            for field in getattr(self.run, kind):
+                if field.key == key:
+                    field.set_value(value)
+                    return self
+        raise AssertionError(f"there is no field {key}")
+
+    def has(self, label):
+        return any(label in (button.label, button.key) for button in self.run.button)
+
+    def text(self):
+        """All that the page says in prose."""
+        kinds = (self.run.error, self.run.warning, self.run.info, self.run.success, self.run.caption, self.run.markdown, self.run.metric)
+        return "\n".join(f"{element.label} {element.value}" if hasattr(element, "delta") else element.value for kind in kinds for element in kind)
+
+    def says(self, text):
+        assert text in self.text().replace("\\", ""), self.text()
+        return self
+
+
+@pytest.fixture
+def page(app, monkeypatch):
+    """Opens the page in the account of the test."""
+    consumer = Consumer(app)
+    consumer.install(monkeypatch.setattr)
+    monkeypatch.setattr(context, "get_active_session", lambda: app.session)
+    return lambda: Page(app, consumer, AppTest.from_file(APP))
+
+
+def bind(page):
+    for name in page.run.session_state["status"]["references"]:
+        page.press(f"bind_{name}")
+    return page
+
+
+def configure(page):
+    return bind(page).press("Configure")
+
+
+def test_the_page_asks_for_what_is_missing_once(page):
+    shown = page()
+    assert shown.consumer.asked == [tuple(consent.PRIVILEGES)]
+    assert not shown.press("refresh").has("grant_privileges")
+
+
+def test_privileges_that_were_refused_can_be_asked_for_again(page, app):
+    shown = page()
+    shown.consumer.held.clear()
+    shown.consumer.willing = False
+    shown.press("refresh").says("CREATE COMPUTE POOL").press("Grant privileges")
+    assert len(shown.consumer.asked) == 2
+
+
+def test_references_are_bound_from_the_page(page, app):
+    shown = page().says("Warehouse: **needed**").says("Secret: Token: optional")
+    shown.press("bind_warehouse_reference").press("refresh").says("Warehouse: bound")
+    assert app.account.bound == {"warehouse_reference": "ref-warehouse_reference"}
+
+
+def test_every_tab_says_what_comes_first(page):
+    assert page().text().count("Configure the connector first") == 3
+
+
+def test_the_form_has_a_field_for_each_setting_but_secrets(page):
+    shown = page()
+    keys = {field.key for kind in ("text_input", "number_input", "checkbox", "text_area") for field in getattr(shown.run, kind)}
+    settings = set(SPEC["settings"]["properties"]) - set(SPEC["secrets"])
+    assert {f"setting_{name}" for name in settings} <= keys
+    assert not any(f"setting_{name}" in keys for name in SPEC["secrets"])
+
+
+def test_a_configuration_is_stored_without_its_defaults(page, app):
+    shown = bind(page()).fill("setting_page_size", 50).fill("setting_repositories", "a/b\n\n c/d ").fill("setting_pull_requests", False)
+    shown.fill("setting_requests_per_minute", "30").fill("destination_database", "").fill("schedule", "1h")
+    shown.press("Configure").says("Configured; data goes to the database")
+    stored = app.ok("get_connector_status")["configuration"]
+    assert stored["settings"] == {"page_size": 50, "repositories": ["a/b", "c/d"], "pull_requests": False, "requests_per_minute": 30}
+    assert stored["schedule"] == "1h" and stored["destination_database"] == app.data
+    assert shown.has("Save") and not shown.has("Configure")
+    shown.fill("setting_page_size", 100).fill("setting_requests_per_minute", "").press("Save")
+    assert app.ok("get_connector_status")["configuration"]["settings"] == {"repositories": ["a/b", "c/d"], "pull_requests": False}
+
+
+def test_a_field_that_cannot_be_read_is_named_and_nothing_is_stored(page, app):
+    page().fill("setting_requests_per_minute", "many").press("Configure").says("Requests per minute: give a whole number")
+    assert app.ok("get_connector_status")["status"] == "CONFIGURING"
+
+
+def test_what_the_procedures_refuse_is_told(page):
+    page().fill("schedule", "soon").press("Configure").says("This schedule cannot be used.").says("INVALID_SCHEDULE").says("'soon'")
+
+
+def test_the_connection_can_be_tested_once_all_is_bound(page, app):
+    app.account.job = engine.ingesting(app.real)
+    shown = page().says("Configure the connector first.").press("Configure").says("Bind first: External access integration, Warehouse")
+    shown.press("bind_github_external_access").press("bind_warehouse_reference").press("refresh").press("Test the connection")
+    shown.says("The source answers").says("The last test went well")
+    app.account.job = engine.failing(app.real, "partial")
+    app.account.job = lambda account, args: json.dumps({"error": {"kind": "x", "message": "the token *is* wrong"}})
+    shown.press("Test the connection").says("The source cannot be reached").says("the token *is* wrong".capitalize())
+
+
+def test_a_resource_goes_through_its_life(page, app):
+    app.account.job = engine.ingesting(app.real)
+    shown = configure(page()).says("No repository is enabled yet")
+    shown.press("Enable").says("Name the repository")
+    shown.fill("new_resource", " acme/widgets ").press("Enable").says("Enabled.")
+    assert list(app.account.running()) == ["INGEST_ACME_2F_WIDGETS"]
+    shown.fill("schedule_acme/widgets", "2h").press("Set")
+    assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "120 MINUTE"}
+    shown.fill("schedule_acme/widgets", "").press("Set")
+    assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "30 MINUTE"}
+    shown.press("ingest").says("3 inserted").press("reconcile").says("3 inserted").press("reset").says("Reset; the next run")
+    shown.press("disable").says("Disabled; its data stays").press("enable_again").says("Enabled.")
+    assert next(button for button in shown.run.button if button.key == "delete").disabled
+    shown.fill("sure_acme/widgets", True)
+    shown.run.run(timeout=60)
+    shown.press("delete").says("Deleted; its data stays")
+    assert app.resources() == {} and app.account.tasks == {}
+
+
+def test_data_is_deleted_only_when_that_is_asked_for(page, app):
+    app.account.job = engine.ingesting(app.real)
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    shown.fill("with_data_a/b", True).fill("sure_a/b", True)
+    shown.run.run(timeout=60)
+    shown.press("delete").says("Deleted, with its data")
+    assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."INGESTION_RUN"') == []
+
+
+def test_runs_are_shown_with_their_failures(page, app):
+    app.account.job = engine.ingesting(app.real)
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").says("No run has changed anything yet").press("ingest")
+    app.account.job = engine.failing(app.real)
+    shown.press("ingest").says("The run failed").says("GitHub refuses the token").says("give another one")
+    shown.says("a/b").says("Failing 1")
+    history = shown.run.dataframe[1].value
+    assert list(history["Status"]) == ["failed", "complete"] and history["Error"].iloc[0] == "GitHub refuses the token"
+    shown.fill("runs_of", "a/b")
+    shown.run.run(timeout=60)
+    assert len(shown.sound().run.dataframe[1].value) == 2
+
+
+def test_rows_are_shown_flattened_and_raw(page, app):
+    app.account.job = engine.ingesting(app.real, rows=4)
+    shown = configure(page()).fill("new_resource", "it's/\"x\"").press("Enable").says("Nothing has been ingested yet").press("ingest")
+    flat = shown.run.dataframe[2].value
+    assert list(flat["TITLE"])[0] == "Issue 0 of it's/\"x\"" and "RAW" not in flat
+    assert len(shown.run.json) == 4
+    shown.fill("preview_limit", 2).fill("raw_limit", 1)
+    shown.run.run(timeout=60)
+    assert len(shown.run.dataframe[2].value) == 2 and len(shown.run.json) == 1
+
+
+def test_the_connector_is_paused_and_resumed(page, app):
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("pause").says("Paused")
+    assert not shown.has("pause") and app.account.running() == {}
+    assert next(button for button in shown.run.button if button.key == "ingest").disabled
+    app.account.fail("ALTER TASK .* RESUME", refused("no EXECUTE TASK", 3001))
+    shown.press("resume").says("it stays paused").says("no EXECUTE TASK")
+    shown.press("resume").says("Running")
+    assert not shown.has("resume")
+
+
+def test_a_task_that_snowflake_has_suspended_is_pointed_out(page, app):
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable")
+    app.account.tasks["INGEST_A_2F_B"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
+    shown.press("refresh").says("failed too often in a row").press("Enable again")
+    assert list(app.account.running()) == ["INGEST_A_2F_B"]
+
+
+def test_outside_of_snowflake_there_is_nothing_to_start(page, app):
+    shown = page().fill("scheduler", "outside").press("Configure").fill("new_resource", "a/b").press("Enable")
+    assert not shown.has("ingest") and not shown.has("test_connection")
+    engine.fill(app.real, app.data, "a/b", 2)
+    shown.press("refresh")
+    assert len(shown.run.json) == 2, "what another process has written is shown"
+
+
+def test_a_destination_that_is_gone_is_told_with_what_to_do(page, app):
+    shown = configure(page())
+    app.account.fail(f'SELECT .*"{app.data}"', refused("it does not exist or not authorized", 2003), times=9)
+    shown.press("refresh").says("The destination database cannot be read").says("configure again")
+
+
+@pytest.mark.parametrize("code", sorted(answers.CODES))
+def test_every_code_has_a_text_that_says_what_to_do(code):
+    told = texts.told({"response_code": code, "message": "it *was* <b>so</b>"})
+    assert texts.TEXTS[code][0] and (texts.TEXTS[code][1] or code == "OK")
+    assert f"`{code}`" in told and "\\*was\\* \\<b\\>" in told
+
+
+def test_a_status_that_cannot_be_read_is_told(page, app):
+    app.account.fail("SELECT SYSTEM.GET_ALL_REFERENCES", refused("out of order"), times=1)
+    shown = page().says("A statement failed.").says("UNKNOWN_SQL_ERROR")
+    shown.run.run(timeout=60)
+    assert shown.sound().has("Configure")
+
+
+def test_the_page_uses_nothing_that_snowflake_does_not_run():
+    source = "".join(file.read_text() for file in pathlib.Path(APP).parent.glob("*.py"))
+    for name in ("st.image", "file_uploader", "components", "st.toast", "st.data_editor", "st.dialog", "st.fragment", "hide_index", "st.divider"):
+        assert name not in source, name
+    assert source.count("st.rerun") == source.count("experimental_rerun") == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "kinds"),
+    [
+        ({"type": "string"}, ({"string"}, False)),
+        ({"type": ["integer", "null"]}, ({"integer"}, True)),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, ({"string"}, True)),
+        ({}, ({"object"}, False)),
+    ],
+)
+def test_the_types_of_a_setting_are_read_from_its_schema(schema, kinds):
+    assert forms.kinds(schema) == kinds

@@ -1,0 +1,321 @@
+"""Resources: their tasks, their runs, pausing and resuming."""
+
+import json
+
+import connector
+import engine
+import pytest
+from account import JobFailed, refused
+from answers import TaskFailed
+
+HARD = ["a-b/c", "a_b/c", "a/b_c", "it's", 'say "hi"', "vercel/next.js", "$$", "Ünï/code", "-rf", "x'); DROP DATABASE y; --"]
+
+
+def test_enabling_makes_a_task_and_starts_the_first_run(configured):
+    for _ in range(2):
+        configured.ok("enable_resource", "acme/widgets")
+    assert configured.account.running() == {"INGEST_ACME_2F_WIDGETS": "30 MINUTE"}
+    assert configured.account.tasks["INGEST_ACME_2F_WIDGETS"]["call"] == "CALL PUBLIC.INGEST_DATA('acme/widgets')"
+    assert configured.account.started == ["INGEST_ACME_2F_WIDGETS"], "once"
+    assert configured.resources() == {"acme/widgets": {"enabled": True}}
+
+
+def test_any_name_is_one_resource_from_its_task_to_its_container(configured):
+    configured.account.job = engine.ingesting(configured.real, rows=1)
+    for name in HARD:
+        configured.ok("enable_resource", name)
+    assert len(configured.account.running()) == len(HARD)
+    for name in HARD:
+        assert configured.ok("ingest_data", name)["runs"][0]["resource"] == name
+        assert configured.account.jobs[-1][-3:] == ["ingest", "--", name]
+    assert {resource["name"] for resource in configured.ok("get_connector_status")["resources"]} == set(HARD)
+    for name in HARD:
+        configured.ok("delete_resource", name, True)
+    assert configured.account.tasks == {} and configured.resources() == {}
+    assert configured.rows(f'SELECT * FROM "{configured.data}"."STATE"."INGESTION_RUN"') == []
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\\b", "x" * 1001, None, 5])
+def test_what_is_no_name_is_refused(configured, name):
+    for procedure, rest in [("enable_resource", ()), ("disable_resource", ()), ("update_resource", ("1h",)), ("ingest_data", ())]:
+        assert configured.code(procedure, name, *rest) == "INVALID_IDENTIFIER"
+    assert configured.account.tasks == {}
+
+
+def test_what_was_never_enabled_is_not_found(configured):
+    for procedure, rest in [("disable_resource", ()), ("update_resource", ("1h",)), ("ingest_data", ()), ("reconcile_resource", ())]:
+        assert configured.code(procedure, "a/b", *rest) == "RESOURCE_NOT_FOUND"
+    configured.ok("delete_resource", "a/b")
+    configured.ok("delete_resource", "a/b", True)
+
+
+def test_disabling_keeps_data_and_schedule(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ok("update_resource", "a/b", "15 2 * * *")
+    configured.ok("ingest_data", "a/b")
+    for _ in range(2):
+        configured.ok("disable_resource", "a/b")
+    assert configured.account.running() == {}
+    assert configured.code("ingest_data", "a/b") == "RESOURCE_NOT_ENABLED"
+    configured.ok("enable_resource", "a/b")
+    assert configured.account.running() == {"INGEST_A_2F_B": "USING CRON 15 2 * * * UTC"}
+    assert len(configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."a/b"')) == 3
+
+
+def test_a_schedule_is_changed_and_taken_back(configured):
+    configured.ok("enable_resource", "a/b")
+    for schedule, stored, running in [("2h", "2h", "120 MINUTE"), ("90s", "90s", "90 SECONDS"), (None, None, "30 MINUTE")]:
+        for _ in range(2):
+            configured.ok("update_resource", "a/b", schedule)
+        assert configured.account.running() == {"INGEST_A_2F_B": running}
+        assert configured.resources()["a/b"].get("schedule") == stored
+    assert configured.code("update_resource", "a/b", "soon") == "INVALID_SCHEDULE"
+    assert configured.account.running() == {"INGEST_A_2F_B": "30 MINUTE"}
+    configured.ok("disable_resource", "a/b")
+    configured.ok("update_resource", "a/b", "1h")
+    assert configured.account.running() == {}
+
+
+def test_the_default_schedule_reaches_those_without_their_own(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.ok("enable_resource", "c/d")
+    configured.ok("update_resource", "c/d", "2h")
+    configured.ok("update_settings", {"schedule": "45m"})
+    assert configured.account.running() == {"INGEST_A_2F_B": "45 MINUTE", "INGEST_C_2F_D": "120 MINUTE"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [("CREATE OR ALTER TASK", "FAILED_TO_CREATE_TASK"), ("ALTER TASK .* RESUME", "FAILED_TO_CREATE_TASK")]
+    + [("EXECUTE TASK", "FAILED_TO_CREATE_TASK"), ("MERGE INTO .*RESOURCE_CONFIGURATION", "ENABLE_RESOURCE_ERROR")],
+)
+def test_what_cannot_be_enabled_stays_as_it_was(configured, statement, code):
+    configured.account.fail(statement)
+    assert configured.code("enable_resource", "a/b") == code
+    assert configured.resources() == {} and configured.account.running() == {}
+    configured.account.fail(statement, refused("no EXECUTE TASK", 3001))
+    assert configured.code("enable_resource", "a/b") == "REQUIRED_PRIVILEGES_MISSING"
+    configured.ok("enable_resource", "a/b")
+
+
+@pytest.mark.parametrize(
+    ("procedure", "arguments", "statement", "code"),
+    [
+        ("disable_resource", (), "ALTER TASK", "DISABLE_RESOURCE_ERROR"),
+        ("update_resource", ("1h",), "MERGE INTO", "UPDATE_RESOURCE_ERROR"),
+        ("delete_resource", (), "DROP TASK", "DELETE_RESOURCE_ERROR"),
+        ("delete_resource", (True,), 'DELETE FROM .*"APP_STATE"', "DELETE_RESOURCE_ERROR"),
+    ],
+)
+def test_what_fails_midway_is_completed_by_the_next_call(configured, procedure, arguments, statement, code):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ok("ingest_data", "a/b")
+    configured.account.fail(statement)
+    assert configured.code(procedure, "a/b", *arguments) == code
+    configured.ok(procedure, "a/b", *arguments)
+
+
+def test_deleting_keeps_data_unless_asked(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+        configured.ok("ingest_data", name)
+    configured.ok("delete_resource", "a/b")
+    assert list(configured.account.running()) == ["INGEST_C_2F_D"]
+    kept = {resource["name"]: resource for resource in configured.ok("get_connector_status")["resources"]}["a/b"]
+    assert not kept["configured"] and kept["last_run"]["status"] == "complete"
+    configured.ok("delete_resource", "a/b", True)
+    for table, column in [("INGESTION_RUN", "RESOURCE"), ("APP_STATE", "KEY"), ("SNOWFEED_FENCE", "KEY")]:
+        left = configured.rows(f'SELECT DISTINCT "{column}" AS "NAME" FROM "{configured.data}"."STATE"."{table}"')
+        assert left == [{"NAME": "c/d"}], table
+    assert configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."a/b"') == []
+
+
+def test_an_ingestion_answers_with_the_record_of_its_run(configured):
+    configured.account.job = engine.ingesting(configured.real, rows=5)
+    configured.ok("enable_resource", "a/b")
+    first, second = configured.ok("ingest_data", "a/b"), configured.ok("ingest_data", "a/b")
+    assert first["message"] == "5 inserted" and len(first["runs"]) == len(second["runs"]) == 1
+    assert first["runs"] != second["runs"] and first["job"] != second["job"]
+    configured.account.job = lambda account, args: '{"status": "complete"}'
+    assert configured.ok("ingest_data", "a/b")["message"] == "nothing new"
+    configured.account.job = engine.ingesting(configured.real, rows=2)
+    assert configured.ok("reconcile_resource", "a/b")["runs"][0]["mode"] == "reconcile"
+    assert configured.account.jobs[-1][-4:] == ["ingest", "--reconcile", "--", "a/b"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [("failed", "INGESTION_FAILED"), ("partial", "INGESTION_PARTIAL"), ("running", "JOB_FAILED")]
+)
+def test_a_run_that_did_not_complete_says_why(configured, status, code):
+    configured.account.job = engine.failing(configured.real, status)
+    configured.ok("enable_resource", "a/b")
+    answer = configured.call("ingest_data", "a/b")
+    assert answer["response_code"] == code and "GitHub refuses the token. give another one" in answer["message"]
+    assert answer["error"]["kind"] == "authentication"
+
+
+def test_a_container_that_dies_without_a_word_is_told(configured):
+    def die(account, args):
+        raise JobFailed("Job failed with exit code 137", log="thread panicked")
+
+    configured.account.job = die
+    configured.ok("enable_resource", "a/b")
+    for procedure in ("ingest_data", "reset_resource"):
+        answer = configured.call(procedure, "a/b")
+        assert answer["response_code"] == "JOB_FAILED" and "137" in answer["message"] and "panicked" in answer["message"]
+
+
+def test_a_failure_within_a_task_fails_the_task(configured):
+    configured.account.job = engine.failing(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.account.task = "INGEST_A_2F_B"
+    with pytest.raises(TaskFailed, match="INGESTION_FAILED.*refuses the token"):
+        connector.ingest_data(configured.session, "a/b")
+    configured.account.job = engine.failing(configured.real, "partial")
+    assert configured.code("ingest_data", "a/b") == "INGESTION_PARTIAL", "the next run goes on from there"
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("ingest_data", "a/b")
+
+
+def test_a_reset_tells_the_program(configured):
+    configured.account.job = lambda account, args: ""
+    configured.ok("enable_resource", "a/b")
+    for _ in range(2):
+        configured.ok("reset_resource", "a/b")
+    assert configured.account.jobs[-1][-4:] == ["reset", "--yes", "--", "a/b"]
+
+
+def test_pausing_stops_what_runs_and_resuming_starts_what_is_enabled(configured):
+    for name in ("a/b", "c/d", "e/f"):
+        configured.ok("enable_resource", name)
+    configured.ok("disable_resource", "c/d")
+    before = configured.account.running()
+    for _ in range(2):
+        configured.ok("pause_connector")
+    assert configured.account.running() == {} and configured.ok("get_connector_status")["status"] == "PAUSED"
+    for procedure, arguments in [("ingest_data", ("a/b",)), ("reconcile_resource", ("a/b",)), ("run_all", ())]:
+        assert configured.code(procedure, *arguments) == "INVALID_CONNECTOR_STATUS"
+    for _ in range(2):
+        configured.ok("resume_connector")
+    assert configured.account.running() == before and configured.ok("get_connector_status")["status"] == "STARTED"
+
+
+def test_what_is_changed_while_paused_counts_after_resuming(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.ok("pause_connector")
+    configured.ok("enable_resource", "c/d")
+    configured.ok("update_resource", "a/b", "1h")
+    configured.ok("update_settings", {"schedule": "2h"})
+    assert configured.account.running() == {} and "resumed" in configured.ok("enable_resource", "c/d")["message"]
+    configured.ok("resume_connector")
+    assert configured.account.running() == {"INGEST_A_2F_B": "60 MINUTE", "INGEST_C_2F_D": "120 MINUTE"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_pause_that_fails_is_rolled_back(configured, times):
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+    running = configured.account.running()
+    configured.account.fail(r'ALTER TASK IF EXISTS .*"INGEST_C_2F_D" SUSPEND')
+    if times == 2:
+        configured.account.fail("ALTER TASK .* RESUME")
+    assert configured.code("pause_connector") == "PAUSE_CONNECTOR_FAILED"
+    assert configured.ok("get_connector_status")["status"] == ("STARTED" if times == 1 else "ERROR")
+    if times == 1:
+        assert configured.account.running() == running
+    configured.ok("pause_connector")
+    assert configured.account.running() == {} and configured.ok("get_connector_status")["status"] == "PAUSED"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_resumption_that_fails_is_rolled_back(configured, times):
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+    running = configured.account.running()
+    configured.ok("pause_connector")
+    configured.account.fail(r'ALTER TASK .*"INGEST_C_2F_D" RESUME', refused("no EXECUTE TASK", 3001))
+    if times == 2:
+        configured.account.fail(r'ALTER TASK IF EXISTS .*"INGEST_A_2F_B" SUSPEND', times=0)
+        configured.account.faults[-1][2] = 2
+        configured.account.faults[-1][0] = __import__("re").compile(r'ALTER TASK IF EXISTS .*"INGEST_C_2F_D" SUSPEND')
+    assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
+    if times == 1:
+        assert configured.account.running() == {} and configured.ok("get_connector_status")["status"] == "PAUSED"
+    configured.account.faults.clear()
+    configured.ok("resume_connector")
+    assert configured.account.running() == running
+
+
+def test_one_task_for_all_runs_one_container_for_all(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ok("update_settings", {"scheduler": "one", "schedule": "1h"})
+    assert configured.account.running() == {"SCHEDULER": "60 MINUTE"}
+    assert configured.account.tasks["SCHEDULER"]["call"] == "CALL PUBLIC.RUN_ALL()"
+    configured.ok("enable_resource", "c/d")
+    assert configured.account.running() == {"SCHEDULER": "60 MINUTE"}
+    answer = configured.ok("run_all")
+    assert sorted(run["resource"] for run in answer["runs"]) == ["a/b", "c/d"] and len(configured.account.jobs) == 1
+    assert "of its own" in configured.ok("update_resource", "a/b", "2h")["message"]
+    configured.ok("pause_connector")
+    assert configured.account.running() == {}
+    configured.ok("resume_connector")
+    configured.ok("disable_resource", "a/b")
+    assert configured.account.running() == {"SCHEDULER": "60 MINUTE"}
+    configured.ok("delete_resource", "c/d")
+    assert configured.account.running() == {}, "nothing is left to run"
+    assert configured.ok("run_all")["message"] == "nothing is enabled"
+    configured.ok("enable_resource", "a/b")
+    configured.ok("update_settings", {"scheduler": "resource"})
+    assert configured.account.running() == {"INGEST_A_2F_B": "120 MINUTE"}
+
+
+def test_outside_of_snowflake_nothing_is_started_here(app):
+    app.ok("provision_connector", {"scheduler": "outside"})
+    app.ok("enable_resource", "a/b")
+    assert app.resources() == {"a/b": {"enabled": True}}, "what the process outside reads"
+    assert not app.account.tasks and not app.account.pools
+    for procedure, arguments in [("ingest_data", ("a/b",)), ("run_all", ()), ("reset_resource", ("a/b",)), ("test_connection", ())]:
+        assert app.code(procedure, *arguments) == "INVALID_CONNECTOR_STATUS"
+    app.ok("pause_connector")
+    app.ok("resume_connector")
+    assert app.account.running() == {}
+
+
+def test_a_task_that_snowflake_has_suspended_is_shown_and_resumed_by_enabling(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.account.tasks["INGEST_A_2F_B"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
+    assert configured.ok("get_connector_status")["resources"][0]["task"] == {"state": "suspended", "reason": "SUSPENDED_DUE_TO_ERRORS"}
+    configured.ok("enable_resource", "a/b")
+    assert list(configured.account.running()) == ["INGEST_A_2F_B"]
+
+
+def test_the_views_tell_what_has_happened(configured):
+    views = f'"{configured.name}"."VIEWS"'
+    status = f'SELECT "STATUS" FROM {views}."SYNC_STATUS"'
+    assert configured.rows(status) == [{"STATUS": "NOT_SYNCING"}]
+    configured.ok("enable_resource", "a/b")
+    engine.write(configured.real, configured.data, engine.record("a/b", "running"))
+    assert configured.rows(status) == [{"STATUS": "SYNCING_DATA"}]
+    configured.account.job = engine.ingesting(configured.real, rows=4, total_ms=2000)
+    configured.ok("ingest_data", "a/b")
+    assert configured.rows(status) == [{"STATUS": "LAST_SYNCED"}]
+    newest = configured.rows(f'SELECT * FROM {views}."CONNECTOR_STATS" ORDER BY "ID" DESC')[0]
+    assert newest["INSERTED"] == 4 and newest["DURATION_SECONDS"] == 2 and newest["ROWS_PER_SECOND"] == 2
+    hours = configured.rows(f'SELECT * FROM {views}."AGGREGATED_CONNECTOR_STATS"')
+    assert sum(hour["RUNS"] for hour in hours) == 2 and sum(hour["UPDATED_ROWS"] for hour in hours) == 4
+    assert configured.rows(f'SELECT "RESOURCE", "IS_ENABLED", "STATUS" FROM {views}."INGESTION_DEFINITIONS"') == [
+        {"RESOURCE": "a/b", "IS_ENABLED": True, "STATUS": "DONE"}
+    ]
+    keys = configured.rows(f'SELECT "CONFIG_KEY" FROM {views}."CONNECTOR_CONFIGURATION" WHERE "CONFIG_GROUP" = \'config\'')
+    assert {"destination_database", "schedule", "scheduler", "settings"} == {row["CONFIG_KEY"] for row in keys}
+    configured.ok("pause_connector")
+    assert configured.rows(status) == [{"STATUS": "PAUSED"}]
+
+
+def test_answers_hold_json_only(configured):
+    configured.ok("enable_resource", "a/b")
+    assert json.loads(configured.session.call("PUBLIC.GET_CONNECTOR_STATUS"))["status"] == "STARTED"
