@@ -26,7 +26,9 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "backends/snowflake" | "backends/sqlite" => &[DATA, TRAITS, &["backends/merge", "backends/preview"]],
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
         "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
-        "cli" => &[DATA, TRAITS, &["engine", "backends/preview", "backends/snowflake", "backends/sqlite", "native_app"]],
+        "cli" => {
+            &[DATA, TRAITS, &["engine", "backends/preview", "backends/snowflake", "backends/sqlite", "native_app"]]
+        }
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
     };
     parts.concat().into_iter().collect()
