@@ -111,7 +111,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
     assert!(check.contains("tables      ok      made, in "), "{check}");
 
     let status = world.json(&["status"]).await;
-    assert_eq!((&status["resources"][0]["state"], &status["resources"][0]["enabled"]), (&"done".into(), &true.into()));
+    assert_eq!((&status["resources"][0]["state"], &status["resources"][0]["enabled"]), (&"DONE".into(), &true.into()));
     assert_eq!(world.json(&["preview", "acme/gears", "--limit", "50"]).await["rows"].as_array().unwrap().len(), 30);
     assert_eq!(world.json(&["runs"]).await["runs"][0]["counts"]["inserted"], 30);
 

@@ -1,1 +1,206 @@
+//! The account as a script: what is answered to which statement.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::super::client::{Client, Spent, StagedFile};
+use super::*;
+
+type Answers = Vec<(&'static str, std::result::Result<Answer, (&'static str, &'static str)>)>;
+
+/// Answers each statement as the last entry says with whose beginning it begins; what is not in it does not exist.
+#[derive(Debug, Clone)]
+struct Account {
+    answers: Arc<Answers>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait]
+impl Client for Account {
+    async fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn spent(&self) -> Spent {
+        Spent::default()
+    }
+}
+
+#[async_trait]
+impl Session for Account {
+    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+        self.asked.lock().unwrap().push(statement.sql.clone());
+        let found = self.answers.iter().rev().find(|(begin, _)| statement.sql.starts_with(begin));
+        match found.map_or(Err(("002003", "it does not exist or not authorized")), |(_, answer)| answer.clone()) {
+            Ok(answer) => Ok(answer),
+            Err((code, message)) => Err(Error::new(ErrorKind::NotFound, message).with_context("code", code)),
+        }
+    }
+
+    async fn put(&mut self, _: StagedFile) -> Result<()> {
+        panic!("a check stores nothing")
+    }
+
+    fn is_idle(&self) -> bool {
+        true
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn shown(columns: &[&str], rows: &[&[&str]]) -> Answer {
+    let row = |cells: &&[&str]| Row(cells.iter().map(|cell| (!cell.is_empty()).then(|| (*cell).into())).collect());
+    let columns = columns.iter().map(ToString::to_string).collect();
+    Answer { columns, rows: rows.iter().map(row).collect(), query_id: String::new() }
+}
+
+fn grants(rows: &[&[&str]]) -> Answer {
+    shown(&["created_on", "privilege", "granted_on", "name"], rows)
+}
+
+fn version(form: &str) -> Answer {
+    shown(&["RESOURCE", "STREAM", "NAME", "COLUMNS", "MEMBERS"], &[&["", "", "", "", form]])
+}
+
+/// An account in which everything is as it should be, and nothing is made yet.
+fn good() -> Answers {
+    let warehouses =
+        [&["LOADING", "STARTED", "true"][..], &["asleep", "SUSPENDED", "true"], &["OFF", "SUSPENDED", "false"]];
+    vec![
+        ("SELECT CURRENT_USER()", Ok(shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", "LOADER", "LOADING"]]))),
+        ("SHOW WAREHOUSES", Ok(shown(&["name", "state", "auto_resume"], &warehouses))),
+        ("SHOW SCHEMAS IN DATABASE \"DB\"", Ok(shown(&["name"], &[&["PUBLIC"]]))),
+        ("SHOW GRANTS TO ROLE \"PUBLIC\"", Ok(grants(&[]))),
+        ("SHOW GRANTS TO ROLE \"LOADER\"", Ok(grants(&[&["", "USAGE", "ROLE", "MAKER"]]))),
+        ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "CREATE SCHEMA", "DATABASE", "DB"]]))),
+    ]
+}
+
+fn with(more: Answers) -> Answers {
+    good().into_iter().chain(more).collect()
+}
+
+async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
+    let account = Account { answers: Arc::new(answers), asked: Arc::default() };
+    let findings = Snowflake::over(Arc::new(account.clone()), database, "PUBLIC").check().await;
+    for sql in account.asked.lock().unwrap().iter() {
+        assert!(sql.starts_with("SELECT ") || sql.starts_with("SHOW "), "a check changes nothing: {sql}");
+    }
+    findings
+}
+
+/// The one that fails: its name, message and help.
+async fn wrong(answers: Answers) -> (&'static str, String, String) {
+    let findings = look_at(answers, "db").await;
+    let mut failed = findings.iter().filter_map(|found| Some((found.name, found.result.as_ref().err()?)));
+    let (name, error) = failed.next().unwrap_or_else(|| panic!("nothing is wrong: {findings:?}"));
+    assert!(failed.next().is_none(), "{findings:?}");
+    (name, error.to_string(), error.help().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
+    let findings = look_at(good(), "db").await;
+    let lines: Vec<String> =
+        findings.iter().map(|found| format!("{}: {}", found.name, found.result.as_ref().unwrap())).collect();
+    let tables = "tables: not made yet; the first `enable` or `ingest` makes them, in \"DB\".\"STATE\"";
+    assert_eq!(lines, ["login: as ME", "role: LOADER", "warehouse: \"LOADING\"", "database: \"DB\"", tables]);
+}
+
+#[tokio::test]
+async fn tables_of_this_version_need_no_privilege_to_make_more() {
+    let findings =
+        look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), ("SHOW GRANTS", Ok(grants(&[])))]), "db").await;
+    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 1)");
+}
+
+#[tokio::test]
+async fn a_user_without_role_or_warehouse_is_told_who_gives_one() {
+    let session = |role, warehouse| {
+        let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", role, warehouse]]);
+        with(vec![("SELECT CURRENT_USER()", Ok(context))])
+    };
+    let (name, _, help) = wrong(session("", "LOADING")).await;
+    assert!(name == "role" && help.contains("ALTER USER \"ME\" SET DEFAULT_ROLE"), "{help}");
+    let (name, _, help) = wrong(session("LOADER", "")).await;
+    assert!(name == "warehouse" && help.contains("ALTER USER \"ME\" SET DEFAULT_WAREHOUSE"), "{help}");
+}
+
+#[tokio::test]
+async fn a_warehouse_is_judged_by_whether_it_can_start() {
+    let current = |warehouse| {
+        let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", "LOADER", warehouse]]);
+        with(vec![("SELECT CURRENT_USER()", Ok(context))])
+    };
+    let asleep = look_at(current("asleep"), "db").await;
+    assert_eq!(asleep[2].result.as_ref().unwrap(), "\"asleep\", suspended; it starts by itself");
+    let (name, message, help) = wrong(current("OFF")).await;
+    assert!(name == "warehouse" && message.contains("\"OFF\" is suspended"), "{message}");
+    assert!(help.contains("ALTER WAREHOUSE \"OFF\" SET AUTO_RESUME = TRUE"), "{help}");
+    // It is the session's, and the role has no privilege on it.
+    let (_, message, help) = wrong(current("LOADING_")).await;
+    assert!(
+        message.contains("may not use it") && help.contains("GRANT USAGE ON WAREHOUSE \"LOADING_\" TO ROLE \"LOADER\"")
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
+    let missing = ("SHOW SCHEMAS", Err(("002043", "does not exist")));
+    let (name, message, help) = wrong(with(vec![missing.clone()])).await;
+    assert_eq!(
+        (name, message.as_str()),
+        ("database", "the database \"DB\" does not exist, or the role \"LOADER\" may not use it")
+    );
+    assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
+    let may = ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "CREATE DATABASE", "ACCOUNT", "HERE"]])));
+    let findings = look_at(with(vec![missing, may]), "db").await;
+    assert!(findings.last().unwrap().result.as_ref().unwrap().contains("not made yet"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn who_may_not_make_schemas_is_told_the_grant() {
+    let (name, message, help) = wrong(with(vec![("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[])))])).await;
+    assert_eq!((name, message.as_str()), ("tables", "the role \"LOADER\" may not make schemas in the database \"DB\""));
+    assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
+}
+
+#[tokio::test]
+async fn a_privilege_that_cannot_be_seen_is_not_said_to_be_missing() {
+    let hidden = ("SHOW GRANTS TO ROLE \"MAKER\"", Err(("003001", "insufficient privileges")));
+    let findings = look_at(with(vec![hidden]), "db").await;
+    assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
+    let names: Vec<String> = (0..ROLES).map(|number| format!("R{number}")).collect();
+    let rows: Vec<[&str; 4]> = names.iter().map(|name| ["", "USAGE", "ROLE", name.as_str()]).collect();
+    let rows: Vec<&[&str]> = rows.iter().map(<[_; 4]>::as_slice).collect();
+    let many = ("SHOW GRANTS TO ROLE \"LOADER\"", Ok(grants(&rows)));
+    let findings = look_at(with(vec![("SHOW GRANTS", Ok(grants(&[]))), many]), "db").await;
+    assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
+}
+
+#[tokio::test]
+async fn tables_of_somebody_else_and_of_a_newer_version_are_refused() {
+    let theirs = ("SELECT 1 AS \"ONE\" FROM \"DB\".\"STATE\".\"APP_STATE\"", Ok(shown(&["ONE"], &[])));
+    let (name, message, help) = wrong(with(vec![theirs])).await;
+    assert!(name == "tables" && message.contains("is not this program's"), "{message}");
+    assert!(help.contains("choose another database"), "{help}");
+    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(version("2")))])).await;
+    assert!(message.contains("newer version") && help.contains("upgrade"), "{message}");
+}
+
+#[tokio::test]
+async fn a_name_with_quotes_stays_one_name() {
+    let findings = look_at(
+        with(vec![
+            ("SHOW SCHEMAS IN DATABASE \"we\"\"ird\"", Ok(shown(&["name"], &[]))),
+            ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "OWNERSHIP", "DATABASE", "\"we\"\"ird\""]]))),
+        ]),
+        "we\"ird",
+    )
+    .await;
+    assert_eq!(findings[3].result.as_ref().unwrap(), "\"we\"\"ird\"");
+    assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
+}
