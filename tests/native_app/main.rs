@@ -9,5 +9,6 @@ mod bundle;
 mod cli;
 mod golden;
 mod hostile;
+mod python;
 mod snow;
 mod support;
