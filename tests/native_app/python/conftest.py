@@ -17,6 +17,7 @@ sys.path[:0] = [str(APP / "procedures"), str(APP / "page"), str(HERE)]
 
 import connector  # noqa: E402
 from account import Account, Session  # noqa: E402
+from answers import CODES  # noqa: E402
 
 numbers = itertools.count()
 
@@ -59,7 +60,7 @@ class App:
     def call(self, procedure, *arguments):
         """Calls a procedure, and gives its answer, which must be JSON."""
         answer = getattr(connector, procedure)(self.session, *arguments)
-        assert answer["response_code"] in connector.CODES and isinstance(answer["message"], str)
+        assert answer["response_code"] in CODES and isinstance(answer["message"], str)
         return json.loads(json.dumps(answer))
 
     def ok(self, procedure, *arguments):

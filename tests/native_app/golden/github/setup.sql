@@ -50,7 +50,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.provision_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PROVISION_CONNECTOR(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -61,7 +74,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.update_settings'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_SETTINGS(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -72,7 +98,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.test_connection'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.TEST_CONNECTION() TO APPLICATION ROLE APP_ADMIN;
@@ -83,7 +122,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.get_connector_status'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS() TO APPLICATION ROLE APP_ADMIN;
@@ -95,7 +147,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.pause_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PAUSE_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -106,7 +171,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.resume_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESUME_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -117,7 +195,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.enable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.ENABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -128,7 +219,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.disable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DISABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -139,7 +243,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.update_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_RESOURCE(STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -150,7 +267,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.delete_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DELETE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
@@ -161,7 +291,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.ingest_data'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -172,7 +315,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.reconcile_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -183,7 +339,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.reset_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESET_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -194,7 +363,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.run_all'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RUN_ALL() TO APPLICATION ROLE APP_ADMIN;
@@ -205,7 +387,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.register_reference'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.REGISTER_REFERENCE(STRING, STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -216,7 +411,20 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.get_reference_config'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -227,16 +435,37 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/connector.py', '/procedures/spec.py')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
     HANDLER = 'connector.grant_callback'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GRANT_CALLBACK(ARRAY) TO APPLICATION ROLE APP_ADMIN;
 
--- The page.
+-- The page. Whoever may open it may press its buttons, so that viewers have one of their own.
 CREATE OR REPLACE STREAMLIT PUBLIC.APP_PAGE
     FROM '/page'
     MAIN_FILE = '/app.py'
     TITLE = 'GitHub issues'
     COMMENT = 'Keeps every repository that you enable from github in sync with tables of your own account.';
 GRANT USAGE ON STREAMLIT PUBLIC.APP_PAGE TO APPLICATION ROLE APP_ADMIN;
-GRANT USAGE ON STREAMLIT PUBLIC.APP_PAGE TO APPLICATION ROLE APP_VIEWER;
+
+-- The page of those who only look.
+CREATE OR REPLACE STREAMLIT PUBLIC.VIEWER_PAGE
+    FROM '/page'
+    MAIN_FILE = '/viewer.py'
+    TITLE = 'GitHub issues'
+    COMMENT = 'Keeps every repository that you enable from github in sync with tables of your own account.';
+GRANT USAGE ON STREAMLIT PUBLIC.VIEWER_PAGE TO APPLICATION ROLE APP_ADMIN;
+GRANT USAGE ON STREAMLIT PUBLIC.VIEWER_PAGE TO APPLICATION ROLE APP_VIEWER;
