@@ -4,7 +4,8 @@ import string
 import sys
 
 import duckdb
-from fakesnow import cursor, server
+import pyarrow
+from fakesnow import arrow, cursor, server
 from fakesnow.cli import main
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
@@ -47,6 +48,21 @@ class Sessions(dict):
 
 
 server.sessions = Sessions()
+
+
+# A timestamp that is null is not the beginning of 1970.
+timestamp_to_sf_struct = arrow.timestamp_to_sf_struct
+
+
+def null_or_struct(timestamps):
+    if isinstance(timestamps, pyarrow.ChunkedArray):
+        timestamps = timestamps.combine_chunks()
+    struct = timestamp_to_sf_struct(timestamps)
+    parts = [part.fill_null(0) for part in struct.flatten()]
+    return pyarrow.StructArray.from_arrays(parts, fields=list(struct.type), mask=timestamps.is_null())
+
+
+arrow.timestamp_to_sf_struct = null_or_struct
 
 
 # TRANSFORM and FILTER of a VARIANT array are DuckDB's functions of a list, with its other way to write a lambda: the arrow is
