@@ -153,11 +153,12 @@ fn what_is_stale_is_removed_and_what_is_foreign_stays() {
 #[test]
 fn a_build_that_was_stopped_is_finished_by_the_next() {
     let (folder, page) = (tempdir().unwrap(), tempdir().unwrap());
-    larger(page.path()).write(&folder).unwrap();
-    // Stopped by a file where a folder has to be; the list of what is ours is complete nevertheless.
+    bundle().write(&folder).unwrap();
+    // Stopped by a file where a folder has to be, after new files were written.
     fs::remove_dir_all(folder.path().join("procedures")).unwrap();
     fs::write(folder.path().join("procedures"), "x").unwrap();
-    bundle().write(&folder).unwrap_err();
+    larger(page.path()).write(&folder).unwrap_err();
+    assert!(folder.path().join("page/old/tabs.py").exists());
     fs::remove_file(folder.path().join("procedures")).unwrap();
     let written = bundle().write(&folder).unwrap();
     assert_eq!(written.removed, ["page/old/tabs.py"]);
