@@ -10,5 +10,6 @@ mod cli;
 mod golden;
 mod hostile;
 mod image;
+mod python;
 mod snow;
 mod support;

@@ -11,8 +11,9 @@ import threading
 import time
 
 import duckdb
+import pyarrow
 import uvicorn
-from fakesnow import cursor
+from fakesnow import arrow, cursor
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
@@ -61,6 +62,21 @@ class Sessions(dict):
 
 
 server.sessions = Sessions()
+
+
+# A timestamp that is null is not the beginning of 1970.
+timestamp_to_sf_struct = arrow.timestamp_to_sf_struct
+
+
+def null_or_struct(timestamps):
+    if isinstance(timestamps, pyarrow.ChunkedArray):
+        timestamps = timestamps.combine_chunks()
+    struct = timestamp_to_sf_struct(timestamps)
+    parts = [part.fill_null(0) for part in struct.flatten()]
+    return pyarrow.StructArray.from_arrays(parts, fields=list(struct.type), mask=timestamps.is_null())
+
+
+arrow.timestamp_to_sf_struct = null_or_struct
 
 
 # TRANSFORM and FILTER of a VARIANT array are DuckDB's functions of a list, with its other way to write a lambda: the arrow is

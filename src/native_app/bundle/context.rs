@@ -43,8 +43,6 @@ pub(super) struct Context {
     state_sql: &'static str,
     external_access_text: String,
     warehouse_text: String,
-    /// Whether there is a page for those who only look; a page of one's own need not have one.
-    viewer_page: bool,
     /// The files that procedures import.
     imports: Vec<String>,
     /// All files of the application package.
@@ -119,7 +117,6 @@ impl Context {
                 .collect(),
             schema: spec.settings.schema().as_value().clone(),
             state_sql: STATE_SQL,
-            viewer_page: artifacts.iter().any(|path| path == "page/viewer.py"),
             external_access_text: match &external_access {
                 Some(name) => {
                     texts.take(name, &format!("Lets the container reach {}, and nothing else.", spec.hosts.join(", ")))

@@ -240,7 +240,7 @@ CREATE OR REPLACE STREAMLIT PUBLIC.APP_PAGE
     COMMENT = '<<description>>';
 GRANT USAGE ON STREAMLIT PUBLIC.APP_PAGE TO APPLICATION ROLE APP_ADMIN;
 
---% if viewer_page
+--% if 'page/viewer.py' in artifacts
 -- The page of those who only look.
 CREATE OR REPLACE STREAMLIT PUBLIC.VIEWER_PAGE
     FROM '/page'

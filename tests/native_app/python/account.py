@@ -60,15 +60,21 @@ class Account:
         self.task = None  # Within which task procedures are called.
         self.statements = []
 
-    def fail(self, pattern, error=None, times=1):
-        """Makes the next statements that begin like this fail."""
-        self.faults.append([re.compile(pattern), error or refused("out of order"), times])
+    def fail(self, pattern, error=None, times=1, after=0):
+        """Makes the next statements that begin like this fail, but for the first so many."""
+        self.faults.append(
+            {"pattern": re.compile(pattern), "error": error or refused("out of order"), "times": times, "after": after}
+        )
 
     def fault(self, text):
+        """Fails if this statement is to."""
         for fault in self.faults:
-            if fault[2] and fault[0].match(text):
-                fault[2] -= 1
-                raise fault[1]
+            if fault["pattern"].match(text) and fault["times"]:
+                if fault["after"]:
+                    fault["after"] -= 1
+                    continue
+                fault["times"] -= 1
+                raise fault["error"]
 
     def running(self):
         """The tasks that run on schedule, with it."""

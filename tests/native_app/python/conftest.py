@@ -10,13 +10,14 @@ import pytest
 from snowflake.snowpark import Session as Snowpark
 
 HERE = pathlib.Path(__file__).parent
-TEMPLATES = HERE.parents[2] / "src/native_app/templates"
+# The app's bundle, as it is rendered for GitHub.
+APP = pathlib.Path(os.environ["SNOWFEED_APP"])
 
-# The modules of the app, and beside them what its bundle says about the connector.
-sys.path[:0] = [os.environ["SNOWFEED_SPEC_FOLDER"], str(TEMPLATES / "procedures"), str(TEMPLATES / "page"), str(HERE)]
+sys.path[:0] = [str(APP / "procedures"), str(APP / "page"), str(HERE)]
 
 import connector  # noqa: E402
 from account import Account, Session  # noqa: E402
+from answers import CODES  # noqa: E402
 
 numbers = itertools.count()
 
@@ -59,7 +60,7 @@ class App:
     def call(self, procedure, *arguments):
         """Calls a procedure, and gives its answer, which must be JSON."""
         answer = getattr(connector, procedure)(self.session, *arguments)
-        assert answer["response_code"] in connector.CODES and isinstance(answer["message"], str)
+        assert answer["response_code"] in CODES and isinstance(answer["message"], str)
         return json.loads(json.dumps(answer))
 
     def ok(self, procedure, *arguments):
@@ -84,7 +85,10 @@ class App:
     def resources(self):
         """What the engine would read about resources."""
         table = f'"{self.data}"."STATE"."RESOURCE_CONFIGURATION"'
-        return {row["KEY"]: json.loads(row["VALUE"]) for row in self.rows(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table}')}
+        return {
+            row["KEY"]: json.loads(row["VALUE"])
+            for row in self.rows(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table}')
+        }
 
 
 @pytest.fixture

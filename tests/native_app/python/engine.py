@@ -23,9 +23,11 @@ def run_id():
     return f"{time.time_ns() // 1_000_000:012x}-7000-8000-{next(numbers):012x}"
 
 
-def record(resource, status="complete", inserted=0, error=None, mode="incremental", waited_ms=0, total_ms=1500, started=None):
+def record(
+    resource, status="complete", inserted=0, error=None, mode="incremental", waited_ms=0, total_ms=1500, started=None
+):
     """A record of the run history."""
-    started = started or datetime.datetime.now(datetime.timezone.utc)
+    started = started or datetime.datetime.now(datetime.UTC)
     ended = started + datetime.timedelta(milliseconds=total_ms)
     return {
         "id": run_id(),
@@ -35,7 +37,14 @@ def record(resource, status="complete", inserted=0, error=None, mode="incrementa
         "started_at": started.isoformat(),
         "ended_at": None if status == "running" else ended.isoformat(),
         "interrupted": False,
-        "counts": {"offered": inserted, "inserted": inserted, "updated": 0, "unchanged": 0, "deleted": 0, "rejected": 0},
+        "counts": {
+            "offered": inserted,
+            "inserted": inserted,
+            "updated": 0,
+            "unchanged": 0,
+            "deleted": 0,
+            "rejected": 0,
+        },
         "commits": 1,
         "traffic": {"requests": 3, "bytes": 4096, "waited_ms": waited_ms},
         "timings": {"total_ms": total_ms, "read_ms": 900, "commit_ms": 500, "verify_ms": 0},
@@ -74,7 +83,9 @@ def write(real, database, run):
 def keep(real, database, resource, state, at):
     """Appends to the state of a resource."""
     table = qualified(database, "STATE", "APP_STATE")
-    newest = real.sql(f'SELECT MAX("VERSION") AS "V" FROM {table} WHERE "KEY" = ?', params=[resource]).collect()[0]["V"] or 0
+    newest = (
+        real.sql(f'SELECT MAX("VERSION") AS "V" FROM {table} WHERE "KEY" = ?', params=[resource]).collect()[0]["V"] or 0
+    )
     text = f'INSERT INTO {table} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?, ?, ?'
     real.sql(text, params=[resource, json.dumps(state), int(newest) + 1, at, json.dumps(state)]).collect()
     fence = qualified(database, "STATE", "SNOWFEED_FENCE")
@@ -90,8 +101,13 @@ def fill(real, database, resource, count):
         '"DELETED_AT" TIMESTAMP_NTZ)'
     ).collect()
     for number in range(count):
-        document = {"id": 1000 + number, "number": number, "title": f"Issue {number} of {resource}", "state": "open" if number % 3 else "closed"}
-        text = f'INSERT INTO {raw} SELECT ?, PARSE_JSON(?), ?, \'2026-01-02 03:04:{number % 60:02}\', NULL'
+        document = {
+            "id": 1000 + number,
+            "number": number,
+            "title": f"Issue {number} of {resource}",
+            "state": "open" if number % 3 else "closed",
+        }
+        text = f"INSERT INTO {raw} SELECT ?, PARSE_JSON(?), ?, '2026-01-02 03:04:{number % 60:02}', NULL"
         real.sql(text, params=[str(number), json.dumps(document), json.dumps(document)]).collect()
     select = ", ".join(f't."RAW":{name}::{kind} AS {quoted(name.upper())}' for name, _, kind in COLUMNS)
     real.sql(f'CREATE OR REPLACE VIEW {view} AS SELECT {select}, t."DELETED_AT", t."RAW" FROM {raw} t').collect()
@@ -107,7 +123,13 @@ def ingesting(real, rows=3, **details):
     def job(account, args):
         database = args[args.index("--database") + 1][1:-1].replace('""', '"')
         if "ingest" not in args:
-            return json.dumps({"source": "github", "version": "1.0.0", "checks": [{"name": "remote", "ok": True, "detail": "github answers"}]})
+            return json.dumps(
+                {
+                    "source": "github",
+                    "version": "1.0.0",
+                    "checks": [{"name": "remote", "ok": True, "detail": "github answers"}],
+                }
+            )
         resources = args[args.index("--") + 1 :] if "--" in args else enabled(real, database)
         mode = "reconcile" if "--reconcile" in args else "incremental"
         runs = [record(resource, inserted=rows, mode=mode, **details) for resource in resources]

@@ -8,4 +8,4 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import stage  # noqa: E402
 
-runpy.run_path(str(stage.conftest.TEMPLATES / "page/app.py"), run_name="__main__")
+runpy.run_path(str(stage.conftest.APP / "page/app.py"), run_name="__main__")

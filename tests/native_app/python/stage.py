@@ -1,16 +1,15 @@
 """The page as a server, for a browser: one account, kept as long as the process."""
 
 import os
-import sys
+
+from snowflake.snowpark import context
 
 import conftest
 import engine
 from consumer import Consumer
-from snowflake.snowpark import context
 
 app = conftest.App(conftest.connect(), f"SHOW_{os.getpid()}")
 consumer = Consumer(app)
 consumer.install(setattr)
 app.account.job = engine.ingesting(app.real, rows=12, waited_ms=300)
 context.get_active_session = lambda: app.session
-sys.path.append(str(conftest.TEMPLATES / "page"))

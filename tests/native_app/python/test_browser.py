@@ -40,7 +40,15 @@ def server(request):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-    command = [python, "-m", "streamlit", "run", str(HERE / "page.py"), f"--server.port={port}", "--server.address=127.0.0.1"]
+    command = [
+        python,
+        "-m",
+        "streamlit",
+        "run",
+        str(HERE / "page.py"),
+        f"--server.port={port}",
+        "--server.address=127.0.0.1",
+    ]
     process = subprocess.Popen(command + options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -83,7 +91,9 @@ class Page:
         """Waits until the page has run to its end."""
         expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
         expect(self.page.locator("[data-stale='true']")).to_have_count(0, timeout=PATIENCE)
-        assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id("stException").first.inner_text()
+        assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
+            "stException"
+        ).first.inner_text()
 
     def tab(self, name):
         """Opens a tab."""

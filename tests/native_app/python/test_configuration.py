@@ -2,9 +2,10 @@
 
 import json
 
+import pytest
+
 import connector
 import engine
-import pytest
 from account import JobFailed, refused
 from answers import CODES
 from spec import SPEC
@@ -27,7 +28,11 @@ def test_nothing_works_before_it_is_configured(app):
     ]:
         assert app.code(procedure, *arguments) == "CONNECTOR_CONFIGURATION_NOT_FOUND", procedure
     status = app.ok("get_connector_status")
-    assert (status["status"], status["configuration_status"], status["configuration"]) == ("CONFIGURING", "INSTALLED", None)
+    assert (status["status"], status["configuration_status"], status["configuration"]) == (
+        "CONFIGURING",
+        "INSTALLED",
+        None,
+    )
 
 
 def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
@@ -38,7 +43,9 @@ def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
     tables = app.rows(f"SELECT TABLE_NAME FROM \"{app.data}\".INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STATE'")
     made = SPEC["state_sql"].count("CREATE TABLE")
     assert made > 5 and len(tables) == made
-    assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."SNOWFEED_VERSION"') == [], "the engine itself writes its version"
+    assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."SNOWFEED_VERSION"') == [], (
+        "the engine itself writes its version"
+    )
     assert app.account.pools.keys() == {f"{app.name}_POOL"}
     for text in (f'USAGE ON DATABASE "{app.data}"', f'SELECT ON FUTURE VIEWS IN SCHEMA "{app.data}"."PUBLIC"'):
         assert f"{text} TO APPLICATION ROLE APP_DATA_READER" in app.account.grants
@@ -133,7 +140,9 @@ def test_the_destination_stays_while_something_is_enabled(configured):
 def test_a_provisioning_that_fails_midway_is_completed_by_the_next(app, statement, error, code):
     app.account.fail(statement, error)
     assert app.code("provision_connector", {}) == code
-    assert app.code("enable_resource", "a/b") == "CONNECTOR_CONFIGURATION_NOT_FOUND", "nothing is stored before it exists"
+    assert app.code("enable_resource", "a/b") == "CONNECTOR_CONFIGURATION_NOT_FOUND", (
+        "nothing is stored before it exists"
+    )
     app.ok("provision_connector", {})
     assert app.ok("get_connector_status")["status"] == "STARTED"
 
@@ -205,7 +214,8 @@ def test_a_secret_that_is_not_bound_is_not_mounted(configured):
 
 
 @pytest.mark.parametrize(
-    ("reference", "code"), [("github_external_access", "EAI_UNAVAILABLE"), ("warehouse_reference", "INACCESSIBLE_WAREHOUSE")]
+    ("reference", "code"),
+    [("github_external_access", "EAI_UNAVAILABLE"), ("warehouse_reference", "INACCESSIBLE_WAREHOUSE")],
 )
 def test_a_reference_that_was_taken_away_is_missed_before_a_container_is_started(configured, reference, code):
     configured.ok("enable_resource", "a/b")
@@ -228,13 +238,18 @@ def test_a_test_that_fails_says_why_and_what_to_do(configured):
     error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one"}
 
     def refuse(account, args):
-        raise JobFailed(log="log line\n" + json.dumps({"checks": [{"name": "remote", "ok": False, "detail": ""}], "error": error}, indent=2))
+        raise JobFailed(
+            log="log line\n"
+            + json.dumps({"checks": [{"name": "remote", "ok": False, "detail": ""}], "error": error}, indent=2)
+        )
 
     configured.account.job = refuse
     answer = configured.call("test_connection")
     assert answer["response_code"] == "TEST_CONNECTION_FAILED"
     assert answer["message"] == "GitHub refuses the token. give another one" and answer["error"] == error
-    assert configured.ok("get_connector_status")["configuration_status"] == "CONFIGURED", "what was tested before does not count"
+    assert configured.ok("get_connector_status")["configuration_status"] == "CONFIGURED", (
+        "what was tested before does not count"
+    )
 
 
 def test_a_test_whose_container_says_nothing_fails_with_what_snowflake_says(configured):
@@ -243,7 +258,11 @@ def test_a_test_whose_container_says_nothing_fails_with_what_snowflake_says(conf
 
     configured.account.job = die
     answer = configured.call("test_connection")
-    assert answer["response_code"] == "TEST_CONNECTION_FAILED" and "137" in answer["message"] and "a panic" in answer["message"]
+    assert (
+        answer["response_code"] == "TEST_CONNECTION_FAILED"
+        and "137" in answer["message"]
+        and "a panic" in answer["message"]
+    )
     configured.account.fail("SELECT SYSTEM.GET_SERVICE_LOGS", refused("the node is gone"))
     assert "137" in configured.call("test_connection")["message"]
 
@@ -263,7 +282,9 @@ def test_a_bug_is_an_answer_too(app, monkeypatch):
 
 
 def test_a_destination_that_was_dropped_is_told(configured):
-    configured.account.fail(f'SELECT .*"{configured.data}"', refused("it does not exist or not authorized", 2003), times=5)
+    configured.account.fail(
+        f'SELECT .*"{configured.data}"', refused("it does not exist or not authorized", 2003), times=5
+    )
     assert configured.ok("get_connector_status")["problem"] == "DESTINATION_UNREADABLE"
     for procedure in ("enable_resource", "disable_resource", "delete_resource", "ingest_data"):
         assert configured.code(procedure, "a/b") == "DESTINATION_UNREADABLE"
@@ -275,6 +296,8 @@ def test_every_code_of_the_procedures_is_in_the_table():
 
     folder = pathlib.Path(connector.__file__).parent
     text = "".join(file.read_text() for file in folder.glob("*.py") if file.name != "answers.py")
-    used = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', text)) & (set(CODES) | {code for code in re.findall(r'Refusal\("([A-Z_]+)"', text)})
+    used = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', text)) & (
+        set(CODES) | {code for code in re.findall(r'Refusal\("([A-Z_]+)"', text)}
+    )
     assert used <= set(CODES)
     assert set(CODES) - used <= {"OK", "UNKNOWN_SQL_ERROR", "INTERNAL_ERROR", "REQUIRED_PRIVILEGES_MISSING"}

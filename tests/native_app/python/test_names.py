@@ -2,12 +2,13 @@
 
 import json
 
-import names
 import pytest
-import schedules
-from answers import Refusal
 from hypothesis import given
 from hypothesis import strategies as st
+
+import names
+import schedules
+from answers import Refusal
 
 CLOSE = st.text(alphabet="aA_-/.2F^é", max_size=6)
 
@@ -55,7 +56,14 @@ def test_json_between_dollars_is_never_left_and_means_the_same(values):
 
 @pytest.mark.parametrize(
     ("given_name", "meant"),
-    [("sales", "SALES"), ('"Sales"', "Sales"), ('"a""b"', 'a"b'), ("my-db", "my-db"), ("a b", "a b"), ("Sales_1$", "SALES_1$")],
+    [
+        ("sales", "SALES"),
+        ('"Sales"', "Sales"),
+        ('"a""b"', 'a"b'),
+        ("my-db", "my-db"),
+        ("a b", "a b"),
+        ("Sales_1$", "SALES_1$"),
+    ],
 )
 def test_names_are_read_as_snowflake_reads_them(given_name, meant):
     assert names.resolve(given_name) == meant
@@ -82,8 +90,34 @@ def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  ", "soon", "0s", "5s", "193h", "11521m", "1 2 3", "99 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 7", "*/0 * * * *"]
-    + ["5-1 * * * *", "0 * * * * *", "0 0 ? * *", "0 0 15W * *", "0 0 * * *'; DROP", "१ * * * *", "1.5h", "-5m", None, 5],
+    [
+        "",
+        "  ",
+        "soon",
+        "0s",
+        "5s",
+        "193h",
+        "11521m",
+        "1 2 3",
+        "99 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 7",
+        "*/0 * * * *",
+    ]
+    + [
+        "5-1 * * * *",
+        "0 * * * * *",
+        "0 0 ? * *",
+        "0 0 15W * *",
+        "0 0 * * *'; DROP",
+        "१ * * * *",
+        "1.5h",
+        "-5m",
+        None,
+        5,
+    ],
 )
 def test_what_is_no_schedule_of_a_task_is_refused(text):
     with pytest.raises(Refusal) as refusal:

@@ -2,8 +2,9 @@
 
 import random
 
-import names
 import pytest
+
+import names
 
 RESOURCES = ["a/b", "a_b", "c"]
 SCHEDULES = {"30m": "30 MINUTE", "2h": "120 MINUTE", "15 2 * * *": "USING CRON 15 2 * * * UTC"}

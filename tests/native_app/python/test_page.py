@@ -3,20 +3,22 @@
 import json
 import pathlib
 
+import pytest
+from snowflake.snowpark import context
+from streamlit.testing.v1 import AppTest
+
 import answers
 import conftest
 import consent
 import engine
 import forms
-import pytest
 import texts
 from account import refused
 from consumer import Consumer
-from snowflake.snowpark import context
 from spec import SPEC
-from streamlit.testing.v1 import AppTest
 
-APP = str(conftest.TEMPLATES / "page/app.py")
+APP = str(conftest.APP / "page/app.py")
+VIEWER = str(conftest.APP / "page/viewer.py")
 
 
 class Page:
@@ -53,8 +55,20 @@ class Page:
 
     def text(self):
         """All that the page says in prose."""
-        kinds = (self.run.error, self.run.warning, self.run.info, self.run.success, self.run.caption, self.run.markdown, self.run.metric)
-        return "\n".join(f"{element.label} {element.value}" if hasattr(element, "delta") else element.value for kind in kinds for element in kind)
+        kinds = (
+            self.run.error,
+            self.run.warning,
+            self.run.info,
+            self.run.success,
+            self.run.caption,
+            self.run.markdown,
+            self.run.metric,
+        )
+        return "\n".join(
+            f"{element.label} {element.value}" if hasattr(element, "delta") else element.value
+            for kind in kinds
+            for element in kind
+        )
 
     def says(self, text):
         assert text in self.text().replace("\\", ""), self.text()
@@ -67,7 +81,7 @@ def page(app, monkeypatch):
     consumer = Consumer(app)
     consumer.install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: app.session)
-    return lambda: Page(app, consumer, AppTest.from_file(APP))
+    return lambda file=APP: Page(app, consumer, AppTest.from_file(file))
 
 
 def bind(page):
@@ -106,37 +120,65 @@ def test_every_tab_says_what_comes_first(page):
 
 def test_the_form_has_a_field_for_each_setting_but_secrets(page):
     shown = page()
-    keys = {field.key for kind in ("text_input", "number_input", "checkbox", "text_area") for field in getattr(shown.run, kind)}
+    keys = {
+        field.key
+        for kind in ("text_input", "number_input", "checkbox", "text_area")
+        for field in getattr(shown.run, kind)
+    }
     settings = set(SPEC["settings"]["properties"]) - set(SPEC["secrets"])
     assert {f"setting_{name}" for name in settings} <= keys
     assert not any(f"setting_{name}" in keys for name in SPEC["secrets"])
 
 
 def test_a_configuration_is_stored_without_its_defaults(page, app):
-    shown = bind(page()).fill("setting_page_size", 50).fill("setting_repositories", "a/b\n\n c/d ").fill("setting_pull_requests", False)
+    shown = (
+        bind(page())
+        .fill("setting_page_size", 50)
+        .fill("setting_repositories", "a/b\n\n c/d ")
+        .fill("setting_pull_requests", False)
+    )
     shown.fill("setting_requests_per_minute", "30").fill("destination_database", "").fill("schedule", "1h")
     shown.press("Configure").says("Configured; data goes to the database")
     stored = app.ok("get_connector_status")["configuration"]
-    assert stored["settings"] == {"page_size": 50, "repositories": ["a/b", "c/d"], "pull_requests": False, "requests_per_minute": 30}
+    assert stored["settings"] == {
+        "page_size": 50,
+        "repositories": ["a/b", "c/d"],
+        "pull_requests": False,
+        "requests_per_minute": 30,
+    }
     assert stored["schedule"] == "1h" and stored["destination_database"] == app.data
     assert shown.has("Save") and not shown.has("Configure")
     shown.fill("setting_page_size", 100).fill("setting_requests_per_minute", "").press("Save")
-    assert app.ok("get_connector_status")["configuration"]["settings"] == {"repositories": ["a/b", "c/d"], "pull_requests": False}
+    assert app.ok("get_connector_status")["configuration"]["settings"] == {
+        "repositories": ["a/b", "c/d"],
+        "pull_requests": False,
+    }
 
 
 def test_a_field_that_cannot_be_read_is_named_and_nothing_is_stored(page, app):
-    page().fill("setting_requests_per_minute", "many").press("Configure").says("Requests per minute: give a whole number")
+    page().fill("setting_requests_per_minute", "many").press("Configure").says(
+        "Requests per minute: give a whole number"
+    )
     assert app.ok("get_connector_status")["status"] == "CONFIGURING"
 
 
 def test_what_the_procedures_refuse_is_told(page):
-    page().fill("schedule", "soon").press("Configure").says("This schedule cannot be used.").says("INVALID_SCHEDULE").says("'soon'")
+    page().fill("schedule", "soon").press("Configure").says("This schedule cannot be used.").says(
+        "INVALID_SCHEDULE"
+    ).says("'soon'")
 
 
 def test_the_connection_can_be_tested_once_all_is_bound(page, app):
     app.account.job = engine.ingesting(app.real)
-    shown = page().says("Configure the connector first.").press("Configure").says("Bind first: External access integration, Warehouse")
-    shown.press("bind_github_external_access").press("bind_warehouse_reference").press("refresh").press("Test the connection")
+    shown = (
+        page()
+        .says("Configure the connector first.")
+        .press("Configure")
+        .says("Bind first: External access integration, Warehouse")
+    )
+    shown.press("bind_github_external_access").press("bind_warehouse_reference").press("refresh").press(
+        "Test the connection"
+    )
     shown.says("The source answers").says("The last test went well")
     app.account.job = engine.failing(app.real, "partial")
     app.account.job = lambda account, args: json.dumps({"error": {"kind": "x", "message": "the token *is* wrong"}})
@@ -153,7 +195,9 @@ def test_a_resource_goes_through_its_life(page, app):
     assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "120 MINUTE"}
     shown.fill("schedule_acme/widgets", "").press("Set")
     assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "30 MINUTE"}
-    shown.press("ingest").says("3 inserted").press("reconcile").says("3 inserted").press("reset").says("Reset; the next run")
+    shown.press("ingest").says("3 inserted").press("reconcile").says("3 inserted").press("reset").says(
+        "Reset; the next run"
+    )
     shown.press("disable").says("Disabled; its data stays").press("enable_again").says("Enabled.")
     assert next(button for button in shown.run.button if button.key == "delete").disabled
     shown.fill("sure_acme/widgets", True)
@@ -173,7 +217,13 @@ def test_data_is_deleted_only_when_that_is_asked_for(page, app):
 
 def test_runs_are_shown_with_their_failures(page, app):
     app.account.job = engine.ingesting(app.real)
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable").says("No run has changed anything yet").press("ingest")
+    shown = (
+        configure(page())
+        .fill("new_resource", "a/b")
+        .press("Enable")
+        .says("No run has changed anything yet")
+        .press("ingest")
+    )
     app.account.job = engine.failing(app.real)
     shown.press("ingest").says("The run failed").says("GitHub refuses the token").says("give another one")
     shown.says("a/b").says("Failing 1")
@@ -186,9 +236,15 @@ def test_runs_are_shown_with_their_failures(page, app):
 
 def test_rows_are_shown_flattened_and_raw(page, app):
     app.account.job = engine.ingesting(app.real, rows=4)
-    shown = configure(page()).fill("new_resource", "it's/\"x\"").press("Enable").says("Nothing has been ingested yet").press("ingest")
+    shown = (
+        configure(page())
+        .fill("new_resource", 'it\'s/"x"')
+        .press("Enable")
+        .says("Nothing has been ingested yet")
+        .press("ingest")
+    )
     flat = shown.run.dataframe[2].value
-    assert list(flat["TITLE"])[0] == "Issue 0 of it's/\"x\"" and "RAW" not in flat
+    assert list(flat["TITLE"])[0] == 'Issue 0 of it\'s/"x"' and "RAW" not in flat
     assert len(shown.run.json) == 4
     shown.fill("preview_limit", 2).fill("raw_limit", 1)
     shown.run.run(timeout=60)
@@ -226,6 +282,14 @@ def test_a_destination_that_is_gone_is_told_with_what_to_do(page, app):
     shown.press("refresh").says("The destination database cannot be read").says("configure again")
 
 
+def test_viewers_see_the_state_and_can_change_nothing(page, app):
+    app.account.job = engine.ingesting(app.real)
+    configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    viewed = page(VIEWER).says("Enabled 1")
+    assert [button.key for button in viewed.run.button] == ["refresh"] and not viewed.run.json
+    assert viewed.run.dataframe[0].value["Inserted"].iloc[0] == 3
+
+
 @pytest.mark.parametrize("code", sorted(answers.CODES))
 def test_every_code_has_a_text_that_says_what_to_do(code):
     told = texts.told({"response_code": code, "message": "it *was* <b>so</b>"})
@@ -242,7 +306,17 @@ def test_a_status_that_cannot_be_read_is_told(page, app):
 
 def test_the_page_uses_nothing_that_snowflake_does_not_run():
     source = "".join(file.read_text() for file in pathlib.Path(APP).parent.glob("*.py"))
-    for name in ("st.image", "file_uploader", "components", "st.toast", "st.data_editor", "st.dialog", "st.fragment", "hide_index", "st.divider"):
+    for name in (
+        "st.image",
+        "file_uploader",
+        "components",
+        "st.toast",
+        "st.data_editor",
+        "st.dialog",
+        "st.fragment",
+        "hide_index",
+        "st.divider",
+    ):
         assert name not in source, name
     assert source.count("st.rerun") == source.count("experimental_rerun") == 1
 

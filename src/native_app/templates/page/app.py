@@ -1,4 +1,4 @@
-"""The app's page, for those who configure it. Whoever may open a page may press its buttons: Snowflake runs it with the app's rights."""
+"""The app's page, for those who configure it: whoever may open a page may press its buttons, with the app's rights."""
 
 import consent
 import frame

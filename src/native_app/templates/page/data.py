@@ -46,7 +46,9 @@ def act(procedure, *arguments, doing="Working…"):
 
 def select(text, *params):
     """The rows of a statement."""
-    return pandas.DataFrame([row.as_dict() for row in context.get_active_session().sql(text, params=list(params)).collect()])
+    return pandas.DataFrame(
+        [row.as_dict() for row in context.get_active_session().sql(text, params=list(params)).collect()]
+    )
 
 
 def quoted(name):
@@ -56,7 +58,22 @@ def quoted(name):
 
 def runs(database, resource, limit):
     """The newest runs, of a resource or of all."""
-    columns = "RESOURCE MODE STATUS STARTED_AT ENDED_AT INSERTED UPDATED DELETED REJECTED REQUESTS BYTES WAITED_MS TOTAL_MS ERROR".split()
+    columns = [
+        "RESOURCE",
+        "MODE",
+        "STATUS",
+        "STARTED_AT",
+        "ENDED_AT",
+        "INSERTED",
+        "UPDATED",
+        "DELETED",
+        "REJECTED",
+        "REQUESTS",
+        "BYTES",
+        "WAITED_MS",
+        "TOTAL_MS",
+        "ERROR",
+    ]
     where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
     table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
     text = f'SELECT {", ".join(map(quoted, columns))} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
@@ -71,5 +88,7 @@ def preview(view, limit):
 
 def raw(table, limit):
     """Some documents as they were sent, the newest first."""
-    found = select(f'SELECT "KEY", "DOCUMENT" FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}')
+    found = select(
+        f'SELECT "KEY", "DOCUMENT" FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}'
+    )
     return [] if not len(found) else list(found.itertuples(index=False, name=None))

@@ -58,7 +58,10 @@ def field(name, schema, value):
     if types == {"boolean"} and not optional:
         return st.checkbox(value=bool(value), **options)
     if types == {"integer"} and not optional:
-        low, high = (min(max(schema.get(end, other), -GREATEST), GREATEST) for end, other in (("minimum", -GREATEST), ("maximum", GREATEST)))
+        low, high = (
+            min(max(schema.get(end, other), -GREATEST), GREATEST)
+            for end, other in (("minimum", -GREATEST), ("maximum", GREATEST))
+        )
         return int(st.number_input(min_value=low, max_value=high, value=int(value or 0), step=1, **options))
     if types == {"array"}:
         return lines(st.text_area(value="\n".join(map(str, value or [])), **options), schema)
@@ -82,7 +85,9 @@ def parsed(text, types):
     try:
         value = json.loads(text)
     except ValueError:
-        raise ValueError("give a whole number" if types == {"integer"} else "give a number" if types == {"number"} else "give JSON") from None
+        raise ValueError(
+            "give a whole number" if types == {"integer"} else "give a number" if types == {"number"} else "give JSON"
+        ) from None
     if types == {"integer"} and not (isinstance(value, int) and not isinstance(value, bool)):
         raise ValueError("give a whole number")
     return value

@@ -1,10 +1,10 @@
 """What every page has: a title, how the connector stands, the answer of what was done last, and tabs."""
 
-import data
-import texts
+import streamlit as st
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
-import streamlit as st
+import data
+import texts
 
 
 def show(tabs, controls, before=None):
@@ -20,7 +20,7 @@ def show(tabs, controls, before=None):
         st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
     if before:
         before()
-    for tab, content in zip(st.tabs(list(tabs)), tabs.values()):
+    for tab, content in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
             guarded(content, status)
 

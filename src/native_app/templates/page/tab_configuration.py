@@ -2,18 +2,20 @@
 
 import json
 
+import streamlit as st
+
 import consent
 import data
 import forms
 import texts
 
-import streamlit as st
-
 
 def show(status):
     """References, then the form, then the test of the connection."""
     st.subheader("1 · Access")
-    st.caption("Snowflake asks you for each object, and makes it where you have none. The app never sees a secret; only its container does.")
+    st.caption(
+        "Snowflake asks you for each object, and makes it where you have none. The app never sees a secret; only its container does."
+    )
     consent.references(status)
     st.subheader("2 · Destination and settings")
     form(status)

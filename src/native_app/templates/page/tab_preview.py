@@ -1,9 +1,9 @@
 """The tabs that show rows: flattened, and as they were sent."""
 
+import streamlit as st
+
 import data
 import texts
-
-import streamlit as st
 
 
 def choose(status, key):

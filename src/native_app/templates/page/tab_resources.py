@@ -1,10 +1,10 @@
 """The tab on which resources are enabled, changed and removed."""
 
-import data
 import pandas
-import texts
-
 import streamlit as st
+
+import data
+import texts
 
 
 def show(status):
@@ -31,7 +31,9 @@ def add(kind):
     """A form that enables one."""
     with st.form("enable", clear_on_submit=True):
         left, right = st.columns([4, 1])
-        name = left.text_input(f"Enable a {kind}", key="new_resource", placeholder="owner/name" if kind == "repository" else "")
+        name = left.text_input(
+            f"Enable a {kind}", key="new_resource", placeholder="owner/name" if kind == "repository" else ""
+        )
         right.write("")
         right.write("")
         pressed = right.form_submit_button("Enable", type="primary")
@@ -64,7 +66,9 @@ def warn(resource):
     """Says when its task has been stopped by Snowflake, or is missing."""
     task = resource["task"]
     if resource["enabled"] and task.get("state") == "suspended" and task.get("reason"):
-        st.warning("Its task has failed too often in a row, and Snowflake has suspended it. Enable it again once the cause is mended.")
+        st.warning(
+            "Its task has failed too often in a row, and Snowflake has suspended it. Enable it again once the cause is mended."
+        )
 
 
 def change(status, resource):
@@ -75,7 +79,11 @@ def change(status, resource):
         if resource["enabled"]:
             if st.button("Disable", key="disable"):
                 data.act("DISABLE_RESOURCE", name)
-            if (resource["task"] or {}).get("state") == "suspended" and status["status"] == "STARTED" and st.button("Enable again", key="enable_again"):
+            if (
+                (resource["task"] or {}).get("state") == "suspended"
+                and status["status"] == "STARTED"
+                and st.button("Enable again", key="enable_again")
+            ):
                 data.act("ENABLE_RESOURCE", name)
         elif st.button("Enable", key="enable_again"):
             data.act("ENABLE_RESOURCE", name)
@@ -98,7 +106,9 @@ def run(status, resource):
     idle = status["status"] != "STARTED" or not resource["enabled"]
     if left.button("Ingest now", key="ingest", disabled=idle, help="Reads what is new."):
         data.act("INGEST_DATA", resource["name"], doing="Ingesting…")
-    if middle.button("Reconcile", key="reconcile", disabled=idle, help="Reads everything, and marks deleted what is gone."):
+    if middle.button(
+        "Reconcile", key="reconcile", disabled=idle, help="Reads everything, and marks deleted what is gone."
+    ):
         data.act("RECONCILE_RESOURCE", resource["name"], doing="Reading everything…")
     if right.button("Reset", key="reset", help="The next run reads everything anew. Rows stay."):
         data.act("RESET_RESOURCE", resource["name"], doing="Resetting…")

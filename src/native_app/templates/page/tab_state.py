@@ -1,9 +1,9 @@
 """The tab that shows how resources stand and what runs have done."""
 
+import streamlit as st
+
 import data
 import texts
-
-import streamlit as st
 
 ALL = "All"
 SHOWN = {

@@ -4,36 +4,66 @@ TEXTS = {
     "OK": ("Done.", ""),
     "INVALID_INPUT": ("This is not understood.", "Change what is named below, and try again."),
     "INVALID_IDENTIFIER": ("This name cannot be used.", "Give another name."),
-    "INVALID_SCHEDULE": ("This schedule cannot be used.", "Give an interval such as 30m or 2h, or a cron expression in UTC such as 15 2 * * *."),
-    "INVALID_CONNECTOR_STATUS": ("The connector's status does not allow this.", "Resume the connector, then try again."),
+    "INVALID_SCHEDULE": (
+        "This schedule cannot be used.",
+        "Give an interval such as 30m or 2h, or a cron expression in UTC such as 15 2 * * *.",
+    ),
+    "INVALID_CONNECTOR_STATUS": (
+        "The connector's status does not allow this.",
+        "Resume the connector, then try again.",
+    ),
     "INVALID_REFERENCE": ("The app has no such reference.", "Bind references on the tab Configuration only."),
     "CONNECTOR_CONFIGURATION_NOT_FOUND": ("The connector is not configured yet.", "Fill in the tab Configuration."),
     "CONFIGURE_CONNECTOR_FAILED": (
         "The connector could not be configured.",
         "Where the database is not the app's own, grant the app USAGE and CREATE SCHEMA on it. It is safe to configure again.",
     ),
-    "DESTINATION_IN_USE": ("This database cannot be used.", "Choose another one, or disable what goes to the one in use."),
-    "REQUIRED_PRIVILEGES_MISSING": ("The app lacks a privilege.", "Grant it on the tab Configuration, or in the app's security settings."),
-    "EAI_UNAVAILABLE": ("The app has no way out to the source.", "Bind the external access integration on the tab Configuration."),
+    "DESTINATION_IN_USE": (
+        "This database cannot be used.",
+        "Choose another one, or disable what goes to the one in use.",
+    ),
+    "REQUIRED_PRIVILEGES_MISSING": (
+        "The app lacks a privilege.",
+        "Grant it on the tab Configuration, or in the app's security settings.",
+    ),
+    "EAI_UNAVAILABLE": (
+        "The app has no way out to the source.",
+        "Bind the external access integration on the tab Configuration.",
+    ),
     "SECRET_UNAVAILABLE": ("A secret is missing.", "Bind it on the tab Configuration."),
-    "INACCESSIBLE_WAREHOUSE": ("The app has no warehouse.", "Bind one on the tab Configuration; the smallest is enough."),
+    "INACCESSIBLE_WAREHOUSE": (
+        "The app has no warehouse.",
+        "Bind one on the tab Configuration; the smallest is enough.",
+    ),
     "COMPUTE_POOL_UNAVAILABLE": (
         "The compute pool does not start.",
         "Grant CREATE COMPUTE POOL and configure again, which makes the pool; look at SHOW COMPUTE POOLS for its state.",
     ),
-    "TEST_CONNECTION_FAILED": ("The source cannot be reached.", "Check the settings, the secret and the hosts of the external access integration."),
+    "TEST_CONNECTION_FAILED": (
+        "The source cannot be reached.",
+        "Check the settings, the secret and the hosts of the external access integration.",
+    ),
     "RESOURCE_NOT_FOUND": ("This is not configured.", "Enable it first."),
     "RESOURCE_NOT_ENABLED": ("This is disabled.", "Enable it first."),
     "ENABLE_RESOURCE_ERROR": ("It could not be enabled; nothing has changed.", "Try again."),
     "DISABLE_RESOURCE_ERROR": ("It could not be disabled.", "Try again; pausing the connector stops everything."),
     "UPDATE_RESOURCE_ERROR": ("It could not be changed.", "Try again."),
     "DELETE_RESOURCE_ERROR": ("It could not be deleted entirely.", "Delete it again: what is gone is no obstacle."),
-    "FAILED_TO_CREATE_TASK": ("The task could not be made.", "Grant EXECUTE TASK and EXECUTE MANAGED TASK on the tab Configuration."),
-    "INGESTION_FAILED": ("The run failed; what was there before is untouched.", "The next run goes on from where this one was to begin."),
+    "FAILED_TO_CREATE_TASK": (
+        "The task could not be made.",
+        "Grant EXECUTE TASK and EXECUTE MANAGED TASK on the tab Configuration.",
+    ),
+    "INGESTION_FAILED": (
+        "The run failed; what was there before is untouched.",
+        "The next run goes on from where this one was to begin.",
+    ),
     "INGESTION_PARTIAL": ("The run left something out.", "The next run goes on from there."),
     "JOB_FAILED": ("The container failed.", "Look at the event table of your account, and try again."),
     "PAUSE_CONNECTOR_FAILED": ("The connector could not be paused.", "Try again."),
-    "RESUME_CONNECTOR_FAILED": ("The connector could not be resumed; it stays paused.", "Check the app's privileges, then try again."),
+    "RESUME_CONNECTOR_FAILED": (
+        "The connector could not be resumed; it stays paused.",
+        "Check the app's privileges, then try again.",
+    ),
     "UNKNOWN_SQL_ERROR": ("A statement failed.", "Try again; if it stays so, report what is below."),
     "INTERNAL_ERROR": ("This is a bug.", "Report what is below to the app's provider."),
     "DESTINATION_UNREADABLE": (
@@ -79,7 +109,12 @@ def sentence(text):
 def told(answer):
     """What the page says of an answer that is not OK, as Markdown."""
     title, advice = TEXTS.get(answer["response_code"], TEXTS["INTERNAL_ERROR"])
-    parts = [f"**{title}**", sentence(answer["message"]) if answer.get("message") else "", advice, f"`{answer['response_code']}`"]
+    parts = [
+        f"**{title}**",
+        sentence(answer["message"]) if answer.get("message") else "",
+        advice,
+        f"`{answer['response_code']}`",
+    ]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -9,7 +9,7 @@ import settings
 import status
 import store
 import tasks
-from answers import CODES, Refusal, TaskFailed, enveloped, ok, sql_failures
+from answers import Refusal, TaskFailed, enveloped, ok, sql_failures
 
 
 @enveloped

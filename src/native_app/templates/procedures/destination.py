@@ -2,10 +2,11 @@
 
 import json
 
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
 from answers import MISSING, NOT_ALLOWED, Refusal, sentence
 from names import qualified, quoted
 from place import inside
-from snowflake.snowpark.exceptions import SnowparkSQLException
 from spec import SPEC
 
 ADMIN, VIEWER, READER = "APP_ADMIN", "APP_VIEWER", "APP_DATA_READER"
@@ -34,7 +35,9 @@ def statements(database):
 def refuse_strangers(session, database):
     """Refuses a database in which another program keeps tables of the same names, as the engine does."""
     if exists(session, database, "APP_CONFIGURATION") and not exists(session, database, "SNOWFEED_VERSION"):
-        raise Refusal("DESTINATION_IN_USE", f"the database {quoted(database)} belongs to another connector; choose another one")
+        raise Refusal(
+            "DESTINATION_IN_USE", f"the database {quoted(database)} belongs to another connector; choose another one"
+        )
 
 
 def exists(session, database, table):
@@ -72,7 +75,9 @@ def grant(session, database):
 
 def make_views(session, database):
     """Makes the views of the app over the destination's state, and lets the application roles read them."""
-    run, state, resource = (qualified(database, "STATE", table) for table in ("INGESTION_RUN", "APP_STATE", "RESOURCE_CONFIGURATION"))
+    run, state, resource = (
+        qualified(database, "STATE", table) for table in ("INGESTION_RUN", "APP_STATE", "RESOURCE_CONFIGURATION")
+    )
     own = inside(session, "STATE", "APP_CONFIGURATION")
     newest_run = f'SELECT * FROM {run} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
     newest_state = f'SELECT * FROM {state} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
@@ -100,10 +105,11 @@ def make_views(session, database):
             f"FROM {run} GROUP BY DATE_TRUNC('HOUR', \"STARTED_AT\")"
         ),
         "SYNC_STATUS": (
-            "SELECT CASE WHEN MAX(p.\"STATUS\") = 'PAUSED' THEN 'PAUSED' WHEN MAX(CASE WHEN n.\"STATUS\" = 'running' THEN 1 ELSE 0 END) = 1 "
-            "THEN 'SYNCING_DATA' WHEN MAX(n.\"ENDED_AT\") IS NULL THEN 'NOT_SYNCING' ELSE 'LAST_SYNCED' END AS \"STATUS\", "
-            'MAX(n."ENDED_AT") AS "LAST_SYNCED_AT" FROM (SELECT MAX("VALUE":status::VARCHAR) AS "STATUS" FROM '
-            f'{own} WHERE "KEY" = \'status\') p LEFT JOIN ({newest_run}) n ON TRUE'
+            "SELECT CASE WHEN MAX(p.\"STATUS\") = 'PAUSED' THEN 'PAUSED' "
+            "WHEN MAX(CASE WHEN n.\"STATUS\" = 'running' THEN 1 ELSE 0 END) = 1 THEN 'SYNCING_DATA' "
+            "WHEN MAX(n.\"ENDED_AT\") IS NULL THEN 'NOT_SYNCING' ELSE 'LAST_SYNCED' END AS \"STATUS\", "
+            'MAX(n."ENDED_AT") AS "LAST_SYNCED_AT" FROM (SELECT MAX("VALUE":status::VARCHAR) AS "STATUS" '
+            f"FROM {own} WHERE \"KEY\" = 'status') p LEFT JOIN ({newest_run}) n ON TRUE"
         ),
     }
     for name, select in views.items():
@@ -131,7 +137,9 @@ def runs_after(session, database, run, resource=None):
 def tables(session, database):
     """The view and the raw table of each stream of each resource."""
     table = qualified(database, "STATE", "SNOWFEED_TABLE")
-    rows = session.sql(f'SELECT "RESOURCE", "STREAM", "NAME" FROM {table} WHERE "RESOURCE" <> \'\' ORDER BY "RESOURCE", "STREAM"').collect()
+    rows = session.sql(
+        f'SELECT "RESOURCE", "STREAM", "NAME" FROM {table} WHERE "RESOURCE" <> \'\' ORDER BY "RESOURCE", "STREAM"'
+    ).collect()
     found = {}
     for row in rows:
         entry = {
@@ -153,7 +161,9 @@ def forget(session, database, resource):
         of_resource = [("APP_STATE", "KEY"), ("SNOWFEED_FENCE", "KEY")]
         of_resource += [(table, "RESOURCE") for table in ("INGESTION_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
         for table, column in of_resource:
-            session.sql(f"DELETE FROM {qualified(database, 'STATE', table)} WHERE {quoted(column)} = ?", params=[resource]).collect()
+            session.sql(
+                f"DELETE FROM {qualified(database, 'STATE', table)} WHERE {quoted(column)} = ?", params=[resource]
+            ).collect()
         session.sql("COMMIT").collect()
     except SnowparkSQLException:
         session.sql("ROLLBACK").collect()

@@ -4,11 +4,12 @@ import json
 import uuid
 from dataclasses import dataclass
 
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
 import names
 import place
 import references
 from answers import Refusal, sentence
-from snowflake.snowpark.exceptions import SnowparkSQLException
 from spec import SPEC
 
 SPECIFICATION = "/job.yaml"
@@ -65,7 +66,9 @@ def run(session, database, arguments):
     """Runs the program with these arguments, and waits for its end. Raises when it cannot be started."""
     bound = references.required(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
-    mounts = [{"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets]
+    mounts = [
+        {"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets
+    ]
     args = ["--to", "snowflake", "--database", names.quoted(database), "--json"]
     for name in secrets:
         args += ["--set", f"{name}=file:/run/secrets/{name}/secret_string"]

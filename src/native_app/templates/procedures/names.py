@@ -46,7 +46,9 @@ def plain(name):
     `a` to `z` become upper case and digits stay; anything else becomes its code point between underscores, as in `A_2F_B` for
     `a/b`. What is too long is cut and told apart by its hash: it is longer than any name that is not cut.
     """
-    kept = "".join(c.upper() if c in "abcdefghijklmnopqrstuvwxyz" else c if c in "0123456789" else f"_{ord(c):X}_" for c in name)
+    kept = "".join(
+        c.upper() if c in "abcdefghijklmnopqrstuvwxyz" else c if c in "0123456789" else f"_{ord(c):X}_" for c in name
+    )
     if len(kept) <= LONGEST:
         return kept
     return kept[: LONGEST - 50] + "__" + hashlib.sha256(name.encode()).hexdigest().upper()

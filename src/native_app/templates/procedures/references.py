@@ -37,7 +37,9 @@ def required(session):
     missing = [name for name, (needed, _) in known().items() if needed and name not in present]
     if missing:
         code = known()[missing[0]][1]
-        raise Refusal(code, f"not bound: {', '.join(missing)}; bind it on the app's page, under Configuration", missing=missing)
+        raise Refusal(
+            code, f"not bound: {', '.join(missing)}; bind it on the app's page, under Configuration", missing=missing
+        )
     return present
 
 

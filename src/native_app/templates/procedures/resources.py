@@ -16,7 +16,9 @@ def name_of(given):
     if not isinstance(given, str) or not given or given.strip() != given:
         raise Refusal("INVALID_IDENTIFIER", "the resource needs a name without leading or trailing white space")
     if len(given) > 1000 or not given.isprintable() or "\\" in given:
-        raise Refusal("INVALID_IDENTIFIER", "the resource's name is too long, or holds a control character or a backslash")
+        raise Refusal(
+            "INVALID_IDENTIFIER", "the resource's name is too long, or holds a control character or a backslash"
+        )
     return given
 
 
@@ -67,7 +69,9 @@ def enable(session, given):
             take_back(resource, before)
             raise
     message = "enabled; it will be ingested once the connector is resumed" if paused else "enabled"
-    return ok(message, resource=resource.name, schedule=resource.stored.get("schedule") or resource.configuration.schedule)
+    return ok(
+        message, resource=resource.name, schedule=resource.stored.get("schedule") or resource.configuration.schedule
+    )
 
 
 def start(session, resource, first, paused):
@@ -174,7 +178,9 @@ def reset(session, given):
 def require_container(configuration):
     """Raises INVALID_CONNECTOR_STATUS where ingestion runs outside of Snowflake."""
     if not configuration.has_tasks():
-        raise Refusal("INVALID_CONNECTOR_STATUS", "ingestion runs outside of Snowflake; change `scheduler` to run it here")
+        raise Refusal(
+            "INVALID_CONNECTOR_STATUS", "ingestion runs outside of Snowflake; change `scheduler` to run it here"
+        )
 
 
 def outcome(job, runs, **details):
@@ -186,7 +192,11 @@ def outcome(job, runs, **details):
             raise failed(job, **details)
         return ok(summary(runs), **details)
     if worst["status"] == "running":
-        raise failed(job, **details) if job.failure else Refusal("JOB_FAILED", "the run has not ended, but its container has", **details)
+        raise (
+            failed(job, **details)
+            if job.failure
+            else Refusal("JOB_FAILED", "the run has not ended, but its container has", **details)
+        )
     error = worst.get("error") or {}
     code = "INGESTION_FAILED" if worst["status"] == "failed" else "INGESTION_PARTIAL"
     raise Refusal(code, f"{worst['resource']}: {words(error) or 'some records were left out'}", error=error, **details)

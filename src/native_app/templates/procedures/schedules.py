@@ -5,17 +5,25 @@ import re
 from answers import Refusal
 
 UNITS = {"h": 3600, "m": 60, "s": 1}
-PART = re.compile(r"(\d{1,9})\s*(hours|hour|hrs|hr|h|minutes|minute|mins|min|m|seconds|second|secs|sec|s)", re.IGNORECASE)
+PART = re.compile(
+    r"(\d{1,9})\s*(hours|hour|hrs|hr|h|minutes|minute|mins|min|m|seconds|second|secs|sec|s)", re.IGNORECASE
+)
 INTERVAL = re.compile(rf"\s*{PART.pattern}(?:[\s,]*{PART.pattern})*\s*", re.IGNORECASE)
 
 # The shortest and the longest interval of a task, in seconds.
 SHORTEST = 10
 LONGEST = 11520 * 60
 
-MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-DAYS = "SUN MON TUE WED THU FRI SAT".split()
+MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 # The name of each field, its least and greatest number, and its words.
-FIELDS = [("minute", 0, 59, []), ("hour", 0, 23, []), ("day of the month", 1, 31, []), ("month", 1, 12, MONTHS), ("day of the week", 0, 6, DAYS)]
+FIELDS = [
+    ("minute", 0, 59, []),
+    ("hour", 0, 23, []),
+    ("day of the month", 1, 31, []),
+    ("month", 1, 12, MONTHS),
+    ("day of the week", 0, 6, DAYS),
+]
 
 HELP = "give an interval such as `30m` or `2h`, or a cron expression of five fields in UTC, such as `15 2 * * *`"
 
@@ -34,7 +42,10 @@ def interval(text):
     if seconds < SHORTEST:
         raise Refusal("INVALID_SCHEDULE", f"{text!r} is too short: a task runs every {SHORTEST} seconds at most")
     if seconds > LONGEST:
-        raise Refusal("INVALID_SCHEDULE", f"{text!r} is too long: a task's interval is 11520 minutes (8 days) at most; give a cron expression, such as `0 3 1 * *`")
+        raise Refusal(
+            "INVALID_SCHEDULE",
+            f"{text!r} is too long: a task's interval is 11520 minutes (8 days) at most; give a cron expression, such as `0 3 1 * *`",
+        )
     return f"'{seconds} SECONDS'" if seconds % 60 else f"'{seconds // 60} MINUTE'"
 
 
@@ -45,9 +56,12 @@ def cron(text):
         raise Refusal("INVALID_SCHEDULE", f"{text!r} has six fields: a task knows no seconds; leave out the first one")
     if len(fields) != 5:
         raise Refusal("INVALID_SCHEDULE", f"{text!r} is no schedule; {HELP}")
-    for field, (name, least, greatest, words) in zip(fields, FIELDS):
+    for field, (name, least, greatest, words) in zip(fields, FIELDS, strict=True):
         if not all(part(one, least, greatest, words, name) for one in field.split(",")):
-            raise Refusal("INVALID_SCHEDULE", f"{field!r} is no {name} in a task's cron expression ({least} to {greatest}); {HELP}")
+            raise Refusal(
+                "INVALID_SCHEDULE",
+                f"{field!r} is no {name} in a task's cron expression ({least} to {greatest}); {HELP}",
+            )
     return f"'USING CRON {' '.join(fields)} UTC'"
 
 

@@ -50,7 +50,9 @@ def document(value, what="the configuration"):
         except ValueError:
             raise Refusal("INVALID_INPUT", f"{what} is no JSON") from None
     if not isinstance(value, dict):
-        raise Refusal("INVALID_INPUT", f"{what} must be an object, such as OBJECT_CONSTRUCT('destination_database', 'MY_DATA')")
+        raise Refusal(
+            "INVALID_INPUT", f"{what} must be an object, such as OBJECT_CONSTRUCT('destination_database', 'MY_DATA')"
+        )
     return value
 
 
@@ -58,7 +60,10 @@ def load(session):
     """The configuration. Raises CONNECTOR_CONFIGURATION_NOT_FOUND."""
     stored = store.of_app(session).get("config")
     if stored is None:
-        raise Refusal("CONNECTOR_CONFIGURATION_NOT_FOUND", "the connector is not configured yet: call PROVISION_CONNECTOR, or use the page")
+        raise Refusal(
+            "CONNECTOR_CONFIGURATION_NOT_FOUND",
+            "the connector is not configured yet: call PROVISION_CONNECTOR, or use the page",
+        )
     return Configuration(**stored)
 
 
@@ -72,7 +77,9 @@ def read(given, application):
     known = {"destination_database", "schedule", "scheduler", "settings"}
     for key in given:
         if key not in known:
-            raise Refusal("INVALID_INPUT", f"there is no {key!r} in a configuration; there are {', '.join(sorted(known))}")
+            raise Refusal(
+                "INVALID_INPUT", f"there is no {key!r} in a configuration; there are {', '.join(sorted(known))}"
+            )
     database = given.get("destination_database")
     database = names.quoted(f"{application}_DATA") if database is None else database
     if not isinstance(database, str) or not database.strip() or len(database) > 255 or not database.isprintable():
@@ -98,9 +105,15 @@ def check(settings):
     for name, value in settings.items():
         # The value is never repeated: it may be a secret that somebody put in the wrong place.
         if name in SPEC["secrets"]:
-            raise Refusal("INVALID_INPUT", f"the setting {name!r} is a secret: bind the reference {name!r} to it, and leave it out of the settings")
+            raise Refusal(
+                "INVALID_INPUT",
+                f"the setting {name!r} is a secret: bind the reference {name!r} to it, and leave it out of the settings",
+            )
         if name not in properties:
-            raise Refusal("INVALID_INPUT", f"there is no setting {name!r}; there are {', '.join(sorted(set(properties) - set(SPEC['secrets'])))}")
+            raise Refusal(
+                "INVALID_INPUT",
+                f"there is no setting {name!r}; there are {', '.join(sorted(set(properties) - set(SPEC['secrets'])))}",
+            )
         problem = misfit(properties[name], value)
         if problem:
             raise Refusal("INVALID_INPUT", f"the setting {name!r} must be {problem}")

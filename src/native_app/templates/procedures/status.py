@@ -1,5 +1,7 @@
 """The connector's status, and what changes it."""
 
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
 import destination
 import names
 import references
@@ -7,10 +9,16 @@ import settings
 import store
 import tasks
 from answers import Refusal, ok, sentence
-from snowflake.snowpark.exceptions import SnowparkSQLException
 from spec import SPEC
 
-CONFIGURING, STARTING, STARTED, PAUSING, PAUSED, ERROR = "CONFIGURING", "STARTING", "STARTED", "PAUSING", "PAUSED", "ERROR"
+CONFIGURING, STARTING, STARTED, PAUSING, PAUSED, ERROR = (
+    "CONFIGURING",
+    "STARTING",
+    "STARTED",
+    "PAUSING",
+    "PAUSED",
+    "ERROR",
+)
 
 
 def current(session):
@@ -32,7 +40,11 @@ def require_started(session):
     """Raises INVALID_CONNECTOR_STATUS unless the connector is started."""
     status = current(session)
     if status != STARTED:
-        raise Refusal("INVALID_CONNECTOR_STATUS", f"the connector is {status}: call RESUME_CONNECTOR first, or use the page", status=status)
+        raise Refusal(
+            "INVALID_CONNECTOR_STATUS",
+            f"the connector is {status}: call RESUME_CONNECTOR first, or use the page",
+            status=status,
+        )
 
 
 def expected_tasks(configuration, resources):
@@ -127,7 +139,9 @@ def report(session):
         "resources": [],
     }
     present = references.bound(session)
-    answer["references"] = {name: {"bound": name in present, "required": needed} for name, (needed, _) in references.known().items()}
+    answer["references"] = {
+        name: {"bound": name in present, "required": needed} for name, (needed, _) in references.known().items()
+    }
     try:
         configuration = settings.load(session)
     except Refusal:

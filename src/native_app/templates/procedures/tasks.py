@@ -22,8 +22,9 @@ def make(session, task, schedule, call):
     with sql_failures("FAILED_TO_CREATE_TASK", f"the task {task} could not be made"):
         suspend(session, task)
         session.sql(
-            f"CREATE OR ALTER TASK {whole(session, task)} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' SCHEDULE = {schedules.of_task(schedule)} "
-            f"ALLOW_OVERLAPPING_EXECUTION = FALSE USER_TASK_TIMEOUT_MS = {TIMEOUT_MS} SUSPEND_TASK_AFTER_NUM_FAILURES = {FAILURES} AS {call}"
+            f"CREATE OR ALTER TASK {whole(session, task)} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
+            f"SCHEDULE = {schedules.of_task(schedule)} ALLOW_OVERLAPPING_EXECUTION = FALSE "
+            f"USER_TASK_TIMEOUT_MS = {TIMEOUT_MS} SUSPEND_TASK_AFTER_NUM_FAILURES = {FAILURES} AS {call}"
         ).collect()
 
 

@@ -1,0 +1,99 @@
+//! The app's Python, as its bundle holds it: procedures in a Snowpark session on a Snowflake server, pages in the newest Streamlit
+//! and in the oldest that Snowflake runs, the whole way in a browser.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use snowfeed::native_app::Bundle;
+
+use crate::peers;
+use crate::support::github;
+
+const SESSION: [&str; 4] = [
+    "snowflake-snowpark-python==1.56.0",
+    "snowflake-connector-python==4.8.1",
+    "snowflake-native-apps-permission-stub==0.1.14",
+    "pytest==9.2.0",
+];
+
+const NEWEST: [&str; 3] = ["streamlit==1.67.0", "hypothesis==6.170.17", "playwright==1.65.2"];
+
+/// Its dependencies have moved on since.
+const OLDEST: [&str; 2] = ["streamlit==1.22.0", "altair==4.2.2"];
+
+/// Where Debian puts it. Playwright's own browser cannot be had everywhere.
+const CHROMIUM: &str = "/usr/bin/chromium";
+
+fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    let python = peers::python(name, &[&SESSION[..], packages].concat());
+    if python.is_none() {
+        peers::skipped("there is no python3, which the app's own tests need");
+    }
+    python
+}
+
+/// The folder of the rendered bundle, written once.
+fn app() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = peers::artefacts().join("native-app-python");
+        Bundle::of(&github()).unwrap().write(&folder).unwrap();
+        folder
+    })
+}
+
+/// Runs pytest on these files, and prints its last line. `settings` are further variables of the environment.
+fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
+    let (Some(python), Some(server)) = (python("native-app", &NEWEST), peers::fakesnow()) else { return };
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short"])
+        .args(files)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native_app/python"))
+        .env("SNOWFEED_APP", app())
+        .env("SNOWFEED_FAKESNOW_PORT", server.port.to_string())
+        .env("SNOWFEED_SCREENSHOTS", peers::artefacts().join("screenshots"))
+        .env("HYPOTHESIS_STORAGE_DIRECTORY", peers::artefacts().join("hypothesis"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("NO_PROXY", "*")
+        .envs(settings.iter().copied());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{files:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{files:?}: {}", said.lines().last().unwrap_or_default());
+}
+
+#[test]
+fn names_schedules_and_constants_hold_whatever_the_text() {
+    pytest(&["test_names.py"], &[]);
+}
+
+#[test]
+fn every_configuration_is_made_or_refused_with_its_code() {
+    pytest(&["test_configuration.py"], &[]);
+}
+
+#[test]
+fn every_way_of_a_resource_ends_with_its_code() {
+    pytest(&["test_resources.py"], &[]);
+}
+
+#[test]
+fn procedures_can_be_called_in_any_order_and_twice() {
+    pytest(&["test_order.py"], &[]);
+}
+
+#[test]
+fn every_form_and_error_of_the_page_is_shown() {
+    pytest(&["test_page.py"], &[]);
+}
+
+#[test]
+fn a_consumer_gets_from_nothing_to_rows_in_a_browser() {
+    if !Path::new(CHROMIUM).exists() {
+        return peers::skipped("there is no Chromium; Debian has it as the package chromium");
+    }
+    let Some(oldest) = python("native-app-oldest", &OLDEST) else { return };
+    pytest(&["test_browser.py"], &[("SNOWFEED_OLDEST_STREAMLIT", &oldest)]);
+}
