@@ -15,8 +15,8 @@ def show(tabs, controls, before=None):
         st.error(texts.told(status))
         st.stop()
     header(status, controls)
-    # A container is there whether it holds anything or not: what comes below stays in its place, open or closed as it was.
-    with st.container():
+    # This place is there whether it holds anything or not: what comes below stays where it is, and so does the open tab.
+    with st.empty().container():
         notice()
         if "problem" in status:
             st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
