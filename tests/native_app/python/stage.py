@@ -11,5 +11,6 @@ from consumer import Consumer
 app = conftest.App(conftest.connect(), f"SHOW_{os.getpid()}")
 consumer = Consumer(app)
 consumer.install(setattr)
-app.account.job = engine.ingesting(app.real, rows=12, waited_ms=300)
+good, bad = engine.ingesting(app.real, rows=12, waited_ms=300), engine.failing(app.real)
+app.account.job = lambda account, args: (bad if args[-1] == "acme/broken" else good)(account, args)
 context.get_active_session = lambda: app.session

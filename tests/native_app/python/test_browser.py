@@ -78,6 +78,7 @@ class Page:
     def __init__(self, page, version):
         self.page = page
         self.folder = SCREENSHOTS / version
+        self.database = f"ISSUES_{version}_{os.getpid()}".upper()
         self.number = 0
 
     def shot(self, name):
@@ -122,8 +123,24 @@ def test_a_consumer_gets_from_nothing_to_rows(server):
         browser.close()
 
 
+def enable(page, name):
+    """Enables a repository."""
+    page.tab("Resources")
+    page.page.get_by_role("textbox", name="Enable a repository").fill(name)
+    page.press("Enable")
+    page.says("Enabled.")
+    page.tab("Resources")
+
+
+def choose(page, name):
+    """Chooses a repository on the tab."""
+    page.page.get_by_role("combobox").filter(visible=True).first.click()
+    page.page.get_by_role("option", name=name, exact=True).click()
+    page.settled()
+
+
 def walk(page):
-    page.says("GitHub connector")
+    page.says("Not configured yet")
     page.shot("installed")
     page.tab("Resources")
     page.says("Configure the connector first")
@@ -132,17 +149,22 @@ def walk(page):
         page.press("Bind")
         page.press("Refresh")
         expect(page.page.get_by_role("button", name="Change", exact=True)).to_have_count(count)
-    page.page.get_by_role("textbox", name="Destination database").fill("ISSUES")
+    page.page.get_by_role("textbox", name="Destination database").fill(page.database)
     page.press("Configure")
-    page.says("Configured; data goes to the database ISSUES")
+    page.says(f"Configured; data goes to the database {page.database}")
     page.shot("configured")
     page.press("Test the connection")
     page.says("The source answers")
-    page.tab("Resources")
-    page.page.get_by_role("textbox", name="Enable a repository").fill("acme/widgets")
-    page.press("Enable")
-    page.says("Enabled.")
-    page.tab("Resources")
+    enable(page, "acme/broken")
+    page.press("Ingest now")
+    page.says("GitHub refuses the token")
+    page.shot("failed")
+    page.page.get_by_text("Delete", exact=True).filter(visible=True).first.click()
+    page.page.get_by_text("Yes, delete acme/broken").click()
+    page.press("Delete")
+    page.says("Deleted; its data stays.")
+    enable(page, "acme/widgets")
+    choose(page, "acme/widgets")
     page.press("Ingest now")
     page.says("12 inserted")
     page.tab("Resources")
