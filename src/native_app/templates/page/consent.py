@@ -26,12 +26,14 @@ def ask_for_privileges():
 
 def references(status):
     """Shows which references are bound, with a button for each that is not."""
+    told = st.container()
     for name, reference in status["references"].items():
         left, right = st.columns([4, 1])
         how = "bound" if reference["bound"] else "**needed**" if reference["required"] else "optional"
         left.markdown(f"{texts.escaped(texts.reference(name))}: {how}")
         if right.button("Change" if reference["bound"] else "Bind", key=f"bind_{name}", disabled=permissions is None):
             permissions.request_reference(name)
+            told.info(f"Press Refresh once this is done: {texts.reference(name)}.")
             st.session_state.pop("status", None)
 
 

@@ -15,11 +15,13 @@ def show(tabs, controls, before=None):
         st.error(texts.told(status))
         st.stop()
     header(status, controls)
-    notice()
-    if "problem" in status:
-        st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
-    if before:
-        before()
+    # A container is there whether it holds anything or not: what comes below stays in its place, open or closed as it was.
+    with st.container():
+        notice()
+        if "problem" in status:
+            st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
+        if before:
+            before()
     for tab, content in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
             guarded(content, status)

@@ -21,7 +21,8 @@ def show(status):
     st.dataframe(table(resources, status["configuration"]["schedule"]), use_container_width=True)
     name = st.selectbox(kind.capitalize(), [resource["name"] for resource in resources], key="chosen")
     chosen = next(resource for resource in resources if resource["name"] == name)
-    warn(chosen)
+    with st.container():
+        warn(chosen)
     change(status, chosen)
     run(status, chosen)
     delete(chosen)
@@ -117,8 +118,9 @@ def run(status, resource):
 def delete(resource):
     """Removal, asked twice."""
     name = resource["name"]
-    with st.expander("Delete"):
-        with_data = st.checkbox("Delete its rows and its history, too", key=f"with_data_{name}")
-        sure = st.checkbox(f"Yes, delete {texts.escaped(name)}", key=f"sure_{name}")
-        if st.button("Delete", key="delete", disabled=not sure):
-            data.act("DELETE_RESOURCE", name, with_data)
+    # Not within an expander: old versions close it when anything above it changes.
+    st.markdown("**Delete**")
+    with_data = st.checkbox("Delete its rows and its history, too", key=f"with_data_{name}")
+    sure = st.checkbox(f"Yes, delete {texts.escaped(name)}", key=f"sure_{name}")
+    if st.button("Delete now", key="delete", disabled=not sure):
+        data.act("DELETE_RESOURCE", name, with_data)
