@@ -78,4 +78,7 @@ mod documents {
     #[cfg(feature = "snowflake")]
     #[doc = include_str!("../docs/guides/snowflake.md")]
     mod snowflake {}
+    #[cfg(feature = "native-app")]
+    #[doc = include_str!("../docs/guides/native-app.md")]
+    mod native_app {}
 }

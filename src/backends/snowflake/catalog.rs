@@ -129,6 +129,20 @@ impl Catalog {
         of_stream.map(|((_, resource), table)| (resource.as_str(), table.name.as_str())).collect()
     }
 
+    /// Whether there is room for a resource already.
+    pub(super) fn has(&self, resource: &Resource, specs: &[TableSpec]) -> bool {
+        specs.iter().all(|spec| {
+            let columns = self.grown(spec);
+            self.columns(resource, &spec.name) == Some(&*columns) && self.covers(&spec.name, &columns)
+        })
+    }
+
+    /// Whether the view of a stream has these columns, and goes over all resources.
+    fn covers(&self, stream: &str, columns: &[Column]) -> bool {
+        let members = self.members(stream).len();
+        self.streams.get(stream).is_some_and(|stream| stream.columns == columns && stream.members == members)
+    }
+
     /// Makes room for a resource. Where everything is there, nothing is asked of Snowflake.
     pub(super) async fn ensure(
         &mut self,
@@ -180,10 +194,10 @@ impl Catalog {
     async fn ensure_stream(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
         loop {
             let columns = self.grown(spec);
-            let wanted = Stream { columns, members: self.members(&spec.name).len() };
-            if self.streams.get(&spec.name) == Some(&wanted) {
+            if self.covers(&spec.name, &columns) {
                 return Ok(());
             }
+            let wanted = Stream { columns, members: self.members(&spec.name).len() };
             session.execute(Statement::new(self.stream_view(names, &spec.name, &wanted.columns))).await?;
             let entry = Entry {
                 resource: "",

@@ -207,6 +207,10 @@ impl fmt::Debug for Snowflake {
 #[async_trait]
 impl Sink for Snowflake {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        // What is known to be there needs no session, let alone a login.
+        if self.0.catalog.lock().await.as_ref().is_some_and(|catalog| catalog.has(resource, tables)) {
+            return Ok(());
+        }
         retry::transaction(|| async {
             let mut session = self.session().await?;
             let mut catalog = self.catalog(&mut *session).await?;

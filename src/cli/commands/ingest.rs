@@ -30,7 +30,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
         }
     });
     let report = connector.ingest(request).await?;
-    let spending = destination.spending(ingest.cost()).await;
+    let spending = if ingest.cost() { destination.cost().await } else { destination.spent() };
     summarize(output, &report, spending.as_ref())?;
     Ok(Exit::of_report(&report))
 }

@@ -40,7 +40,6 @@ pub(super) struct Finding {
 
 /// What the work so far has cost, where that is worth telling.
 #[derive(Debug, Serialize)]
-#[cfg_attr(not(feature = "snowflake"), expect(dead_code, reason = "a file costs nothing"))]
 pub(super) struct Spending {
     kind: &'static str,
     statements: u64,
@@ -128,12 +127,12 @@ impl Destination {
         }
     }
 
-    /// The same; with `cost`, the destination is asked for what only it knows.
-    pub(super) async fn spending(&self, cost: bool) -> Option<Spending> {
+    /// The same, after the destination was asked for what only it knows.
+    pub(super) async fn cost(&self) -> Option<Spending> {
         match self {
+            Self::Sqlite(_) => None,
             #[cfg(feature = "snowflake")]
-            Self::Snowflake(target) if cost => target.cost().await,
-            _ => self.spent(),
+            Self::Snowflake(target) => target.cost().await,
         }
     }
 

@@ -1,5 +1,5 @@
 -- The same, as the first ingestion of a process.
--- 3 statements, 2 logins:
+-- 3 statements, 1 login:
 --     3 read
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
