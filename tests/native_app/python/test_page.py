@@ -182,7 +182,7 @@ def test_the_connection_can_be_tested_once_all_is_bound(page, app):
     shown.says("The source answers").says("The last test went well")
     app.account.job = engine.failing(app.real, "partial")
     app.account.job = lambda account, args: json.dumps({"error": {"kind": "x", "message": "the token *is* wrong"}})
-    shown.press("Test the connection").says("The source cannot be reached").says("the token *is* wrong".capitalize())
+    shown.press("Test the connection").says("The source cannot be reached").says("the token *is* wrong")
 
 
 def test_a_resource_goes_through_its_life(page, app):

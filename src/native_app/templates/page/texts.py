@@ -111,7 +111,7 @@ def told(answer):
     title, advice = TEXTS.get(answer["response_code"], TEXTS["INTERNAL_ERROR"])
     parts = [
         f"**{title}**",
-        sentence(answer["message"]) if answer.get("message") else "",
+        escaped(answer.get("message", "")),
         advice,
         f"`{answer['response_code']}`",
     ]
