@@ -1,5 +1,6 @@
 """Starts fakesnow as a server, after teaching it what Snowflake knows and version 0.12.1 does not."""
 
+import contextlib
 import gzip
 import importlib
 import itertools
@@ -166,7 +167,7 @@ async def login(request):
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
     session.number = answer["data"]["sessionId"] = next(session_numbers)
     history[session.number] = []
-    session.busy, session.ended = threading.Lock(), False
+    session.busy, session.ended, session.found = threading.Lock(), False, False
     return JSONResponse(answer)
 
 
@@ -238,6 +239,17 @@ def of_the_account(self, sql):
     )
 
 
+def find_functions(self):
+    """What Snowflake has built in is, here, in each database. A session that is older than its database has to be led to it."""
+    session = self._conn
+    if not (session.database_set or session.found) and session.database in databases(self):
+        self._duck_conn.execute(f"SET schema='{session.database}.main'")
+        session.found = True
+
+
+# A database is there at once or not at all: nobody sees one before all is in it that the server puts there.
+making = threading.Lock()
+
 execute_statement = FakeSnowflakeCursor.execute
 
 
@@ -260,9 +272,14 @@ def execute_in_account(self, sql, *args, **kwargs):
             sqlstate="57P03",
         )
     began = time.monotonic()
-    with session.busy:
+    is_making = sql.startswith("CREATE DATABASE")
+    if not is_making:
+        with making:
+            pass
+    with session.busy, making if is_making else contextlib.nullcontext():
         if session.ended:
             raise ProgrammingError(msg="Session no longer exists.  New login required.", errno=390111, sqlstate="08001")
+        find_functions(self)
         done = execute_statement(self, of_the_account(self, sql), *args, **kwargs)
     took = str(round((time.monotonic() - began) * 1000))
     history[session.number].append((took, "X-Small" if works else None))
