@@ -162,7 +162,7 @@ async def login(request):
     session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
     # Snowflake's databases have a schema of this name, which is current unless another one is named.
     session._schema = session._schema or "PUBLIC"
-    session.user, session.role = data["LOGIN_NAME"].upper(), role
+    session.user, session.role = data.get("LOGIN_NAME", "").upper(), role
     # A warehouse that the role may not use is silently none.
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
     session.number = answer["data"]["sessionId"] = next(session_numbers)

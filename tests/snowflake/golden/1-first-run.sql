@@ -1,7 +1,7 @@
 -- The first run: an empty database, one resource, one small commit.
--- 42 statements, 1 login:
+-- 43 statements, 1 login:
 --     4 begin or end a transaction
---    16 make or drop something
+--    17 make or drop something
 --    10 read
 --    12 write
 
@@ -32,6 +32,8 @@ SELECT 1 AS "ONE"
 
 SELECT 1 AS "ONE"
     FROM "DB"."INFORMATION_SCHEMA"."SCHEMATA" LIMIT 1;
+
+CREATE DATABASE IF NOT EXISTS "DB";
 
 CREATE SCHEMA IF NOT EXISTS "DB"."STATE";
 
