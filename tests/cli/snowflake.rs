@@ -333,6 +333,18 @@ async fn a_database_of_another_connector_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_schema_than_the_one_that_the_views_are_in_is_refused() {
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    world.program.run(&["enable", "acme/gears"]).await.expect(0);
+    for args in [&["--schema", "Other", "enable", "acme/gears"][..], &["--schema", "Other", "check"]] {
+        let parts = ["are in the schema \"PUBLIC\", not in \"OTHER\"", "give `--schema '\"PUBLIC\"'`"];
+        says(&world.program.run(args).await.expect(4), &parts);
+    }
+    let schemas = "SELECT COUNT(*) AS N FROM {db}.information_schema.schemata WHERE schema_name LIKE 'OTHER%'";
+    assert_eq!(world.number(schemas).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn flags_of_the_other_destination_are_refused() {
     let program = Program::new("github_issues");
     for (args, parts) in [

@@ -136,7 +136,7 @@ impl Memory {
         if !self.made {
             return Err(missing());
         }
-        let mut all = vec![row(&[None, None, None, None, Some("1")])];
+        let mut all = vec![row(&[None, None, Some("PUBLIC"), None, Some("1")])];
         for entry in self.catalog.values() {
             let text = |name: &str| entry[name].as_str().map(str::to_owned);
             let members = entry["members"].to_string();
@@ -148,7 +148,7 @@ impl Memory {
 
     fn change(&mut self, statement: &Statement) {
         let sql = statement.sql.as_str();
-        if sql.contains("\"SNOWFEED_VERSION\" (\"VERSION\") SELECT") {
+        if sql.contains("\"SNOWFEED_VERSION\" (\"VERSION\", \"SCHEMA\") SELECT") {
             self.made = true;
         } else if sql.starts_with("MERGE INTO") && sql.contains("\"SNOWFEED_TABLE\" t") {
             let [Bind::Text(Some(entry))] = statement.binds.as_slice() else { panic!("{statement:?}") };

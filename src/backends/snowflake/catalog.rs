@@ -50,7 +50,7 @@ impl Catalog {
     /// Reads it.
     pub(super) async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
         match session.execute(Statement::new(Self::select(names))).await {
-            Ok(answer) => Self::from_answer(&answer),
+            Ok(answer) => Self::from_answer(names, &answer),
             Err(error) if is_missing(&error) => Self::read_in_parts(session, names).await,
             Err(error) => Err(error),
         }
@@ -75,10 +75,11 @@ impl Catalog {
         Ok(Self { form, tables: BTreeMap::new(), streams: BTreeMap::new() })
     }
 
-    fn from_answer(answer: &Answer) -> Result<Self> {
+    fn from_answer(names: &Names, answer: &Answer) -> Result<Self> {
         let mut catalog = Self { form: Form::Begun, tables: BTreeMap::new(), streams: BTreeMap::new() };
         for row in &answer.rows {
             let Some(resource) = row.get(0)? else {
+                schema::refuse_other(names, row.text(2)?)?;
                 catalog.form = Form::Version(row.integer(4)?);
                 continue;
             };

@@ -55,10 +55,10 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form)
     }
     let version = names.state("SNOWFEED_VERSION");
     let done = format!(
-        "INSERT INTO {version} (\"VERSION\") SELECT b.\"VERSION\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \"VERSION\") b \
-         WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
+        "INSERT INTO {version} (\"VERSION\", \"SCHEMA\") SELECT b.\"VERSION\", b.\"SCHEMA\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \
+         \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
     );
-    session.execute(Statement::new(done).bind(VERSION)).await?;
+    session.execute(Statement::new(done).bind(VERSION).bind(names.schema.as_str())).await?;
     Ok(())
 }
 
@@ -117,10 +117,24 @@ async fn refuse_strangers(session: &mut dyn Session, names: &Names) -> Result<()
     Ok(())
 }
 
-/// The statement that reads the form, as the catalog's rows are read: all null but the last column.
+/// Refuses another schema than the one that the views are in: tables and state know only one.
+pub(super) fn refuse_other(names: &Names, schema: &str) -> Result<()> {
+    if schema == names.schema {
+        return Ok(());
+    }
+    Err(Error::configuration(format!(
+        "the views of the database {} are in the schema {}, not in {}",
+        identifier(&names.database),
+        identifier(schema),
+        identifier(&names.schema)
+    ))
+    .with_help(format!("give `--schema '{}'`, or choose another database", identifier(schema))))
+}
+
+/// The statement that reads the form, as the catalog's rows are read: no resource; the schema of the views, and the version.
 pub(super) fn select_version(names: &Names) -> String {
     format!(
-        "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", CAST(NULL AS VARCHAR) AS \"NAME\", \
+        "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", \"SCHEMA\" AS \"NAME\", \
          CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MEMBERS\" FROM {}",
         names.state("SNOWFEED_VERSION")
     )

@@ -1,7 +1,8 @@
 -- What the connector remembers. Each statement can be repeated; the row in SNOWFEED_VERSION comes last.
 -- Snowflake does not enforce a primary key; every MERGE does, because it locks its table.
 -- DOCUMENT is the exact text of what VALUE holds as a VARIANT, which keeps neither spaces nor the order of members.
-CREATE TABLE IF NOT EXISTS {SNOWFEED_VERSION} ("VERSION" NUMBER(38, 0) NOT NULL);
+-- SCHEMA is where the views are.
+CREATE TABLE IF NOT EXISTS {SNOWFEED_VERSION} ("VERSION" NUMBER(38, 0) NOT NULL, "SCHEMA" VARCHAR NOT NULL);
 
 CREATE TABLE IF NOT EXISTS {APP_CONFIGURATION} ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR);
 
