@@ -170,7 +170,12 @@ pub(crate) mod snowflake {
                 "SELECT \"NAME\" FROM \"{}\".\"STATE\".\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = ? AND \"STREAM\" = ?",
                 self.database
             );
-            let found = self.select(Statement::new(select).bind(resource.name()).bind(table)).await;
+            let statement = Statement::new(select).bind(resource.name()).bind(table);
+            let found = match self.client.open().await.unwrap().execute(statement).await {
+                // Whoever was to make the tables has died before.
+                Err(error) if error.kind() == snowfeed::ErrorKind::NotFound => return None,
+                found => found.unwrap(),
+            };
             let name = found.rows.first()?.text(0).unwrap().replace('"', "\"\"");
             Some(format!("\"{}\".\"PUBLIC_RAW\".\"{name}\"", self.database))
         }
