@@ -93,7 +93,8 @@ fn file(title: &str, database: &str, calls: &[Call]) -> String {
         let (What::Statement(statement) | What::Put(statement)) = &call.what else { continue };
         number += 1;
         *kinds.entry(kind(statement)).or_default() += 1;
-        let sql = without_ids(&lines(&statement.sql)).replace(database, "DB");
+        // Lines are broken by length, so that what differs at each run goes first.
+        let sql = lines(&without_ids(&statement.sql.replace(database, "DB")));
         body += &format!("\n{sql};\n");
         if !statement.binds.is_empty() {
             let binds: Vec<String> = statement.binds.iter().map(bound).collect();
