@@ -93,7 +93,7 @@ fn connection(port: u16) -> Connection {
 }
 
 /// Bytes of records in a file: what snowfeed commits at once.
-const FILE: usize = 10 << 20;
+const FILE: usize = 8 << 20;
 
 /// Files of records, compressed, stored and loaded into a table of one column. No merging, no state.
 async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {

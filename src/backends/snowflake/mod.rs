@@ -231,9 +231,9 @@ impl Sink for Snowflake {
     /// Few, large commits: each is some statements, and a warehouse is paid for by the second, sixty of them at least.
     fn limits(&self) -> Limits {
         Limits {
-            read_ahead: 20 << 20,
+            read_ahead: 16 << 20,
             commit_rows: 100_000,
-            commit_bytes: 10 << 20,
+            commit_bytes: 8 << 20,
             commit_after: Duration::from_secs(60),
             ..Limits::default()
         }
