@@ -81,10 +81,14 @@ fn make(rows: u32) -> Outcome<Figures> {
     Ok(figures(rows.into()))
 }
 
+/// The database of this process.
+fn database() -> String {
+    format!("BENCH_{}", std::process::id())
+}
+
 fn connection(port: u16) -> Connection {
     let connection = Connection::new("bench", "bench", Credentials::Password("bench".into()));
-    let database = format!("BENCH_{}", std::process::id());
-    let connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http).database(database);
+    let connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http).database(database());
     let mut connection = connection.schema("PUBLIC");
     // The server does not know these statements, and answers success.
     let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
@@ -99,6 +103,10 @@ const FILE: usize = 8 << 20;
 async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {
     let client = HttpClient::new(connection(port))?;
     let mut session = client.open().await?;
+    let schema = format!("\"{}\".\"PUBLIC\"", database());
+    session.execute(Statement::new(format!("CREATE DATABASE \"{}\"", database()))).await?;
+    session.execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {schema}"))).await?;
+    session.execute(Statement::new(format!("USE SCHEMA {schema}"))).await?;
     session.execute(Statement::new("CREATE STAGE \"S\" ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')")).await?;
     session.execute(Statement::new("CREATE TABLE \"T\" (\"ROW\" VARIANT)")).await?;
     let records = Records::new();
