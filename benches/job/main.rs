@@ -4,6 +4,8 @@
 //! doing the job, so that CPU and memory are those of the client alone. See `docs/benchmarks.md`.
 
 mod by_hand;
+#[path = "../measure/mod.rs"]
+mod measure;
 mod ways;
 
 use std::error::Error;

@@ -1,17 +1,16 @@
 //! The ways of doing the job, each measured by the process that does it.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Resource, RunStatus};
 
+use super::measure::{peak, processor_time};
 use super::{Figures, Outcome, REPOSITORY, by_hand};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,19 +73,6 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
     let figures = Figures { rows, requests, cpu: cpu.as_secs_f64(), wall: wall.as_secs_f64(), peak: peak()? };
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
-}
-
-/// This process's user and system time.
-fn processor_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
-}
-
-/// This process's largest resident set, in MiB.
-fn peak() -> Outcome<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kilobytes / 1024.0)
 }
 
 async fn ingest(url: &str, file: &Path) -> Outcome<(u64, u64)> {

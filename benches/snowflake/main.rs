@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
+#[path = "../measure/mod.rs"]
+mod measure;
 #[path = "../../tests/support/peers.rs"]
 mod peers;
 mod records;

@@ -1,10 +1,8 @@
 //! The ways of doing the job, each measured by the process that does it.
 
-use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::time::{ClockId, clock_gettime};
 use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::{Client, HttpClient, StagedFile, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
@@ -12,6 +10,7 @@ use snowfeed::backends::snowflake::stage::GzipLines;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{Resource, RunStatus, Sink};
 
+use super::measure::{peak, processor_time};
 use super::records::{Records, Source};
 use super::{Figures, Outcome};
 
@@ -151,17 +150,4 @@ async fn ingest(rows: u32, port: u16, bind_at_most: usize) -> Outcome<Figures> {
     let commits = report.runs.iter().map(|run| run.commits).sum();
     let rows = report.counts().inserted;
     Ok(Figures { commits, statements: spent.statements, staged: spent.staged_bytes, ..figures(rows) })
-}
-
-/// This process's user and system time.
-fn processor_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
-}
-
-/// This process's largest resident set, in MiB.
-fn peak() -> Outcome<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kilobytes / 1024.0)
 }
