@@ -52,6 +52,22 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
     Fault { error: fault.with_context("url", url).with_source(error.without_url()), untouched }
 }
 
+/// Adds what a user must know of a request that has failed for good, where it is not said yet: the address, and what to do.
+pub(super) fn complete(error: Error, url: &Url) -> Error {
+    let named = error.context().any(|(name, _)| matches!(name, "url" | "redirected from"));
+    let error = if named { error } else { error.with_context("url", url) };
+    match error.kind() {
+        _ if error.help().is_some() => error,
+        ErrorKind::Unavailable => {
+            error.with_help("try again later; if it stays, check the network, the base URL and, if there is one, the proxy")
+        }
+        ErrorKind::InvalidData => error.with_help(
+            "try again later; if it stays, something on the way changes answers, or the base URL is that of another service",
+        ),
+        _ => error,
+    }
+}
+
 fn causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause = error.source();
@@ -78,7 +94,9 @@ pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url)
         451 => not_found("withheld for legal reasons"),
         407 => Error::new(ErrorKind::Authentication, "the proxy asks for credentials")
             .with_help("put them into the proxy's URL"),
-        408 | 425 | 500..=599 => Error::unavailable("the server failed to answer").with_retry(advice),
+        408 | 425 | 500..=599 => Error::unavailable("the server failed to answer")
+            .with_retry(advice)
+            .with_help("try again later; if it stays, ask those who run the server"),
         409 => Error::invalid_data("the server reports a conflict with the state of what was asked for"),
         422 => Error::invalid_data("the server cannot process this request"),
         400..=499 => Error::invalid_data("the server refuses this request"),

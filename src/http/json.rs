@@ -101,6 +101,7 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
                 self.state = State::Within;
                 Ok(Some((value, self.page.slice_ref(raw))))
             }
+            Some(Err(error)) if error.is_eof() => Err(self.error("the array is cut short").with_source(error)),
             Some(Err(error)) => Err(self.error("the element cannot be read").with_source(error)),
             None => Err(self.error("the array is cut short")),
         }

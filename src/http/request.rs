@@ -109,7 +109,7 @@ impl Request {
             let advice = if call.method == Method::GET || untouched { error.retry() } else { Retry::Never };
             let Some(delay) = attempts.next(advice, call.queued) else {
                 let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
-                return Err(error.exhausted());
+                return Err(fault::complete(error, &call.url).exhausted());
             };
             tracing::debug!(%error, ?delay, "trying again");
             gate::pause(monitor, format!("before trying again: {}", error.message()), delay).await;

@@ -200,6 +200,7 @@ impl Api {
                     return Err(Error::unavailable("GitHub failed to answer")
                         .with_context("status", response.status())
                         .with_context("url", url)
+                        .with_help("try again later; GitHub's status page tells of outages")
                         .with_retry(retry));
                 }
                 page::read(url, size, &response).map(Listed::Page)
