@@ -1,0 +1,12 @@
+//! Faults of the network and of the disk, each made by the real thing: a TCP server that spoils what passes, a small file system
+//! that is full, a process without rights, a power cut. Each must end in a clear error that says what to do, and a rerun must bring
+//! everything.
+//!
+//! `cargo test --all-features --test faults -- --nocapture` prints a table of fault, error and outcome.
+#![cfg(all(feature = "cli", feature = "github"))]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+mod network;
+mod outage;
+mod scene;
+mod wire;

@@ -1,0 +1,211 @@
+//! Each fault of a network: what the user is told while it lasts, and that nothing is missing after it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+use snowfeed::testkit::upstream::{Fault as Answer, RetryAfter};
+use snowfeed::{ErrorKind, ErrorReport, RunRecord, RunStatus};
+use tokio::net::TcpListener;
+
+use crate::scene::Scene;
+use crate::wire::Spoil;
+
+/// So many answers come whole before the fault begins: something has been committed by then.
+const GOOD: usize = 6;
+
+/// What goes wrong.
+#[derive(Clone)]
+enum Fault {
+    /// Nobody listens on the port.
+    Refused,
+    /// The base URL is another one.
+    Url(String),
+    /// The wire spoils answers.
+    Wire(Spoil),
+    /// The server answers so.
+    Answer(Answer),
+}
+
+/// A fault, and what it comes to.
+struct Case {
+    name: &'static str,
+    fault: Fault,
+    kind: ErrorKind,
+    /// A part of the message.
+    says: &'static str,
+    /// Whether the client gets over it by itself when it strikes once.
+    passes: bool,
+    /// The longest that one attempt may take, in seconds.
+    timeout: u32,
+}
+
+fn case(name: &'static str, fault: Fault, kind: ErrorKind, says: &'static str) -> Case {
+    Case { name, fault, kind, says, passes: true, timeout: 60 }
+}
+
+impl Case {
+    /// Asking again does not help, or would be wrong.
+    fn final_(self) -> Self {
+        Self { passes: false, ..self }
+    }
+
+    /// Nothing but time ends an attempt.
+    fn slow(self) -> Self {
+        Self { timeout: 1, ..self }
+    }
+}
+
+fn broken() -> Vec<Case> {
+    let wire = |name, spoil, kind, says| case(name, Fault::Wire(spoil), kind, says);
+    let (down, bad) = (ErrorKind::Unavailable, ErrorKind::InvalidData);
+    let garbled = "cut short or garbled";
+    vec![
+        case("connection refused", Fault::Refused, down, "cannot be reached").final_(),
+        case("no such host", Fault::Url("http://no-such-host.invalid".into()), down, "cannot be found").final_(),
+        wire("reset before the answer", Spoil::ResetAtOnce, down, "broke"),
+        wire("reset after the headers", Spoil::ResetAfterHead, bad, garbled),
+        wire("reset in the body", Spoil::ResetMidBody, bad, garbled),
+        wire("no byte comes", Spoil::Stall, down, "did not answer in time").slow(),
+        wire("the body stalls", Spoil::StallMidBody, down, "did not answer in time").slow(),
+        wire("a byte every 50 ms", Spoil::Drip, down, "did not answer in time").slow(),
+        wire("body cut short", Spoil::Truncated, bad, garbled),
+        wire("length too large", Spoil::LengthTooLarge, bad, garbled),
+        wire("length too small", Spoil::LengthTooSmall, bad, "cut short"),
+        wire("gzip that is none", Spoil::GzipThatIsNone, bad, garbled),
+        wire("another charset", Spoil::Latin1, bad, "not UTF-8"),
+        wire("another protocol", Spoil::OtherProtocol, down, "broke"),
+        wire("headers without end", Spoil::EndlessHead, down, "broke"),
+        wire("a body without end", Spoil::EndlessBody, bad, "longer than allowed").final_(),
+        wire("JSON of another shape", Spoil::OtherJson, bad, "JSON"),
+    ]
+}
+
+fn answered(elsewhere: &str) -> Vec<Case> {
+    let answer = |name, answer, kind, says| case(name, Fault::Answer(answer), kind, says);
+    let (down, bad, limited) = (ErrorKind::Unavailable, ErrorKind::InvalidData, ErrorKind::RateLimited);
+    let status = |code, retry_after| Answer::Status { code, retry_after };
+    let secondary = |code, retry_after| Answer::SecondaryLimit { code, retry_after };
+    let away = Answer::RedirectTo(elsewhere.to_owned());
+    let hour = Duration::from_secs(3_600);
+    vec![
+        answer("gzip bomb, 1 GiB", Answer::GzipBomb(1 << 30), bad, "longer than allowed").final_(),
+        answer("half of the JSON", Answer::TruncatedJson, bad, "cut short"),
+        answer("a web page, status 200", Answer::Html, bad, "web page"),
+        answer("an empty answer", Answer::EmptyBody, bad, "empty"),
+        answer("redirects in circles", Answer::RedirectLoop, down, "circles"),
+        answer("redirect to another host", away, ErrorKind::Configuration, "which is not asked").final_(),
+        answer("500", status(500, None), down, "failed to answer"),
+        answer("502", status(502, None), down, "failed to answer"),
+        answer("503, Retry-After: 1", status(503, Some(RetryAfter::Seconds(1))), down, "failed to answer"),
+        answer("primary limit, 403", Answer::PrimaryLimit { reset_in: hour }, limited, "primary rate limit").final_(),
+        answer("secondary limit, 403", secondary(403, None), limited, "secondary rate limit").final_(),
+        answer("secondary limit, 429", secondary(429, None), limited, "secondary rate limit").final_(),
+        answer("… Retry-After: 90", secondary(403, Some(RetryAfter::Seconds(90))), limited, "until").final_(),
+        answer("… Retry-After: a date", secondary(429, Some(RetryAfter::Date(90))), limited, "until").final_(),
+    ]
+}
+
+/// Begins the fault, at first for one answer only.
+fn strike(scene: &Scene, fault: &Fault, once: bool) {
+    if !matches!(fault, Fault::Refused) {
+        scene.wire.connect();
+    }
+    let after = scene.upstream.counts().requests + GOOD as u64;
+    match fault {
+        Fault::Refused | Fault::Url(_) => {}
+        Fault::Wire(spoil) => scene.wire.spoil(*spoil, GOOD..if once { GOOD + 1 } else { usize::MAX }),
+        Fault::Answer(answer) if once => scene.upstream.fault_at(after, answer.clone()),
+        Fault::Answer(answer) => scene.upstream.fault_while(move |request| request.number() >= after, answer.clone()),
+    }
+}
+
+async fn ingest(scene: &Scene, case: &Case, url: &str) -> RunRecord {
+    let settings = json!({
+        "api_url": url, "page_size": 20, "concurrency": 2, "retries": 1, "timeout_seconds": case.timeout,
+        "max_wait_minutes": 0,
+    });
+    scene.connector(settings).ingest(scene.request()).await.unwrap().runs.remove(0)
+}
+
+/// While the fault lasts: the error. Then it ends, and a rerun brings everything.
+async fn lasting(case: &Case) -> ErrorReport {
+    let scene = Scene::new().await;
+    strike(&scene, &case.fault, false);
+    let url = match &case.fault {
+        Fault::Url(url) => url.clone(),
+        _ => scene.wire.url(),
+    };
+    let run = ingest(&scene, case, &url).await;
+    let name = case.name;
+    let error = run.error.clone().unwrap_or_else(|| panic!("{name} went unnoticed: {run:?}"));
+    assert_ne!(run.status, RunStatus::Complete, "{name}");
+    assert!(scene.missing() > 0, "{name}: the fault came too late");
+    scene.wire.connect();
+    scene.wire.mend();
+    scene.upstream.clear_faults();
+    let run = ingest(&scene, case, &scene.wire.url()).await;
+    assert_eq!(run.status, RunStatus::Complete, "{name}: {run:?}");
+    assert_eq!(scene.missing(), 0, "{name}");
+    error
+}
+
+/// It strikes once.
+async fn passing(case: &Case) -> RunStatus {
+    let scene = Scene::new().await;
+    strike(&scene, &case.fault, true);
+    let run = ingest(&scene, case, &scene.wire.url()).await;
+    if run.status == RunStatus::Complete {
+        assert_eq!(scene.missing(), 0, "{}", case.name);
+    }
+    run.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_the_network_is_a_clear_error_and_loses_nothing() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", elsewhere.local_addr().unwrap());
+    let visits = Arc::new(AtomicUsize::new(0));
+    let seen = visits.clone();
+    tokio::spawn(async move {
+        while elsewhere.accept().await.is_ok() {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let cases: Vec<Case> = broken().into_iter().chain(answered(&url)).collect();
+    let outcomes = join_all(cases.iter().map(|case| async move {
+        let error = lasting(case).await;
+        (case, error, if case.passes { Some(passing(case).await) } else { None })
+    }));
+    println!(
+        "| fault | it strikes once | while it lasts | what to do, as the error says it | lost after a rerun |\n|---|---|---|---|---|"
+    );
+    let mut wrong = Vec::new();
+    for (case, error, once) in outcomes.await {
+        let Case { name, kind, says, .. } = case;
+        let once_said = if once.is_some() { "nothing to see" } else { "as when it lasts" };
+        let help = error.help.clone().unwrap_or_default();
+        println!("| {name} | {once_said} | `{}` {} | {help} | 0 |", error.kind, short(&error.message));
+        if error.kind != *kind || !error.message.contains(says) {
+            wrong.push(format!("{name}: {kind}, {says:?} expected: {error:?}"));
+        }
+        if !error.message.contains("http://") && *kind != ErrorKind::RateLimited {
+            wrong.push(format!("{name}: nothing says where: {error:?}"));
+        }
+        if help.is_empty() {
+            wrong.push(format!("{name}: nothing says what to do: {error:?}"));
+        }
+        if once.is_some_and(|status| status != RunStatus::Complete) {
+            wrong.push(format!("{name}: it struck once, and the run did not get over it"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_eq!(visits.load(Ordering::SeqCst), 0, "a redirect was followed to another host");
+}
+
+/// A message without its context.
+fn short(message: &str) -> &str {
+    message.split(" (").next().unwrap_or(message)
+}

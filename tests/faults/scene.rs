@@ -1,0 +1,62 @@
+//! An ingestion over a wire into a file, and a comparison of both ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use snowfeed::Resource;
+use snowfeed::backends::Sqlite;
+use snowfeed::engine::{Connector, IngestRequest, Limits};
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::Upstream;
+
+use crate::wire::Wire;
+
+pub(crate) const REPOSITORY: &str = "acme/widgets";
+
+/// An upstream, a wire to it, a file, and a token that must stay where it is.
+pub(crate) struct Scene {
+    pub(crate) upstream: Upstream,
+    pub(crate) wire: Wire,
+    pub(crate) sqlite: Sqlite,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        let upstream = Upstream::builder().repository(REPOSITORY, 400).start().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "hush").unwrap();
+        let wire = Wire::to(upstream.url());
+        Self { wire, sqlite: Sqlite::open(folder.path().join("x.db")).unwrap(), upstream, folder }
+    }
+
+    pub(crate) fn resource(&self) -> Resource {
+        Resource::new(REPOSITORY).unwrap()
+    }
+
+    pub(crate) fn request(&self) -> IngestRequest {
+        IngestRequest::of([self.resource()])
+    }
+
+    /// A connector with these settings and the token, which commits every page.
+    pub(crate) fn connector(&self, mut settings: Value) -> Connector {
+        settings["token"] = json!(format!("file:{}", self.folder.path().join("token").display()));
+        let Value::Object(settings) = settings else { unreachable!() };
+        Connector::new(GithubIssues::default(), Arc::new(self.sqlite.clone()))
+            .overrides(settings)
+            .limits(Limits { commit_rows: 20, ..Limits::default() })
+    }
+
+    /// Issues of the upstream whose row is missing or another one, and rows beyond one for each.
+    pub(crate) fn missing(&self) -> usize {
+        let reader = rusqlite::Connection::open(self.sqlite.path()).unwrap();
+        let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL").unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let mut rows: BTreeMap<i64, String> = rows.map(Result::unwrap).collect();
+        let all = self.upstream.snapshot(REPOSITORY);
+        let lost =
+            all.iter().filter(|issue| rows.remove(&i64::try_from(issue.id).unwrap()).as_ref() != Some(&issue.text));
+        lost.count() + rows.len()
+    }
+}
