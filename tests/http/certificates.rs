@@ -16,14 +16,15 @@ async fn openssl(folder: &Path, arguments: &str) -> Option<()> {
     command.status().await.ok()?.success().then_some(())
 }
 
-/// A server on loopback whose certificate an authority of its own signed: its port, and that authority in the folder.
-async fn private_server() -> Option<(Child, TempDir, String)> {
+/// A server on loopback whose certificate, for this name, an authority of its own signed: its address, and that authority in the
+/// folder.
+async fn private_server(certified: &str) -> Option<(Child, TempDir, String)> {
     let folder = tempfile::tempdir().unwrap();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
     let authority = format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=authority");
     let server = format!(
         "req -x509 {key} -CA ca.pem -CAkey ca.key -keyout key.pem -out cert.pem -subj /CN=server \
-         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+         -addext subjectAltName={certified} -addext basicConstraints=critical,CA:FALSE"
     );
     openssl(folder.path(), &authority).await?;
     openssl(folder.path(), &server).await?;
@@ -51,7 +52,7 @@ async fn private_server() -> Option<(Child, TempDir, String)> {
 
 #[tokio::test]
 async fn a_private_authority_is_trusted_only_when_given() {
-    let Some((_serving, folder, base)) = private_server().await else {
+    let Some((_serving, folder, base)) = private_server("IP:127.0.0.1").await else {
         eprintln!("skipped: openssl cannot serve here");
         return;
     };
@@ -65,4 +66,17 @@ async fn a_private_authority_is_trusted_only_when_given() {
     let authority = std::fs::read(folder.path().join("ca.pem")).unwrap();
     let trusting = client(&base).certificate_authority(&authority).build().unwrap();
     assert_eq!(trusting.get("x").send(&monitor).await.unwrap().body(), "[1]");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_host_is_refused_even_from_an_authority_that_is_trusted() {
+    let Some((_serving, folder, base)) = private_server("DNS:api.example").await else {
+        eprintln!("skipped: openssl cannot serve here");
+        return;
+    };
+    let authority = std::fs::read(folder.path().join("ca.pem")).unwrap();
+    let trusting = client(&base).certificate_authority(&authority).build().unwrap();
+    let error = trusting.get("x").send(&Monitor::detached()).await.unwrap_err();
+    assert_eq!(error.message(), format!("the certificate of {base} is not trusted"));
+    assert!(error.help().is_some());
 }
