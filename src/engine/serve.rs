@@ -100,7 +100,7 @@ impl Timetable {
     /// The resources to start now, those that have waited longest first; they count as running from here on.
     fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<Resource> {
         let mut ready: Vec<_> =
-            self.waiting().filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
+            self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
         ready.sort();
         ready.truncate(concurrency.saturating_sub(self.running.len()));
         let starting: Vec<Resource> = ready.into_iter().map(|(_, resource)| resource).collect();
@@ -111,22 +111,23 @@ impl Timetable {
 
     /// How long there is nothing to start, at most until the configuration is read again.
     fn pause(&self, now: Timestamp, at_most: Duration) -> Duration {
-        let next = self.waiting().map(|(due, _)| due).filter(|due| *due > now).min();
+        let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         until.unwrap_or(at_most).clamp(Duration::from_millis(10), at_most)
     }
 
     /// Whether something that is not running is to run by now.
     fn is_due(&self, now: Timestamp) -> bool {
-        self.waiting().any(|(due, _)| due <= now)
+        self.waiting(now).any(|(due, _)| due <= now)
     }
 
     /// The resources that are not running, with when they are due: by their schedule after their last run, at once when
-    /// there is none.
-    fn waiting(&self) -> impl Iterator<Item = (Timestamp, &Resource)> {
+    /// there is none. A run in the future is none: the clock was wrong then, and nobody waits until it is right again.
+    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &Resource)> {
         let waiting = self.plan.iter().filter(|(resource, _)| !self.running.contains(*resource));
-        waiting.filter_map(|(resource, planned)| {
-            let last = planned.last.max(self.started.get(resource).copied());
+        waiting.filter_map(move |(resource, planned)| {
+            let starts = [planned.last, self.started.get(resource).copied()].into_iter().flatten();
+            let last = starts.filter(|start| *start <= now).max();
             let due = last.map_or(Some(Timestamp::MIN), |last| planned.schedule.next(last))?;
             Some((due, resource))
         })
@@ -145,9 +146,9 @@ mod tests {
         Resource::new(name).unwrap()
     }
 
-    /// Resources that last ran ten seconds before these times, and run every ten seconds.
+    /// Resources that are due at these times, and run every minute.
     fn timetable(due: &[(&str, i64)]) -> Timetable {
-        let planned = |second| Planned { schedule: "10s".parse().unwrap(), last: Some(at(second - 10)) };
+        let planned = |second| Planned { schedule: "1m".parse().unwrap(), last: Some(at(second - 60)) };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
         Timetable { plan, ..Timetable::default() }
     }
@@ -167,7 +168,7 @@ mod tests {
         timetable.start(at(5), 4);
         timetable.running.clear();
         assert!(timetable.start(at(6), 4).is_empty());
-        assert_eq!(timetable.start(at(15), 4), [resource("a")]);
+        assert_eq!(timetable.start(at(65), 4), [resource("a")]);
     }
 
     #[test]
@@ -178,8 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_in_the_future_holds_nothing_up() {
+        let mut timetable = timetable(&[("a", 9_999)]);
+        assert_eq!(timetable.start(at(5), 4), [resource("a")]);
+        timetable.running.clear();
+        assert!(timetable.start(at(6), 4).is_empty());
+    }
+
+    #[test]
     fn those_that_waited_longest_start_first_within_the_limit() {
-        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 99)]);
+        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 59)]);
         assert_eq!(timetable.start(at(5), 2), [resource("b"), resource("c")]);
         assert!(timetable.start(at(5), 2).is_empty());
     }
@@ -187,7 +196,7 @@ mod tests {
     #[test]
     fn the_pause_ends_when_the_next_one_is_due() {
         assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5), REFRESH), Duration::from_secs(1));
-        assert_eq!(timetable(&[("a", 800)]).pause(at(5), REFRESH), REFRESH);
+        assert_eq!(timetable(&[("a", 800)]).pause(at(745), REFRESH), REFRESH);
         assert_eq!(timetable(&[]).pause(at(5), REFRESH), REFRESH);
     }
 }

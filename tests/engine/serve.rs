@@ -1,9 +1,10 @@
 //! Schedules, in virtual time.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use snowfeed::ErrorKind;
 use snowfeed::engine::{Connector, Event};
 use tokio::time::Instant;
@@ -92,4 +93,46 @@ async fn a_restart_does_not_run_again_before_it_is_due() {
     serve_for(&connector, Duration::from_secs(60)).await;
     serve_for(&connector, Duration::from_secs(600)).await;
     assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600]);
+}
+
+/// A clock that the test sets, on top of the virtual one: in seconds ahead.
+fn set_clock(connector: Connector, ahead: Arc<AtomicI64>) -> Connector {
+    let began = Instant::now();
+    let epoch = Timestamp::from_second(1_800_000_000).unwrap();
+    connector.clock(move || epoch + began.elapsed() + SignedDuration::from_secs(ahead.load(Ordering::SeqCst)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_stops_no_schedule() {
+    let (connector, starts) = timed(&Scripted::default());
+    let ahead = Arc::new(AtomicI64::new(86_400));
+    let connector = set_clock(connector, ahead.clone());
+    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    let set_back = async {
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        ahead.store(0, Ordering::SeqCst);
+    };
+    tokio::join!(serve_for(&connector, Duration::from_secs(3_600)), set_back);
+    // The next process finds a run in its future, too.
+    serve_for(&connector, Duration::from_secs(1_800)).await;
+    let mut starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    starts.push(3_600 + 1_800);
+    let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(longest <= 615, "{starts:?}");
+    assert!(starts.len() < 15, "no run follows another without pause: {starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_ahead_makes_up_for_what_was_missed_by_one_run() {
+    let (connector, starts) = timed(&Scripted::default());
+    let ahead = Arc::new(AtomicI64::new(0));
+    let connector = set_clock(connector, ahead.clone());
+    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    let set_ahead = async {
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        ahead.store(10 * 365 * 86_400, Ordering::SeqCst);
+    };
+    tokio::join!(serve_for(&connector, Duration::from_secs(1_800)), set_ahead);
+    let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    assert!((4..=5).contains(&starts.len()), "{starts:?}");
 }

@@ -33,7 +33,9 @@ impl Standing {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let (entry, last_run) = (found.entry.map(|entry| entry.state), found.run);
         let now = Timestamp::now();
-        let due = last_run.as_ref().map_or(Some(now), |run| schedule.next(run.started_at).map(|due| due.max(now)));
+        // A run in the future was written by a clock that was wrong.
+        let past = last_run.as_ref().filter(|run| run.started_at <= now);
+        let due = past.map_or(Some(now), |run| schedule.next(run.started_at).map(|due| due.max(now)));
         Ok(Self {
             resource,
             enabled: config.enabled,
