@@ -8,5 +8,7 @@
 
 mod network;
 mod outage;
+mod power;
+mod program;
 mod scene;
 mod wire;

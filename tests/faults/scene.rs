@@ -1,14 +1,15 @@
 //! An ingestion over a wire into a file, and a comparison of both ends.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use snowfeed::Resource;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest, Limits};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::Upstream;
+use snowfeed::{Resource, RunRecord};
 
 use crate::wire::Wire;
 
@@ -48,15 +49,28 @@ impl Scene {
             .limits(Limits { commit_rows: 20, ..Limits::default() })
     }
 
-    /// Issues of the upstream whose row is missing or another one, and rows beyond one for each.
+    /// See [`missing`].
     pub(crate) fn missing(&self) -> usize {
-        let reader = rusqlite::Connection::open(self.sqlite.path()).unwrap();
-        let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL").unwrap();
-        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let mut rows: BTreeMap<i64, String> = rows.map(Result::unwrap).collect();
-        let all = self.upstream.snapshot(REPOSITORY);
-        let lost =
-            all.iter().filter(|issue| rows.remove(&i64::try_from(issue.id).unwrap()).as_ref() != Some(&issue.text));
-        lost.count() + rows.len()
+        missing(&self.upstream, self.sqlite.path())
     }
+}
+
+/// Issues of the upstream whose row is missing or another one, and rows beyond one for each.
+pub(crate) fn missing(upstream: &Upstream, file: &Path) -> usize {
+    let reader = rusqlite::Connection::open(file).unwrap();
+    let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL").unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let mut rows: BTreeMap<i64, String> = rows.map(Result::unwrap).collect();
+    let all = upstream.snapshot(REPOSITORY);
+    let lost = all.iter().filter(|issue| rows.remove(&i64::try_from(issue.id).unwrap()).as_ref() != Some(&issue.text));
+    lost.count() + rows.len()
+}
+
+/// Ingests the repository into a file.
+pub(crate) async fn ingest_into(file: &Path, settings: Value) -> RunRecord {
+    let Value::Object(settings) = settings else { unreachable!() };
+    let sqlite = Sqlite::open(file).unwrap();
+    let connector = Connector::new(GithubIssues::default(), Arc::new(sqlite)).overrides(settings);
+    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]);
+    connector.ingest(request).await.unwrap().runs.remove(0)
 }

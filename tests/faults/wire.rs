@@ -52,6 +52,7 @@ struct Plan {
 struct State {
     plan: Option<Plan>,
     turn: usize,
+    delay: Duration,
 }
 
 /// A port of this machine that leads to a server.
@@ -92,7 +93,13 @@ impl Wire {
 
     /// Spoils these answers, counted from now on.
     pub(crate) fn spoil(&self, spoil: Spoil, turns: std::ops::Range<usize>) {
-        *self.state.lock().unwrap() = State { plan: Some(Plan { spoil, turns }), turn: 0 };
+        let mut state = self.state.lock().unwrap();
+        (state.plan, state.turn) = (Some(Plan { spoil, turns }), 0);
+    }
+
+    /// Lets every answer take so long.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.state.lock().unwrap().delay = delay;
     }
 
     pub(crate) fn mend(&self) {
@@ -120,6 +127,8 @@ async fn pass(mut client: TcpStream, (port, server): (u16, u16), state: Arc<Mute
     let mut answer = Vec::new();
     upstream.read_to_end(&mut answer).await.ok()?;
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let delay = state.lock().unwrap().delay;
+    tokio::time::sleep(delay).await;
     // Links lead over this wire, too.
     let here = |port: u16| format!("127.0.0.1:{port}");
     let head = String::from_utf8(answer[..end].to_vec()).ok()?.replace(&here(server), &here(port));

@@ -1,0 +1,148 @@
+//! A disk that loses what was not synced.
+
+use std::collections::BTreeMap;
+
+use super::trace::Event;
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+#[derive(Debug, Clone)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Truncate(usize),
+}
+
+#[derive(Debug, Clone, Default)]
+struct File {
+    synced: Vec<u8>,
+    /// Since the last sync, in order.
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+enum Naming {
+    Made(String, usize),
+    Removed(String),
+}
+
+/// Files, their names, and what of both is on the disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk {
+    files: Vec<File>,
+    /// As the process sees them.
+    names: BTreeMap<String, usize>,
+    synced_names: BTreeMap<String, usize>,
+    namings: Vec<Naming>,
+    ignores_syncs: bool,
+}
+
+/// How much of what was not synced survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Luck {
+    /// All of it: what the process itself saw.
+    All,
+    Nothing,
+    /// Some changes, in any order.
+    SomeChanges,
+    /// Some sectors of some changes.
+    SomeSectors,
+}
+
+impl Disk {
+    /// A disk that says it has written what it has only been given.
+    pub(crate) fn that_ignores_syncs() -> Self {
+        Self { ignores_syncs: true, ..Self::default() }
+    }
+
+    pub(crate) fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Create(name) => drop(self.file(name)),
+            Event::Write { name, at, bytes } => self.file(name).changes.push(Change::Write(*at, bytes.clone())),
+            Event::Truncate { name, length } => self.file(name).changes.push(Change::Truncate(*length)),
+            Event::Unlink(name) => {
+                self.names.remove(name);
+                self.namings.push(Naming::Removed(name.clone()));
+            }
+            Event::Sync(_) | Event::SyncFolder if self.ignores_syncs => {}
+            Event::Sync(name) => {
+                let file = self.file(name);
+                for change in std::mem::take(&mut file.changes) {
+                    change.apply(&mut file.synced);
+                }
+            }
+            Event::SyncFolder => {
+                for naming in std::mem::take(&mut self.namings) {
+                    naming.apply(&mut self.synced_names);
+                }
+            }
+            Event::Reported => {}
+        }
+    }
+
+    fn file(&mut self, name: &str) -> &mut File {
+        let index = *self.names.entry(name.to_owned()).or_insert_with(|| {
+            self.files.push(File::default());
+            self.namings.push(Naming::Made(name.to_owned(), self.files.len() - 1));
+            self.files.len() - 1
+        });
+        &mut self.files[index]
+    }
+
+    /// What is found after a power cut at this moment.
+    pub(crate) fn after_power_cut(&self, luck: Luck, chance: &mut fastrand::Rng) -> BTreeMap<String, Vec<u8>> {
+        let mut names = self.synced_names.clone();
+        // A file system keeps the order of names.
+        let kept = match luck {
+            Luck::All => self.namings.len(),
+            Luck::Nothing => 0,
+            Luck::SomeChanges | Luck::SomeSectors => chance.usize(..=self.namings.len()),
+        };
+        self.namings[..kept].iter().for_each(|naming| naming.clone().apply(&mut names));
+        names.into_iter().map(|(name, index)| (name, self.files[index].after_power_cut(luck, chance))).collect()
+    }
+}
+
+impl File {
+    fn after_power_cut(&self, luck: Luck, chance: &mut fastrand::Rng) -> Vec<u8> {
+        let mut found = self.synced.clone();
+        for change in &self.changes {
+            match (luck, change) {
+                (Luck::All, _) => change.clone().apply(&mut found),
+                (Luck::Nothing, _) => {}
+                (Luck::SomeSectors, Change::Write(at, bytes)) => {
+                    for (number, sector) in bytes.chunks(SECTOR).enumerate() {
+                        if chance.bool() {
+                            Change::Write(at + number * SECTOR, sector.to_vec()).apply(&mut found);
+                        }
+                    }
+                }
+                _ if chance.bool() => change.clone().apply(&mut found),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl Change {
+    fn apply(self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Write(at, new) => {
+                let end = at + new.len();
+                bytes.resize(bytes.len().max(end), 0);
+                bytes[at..end].copy_from_slice(&new);
+            }
+            Self::Truncate(length) => bytes.resize(length, 0),
+        }
+    }
+}
+
+impl Naming {
+    fn apply(self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Made(name, file) => drop(names.insert(name, file)),
+            Self::Removed(name) => drop(names.remove(&name)),
+        }
+    }
+}

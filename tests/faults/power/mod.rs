@@ -1,0 +1,168 @@
+//! Power cuts: the writes and syncs of real runs are recorded, and the files put together as a disk might hold them when the
+//! power goes: everything that was synced, and any part of what was not. Then the file is opened, checked, and ingested into.
+//!
+//! `SNOWFEED_POWER_CUTS` says how many (40 unless set), `SNOWFEED_SEED` from which number all chance follows.
+
+mod disk;
+mod trace;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use disk::{Disk, Luck};
+use serde_json::json;
+use snowfeed::RunStatus;
+use snowfeed::testkit::upstream::Upstream;
+use tempfile::TempDir;
+use trace::Event;
+
+use crate::program;
+use crate::scene::{REPOSITORY, ingest_into, missing};
+use crate::wire::Wire;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Holding {
+    rows: i64,
+    /// The newest version of the state.
+    version: i64,
+}
+
+/// What is in a file; `None`: it is damaged.
+fn holding(file: &Path) -> Option<Holding> {
+    // Before the first commit there is no file, or an empty one.
+    if std::fs::metadata(file).map_or(0, |found| found.len()) == 0 {
+        return Some(Holding::default());
+    }
+    let reader = rusqlite::Connection::open(file).ok()?;
+    let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).ok()?;
+    let count = |sql: &str| reader.query_row(sql, [], |row| row.get(0));
+    // Before the first migration there are no tables.
+    let rows = count("SELECT count(*) FROM issues").unwrap_or(0);
+    let version = count("SELECT coalesce(max(version), 0) FROM APP_STATE").unwrap_or(0);
+    (sound == "ok").then_some(Holding { rows, version })
+}
+
+/// An upstream, and what a program did to its file while it ingested from there.
+struct Recording {
+    upstream: Upstream,
+    wire: Wire,
+    events: Vec<Event>,
+}
+
+impl Recording {
+    /// Runs the program again and again on one file while the upstream changes in between; `None`: nothing can record it.
+    async fn new(seed: u64) -> Option<Self> {
+        let upstream = Upstream::builder().seed(seed).repository(REPOSITORY, 500).start().await.unwrap();
+        let wire = Wire::to(upstream.url());
+        wire.connect();
+        // Slow answers, so that there are several commits: one a second.
+        wire.delay(Duration::from_millis(60));
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = Vec::new();
+        for round in 0..3 {
+            events.extend(tokio::task::block_in_place(|| run(&wire, folder.path(), round == 2))?);
+            upstream.clock().advance(Duration::from_secs(60));
+            upstream.bulk_edit(REPOSITORY, 150);
+            upstream.create(REPOSITORY, 40);
+        }
+        wire.delay(Duration::ZERO);
+        Some(Self { upstream, wire, events })
+    }
+
+    fn count(&self, wanted: fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| wanted(event)).count()
+    }
+
+    /// Cuts the power at so many moments.
+    async fn cut(&self, cuts: u64, seed: u64, disk: Disk) -> Damage {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let mut moments: Vec<usize> = (0..cuts).map(|_| chance.usize(..=self.events.len())).collect();
+        moments.sort_unstable();
+        let (mut disk, mut done, mut promised) = (disk, 0, Holding::default());
+        let mut damage = Damage::default();
+        for moment in moments {
+            for event in &self.events[done..moment] {
+                disk.apply(event);
+                if matches!(event, Event::Reported) {
+                    // What the process itself saw when it reported a commit counts as promised.
+                    let (_folder, file) = laid_out(&disk, Luck::All, &mut chance);
+                    promised = holding(&file).unwrap();
+                }
+            }
+            done = moment;
+            let luck = [Luck::Nothing, Luck::SomeChanges, Luck::SomeSectors, Luck::All][chance.usize(..4)];
+            let (_folder, file) = laid_out(&disk, luck, &mut chance);
+            let Some(holds) = holding(&file) else {
+                damage.files += 1;
+                continue;
+            };
+            damage.commits += usize::from(holds.rows < promised.rows || holds.version < promised.version);
+            let run = ingest_into(&file, json!({ "api_url": self.wire.url() })).await;
+            assert_eq!(run.status, RunStatus::Complete, "power cut at {moment}, {luck:?}, seed {seed}: {run:?}");
+            damage.rows += missing(&self.upstream, &file);
+        }
+        damage
+    }
+}
+
+/// One run of the program, recorded.
+fn run(wire: &Wire, folder: &Path, reconcile: bool) -> Option<Vec<Event>> {
+    let (database, log) = (folder.join("x.db"), folder.join("log"));
+    let mut command = Command::new(program::binary());
+    command.env("GITHUB_API_URL", wire.url()).env("GITHUB_PAGE_SIZE", "20").env("GITHUB_CONCURRENCY", "2");
+    command.arg("--db").arg(&database).args(["-vv", "ingest", REPOSITORY]).args(reconcile.then_some("--reconcile"));
+    let mut recorded = trace::recorded(&command, &log);
+    let ended = recorded.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    assert!(ended.success(), "a recorded run ended with {ended}");
+    Some(trace::read(&log, folder))
+}
+
+/// The files after a power cut, in a folder of their own; the database among them.
+fn laid_out(disk: &Disk, luck: Luck, chance: &mut fastrand::Rng) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in disk.after_power_cut(luck, chance) {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let file = folder.path().join("x.db");
+    (folder, file)
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Damage {
+    /// Files that are no sound database.
+    files: usize,
+    /// Power cuts after which something was gone that had been reported as committed.
+    commits: usize,
+    /// Issues that were missing or stale after a rerun.
+    rows: usize,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
+    let cuts = program::number("SNOWFEED_POWER_CUTS").unwrap_or(40);
+    let seed = program::number("SNOWFEED_SEED").unwrap_or(5);
+    let Some(recording) = Recording::new(seed).await else {
+        program::skipped("there is no strace, which records what a process writes");
+        return;
+    };
+    let writes = recording.count(|event| matches!(event, Event::Write { .. }));
+    let syncs = recording.count(|event| matches!(event, Event::Sync(_) | Event::SyncFolder));
+    let reports = recording.count(|event| matches!(event, Event::Reported));
+    assert!(writes > 100 && syncs > 20 && reports > 5, "{writes} writes, {syncs} syncs, {reports} reports");
+    let damage = recording.cut(cuts, seed, Disk::default()).await;
+    println!(
+        "power cuts: {cuts}, in 3 runs with {writes} writes, {syncs} syncs and {reports} commits; files damaged {}, \
+         commits lost {}, rows missing after a rerun {}",
+        damage.files, damage.commits, damage.rows
+    );
+    assert_eq!(damage, Damage::default(), "seed {seed}");
+    // The test sees what it is there to see: no disk of this kind can keep a promise.
+    let damage = recording.cut(20, seed, Disk::that_ignores_syncs()).await;
+    println!(
+        "the same on a disk that only says that it syncs: files damaged {}, commits lost {}",
+        damage.files, damage.commits
+    );
+    assert!(damage.files + damage.commits > 0, "the loss of everything unsynced went unnoticed");
+}
