@@ -59,9 +59,17 @@ impl Fault {
                 Error::unavailable("the database cannot be read or written")
                     .with_help("check the disk; a file on a network share may lack the locks that SQLite needs")
             }
-            Some(ErrorCode::OutOfMemory) => Error::unavailable("memory is short"),
-            Some(ErrorCode::TooBig) => Error::invalid_data("a value is larger than SQLite can store (1 GB)"),
-            _ => Error::internal("the database refused a statement"),
+            Some(ErrorCode::OutOfMemory) => {
+                Error::unavailable("memory is short").with_help("allow the process more memory, or ingest fewer at once")
+            }
+            Some(ErrorCode::TooBig) => Error::invalid_data("a value is larger than SQLite can store (1 GB)").with_help(
+                "if the source has nothing so large, the file is damaged: restore it from a copy, or delete it to ingest \
+                 everything again",
+            ),
+            _ => Error::internal("the database refused a statement").with_help(
+                "if another program has changed the file, or it is damaged, restore it from a copy, or delete it to ingest \
+                 everything again",
+            ),
         };
         fault.with_context("database", path.display()).with_source(error)
     }
