@@ -6,6 +6,7 @@
 #![cfg(all(feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+mod disk;
 mod network;
 mod outage;
 mod power;

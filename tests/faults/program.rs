@@ -1,6 +1,9 @@
 //! The example `github_issues` as a process.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::scene::REPOSITORY;
 
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -19,4 +22,50 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{why}");
     eprintln!("skipped: {why}");
+}
+
+/// A process that is to end by itself.
+pub(crate) fn ended(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// How a process ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None`: a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// It ended with this code, one line that says what is wrong, and one that says what to do.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, code: i32, what: &str, help: &str) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        let line = |start: &str| self.stderr.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        assert!(line("error: ").contains(what) && line("help: ").contains(help), "{}", self.stderr);
+    }
+}
+
+/// `ingest` of the repository from an upstream into a file.
+pub(crate) fn ingest(url: &str, file: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command.env_clear().env("GITHUB_API_URL", url).arg("--db").arg(file).args(["ingest", REPOSITORY]);
+    command
+}
+
+/// Runs a shell script that may mount file systems, which vanish with it; `None`, with a line, where that is not allowed.
+pub(crate) fn with_mounts(script: &str, arguments: &[&str]) -> Option<Ended> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount", "sh", "-c"]);
+    let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        // No package brings the right to mount.
+        eprintln!("skipped: this machine lets nobody mount a file system (`unshare --map-root-user --mount`)");
+        return None;
+    }
+    Some(ended(unshare.arg(script).arg("sh").args(arguments)))
 }
