@@ -23,6 +23,21 @@ async fn a_crash_after_any_batch_loses_nothing() {
 }
 
 #[tokio::test]
+async fn going_on_after_a_crash_costs_few_requests_more_than_the_pages_that_are_left() {
+    for read in [3, 6, 10, 14] {
+        let upstream = upstream(2_000).await;
+        let mut reading = Reading::of(&upstream, json!({}));
+        reading.read_some(read).await.unwrap();
+        let left = 2_000 - reading.table.len();
+        upstream.forget_requests();
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+        let requests = upstream.requests().len();
+        assert!(requests <= left.div_ceil(100) + 20, "{requests} requests for {left} issues");
+    }
+}
+
+#[tokio::test]
 async fn ranges_are_read_side_by_side_within_the_limit() {
     for concurrency in [1, 4] {
         let builder = Upstream::builder().repository(REPOSITORY, 3_000).latency(std::time::Duration::from_millis(5));

@@ -232,7 +232,7 @@ impl Ranges {
         let index = (0..self.work.len())
             .filter(|&index| {
                 let work = &self.work[index];
-                seconds_left(work).is_some_and(|left| left > SHORTEST.max(work.worth()))
+                work.is_known() && seconds_left(work).is_some_and(|left| left > SHORTEST.max(work.worth()))
             })
             .max_by_key(|&index| {
                 let work = &self.work[index];
@@ -287,6 +287,12 @@ impl Ranges {
 }
 
 impl Work {
+    /// Whether it is known how dense its rows are. It is not where an earlier read left it: to cut that up before its first page
+    /// has come would ask for a whole page for every few rows.
+    fn is_known(&self) -> bool {
+        self.pages > 0 || self.span > 0
+    }
+
     /// How many seconds must be left for a second request at the same time: two pages' worth, where a page was read and what
     /// is left is as dense. Where nothing was read yet that is not known, and at the end of the list rows are denser.
     fn worth(&self) -> i64 {
