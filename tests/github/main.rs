@@ -6,6 +6,7 @@
 mod access;
 mod conformance;
 mod delivery;
+mod drift;
 mod limits;
 mod pitfalls;
 mod recordings;

@@ -46,22 +46,29 @@ async fn recorded_pages_of_github_arrive_byte_for_byte() {
     assert!(reading.rejects.is_empty());
 }
 
+/// A state in which an issue was seen.
 #[derive(Deserialize)]
-struct Observation {
+pub(crate) struct Observation {
     observed_at: i64,
-    object: Box<RawValue>,
+    pub(crate) object: Box<RawValue>,
+}
+
+/// A real history of changes, in the order in which they were seen.
+pub(crate) fn history() -> Option<impl Iterator<Item = Observation>> {
+    let decoder =
+        ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(data("timelapse-gui.ndjson.zst")?).unwrap());
+    let lines = BufReader::new(decoder.unwrap()).lines();
+    Some(lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
 }
 
 #[tokio::test]
 async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
-    let Some(path) = data("timelapse-gui.ndjson.zst") else { return };
-    let decoder = ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(path).unwrap()).unwrap();
+    let Some(history) = history() else { return };
     let upstream = Upstream::builder().repository(REPOSITORY, 0).start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
     let mut now = None;
     let mut observations = 0_usize;
-    for line in BufReader::new(decoder).lines() {
-        let observation: Observation = serde_json::from_str(&line.unwrap()).unwrap();
+    for observation in history {
         // Between two observations, now and then, a few batches are read, and the reader is cut off wherever that is.
         if now.replace(observation.observed_at) != Some(observation.observed_at) {
             observations += 1;

@@ -1,0 +1,163 @@
+//! Page drift, on a real history: what is lost by reading page numbers while a list changes, beside this source.
+//!
+//! `cargo test --all-features --test github drift -- --nocapture` prints the table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use serde::Deserialize;
+use serde_json::json;
+use snowfeed::Monitor;
+use snowfeed::http::Client;
+use snowfeed::testkit::upstream::Upstream;
+use tokio::task::JoinHandle;
+
+use crate::recordings::history;
+use crate::support::{REPOSITORY, Reading};
+
+const PAGE: usize = 30;
+
+/// `updated_at` by id: what a reader has.
+type Table = BTreeMap<u64, String>;
+
+#[derive(Deserialize)]
+struct Issue {
+    id: u64,
+    updated_at: String,
+}
+
+/// What a reader lacks once the list stands still and it has polled once more.
+#[derive(Debug, Default, PartialEq)]
+struct Lacks {
+    missing: usize,
+    stale: usize,
+}
+
+fn lacks(upstream: &Upstream, table: &Table) -> Lacks {
+    let mut lacks = Lacks::default();
+    for issue in upstream.snapshot(REPOSITORY) {
+        match table.get(&issue.id) {
+            None => lacks.missing += 1,
+            Some(updated) => lacks.stale += usize::from(updated.parse().ok() != Some(issue.updated_at)),
+        }
+    }
+    lacks
+}
+
+/// Reads as connectors commonly do: by `updated`, ascending, page after page, from the newest time that is known.
+async fn read_page_numbers(upstream: &Upstream, table: &mut Table) {
+    let client = Client::builder(upstream.url()).build().unwrap();
+    let monitor = Monitor::detached();
+    let since = table.values().max().map(|newest| format!("&since={newest}")).unwrap_or_default();
+    for page in 1.. {
+        let path = format!(
+            "repos/{REPOSITORY}/issues?state=all&sort=updated&direction=asc&per_page={PAGE}&page={page}{since}"
+        );
+        let answer = client.get(&path).send(&monitor).await.unwrap();
+        let issues: Vec<Issue> = answer.json().unwrap();
+        let last = issues.len() < PAGE;
+        table.extend(issues.into_iter().map(|issue| (issue.id, issue.updated_at)));
+        if last {
+            break;
+        }
+    }
+}
+
+/// A repository with the first half of the history, while the second half happens.
+struct Changing {
+    upstream: Arc<Upstream>,
+    over: Arc<AtomicBool>,
+    happening: JoinHandle<()>,
+}
+
+impl Changing {
+    async fn new(rate: u32, latency: Duration) -> Self {
+        let upstream = Upstream::builder().latency(latency).repository(REPOSITORY, 0).start().await.unwrap();
+        let (upstream, over) = (Arc::new(upstream), Arc::new(AtomicBool::new(false)));
+        let mut changes: Vec<String> = history().unwrap().map(|seen| seen.object.get().to_owned()).collect();
+        let later = changes.split_off(changes.len() / 2);
+        for issue in changes {
+            upstream.put(REPOSITORY, &issue).unwrap();
+        }
+        let (changed, ended) = (upstream.clone(), over.clone());
+        let happening = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
+            for issue in later {
+                tick.tick().await;
+                if ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                changed.put(REPOSITORY, &issue).unwrap();
+            }
+        });
+        Self { upstream, over, happening }
+    }
+
+    /// Lets nothing more happen.
+    async fn end(self) -> Arc<Upstream> {
+        self.over.store(true, Ordering::SeqCst);
+        self.happening.await.unwrap();
+        self.upstream
+    }
+}
+
+/// What is lacking, and how many requests it took.
+type Outcome = (Lacks, u64);
+
+async fn by_page_number(rate: u32, latency: Duration) -> Outcome {
+    let changing = Changing::new(rate, latency).await;
+    let mut table = Table::new();
+    read_page_numbers(&changing.upstream, &mut table).await;
+    let upstream = changing.end().await;
+    read_page_numbers(&upstream, &mut table).await;
+    (lacks(&upstream, &table), upstream.counts().requests)
+}
+
+/// One request at a time, as the other one.
+async fn ours(rate: u32, latency: Duration) -> Outcome {
+    let changing = Changing::new(rate, latency).await;
+    let mut reading = Reading::of(&changing.upstream, json!({ "page_size": PAGE, "concurrency": 1 }));
+    reading.read().await.unwrap();
+    let upstream = changing.end().await;
+    reading.read().await.unwrap();
+    let rows = reading.table.values().map(|record| {
+        let issue: Issue = serde_json::from_str(record.json().unwrap()).unwrap();
+        (issue.id, issue.updated_at)
+    });
+    (lacks(&upstream, &rows.collect()), upstream.counts().requests)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_loses_rows_by_page_number_and_none_here() {
+    if history().is_none() {
+        return;
+    }
+    let cells: Vec<(u32, u64)> =
+        [20, 100, 400].into_iter().flat_map(|latency| [5, 25, 100].map(|rate| (rate, latency))).collect();
+    let outcomes = join_all(cells.iter().map(|&(rate, latency)| {
+        let latency = Duration::from_millis(latency);
+        join(by_page_number(rate, latency), ours(rate, latency))
+    }));
+    println!(
+        "| latency | changes a second | changes a page | by page number: missing | stale | requests | snowfeed: missing | stale \
+         | requests |\n|---|---|---|---|---|---|---|---|---|"
+    );
+    let mut lost = 0;
+    for (&(rate, latency), outcome) in cells.iter().zip(outcomes.await) {
+        let ((by_page, by_page_requests), (ours, our_requests)) = outcome;
+        println!(
+            "| {latency} ms | {rate} | {:.1} | **{}** | {} | {by_page_requests} | **{}** | {} | {our_requests} |",
+            f64::from(rate) * Duration::from_millis(latency).as_secs_f64(),
+            by_page.missing,
+            by_page.stale,
+            ours.missing,
+            ours.stale
+        );
+        assert_eq!(ours, Lacks::default(), "{rate} changes a second, {latency} ms");
+        lost += by_page.missing;
+    }
+    assert!(lost > 0, "nothing drifted");
+}
