@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
+use tokio::sync::Mutex;
 use url::Url;
 
 use super::authorize::Authorize;
@@ -29,6 +30,8 @@ pub(super) struct Inner {
     pub(super) retries: Retries,
     pub(super) max_wait: Duration,
     pub(super) max_body: usize,
+    /// The turn of the one body that may become large.
+    pub(super) large: Mutex<()>,
     pub(super) timeout: Duration,
 }
 
@@ -175,7 +178,8 @@ impl Builder {
         self
     }
 
-    /// The longest body, in bytes after decompression; 64 MiB by default. Reading stops where it is exceeded.
+    /// The longest body, in bytes after decompression; 64 MiB by default. Reading stops where it is exceeded. Of the requests that
+    /// are under way only one at a time takes more than 4 MiB.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -257,6 +261,7 @@ impl Builder {
             retries: self.retries,
             max_wait: self.max_wait,
             max_body: self.max_body,
+            large: Mutex::new(()),
             timeout: self.timeout,
         })))
     }

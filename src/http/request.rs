@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::client::Client;
+use super::client::{Client, Inner};
 use super::fault::{self, Fault};
 use super::gate::{self, Patience};
 use super::limits::{self, Quota, Refusal};
@@ -24,6 +24,10 @@ const REDIRECTS: usize = 5;
 
 /// As much of an error's body as is read: enough for its message.
 const ERROR_BODY: usize = 64 << 10;
+
+/// One body at a time may grow beyond this: a server whose answers never end, asked by many requests at once, must not take the
+/// longest body's memory as many times.
+const LARGE: usize = 4 << 20;
 
 /// One request, to be sent with [`send`](Self::send) or [`send_with`](Self::send_with).
 #[must_use = "a request does nothing until it is sent"]
@@ -257,7 +261,7 @@ impl Call {
             inner.gate.quota(quota);
         }
         let body = if status.is_success() {
-            whole(&mut response, inner.max_body, monitor).await.map_err(|stopped| match stopped {
+            whole(&mut response, inner, monitor).await.map_err(|stopped| match stopped {
                 Stopped::Broken(error) => broken(error),
                 Stopped::TooLong => too_long(inner.max_body, url).into(),
             })?
@@ -338,15 +342,19 @@ fn too_long(max: usize, url: &Url) -> Error {
         .with_help("ask for smaller pages, or allow longer answers")
 }
 
-/// The whole body, if it has no more than `max` bytes.
-async fn whole(response: &mut reqwest::Response, max: usize, monitor: &Monitor) -> Result<Bytes, Stopped> {
+/// The whole body, if it has no more bytes than are allowed.
+async fn whole(response: &mut reqwest::Response, inner: &Inner, monitor: &Monitor) -> Result<Bytes, Stopped> {
+    let mut turn = None;
     // The length is the server's claim: a large one does not get its memory in advance.
     let claim = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let mut body = BytesMut::with_capacity(claim.min(1 << 20));
     while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
         monitor.received(chunk.len());
-        if chunk.len() > max.saturating_sub(body.len()) {
+        if chunk.len() > inner.max_body.saturating_sub(body.len()) {
             return Err(Stopped::TooLong);
+        }
+        if turn.is_none() && body.len() + chunk.len() > LARGE {
+            turn = Some(inner.large.lock().await);
         }
         body.extend_from_slice(&chunk);
     }

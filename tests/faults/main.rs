@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod disk;
+mod memory;
 mod network;
 mod outage;
 mod power;

@@ -1,0 +1,75 @@
+//! Memory that is bounded from outside: the program reads more than it may have, and comes to its end.
+//!
+//! `SNOWFEED_LOAD_ISSUES` says how many issues (20,000 unless set).
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use snowfeed::testkit::upstream::{Fault, Upstream};
+
+use crate::program::{self, Ended, ended, ingest};
+use crate::scene::REPOSITORY;
+
+/// All memory that the program may address, its own code and libraries among it.
+const ADDRESS_SPACE: u64 = 256 << 20;
+
+/// The program, bounded; `None` where nothing bounds it.
+fn bounded(url: &str, file: &Path) -> Option<Command> {
+    let plain = ingest(url, file);
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--as={ADDRESS_SPACE}")).arg(plain.get_program()).args(plain.get_args());
+    // glibc reserves 64 MiB of addresses for each of its arenas, used or not.
+    command.env_clear().env("GITHUB_API_URL", url).env("MALLOC_ARENA_MAX", "1");
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        program::skipped("there is no prlimit, which bounds a program's memory");
+        return None;
+    }
+    Some(command)
+}
+
+/// Runs to the end, and gives the largest resident set in MiB, as it was last seen.
+fn measured(mut command: Command) -> (Ended, u64) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or_default() / 1_024);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (Ended { code: output.status.code(), stdout: String::new(), stderr }, peak)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_is_ingested_than_fits_into_memory() {
+    let issues = u32::try_from(program::number("SNOWFEED_LOAD_ISSUES").unwrap_or(20_000)).unwrap();
+    let upstream = Upstream::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.db");
+    let Some(command) = bounded(upstream.url(), &file) else { return };
+    let (run, peak) = tokio::task::block_in_place(|| measured(command));
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let reader = rusqlite::Connection::open(&file).unwrap();
+    let rows: u32 = reader.query_row("SELECT count(*) FROM issues", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, issues);
+    println!(
+        "{issues} issues, {} MiB in the file, within {} MiB of address space; largest resident set {peak} MiB",
+        std::fs::metadata(&file).unwrap().len() >> 20,
+        ADDRESS_SPACE >> 20
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_of_many_gigabytes_stays_within_the_bound() {
+    let upstream = Upstream::builder().repository(REPOSITORY, 300).start().await.unwrap();
+    let is_page = |request: &snowfeed::testkit::upstream::Received| request.query("since").is_some();
+    upstream.fault_while(is_page, Fault::GzipBomb(16 << 30));
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut command) = bounded(upstream.url(), &folder.path().join("x.db")) else { return };
+    let run = tokio::task::block_in_place(|| ended(&mut command));
+    run.assert_says(3, "longer than allowed", "smaller pages");
+}
