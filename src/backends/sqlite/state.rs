@@ -7,7 +7,7 @@ use super::Sqlite;
 use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
 use crate::backends::merge::conflict;
-use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, Result};
 
 /// Stores a change, or refuses it when another run has moved on.
@@ -102,6 +102,20 @@ fn entry(row: &Row<'_>) -> Attempt<StateEntry> {
     Ok(StateEntry { version: StateVersion(u64::try_from(version).unwrap_or(0)), at, state })
 }
 
+/// The newest runs of a key, or of all.
+fn newest_runs(connection: &Connection, key: Option<&str>, limit: usize) -> Attempt<Vec<RunRecord>> {
+    let of = if key.is_some() { "resource = ?1" } else { "?1 IS NULL" };
+    let mut find = connection.prepare_cached(&format!(
+        "SELECT record FROM INGESTION_RUN WHERE {of} ORDER BY started_at DESC, id DESC LIMIT ?2"
+    ))?;
+    let mut rows = find.query(params![key, limited(limit)])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+    }
+    Ok(runs)
+}
+
 #[async_trait]
 impl StateStore for Sqlite {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
@@ -120,17 +134,18 @@ impl StateStore for Sqlite {
 
     async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
         let key = key.map(str::to_owned);
+        self.run(move |connection| newest_runs(connection, key.as_deref(), limit)).await
+    }
+
+    /// In one go: each call for itself would be a wait for the connection and a hop to another thread.
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        let keys = keys.to_vec();
         self.run(move |connection| {
-            let of = if key.is_some() { "resource = ?1" } else { "?1 IS NULL" };
-            let mut find = connection.prepare_cached(&format!(
-                "SELECT record FROM INGESTION_RUN WHERE {of} ORDER BY started_at DESC, id DESC LIMIT ?2"
-            ))?;
-            let mut rows = find.query(params![key, limited(limit)])?;
-            let mut runs = Vec::new();
-            while let Some(row) = rows.next()? {
-                runs.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
-            }
-            Ok(runs)
+            let standing = |key: &String| {
+                let entry = entries(connection, key, 1)?.pop();
+                Ok(Standing { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
+            };
+            keys.iter().map(standing).collect()
         })
         .await
     }
