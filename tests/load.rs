@@ -1,0 +1,137 @@
+//! Many resources on schedule, for hours of virtual time: what is open, running and resident, hour by hour.
+//!
+//! Small unless told otherwise (20 resources, 6 hours). A thousand resources for 24 hours, each every 30 minutes:
+//! `SNOWFEED_LOAD_RESOURCES=1000 SNOWFEED_LOAD_HOURS=24 cargo test --all-features --test load -- --nocapture`
+//!
+//! It has a binary of its own because it counts what the process has.
+#![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use snowfeed::backends::Sqlite;
+use snowfeed::engine::{Connector, Event};
+use snowfeed::prelude::*;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A source in which one record of each resource is new at every read, and one as it was.
+#[derive(Debug)]
+struct Ticking;
+
+#[async_trait]
+impl Source for Ticking {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("ticking", "1").table(TableSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        stream::once(async move {
+            let last: i64 = request.checkpoint.map(|checkpoint| checkpoint.parse()).transpose()?.unwrap_or(0);
+            request.monitor.request();
+            let tick = last + 1;
+            let record = |key: &str, tick| Record::upsert(key, Version(tick), format!(r#"{{"tick":{tick}}}"#));
+            Ok(Batch::new("ticks")
+                .records([record("moving", tick), record("still", 0)])
+                .checkpoint(Checkpoint::new(&tick)?))
+        })
+        .boxed()
+    }
+}
+
+/// What the process has, at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    /// In MiB.
+    resident: u64,
+    descriptors: usize,
+    tasks: usize,
+}
+
+impl Taken {
+    fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Self {
+            resident: resident.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1_024,
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+        }
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn hours_on_schedule_leave_nothing_open() {
+    if !fs::exists("/proc/self/fd").unwrap_or(false) {
+        eprintln!("skipped: this system does not say what a process has open (/proc)");
+        return;
+    }
+    let (resources, hours) = (number("SNOWFEED_LOAD_RESOURCES", 20), number("SNOWFEED_LOAD_HOURS", 6));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.db");
+    let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
+    let (runs, commits) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (ended, committed) = (runs.clone(), commits.clone());
+    let connector = Connector::new(Ticking, Arc::new(Sqlite::open(&file).unwrap()))
+        .clock(move || epoch + began.elapsed())
+        .observer(move |event: &Event| match event {
+            Event::Ended(run) => {
+                assert_eq!(run.error, None);
+                ended.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::Committed { .. } => drop(committed.fetch_add(1, Ordering::SeqCst)),
+            _ => {}
+        });
+    for number in 0..resources {
+        connector.enable(&Resource::new(format!("r{number}")).unwrap(), None).await.unwrap();
+    }
+    let stop = CancellationToken::new();
+    let watch = async {
+        println!(
+            "| hour | runs | commits | file MiB | resident MiB | descriptors | tasks |\n|---|---|---|---|---|---|---|"
+        );
+        let mut taken = Vec::new();
+        for hour in 1..=hours {
+            // Between two rounds of runs.
+            tokio::time::sleep_until(began + Duration::from_secs(hour * 3_600 - 15 * 60)).await;
+            let now = Taken::now();
+            println!(
+                "| {hour} | {} | {} | {} | {} | {} | {} |",
+                runs.load(Ordering::SeqCst),
+                commits.load(Ordering::SeqCst),
+                fs::metadata(&file).unwrap().len() >> 20,
+                now.resident,
+                now.descriptors,
+                now.tasks
+            );
+            taken.push(now);
+        }
+        stop.cancel();
+        taken
+    };
+    let (served, taken) = tokio::join!(connector.serve(8, stop.clone()), watch);
+    served.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), resources * hours * 2);
+    let first = taken[0];
+    for now in &taken {
+        assert_eq!((now.descriptors, now.tasks), (first.descriptors, first.tasks), "{taken:?}");
+    }
+}
