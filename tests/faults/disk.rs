@@ -96,7 +96,8 @@ async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so(
         let copy = bin.path().join("program");
         std::fs::copy(program::binary(), &copy).unwrap();
         allow(bin.path(), 0o755);
-        (allow(folder.path(), of_folder), allow(&file, of_file));
+        allow(folder.path(), of_folder);
+        allow(&file, of_file);
         let plain = ingest(upstream.url(), &file);
         let mut command = if is_root { Command::new("setpriv") } else { Command::new(&copy) };
         if is_root {
@@ -106,7 +107,8 @@ async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so(
         let refused = tokio::task::block_in_place(|| ended(&mut command));
         refused.assert_says(7, "the database", "writ");
         println!("no right to write to the {name}: {}", refused.stderr.lines().next().unwrap_or_default());
-        (allow(folder.path(), 0o755), allow(&file, 0o644));
+        allow(folder.path(), 0o755);
+        allow(&file, 0o644);
         assert_rerun_is_complete(&upstream, &file);
     }
 }
