@@ -44,7 +44,7 @@ fn app() -> &'static Path {
 }
 
 /// Runs pytest on these files, and prints its last line. `settings` are further variables of the environment.
-fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
+pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
     let (Some(python), Some(server)) = (python("native-app", &NEWEST), peers::fakesnow()) else { return };
     let mut command = Command::new(python);
     command

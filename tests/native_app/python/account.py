@@ -54,6 +54,7 @@ class Account:
         self.grants = set()
         self.bound = {}
         self.jobs = []  # The arguments of each.
+        self.mounts = []  # The secrets of the newest.
         self.job = lambda account, args: ""  # What a job does; gives its log.
         self.logs = {}
         self.faults = []
@@ -167,6 +168,7 @@ def run_job(session, match, _):
         if not account.bound.get(secret["snowflakeSecret"]["objectReference"]):
             raise refused("a secret of the specification is not bound")
     account.jobs.append(args)
+    account.mounts = secrets
     account.logs[match["job"]] = ""
     try:
         account.logs[match["job"]] = account.job(account, args)
