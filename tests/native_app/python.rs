@@ -70,6 +70,11 @@ fn names_schedules_and_constants_hold_whatever_the_text() {
 }
 
 #[test]
+fn the_setup_script_installs_and_upgrades() {
+    pytest(&["test_setup.py"], &[]);
+}
+
+#[test]
 fn every_configuration_is_made_or_refused_with_its_code() {
     pytest(&["test_configuration.py"], &[]);
 }

@@ -7,6 +7,7 @@ goes to the server, which fails with a syntax error for those that it does not k
 import json
 import re
 
+import installation
 from snowflake.snowpark import Row
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
@@ -48,6 +49,7 @@ class Account:
     """What is in the account beside rows."""
 
     def __init__(self):
+        self.roles, self.procedures, self.pages = set(), {}, set()
         self.tasks = {}
         self.started = []  # Tasks that were run by hand.
         self.pools = {}
@@ -85,17 +87,16 @@ class Account:
 class Session:
     """A Snowpark session of the app in such an account."""
 
-    def __init__(self, account, real, procedures=None):
+    def __init__(self, account, real):
         self.account = account
         self.real = real
-        self.procedures = procedures
 
     def sql(self, text, params=None):
         return Lazy(self, text, params or [])
 
     def call(self, name, *arguments):
         """Calls a procedure, as a page does: a VARIANT comes back as text."""
-        return json.dumps(getattr(self.procedures, name.removeprefix("PUBLIC.").lower())(self, *arguments))
+        return json.dumps(self.account.procedures[name.removeprefix("PUBLIC.")].call(self, *arguments))
 
 
 class Lazy:
@@ -209,6 +210,7 @@ def task_name(session, _, __):
 
 GRANTEE = r"TO APPLICATION ROLE APP_(?:ADMIN|VIEWER|DATA_READER)"
 PATTERNS = [
+    *installation.PATTERNS,
     (
         rf"CREATE OR ALTER TASK {TASK} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
         r"SCHEDULE = '(?P<schedule>\d+ (?:SECONDS|MINUTE)|USING CRON (?:[0-9A-Z*,/#-]+ ){5}UTC)' ALLOW_OVERLAPPING_EXECUTION = FALSE "

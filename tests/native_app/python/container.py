@@ -6,7 +6,7 @@ import subprocess
 
 import yaml
 from account import JobFailed
-from conftest import APP
+from paths import APP
 
 
 class Containers:

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 import pytest
-from conftest import APP
+from paths import APP
 from consumer import Consumer
 from container import Containers
 from snowflake.snowpark import context
