@@ -16,6 +16,9 @@ use crate::wire::Spoil;
 /// So many answers come whole before the fault begins: something has been committed by then.
 const GOOD: usize = 6;
 
+/// Longer than any good answer takes, in seconds.
+const LONG: u32 = 60;
+
 /// What goes wrong.
 #[derive(Clone)]
 enum Fault {
@@ -43,7 +46,7 @@ struct Case {
 }
 
 fn case(name: &'static str, fault: Fault, kind: ErrorKind, says: &'static str) -> Case {
-    Case { name, fault, kind, says, passes: true, timeout: 60 }
+    Case { name, fault, kind, says, passes: true, timeout: LONG }
 }
 
 impl Case {
@@ -54,7 +57,7 @@ impl Case {
 
     /// Nothing but time ends an attempt.
     fn slow(self) -> Self {
-        Self { timeout: 1, ..self }
+        Self { timeout: 3, ..self }
     }
 }
 
@@ -122,9 +125,10 @@ fn strike(scene: &Scene, fault: &Fault, once: bool) {
     }
 }
 
-async fn ingest(scene: &Scene, case: &Case, url: &str) -> RunRecord {
+/// One attempt of a request may take so many seconds.
+async fn ingest(scene: &Scene, timeout: u32, url: &str) -> RunRecord {
     let settings = json!({
-        "api_url": url, "page_size": 20, "concurrency": 2, "retries": 1, "timeout_seconds": case.timeout,
+        "api_url": url, "page_size": 20, "concurrency": 2, "retries": 1, "timeout_seconds": timeout,
         "max_wait_minutes": 0,
     });
     scene.connector(settings).ingest(scene.request()).await.unwrap().runs.remove(0)
@@ -138,7 +142,7 @@ async fn lasting(case: &Case) -> ErrorReport {
         Fault::Url(url) => url.clone(),
         _ => scene.wire.url(),
     };
-    let run = ingest(&scene, case, &url).await;
+    let run = ingest(&scene, case.timeout, &url).await;
     let name = case.name;
     let error = run.error.clone().unwrap_or_else(|| panic!("{name} went unnoticed: {run:?}"));
     assert_ne!(run.status, RunStatus::Complete, "{name}");
@@ -146,7 +150,7 @@ async fn lasting(case: &Case) -> ErrorReport {
     scene.wire.connect();
     scene.wire.mend();
     scene.upstream.clear_faults();
-    let run = ingest(&scene, case, &scene.wire.url()).await;
+    let run = ingest(&scene, LONG, &scene.wire.url()).await;
     assert_eq!(run.status, RunStatus::Complete, "{name}: {run:?}");
     assert_eq!(scene.missing(), 0, "{name}");
     error
@@ -156,7 +160,7 @@ async fn lasting(case: &Case) -> ErrorReport {
 async fn passing(case: &Case) -> RunStatus {
     let scene = Scene::new().await;
     strike(&scene, &case.fault, true);
-    let run = ingest(&scene, case, &scene.wire.url()).await;
+    let run = ingest(&scene, case.timeout, &scene.wire.url()).await;
     if run.status == RunStatus::Complete {
         assert_eq!(scene.missing(), 0, "{}", case.name);
     }

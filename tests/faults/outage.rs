@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::scene::{REPOSITORY, Scene};
 use crate::wire::Spoil;
 
+/// Longer than half an hour of virtual time takes.
+const HANGS: Duration = Duration::from_secs(300);
+
 /// What a connector is doing: whether virtual time may pass.
 #[derive(Debug, Default)]
 struct Watch {
@@ -43,7 +46,9 @@ impl Watch {
 
 /// Lets virtual time pass, but only while nothing real is under way.
 async fn pass(watch: &Watch, until: Instant, mut each_second: impl FnMut()) {
+    let begun = std::time::Instant::now();
     while Instant::now() < until {
+        assert!(begun.elapsed() < HANGS, "nothing goes on: {watch:?}");
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
