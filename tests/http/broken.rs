@@ -88,6 +88,24 @@ async fn a_gzip_bomb_is_stopped_while_it_unfolds() {
 }
 
 #[tokio::test]
+async fn of_many_answers_without_end_one_at_a_time_takes_much_memory() {
+    let base = connections(|mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
+    })
+    .await;
+    let (most, monitor) = (16 << 20, Monitor::detached());
+    let client = client(&base).max_body(most).build().unwrap();
+    let requests = (0..8).map(|_| Box::pin(client.get("x").send(&monitor)));
+    let (first, ..) = futures::future::select_all(requests).await;
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::InvalidData);
+    // One of the longest, seven of 4 MiB, and what comes at once.
+    let received = monitor.traffic().bytes;
+    assert!(received < (16 + 7 * 4 + 8) << 20, "{} MiB at the same time", received >> 20);
+}
+
+#[tokio::test]
 async fn a_server_that_stalls_is_given_up() {
     let stalls = || {
         connections(|mut stream| async move {
