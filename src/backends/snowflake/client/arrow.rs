@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// How many digits Snowflake's numbers have at most.
 const PRECISION: u8 = 38;
 
+/// Rows of which nothing but nulls has come take no space in a stream, whatever their number; so many of them are believed.
+const MOST_EMPTY: usize = 1 << 20;
+
 /// Decodes a stream of record batches; nothing is a stream without rows.
 pub(super) fn rows(stream: &[u8]) -> Result<Vec<Row>> {
     // The decoder panics at a batch that points to what is outside of it, and at others that nobody in their right mind writes.
@@ -29,6 +32,9 @@ fn decode(stream: &[u8]) -> Result<Vec<Row>> {
     let mut decoder = StreamDecoder::new();
     let (mut rest, mut rows) = (stream.into(), Vec::new());
     while let Some(batch) = decoder.decode(&mut rest).map_err(garbled)? {
+        if batch.num_rows() > stream.len().saturating_mul(8).max(MOST_EMPTY) {
+            return Err(Error::invalid_data("an answer says that it has more rows than it has bits"));
+        }
         append(&batch, &mut rows)?;
     }
     decoder.finish().map_err(garbled)?;
@@ -207,6 +213,17 @@ mod tests {
     fn garbage_is_no_stream() {
         assert!(rows(b"garbage that is long enough to be read").is_err());
         assert_eq!(rows(b"").unwrap(), []);
+    }
+
+    #[test]
+    fn rows_that_take_no_space_are_believed_only_up_to_a_number() {
+        let empty = |rows| rows_of(Arc::new(NullArray::new(rows)));
+        assert_eq!(empty(MOST_EMPTY).unwrap().len(), MOST_EMPTY);
+        assert!(empty(1 << 40).unwrap_err().to_string().contains("more rows than"));
+    }
+
+    fn rows_of(column: ArrayRef) -> Result<Vec<Row>> {
+        rows(&written(column, &[]))
     }
 
     #[test]
