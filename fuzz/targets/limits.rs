@@ -14,7 +14,8 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 fuzz_target!(|text: &str| {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let lines = || head.lines().filter_map(|line| line.split_once(": "));
-    let number = |wanted: &str| lines().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.parse::<i64>().ok());
+    let number =
+        |wanted: &str| lines().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.parse::<i64>().ok());
     let status = number("status").and_then(|status| u16::try_from(status).ok()).unwrap_or(403);
     let now = number("now").and_then(|now| Timestamp::from_second(now).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
     let headers: Vec<(&'static str, &[u8])> = lines()

@@ -56,9 +56,8 @@ fuzz_target!(|text: &str| {
         if let Some(path) = &path {
             let sql = format!("SELECT {} FROM (SELECT ?1 AS d)", sqlite::fuzzing::column(&column(path), "d"));
             let document = serde_json::json!({ text: 5 }).to_string();
-            let found: Option<i64> = sqlite
-                .query_row(&sql, [document], |row| row.get(0))
-                .unwrap_or_else(|error| panic!("{sql:?}: {error}"));
+            let found: Option<i64> =
+                sqlite.query_row(&sql, [document], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql:?}: {error}"));
             assert!(found == Some(5) || found.is_none(), "{sql:?} finds {found:?}");
         }
     });
