@@ -1,7 +1,7 @@
 //! References to secrets. snowfeed stores and prints references only, never what they refer to.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -46,7 +46,10 @@ impl SecretRef {
                 // The error itself would print the value.
                 std::env::VarError::NotUnicode(_) => missing("the variable is not valid UTF-8".into()),
             })?,
-            Self::File(path) => std::fs::read_to_string(path).map_err(|error| missing(error.to_string()))?,
+            Self::File(path) => {
+                warn_if_shared(path);
+                std::fs::read_to_string(path).map_err(|error| missing(error.to_string()))?
+            }
         };
         match secret.trim() {
             "" => Err(missing("it is empty".into())),
@@ -54,6 +57,20 @@ impl SecretRef {
         }
     }
 }
+
+/// Says so when anybody on this machine can read the secret.
+#[cfg(unix)]
+fn warn_if_shared(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
+        let file = path.display();
+        tracing::warn!(%file, "anybody on this machine can read the secret; run `chmod 600` on the file");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_shared(_: &Path) {}
 
 impl FromStr for SecretRef {
     type Err = Error;

@@ -43,13 +43,13 @@ impl Output {
 
     /// Writes a command's result: the document as JSON, or the text.
     pub(super) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        let text = if self.json { to_json(document, serde_json::to_string_pretty)? } else { text() };
+        let text = if self.json { to_json(document, serde_json::to_string_pretty)? } else { plain_lines(&text()) };
         write_line(&text)
     }
 
     /// Writes one of a series of results: the document as one line of JSON, or the text.
     pub(super) fn series(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        let text = if self.json { to_json(document, serde_json::to_string)? } else { text() };
+        let text = if self.json { to_json(document, serde_json::to_string)? } else { plain_lines(&text()) };
         write_line(&text)
     }
 
@@ -91,7 +91,26 @@ fn describe(resource: Option<&str>, report: &ErrorReport) -> String {
 }
 
 fn to_json<T: Serialize>(document: &T, write: impl Fn(&T) -> serde_json::Result<String>) -> Result<String> {
-    write(document).map_err(|error| Error::internal("the result cannot be written as JSON").with_source(error))
+    let json =
+        write(document).map_err(|error| Error::internal("the result cannot be written as JSON").with_source(error))?;
+    Ok(escaped(json))
+}
+
+/// JSON in which what steers a terminal is escaped, too: the standard asks for that only below U+0020.
+fn escaped(json: String) -> String {
+    if !json.contains(|c| c != '\n' && steers(c)) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if c != '\n' && steers(c) {
+            // Writing into a string does not fail. None of them is beyond U+FFFF.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn write_line(text: &str) -> Result<()> {
@@ -125,10 +144,25 @@ pub(super) fn table(header: &[&str], numbers: &[&str], rows: impl IntoIterator<I
     table.trim_fmt()
 }
 
-/// Text without control characters: what comes from a remote must not steer a terminal.
+/// Text without what [`steers`] a terminal: it may come from a remote.
 pub(super) fn plain(text: &str) -> String {
-    let safe = |c: char| if c == '\n' || c == '\t' { ' ' } else { char::REPLACEMENT_CHARACTER };
-    text.chars().map(|c| if c.is_control() { safe(c) } else { c }).collect()
+    let safe = |c: char| match c {
+        '\n' | '\t' => ' ',
+        c if steers(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(safe).collect()
+}
+
+/// The same for a text of several lines.
+fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a character is a control character, or one that turns the direction of writing, by which a text looks like another.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A count, for a person: `12,300`.
@@ -189,6 +223,9 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\u{1b}[31mb\nc\u{7}"), "a\u{fffd}[31mb c\u{fffd}");
+        assert_eq!(plain("a\u{202e}b\u{200f}"), "a\u{fffd}b\u{fffd}");
+        assert_eq!(plain_lines("a\u{9b}\nb"), "a\u{fffd}\nb");
+        assert_eq!(escaped("{\n\"a\":\"\u{9b}\u{202e}é\"}".into()), "{\n\"a\":\"\\u009b\\u202eé\"}");
         assert!(!table(&["x"], &[], [vec!["\u{1b}[2J".to_owned()]]).contains('\u{1b}'));
     }
 

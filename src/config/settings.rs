@@ -4,7 +4,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Config;
 use crate::secret::SECRET_FORMAT;
@@ -90,9 +90,12 @@ impl Settings {
         } else if is("boolean") {
             text.parse().map(Value::Bool).or_else(|_| malformed("boolean (true or false)"))
         } else if is("integer") {
-            text.parse::<i64>().map(Value::from).or_else(|_| malformed("whole number"))
+            let number = text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<u64>().map(Value::from));
+            number.or_else(|_| malformed("whole number"))
         } else if is("number") {
-            text.parse::<f64>().map(Value::from).or_else(|_| malformed("number"))
+            // JSON has no others than finite ones, and would write null.
+            let number = text.parse().ok().and_then(Number::from_f64);
+            number.map_or_else(|| malformed("number"), |number| Ok(Value::Number(number)))
         } else if is("array") {
             match serde_json::from_str::<Vec<Value>>(text) {
                 Ok(list) => Ok(list.into()),
@@ -202,6 +205,19 @@ mod tests {
             let error = settings().parse(name, text).unwrap_err();
             assert!(error.to_string().contains(name) && error.to_string().contains(text), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_not_taken_for_nothing() {
+        for text in ["NaN", "inf", "-infinity", "1e999"] {
+            let error = settings().parse("ratio", text).unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_largest_whole_numbers_are_whole_numbers() {
+        assert_eq!(settings().parse("limit", "18446744073709551615").unwrap(), json!(u64::MAX));
     }
 
     #[test]

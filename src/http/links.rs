@@ -75,7 +75,7 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
             if let Some(written) = rest.strip_prefix('=') {
                 let written = written.trim_start();
                 (value, rest) = if let Some(quoted) = written.strip_prefix('"') {
-                    quoted.split_once('"').ok_or_else(malformed)?
+                    split_quoted(quoted).ok_or_else(malformed)?
                 } else {
                     written.split_at(written.find([';', ',']).unwrap_or(written.len()))
                 };
@@ -94,6 +94,17 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
             return Ok(Some(uri));
         }
     }
+}
+
+/// Splits at the quote that ends a text: not at one after a backslash.
+fn split_quoted(quoted: &str) -> Option<(&str, &str)> {
+    let mut escaped = false;
+    let end = quoted.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })?;
+    Some((&quoted[..end], &quoted[end + 1..]))
 }
 
 #[cfg(test)]
@@ -115,6 +126,13 @@ mod tests {
     fn commas_and_semicolons_in_a_url_do_not_split_it() {
         let header = r#"</issues?labels=a,b;c&flag&page=2>; title="x, y; z"; rel="last next"; rel=prev"#;
         assert_eq!(target(header, "NEXT").unwrap(), Some("/issues?labels=a,b;c&flag&page=2"));
+        assert_eq!(target(header, "prev").unwrap(), None);
+    }
+
+    #[test]
+    fn an_escaped_quote_does_not_end_a_text() {
+        let header = r#"<?page=2>; title="\"; rel=\"prev\", <?page=9>"; rel="next""#;
+        assert_eq!(target(header, "next").unwrap(), Some("?page=2"));
         assert_eq!(target(header, "prev").unwrap(), None);
     }
 

@@ -51,7 +51,10 @@
 
 mod authorize;
 mod client;
+mod echo;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 pub mod json;
 mod limits;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::client::{Client, Inner};
+use super::echo;
 use super::fault::{self, Fault};
 use super::gate::{self, Patience};
 use super::limits::{self, Quota, Refusal};
@@ -221,7 +223,9 @@ impl Call {
                 _ if accepted => return self.response(raw, url, redirects > 0),
                 status => {
                     let told = limits::retry_after(&raw.headers, Timestamp::now());
-                    return Err(fault::status(status, &String::from_utf8_lossy(&raw.body), told, &url));
+                    let body = String::from_utf8_lossy(&raw.body);
+                    let body = raw.credential.as_ref().map_or(Cow::Borrowed(&*body), |own| echo::without(own, &body));
+                    return Err(fault::status(status, &body, told, &url));
                 }
             }
         }
@@ -250,7 +254,10 @@ impl Call {
         let broken = |error| fault::transport(error, url, inner.timeout);
         let mut response = request.send().await.map_err(broken)?;
         let now = Timestamp::now();
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        if let Some(credential) = &credential {
+            echo::purge(credential, &mut headers);
+        }
         tracing::debug!(method = %self.method, %url, status = status.as_u16(), "answered");
         if let Some(quota) = Quota::of(&headers, now) {
             monitor.event(SourceEvent::Quota {

@@ -105,31 +105,3 @@ async fn an_unknown_command_or_option_is_a_matter_of_usage() {
         assert!(ended.stdout.is_empty() && ended.stderr.contains("--help"), "{args:?}: {ended:?}");
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_token_is_in_nothing_that_is_written() {
-    const TOKEN: &str = "ghp_DoNotWriteMeAnywhere0123456789";
-    for right in [TOKEN, "another"] {
-        let upstream = Upstream::builder().token(right).repository("acme/gears", 30).start().await.unwrap();
-        let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", TOKEN);
-        let mut written = String::new();
-        for args in [
-            &["-vvv", "ingest", "acme/gears"][..],
-            &["-vvv", "check"],
-            &["--json", "configure"],
-            &["--json", "ingest"],
-            &["-vvv", "ingest", "--reconcile"],
-            &["status"],
-            &["runs"],
-            &["--json", "runs"],
-        ] {
-            let ended = program.run(args).await;
-            written += &(ended.stdout + &ended.stderr);
-        }
-        assert!(written.contains("acme/gears") && !written.contains(TOKEN), "{written}");
-        for file in program.folder().read_dir().unwrap() {
-            let bytes = fs::read(file.unwrap().path()).unwrap();
-            assert!(!bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()));
-        }
-    }
-}

@@ -13,6 +13,8 @@ mod columns;
 mod commit;
 mod config;
 mod cost;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod load;
 mod names;
 mod plan;

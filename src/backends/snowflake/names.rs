@@ -107,20 +107,26 @@ pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: R
     }
     let hash = XxHash3_128::oneshot(name.as_bytes());
     let start: String = name.chars().take(LONGEST - LOAD_SUFFIX - 34).collect();
-    format!("{start}^#{hash:032x}")
+    // A `^` of what was cut in two would make `^^#` of it, which names have.
+    format!("{}^#{hash:032x}", start.trim_end_matches('^'))
 }
 
 /// The length of what [`load_name`] appends.
 const LOAD_SUFFIX: usize = 7 + 36 + 3;
 
-/// The name of the table through which a commit of a run loads what is on the stage. `^=` is within no other name.
+/// The name of the table through which a commit of a run loads what is on the stage. In no other name does `=` come, but at the
+/// beginning, after an odd number of `^`.
 pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
     format!("{raw}^=load/{run}/{number}")
 }
 
 /// The run that a table with a [`load_name`] belongs to.
 pub(super) fn run_of(load_name: &str) -> Option<uuid::Uuid> {
-    let (_, of_run) = load_name.rsplit_once("^=load/")?;
+    let (raw, of_run) = load_name.rsplit_once("^=load/")?;
+    let before = raw.len() - raw.trim_end_matches('^').len();
+    if raw.is_empty() || before % 2 == 1 {
+        return None;
+    }
     of_run.split('/').next()?.parse().ok()
 }
 
@@ -165,6 +171,25 @@ mod tests {
         assert_ne!(names[0], names[1]);
         let run = uuid::Uuid::now_v7().to_string();
         assert!(names.iter().all(|name| load_name(name, &run, 99).chars().count() <= LONGEST), "{names:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_cut_is_no_other_resources_name() {
+        let name = |resource: &str| resource_name(resource, "issues", true, &|_| false);
+        // Cut in the middle of what stands for `^`, its name would end as the other one does.
+        let long = format!("{}^{}", "x".repeat(174), "y".repeat(200));
+        let hash = name(&long).rsplit_once('#').unwrap().1.to_owned();
+        assert_ne!(name(&format!("{}^#{hash}", "x".repeat(174))), name(&long));
+    }
+
+    #[test]
+    fn no_resources_table_is_taken_for_one_that_a_run_has_left() {
+        let run = uuid::Uuid::now_v7();
+        for resource in [format!("a^=load/{run}/1"), format!("^=load/{run}/1"), format!("a^^=load/{run}/1")] {
+            let name = resource_name(&resource, "issues", true, &|_| false);
+            assert_eq!(run_of(&name), None, "{name}");
+            assert_eq!(run_of(&load_name(&name, &run.to_string(), 7)), Some(run), "{name}");
+        }
     }
 
     proptest! {

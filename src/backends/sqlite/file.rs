@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Opens the file and brings it to this version's form.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let new = inspect(path).map_err(|error| error.with_context("database", path.display()))?;
+    if new {
+        make(path).map_err(|error| error.with_context("database", path.display()))?;
+    }
     let open = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -40,6 +43,21 @@ pub(super) fn in_memory() -> Result<Connection> {
         .map_err(Fault::from)
         .and_then(|connection| prepare(connection, true))
         .map_err(|fault| fault.at(Path::new(":memory:")))
+}
+
+/// Makes the file, for its owner alone: what a private repository's issues say is nobody else's business. SQLite gives the files
+/// beside it the same permissions, and one that exists keeps its own.
+fn make(path: &Path) -> Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        // Empty, or another process was quicker.
+        Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(cannot_open().with_source(error)),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back

@@ -4,6 +4,8 @@ mod commit;
 mod config;
 mod fault;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod preview;
 mod sql;
 mod state;

@@ -20,6 +20,8 @@ mod checkpoint;
 mod course;
 mod credentials;
 mod discover;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod page;
 mod ranges;
 mod reader;

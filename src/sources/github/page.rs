@@ -117,7 +117,9 @@ fn following(url: &str) -> Result<String> {
             !is_page
         })
         .collect();
-    url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &(page + 1).to_string());
+    // A server names the pages as it likes.
+    let next = page.checked_add(1).ok_or_else(|| Error::invalid_data("the address of a page has no next one"))?;
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &next.to_string());
     Ok(url.into())
 }
 
@@ -168,5 +170,10 @@ mod tests {
         let second = following("https://x/issues?a=b%20c&since=2024-01-01T00:00:00Z").unwrap();
         assert_eq!(second, "https://x/issues?a=b+c&since=2024-01-01T00%3A00%3A00Z&page=2");
         assert!(following(&second).unwrap().ends_with("&page=3"));
+    }
+
+    #[test]
+    fn no_page_follows_the_last_one_that_has_a_number() {
+        assert!(following("https://x/issues?page=18446744073709551615").is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::http::{self, Client, Retries, Url};
 use crate::{Config, Error, Resource, Result, SecretRef};
@@ -14,6 +14,7 @@ use crate::{Config, Error, Resource, Result, SecretRef};
 #[serde(default, deny_unknown_fields)]
 pub struct GithubSettings {
     /// Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.
+    #[serde(deserialize_with = "without_password")]
     pub api_url: String,
     /// A reference to a token, classic or fine-grained, that may read the repositories' issues. Without a token and
     /// without a GitHub App, reading is anonymous: public repositories only, 60 requests an hour.
@@ -45,6 +46,7 @@ pub struct GithubSettings {
     /// The longest that a request waits for limits, in minutes; after that the run fails with `rate_limited`.
     pub max_wait_minutes: u32,
     /// The URL of a proxy, without a password. Unless given, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.
+    #[serde(deserialize_with = "perhaps_without_password")]
     pub proxy: Option<String>,
     /// A file with further certificate authorities to trust, in PEM.
     pub ca_file: Option<PathBuf>,
@@ -160,6 +162,24 @@ impl GithubSettings {
     }
 }
 
+/// Settings are stored and shown: a password within one is refused, and not repeated, before it comes to that.
+fn without_password<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let authority = text.split_once("://").map_or(&*text, |(_, rest)| rest).split(['/', '?', '#']).next();
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(serde::de::Error::custom("a URL must not hold a user or a password"));
+    }
+    Ok(text)
+}
+
+fn perhaps_without_password<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Plain(#[serde(deserialize_with = "without_password")] String);
+    Ok(Option::<Plain>::deserialize(deserializer)?.map(|Plain(text)| text))
+}
+
 /// `owner/name`, checked: safe as part of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
@@ -239,6 +259,8 @@ mod tests {
             (json!({"api_url": "api.github.com"}), "api_url"),
             (json!({"api_url": "https://github.com"}), "api_url"),
             (json!({"api_url": "https://user:hunter2@ghe.example/api/v3"}), "api_url"),
+            (json!({"proxy": "http://user:hunter2@proxy.example:3128"}), "proxy"),
+            (json!({"proxy": "user:hunter2@proxy.example"}), "proxy"),
             (json!({"token": "env:A", "app_id": "1"}), "both a token and a GitHub App"),
             (json!({"app_id": "1", "installation_id": 2}), "only in part"),
             (json!({"concurrency": 0}), "concurrency"),

@@ -6,6 +6,8 @@
 mod arrow;
 mod farewell;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod login;
 mod polling;

@@ -25,7 +25,12 @@ impl Answer {
         let [row] = self.rows.as_slice() else {
             return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
         };
-        (0..row.0.len()).map(|column| row.integer(column)).sum::<Result<i64>>().map(|sum| sum.unsigned_abs())
+        (0..row.0.len()).try_fold(0_u64, |sum, column| {
+            let count = u64::try_from(row.integer(column)?).ok();
+            count.and_then(|count| sum.checked_add(count)).ok_or_else(|| {
+                Error::invalid_data("Snowflake says that a statement changed a number of rows that cannot be")
+            })
+        })
     }
 }
 
@@ -77,6 +82,24 @@ impl Row {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
             text => Err(Error::invalid_data(format!("Snowflake answered {text:?} where a truth value was expected"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_cannot_be_added_are_refused() {
+        let answer = |cells: &[&str]| Answer {
+            rows: vec![Row(cells.iter().map(|cell| Some((*cell).into())).collect())],
+            ..Answer::default()
+        };
+        assert_eq!(answer(&["3", "4"]).affected().unwrap(), 7);
+        assert_eq!(answer(&["9223372036854775807", "1"]).affected().unwrap(), 1 << 63);
+        for cells in [["-1", "0"], ["5", "-9223372036854775808"]] {
+            assert_eq!(answer(&cells).affected().unwrap_err().kind(), crate::ErrorKind::InvalidData, "{cells:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
@@ -26,6 +26,7 @@ use address::{Address, STAND_IN, STAND_IN_URL};
 use verdict::Verdict;
 
 use super::super::connection::Connection;
+use super::result::{LARGEST, too_large};
 use super::wire::Reply;
 use crate::{Error, Result};
 
@@ -136,11 +137,18 @@ impl Transport {
     pub(super) async fn fetch(&self, url: &str, headers: HeaderMap) -> Result<Bytes> {
         // The URL is signed: neither it nor an error that repeats it may be seen.
         let url = Url::parse(url).map_err(|_| Error::invalid_data("Snowflake named no URL for a part of a result"))?;
-        let response = self.storage.get(url).headers(headers).send().await.map_err(into_error)?;
-        response
-            .bytes()
-            .await
-            .map_err(|error| Error::unavailable("a part of a result was cut off").with_source(error.without_url()))
+        let mut response = self.storage.get(url).headers(headers).send().await.map_err(into_error)?;
+        let cut_off = |error: reqwest::Error| {
+            Error::unavailable("a part of a result was cut off").with_source(error.without_url())
+        };
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(cut_off)? {
+            if chunk.len() > LARGEST.saturating_sub(body.len()) {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
     }
 }
 

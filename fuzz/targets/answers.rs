@@ -1,0 +1,16 @@
+//! The JSON that Snowflake answers with: it is understood or refused, and nothing panics.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use snowfeed::backends::snowflake::client::fuzzing::{answer, part};
+
+fuzz_target!(|body: &[u8]| {
+    let _ = part(body, false);
+    let Some(answer) = answer(body) else { return };
+    let _ = answer.affected();
+    for row in &answer.rows {
+        for column in 0..=row.0.len() {
+            let _ = (row.get(column), row.text(column), row.integer(column), row.boolean(column));
+        }
+    }
+});

@@ -1,0 +1,24 @@
+//! What GitHub says and what was stored of it, for the fuzz targets.
+
+use bytestring::ByteString;
+
+use super::checkpoint::Position;
+use super::page;
+use crate::http::{Response, Url};
+use crate::{Checkpoint, Record, Reject};
+
+/// Reads an answer as a page of so many issues; `None` when it is refused.
+pub fn page(url: &Url, size: u32, response: &Response) -> Option<Vec<Result<Record, Reject>>> {
+    let page = page::read(url.as_str(), size, response).ok()?;
+    Some(page.rows.into_iter().map(|row| row.content).collect())
+}
+
+/// Reads one issue; `None` when it is refused.
+pub fn item(body: ByteString) -> Option<Result<Record, Reject>> {
+    page::item(body).ok().map(|row| row.content)
+}
+
+/// Reads a checkpoint and writes it again; `None` when it is refused.
+pub fn rewritten(checkpoint: &Checkpoint) -> Option<Checkpoint> {
+    Position::read(checkpoint).ok()?.write().ok()
+}

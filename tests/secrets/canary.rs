@@ -1,0 +1,96 @@
+//! A secret, and all the forms in which it could be found.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::Ended;
+
+/// It looks different as JSON, in a URL and in debug output, and has the word [`CORE`] in it, which all of these leave alone.
+pub(crate) const CANARY: &str = "ghp_C4n4ryBird+/%5c\"9d81\\x7";
+
+const CORE: &str = "C4n4ryBird";
+
+/// The texts that give the secret away: a part of it that survives escaping, its beginning backwards, and what base64 and
+/// hexadecimal digits make of it, wherever it begins.
+fn forms() -> Vec<String> {
+    let mut forms = vec![CORE.to_owned(), CORE.chars().rev().collect()];
+    for case in [hex(CORE.as_bytes()), hex(CORE.as_bytes()).to_uppercase()] {
+        forms.push(case);
+    }
+    for shift in 0..3 {
+        let shifted = format!("{}{CORE}", &"ghp"[..shift]);
+        let encoded = base64(shifted.as_bytes());
+        // The characters at either end are made of neighbours, too.
+        let (start, end) = ((shift * 8).div_ceil(6), shifted.len() * 8 / 6);
+        forms.push(encoded[start..end].to_owned());
+    }
+    forms
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+    bits.chunks(6)
+        .map(|six| six.iter().chain([0; 6].iter()).take(6).fold(0, |number, bit| number << 1 | usize::from(*bit)))
+        .map(|number| char::from(DIGITS[number]))
+        .collect()
+}
+
+/// Where the secret is in these bytes, with what is around it.
+pub(crate) fn found(bytes: &[u8]) -> Option<String> {
+    let at = |form: &String| bytes.windows(form.len()).position(|window| window == form.as_bytes());
+    let at = forms().iter().find_map(at)?;
+    let around = &bytes[at.saturating_sub(300)..bytes.len().min(at + 60)];
+    Some(String::from_utf8_lossy(around).into_owned())
+}
+
+#[track_caller]
+pub(crate) fn assert_nowhere(what: &str, bytes: impl AsRef<[u8]>) {
+    if let Some(around) = found(bytes.as_ref()) {
+        panic!("the secret is in {what}: …{around}…");
+    }
+}
+
+/// Nothing that a process has written holds the secret.
+#[track_caller]
+pub(crate) fn assert_silent(args: &[&str], ended: &Ended) {
+    assert_nowhere(&format!("the standard output of {args:?}"), &ended.stdout);
+    assert_nowhere(&format!("the standard error of {args:?}"), &ended.stderr);
+}
+
+/// No file below a folder holds the secret, but for those named. Says how many were read.
+#[track_caller]
+pub(crate) fn assert_not_below(folder: &Path, except: &[&str]) -> usize {
+    let mut read = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            read += assert_not_below(&path, except);
+        } else if !except.contains(&name) {
+            assert_nowhere(&path.display().to_string(), fs::read(&path).unwrap());
+            read += 1;
+        }
+    }
+    read
+}
+
+#[test]
+fn every_form_of_a_secret_is_found() {
+    for text in [
+        CANARY.to_owned(),
+        format!("{CANARY:?}"),
+        serde_json::to_string(CANARY).unwrap(),
+        hex(CANARY.as_bytes()),
+        base64(CANARY.as_bytes()),
+        base64(format!("x{CANARY}").as_bytes()),
+        base64(format!("xy:{CANARY}").as_bytes()),
+    ] {
+        assert!(found(text.as_bytes()).is_some(), "{text}");
+    }
+    assert_eq!(found(b"canary birds"), None);
+}

@@ -1,0 +1,99 @@
+//! Every command, at every level of the log, with a secret in the environment and in a file.
+
+use std::fs;
+
+use snowfeed::testkit::upstream::Upstream;
+
+use crate::canary::{CANARY, assert_not_below, assert_silent};
+use crate::support::Program;
+
+const LEVELS: [&[&str]; 6] = [&[], &["-q"], &["-v"], &["-vv"], &["-vvv"], &["--json"]];
+
+/// Each command, with what it must end with where the secret is right.
+const COMMANDS: [(&[&str], i32); 15] = [
+    (&["check"], 0),
+    (&["discover"], 0),
+    (&["configure", "page_size=50"], 0),
+    (&["configure"], 0),
+    (&["enable", "acme/gears"], 0),
+    (&["ingest"], 0),
+    (&["ingest", "--reconcile"], 0),
+    (&["ingest", "acme/none"], 6),
+    (&["status"], 0),
+    (&["runs"], 0),
+    (&["preview", "acme/gears"], 0),
+    (&["reset", "acme/gears", "--yes"], 0),
+    (&["disable", "acme/gears"], 0),
+    (&["schema"], 0),
+    (&["completions", "bash"], 0),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_writes_the_secret_at_any_level() {
+    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 30).start().await.unwrap();
+    for by_file in [false, true] {
+        let mut program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
+        if by_file {
+            fs::write(program.folder().join("hush"), CANARY).unwrap();
+            fs::write(program.folder().join("github.toml"), "token = \"file:hush\"").unwrap();
+        } else {
+            program = program.variable("GITHUB_TOKEN", CANARY);
+        }
+        for level in LEVELS {
+            for (args, code) in COMMANDS {
+                let args = [level, args].concat();
+                assert_silent(&args, &program.run(&args).await.expect(code));
+            }
+        }
+        assert!(assert_not_below(program.folder(), &["hush"]) >= 1, "there is a database");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_is_not_written_either() {
+    let upstream = Upstream::builder().token("another").repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
+    for level in LEVELS {
+        for args in [&["check"][..], &["discover"], &["ingest", "acme/gears"], &["runs"], &["status"]] {
+            let args = [level, args].concat();
+            assert_silent(&args, &program.run(&args).await);
+        }
+    }
+    assert_not_below(program.folder(), &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
+    let url = format!("http://user:{}@127.0.0.1:9/", "C4n4ryBird");
+    let by_value = format!("token={CANARY}");
+    for setting in [by_value, format!("api_url={url}"), format!("proxy={url}"), format!("private_key={CANARY}")] {
+        let program = Program::new("github_issues");
+        for args in
+            [&["configure", &setting][..], &["--set", &setting, "check"], &["-vvv", "--set", &setting, "status"]]
+        {
+            let ended = program.run(args).await.expect(4);
+            // Not even the arguments, which hold it, are repeated.
+            assert_silent(&["(arguments with a secret)"], &ended);
+        }
+        assert_not_below(program.folder(), &[]);
+    }
+    let program = Program::new("github_issues").variable("GITHUB_PROXY", &url).variable("GITHUB_API_URL", &url);
+    assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
+    let program = Program::new("github_issues");
+    fs::write(program.folder().join("github.toml"), format!("token = '{CANARY}'\nproxy = '{url}'\napi_url = '{url}'"))
+        .unwrap();
+    assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
+    // Where the file is no TOML, the line with the mistake is the one with the secret.
+    fs::write(program.folder().join("github.toml"), format!("token = {CANARY}")).unwrap();
+    assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
+}
+
+#[cfg(feature = "native-app")]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bundle_holds_the_secret() {
+    let program = Program::new("github_issues").variable("GITHUB_TOKEN", CANARY).variable("SNOWFLAKE_PASSWORD", CANARY);
+    let args = ["-vvv", "app", "build", "--out", "bundle"];
+    let ended = program.run(&args).await.expect(0);
+    assert_silent(&args, &ended);
+    assert!(assert_not_below(&program.folder().join("bundle"), &[]) > 5, "a bundle has files");
+}

@@ -1,0 +1,73 @@
+//! Whatever goes wrong, and whatever the server says then.
+
+use snowfeed::testkit::upstream::{Fault, Upstream};
+
+use crate::canary::{CANARY, assert_not_below, assert_silent};
+use crate::echo::{self, ANSWERS};
+use crate::support::Program;
+
+fn impatient(url: &str) -> Program {
+    Program::github(url)
+        .variable("GITHUB_TOKEN", CANARY)
+        .variable("GITHUB_RETRIES", "0")
+        .variable("GITHUB_MAX_WAIT_MINUTES", "0")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_repeats_the_secret_makes_nobody_else_repeat_it() {
+    for (name, answer) in ANSWERS {
+        let server = echo::server(answer).await;
+        let program = impatient(&server.uri());
+        for args in [
+            &["-vvv", "check"][..],
+            &["-vvv", "discover"],
+            &["--json", "ingest", "acme/gears"],
+            &["-vvv", "ingest", "acme/gears"],
+            &["--json", "runs"],
+            &["status"],
+        ] {
+            let ended = program.run(args).await;
+            assert_silent(&[&[name], args].concat(), &ended);
+        }
+        assert!(!server.received_requests().await.unwrap().is_empty(), "{name}");
+        assert_not_below(program.folder(), &[]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_connections_do_not_bring_it_out() {
+    for fault in [Fault::Reset, Fault::status(500), Fault::status(503), Fault::status(418)] {
+        let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
+        upstream.fault_rate(1.0, [fault]);
+        let program = impatient(upstream.url());
+        for args in [&["-vvv", "ingest", "acme/gears"][..], &["--json", "ingest", "acme/gears"], &["-vvv", "check"]] {
+            assert_silent(args, &program.run(args).await);
+        }
+        assert_not_below(program.folder(), &[]);
+    }
+    let nobody = impatient("http://127.0.0.1:1");
+    assert_silent(&["check"], &nobody.run(&["-vvv", "check"]).await.expect(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_no_header_takes_is_not_repeated() {
+    for secret in [format!("{CANARY}\r\nx: y"), format!("{CANARY}\u{7f}"), format!("{CANARY}é\n")] {
+        let program = Program::github("http://127.0.0.1:1").variable("GITHUB_TOKEN", &secret);
+        for args in [&["-vvv", "check"][..], &["--json", "ingest", "acme/gears"]] {
+            let ended = program.run(args).await;
+            assert_ne!(ended.code, Some(0));
+            assert_silent(args, &ended);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_key_that_cannot_be_read_is_not_repeated() {
+    let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n-----END RSA PRIVATE KEY-----");
+    let program = Program::github("http://127.0.0.1:1")
+        .variable("GITHUB_APP_ID", "1")
+        .variable("GITHUB_INSTALLATION_ID", "2")
+        .variable("GITHUB_PRIVATE_KEY", &key);
+    let ended = program.run(&["-vvv", "check"]).await.expect(4);
+    assert_silent(&["check"], &ended);
+}
