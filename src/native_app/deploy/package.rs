@@ -29,7 +29,7 @@ pub struct Deploy<'a> {
     /// The source's version.
     version: String,
     bundle: &'a Bundle,
-    image: Option<&'a Image>,
+    image: Option<Image>,
     credentials: Option<Credentials>,
     adopt: bool,
     create_repository: bool,
@@ -63,7 +63,7 @@ impl<'a> Deploy<'a> {
 
     /// The image to push. Without one, the repository must hold it already.
     #[must_use]
-    pub fn image(mut self, image: Option<&'a Image>) -> Self {
+    pub fn image(mut self, image: Option<Image>) -> Self {
         self.image = image;
         self
     }
@@ -155,7 +155,7 @@ impl<'a> Deploy<'a> {
         } else if found.is_none() {
             return Err(repository.absent());
         }
-        let Some(image) = self.image else {
+        let Some(image) = &self.image else {
             plan.note(format!("no image was built (`app build --binary`): {to} must be in the repository already"));
             return Ok(());
         };
@@ -170,7 +170,7 @@ impl<'a> Deploy<'a> {
 
     fn add_version(&self, files: &BTreeMap<&str, &[u8]>, stage: &Stage, there: &There, plan: &mut Plan) {
         let version = &self.names.version;
-        let label = versions::label(&self.version, files, self.image);
+        let label = versions::label(&self.version, files, self.image.as_ref());
         let newest = there.patches.newest();
         let patch = match newest {
             Some(newest) if newest.label == label => newest.number,

@@ -76,7 +76,7 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
     let credentials = token.map(|token| Credentials::new(connection.user.clone(), token));
     let runner = place.runner(&args.operation)?;
     let deploy = Deploy::new(app, &bundle)?
-        .image(image.as_ref())
+        .image(image)
         .credentials(credentials)
         .adopt(args.operation.adopt)
         .create_repository(args.create_repository)
