@@ -1,6 +1,7 @@
 //! The app in an account, which is a small one on loopback: see `account`.
 
 mod account;
+mod cli;
 mod faults;
 mod install;
 mod names;
@@ -9,6 +10,7 @@ mod privileges;
 mod registry;
 mod remove;
 mod secrecy;
+mod snow;
 mod status;
 
 use account::Account;

@@ -219,6 +219,8 @@ impl Scripted {
 }
 
 async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: Arc<watch::Sender<usize>>) {
+    // A head and a body are two packets: the second one must not wait until the first one is acknowledged.
+    stream.set_nodelay(true).unwrap();
     while let Some(asked) = read(&mut stream).await {
         let act = {
             let mut script = script.lock().unwrap();

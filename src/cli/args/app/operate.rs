@@ -137,8 +137,8 @@ pub(in crate::cli) struct Uninstall {
     #[arg(long, value_name = "DATABASE.SCHEMA")]
     objects_in: Option<String>,
     /// Drop the application package, too, with all its versions
-    #[arg(long = "with-package")]
-    pub(in crate::cli) package: bool,
+    #[arg(long)]
+    pub(in crate::cli) with_package: bool,
     #[command(flatten)]
     pub(in crate::cli) operation: Operation,
 }

@@ -129,7 +129,7 @@ pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Place<'
     let mut uninstall = Uninstall::new(app)?
         .cascade(args.cascade)
         .objects(args.objects)
-        .package(args.package)
+        .package(args.with_package)
         .adopt(args.operation.adopt);
     if let Some((database, schema)) = args.place()? {
         uninstall = uninstall.objects_in(database, schema);
