@@ -271,6 +271,11 @@ pub(super) fn said(text: &str) -> Value {
     table(&["status"], vec![vec![text.to_owned()]])
 }
 
+/// What this account does not understand is an error, which no test expects.
+pub(super) fn unknown(sql: &str) -> Refusal {
+    ("001003".into(), "42000", format!("this account does not understand: {sql}"))
+}
+
 pub(super) fn absent(what: &str) -> Refusal {
     ("002003".into(), "02000", format!("SQL compilation error: {what} does not exist or not authorized."))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use snowfeed::native_app::Bundle;
 use snowfeed::native_app::deploy::{Install, Uninstall};
@@ -13,6 +14,9 @@ use super::{deploy, install, uninstall, upgrade};
 use crate::peers;
 use crate::scripted::PASSWORD;
 use crate::support::github;
+
+/// The longest that it may take for one command. It takes seconds.
+const LONG: Duration = Duration::from_secs(120);
 
 /// Snowflake's own command line, with a configuration of its own and a bundle to work on.
 struct Snow {
@@ -31,7 +35,7 @@ impl Snow {
         let (home, bundle) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let config = format!(
             "default_connection_name = \"loopback\"\n[cli.logs]\nsave_logs = false\n[connections.loopback]\naccount = \"testorg-account\"\n\
-             user = \"tester\"\npassword = \"{PASSWORD}\"\nhost = \"127.0.0.1\"\nport = {port}\nprotocol = \"http\"\nrole = \"TESTER\"\n"
+             user = \"tester\"\npassword = \"{PASSWORD}\"\nhost = \"127.0.0.1\"\nport = {port}\nprotocol = \"http\"\nrole = \"TESTER\"\nwarehouse = \"COMPUTE_WH\"\n"
         );
         let path = home.path().join("config.toml");
         fs::write(&path, config).unwrap();
@@ -48,7 +52,9 @@ impl Snow {
             .env("HOME", self.home.path())
             .env("SNOWFLAKE_HOME", self.home.path())
             .env("NO_PROXY", "*");
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let mut command = tokio::process::Command::from(command);
+        let output = tokio::time::timeout(LONG, command.kill_on_drop(true).output());
+        let output = output.await.expect("Snowflake's own command line hangs").unwrap();
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
     }

@@ -37,7 +37,7 @@ impl State {
         if words.eat("DROP") {
             return self.drop(words);
         }
-        panic!("this account does not understand: {sql}")
+        Err(super::unknown(sql))
     }
 
     fn create(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
@@ -156,6 +156,9 @@ impl State {
         if path.starts_with("SYSTEM$VALIDATE_NATIVE_APP_SETUP") {
             let sound = json!({ "status": "SUCCESS", "errors": [], "warnings": [] });
             return Ok(said(&self.validation.clone().unwrap_or(sound).to_string()));
+        }
+        if path == "SYSTEM$BOOTSTRAP_DATA_REQUEST" {
+            return Ok(said(&json!({ "clientParamsInfo": [] }).to_string()));
         }
         let name = path.strip_suffix(".PUBLIC.REGISTER_REFERENCE").unwrap_or_else(|| panic!("{path}"));
         words.eat_mark('(');
@@ -295,7 +298,7 @@ impl Package {
             }
             self.versions.push((version, next, words.one("LABEL")));
         } else {
-            panic!("this account does not understand: {sql}")
+            return Err(super::unknown(sql));
         }
         let (version, patch, _) = self.versions.last().cloned().unwrap_or_default();
         Ok(super::table(&["status", "version", "patch"], vec![vec!["done".into(), version, patch.to_string()]]))

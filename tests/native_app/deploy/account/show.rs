@@ -28,6 +28,11 @@ impl State {
             let columns = ["name", "owner", "comment", "source", "version", "patch", "upgrade_state", "last_upgraded_on"];
             return Ok(table(&columns, rows.collect()));
         }
+        if words.eat("APPLICATION PACKAGE") {
+            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let rows = vec![row(&["name", "it"]), row(&["distribution", "INTERNAL"]), row(&["comment", &package.comment])];
+            return Ok(table(&["property", "value"], rows));
+        }
         if words.eat("APPLICATION") {
             let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
             let rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
@@ -118,10 +123,13 @@ impl State {
             let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
             return Ok(table(&["name", "type"], app.owned.iter().map(|(kind, name)| row(&[name, kind])).collect()));
         }
+        if words.eat("TELEMETRY EVENT DEFINITIONS IN APPLICATION") {
+            return Ok(table(&["name", "type", "sharing", "status"], Vec::new()));
+        }
         if words.eat("COMPUTE POOLS") {
             return Ok(table(&["name", "state", "num_services", "num_jobs"], vec![row(&["GITHUB_CONNECTOR_POOL", "IDLE", "0", "1"])]));
         }
-        panic!("this account does not show: {sql}")
+        Err(super::unknown(sql))
     }
 
     /// Objects of a schema, or schemas of a database.
