@@ -13,8 +13,12 @@ impl State {
         if words.eat("SELECT CURRENT_ROLE") {
             return Ok(said("TESTER"));
         }
+        if words.eat("SELECT SYSTEM$ALLOWLIST") {
+            let hosts = json!([{ "type": "SNOWSIGHT_DEPLOYMENT", "host": "app.invalid", "port": 443 }]);
+            return Ok(super::table(&["RESULT"], vec![vec![hosts.to_string()]]));
+        }
         if words.eat("SELECT") || words.eat("USE") {
-            return Ok(said("Statement executed successfully."));
+            return Ok(super::table(&["RESULT"], vec![vec!["ANYTHING".to_owned()]]));
         }
         if words.eat("CREATE") {
             return self.create(words, sql);
