@@ -51,7 +51,9 @@ pub(in crate::cli) enum AppCommand {
         app: AppArgs,
     },
     /// Remove the app
-    #[command(after_help = "What it owns stays, and so does the app, unless --cascade is said. The secrets stay unless --objects is.")]
+    #[command(
+        after_help = "What it owns stays, and so does the app, unless --cascade is said. The secrets stay unless --objects is."
+    )]
     Uninstall(Uninstall),
 }
 

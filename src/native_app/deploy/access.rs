@@ -108,7 +108,11 @@ impl Access {
         if account.find("SCHEMAS", schema, &place).await?.is_none() && schema.as_str() != "PUBLIC" {
             let path = self.schema_sql();
             let privilege = Privilege::on("CREATE SCHEMA", format!("DATABASE {database}"));
-            plan.push(Step::run(format!("create the schema {path}"), format!("CREATE SCHEMA IF NOT EXISTS {path}"), privilege));
+            plan.push(Step::run(
+                format!("create the schema {path}"),
+                format!("CREATE SCHEMA IF NOT EXISTS {path}"),
+                privilege,
+            ));
         }
         Ok(())
     }
@@ -121,7 +125,9 @@ impl Access {
         } else {
             let sql = |value: &str| {
                 let (value, comment) = (sql::text(value), sql::text(MARKER));
-                format!("CREATE SECRET IF NOT EXISTS {path} TYPE = GENERIC_STRING SECRET_STRING = {value} COMMENT = {comment}")
+                format!(
+                    "CREATE SECRET IF NOT EXISTS {path} TYPE = GENERIC_STRING SECRET_STRING = {value} COMMENT = {comment}"
+                )
             };
             let privilege = Privilege::on("CREATE SECRET", format!("SCHEMA {}", self.schema_sql()));
             (format!("create the secret {path}"), confidential(sql, value), privilege)
@@ -136,7 +142,10 @@ impl Access {
             Some(found) => {
                 found.claim("network rule", &self.rule, adopt, "give another place: --objects-in DATABASE.SCHEMA")?;
                 let described = account.rows(format!("DESCRIBE NETWORK RULE {path}")).await?;
-                if described.iter().any(|row| list(row.get("value_list")) == self.hosts.iter().map(String::as_str).collect()) {
+                if described
+                    .iter()
+                    .any(|row| list(row.get("value_list")) == self.hosts.iter().map(String::as_str).collect())
+                {
                     return Ok(());
                 }
                 Privilege::ownership(format!("NETWORK RULE {path}"))
@@ -158,9 +167,11 @@ impl Access {
     async fn set_integration(&self, account: &mut Account, bound: &Bound, adopt: bool, plan: &mut Plan) -> Result<()> {
         let name = &self.integration;
         let rule = self.sql(&self.rule);
-        let secrets: Vec<String> = bound.iter().filter_map(|setting| Some(self.sql(self.secrets.get(setting)?))).collect();
+        let secrets: Vec<String> =
+            bound.iter().filter_map(|setting| Some(self.sql(self.secrets.get(setting)?))).collect();
         let list = if secrets.is_empty() { "none".to_owned() } else { format!("({})", secrets.join(", ")) };
-        let allowed = format!("ALLOWED_NETWORK_RULES = ({rule}) ALLOWED_AUTHENTICATION_SECRETS = {list} ENABLED = TRUE");
+        let allowed =
+            format!("ALLOWED_NETWORK_RULES = ({rule}) ALLOWED_AUTHENTICATION_SECRETS = {list} ENABLED = TRUE");
         let Some(found) = account.find("EXTERNAL ACCESS INTEGRATIONS", name, "").await? else {
             let what = format!("create the external access integration {name}");
             let sql = format!("CREATE EXTERNAL ACCESS INTEGRATION {name} {allowed} COMMENT = {}", sql::text(MARKER));
@@ -207,7 +218,11 @@ impl Access {
 
 fn drop(kind: &str, name: &str) -> Step {
     let object = format!("{kind} {name}");
-    Step::run(format!("drop the {} {name}", kind.to_lowercase()), format!("DROP {kind} IF EXISTS {name}"), Privilege::ownership(object))
+    Step::run(
+        format!("drop the {} {name}", kind.to_lowercase()),
+        format!("DROP {kind} IF EXISTS {name}"),
+        Privilege::ownership(object),
+    )
 }
 
 /// A statement by its text for a secret's value; `***` is shown in its place.

@@ -121,7 +121,11 @@ fn found(answer: Answer) -> Vec<Found> {
     let columns: Vec<String> = answer.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let row = |cells: Vec<_>| {
         let cells = columns.iter().cloned().zip(cells);
-        Found(cells.filter_map(|(name, cell): (String, Option<bytestring::ByteString>)| Some((name, cell?.to_string()))).collect())
+        Found(
+            cells
+                .filter_map(|(name, cell): (String, Option<bytestring::ByteString>)| Some((name, cell?.to_string())))
+                .collect(),
+        )
     };
     answer.rows.into_iter().map(|cells| row(cells.0)).collect()
 }

@@ -71,7 +71,10 @@ pub(super) fn of_validation(answer: &Answer) -> Result<Vec<String>> {
         Error::invalid_data("Snowflake's validation answered in a way that is not understood").with_source(error)
     })?;
     let lines = |complaints: &[Complaint]| complaints.iter().map(Complaint::line).collect::<Vec<_>>();
-    if validation.errors.is_empty() && !validation.status.eq_ignore_ascii_case("FAIL") && !validation.status.starts_with("FAILURE") {
+    if validation.errors.is_empty()
+        && !validation.status.eq_ignore_ascii_case("FAIL")
+        && !validation.status.starts_with("FAILURE")
+    {
         return Ok(lines(&validation.warnings));
     }
     let errors = lines(&validation.errors);

@@ -95,7 +95,8 @@ impl Install {
     pub fn secret(mut self, setting: impl Into<String>, value: SecretString) -> Result<Self> {
         let setting = setting.into();
         if !self.spec.settings.is_secret(&setting) {
-            let known: Vec<&str> = self.spec.settings.names().filter(|name| self.spec.settings.is_secret(name)).collect();
+            let known: Vec<&str> =
+                self.spec.settings.names().filter(|name| self.spec.settings.is_secret(name)).collect();
             let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
             return Err(Error::configuration(format!("{} has no secret {setting:?}", self.spec.name)).with_help(help));
         }

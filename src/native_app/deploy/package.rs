@@ -6,10 +6,10 @@ use super::account::{Account, Found, MARKER};
 use super::privilege::Privilege;
 use super::registry::Repository;
 use super::runner::{Report, Runner};
+use super::sql;
 use super::stage::{self, Stage};
 use super::step::{Action, Plan, Push, Step};
 use super::versions::{self, Patches};
-use super::sql;
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
@@ -180,7 +180,10 @@ impl<'a> Deploy<'a> {
         if newest.is_none_or(|newest| newest.label != label) {
             plan.push(Step {
                 what: "let Snowflake check the setup script".to_owned(),
-                action: Action::Validate(Statement::new(format!("CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})", stage.at("")))),
+                action: Action::Validate(Statement::new(format!(
+                    "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})",
+                    stage.at("")
+                ))),
                 privilege: Privilege::on("READ", format!("STAGE {}", stage.sql())),
             });
             let add = match (newest, there.has_channels) {
@@ -188,7 +191,11 @@ impl<'a> Deploy<'a> {
                 (None, true) => format!("REGISTER VERSION {version}"),
                 (None, false) => format!("ADD VERSION {version}"),
             };
-            let what = if newest.is_some() { format!("add patch {patch} of {version}") } else { format!("add the version {version}") };
+            let what = if newest.is_some() {
+                format!("add patch {patch} of {version}")
+            } else {
+                format!("add the version {version}")
+            };
             let using = format!("USING {} LABEL = {}", stage.at(""), sql::text(&label));
             plan.push(self.alter(what, &format!("{add} {using}")));
         }
@@ -248,7 +255,8 @@ impl There {
         };
         found.claim("application package", package, deploy.adopt, "give another name (--package)")?;
         let stage = Stage::of(package)?;
-        let has_stage = account.find("STAGES", &stage.name, &format!("IN SCHEMA {}", stage.schema_sql())).await?.is_some();
+        let has_stage =
+            account.find("STAGES", &stage.name, &format!("IN SCHEMA {}", stage.schema_sql())).await?.is_some();
         let listed = if has_stage { account.rows(format!("LIST {}", stage.at(""))).await? } else { Vec::new() };
         let channels = account.rows_if_any(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
         let channel = channels.iter().find(|row| row.get("name") == CHANNEL);

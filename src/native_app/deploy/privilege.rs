@@ -42,7 +42,9 @@ impl Privilege {
     pub(super) fn remedy(&self, role: &str) -> String {
         match self {
             Self::On { privilege, object } => {
-                format!("let an administrator run `GRANT {privilege} ON {object} TO ROLE {role}`, or use another role (--role)")
+                format!(
+                    "let an administrator run `GRANT {privilege} ON {object} TO ROLE {role}`, or use another role (--role)"
+                )
             }
             Self::Ownership { object } => format!(
                 "use the role that owns it (--role), or let an administrator run \

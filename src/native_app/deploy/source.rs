@@ -56,7 +56,9 @@ impl From {
     pub(super) fn clause(&self, names: &Names, target: Option<&Target>) -> String {
         match self {
             Self::Listing(listing) => format!("FROM LISTING {}", sql::text(listing)),
-            Self::Version | Self::Release => format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using(target)),
+            Self::Version | Self::Release => {
+                format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using(target))
+            }
         }
     }
 

@@ -54,7 +54,9 @@ impl Stage {
         ));
         plan.push(Step::run(
             format!("create the stage {stage}"),
-            format!("CREATE STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE') DIRECTORY = (ENABLE = TRUE)"),
+            format!(
+                "CREATE STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE') DIRECTORY = (ENABLE = TRUE)"
+            ),
             Privilege::on("CREATE STAGE", format!("SCHEMA {schema}")),
         ));
     }
@@ -85,7 +87,8 @@ impl Stage {
             return Err(Error::configuration(format!("{path:?} cannot be the path of a file on a stage"))
                 .with_help("rename it: letters, digits, `.`, `_` and `-`"));
         }
-        let (folder, name) = path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("/{folder}"), name));
+        let (folder, name) =
+            path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("/{folder}"), name));
         let content = vec![Bytes::copy_from_slice(bytes)];
         Ok(StagedFile { stage: format!("{}{folder}", self.sql()), name: name.to_owned(), content })
     }

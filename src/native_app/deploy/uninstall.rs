@@ -95,7 +95,8 @@ impl Uninstall {
             return Ok(Vec::new());
         }
         let rows = account.rows(format!("SHOW OBJECTS OWNED BY APPLICATION {name}")).await?;
-        let kind = |row: &super::account::Found| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
+        let kind =
+            |row: &super::account::Found| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
         Ok(rows.iter().map(|row| Owned { kind: kind(row), name: row.get("name").to_owned() }).collect())
     }
 
@@ -109,9 +110,11 @@ impl Uninstall {
         let mut plan = Plan::default();
         let owned = self.owned(account).await?;
         if !owned.is_empty() && !self.cascade {
-            let list = owned.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
-            return Err(Error::new(ErrorKind::Conflict, format!("{name} owns {list}"))
-                .with_help("say --cascade to drop that with it; to keep it, transfer its ownership before: GRANT OWNERSHIP ON …"));
+            let list =
+                owned.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
+            return Err(Error::new(ErrorKind::Conflict, format!("{name} owns {list}")).with_help(
+                "say --cascade to drop that with it; to keep it, transfer its ownership before: GRANT OWNERSHIP ON …",
+            ));
         }
         if application(account, name, self.adopt).await?.is_some() {
             let cascade = if self.cascade { " CASCADE" } else { "" };
@@ -124,7 +127,9 @@ impl Uninstall {
         if self.objects {
             Access::of(&self.spec, name, self.place.as_ref())?.remove(account, &mut plan).await?;
         }
-        if self.package && let Some(found) = account.find("APPLICATION PACKAGES", package, "").await? {
+        if self.package
+            && let Some(found) = account.find("APPLICATION PACKAGES", package, "").await?
+        {
             found.claim("application package", package, self.adopt, "name the right one (--package)")?;
             plan.push(Step::run(
                 format!("drop the application package {package}"),

@@ -120,7 +120,9 @@ impl Account {
         let state = State {
             world,
             folder: folder.path().to_owned(),
-            references: ["warehouse_reference", "github_external_access", "private_key", "token"].map(str::to_owned).to_vec(),
+            references: ["warehouse_reference", "github_external_access", "private_key", "token"]
+                .map(str::to_owned)
+                .to_vec(),
             grants_at_installation: true,
             ..State::default()
         };

@@ -50,7 +50,8 @@ impl World {
         assert!(binary.exists(), "{} is missing: `cargo build --all-features --examples` makes it", binary.display());
         let mut command = Command::new(binary);
         command.args(arguments).current_dir(&self.folder).env_clear().envs(&self.variables).stdin(Stdio::null());
-        let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let Output { status, stdout, stderr } =
+            tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let ended = Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
         for text in [&ended.stdout, &ended.stderr] {
@@ -82,7 +83,14 @@ async fn from_nothing_to_an_app_and_back() {
     world.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
     assert_eq!(world.good(&["app", "upgrade"]).await.stdout, "nothing was to be done\n");
     let status = world.good(&["app", "status"]).await.stdout;
-    for line in ["application package GITHUB_CONNECTOR_PKG of TESTER", "released", "reference TOKEN", "EXECUTE TASK", "granted", "COMPUTE_WH"] {
+    for line in [
+        "application package GITHUB_CONNECTOR_PKG of TESTER",
+        "released",
+        "reference TOKEN",
+        "EXECUTE TASK",
+        "granted",
+        "COMPUTE_WH",
+    ] {
         assert!(status.contains(line), "{status}");
     }
     let status: Value = serde_json::from_str(&world.good(&["--json", "app", "status"]).await.stdout).unwrap();
@@ -124,7 +132,10 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     }
     let json = world.good(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["dry_run"], &json["steps"][0]["privilege"]), (&true.into(), &"CREATE DATABASE on ACCOUNT".into()));
+    assert_eq!(
+        (&json["dry_run"], &json["steps"][0]["privilege"]),
+        (&true.into(), &"CREATE DATABASE on ACCOUNT".into())
+    );
     assert_eq!((world.account.world(), world.account.changes()), (before, Vec::new()));
 }
 

@@ -20,7 +20,11 @@ enum Act {
 
 fn whole(install: Install) -> Install {
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
-    install.secret("token", token("s3cret")).unwrap().warehouse(warehouse).grant(ApplicationRole::Viewer, "ops".parse().unwrap())
+    install
+        .secret("token", token("s3cret"))
+        .unwrap()
+        .warehouse(warehouse)
+        .grant(ApplicationRole::Viewer, "ops".parse().unwrap())
 }
 
 async fn prepare(account: &Account, act: Act) {

@@ -14,7 +14,11 @@ pub(super) fn token(value: &str) -> SecretString {
 
 fn whole(install: Install) -> Install {
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
-    install.secret("token", token("s3cret")).unwrap().warehouse(warehouse).grant(ApplicationRole::Admin, "ops".parse().unwrap())
+    install
+        .secret("token", token("s3cret"))
+        .unwrap()
+        .warehouse(warehouse)
+        .grant(ApplicationRole::Admin, "ops".parse().unwrap())
 }
 
 #[tokio::test]
@@ -55,7 +59,10 @@ async fn a_second_installation_only_reads() {
     assert_eq!(account.world(), before);
     install(&account, &github(), |i| again(i).secret("token", token("newer")).unwrap()).await.unwrap();
     let changes = account.changes();
-    assert_eq!(changes, ["ALTER SECRET GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN SET SECRET_STRING = 'newer'"]);
+    assert_eq!(
+        changes,
+        ["ALTER SECRET GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN SET SECRET_STRING = 'newer'"]
+    );
 }
 
 #[tokio::test]
@@ -74,7 +81,14 @@ async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
     let other = "THEIRS.PUBLIC.OTHER_TOKEN".to_owned();
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.insert("token".into(), other.clone());
+    account
+        .state()
+        .world
+        .applications
+        .get_mut("GITHUB_CONNECTOR")
+        .unwrap()
+        .references
+        .insert("token".into(), other.clone());
     let report = install(&account, &github(), |install| install).await.unwrap();
     assert!(report.steps.is_empty() && report.notes.iter().any(|note| note.contains("OTHER_TOKEN")), "{report:?}");
     assert_eq!(account.world().applications["GITHUB_CONNECTOR"].references["token"], other);
@@ -119,7 +133,8 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     // Another tool's application.
     install(&account, &github(), |install| install).await.unwrap();
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment = "GENERATED_BY_SNOWFLAKECLI".into();
+    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment =
+        "GENERATED_BY_SNOWFLAKECLI".into();
     account.log();
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("--application"), "{error:?}");
@@ -159,7 +174,10 @@ async fn a_listing_is_installed_from_without_a_package() {
     let account = Account::start().await;
     install(&account, &github(), |install| install.from(From::Listing("GZ'1".into()))).await.unwrap();
     let changes = account.changes();
-    assert!(changes.iter().any(|sql| sql.starts_with("CREATE APPLICATION GITHUB_CONNECTOR FROM LISTING 'GZ''1' COMMENT")), "{changes:#?}");
+    assert!(
+        changes.iter().any(|sql| sql.starts_with("CREATE APPLICATION GITHUB_CONNECTOR FROM LISTING 'GZ''1' COMMENT")),
+        "{changes:#?}"
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,11 @@ async fn names_with_quotes_blanks_and_backslashes_are_kept_everywhere() {
     let app = github().package("\"My \"\"pkg\"\" it's\"").application("\"My \\app\"");
     let account = Account::start().await;
     deploy(&account, &app, |deploy| deploy.release(true)).await.unwrap();
-    assert!(account.files().keys().any(|path| path.starts_with("My \"pkg\" it's.APP_SRC.STAGE/page/")), "{:?}", account.files().keys());
+    assert!(
+        account.files().keys().any(|path| path.starts_with("My \"pkg\" it's.APP_SRC.STAGE/page/")),
+        "{:?}",
+        account.files().keys()
+    );
     let warehouse = Some("\"my wh\"".parse().unwrap());
     let with = |i: snowfeed::native_app::deploy::Install| {
         i.secret("token", super::install::token("it's \\ s3cret\nline")).unwrap().warehouse(warehouse.clone())

@@ -23,7 +23,10 @@ async fn the_bundle_arrives_as_it_is_and_becomes_a_version() {
     let [(version, 0, label)] = package.versions.as_slice() else { panic!("{package:?}") };
     assert!(version == "V0_1_0" && label.starts_with("0.1.0+"), "{label}");
     let whats = whats(&report);
-    assert_eq!(whats[..2], ["create the application package GITHUB_CONNECTOR_PKG", "create the schema GITHUB_CONNECTOR_PKG.APP_SRC"]);
+    assert_eq!(
+        whats[..2],
+        ["create the application package GITHUB_CONNECTOR_PKG", "create the schema GITHUB_CONNECTOR_PKG.APP_SRC"]
+    );
     assert!(report.notes.iter().any(|note| note.contains("no image was built")), "{report:?}");
 }
 
@@ -48,9 +51,15 @@ async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
     std::fs::write(page.path().join("app.py"), "import streamlit\n").unwrap();
     let report = deploy(&account, &github().page(page.path()), |deploy| deploy).await.unwrap();
     let changes = account.changes();
-    assert!(changes.iter().any(|sql| sql == "REMOVE '@GITHUB_CONNECTOR_PKG.APP_SRC.STAGE/page/viewer.py'"), "{changes:#?}");
+    assert!(
+        changes.iter().any(|sql| sql == "REMOVE '@GITHUB_CONNECTOR_PKG.APP_SRC.STAGE/page/viewer.py'"),
+        "{changes:#?}"
+    );
     assert!(!changes.iter().any(|sql| sql.contains("procedures/")), "{changes:#?}");
-    assert!(whats(&report).ends_with(&["let Snowflake check the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
+    assert!(
+        whats(&report).ends_with(&["let Snowflake check the setup script", "add patch 1 of V0_1_0"]),
+        "{report:#?}"
+    );
     assert!(!account.files().keys().any(|path| path.ends_with("viewer.py")));
 }
 
@@ -69,7 +78,8 @@ async fn a_stale_file_takes_no_file_along_whose_name_begins_like_its_own() {
 async fn a_package_of_somebody_else_is_left_alone_unless_it_is_to_be_taken_over() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment = "GENERATED_BY_SNOWFLAKECLI".into();
+    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment =
+        "GENERATED_BY_SNOWFLAKECLI".into();
     account.log();
     let error = deploy(&account, &custom_named(), |deploy| deploy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -105,8 +115,9 @@ async fn what_snowflake_says_against_the_setup_script_is_told_and_makes_no_versi
     let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
     assert!(error.to_string().contains("setup.sql, line 7: Syntax error: near X"), "{error}");
     assert!(account.world().packages["GITHUB_CONNECTOR_PKG"].versions.is_empty());
-    account.state().validation =
-        Some(json!({ "status": "SUCCESS", "errors": [], "warnings": [{ "message": "old", "fileName": "setup.sql", "line": 1 }] }));
+    account.state().validation = Some(
+        json!({ "status": "SUCCESS", "errors": [], "warnings": [{ "message": "old", "fileName": "setup.sql", "line": 1 }] }),
+    );
     let report = deploy(&account, &github(), |deploy| deploy).await.unwrap();
     assert!(report.notes.contains(&"setup.sql, line 1: old".to_owned()), "{report:?}");
 }
@@ -121,7 +132,10 @@ async fn a_package_without_release_channels_gets_its_version_in_the_older_way() 
     account.log();
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let changes = account.changes();
-    assert!(changes[0].starts_with("ALTER APPLICATION PACKAGE GITHUB_CONNECTOR_PKG ADD VERSION V0_1_0 USING '@"), "{changes:#?}");
+    assert!(
+        changes[0].starts_with("ALTER APPLICATION PACKAGE GITHUB_CONNECTOR_PKG ADD VERSION V0_1_0 USING '@"),
+        "{changes:#?}"
+    );
     assert_eq!(
         changes[1],
         "ALTER APPLICATION PACKAGE GITHUB_CONNECTOR_PKG SET DEFAULT RELEASE DIRECTIVE VERSION = V0_1_0 PATCH = 0"

@@ -27,15 +27,19 @@ async fn the_image_arrives_before_the_version_is_made_and_is_not_sent_again() {
     let (account, workshop) = (account(&registry).await, Workshop::new());
     let image = image(&workshop);
     let credentials = || Some(Credentials::new(USER, PASSWORD.to_owned().into()));
-    let report = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials())).await.unwrap();
+    let report = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
+        .await
+        .unwrap();
     let at = |what: &str| report.steps.iter().position(|step| step.what.starts_with(what)).unwrap();
     assert!(at("push the image") < at("add the version"), "{report:#?}");
     assert!(report.steps[at("push the image")].changed);
-    let again = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials())).await.unwrap();
-    assert_eq!(again.steps.iter().map(|step| (step.what.as_str(), step.changed)).collect::<Vec<_>>(), [(
-        "push the image /snowfeed/public/images/github_issues:0.1.0",
-        false
-    )]);
+    let again = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
+        .await
+        .unwrap();
+    assert_eq!(
+        again.steps.iter().map(|step| (step.what.as_str(), step.changed)).collect::<Vec<_>>(),
+        [("push the image /snowfeed/public/images/github_issues:0.1.0", false)]
+    );
     assert!(again.notes.is_empty(), "{again:?}");
 }
 
@@ -65,7 +69,9 @@ async fn the_session_s_own_token_is_the_password_unless_there_is_another() {
     assert_eq!(asked[0].body["requestType"], json!("ISSUE"));
     assert!(!format!("{error:?}{error}").contains(ISSUED));
     let requests = server.received_requests().await.unwrap();
-    let sent = requests.iter().filter_map(|request| request.headers.get("authorization")?.to_str().ok()?.strip_prefix("Basic "));
+    let sent = requests
+        .iter()
+        .filter_map(|request| request.headers.get("authorization")?.to_str().ok()?.strip_prefix("Basic "));
     let sent: Vec<String> = sent
         .map(|text| base64::Engine::decode(&base64::prelude::BASE64_STANDARD, text).unwrap())
         .map(|bytes| String::from_utf8(bytes).unwrap())

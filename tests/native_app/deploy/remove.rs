@@ -35,10 +35,18 @@ async fn secrets_package_and_database_stay_unless_that_is_said() {
     uninstall(&account, &github(), |uninstall| uninstall).await.unwrap();
     let after = account.world();
     assert!(after.applications.is_empty());
-    assert_eq!((after.secrets, after.packages, after.integrations), (before.secrets, before.packages, before.integrations));
+    assert_eq!(
+        (after.secrets, after.packages, after.integrations),
+        (before.secrets, before.packages, before.integrations)
+    );
     uninstall(&account, &github(), |uninstall| uninstall.objects(true).package(true)).await.unwrap();
     let after = account.world();
-    assert!(after.secrets.is_empty() && after.rules.is_empty() && after.integrations.is_empty() && after.packages.is_empty());
+    assert!(
+        after.secrets.is_empty()
+            && after.rules.is_empty()
+            && after.integrations.is_empty()
+            && after.packages.is_empty()
+    );
     assert!(after.databases.contains("GITHUB_CONNECTOR_SETUP"), "a database is never dropped");
 }
 

@@ -26,7 +26,8 @@ async fn a_secret_reaches_snowflake_and_nobody_else() {
         let install = with_token();
         let dry = install.run(&mut session, &Runner::new().dry_run(true)).await.unwrap();
         let told = std::sync::Mutex::new(String::new());
-        let runner = Runner::new().progress(|step| *told.lock().unwrap() += &format!("{step:?}{}", step.statement().unwrap()));
+        let runner =
+            Runner::new().progress(|step| *told.lock().unwrap() += &format!("{step:?}{}", step.statement().unwrap()));
         let first = install.run(&mut session, &runner).await.unwrap();
         let second = install.run(&mut session, &runner).await.unwrap();
         drop(runner);

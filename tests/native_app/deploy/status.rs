@@ -17,8 +17,12 @@ async fn what_there_is_is_told_and_nothing_is_changed() {
     let (package, application) = (status.package.unwrap(), status.application.unwrap());
     assert!(package.ours && package.versions.len() == 1 && package.versions[0].state == "READY");
     assert_eq!(package.released.unwrap().version, "V0_1_0");
-    assert_eq!((application.version.as_str(), application.patch, application.state.as_str()), ("V0_1_0", Some(0), "COMPLETE"));
-    let unbound: Vec<_> = application.references.iter().filter(|r| r.object.is_none()).map(|r| r.name.as_str()).collect();
+    assert_eq!(
+        (application.version.as_str(), application.patch, application.state.as_str()),
+        ("V0_1_0", Some(0), "COMPLETE")
+    );
+    let unbound: Vec<_> =
+        application.references.iter().filter(|r| r.object.is_none()).map(|r| r.name.as_str()).collect();
     assert_eq!(unbound, ["WAREHOUSE_REFERENCE", "PRIVATE_KEY"]);
     assert!(application.privileges.iter().all(|privilege| privilege.granted));
     assert_eq!(application.pools[0].state, "IDLE");

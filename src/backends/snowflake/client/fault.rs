@@ -85,7 +85,10 @@ pub(super) fn statement(reply: &Reply<QueryData>) -> Error {
 
 /// The error that a statement with a secret in it was answered with. What Snowflake says may repeat a part of the statement.
 pub(super) fn confidential(reply: &Reply<QueryData>) -> Error {
-    with_message(reply, "Snowflake refuses a statement that holds a secret; its reason could show it, and is left out".to_owned())
+    with_message(
+        reply,
+        "Snowflake refuses a statement that holds a secret; its reason could show it, and is left out".to_owned(),
+    )
 }
 
 fn with_message(reply: &Reply<QueryData>, message: String) -> Error {

@@ -10,10 +10,10 @@ use snowflake_api::connection::QueryType;
 use uuid::Uuid;
 
 use super::super::connection::{Connection, LoginFields};
-use super::{IssuedToken, fault};
 use super::http::Shared;
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData};
+use super::{IssuedToken, fault};
 use crate::{Error, ErrorKind, Result};
 
 /// Text that a timestamp becomes: RFC 3339 with nine digits of a second.
@@ -123,7 +123,8 @@ pub(super) async fn renew(transport: &Transport, pass: &Pass) -> Result<bool> {
     let request_id = Uuid::now_v7().to_string();
     let parameters = [("requestId", request_id.as_str())];
     let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;
-    let Some(RenewalData { session_token: Some(session), master_token, .. }) = reply.data.filter(|_| reply.success) else {
+    let Some(RenewalData { session_token: Some(session), master_token, .. }) = reply.data.filter(|_| reply.success)
+    else {
         return Ok(false);
     };
     pass.replace(Tokens { session, master: master_token.or_else(|| tokens.master.clone()) });

@@ -67,7 +67,7 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
     if !differing.is_empty() {
         place.output.note(&format!("note: `app build` would change {differing}; what was built is deployed"));
     }
-    let image = match Image::open(args.out.join("image")) {
+    let image = match Image::open(args.out.join(super::IMAGE)) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         image => Some(image?),
     };

@@ -47,8 +47,17 @@ impl State {
     fn create(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
         let exists = |name: &str| Err(("002002".to_owned(), "42710", format!("Object '{name}' already exists.")));
         let _ = words.eat("OR ALTER");
-        let kinds =
-            ["APPLICATION PACKAGE", "APPLICATION", "DATABASE", "SCHEMA", "STAGE", "IMAGE REPOSITORY", "SECRET", "NETWORK RULE", "EXTERNAL ACCESS INTEGRATION"];
+        let kinds = [
+            "APPLICATION PACKAGE",
+            "APPLICATION",
+            "DATABASE",
+            "SCHEMA",
+            "STAGE",
+            "IMAGE REPOSITORY",
+            "SECRET",
+            "NETWORK RULE",
+            "EXTERNAL ACCESS INTEGRATION",
+        ];
         let kind = *kinds.iter().find(|kind| words.eat(kind)).unwrap_or_else(|| panic!("{sql}"));
         let unless = words.eat("IF NOT EXISTS");
         let path = words.path();
@@ -83,7 +92,8 @@ impl State {
                 world.databases.insert(path);
             }
             "SCHEMA" => {
-                let path = parent.map_or_else(|| format!("{}.{path}", world.packages.keys().next().unwrap()), |_| path.clone());
+                let path = parent
+                    .map_or_else(|| format!("{}.{path}", world.packages.keys().next().unwrap()), |_| path.clone());
                 let database = path.rsplit_once('.').unwrap().0;
                 if !world.packages.contains_key(database) && !world.databases.contains(database) {
                     return Err(absent("Database"));
@@ -93,7 +103,11 @@ impl State {
             "STAGE" => {
                 assert!(sql.to_uppercase().contains("ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"), "{sql}");
                 // Snowflake's own command line has said before which schema it means.
-                let path = if parent.is_some() { path } else { format!("{}.{path}", world.schemas.iter().find(|s| s.ends_with(".APP_SRC")).unwrap()) };
+                let path = if parent.is_some() {
+                    path
+                } else {
+                    format!("{}.{path}", world.schemas.iter().find(|s| s.ends_with(".APP_SRC")).unwrap())
+                };
                 if !world.schemas.contains(path.rsplit_once('.').unwrap().0) {
                     return Err(absent("Schema"));
                 }
@@ -127,7 +141,20 @@ impl State {
         let (file, to) = sql.split_once("file://").unwrap().1.split_once('@').unwrap();
         let file = file.trim().trim_end_matches('\'').trim();
         let to = to.split([' ', '\n']).next().unwrap();
-        let to = if sql.contains("'@") { sql.split_once("'@").unwrap().1.rsplit_once('\'').map(|(to, _)| to.replace("''", "'")).unwrap().split("' ").next().unwrap().to_owned() } else { to.trim_end_matches('\'').to_owned() };
+        let to = if sql.contains("'@") {
+            sql.split_once("'@")
+                .unwrap()
+                .1
+                .rsplit_once('\'')
+                .map(|(to, _)| to.replace("''", "'"))
+                .unwrap()
+                .split("' ")
+                .next()
+                .unwrap()
+                .to_owned()
+        } else {
+            to.trim_end_matches('\'').to_owned()
+        };
         let to = to.split(" OVERWRITE").next().unwrap().trim_end_matches('\'').to_owned();
         let (stage, path) = place(&to);
         if !self.world.stages.contains(&stage) {
@@ -186,7 +213,9 @@ impl State {
         }
         let app = world.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
         if !self.references.contains(&reference) {
-            return Ok(said(&json!({ "response_code": "INVALID_REFERENCE", "message": "no such reference" }).to_string()));
+            return Ok(said(
+                &json!({ "response_code": "INVALID_REFERENCE", "message": "no such reference" }).to_string(),
+            ));
         }
         app.references.insert(reference, object);
         Ok(said(&json!({ "response_code": "OK", "message": "add" }).to_string()))
@@ -292,7 +321,9 @@ impl Package {
             }
             self.versions.push((version, 0, words.one("LABEL")));
         } else if words.eat("ADD PATCH") {
-            let newest = |version: &str| self.versions.iter().filter(|(name, ..)| name == version).map(|(_, patch, _)| *patch).max();
+            let newest = |version: &str| {
+                self.versions.iter().filter(|(name, ..)| name == version).map(|(_, patch, _)| *patch).max()
+            };
             let number = if words.eat("FOR VERSION") { None } else { Some(words.name().parse().unwrap()) };
             let _ = words.eat("FOR VERSION");
             let version = words.name();

@@ -18,19 +18,31 @@ impl State {
         words.next();
         let world = &self.world;
         if words.eat("APPLICATION PACKAGES") {
-            let rows = world.packages.iter().map(|(name, package)| row(&[name, "TESTER", &package.comment, "INTERNAL"]));
+            let rows =
+                world.packages.iter().map(|(name, package)| row(&[name, "TESTER", &package.comment, "INTERNAL"]));
             return Ok(table(&["name", "owner", "comment", "distribution"], rows.collect()));
         }
         if words.eat("APPLICATIONS") {
             let rows = world.applications.iter().map(|(name, app)| {
-                row(&[name, "TESTER", &app.comment, &app.source, &app.version, &app.patch.to_string(), "COMPLETE", "2026-01-01"])
+                row(&[
+                    name,
+                    "TESTER",
+                    &app.comment,
+                    &app.source,
+                    &app.version,
+                    &app.patch.to_string(),
+                    "COMPLETE",
+                    "2026-01-01",
+                ])
             });
-            let columns = ["name", "owner", "comment", "source", "version", "patch", "upgrade_state", "last_upgraded_on"];
+            let columns =
+                ["name", "owner", "comment", "source", "version", "patch", "upgrade_state", "last_upgraded_on"];
             return Ok(table(&columns, rows.collect()));
         }
         if words.eat("APPLICATION PACKAGE") {
             let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
-            let rows = vec![row(&["name", "it"]), row(&["distribution", "INTERNAL"]), row(&["comment", &package.comment])];
+            let rows =
+                vec![row(&["name", "it"]), row(&["distribution", "INTERNAL"]), row(&["comment", &package.comment])];
             return Ok(table(&["property", "value"], rows));
         }
         if words.eat("APPLICATION") {
@@ -46,15 +58,22 @@ impl State {
         }
         if words.eat("RELEASE DIRECTIVES IN APPLICATION PACKAGE") {
             let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
-            let rows = package.released.iter().map(|(version, patch)| row(&["DEFAULT", version, &patch.to_string(), "DEFAULT"]));
+            let rows = package
+                .released
+                .iter()
+                .map(|(version, patch)| row(&["DEFAULT", version, &patch.to_string(), "DEFAULT"]));
             return Ok(table(&["name", "version", "patch", "release_channel"], rows.collect()));
         }
         if words.eat("VERSIONS") {
             let like = if words.eat("LIKE") { Some(words.text()) } else { None };
             assert!(words.eat("IN APPLICATION PACKAGE"), "{sql}");
             let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
-            let versions = package.versions.iter().filter(|(name, ..)| like.as_ref().is_none_or(|like| like.replace("\\_", "_") == *name));
-            let rows = versions.map(|(name, patch, label)| row(&[name, &patch.to_string(), label, "READY", "NOT_REVIEWED"]));
+            let versions = package
+                .versions
+                .iter()
+                .filter(|(name, ..)| like.as_ref().is_none_or(|like| like.replace("\\_", "_") == *name));
+            let rows =
+                versions.map(|(name, patch, label)| row(&[name, &patch.to_string(), label, "READY", "NOT_REVIEWED"]));
             return Ok(table(&["version", "patch", "label", "state", "review_status"], rows.collect()));
         }
         if words.eat("STAGES") {
@@ -67,10 +86,14 @@ impl State {
             return Ok(table(&["name"], world.databases.iter().map(|name| row(&[name])).collect()));
         }
         if words.eat("SECRETS") {
-            return Ok(self.in_schema(words, world.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()))));
+            return Ok(self.in_schema(
+                words,
+                world.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str())),
+            ));
         }
         if words.eat("NETWORK RULES") {
-            return Ok(self.in_schema(words, world.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()))));
+            return Ok(self
+                .in_schema(words, world.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()))));
         }
         if words.eat("NETWORK RULE") {
             let rule = world.rules.get(&words.path()).ok_or_else(|| absent("Rule"))?;
@@ -78,7 +101,8 @@ impl State {
         }
         if words.eat("IMAGE REPOSITORIES") {
             let url = |path: &str| world.repositories.get(path).cloned().unwrap_or_default();
-            let mut answer = self.in_schema(words, world.repositories.keys().map(|path| (path.as_str(), path.as_str())));
+            let mut answer =
+                self.in_schema(words, world.repositories.keys().map(|path| (path.as_str(), path.as_str())));
             for row in answer["rowset"].as_array_mut().unwrap() {
                 row[1] = url(row[1].as_str().unwrap()).into();
             }
@@ -127,7 +151,10 @@ impl State {
             return Ok(table(&["name", "type", "sharing", "status"], Vec::new()));
         }
         if words.eat("COMPUTE POOLS") {
-            return Ok(table(&["name", "state", "num_services", "num_jobs"], vec![row(&["GITHUB_CONNECTOR_POOL", "IDLE", "0", "1"])]));
+            return Ok(table(
+                &["name", "state", "num_services", "num_jobs"],
+                vec![row(&["GITHUB_CONNECTOR_POOL", "IDLE", "0", "1"])],
+            ));
         }
         Err(super::unknown(sql))
     }
@@ -154,11 +181,12 @@ impl State {
         if !self.world.stages.contains(&stage) {
             return Err(absent("Stage"));
         }
-        let rows = files(&self.stage(&stage)).into_iter().filter(|(file, _)| file.starts_with(&path)).map(|(file, place)| {
-            let bytes = fs::read(place).unwrap();
-            let digest: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            row(&[&format!("stage/{file}"), &bytes.len().to_string(), &digest, "Mon, 1 Jan 2026 00:00:00 GMT"])
-        });
+        let rows =
+            files(&self.stage(&stage)).into_iter().filter(|(file, _)| file.starts_with(&path)).map(|(file, place)| {
+                let bytes = fs::read(place).unwrap();
+                let digest: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                row(&[&format!("stage/{file}"), &bytes.len().to_string(), &digest, "Mon, 1 Jan 2026 00:00:00 GMT"])
+            });
         Ok(table(&["name", "size", "md5", "last_modified"], rows.collect()))
     }
 }
