@@ -7,9 +7,9 @@ use secrecy::SecretString;
 use super::access::{Access, Bound};
 use super::account::{Account, Found, MARKER};
 use super::consent::Consent;
+use super::origin::Origin;
 use super::privilege::Privilege;
 use super::runner::{Report, Runner};
-use super::source::From;
 use super::sql;
 use super::step::{Plan, Step};
 use crate::native_app::{App, Name, Names};
@@ -47,7 +47,7 @@ impl ApplicationRole {
 pub struct Install {
     spec: SourceSpec,
     names: Names,
-    from: From,
+    origin: Origin,
     place: Option<(Name, Name)>,
     secrets: BTreeMap<String, SecretString>,
     warehouse: Option<Name>,
@@ -64,7 +64,7 @@ impl Install {
         Ok(Self {
             spec: app.spec.clone(),
             names: app.names()?,
-            from: From::default(),
+            origin: Origin::default(),
             place: None,
             secrets: BTreeMap::new(),
             warehouse: None,
@@ -75,8 +75,8 @@ impl Install {
 
     /// Where it is installed from.
     #[must_use]
-    pub fn from(mut self, from: From) -> Self {
-        self.from = from;
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
         self
     }
 
@@ -157,8 +157,8 @@ impl Install {
 
     async fn create(&self, account: &mut Account) -> Result<Step> {
         let application = &self.names.application;
-        let target = self.from.target(account, &self.names).await?;
-        let from = self.from.clause(&self.names, target.as_ref());
+        let target = self.origin.target(account, &self.names).await?;
+        let from = self.origin.clause(&self.names, target.as_ref());
         Ok(Step::run(
             format!("create the application {application}"),
             format!("CREATE APPLICATION {application} {from} COMMENT = {}", sql::text(MARKER)),

@@ -3,9 +3,9 @@
 use super::account::Account;
 use super::explain::absent;
 use super::install::application;
+use super::origin::Origin;
 use super::privilege::Privilege;
 use super::runner::{Report, Runner};
-use super::source::From;
 use super::step::{Plan, Step};
 use crate::Result;
 use crate::native_app::{App, Names};
@@ -14,7 +14,7 @@ use crate::native_app::{App, Names};
 #[derive(Debug)]
 pub struct Upgrade {
     names: Names,
-    from: From,
+    origin: Origin,
     adopt: bool,
 }
 
@@ -24,13 +24,13 @@ impl Upgrade {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
     pub fn new(app: &App) -> Result<Self> {
-        Ok(Self { names: app.names()?, from: From::default(), adopt: false })
+        Ok(Self { names: app.names()?, origin: Origin::default(), adopt: false })
     }
 
     /// Where it was installed from.
     #[must_use]
-    pub fn from(mut self, from: From) -> Self {
-        self.from = from;
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
         self
     }
 
@@ -55,14 +55,14 @@ impl Upgrade {
         let found = application(account, name, self.adopt)
             .await?
             .ok_or_else(|| absent(format!("the application {name}"), "run `app install`"))?;
-        let target = self.from.target(account, &self.names).await?;
+        let target = self.origin.target(account, &self.names).await?;
         let mut plan = Plan::default();
         if target.as_ref().is_some_and(|target| target.is_that_of(&found)) {
             plan.note(format!("{name} has {}, patch {} already", found.get("version"), found.get("patch")));
         } else {
             plan.push(Step::run(
                 format!("upgrade {name} from {}, patch {}", found.get("version"), found.get("patch")),
-                format!("ALTER APPLICATION {name} UPGRADE{}", self.from.using(target.as_ref())),
+                format!("ALTER APPLICATION {name} UPGRADE{}", self.origin.using(target.as_ref())),
                 Privilege::ownership(format!("APPLICATION {name}")),
             ));
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::native_app::Name;
-use crate::native_app::deploy::From;
+use crate::native_app::deploy::Origin;
 use crate::{Error, Result, SecretRef};
 
 use super::AppArgs;
@@ -80,8 +80,8 @@ impl Install {
         self.objects_in.as_deref().map(place).transpose()
     }
 
-    pub(in crate::cli) fn from(&self) -> From {
-        self.source.from()
+    pub(in crate::cli) fn origin(&self) -> Origin {
+        self.source.origin()
     }
 }
 
@@ -95,8 +95,8 @@ pub(in crate::cli) struct Upgrade {
 }
 
 impl Upgrade {
-    pub(in crate::cli) fn from(&self) -> From {
-        self.source.from()
+    pub(in crate::cli) fn origin(&self) -> Origin {
+        self.source.origin()
     }
 }
 
@@ -112,11 +112,11 @@ struct Source {
 }
 
 impl Source {
-    fn from(&self) -> From {
+    fn origin(&self) -> Origin {
         match &self.listing {
-            Some(listing) => From::Listing(listing.clone()),
-            None if self.released => From::Release,
-            None => From::Version,
+            Some(listing) => Origin::Listing(listing.clone()),
+            None if self.released => Origin::Release,
+            None => Origin::Version,
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
 pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) -> Result<Exit> {
     let connection = place.connection()?;
     let warehouse = connection.warehouse.as_deref().map(str::parse).transpose()?;
-    let mut install = Install::new(app)?.from(args.from()).warehouse(warehouse).adopt(args.operation.adopt);
+    let mut install = Install::new(app)?.origin(args.origin()).warehouse(warehouse).adopt(args.operation.adopt);
     for (setting, reference) in args.secrets()? {
         install = install.secret(setting, reference.resolve()?)?;
     }
@@ -113,7 +113,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
 }
 
 pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &Place<'_>) -> Result<Exit> {
-    let upgrade = Upgrade::new(app)?.from(args.from()).adopt(args.operation.adopt);
+    let upgrade = Upgrade::new(app)?.origin(args.origin()).adopt(args.operation.adopt);
     let runner = place.runner(&args.operation)?;
     let mut account = open(place.connection()?).await?;
     let report = upgrade.run(&mut account, &runner).await;

@@ -11,7 +11,7 @@ use crate::native_app::{Name, Names};
 /// Where an app is installed and upgraded from. An app is upgraded in the way in which it was installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum From {
+pub enum Origin {
     /// The newest patch of this version of the source, in a package of the same account: for trying it out.
     #[default]
     Version,
@@ -28,7 +28,7 @@ pub(super) struct Target {
     patch: u64,
 }
 
-impl From {
+impl Origin {
     /// What there is to install. `None`: whatever Snowflake finds.
     pub(super) async fn target(&self, account: &mut Account, names: &Names) -> Result<Option<Target>> {
         let Names { package, version, .. } = names;
