@@ -27,7 +27,16 @@ struct Binding {
     kind: &'static str,
     /// The object, as SQL writes it.
     object: String,
+    /// Its own name, without database and schema.
+    name: Name,
     privilege: &'static str,
+}
+
+impl Binding {
+    /// Whether an object that Snowflake names is this one; it may write the name with or without quotes.
+    fn is_to(&self, name: &str) -> bool {
+        name == self.name.as_str() || name == self.name.sql()
+    }
 }
 
 impl Consent<'_> {
@@ -89,7 +98,7 @@ impl Consent<'_> {
                 // This version of the app does not ask for it.
                 None => {}
                 Some("") => plan.push(self.bind(&binding)),
-                Some(name) if binding.object.replace("\"\"", "\"").contains(name) => {}
+                Some(name) if binding.is_to(name) => {}
                 Some(name) => plan.note(format!("{} stays bound to {name}", binding.reference)),
             }
         }
@@ -99,26 +108,29 @@ impl Consent<'_> {
     fn bindings(&self) -> Vec<Binding> {
         let access = self.access;
         let secrets = self.bound.iter().filter_map(|setting| {
-            let object = access.sql(access.secrets.get(setting)?);
-            Some(Binding { reference: setting.clone(), kind: "SECRET", object, privilege: "READ" })
+            let name = access.secrets.get(setting)?;
+            let (object, name) = (access.sql(name), name.clone());
+            Some(Binding { reference: setting.clone(), kind: "SECRET", object, name, privilege: "READ" })
         });
         let integration = external_access(self.spec).map(|reference| Binding {
             reference,
             kind: "EXTERNAL_ACCESS_INTEGRATION",
             object: access.integration.sql(),
+            name: access.integration.clone(),
             privilege: "USAGE",
         });
         let warehouse = self.warehouse.map(|name| Binding {
             reference: WAREHOUSE.to_owned(),
             kind: "WAREHOUSE",
             object: name.sql(),
+            name: name.clone(),
             privilege: "USAGE",
         });
         secrets.chain(integration).chain(warehouse).collect()
     }
 
     fn bind(&self, binding: &Binding) -> Step {
-        let Binding { reference, kind, object, privilege } = binding;
+        let Binding { reference, kind, object, privilege, .. } = binding;
         let call = format!(
             "CALL {}.PUBLIC.REGISTER_REFERENCE({}, 'ADD', SYSTEM$REFERENCE('{kind}', {}, 'PERSISTENT', '{privilege}'))",
             self.application,

@@ -56,6 +56,7 @@ async fn a_second_installation_only_reads() {
     };
     let report = install(&account, &github(), again).await.unwrap();
     assert_eq!((report.steps.as_slice(), account.changes().as_slice()), ([].as_slice(), [].as_slice()));
+    assert!(!report.notes.iter().any(|note| note.contains("stays bound")), "{report:?}");
     assert_eq!(account.world(), before);
     install(&account, &github(), |i| again(i).secret("token", token("newer")).unwrap()).await.unwrap();
     let changes = account.changes();

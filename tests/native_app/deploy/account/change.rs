@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::words::{Words, place};
+use super::words::{Words, target};
 use super::{Application, Object, Package, Refusal, State, absent, files, said};
 
 impl State {
@@ -138,25 +138,9 @@ impl State {
     }
 
     fn put(&mut self, sql: &str) -> Result<Value, Refusal> {
-        let (file, to) = sql.split_once("file://").unwrap().1.split_once('@').unwrap();
-        let file = file.trim().trim_end_matches('\'').trim();
-        let to = to.split([' ', '\n']).next().unwrap();
-        let to = if sql.contains("'@") {
-            sql.split_once("'@")
-                .unwrap()
-                .1
-                .rsplit_once('\'')
-                .map(|(to, _)| to.replace("''", "'"))
-                .unwrap()
-                .split("' ")
-                .next()
-                .unwrap()
-                .to_owned()
-        } else {
-            to.trim_end_matches('\'').to_owned()
-        };
-        let to = to.split(" OVERWRITE").next().unwrap().trim_end_matches('\'').to_owned();
-        let (stage, path) = place(&to);
+        let (_, file) = sql.split_once("file://").unwrap();
+        let file = file.split(['\'', ' ', '\n']).next().unwrap();
+        let (stage, path) = target(sql);
         if !self.world.stages.contains(&stage) {
             return Err(absent("Stage"));
         }
@@ -171,8 +155,7 @@ impl State {
     }
 
     fn remove(&mut self, sql: &str) -> Result<Value, Refusal> {
-        let at = sql.split_once('@').map(|(_, at)| at.trim_end_matches(['\'', ';']).replace("''", "'")).unwrap();
-        let (stage, path) = place(&at);
+        let (stage, path) = target(sql);
         for (file, place) in files(&self.stage(&stage)) {
             // Everything whose path begins like this.
             if file.starts_with(&path) {

@@ -5,7 +5,7 @@ use std::fs;
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-use super::words::{Word, Words, place};
+use super::words::{Word, Words, target};
 use super::{Refusal, State, absent, files, table};
 
 fn row(cells: &[&str]) -> Vec<String> {
@@ -176,8 +176,7 @@ impl State {
     }
 
     pub(super) fn list(&self, sql: &str) -> Result<Value, Refusal> {
-        let at = sql.split_once('@').map(|(_, at)| at.trim_end_matches(['\'', ';']).replace("''", "'")).unwrap();
-        let (stage, path) = place(&at);
+        let (stage, path) = target(sql);
         if !self.world.stages.contains(&stage) {
             return Err(absent("Stage"));
         }

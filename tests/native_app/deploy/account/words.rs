@@ -126,14 +126,20 @@ impl Words {
     }
 }
 
-/// The stage and the path of `@"P".S.STAGE/a/b`.
-pub(super) fn place(at: &str) -> (String, String) {
-    let at = at.trim_start_matches('@');
+/// The stage and the path that a statement about files names: `@"P".S.STAGE/a/b`, with single quotes around it or without.
+pub(super) fn target(sql: &str) -> (String, String) {
+    let (before, rest) = sql.split_once('@').unwrap();
+    let at = if before.ends_with('\'') {
+        // The quote that it begins with stands before the `@`.
+        Words::of(&format!("'{rest}")).text()
+    } else {
+        rest.split_whitespace().next().unwrap_or_default().trim_end_matches(';').to_owned()
+    };
     let mut quoted = false;
     let slash = at.char_indices().find(|(_, c)| {
         quoted ^= *c == '"';
         *c == '/' && !quoted
     });
-    let (stage, path) = slash.map_or((at, ""), |(slash, _)| (&at[..slash], &at[slash + 1..]));
+    let (stage, path) = slash.map_or((at.as_str(), ""), |(slash, _)| (&at[..slash], &at[slash + 1..]));
     (Words::of(stage).path(), path.to_owned())
 }
