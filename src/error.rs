@@ -29,7 +29,7 @@ pub enum ErrorKind {
     InvalidData,
     /// A checkpoint cannot be read by this version of its source.
     Checkpoint,
-    /// Another run has moved on since this one started.
+    /// Another run has moved on since this one started, or what is there belongs to somebody else.
     Conflict,
     /// The operation does not exist here.
     Unsupported,

@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 #[cfg(feature = "native-app")]
-pub(super) use app::{AppArgs, AppCommand};
+pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall, Upgrade};
 
 use super::Exit;
 use crate::SourceSpec;

@@ -17,7 +17,7 @@ use crate::{ErrorKind, RunStatus};
 /// | 5 | [`Authentication`](Self::Authentication) | the remote refused who we say we are |
 /// | 6 | [`NotFound`](Self::NotFound) | what was asked for does not exist, or is hidden from us |
 /// | 7 | [`Unavailable`](Self::Unavailable) | the remote or the database cannot be used now, or a quota is used up |
-/// | 8 | [`Conflict`](Self::Conflict) | another run has moved on meanwhile |
+/// | 8 | [`Conflict`](Self::Conflict) | another run has moved on meanwhile, or what is there belongs to somebody else |
 /// | 130 | [`Interrupted`](Self::Interrupted) | stopped by a signal; the next run goes on from there |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -38,7 +38,7 @@ pub enum Exit {
     NotFound,
     /// The remote or the database cannot be used now, or a quota is used up.
     Unavailable,
-    /// Another run has moved on meanwhile.
+    /// Another run has moved on meanwhile, or what is there belongs to somebody else.
     Conflict,
     /// Stopped by a signal; the next run goes on from there.
     Interrupted,
@@ -55,7 +55,7 @@ impl Exit {
         (Self::Authentication, "the remote refused who we say we are"),
         (Self::NotFound, "not found, or hidden from us"),
         (Self::Unavailable, "the remote or the database cannot be used now, or a quota is used up"),
-        (Self::Conflict, "another run has moved on meanwhile"),
+        (Self::Conflict, "another run has moved on meanwhile, or what is there belongs to somebody else"),
         (Self::Interrupted, "interrupted; the next run goes on from there"),
     ];
 

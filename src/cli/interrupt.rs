@@ -8,16 +8,20 @@ use super::Exit;
 use super::progress::Progress;
 use crate::{Error, Result};
 
-/// Makes Ctrl-C (and SIGTERM) cancel what the token is given to; the second one ends the process at once. What is committed
+/// What is said when an ingestion is to stop.
+pub(super) const STOPPING: &str =
+    "stopping: committing what has been read, the next run goes on from there (again: stop at once)";
+
+/// Makes Ctrl-C (and SIGTERM) cancel what the token is given to, and say so; the second one ends the process at once. What is committed
 /// is safe in both cases.
-pub(super) fn cancel_on_signal(progress: Progress) -> Result<CancellationToken> {
+pub(super) fn cancel_on_signal(progress: Progress, said: &'static str) -> Result<CancellationToken> {
     let mut signals = Signals::listen()
         .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
     let token = CancellationToken::new();
     let cancel = token.clone();
     tokio::spawn(async move {
         signals.next().await;
-        progress.note("stopping: committing what has been read, the next run goes on from there (again: stop at once)");
+        progress.note(said);
         cancel.cancel();
         signals.next().await;
         std::process::exit(Exit::Interrupted.code().into());

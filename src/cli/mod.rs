@@ -33,6 +33,7 @@
 
 mod args;
 mod commands;
+mod confirm;
 mod destination;
 mod exit;
 mod interrupt;

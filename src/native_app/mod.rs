@@ -17,6 +17,7 @@
 
 pub mod app;
 pub mod bundle;
+pub mod deploy;
 pub mod image;
 pub mod lint;
 

@@ -33,6 +33,17 @@ fn golden(name: &str, app: &App) {
     }
 }
 
+/// One text against the file that was kept.
+pub(crate) fn compare(name: &str, now: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native_app/golden").join(name);
+    if std::env::var_os("SNOWFEED_BLESS").is_some() {
+        fs::write(&path, now).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let line = kept.lines().zip(now.lines()).position(|(kept, now)| kept != now);
+    assert!(kept == now, "{name} has changed, from line {line:?}: look at it, then SNOWFEED_BLESS=1 keeps it\n{now}");
+}
+
 /// The files that depend on the app. Code that is the same for every app is kept once, as a template.
 fn generated(bundle: &Bundle) -> impl Iterator<Item = (&str, &[u8])> {
     let own = |path: &str| !path.ends_with(".py") || path.ends_with("/spec.py");

@@ -4,8 +4,8 @@
 mod container;
 pub(super) mod elf;
 mod push;
-mod registry;
-mod secrets;
+pub(super) mod registry;
+pub(super) mod secrets;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,14 +24,14 @@ use tempfile::TempDir;
 use self::elf::Elf;
 
 /// Builds images of small programs in a folder of its own.
-struct Workshop(TempDir);
+pub(super) struct Workshop(TempDir);
 
 impl Workshop {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -41,7 +41,7 @@ impl Workshop {
         path
     }
 
-    fn builder(&self) -> ImageBuilder {
+    pub(super) fn builder(&self) -> ImageBuilder {
         Image::builder(self.program("connector", &Elf::good().bytes())).version("1.2.3").title("Widgets")
     }
 

@@ -4,9 +4,12 @@
 
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/scripted.rs"]
+mod scripted;
 
 mod bundle;
 mod cli;
+mod deploy;
 mod golden;
 mod hostile;
 mod image;

@@ -9,6 +9,8 @@ mod peers;
 mod probes;
 #[path = "../support/recording.rs"]
 mod recording;
+#[path = "../support/scripted.rs"]
+mod scripted;
 #[path = "../support/views.rs"]
 mod views;
 
@@ -19,7 +21,6 @@ mod fakesnow;
 mod golden;
 mod login;
 mod mocks;
-mod scripted;
 mod session;
 mod silence;
 mod source;

@@ -58,7 +58,7 @@ async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
     let long = "x".repeat(300);
     let mut verbs = BTreeSet::new();
     for odd in ODD.into_iter().chain([long.as_str()]) {
-        for Statement { sql, binds } in sent(&Words { resource: odd, key: odd, member: odd, text: odd }).await {
+        for Statement { sql, binds, .. } in sent(&Words { resource: odd, key: odd, member: odd, text: odd }).await {
             if let Err(why) = parse(&sql) {
                 panic!("{why}\n{sql}");
             }

@@ -1,8 +1,11 @@
 //! The arguments of `app`.
 
+mod operate;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
+pub(in crate::cli) use operate::{Deploy, Install, Operation, Uninstall, Upgrade};
 
 use crate::native_app::App;
 use crate::{Error, Result, SourceSpec};
@@ -34,6 +37,24 @@ pub(in crate::cli) enum AppCommand {
         #[command(flatten)]
         app: AppArgs,
     },
+    /// Bring what was built into an application package of the account
+    #[command(after_help = "Repeatable: only what has changed is uploaded, and the same files make no new patch.")]
+    Deploy(Deploy),
+    /// Install the app, with all that it needs
+    #[command(after_help = "Repeatable: what there is, is kept. A secret is set where --secret gives its value.")]
+    Install(Install),
+    /// Upgrade the app in the way in which it was installed
+    Upgrade(Upgrade),
+    /// Show how the app stands: package, versions, application, references, privileges
+    Status {
+        #[command(flatten)]
+        app: AppArgs,
+    },
+    /// Remove the app
+    #[command(
+        after_help = "What it owns stays, and so does the app, unless --cascade is said. The secrets stay unless --objects is."
+    )]
+    Uninstall(Uninstall),
 }
 
 /// What the app is called, and how it is set up.

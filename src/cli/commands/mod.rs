@@ -38,12 +38,14 @@ pub(super) async fn execute(source: impl Source, program: &str, args: Args, outp
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
         Command::Completions { shell } => return setup::completions(&spec, program, *shell),
-        #[cfg(feature = "native-app")]
-        Command::App(command) => return app::execute(&spec, program, command, output),
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
     log(args.global.verbose, &progress);
+    #[cfg(feature = "native-app")]
+    if let Command::App(command) = &args.command {
+        return app::execute(&spec, program, command, &args.global, &progress, output).await;
+    }
     let given = read_settings(&spec, &args.global)?;
     let destination = Destination::of(&spec, &args.global)?;
     let session = Session { source, spec, given, destination: destination.clone(), output, progress };

@@ -1,13 +1,12 @@
 //! Which resources there are, and where they stand.
 
-use std::io::{self, IsTerminal, Write};
-
 use serde_json::json;
 
 use super::{Session, resources};
 use crate::cli::Exit;
+use crate::cli::confirm::{confirmed, unanswerable};
 use crate::engine::Schedule;
-use crate::{Error, Resource, Result, Source};
+use crate::{Resource, Result, Source};
 
 pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], schedule: Option<&str>) -> Result<Exit> {
     let output = session.output;
@@ -50,15 +49,13 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
 pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: bool) -> Result<Exit> {
     let output = session.output;
     let resource = Resource::new(name)?;
-    if !yes && !io::stdin().is_terminal() {
-        output.error(
-            &Error::configuration("there is no terminal to ask whether to reset")
-                .with_help("add --yes to reset without being asked"),
-        );
+    if !yes && let Some(error) = unanswerable("reset") {
+        output.error(&error);
         return Ok(Exit::Usage);
     }
     let connector = session.look()?;
-    if !yes && !confirmed(&resource)? {
+    let question = format!("Forget where {resource} stands? The next run reads it from the start; its rows stay.");
+    if !yes && !confirmed(&question)? {
         output.result(&json!({"resource": resource, "reset": false}), || "nothing was done".into())?;
         return Ok(Exit::Complete);
     }
@@ -67,15 +64,4 @@ pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: boo
         format!("{resource} is reset: the next run reads it from the start; its rows stay")
     })?;
     Ok(Exit::Complete)
-}
-
-fn confirmed(resource: &Resource) -> Result<bool> {
-    let failed = |error: io::Error| Error::unavailable("the answer cannot be read").with_source(error);
-    let mut stderr = io::stderr();
-    write!(stderr, "Forget where {resource} stands? The next run reads it from the start; its rows stay. [y/N] ")
-        .and_then(|()| stderr.flush())
-        .map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

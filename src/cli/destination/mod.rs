@@ -1,7 +1,7 @@
 //! Where a command keeps everything: an SQLite file, or a Snowflake database.
 
 #[cfg(feature = "snowflake")]
-mod snowflake;
+pub(super) mod snowflake;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

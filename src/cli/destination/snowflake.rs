@@ -37,8 +37,7 @@ impl Target {
             return Err(Error::configuration("--db names a file, and the destination is Snowflake")
                 .with_help("leave --db out, or say --to sqlite"));
         }
-        let tag = format!("snowfeed {}/{}", spec.name, spec.version);
-        Ok(Some(Self { args, tag, opened: OnceLock::new() }))
+        Ok(Some(Self { args, tag: tag(spec), opened: OnceLock::new() }))
     }
 
     pub(super) fn open(&self) -> Result<Snowflake> {
@@ -49,25 +48,10 @@ impl Target {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let connection = self.connection()?;
+        let connection = connection(&self.args, &self.tag)?;
         let described = describe(&connection);
         let snowflake = Snowflake::connect_with(connection, patience)?;
         Ok(self.opened.get_or_init(|| Opened { snowflake, connection: described }))
-    }
-
-    /// The connection's settings, and before them those of the command line.
-    fn connection(&self) -> Result<Connection> {
-        let SnowflakeArgs { connection: name, database, schema, warehouse, role, .. } = self.args.clone();
-        let mut connection = Connection::load(name.as_deref())?;
-        connection.database = database.or(connection.database);
-        connection.schema = schema.or(connection.schema);
-        connection.warehouse = warehouse.or(connection.warehouse);
-        connection.role = role.or(connection.role);
-        let is_tagged = connection.session_parameters.keys().any(|name| name.eq_ignore_ascii_case("QUERY_TAG"));
-        if !is_tagged {
-            connection.query_tag.get_or_insert_with(|| self.tag.clone());
-        }
-        Ok(connection)
     }
 
     pub(super) async fn check(&self) -> Vec<Finding> {
@@ -114,6 +98,26 @@ impl Target {
             tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
         }
     }
+}
+
+/// What marks the statements of a source in the account's history.
+pub(in crate::cli) fn tag(spec: &SourceSpec) -> String {
+    format!("snowfeed {}/{}", spec.name, spec.version)
+}
+
+/// The connection's settings, and before them those of the command line.
+pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<Connection> {
+    let SnowflakeArgs { connection: name, database, schema, warehouse, role, .. } = args.clone();
+    let mut connection = Connection::load(name.as_deref())?;
+    connection.database = database.or(connection.database);
+    connection.schema = schema.or(connection.schema);
+    connection.warehouse = warehouse.or(connection.warehouse);
+    connection.role = role.or(connection.role);
+    let is_tagged = connection.session_parameters.keys().any(|name| name.eq_ignore_ascii_case("QUERY_TAG"));
+    if !is_tagged {
+        connection.query_tag.get_or_insert_with(|| tag.to_owned());
+    }
+    Ok(connection)
 }
 
 fn to_of_environment() -> Result<Option<To>> {

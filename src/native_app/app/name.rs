@@ -33,31 +33,15 @@ impl Name {
         &self.0
     }
 
-    /// The name in a statement: in quotes where it needs them.
-    pub fn sql(&self) -> String {
-        let upper = |c: char| c.is_ascii_uppercase() || c == '_';
-        let plain = self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$');
-        if plain { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
-    }
-}
-
-impl FromStr for Name {
-    type Err = Error;
-
-    fn from_str(given: &str) -> Result<Self> {
+    /// A name as Snowflake stores it, whatever characters it has.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): no object can be called so.
+    pub fn stored(name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
         let refused = |why: &str| {
-            Err(Error::configuration(format!("{given:?} cannot be the name of an object in Snowflake: {why}"))
+            Err(Error::configuration(format!("{name:?} cannot be the name of an object in Snowflake: {why}"))
                 .with_help("give a name of letters, digits and _, such as GITHUB_CONNECTOR"))
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
-        let quoted = given.len() > 1 && given.starts_with('"') && given.ends_with('"');
-        let name = match &given.get(1..given.len().saturating_sub(1)) {
-            Some(inner) if quoted && inner.replace("\"\"", "").contains('"') => {
-                return refused("a quote within it is not doubled");
-            }
-            Some(inner) if quoted => inner.replace("\"\"", "\""),
-            _ if given.chars().all(plain) => given.to_ascii_uppercase(),
-            _ => given.to_owned(),
         };
         if name.trim().is_empty() {
             return refused("it is empty");
@@ -73,6 +57,40 @@ impl FromStr for Name {
             return refused("it holds <% or %>");
         }
         Ok(Self(name))
+    }
+
+    /// The name of something that belongs to what has this name: the two with a `_` between them.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): together they are too long.
+    pub fn with_suffix(&self, suffix: &str) -> Result<Self> {
+        Self::stored(format!("{}_{suffix}", self.0))
+    }
+
+    /// The name in a statement: in quotes where it needs them.
+    pub fn sql(&self) -> String {
+        let upper = |c: char| c.is_ascii_uppercase() || c == '_';
+        let plain = self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$');
+        if plain { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(given: &str) -> Result<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+        let quoted = given.len() > 1 && given.starts_with('"') && given.ends_with('"');
+        let name = match &given.get(1..given.len().saturating_sub(1)) {
+            Some(inner) if quoted && inner.replace("\"\"", "").contains('"') => {
+                return Err(Error::configuration(format!("{given:?} is no name: a quote within it is not doubled"))
+                    .with_help("give a name of letters, digits and _, such as GITHUB_CONNECTOR"));
+            }
+            Some(inner) if quoted => inner.replace("\"\"", "\""),
+            _ if given.chars().all(plain) => given.to_ascii_uppercase(),
+            _ => given.to_owned(),
+        };
+        Self::stored(name)
     }
 }
 

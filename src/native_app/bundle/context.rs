@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::backends::snowflake::STATE_SQL;
 use crate::native_app::{App, Name, Names};
-use crate::{Error, Result, Settings};
+use crate::{Error, Result, Settings, SourceSpec};
 
 /// The values that every template is rendered with, by the names of these fields.
 #[derive(Debug, Serialize)]
@@ -70,7 +70,7 @@ struct Table {
 }
 
 /// The account's privileges that the app asks for, and what for.
-const PRIVILEGES: [(&str, &str); 4] = [
+pub(in crate::native_app) const PRIVILEGES: [(&str, &str); 4] = [
     ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
     ("CREATE DATABASE", "Makes the database that the data goes to."),
     ("EXECUTE TASK", "Runs each ingestion on its schedule."),
@@ -78,7 +78,12 @@ const PRIVILEGES: [(&str, &str); 4] = [
 ];
 
 /// The reference of the warehouse.
-const WAREHOUSE: &str = "warehouse_reference";
+pub(in crate::native_app) const WAREHOUSE: &str = "warehouse_reference";
+
+/// The reference of the external access integration, of a source that talks to other hosts.
+pub(in crate::native_app) fn external_access(spec: &SourceSpec) -> Option<String> {
+    (!spec.hosts.is_empty()).then(|| format!("{}_external_access", spec.name))
+}
 
 impl Context {
     /// # Errors
@@ -86,7 +91,7 @@ impl Context {
     pub(super) fn of(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
         let mut texts = Texts(app.texts.clone());
         let spec = &app.spec;
-        let external_access = (!spec.hosts.is_empty()).then(|| format!("{}_external_access", spec.name));
+        let external_access = external_access(spec);
         let context = Self {
             name: spec.name.clone(),
             version: spec.version.clone(),

@@ -1,6 +1,6 @@
 //! The files that Snowflake installs.
 
-mod context;
+pub(super) mod context;
 mod folder;
 mod literal;
 mod render;

@@ -10,25 +10,25 @@ use tempfile::TempDir;
 use crate::peers::{self, Server};
 
 /// Whom [`Registry::guarded`] lets in.
-pub(super) const USER: &str = "robot";
-pub(super) const PASSWORD: &str = "open-sesame";
+pub(crate) const USER: &str = "robot";
+pub(crate) const PASSWORD: &str = "open-sesame";
 
 /// That password's hash, made with the C library's `crypt`.
 const HASH: &str = "$2b$04$sPWsZLU.4A9W.CeYXn0NO.8.VbC2kGszwPYmknwcKLkcProA.2oqG";
 
-pub(super) struct Registry {
+pub(crate) struct Registry {
     server: Server,
     _folder: TempDir,
 }
 
 impl Registry {
     /// One that anybody may use; `None` where there is none.
-    pub(super) fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         Self::start("")
     }
 
     /// One that asks for [`USER`] and [`PASSWORD`].
-    pub(super) fn guarded() -> Option<Self> {
+    pub(crate) fn guarded() -> Option<Self> {
         Self::start("auth: {htpasswd: {realm: registry, path: FOLDER/users}}")
     }
 
@@ -51,17 +51,17 @@ impl Registry {
     }
 
     /// Host and port.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.server.port)
     }
 
     /// A repository, as a push is given it.
-    pub(super) fn repository(&self, name: &str) -> String {
+    pub(crate) fn repository(&self, name: &str) -> String {
         format!("http://{}/db/schema/images/{name}", self.host())
     }
 
     /// What `skopeo` says about an image.
-    pub(super) fn inspect(&self, reference: &str, config: bool) -> Value {
+    pub(crate) fn inspect(&self, reference: &str, config: bool) -> Value {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["inspect", "--tls-verify=false"]).args(config.then_some("--config"));
         let output = succeeded(skopeo.arg(format!("docker://{reference}")));
@@ -69,7 +69,7 @@ impl Registry {
     }
 
     /// Copies an image out of the registry into a folder.
-    pub(super) fn pull(&self, reference: &str, folder: &Path) {
+    pub(crate) fn pull(&self, reference: &str, folder: &Path) {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["copy", "--src-tls-verify=false", "--preserve-digests", &format!("docker://{reference}")]);
         succeeded(skopeo.arg(format!("oci:{}", folder.display())));
@@ -77,7 +77,7 @@ impl Registry {
 }
 
 /// Whether there is such a program; if not, says that the test is left out.
-pub(super) fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     if !found {
@@ -87,7 +87,7 @@ pub(super) fn has(program: &str) -> bool {
 }
 
 #[track_caller]
-pub(super) fn succeeded(command: &mut Command) -> Output {
+pub(crate) fn succeeded(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     let said = [output.stdout.as_slice(), &output.stderr].concat();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));

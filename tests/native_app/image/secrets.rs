@@ -16,7 +16,14 @@ use super::Workshop;
 
 /// Listens to everything, and writes it down.
 #[derive(Clone, Default)]
-struct Ear(Arc<Mutex<String>>);
+pub(crate) struct Ear(Arc<Mutex<String>>);
+
+impl Ear {
+    /// What was heard so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Visit for Ear {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -76,7 +83,7 @@ async fn no_secret_of_a_push_is_ever_printed() {
     let authorized = requests.iter().filter_map(|request| request.headers.get("authorization"));
     assert!(authorized.clone().any(|value| value.to_str().unwrap().starts_with("Basic ")), "the password was used");
     assert!(authorized.clone().any(|value| value == "Bearer hunter2-token"), "the token was used");
-    let heard = ear.0.lock().unwrap().clone();
+    let heard = ear.text();
     assert!(heard.contains("asked again"), "the ear hears: {heard}");
     for text in [heard, printed, format!("{error:?}{error}"), format!("{:?}", error.report())] {
         assert!(!text.contains("hunter2"), "{text}");

@@ -75,14 +75,26 @@ fn of_statement(code: &str, state: &str, message: &str) -> Meaning {
 
 /// The error that a statement was answered with.
 pub(super) fn statement(reply: &Reply<QueryData>) -> Error {
+    let message = match reply.code.as_deref() {
+        // The server of the tests repeats the statement with all its values.
+        Some("261000") => "the server failed while it ran the statement".to_owned(),
+        _ => one_line(reply.message.as_deref()),
+    };
+    with_message(reply, message)
+}
+
+/// The error that a statement with a secret in it was answered with. What Snowflake says may repeat a part of the statement.
+pub(super) fn confidential(reply: &Reply<QueryData>) -> Error {
+    with_message(
+        reply,
+        "Snowflake refuses a statement that holds a secret; its reason could show it, and is left out".to_owned(),
+    )
+}
+
+fn with_message(reply: &Reply<QueryData>, message: String) -> Error {
     let code = reply.code.as_deref().unwrap_or("none");
     let data = reply.data.as_ref();
     let state = data.and_then(|data| data.sql_state.as_deref());
-    let message = match code {
-        // The server of the tests repeats the statement with all its values.
-        "261000" => "the server failed while it ran the statement".to_owned(),
-        _ => one_line(reply.message.as_deref()),
-    };
     let Meaning { kind, retry, help } = of_statement(code, state.unwrap_or_default(), &message);
     let mut error = Error::new(kind, message).with_retry(retry).with_context("code", code);
     if let Some(state) = state {

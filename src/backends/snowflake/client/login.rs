@@ -1,6 +1,7 @@
 //! How a session begins, and how it is kept.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -9,15 +10,18 @@ use snowflake_api::connection::QueryType;
 use uuid::Uuid;
 
 use super::super::connection::{Connection, LoginFields};
-use super::fault;
 use super::http::Shared;
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData};
-use crate::{Error, Result};
+use super::{IssuedToken, fault};
+use crate::{Error, ErrorKind, Result};
 
 /// Text that a timestamp becomes: RFC 3339 with nine digits of a second.
 const TIMESTAMP: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM"#;
 const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
+
+/// How long a session's token is good for where Snowflake does not say so.
+const TOKEN_VALIDITY: Duration = Duration::from_secs(3600);
 
 /// What a session is known by.
 pub(super) struct Tokens {
@@ -119,11 +123,32 @@ pub(super) async fn renew(transport: &Transport, pass: &Pass) -> Result<bool> {
     let request_id = Uuid::now_v7().to_string();
     let parameters = [("requestId", request_id.as_str())];
     let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;
-    let Some(RenewalData { session_token: Some(session), master_token }) = reply.data.filter(|_| reply.success) else {
+    let Some(RenewalData { session_token: Some(session), master_token, .. }) = reply.data.filter(|_| reply.success)
+    else {
         return Ok(false);
     };
     pass.replace(Tokens { session, master: master_token.or_else(|| tokens.master.clone()) });
     Ok(true)
+}
+
+/// Asks for a token of the same session for another client, such as one of the image registry. The session's own stays as it is.
+pub(super) async fn issue(transport: &Transport, pass: &Pass) -> Result<IssuedToken> {
+    let tokens = pass.current();
+    let refused = || {
+        Error::new(ErrorKind::Authentication, "Snowflake issues no token for other clients to this session")
+            .with_help("use a user and a programmatic access token")
+    };
+    let master = tokens.master.as_ref().ok_or_else(refused)?;
+    let body = Renewal { old_session_token: tokens.session.expose_secret(), request_type: "ISSUE" };
+    let request_id = Uuid::now_v7().to_string();
+    let parameters = [("requestId", request_id.as_str())];
+    let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;
+    match reply.data.filter(|_| reply.success) {
+        Some(RenewalData { session_token: Some(token), validity, .. }) => {
+            Ok(IssuedToken { token, validity: validity.map_or(TOKEN_VALIDITY, Duration::from_secs) })
+        }
+        _ => Err(refused().with_context("code", reply.code.as_deref().unwrap_or("none"))),
+    }
 }
 
 async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {

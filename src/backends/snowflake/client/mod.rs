@@ -21,16 +21,18 @@ mod verb;
 mod wire;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use secrecy::SecretString;
 
 pub use http::HttpClient;
 pub use rows::{Answer, Row};
 pub use statement::{Bind, Statement};
 pub use transport::Patience;
 
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 
 /// Where sessions come from.
 #[async_trait]
@@ -76,11 +78,29 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// Stores a file on a stage, replacing one of the same name.
     async fn put(&mut self, file: StagedFile) -> Result<()>;
 
+    /// A token of this session for another client: the image registry of the account takes it as a password.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) by a session that has none; [`Authentication`](crate::ErrorKind::Authentication)
+    /// when Snowflake refuses.
+    async fn issue_token(&mut self) -> Result<IssuedToken> {
+        Err(Error::new(ErrorKind::Unsupported, "this session issues no tokens"))
+    }
+
     /// Whether the session can be used for another statement outside of a transaction.
     fn is_idle(&self) -> bool;
 
     /// Ends the session.
     async fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// A token that a session has issued for another client.
+#[derive(Debug, Clone)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: SecretString,
+    /// For how long it is good.
+    pub validity: Duration,
 }
 
 /// A file for a stage.

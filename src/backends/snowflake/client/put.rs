@@ -5,18 +5,33 @@ use super::wire::QueryData;
 use super::{StagedFile, Statement};
 use crate::{Error, Result};
 
-/// The statement by which Snowflake is asked where the file goes. It moves nothing itself.
-pub(super) fn statement(file: &StagedFile) -> Result<Statement> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if file.name.is_empty() || !file.name.chars().all(plain) {
-        return Err(Error::internal("a file for a stage has a name that cannot be written into a statement")
-            .with_context("name", &file.name));
+impl StagedFile {
+    /// The statement by which Snowflake is asked where the file goes. It moves nothing itself.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when the name has other characters than it may have.
+    pub fn statement(&self) -> Result<Statement> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.name.is_empty() || !self.name.chars().all(plain) {
+            return Err(Error::internal("a file for a stage has a name that cannot be written into a statement")
+                .with_context("name", &self.name));
+        }
+        let compression = if self.name.ends_with(".gz") { "GZIP" } else { "NONE" };
+        Ok(Statement::new(format!(
+            "PUT 'file://{}' {} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
+            self.name,
+            place(&self.stage)
+        )))
     }
-    let compression = if file.name.ends_with(".gz") { "GZIP" } else { "NONE" };
-    Ok(Statement::new(format!(
-        "PUT 'file://{}' @{} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
-        file.name, file.stage
-    )))
+}
+
+/// A stage and a folder in it, in quotes where Snowflake asks for them: names with blanks, and others that are out of the ordinary.
+fn place(stage: &str) -> String {
+    let ordinary = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '"' | '$');
+    if stage.chars().all(ordinary) {
+        return format!("@{stage}");
+    }
+    format!("'@{}'", stage.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// Where the file goes, by Snowflake's answer.
@@ -38,7 +53,7 @@ mod tests {
     fn a_name_that_would_end_the_text_around_it_is_refused() {
         for name in ["", "a'b", "a b", "a/b", "é"] {
             let file = StagedFile { stage: "S".into(), name: name.into(), content: Vec::new() };
-            assert!(statement(&file).is_err(), "{name}");
+            assert!(file.statement().is_err(), "{name}");
         }
     }
 
@@ -46,8 +61,15 @@ mod tests {
     fn a_file_goes_as_it_is() {
         let file = StagedFile { stage: r#""D"."S"."T"/run"#.into(), name: "a-1.json.gz".into(), content: Vec::new() };
         assert_eq!(
-            statement(&file).unwrap().sql,
+            file.statement().unwrap().sql,
             r#"PUT 'file://a-1.json.gz' @"D"."S"."T"/run OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP"#
         );
+    }
+
+    #[test]
+    fn a_stage_with_a_blank_in_its_name_is_put_in_quotes() {
+        let file = StagedFile { stage: r#""it's a \ d".S.T"#.into(), name: "a".into(), content: Vec::new() };
+        let sql = file.statement().unwrap().sql;
+        assert!(sql.starts_with(r#"PUT 'file://a' '@"it''s a \\ d".S.T' OVERWRITE"#), "{sql}");
     }
 }

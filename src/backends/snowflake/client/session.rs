@@ -18,7 +18,7 @@ use super::login::{self, Pass, Tokens};
 use super::put;
 use super::verb::Verb;
 use super::wire::{Bindings, Empty, Query, QueryData, Reply, TOKEN_EXPIRED};
-use super::{Answer, Session, StagedFile, Statement, fault, polling, result};
+use super::{Answer, IssuedToken, Session, StagedFile, Statement, fault, polling, result};
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
@@ -77,7 +77,7 @@ impl HttpSession {
             }
             Ok(reply) => {
                 self.phase = phase;
-                Err(fault::statement(&reply))
+                Err(if statement.is_confidential() { fault::confidential(&reply) } else { fault::statement(&reply) })
             }
             Err(Unanswered::Ended(error)) => {
                 self.phase = if phase == Phase::Transaction { Phase::Lost } else { phase };
@@ -135,7 +135,7 @@ impl HttpSession {
     async fn send(&self, statement: &Statement, request_id: &str) -> Result<Reply<QueryData>, Unanswered> {
         let pass = self.pass()?;
         let query = Query {
-            sql_text: &statement.sql,
+            sql_text: statement.text(),
             async_exec: false,
             sequence_id: self.sequence,
             query_submission_time: Timestamp::now().as_millisecond(),
@@ -202,6 +202,14 @@ enum Unanswered {
     Unknown(Error),
 }
 
+impl Unanswered {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Ended(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
 /// The phase after a statement that went well.
 fn after(verb: Verb, phase: Phase) -> Phase {
     match verb {
@@ -235,7 +243,7 @@ impl Session for HttpSession {
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        let statement = put::statement(&file)?;
+        let statement = file.statement()?;
         let origin = if self.client.transport.is_loopback() { Origin::Loopback } else { Origin::Remote };
         let mut again = true;
         loop {
@@ -250,6 +258,10 @@ impl Session for HttpSession {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn issue_token(&mut self) -> Result<IssuedToken> {
+        login::issue(&self.client.transport, self.pass().map_err(Unanswered::into_error)?).await
     }
 
     fn is_idle(&self) -> bool {

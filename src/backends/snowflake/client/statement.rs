@@ -1,6 +1,9 @@
 //! Statements: SQL text, and values bound to its question marks.
 
+use std::fmt;
+
 use bytestring::ByteString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// A value bound to a `?`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,19 +38,28 @@ impl From<i64> for Bind {
     }
 }
 
-/// One SQL statement. Values are bound, never pasted into the text.
+/// One SQL statement. Values are bound, never pasted into the text; for where nothing can be bound, and the value is a secret,
+/// there is [`confidential`](Self::confidential).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The text, with a `?` for each bound value.
+    /// The text, with a `?` for each bound value. It may be shown to anybody.
     pub sql: String,
     /// The values, in order.
     pub binds: Vec<Bind>,
+    /// The text to send instead of the one that may be shown.
+    hidden: Option<Hidden>,
 }
 
 impl Statement {
     /// A statement without bound values.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), binds: Vec::new() }
+        Self { sql: sql.into(), binds: Vec::new(), hidden: None }
+    }
+
+    /// A statement that holds a secret: `text` is what is sent, `shown` is what is printed and logged in its stead. When it
+    /// fails, Snowflake's own message is left out, for it may repeat a part of the text.
+    pub fn confidential(text: SecretString, shown: impl Into<String>) -> Self {
+        Self { sql: shown.into(), binds: Vec::new(), hidden: Some(Hidden(text)) }
     }
 
     /// Binds the next `?`.
@@ -55,5 +67,45 @@ impl Statement {
     pub fn bind(mut self, value: impl Into<Bind>) -> Self {
         self.binds.push(value.into());
         self
+    }
+
+    /// Whether what is sent must not be shown.
+    pub fn is_confidential(&self) -> bool {
+        self.hidden.is_some()
+    }
+
+    /// What is sent.
+    pub(super) fn text(&self) -> &str {
+        self.hidden.as_ref().map_or(&self.sql, |hidden| hidden.0.expose_secret())
+    }
+}
+
+/// A text that nobody may see.
+#[derive(Clone)]
+struct Hidden(SecretString);
+
+impl PartialEq for Hidden {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for Hidden {}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confidential_text_is_sent_and_never_printed() {
+        let statement = Statement::confidential("SET x = 'hunter2'".into(), "SET x = '***'");
+        assert_eq!(statement.text(), "SET x = 'hunter2'");
+        assert!(!format!("{statement:?}").contains("hunter2"), "{statement:?}");
     }
 }

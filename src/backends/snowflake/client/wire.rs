@@ -59,6 +59,9 @@ pub(super) struct RenewalData {
     pub(super) session_token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) master_token: Option<SecretString>,
+    /// How long the session token is good for, in seconds.
+    #[serde(rename = "validityInSecondsST")]
+    pub(super) validity: Option<u64>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
@@ -160,7 +163,7 @@ pub(super) struct Abort<'a> {
     pub(super) request_id: &'a str,
 }
 
-/// Asks for a new session token.
+/// Asks for a new session token, or for another one.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Renewal<'a> {

@@ -1,6 +1,8 @@
 //! A Snowflake that does as it is told: a server on loopback whose answers are written by the test.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::collections::{HashMap, VecDeque};
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -121,10 +123,15 @@ pub(crate) fn result(rows: Value) -> Value {
     })
 }
 
+/// What is answered to a request is made of the request.
+type Handler = Arc<dyn Fn(&Asked) -> Act + Send + Sync>;
+
 #[derive(Default)]
 struct Script {
     /// What to answer, by path. The last answer stays.
     acts: HashMap<String, VecDeque<Act>>,
+    /// Goes before that.
+    handlers: HashMap<String, Handler>,
     asked: Vec<Asked>,
 }
 
@@ -173,6 +180,11 @@ impl Scripted {
         self.script.lock().unwrap().acts.insert(path.to_owned(), acts.into_iter().collect());
     }
 
+    /// Answers each request for a path with what is made of it.
+    pub(crate) fn on_each(&self, path: &str, answer: impl Fn(&Asked) -> Act + Send + Sync + 'static) {
+        self.script.lock().unwrap().handlers.insert(path.to_owned(), Arc::new(answer));
+    }
+
     pub(crate) fn client(&self) -> HttpClient {
         HttpClient::with_patience(connection(self.port), brief()).unwrap()
     }
@@ -207,11 +219,15 @@ impl Scripted {
 }
 
 async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: Arc<watch::Sender<usize>>) {
+    // A head and a body are two packets: the second one must not wait until the first one is acknowledged.
+    stream.set_nodelay(true).unwrap();
     while let Some(asked) = read(&mut stream).await {
         let act = {
             let mut script = script.lock().unwrap();
             script.asked.push(asked.clone());
+            let handler = script.handlers.get(&asked.path).cloned();
             match script.acts.get_mut(&asked.path) {
+                _ if handler.is_some() => handler.unwrap()(&asked),
                 Some(acts) if acts.len() > 1 => acts.pop_front().unwrap(),
                 Some(acts) => acts.front().cloned().unwrap_or(Act::Hang),
                 None => Act::status(404, ""),
@@ -277,6 +293,11 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
+    if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
+        body = plain;
+    }
     Some(Asked {
         method,
         path: target.path().to_owned(),

@@ -1,0 +1,181 @@
+//! The arguments of what is done with the app in an account.
+
+use std::path::PathBuf;
+
+use crate::native_app::Name;
+use crate::native_app::deploy::Origin;
+use crate::{Error, Result, SecretRef};
+
+use super::AppArgs;
+
+/// What every command in an account takes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Operation {
+    /// Print the statements, and the privilege that each needs; what there is, is read, and nothing is changed
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Take over what somebody else has made under the same name
+    #[arg(long)]
+    pub(in crate::cli) adopt: bool,
+    #[command(flatten)]
+    pub(in crate::cli) app: AppArgs,
+}
+
+/// What `app deploy` takes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Deploy {
+    /// The folder that was built
+    #[arg(long, value_name = "DIR", default_value = "sf_build")]
+    pub(in crate::cli) out: PathBuf,
+    /// Give consumers this version: those who have the app are upgraded
+    #[arg(long)]
+    pub(in crate::cli) release: bool,
+    /// Make the image repository if it is missing
+    #[arg(long)]
+    pub(in crate::cli) create_repository: bool,
+    /// A programmatic access token that pushes the image, for the connection's user [default: a token of the session]
+    #[arg(long, value_name = "env:NAME|file:PATH")]
+    pub(in crate::cli) registry_token: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) operation: Operation,
+}
+
+/// What `app install` takes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Install {
+    /// The value of a secret setting, such as token=env:GITHUB_TOKEN; may be given several times
+    #[arg(long, value_name = "SETTING=env:NAME|file:PATH")]
+    secret: Vec<String>,
+    /// Where the secrets and the network rule are [default: {APPLICATION}_SETUP.PUBLIC]
+    #[arg(long, value_name = "DATABASE.SCHEMA")]
+    objects_in: Option<String>,
+    /// A role that configures the connector; may be given several times
+    #[arg(long, value_name = "ROLE")]
+    pub(in crate::cli) admin: Vec<String>,
+    /// A role that sees how the connector stands; may be given several times
+    #[arg(long, value_name = "ROLE")]
+    pub(in crate::cli) viewer: Vec<String>,
+    /// A role that reads the data; may be given several times
+    #[arg(long, value_name = "ROLE")]
+    pub(in crate::cli) data_reader: Vec<String>,
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    pub(in crate::cli) operation: Operation,
+}
+
+impl Install {
+    /// Each secret setting with where its value is.
+    pub(in crate::cli) fn secrets(&self) -> Result<Vec<(&str, SecretRef)>> {
+        let parse = |argument: &String| match argument.split_once('=') {
+            Some((setting, reference)) => Ok((setting.len(), reference.parse()?)),
+            // What was given may be the secret itself: it must not be repeated.
+            None => Err(Error::configuration("--secret names no setting")
+                .with_help("write --secret SETTING=env:NAME or SETTING=file:PATH, such as token=env:GITHUB_TOKEN")),
+        };
+        self.secret.iter().map(|argument| parse(argument).map(|(end, secret)| (&argument[..end], secret))).collect()
+    }
+
+    pub(in crate::cli) fn place(&self) -> Result<Option<(Name, Name)>> {
+        self.objects_in.as_deref().map(place).transpose()
+    }
+
+    pub(in crate::cli) fn origin(&self) -> Origin {
+        self.source.origin()
+    }
+}
+
+/// What `app upgrade` takes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Upgrade {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    pub(in crate::cli) operation: Operation,
+}
+
+impl Upgrade {
+    pub(in crate::cli) fn origin(&self) -> Origin {
+        self.source.origin()
+    }
+}
+
+/// Where the app comes from. Without any of these: the version of this program, in a package of the same account.
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// What the package has released, instead of this program's version
+    #[arg(long, conflicts_with = "listing")]
+    released: bool,
+    /// A listing, by its global name, instead of a package of this account
+    #[arg(long, value_name = "NAME")]
+    listing: Option<String>,
+}
+
+impl Source {
+    fn origin(&self) -> Origin {
+        match &self.listing {
+            Some(listing) => Origin::Listing(listing.clone()),
+            None if self.released => Origin::Release,
+            None => Origin::Version,
+        }
+    }
+}
+
+/// What `app uninstall` takes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Uninstall {
+    /// Do not ask
+    #[arg(long)]
+    pub(in crate::cli) yes: bool,
+    /// Drop what the application owns, too: its compute pool, and its database with the data
+    #[arg(long)]
+    pub(in crate::cli) cascade: bool,
+    /// Drop the secrets, the network rule and the integration that `app install` made, too
+    #[arg(long)]
+    pub(in crate::cli) objects: bool,
+    /// Where those are [default: {APPLICATION}_SETUP.PUBLIC]
+    #[arg(long, value_name = "DATABASE.SCHEMA")]
+    objects_in: Option<String>,
+    /// Drop the application package, too, with all its versions
+    #[arg(long)]
+    pub(in crate::cli) with_package: bool,
+    #[command(flatten)]
+    pub(in crate::cli) operation: Operation,
+}
+
+impl Uninstall {
+    pub(in crate::cli) fn place(&self) -> Result<Option<(Name, Name)>> {
+        self.objects_in.as_deref().map(place).transpose()
+    }
+}
+
+/// `DATABASE.SCHEMA`; a name with dots stands in quotes.
+fn place(given: &str) -> Result<(Name, Name)> {
+    let mut quoted = false;
+    let dots: Vec<usize> = given
+        .char_indices()
+        .filter_map(|(at, c)| {
+            quoted ^= c == '"';
+            (c == '.' && !quoted).then_some(at)
+        })
+        .collect();
+    match dots.as_slice() {
+        [dot] => Ok((given[..*dot].parse()?, given[dot + 1..].parse()?)),
+        _ => Err(Error::configuration(format!("{given:?} is no schema of a database"))
+            .with_help("write DATABASE.SCHEMA, such as CONNECTORS.GITHUB")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_database_and_a_schema() {
+        let (database, schema) = place("\"my.db\".s").unwrap();
+        assert_eq!((database.as_str(), schema.as_str()), ("my.db", "S"));
+        for wrong in ["", "a", "a.b.c", ".", "a."] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}

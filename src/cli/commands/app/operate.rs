@@ -1,0 +1,199 @@
+//! What is done with the app in an account.
+
+use secrecy::SecretString;
+
+use crate::backends::snowflake::client::{Client, HttpClient};
+use crate::backends::snowflake::connection::Connection;
+use crate::cli::Exit;
+use crate::cli::args::{self, Global, Operation};
+use crate::cli::confirm::{confirmed, unanswerable};
+use crate::cli::destination::snowflake::{connection, tag};
+use crate::cli::interrupt::cancel_on_signal;
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::native_app::deploy::{Account, ApplicationRole, Deploy, Install, Report, Runner, Uninstall, Upgrade};
+use crate::native_app::image::{Credentials, Image};
+use crate::native_app::{App, Bundle, Name};
+use crate::{ErrorKind, Result, SecretRef, SourceSpec};
+
+const STOPPING: &str = "stopping after this step, the next call goes on from there (again: stop at once)";
+
+/// For which source, where, and who is told.
+pub(super) struct Place<'a> {
+    pub(super) spec: &'a SourceSpec,
+    pub(super) global: &'a Global,
+    pub(super) progress: &'a Progress,
+    pub(super) output: Output,
+}
+
+impl Place<'_> {
+    /// The account's connection. The app's objects are named with their database and schema, whatever those of the session are.
+    pub(super) fn connection(&self) -> Result<Connection> {
+        let connection = connection(&self.global.snowflake, &tag(self.spec))?;
+        Ok(Connection { database: None, schema: None, ..connection })
+    }
+
+    fn runner(&self, operation: &Operation) -> Result<Runner<'_>> {
+        let stop = cancel_on_signal(self.progress.clone(), STOPPING)?;
+        let tell = |step: &crate::native_app::deploy::Step| self.progress.note(step.what());
+        Ok(Runner::new().dry_run(operation.dry_run).stop(stop).progress(tell))
+    }
+
+    /// Writes what was done.
+    fn report(&self, report: &Report) -> Result<Exit> {
+        for note in &report.notes {
+            self.output.note(&format!("note: {note}"));
+        }
+        self.output.result(report, || if report.dry_run { script(report) } else { summary(report) })?;
+        Ok(if report.stopped { Exit::Interrupted } else { Exit::Complete })
+    }
+}
+
+pub(super) async fn open(connection: Connection) -> Result<Account> {
+    Ok(Account::new(HttpClient::new(connection)?.open().await?))
+}
+
+/// Ends the session, and passes on what came of it.
+pub(super) async fn close<T>(account: Account, result: Result<T>) -> Result<T> {
+    if let Err(error) = account.close().await {
+        tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
+    }
+    result
+}
+
+pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) -> Result<Exit> {
+    let bundle = Bundle::read(&args.out)?;
+    let differing = Bundle::of(app).map(|fresh| fresh.differences(&bundle).join(", "))?;
+    if !differing.is_empty() {
+        place.output.note(&format!("note: `app build` would change {differing}; what was built is deployed"));
+    }
+    let image = match Image::open(args.out.join(super::IMAGE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        image => Some(image?),
+    };
+    let connection = place.connection()?;
+    let token = args.registry_token.as_deref().map(secret).transpose()?;
+    let credentials = token.map(|token| Credentials::new(connection.user.clone(), token));
+    let runner = place.runner(&args.operation)?;
+    let deploy = Deploy::new(app, &bundle)?
+        .image(image)
+        .credentials(credentials)
+        .adopt(args.operation.adopt)
+        .create_repository(args.create_repository)
+        .release(args.release);
+    let mut account = open(connection).await?;
+    let report = deploy.run(&mut account, &runner).await;
+    place.report(&close(account, report).await?)
+}
+
+pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) -> Result<Exit> {
+    let connection = place.connection()?;
+    let warehouse = connection.warehouse.as_deref().map(str::parse).transpose()?;
+    let mut install = Install::new(app)?.origin(args.origin()).warehouse(warehouse).adopt(args.operation.adopt);
+    for (setting, reference) in args.secrets()? {
+        install = install.secret(setting, reference.resolve()?)?;
+    }
+    if let Some((database, schema)) = args.place()? {
+        install = install.objects_in(database, schema);
+    }
+    let roles = [
+        (ApplicationRole::Admin, &args.admin),
+        (ApplicationRole::Viewer, &args.viewer),
+        (ApplicationRole::DataReader, &args.data_reader),
+    ];
+    for (role, names) in roles {
+        for name in names {
+            install = install.grant(role, name.parse::<Name>()?);
+        }
+    }
+    let runner = place.runner(&args.operation)?;
+    let mut account = open(connection).await?;
+    let report = install.run(&mut account, &runner).await;
+    place.report(&close(account, report).await?)
+}
+
+pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &Place<'_>) -> Result<Exit> {
+    let upgrade = Upgrade::new(app)?.origin(args.origin()).adopt(args.operation.adopt);
+    let runner = place.runner(&args.operation)?;
+    let mut account = open(place.connection()?).await?;
+    let report = upgrade.run(&mut account, &runner).await;
+    place.report(&close(account, report).await?)
+}
+
+pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Place<'_>) -> Result<Exit> {
+    let asks = !args.yes && !args.operation.dry_run;
+    if asks && let Some(error) = unanswerable("uninstall") {
+        place.output.error(&error);
+        return Ok(Exit::Usage);
+    }
+    let mut uninstall = Uninstall::new(app)?
+        .cascade(args.cascade)
+        .objects(args.objects)
+        .package(args.with_package)
+        .adopt(args.operation.adopt);
+    if let Some((database, schema)) = args.place()? {
+        uninstall = uninstall.objects_in(database, schema);
+    }
+    let connection = place.connection()?;
+    let mut account = open(connection).await?;
+    let report = ask_and_remove(&uninstall, app, asks, &args.operation, &mut account, place).await;
+    match close(account, report).await? {
+        Some(report) => place.report(&report),
+        None => {
+            place.output.result(&Report::default(), || "nothing was done".into())?;
+            Ok(Exit::Complete)
+        }
+    }
+}
+
+/// `None` where it is not to be.
+async fn ask_and_remove(
+    uninstall: &Uninstall,
+    app: &App,
+    asks: bool,
+    operation: &Operation,
+    account: &mut Account,
+    place: &Place<'_>,
+) -> Result<Option<Report>> {
+    if asks {
+        // What would be lost is said before it is asked for.
+        let planned = uninstall.run(account, &Runner::new().dry_run(true)).await?;
+        let names = app.names()?;
+        for owned in uninstall.owned(account).await? {
+            place.output.note(&format!("{} owns the {} {}", names.application, owned.kind, owned.name));
+        }
+        for step in &planned.steps {
+            place.output.note(&step.statement);
+        }
+        if planned.steps.is_empty() || !confirmed(&format!("Remove {}? There is no way back.", names.application))? {
+            return Ok(None);
+        }
+    }
+    uninstall.run(account, &place.runner(operation)?).await.map(Some)
+}
+
+fn secret(reference: &str) -> Result<SecretString> {
+    reference.parse::<SecretRef>()?.resolve()
+}
+
+/// The statements that would be run, each with the privilege that it needs.
+fn script(report: &Report) -> String {
+    if report.steps.is_empty() {
+        return "-- nothing is to be done".to_owned();
+    }
+    let step = |step: &crate::native_app::deploy::Done| {
+        let end = if step.statement.starts_with("--") { "" } else { ";" };
+        format!("-- {}; needs {}\n{}{end}", step.what, step.privilege, step.statement)
+    };
+    report.steps.iter().map(step).collect::<Vec<_>>().join("\n")
+}
+
+fn summary(report: &Report) -> String {
+    let changed = report.steps.iter().filter(|step| step.changed).count();
+    let stopped = if report.stopped { ", stopped before the end" } else { "" };
+    match changed {
+        0 => format!("nothing was to be done{stopped}"),
+        1 => format!("1 thing was changed{stopped}"),
+        changed => format!("{changed} things were changed{stopped}"),
+    }
+}

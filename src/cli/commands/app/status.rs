@@ -1,0 +1,71 @@
+//! How the app stands.
+
+use super::operate::{Place, close, open};
+use crate::Result;
+use crate::cli::Exit;
+use crate::cli::output::table;
+use crate::native_app::App;
+use crate::native_app::deploy::{ApplicationStatus, PackageStatus, Status};
+
+pub(super) async fn status(app: &App, place: &Place<'_>) -> Result<Exit> {
+    let mut account = open(place.connection()?).await?;
+    let status = Status::of(app, &mut account).await;
+    let status = close(account, status).await?;
+    place.output.result(&status, || {
+        let package = status.package.as_ref().map_or_else(|| "no application package".to_owned(), package);
+        let application = status.application.as_ref().map_or_else(|| "no application".to_owned(), application);
+        format!("{package}\n\n{application}")
+    })?;
+    let exit = if status.package.is_none() && status.application.is_none() { Exit::NotFound } else { Exit::Complete };
+    Ok(exit)
+}
+
+fn whose(ours: bool) -> &'static str {
+    if ours { "" } else { ", made by somebody else" }
+}
+
+fn package(package: &PackageStatus) -> String {
+    let rows = package.versions.iter().map(|version| {
+        let is_released = package
+            .released
+            .as_ref()
+            .is_some_and(|released| released.version == version.version && released.patch == version.patch);
+        vec![
+            version.version.clone(),
+            version.patch.to_string(),
+            version.label.clone(),
+            version.state.clone(),
+            version.review.clone(),
+            if is_released { "released".to_owned() } else { String::new() },
+        ]
+    });
+    let versions = table(&["version", "patch", "label", "state", "review", ""], &["patch"], rows);
+    format!("application package {} of {}{}\n{versions}", package.name, package.owner, whose(package.ours))
+}
+
+fn application(application: &ApplicationStatus) -> String {
+    let patch = application.patch.map(|patch| format!(", patch {patch}")).unwrap_or_default();
+    let facts = [
+        ("version", format!("{}{patch}", application.version)),
+        ("state", application.state.clone()),
+        ("disabled", application.disabled.clone()),
+        ("upgraded", application.upgraded.clone()),
+    ];
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    let references = application.references.iter().map(|reference| {
+        let object = reference.object.as_deref().unwrap_or("not bound");
+        (format!("reference {}", reference.name), object.to_owned())
+    });
+    let privileges = application.privileges.iter().map(|privilege| {
+        let granted = if privilege.granted { "granted" } else { "not granted" };
+        (privilege.privilege.clone(), granted.to_owned())
+    });
+    let pools = application.pools.iter().map(|pool| {
+        let runs = format!("{}, {} services, {} jobs", pool.state, pool.services, pool.jobs);
+        (format!("compute pool {}", pool.name), runs)
+    });
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
+    let rows = facts.chain(references).chain(privileges).chain(pools).map(|(name, value)| vec![name, value]);
+    let head = format!("application {} of {}{}", application.name, application.owner, whose(application.ours));
+    format!("{head}\n{}", table(&["", ""], &[], rows))
+}

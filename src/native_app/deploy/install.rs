@@ -1,0 +1,188 @@
+//! The consumer's side: the application, and all that it needs.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use super::access::{Access, Bound};
+use super::account::{Account, Found, MARKER};
+use super::consent::Consent;
+use super::origin::Origin;
+use super::privilege::Privilege;
+use super::runner::{Report, Runner};
+use super::sql;
+use super::step::{Plan, Step};
+use crate::native_app::{App, Name, Names};
+use crate::{Error, Result, SourceSpec};
+
+/// An application role, and what it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApplicationRole {
+    /// Configures the connector.
+    Admin,
+    /// Sees the page and how the connector stands.
+    Viewer,
+    /// Reads what was ingested.
+    DataReader,
+}
+
+impl ApplicationRole {
+    /// The name in the application.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "APP_ADMIN",
+            Self::Viewer => "APP_VIEWER",
+            Self::DataReader => "APP_DATA_READER",
+        }
+    }
+}
+
+/// Installs an app for a consumer: makes the network rule, the secrets and the external access integration, creates the
+/// application, grants it the privileges that it was not granted by its installation, and binds its references.
+///
+/// It can be repeated, and stopped at any moment. What there is, is kept: an application is not upgraded, a secret is
+/// set only where its value is given, a reference that is bound is not bound anew.
+#[derive(Debug)]
+pub struct Install {
+    spec: SourceSpec,
+    names: Names,
+    origin: Origin,
+    place: Option<(Name, Name)>,
+    secrets: BTreeMap<String, SecretString>,
+    warehouse: Option<Name>,
+    roles: Vec<(ApplicationRole, Name)>,
+    adopt: bool,
+}
+
+impl Install {
+    /// Of an app.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
+    pub fn new(app: &App) -> Result<Self> {
+        Ok(Self {
+            spec: app.spec.clone(),
+            names: app.names()?,
+            origin: Origin::default(),
+            place: None,
+            secrets: BTreeMap::new(),
+            warehouse: None,
+            roles: Vec::new(),
+            adopt: false,
+        })
+    }
+
+    /// Where it is installed from.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The database and the schema of the secrets and the network rule; a database of their own, `<application>_SETUP`, unless
+    /// given.
+    #[must_use]
+    pub fn objects_in(mut self, database: Name, schema: Name) -> Self {
+        self.place = Some((database, schema));
+        self
+    }
+
+    /// The value of a secret setting, such as `token`. It is part of no statement that is printed or logged.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): the source has no such secret.
+    pub fn secret(mut self, setting: impl Into<String>, value: SecretString) -> Result<Self> {
+        let setting = setting.into();
+        if !self.spec.settings.is_secret(&setting) {
+            let known: Vec<&str> =
+                self.spec.settings.names().filter(|name| self.spec.settings.is_secret(name)).collect();
+            let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            return Err(Error::configuration(format!("{} has no secret {setting:?}", self.spec.name)).with_help(help));
+        }
+        self.secrets.insert(setting, value);
+        Ok(self)
+    }
+
+    /// The warehouse that the app may use. Without one, it is bound on the app's page.
+    #[must_use]
+    pub fn warehouse(mut self, warehouse: Option<Name>) -> Self {
+        self.warehouse = warehouse;
+        self
+    }
+
+    /// Grants an application role to a role of the account.
+    #[must_use]
+    pub fn grant(mut self, role: ApplicationRole, to: Name) -> Self {
+        self.roles.push((role, to));
+        self
+    }
+
+    /// Whether objects that somebody else has made may be changed.
+    #[must_use]
+    pub fn adopt(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Looks at what there is, and does what is missing. What the application asks for is known once it is there, so that it is
+    /// looked at again then; a dry run takes it from the source.
+    ///
+    /// # Cancellation
+    /// As of [`Deploy::run`](super::Deploy::run).
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict): an object of this name was made by somebody else;
+    /// [`NotFound`](crate::ErrorKind::NotFound): there is no such version;
+    /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names; others as
+    /// [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
+    pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
+        let mut report = Report::default();
+        let access = Access::of(&self.spec, &self.names.application, self.place.as_ref())?;
+        let mut plan = Plan::default();
+        // First of all: nothing is made for an application that may not be made.
+        let found = application(account, &self.names.application, self.adopt).await?;
+        let create = if found.is_none() { Some(self.create(account).await?) } else { None };
+        let bound = access.plan(account, &self.secrets, self.adopt, &mut plan).await?;
+        plan.steps.extend(create);
+        runner.run(account, plan, &mut report).await?;
+        if report.stopped {
+            return Ok(report);
+        }
+        let exists = found.is_some() || !runner.is_dry();
+        let plan = self.consent(&access, &bound).plan(account, exists).await?;
+        runner.run(account, plan, &mut report).await?;
+        Ok(report)
+    }
+
+    async fn create(&self, account: &mut Account) -> Result<Step> {
+        let application = &self.names.application;
+        let target = self.origin.target(account, &self.names).await?;
+        let from = self.origin.clause(&self.names, target.as_ref());
+        Ok(Step::run(
+            format!("create the application {application}"),
+            format!("CREATE APPLICATION {application} {from} COMMENT = {}", sql::text(MARKER)),
+            Privilege::account("CREATE APPLICATION"),
+        ))
+    }
+
+    fn consent<'a>(&'a self, access: &'a Access, bound: &'a Bound) -> Consent<'a> {
+        Consent {
+            spec: &self.spec,
+            application: &self.names.application,
+            access,
+            bound,
+            warehouse: self.warehouse.as_ref(),
+            roles: &self.roles,
+        }
+    }
+}
+
+/// The application, if there is one; refuses somebody else's.
+pub(super) async fn application(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<Found>> {
+    let found = account.find("APPLICATIONS", name, "").await?;
+    if let Some(found) = &found {
+        found.claim("application", name, adopt, "give another name (--application)")?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,58 @@
+//! The app in an account: deployed by its provider, installed, upgraded and removed by its consumer.
+//!
+//! Each of [`Deploy`], [`Install`], [`Upgrade`] and [`Uninstall`] looks at what there is, makes a list of [`Step`]s that are missing,
+//! and lets a [`Runner`] do them, or say what they would be. So each can be repeated, and goes on from wherever an earlier call
+//! has stopped; where nothing is missing, nothing is changed. Every step says which [`Privilege`] it needs, and an error
+//! which GRANT would help. What somebody else has made under the same name is refused.
+//!
+//! ▲ Statements and answers are those of Snowflake's documentation and of its own command line, tried with a server on loopback; no
+//! account was at hand.
+//!
+//! ```no_run
+//! use snowfeed::backends::snowflake::client::{Client, HttpClient};
+//! use snowfeed::backends::snowflake::connection::Connection;
+//! use snowfeed::native_app::deploy::{Account, Deploy, Runner};
+//! use snowfeed::native_app::{App, Bundle};
+//! # use snowfeed::prelude::*;
+//!
+//! # async fn example(spec: &SourceSpec) -> Result<()> {
+//! let app = App::from(spec);
+//! let bundle = Bundle::read("sf_build")?;
+//! let mut account = Account::new(HttpClient::new(Connection::load(None)?)?.open().await?);
+//! let report = Deploy::new(&app, &bundle)?.run(&mut account, &Runner::new().dry_run(true)).await?;
+//! for step in &report.steps {
+//!     println!("{} -- needs {}", step.statement, step.privilege);
+//! }
+//! account.close().await
+//! # }
+//! ```
+
+mod access;
+mod account;
+mod answer;
+mod consent;
+mod explain;
+mod install;
+mod origin;
+mod package;
+mod privilege;
+mod registry;
+mod runner;
+mod sql;
+mod stage;
+mod status;
+mod step;
+mod uninstall;
+mod upgrade;
+mod versions;
+
+pub use account::Account;
+pub use install::{ApplicationRole, Install};
+pub use origin::Origin;
+pub use package::Deploy;
+pub use privilege::Privilege;
+pub use runner::{Done, Report, Runner};
+pub use status::{ApplicationStatus, Granted, PackageStatus, Pool, Reference, Release, Status, VersionStatus};
+pub use step::Step;
+pub use uninstall::{Owned, Uninstall};
+pub use upgrade::Upgrade;

@@ -1,0 +1,292 @@
+//! The provider's side: the application package.
+
+use std::collections::BTreeMap;
+
+use super::account::{Account, Found, MARKER};
+use super::privilege::Privilege;
+use super::registry::Repository;
+use super::runner::{Report, Runner};
+use super::sql;
+use super::stage::{self, Stage};
+use super::step::{Action, Plan, Push, Step};
+use super::versions::{self, Patches};
+use crate::backends::snowflake::client::Statement;
+use crate::native_app::image::{Credentials, Image};
+use crate::native_app::{App, Bundle, Name, Names};
+use crate::{Error, Result};
+
+/// The release channel that consumers install from unless they say otherwise.
+const CHANNEL: &str = "DEFAULT";
+
+/// Brings a bundle and its image into an application package: the package and its stage are made where they are missing, files
+/// that have changed are uploaded, stale ones removed, the image pushed, the setup script checked by Snowflake, and a version or a
+/// patch added where anything has changed since the last one.
+///
+/// It can be repeated, and stopped at any moment: the next call does what is missing. Nothing but stale files is ever removed.
+#[derive(Debug)]
+pub struct Deploy<'a> {
+    names: Names,
+    /// The source's version.
+    version: String,
+    bundle: &'a Bundle,
+    image: Option<Image>,
+    credentials: Option<Credentials>,
+    adopt: bool,
+    create_repository: bool,
+    release: bool,
+}
+
+impl<'a> Deploy<'a> {
+    /// Of the bundle of an app.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be, or the bundle breaks one of Snowflake's rules.
+    pub fn new(app: &App, bundle: &'a Bundle) -> Result<Self> {
+        let findings = bundle.findings();
+        if let Some(first) = findings.first() {
+            return Err(Error::configuration(format!("the bundle breaks {} of Snowflake's rules", findings.len()))
+                .with_context("line", first.line)
+                .with_context("first", &first.message)
+                .with_help("`app validate` lists them all; `app build` writes the bundle anew"));
+        }
+        Ok(Self {
+            names: app.names()?,
+            version: app.spec.version.clone(),
+            bundle,
+            image: None,
+            credentials: None,
+            adopt: false,
+            create_repository: false,
+            release: false,
+        })
+    }
+
+    /// The image to push. Without one, the repository must hold it already.
+    #[must_use]
+    pub fn image(mut self, image: Option<Image>) -> Self {
+        self.image = image;
+        self
+    }
+
+    /// Who pushes the image; the session itself ▲ unless given.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Whether a package that somebody else has made may be changed.
+    #[must_use]
+    pub fn adopt(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Whether an image repository that is missing is made.
+    #[must_use]
+    pub fn create_repository(mut self, create: bool) -> Self {
+        self.create_repository = create;
+        self
+    }
+
+    /// Whether consumers get this version: those who have the app are upgraded to it, others install it.
+    #[must_use]
+    pub fn release(mut self, release: bool) -> Self {
+        self.release = release;
+        self
+    }
+
+    /// Looks at what there is, and does what is missing.
+    ///
+    /// # Cancellation
+    /// Dropping the future cancels the statement that runs; the next call goes on from what there is then.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict): the package was made by somebody else, or the image's tag stands for another image;
+    /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing;
+    /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names, or Snowflake refuses the
+    /// setup script; others as [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
+    pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
+        let plan = self.plan(account).await?;
+        let mut report = Report::default();
+        runner.run(account, plan, &mut report).await?;
+        Ok(report)
+    }
+
+    async fn plan(&self, account: &mut Account) -> Result<Plan> {
+        let mut plan = Plan::default();
+        let there = There::read(self, account).await?;
+        if there.package.is_none() {
+            self.make_package(&mut plan);
+        }
+        let stage = Stage::of(&self.names.package)?;
+        if !there.has_stage {
+            stage.make(&mut plan);
+        }
+        let files = stage::files(self.bundle);
+        stage.fill(&files, &there.listed, &mut plan)?;
+        self.push_image(account, &mut plan).await?;
+        self.add_version(&files, &stage, &there, &mut plan);
+        Ok(plan)
+    }
+
+    fn make_package(&self, plan: &mut Plan) {
+        let package = &self.names.package;
+        plan.push(Step::run(
+            format!("create the application package {package}"),
+            format!(
+                "CREATE APPLICATION PACKAGE IF NOT EXISTS {package} COMMENT = {} DISTRIBUTION = INTERNAL ENABLE_RELEASE_CHANNELS = TRUE",
+                sql::text(MARKER)
+            ),
+            Privilege::account("CREATE APPLICATION PACKAGE"),
+        ));
+    }
+
+    async fn push_image(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
+        let to = &self.names.image;
+        let repository = Repository::of(to)?;
+        let found = repository.find(account).await?;
+        if found.is_none() && self.create_repository {
+            plan.push(Step::run(
+                format!("create the image repository {}", repository.sql()),
+                format!("CREATE IMAGE REPOSITORY IF NOT EXISTS {}", repository.sql()),
+                Privilege::on("CREATE IMAGE REPOSITORY", format!("SCHEMA {}", repository.schema_sql())),
+            ));
+        } else if found.is_none() {
+            return Err(repository.absent());
+        }
+        let Some(image) = &self.image else {
+            plan.note(format!("no image was built (`app build --binary`): {to} must be in the repository already"));
+            return Ok(());
+        };
+        let push = Push { image: image.clone(), to: to.clone(), credentials: self.credentials.clone() };
+        plan.push(Step {
+            what: format!("push the image {to}"),
+            action: Action::Push(Box::new(push)),
+            privilege: Privilege::on("WRITE", format!("IMAGE REPOSITORY {}", repository.sql())),
+        });
+        Ok(())
+    }
+
+    fn add_version(&self, files: &BTreeMap<&str, &[u8]>, stage: &Stage, there: &There, plan: &mut Plan) {
+        let version = &self.names.version;
+        let label = versions::label(&self.version, files, self.image.as_ref());
+        let newest = there.patches.newest();
+        let patch = match newest {
+            Some(newest) if newest.label == label => newest.number,
+            Some(newest) => newest.number + 1,
+            None => 0,
+        };
+        if newest.is_none_or(|newest| newest.label != label) {
+            plan.push(Step {
+                what: "let Snowflake check the setup script".to_owned(),
+                action: Action::Validate(Statement::new(format!(
+                    "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})",
+                    stage.at("")
+                ))),
+                privilege: Privilege::on("READ", format!("STAGE {}", stage.sql())),
+            });
+            let add = match (newest, there.has_channels) {
+                (Some(_), _) => format!("ADD PATCH {patch} FOR VERSION {version}"),
+                (None, true) => format!("REGISTER VERSION {version}"),
+                (None, false) => format!("ADD VERSION {version}"),
+            };
+            let what = if newest.is_some() {
+                format!("add patch {patch} of {version}")
+            } else {
+                format!("add the version {version}")
+            };
+            let using = format!("USING {} LABEL = {}", stage.at(""), sql::text(&label));
+            plan.push(self.alter(what, &format!("{add} {using}")));
+        }
+        if self.release {
+            self.set_release(patch, there, plan);
+        }
+    }
+
+    fn set_release(&self, patch: u64, there: &There, plan: &mut Plan) {
+        let version = &self.names.version;
+        let channel = if there.has_channels { format!("MODIFY RELEASE CHANNEL {CHANNEL} ") } else { String::new() };
+        if there.has_channels && !there.in_channel {
+            let what = format!("add {version} to the release channel {CHANNEL}");
+            plan.push(self.alter(what, &format!("{channel}ADD VERSION {version}")));
+        }
+        if there.released.as_ref() != Some(&(version.as_str().to_owned(), patch)) {
+            let directive = format!("{channel}SET DEFAULT RELEASE DIRECTIVE VERSION = {version} PATCH = {patch}");
+            plan.push(self.alter(format!("release {version}, patch {patch}"), &directive));
+        }
+    }
+
+    /// A change of the package.
+    fn alter(&self, what: impl Into<String>, how: &str) -> Step {
+        let package = &self.names.package;
+        let privilege = Privilege::ownership(format!("APPLICATION PACKAGE {package}"));
+        Step::run(what, format!("ALTER APPLICATION PACKAGE {package} {how}"), privilege)
+    }
+}
+
+/// What there is of a package.
+struct There {
+    package: Option<Found>,
+    has_stage: bool,
+    listed: Vec<Found>,
+    patches: Patches,
+    has_channels: bool,
+    /// Whether the channel holds the version.
+    in_channel: bool,
+    /// The version and the patch that consumers get.
+    released: Option<(String, u64)>,
+}
+
+impl There {
+    async fn read(deploy: &Deploy<'_>, account: &mut Account) -> Result<Self> {
+        let Names { package, version, .. } = &deploy.names;
+        let found = account.find("APPLICATION PACKAGES", package, "").await?;
+        let Some(found) = found else {
+            return Ok(Self {
+                package: None,
+                has_stage: false,
+                listed: Vec::new(),
+                patches: Patches::none(),
+                has_channels: true,
+                in_channel: false,
+                released: None,
+            });
+        };
+        found.claim("application package", package, deploy.adopt, "give another name (--package)")?;
+        let stage = Stage::of(package)?;
+        let has_stage =
+            account.find("STAGES", &stage.name, &format!("IN SCHEMA {}", stage.schema_sql())).await?.is_some();
+        let listed = if has_stage { account.rows(format!("LIST {}", stage.at(""))).await? } else { Vec::new() };
+        let channels = account.rows_if_any(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
+        let channel = channels.iter().find(|row| row.get("name") == CHANNEL);
+        let patches = Patches::read(account, package, version).await?;
+        let released = if deploy.release { released(account, package).await? } else { None };
+        Ok(Self {
+            package: Some(found),
+            has_stage,
+            listed,
+            patches,
+            has_channels: !channels.is_empty(),
+            in_channel: channel.is_some_and(|row| holds(row.get("versions"), version.as_str())),
+            released,
+        })
+    }
+}
+
+/// The version and the patch that consumers get unless they are told apart.
+pub(super) async fn released(account: &mut Account, package: &Name) -> Result<Option<(String, u64)>> {
+    let rows = account.rows_if_any(format!("SHOW RELEASE DIRECTIVES IN APPLICATION PACKAGE {package}")).await?;
+    // A package without release channels has no such column, or nothing in it.
+    let is_default = |row: &&Found| row.get("name") == CHANNEL && matches!(row.get("release_channel"), "" | CHANNEL);
+    let row = rows.iter().find(is_default);
+    Ok(row.and_then(|row| Some((row.text("version")?, row.number("patch")?))))
+}
+
+/// Whether a list, `["V1","V2"]` or `[V1, V2]`, holds a name.
+fn holds(list: &str, name: &str) -> bool {
+    match serde_json::from_str::<Vec<String>>(list) {
+        Ok(names) => names.iter().any(|one| one == name),
+        Err(_) => list.trim_matches(['[', ']']).split(',').any(|one| one.trim() == name),
+    }
+}

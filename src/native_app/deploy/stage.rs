@@ -1,0 +1,115 @@
+//! The stage in the application package, and what on it differs from the bundle.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use md5::{Digest, Md5};
+
+use super::account::Found;
+use super::privilege::Privilege;
+use super::sql;
+use super::step::{Action, Plan, Step};
+use crate::backends::snowflake::client::StagedFile;
+use crate::native_app::{Bundle, Name};
+use crate::{Error, Result};
+
+/// The schema and the stage have the names that Snowflake's own command line gives them, so that both deploy to the same place.
+const SCHEMA: &str = "APP_SRC";
+const STAGE: &str = "STAGE";
+
+/// Where a bundle's files are in an application package.
+pub(super) struct Stage {
+    pub(super) package: Name,
+    pub(super) schema: Name,
+    pub(super) name: Name,
+}
+
+impl Stage {
+    pub(super) fn of(package: &Name) -> Result<Self> {
+        Ok(Self { package: package.clone(), schema: Name::stored(SCHEMA)?, name: Name::stored(STAGE)? })
+    }
+
+    pub(super) fn schema_sql(&self) -> String {
+        sql::path(&[&self.package, &self.schema])
+    }
+
+    pub(super) fn sql(&self) -> String {
+        sql::path(&[&self.package, &self.schema, &self.name])
+    }
+
+    /// The stage, or a path on it, as a literal.
+    pub(super) fn at(&self, path: &str) -> String {
+        let slash = if path.is_empty() { "" } else { "/" };
+        sql::text(&format!("@{}{slash}{path}", self.sql()))
+    }
+
+    /// What makes the stage. Both statements can be repeated.
+    pub(super) fn make(&self, plan: &mut Plan) {
+        let (schema, stage) = (self.schema_sql(), self.sql());
+        plan.push(Step::run(
+            format!("create the schema {schema}"),
+            format!("CREATE SCHEMA IF NOT EXISTS {schema}"),
+            Privilege::ownership(format!("APPLICATION PACKAGE {}", self.package)),
+        ));
+        plan.push(Step::run(
+            format!("create the stage {stage}"),
+            format!(
+                "CREATE STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE') DIRECTORY = (ENABLE = TRUE)"
+            ),
+            Privilege::on("CREATE STAGE", format!("SCHEMA {schema}")),
+        ));
+    }
+
+    /// What makes the stage hold the bundle's files and no others, where it holds those that LIST has found.
+    pub(super) fn fill(&self, files: &BTreeMap<&str, &[u8]>, listed: &[Found], plan: &mut Plan) -> Result<()> {
+        let listed: BTreeMap<&str, &str> = listed.iter().filter_map(staged).collect();
+        let stale: Vec<&str> = listed.keys().copied().filter(|path| !files.contains_key(path)).collect();
+        let privilege = || Privilege::on("WRITE", format!("STAGE {}", self.sql()));
+        for path in &stale {
+            plan.push(Step::run(format!("remove {path}"), format!("REMOVE {}", self.at(path)), privilege()));
+        }
+        for (path, bytes) in files {
+            // REMOVE takes everything along whose path begins like this.
+            let is_removed = stale.iter().any(|stale| path.starts_with(stale));
+            if !is_removed && listed.get(path).is_some_and(|md5| *md5 == digest(bytes)) {
+                continue;
+            }
+            let action = Action::Put(self.file(path, bytes)?);
+            plan.push(Step { what: format!("upload {path}"), action, privilege: privilege() });
+        }
+        Ok(())
+    }
+
+    fn file(&self, path: &str, bytes: &[u8]) -> Result<StagedFile> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+        if !path.chars().all(plain) {
+            return Err(Error::configuration(format!("{path:?} cannot be the path of a file on a stage"))
+                .with_help("rename it: letters, digits, `.`, `_` and `-`"));
+        }
+        let (folder, name) =
+            path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("/{folder}"), name));
+        let content = vec![Bytes::copy_from_slice(bytes)];
+        Ok(StagedFile { stage: format!("{}{folder}", self.sql()), name: name.to_owned(), content })
+    }
+}
+
+/// A file that LIST has found: its path on the stage, and its MD5. The path comes with the stage's name in front.
+fn staged(row: &Found) -> Option<(&str, &str)> {
+    let (_, path) = row.get("name").split_once('/')?;
+    Some((path, row.get("md5")))
+}
+
+/// The MD5 of a file, by which a stage tells files apart.
+fn digest(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The files of a bundle that belong on a stage: all but the project file of Snowflake's own command line and the image.
+pub(super) fn files(bundle: &Bundle) -> BTreeMap<&str, &[u8]> {
+    bundle.files().filter(|(path, _)| *path != "snowflake.yml" && !path.starts_with("image/")).collect()
+}

@@ -1,0 +1,202 @@
+//! How an app stands in an account.
+
+use serde::Serialize;
+
+use super::account::{Account, Found};
+use super::package::released;
+use super::sql;
+use crate::native_app::{App, Names};
+use crate::{ErrorKind, Result};
+
+/// How an app stands in an account, as far as the role may see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The application package; `None` where there is none, or the role does not see it.
+    pub package: Option<PackageStatus>,
+    /// The application.
+    pub application: Option<ApplicationStatus>,
+}
+
+/// An application package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PackageStatus {
+    /// Its name.
+    pub name: String,
+    /// The role that owns it.
+    pub owner: String,
+    /// Whether we made it.
+    pub ours: bool,
+    /// Its versions, oldest first.
+    pub versions: Vec<VersionStatus>,
+    /// What consumers get.
+    pub released: Option<Release>,
+}
+
+/// A patch of a version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VersionStatus {
+    /// The version.
+    pub version: String,
+    /// The patch.
+    pub patch: u64,
+    /// What consumers are shown.
+    pub label: String,
+    /// Such as `READY`.
+    pub state: String,
+    /// Of Snowflake's security scan, such as `NOT_REVIEWED`.
+    pub review: String,
+}
+
+/// What consumers get.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Release {
+    /// The version.
+    pub version: String,
+    /// The patch.
+    pub patch: u64,
+}
+
+/// An application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ApplicationStatus {
+    /// Its name.
+    pub name: String,
+    /// The role that owns it.
+    pub owner: String,
+    /// Whether we made it.
+    pub ours: bool,
+    /// Its version.
+    pub version: String,
+    /// Its patch.
+    pub patch: Option<u64>,
+    /// Such as `COMPLETE`, `UPGRADING`, `FAILED`.
+    pub state: String,
+    /// Why it is disabled, where it is.
+    pub disabled: String,
+    /// When it was last upgraded, as Snowflake writes it.
+    pub upgraded: String,
+    /// Its references, and what they are bound to.
+    pub references: Vec<Reference>,
+    /// The privileges that it asks for.
+    pub privileges: Vec<Granted>,
+    /// Its compute pools.
+    pub pools: Vec<Pool>,
+}
+
+/// A reference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Reference {
+    /// Its name.
+    pub name: String,
+    /// The object; `None` where it is not bound.
+    pub object: Option<String>,
+}
+
+/// A privilege that the app asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Granted {
+    /// Such as `EXECUTE TASK`.
+    pub privilege: String,
+    /// Whether the app has it.
+    pub granted: bool,
+}
+
+/// A compute pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Such as `IDLE`, `ACTIVE`, `SUSPENDED`.
+    pub state: String,
+    /// How many services and jobs run on it.
+    pub services: u64,
+    /// How many jobs run on it.
+    pub jobs: u64,
+}
+
+impl Status {
+    /// Of an app. It only reads.
+    ///
+    /// # Errors
+    /// As [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them. What the role may not see is left out.
+    pub async fn of(app: &App, account: &mut Account) -> Result<Self> {
+        let names = app.names()?;
+        Ok(Self { package: package(account, &names).await?, application: application(account, &names).await? })
+    }
+}
+
+async fn package(account: &mut Account, names: &Names) -> Result<Option<PackageStatus>> {
+    let name = &names.package;
+    let Some(found) = account.find("APPLICATION PACKAGES", name, "").await? else { return Ok(None) };
+    let versions = visible(account, format!("SHOW VERSIONS IN APPLICATION PACKAGE {name}")).await?;
+    let released = match released(account, name).await {
+        Err(error) if is_hidden(&error) => None,
+        released => released?,
+    };
+    let version = |row: &Found| VersionStatus {
+        version: row.get("version").to_owned(),
+        patch: row.number("patch").unwrap_or_default(),
+        label: row.get("label").to_owned(),
+        state: row.get("state").to_owned(),
+        review: row.get("review_status").to_owned(),
+    };
+    Ok(Some(PackageStatus {
+        name: name.sql(),
+        owner: found.get("owner").to_owned(),
+        ours: found.is_ours(),
+        versions: versions.iter().filter(|row| row.text("dropped_on").is_none()).map(version).collect(),
+        released: released.map(|(version, patch)| Release { version, patch }),
+    }))
+}
+
+async fn application(account: &mut Account, names: &Names) -> Result<Option<ApplicationStatus>> {
+    let name = &names.application;
+    let Some(found) = account.find("APPLICATIONS", name, "").await? else { return Ok(None) };
+    let references = visible(account, format!("SHOW REFERENCES IN APPLICATION {name}")).await?;
+    let privileges = visible(account, format!("SHOW PRIVILEGES IN APPLICATION {name}")).await?;
+    // Its name begins with the application's; which characters the rest of it has is the app's own affair.
+    let pattern = sql::text(&format!("{}%", name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
+    let pools = visible(account, format!("SHOW COMPUTE POOLS LIKE {pattern}")).await?;
+    let object = |row: &Found| {
+        let parts = [row.text("database_name"), row.text("schema_name"), row.text("object_name")];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (row.text("object_name").is_some()).then(|| parts.join("."))
+    };
+    let pool = |row: &Found| Pool {
+        name: row.get("name").to_owned(),
+        state: row.get("state").to_owned(),
+        services: row.number("num_services").unwrap_or_default(),
+        jobs: row.number("num_jobs").unwrap_or_default(),
+    };
+    Ok(Some(ApplicationStatus {
+        name: name.sql(),
+        owner: found.get("owner").to_owned(),
+        ours: found.is_ours(),
+        version: found.get("version").to_owned(),
+        patch: found.number("patch"),
+        state: found.get("upgrade_state").to_owned(),
+        disabled: found.get("disablement_reasons").to_owned(),
+        upgraded: found.get("last_upgraded_on").to_owned(),
+        references: references
+            .iter()
+            .map(|row| Reference { name: row.get("name").to_owned(), object: object(row) })
+            .collect(),
+        privileges: privileges
+            .iter()
+            .map(|row| Granted { privilege: row.get("privilege").to_owned(), granted: row.is("is_granted") })
+            .collect(),
+        pools: pools.iter().map(pool).collect(),
+    }))
+}
+
+/// Rows; none where the role may not see them.
+async fn visible(account: &mut Account, sql: String) -> Result<Vec<Found>> {
+    match account.rows_if_any(sql).await {
+        Err(error) if is_hidden(&error) => Ok(Vec::new()),
+        rows => rows,
+    }
+}
+
+fn is_hidden(error: &crate::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.context().any(|(name, value)| name == "code" && value == "003001")
+}

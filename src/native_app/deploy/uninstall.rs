@@ -1,0 +1,144 @@
+//! The end of an app in an account.
+
+use serde::Serialize;
+
+use super::access::Access;
+use super::account::Account;
+use super::install::application;
+use super::privilege::Privilege;
+use super::runner::{Report, Runner};
+use super::step::{Plan, Step};
+use crate::native_app::{App, Name, Names};
+use crate::{Error, ErrorKind, Result, SourceSpec};
+
+/// Removes an application; with it what it owns, if that is said, and what was made for it. It can be repeated.
+#[derive(Debug)]
+pub struct Uninstall {
+    spec: SourceSpec,
+    names: Names,
+    place: Option<(Name, Name)>,
+    cascade: bool,
+    objects: bool,
+    package: bool,
+    adopt: bool,
+}
+
+/// An object outside of the application that it owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Owned {
+    /// Such as `DATABASE`, `COMPUTE_POOL`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Uninstall {
+    /// Of an app.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
+    pub fn new(app: &App) -> Result<Self> {
+        Ok(Self {
+            spec: app.spec.clone(),
+            names: app.names()?,
+            place: None,
+            cascade: false,
+            objects: false,
+            package: false,
+            adopt: false,
+        })
+    }
+
+    /// Whether what the application owns goes with it: its compute pool, and the database of the data unless its ownership was
+    /// transferred. Without it, an application that owns anything stays.
+    #[must_use]
+    pub fn cascade(mut self, cascade: bool) -> Self {
+        self.cascade = cascade;
+        self
+    }
+
+    /// Whether the integration, the secrets and the network rule go that [`Install`](super::Install) made. Their database stays.
+    #[must_use]
+    pub fn objects(mut self, objects: bool) -> Self {
+        self.objects = objects;
+        self
+    }
+
+    /// Where those objects are: see [`Install::objects_in`](super::Install::objects_in).
+    #[must_use]
+    pub fn objects_in(mut self, database: Name, schema: Name) -> Self {
+        self.place = Some((database, schema));
+        self
+    }
+
+    /// Whether the application package goes, with all its versions: every other installation of it stops working.
+    #[must_use]
+    pub fn package(mut self, package: bool) -> Self {
+        self.package = package;
+        self
+    }
+
+    /// Whether what somebody else has made may be removed.
+    #[must_use]
+    pub fn adopt(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// What the application owns outside of itself.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict): somebody else has installed it.
+    pub async fn owned(&self, account: &mut Account) -> Result<Vec<Owned>> {
+        let name = &self.names.application;
+        if application(account, name, self.adopt).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let rows = account.rows(format!("SHOW OBJECTS OWNED BY APPLICATION {name}")).await?;
+        let kind =
+            |row: &super::account::Found| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
+        Ok(rows.iter().map(|row| Owned { kind: kind(row), name: row.get("name").to_owned() }).collect())
+    }
+
+    /// Removes, or says what it would remove.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict): it was made by somebody else, or the application owns objects and
+    /// [`cascade`](Self::cascade) is not said; otherwise as of [`Install::run`](super::Install::run).
+    pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
+        let Names { application: name, package, .. } = &self.names;
+        let mut plan = Plan::default();
+        let owned = self.owned(account).await?;
+        if !owned.is_empty() && !self.cascade {
+            let list =
+                owned.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
+            return Err(Error::new(ErrorKind::Conflict, format!("{name} owns {list}")).with_help(
+                "say --cascade to drop that with it; to keep it, transfer its ownership before: GRANT OWNERSHIP ON …",
+            ));
+        }
+        if application(account, name, self.adopt).await?.is_some() {
+            let cascade = if self.cascade { " CASCADE" } else { "" };
+            plan.push(Step::run(
+                format!("drop the application {name}"),
+                format!("DROP APPLICATION IF EXISTS {name}{cascade}"),
+                Privilege::ownership(format!("APPLICATION {name}")),
+            ));
+        }
+        if self.objects {
+            Access::of(&self.spec, name, self.place.as_ref())?.remove(account, &mut plan).await?;
+        }
+        if self.package
+            && let Some(found) = account.find("APPLICATION PACKAGES", package, "").await?
+        {
+            found.claim("application package", package, self.adopt, "name the right one (--package)")?;
+            plan.push(Step::run(
+                format!("drop the application package {package}"),
+                format!("DROP APPLICATION PACKAGE IF EXISTS {package}"),
+                Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
+            ));
+        }
+        let mut report = Report::default();
+        runner.run(account, plan, &mut report).await?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,48 @@
+//! The app in an account, which is a small one on loopback: see `account`.
+
+mod account;
+mod cli;
+mod faults;
+mod install;
+mod names;
+mod package;
+mod privileges;
+mod registry;
+mod remove;
+mod secrecy;
+mod snow;
+mod status;
+
+use account::Account;
+use snowfeed::Result;
+use snowfeed::native_app::deploy::{Deploy, Install, Report, Runner, Uninstall, Upgrade};
+use snowfeed::native_app::{App, Bundle};
+
+/// What is deployed unless a test says otherwise.
+pub(crate) async fn deploy(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> Deploy<'_>) -> Result<Report> {
+    let bundle = Bundle::of(app)?;
+    let mut session = account.open().await;
+    let report = set(Deploy::new(app, &bundle)?).run(&mut session, &Runner::new()).await;
+    session.close().await.unwrap();
+    report
+}
+
+pub(crate) async fn install(account: &Account, app: &App, set: impl Fn(Install) -> Install) -> Result<Report> {
+    let mut session = account.open().await;
+    let report = set(Install::new(app)?).run(&mut session, &Runner::new()).await;
+    session.close().await.unwrap();
+    report
+}
+
+pub(crate) async fn upgrade(account: &Account, app: &App, set: impl Fn(Upgrade) -> Upgrade) -> Result<Report> {
+    set(Upgrade::new(app)?).run(&mut account.open().await, &Runner::new()).await
+}
+
+pub(crate) async fn uninstall(account: &Account, app: &App, set: impl Fn(Uninstall) -> Uninstall) -> Result<Report> {
+    set(Uninstall::new(app)?).run(&mut account.open().await, &Runner::new()).await
+}
+
+/// What was done, in words.
+pub(crate) fn whats(report: &Report) -> Vec<&str> {
+    report.steps.iter().map(|step| step.what.as_str()).collect()
+}

@@ -1,0 +1,283 @@
+//! A small account: it understands the statements of `app deploy`, `app install` and the rest, and those of Snowflake's own
+//! command line, and does what they say.
+
+mod change;
+mod show;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::{Value, json};
+use snowfeed::backends::snowflake::client::Client;
+use snowfeed::native_app::deploy;
+use tempfile::TempDir;
+
+use crate::scripted::{Act, Asked, QUERY, RENEW, Scripted};
+
+/// The token that the session issues to other clients.
+pub(crate) const ISSUED: &str = "hunter2-issued-token";
+
+/// A package.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Package {
+    pub(crate) comment: String,
+    pub(crate) channels: bool,
+    /// Version, patch and label.
+    pub(crate) versions: Vec<(String, u64, String)>,
+    pub(crate) channel: Vec<String>,
+    pub(crate) released: Option<(String, u64)>,
+}
+
+/// An application.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Application {
+    pub(crate) comment: String,
+    pub(crate) source: String,
+    pub(crate) version: String,
+    pub(crate) patch: u64,
+    /// Whether each privilege was granted.
+    pub(crate) privileges: BTreeMap<String, bool>,
+    /// What each reference is bound to.
+    pub(crate) references: BTreeMap<String, String>,
+    /// Application role and role.
+    pub(crate) roles: BTreeSet<(String, String)>,
+    /// Kind and name.
+    pub(crate) owned: Vec<(String, String)>,
+}
+
+/// An object with a comment and a value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Object {
+    pub(crate) comment: String,
+    pub(crate) value: String,
+}
+
+/// What there is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct World {
+    pub(crate) packages: BTreeMap<String, Package>,
+    pub(crate) applications: BTreeMap<String, Application>,
+    pub(crate) databases: BTreeSet<String>,
+    pub(crate) schemas: BTreeSet<String>,
+    pub(crate) stages: BTreeSet<String>,
+    pub(crate) repositories: BTreeMap<String, String>,
+    pub(crate) rules: BTreeMap<String, Object>,
+    pub(crate) secrets: BTreeMap<String, Object>,
+    pub(crate) integrations: BTreeMap<String, Object>,
+}
+
+/// What goes wrong at a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Snowflake fails, and the statement has no effect.
+    Fails,
+    /// The statement has its effect, and no answer arrives.
+    NoAnswer,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) world: World,
+    /// Statements that came, each once.
+    pub(crate) log: Vec<String>,
+    /// What the role may not do: the beginnings of statements.
+    pub(crate) forbidden: Vec<&'static str>,
+    /// What Snowflake's validation answers.
+    pub(crate) validation: Option<Value>,
+    /// The number of the statement at which something goes wrong, counted from now, and what.
+    pub(crate) fault: Option<(usize, Fault)>,
+    /// An error that statements with this beginning are answered with: code and message.
+    pub(crate) refusals: Vec<(&'static str, &'static str, &'static str)>,
+    /// What the app asks for.
+    pub(crate) references: Vec<String>,
+    /// Whether privileges are granted at installation.
+    pub(crate) grants_at_installation: bool,
+    folder: PathBuf,
+    seen: HashMap<String, Option<Act>>,
+}
+
+/// Why a statement is refused: code, state, message.
+pub(super) type Refusal = (String, &'static str, String);
+
+/// A server with an account.
+pub(crate) struct Account {
+    pub(crate) server: Scripted,
+    state: Arc<Mutex<State>>,
+    folder: TempDir,
+}
+
+impl Account {
+    /// An account with the database and the repository of the images, and nothing else.
+    pub(crate) async fn start() -> Self {
+        let (server, folder) = (Scripted::start().await, TempDir::new().unwrap());
+        let mut world = World::default();
+        world.databases.insert("SNOWFEED".into());
+        world.schemas.insert("SNOWFEED.PUBLIC".into());
+        world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), "registry.invalid/snowfeed/public/images".into());
+        let state = State {
+            world,
+            folder: folder.path().to_owned(),
+            references: ["warehouse_reference", "github_external_access", "private_key", "token"]
+                .map(str::to_owned)
+                .to_vec(),
+            grants_at_installation: true,
+            ..State::default()
+        };
+        let state = Arc::new(Mutex::new(state));
+        let answering = Arc::clone(&state);
+        server.on_each(QUERY, move |asked| answering.lock().unwrap().answer(asked));
+        let issued = json!({ "sessionToken": ISSUED, "validityInSecondsST": 3600 });
+        server.on(RENEW, [Act::json(json!({ "data": issued, "success": true }))]);
+        Self { server, state, folder }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn world(&self) -> World {
+        self.state().world.clone()
+    }
+
+    /// A session in it.
+    pub(crate) async fn open(&self) -> deploy::Account {
+        deploy::Account::new(self.server.client().open().await.unwrap())
+    }
+
+    /// The statements that came since this was asked for the last time.
+    pub(crate) fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().log)
+    }
+
+    /// Those that may change something.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        self.log().into_iter().filter(|sql| is_change(sql)).collect()
+    }
+
+    /// The files of all stages.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        files(self.folder.path()).into_iter().map(|(path, file)| (path, fs::read(file).unwrap())).collect()
+    }
+
+    /// A file that somebody has put on a stage.
+    pub(crate) fn put_file(&self, path: &str, content: &[u8]) {
+        fs::write(self.folder.path().join(path), content).unwrap();
+    }
+
+    /// Nothing else goes wrong.
+    pub(crate) fn mend(&self) {
+        self.state().fault = None;
+    }
+}
+
+/// Whether a statement may change something.
+pub(crate) fn is_change(sql: &str) -> bool {
+    let first = sql.split_whitespace().next().unwrap_or_default().to_uppercase();
+    !matches!(first.as_str(), "SHOW" | "LIST" | "LS" | "DESC" | "DESCRIBE" | "SELECT" | "USE")
+        && !sql.to_uppercase().contains("SYSTEM$VALIDATE")
+}
+
+/// Files below a folder, by their paths in it.
+pub(super) fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned(), path);
+            }
+        }
+    }
+    found
+}
+
+impl State {
+    fn answer(&mut self, asked: &Asked) -> Act {
+        let id = asked.query.get("requestId").or_else(|| asked.query.get("request_id")).cloned().unwrap_or_default();
+        // Snowflake knows a request that is sent again.
+        if let Some(before) = self.seen.get(&id) {
+            return before.clone().unwrap_or(Act::Reset);
+        }
+        let sql = asked.sql().to_owned();
+        self.log.push(sql.clone());
+        let fault = match &mut self.fault {
+            Some((0, fault)) => Some(*fault),
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        };
+        let act = match fault {
+            Some(Fault::Fails) => Some(Act::error("000603", "XX000", "SQL execution internal error")),
+            fault => {
+                let answer = match self.refused(&sql).map_or_else(|| self.run(&sql), Err) {
+                    Ok(data) => Act::json(json!({ "data": data, "code": null, "message": null, "success": true })),
+                    Err((code, state, message)) => Act::error(&code, state, &message),
+                };
+                (fault.is_none()).then_some(answer)
+            }
+        };
+        if fault.is_some() {
+            self.fault = None;
+        }
+        self.seen.insert(id, act.clone());
+        act.unwrap_or(Act::Reset)
+    }
+
+    fn refused(&self, sql: &str) -> Option<Refusal> {
+        if self.forbidden.iter().any(|beginning| sql.starts_with(beginning)) {
+            return Some(("003001".into(), "42501", "SQL access control error: Insufficient privileges".into()));
+        }
+        let (_, code, message) = self.refusals.iter().find(|(beginning, ..)| sql.starts_with(beginning))?;
+        // Snowflake repeats a part of a statement that it does not understand.
+        Some(((*code).into(), "42000", message.replace("{sql}", sql)))
+    }
+
+    fn run(&mut self, sql: &str) -> Result<Value, Refusal> {
+        let mut words = words::Words::of(sql);
+        if words.eat("SHOW") || words.eat("DESCRIBE") || words.eat("DESC") {
+            return self.show(sql);
+        }
+        if words.eat("LIST") || words.eat("LS") {
+            return self.list(sql);
+        }
+        self.change(sql)
+    }
+
+    /// The folder of a stage.
+    fn stage(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+/// An answer with rows.
+pub(super) fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Value {
+    let rowtype: Vec<Value> = columns
+        .iter()
+        .map(|name| json!({ "name": name, "type": "text", "nullable": true, "scale": null, "precision": null, "length": 100, "byteLength": 400 }))
+        .collect();
+    json!({
+        "queryId": "the-query", "queryResultFormat": "json", "total": rows.len(), "returned": rows.len(), "rowtype": rowtype,
+        "rowset": rows, "parameters": [], "statementTypeId": 4096, "finalRoleName": "TESTER",
+    })
+}
+
+/// An answer of one text.
+pub(super) fn said(text: &str) -> Value {
+    table(&["status"], vec![vec![text.to_owned()]])
+}
+
+/// What this account does not understand is an error, which no test expects.
+pub(super) fn unknown(sql: &str) -> Refusal {
+    ("001003".into(), "42000", format!("this account does not understand: {sql}"))
+}
+
+pub(super) fn absent(what: &str) -> Refusal {
+    ("002003".into(), "02000", format!("SQL compilation error: {what} does not exist or not authorized."))
+}

@@ -1,0 +1,191 @@
+//! What an account says of itself.
+
+use std::fs;
+
+use md5::{Digest, Md5};
+use serde_json::Value;
+
+use super::words::{Word, Words, target};
+use super::{Refusal, State, absent, files, table};
+
+fn row(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(|cell| (*cell).to_owned()).collect()
+}
+
+impl State {
+    pub(super) fn show(&self, sql: &str) -> Result<Value, Refusal> {
+        let mut words = Words::of(sql);
+        words.next();
+        let world = &self.world;
+        if words.eat("APPLICATION PACKAGES") {
+            let rows =
+                world.packages.iter().map(|(name, package)| row(&[name, "TESTER", &package.comment, "INTERNAL"]));
+            return Ok(table(&["name", "owner", "comment", "distribution"], rows.collect()));
+        }
+        if words.eat("APPLICATIONS") {
+            let rows = world.applications.iter().map(|(name, app)| {
+                row(&[
+                    name,
+                    "TESTER",
+                    &app.comment,
+                    &app.source,
+                    &app.version,
+                    &app.patch.to_string(),
+                    "COMPLETE",
+                    "2026-01-01",
+                ])
+            });
+            let columns =
+                ["name", "owner", "comment", "source", "version", "patch", "upgrade_state", "last_upgraded_on"];
+            return Ok(table(&columns, rows.collect()));
+        }
+        if words.eat("APPLICATION PACKAGE") {
+            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let rows =
+                vec![row(&["name", "it"]), row(&["distribution", "INTERNAL"]), row(&["comment", &package.comment])];
+            return Ok(table(&["property", "value"], rows));
+        }
+        if words.eat("APPLICATION") {
+            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
+            return Ok(table(&["property", "value"], rows));
+        }
+        if words.eat("RELEASE CHANNELS IN APPLICATION PACKAGE") {
+            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let versions = serde_json::to_string(&package.channel).unwrap();
+            let rows = if package.channels { vec![row(&["DEFAULT", &versions, "", ""])] } else { Vec::new() };
+            return Ok(table(&["name", "versions", "targets", "created_on"], rows));
+        }
+        if words.eat("RELEASE DIRECTIVES IN APPLICATION PACKAGE") {
+            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let rows = package
+                .released
+                .iter()
+                .map(|(version, patch)| row(&["DEFAULT", version, &patch.to_string(), "DEFAULT"]));
+            return Ok(table(&["name", "version", "patch", "release_channel"], rows.collect()));
+        }
+        if words.eat("VERSIONS") {
+            let like = if words.eat("LIKE") { Some(words.text()) } else { None };
+            assert!(words.eat("IN APPLICATION PACKAGE"), "{sql}");
+            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let versions = package
+                .versions
+                .iter()
+                .filter(|(name, ..)| like.as_ref().is_none_or(|like| like.replace("\\_", "_") == *name));
+            let rows =
+                versions.map(|(name, patch, label)| row(&[name, &patch.to_string(), label, "READY", "NOT_REVIEWED"]));
+            return Ok(table(&["version", "patch", "label", "state", "review_status"], rows.collect()));
+        }
+        if words.eat("STAGES") {
+            return Ok(self.in_schema(words, world.stages.iter().map(|path| (path.as_str(), ""))));
+        }
+        if words.eat("SCHEMAS") {
+            return Ok(self.in_schema(words, world.schemas.iter().map(|path| (path.as_str(), ""))));
+        }
+        if words.eat("DATABASES") {
+            return Ok(table(&["name"], world.databases.iter().map(|name| row(&[name])).collect()));
+        }
+        if words.eat("SECRETS") {
+            return Ok(self.in_schema(
+                words,
+                world.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str())),
+            ));
+        }
+        if words.eat("NETWORK RULES") {
+            return Ok(self
+                .in_schema(words, world.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()))));
+        }
+        if words.eat("NETWORK RULE") {
+            let rule = world.rules.get(&words.path()).ok_or_else(|| absent("Rule"))?;
+            return Ok(table(&["value_list"], vec![row(&[&rule.value])]));
+        }
+        if words.eat("IMAGE REPOSITORIES") {
+            let url = |path: &str| world.repositories.get(path).cloned().unwrap_or_default();
+            let mut answer =
+                self.in_schema(words, world.repositories.keys().map(|path| (path.as_str(), path.as_str())));
+            for row in answer["rowset"].as_array_mut().unwrap() {
+                row[1] = url(row[1].as_str().unwrap()).into();
+            }
+            answer["rowtype"][1]["name"] = "repository_url".into();
+            return Ok(answer);
+        }
+        if words.eat("EXTERNAL ACCESS INTEGRATIONS") {
+            let rows = world.integrations.iter().map(|(name, object)| row(&[name, &object.comment]));
+            return Ok(table(&["name", "comment"], rows.collect()));
+        }
+        if words.eat("EXTERNAL ACCESS INTEGRATION") {
+            let integration = world.integrations.get(&words.path()).ok_or_else(|| absent("Integration"))?;
+            let (rules, secrets) = integration.value.split_once('|').unwrap();
+            let rows = vec![
+                row(&["ENABLED", "Boolean", "true"]),
+                row(&["ALLOWED_NETWORK_RULES", "List", rules]),
+                row(&["ALLOWED_AUTHENTICATION_SECRETS", "List", secrets]),
+            ];
+            return Ok(table(&["property", "property_type", "property_value"], rows));
+        }
+        if words.eat("PRIVILEGES IN APPLICATION") {
+            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let rows = app.privileges.iter().map(|(name, granted)| row(&[name, &granted.to_string()]));
+            return Ok(table(&["privilege", "is_granted"], rows.collect()));
+        }
+        if words.eat("REFERENCES IN APPLICATION") {
+            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let rows = self.references.iter().map(|name| {
+                let object = app.references.get(name).map_or("", String::as_str);
+                row(&[&name.to_uppercase(), object.rsplit('.').next().unwrap_or_default()])
+            });
+            return Ok(table(&["name", "object_name"], rows.collect()));
+        }
+        if words.eat("GRANTS OF APPLICATION ROLE") {
+            let path = words.path();
+            let (name, role) = path.rsplit_once('.').unwrap();
+            let app = world.applications.get(name).ok_or_else(|| absent("Application"))?;
+            let grants = app.roles.iter().filter(|(granted, _)| granted == role);
+            return Ok(table(&["granted_to", "grantee_name"], grants.map(|(_, to)| row(&["ROLE", to])).collect()));
+        }
+        if words.eat("OBJECTS OWNED BY APPLICATION") {
+            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            return Ok(table(&["name", "type"], app.owned.iter().map(|(kind, name)| row(&[name, kind])).collect()));
+        }
+        if words.eat("TELEMETRY EVENT DEFINITIONS IN APPLICATION") {
+            return Ok(table(&["name", "type", "sharing", "status"], Vec::new()));
+        }
+        if words.eat("COMPUTE POOLS") {
+            return Ok(table(
+                &["name", "state", "num_services", "num_jobs"],
+                vec![row(&["GITHUB_CONNECTOR_POOL", "IDLE", "0", "1"])],
+            ));
+        }
+        Err(super::unknown(sql))
+    }
+
+    /// Objects of a schema, or schemas of a database.
+    fn in_schema<'a>(&self, mut words: Words, objects: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+        let mut place = String::new();
+        while let Some(word) = words.next() {
+            if word == Word::Name("IN".into()) {
+                let _ = words.eat("SCHEMA") || words.eat("DATABASE");
+                place = words.path();
+            }
+        }
+        let within = objects.filter_map(|(path, comment)| {
+            let (schema, name) = path.rsplit_once('.')?;
+            (schema == place).then(|| row(&[name, comment]))
+        });
+        table(&["name", "comment"], within.collect())
+    }
+
+    pub(super) fn list(&self, sql: &str) -> Result<Value, Refusal> {
+        let (stage, path) = target(sql);
+        if !self.world.stages.contains(&stage) {
+            return Err(absent("Stage"));
+        }
+        let rows =
+            files(&self.stage(&stage)).into_iter().filter(|(file, _)| file.starts_with(&path)).map(|(file, place)| {
+                let bytes = fs::read(place).unwrap();
+                let digest: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                row(&[&format!("stage/{file}"), &bytes.len().to_string(), &digest, "Mon, 1 Jan 2026 00:00:00 GMT"])
+            });
+        Ok(table(&["name", "size", "md5", "last_modified"], rows.collect()))
+    }
+}

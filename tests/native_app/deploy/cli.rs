@@ -1,0 +1,194 @@
+//! The commands, as a user types them.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::account::Account;
+use crate::scripted::PASSWORD;
+
+const TOKEN: &str = "hunter2-token";
+
+/// The example program, in a folder of its own, and the account that it talks to.
+struct World {
+    account: Account,
+    folder: TempDir,
+    variables: BTreeMap<&'static str, String>,
+}
+
+/// How a program ended.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (account, folder) = (Account::start().await, TempDir::new().unwrap());
+        let variables = BTreeMap::from([
+            ("HOME", folder.path().to_str().unwrap().to_owned()),
+            ("SNOWFLAKE_ACCOUNT", "testorg-account".to_owned()),
+            ("SNOWFLAKE_HOST", "127.0.0.1".to_owned()),
+            ("SNOWFLAKE_PORT", account.server.port.to_string()),
+            ("SNOWFLAKE_PROTOCOL", "http".to_owned()),
+            ("SNOWFLAKE_USER", "tester".to_owned()),
+            ("SNOWFLAKE_PASSWORD", PASSWORD.to_owned()),
+            ("SNOWFLAKE_WAREHOUSE", "compute_wh".to_owned()),
+            // The app's objects are named in full: a database of the connection's that is missing does not matter.
+            ("SNOWFLAKE_DATABASE", "missing".to_owned()),
+            ("MY_TOKEN", TOKEN.to_owned()),
+        ]);
+        Self { account, folder, variables }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        let test = std::env::current_exe().unwrap();
+        let binary = test.parent().and_then(std::path::Path::parent).unwrap().join("examples/github_issues");
+        assert!(binary.exists(), "{} is missing: `cargo build --all-features --examples` makes it", binary.display());
+        let mut command = Command::new(binary);
+        command.args(arguments).current_dir(&self.folder).env_clear().envs(&self.variables).stdin(Stdio::null());
+        let Output { status, stdout, stderr } =
+            tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let ended = Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
+        for text in [&ended.stdout, &ended.stderr] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        ended
+    }
+
+    #[track_caller]
+    fn expect(&self, ended: Ended, code: i32) -> Ended {
+        assert_eq!(ended.code, Some(code), "{}{}", ended.stdout, ended.stderr);
+        ended
+    }
+
+    async fn good(&self, arguments: &[&str]) -> Ended {
+        let ended = self.run(arguments).await;
+        self.expect(ended, 0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_nothing_to_an_app_and_back() {
+    let world = World::new().await;
+    world.good(&["app", "build"]).await;
+    let deployed = world.good(&["app", "deploy", "--release"]).await;
+    assert!(deployed.stderr.contains("create the application package GITHUB_CONNECTOR_PKG\n"), "{}", deployed.stderr);
+    assert!(deployed.stdout.ends_with("things were changed\n"), "{}", deployed.stdout);
+    assert_eq!(world.good(&["app", "deploy", "--release"]).await.stdout, "nothing was to be done\n");
+    world.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
+    assert_eq!(world.good(&["app", "upgrade"]).await.stdout, "nothing was to be done\n");
+    let status = world.good(&["app", "status"]).await.stdout;
+    for line in [
+        "application package GITHUB_CONNECTOR_PKG of TESTER",
+        "released",
+        "reference TOKEN",
+        "EXECUTE TASK",
+        "granted",
+        "COMPUTE_WH",
+    ] {
+        assert!(status.contains(line), "{status}");
+    }
+    let status: Value = serde_json::from_str(&world.good(&["--json", "app", "status"]).await.stdout).unwrap();
+    assert_eq!(status["application"]["references"][1]["object"], "GITHUB_CONNECTOR_ACCESS");
+    world.good(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
+    let left = world.account.world();
+    assert!(left.applications.is_empty() && left.packages.is_empty() && left.secrets.is_empty());
+    let gone = world.run(&["app", "status"]).await;
+    world.expect(gone, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_prints_the_statements_and_changes_nothing() {
+    let world = World::new().await;
+    world.good(&["app", "build"]).await;
+    let before = world.account.world();
+    let deploy = world.good(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
+    for line in [
+        "-- create the application package GITHUB_CONNECTOR_PKG; needs CREATE APPLICATION PACKAGE on ACCOUNT\n",
+        "CREATE SCHEMA IF NOT EXISTS GITHUB_CONNECTOR_PKG.APP_SRC;\n",
+        "PUT 'file://setup.sql' @GITHUB_CONNECTOR_PKG.APP_SRC.STAGE OVERWRITE = TRUE AUTO_COMPRESS = FALSE",
+        "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP('@GITHUB_CONNECTOR_PKG.APP_SRC.STAGE');\n",
+        "MODIFY RELEASE CHANNEL DEFAULT SET DEFAULT RELEASE DIRECTIVE VERSION = V0_1_0 PATCH = 0;\n",
+    ] {
+        assert!(deploy.contains(line), "{line}: {deploy}");
+    }
+    assert_eq!((world.account.world(), world.account.changes()), (before, Vec::new()));
+    world.good(&["app", "deploy"]).await;
+    let before = world.account.world();
+    world.account.log();
+    let secret = ["--secret", "token=env:MY_TOKEN"];
+    let install = world.good(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    for line in [
+        "TYPE = GENERIC_STRING SECRET_STRING = '***' COMMENT = 'Made by snowfeed';\n",
+        "CREATE APPLICATION GITHUB_CONNECTOR FROM APPLICATION PACKAGE GITHUB_CONNECTOR_PKG USING VERSION V0_1_0 PATCH 0",
+        "CALL GITHUB_CONNECTOR.PUBLIC.REGISTER_REFERENCE('token', 'ADD', SYSTEM$REFERENCE('SECRET', ",
+    ] {
+        assert!(install.contains(line), "{line}: {install}");
+    }
+    let json = world.good(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["dry_run"], &json["steps"][0]["privilege"]),
+        (&true.into(), &"CREATE DATABASE on ACCOUNT".into())
+    );
+    assert_eq!((world.account.world(), world.account.changes()), (before, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_removed_without_being_asked() {
+    let world = World::new().await;
+    world.good(&["app", "build"]).await;
+    world.good(&["app", "deploy"]).await;
+    world.good(&["app", "install"]).await;
+    world.account.log();
+    let refused = world.run(&["app", "uninstall"]).await;
+    let refused = world.expect(refused, 2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert_eq!(world.account.log(), [""; 0]);
+    let dry = world.good(&["app", "uninstall", "--dry-run"]).await.stdout;
+    assert!(dry.contains("DROP APPLICATION IF EXISTS GITHUB_CONNECTOR;"), "{dry}");
+    assert_eq!(world.account.changes(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
+    let world = World::new().await;
+    let unbuilt = world.run(&["app", "deploy"]).await;
+    let unbuilt = world.expect(unbuilt, 6);
+    assert!(unbuilt.stderr.contains("app build"), "{}", unbuilt.stderr);
+    world.good(&["app", "build"]).await;
+    world.account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
+    let refused = world.run(&["--json", "app", "deploy"]).await;
+    let refused: Value = serde_json::from_str(&world.expect(refused, 4).stdout).unwrap();
+    let help = refused["error"]["help"].as_str().unwrap();
+    assert!(help.contains("GRANT CREATE APPLICATION PACKAGE ON ACCOUNT TO ROLE TESTER"), "{help}");
+    // The secret itself is refused as an argument, and not repeated.
+    let secret = world.run(&["app", "install", "--secret", TOKEN]).await;
+    world.expect(secret, 4);
+    let secret = world.run(&["app", "install", "--secret", &format!("token={TOKEN}")]).await;
+    world.expect(secret, 4);
+    let unknown = world.run(&["app", "install", "--secret", "tokne=env:MY_TOKEN"]).await;
+    assert!(world.expect(unknown, 4).stderr.contains("private_key, token"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_since_the_build_is_told() {
+    let world = World::new().await;
+    world.good(&["app", "build", "--title", "Old"]).await;
+    let deployed = world.good(&["app", "deploy"]).await;
+    assert!(deployed.stderr.contains("`app build` would change"), "{}", deployed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_has_help() {
+    let world = World::new().await;
+    for command in ["deploy", "install", "upgrade", "status", "uninstall"] {
+        let help = world.good(&["app", command, "--help"]).await.stdout;
+        assert!(help.contains("--application") && !help.contains("{kind}") && !help.contains("{name}"), "{help}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Something goes wrong at every statement; the next call goes on from there.
+
+use snowfeed::Result;
+use snowfeed::native_app::deploy::{ApplicationRole, Install, Report};
+
+use super::account::{Account, Fault, World};
+use super::install::token;
+use super::{deploy, install, uninstall, upgrade};
+use crate::support::github;
+
+/// What is done to an account, and what it needs before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Deploy,
+    Patch,
+    Install,
+    Upgrade,
+    Uninstall,
+}
+
+fn whole(install: Install) -> Install {
+    let warehouse = Some("COMPUTE_WH".parse().unwrap());
+    install
+        .secret("token", token("s3cret"))
+        .unwrap()
+        .warehouse(warehouse)
+        .grant(ApplicationRole::Viewer, "ops".parse().unwrap())
+}
+
+async fn prepare(account: &Account, act: Act) {
+    if act != Act::Deploy {
+        deploy(account, &github(), |deploy| deploy.release(true)).await.unwrap();
+    }
+    if matches!(act, Act::Upgrade | Act::Uninstall) {
+        install(account, &github(), whole).await.unwrap();
+        deploy(account, &github().title("Newer"), |deploy| deploy).await.unwrap();
+    }
+    if act == Act::Install {
+        account.state().grants_at_installation = false;
+    }
+    account.log();
+}
+
+async fn perform(account: &Account, act: Act) -> Result<Report> {
+    match act {
+        Act::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
+        Act::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
+        Act::Install => install(account, &github(), whole).await,
+        Act::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
+        Act::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
+    }
+}
+
+/// The account, once everything went well; and how many statements that took.
+async fn expected(act: Act) -> (World, Vec<String>, usize) {
+    let account = Account::start().await;
+    prepare(&account, act).await;
+    perform(&account, act).await.unwrap();
+    let count = account.log().len();
+    (account.world(), account.files().into_keys().collect(), count)
+}
+
+async fn converges(act: Act) {
+    let (world, files, count) = expected(act).await;
+    assert!(count >= 2, "{act:?}");
+    for fault in [Fault::Fails, Fault::NoAnswer] {
+        for at in 0..count {
+            let account = Account::start().await;
+            prepare(&account, act).await;
+            account.state().fault = Some((at, fault));
+            perform(&account, act).await.expect_err("a statement went wrong");
+            account.mend();
+            perform(&account, act).await.unwrap_or_else(|error| panic!("{act:?}, {fault:?} at {at}: {error:?}"));
+            assert_eq!(account.world(), world, "{act:?}, {fault:?} at {at}");
+            assert_eq!(account.files().into_keys().collect::<Vec<_>>(), files, "{act:?}, {fault:?} at {at}");
+            let log = account.log();
+            if act != Act::Uninstall {
+                assert!(!log.iter().any(|sql| sql.starts_with("DROP") || sql.contains("OR REPLACE")), "{log:#?}");
+            }
+            perform(&account, act).await.ok();
+            let again = account.changes();
+            assert!(again.iter().all(|sql| sql.starts_with("ALTER SECRET")), "{act:?}, {fault:?} at {at}: {again:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deploy_that_stops_anywhere_is_completed_by_the_next() {
+    converges(Act::Deploy).await;
+}
+
+#[tokio::test]
+async fn a_patch_that_stops_anywhere_is_completed_by_the_next_and_made_once() {
+    converges(Act::Patch).await;
+}
+
+#[tokio::test]
+async fn an_installation_that_stops_anywhere_is_completed_by_the_next() {
+    converges(Act::Install).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_stops_anywhere_is_completed_by_the_next() {
+    converges(Act::Upgrade).await;
+}
+
+#[tokio::test]
+async fn a_removal_that_stops_anywhere_is_completed_by_the_next() {
+    converges(Act::Uninstall).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_stopped_between_two_steps_says_so_and_goes_on_later() {
+    use snowfeed::native_app::Bundle;
+    use snowfeed::native_app::deploy::{Deploy, Runner};
+    use tokio_util::sync::CancellationToken;
+
+    let account = Account::start().await;
+    let (app, stop) = (github(), CancellationToken::new());
+    let bundle = Bundle::of(&app).unwrap();
+    let stops = stop.clone();
+    let runner = Runner::new().stop(stop).progress(move |_| stops.cancel());
+    let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &runner).await.unwrap();
+    assert!(report.stopped && report.steps.len() == 1, "{report:?}");
+    let report = deploy(&account, &app, |deploy| deploy).await.unwrap();
+    assert!(!report.stopped && !report.steps.iter().any(|step| step.what.contains("application package")));
+}

@@ -1,0 +1,220 @@
+//! The consumer's side.
+
+use secrecy::SecretString;
+use snowfeed::ErrorKind;
+use snowfeed::native_app::deploy::{ApplicationRole, Install, Origin};
+
+use super::account::Account;
+use super::{deploy, install, upgrade, whats};
+use crate::support::{custom, github};
+
+pub(super) fn token(value: &str) -> SecretString {
+    value.to_owned().into()
+}
+
+fn whole(install: Install) -> Install {
+    let warehouse = Some("COMPUTE_WH".parse().unwrap());
+    install
+        .secret("token", token("s3cret"))
+        .unwrap()
+        .warehouse(warehouse)
+        .grant(ApplicationRole::Admin, "ops".parse().unwrap())
+}
+
+#[tokio::test]
+async fn everything_that_the_app_needs_is_made_and_bound() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    let world = account.world();
+    let place = "GITHUB_CONNECTOR_SETUP.PUBLIC";
+    assert_eq!(world.rules[&format!("{place}.GITHUB_CONNECTOR_HOSTS")].value, "api.github.com");
+    assert_eq!(world.secrets[&format!("{place}.GITHUB_CONNECTOR_TOKEN")].value, "s3cret");
+    assert_eq!(
+        world.integrations["GITHUB_CONNECTOR_ACCESS"].value,
+        format!("[{place}.GITHUB_CONNECTOR_HOSTS]|[{place}.GITHUB_CONNECTOR_TOKEN]")
+    );
+    let app = &world.applications["GITHUB_CONNECTOR"];
+    assert_eq!((app.version.as_str(), app.patch), ("V0_1_0", 0));
+    assert_eq!(app.references["token"], format!("{place}.GITHUB_CONNECTOR_TOKEN"));
+    assert_eq!(app.references["github_external_access"], "GITHUB_CONNECTOR_ACCESS");
+    assert_eq!(app.references["warehouse_reference"], "COMPUTE_WH");
+    assert!(!app.references.contains_key("private_key"), "no value was given for it");
+    assert!(app.roles.contains(&("APP_ADMIN".to_owned(), "OPS".to_owned())));
+}
+
+#[tokio::test]
+async fn a_second_installation_only_reads() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    account.log();
+    let before = account.world();
+    // The secret's value cannot be compared: it is set where it is given.
+    let again = |install: Install| {
+        install.warehouse(Some("COMPUTE_WH".parse().unwrap())).grant(ApplicationRole::Admin, "ops".parse().unwrap())
+    };
+    let report = install(&account, &github(), again).await.unwrap();
+    assert_eq!((report.steps.as_slice(), account.changes().as_slice()), ([].as_slice(), [].as_slice()));
+    assert!(!report.notes.iter().any(|note| note.contains("stays bound")), "{report:?}");
+    assert_eq!(account.world(), before);
+    install(&account, &github(), |i| again(i).secret("token", token("newer")).unwrap()).await.unwrap();
+    let changes = account.changes();
+    assert_eq!(
+        changes,
+        ["ALTER SECRET GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN SET SECRET_STRING = 'newer'"]
+    );
+}
+
+#[tokio::test]
+async fn a_reference_that_the_consumer_took_away_is_bound_again() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.remove("token");
+    let report = install(&account, &github(), |install| install).await.unwrap();
+    assert_eq!(whats(&report), ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]);
+}
+
+#[tokio::test]
+async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    let other = "THEIRS.PUBLIC.OTHER_TOKEN".to_owned();
+    account
+        .state()
+        .world
+        .applications
+        .get_mut("GITHUB_CONNECTOR")
+        .unwrap()
+        .references
+        .insert("token".into(), other.clone());
+    let report = install(&account, &github(), |install| install).await.unwrap();
+    assert!(report.steps.is_empty() && report.notes.iter().any(|note| note.contains("OTHER_TOKEN")), "{report:?}");
+    assert_eq!(account.world().applications["GITHUB_CONNECTOR"].references["token"], other);
+}
+
+#[tokio::test]
+async fn privileges_that_the_installation_did_not_grant_are_granted() {
+    let account = Account::start().await;
+    account.state().grants_at_installation = false;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    assert!(account.world().applications["GITHUB_CONNECTOR"].privileges.values().all(|granted| *granted));
+}
+
+#[tokio::test]
+async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), |install| install).await.unwrap();
+    account.state().world.rules.values_mut().for_each(|rule| rule.value = "old.example".into());
+    account.log();
+    install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap();
+    let world = account.world();
+    assert_eq!(world.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value, "api.github.com");
+    assert!(world.integrations["GITHUB_CONNECTOR_ACCESS"].value.contains("GITHUB_CONNECTOR_TOKEN"));
+    assert!(account.changes().iter().all(|sql| !sql.contains("DROP") && !sql.contains("REPLACE")));
+}
+
+#[tokio::test]
+async fn a_source_that_talks_to_nobody_needs_no_objects() {
+    let account = Account::start().await;
+    account.state().references = vec!["warehouse_reference".into()];
+    deploy(&account, &custom(), |deploy| deploy).await.unwrap();
+    account.log();
+    install(&account, &custom(), |install| install).await.unwrap();
+    assert_eq!(account.changes().len(), 1, "the application alone");
+}
+
+#[tokio::test]
+async fn names_that_are_taken_are_refused_with_what_to_do() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    // Another tool's application.
+    install(&account, &github(), |install| install).await.unwrap();
+    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment =
+        "GENERATED_BY_SNOWFLAKECLI".into();
+    account.log();
+    let error = install(&account, &github(), |install| install).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("--application"), "{error:?}");
+    assert_eq!(account.changes(), [""; 0]);
+    // A database.
+    account.state().world.databases.insert("OTHER".into());
+    let error = install(&account, &github().application("other"), |install| install).await.unwrap_err();
+    assert!(error.help().unwrap().contains("--application"), "{error:?}");
+    // A secret of somebody's.
+    account.state().world.secrets.values_mut().for_each(|secret| secret.comment.clear());
+    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment = "Made by snowfeed".into();
+    let rule = account.world().rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].clone();
+    account.state().world.secrets.insert(
+        "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN".into(),
+        super::account::Object { comment: String::new(), value: rule.value },
+    );
+    let error = install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_is_missing_says_how_to_get_it() {
+    let account = Account::start().await;
+    let error = install(&account, &github(), |install| install).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.clear();
+    let error = install(&account, &github(), |install| install).await.unwrap_err();
+    assert!(error.help().unwrap().contains("app deploy"), "{error:?}");
+    account.log();
+    let error = install(&account, &github(), |install| install.origin(Origin::Release)).await.unwrap_err();
+    assert!(error.help().unwrap().contains("--release"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_listing_is_installed_from_without_a_package() {
+    let account = Account::start().await;
+    install(&account, &github(), |install| install.origin(Origin::Listing("GZ'1".into()))).await.unwrap();
+    let changes = account.changes();
+    assert!(
+        changes.iter().any(|sql| sql.starts_with("CREATE APPLICATION GITHUB_CONNECTOR FROM LISTING 'GZ''1' COMMENT")),
+        "{changes:#?}"
+    );
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_to_the_newest_patch_once() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    let bound = account.world().applications["GITHUB_CONNECTOR"].references.clone();
+    deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
+    account.log();
+    upgrade(&account, &github(), |upgrade| upgrade).await.unwrap();
+    assert_eq!(account.changes(), ["ALTER APPLICATION GITHUB_CONNECTOR UPGRADE USING VERSION V0_1_0 PATCH 1"]);
+    let app = account.world().applications["GITHUB_CONNECTOR"].clone();
+    assert_eq!((app.patch, app.references), (1, bound));
+    let report = upgrade(&account, &github(), |upgrade| upgrade).await.unwrap();
+    assert!(report.steps.is_empty() && account.changes().is_empty(), "{report:?}");
+}
+
+#[tokio::test]
+async fn an_upgrade_that_snowflake_does_not_do_says_how_to_go_on_and_drops_nothing() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), whole).await.unwrap();
+    deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
+    let before = account.world();
+    for code in ["093044", "093045", "093046", "093055", "093079"] {
+        account.state().refusals = vec![("ALTER APPLICATION GITHUB_CONNECTOR UPGRADE", code, "not so")];
+        let error = upgrade(&account, &github(), |upgrade| upgrade).await.unwrap_err();
+        assert!(error.help().unwrap().contains("app uninstall"), "{code}: {error:?}");
+        assert_eq!(account.world(), before);
+    }
+}
+
+#[tokio::test]
+async fn only_secrets_of_the_source_can_be_given() {
+    let install = Install::new(&github()).unwrap();
+    let error = install.secret("tokne", token("s3cret")).unwrap_err();
+    assert!(error.help().unwrap().contains("token") && !format!("{error:?}").contains("s3cret"), "{error:?}");
+}

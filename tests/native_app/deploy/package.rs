@@ -1,0 +1,153 @@
+//! The provider's side.
+
+use serde_json::json;
+use snowfeed::ErrorKind;
+use snowfeed::native_app::Bundle;
+
+use super::account::Account;
+use super::{deploy, whats};
+use crate::support::{custom, github};
+
+#[tokio::test]
+async fn the_bundle_arrives_as_it_is_and_becomes_a_version() {
+    let account = Account::start().await;
+    let report = deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
+    let bundle = Bundle::of(&github()).unwrap();
+    let files = account.files();
+    for (path, bytes) in bundle.files().filter(|(path, _)| *path != "snowflake.yml") {
+        assert_eq!(files[&format!("GITHUB_CONNECTOR_PKG.APP_SRC.STAGE/{path}")], bytes, "{path}");
+    }
+    assert_eq!(files.len(), bundle.files().count() - 1);
+    let package = &account.world().packages["GITHUB_CONNECTOR_PKG"];
+    assert_eq!(package.released, Some(("V0_1_0".to_owned(), 0)));
+    let [(version, 0, label)] = package.versions.as_slice() else { panic!("{package:?}") };
+    assert!(version == "V0_1_0" && label.starts_with("0.1.0+"), "{label}");
+    let whats = whats(&report);
+    assert_eq!(
+        whats[..2],
+        ["create the application package GITHUB_CONNECTOR_PKG", "create the schema GITHUB_CONNECTOR_PKG.APP_SRC"]
+    );
+    assert!(report.notes.iter().any(|note| note.contains("no image was built")), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_second_deploy_only_reads() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
+    account.log();
+    let (before, files) = (account.world(), account.files());
+    let report = deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
+    assert_eq!((report.steps.as_slice(), account.changes().as_slice()), ([].as_slice(), [].as_slice()));
+    assert_eq!((account.world(), account.files()), (before, files));
+}
+
+#[tokio::test]
+async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    account.log();
+    // The viewer's page comes with the generated one, and not with one of one's own.
+    let page = tempfile::tempdir().unwrap();
+    std::fs::write(page.path().join("app.py"), "import streamlit\n").unwrap();
+    let report = deploy(&account, &github().page(page.path()), |deploy| deploy).await.unwrap();
+    let changes = account.changes();
+    assert!(
+        changes.iter().any(|sql| sql == "REMOVE '@GITHUB_CONNECTOR_PKG.APP_SRC.STAGE/page/viewer.py'"),
+        "{changes:#?}"
+    );
+    assert!(!changes.iter().any(|sql| sql.contains("procedures/")), "{changes:#?}");
+    assert!(
+        whats(&report).ends_with(&["let Snowflake check the setup script", "add patch 1 of V0_1_0"]),
+        "{report:#?}"
+    );
+    assert!(!account.files().keys().any(|path| path.ends_with("viewer.py")));
+}
+
+#[tokio::test]
+async fn a_stale_file_takes_no_file_along_whose_name_begins_like_its_own() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    let stage = "GITHUB_CONNECTOR_PKG.APP_SRC.STAGE";
+    account.put_file(&format!("{stage}/job"), b"stale");
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    let files = account.files();
+    assert!(files.contains_key(&format!("{stage}/job.yaml")) && !files.contains_key(&format!("{stage}/job")));
+}
+
+#[tokio::test]
+async fn a_package_of_somebody_else_is_left_alone_unless_it_is_to_be_taken_over() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment =
+        "GENERATED_BY_SNOWFLAKECLI".into();
+    account.log();
+    let error = deploy(&account, &custom_named(), |deploy| deploy).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.help().unwrap().contains("--package") && error.help().unwrap().contains("--adopt"), "{error:?}");
+    assert!(error.to_string().contains("GENERATED_BY_SNOWFLAKECLI"), "{error}");
+    assert_eq!(account.changes(), [""; 0]);
+    deploy(&account, &custom_named(), |deploy| deploy.adopt(true)).await.unwrap();
+}
+
+/// Another app in a package of the same name.
+fn custom_named() -> snowfeed::native_app::App {
+    custom().package("GITHUB_CONNECTOR_PKG")
+}
+
+#[tokio::test]
+async fn an_image_repository_that_is_missing_is_named_with_the_statement_that_makes_it() {
+    let account = Account::start().await;
+    account.state().world.repositories.clear();
+    let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.help().unwrap().contains("CREATE IMAGE REPOSITORY SNOWFEED.PUBLIC.IMAGES"), "{error:?}");
+    assert_eq!(account.changes(), [""; 0]);
+    deploy(&account, &github(), |deploy| deploy.create_repository(true)).await.unwrap();
+    assert!(account.world().repositories.contains_key("SNOWFEED.PUBLIC.IMAGES"));
+}
+
+#[tokio::test]
+async fn what_snowflake_says_against_the_setup_script_is_told_and_makes_no_version() {
+    let account = Account::start().await;
+    account.state().validation = Some(json!({
+        "status": "FAIL", "warnings": [], "errors": [{ "message": "Syntax error", "cause": "near X", "fileName": "setup.sql", "line": 7 }]
+    }));
+    let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
+    assert!(error.to_string().contains("setup.sql, line 7: Syntax error: near X"), "{error}");
+    assert!(account.world().packages["GITHUB_CONNECTOR_PKG"].versions.is_empty());
+    account.state().validation = Some(
+        json!({ "status": "SUCCESS", "errors": [], "warnings": [{ "message": "old", "fileName": "setup.sql", "line": 1 }] }),
+    );
+    let report = deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    assert!(report.notes.contains(&"setup.sql, line 1: old".to_owned()), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_package_without_release_channels_gets_its_version_in_the_older_way() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    let mut package = account.world().packages["GITHUB_CONNECTOR_PKG"].clone();
+    (package.channels, package.versions) = (false, Vec::new());
+    account.state().world.packages.insert("GITHUB_CONNECTOR_PKG".into(), package);
+    account.log();
+    deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
+    let changes = account.changes();
+    assert!(
+        changes[0].starts_with("ALTER APPLICATION PACKAGE GITHUB_CONNECTOR_PKG ADD VERSION V0_1_0 USING '@"),
+        "{changes:#?}"
+    );
+    assert_eq!(
+        changes[1],
+        "ALTER APPLICATION PACKAGE GITHUB_CONNECTOR_PKG SET DEFAULT RELEASE DIRECTIVE VERSION = V0_1_0 PATCH = 0"
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_that_breaks_a_rule_is_refused_before_anything_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    Bundle::of(&github()).unwrap().write(&folder).unwrap();
+    std::fs::write(folder.path().join("setup.sql"), "USE ROLE ACCOUNTADMIN;").unwrap();
+    let bundle = Bundle::read(&folder).unwrap();
+    let error = snowfeed::native_app::deploy::Deploy::new(&github(), &bundle).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}

@@ -1,0 +1,81 @@
+//! The image goes to the account's repository.
+
+use serde_json::json;
+use snowfeed::ErrorKind;
+use snowfeed::native_app::image::{Credentials, Image};
+
+use super::account::{Account, ISSUED};
+use super::deploy;
+use crate::image::Workshop;
+use crate::image::registry::{PASSWORD, Registry, USER};
+use crate::support::github;
+
+fn image(workshop: &Workshop) -> Image {
+    workshop.builder().version("0.1.0").write(workshop.path("image")).unwrap()
+}
+
+async fn account(registry: &Registry) -> Account {
+    let account = Account::start().await;
+    let url = format!("http://{}/snowfeed/public/images", registry.host());
+    account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
+    account
+}
+
+#[tokio::test]
+async fn the_image_arrives_before_the_version_is_made_and_is_not_sent_again() {
+    let Some(registry) = Registry::guarded() else { return };
+    let (account, workshop) = (account(&registry).await, Workshop::new());
+    let image = image(&workshop);
+    let credentials = || Some(Credentials::new(USER, PASSWORD.to_owned().into()));
+    let report = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
+        .await
+        .unwrap();
+    let at = |what: &str| report.steps.iter().position(|step| step.what.starts_with(what)).unwrap();
+    assert!(at("push the image") < at("add the version"), "{report:#?}");
+    assert!(report.steps[at("push the image")].changed);
+    let again = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
+        .await
+        .unwrap();
+    assert_eq!(
+        again.steps.iter().map(|step| (step.what.as_str(), step.changed)).collect::<Vec<_>>(),
+        [("push the image /snowfeed/public/images/github_issues:0.1.0", false)]
+    );
+    assert!(again.notes.is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn another_image_under_the_same_tag_is_refused_and_makes_no_version() {
+    let Some(registry) = Registry::open() else { return };
+    let (account, workshop) = (account(&registry).await, Workshop::new());
+    let first = image(&workshop);
+    deploy(&account, &github(), |deploy| deploy.image(Some(first.clone()))).await.unwrap();
+    let other = workshop.builder().version("0.1.0").env("A", "B").write(workshop.path("other")).unwrap();
+    let error = deploy(&account, &github(), |deploy| deploy.image(Some(other.clone()))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(account.world().packages["GITHUB_CONNECTOR_PKG"].versions.len(), 1);
+}
+
+#[tokio::test]
+async fn the_session_s_own_token_is_the_password_unless_there_is_another() {
+    let server = wiremock::MockServer::start().await;
+    let asks = wiremock::ResponseTemplate::new(401).insert_header("www-authenticate", "Basic realm=\"registry\"");
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(asks).mount(&server).await;
+    let (account, workshop) = (Account::start().await, Workshop::new());
+    account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), format!("{}/images", server.uri()));
+    let image = image(&workshop);
+    let error = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone()))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");
+    let asked = account.server.asked(crate::scripted::RENEW);
+    assert_eq!(asked[0].body["requestType"], json!("ISSUE"));
+    assert!(!format!("{error:?}{error}").contains(ISSUED));
+    let requests = server.received_requests().await.unwrap();
+    let sent = requests
+        .iter()
+        .filter_map(|request| request.headers.get("authorization")?.to_str().ok()?.strip_prefix("Basic "));
+    let sent: Vec<String> = sent
+        .map(|text| base64::Engine::decode(&base64::prelude::BASE64_STANDARD, text).unwrap())
+        .map(|bytes| String::from_utf8(bytes).unwrap())
+        .collect();
+    let expected = format!("0sessiontoken:{}", json!({ "token": ISSUED, "expires_in": 3600 }));
+    assert!(sent.contains(&expected), "{sent:?}");
+}

@@ -1,0 +1,39 @@
+//! How an app stands.
+
+use snowfeed::native_app::deploy::Status;
+
+use super::account::Account;
+use super::{deploy, install};
+use crate::support::github;
+
+#[tokio::test]
+async fn what_there_is_is_told_and_nothing_is_changed() {
+    let account = Account::start().await;
+    assert_eq!(Status::of(&github(), &mut account.open().await).await.unwrap(), Status::default());
+    deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
+    install(&account, &github(), |i| i.secret("token", super::install::token("s3cret")).unwrap()).await.unwrap();
+    account.log();
+    let status = Status::of(&github(), &mut account.open().await).await.unwrap();
+    let (package, application) = (status.package.unwrap(), status.application.unwrap());
+    assert!(package.ours && package.versions.len() == 1 && package.versions[0].state == "READY");
+    assert_eq!(package.released.unwrap().version, "V0_1_0");
+    assert_eq!(
+        (application.version.as_str(), application.patch, application.state.as_str()),
+        ("V0_1_0", Some(0), "COMPLETE")
+    );
+    let unbound: Vec<_> =
+        application.references.iter().filter(|r| r.object.is_none()).map(|r| r.name.as_str()).collect();
+    assert_eq!(unbound, ["WAREHOUSE_REFERENCE", "PRIVATE_KEY"]);
+    assert!(application.privileges.iter().all(|privilege| privilege.granted));
+    assert_eq!(application.pools[0].state, "IDLE");
+    assert_eq!(account.changes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_the_role_may_not_see_is_left_out() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    account.state().forbidden = vec!["SHOW VERSIONS", "SHOW RELEASE"];
+    let status = Status::of(&github(), &mut account.open().await).await.unwrap();
+    assert!(status.package.unwrap().versions.is_empty());
+}
