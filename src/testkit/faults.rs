@@ -188,12 +188,13 @@ pub struct Flaky<S> {
     source: S,
     batches: usize,
     failures: Arc<AtomicU64>,
+    has_failed: Arc<AtomicBool>,
 }
 
 impl<S: Source> Flaky<S> {
     /// A source that always fails after so many batches.
     pub fn new(source: S, batches: usize) -> Self {
-        Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)) }
+        Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
     }
 
     /// Lets only so many readings fail, counted when they do.
@@ -201,6 +202,11 @@ impl<S: Source> Flaky<S> {
     pub fn failures(self, failures: u64) -> Self {
         self.failures.store(failures, Ordering::SeqCst);
         self
+    }
+
+    /// Whether a reading has failed. One that ends before so many batches does not.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
     }
 }
 
@@ -219,16 +225,17 @@ impl<S: Source> Source for Flaky<S> {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        let failures = Arc::clone(&self.failures);
+        let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
         let state = (self.source.read(request), self.batches, false);
         let batches = stream::unfold(state, move |(mut stream, left, over)| {
-            let failures = Arc::clone(&failures);
+            let (failures, has_failed) = (Arc::clone(&failures), Arc::clone(&has_failed));
             async move {
                 if over {
                     return None;
                 }
                 let fails = || failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
                 if left == 0 && fails().is_ok() {
+                    has_failed.store(true, Ordering::SeqCst);
                     let error = Error::unavailable("the source has failed, as the test asked it to").exhausted();
                     return Some((Err(error), (stream, 0, true)));
                 }

@@ -171,9 +171,12 @@ pub async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<Source
     let batches = case.batches(Mode::Incremental, None).await.len();
     for batch in moments(batches as u64) {
         let memory = Memory::new();
-        let source = Flaky::new(Arc::clone(&case.source), usize::try_from(batch).unwrap_or(usize::MAX)).failures(1);
-        let report = ingest(&case, source, Arc::new(memory.clone()), Mode::Incremental).await;
-        assert!(!report.is_ok_and(|report| report.status() == RunStatus::Complete), "an error looked like success");
+        let after = usize::try_from(batch).unwrap_or(usize::MAX);
+        let source = Arc::new(Flaky::new(Arc::clone(&case.source), after).failures(1));
+        let report = ingest(&case, Arc::clone(&source), Arc::new(memory.clone()), Mode::Incremental).await;
+        let is_complete = report.is_ok_and(|report| report.status() == RunStatus::Complete);
+        // A source that reads side by side may need fewer batches this time.
+        assert!(!(is_complete && source.has_failed()), "an error looked like success");
         complete(&case, &memory, Mode::Incremental).await;
         assert_same(&rows(&case, &memory), &expected, &format!("after an error at batch {batch} and a rerun"));
     }
