@@ -7,6 +7,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::account::Account;
+use crate::image::Workshop;
+use crate::image::registry::Registry;
 use crate::scripted::PASSWORD;
 
 const TOKEN: &str = "hunter2-token";
@@ -191,4 +193,20 @@ async fn every_command_has_help() {
         let help = world.good(&["app", command, "--help"]).await.stdout;
         assert!(help.contains("--application") && !help.contains("{kind}") && !help.contains("{name}"), "{help}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_image_of_the_build_is_pushed() {
+    let Some(registry) = Registry::open() else { return };
+    let world = World::new().await;
+    world.good(&["app", "build"]).await;
+    let image = Workshop::new().builder().write(world.folder.path().join("sf_build/image")).unwrap();
+    let url = format!("http://{}/snowfeed/public/images", registry.host());
+    world.account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
+    let deployed: Value = serde_json::from_str(&world.good(&["--json", "app", "deploy"]).await.stdout).unwrap();
+    assert_eq!(deployed["notes"], Value::Array(Vec::new()));
+    let reference = format!("{}/snowfeed/public/images/github_issues:0.1.0", registry.host());
+    assert_eq!(registry.inspect(&reference, false)["Digest"], image.digest());
+    // No file of the image is on the stage.
+    assert!(!world.account.files().keys().any(|path| path.contains("blobs")));
 }
