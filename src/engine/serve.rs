@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,10 @@ const REFRESH: Duration = Duration::from_secs(15);
 
 /// How often where every call is paid for. There it is read besides whenever a resource is due.
 const REFRESH_METERED: Duration = Duration::from_secs(30 * 60);
+
+/// By how much the clocks of two machines may differ. A run that began later than that from now was dated by a clock that was
+/// wrong, and holds nothing back.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 impl Connector {
     /// Keeps every enabled resource on its schedule until `cancel` is cancelled, at most `concurrency` at once. A resource
@@ -49,7 +53,9 @@ impl Connector {
                     }
                 }
             }
-            for resource in timetable.start(self.now(), concurrency) {
+            // One look at the clock: what fell due between two of them would be neither started nor waited for.
+            let now = self.now();
+            for resource in timetable.start(now, concurrency) {
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
                     drop(runner.run(resource.clone(), config, Mode::Incremental, None, cancel).await);
@@ -59,7 +65,7 @@ impl Connector {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(resource) = runs.next() => { timetable.running.remove(&resource); }
-                () = sleep_until((read_at + every).min(Instant::now() + timetable.pause(self.now(), every))) => {}
+                () = sleep_until((read_at + every).min(Instant::now() + timetable.pause(now, every))) => {}
             }
         }
         while runs.next().await.is_some() {}
@@ -100,7 +106,7 @@ impl Timetable {
     /// The resources to start now, those that have waited longest first; they count as running from here on.
     fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<Resource> {
         let mut ready: Vec<_> =
-            self.waiting().filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
+            self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
         ready.sort();
         ready.truncate(concurrency.saturating_sub(self.running.len()));
         let starting: Vec<Resource> = ready.into_iter().map(|(_, resource)| resource).collect();
@@ -111,22 +117,23 @@ impl Timetable {
 
     /// How long there is nothing to start, at most until the configuration is read again.
     fn pause(&self, now: Timestamp, at_most: Duration) -> Duration {
-        let next = self.waiting().map(|(due, _)| due).filter(|due| *due > now).min();
+        let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         until.unwrap_or(at_most).clamp(Duration::from_millis(10), at_most)
     }
 
     /// Whether something that is not running is to run by now.
     fn is_due(&self, now: Timestamp) -> bool {
-        self.waiting().any(|(due, _)| due <= now)
+        self.waiting(now).any(|(due, _)| due <= now)
     }
 
     /// The resources that are not running, with when they are due: by their schedule after their last run, at once when
     /// there is none.
-    fn waiting(&self) -> impl Iterator<Item = (Timestamp, &Resource)> {
+    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &Resource)> {
+        let is_past = move |began: &Timestamp| began.duration_since(now) <= SKEW;
         let waiting = self.plan.iter().filter(|(resource, _)| !self.running.contains(*resource));
-        waiting.filter_map(|(resource, planned)| {
-            let last = planned.last.max(self.started.get(resource).copied());
+        waiting.filter_map(move |(resource, planned)| {
+            let last = planned.last.filter(is_past).max(self.started.get(resource).copied().filter(is_past));
             let due = last.map_or(Some(Timestamp::MIN), |last| planned.schedule.next(last))?;
             Some((due, resource))
         })
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn those_that_waited_longest_start_first_within_the_limit() {
-        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 99)]);
+        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 60)]);
         assert_eq!(timetable.start(at(5), 2), [resource("b"), resource("c")]);
         assert!(timetable.start(at(5), 2).is_empty());
     }
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn the_pause_ends_when_the_next_one_is_due() {
         assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5), REFRESH), Duration::from_secs(1));
-        assert_eq!(timetable(&[("a", 800)]).pause(at(5), REFRESH), REFRESH);
+        assert_eq!(timetable(&[("a", 60)]).pause(at(5), REFRESH), REFRESH);
         assert_eq!(timetable(&[]).pause(at(5), REFRESH), REFRESH);
     }
 }

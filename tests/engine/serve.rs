@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snowfeed::ErrorKind;
 use snowfeed::engine::{Connector, Event};
+use snowfeed::{ErrorKind, Mode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -92,4 +92,41 @@ async fn a_restart_does_not_run_again_before_it_is_due() {
     serve_for(&connector, Duration::from_secs(60)).await;
     serve_for(&connector, Duration::from_secs(600)).await;
     assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_holds_nothing_back() {
+    let (connector, starts) = timed(&Scripted::default());
+    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    let ahead = connector.clone().clock(|| Timestamp::from_second(1_900_000_000).unwrap());
+    crate::support::ingest(&ahead, Mode::Incremental).await;
+    starts.lock().unwrap().clear();
+    serve_for(&connector, Duration::from_secs(1_201)).await;
+    assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600, 1_200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_falls_due_while_the_timetable_is_read_is_started_at_once() {
+    for leap in 1..9 {
+        let (connector, starts) = timed(&Scripted::default());
+        connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+        let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
+        let (readings, leapt_at) = (Mutex::new(0), Arc::new(Mutex::new(None)));
+        let log = leapt_at.clone();
+        let connector = connector.clock(move || {
+            let mut readings = readings.lock().unwrap();
+            *readings += 1;
+            if *readings < leap {
+                return epoch + began.elapsed();
+            }
+            log.lock().unwrap().get_or_insert(began.elapsed().as_secs());
+            epoch + began.elapsed() + Duration::from_secs(600)
+        });
+        serve_for(&connector, Duration::from_secs(100)).await;
+        let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
+        let leapt_at = leapt_at.lock().unwrap().unwrap();
+        // The first reading starts the first run.
+        let expected = if leap == 1 { vec![0] } else { vec![0, leapt_at] };
+        assert_eq!(starts, expected, "the clock leapt at reading {leap}");
+    }
 }
