@@ -1,6 +1,7 @@
 //! The trait that a connector's author implements.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -188,5 +189,29 @@ pub trait Source: Debug + Send + Sync + 'static {
             .into_iter()
             .map(|record| Record::delete(record.key, record.version.max(Version::NONE)))
             .collect())
+    }
+}
+
+/// A shared source is a source.
+#[async_trait]
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn spec(&self) -> SourceSpec {
+        self.as_ref().spec()
+    }
+
+    async fn check(&self, config: &Config) -> Result<()> {
+        self.as_ref().check(config).await
+    }
+
+    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+        self.as_ref().discover(config).await
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        self.as_ref().read(request)
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        self.as_ref().verify(request).await
     }
 }

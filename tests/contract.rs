@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use snowfeed::testkit::conformance::{config_store, sink, source, state_store};
+use snowfeed::testkit::conformance::{config_store, delivery, sink, source, state_store};
 
 #[test]
 fn the_page_of_the_contracts_names_the_tests_of_the_suites() {
@@ -16,6 +16,7 @@ fn the_page_of_the_contracts_names_the_tests_of_the_suites() {
         ("Sink", names(sink::clauses())),
         ("StateStore", names(state_store::clauses())),
         ("ConfigStore", names(config_store::clauses())),
+        ("Delivery", names(delivery::clauses())),
     ];
     assert_eq!(sections.len(), suites.len());
     for (section, (name, clauses)) in sections.iter().zip(suites) {

@@ -1,4 +1,4 @@
-//! The example `custom_source` keeps the contract of a source.
+//! The example `custom_source` keeps the contract of a source, and the promises of delivery behind the engine.
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -34,4 +34,8 @@ fn case() -> SourceCase {
 
 mod conformance {
     snowfeed::source_conformance!(super::case());
+}
+
+mod delivery {
+    snowfeed::delivery_conformance!(super::case());
 }

@@ -17,7 +17,9 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "monitor" => &[&["error"]],
         room if DATA.contains(&room) => &[DATA],
         room if TRAITS.contains(&room) => &[DATA, TRAITS],
-        "engine" | "testkit" => &[DATA, TRAITS],
+        "engine" => &[DATA, TRAITS],
+        // A source is tested behind the engine, too.
+        "testkit" => &[DATA, TRAITS, &["engine", "backends/memory"]],
         "http" => &[&["error", "monitor"]],
         "backends/merge" => &[DATA],
         // A shape only, which knows nothing of any backend.

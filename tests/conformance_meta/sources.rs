@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use snowfeed::testkit::conformance::{Fresh, SourceCase, source};
+use snowfeed::testkit::conformance::{Fresh, SourceCase, delivery, source};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, Config, Error, Mode, ReadRequest, Record, Resource, Result, Source, SourceSpec,
     TableSpec, VerifyRequest, Version,
@@ -33,6 +33,8 @@ enum Fault {
     PositionIsShared,
     VerifyAnswersTwice,
     VerifyGivesOthers,
+    DocumentsAreNeverTheSame,
+    HasNothing,
 }
 
 /// The numbers from 1 to `count`, three in a batch; a checkpoint is the last number read.
@@ -52,18 +54,25 @@ impl Numbers {
     /// The batch after a position, and the position after it.
     fn batch(&self, position: u64, mode: Mode) -> Option<(Result<Batch>, u64)> {
         let count = self.count.load(Ordering::SeqCst);
-        if position >= count {
+        if position >= count || self.is(Fault::HasNothing) {
             return None;
         }
         let end = (position + 3).min(count);
         let mut batch = Batch::new(if self.is(Fault::TableIsNotDeclared) { "others" } else { "numbers" });
         for number in position + 1..=end {
             let key = if number == 2 && self.is(Fault::KeyIsEmpty) { String::new() } else { number.to_string() };
-            let json = if number == 2 && self.is(Fault::DocumentIsNoJson) { "{".into() } else { number.to_string() };
+            let json = match self.fault {
+                Fault::DocumentIsNoJson if number == 2 => "{".into(),
+                Fault::DocumentsAreNeverTheSame => self.calls.fetch_add(1, Ordering::SeqCst).to_string(),
+                _ => number.to_string(),
+            };
             if number == 4 && mode == Mode::Reconcile && self.is(Fault::FullPassLeavesSomethingOut) {
                 continue;
             }
             batch = batch.record(Record::upsert(key, Version(1), json));
+        }
+        if self.is(Fault::DocumentsAreNeverTheSame) {
+            return Some((Ok(batch), end));
         }
         let ahead = if self.is(Fault::CheckpointRunsAhead) { 1 } else { 0 };
         Some((Checkpoint::new(&(end + ahead)).map(|checkpoint| batch.checkpoint(checkpoint)), end))
@@ -166,6 +175,43 @@ mod sound {
     use super::{Fault, case};
 
     snowfeed::source_conformance!(case(Fault::None));
+}
+
+mod sound_behind_the_engine {
+    use super::{Fault, case};
+
+    snowfeed::delivery_conformance!(case(Fault::None));
+}
+
+#[test]
+fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
+    let lost: &[&str] = &[
+        "clause_1_a_crash_before_any_commit_loses_nothing",
+        "clause_1_a_crash_after_any_commit_loses_nothing",
+        "clause_1_a_crash_in_a_full_pass_loses_nothing",
+        "clause_1_an_error_between_batches_loses_nothing",
+        "clause_1_what_changed_after_a_crash_arrives",
+    ];
+    let swept = ["clause_1_a_crash_in_a_full_pass_loses_nothing", "clause_4_a_full_pass_deletes_nothing_that_is_there"];
+    let rewritten = [
+        lost,
+        &[
+            "clause_2_a_second_run_changes_no_row",
+            "clause_2_two_runs_at_once_leave_the_same_table",
+            "clause_4_a_full_pass_deletes_nothing_that_is_there",
+        ],
+    ]
+    .concat();
+    let expected: [(Fault, &[&str]); 4] = [
+        (Fault::CheckpointRunsAhead, lost),
+        (Fault::FullPassLeavesSomethingOut, &swept),
+        (Fault::DocumentsAreNeverTheSame, &rewritten),
+        (Fault::HasNothing, &["clause_5_the_counts_add_up"]),
+    ];
+    for (fault, checks) in expected {
+        let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });
+        assert_eq!(failing(delivery::clauses(), &fresh), checks, "{fault:?}");
+    }
 }
 
 #[test]

@@ -33,3 +33,7 @@ async fn case() -> SourceCase {
 mod clauses {
     snowfeed::source_conformance!(super::case().await);
 }
+
+mod delivery {
+    snowfeed::delivery_conformance!(super::case().await);
+}

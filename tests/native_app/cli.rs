@@ -5,8 +5,10 @@ use std::path::Path;
 
 use snowfeed::cli::{Exit, run_from};
 use snowfeed::native_app::Bundle;
+use snowfeed::native_app::image::Image;
 use tempfile::tempdir;
 
+use crate::image::elf::Elf;
 use crate::support::JsonLines;
 
 async fn app(verb: &str, folder: &Path, more: &[&str]) -> Exit {
@@ -66,4 +68,45 @@ async fn what_cannot_be_is_refused_before_anything_is_written() {
         assert_eq!(app("build", folder.path(), &options).await, Exit::Configuration, "{options:?}");
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_build_makes_the_image_of_the_program_that_it_is_given() {
+    let (programs, folder) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = programs.path().join("built_elsewhere");
+    fs::write(&program, Elf::good().bytes()).unwrap();
+    let options = ["--binary", program.to_str().unwrap()];
+    assert_eq!(app("build", folder.path(), &options).await, Exit::Complete);
+    let first = Image::open(folder.path().join("image")).unwrap();
+    assert_eq!(app("build", folder.path(), &options).await, Exit::Complete);
+    assert_eq!(Image::open(folder.path().join("image")).unwrap().digest(), first.digest());
+    // The same, of a program of the same bytes by another name: it is called as the image is.
+    let again = Image::builder(&program).name("lines").title("jsonl").version("1.0.0");
+    assert_eq!(again.write(programs.path().join("image")).unwrap().digest(), first.digest());
+    // The bundle is what is deployed, and the image is none of it.
+    assert_eq!(app("validate", folder.path(), &[]).await, Exit::Complete);
+    assert!(Bundle::read(&folder).unwrap().files().all(|(path, _)| !path.starts_with("image/")));
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_run_in_a_container_is_refused_before_anything_is_written() {
+    let folder = tempdir().unwrap();
+    let this = std::env::current_exe().unwrap();
+    for program in [this.as_path(), Path::new("no/such/program")] {
+        let options = ["--binary", program.to_str().unwrap()];
+        assert_eq!(app("build", folder.path(), &options).await, Exit::Configuration);
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_program_that_was_not_named_need_not_be_fit_and_leaves_the_image_that_is_there() {
+    let folder = tempdir().unwrap();
+    assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
+    assert!(!folder.path().join("image").exists());
+    let program = folder.path().join("image-program");
+    fs::write(&program, Elf::good().bytes()).unwrap();
+    let before = Image::builder(&program).write(folder.path().join("image")).unwrap();
+    assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
+    assert_eq!(Image::open(folder.path().join("image")).unwrap().digest(), before.digest());
 }

@@ -2,7 +2,7 @@
 
 #[cfg(all(feature = "cli", feature = "github"))]
 mod container;
-mod elf;
+pub(super) mod elf;
 mod push;
 mod registry;
 mod secrets;

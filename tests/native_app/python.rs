@@ -44,7 +44,7 @@ fn app() -> &'static Path {
 }
 
 /// Runs pytest on these files, and prints its last line. `settings` are further variables of the environment.
-fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
+pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
     let (Some(python), Some(server)) = (python("native-app", &NEWEST), peers::fakesnow()) else { return };
     let mut command = Command::new(python);
     command
@@ -67,6 +67,11 @@ fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
 #[test]
 fn names_schedules_and_constants_hold_whatever_the_text() {
     pytest(&["test_names.py"], &[]);
+}
+
+#[test]
+fn the_setup_script_installs_and_upgrades() {
+    pytest(&["test_setup.py"], &[]);
 }
 
 #[test]

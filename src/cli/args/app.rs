@@ -12,12 +12,17 @@ use crate::{Error, Result, SourceSpec};
 pub(in crate::cli) enum AppCommand {
     /// Write all that Snowflake installs
     #[command(
-        after_help = "Only what has changed is written; what an earlier build wrote and this one does not is removed."
+        after_help = "Only what has changed is written; what an earlier build wrote and this one does not is removed.\n\n\
+        The image needs a program without libraries, for linux/amd64:\n  \
+        RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target x86_64-unknown-linux-gnu"
     )]
     Build {
         /// The folder: empty, or one that was built before
         #[arg(long, value_name = "DIR", default_value = "sf_build")]
         out: PathBuf,
+        /// The program for the container's image [default: this one, if it can run there]
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
         #[command(flatten)]
         app: AppArgs,
     },

@@ -7,31 +7,38 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::args::{AppArgs, AppCommand};
 use crate::cli::output::{Output, table};
-use crate::native_app::{App, Bundle, Finding};
+use crate::native_app::image::{Image, ImageBuilder};
+use crate::native_app::{App, Bundle, Finding, Names};
 use crate::{Error, ErrorKind, Result, SourceSpec};
+
+/// The image's folder in the bundle's.
+const IMAGE: &str = "image";
 
 pub(super) fn execute(spec: &SourceSpec, program: &str, command: &AppCommand, output: Output) -> Result<Exit> {
     let app = |args: &AppArgs| args.app(spec, program);
     match command {
-        AppCommand::Build { out, app: args } => build(&app(args)?, out, output),
+        AppCommand::Build { out, binary, app: args } => build(spec, &app(args)?, binary.as_deref(), out, output),
         AppCommand::Validate { out, app: args } => validate(&app(args)?, out, output),
     }
 }
 
-fn build(app: &App, out: &Path, output: Output) -> Result<Exit> {
+fn build(spec: &SourceSpec, app: &App, binary: Option<&Path>, out: &Path, output: Output) -> Result<Exit> {
     let bundle = Bundle::of(app)?;
     let findings = bundle.findings();
     if !findings.is_empty() {
         return report(&findings, &[], output);
     }
-    let written = bundle.write(out)?;
     let names = app.names()?;
+    let image = image(spec, &names, binary, out, output)?;
+    let written = bundle.write(out)?;
+    let image = image.map(|image| image.write(out.join(IMAGE))).transpose()?;
     let document = json!({
         "folder": out,
         "package": names.package.as_str(),
         "application": names.application.as_str(),
         "version": names.version.as_str(),
         "image": names.image.to_string(),
+        "digest": image.as_ref().map(Image::digest),
         "written": written.written,
         "unchanged": written.unchanged,
         "removed": written.removed,
@@ -40,10 +47,12 @@ fn build(app: &App, out: &Path, output: Output) -> Result<Exit> {
         let mark = |mark: &'static str, paths: &[String]| {
             paths.iter().map(|path| format!("{mark} {}\n", out.join(path).display())).collect::<String>()
         };
+        let image = image.as_ref().map(|image| format!("= {} {}\n", image.folder().display(), image.digest()));
         format!(
-            "{}{}{} in version {} is in {}: {} written, {} unchanged, {} removed",
+            "{}{}{}{} in version {} is in {}: {} written, {} unchanged, {} removed",
             mark("+", &written.written),
             mark("-", &written.removed),
+            image.unwrap_or_default(),
             names.application,
             names.version,
             out.display(),
@@ -53,6 +62,33 @@ fn build(app: &App, out: &Path, output: Output) -> Result<Exit> {
         )
     })?;
     Ok(Exit::Complete)
+}
+
+/// What becomes the image: the program that was named, or this one. It need not be fit unless it was named.
+fn image(
+    spec: &SourceSpec,
+    names: &Names,
+    binary: Option<&Path>,
+    out: &Path,
+    output: Output,
+) -> Result<Option<ImageBuilder>> {
+    let of = |program: &Path| Image::builder(program).name(&names.image.name).title(&spec.name).version(&spec.version);
+    if let Some(binary) = binary {
+        let image = of(binary);
+        return image.check().map(|()| Some(image));
+    }
+    let this = std::env::current_exe()
+        .map_err(|error| Error::internal("this program's own file cannot be found").with_source(error))?;
+    let image = of(&this);
+    match image.check() {
+        Ok(()) => Ok(Some(image)),
+        Err(error) => {
+            let help = error.help().map(|help| format!("; {help} and name it with --binary")).unwrap_or_default();
+            let kept = if out.join(IMAGE).exists() { ", and that of an earlier build stays" } else { "" };
+            output.note(&format!("no image is written{kept}: {}{help}", error.message()));
+            Ok(None)
+        }
+    }
 }
 
 fn validate(app: &App, out: &Path, output: Output) -> Result<Exit> {

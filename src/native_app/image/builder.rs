@@ -108,6 +108,16 @@ impl ImageBuilder {
         self
     }
 
+    /// Finds out, without writing anything, whether the program can be in an image under its name.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), as [`write`](Self::write).
+    pub fn check(&self) -> Result<()> {
+        self.program_name()?;
+        self.check_env()?;
+        binary::open(&self.program).map(drop)
+    }
+
     /// Checks the program and writes the image to `folder`, in place of an image that is there. It blocks: seconds for a large
     /// program. If it fails, the image that was there is still there.
     ///

@@ -16,6 +16,7 @@
 //! read, a [`SourceCase`]. The checks themselves are public functions that panic when a promise is broken.
 
 pub mod config_store;
+pub mod delivery;
 pub mod sink;
 pub mod source;
 pub mod state_store;

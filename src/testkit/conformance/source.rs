@@ -78,11 +78,11 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
 
 /// A source, and what it shall read. It must stay the same while it is read, unless [`changing`](Self::changing) is told.
 pub struct SourceCase {
-    source: Arc<dyn Source>,
-    config: Config,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) config: Config,
     other: Config,
-    resource: Resource,
-    change: Option<Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>>,
+    pub(super) resource: Resource,
+    pub(super) change: Option<Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>>,
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -126,7 +126,7 @@ impl SourceCase {
         self.source.read(self.request(mode, checkpoint, Monitor::detached()))
     }
 
-    async fn batches(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
+    pub(super) async fn batches(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
         drain(self.stream(mode, checkpoint)).await
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use snowfeed::native_app::image::{Image, Push};
@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 use super::registry::{Registry, has, succeeded};
 use crate::peers;
+use crate::python::pytest;
+use crate::support::github;
 
 const TOKEN: &str = "ghp_the_token_of_the_tests";
 const REPOSITORY: &str = "acme/widgets";
@@ -68,11 +70,17 @@ impl Podman {
         podman
     }
 
-    /// Runs the image at `reference` without any privilege, with these folders mounted and these variables set.
-    fn run(&self, reference: &str, mounts: &[(&Path, &str)], env: &[(&str, &str)], arguments: &[&str]) -> Output {
+    /// The beginning of a command that runs an image without any privilege.
+    fn running(&self) -> Command {
         let mut podman = self.command();
         podman.args(["run", "--rm", "--quiet", "--tls-verify=false", "--net=host", "--cap-drop=all"]);
         podman.args(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--security-opt=no-new-privileges"]);
+        podman
+    }
+
+    /// Runs the image at `reference`, with these folders mounted and these variables set.
+    fn run(&self, reference: &str, mounts: &[(&Path, &str)], env: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut podman = self.running();
         for (folder, path) in mounts {
             podman.arg(format!("--volume={}:{path}", folder.display()));
         }
@@ -96,7 +104,7 @@ struct Scene {
     reference: String,
     upstream: Upstream,
     files: TempDir,
-    _registry: Registry,
+    registry: Registry,
 }
 
 impl Scene {
@@ -104,9 +112,11 @@ impl Scene {
         let (registry, podman) = (Registry::open()?, Podman::new()?);
         let files = TempDir::new().unwrap();
         let image = Image::builder(program()).version("1.2.3").write(files.path().join("image")).unwrap();
-        let pushed = Push::new(&image, &registry.repository("github_issues"), "1.2.3").unwrap().run().await.unwrap();
+        let place = github().names().unwrap().image;
+        let repository = format!("http://{}{}/{}", registry.host(), place.repository_path(), place.name);
+        let pushed = Push::new(&image, &repository, &place.tag).unwrap().run().await.unwrap();
         let upstream = Upstream::builder().repository(REPOSITORY, 250).token(TOKEN).start().await.unwrap();
-        Some(Self { podman, reference: pushed.reference, upstream, files, _registry: registry })
+        Some(Self { podman, reference: pushed.reference, upstream, files, registry })
     }
 
     /// A file for the container, in a folder of its own.
@@ -167,11 +177,6 @@ async fn a_container_ingests_with_a_mounted_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_ingests_into_snowflake_with_its_session_token() {
     let (Some(server), Some(scene)) = (peers::fakesnow(), Scene::set().await) else { return };
-    let help = scene.podman.run(&scene.reference, &[], &[], &["--help"]);
-    if !String::from_utf8_lossy(&help.stdout).contains("--to ") {
-        // Until the command line knows Snowflake.
-        return;
-    }
     let database = format!("CONTAINER_{}", std::process::id());
     let connection = Connection::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
@@ -199,6 +204,27 @@ async fn a_container_ingests_into_snowflake_with_its_session_token() {
         counts.push(ask(&mut session, Statement::new(select)).await.rows[0].integer(0).unwrap());
     }
     assert!(counts.contains(&i64::try_from(scene.upstream.len(REPOSITORY)).unwrap()), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_procedures_run_the_program_in_its_container() {
+    const WRONG: &str = "ghp_another_token";
+    let Some(scene) = Scene::set().await else { return };
+    let podman = scene.podman.running();
+    let words = [podman.get_program()].into_iter().chain(podman.get_args()).map(|word| word.to_str().unwrap());
+    let around = json!({
+        "podman": words.collect::<Vec<_>>(),
+        "registry": scene.registry.host(),
+        "upstream": scene.upstream.url(),
+        "rows": scene.upstream.len(REPOSITORY),
+        "session": scene.file("session", "token", "the-token-of-the-session"),
+        "secrets": {"token": scene.file("token", "secret_string", TOKEN)},
+        "wrong": scene.file("wrong", "secret_string", WRONG),
+        "wrong_token": WRONG,
+    });
+    let file = scene.file("scene", "scene.json", &around.to_string()).join("scene.json");
+    // The upstream answers on other threads meanwhile.
+    tokio::task::block_in_place(|| pytest(&["test_container.py"], &[("SNOWFEED_CONTAINER", &file)]));
 }
 
 async fn ask(session: &mut Box<dyn Session>, statement: Statement) -> Answer {

@@ -1,7 +1,7 @@
 //! Programs that are nothing but the headers of one.
 
 /// An ELF file of 64 bits.
-pub(super) struct Elf {
+pub(crate) struct Elf {
     class: u8,
     system: u8,
     kind: u16,
@@ -11,38 +11,38 @@ pub(super) struct Elf {
 
 impl Elf {
     /// One that is static, for Linux on x86-64.
-    pub(super) fn good() -> Self {
+    pub(crate) fn good() -> Self {
         // PT_LOAD.
         Self { class: 2, system: 0, kind: 2, machine: 62, segments: vec![(1, b"no code".to_vec())] }
     }
 
     /// 1: 32 bits.
-    pub(super) fn class(self, class: u8) -> Self {
+    pub(crate) fn class(self, class: u8) -> Self {
         Self { class, ..self }
     }
 
     /// 9: FreeBSD.
-    pub(super) fn system(self, system: u8) -> Self {
+    pub(crate) fn system(self, system: u8) -> Self {
         Self { system, ..self }
     }
 
     /// 1: an object file, 3: position-independent.
-    pub(super) fn kind(self, kind: u16) -> Self {
+    pub(crate) fn kind(self, kind: u16) -> Self {
         Self { kind, ..self }
     }
 
     /// 183: AArch64.
-    pub(super) fn machine(self, machine: u16) -> Self {
+    pub(crate) fn machine(self, machine: u16) -> Self {
         Self { machine, ..self }
     }
 
     /// 2: dynamic, 3: the interpreter.
-    pub(super) fn segment(mut self, kind: u32, content: &[u8]) -> Self {
+    pub(crate) fn segment(mut self, kind: u32, content: &[u8]) -> Self {
         self.segments.push((kind, content.to_vec()));
         self
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let count = u16::try_from(self.segments.len()).unwrap();
         let mut bytes = vec![0x7f, b'E', b'L', b'F', self.class, 1, 1, self.system, 0, 0, 0, 0, 0, 0, 0, 0];
         bytes.extend([self.kind, self.machine].map(u16::to_le_bytes).concat());
@@ -65,6 +65,6 @@ impl Elf {
 }
 
 /// An entry of a dynamic segment; 1: a library that is needed, 4: none.
-pub(super) fn entry(tag: u64, value: u64) -> Vec<u8> {
+pub(crate) fn entry(tag: u64, value: u64) -> Vec<u8> {
     [tag, value].map(u64::to_le_bytes).concat()
 }

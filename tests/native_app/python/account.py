@@ -7,6 +7,7 @@ goes to the server, which fails with a syntax error for those that it does not k
 import json
 import re
 
+import installation
 from snowflake.snowpark import Row
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
@@ -48,12 +49,14 @@ class Account:
     """What is in the account beside rows."""
 
     def __init__(self):
+        self.roles, self.procedures, self.pages = set(), {}, set()
         self.tasks = {}
         self.started = []  # Tasks that were run by hand.
         self.pools = {}
         self.grants = set()
         self.bound = {}
         self.jobs = []  # The arguments of each.
+        self.mounts = []  # The secrets of the newest.
         self.job = lambda account, args: ""  # What a job does; gives its log.
         self.logs = {}
         self.faults = []
@@ -84,17 +87,16 @@ class Account:
 class Session:
     """A Snowpark session of the app in such an account."""
 
-    def __init__(self, account, real, procedures=None):
+    def __init__(self, account, real):
         self.account = account
         self.real = real
-        self.procedures = procedures
 
     def sql(self, text, params=None):
         return Lazy(self, text, params or [])
 
     def call(self, name, *arguments):
         """Calls a procedure, as a page does: a VARIANT comes back as text."""
-        return json.dumps(getattr(self.procedures, name.removeprefix("PUBLIC.").lower())(self, *arguments))
+        return json.dumps(self.account.procedures[name.removeprefix("PUBLIC.")].call(self, *arguments))
 
 
 class Lazy:
@@ -167,6 +169,7 @@ def run_job(session, match, _):
         if not account.bound.get(secret["snowflakeSecret"]["objectReference"]):
             raise refused("a secret of the specification is not bound")
     account.jobs.append(args)
+    account.mounts = secrets
     account.logs[match["job"]] = ""
     try:
         account.logs[match["job"]] = account.job(account, args)
@@ -207,6 +210,7 @@ def task_name(session, _, __):
 
 GRANTEE = r"TO APPLICATION ROLE APP_(?:ADMIN|VIEWER|DATA_READER)"
 PATTERNS = [
+    *installation.PATTERNS,
     (
         rf"CREATE OR ALTER TASK {TASK} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
         r"SCHEDULE = '(?P<schedule>\d+ (?:SECONDS|MINUTE)|USING CRON (?:[0-9A-Z*,/#-]+ ){5}UTC)' ALLOW_OVERLAPPING_EXECUTION = FALSE "

@@ -3,21 +3,13 @@
 import itertools
 import json
 import os
-import pathlib
-import sys
 
+import paths  # First: it makes the app's own modules importable.  # noqa: I001
+import installation
 import pytest
+from account import Account, Session
+from answers import CODES
 from snowflake.snowpark import Session as Snowpark
-
-HERE = pathlib.Path(__file__).parent
-# The app's bundle, as it is rendered for GitHub.
-APP = pathlib.Path(os.environ["SNOWFEED_APP"])
-
-sys.path[:0] = [str(APP / "procedures"), str(APP / "page"), str(HERE)]
-
-import connector  # noqa: E402
-from account import Account, Session  # noqa: E402
-from answers import CODES  # noqa: E402
 
 numbers = itertools.count()
 
@@ -43,14 +35,10 @@ class App:
     def __init__(self, real, name):
         self.name, self.real = name, real
         self.account = Account()
-        self.session = Session(self.account, real, connector)
+        self.session = Session(self.account, real)
         self.data = f"{name}_DATA"
         self.database(name)
-        for schema in ("STATE", "TASKS", "JOBS", "VIEWS"):
-            real.sql(f"CREATE SCHEMA {name}.{schema}").collect()
-        real.sql(
-            f'CREATE TABLE {name}.STATE.APP_CONFIGURATION ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR)'
-        ).collect()
+        installation.run(self.session)
 
     def database(self, name):
         """Makes a database. The session stays, or comes to be, in the app's."""
@@ -59,7 +47,7 @@ class App:
 
     def call(self, procedure, *arguments):
         """Calls a procedure, and gives its answer, which must be JSON."""
-        answer = getattr(connector, procedure)(self.session, *arguments)
+        answer = self.account.procedures[procedure.upper()].call(self.session, *arguments)
         assert answer["response_code"] in CODES and isinstance(answer["message"], str)
         return json.loads(json.dumps(answer))
 

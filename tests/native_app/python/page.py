@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import stage  # noqa: E402
+import paths  # noqa: E402
+import stage  # noqa: E402, F401
 
-runpy.run_path(str(stage.conftest.APP / "page/app.py"), run_name="__main__")
+runpy.run_path(str(paths.APP / "page/app.py"), run_name="__main__")

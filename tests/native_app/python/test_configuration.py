@@ -201,7 +201,8 @@ def test_the_connection_is_tested_by_the_program_itself(configured):
     answer = configured.ok("test_connection")
     assert answer["checks"][0]["name"] == "remote"
     args = configured.account.jobs[0]
-    assert args[-1] == "check" and args[:4] == ["--to", "snowflake", "--database", f'"{configured.data}"']
+    assert args[:6] == ["--to", "snowflake", "--database", f'"{configured.data}"', "--schema", "PUBLIC"]
+    assert args[-1] == "check"
     assert "token=file:/run/secrets/token/secret_string" in args
     assert configured.ok("get_connector_status")["configuration_status"] == "CONNECTED"
 

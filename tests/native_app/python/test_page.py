@@ -8,17 +8,17 @@ from snowflake.snowpark import context
 from streamlit.testing.v1 import AppTest
 
 import answers
-import conftest
 import consent
 import engine
 import forms
+import paths
 import texts
 from account import refused
 from consumer import Consumer
 from spec import SPEC
 
-APP = str(conftest.APP / "page/app.py")
-VIEWER = str(conftest.APP / "page/viewer.py")
+APP = str(paths.APP / "page/app.py")
+VIEWER = str(paths.APP / "page/viewer.py")
 
 
 class Page:

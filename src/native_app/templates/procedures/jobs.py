@@ -69,7 +69,8 @@ def run(session, database, arguments):
     mounts = [
         {"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets
     ]
-    args = ["--to", "snowflake", "--database", names.quoted(database), "--json"]
+    # A container's own environment names a database and a schema, too: those of the app.
+    args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
     for name in secrets:
         args += ["--set", f"{name}=file:/run/secrets/{name}/secret_string"]
     # Its name must be new, and may not be in quotes.

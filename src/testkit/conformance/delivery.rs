@@ -1,0 +1,253 @@
+//! The promises of delivery, for a source behind the engine: what is in the table at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use super::{Clause, Fresh, SourceCase};
+use crate::backends::Memory;
+use crate::engine::{Connector, IngestReport, IngestRequest};
+use crate::sink::Limits;
+use crate::testkit::faults::{Crash, Crashing, Flaky};
+use crate::{Backend, Mode, Result, RunStatus, Source, Version};
+
+/// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun, and then the same table.
+/// One `#[test]` for each promise, over the [`SourceCase`] that the expression makes.
+///
+/// ```
+/// mod delivery {
+///     # use async_trait::async_trait;
+///     # use futures::{StreamExt, stream};
+///     # use snowfeed::prelude::*;
+///     use snowfeed::testkit::conformance::SourceCase;
+///
+///     # #[derive(Debug)]
+///     # struct Planets;
+///     # #[async_trait]
+///     # impl Source for Planets {
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
+///     #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
+///     # }
+///     snowfeed::delivery_conformance!(SourceCase::new(Planets, Config::default(), Resource::new("sun").unwrap()));
+/// }
+/// ```
+#[macro_export]
+macro_rules! delivery_conformance {
+    ($make:expr) => {
+        $crate::__delivery_clauses! { __conformance_tests (delivery, $crate::testkit::conformance::SourceCase, $make) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __delivery_clauses {
+    ($then:ident $with:tt) => {
+        $crate::$then! { $with
+            clause_1_a_crash_before_any_commit_loses_nothing
+            clause_1_a_crash_after_any_commit_loses_nothing
+            clause_1_a_crash_in_a_full_pass_loses_nothing
+            clause_1_an_error_between_batches_loses_nothing
+            clause_1_what_changed_after_a_crash_arrives
+            clause_2_a_second_run_changes_no_row
+            clause_2_two_runs_at_once_leave_the_same_table
+            clause_4_a_full_pass_deletes_nothing_that_is_there
+            clause_5_the_counts_add_up
+        }
+    };
+}
+
+/// All checks.
+pub fn clauses() -> Vec<Clause<SourceCase>> {
+    crate::__delivery_clauses! { __conformance_list () }
+}
+
+/// At most so many moments of a run are tried, evenly spread.
+const MOMENTS: u64 = 24;
+
+/// A row of a table: its version, its document, and whether it is deleted.
+type Row = (Version, Option<ByteString>, bool);
+
+/// Every row of every table, by table and key.
+type Rows = BTreeMap<(String, String), Row>;
+
+/// Runs a source once, each batch in a commit of its own where the engine can.
+async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
+    let limits = Limits { commit_rows: 1, ..Limits::default() };
+    let connector = Connector::new(source, backend).overrides(case.config.values().clone()).limits(limits);
+    connector.ingest(IngestRequest::of([case.resource.clone()]).mode(mode)).await
+}
+
+/// Runs the source of the case to its end.
+async fn complete(case: &SourceCase, memory: &Memory, mode: Mode) -> IngestReport {
+    let report = ingest(case, Arc::clone(&case.source), Arc::new(memory.clone()), mode).await;
+    let report = report.unwrap_or_else(|error| panic!("the run failed: {error:?}"));
+    assert_eq!(report.status(), RunStatus::Complete, "the run did not complete: {report:?}");
+    report
+}
+
+fn rows(case: &SourceCase, memory: &Memory) -> Rows {
+    let tables = case.source.spec().tables.into_iter().map(|table| table.name);
+    let rows = tables.flat_map(|table| {
+        let rows = memory.rows(&case.resource, &table).into_iter();
+        rows.map(move |row| ((table.clone(), row.key), (row.version, row.json, row.deleted_at.is_some())))
+    });
+    rows.collect()
+}
+
+/// What a run without any fault makes.
+async fn expected(case: &SourceCase) -> Rows {
+    let memory = Memory::new();
+    complete(case, &memory, Mode::Incremental).await;
+    rows(case, &memory)
+}
+
+/// Compares tables, and says of which keys they differ.
+fn assert_same(found: &Rows, expected: &Rows, when: &str) {
+    let differing = |one: &Rows, other: &Rows| -> Vec<(String, String)> {
+        one.iter().filter(|(key, row)| other.get(*key) != Some(row)).map(|(key, _)| key.clone()).take(5).collect()
+    };
+    let (lost, wrong) = (differing(expected, found), differing(found, expected));
+    assert!(lost.is_empty(), "{when}: these rows are lost or old, perhaps among others: {lost:?}");
+    assert!(wrong.is_empty(), "{when}: these rows should not be there, or not so: {wrong:?}");
+}
+
+/// Up to [`MOMENTS`] numbers below `count`, the first and the last among them.
+fn moments(count: u64) -> impl Iterator<Item = u64> {
+    let tried = count.min(MOMENTS);
+    (0..tried).map(move |moment| if tried < 2 { moment } else { moment * (count - 1) / (tried - 1) })
+}
+
+/// Crashes at every commit of a run; after each, another run has to bring the table to what it would have been.
+async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash) {
+    let expected = expected(case).await;
+    let before = || async {
+        let memory = Memory::new();
+        if mode == Mode::Reconcile {
+            complete(case, &memory, Mode::Incremental).await;
+        }
+        memory
+    };
+    let counting = Arc::new(Crashing::new(before().await, Crash::BeforeCommit(u64::MAX)));
+    let whole = ingest(case, Arc::clone(&case.source), counting.clone(), mode).await;
+    assert!(whole.is_ok(), "the run failed: {whole:?}");
+    for commit in moments(counting.commits()) {
+        let memory = before().await;
+        let crashing = Arc::new(Crashing::new(memory.clone(), crash(commit)));
+        // How it ends is as open as in a crash.
+        let _ = ingest(case, Arc::clone(&case.source), crashing.clone(), mode).await;
+        if !crashing.has_crashed() {
+            // A run may cut its commits otherwise than the one that was counted.
+            continue;
+        }
+        complete(case, &memory, mode).await;
+        assert_same(&rows(case, &memory), &expected, &format!("after {:?} and a rerun", crash(commit)));
+    }
+}
+
+/// A run that dies before it commits, at any commit, is made good by the next.
+pub async fn clause_1_a_crash_before_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
+    crash_everywhere(&*fresh.make().await, Mode::Incremental, Crash::BeforeCommit).await;
+}
+
+/// A run that dies after it has committed, and before it learns so, is made good by the next.
+pub async fn clause_1_a_crash_after_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
+    crash_everywhere(&*fresh.make().await, Mode::Incremental, Crash::AfterCommit).await;
+}
+
+/// The same for a full pass, which goes on where it was and deletes nothing that is there.
+pub async fn clause_1_a_crash_in_a_full_pass_loses_nothing(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    crash_everywhere(&case, Mode::Reconcile, Crash::BeforeCommit).await;
+    crash_everywhere(&case, Mode::Reconcile, Crash::AfterCommit).await;
+}
+
+/// A source that fails after any batch goes on with the next run.
+pub async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let expected = expected(&case).await;
+    let batches = case.batches(Mode::Incremental, None).await.len();
+    for batch in moments(batches as u64) {
+        let memory = Memory::new();
+        let source = Flaky::new(Arc::clone(&case.source), usize::try_from(batch).unwrap_or(usize::MAX)).failures(1);
+        let report = ingest(&case, source, Arc::new(memory.clone()), Mode::Incremental).await;
+        assert!(!report.is_ok_and(|report| report.status() == RunStatus::Complete), "an error looked like success");
+        complete(&case, &memory, Mode::Incremental).await;
+        assert_same(&rows(&case, &memory), &expected, &format!("after an error at batch {batch} and a rerun"));
+    }
+}
+
+/// What changes between a crash and the rerun is in the table, too. Without [`changing`](SourceCase::changing) there is nothing
+/// to test.
+pub async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let Some(change) = &case.change else { return };
+    for commit in 0..3 {
+        let memory = Memory::new();
+        let crashing = Crashing::new(memory.clone(), Crash::AfterCommit(commit));
+        let _ = ingest(&case, Arc::clone(&case.source), Arc::new(crashing), Mode::Incremental).await;
+        change().await;
+        complete(&case, &memory, Mode::Incremental).await;
+        assert_same(&rows(&case, &memory), &expected(&case).await, "after a crash, a change and a rerun");
+    }
+}
+
+/// Where nothing has changed, a run inserts, updates and deletes nothing.
+pub async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
+    let (case, memory) = (fresh.make().await, Memory::new());
+    complete(&case, &memory, Mode::Incremental).await;
+    let before = rows(&case, &memory);
+    let counts = complete(&case, &memory, Mode::Incremental).await.counts();
+    assert_eq!((counts.inserted, counts.updated, counts.deleted), (0, 0, 0), "{counts:?}");
+    assert_same(&rows(&case, &memory), &before, "after a second run");
+}
+
+/// Two runs at once may refuse one another, and leave nothing lost or double.
+pub async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>) {
+    let (case, memory) = (fresh.make().await, Memory::new());
+    let run = || ingest(&case, Arc::clone(&case.source), Arc::new(memory.clone()), Mode::Incremental);
+    let _ = futures::join!(run(), run());
+    complete(&case, &memory, Mode::Incremental).await;
+    assert_same(&rows(&case, &memory), &expected(&case).await, "after two runs at once");
+}
+
+/// A full pass over what has not changed marks nothing deleted.
+pub async fn clause_4_a_full_pass_deletes_nothing_that_is_there(fresh: Fresh<SourceCase>) {
+    let (case, memory) = (fresh.make().await, Memory::new());
+    complete(&case, &memory, Mode::Incremental).await;
+    let before = rows(&case, &memory);
+    let counts = complete(&case, &memory, Mode::Reconcile).await.counts();
+    assert_eq!(counts.deleted, 0, "{counts:?}");
+    assert_same(&rows(&case, &memory), &before, "after a full pass");
+}
+
+/// Every record that was offered is accounted for.
+pub async fn clause_5_the_counts_add_up(fresh: Fresh<SourceCase>) {
+    let (case, memory) = (fresh.make().await, Memory::new());
+    for mode in [Mode::Incremental, Mode::Reconcile] {
+        let counts = complete(&case, &memory, mode).await.counts();
+        assert!(counts.add_up(), "{counts:?}");
+    }
+    assert!(!rows(&case, &memory).is_empty(), "the case has no records, so that it shows nothing");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_is_listed() {
+        super::super::assert_complete(include_str!("delivery.rs"), &super::clauses());
+    }
+
+    #[test]
+    fn moments_are_spread_over_the_whole() {
+        assert_eq!(moments(0).count(), 0);
+        assert_eq!(moments(1).collect::<Vec<_>>(), [0]);
+        assert_eq!(moments(3).collect::<Vec<_>>(), [0, 1, 2]);
+        let many: Vec<u64> = moments(1_000).collect();
+        assert_eq!((many.len(), many[0], many[23]), (24, 0, 999));
+    }
+}

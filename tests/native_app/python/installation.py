@@ -1,0 +1,106 @@
+"""The setup script, as Snowflake runs it: at installation, and again at every upgrade.
+
+Schemas and tables are made by the Snowflake server. What only an account has is noted, and must fit together: a grant is for a role and
+an object that are there by then, a procedure has a handler that takes what its signature says.
+"""
+
+import importlib
+import inspect
+import io
+import re
+from dataclasses import dataclass
+
+from snowflake.connector.util_text import split_statements
+
+import paths
+
+ROLE = r"APP_(?:ADMIN|VIEWER|DATA_READER)"
+
+
+@dataclass
+class Procedure:
+    """A procedure that can be called."""
+
+    handler: object
+    types: list
+    defaults: int
+
+    def call(self, session, *arguments):
+        """Calls it with as many arguments as it may have."""
+        least = len(self.types) - self.defaults
+        assert least <= len(arguments) <= len(self.types), f"{self.handler.__name__} takes {self.types}"
+        return self.handler(session, *arguments)
+
+
+def run(session):
+    """Runs the whole script."""
+    script = io.StringIO((paths.APP / "setup.sql").read_text())
+    for statement, _ in split_statements(script, remove_comments=True):
+        text = statement.strip().removesuffix(";")
+        if text:
+            session.sql(text).collect()
+
+
+def make_role(session, match, _):
+    session.account.roles.add(match[1])
+
+
+def grant_role(session, match, _):
+    assert {match[1], match[2]} <= session.account.roles
+
+
+def make_version(session, _, __):
+    # A new version of the schema has none of what the last one had.
+    session.account.procedures.clear()
+    session.account.pages.clear()
+
+
+def make_procedure(session, match, _):
+    for file in re.findall(r"'/([^']+)'", match["imports"]):
+        assert (paths.APP / file).is_file(), file
+    module, function = match["handler"].split(".")
+    handler = getattr(importlib.import_module(module), function)
+    parameters = [parameter.split() for parameter in match["parameters"].split(", ") if parameter]
+    procedure = Procedure(handler, [words[1] for words in parameters], sum("DEFAULT" in words for words in parameters))
+    taken = list(inspect.signature(handler).parameters.values())[1:]
+    optional = sum(parameter.default is not parameter.empty for parameter in taken)
+    assert (len(taken), optional) == (len(procedure.types), procedure.defaults), match["name"]
+    session.account.procedures[match["name"]] = procedure
+
+
+def make_page(session, match, _):
+    assert (paths.APP / "page" / match["file"]).is_file()
+    session.account.pages.add(match["name"])
+
+
+def grant_object(session, match, _):
+    account, name = session.account, match["name"]
+    assert match["role"] in account.roles
+    if match["kind"] == "PROCEDURE":
+        types = [given for given in match["types"].split(", ") if given]
+        assert account.procedures[name].types == types, f"{name} is granted by another signature"
+    if match["kind"] == "STREAMLIT":
+        assert name in account.pages
+
+
+PATTERNS = [
+    (rf"CREATE APPLICATION ROLE IF NOT EXISTS ({ROLE})\s+COMMENT = '(?:[^'\\]|'')*'", make_role),
+    (rf"GRANT APPLICATION ROLE ({ROLE}) TO APPLICATION ROLE ({ROLE})", grant_role),
+    (r"CREATE OR ALTER VERSIONED SCHEMA PUBLIC", make_version),
+    (
+        r"CREATE OR REPLACE PROCEDURE PUBLIC\.(?P<name>\w+)\((?P<parameters>[^()]*)\)\s+RETURNS (?:VARIANT|STRING)\s+LANGUAGE PYTHON\s+"
+        r"RUNTIME_VERSION = '3\.11'\s+PACKAGES = \('snowflake-snowpark-python'\)\s+IMPORTS = \((?P<imports>[^()]+)\)\s+"
+        r"HANDLER = '(?P<handler>\w+\.\w+)'\s+EXECUTE AS OWNER",
+        make_procedure,
+    ),
+    (
+        r"CREATE OR REPLACE STREAMLIT PUBLIC\.(?P<name>\w+)\s+FROM '/page'\s+MAIN_FILE = '/(?P<file>\w+\.py)'\s+"
+        r"TITLE = '(?:[^'\\]|'')*'\s+COMMENT = '(?:[^'\\]|'')*'",
+        make_page,
+    ),
+    (
+        r"GRANT USAGE ON (?P<kind>SCHEMA|PROCEDURE|STREAMLIT) (?:PUBLIC\.)?(?P<name>\w+)(?:\((?P<types>[\w, ]*)\))? "
+        rf"TO APPLICATION ROLE (?P<role>{ROLE})",
+        grant_object,
+    ),
+]

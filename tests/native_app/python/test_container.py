@@ -1,0 +1,111 @@
+"""The procedures with the program itself in its container: from nothing to rows."""
+
+import json
+import os
+import pathlib
+
+import pytest
+from paths import APP
+from consumer import Consumer
+from container import Containers
+from snowflake.snowpark import context
+from streamlit.testing.v1 import AppTest
+
+SCENE = os.environ.get("SNOWFEED_CONTAINER")
+NAME = "acme/widgets"
+
+pytestmark = pytest.mark.skipif(SCENE is None, reason="SNOWFEED_CONTAINER names no scene")
+
+
+@pytest.fixture
+def scene():
+    """What there is around the container."""
+    return json.loads(pathlib.Path(SCENE).read_text())
+
+
+@pytest.fixture
+def running(app, scene):
+    """The app, configured to read the upstream of the test, in containers that are run."""
+    app.bind("token", "github_external_access", "warehouse_reference")
+    app.account.job = Containers(scene, app.name)
+    app.ok("provision_connector", {"settings": {"api_url": scene["upstream"]}})
+    return app
+
+
+def rows(app):
+    """How many rows the view of the repository's issues has."""
+    resources = app.ok("get_connector_status")["resources"]
+    (view,) = (
+        table["view"]
+        for resource in resources
+        for table in resource["tables"]
+        if (resource["name"], table["stream"]) == (NAME, "issues")
+    )
+    return app.rows(f'SELECT COUNT(*) AS "N" FROM {view}')[0]["N"]
+
+
+def test_a_consumer_gets_from_nothing_to_rows(running, scene):
+    checks = running.ok("test_connection")["checks"]
+    assert checks and all(check["ok"] for check in checks), checks
+    assert running.ok("get_connector_status")["configuration_status"] == "CONNECTED"
+
+    running.ok("enable_resource", NAME)
+    assert len(running.account.started) == 1
+    (first,) = running.ok("ingest_data", NAME)["runs"]
+    assert (first["status"], first["counts"]["inserted"]) == ("complete", scene["rows"])
+    assert rows(running) == scene["rows"]
+
+    # A run that finds nothing new leaves no record.
+    assert running.ok("ingest_data", NAME)["message"] == "nothing new"
+    (full,) = running.ok("reconcile_resource", NAME)["runs"]
+    assert (full["counts"]["offered"], full["counts"]["inserted"]) == (scene["rows"], 0)
+    assert running.ok("run_all")["resources"] == [NAME]
+    assert rows(running) == scene["rows"]
+
+    (resource,) = running.ok("get_connector_status")["resources"]
+    assert (resource["enabled"], resource["state"]["status"]) == (True, "DONE")
+    view = f'"{running.name}"."VIEWS"."SYNC_STATUS"'
+    assert len(running.rows(f"SELECT * FROM {view}")) == 1
+
+
+def test_a_reset_resource_is_read_from_the_start(running, scene):
+    running.ok("enable_resource", NAME)
+    running.ok("ingest_data", NAME)
+    running.ok("reset_resource", NAME)
+    (again,) = running.ok("ingest_data", NAME)["runs"]
+    assert (again["counts"]["offered"], again["counts"]["inserted"]) == (scene["rows"], 0)
+    assert rows(running) == scene["rows"]
+
+
+def test_a_token_that_is_refused_is_said_with_what_to_do(running, scene):
+    scene["secrets"]["token"] = scene["wrong"]
+    running.account.job = Containers(scene, running.name)
+    assert running.code("test_connection") == "TEST_CONNECTION_FAILED"
+    running.ok("enable_resource", NAME)
+    answer = running.call("ingest_data", NAME)
+    assert answer["response_code"] == "INGESTION_FAILED"
+    assert "401" in answer["message"] or "refused" in answer["message"], answer
+    assert scene["wrong_token"] not in json.dumps([answer, running.account.logs])
+    (resource,) = running.ok("get_connector_status")["resources"]
+    assert resource["state"]["status"] == "FAILED"
+
+
+def test_a_repository_that_is_not_there_fails_alone(running, scene):
+    running.ok("enable_resource", "acme/nothing")
+    assert running.call("ingest_data", "acme/nothing")["response_code"] == "INGESTION_FAILED"
+    running.ok("enable_resource", NAME)
+    running.ok("ingest_data", NAME)
+    assert rows(running) == scene["rows"]
+
+
+def test_the_page_shows_what_the_program_has_written(running, monkeypatch):
+    running.ok("enable_resource", NAME)
+    running.ok("ingest_data", NAME)
+    Consumer(running).install(monkeypatch.setattr)
+    monkeypatch.setattr(context, "get_active_session", lambda: running.session)
+    page = AppTest.from_file(str(APP / "page/app.py")).run(timeout=60)
+    assert not page.exception, page.exception[0].value
+    _, runs, rows = (frame.value for frame in page.dataframe)
+    assert len(runs) == 1
+    assert len(rows) == 20 and "TITLE" in rows and rows["TITLE"].notna().all()
+    assert all("id" in json.loads(document.value) for document in page.json)
