@@ -12,16 +12,29 @@ mod peers;
 #[cfg(feature = "snowflake")]
 mod probes;
 
+#[path = "../support/claims.rs"]
+mod claims;
 mod death;
 mod github;
+mod model;
 mod place;
 mod scripted;
 mod side_by_side;
 mod world;
 
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, RngSeed};
 
-/// So many cases, unless `PROPTEST_CASES` says otherwise.
+/// So many cases, unless `PROPTEST_CASES` says otherwise; others at every run.
 fn cases(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() }
+    Config { cases, failure_persistence: None, max_shrink_iters: 10_000, max_shrink_time: 60_000, ..Config::default() }
+}
+
+/// The same cases at every run, unless `PROPTEST_RNG_SEED` gives another seed.
+fn fixed_cases(count: u32) -> Config {
+    let config = cases(count);
+    let rng_seed = match config.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(2_026),
+        given => given,
+    };
+    Config { rng_seed, ..config }
 }

@@ -57,6 +57,14 @@ impl Place {
         }
     }
 
+    /// The same for a second process, with a connection of its own where that is another one.
+    pub(crate) fn another(&self) -> Arc<dyn Backend> {
+        match self {
+            Self::Sqlite(_, dir) => Arc::new(Sqlite::open(file(dir)).unwrap()),
+            _ => self.backend(),
+        }
+    }
+
     /// What the next process finds. A transaction that the dead one had begun runs to its end first: a thread cannot be
     /// killed, so that "in the middle of a transaction" is left to the test that kills processes.
     pub(crate) async fn reopen(self) -> Self {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use snowfeed::ErrorKind;
 use snowfeed::engine::{Connector, Event};
+use snowfeed::{ErrorKind, Mode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -135,4 +135,41 @@ async fn a_clock_that_is_set_ahead_makes_up_for_what_was_missed_by_one_run() {
     tokio::join!(serve_for(&connector, Duration::from_secs(1_800)), set_ahead);
     let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
     assert!((4..=5).contains(&starts.len()), "{starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_holds_nothing_back() {
+    let (connector, starts) = timed(&Scripted::default());
+    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    let ahead = connector.clone().clock(|| Timestamp::from_second(1_900_000_000).unwrap());
+    crate::support::ingest(&ahead, Mode::Incremental).await;
+    starts.lock().unwrap().clear();
+    serve_for(&connector, Duration::from_secs(1_201)).await;
+    assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600, 1_200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_falls_due_while_the_timetable_is_read_is_started_at_once() {
+    for leap in 1..9 {
+        let (connector, starts) = timed(&Scripted::default());
+        connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+        let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
+        let (readings, leapt_at) = (Mutex::new(0), Arc::new(Mutex::new(None)));
+        let log = leapt_at.clone();
+        let connector = connector.clock(move || {
+            let mut readings = readings.lock().unwrap();
+            *readings += 1;
+            if *readings < leap {
+                return epoch + began.elapsed();
+            }
+            log.lock().unwrap().get_or_insert(began.elapsed().as_secs());
+            epoch + began.elapsed() + Duration::from_secs(600)
+        });
+        serve_for(&connector, Duration::from_secs(100)).await;
+        let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
+        let leapt_at = leapt_at.lock().unwrap().unwrap();
+        // The first reading starts the first run.
+        let expected = if leap == 1 { vec![0] } else { vec![0, leapt_at] };
+        assert_eq!(starts, expected, "the clock leapt at reading {leap}");
+    }
 }

@@ -4,8 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rusqlite::OptionalExtension;
+use serde_json::Value;
+
 /// A row: the issue's id, its text, and whether it is live.
 pub(crate) type Row = (i64, String, bool);
+
+/// What is found of one resource.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) rows: Vec<Row>,
+    /// The newest state, as it is written down.
+    pub(crate) state: Option<Value>,
+    /// The id of its newest run.
+    pub(crate) run: Option<String>,
+    /// How far that run has come, as far as that can be seen; what there is, where there has been none.
+    pub(crate) reached: String,
+}
 
 /// A destination: database after database.
 pub(crate) trait Place {
@@ -13,6 +28,9 @@ pub(crate) trait Place {
 
     /// So many kills, unless somebody wants another number.
     fn kills(&self) -> u32;
+
+    /// So many issues have the two repositories.
+    fn issues(&self) -> [u32; 2];
 
     /// The longest from the last request to the kill.
     fn linger(&self) -> Duration;
@@ -23,8 +41,11 @@ pub(crate) trait Place {
     /// Comes after a kill.
     fn bury(&self) {}
 
-    /// Every row of a repository.
-    fn rows(&self, database: u32, repository: &str) -> Vec<Row>;
+    /// Comes when a database is no longer needed.
+    fn discard(&self, database: u32);
+
+    /// What there is of a resource. The next process finds everything as it was.
+    fn look(&self, database: u32, resource: &str) -> Look;
 }
 
 /// Files in a folder.
@@ -35,7 +56,7 @@ impl Files {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, database: u32) -> PathBuf {
+    pub(crate) fn path(&self, database: u32) -> PathBuf {
         self.0.path().join(format!("{database}.db"))
     }
 }
@@ -49,6 +70,10 @@ impl Place for Files {
         30
     }
 
+    fn issues(&self) -> [u32; 2] {
+        [3_000, 300]
+    }
+
     fn linger(&self) -> Duration {
         Duration::from_millis(40)
     }
@@ -58,94 +83,56 @@ impl Place for Files {
         command.current_dir(path.parent().unwrap_or(Path::new("."))).arg("--db").arg(path);
     }
 
-    fn rows(&self, database: u32, repository: &str) -> Vec<Row> {
-        let reader = rusqlite::Connection::open(self.path(database)).unwrap();
-        let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(sound, "ok");
-        let mut select = reader.prepare("SELECT id, raw, deleted_at IS NULL FROM issues WHERE resource = ?1").unwrap();
-        let rows = select.query_map([repository], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
+    fn discard(&self, database: u32) {
+        std::fs::remove_file(self.path(database)).unwrap();
+    }
+
+    fn look(&self, database: u32, resource: &str) -> Look {
+        // A copy: who opens a file whose writer has died tidies it up.
+        let copy = tempfile::tempdir().unwrap();
+        let (from, to) = (self.path(database), copy.path().join("copy.db"));
+        for end in ["", "-wal"] {
+            let (from, to) = (with_end(&from, end), with_end(&to, end));
+            if from.exists() {
+                std::fs::copy(from, to).unwrap();
+            }
+        }
+        look(&rusqlite::Connection::open(to).unwrap(), resource).unwrap()
     }
 }
 
-#[cfg(feature = "snowflake")]
-pub(crate) use snowflake::Account;
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
 
-#[cfg(feature = "snowflake")]
-mod snowflake {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-
-    use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
-    use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-
-    use super::{Command, Duration, Place, Row};
-    use crate::peers::{self, Server};
-
-    /// Databases of the Snowflake server of the tests.
-    pub(crate) struct Account {
-        server: &'static Server,
-        runtime: tokio::runtime::Runtime,
+fn look(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<Look> {
+    let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    assert_eq!(sound, "ok");
+    let there = |name: &str| reader.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?.exists([name]);
+    let nothing = |reached: &str| Ok(Look { reached: reached.to_owned(), ..Look::default() });
+    if !there("APP_STATE")? {
+        return nothing("nothing");
     }
-
-    impl Account {
-        /// `None` where there is no server.
-        pub(crate) fn new() -> Option<Self> {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-            Some(Self { server: peers::fakesnow()?, runtime: runtime.unwrap() })
-        }
+    if !reader.prepare("SELECT 1 FROM RESOURCE_CONFIGURATION WHERE key = ?1")?.exists([resource])? {
+        return nothing("the first tables");
     }
-
-    impl Place for Account {
-        fn name(&self) -> &'static str {
-            "snowflake"
-        }
-
-        fn kills(&self) -> u32 {
-            6
-        }
-
-        /// Long enough to end up in the statements of a commit.
-        fn linger(&self) -> Duration {
-            Duration::from_secs(3)
-        }
-
-        fn point(&self, command: &mut Command, database: u32) {
-            let port = self.server.port.to_string();
-            command.args(["--to", "snowflake", "--database", &format!("kill{database}")]);
-            command.envs([
-                ("SNOWFLAKE_ACCOUNT", "test"),
-                ("SNOWFLAKE_USER", "user"),
-                ("SNOWFLAKE_PASSWORD", "password"),
-            ]);
-            command.envs([("SNOWFLAKE_HOST", "127.0.0.1"), ("SNOWFLAKE_PROTOCOL", "http"), ("SNOWFLAKE_PORT", &port)]);
-        }
-
-        /// Snowflake ends a transaction whose process has died when it is in another one's way for five minutes; here it ends now.
-        fn bury(&self) {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.server.port)).unwrap();
-            stream.write_all(b"POST /tests/end-sessions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        }
-
-        fn rows(&self, database: u32, repository: &str) -> Vec<Row> {
-            let connection = Connection::new("test", "user", Credentials::Password("password".into()));
-            let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
-            let select = format!(
-                "SELECT CAST(t.\"RAW\":id AS VARCHAR) AS \"ID\", t.\"DOCUMENT\", CASE WHEN t.\"DELETED_AT\" IS NULL THEN 1 \
-                 ELSE 0 END AS \"LIVE\" FROM \"KILL{database}\".\"PUBLIC_RAW\".\"{repository}\" t"
-            );
-            self.runtime.block_on(async {
-                let mut session = HttpClient::new(connection).unwrap().open().await.unwrap();
-                let answer = session.execute(Statement::new(select)).await.unwrap();
-                session.close().await.unwrap();
-                let row = |row: &snowfeed::backends::snowflake::client::Row| {
-                    (row.integer(0).unwrap(), row.text(1).unwrap().to_string(), row.integer(2).unwrap() == 1)
-                };
-                answer.rows.iter().map(row).collect()
-            })
-        }
+    if !there("issues")? {
+        return nothing("the resource enabled");
     }
+    let mut select = reader.prepare("SELECT id, raw, deleted_at IS NULL FROM issues WHERE resource = ?1")?;
+    let rows = select.query_map([resource], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let newest = "SELECT value FROM APP_STATE WHERE key = ?1 ORDER BY version DESC LIMIT 1";
+    let state: Option<String> = reader.query_row(newest, [resource], |row| row.get(0)).optional()?;
+    let state = state.map(|text| serde_json::from_str(&text).unwrap());
+    let run = "SELECT id, status FROM INGESTION_RUN WHERE resource = ?1 ORDER BY started_at DESC, id DESC LIMIT 1";
+    let run = reader.query_row(run, [resource], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+    let (run, reached) = match run.optional()? {
+        None => (None, "the resource's tables"),
+        Some((run, status)) if status == "running" => (Some(run), "a commit"),
+        Some((run, _)) => (Some(run), "the run's end"),
+    };
+    Ok(Look { rows, state, run, reached: reached.to_owned() })
 }

@@ -1,0 +1,370 @@
+//! The engine, a backend and the GitHub source against a reference: any sequence of changes of the upstream, runs, crashes, runs
+//! side by side, schedules that overlap, resets, and resources enabled and disabled. After every step the rows are what the
+//! reference allows.
+
+mod reference;
+mod steps;
+mod world;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest, Limits};
+use snowfeed::prelude::*;
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::Upstream;
+use snowfeed::{Backend, RunId, RunRecord, RunStatus};
+use tokio_util::sync::CancellationToken;
+
+use crate::death::{Death, Fuse, Mortal, Watched};
+use crate::place::Place;
+use reference::{Brought, Snapshot};
+use steps::{Deeds, Ingestion, Step, Which};
+use world::World;
+
+const NAMES: [&str; 2] = ["acme/widgets", "acme/gadgets"];
+
+#[derive(Debug, Clone)]
+struct Case {
+    seed: u64,
+    issues: [u32; 2],
+    page_size: u32,
+    concurrency: u8,
+    commit_rows: usize,
+    /// Whether an issue updated in the very second of `since` is listed.
+    inclusive: bool,
+    steps: Vec<Step>,
+}
+
+fn lives() -> impl Strategy<Value = Case> {
+    let shape = (any::<u64>(), [0..60_u32, 0..20_u32], 8..30_u32, 1..6_u8, 1..40_usize, any::<bool>());
+    (shape, steps::steps()).prop_map(|((seed, issues, page_size, concurrency, commit_rows, inclusive), steps)| Case {
+        seed,
+        issues,
+        page_size,
+        concurrency,
+        commit_rows,
+        inclusive,
+        steps,
+    })
+}
+
+fn resource(which: Which) -> Resource {
+    Resource::new(NAMES[which]).unwrap()
+}
+
+struct Trial {
+    case: Case,
+    world: Arc<World>,
+    /// What the clock of schedules has been moved by, in hours.
+    hours: Arc<AtomicI64>,
+}
+
+impl Trial {
+    /// A connector to a backend, as a process of its own has it; while it reads, something happens.
+    fn connector(&self, backend: Arc<dyn Backend>, fuse: &Fuse, meanwhile: Deeds) -> Connector {
+        let world = Arc::clone(&self.world);
+        let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(meanwhile.into()));
+        let meanwhile = move || {
+            let next = coming.lock().unwrap().pop_front();
+            if let Some((which, deed)) = next {
+                world.happen(which, deed);
+            }
+        };
+        let source = Watched { source: Arc::new(GithubIssues::default()), fuse: fuse.clone(), meanwhile };
+        let backend = Arc::new(Mortal { backend, fuse: fuse.clone() });
+        let case = &self.case;
+        let settings = [
+            ("api_url", json!(self.world.upstream.url())),
+            ("page_size", json!(case.page_size)),
+            ("concurrency", json!(case.concurrency)),
+        ];
+        Connector::new(source, backend)
+            .overrides(settings.map(|(name, value)| (name.to_owned(), value)))
+            .limits(Limits { commit_rows: case.commit_rows, ..Limits::default() })
+    }
+
+    fn undisturbed(&self, place: &Place) -> Connector {
+        self.connector(place.backend(), &Fuse::new(None), Vec::new())
+    }
+
+    /// Looks at everything, and gives the rows of each resource.
+    async fn hold(&self, place: &Place) -> [Vec<crate::place::Found>; 2] {
+        let backend = place.backend();
+        let now = self.world.snapshots();
+        let mut all = [Vec::new(), Vec::new()];
+        for which in [0, 1] {
+            let rows = place.rows(&resource(which), "issues").await;
+            let state = backend.latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
+            let checkpoint = state.as_ref().and_then(|state| state.checkpoint.as_ref());
+            let checkpoint = checkpoint.map(|checkpoint| serde_json::from_str(checkpoint.as_str()).unwrap());
+            self.world.reference(which, |reference| {
+                reference.hold(&now[which], &rows, checkpoint.as_ref());
+                reference.pass = state.and_then(|state| state.reconcile).map(|pass| match &reference.pass {
+                    Some((id, gone)) if *id == pass.id => (pass.id, gone.clone()),
+                    _ => (pass.id, reference.gone_before.clone()),
+                });
+            });
+            all[which] = rows;
+        }
+        all
+    }
+
+    /// Runs, and holds what came of it against the reference.
+    async fn run(&self, place: &Place, named: &[Which], ingestion: &Ingestion) -> IngestReport {
+        let connector = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
+        let before = self.begin(place).await;
+        let request = IngestRequest::of(named.iter().copied().map(resource)).mode(ingestion.mode);
+        let report = within_a_minute(connector.ingest(request)).await.unwrap();
+        crate::github::assert_complete(&report);
+        self.end(place, &before, &report.runs).await;
+        report
+    }
+
+    /// What each resource begins with: the upstream, and whether anything is to be read again from the start.
+    async fn begin(&self, place: &Place) -> Before {
+        let snapshots = self.world.snapshots();
+        let mut from_start = [false; 2];
+        for which in [0, 1] {
+            let state = place.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
+            from_start[which] = state.is_none_or(|state| state.checkpoint.is_none());
+        }
+        let passes = [0, 1].map(|which| self.world.reference(which, |reference| reference.pass.clone()));
+        let gone = [0, 1].map(|which| self.world.reference(which, |reference| reference.gone(&snapshots[which])));
+        Before { snapshots, from_start, passes, gone }
+    }
+
+    /// What complete runs have brought.
+    async fn end(&self, place: &Place, before: &Before, runs: &[RunRecord]) {
+        let rows = self.hold(place).await;
+        let now = self.world.snapshots();
+        for run in runs.iter().filter(|run| run.status == RunStatus::Complete) {
+            let which = NAMES.iter().position(|name| *name == run.resource).unwrap();
+            let snapshot = &before.snapshots[which];
+            let resumed = before.passes[which].as_ref();
+            let everything = match run.mode {
+                Mode::Incremental => before.from_start[which],
+                Mode::Reconcile => resumed.is_none(),
+            };
+            let brought = if everything { Brought::Everything } else { Brought::News };
+            self.world.reference(which, |reference| {
+                reference.hold_complete(snapshot, &now[which], &rows[which], brought);
+                if run.mode == Mode::Reconcile {
+                    let gone = resumed.map_or(&before.gone[which], |(_, gone)| gone);
+                    reference.hold_swept(gone);
+                }
+            });
+        }
+    }
+
+    async fn step(&self, mut place: Place, step: &Step) -> Place {
+        for (which, now) in self.world.snapshots().iter().enumerate() {
+            self.world.reference(which, |reference| reference.gone_before = reference.gone(now));
+        }
+        match step {
+            Step::Happen(which, deed) => self.world.happen(*which, *deed),
+            Step::Run(named, ingestion) => {
+                self.run(&place, named, ingestion).await;
+                named.iter().for_each(|which| self.world.reference(*which, |r| r.enabled = Some(true)));
+            }
+            Step::RunEnabled(ingestion) => self.run_enabled(&place, ingestion).await,
+            Step::Crash(ingestion, death) => place = self.crash(place, ingestion, *death).await,
+            Step::Together(ingestion, other) => self.run_together(&place, ingestion, *other).await,
+            Step::Serve(meanwhile) => self.serve(&place, meanwhile).await,
+            Step::Reset(which) => {
+                let is_known = place.backend().latest(NAMES[*which]).await.unwrap().is_some();
+                let reset = self.undisturbed(&place).reset(&resource(*which)).await;
+                assert_eq!(reset.is_ok(), is_known, "{reset:?}");
+            }
+            Step::Enable(which) => {
+                self.undisturbed(&place).enable(&resource(*which), None).await.unwrap();
+                self.world.reference(*which, |reference| reference.enabled = Some(true));
+            }
+            Step::Disable(which) => {
+                let disabled = self.undisturbed(&place).disable(&resource(*which)).await.ok();
+                self.world.reference(*which, |reference| {
+                    assert_eq!(disabled, reference.enabled);
+                    reference.enabled = disabled.map(|_| false);
+                });
+            }
+        }
+        self.hold(&place).await;
+        place
+    }
+
+    fn enabled(&self) -> Vec<Which> {
+        let is_enabled = |which: &Which| self.world.reference(*which, |reference| reference.enabled == Some(true));
+        [0, 1].into_iter().filter(is_enabled).collect()
+    }
+
+    async fn run_enabled(&self, place: &Place, ingestion: &Ingestion) {
+        let enabled = self.enabled();
+        if enabled.is_empty() {
+            let refused = self.undisturbed(place).ingest(IngestRequest::default()).await;
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Configuration);
+            return;
+        }
+        let report = self.run(place, &[], ingestion).await;
+        let mut ran: Vec<&str> = report.runs.iter().map(|run| run.resource.as_str()).collect();
+        ran.sort_by_key(|name| NAMES.iter().position(|known| known == name));
+        assert_eq!(ran, enabled.into_iter().map(|which| NAMES[which]).collect::<Vec<_>>());
+    }
+
+    async fn crash(&self, place: Place, ingestion: &Ingestion, death: Death) -> Place {
+        let fuse = Fuse::new(death);
+        let connector = self.connector(place.backend(), &fuse, ingestion.meanwhile.clone());
+        let before = self.begin(&place).await;
+        let request = IngestRequest::of([0, 1].map(resource)).mode(ingestion.mode);
+        let ended = fuse.outlive(within_a_minute(connector.ingest(request))).await;
+        drop(connector);
+        let place = place.reopen().await;
+        if let Some(report) = ended {
+            crate::github::assert_complete(report.as_ref().unwrap());
+            self.end(&place, &before, &report.unwrap().runs).await;
+        }
+        // It may have died before it had enabled anything.
+        let known = self.undisturbed(&place).resources().await.unwrap();
+        for which in [0, 1] {
+            let enabled = known.iter().find(|(known, _)| *known == resource(which)).map(|(_, config)| config.enabled);
+            self.world.reference(which, |reference| {
+                assert!(enabled == Some(true) || enabled == reference.enabled, "{enabled:?}");
+                reference.enabled = enabled;
+            });
+        }
+        place
+    }
+
+    async fn run_together(&self, place: &Place, ingestion: &Ingestion, other: Mode) {
+        let before = self.begin(place).await;
+        let first = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
+        let second = self.connector(place.another(), &Fuse::new(None), Vec::new());
+        let request = |mode| IngestRequest::of([0, 1].map(resource)).mode(mode);
+        let both = futures::future::join(first.ingest(request(ingestion.mode)), second.ingest(request(other)));
+        let (first, second) = within_a_minute(both).await;
+        let runs: Vec<RunRecord> =
+            [first.unwrap(), second.unwrap()].into_iter().flat_map(|report| report.runs).collect();
+        runs.iter().for_each(assert_complete_or_overtaken);
+        for name in NAMES {
+            let of_it = || runs.iter().filter(|run| run.resource == name);
+            assert!(of_it().any(|run| run.status == RunStatus::Complete), "both were overtaken: {runs:?}");
+        }
+        // A pass that both have gone through belongs to the one that began it.
+        let incremental: Vec<RunRecord> = runs.into_iter().filter(|run| run.mode == Mode::Incremental).collect();
+        self.end(place, &before, &incremental).await;
+        [0, 1].into_iter().for_each(|which| self.world.reference(which, |r| r.enabled = Some(true)));
+    }
+
+    /// Until each of two processes has ended three runs.
+    async fn serve(&self, place: &Place, meanwhile: &Deeds) {
+        if self.enabled().is_empty() {
+            return;
+        }
+        let start = jiff::Timestamp::now();
+        let serve = |backend, meanwhile| {
+            let (cancel, ended) = (CancellationToken::new(), AtomicU32::new(0));
+            let (stop, hours) = (cancel.clone(), Arc::clone(&self.hours));
+            let running = Mutex::new(BTreeSet::new());
+            let watch = move |event: &Event| match event {
+                Event::Started { resource, .. } => {
+                    assert!(running.lock().unwrap().insert(resource.clone()), "{resource} overlaps itself");
+                }
+                Event::Ended(run) => {
+                    assert_complete_or_overtaken(run);
+                    running.lock().unwrap().remove(&Resource::new(&run.resource).unwrap());
+                    if ended.fetch_add(1, Ordering::SeqCst) == 2 {
+                        stop.cancel();
+                    }
+                }
+                _ => {}
+            };
+            // Whenever somebody looks, everything is overdue.
+            let clock = move || start + jiff::SignedDuration::from_hours(hours.fetch_add(1, Ordering::SeqCst));
+            let connector = self.connector(backend, &Fuse::new(None), meanwhile).observer(watch).clock(clock);
+            async move { connector.serve(2, cancel).await }
+        };
+        let both = futures::future::join(serve(place.backend(), meanwhile.clone()), serve(place.another(), Vec::new()));
+        let (first, second) = within_a_minute(both).await;
+        first.and(second).unwrap();
+    }
+
+    async fn live_through(&self, mut place: Place) {
+        for step in &self.case.steps {
+            place = self.step(place, step).await;
+        }
+        let peace = |mode| Ingestion { mode, meanwhile: Vec::new() };
+        self.run(&place, &[0, 1], &peace(Mode::Incremental)).await;
+        // A full pass that had begun before goes on first.
+        for _ in 0..2 {
+            self.run(&place, &[0, 1], &peace(Mode::Reconcile)).await;
+        }
+        let idle = self.run(&place, &[0, 1], &peace(Mode::Incremental)).await;
+        assert!(!idle.counts().wrote(), "an idle run wrote: {:?}", idle.counts());
+    }
+}
+
+/// What a run begins with.
+struct Before {
+    snapshots: [Snapshot; 2],
+    from_start: [bool; 2],
+    /// The full passes that are under way.
+    passes: [Option<(RunId, BTreeSet<u64>)>; 2],
+    /// What has been and is no more.
+    gone: [BTreeSet<u64>; 2],
+}
+
+fn assert_complete_or_overtaken(run: &RunRecord) {
+    let overtaken = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
+    // Who is asked to stop has not read everything.
+    assert!(run.status == RunStatus::Complete || overtaken || run.interrupted, "{run:?}");
+    assert!(run.counts.add_up());
+}
+
+async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
+}
+
+fn live_through(case: &Case, place: impl FnOnce() -> Place) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let [widgets, gadgets] = case.issues;
+        let upstream = Upstream::builder().seed(case.seed).since_inclusive(case.inclusive);
+        let upstream = upstream.repository(NAMES[0], widgets).repository(NAMES[1], gadgets).start().await.unwrap();
+        let world = Arc::new(World::new(upstream, NAMES));
+        Trial { case: case.clone(), world, hours: Arc::new(AtomicI64::new(1)) }.live_through(place()).await;
+    });
+}
+
+proptest! {
+    #![proptest_config(crate::fixed_cases(24))]
+    #[test]
+    fn any_sequence_of_steps_leaves_what_the_model_says_in_memory(case in lives()) {
+        live_through(&case, Place::memory);
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::fixed_cases(16))]
+    #[test]
+    fn any_sequence_of_steps_leaves_what_the_model_says_in_sqlite(case in lives()) {
+        live_through(&case, Place::sqlite);
+    }
+}
+
+#[cfg(feature = "snowflake")]
+mod snowflake {
+    use super::*;
+
+    proptest! {
+        #![proptest_config(crate::fixed_cases(4))]
+        #[test]
+        fn any_sequence_of_steps_leaves_what_the_model_says_in_snowflake(case in lives()) {
+            if let Some(place) = Place::snowflake() {
+                live_through(&case, || place);
+            }
+        }
+    }
+}

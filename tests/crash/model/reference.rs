@@ -1,0 +1,126 @@
+//! The reference: everything that each issue has ever been, and what may be found of it after each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use snowfeed::RunId;
+use snowfeed::testkit::upstream::Upstream;
+
+use crate::claims::Claims;
+use crate::place::Found;
+
+/// A state of an issue: when it was updated, and its text.
+type State = (Timestamp, String);
+
+/// What the upstream has, by id.
+pub(crate) type Snapshot = BTreeMap<u64, State>;
+
+/// A repository and the rows that are kept of it.
+#[derive(Debug, Default)]
+pub(crate) struct Reference {
+    /// Its name at the upstream now.
+    pub(crate) name: String,
+    /// The states of each issue, the oldest first; of one that is gone, too.
+    history: BTreeMap<u64, Vec<State>>,
+    /// What was found after the last step: which time, and whether it was marked deleted.
+    found: BTreeMap<u64, (Timestamp, bool)>,
+    /// The full pass that has begun and not ended, and what was gone before.
+    pub(crate) pass: Option<(RunId, BTreeSet<u64>)>,
+    /// What was gone when the step began.
+    pub(crate) gone_before: BTreeSet<u64>,
+    pub(crate) enabled: Option<bool>,
+}
+
+/// How much of what the upstream had a run must have brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// Each issue in a state with its time, or a later one.
+    News,
+    /// Each issue in the very state that it had, or a later one: everything was read.
+    Everything,
+}
+
+impl Reference {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// What the upstream has now.
+    pub(crate) fn snapshot(&self, upstream: &Upstream) -> Snapshot {
+        upstream.snapshot(&self.name).into_iter().map(|issue| (issue.id, (issue.updated_at, issue.text))).collect()
+    }
+
+    /// Notes what has changed at the upstream.
+    pub(crate) fn note(&mut self, upstream: &Upstream) {
+        for (id, state) in self.snapshot(upstream) {
+            let history = self.history.entry(id).or_default();
+            if history.last() != Some(&state) {
+                history.push(state);
+            }
+        }
+    }
+
+    /// The issues that there were once, and are no more.
+    pub(crate) fn gone(&self, now: &Snapshot) -> BTreeSet<u64> {
+        self.history.keys().filter(|id| !now.contains_key(id)).copied().collect()
+    }
+
+    /// What holds after every step, whatever it was: nothing is double, invented, older than it was, wrongly deleted, or behind
+    /// the checkpoint.
+    pub(crate) fn hold(&mut self, now: &Snapshot, rows: &[Found], checkpoint: Option<&Value>) {
+        let name = &self.name;
+        let mut found = BTreeMap::new();
+        for Found { raw, deleted } in rows {
+            let id = id_of(raw);
+            let history = self.history.get(&id).unwrap_or_else(|| panic!("{name}: {id} has never been"));
+            let state = history.iter().find(|(_, text)| text == raw);
+            let (updated, _) = state.unwrap_or_else(|| panic!("{name}: {id} has never been {raw}"));
+            assert!(found.insert(id, (*updated, *deleted)).is_none(), "{name}: {id} is double");
+            assert!(!deleted || !now.contains_key(&id), "{name}: {id} is marked deleted and there");
+        }
+        for (id, (updated, deleted)) in &self.found {
+            let (newer, still) = found.get(id).unwrap_or_else(|| panic!("{name}: the row of {id} is gone"));
+            assert!(newer >= updated, "{name}: {id} is older than it was");
+            assert!(still >= deleted, "{name}: {id} has come back from the dead");
+        }
+        let claims = Claims::of(checkpoint);
+        for (id, (updated, _)) in now.iter().filter(|(_, (updated, _))| claims.cover(*updated)) {
+            let there = found.get(id).map(|(updated, _)| updated);
+            assert_eq!(there, Some(updated), "{name}: the checkpoint is ahead of {id}: {checkpoint:?}");
+        }
+        self.found = found;
+    }
+
+    /// What holds after a complete run, which began when the upstream had `before`, and ended when it had `now`.
+    pub(crate) fn hold_complete(&self, before: &Snapshot, now: &Snapshot, rows: &[Found], brought: Brought) {
+        let name = &self.name;
+        let rows: BTreeMap<u64, &Found> = rows.iter().map(|found| (id_of(&found.raw), found)).collect();
+        for (id, (updated, text)) in before.iter().filter(|(id, _)| now.contains_key(id)) {
+            let row = rows.get(id).unwrap_or_else(|| panic!("{name}: {id} is lost"));
+            let history = &self.history[id];
+            let since = match brought {
+                Brought::News => history.iter().position(|(time, _)| time == updated),
+                Brought::Everything => history.iter().rposition(|state| state == &(*updated, text.clone())),
+            };
+            let states = &history[since.unwrap()..];
+            assert!(states.iter().any(|(_, text)| *text == row.raw), "{name}: {id} is not what it was: {text}");
+        }
+    }
+
+    /// What holds after a complete full pass: everything that was gone before it began is marked.
+    pub(crate) fn hold_swept(&self, gone: &BTreeSet<u64>) {
+        for id in gone {
+            let live = self.found.get(id).is_some_and(|(_, deleted)| !deleted);
+            assert!(!live, "{}: {id} is gone and not marked deleted", self.name);
+        }
+    }
+}
+
+fn id_of(raw: &str) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Identified {
+        id: u64,
+    }
+    serde_json::from_str::<Identified>(raw).unwrap().id
+}

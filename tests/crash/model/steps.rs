@@ -1,0 +1,110 @@
+//! What can happen in a life: to the upstream, and to the connector.
+
+use proptest::prelude::*;
+use snowfeed::Mode;
+
+use crate::death::{Death, deaths};
+
+/// One of the two repositories.
+pub(crate) type Which = usize;
+
+/// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deed {
+    Create(u8),
+    Edit(u16),
+    Close(u16),
+    /// So many edits in one second.
+    Bulk(u8),
+    Delete(u16),
+    Hide(u16),
+    /// To the other repository.
+    Transfer(u16),
+    /// No `updated_at` moves.
+    RenameLabel(u8),
+    /// Nor here.
+    RenameRepository,
+    /// Time goes on: without it, everything happens in one second.
+    Later(u8),
+}
+
+/// Deeds, each for one of the repositories.
+pub(crate) type Deeds = Vec<(Which, Deed)>;
+
+/// A run, and what happens while it reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Ingestion {
+    pub(crate) mode: Mode,
+    pub(crate) meanwhile: Deeds,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Happen(Which, Deed),
+    /// A run of named resources: it enables them.
+    Run(Vec<Which>, Ingestion),
+    /// A run of all that is enabled.
+    RunEnabled(Ingestion),
+    /// A run that dies, or ends before it would have died.
+    Crash(Ingestion, Death),
+    /// Two runs at once, of two processes.
+    Together(Ingestion, Mode),
+    /// Two processes that keep to schedules so short that each run is overdue when the one before has ended.
+    Serve(Deeds),
+    Reset(Which),
+    Enable(Which),
+    Disable(Which),
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![3 => Just(0), 1 => Just(1)]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        2 => (1..5_u8).prop_map(Deed::Create),
+        4 => any::<u16>().prop_map(Deed::Edit),
+        2 => any::<u16>().prop_map(Deed::Close),
+        1 => (1..30_u8).prop_map(Deed::Bulk),
+        2 => any::<u16>().prop_map(Deed::Delete),
+        1 => any::<u16>().prop_map(Deed::Hide),
+        2 => any::<u16>().prop_map(Deed::Transfer),
+        1 => any::<u8>().prop_map(Deed::RenameLabel),
+        1 => Just(Deed::RenameRepository),
+        4 => (1..30_u8).prop_map(Deed::Later),
+    ]
+}
+
+fn deeds() -> impl Strategy<Value = Deeds> {
+    prop_oneof![
+        1 => Just(Vec::new()),
+        1 => proptest::collection::vec((which(), deed()), 0..10),
+    ]
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![2 => Just(Mode::Incremental), 1 => Just(Mode::Reconcile)]
+}
+
+fn ingestion() -> impl Strategy<Value = Ingestion> {
+    (mode(), deeds()).prop_map(|(mode, meanwhile)| Ingestion { mode, meanwhile })
+}
+
+fn named() -> impl Strategy<Value = Vec<Which>> {
+    prop_oneof![2 => Just(vec![0, 1]), 2 => Just(vec![0]), 1 => Just(vec![1])]
+}
+
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => (which(), deed()).prop_map(|(which, deed)| Step::Happen(which, deed)),
+        6 => (named(), ingestion()).prop_map(|(named, ingestion)| Step::Run(named, ingestion)),
+        2 => ingestion().prop_map(Step::RunEnabled),
+        6 => (ingestion(), deaths()).prop_map(|(ingestion, death)| Step::Crash(ingestion, death)),
+        2 => (ingestion(), mode()).prop_map(|(ingestion, other)| Step::Together(ingestion, other)),
+        1 => deeds().prop_map(Step::Serve),
+        1 => which().prop_map(Step::Reset),
+        1 => which().prop_map(Step::Enable),
+        1 => which().prop_map(Step::Disable),
+    ];
+    proptest::collection::vec(step, 1..24)
+}

@@ -1,0 +1,129 @@
+//! Databases of the Snowflake server of the tests.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use snowfeed::ErrorKind;
+use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+
+use crate::peers::{self, Server};
+use crate::place::{Look, Place, Row};
+
+/// Databases of the Snowflake server of the tests.
+pub(crate) struct Account {
+    server: &'static Server,
+    /// Where the killed processes find it: its own port, or that of something in between.
+    pub(crate) port: AtomicU16,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Account {
+    /// `None` where there is no server.
+    pub(crate) fn new() -> Option<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let server = peers::fakesnow()?;
+        Some(Self { server, port: server.port.into(), runtime: runtime.unwrap() })
+    }
+}
+
+impl Account {
+    /// The server's own address.
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Does something in a session of its own.
+    fn within<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
+        let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+        let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
+        self.runtime.block_on(async {
+            let mut session = HttpClient::new(connection).unwrap().open().await.unwrap();
+            let done = work(&mut *session).await;
+            session.close().await.unwrap();
+            done
+        })
+    }
+}
+
+impl Place for Account {
+    fn name(&self) -> &'static str {
+        "snowflake"
+    }
+
+    fn kills(&self) -> u32 {
+        6
+    }
+
+    /// Enough for commits that go through the stage, and no more: the server of the tests is slow.
+    fn issues(&self) -> [u32; 2] {
+        [1_200, 100]
+    }
+
+    /// Long enough to end up in the statements of a commit.
+    fn linger(&self) -> Duration {
+        Duration::from_secs(3)
+    }
+
+    fn point(&self, command: &mut Command, database: u32) {
+        let port = self.port.load(Ordering::Relaxed).to_string();
+        command.args(["--to", "snowflake", "--database", &format!("kill{database}")]);
+        command.envs([("SNOWFLAKE_ACCOUNT", "test"), ("SNOWFLAKE_USER", "user"), ("SNOWFLAKE_PASSWORD", "password")]);
+        command.envs([("SNOWFLAKE_HOST", "127.0.0.1"), ("SNOWFLAKE_PROTOCOL", "http"), ("SNOWFLAKE_PORT", &port)]);
+    }
+
+    /// Snowflake ends a transaction whose process has died when it is in another one's way for five minutes; here it ends now.
+    fn bury(&self) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.server.port)).unwrap();
+        stream.write_all(b"POST /tests/end-sessions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// The server keeps everything in memory; it has no way to drop a database.
+    fn discard(&self, database: u32) {
+        self.within(async |session| {
+            for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
+                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"KILL{database}\".\"{schema}\" CASCADE"));
+                session.execute(drop).await.unwrap();
+            }
+        });
+    }
+
+    fn look(&self, database: u32, resource: &str) -> Look {
+        self.within(async |session| look(session, &format!("\"KILL{database}\""), resource).await)
+    }
+}
+
+async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Look {
+    let select = format!(
+        "SELECT CAST(t.\"RAW\":id AS VARCHAR) AS \"ID\", t.\"DOCUMENT\", CASE WHEN t.\"DELETED_AT\" IS NULL THEN 1 \
+         ELSE 0 END AS \"LIVE\" FROM {database}.\"PUBLIC_RAW\".\"{resource}\" t"
+    );
+    let rows = found(session, Statement::new(select)).await.into_iter();
+    let rows = rows.map(|row| -> Row {
+        (row.integer(0).unwrap(), row.text(1).unwrap().to_string(), row.integer(2).unwrap() == 1)
+    });
+    let rows = rows.collect();
+    let newest = format!(
+        "SELECT \"DOCUMENT\" FROM {database}.\"STATE\".\"APP_STATE\" WHERE \"KEY\" = ? ORDER BY \"VERSION\" DESC LIMIT 1"
+    );
+    let state = found(session, Statement::new(newest).bind(resource)).await;
+    let state = state.first().map(|row| serde_json::from_str(row.text(0).unwrap()).unwrap());
+    Look { rows, state, ..Look::default() }
+}
+
+/// The rows that a statement gives; none where there is no such table yet.
+async fn found(session: &mut dyn Session, select: Statement) -> Vec<snowfeed::backends::snowflake::client::Row> {
+    match session.execute(select).await {
+        Ok(answer) => answer.rows,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `kill -9` of the example `github_issues` while it reads an upstream that changes at every request: at random moments, again
+//! and again, and at every step that has a name; then the table is compared with the upstream, row by row.
+//!
+//! `SNOWFEED_KILLS` says how many random kills there are (30 unless set), `SNOWFEED_SEED` from which number all chance follows,
+//! `SNOWFEED_STEPS` how many steps of one name there is a kill at.
+#![cfg(all(feature = "cli", feature = "github"))]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+#[cfg(feature = "snowflake")]
+mod account;
+mod calls;
+#[path = "../support/claims.rs"]
+mod claims;
+mod matrix;
+mod oracle;
+#[path = "../support/peers.rs"]
+mod peers;
+mod place;
+mod process;
+#[cfg(feature = "snowflake")]
+mod proxy;
+mod random;
+#[cfg(feature = "snowflake")]
+mod statements;
+mod steps;
+
+use matrix::{Extent, Matrix};
+use snowfeed::testkit::upstream::Upstream;
+use tokio::runtime::Runtime;
+
+/// A number that a variable of the environment gives.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+#[test]
+fn no_kill_loses_or_doubles_a_row() {
+    random::kill_and_compare(&place::Files::new());
+}
+
+#[cfg(feature = "snowflake")]
+#[test]
+fn no_kill_loses_or_doubles_a_row_in_snowflake() {
+    if let Some(account) = account::Account::new() {
+        random::kill_and_compare(&account);
+    }
+}
+
+/// The upstream of the named steps: so many issues that what a first run commits goes through the stage of Snowflake.
+fn upstream(runtime: &Runtime) -> Upstream {
+    let upstream = Upstream::builder().seed(number("SNOWFEED_SEED").unwrap_or(9)).repository("acme/widgets", 700);
+    runtime.block_on(upstream.start()).unwrap()
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// At all steps of which `SNOWFEED_STEPS` says how many of each name; unless it is set, at few.
+fn extent(few: Extent) -> Extent {
+    number("SNOWFEED_STEPS").map_or(few, |steps| Extent { of_each: usize::try_from(steps).unwrap(), one_in: 1 })
+}
+
+#[test]
+fn no_kill_at_a_named_step_loses_or_doubles_a_row() {
+    let (runtime, files) = (runtime(), place::Files::new());
+    let Some(calls) = calls::Calls::of(&files) else { return };
+    let upstream = upstream(&runtime);
+    let mut matrix = Matrix::new(&upstream, &files);
+    matrix.strike(&steps::Requests, extent(Extent { of_each: 2, one_in: 1 }));
+    matrix.strike(&calls, extent(Extent { of_each: 4, one_in: 1 }));
+    matrix.report();
+}
+
+#[cfg(feature = "snowflake")]
+#[test]
+fn no_kill_at_a_named_step_loses_or_doubles_a_row_in_snowflake() {
+    use proxy::Side;
+    let runtime = runtime();
+    let Some(account) = account::Account::new() else { return };
+    let upstream = upstream(&runtime);
+    let proxy = statements::proxy(&account, &runtime);
+    let mut matrix = Matrix::new(&upstream, &account);
+    matrix.strike(&statements::Statements::new(&proxy, Side::After), extent(Extent { of_each: 1, one_in: 7 }));
+    // The server is slow, and finds the same before a statement as after the one before it.
+    if number("SNOWFEED_STEPS").is_some() {
+        let all = extent(Extent { of_each: 1, one_in: 1 });
+        matrix.strike(&statements::Statements::new(&proxy, Side::Before), all);
+        matrix.strike(&steps::Requests, all);
+    }
+    matrix.report();
+}

@@ -1,0 +1,68 @@
+//! What is wrong with a destination, by comparison with the upstream, row by row.
+
+use std::collections::HashMap;
+use std::ops::AddAssign;
+
+use snowfeed::testkit::upstream::{SnapshotIssue, Upstream};
+
+use crate::claims::Claims;
+use crate::place::Look;
+
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(crate) struct Damage {
+    /// Issues of the upstream that have no live row with their present text.
+    pub(crate) lost: usize,
+    /// Rows beyond one for each issue.
+    pub(crate) double: usize,
+    /// Issues that the checkpoint says are delivered, and that have no such row.
+    pub(crate) ahead: usize,
+    /// Live rows of issues that the upstream no longer has.
+    pub(crate) left_over: usize,
+}
+
+impl AddAssign for Damage {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.double += other.double;
+        self.ahead += other.ahead;
+        self.left_over += other.left_over;
+    }
+}
+
+/// A repository of the upstream: the first name is the resource's, the last one is its present one.
+#[derive(Debug, Clone)]
+pub(crate) struct Repository(pub(crate) Vec<String>);
+
+impl Repository {
+    pub(crate) fn resource(&self) -> &str {
+        &self.0[0]
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0[self.0.len() - 1]
+    }
+
+    /// An issue as if its repository had never been renamed: addresses change then, and no `updated_at` moves.
+    fn as_first(&self, text: &str) -> String {
+        self.0[1..].iter().fold(text.to_owned(), |text, name| text.replace(name.as_str(), self.resource()))
+    }
+
+    /// Compares what is found with the upstream. Nothing may change meanwhile.
+    pub(crate) fn compare(&self, upstream: &Upstream, look: &Look, exactly: bool) -> Damage {
+        let mut damage = Damage::default();
+        let claims = Claims::of(look.state.as_ref().map(|state| &state["checkpoint"]));
+        let mut rows: HashMap<i64, (String, bool)> = HashMap::new();
+        for (id, text, live) in &look.rows {
+            let text = if exactly { text.clone() } else { self.as_first(text) };
+            damage.double += usize::from(rows.insert(*id, (text, *live)).is_some());
+        }
+        upstream.visit(self.name(), |SnapshotIssue { id, text, updated_at, .. }| {
+            let text = if exactly { text } else { self.as_first(&text) };
+            let wrong = rows.remove(&i64::try_from(id).unwrap()) != Some((text, true));
+            damage.lost += usize::from(wrong);
+            damage.ahead += usize::from(wrong && claims.cover(updated_at));
+        });
+        damage.left_over += rows.values().filter(|(_, live)| *live).count();
+        damage
+    }
+}

@@ -1,0 +1,133 @@
+//! Something between a process and the Snowflake server, which sees every statement and can keep it, or its answer, to itself.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::statements::name;
+use crate::steps::Step;
+
+/// On which side of a statement the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// It has not come to the server.
+    Before,
+    /// The server has done it, and nobody is told.
+    After,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// The names of the statements so far.
+    names: Vec<String>,
+    strike: Option<(Side, Step)>,
+    struck: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    server: String,
+    client: reqwest::Client,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    shared: Arc<Shared>,
+    accept: JoinHandle<()>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accept.abort();
+    }
+}
+
+impl Proxy {
+    /// Listens on a port that is free, on the current runtime.
+    pub(crate) async fn start(server: String) -> Self {
+        let client = reqwest::Client::builder().no_gzip().no_proxy().build().unwrap();
+        let shared = Arc::new(Shared { server, client, seen: Mutex::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = Arc::clone(&shared);
+        let accept = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = Arc::clone(&served);
+                let answer = service_fn(move |request| answer(Arc::clone(&shared), request));
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+                // It fails when the process dies in the middle, as it should.
+                tokio::spawn(async move { drop(connection.await) });
+            }
+        });
+        Self { port, shared, accept }
+    }
+
+    /// Forgets what was seen, and waits for a step.
+    pub(crate) fn expect(&self, strike: Option<(Side, Step)>) {
+        *self.shared.seen.lock().unwrap() = Seen { strike, ..Seen::default() };
+    }
+
+    /// Whether the step has come: nothing more is answered at it.
+    pub(crate) fn has_struck(&self) -> bool {
+        self.shared.seen.lock().unwrap().struck
+    }
+
+    /// The names of the statements since then.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.shared.seen.lock().unwrap().names.clone()
+    }
+}
+
+impl Shared {
+    /// Notes a statement; says on which side of it the process is to die.
+    fn note(&self, name: &str) -> Option<Side> {
+        let mut seen = self.seen.lock().unwrap();
+        seen.names.push(name.to_owned());
+        let nth = seen.names.iter().filter(|seen| *seen == name).count();
+        let (side, step) = seen.strike.as_ref()?;
+        (step.name == name && step.nth == nth).then_some(*side)
+    }
+
+    /// Nothing more happens here.
+    async fn strike(&self) -> ! {
+        self.seen.lock().unwrap().struck = true;
+        std::future::pending().await
+    }
+}
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+    let side = shared.note(&name(head.uri.path(), &body, is_packed));
+    if side == Some(Side::Before) {
+        shared.strike().await;
+    }
+    let mut headers = head.headers;
+    for of_the_connection in [HOST, TRANSFER_ENCODING] {
+        headers.remove(of_the_connection);
+    }
+    let address = format!("{}{}", shared.server, head.uri);
+    let forwarded = shared.client.request(head.method, address).headers(headers).body(body).send().await.unwrap();
+    if side == Some(Side::After) {
+        drop(forwarded.bytes().await);
+        shared.strike().await;
+    }
+    let mut answer = Response::builder().status(forwarded.status());
+    for (name, value) in forwarded.headers().iter().filter(|(name, _)| *name != TRANSFER_ENCODING) {
+        answer = answer.header(name, value);
+    }
+    Ok(answer.body(Full::new(forwarded.bytes().await.unwrap())).unwrap())
+}

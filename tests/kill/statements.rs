@@ -1,0 +1,101 @@
+//! Kills at the statements that a process sends to Snowflake.
+
+use std::io::Read;
+use std::sync::atomic::Ordering;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::account::Account;
+use crate::process::{Process, Scene};
+use crate::proxy::{Proxy, Side};
+use crate::steps::{Step, Steps, numbered};
+
+/// Statements, seen from one side.
+pub(crate) struct Statements<'a> {
+    side: Side,
+    proxy: &'a Proxy,
+}
+
+/// Puts a proxy before an account.
+pub(crate) fn proxy(account: &Account, runtime: &Runtime) -> Proxy {
+    let proxy = runtime.block_on(Proxy::start(account.url()));
+    account.port.store(proxy.port, Ordering::Relaxed);
+    proxy
+}
+
+impl<'a> Statements<'a> {
+    pub(crate) fn new(proxy: &'a Proxy, side: Side) -> Self {
+        Self { side, proxy }
+    }
+}
+
+impl Steps for Statements<'_> {
+    fn title(&self, name: &str) -> String {
+        match self.side {
+            Side::Before => format!("{name}, not sent"),
+            Side::After => format!("{name}, done and unanswered"),
+        }
+    }
+
+    fn watch(&self, scene: &Scene<'_>, reconcile: bool) -> Vec<Step> {
+        self.proxy.expect(None);
+        scene.run(reconcile);
+        numbered(self.proxy.names())
+    }
+
+    fn kill(&self, scene: &Scene<'_>, reconcile: bool, step: &Step) -> bool {
+        self.proxy.expect(Some((self.side, step.clone())));
+        let mut process = Process::start(&mut scene.ingest(&[], reconcile));
+        let killed = process.runs_until(|| self.proxy.has_struck()) && process.kill();
+        self.proxy.expect(None);
+        killed
+    }
+}
+
+/// What a request to Snowflake is called: by its statement, where it has one.
+pub(crate) fn name(path: &str, body: &[u8], is_packed: bool) -> String {
+    match path {
+        "/session/v1/login-request" => return "login".to_owned(),
+        "/session" => return "logout".to_owned(),
+        "/queries/v1/query-request" => {}
+        other => return other.to_owned(),
+    }
+    let mut text = Vec::new();
+    if is_packed {
+        GzDecoder::new(body).read_to_end(&mut text).unwrap();
+    } else {
+        text.extend_from_slice(body);
+    }
+    let request: Value = serde_json::from_slice(&text).unwrap();
+    let sql = request["sqlText"].as_str().unwrap();
+    let words = [kind(sql), object(sql).to_owned()];
+    words.join(" ").trim_end().to_owned()
+}
+
+/// The verb of a statement; of CREATE also what is made.
+fn kind(sql: &str) -> String {
+    const BETWEEN: [&str; 6] = ["OR", "REPLACE", "TRANSIENT", "IF", "NOT", "EXISTS"];
+    let mut words = sql.split([' ', '(']).filter(|word| !BETWEEN.contains(word));
+    match (words.next().unwrap_or_default(), words.next()) {
+        ("CREATE", Some(made)) => format!("CREATE {made}"),
+        (verb, _) => verb.to_owned(),
+    }
+}
+
+/// What a statement is about: the last part of the first name in quotes.
+fn object(sql: &str) -> &str {
+    let named = if sql.starts_with("SELECT") { sql.split_once(" FROM ").map_or("", |(_, rest)| rest) } else { sql };
+    // Names, and what is between them.
+    let mut parts = named.split('"').skip(1);
+    let mut name = parts.next().unwrap_or_default();
+    while parts.next() == Some(".") {
+        name = parts.next().unwrap_or_default();
+    }
+    match name {
+        name if name.contains("^=load/") => "of the files",
+        name if name.starts_with("KILL") => "",
+        name => name,
+    }
+}
