@@ -78,6 +78,8 @@ impl Changing {
         let upstream = Upstream::builder().latency(latency).repository(REPOSITORY, 0).start().await.unwrap();
         let (upstream, over) = (Arc::new(upstream), Arc::new(AtomicBool::new(false)));
         let mut changes: Vec<String> = history().unwrap().map(|seen| seen.object.get().to_owned()).collect();
+        // Those that were observed at once have come to be in this order.
+        changes.sort_by_cached_key(|issue| serde_json::from_str::<Issue>(issue).unwrap().updated_at);
         let later = changes.split_off(changes.len() / 2);
         for issue in changes {
             upstream.put(REPOSITORY, &issue).unwrap();
