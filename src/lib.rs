@@ -71,6 +71,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guides/write-a-source.md")]
     mod write_a_source {}
+    #[doc = include_str!("../docs/reliability.md")]
+    mod reliability {}
     #[doc = include_str!("../docs/guides/operate.md")]
     mod operate {}
     #[doc = include_str!("../docs/guides/github.md")]
