@@ -170,9 +170,9 @@ pub(super) enum Command {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Build the native app that runs this connector inside of a Snowflake account
+    /// Build, deploy and install the native app that runs this connector inside of a Snowflake account
     #[cfg(feature = "native-app")]
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = app::EXAMPLES)]
     App(Box<AppCommand>),
     /// Print the JSON Schema of the settings
     Schema,

@@ -10,6 +10,18 @@ pub(in crate::cli) use operate::{Deploy, Install, Operation, Uninstall, Upgrade}
 use crate::native_app::App;
 use crate::{Error, Result, SourceSpec};
 
+/// What `app --help` shows.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  {program} app build                      sf_build/, with the image of this program
+  {program} app deploy --dry-run           the statements, and the privilege that each needs
+  {program} app deploy --release           package, stage, image, version
+  {program} app install --released --secret SETTING=env:VARIABLE --admin ROLE
+  {program} app status
+  {program} app upgrade --released
+  {program} app uninstall --cascade        asks before anything is dropped
+";
+
 /// What is done with the native app.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AppCommand {
