@@ -139,6 +139,9 @@ struct Work {
     span: i64,
     /// Pages read.
     pages: u32,
+    /// It was cut off while it was being read: the page under way may be from before that, so that the end of the list there
+    /// is not the end of the range. Rows may since have moved to behind what that page shows, and before the cut.
+    cut: bool,
     walk: Option<Walk>,
 }
 
@@ -167,7 +170,7 @@ impl Ranges {
     fn add(&mut self, range: Range, span: i64) -> usize {
         let id = self.next_id;
         self.next_id += 1;
-        self.work.push(Work { id, range, busy: false, span, pages: 0, walk: None });
+        self.work.push(Work { id, range, busy: false, span, pages: 0, cut: false, walk: None });
         id
     }
 
@@ -245,6 +248,10 @@ impl Ranges {
         let middle = Second(work.range.at?.0 + lower);
         let upper = Range { from: Some(middle), to: work.range.to, at: Some(middle) };
         work.range.to = Some(middle);
+        work.cut = true;
+        if let Some(walk) = &mut work.walk {
+            walk.ended = false;
+        }
         let span = work.span;
         self.add(upper, span);
         self.split = true;
@@ -270,11 +277,12 @@ impl Ranges {
         let work = &mut self.work[index];
         work.busy = false;
         work.pages += 1;
+        let ends = !std::mem::take(&mut work.cut) && !facts.more();
         let within = Keep::Within(work.range.from, work.range.to);
         let (keep, ended) = match work.walk.take() {
-            None => work.keyset(facts, within),
+            None => work.keyset(facts, ends, within),
             Some(walk) if walk.back.is_none() => (work.look(walk, facts)?, false),
-            Some(walk) => (within, work.sweep(walk, &facts)),
+            Some(walk) => (within, work.sweep(walk, &facts, ends)),
         };
         if ended {
             let work = self.work.remove(index);
@@ -307,10 +315,10 @@ impl Work {
         self.range.to.is_some() && facts.last >= self.range.to
     }
 
-    fn keyset(&mut self, facts: Facts, within: Keep) -> (Keep, bool) {
+    fn keyset(&mut self, facts: Facts, ends: bool, within: Keep) -> (Keep, bool) {
         let progress = facts.last > self.range.at;
         // The last page of a closed range shows a row beyond it. Where it does not, the server is asked once more.
-        let at_end = !facts.more() && (self.range.to.is_none() || !progress);
+        let at_end = ends && (self.range.to.is_none() || !progress);
         if self.passed(&facts) {
             return (within, true);
         }
@@ -353,10 +361,10 @@ impl Work {
     }
 
     /// Reads those pages for good, backwards; true when the range has ended with them.
-    fn sweep(&mut self, mut walk: Walk, facts: &Facts) -> bool {
+    fn sweep(&mut self, mut walk: Walk, facts: &Facts, ends: bool) -> bool {
         let page = walk.back.unwrap_or_default();
         walk.reached = walk.reached.or(facts.last);
-        walk.ended |= self.passed(facts) || (page + 1 == walk.pages.len() && !facts.more());
+        walk.ended |= self.passed(facts) || (page + 1 == walk.pages.len() && ends);
         if page > 0 {
             walk.back = Some(page - 1);
             self.walk = Some(walk);

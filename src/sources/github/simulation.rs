@@ -299,6 +299,35 @@ proptest! {
     }
 }
 
+/// Found by chance: a row moves on after the last page was served and before the range it is in is cut up.
+#[test]
+fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
+    let quiet = Scenario {
+        seed: 7_154_809_808_846_186_969,
+        rows: 22,
+        seconds: 864,
+        page: 11,
+        concurrency: 8,
+        churn: 52,
+        crashes: 6,
+        inclusive: false,
+        links: false,
+        heavy: false,
+        tags: false,
+    };
+    run(&quiet);
+    run(&Scenario {
+        seed: 12_926_234_886_510_965_824,
+        rows: 150,
+        seconds: 709,
+        page: 7,
+        churn: 62,
+        crashes: 13,
+        tags: true,
+        ..quiet
+    });
+}
+
 /// Reads a list that nothing changes, and counts the requests.
 fn requests(rows: usize, seconds: u64, concurrency: usize) -> u64 {
     let scenario = Scenario {
