@@ -231,7 +231,9 @@ impl Ranges {
 
     fn halve(&mut self) -> Option<usize> {
         let newest = self.newest;
-        let seconds_left = |work: &Work| Some(work.range.to.or(newest)?.0.saturating_sub(work.range.at?.0));
+        // A poll's range may begin to be read before its first row that counts.
+        let at = |work: &Work| Some(work.range.at?.max(work.range.from.unwrap_or(work.range.at?)));
+        let seconds_left = |work: &Work| Some(work.range.to.or(newest)?.0.saturating_sub(at(work)?.0));
         let index = (0..self.work.len())
             .filter(|&index| {
                 let work = &self.work[index];
@@ -245,7 +247,7 @@ impl Ranges {
         let work = &mut self.work[index];
         let left = seconds_left(work)?;
         let lower = if work.range.to.is_none() { left - left / 4 } else { left / 2 };
-        let middle = Second(work.range.at?.0 + lower);
+        let middle = Second(at(work)?.0 + lower);
         let upper = Range { from: Some(middle), to: work.range.to, at: Some(middle) };
         work.range.to = Some(middle);
         work.cut = true;

@@ -328,6 +328,24 @@ fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
     });
 }
 
+/// Found by chance: a poll that begins before its first row that counts, and is cut up.
+#[test]
+fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
+    run(&Scenario {
+        seed: 15_107_262_839_169_163_466,
+        rows: 96,
+        seconds: 1_749,
+        page: 6,
+        concurrency: 6,
+        churn: 2,
+        crashes: 19,
+        inclusive: true,
+        links: true,
+        heavy: true,
+        tags: true,
+    });
+}
+
 /// Reads a list that nothing changes, and counts the requests.
 fn requests(rows: usize, seconds: u64, concurrency: usize) -> u64 {
     let scenario = Scenario {
