@@ -15,7 +15,9 @@
 //!   j−1. On page 1 it is read at the latest, unless it was updated, and then it comes later. Reading forwards
 //!   would not do: what slips from page 3 to page 2 after page 2 was read is lost.
 //! * **Ranges.** A row belongs to the one range that its time is in. One that moves out of a range moves past
-//!   the end of the list as it was, into the open range or, when that has ended, into the poll that follows.
+//!   the end of the list as it was, into the open range or, when that has ended, into the poll that follows. A range that is cut up
+//!   while a page of it is under way does not end with that page: the list may have ended there before rows moved to behind
+//!   it and before the cut. It is asked for once more.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
