@@ -13,7 +13,8 @@
 //!   pages 1 to k when this begins is on a page ≤ j when page j is about to be read: it holds for j = k; and as the
 //!   row either is on page j, and is read, or is on a page ≤ j−1, from which it cannot move up again, it holds for
 //!   j−1. On page 1 it is read at the latest, unless it was updated, and then it comes later. Reading forwards
-//!   would not do: what slips from page 3 to page 2 after page 2 was read is lost.
+//!   would not do: what slips from page 3 to page 2 after page 2 was read is lost. Only within the newest second, while it lasts,
+//!   can a row come to be in front of others and move them up: where these pages have moved, they are read again.
 //! * **Ranges.** A row belongs to the one range that its time is in. One that moves out of a range moves past
 //!   the end of the list as it was, into the open range or, when that has ended, into the poll that follows. A range that is cut up
 //!   while a page of it is under way does not end with that page: the list may have ended there before rows moved to behind
@@ -29,6 +30,9 @@ const SHORTEST: i64 = 4;
 
 /// A server that gives the same page under so many addresses in a row does not page at all.
 const REPEATS: u32 = 8;
+
+/// Pages within the newest second are read again at most so often because they have moved; the second is over by then.
+const WALKS: u32 = 16;
 
 /// Whole seconds since 1970: GitHub's granularity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -127,9 +131,12 @@ struct Walk {
     reached: Option<Second>,
     /// The range ends within these pages.
     ended: bool,
-    /// The hash of the last page, and how many pages before it had the same.
-    fingerprint: [u8; 16],
+    /// Their hashes, as they were when the last one was looked for.
+    fingerprints: Vec<[u8; 16]>,
+    /// How many pages in a row had the same.
     repeats: u32,
+    /// They are no longer what they were then.
+    moved: bool,
 }
 
 #[derive(Debug)]
@@ -144,6 +151,8 @@ struct Work {
     /// It was cut off while it was being read: the page under way may be from before that, so that the end of the list there
     /// is not the end of the range. Rows may since have moved to behind what that page shows, and before the cut.
     cut: bool,
+    /// How often pages within the newest second were read again.
+    walks: u32,
     walk: Option<Walk>,
 }
 
@@ -172,7 +181,7 @@ impl Ranges {
     fn add(&mut self, range: Range, span: i64) -> usize {
         let id = self.next_id;
         self.next_id += 1;
-        self.work.push(Work { id, range, busy: false, span, pages: 0, cut: false, walk: None });
+        self.work.push(Work { id, range, busy: false, span, pages: 0, cut: false, walks: 0, walk: None });
         id
     }
 
@@ -339,8 +348,9 @@ impl Work {
             back: None,
             reached: None,
             ended: false,
-            fingerprint: facts.fingerprint,
+            fingerprints: vec![facts.fingerprint],
             repeats: 0,
+            moved: false,
         });
         (Keep::Nothing, false)
     }
@@ -348,14 +358,14 @@ impl Work {
     /// Looks for the first page that reaches past the second.
     fn look(&mut self, mut walk: Walk, facts: Facts) -> Result<Keep> {
         // Rows that move away may bring a page's rows to the page before it, once or twice.
-        let repeated = facts.rows > 0 && facts.fingerprint == walk.fingerprint;
+        let repeated = facts.rows > 0 && walk.fingerprints.last() == Some(&facts.fingerprint);
         walk.repeats = if repeated { walk.repeats + 1 } else { 0 };
         if walk.repeats >= REPEATS {
             return Err(Error::invalid_data("the server gives the same page for different page numbers")
                 .with_context("url", &facts.url)
                 .with_help("the API at this address does not page as GitHub's does"));
         }
-        walk.fingerprint = facts.fingerprint;
+        walk.fingerprints.push(facts.fingerprint);
         match facts.next.or(facts.probe) {
             Some(next) if facts.last <= self.range.at => walk.pages.push(next),
             _ => walk.back = Some(walk.pages.len() - 1),
@@ -369,9 +379,14 @@ impl Work {
         let page = walk.back.unwrap_or_default();
         walk.reached = walk.reached.or(facts.last);
         walk.ended |= self.passed(facts) || (page + 1 == walk.pages.len() && ends);
+        walk.moved |= walk.fingerprints.get(page) != Some(&facts.fingerprint);
         if page > 0 {
             walk.back = Some(page - 1);
             self.walk = Some(walk);
+            return false;
+        }
+        if walk.ended && walk.moved && self.range.to.is_none() && self.walks < WALKS {
+            self.walks += 1;
             return false;
         }
         self.range.at = self.range.at.max(walk.reached);
