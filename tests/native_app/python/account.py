@@ -6,6 +6,7 @@ goes to the server, which fails with a syntax error for those that it does not k
 
 import json
 import re
+import threading
 
 import installation
 from snowflake.snowpark import Row
@@ -49,6 +50,8 @@ class Account:
     """What is in the account beside rows."""
 
     def __init__(self):
+        # A page that is run anew may still have a statement under way, and the server takes one at a time of a session.
+        self.turn = threading.RLock()
         self.roles, self.procedures, self.pages = set(), {}, set()
         self.tasks = {}
         self.started = []  # Tasks that were run by hand.
@@ -106,10 +109,12 @@ class Lazy:
         self.session, self.text, self.params = session, text, params
 
     def collect(self):
-        return self._run().collect()
+        with self.session.account.turn:
+            return self._run().collect()
 
     def to_pandas(self):
-        return self._run().to_pandas()
+        with self.session.account.turn:
+            return self._run().to_pandas()
 
     def _run(self):
         account, text = self.session.account, self.text
