@@ -13,24 +13,11 @@ use snowfeed::testkit::upstream::{Churn, Upstream};
 use snowfeed::{Backend, RunStatus};
 
 use crate::death::{Death, Fuse, Mortal, Watched, deaths};
+use crate::deeds::Deed;
 use crate::place::{Found, Place};
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 const GADGETS: &str = "acme/gadgets";
-
-/// Something that happens to one of two repositories.
-#[derive(Debug, Clone, Copy)]
-enum Deed {
-    Create(u8),
-    Edit(u16),
-    Close(u16),
-    Bulk(u8),
-    Delete(u16),
-    Hide(u16),
-    Transfer(u16),
-    RenameLabel(u8),
-    Later(u8),
-}
 
 fn deeds(most: usize) -> impl Strategy<Value = Vec<(bool, Deed)>> {
     let deed = prop_oneof![
@@ -238,27 +225,10 @@ fn without_labels(issue: &str) -> Value {
 
 fn happen(upstream: &Upstream, (first, deed): (bool, Deed), labels_renamed: &Mutex<bool>) {
     let (here, there) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
-    // The upstream's churn deletes beside this, but not at the same time: all of it is one thread.
-    let some = |pick: u16| {
-        let issues = upstream.snapshot(here);
-        issues.get(usize::from(pick) % issues.len().max(1)).map(|issue| issue.number)
-    };
-    match deed {
-        Deed::Create(count) => drop(upstream.create(here, count.into())),
-        Deed::Edit(pick) => some(pick).into_iter().for_each(|number| upstream.edit(here, number)),
-        Deed::Close(pick) => some(pick).into_iter().for_each(|number| upstream.close(here, number)),
-        Deed::Bulk(count) => upstream.bulk_edit(here, count.into()),
-        Deed::Delete(pick) => some(pick).into_iter().for_each(|number| upstream.delete(here, number)),
-        Deed::Hide(pick) => some(pick).into_iter().for_each(|number| upstream.hide(here, number)),
-        Deed::Transfer(pick) => some(pick).into_iter().for_each(|number| {
-            upstream.transfer(here, number, there);
-        }),
-        Deed::RenameLabel(to) => {
-            *labels_renamed.lock().unwrap() = true;
-            upstream.rename_label(here, "bug", &format!("bug {to}"));
-        }
-        Deed::Later(seconds) => upstream.clock().advance(Duration::from_secs(seconds.into())),
+    if matches!(deed, Deed::RenameLabel(_)) {
+        *labels_renamed.lock().unwrap() = true;
     }
+    deed.happen(upstream, here, there);
 }
 
 fn live_through(case: &Case, place: impl FnOnce() -> Place) {

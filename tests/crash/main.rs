@@ -15,6 +15,7 @@ mod probes;
 #[path = "../support/claims.rs"]
 mod claims;
 mod death;
+mod deeds;
 mod github;
 mod model;
 mod place;

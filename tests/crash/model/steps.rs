@@ -4,29 +4,10 @@ use proptest::prelude::*;
 use snowfeed::Mode;
 
 use crate::death::{Death, deaths};
+use crate::deeds::Deed;
 
 /// One of the two repositories.
 pub(crate) type Which = usize;
-
-/// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Deed {
-    Create(u8),
-    Edit(u16),
-    Close(u16),
-    /// So many edits in one second.
-    Bulk(u8),
-    Delete(u16),
-    Hide(u16),
-    /// To the other repository.
-    Transfer(u16),
-    /// No `updated_at` moves.
-    RenameLabel(u8),
-    /// Nor here.
-    RenameRepository,
-    /// Time goes on: without it, everything happens in one second.
-    Later(u8),
-}
 
 /// Deeds, each for one of the repositories.
 pub(crate) type Deeds = Vec<(Which, Deed)>;

@@ -1,0 +1,55 @@
+//! What can happen to a repository of the upstream.
+
+use std::time::Duration;
+
+use snowfeed::testkit::upstream::Upstream;
+
+/// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deed {
+    Create(u8),
+    Edit(u16),
+    Close(u16),
+    /// So many edits in one second.
+    Bulk(u8),
+    Delete(u16),
+    Hide(u16),
+    /// To the other repository.
+    Transfer(u16),
+    /// No `updated_at` moves.
+    RenameLabel(u8),
+    /// Nor here.
+    RenameRepository,
+    /// Time goes on: without it, everything happens in one second.
+    Later(u8),
+}
+
+impl Deed {
+    /// Does it to the repository `here`, beside which there is another one; gives the name that it has then.
+    pub(crate) fn happen(self, upstream: &Upstream, here: &str, there: &str) -> String {
+        // The upstream's churn deletes beside this, but not at the same time: all of it is one thread.
+        let some = |pick: u16| {
+            let issues = upstream.snapshot(here);
+            issues.get(usize::from(pick) % issues.len().max(1)).map(|issue| issue.number)
+        };
+        match self {
+            Self::Create(count) => drop(upstream.create(here, count.into())),
+            Self::Edit(pick) => some(pick).into_iter().for_each(|number| upstream.edit(here, number)),
+            Self::Close(pick) => some(pick).into_iter().for_each(|number| upstream.close(here, number)),
+            Self::Bulk(count) => upstream.bulk_edit(here, count.into()),
+            Self::Delete(pick) => some(pick).into_iter().for_each(|number| upstream.delete(here, number)),
+            Self::Hide(pick) => some(pick).into_iter().for_each(|number| upstream.hide(here, number)),
+            Self::Transfer(pick) => some(pick).into_iter().for_each(|number| {
+                upstream.transfer(here, number, there);
+            }),
+            Self::RenameLabel(to) => upstream.rename_label(here, "bug", &format!("bug {to}")),
+            Self::RenameRepository => {
+                let name = format!("{here}-");
+                upstream.rename_repository(here, &name);
+                return name;
+            }
+            Self::Later(seconds) => upstream.clock().advance(Duration::from_secs(seconds.into())),
+        }
+        here.to_owned()
+    }
+}
