@@ -7,12 +7,16 @@
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+#[path = "support/environment.rs"]
+mod environment;
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use environment::{number, skipped};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snowfeed::backends::Sqlite;
@@ -74,17 +78,13 @@ impl Taken {
     }
 }
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
 #[tokio::test(start_paused = true)]
 async fn hours_on_schedule_leave_nothing_open() {
     if !fs::exists("/proc/self/fd").unwrap_or(false) {
-        eprintln!("skipped: this system does not say what a process has open (/proc)");
-        return;
+        return skipped("this system does not say what a process has open (/proc)");
     }
-    let (resources, hours) = (number("SNOWFEED_LOAD_RESOURCES", 20), number("SNOWFEED_LOAD_HOURS", 6));
+    let (resources, hours) =
+        (number("SNOWFEED_LOAD_RESOURCES").unwrap_or(20), number("SNOWFEED_LOAD_HOURS").unwrap_or(6));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.db");
     let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());

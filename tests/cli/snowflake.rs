@@ -26,17 +26,7 @@ impl World {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let server = peers::fakesnow()?;
         let database = format!("CLI{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let home = program.folder().to_str().unwrap().to_owned();
-        let program = program
-            .variable("HOME", &home)
-            .variable("SNOWFEED_TO", "snowflake")
-            .variable("SNOWFLAKE_ACCOUNT", "testorg-account")
-            .variable("SNOWFLAKE_HOST", "127.0.0.1")
-            .variable("SNOWFLAKE_PORT", &server.port.to_string())
-            .variable("SNOWFLAKE_PROTOCOL", "http")
-            .variable("SNOWFLAKE_USER", "tester")
-            .variable("SNOWFLAKE_PASSWORD", PASSWORD)
-            .variable("SNOWFLAKE_DATABASE", &database);
+        let program = program.snowflake(server.port, PASSWORD, &database);
         Some(Self { program, server, database })
     }
 

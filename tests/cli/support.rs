@@ -8,6 +8,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+#[path = "../support/example.rs"]
+mod example;
+
 /// Longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
@@ -46,16 +49,27 @@ impl From<Output> for Ended {
 
 impl Program {
     pub(crate) fn new(example: &str) -> Self {
-        let test = std::env::current_exe().unwrap();
-        let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
-        let binary = folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
-        assert!(binary.exists(), "{} is missing: `cargo build --examples` makes it", binary.display());
+        let binary = example::binary(example);
         Self { binary, dir: TempDir::new().unwrap(), variables: Vec::new() }
     }
 
     /// The example `github_issues` over a server.
     pub(crate) fn github(url: &str) -> Self {
         Self::new("github_issues").variable("GITHUB_API_URL", url)
+    }
+
+    /// With Snowflake as the destination: the server of the tests.
+    pub(crate) fn snowflake(self, port: u16, password: &str, database: &str) -> Self {
+        let home = self.folder().to_str().unwrap().to_owned();
+        self.variable("HOME", &home)
+            .variable("SNOWFEED_TO", "snowflake")
+            .variable("SNOWFLAKE_ACCOUNT", "testorg-account")
+            .variable("SNOWFLAKE_HOST", "127.0.0.1")
+            .variable("SNOWFLAKE_PORT", &port.to_string())
+            .variable("SNOWFLAKE_PROTOCOL", "http")
+            .variable("SNOWFLAKE_USER", "tester")
+            .variable("SNOWFLAKE_PASSWORD", password)
+            .variable("SNOWFLAKE_DATABASE", database)
     }
 
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {

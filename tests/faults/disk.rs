@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use snowfeed::testkit::upstream::Upstream;
 
+use crate::environment::skipped;
+use crate::example::binary;
 use crate::program::{self, ended, ingest};
 use crate::scene::{REPOSITORY, missing};
 
@@ -44,7 +46,7 @@ async fn a_full_disk_is_an_error_that_says_so_and_more_room_is_all_it_takes() {
     // Room for nothing, not for the tables, for the tables only, for one commit, for all of it once.
     for size in ["4k", "64k", "800k", "2m", "6m", "8m"] {
         let (mount, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let binary = program::binary();
+        let binary = binary("github_issues");
         let arguments = [mount.path(), Path::new(size), &binary, kept.path()].map(|path| path.to_str().unwrap());
         let script = format!("export GITHUB_API_URL={}\n{ON_A_SMALL_DISK}", upstream.url());
         let Some(ended) = tokio::task::block_in_place(|| program::with_mounts(&script, &arguments)) else { return };
@@ -74,7 +76,7 @@ async fn a_read_only_disk_is_an_error_that_says_so() {
         if exists {
             assert_rerun_is_complete(&upstream, &file);
         }
-        let binary = program::binary();
+        let binary = binary("github_issues");
         let arguments = [folder.path(), &binary].map(|path| path.to_str().unwrap());
         let script = format!("export GITHUB_API_URL={}\n{ON_A_READ_ONLY_DISK}", upstream.url());
         let Some(ended) = tokio::task::block_in_place(|| program::with_mounts(&script, &arguments)) else { return };
@@ -94,7 +96,7 @@ async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so(
         // Root may write everywhere: the program is somebody else, and must be able to read itself.
         let bin = tempfile::tempdir().unwrap();
         let copy = bin.path().join("program");
-        std::fs::copy(program::binary(), &copy).unwrap();
+        std::fs::copy(binary("github_issues"), &copy).unwrap();
         allow(bin.path(), 0o755);
         allow(folder.path(), of_folder);
         allow(&file, of_file);
@@ -131,7 +133,7 @@ async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
     let mut python = Command::new("python3");
     python.args(["-c", HOLD]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut holder) = python.spawn() else {
-        program::skipped("there is no python3, which holds a lock");
+        skipped("there is no python3, which holds a lock");
         return;
     };
     let mut held = [0; 5];

@@ -7,6 +7,10 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod disk;
+#[path = "../support/environment.rs"]
+mod environment;
+#[path = "../support/example.rs"]
+mod example;
 mod memory;
 mod network;
 mod outage;

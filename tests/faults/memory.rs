@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use snowfeed::testkit::upstream::{Fault, Upstream};
 
-use crate::program::{self, Ended, ended, ingest};
+use crate::environment::{number, skipped};
+use crate::program::{Ended, ended, ingest};
 use crate::scene::REPOSITORY;
 
 /// All memory that the program may address, its own code and libraries among it.
@@ -22,7 +23,7 @@ fn bounded(url: &str, file: &Path) -> Option<Command> {
     // glibc reserves 64 MiB of addresses for each of its arenas, used or not.
     command.env_clear().env("GITHUB_API_URL", url).env("MALLOC_ARENA_MAX", "1");
     if Command::new("prlimit").arg("--version").output().is_err() {
-        program::skipped("there is no prlimit, which bounds a program's memory");
+        skipped("there is no prlimit, which bounds a program's memory");
         return None;
     }
     Some(command)
@@ -46,7 +47,7 @@ fn measured(mut command: Command) -> (Ended, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_is_ingested_than_fits_into_memory() {
-    let issues = u32::try_from(program::number("SNOWFEED_LOAD_ISSUES").unwrap_or(20_000)).unwrap();
+    let issues = u32::try_from(number("SNOWFEED_LOAD_ISSUES").unwrap_or(20_000)).unwrap();
     let upstream = Upstream::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.db");

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use snowfeed::ErrorKind;
@@ -18,6 +18,8 @@ pub(crate) struct Account {
     server: &'static Server,
     /// Where the killed processes find it: its own port, or that of something in between.
     pub(crate) port: AtomicU16,
+    /// As whom they log in. Other tests use the server at the same time.
+    user: String,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -25,8 +27,10 @@ impl Account {
     /// `None` where there is no server.
     pub(crate) fn new() -> Option<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         let server = peers::fakesnow()?;
-        Some(Self { server, port: server.port.into(), runtime: runtime.unwrap() })
+        let user = format!("mortal{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Some(Self { server, port: server.port.into(), user, runtime: runtime.unwrap() })
     }
 }
 
@@ -71,14 +75,19 @@ impl Place for Account {
     fn point(&self, command: &mut Command, database: u32) {
         let port = self.port.load(Ordering::Relaxed).to_string();
         command.args(["--to", "snowflake", "--database", &format!("kill{database}")]);
-        command.envs([("SNOWFLAKE_ACCOUNT", "test"), ("SNOWFLAKE_USER", "user"), ("SNOWFLAKE_PASSWORD", "password")]);
+        command.envs([
+            ("SNOWFLAKE_ACCOUNT", "test"),
+            ("SNOWFLAKE_USER", self.user.as_str()),
+            ("SNOWFLAKE_PASSWORD", "password"),
+        ]);
         command.envs([("SNOWFLAKE_HOST", "127.0.0.1"), ("SNOWFLAKE_PROTOCOL", "http"), ("SNOWFLAKE_PORT", &port)]);
     }
 
     /// Snowflake ends a transaction whose process has died when it is in another one's way for five minutes; here it ends now.
     fn bury(&self) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.server.port)).unwrap();
-        stream.write_all(b"POST /tests/end-sessions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let path = format!("/tests/end-sessions?user={}", self.user);
+        stream.write_all(format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

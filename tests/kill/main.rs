@@ -11,6 +11,8 @@ mod account;
 mod calls;
 #[path = "../support/claims.rs"]
 mod claims;
+#[path = "../support/example.rs"]
+mod example;
 mod matrix;
 mod oracle;
 #[path = "../support/peers.rs"]
@@ -25,13 +27,9 @@ mod statements;
 mod steps;
 
 use matrix::{Extent, Matrix};
+use peers::environment::number;
 use snowfeed::testkit::upstream::Upstream;
 use tokio::runtime::Runtime;
-
-/// A number that a variable of the environment gives.
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 #[test]
 fn no_kill_loses_or_doubles_a_row() {

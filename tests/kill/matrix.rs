@@ -81,12 +81,9 @@ impl<'a> Matrix<'a> {
             self.change();
             let all = steps.watch(&self.scene(), phase == Phase::FullPass);
             for step in choose(all, extent.of_each).into_iter().step_by(extent.one_in) {
-                if phase.is_once() {
-                    self.place.discard(self.databases);
-                    self.make(phase);
-                }
-                self.change();
-                self.strike_one(steps, phase, &step);
+                // Which call is the next one is partly chance: a step that was not met is waited for once more.
+                let met = (0..2).any(|_| self.strike_one(steps, phase, &step));
+                self.missed += usize::from(!met);
             }
             // What was deleted after a full pass had begun is found by the next one.
             self.scene().run(true);
@@ -96,7 +93,13 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn strike_one(&mut self, steps: &dyn Steps, phase: Phase, step: &Step) {
+    /// Whether the step was met.
+    fn strike_one(&mut self, steps: &dyn Steps, phase: Phase, step: &Step) -> bool {
+        if phase.is_once() {
+            self.place.discard(self.databases);
+            self.make(phase);
+        }
+        self.change();
         let reconcile = phase == Phase::FullPass;
         let before = self.look().run;
         self.upstream.set_churn(Churn { changes: 3, deletions: true, bulk_edits: true });
@@ -104,8 +107,7 @@ impl<'a> Matrix<'a> {
         self.upstream.set_churn(Churn::NONE);
         self.place.bury();
         if !killed {
-            self.missed += 1;
-            return;
+            return false;
         }
         let found = self.look();
         let mut title = steps.title(&step.name);
@@ -122,6 +124,7 @@ impl<'a> Matrix<'a> {
         let tally = self.tallies.entry((phase, title)).or_default();
         tally.kills += 1;
         tally.damage += damage;
+        true
     }
 
     /// Makes a database as a run of the phase finds it.
@@ -178,8 +181,7 @@ impl<'a> Matrix<'a> {
         // Past the test's own capture: this table is what the test is run for.
         std::io::stderr().write_all(said.as_bytes()).unwrap();
         assert_eq!(all, Damage::default());
-        // Which call is the next one is partly chance, more so on a busy machine.
-        assert!(self.missed * 3 <= kills, "too many steps were not met again");
+        assert!(self.missed * 10 <= kills, "too many steps were not met again");
     }
 }
 

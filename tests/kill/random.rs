@@ -6,6 +6,7 @@ use std::time::Duration;
 use snowfeed::testkit::upstream::{Churn, Upstream};
 
 use crate::oracle::{Damage, Repository};
+use crate::peers::environment::number;
 use crate::place::Place;
 use crate::process::{Process, Scene};
 
@@ -62,8 +63,8 @@ impl Trial<'_> {
 }
 
 pub(crate) fn kill_and_compare(place: &dyn Place) {
-    let kills = crate::number("SNOWFEED_KILLS").map_or(place.kills(), |kills| u32::try_from(kills).unwrap());
-    let seed = crate::number("SNOWFEED_SEED").unwrap_or(9);
+    let kills = number("SNOWFEED_KILLS").map_or(place.kills(), |kills| u32::try_from(kills).unwrap());
+    let seed = number("SNOWFEED_SEED").unwrap_or(9);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let [large, small] = place.issues();
     let upstream = Upstream::builder().seed(seed).repository(REPOSITORIES[0], large).repository(REPOSITORIES[1], small);

@@ -10,6 +10,8 @@ mod scripted;
 mod bundle;
 mod cli;
 mod deploy;
+#[path = "../support/example.rs"]
+mod example;
 mod golden;
 mod hostile;
 mod image;

@@ -15,19 +15,8 @@ async fn neither_secret_is_written_or_stored() {
     let Some(server) = peers::fakesnow() else { return };
     let database = format!("SECRETS{}", std::process::id());
     let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 30).start().await.unwrap();
-    let program = Program::github(upstream.url());
-    let home = program.folder().to_str().unwrap().to_owned();
-    let program = program
-        .variable("HOME", &home)
-        .variable("GITHUB_TOKEN", CANARY)
-        .variable("SNOWFEED_TO", "snowflake")
-        .variable("SNOWFLAKE_ACCOUNT", "testorg-account")
-        .variable("SNOWFLAKE_HOST", "127.0.0.1")
-        .variable("SNOWFLAKE_PORT", &server.port.to_string())
-        .variable("SNOWFLAKE_PROTOCOL", "http")
-        .variable("SNOWFLAKE_USER", "tester")
-        .variable("SNOWFLAKE_PASSWORD", CANARY)
-        .variable("SNOWFLAKE_DATABASE", &database);
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
+    let program = program.snowflake(server.port, CANARY, &database);
     let mut written = String::new();
     for level in [&["-vvv"][..], &["--json"]] {
         for args in [

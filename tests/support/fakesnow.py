@@ -172,9 +172,11 @@ async def login(request):
 
 
 async def end_sessions(request):
-    """Ends every session once its statement is done, as Snowflake does with those whose process has died."""
-    left = list(server.sessions.values())
-    server.sessions.clear()
+    """Ends a user's sessions, each once its statement is done, as Snowflake does with those whose process has died."""
+    user = request.query_params["user"].upper()
+    tokens = [token for token, session in server.sessions.items() if session.user == user]
+    # Not `del`, which does not wait for the statement.
+    left = [server.sessions.pop(token) for token in tokens]
 
     def roll_back():
         for session in left:

@@ -2,6 +2,9 @@
 //! artefacts.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
+#[path = "environment.rs"]
+pub(crate) mod environment;
+
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
@@ -9,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+pub(crate) use environment::skipped;
 
 /// Runs a Python script, its first argument, until standard input ends.
 const SCRIPT_UNTIL_STDIN_ENDS: &str = "\
@@ -57,12 +62,6 @@ impl Drop for Server {
         let _ = process.kill();
         let _ = process.wait();
     }
-}
-
-/// Says that a test is left out; where nothing may be left out (`CI`), fails instead.
-pub(crate) fn skipped(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    eprintln!("skipped: {why}");
 }
 
 /// A port that is free now.

@@ -17,7 +17,8 @@ use snowfeed::testkit::upstream::Upstream;
 use tempfile::TempDir;
 use trace::Event;
 
-use crate::program;
+use crate::environment::{number, skipped};
+use crate::example::binary;
 use crate::scene::{REPOSITORY, ingest_into, missing};
 use crate::wire::Wire;
 
@@ -110,7 +111,7 @@ impl Recording {
 /// One run of the program, recorded.
 fn run(wire: &Wire, folder: &Path, reconcile: bool) -> Option<Vec<Event>> {
     let (database, log) = (folder.join("x.db"), folder.join("log"));
-    let mut command = Command::new(program::binary());
+    let mut command = Command::new(binary("github_issues"));
     command.env("GITHUB_API_URL", wire.url()).env("GITHUB_PAGE_SIZE", "20").env("GITHUB_CONCURRENCY", "2");
     command.arg("--db").arg(&database).args(["-vv", "ingest", REPOSITORY]).args(reconcile.then_some("--reconcile"));
     let mut recorded = trace::recorded(&command, &log);
@@ -141,10 +142,10 @@ struct Damage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
-    let cuts = program::number("SNOWFEED_POWER_CUTS").unwrap_or(40);
-    let seed = program::number("SNOWFEED_SEED").unwrap_or(5);
+    let cuts = number("SNOWFEED_POWER_CUTS").unwrap_or(40);
+    let seed = number("SNOWFEED_SEED").unwrap_or(5);
     let Some(recording) = Recording::new(seed).await else {
-        program::skipped("there is no strace, which records what a process writes");
+        skipped("there is no strace, which records what a process writes");
         return;
     };
     let writes = recording.count(|event| matches!(event, Event::Write { .. }));

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::account::Account;
+use crate::example::binary;
 use crate::image::Workshop;
 use crate::image::registry::Registry;
 use crate::scripted::PASSWORD;
@@ -47,10 +48,7 @@ impl World {
     }
 
     async fn run(&self, arguments: &[&str]) -> Ended {
-        let test = std::env::current_exe().unwrap();
-        let binary = test.parent().and_then(std::path::Path::parent).unwrap().join("examples/github_issues");
-        assert!(binary.exists(), "{} is missing: `cargo build --all-features --examples` makes it", binary.display());
-        let mut command = Command::new(binary);
+        let mut command = Command::new(binary("github_issues"));
         command.args(arguments).current_dir(&self.folder).env_clear().envs(&self.variables).stdin(Stdio::null());
         let Output { status, stdout, stderr } =
             tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

@@ -1,10 +1,10 @@
 //! Something goes wrong at every statement; the next call goes on from there.
 
 use snowfeed::Result;
-use snowfeed::native_app::deploy::{ApplicationRole, Install, Report};
+use snowfeed::native_app::deploy::Report;
 
 use super::account::{Account, Fault, World};
-use super::install::token;
+use super::install::whole;
 use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
 
@@ -16,15 +16,6 @@ enum Act {
     Install,
     Upgrade,
     Uninstall,
-}
-
-fn whole(install: Install) -> Install {
-    let warehouse = Some("COMPUTE_WH".parse().unwrap());
-    install
-        .secret("token", token("s3cret"))
-        .unwrap()
-        .warehouse(warehouse)
-        .grant(ApplicationRole::Viewer, "ops".parse().unwrap())
 }
 
 async fn prepare(account: &Account, act: Act) {

@@ -12,7 +12,8 @@ pub(super) fn token(value: &str) -> SecretString {
     value.to_owned().into()
 }
 
-fn whole(install: Install) -> Install {
+/// With everything that can be given.
+pub(super) fn whole(install: Install) -> Install {
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
     install
         .secret("token", token("s3cret"))

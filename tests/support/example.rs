@@ -1,0 +1,12 @@
+//! The example programs, which tests of processes start.
+
+use std::path::{Path, PathBuf};
+
+/// The program of an example: cargo builds it beside the tests.
+pub(crate) fn binary(example: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
+    let binary = folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is missing: `cargo build --all-features --examples` makes it", binary.display());
+    binary
+}
