@@ -59,6 +59,7 @@ impl Program {
     }
 
     /// With Snowflake as the destination: the server of the tests.
+    #[cfg(feature = "snowflake")]
     pub(crate) fn snowflake(self, port: u16, password: &str, database: &str) -> Self {
         let home = self.folder().to_str().unwrap().to_owned();
         self.variable("HOME", &home)
