@@ -1,11 +1,7 @@
 //! What is pasted into statements: Snowflake binds nothing in the statements that make and change objects.
 
+pub(super) use crate::backends::snowflake::client::text_literal as text;
 use crate::native_app::Name;
-
-/// A text as a literal. Line breaks stand in it as they are.
-pub(super) fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
 
 /// The pattern of a SHOW that finds at least this name. A name may hold what a pattern reads otherwise, so that what is found is
 /// still to be compared.
@@ -21,11 +17,6 @@ pub(super) fn path(parts: &[&Name]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_does_not_leave_its_literal() {
-        assert_eq!(text("it's a \\ and\na 'quote'"), "'it''s a \\\\ and\na ''quote'''");
-    }
 
     #[test]
     fn a_name_in_a_pattern_is_no_escape() {

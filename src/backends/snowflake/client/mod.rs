@@ -29,6 +29,7 @@ use secrecy::SecretString;
 
 pub use http::HttpClient;
 pub use rows::{Answer, Row};
+pub(crate) use statement::text_literal;
 pub use statement::{Bind, Statement};
 pub use transport::Patience;
 

@@ -2,7 +2,7 @@
 
 use super::super::stage::PutAnswer;
 use super::wire::QueryData;
-use super::{StagedFile, Statement};
+use super::{StagedFile, Statement, text_literal};
 use crate::{Error, Result};
 
 impl StagedFile {
@@ -31,7 +31,7 @@ fn place(stage: &str) -> String {
     if stage.chars().all(ordinary) {
         return format!("@{stage}");
     }
-    format!("'@{}'", stage.replace('\\', "\\\\").replace('\'', "''"))
+    text_literal(&format!("@{stage}"))
 }
 
 /// Where the file goes, by Snowflake's answer.

@@ -98,9 +98,20 @@ impl fmt::Debug for Hidden {
     }
 }
 
+/// A text as a literal, for the statements in which Snowflake binds nothing: those that make and change objects, and PUT. Line
+/// breaks stand in it as they are.
+pub(crate) fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_does_not_leave_its_literal() {
+        assert_eq!(text_literal("it's a \\ and\na 'quote'"), "'it''s a \\\\ and\na ''quote'''");
+    }
 
     #[test]
     fn a_confidential_text_is_sent_and_never_printed() {
