@@ -34,6 +34,14 @@ impl Account {
     }
 }
 
+impl Drop for Account {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server wrote: {}", self.server.said());
+        }
+    }
+}
+
 impl Account {
     /// The server's own address.
     pub(crate) fn url(&self) -> String {

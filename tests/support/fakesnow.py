@@ -291,4 +291,4 @@ def execute_in_account(self, sql, *args, **kwargs):
 FakeSnowflakeCursor.execute = execute_in_account
 
 if __name__ == "__main__":
-    uvicorn.run(server.app, host="127.0.0.1", port=int(sys.argv[1]))
+    uvicorn.run(server.app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False)

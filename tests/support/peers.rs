@@ -6,7 +6,7 @@
 pub(crate) mod environment;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -37,10 +37,15 @@ const UNTIL_STDIN_ENDS_NODE: &str = "process.stdin.on('end', () => process.exit(
 /// The longest that a server may take to answer after it was started.
 const START: Duration = Duration::from_secs(90);
 
+/// The most that is shown of what a server has written, in bytes.
+const LAST_WORDS: u64 = 16 << 10;
+
 /// A running server. It ends with the process that started it, or when it is dropped.
 pub(crate) struct Server {
     process: Mutex<Child>,
     pub(crate) port: u16,
+    /// What it writes.
+    log: File,
 }
 
 impl Server {
@@ -52,6 +57,15 @@ impl Server {
     /// The id of its process.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.lock().unwrap().id()
+    }
+
+    /// The last that it has written: why it does not do what a test asks of it.
+    pub(crate) fn said(&self) -> String {
+        let (mut log, mut said) = (&self.log, Vec::new());
+        let end = log.seek(SeekFrom::End(0)).unwrap();
+        log.seek(SeekFrom::Start(end.saturating_sub(LAST_WORDS))).unwrap();
+        log.read_to_end(&mut said).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
     }
 }
 
@@ -156,25 +170,20 @@ pub(crate) fn serve_node(program: &Path, arguments: &[&str], port: u16) -> Serve
 
 /// Starts a server that listens on `port`, and waits until it answers.
 pub(crate) fn start(mut command: Command, port: u16) -> Server {
-    let log = artefacts().join("peers").join(format!("{port}.log"));
-    let output = File::create(&log).unwrap();
-    command.stdin(Stdio::piped()).stdout(output.try_clone().unwrap()).stderr(output);
-    let mut process = command.spawn().unwrap();
+    let path = artefacts().join("peers").join(format!("{port}.log"));
+    // Both ends share one position: what is written goes to the end wherever it is.
+    let log = File::options().read(true).append(true).create(true).open(&path).unwrap();
+    // Removed while it is open: nothing is left behind.
+    std::fs::remove_file(path).unwrap();
+    command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
+    let server = Server { process: Mutex::new(command.spawn().unwrap()), port, log };
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let said = || {
-            let mut text = String::new();
-            File::open(&log).unwrap().read_to_string(&mut text).map(|_| text).unwrap_or_default()
-        };
-        assert!(process.try_wait().unwrap().is_none(), "the server ended: {}", said());
-        assert!(began.elapsed() < START, "the server does not answer: {}", said());
+        assert!(server.process.lock().unwrap().try_wait().unwrap().is_none(), "the server ended: {}", server.said());
+        assert!(began.elapsed() < START, "the server does not answer: {}", server.said());
         std::thread::sleep(Duration::from_millis(50));
     }
-    // Removed while it is open: it stays readable for whoever attaches, and nothing is left behind.
-    if std::env::var_os("SNOWFEED_KEEP_LOGS").is_none() {
-        let _ = std::fs::remove_file(log);
-    }
-    Server { process: Mutex::new(process), port }
+    server
 }
 
 /// What `fakesnow` needs: version 5 of the connector breaks it.
