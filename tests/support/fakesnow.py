@@ -52,14 +52,21 @@ for constant, value in list(vars(cursor).items()):
         setattr(cursor, constant, Sentence(value.template))
 
 
+def roll_back(session):
+    """Ends the transaction of a session, where there is one."""
+    while True:
+        try:
+            return session._duck_conn.rollback()
+        except duckdb.ResourceInUseException:
+            time.sleep(0.001)  # the server still asks what columns the last statement gave
+        except duckdb.TransactionException:
+            return  # there is none
+
+
 # The end of a session rolls back its transaction.
 class Sessions(dict):
     def __delitem__(self, token):
-        session = self.pop(token)
-        try:
-            session._duck_conn.rollback()
-        except duckdb.Error:
-            pass  # there was no transaction
+        roll_back(self.pop(token))
 
 
 server.sessions = Sessions()
@@ -178,16 +185,13 @@ async def end_sessions(request):
     # Not `del`, which does not wait for the statement.
     left = [server.sessions.pop(token) for token in tokens]
 
-    def roll_back():
+    def end():
         for session in left:
             with session.busy:
                 session.ended = True
-                try:
-                    session._duck_conn.rollback()
-                except duckdb.Error:
-                    pass  # there was no transaction
+                roll_back(session)
 
-    await run_in_threadpool(roll_back)
+    await run_in_threadpool(end)
     return JSONResponse({"success": True})
 
 
