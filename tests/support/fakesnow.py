@@ -72,6 +72,17 @@ class Sessions(dict):
 server.sessions = Sessions()
 
 
+# What statements gave is kept for a while, not for as long as the server lives.
+class Results(dict):
+    def __setitem__(self, statement, result):
+        super().__setitem__(statement, result)
+        if len(self) > 100:
+            self.pop(next(iter(self)), None)
+
+
+server.shared_fs.results_cache = Results()
+
+
 # A timestamp that is null is not the beginning of 1970.
 timestamp_to_sf_struct = arrow.timestamp_to_sf_struct
 
