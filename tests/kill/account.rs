@@ -26,8 +26,8 @@ pub(crate) struct Account {
 impl Account {
     /// `None` where there is no server.
     pub(crate) fn new() -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         static NEXT: AtomicU32 = AtomicU32::new(1);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let server = peers::fakesnow()?;
         let user = format!("mortal{}", NEXT.fetch_add(1, Ordering::Relaxed));
         Some(Self { server, port: server.port.into(), user, runtime: runtime.unwrap() })

@@ -1,5 +1,6 @@
 """Starts fakesnow as a server, after teaching it what Snowflake knows and version 0.12.1 does not."""
 
+import collections
 import contextlib
 import gzip
 import importlib
@@ -73,11 +74,12 @@ server.sessions = Sessions()
 
 
 # What statements gave is kept for a while, not for as long as the server lives.
-class Results(dict):
+# Statements of several threads come to it, so that it must not be iterated over.
+class Results(collections.OrderedDict):
     def __setitem__(self, statement, result):
         super().__setitem__(statement, result)
         if len(self) > 100:
-            self.pop(next(iter(self)), None)
+            self.popitem(last=False)
 
 
 server.shared_fs.results_cache = Results()

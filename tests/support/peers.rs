@@ -170,11 +170,8 @@ pub(crate) fn serve_node(program: &Path, arguments: &[&str], port: u16) -> Serve
 
 /// Starts a server that listens on `port`, and waits until it answers.
 pub(crate) fn start(mut command: Command, port: u16) -> Server {
-    let path = artefacts().join("peers").join(format!("{port}.log"));
-    // Both ends share one position: what is written goes to the end wherever it is.
-    let log = File::options().read(true).append(true).create(true).open(&path).unwrap();
-    // Removed while it is open: nothing is left behind.
-    std::fs::remove_file(path).unwrap();
+    // Both ends share one position: what is written goes to the end wherever it is. The file has no name: nothing is left behind.
+    let log = tempfile::Builder::new().append(true).tempfile().unwrap().into_file();
     command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
     let server = Server { process: Mutex::new(command.spawn().unwrap()), port, log };
     let began = Instant::now();
