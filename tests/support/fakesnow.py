@@ -1,5 +1,6 @@
 """Starts fakesnow as a server, after teaching it what Snowflake knows and version 0.12.1 does not."""
 
+import asyncio
 import collections
 import contextlib
 import gzip
@@ -64,13 +65,25 @@ def roll_back(session):
             return  # there is none
 
 
-# The end of a session rolls back its transaction.
+def end(session):
+    """Ends a session, whose transaction is rolled back. A statement that is under way is waited for, and there is none after it:
+    outside of the transaction, what it does would be kept."""
+    with session.busy:
+        session.ended = True
+        roll_back(session)
+
+
 class Sessions(dict):
     def __delitem__(self, token):
-        roll_back(self.pop(token))
+        end(self.pop(token))
 
 
 server.sessions = Sessions()
+
+
+# Without `async`, so that it waits in a thread of its own.
+def session(request):
+    return asyncio.run(server.session(request))
 
 
 # What statements gave is kept for a while, not for as long as the server lives.
@@ -195,20 +208,13 @@ async def end_sessions(request):
     """Ends a user's sessions, each once its statement is done, as Snowflake does with those whose process has died."""
     user = request.query_params["user"].upper()
     tokens = [token for token, session in server.sessions.items() if session.user == user]
-    # Not `del`, which does not wait for the statement.
-    left = [server.sessions.pop(token) for token in tokens]
-
-    def end():
-        for session in left:
-            with session.busy:
-                session.ended = True
-                roll_back(session)
-
-    await run_in_threadpool(end)
+    for session in [server.sessions.pop(token) for token in tokens]:
+        await run_in_threadpool(end, session)
     return JSONResponse({"success": True})
 
 
 server.app.router.routes[0] = Route("/session/v1/login-request", login, methods=["POST"])
+server.app.router.routes[1] = Route("/session", session, methods=["POST"])
 server.app.router.routes.append(Route("/tests/end-sessions", end_sessions, methods=["POST"]))
 
 
