@@ -1,5 +1,7 @@
 //! The examples come to a good end, whatever the user's environment holds.
 
+use std::path::Path;
+
 use super::support::Program;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,8 +35,8 @@ async fn the_engine_embedded_in_another_program_tells_what_it_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_custom_source_has_the_whole_command_line() {
     let program = Program::new("custom_source");
-    let data = concat!("path=", env!("CARGO_MANIFEST_DIR"), "/examples/data");
-    let report = program.json(&["--set", data, "ingest", "planets"]).await;
+    let data = format!("path={}", Path::new("examples/data").canonicalize().unwrap().display());
+    let report = program.json(&["--set", &data, "ingest", "planets"]).await;
     assert_eq!((&report["counts"]["inserted"], &report["counts"]["updated"]), (&8.into(), &1.into()));
     let help = program.run(&["--help"]).await.expect(0).stdout;
     assert!(help.contains("List each file"), "{help}");

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 mod example;
 
 /// Longer than anything here takes.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 pub(crate) struct Program {
     binary: PathBuf,

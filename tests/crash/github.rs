@@ -148,7 +148,7 @@ impl Trial {
             .overrides([("concurrency".to_owned(), json!(self.case.concurrency))])
             .limits(limits);
         let request = IngestRequest::of([resource(WIDGETS), resource(GADGETS)]).mode(mode);
-        let ingestion = tokio::time::timeout(Duration::from_secs(60), connector.ingest(request));
+        let ingestion = tokio::time::timeout(Duration::from_secs(600), connector.ingest(request));
         Some(fuse.outlive(ingestion).await?.expect("an ingestion hangs").unwrap())
     }
 

@@ -15,7 +15,7 @@ use crate::scene::{REPOSITORY, Scene};
 use crate::wire::Spoil;
 
 /// Longer than half an hour of virtual time takes.
-const HANGS: Duration = Duration::from_secs(300);
+const HANGS: Duration = Duration::from_secs(600);
 
 /// What a connector is doing: whether virtual time may pass.
 #[derive(Debug, Default)]

@@ -8,6 +8,8 @@ mod conformance;
 mod delivery;
 mod drift;
 mod limits;
+#[path = "../support/payloads.rs"]
+mod payloads;
 mod pitfalls;
 mod recordings;
 mod support;

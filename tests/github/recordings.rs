@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -14,22 +13,12 @@ use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::Upstream;
 use snowfeed::{Mode, Resource, RunStatus};
 
+use crate::payloads::payload;
 use crate::support::{REPOSITORY, Reading};
-
-fn data(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("SNOWFEED_REAL_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let path = folder.join(name);
-    if !path.exists() {
-        println!("skipped: {name} is not here; SNOWFEED_REAL_DATA names the folder");
-        return None;
-    }
-    Some(path)
-}
 
 #[tokio::test]
 async fn recorded_pages_of_github_arrive_byte_for_byte() {
-    let Some(folder) = data("hub4j-wiremock/AppTest/wiremock/testListIssues/__files") else { return };
+    let Some(folder) = payload("hub4j-wiremock/AppTest/wiremock/testListIssues/__files") else { return };
     let mut issues = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
@@ -56,7 +45,7 @@ pub(crate) struct Observation {
 /// A real history of changes, in the order in which they were seen.
 pub(crate) fn history() -> Option<impl Iterator<Item = Observation>> {
     let decoder =
-        ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(data("timelapse-gui.ndjson.zst")?).unwrap());
+        ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(payload("timelapse-gui.ndjson.zst")?).unwrap());
     let lines = BufReader::new(decoder.unwrap()).lines();
     Some(lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
 }
@@ -92,8 +81,8 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
 
 #[tokio::test]
 async fn a_repository_that_grows_for_two_years_is_kept_in_step() {
-    let Some(folder) = data("httpwg-snapshots") else { return };
-    let mut snapshots: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let Some(folder) = payload("httpwg-snapshots") else { return };
+    let mut snapshots: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     snapshots.sort();
     let name = "httpwg/http-extensions";
     let upstream = Upstream::builder().repository(name, 0).start().await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use snowfeed::http::{Client, Retries};
 use snowfeed::{Error, ErrorKind, Monitor, Retry};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 
 use crate::support::{bytes, client, connections, read_head, skipping_waits};
 
@@ -175,12 +176,14 @@ async fn a_proxy_gets_every_request() {
 
 #[tokio::test]
 async fn dropping_a_request_ends_it_and_frees_its_place() {
-    let turn = Arc::new(AtomicUsize::new(0));
+    let (turn, first_has_come) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let told = first_has_come.clone();
     let base = connections(move |mut stream| {
-        let first = turn.fetch_add(1, Ordering::SeqCst) == 0;
+        let (first, told) = (turn.fetch_add(1, Ordering::SeqCst) == 0, told.clone());
         async move {
             read_head(&mut stream).await;
             if first {
+                told.notify_one();
                 std::future::pending::<()>().await;
             }
             let _ = stream.write_all(GOOD).await;
@@ -189,7 +192,9 @@ async fn dropping_a_request_ends_it_and_frees_its_place() {
     .await;
     let client = client(&base).concurrency(1).build().unwrap();
     let monitor = Monitor::detached();
-    let dropped = tokio::time::timeout(Duration::from_millis(100), client.get("x").send(&monitor)).await;
-    assert!(dropped.is_err());
+    tokio::select! {
+        answer = client.get("x").send(&monitor) => panic!("{answer:?}"),
+        () = first_has_come.notified() => {}
+    }
     assert_eq!(client.get("x").send(&monitor).await.unwrap().body(), "[1]");
 }

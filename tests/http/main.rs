@@ -7,6 +7,8 @@ mod broken;
 mod certificates;
 mod credentials;
 mod limits;
+#[path = "../support/payloads.rs"]
+mod payloads;
 mod recorded;
 mod redirects;
 mod support;

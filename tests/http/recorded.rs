@@ -1,6 +1,6 @@
 //! Answers that GitHub gave, where the recordings are at hand.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -9,18 +9,8 @@ use snowfeed::http::json;
 use wiremock::matchers::{method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::payloads::payload;
 use crate::support::{answering, client, skipping_waits};
-
-fn recordings() -> Option<PathBuf> {
-    let data = std::env::var_os("SNOWFEED_REAL_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let folder = data.join("hub4j-wiremock");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: there is no {}", folder.display());
-    None
-}
 
 /// Every mapping in the folder `scenario`, by file name.
 fn mappings(scenario: &Path) -> Vec<(String, Value)> {
@@ -71,7 +61,7 @@ fn answer(scenario: &Path, response: &Value, server: &str) -> ResponseTemplate {
 
 #[tokio::test]
 async fn recorded_refusals_are_waited_out() {
-    let Some(folder) = recordings() else { return };
+    let Some(folder) = payload("hub4j-wiremock") else { return };
     let mut refusals = 0;
     for test in ["AbuseLimitHandlerTest", "RateLimitHandlerTest"] {
         for scenario in std::fs::read_dir(folder.join(test).join("wiremock")).unwrap() {
@@ -107,7 +97,7 @@ async fn recorded_refusals_are_waited_out() {
 
 #[tokio::test]
 async fn a_recorded_listing_is_read_to_its_end() {
-    let Some(folder) = recordings() else { return };
+    let Some(folder) = payload("hub4j-wiremock") else { return };
     let scenario = folder.join("AppTest/wiremock/testListIssues");
     let server = MockServer::start().await;
     let mut first = None;

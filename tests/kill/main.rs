@@ -26,7 +26,7 @@ mod random;
 mod statements;
 mod steps;
 
-use matrix::{Extent, Matrix};
+use matrix::{Extent, ISSUES, Matrix, REPOSITORY};
 use peers::environment::number;
 use snowfeed::testkit::upstream::Upstream;
 use tokio::runtime::Runtime;
@@ -44,9 +44,9 @@ fn no_kill_loses_or_doubles_a_row_in_snowflake() {
     }
 }
 
-/// The upstream of the named steps: so many issues that what a first run commits goes through the stage of Snowflake.
+/// The upstream of the named steps.
 fn upstream(runtime: &Runtime) -> Upstream {
-    let upstream = Upstream::builder().seed(number("SNOWFEED_SEED").unwrap_or(9)).repository("acme/widgets", 700);
+    let upstream = Upstream::builder().seed(number("SNOWFEED_SEED").unwrap_or(9)).repository(REPOSITORY, ISSUES);
     runtime.block_on(upstream.start()).unwrap()
 }
 

@@ -11,7 +11,10 @@ use crate::place::{Look, Place};
 use crate::process::Scene;
 use crate::steps::{Step, Steps};
 
-const REPOSITORY: &str = "acme/widgets";
+pub(crate) const REPOSITORY: &str = "acme/widgets";
+
+/// So many that what a first run commits goes through the stage of Snowflake.
+pub(crate) const ISSUES: u32 = 700;
 
 /// How long the upstream's clock goes on before and after what happens between two runs.
 const WHILE: Duration = Duration::from_secs(30);
@@ -142,8 +145,14 @@ impl<'a> Matrix<'a> {
         self.upstream.clock().advance(WHILE);
         self.upstream.create(REPOSITORY, 3);
         self.upstream.bulk_edit(REPOSITORY, 40);
-        let oldest: Vec<u32> = self.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).take(2).collect();
-        oldest.into_iter().for_each(|number| self.upstream.delete(REPOSITORY, number));
+        let issues = self.upstream.snapshot(REPOSITORY);
+        // However many kills there are, the repository stays as large as it was: what is made in excess is deleted.
+        let excess = issues.len().saturating_sub(usize::try_from(ISSUES).unwrap()).max(2);
+        issues
+            .iter()
+            .map(|issue| issue.number)
+            .take(excess)
+            .for_each(|number| self.upstream.delete(REPOSITORY, number));
         self.upstream.clock().advance(WHILE);
     }
 

@@ -11,7 +11,7 @@ use crate::example::binary;
 use crate::place::Place;
 
 /// Longer than any process here takes.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(600);
 
 /// A process that does not outlive its test.
 pub(crate) struct Process {

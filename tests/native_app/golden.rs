@@ -9,7 +9,7 @@ use snowfeed::native_app::{App, Bundle};
 use crate::support::{custom, github};
 
 fn golden(name: &str, app: &App) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native_app/golden").join(name);
+    let folder = Path::new("tests/native_app/golden").join(name);
     let bundle = Bundle::of(app).unwrap();
     if std::env::var_os("SNOWFEED_BLESS").is_some() {
         let _ = fs::remove_dir_all(&folder);
@@ -35,7 +35,7 @@ fn golden(name: &str, app: &App) {
 
 /// One text against the file that was kept.
 pub(crate) fn compare(name: &str, now: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native_app/golden").join(name);
+    let path = Path::new("tests/native_app/golden").join(name);
     if std::env::var_os("SNOWFEED_BLESS").is_some() {
         fs::write(&path, now).unwrap();
     }

@@ -50,7 +50,7 @@ pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
     command
         .args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short"])
         .args(files)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native_app/python"))
+        .current_dir("tests/native_app/python")
         .env("SNOWFEED_APP", app())
         .env("SNOWFEED_FAKESNOW_PORT", server.port.to_string())
         .env("SNOWFEED_SCREENSHOTS", peers::artefacts().join("screenshots"))

@@ -263,7 +263,7 @@ async fn two_resources_side_by_side_use_two_sessions() {
     world.recording.take();
     let ingest = connector.ingest(IngestRequest::default());
     let report =
-        tokio::time::timeout(Duration::from_secs(60), ingest).await.expect("they wait for each other").unwrap();
+        tokio::time::timeout(Duration::from_secs(600), ingest).await.expect("they wait for each other").unwrap();
     assert_eq!(report.counts().inserted, 2);
     let calls = world.recording.take();
     let table = |call: &Call, name: &str| match &call.what {

@@ -148,7 +148,7 @@ fn difference(wanted: &str, found: &str) -> String {
 /// Compares what was sent since the last look with a file, or writes the file.
 fn compare(world: &World, name: &str, title: &str) -> Option<String> {
     let found = file(title, &world.database, &world.recording.take());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snowflake/golden").join(name);
+    let path = Path::new("tests/snowflake/golden").join(name);
     if std::env::var_os("SNOWFEED_BLESS").is_some() {
         std::fs::write(&path, &found).unwrap();
         return None;

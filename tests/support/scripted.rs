@@ -211,7 +211,7 @@ impl Scripted {
                 seen.changed().await.unwrap();
             }
         };
-        let longest = Duration::from_secs(30);
+        let longest = Duration::from_secs(600);
         tokio::time::timeout(longest, came)
             .await
             .unwrap_or_else(|_| panic!("nobody asked for {path}: {:?}", self.paths()))

@@ -129,7 +129,7 @@ async fn owners_are_users_or_organisations_with_pages_of_repositories() {
 #[tokio::test]
 async fn requests_in_flight_are_counted_and_can_be_too_many() {
     let upstream =
-        Upstream::builder().repository(WIDGETS, 3).latency(Duration::from_millis(300)).most_at_once(4).start().await;
+        Upstream::builder().repository(WIDGETS, 3).latency(Duration::from_secs(2)).most_at_once(4).start().await;
     let upstream = Arc::new(upstream.unwrap());
     let client = client();
     let asking = (0..6).map(|_| send(client.get(format!("{}{LIST}", upstream.url()))));

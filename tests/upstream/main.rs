@@ -6,6 +6,8 @@ mod access;
 mod changes;
 mod faults;
 mod lists;
+#[path = "../support/payloads.rs"]
+mod payloads;
 mod recorded;
 
 use std::collections::BTreeSet;
@@ -55,7 +57,7 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .user_agent("upstream-tests")
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_secs(600))
         .build()
         .unwrap()
 }

@@ -1,23 +1,17 @@
 //! The upstream against recordings of the real GitHub, where they are at hand.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 use snowfeed::testkit::upstream::Upstream;
 
+use crate::payloads::payload;
 use crate::{WIDGETS, get};
 
 /// 606 closed issues and pull requests on 21 pages, or nothing where the recordings are not at hand.
 fn recorded_pages() -> Option<Vec<(String, Value)>> {
-    let root = std::env::var_os("SNOWFEED_REAL_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let folder = root.join("hub4j-wiremock/AppTest/wiremock/testListIssues");
-    if !folder.is_dir() {
-        println!("skipped: no recordings at hand; set SNOWFEED_REAL_DATA to their folder");
-        return None;
-    }
+    let folder = payload("hub4j-wiremock/AppTest/wiremock/testListIssues")?;
     let pages = (4..=24).map(|step| {
         let name = if step == 4 {
             "4-r_h_g_issues.json".to_owned()

@@ -119,7 +119,7 @@ impl Trial {
         let connector = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
         let before = self.begin(place).await;
         let request = IngestRequest::of(named.iter().copied().map(resource)).mode(ingestion.mode);
-        let report = within_a_minute(connector.ingest(request)).await.unwrap();
+        let report = in_time(connector.ingest(request)).await.unwrap();
         crate::github::assert_complete(&report);
         self.end(place, &before, &report.runs).await;
         report
@@ -219,7 +219,7 @@ impl Trial {
         let connector = self.connector(place.backend(), &fuse, ingestion.meanwhile.clone());
         let before = self.begin(&place).await;
         let request = IngestRequest::of([0, 1].map(resource)).mode(ingestion.mode);
-        let ended = fuse.outlive(within_a_minute(connector.ingest(request))).await;
+        let ended = fuse.outlive(in_time(connector.ingest(request))).await;
         drop(connector);
         let place = place.reopen().await;
         if let Some(report) = ended {
@@ -244,7 +244,7 @@ impl Trial {
         let second = self.connector(place.another(), &Fuse::new(None), Vec::new());
         let request = |mode| IngestRequest::of([0, 1].map(resource)).mode(mode);
         let both = futures::future::join(first.ingest(request(ingestion.mode)), second.ingest(request(other)));
-        let (first, second) = within_a_minute(both).await;
+        let (first, second) = in_time(both).await;
         let runs: Vec<RunRecord> =
             [first.unwrap(), second.unwrap()].into_iter().flat_map(|report| report.runs).collect();
         runs.iter().for_each(assert_complete_or_overtaken);
@@ -287,7 +287,7 @@ impl Trial {
             async move { connector.serve(2, cancel).await }
         };
         let both = futures::future::join(serve(place.backend(), meanwhile.clone()), serve(place.another(), Vec::new()));
-        let (first, second) = within_a_minute(both).await;
+        let (first, second) = in_time(both).await;
         first.and(second).unwrap();
     }
 
@@ -323,8 +323,8 @@ fn assert_complete_or_overtaken(run: &RunRecord) {
     assert!(run.counts.add_up());
 }
 
-async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(600), future).await.expect("it hangs")
 }
 
 fn live_through(case: &Case, place: impl FnOnce() -> Place) {

@@ -27,7 +27,7 @@ use crate::scripted::PASSWORD;
 use crate::support::github;
 
 /// The longest that it may take for one command. It takes seconds.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(600);
 
 /// Snowflake's own command line, with a configuration of its own and a bundle to work on.
 struct Snow {

@@ -29,7 +29,7 @@ fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["rustc", "--quiet", "--all-features", "--example", "github_issues", "--message-format=json"]);
-        cargo.arg("--target-dir").arg(peers::artefacts()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        cargo.arg("--target-dir").arg(peers::artefacts());
         // What cargo tells this test of its package would make some packages compile again.
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
             cargo.env_remove(name);

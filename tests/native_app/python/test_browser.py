@@ -23,7 +23,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
-PATIENCE = 30_000
+PATIENCE = 300_000
 
 
 # The newest Streamlit, and the oldest that Snowflake still runs.

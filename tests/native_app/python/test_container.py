@@ -103,7 +103,7 @@ def test_the_page_shows_what_the_program_has_written(running, monkeypatch):
     running.ok("ingest_data", NAME)
     Consumer(running).install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: running.session)
-    page = AppTest.from_file(str(APP / "page/app.py")).run(timeout=60)
+    page = AppTest.from_file(str(APP / "page/app.py"), default_timeout=600).run()
     assert not page.exception, page.exception[0].value
     _, runs, rows = (frame.value for frame in page.dataframe)
     assert len(runs) == 1

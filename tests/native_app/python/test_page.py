@@ -27,7 +27,7 @@ class Page:
     def __init__(self, app, consumer, run):
         self.app, self.consumer = app, consumer
         self.run = run
-        run.run(timeout=60)
+        run.run()
         self.sound()
 
     def sound(self):
@@ -38,7 +38,7 @@ class Page:
         """Presses the button of this label or key."""
         button = next(button for button in self.run.button if label in (button.label, button.key))
         assert not button.disabled, f"{label} is disabled"
-        button.click().run(timeout=60)
+        button.click().run()
         return self.sound()
 
     def fill(self, key, value):
@@ -81,7 +81,7 @@ def page(app, monkeypatch):
     consumer = Consumer(app)
     consumer.install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: app.session)
-    return lambda file=APP: Page(app, consumer, AppTest.from_file(file))
+    return lambda file=APP: Page(app, consumer, AppTest.from_file(file, default_timeout=600))
 
 
 def bind(page):
@@ -201,7 +201,7 @@ def test_a_resource_goes_through_its_life(page, app):
     shown.press("disable").says("Disabled; its data stays").press("enable_again").says("Enabled.")
     assert next(button for button in shown.run.button if button.key == "delete").disabled
     shown.fill("sure_acme/widgets", True)
-    shown.run.run(timeout=60)
+    shown.run.run()
     shown.press("delete").says("Deleted; its data stays")
     assert app.resources() == {} and app.account.tasks == {}
 
@@ -210,7 +210,7 @@ def test_data_is_deleted_only_when_that_is_asked_for(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
     shown.fill("with_data_a/b", True).fill("sure_a/b", True)
-    shown.run.run(timeout=60)
+    shown.run.run()
     shown.press("delete").says("Deleted, with its data")
     assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."INGESTION_RUN"') == []
 
@@ -230,7 +230,7 @@ def test_runs_are_shown_with_their_failures(page, app):
     history = shown.run.dataframe[1].value
     assert list(history["Status"]) == ["failed", "complete"] and history["Error"].iloc[0] == "GitHub refuses the token"
     shown.fill("runs_of", "a/b")
-    shown.run.run(timeout=60)
+    shown.run.run()
     assert len(shown.sound().run.dataframe[1].value) == 2
 
 
@@ -247,7 +247,7 @@ def test_rows_are_shown_flattened_and_raw(page, app):
     assert list(flat["TITLE"])[0] == 'Issue 0 of it\'s/"x"' and "RAW" not in flat
     assert len(shown.run.json) == 4
     shown.fill("preview_limit", 2).fill("raw_limit", 1)
-    shown.run.run(timeout=60)
+    shown.run.run()
     assert len(shown.run.dataframe[2].value) == 2 and len(shown.run.json) == 1
 
 
@@ -300,7 +300,7 @@ def test_every_code_has_a_text_that_says_what_to_do(code):
 def test_a_status_that_cannot_be_read_is_told(page, app):
     app.account.fail("SELECT SYSTEM.GET_ALL_REFERENCES", refused("out of order"), times=1)
     shown = page().says("A statement failed.").says("UNKNOWN_SQL_ERROR")
-    shown.run.run(timeout=60)
+    shown.run.run()
     assert shown.sound().has("Configure")
 
 
