@@ -195,14 +195,20 @@ impl Error {
 
     /// The whole error as plain data, for run histories and JSON output.
     pub fn report(&self) -> ErrorReport {
-        let mut causes = Vec::new();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
+        let causes = causes(self).map(ToString::to_string).collect();
         ErrorReport { kind: self.kind(), message: self.to_string(), causes, help: self.help().map(str::to_owned) }
     }
+}
+
+/// What an error was caused by, outermost first.
+pub(crate) fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// Whether a cause of an error has one of these words, all in lower case, in its text: some faults show in no other way.
+#[cfg(any(feature = "http", feature = "snowflake"))]
+pub(crate) fn is_caused_by(error: &dyn StdError, words: &[&str]) -> bool {
+    causes(error).map(|cause| cause.to_string().to_lowercase()).any(|text| words.iter().any(|word| text.contains(word)))
 }
 
 impl fmt::Display for Error {

@@ -37,6 +37,8 @@ pub mod cli;
 pub mod http;
 #[cfg(feature = "native-app")]
 pub mod native_app;
+#[cfg(any(feature = "http", feature = "snowflake"))]
+pub mod retries;
 #[cfg(feature = "github")]
 pub mod sources;
 #[cfg(feature = "testkit")]
@@ -48,6 +50,8 @@ pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
 pub use monitor::{Monitor, SourceEvent, Traffic};
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
+#[cfg(any(feature = "http", feature = "snowflake"))]
+pub use retries::Retries;
 pub use secret::SecretRef;
 pub use sink::{Backend, Commit, CommitReport, Limits, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};

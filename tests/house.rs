@@ -20,16 +20,20 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "engine" => &[DATA, TRAITS],
         // A source is tested behind the engine, too.
         "testkit" => &[DATA, TRAITS, &["engine", "backends/memory"]],
-        "http" => &[&["error", "monitor"]],
+        "retries" => &[&["error"]],
+        "http" => &[&["error", "monitor", "retries"]],
         "backends/merge" => &[DATA],
         // A shape only, which knows nothing of any backend.
         "backends/preview" => &[],
         "backends/memory" => &[DATA, TRAITS, &["backends/merge"]],
-        "backends/snowflake" | "backends/sqlite" => &[DATA, TRAITS, &["backends/merge", "backends/preview"]],
-        room if room.starts_with("sources/") => &[DATA, TRAITS, &["http"]],
+        "backends/sqlite" => &[DATA, TRAITS, &["backends/merge", "backends/preview"]],
+        "backends/snowflake" => &[DATA, TRAITS, &["backends/merge", "backends/preview", "retries"]],
+        room if room.starts_with("sources/") => &[DATA, TRAITS, &["http", "retries"]],
         "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
         "cli" => {
-            &[DATA, TRAITS, &["engine", "backends/preview", "backends/snowflake", "backends/sqlite", "native_app"]]
+            let below =
+                &["engine", "backends/preview", "backends/snowflake", "backends/sqlite", "native_app", "retries"];
+            &[DATA, TRAITS, below]
         }
         _ => panic!("the room {room:?} is new: say in this test who it may import"),
     };

@@ -13,8 +13,7 @@ use super::authorize::Authorize;
 use super::gate::Gate;
 use super::links;
 use super::request::Request;
-use super::retry::Retries;
-use crate::{Error, Result};
+use crate::{Error, Result, Retries};
 
 /// Talks to one server, within its limits. Clones are cheap and share everything.
 ///

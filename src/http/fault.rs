@@ -1,10 +1,10 @@
 //! What went wrong between a request and its answer, as this crate's errors.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::error::is_caused_by;
 use crate::{Error, ErrorKind, Retry};
 
 /// The longest part of a server's own message that is worth repeating.
@@ -26,9 +26,8 @@ impl From<Error> for Fault {
 /// No answer, or only its beginning.
 pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> Fault {
     let origin = url.origin().ascii_serialization();
-    let causes = causes(&error);
     let untouched = error.is_connect();
-    let says = |words: &[&str]| words.iter().any(|word| causes.contains(word));
+    let says = |words: &[&str]| is_caused_by(&error, words);
     let fault = if untouched && says(&["dns error", "failed to lookup address"]) {
         Error::unavailable(format!("the host of {origin} cannot be found"))
             .with_help("check the base URL and, if there is one, the proxy")
@@ -66,17 +65,6 @@ pub(super) fn complete(error: Error, url: &Url) -> Error {
         ),
         _ => error,
     }
-}
-
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&error.to_string().to_lowercase());
-        text.push('\n');
-        cause = error.source();
-    }
-    text
 }
 
 /// A status that the caller did not ask for. `told` is what `Retry-After` says.

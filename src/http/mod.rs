@@ -61,11 +61,9 @@ mod limits;
 mod links;
 mod request;
 mod response;
-mod retry;
 
 pub use authorize::{Authorize, Bearer};
 pub use client::{Builder, Client};
 pub use request::Request;
 pub use response::Response;
-pub use retry::Retries;
 pub use url::Url;

@@ -80,7 +80,7 @@ impl Request {
         self
     }
 
-    /// Sends the request until an answer comes, as often as the client's [`Retries`](super::Retries) allow.
+    /// Sends the request until an answer comes, as often as the client's [`Retries`](crate::Retries) allow.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 use serde_json::Value;
-use snowfeed::http::{Response, Retries, json};
+use snowfeed::Retries;
+use snowfeed::http::{Response, json};
 use snowfeed::{Error, ErrorKind, Monitor, Retry};
 use wiremock::matchers::{body_json, header, method, path, query_param};
 use wiremock::{Mock, MockServer};

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use snowfeed::http::{Client, Retries};
-use snowfeed::{Error, ErrorKind, Monitor, Retry};
+use snowfeed::http::Client;
+use snowfeed::{Error, ErrorKind, Monitor, Retries, Retry};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 

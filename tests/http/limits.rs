@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use snowfeed::http::Retries;
+use snowfeed::Retries;
 use snowfeed::{ErrorKind, SourceEvent};
 use tokio::io::AsyncWriteExt;
 use wiremock::ResponseTemplate;

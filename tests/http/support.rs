@@ -6,7 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snowfeed::http::{Builder, Client, Retries};
+use snowfeed::Retries;
+use snowfeed::http::{Builder, Client};
 use snowfeed::{Monitor, SourceEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{HttpClient, Patience};
+use snowfeed::Retries;
+use snowfeed::backends::snowflake::client::HttpClient;
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,10 +37,10 @@ pub(crate) fn connection(port: u16) -> Connection {
     }
 }
 
-/// Patience for tests: four attempts with hardly a pause.
-pub(crate) fn brief() -> Patience {
+/// Retries for tests: four attempts with hardly a pause.
+pub(crate) fn brief() -> Retries {
     let pause = Duration::from_millis(1);
-    Patience { attempts: 4, first_delay: pause, max_delay: pause, ..Patience::default() }
+    Retries { attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::RETRIES }
 }
 
 /// A request that came.
@@ -186,7 +187,7 @@ impl Scripted {
     }
 
     pub(crate) fn client(&self) -> HttpClient {
-        HttpClient::with_patience(connection(self.port), brief()).unwrap()
+        HttpClient::with_retries(connection(self.port), brief()).unwrap()
     }
 
     /// The requests for a path so far.

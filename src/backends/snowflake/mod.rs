@@ -36,11 +36,11 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::backends::merge::not_ensured;
 use crate::sink::{Commit, CommitReport, Limits, Sink, StoredRecord, UnseenQuery};
-use crate::{Error, Resource, Result, TableSpec};
+use crate::{Error, Resource, Result, Retries, TableSpec};
 pub use check::Finding;
 
 use catalog::Catalog;
-use client::{Client, HttpClient, Patience, Session, Spent};
+use client::{Client, HttpClient, Session, Spent};
 use connection::Connection;
 use names::Names;
 use pool::{Lease, Pool};
@@ -119,21 +119,21 @@ impl Snowflake {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
     pub fn connect(connection: Connection) -> Result<Self> {
-        Self::connect_with(connection, Patience::default())
+        Self::connect_with(connection, HttpClient::RETRIES)
     }
 
-    /// The same, with another patience for requests that bring no answer.
+    /// The same, with other retries of requests that bring no answer than [`HttpClient::RETRIES`].
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
-    pub fn connect_with(connection: Connection, patience: Patience) -> Result<Self> {
+    pub fn connect_with(connection: Connection, retries: Retries) -> Result<Self> {
         let Some(database) = connection.database.clone() else {
             return Err(Error::configuration("the Snowflake connection names no database")
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
         };
         let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
         let warehouse = connection.warehouse.clone();
-        let mut snowflake = Self::over(Arc::new(HttpClient::with_patience(connection, patience)?), &database, &schema);
+        let mut snowflake = Self::over(Arc::new(HttpClient::with_retries(connection, retries)?), &database, &schema);
         if let Some(inner) = Arc::get_mut(&mut snowflake.0) {
             inner.warehouse = warehouse;
         }

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use super::super::args::{Global, SnowflakeArgs, To};
 use super::{Finding, Spending, variable};
 use crate::backends::Snowflake;
-use crate::backends::snowflake::client::Patience;
+use crate::backends::snowflake::client::HttpClient;
 use crate::backends::snowflake::connection::{Connection, Credentials};
-use crate::{Error, Result, SourceSpec};
+use crate::{Error, Result, Retries, SourceSpec};
 
 /// What the command line says of the database; where it is, and who we are there, is read when it is first needed.
 #[derive(Debug)]
@@ -41,22 +41,22 @@ impl Target {
     }
 
     pub(super) fn open(&self) -> Result<Snowflake> {
-        self.opened(Patience::default()).map(|opened| opened.snowflake.clone())
+        self.opened(HttpClient::RETRIES).map(|opened| opened.snowflake.clone())
     }
 
-    fn opened(&self, patience: Patience) -> Result<&Opened> {
+    fn opened(&self, retries: Retries) -> Result<&Opened> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let connection = connection(&self.args, &self.tag)?;
         let described = describe(&connection);
-        let snowflake = Snowflake::connect_with(connection, patience)?;
+        let snowflake = Snowflake::connect_with(connection, retries)?;
         Ok(self.opened.get_or_init(|| Opened { snowflake, connection: described }))
     }
 
     pub(super) async fn check(&self) -> Vec<Finding> {
         // Who looks wants to know how it is now.
-        let brief = Patience { attempts: 3, ..Patience::default() };
+        let brief = Retries { attempts: 3, ..HttpClient::RETRIES };
         let opened = match self.opened(brief) {
             Ok(opened) => opened,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::http::{self, Client, Retries, Url};
-use crate::{Config, Error, Resource, Result, SecretRef};
+use crate::http::{self, Client, Url};
+use crate::{Config, Error, Resource, Result, Retries, SecretRef};
 
 /// How GitHub is reached, and what is read of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -9,14 +9,14 @@ use async_trait::async_trait;
 
 use super::super::connection::Connection;
 use super::session::HttpSession;
-use super::transport::{Patience, Transport};
+use super::transport::Transport;
 use super::{Client, Session, Spent, login};
-use crate::Result;
+use crate::{Result, Retries};
 
 /// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
 ///
 /// # Retries
-/// A request that brings no answer is sent again, within its [`Patience`], with the same request id, by which Snowflake knows
+/// A request that brings no answer is sent again, within its [`Retries`], with the same request id, by which Snowflake knows
 /// it. What Snowflake answers is final.
 ///
 /// # Logs
@@ -33,20 +33,29 @@ pub(super) struct Shared {
 }
 
 impl HttpClient {
+    /// How often, and for how long, a request that brought no answer is sent again unless something else is said: twelve attempts
+    /// within five minutes, the first delay half a second, the longest thirty seconds.
+    pub const RETRIES: Retries = Retries {
+        attempts: 12,
+        total: Duration::from_secs(5 * 60),
+        first_delay: Duration::from_millis(500),
+        max_delay: Duration::from_secs(30),
+    };
+
     /// A client for this connection. Nothing is sent.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the host is none, or a proxy is not a URL.
     pub fn new(connection: Connection) -> Result<Self> {
-        Self::with_patience(connection, Patience::default())
+        Self::with_retries(connection, Self::RETRIES)
     }
 
-    /// A client that sends a request again as often, and for as long, as `patience` says.
+    /// A client that sends a request again as often, and for as long, as `retries` say.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with_patience(connection: Connection, patience: Patience) -> Result<Self> {
-        let transport = Transport::new(&connection, patience)?;
+    pub fn with_retries(connection: Connection, retries: Retries) -> Result<Self> {
+        let transport = Transport::new(&connection, retries)?;
         Ok(Self(Arc::new(Shared {
             connection: Arc::new(connection),
             transport: Arc::new(transport),

@@ -31,7 +31,6 @@ pub use http::HttpClient;
 pub use rows::{Answer, Row};
 pub(crate) use statement::text_literal;
 pub use statement::{Bind, Statement};
-pub use transport::Patience;
 
 use crate::{Error, ErrorKind, Result};
 

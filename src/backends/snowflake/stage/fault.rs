@@ -14,6 +14,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 
+use crate::error::causes;
 use crate::{Error, ErrorKind};
 
 /// How much is read of an answer that is no success.
@@ -119,11 +120,7 @@ impl HttpService for Watched {
 
 /// The innermost cause. Outer ones may repeat what was asked for.
 fn root(error: &dyn StdError) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 /// The error code in an answer: all three clouds write `<Code>…</Code>`. The texts beside it quote what was sent.

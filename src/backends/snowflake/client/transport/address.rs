@@ -10,7 +10,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::super::super::connection::Connection;
-use super::patience::Attempt;
+use super::resend::Attempt;
 use crate::{Error, Result};
 
 /// The account in the addresses that stand for Snowflake until they come here. The real one may not even be a host's name.

@@ -1,8 +1,8 @@
 //! Requests to Snowflake, and to the storage that holds parts of results: the crate `snowflake-api` on an HTTP client of ours,
-//! which adds the address, patience, and a verdict on what comes back.
+//! which adds the address, retries, and a verdict on what comes back.
 
 mod address;
-mod patience;
+mod resend;
 mod verdict;
 
 use std::collections::HashMap;
@@ -20,15 +20,14 @@ use serde::de::DeserializeOwned;
 use snowflake_api::connection::{Connection as Crate, ConnectionError, QueryType};
 use url::Url;
 
-pub use patience::Patience;
-
 use address::{Address, STAND_IN, STAND_IN_URL};
+use resend::Resend;
 use verdict::Verdict;
 
 use super::super::connection::Connection;
 use super::result::{LARGEST, too_large};
 use super::wire::Reply;
-use crate::{Error, Result};
+use crate::{Error, Result, Retries};
 
 /// The longest that connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(connection: &Connection, patience: Patience) -> Result<Self> {
+    pub(super) fn new(connection: &Connection, retries: Retries) -> Result<Self> {
         let address = Address::of(connection)?;
         let is_loopback = address.is_loopback();
         let mut http = reqwest::Client::builder()
@@ -64,11 +63,12 @@ impl Transport {
         let http = http.build().map_err(|error| {
             Error::configuration("the HTTP client cannot be set up").with_help("check the proxy").with_source(error)
         })?;
-        let direct = ClientBuilder::new(http.clone()).with(patience).with(address).with(Verdict::Snowflake).build();
+        let direct =
+            ClientBuilder::new(http.clone()).with(Resend(retries)).with(address).with(Verdict::Snowflake).build();
         Ok(Self {
             snowflake: Crate::new_with_middware(direct.clone()),
             direct,
-            storage: ClientBuilder::new(http).with(patience).with(Verdict::Storage).build(),
+            storage: ClientBuilder::new(http).with(Resend(retries)).with(Verdict::Storage).build(),
             is_loopback,
         })
     }

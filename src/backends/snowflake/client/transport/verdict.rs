@@ -1,6 +1,5 @@
 //! What came back: an answer, or what to say instead. No part of a body, a header or a URL's parameters is ever repeated.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +13,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::into_middleware;
-use super::patience::LastStatus;
+use super::resend::LastStatus;
+use crate::error::is_caused_by;
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// Who is asked, and so what counts as an answer.
@@ -119,8 +119,7 @@ impl Asked {
     /// No answer, or only its beginning.
     fn unanswered(&self, error: reqwest::Error) -> Error {
         let host = self.host();
-        let causes = causes(&error);
-        let says = |words: &[&str]| words.iter().any(|word| causes.contains(word));
+        let says = |words: &[&str]| is_caused_by(&error, words);
         let fault = if error.is_connect() && says(&["dns error", "failed to lookup address"]) {
             // At a login it is mostly a wrong name, and then nobody should wait for minutes to be told.
             let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
@@ -200,15 +199,4 @@ impl Asked {
 
 fn is_html(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
-}
-
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&error.to_string().to_lowercase());
-        text.push('\n');
-        cause = error.source();
-    }
-    text
 }

@@ -1,3 +1,5 @@
+//! How often, and for how long, a request that failed is tried again.
+
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -7,8 +9,7 @@ use crate::Retry;
 
 /// How often, and for how long, a request that failed is tried again.
 ///
-/// Waits for rate limits, for a free place and for the pace count neither as attempts nor as time;
-/// [`max_wait`](super::Builder::max_wait) bounds those for limits.
+/// What it waits for that is no failure counts neither as attempts nor as time: limits, a free place, the pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
     /// Attempts in all, the first included.
@@ -40,7 +41,7 @@ impl Retries {
         Self { attempts: 1, ..Self::default() }
     }
 
-    pub(super) fn start(&self) -> Attempts {
+    pub(crate) fn start(&self) -> Attempts {
         let delays = ExponentialBuilder::new()
             .with_jitter()
             .with_min_delay(self.first_delay)
@@ -52,17 +53,17 @@ impl Retries {
 }
 
 /// The attempts of one request.
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     delays: ExponentialBackoff,
     total: Duration,
     started: Instant,
-    pub(super) made: u32,
+    pub(crate) made: u32,
 }
 
 impl Attempts {
     /// How long to wait before another attempt; `None` to give up. `queued` is the time in which it was
     /// not this request's turn.
-    pub(super) fn next(&mut self, advice: Retry, queued: Duration) -> Option<Duration> {
+    pub(crate) fn next(&mut self, advice: Retry, queued: Duration) -> Option<Duration> {
         let at_least = match advice {
             Retry::Never => return None,
             Retry::Backoff => Duration::ZERO,
