@@ -8,12 +8,16 @@
 #![cfg(feature = "github")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+#[path = "support/environment.rs"]
+mod environment;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use environment::skipped;
 use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
@@ -166,7 +170,7 @@ async fn recorded() -> (u64, Vec<Received>) {
             let key = secret("key", &key.stdout);
             exercise(&upstream, json!({ "app_id": "12", "installation_id": 34, "private_key": key })).await;
         }
-        _ => eprintln!("skipped: there is no openssl to make a GitHub App's key with"),
+        _ => skipped("there is no openssl to make a GitHub App's key with"),
     }
     (upstream.repository_id(WIDGETS), upstream.requests())
 }
@@ -174,8 +178,7 @@ async fn recorded() -> (u64, Vec<Received>) {
 #[tokio::test]
 async fn every_request_is_as_github_describes_it() {
     let Some(folder) = tokio::task::spawn_blocking(install).await.unwrap() else {
-        eprintln!("skipped: there is no npm to install Prism with");
-        return;
+        return skipped("there is no npm to install Prism with");
     };
     let (repository, mut requests) = recorded().await;
     // Prism validates a request at a time: one of each kind is enough, and `since` is the only thing that goes on.

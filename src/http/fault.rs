@@ -125,6 +125,7 @@ mod tests {
             (401, ErrorKind::Authentication, Retry::Never),
             (403, ErrorKind::Authentication, Retry::Never),
             (404, ErrorKind::NotFound, Retry::Never),
+            (407, ErrorKind::Authentication, Retry::Never),
             (408, ErrorKind::Unavailable, Retry::Backoff),
             (409, ErrorKind::InvalidData, Retry::Never),
             (410, ErrorKind::NotFound, Retry::Never),

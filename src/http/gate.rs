@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::limits::{Limit, Quota};
 use crate::{Error, ErrorKind, Monitor, Result, SourceEvent};
 
-/// After a secondary limit, this many answers in a row earn one more request at once.
+/// After a secondary limit, this many answers earn one more request at once.
 const ANSWERS_PER_STEP: u32 = 30;
 
 /// Pauses of the pace shorter than this are counted but not announced: there may be one before every request.

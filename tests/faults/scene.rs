@@ -57,13 +57,18 @@ impl Scene {
 
 /// Issues of the upstream whose row is missing or another one, and rows beyond one for each.
 pub(crate) fn missing(upstream: &Upstream, file: &Path) -> usize {
-    let reader = rusqlite::Connection::open(file).unwrap();
-    let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL").unwrap();
-    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    let mut rows: BTreeMap<i64, String> = rows.map(Result::unwrap).collect();
+    missing_or_unreadable(upstream, file).unwrap()
+}
+
+/// The same of a file that may not be readable.
+pub(crate) fn missing_or_unreadable(upstream: &Upstream, file: &Path) -> rusqlite::Result<usize> {
+    let reader = rusqlite::Connection::open(file)?;
+    let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut rows: BTreeMap<i64, String> = rows.collect::<rusqlite::Result<_>>()?;
     let all = upstream.snapshot(REPOSITORY);
     let lost = all.iter().filter(|issue| rows.remove(&i64::try_from(issue.id).unwrap()).as_ref() != Some(&issue.text));
-    lost.count() + rows.len()
+    Ok(lost.count() + rows.len())
 }
 
 /// Ingests the repository into a file.

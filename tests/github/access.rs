@@ -7,6 +7,7 @@ use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::{Fault, Upstream};
 use snowfeed::{ErrorKind, Resource, Source};
 
+use crate::environment::skipped;
 use crate::support::{REPOSITORY, Reading, config, secret, upstream};
 
 #[tokio::test]
@@ -111,8 +112,7 @@ fn rsa_key() -> Option<String> {
 #[tokio::test]
 async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_time() {
     let Some(key) = rsa_key() else {
-        println!("skipped: there is no openssl to make a key with");
-        return;
+        return skipped("there is no openssl to make a key with");
     };
     let builder = Upstream::builder().repository(REPOSITORY, 1_200).token("personal");
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(3_600)).start().await.unwrap();
@@ -133,8 +133,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
 #[tokio::test]
 async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
     let Some(key) = rsa_key() else {
-        println!("skipped: there is no openssl to make a key with");
-        return;
+        return skipped("there is no openssl to make a key with");
     };
     let builder = Upstream::builder().repository(REPOSITORY, 30).token("personal");
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(240)).start().await.unwrap();

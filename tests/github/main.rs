@@ -7,6 +7,8 @@ mod access;
 mod conformance;
 mod delivery;
 mod drift;
+#[path = "../support/environment.rs"]
+mod environment;
 mod limits;
 #[path = "../support/payloads.rs"]
 mod payloads;

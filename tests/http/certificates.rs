@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::environment::skipped;
 use crate::support::client;
 
 async fn openssl(folder: &Path, arguments: &str) -> Option<()> {
@@ -53,8 +54,7 @@ async fn private_server(certified: &str) -> Option<(Child, TempDir, String)> {
 #[tokio::test]
 async fn a_private_authority_is_trusted_only_when_given() {
     let Some((_serving, folder, base)) = private_server("IP:127.0.0.1").await else {
-        eprintln!("skipped: openssl cannot serve here");
-        return;
+        return skipped("openssl cannot serve here");
     };
     let monitor = Monitor::detached();
     let error = client(&base).build().unwrap().get("x").send(&monitor).await.unwrap_err();
@@ -71,8 +71,7 @@ async fn a_private_authority_is_trusted_only_when_given() {
 #[tokio::test]
 async fn a_certificate_for_another_host_is_refused_even_from_an_authority_that_is_trusted() {
     let Some((_serving, folder, base)) = private_server("DNS:api.example").await else {
-        eprintln!("skipped: openssl cannot serve here");
-        return;
+        return skipped("openssl cannot serve here");
     };
     let authority = std::fs::read(folder.path().join("ca.pem")).unwrap();
     let trusting = client(&base).certificate_authority(&authority).build().unwrap();

@@ -6,6 +6,8 @@ mod answers;
 mod broken;
 mod certificates;
 mod credentials;
+#[path = "../support/environment.rs"]
+mod environment;
 mod limits;
 #[path = "../support/payloads.rs"]
 mod payloads;

@@ -56,7 +56,7 @@ async fn statements_depend_on_commits_and_not_on_pages() {
     assert_eq!(counts[0], counts[1]);
 }
 
-/// Nine for the rows and the state with them, five for the end of the run, and the two of an idle ingestion, which come first:
+/// Seven for the rows and the state with them, five for the end of the run, and the two of an idle ingestion, which come first:
 /// `golden/3-incremental-run.sql` lists them.
 #[tokio::test]
 async fn a_run_with_one_small_commit_is_fourteen_statements() {

@@ -35,7 +35,7 @@ runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 const UNTIL_STDIN_ENDS_NODE: &str = "process.stdin.on('end', () => process.exit(0)).resume(); require(process.argv[1])";
 
 /// The longest that a server may take to answer after it was started.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(600);
 
 /// The most that is shown of what a server has written, in bytes.
 const LAST_WORDS: u64 = 16 << 10;
@@ -52,11 +52,6 @@ impl Server {
     /// The address.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// The id of its process.
-    pub(crate) fn process_id(&self) -> u32 {
-        self.process.lock().unwrap().id()
     }
 
     /// The last that it has written: why it does not do what a test asks of it.

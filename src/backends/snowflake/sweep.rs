@@ -5,7 +5,7 @@ use super::{Snowflake, names};
 use crate::sink::{StoredRecord, UnseenQuery};
 use crate::{Result, Version};
 
-/// How old something on the stage is, by the clock of the run that put it there, before it is taken for a leftover.
+/// How old something is, by the clock of the run that made it, before it is taken for a leftover.
 const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl Snowflake {
@@ -31,13 +31,13 @@ impl Snowflake {
         records.collect()
     }
 
-    /// Removes what runs that died have left on the stage, once for each process. What cannot be removed stays for the next one.
+    /// Removes what runs that died have left on the stage and as load tables, once for each process. What cannot be removed stays for the next one.
     pub(super) async fn clean_up(&self, session: &mut dyn Session) {
         if self.0.cleaned.swap(true, std::sync::atomic::Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.try_clean_up(session).await {
-            tracing::warn!(%error, "what earlier runs may have left on the stage could not be removed");
+            tracing::warn!(%error, "what earlier runs may have left could not be removed");
         }
     }
 

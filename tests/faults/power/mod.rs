@@ -160,10 +160,10 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
     );
     assert_eq!(damage, Damage::default(), "seed {seed}");
     // The test sees what it is there to see: no disk of this kind can keep a promise.
-    let damage = recording.cut(20, seed, Disk::that_ignores_syncs()).await;
+    let damage = recording.cut(cuts, seed, Disk::that_ignores_syncs()).await;
     println!(
-        "the same on a disk that only says that it syncs: files damaged {}, commits lost {}",
-        damage.files, damage.commits
+        "the same on a disk that only says that it syncs: files damaged {}, commits lost {}, rows missing after a rerun {}",
+        damage.files, damage.commits, damage.rows
     );
     assert!(damage.files + damage.commits > 0, "the loss of everything unsynced went unnoticed");
 }
