@@ -82,6 +82,9 @@ pub struct ReadRequest {
     pub config: Config,
     /// Where to resume; `None`: at the start.
     pub checkpoint: Option<Checkpoint>,
+    /// In [`Mode::Reconcile`], how far incremental reads have come. It is no place to resume, but may tell what the resource is where
+    /// its name does not: an id that outlives renames.
+    pub incremental: Option<Checkpoint>,
     /// In [`Mode::Reconcile`], every record that exists must be in the stream (or have been in the one that the
     /// checkpoint stems from); in [`Mode::Incremental`], those that changed.
     pub mode: Mode,
@@ -96,7 +99,7 @@ pub struct VerifyRequest {
     pub resource: Resource,
     /// The settings.
     pub config: Config,
-    /// The checkpoint with which the pass ended.
+    /// The checkpoint with which the pass ended; where it brought none, that of incremental reads.
     pub checkpoint: Option<Checkpoint>,
     /// The table that the records belong to.
     pub table: String,

@@ -123,13 +123,15 @@ impl<'a> Run<'a> {
 
     /// Reads the source to its end and commits what it brings.
     async fn read(&mut self, budget: Budget) -> Result<End> {
+        let (checkpoint, incremental) = match &self.reconcile {
+            Some(pass) if self.record.mode == Mode::Reconcile => (pass.checkpoint.clone(), self.checkpoint.clone()),
+            _ => (self.checkpoint.clone(), None),
+        };
         let stream = self.connector.source.read(ReadRequest {
             resource: self.resource.clone(),
             config: self.config.clone(),
-            checkpoint: match &self.reconcile {
-                Some(pass) if self.record.mode == Mode::Reconcile => pass.checkpoint.clone(),
-                _ => self.checkpoint.clone(),
-            },
+            checkpoint,
+            incremental,
             mode: self.record.mode,
             monitor: self.monitor.clone(),
         });

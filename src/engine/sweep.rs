@@ -47,7 +47,11 @@ impl Run<'_> {
         let request = VerifyRequest {
             resource: self.resource.clone(),
             config: self.config.clone(),
-            checkpoint: self.reconcile.as_ref().and_then(|pass| pass.checkpoint.clone()),
+            checkpoint: self
+                .reconcile
+                .as_ref()
+                .and_then(|pass| pass.checkpoint.clone())
+                .or_else(|| self.checkpoint.clone()),
             table: table.to_owned(),
             records: unseen,
             monitor: self.monitor.clone(),

@@ -177,7 +177,7 @@ impl<B: Backend> StateStore for Crashing<B> {
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// # let request = || ReadRequest { resource: Resource::new("sun").unwrap(), config: Config::default(), checkpoint: None,
-/// #     mode: Mode::Incremental, monitor: Monitor::detached() };
+/// #     incremental: None, mode: Mode::Incremental, monitor: Monitor::detached() };
 /// let source = Flaky::new(Planets, 2).failures(1);
 /// assert!(source.read(request()).collect::<Vec<_>>().await[2].is_err());
 /// assert!(source.read(request()).all(|batch| async move { batch.is_ok() }).await);

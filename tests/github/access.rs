@@ -1,11 +1,15 @@
 //! Who may read what: rows 11 to 13 of the reference notes.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::json;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::{Fault, Upstream};
-use snowfeed::{ErrorKind, Resource, Source};
+use snowfeed::{ErrorKind, Mode, Resource, RunStatus, Source};
 
 use crate::environment::skipped;
 use crate::support::{REPOSITORY, Reading, config, secret, upstream};
@@ -73,6 +77,36 @@ async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_tru
     assert_eq!(reading.table.len(), 40);
     let edited = upstream.snapshot("acme/gadgets").into_iter().find(|issue| issue.number == 7).unwrap();
     assert_eq!(reading.table[&edited.id.to_string()].json().unwrap(), edited.text.as_str());
+}
+
+/// Neither the pass reads the new one, nor do its questions go there, also where the pass itself brings nothing.
+#[tokio::test]
+async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
+    for issues in [40, 1] {
+        let (upstream, memory) = (upstream(issues).await, Memory::new());
+        let settings = [("api_url".to_owned(), upstream.url().into())];
+        let connector = Connector::new(GithubIssues::default(), Arc::new(memory.clone())).overrides(settings);
+        let resource = Resource::new(REPOSITORY).unwrap();
+        let ingest = async |mode| {
+            let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(mode)).await.unwrap();
+            assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
+        };
+        ingest(Mode::Incremental).await;
+        upstream.rename_repository(REPOSITORY, "acme/gadgets");
+        upstream.add_repository(REPOSITORY);
+        upstream.create(REPOSITORY, 5);
+        upstream.delete("acme/gadgets", 1);
+        ingest(Mode::Reconcile).await;
+        let rows = memory.rows(&resource, "issues");
+        let alive: BTreeSet<String> =
+            rows.iter().filter(|row| row.deleted_at.is_none()).map(|row| row.key.clone()).collect();
+        let there = upstream.snapshot("acme/gadgets").into_iter().map(|issue| issue.id.to_string()).collect();
+        assert_eq!((alive, rows.len()), (there, usize::try_from(issues).unwrap()));
+        // The old repository is gone: that is an error, and not a reason to go by the name again.
+        upstream.fault_while(|request| request.path().starts_with("/repositories/"), Fault::status(404));
+        let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(Mode::Reconcile)).await.unwrap();
+        assert_eq!(report.runs[0].error.as_ref().map(|error| error.kind), Some(ErrorKind::NotFound), "{report:?}");
+    }
 }
 
 #[tokio::test]

@@ -124,6 +124,20 @@ async fn pitfall_05_lost_access_does_not_look_like_deletions() {
 }
 
 #[tokio::test]
+async fn pitfall_05_an_answer_that_is_no_issue_does_not_look_like_a_deletion() {
+    let upstream = upstream(20).await;
+    let mut reading = Reading::of(&upstream, json!({}));
+    reading.read().await.unwrap();
+    upstream.delete(REPOSITORY, 2);
+    upstream.fault_while(|request| request.path().ends_with("/issues/1"), Fault::MissingKey("id".into()));
+    let error = reading.verify(&[1, 2]).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidData, "the answer is not an issue"));
+    upstream.clear_faults();
+    upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::EmptyBody);
+    assert_eq!(reading.verify(&[1, 2]).await.unwrap_err().kind(), ErrorKind::InvalidData);
+}
+
+#[tokio::test]
 async fn pitfall_09_an_idle_poll_is_one_conditional_request_that_writes_nothing() {
     for issues in [0, 12, 70, 1_000] {
         let upstream = upstream(issues).await;

@@ -65,6 +65,7 @@ impl Reading {
             resource: self.resource.clone(),
             config: self.config.clone(),
             checkpoint: self.checkpoint.clone(),
+            incremental: None,
             mode: Mode::Incremental,
             monitor: self.monitor(),
         };

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use bytestring::ByteString;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::credentials::{self, Kind};
-use super::page::{self, Page, Row};
+use super::page::{self, Page};
 use super::ranges::Second;
 use super::settings::{GithubSettings, Name};
 use crate::http::{Client, Response, Url};
-use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Record, Result, Retry, SourceEvent};
 
 /// A page is asked for so often before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
@@ -137,7 +136,8 @@ impl Api {
     /// The repository and its issues can be read: needed before anything missing is taken for deleted.
     pub(super) async fn must_exist(&self, monitor: &Monitor) -> Result<()> {
         let request = self.connection.client.get(&self.issues("")).query(&[("per_page", "1"), ("state", "all")]);
-        request.send(monitor).await.map(drop).map_err(|error| explain(error, &self.name))
+        let found = request.send_with(monitor, |response| page::rows(response.body())).await;
+        found.map(drop).map_err(|error| explain(error, &self.name))
     }
 
     fn issues(&self, tail: &str) -> String {
@@ -223,14 +223,14 @@ impl Api {
 
     /// One issue by its number; `None` when it is gone. What a transfer leaves behind is a redirect; for a repository that
     /// is addressed by its name, though, a redirect may as well come from a new name, and is followed.
-    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<Option<Row>> {
+    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<Option<Record>> {
         let path = self.issues(&format!("/{number}"));
         let gone: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
         let request = self.connection.client.get(&path).accept(gone);
         request
             .send_with(monitor, |response| match response.status() {
                 301 | 404 | 410 => Ok(None),
-                _ => page::item(ByteString::clone(response.body())).map(Some),
+                _ => page::item(response.body()).map(Some),
             })
             .await
             .map_err(|error| explain(error, &self.name))

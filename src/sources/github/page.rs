@@ -80,12 +80,11 @@ pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
     json::elements::<Item<'_>>(body).map(|element| element.map(|(item, raw)| row(&item, raw))).collect()
 }
 
-/// Reads one issue.
-pub(super) fn item(body: ByteString) -> Result<Row> {
-    let item: Item<'_> = serde_json::from_str(&body)
-        .map_err(|error| Error::invalid_data("the answer is not an issue").with_source(error))?;
-    let row = row(&item, body.clone());
-    Ok(row)
+/// Reads one issue. What cannot be one says nothing of whether the issue is there.
+pub(super) fn item(body: &ByteString) -> Result<Record> {
+    let refuse = || Error::invalid_data("the answer is not an issue");
+    let item: Item<'_> = serde_json::from_str(body).map_err(|error| refuse().with_source(error))?;
+    row(&item, body.clone()).content.map_err(|reject| refuse().with_context("reason", reject.reason))
 }
 
 fn row(item: &Item<'_>, raw: ByteString) -> Row {

@@ -77,6 +77,8 @@ struct Reader {
     overlap: i64,
     /// The checkpoint that holds already.
     checkpoint: Option<Checkpoint>,
+    /// Whether nobody knows yet that the server knows the repository by its id.
+    may_lack_id: bool,
     seen: Seen,
 }
 
@@ -85,11 +87,15 @@ impl Reader {
         connect: impl FnOnce(&GithubSettings) -> Result<Arc<Connection>>,
         request: ReadRequest,
     ) -> Result<Self> {
-        let ReadRequest { resource, config, checkpoint, monitor, .. } = request;
+        let ReadRequest { resource, config, checkpoint, incremental, monitor, .. } = request;
         let settings = GithubSettings::of(&config)?;
         let name = Name::of(&resource)?;
         let known = checkpoint.as_ref().map(Position::read).transpose()?.filter(|known| *known != Position::default());
         let checkpoint = checkpoint.filter(|_| known.is_some());
+        // A full pass reads what incremental reads have read, whatever has its name by now.
+        let identity = incremental.as_ref().map(Position::read).transpose()?.and_then(|position| position.repository);
+        let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..Position::default() }));
+        let may_lack_id = known.is_none();
         let connection = connect(&settings)?;
         connection.announce(&monitor);
         let (api, mut position, ahead) = match known {
@@ -130,6 +136,7 @@ impl Reader {
             pull_requests: settings.pull_requests,
             overlap,
             checkpoint,
+            may_lack_id,
             seen: Seen::default(),
         })
     }
@@ -180,7 +187,7 @@ impl Reader {
             }
             Err(Trouble::Error(error)) => {
                 // Only the very first answers of all decide how the repository is addressed; others may still be under way.
-                if (self.checkpoint.is_none() || asked.route != self.api.route)
+                if (self.may_lack_id && self.checkpoint.is_none() || asked.route != self.api.route)
                     && status(&error) == Some(404)
                     && let Some(by_name) = asked.by_name()
                 {

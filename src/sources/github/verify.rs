@@ -47,8 +47,7 @@ async fn look(api: &Api, stored: StoredRecord, monitor: &Monitor) -> Result<Opti
         )));
         return Ok(None);
     };
-    let found = api.item(number, monitor).await?.and_then(|row| row.content.ok());
-    Ok(Some(match found {
+    Ok(Some(match api.item(number, monitor).await? {
         Some(fresh) if fresh.key == stored.key => fresh,
         _ => Record::delete(stored.key, stored.version.max(Version::NONE)),
     }))

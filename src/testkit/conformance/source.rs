@@ -119,7 +119,8 @@ impl SourceCase {
     }
 
     fn request(&self, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
-        ReadRequest { resource: self.resource.clone(), config: self.config.clone(), checkpoint, mode, monitor }
+        let (resource, config) = (self.resource.clone(), self.config.clone());
+        ReadRequest { resource, config, checkpoint, incremental: None, mode, monitor }
     }
 
     fn stream(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {

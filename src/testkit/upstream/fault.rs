@@ -53,7 +53,7 @@ pub enum Fault {
     RedirectLoop,
     /// The right answer with one byte of a string replaced by one that no UTF-8 text has.
     InvalidUtf8,
-    /// The right list, whose last record lacks this key.
+    /// The right record, or the right list, whose last record lacks this key.
     MissingKey(String),
     /// The right answer with a `Date` header that is wrong by so many seconds.
     ClockSkew(i64),

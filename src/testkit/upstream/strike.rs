@@ -109,11 +109,13 @@ pub(super) fn spoil(fault: &Fault, mut answer: Answer, shared: &Shared) -> Answe
             answer.body = bytes.into();
         }
         Fault::MissingKey(key) => {
-            if let Ok(Value::Array(mut records)) = serde_json::from_slice(&answer.body) {
-                if let Some(record) = records.last_mut().and_then(Value::as_object_mut) {
+            if let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) {
+                let record =
+                    if body.is_array() { body.as_array_mut().and_then(|all| all.last_mut()) } else { Some(&mut body) };
+                if let Some(record) = record.and_then(Value::as_object_mut) {
                     record.remove(key);
                 }
-                answer.body = Value::Array(records).to_string().into();
+                answer.body = body.to_string().into();
             }
         }
         Fault::ClockSkew(seconds) => {
