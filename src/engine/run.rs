@@ -195,7 +195,9 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let at = self.connector.now();
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
-        let state = moved.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
+        // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason.
+        let fenced = moved || sweep.is_some();
+        let state = fenced.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
         if offered > 0 || sweep.is_some() || state.is_some() {
             let change = state.clone().map(|state| self.change(at, Some(state)));
@@ -297,8 +299,8 @@ impl<'a> Run<'a> {
         StateChange { key: self.resource.name().into(), base: self.base, at, state, run: Some(run) }
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
+    pub(super) fn cancel(&self) -> &CancellationToken {
+        &self.cancel
     }
 }
 

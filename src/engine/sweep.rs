@@ -16,7 +16,7 @@ impl Run<'_> {
         for table in &connector.spec.tables {
             let mut after = None;
             loop {
-                if self.is_cancelled() {
+                if self.cancel().is_cancelled() {
                     return Ok(false);
                 }
                 let query = UnseenQuery {
@@ -31,7 +31,11 @@ impl Run<'_> {
                 after = Some(last.key.clone());
                 let (resource, records) = (self.resource.clone(), unseen.len() as u64);
                 connector.emit(Event::Verifying { resource, records });
-                let records = self.verify(&table.name, unseen).await?;
+                let records = tokio::select! {
+                    biased;
+                    verified = self.verify(&table.name, unseen) => verified?,
+                    () = self.cancel().cancelled() => return Ok(false),
+                };
                 let rows = Rows { table: table.name.clone(), records, rejects: Vec::new() };
                 self.commit(vec![rows], Some(Sweep::Mark(pass.id)), self.checkpoint.clone(), self.reconcile.clone())
                     .await?;

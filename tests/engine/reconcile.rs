@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use snowfeed::engine::{Event, IngestRequest};
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunStatus, Sink, StateStore, UnseenQuery};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, connector, ingest, keys, live, resource};
+use crate::support::{Hold, Scripted, Step, connector, ingest, keys, live, resource};
 
 #[tokio::test]
 async fn what_vanished_is_marked_and_the_rest_stays() {
@@ -130,6 +131,46 @@ async fn an_interrupted_sweep_asks_about_no_record_twice() {
     assert!(connector.ingest(request).await.unwrap().interrupted());
     assert_eq!(ingest(&connector, Mode::Reconcile).await.status, RunStatus::Complete);
     assert_eq!(*asked.lock().unwrap(), [500, 100]);
+}
+
+/// A connector whose second pass waits at the question about `a` and `b`, which the source no longer has.
+async fn waiting_in_a_sweep() -> (Arc<Hold>, Connector, Memory) {
+    let mut source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
+    source.hold = Some(Arc::default());
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["c"], 1)]);
+    source.truth.lock().unwrap().extend([("a".into(), None), ("b".into(), None)]);
+    (source.hold.unwrap(), connector, memory)
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_overtaken_deletes_nothing() {
+    let (hold, connector, memory) = waiting_in_a_sweep().await;
+    let overtake = async {
+        hold.has_come.notified().await;
+        connector.reset(&resource("r")).await.unwrap();
+        hold.goes_on.notify_one();
+    };
+    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), overtake);
+    assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Conflict));
+    assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
+}
+
+#[tokio::test]
+async fn a_sweep_is_interrupted_while_the_source_is_asked() {
+    let (hold, connector, memory) = waiting_in_a_sweep().await;
+    let stop = CancellationToken::new();
+    let interrupt = async {
+        hold.has_come.notified().await;
+        stop.cancel();
+    };
+    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).cancel(stop.clone());
+    let ingest = tokio::time::timeout(std::time::Duration::from_secs(600), connector.ingest(request));
+    let (report, ()) = tokio::join!(ingest, interrupt);
+    assert!(report.expect("it goes on").unwrap().interrupted());
+    assert!(memory.latest("r").await.unwrap().unwrap().state.reconcile.is_some());
+    assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::{RunRecord, StoredRecord, VerifyRequest};
+use tokio::sync::Notify;
 
 /// Where a read resumed, and how it read.
 pub(crate) type Read = (Option<usize>, Mode);
@@ -34,6 +35,15 @@ pub(crate) struct Scripted {
     pub(crate) truth: Arc<Mutex<BTreeMap<String, Option<i64>>>>,
     /// The checkpoint of each read, and whether it was a full pass.
     pub(crate) reads: Arc<Mutex<Vec<Read>>>,
+    /// Where `verify` waits before it answers.
+    pub(crate) hold: Option<Arc<Hold>>,
+}
+
+/// Something that comes to a point and waits there.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    pub(crate) has_come: Notify,
+    pub(crate) goes_on: Notify,
 }
 
 pub(crate) fn document(key: &str, version: i64) -> String {
@@ -97,6 +107,10 @@ impl Source for Scripted {
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        if let Some(hold) = &self.hold {
+            hold.has_come.notify_one();
+            hold.goes_on.notified().await;
+        }
         let truth = self.truth.lock().unwrap();
         let judge = |record: StoredRecord| match truth.get(&record.key)? {
             Some(version) => {

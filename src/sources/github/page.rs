@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::ranges::{Facts, Second};
 use crate::http::{Response, json};
 use crate::record::content_hash;
-use crate::{Error, Record, Reject, Result, Version};
+use crate::{Error, Operation, Record, Reject, Result, Version};
 
 /// What is read of an issue. The rest is passed on as text.
 #[derive(Deserialize)]
@@ -78,6 +78,19 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
 /// Splits a body into rows.
 pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
     json::elements::<Item<'_>>(body).map(|element| element.map(|(item, raw)| row(&item, raw))).collect()
+}
+
+/// Copies what is kept of a page of so many bytes where that is little: as a slice, each record holds on to the whole page.
+pub(super) fn let_go(records: &mut [Record], page: usize) {
+    let kept: usize = records.iter().map(Record::size).sum();
+    if kept >= page / 2 {
+        return;
+    }
+    for record in records {
+        if let Operation::Upsert(json) = &mut record.operation {
+            *json = ByteString::from(json.to_string());
+        }
+    }
 }
 
 /// Reads one issue. What cannot be one says nothing of whether the issue is there.
@@ -161,6 +174,20 @@ mod tests {
             let row = one(text);
             assert_eq!(row.second, None);
             assert_eq!(row.content.unwrap(), Record::upsert("1", Version::NONE, text));
+        }
+    }
+
+    #[test]
+    fn a_page_of_which_little_is_kept_is_let_go() {
+        let row = |id, more| format!(r#"{{"id":{id},"body":"{}"}}"#, "x".repeat(more));
+        for (others, is_held) in [(10, true), (1_000, false)] {
+            let body: ByteString = format!("[{},{}]", row(1, 100), row(2, others)).into();
+            let mut records = vec![rows(&body).unwrap().remove(0).content.unwrap()];
+            let before = records[0].clone();
+            let_go(&mut records, body.len());
+            assert_eq!(records[0], before);
+            let place = records[0].json().unwrap().as_ptr();
+            assert_eq!(body.as_bytes().as_ptr_range().contains(&place), is_held, "{others}");
         }
     }
 

@@ -9,7 +9,7 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use super::api::{Api, Connection, Listed, Route, SMALLEST_PAGE, Trouble, status};
 use super::checkpoint::{Position, Tag};
 use super::course::{Answer, Course, Step, Task};
-use super::page::{Page, Row};
+use super::page::{self, Page, Row};
 use super::ranges::{Ask, Keep, Second};
 use super::settings::{GithubSettings, Name};
 use super::{EXCLUDED, TABLE};
@@ -226,6 +226,7 @@ impl Reader {
             return Ok(None);
         }
         let mut batch = Batch::new(TABLE);
+        let size = rows.iter().map(|row| row.text().len()).sum();
         let mut seen = self.seen.begin(task);
         for row in rows {
             if !keep.has(row.second) || (edges.has(row.second) && !seen.is_new(&row)) {
@@ -239,6 +240,7 @@ impl Reader {
                 Err(reject) => batch.rejects.push(reject),
             }
         }
+        page::let_go(&mut batch.records, size);
         // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
         if asked.route != self.api.route {
             return Ok((batch.offered() > 0).then_some(batch.checkpoint(Position::default().write()?)));
