@@ -68,7 +68,7 @@ fn overrides_reach_the_files() {
         .title("My issues")
         .description("Of mine.")
         .package("my_pkg")
-        .application("\"My app\"")
+        .application("my_app")
         .image_repository("/a/b/c")
         .pool_family("highmem_x64_s")
         .schedule("15 2 * * *")
@@ -79,9 +79,9 @@ fn overrides_reach_the_files() {
     for (path, text) in [
         ("setup.sql", "TITLE = 'My issues'"),
         ("README.md", "# My issues\n\nOf mine."),
-        ("README.md", "CALL \"My app\".PUBLIC.TEST_CONNECTION();"),
+        ("README.md", "CALL MY_APP.PUBLIC.TEST_CONNECTION();"),
         ("snowflake.yml", "identifier: \"MY_PKG\""),
-        ("snowflake.yml", "identifier: \"\\\"My app\\\"\""),
+        ("snowflake.yml", "identifier: \"MY_APP\""),
         ("manifest.yml", "/a/b/c/github_issues:0.1.0"),
         ("manifest.yml", "description: \"For rows.\""),
         ("manifest.yml", "description: \"A token of yours.\""),

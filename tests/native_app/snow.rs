@@ -47,7 +47,7 @@ fn deployed(app: &App) -> Option<Vec<String>> {
 
 #[test]
 fn snowflakes_own_command_line_takes_every_bundle() {
-    let odd = github().application("\"My \"\"odd\"\" app\"").package("my-package").title("a: b # c \"d\" 'e' {{ f }}");
+    let odd = github().package("\"My \"\"odd\"\" package\"").title("a: b # c \"d\" 'e' {{ f }}");
     for app in [github(), custom(), odd] {
         let Some(files) = deployed(&app) else { return };
         let bundle = Bundle::of(&app).unwrap();

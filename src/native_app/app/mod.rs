@@ -168,6 +168,10 @@ impl App {
     pub fn names(&self) -> Result<Names> {
         check_source(&self.spec)?;
         let application: Name = self.application.parse()?;
+        if !application.is_plain() {
+            return Err(Error::configuration(format!("an application cannot be called {application}"))
+                .with_help("give a name of letters, digits and _: its compute pool and its jobs may have no quotes"));
+        }
         let package: Name = self.package.parse()?;
         if package == application {
             return Err(Error::configuration(format!("the package and the application are both called {package}"))
@@ -265,9 +269,9 @@ mod tests {
     }
 
     #[test]
-    fn names_with_quotes_and_blanks_are_kept() {
-        let names = app().application("\"My \"\"app\"\"\"").package("my package").names().unwrap();
-        assert_eq!((names.application.as_str(), names.package.as_str()), ("My \"app\"", "my package"));
+    fn the_packages_name_may_need_quotes() {
+        let names = app().package("\"My \"\"package\"\"\"").names().unwrap();
+        assert_eq!(names.package.as_str(), "My \"package\"");
     }
 
     #[test]
@@ -275,6 +279,8 @@ mod tests {
         let refused = [
             app().package("github_connector"),
             app().application(""),
+            app().application("My app"),
+            app().application("\"my_app\""),
             app().image_repository("/DB/x/y"),
             app().program("Github Issues"),
             App::from(&SourceSpec::new("GitHub", "1")),

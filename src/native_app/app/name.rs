@@ -67,11 +67,15 @@ impl Name {
         Self::stored(format!("{}_{suffix}", self.0))
     }
 
+    /// Whether it needs no quotes in a statement.
+    pub fn is_plain(&self) -> bool {
+        let upper = |c: char| c.is_ascii_uppercase() || c == '_';
+        self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$')
+    }
+
     /// The name in a statement: in quotes where it needs them.
     pub fn sql(&self) -> String {
-        let upper = |c: char| c.is_ascii_uppercase() || c == '_';
-        let plain = self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$');
-        if plain { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
+        if self.is_plain() { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
     }
 }
 

@@ -75,17 +75,26 @@ impl Access {
         self.make_schema(account, plan).await?;
         for (setting, name) in &self.secrets {
             let found = self.find(account, "SECRETS", name).await?;
-            if let Some(value) = given.get(setting) {
-                if let Some(found) = &found {
-                    found.claim("secret", name, adopt, "bind it on the app's page instead of giving --secret")?;
+            match (given.get(setting), found) {
+                (Some(value), found) => {
+                    if let Some(found) = &found {
+                        found.claim("secret", name, adopt, "bind it on the app's page instead of giving --secret")?;
+                    }
+                    plan.push(self.set_secret(name, value, found.is_some()));
                 }
-                plan.push(self.set_secret(name, value, found.is_some()));
-            } else if found.is_some() {
-                plan.note(format!("the secret {} is kept", self.sql(name)));
+                (None, None) => continue,
+                (None, Some(found)) if adopt || found.is_ours() => {
+                    plan.note(format!("the secret {} is kept", self.sql(name)));
+                }
+                (None, Some(_)) => {
+                    let name = self.sql(name);
+                    plan.note(format!(
+                        "the secret {name} was made by somebody else: --adopt lets the app read it, or the app's page"
+                    ));
+                    continue;
+                }
             }
-            if found.is_some() || given.contains_key(setting) {
-                bound.insert(setting.clone());
-            }
+            bound.insert(setting.clone());
         }
         if !self.hosts.is_empty() {
             self.set_rule(account, adopt, plan).await?;

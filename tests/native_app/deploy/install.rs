@@ -158,6 +158,22 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    let path = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN";
+    account.state().world.databases.insert("GITHUB_CONNECTOR_SETUP".into());
+    account.state().world.schemas.insert("GITHUB_CONNECTOR_SETUP.PUBLIC".into());
+    account.state().world.secrets.insert(path.into(), super::account::Object::default());
+    let report = install(&account, &github(), |install| install).await.unwrap();
+    assert!(report.notes.iter().any(|note| note.contains(path) && note.contains("--adopt")), "{report:?}");
+    assert!(!account.world().applications["GITHUB_CONNECTOR"].references.contains_key("token"));
+    assert!(!account.world().integrations["GITHUB_CONNECTOR_ACCESS"].value.contains(path));
+    install(&account, &github(), |install| install.adopt(true)).await.unwrap();
+    assert_eq!(account.world().applications["GITHUB_CONNECTOR"].references["token"], path);
+}
+
+#[tokio::test]
 async fn a_version_that_is_missing_says_how_to_get_it() {
     let account = Account::start().await;
     let error = install(&account, &github(), |install| install).await.unwrap_err();
