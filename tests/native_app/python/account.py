@@ -12,7 +12,8 @@ import installation
 from snowflake.snowpark import Row
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
-NAME = r'(?:"(?:[^"]|"")+"|[A-Z_][A-Z0-9_$]*)'
+PLAIN = "[A-Z_][A-Z0-9_$]*"
+NAME = rf'(?:"(?:[^"]|"")+"|{PLAIN})'
 TASK = rf"{NAME}\.\"TASKS\"\.(?P<task>{NAME})"
 REFERENCE = r"reference\('(\w+)'\)"
 NOT_ALLOWED = 3001
@@ -57,7 +58,9 @@ class Account:
         self.started = []  # Tasks that were run by hand.
         self.pools = {}
         self.grants = set()
+        self.readable = set()  # What data readers may read.
         self.bound = {}
+        self.dropped = set()  # References whose object is gone.
         self.jobs = []  # The arguments of each.
         self.mounts = []  # The secrets of the newest.
         self.job = lambda account, args: ""  # What a job does; gives its log.
@@ -165,14 +168,14 @@ def run_job(session, match, _):
     account = session.account
     if match["pool"] not in account.pools:
         raise refused(f"Compute pool '{match['pool']}' does not exist or not authorized.", 2003)
-    for name in re.findall(REFERENCE, match[0]):
-        if not account.bound.get(name):
-            raise refused(f"Reference '{name}' is not bound")
     assert match["job"] not in account.logs, "a job's name must be new"
     args, secrets = json.loads(match["args"]), json.loads(match["secrets"])
-    for secret in secrets:
-        if not account.bound.get(secret["snowflakeSecret"]["objectReference"]):
-            raise refused("a secret of the specification is not bound")
+    of_secrets = [secret["snowflakeSecret"]["objectReference"] for secret in secrets]
+    for name in re.findall(REFERENCE, match[0]) + of_secrets:
+        if not account.bound.get(name):
+            raise refused(f"Reference '{name}' is not bound")
+        if name in account.dropped:
+            raise refused(f"Object '{account.bound[name]}' does not exist or not authorized.", 2003)
     account.jobs.append(args)
     account.mounts = secrets
     account.logs[match["job"]] = ""
@@ -188,9 +191,24 @@ def grant(session, match, _):
     session.account.grants.add(match[1])
 
 
-def references(session, match, params):
+def grant_all(session, match, _):
+    """Counts for what is there, and not for what is made later."""
+    database, schema = match["database"], match["schema"]
+    text = f"SELECT TABLE_NAME FROM {database}.INFORMATION_SCHEMA.{match['kinds']} WHERE TABLE_SCHEMA = ?"
+    rows = session.real.sql(text, params=[schema[1:-1]]).collect()
+    session.account.readable.update(f'{database}.{schema}."{row["TABLE_NAME"]}"' for row in rows)
+
+
+def grant_future(_, __, ___):
+    """An app cannot: its schemas are standard ones, in which this needs MANAGE GRANTS."""
+    raise refused("Insufficient privileges: MANAGE GRANTS is required", NOT_ALLOWED)
+
+
+def references(session, _, params):
     bound = session.account.bound
-    return [Row(**{f"R{index}": '["0"]' if bound.get(name) else "[]" for index, name in enumerate(params)})]
+    objects = {name: {"alias": f"of {name}", "database": None, "schema": None, "name": bound[name]} for name in bound}
+    found = [[objects[name]] if name in bound else [] for name in params]
+    return [Row(**{f"R{index}": json.dumps(associations) for index, associations in enumerate(found)})]
 
 
 def set_reference(session, _, params):
@@ -218,7 +236,7 @@ PATTERNS = [
     *installation.PATTERNS,
     (
         rf"CREATE OR ALTER TASK {TASK} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
-        r"SCHEDULE = '(?P<schedule>\d+ (?:SECONDS|MINUTE)|USING CRON (?:[0-9A-Z*,/#-]+ ){5}UTC)' ALLOW_OVERLAPPING_EXECUTION = FALSE "
+        r"SCHEDULE = '(?P<schedule>\d+ (?:SECONDS|MINUTE)|USING CRON (?:[0-9A-Z*,/#-]+ ){5}UTC)' "
         r"USER_TASK_TIMEOUT_MS = \d+ SUSPEND_TASK_AFTER_NUM_FAILURES = \d+ "
         r"AS (?P<call>CALL PUBLIC\.(?:RUN_ALL\(\)|INGEST_DATA\('(?:[^'\\]|'')+'\)))",
         make_task,
@@ -228,12 +246,12 @@ PATTERNS = [
     (rf"EXECUTE TASK {TASK}", execute_task),
     (rf"SHOW TASKS IN SCHEMA {NAME}\.\"TASKS\"", show_tasks),
     (
-        rf"CREATE COMPUTE POOL IF NOT EXISTS ({NAME}) MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = \w+ "
+        rf"CREATE COMPUTE POOL IF NOT EXISTS ({PLAIN}) MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = \w+ "
         r"AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE AUTO_SUSPEND_SECS = \d+",
         make_pool,
     ),
     (
-        rf"EXECUTE JOB SERVICE IN COMPUTE POOL (?P<pool>{NAME}) NAME = (?P<job>JOBS\.[A-Z][A-Z0-9_]{{1,60}}) ASYNC = FALSE "
+        rf"EXECUTE JOB SERVICE IN COMPUTE POOL (?P<pool>{PLAIN}) NAME = (?P<job>JOBS\.[A-Z][A-Z0-9_]{{1,60}}) ASYNC = FALSE "
         rf"QUERY_WAREHOUSE = {REFERENCE} (?:EXTERNAL_ACCESS_INTEGRATIONS = \({REFERENCE}\) )?"
         r"FROM SPECIFICATION_TEMPLATE_FILE = '/[\w.]+' "
         r"USING \(args => \$\$(?P<args>[^$]+)\$\$, secrets => \$\$(?P<secrets>[^$]+)\$\$\)",
@@ -241,9 +259,14 @@ PATTERNS = [
     ),
     (rf"GRANT (USAGE ON DATABASE {NAME} {GRANTEE})", grant),
     (rf"GRANT (USAGE ON SCHEMA {NAME}\.{NAME} {GRANTEE})", grant),
-    (rf"GRANT (SELECT ON (?:ALL|FUTURE) (?:VIEWS|TABLES) IN SCHEMA {NAME}\.{NAME} {GRANTEE})", grant),
+    (
+        rf"GRANT SELECT ON ALL (?P<kinds>VIEWS|TABLES) IN SCHEMA (?P<database>{NAME})\.(?P<schema>{NAME}) "
+        r"TO APPLICATION ROLE APP_DATA_READER",
+        grant_all,
+    ),
+    (rf"GRANT SELECT ON FUTURE (?:VIEWS|TABLES) IN SCHEMA {NAME}\.{NAME} {GRANTEE}", grant_future),
     (rf"GRANT (SELECT ON VIEW {NAME}\.{NAME}\.{NAME} {GRANTEE})", grant),
-    (r'SELECT (?:SYSTEM\$GET_ALL_REFERENCES\(\?\) AS "R\d+"(?:, )?)+', references),
+    (r'SELECT (?:SYSTEM\$GET_ALL_REFERENCES\(\?, TRUE\) AS "R\d+"(?:, )?)+', references),
     (r"SELECT SYSTEM\$SET_REFERENCE\(\?, \?\)", set_reference),
     (r"SELECT SYSTEM\$REMOVE_REFERENCE\(\?\)", remove_reference),
     (r'SELECT SYSTEM\$GET_SERVICE_LOGS\(\?, 0, \?, \d+\) AS "LOG"', service_logs),

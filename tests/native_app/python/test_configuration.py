@@ -1,13 +1,19 @@
 """Configuring: provisioning, settings, references, grants, the test of the connection."""
 
 import json
+import os
 
 import pytest
 
 import connector
+import destination
 import engine
+import jobs
+import references
+import store
 from account import JobFailed, refused
-from answers import CODES
+from answers import CODES, Refusal
+from conftest import App, numbers
 from spec import SPEC
 
 
@@ -47,7 +53,7 @@ def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
         "the engine itself writes its version"
     )
     assert app.account.pools.keys() == {f"{app.name}_POOL"}
-    for text in (f'USAGE ON DATABASE "{app.data}"', f'SELECT ON FUTURE VIEWS IN SCHEMA "{app.data}"."PUBLIC"'):
+    for text in (f'USAGE ON DATABASE "{app.data}"', f'USAGE ON SCHEMA "{app.data}"."PUBLIC"'):
         assert f"{text} TO APPLICATION ROLE APP_DATA_READER" in app.account.grants
     status = app.ok("get_connector_status")
     assert (status["status"], status["configuration_status"]) == ("STARTED", "CONFIGURED")
@@ -148,9 +154,88 @@ def test_a_provisioning_that_fails_midway_is_completed_by_the_next(app, statemen
 
 
 def test_grants_that_only_the_owner_can_give_are_told(app):
-    app.account.fail("GRANT USAGE ON DATABASE", refused("not the owner", 3001), times=2)
-    notes = app.ok("provision_connector", {})["notes"]
-    assert len(notes) == 2 and "not the owner" in notes[0]
+    app.account.fail("GRANT USAGE ON DATABASE", refused("not the owner", 3001))
+    (note,) = app.ok("provision_connector", {})["notes"]
+    assert "not the owner" in note
+
+
+def keep(app, resource):
+    """Fills the destination, as an app that is gone or a process outside has left it, with a resource that is enabled."""
+    assert app.ok("get_connector_status")["status"] == "CONFIGURING"
+    destination.make(app.session, app.data)
+    app.rows(f"USE DATABASE {app.name}")
+    store.resources(app.session, app.data).put(resource, {"enabled": True})
+
+
+def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configured(app):
+    app.bind()
+    keep(app, "a/b")
+    app.ok("provision_connector", {})
+    assert app.account.running() == {"INGEST_A_2F_B": "30 MINUTE"}
+    app.account.job = engine.ingesting(app.real)
+    app.ok("ingest_data", "a/b")
+
+
+@pytest.mark.parametrize("statement", ["ALTER TASK .*RESUME", "MERGE INTO .*", "CREATE OR ALTER TASK"])
+@pytest.mark.parametrize("after", range(4))
+def test_a_destination_that_was_kept_is_started_by_the_next_configuring_where_the_first_fails(app, statement, after):
+    keep(app, "a/b")
+    keep(app, "c/d")
+    app.account.fail(statement, after=after)
+    if app.code("provision_connector", {}) != "OK":
+        assert app.account.running() == {} and app.ok("get_connector_status")["status"] == "CONFIGURING"
+    app.account.faults.clear()
+    app.ok("provision_connector", {})
+    assert sorted(app.account.running()) == ["INGEST_A_2F_B", "INGEST_C_2F_D"]
+    assert app.ok("get_connector_status")["status"] == "STARTED"
+
+
+def test_a_start_that_was_broken_off_is_completed_by_configuring_again(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.account.tasks["INGEST_A_2F_B"]["state"] = "suspended"
+    connector.status.become(configured.session, "STARTING")
+    configured.ok("provision_connector", {})
+    assert configured.account.running() == {"INGEST_A_2F_B": "30 MINUTE"}
+    assert configured.ok("get_connector_status")["status"] == "STARTED"
+
+
+def test_a_paused_connector_stays_paused_when_it_is_configured_again(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.ok("pause_connector")
+    configured.ok("provision_connector", {})
+    configured.ok("update_settings", {"schedule": "1h"})
+    assert configured.account.running() == {} and configured.ok("get_connector_status")["status"] == "PAUSED"
+
+
+@pytest.fixture
+def quoted(real):
+    """The app under a name that needs quotes."""
+    app = App(real, f'"my_app{next(numbers)}_{os.getpid()}"')
+    app.bind()
+    return app
+
+
+def test_an_application_whose_name_needs_quotes_is_told_before_anything_is_made(quoted):
+    answer = quoted.call("provision_connector", {})
+    assert answer["response_code"] == "INVALID_APPLICATION_NAME"
+    assert f"ALTER APPLICATION {quoted.name} RENAME TO" in answer["message"] and "`outside`" in answer["message"]
+    assert quoted.code("grant_callback", ["CREATE COMPUTE POOL"]) == "INVALID_APPLICATION_NAME"
+    assert not any(text.startswith(("CREATE DATABASE", "CREATE COMPUTE POOL")) for text in quoted.account.statements)
+
+
+def test_an_application_whose_name_needs_quotes_can_be_run_from_outside(quoted):
+    quoted.ok("provision_connector", {"scheduler": "outside"})
+    quoted.ok("enable_resource", "a/b")
+    assert quoted.ok("get_connector_status")["status"] == "STARTED"
+    assert quoted.code("update_settings", {"scheduler": "one"}) == "INVALID_APPLICATION_NAME"
+
+
+def test_an_application_that_was_renamed_to_a_name_with_quotes_runs_no_container(configured, monkeypatch):
+    configured.ok("enable_resource", "a/b")
+    monkeypatch.setattr(jobs.place, "application", lambda session: 'my "app"')
+    with pytest.raises(Refusal, match='ALTER APPLICATION "my ""app""" RENAME TO') as refusal:
+        jobs.run(configured.session, configured.data, ["check"])
+    assert refusal.value.code == "INVALID_APPLICATION_NAME" and configured.account.jobs == []
 
 
 def test_settings_are_changed_one_by_one_and_null_removes_one(configured):
@@ -175,6 +260,19 @@ def test_references_are_bound_and_taken_away(app):
     assert app.code("register_reference", "token", "ADD", None) == "INVALID_INPUT"
     app.account.fail("SELECT SYSTEM", refused("no such object"))
     assert app.code("register_reference", "token", "ADD", "x") == "UNKNOWN_SQL_ERROR"
+
+
+@pytest.mark.parametrize(
+    ("answer", "bound"),
+    [
+        ('[{"alias": "a", "database": null, "schema": null, "name": "W"}]', True),
+        ("[]", False),
+        ("[ ]", False),
+        (None, False),
+    ],
+)
+def test_a_reference_is_bound_where_it_has_an_object(answer, bound):
+    assert references.is_bound(answer) == bound
 
 
 def test_the_dialogs_of_references_are_told_hosts_and_secrets(app):
@@ -268,6 +366,35 @@ def test_a_test_whose_container_says_nothing_fails_with_what_snowflake_says(conf
     assert "137" in configured.call("test_connection")["message"]
 
 
+@pytest.mark.parametrize("reference", ["token", "github_external_access", "warehouse_reference"])
+def test_an_object_that_was_dropped_behind_its_reference_is_told_as_no_failure_of_the_source(configured, reference):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("test_connection")
+    configured.ok("enable_resource", "a/b")
+    configured.account.jobs.clear()
+    configured.account.statements.clear()
+    configured.account.dropped.add(reference)
+    for procedure, arguments in [("test_connection", ()), ("ingest_data", ("a/b",)), ("reset_resource", ("a/b",))]:
+        answer = configured.call(procedure, *arguments)
+        assert answer["response_code"] == "JOB_NOT_STARTED" and f"ref-{reference}" in answer["message"], answer
+        assert set(answer["bound"]) == set(configured.account.bound)
+    assert configured.account.jobs == [] and not any("LOGS" in text for text in configured.account.statements)
+    status = configured.ok("get_connector_status")
+    assert status["configuration_status"] == "CONFIGURED", "what was tested before does not count"
+    configured.account.dropped.clear()
+    configured.ok("test_connection")
+
+
+def test_a_job_that_may_not_be_started_is_told_as_a_privilege_that_is_missing(configured):
+    configured.ok("enable_resource", "a/b")
+    for message in ("Insufficient privileges on schema 'JOBS'", "Insufficient privileges on compute pool 'X'"):
+        for procedure, arguments in [("test_connection", ()), ("ingest_data", ("a/b",)), ("run_all", ())]:
+            configured.account.fail("EXECUTE JOB", refused(message, 3001))
+            answer = configured.call(procedure, *arguments)
+            assert answer["response_code"] == "REQUIRED_PRIVILEGES_MISSING" and message in answer["message"]
+    assert not any("LOGS" in text for text in configured.account.statements)
+
+
 def test_a_pool_that_does_not_start_is_told(configured):
     configured.account.fail("EXECUTE JOB", refused("Compute pool 'X' failed to start: no capacity"), times=2)
     assert configured.code("test_connection") == "COMPUTE_POOL_UNAVAILABLE"
@@ -302,3 +429,39 @@ def test_every_code_of_the_procedures_is_in_the_table():
     )
     assert used <= set(CODES)
     assert set(CODES) - used <= {"OK", "UNKNOWN_SQL_ERROR", "INTERNAL_ERROR", "REQUIRED_PRIVILEGES_MISSING"}
+
+
+FULL_OR_SHORT = [{"const": "full", "type": "string"}, {"const": "short", "type": "string"}]
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": ["string", "null"], "enum": ["full", "short", None]}, "must be one of full, short"),
+        ({"anyOf": [{"type": "string", "enum": ["full", "short"]}, {"type": "null"}]}, "must be one of full, short"),
+        ({"oneOf": FULL_OR_SHORT}, "must be full or short"),
+        ({"anyOf": [{"oneOf": FULL_OR_SHORT}, {"type": "null"}]}, "must be full or short"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "must be a whole number"),
+    ],
+)
+def test_a_setting_that_is_no_choice_is_refused_with_those_there_are(app, monkeypatch, schema, words):
+    monkeypatch.setitem(SPEC, "settings", {"type": "object", "properties": {"detail": schema}})
+    for wrong in ("Full", True, ["full"]):
+        answer = app.call("provision_connector", {"settings": {"detail": wrong}})
+        assert answer["response_code"] == "INVALID_INPUT" and answer["message"].endswith(words), answer
+    right = 5 if "number" in words else "short"
+    app.ok("provision_connector", {"settings": {"detail": right}})
+    app.ok("update_settings", {"settings": {"detail": None}})
+    assert app.ok("get_connector_status")["configuration"]["settings"] == {}
+
+
+def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_warehouse(app, monkeypatch):
+    monkeypatch.setitem(SPEC, "container", False)
+    monkeypatch.setitem(SPEC, "default_scheduler", "outside")
+    assert app.code("provision_connector", {"scheduler": "resource"}) == "INVALID_INPUT"
+    answer = app.ok("provision_connector", {})
+    assert answer["configuration"]["scheduler"] == "outside"
+    status = app.ok("get_connector_status")
+    assert list(status["references"]) == ["warehouse_reference"] and status["schedulers"] == ["outside"]
+    app.ok("enable_resource", "a/b")
+    assert app.code("ingest_data", "a/b") == "INVALID_CONNECTOR_STATUS"

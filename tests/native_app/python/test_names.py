@@ -29,7 +29,12 @@ def test_no_two_resources_share_a_task(a, b):
 @given(st.text())
 def test_a_task_needs_no_quotes_and_is_never_the_scheduler(resource):
     task = names.task(resource)
-    assert names.unquoted(task) == task != names.SCHEDULER
+    assert names.is_plain(task) and task != names.SCHEDULER
+
+
+@pytest.mark.parametrize("name", ["", "My app", "my_app", "1APP", "A-B", 'A"', "APP\n", "ÄPP"])
+def test_what_needs_quotes_is_not_plain(name):
+    assert not names.is_plain(name)
 
 
 @given(st.text())

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+from snowflake import permissions
 from snowflake.snowpark import context
 from streamlit.testing.v1 import AppTest
 
@@ -19,6 +20,8 @@ from spec import SPEC
 
 APP = str(paths.APP / "page/app.py")
 VIEWER = str(paths.APP / "page/viewer.py")
+
+TIMEOUT = refused("Statement reached its timeout of 3600 second(s) and was canceled.\nline 2\nline 3\nline 4", 630)
 
 
 class Page:
@@ -49,6 +52,10 @@ class Page:
                     field.set_value(value)
                     return self
         raise AssertionError(f"there is no field {key}")
+
+    def field(self, key):
+        """A number or a choice."""
+        return next(one for kind in (self.run.number_input, self.run.selectbox) for one in kind if one.key == key)
 
     def has(self, label):
         return any(label in (button.label, button.key) for button in self.run.button)
@@ -82,6 +89,36 @@ def page(app, monkeypatch):
     consumer.install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: app.session)
     return lambda file=APP: Page(app, consumer, AppTest.from_file(file, default_timeout=600))
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """Makes the source have one setting, `detail`."""
+
+    def having(schema, required=False):
+        settings = {"type": "object", "properties": {"detail": schema}, "required": ["detail"] if required else []}
+        monkeypatch.setitem(SPEC, "settings", settings)
+
+    return having
+
+
+@pytest.fixture
+def interrupt(app, monkeypatch):
+    """Makes the calls of a procedure fail outside of it, where no answer is made any more."""
+    call, errors = app.session.call, {}
+
+    def calling(name, *arguments):
+        if name in errors:
+            raise errors[name]
+        return call(name, *arguments)
+
+    monkeypatch.setattr(app.session, "call", calling)
+    return lambda procedure, error=TIMEOUT: errors.update({f"PUBLIC.{procedure}": error})
+
+
+def stored(app):
+    """The settings that are stored."""
+    return app.ok("get_connector_status")["configuration"]["settings"]
 
 
 def bind(page):
@@ -160,6 +197,83 @@ def test_a_field_that_cannot_be_read_is_named_and_nothing_is_stored(page, app):
         "Requests per minute: give a whole number"
     )
     assert app.ok("get_connector_status")["status"] == "CONFIGURING"
+
+
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        ({"minimum": 1}, 1),
+        ({"minimum": 5, "maximum": 9, "default": 0}, 5),
+        ({"maximum": -3}, -3),
+        ({"minimum": 1, "default": 7}, 7),
+        ({"minimum": 0, "maximum": (1 << 64) - 1}, 0),
+    ],
+)
+def test_a_whole_number_starts_at_the_nearest_that_is_allowed(page, app, source, limits, first):
+    source({"type": "integer", **limits}, required="default" not in limits)
+    shown = page()
+    assert shown.field("setting_detail").value == first
+    shown.press("Configure")
+    assert stored(app).get("detail", limits.get("default")) == first
+
+
+NAMED = [{"const": "full", "type": "string", "description": "All of it."}, {"const": "short", "type": "string"}]
+MIXED = [{"enum": ["full"], "type": "string"}, {"const": "short", "type": "string", "description": "Not all of it."}]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["string", "null"], "enum": ["full", "short", None], "default": None},
+        {"anyOf": [{"type": "string", "enum": ["full", "short"]}, {"type": "null"}], "default": None},
+        {"anyOf": [{"oneOf": NAMED}, {"type": "null"}]},
+        {"oneOf": MIXED},
+        {"type": "string", "enum": ["full", "short"]},
+    ],
+)
+def test_of_choices_that_may_be_left_out_none_is_stored_until_somebody_chooses(page, app, source, schema):
+    source(schema)
+    shown = page()
+    assert shown.field("setting_detail").options == [forms.NOTHING, "full", "short"]
+    shown.press("Configure")
+    assert stored(app) == {}
+    shown.fill("setting_detail", "short").press("Save")
+    assert stored(app) == {"detail": "short"} and shown.field("setting_detail").value == "short"
+    shown.fill("setting_detail", forms.NOTHING).press("Save")
+    assert stored(app) == {}
+
+
+def test_choices_with_a_default_start_there(page, app, source):
+    source({"oneOf": NAMED, "default": "short"})
+    shown = page()
+    assert shown.field("setting_detail").options == ["full", "short"]
+    shown.press("Configure")
+    assert stored(app) == {}
+    shown.fill("setting_detail", "full").press("Save")
+    assert stored(app) == {"detail": "full"}
+
+
+def test_a_choice_that_is_required_must_be_made(page, app, source):
+    source({"oneOf": NAMED}, required=True)
+    shown = page().press("Configure").says("Detail is missing").fill("setting_detail", "full").press("Configure")
+    assert stored(app) == {"detail": "full"} and shown.field("setting_detail").value == "full"
+
+
+def test_a_stored_choice_that_is_gone_is_no_other_one(page, app, source):
+    source({"type": "string", "enum": ["full", "brief"], "default": "full"})
+    app.ok("provision_connector", {"settings": {"detail": "brief"}})
+    source({"type": "string", "enum": ["full", "short"], "default": "full"})
+    shown = page()
+    assert shown.field("setting_detail").value == forms.NOTHING
+    shown.press("Save")
+    assert stored(app) == {}
+
+
+def test_a_type_that_refers_to_itself_is_written_as_json(page, app, source):
+    source({"anyOf": [{"$ref": "#/$defs/Filter"}, {"type": "null"}]})
+    shown = page().fill("setting_detail", "full").press("Configure").says("Detail: give JSON")
+    shown.fill("setting_detail", '{"not": "full"}').press("Configure")
+    assert stored(app) == {"detail": {"not": "full"}}
 
 
 def test_what_the_procedures_refuse_is_told(page):
@@ -280,6 +394,56 @@ def test_a_destination_that_is_gone_is_told_with_what_to_do(page, app):
     shown = configure(page())
     app.account.fail(f'SELECT .*"{app.data}"', refused("it does not exist or not authorized", 2003), times=9)
     shown.press("refresh").says("The destination database cannot be read").says("configure again")
+
+
+def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
+    app.account.job = engine.ingesting(app.real)
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    app.account.fail(r"SELECT .*LIMIT \d+$", refused("it *does not* exist", 2003), times=9)
+    shown.run.run()
+    assert [error.value.count("The destination database cannot be read") for error in shown.sound().run.error] == [1] * 3
+    shown.says("it *does not* exist")
+
+
+@pytest.mark.parametrize(
+    ("procedure", "button"),
+    [
+        ("TEST_CONNECTION", "test_connection"),
+        ("INGEST_DATA", "ingest"),
+        ("PAUSE_CONNECTOR", "pause"),
+        ("PROVISION_CONNECTOR", "Save"),
+    ],
+)
+def test_a_call_that_is_cut_off_is_told_as_such(page, interrupt, procedure, button):
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable")
+    interrupt(procedure)
+    shown.press(button).says("A statement failed.").says("reached its timeout of 3600").says("UNKNOWN_SQL_ERROR")
+    assert "destination database" not in shown.text() and "line 4" not in shown.text()
+    shown.says("Running").press("refresh")
+    assert "UNKNOWN_SQL_ERROR" not in shown.text(), "it is told once"
+
+
+def test_resuming_that_is_cut_off_is_told(page, interrupt):
+    shown = configure(page()).press("pause")
+    interrupt("RESUME_CONNECTOR", ConnectionError("the connection is gone"))
+    shown.press("resume").says("A statement failed.").says("the connection is gone").says("Paused")
+
+
+@pytest.mark.parametrize("error", [TIMEOUT, ConnectionError()])
+def test_a_status_that_never_comes_is_told(page, interrupt, error):
+    interrupt("GET_CONNECTOR_STATUS", error)
+    page().says("A statement failed.").says("timeout" if error is TIMEOUT else "ConnectionError")
+
+
+def test_dialogs_that_fail_are_told(page, monkeypatch):
+    def fail(*_):
+        raise refused("no dialogs today")
+
+    monkeypatch.setattr(permissions, "request_reference", fail)
+    shown = page().press("bind_token").says("A statement failed.").says("no dialogs today")
+    assert "destination database" not in shown.text()
+    monkeypatch.setattr(permissions, "get_missing_account_privileges", fail)
+    assert shown.press("refresh").says("no dialogs today").has("Configure")
 
 
 def test_viewers_see_the_state_and_can_change_nothing(page, app):

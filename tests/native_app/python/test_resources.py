@@ -157,6 +157,7 @@ def test_deleting_keeps_data_unless_asked(configured):
         left = configured.rows(f'SELECT DISTINCT "{column}" AS "NAME" FROM "{configured.data}"."STATE"."{table}"')
         assert left == [{"NAME": "c/d"}], table
     assert configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."a/b"') == []
+    assert [resource["name"] for resource in configured.ok("get_connector_status")["resources"]] == ["c/d"]
 
 
 def test_an_ingestion_answers_with_the_record_of_its_run(configured):
@@ -170,6 +171,44 @@ def test_an_ingestion_answers_with_the_record_of_its_run(configured):
     configured.account.job = engine.ingesting(configured.real, rows=2)
     assert configured.ok("reconcile_resource", "a/b")["runs"][0]["mode"] == "reconcile"
     assert configured.account.jobs[-1][-4:] == ["ingest", "--reconcile", "--", "a/b"]
+
+
+def readable(app, *resources):
+    """The views and tables of these resources, as those that may be read."""
+    return {f'"{app.data}"."{schema}"."{name}"' for schema in ("PUBLIC", "PUBLIC_RAW") for name in resources}
+
+
+def test_data_readers_may_read_what_a_run_has_made(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+    assert configured.account.readable == set()
+    assert configured.ok("ingest_data", "a/b")["notes"] == []
+    assert configured.account.readable == readable(configured, "a/b")
+    configured.ok("run_all")
+    assert configured.account.readable == readable(configured, "a/b", "c/d")
+
+
+def test_data_readers_may_read_what_a_run_has_made_before_it_failed(configured):
+    def job(account, args):
+        engine.fill(configured.real, configured.data, "a/b", 2)
+        return engine.failing(configured.real)(account, args)
+
+    configured.account.job = job
+    configured.ok("enable_resource", "a/b")
+    assert configured.code("ingest_data", "a/b") == "INGESTION_FAILED"
+    assert configured.account.readable == readable(configured, "a/b")
+
+
+@pytest.mark.parametrize("code", [3001, 1003])
+def test_a_run_whose_tables_cannot_be_granted_is_complete_with_a_note(configured, code):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.account.fail("GRANT SELECT ON ALL", refused("not the owner", code), times=2)
+    for procedure, arguments in [("ingest_data", ("a/b",)), ("run_all", ())]:
+        configured.account.faults[0]["times"] = 1
+        (note,) = configured.ok(procedure, *arguments)["notes"]
+        assert "SELECT ON ALL VIEWS" in note and "not the owner" in note
 
 
 @pytest.mark.parametrize(

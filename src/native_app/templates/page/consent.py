@@ -9,7 +9,7 @@ try:
 except ImportError:  # Not within a native app.
     permissions = None
 
-PRIVILEGES = ["CREATE DATABASE", "CREATE COMPUTE POOL", "EXECUTE TASK", "EXECUTE MANAGED TASK"]
+PRIVILEGES = "<<privileges|map(attribute='name')|list>>"
 
 
 def ask_for_privileges():

@@ -10,6 +10,13 @@ from snowflake.snowpark import context
 # For how long what was read of the status is shown, in seconds. Each click runs the whole page again.
 FRESH = 20
 
+# How many lines of what the database says of a failure are shown. Those below tell places within programs.
+LINES = 3
+
+
+class Unreadable(Exception):
+    """The destination cannot be read."""
+
 
 def rerun():
     """Runs the page again from its top."""
@@ -20,9 +27,23 @@ def rerun():
 
 
 def call(procedure, *arguments):
-    """Calls a procedure of the app, and gives its answer."""
-    answer = context.get_active_session().call(f"PUBLIC.{procedure}", *arguments)
-    return json.loads(answer) if isinstance(answer, str) else answer
+    """Calls a procedure of the app, and gives its answer. A call that fails, or is cut off, gives one that says so."""
+    try:
+        answer = context.get_active_session().call(f"PUBLIC.{procedure}", *arguments)
+        return json.loads(answer) if isinstance(answer, str) else answer
+    except Exception as error:
+        return failure(error)
+
+
+def failure(error):
+    """The answer where no procedure could make one."""
+    return {"response_code": "UNKNOWN_SQL_ERROR", "message": reason(error)}
+
+
+def reason(error):
+    """What the database says of a failure."""
+    text = getattr(error, "raw_message", None) or str(error) or type(error).__name__
+    return "\n".join(text.splitlines()[:LINES])
 
 
 def status():
@@ -45,10 +66,12 @@ def act(procedure, *arguments, doing="Working…"):
 
 
 def select(text, *params):
-    """The rows of a statement."""
-    return pandas.DataFrame(
-        [row.as_dict() for row in context.get_active_session().sql(text, params=list(params)).collect()]
-    )
+    """The rows of a statement. Raises Unreadable."""
+    try:
+        rows = context.get_active_session().sql(text, params=list(params)).collect()
+    except Exception as error:
+        raise Unreadable(reason(error)) from error
+    return pandas.DataFrame([row.as_dict() for row in rows])
 
 
 def quoted(name):

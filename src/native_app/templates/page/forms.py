@@ -9,6 +9,9 @@ import texts
 # The greatest whole number that a browser keeps exactly.
 GREATEST = (1 << 53) - 1
 
+# The choice of none.
+NOTHING = "—"
+
 
 def kinds(schema):
     """The types of a setting, and whether it may be left out."""
@@ -17,6 +20,20 @@ def kinds(schema):
         kind = branch.get("type", "object")
         found.update([kind] if isinstance(kind, str) else kind)
     return found - {"null"}, "null" in found
+
+
+def choices(schema):
+    """The values of a setting that may have these only, with None where it may be left out; None for any other setting."""
+    if "const" in schema:
+        return [schema["const"]]
+    if "enum" in schema:
+        return schema["enum"]
+    if schema.get("type") == "null":
+        return [None]
+    branches = [choices(branch) for branch in schema.get("anyOf") or schema.get("oneOf") or []]
+    if not branches or None in branches:
+        return None
+    return [choice for branch in branches for choice in branch]
 
 
 def settings(schema, secrets, current):
@@ -52,9 +69,9 @@ def field(name, schema, value):
     """One field. What is left empty is None."""
     types, optional = kinds(schema)
     options = {"label": texts.label(name), "help": schema.get("description"), "key": f"setting_{name}"}
-    if "enum" in schema:
-        choices = [choice for choice in schema["enum"] if choice is not None]
-        return st.selectbox(options=choices, index=choices.index(value) if value in choices else 0, **options)
+    found = choices(schema)
+    if found is not None:
+        return choice(found, value, optional=None in found or "default" not in schema, **options)
     if types == {"boolean"} and not optional:
         return st.checkbox(value=bool(value), **options)
     if types == {"integer"} and not optional:
@@ -62,12 +79,22 @@ def field(name, schema, value):
             min(max(schema.get(end, other), -GREATEST), GREATEST)
             for end, other in (("minimum", -GREATEST), ("maximum", GREATEST))
         )
-        return int(st.number_input(min_value=low, max_value=high, value=int(value or 0), step=1, **options))
+        start = min(max(int(value or 0), low), high)
+        return int(st.number_input(min_value=low, max_value=high, value=start, step=1, **options))
     if types == {"array"}:
         return lines(st.text_area(value="\n".join(map(str, value or [])), **options), schema)
     if types == {"string"}:
         return st.text_input(value=value or "", **options).strip() or None
     return parsed(st.text_input(value="" if value is None else json.dumps(value), **options).strip(), types)
+
+
+def choice(found, value, optional, **options):
+    """One of some values. None of them is chosen until somebody does, unless it is set already."""
+    values = [one for one in found if one is not None]
+    if optional or value not in values:
+        values.insert(0, NOTHING)
+    chosen = st.selectbox(options=values, index=values.index(value) if value in values else 0, **options)
+    return None if chosen == NOTHING else chosen
 
 
 def lines(text, schema):

@@ -1,7 +1,7 @@
 """What every page has: a title, how the connector stands, the answer of what was done last, and tabs."""
 
 import streamlit as st
-from snowflake.snowpark.exceptions import SnowparkSQLException
+from snowflake.snowpark.exceptions import SnowparkClientException
 
 import data
 import texts
@@ -21,7 +21,7 @@ def show(tabs, controls, before=None):
         if "problem" in status:
             st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
         if before:
-            before()
+            guarded(before)
     for tab, content in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
             guarded(content, status)
@@ -56,10 +56,11 @@ def notice():
         st.error(texts.told(answer))
 
 
-def guarded(content, status):
-    """A tab; where the destination cannot be read, why."""
+def guarded(content, *arguments):
+    """A part of the page; where it cannot be shown, why."""
     try:
-        content(status)
-    except SnowparkSQLException as error:
-        message = getattr(error, "raw_message", None) or str(error)
-        st.error(texts.told({"response_code": "DESTINATION_UNREADABLE", "message": message}))
+        content(*arguments)
+    except data.Unreadable as error:
+        st.error(texts.told({"response_code": "DESTINATION_UNREADABLE", "message": str(error)}))
+    except SnowparkClientException as error:
+        st.error(texts.told(data.failure(error)))

@@ -39,7 +39,7 @@ def form(status):
             help="An interval such as 30m or 2h, or a cron expression in UTC such as 15 2 * * *. Each resource may have its own.",
             key="schedule",
         )
-        choices = list(texts.SCHEDULERS)
+        choices = status["schedulers"]
         scheduler = st.selectbox(
             "What starts ingestion",
             choices,

@@ -13,6 +13,10 @@ TEXTS = {
         "Resume the connector, then try again.",
     ),
     "INVALID_REFERENCE": ("The app has no such reference.", "Bind references on the tab Configuration only."),
+    "INVALID_APPLICATION_NAME": (
+        "The application's name needs quotes, with which it can run no container.",
+        "Rename it in Snowflake and configure again, or let a process of yours outside of Snowflake start ingestion.",
+    ),
     "CONNECTOR_CONFIGURATION_NOT_FOUND": ("The connector is not configured yet.", "Fill in the tab Configuration."),
     "CONFIGURE_CONNECTOR_FAILED": (
         "The connector could not be configured.",
@@ -38,6 +42,11 @@ TEXTS = {
     "COMPUTE_POOL_UNAVAILABLE": (
         "The compute pool does not start.",
         "Grant CREATE COMPUTE POOL and configure again, which makes the pool; look at SHOW COMPUTE POOLS for its state.",
+    ),
+    "JOB_NOT_STARTED": (
+        "The container was not started: something that it needs is gone.",
+        "Look whether each object that is bound still exists, and bind another one on the tab Configuration; "
+        "if all do, the image is missing: tell the app's provider.",
     ),
     "TEST_CONNECTION_FAILED": (
         "The source cannot be reached.",

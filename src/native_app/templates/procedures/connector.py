@@ -30,10 +30,14 @@ def update_settings(session, config):
 
 
 def apply(session, given):
-    """Makes a configuration the one in force. It is stored last, so that what is stored also exists."""
+    """Makes a configuration the one in force. It is stored once what it needs exists, and what is enabled is started after that:
+    a kept destination may hold enabled resources before the first configuring."""
     bindings = given.pop("references", None) if isinstance(given, dict) else None
     configuration = settings.read(given, place.application(session))
     refuse_move(session, configuration)
+    if configuration.has_tasks():
+        # Refuses a name that no pool can have before anything is made.
+        jobs.pool(session)
     for name, alias in settings.document(bindings or {}, "`references`").items():
         references.register(session, name, "ADD", alias)
     database = configuration.destination_database
@@ -46,8 +50,8 @@ def apply(session, given):
             jobs.make_pool(session)
         status.align(session, configuration)
         settings.save(session, configuration)
-        if status.current(session) == status.CONFIGURING:
-            status.become(session, status.STARTED)
+        if status.current(session) in (status.CONFIGURING, status.STARTING):
+            status.start(session, configuration, status.CONFIGURING)
     return ok(f"configured; data goes to the database {database}", configuration=vars(configuration), notes=notes)
 
 
@@ -143,12 +147,12 @@ def test_connection(session):
     """Looks at the references first, which costs nothing, and then asks the source itself, in a container."""
     configuration = settings.load(session)
     resources.require_container(configuration)
+    connection = store.of_app(session)
+    connection.remove("connection")
     job = jobs.run(session, configuration.destination_database, ["check"])
     document = job.document()
     error = document.get("error") or {}
-    connection = store.of_app(session)
     if error or job.failure:
-        connection.remove("connection")
         told = resources.words(error) or job.last_words()
         raise Refusal("TEST_CONNECTION_FAILED", told, error=error, job=job.name, checks=document.get("checks", []))
     connection.put("connection", {"job": job.name})

@@ -52,24 +52,36 @@ def exists(session, database, table):
 
 
 def grant(session, database):
-    """Lets the application roles read. What the owner of a database that is not the app's must grant is given back."""
-    here = quoted(database)
-    grants = [f"USAGE ON DATABASE {here} TO APPLICATION ROLE {role}" for role in (ADMIN, READER)]
-    for schema, kinds in (("PUBLIC", ("VIEWS",)), ("PUBLIC_RAW", ("TABLES",))):
-        there = qualified(database, schema)
-        for role in (ADMIN, READER):
-            grants.append(f"USAGE ON SCHEMA {there} TO APPLICATION ROLE {role}")
-            for kind in kinds:
-                grants.append(f"SELECT ON ALL {kind} IN SCHEMA {there} TO APPLICATION ROLE {role}")
-                grants.append(f"SELECT ON FUTURE {kind} IN SCHEMA {there} TO APPLICATION ROLE {role}")
+    """Lets data readers, and so administrators, read what is there. What only the owner of a database that is not the app's can
+    grant is given back."""
+    schemas = [qualified(database, schema) for schema in ("PUBLIC", "PUBLIC_RAW")]
+    usage = [f"USAGE ON DATABASE {quoted(database)}", *(f"USAGE ON SCHEMA {schema}" for schema in schemas)]
+    return granted(session, usage + reading(database), (NOT_ALLOWED, *MISSING))
+
+
+def grant_anew(session, database):
+    """The same for what a run may have made: in a standard schema an app can grant nothing on what is to come. Every failure is
+    given back, for the run itself is done."""
+    return granted(session, reading(database))
+
+
+def reading(database):
+    """The privileges to read every view and every raw table."""
+    public, raw = qualified(database, "PUBLIC"), qualified(database, "PUBLIC_RAW")
+    return [f"SELECT ON ALL VIEWS IN SCHEMA {public}", f"SELECT ON ALL TABLES IN SCHEMA {raw}"]
+
+
+def granted(session, privileges, expected=None):
+    """Grants these to data readers, and gives back which could not be granted, and why. Where codes of errors are expected, others
+    are raised."""
     notes = []
-    for text in grants:
+    for privilege in privileges:
         try:
-            session.sql(f"GRANT {text}").collect()
+            session.sql(f"GRANT {privilege} TO APPLICATION ROLE {READER}").collect()
         except SnowparkSQLException as error:
-            if error.sql_error_code not in (NOT_ALLOWED, *MISSING):
+            if expected and error.sql_error_code not in expected:
                 raise
-            notes.append(f"not granted: {text} ({sentence(error)})")
+            notes.append(f"not granted to {READER}: {privilege} ({sentence(error)})")
     return notes
 
 

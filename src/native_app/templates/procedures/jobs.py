@@ -9,7 +9,7 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 import names
 import place
 import references
-from answers import Refusal, sentence
+from answers import MISSING, NOT_ALLOWED, Refusal, sentence
 from spec import SPEC
 
 SPECIFICATION = "/job.yaml"
@@ -50,8 +50,16 @@ class Job:
 
 
 def pool(session):
-    """The name of the app's compute pool, which begins with the app's."""
-    return names.unquoted(f"{place.application(session)}_POOL")
+    """The name of the app's compute pool, which begins with the app's. Raises INVALID_APPLICATION_NAME."""
+    application = place.application(session)
+    if not names.is_plain(application):
+        name = names.quoted(application)
+        raise Refusal(
+            "INVALID_APPLICATION_NAME",
+            f"the application is called {name}; with a name in quotes it can have no compute pool: rename it to letters, digits "
+            f"and underscores (ALTER APPLICATION {name} RENAME TO …), or choose the scheduler `outside`",
+        )
+    return f"{application}_POOL"
 
 
 def make_pool(session):
@@ -63,7 +71,7 @@ def make_pool(session):
 
 
 def run(session, database, arguments):
-    """Runs the program with these arguments, and waits for its end. Raises when it cannot be started."""
+    """Runs the program with these arguments, and waits for its end. Raises where no container could be started."""
     bound = references.required(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
     mounts = [
@@ -88,10 +96,23 @@ def run(session, database, arguments):
     try:
         session.sql(text).collect()
     except SnowparkSQLException as error:
+        refusal = not_started(error, bound)
+        if refusal:
+            raise refusal from error
         failure = sentence(error)
-        if "compute pool" in failure.lower():
-            raise Refusal("COMPUTE_POOL_UNAVAILABLE", failure) from error
     return Job(job, failure, log(session, job))
+
+
+def not_started(error, bound):
+    """Why no container has run, of which there is no log then; None where one may have run."""
+    told = sentence(error)
+    if error.sql_error_code == NOT_ALLOWED:
+        return Refusal("REQUIRED_PRIVILEGES_MISSING", f"the container could not be started: {told}")
+    if "compute pool" in told.lower():
+        return Refusal("COMPUTE_POOL_UNAVAILABLE", told)
+    if error.sql_error_code in MISSING:
+        return Refusal("JOB_NOT_STARTED", f"{told.rstrip('.')}; bound are {', '.join(bound)}", bound=bound)
+    return None
 
 
 def log(session, job):

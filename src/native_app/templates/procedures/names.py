@@ -54,9 +54,9 @@ def plain(name):
     return kept[: LONGEST - 50] + "__" + hashlib.sha256(name.encode()).hexdigest().upper()
 
 
-def unquoted(name):
-    """A name where quotes are not allowed: of a pool, a job or an application that has them."""
-    return name if re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name) else quoted(name)
+def is_plain(name):
+    """Whether a name needs no quotes, which are not allowed in the name of a compute pool, or of a job and its database."""
+    return re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name) is not None
 
 
 def task(resource):

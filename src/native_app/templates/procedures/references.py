@@ -11,6 +11,8 @@ EXTERNAL_ACCESS = f"{SPEC['name']}_external_access"
 
 def known():
     """Every reference of the app: whether ingestion needs it, and the code of its absence."""
+    if not SPEC["container"]:
+        return {WAREHOUSE: (True, "INACCESSIBLE_WAREHOUSE")}
     required = SPEC["settings"].get("required", [])
     references = {name: (name in required, "SECRET_UNAVAILABLE") for name in SPEC["secrets"]}
     if SPEC["hosts"]:
@@ -21,14 +23,14 @@ def known():
 
 def bound(session):
     """The references that are bound, in one statement that needs no warehouse."""
-    columns = ", ".join(f'SYSTEM$GET_ALL_REFERENCES(?) AS "R{index}"' for index in range(len(known())))
+    columns = ", ".join(f'SYSTEM$GET_ALL_REFERENCES(?, TRUE) AS "R{index}"' for index in range(len(known())))
     row = session.sql(f"SELECT {columns}", params=list(known())).collect()[0]
     return [name for index, name in enumerate(known()) if is_bound(row[f"R{index}"])]
 
 
 def is_bound(answer):
-    """Whether Snowflake names any object for a reference."""
-    return str(answer or "").strip() not in ("", "[]", "null")
+    """Whether Snowflake names any object for a reference: its answer is a JSON list of them."""
+    return bool(json.loads(answer or "[]"))
 
 
 def required(session):

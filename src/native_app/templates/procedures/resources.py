@@ -147,8 +147,9 @@ def ingest(session, given, reconcile=False):
     before = destination.newest_run(session, resource.database, resource.name)
     mode = ["--reconcile"] if reconcile else []
     job = jobs.run(session, resource.database, ["ingest", *mode, "--", resource.name])
+    notes = destination.grant_anew(session, resource.database)
     runs = destination.runs_after(session, resource.database, before, resource.name)
-    return outcome(job, runs, resource=resource.name)
+    return outcome(job, runs, resource=resource.name, notes=notes)
 
 
 def ingest_all(session):
@@ -162,7 +163,8 @@ def ingest_all(session):
         return ok("nothing is enabled", resources=[])
     before = destination.newest_run(session, database)
     job = jobs.run(session, database, ["ingest"])
-    return outcome(job, destination.runs_after(session, database, before), resources=enabled)
+    notes = destination.grant_anew(session, database)
+    return outcome(job, destination.runs_after(session, database, before), resources=enabled, notes=notes)
 
 
 def reset(session, given):

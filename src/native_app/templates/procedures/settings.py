@@ -9,9 +9,6 @@ import store
 from answers import Refusal
 from spec import SPEC
 
-# Who starts ingestion: a task for each resource, one task for all, or a process outside of Snowflake.
-SCHEDULERS = ("resource", "one", "outside")
-
 # What a person may call the types of JSON Schema.
 TYPES = {
     "string": (str, "text"),
@@ -40,6 +37,11 @@ class Configuration:
     def has_task_each(self):
         """Whether each resource has a task of its own."""
         return self.scheduler == "resource"
+
+
+def schedulers():
+    """Who may start ingestion: a task for each resource, one task for all, or a process outside of Snowflake."""
+    return ["resource", "one", "outside"] if SPEC["container"] else ["outside"]
 
 
 def document(value, what="the configuration"):
@@ -92,8 +94,8 @@ def read(given, application):
     schedules.of_task(schedule)
     scheduler = given.get("scheduler")
     scheduler = SPEC["default_scheduler"] if scheduler is None else scheduler
-    if scheduler not in SCHEDULERS:
-        raise Refusal("INVALID_INPUT", f"{scheduler!r} is no scheduler; there are {', '.join(SCHEDULERS)}")
+    if scheduler not in schedulers():
+        raise Refusal("INVALID_INPUT", f"{scheduler!r} is no scheduler here; there are {', '.join(schedulers())}")
     settings = given.get("settings")
     return Configuration(resolved, schedule, scheduler, check({} if settings is None else settings))
 
@@ -128,9 +130,11 @@ def misfit(schema, value):
     branches = schema.get("anyOf") or schema.get("oneOf")
     if branches:
         problems = [misfit(branch, value) for branch in branches]
-        return None if None in problems else " or ".join(dict.fromkeys(problems))
+        return None if None in problems else " or ".join(dict.fromkeys(filter(None, problems)))
+    if "const" in schema and value != schema["const"]:
+        return str(schema["const"])
     if "enum" in schema and value not in schema["enum"]:
-        return "one of " + ", ".join(map(str, schema["enum"]))
+        return "one of " + ", ".join(str(choice) for choice in schema["enum"] if choice is not None)
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if kinds and not any(fits(kind, value) for kind in kinds):

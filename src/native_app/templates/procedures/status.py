@@ -96,6 +96,15 @@ def pause(session):
 def resume(session):
     """Starts the tasks of all that is enabled."""
     configuration = settings.load(session)
+    try:
+        resumed = start(session, configuration, PAUSED)
+    except (SnowparkSQLException, Refusal) as error:
+        raise Refusal("RESUME_CONNECTOR_FAILED", f"the connector could not be resumed: {sentence(error)}") from error
+    return ok("resumed", resumed=resumed)
+
+
+def start(session, configuration, before):
+    """Starts the tasks of all that is enabled, and tells how many; where that fails, the status is the one before again."""
     resources = store.resources(session, configuration.destination_database).all()
     become(session, STARTING)
     resumed = []
@@ -104,11 +113,11 @@ def resume(session):
             make_task(session, configuration, name, resources.get(name))
             resumed.append(task)
             tasks.resume(session, task)
-    except (SnowparkSQLException, Refusal) as error:
-        undo(session, PAUSED, lambda: [tasks.suspend(session, task) for task in resumed])
-        raise Refusal("RESUME_CONNECTOR_FAILED", f"the connector stays paused: {sentence(error)}") from error
-    become(session, STARTED)
-    return ok("resumed", resumed=len(resumed))
+        become(session, STARTED)
+    except (SnowparkSQLException, Refusal):
+        undo(session, before, lambda: [tasks.suspend(session, task) for task in resumed])
+        raise
+    return len(resumed)
 
 
 def undo(session, status, steps):
@@ -129,6 +138,7 @@ def report(session):
         "resource_kind": SPEC["resource_kind"],
         "default_schedule": SPEC["default_schedule"],
         "default_scheduler": SPEC["default_scheduler"],
+        "schedulers": settings.schedulers(),
         "settings_schema": SPEC["settings"],
         "secrets": SPEC["secrets"],
         "version": SPEC["version"],
@@ -157,15 +167,17 @@ def report(session):
 
 
 def resources_of(session, configuration):
-    """How each resource stands: those that are configured, and those that only have data."""
+    """How each resource stands: those that are configured, and those whose data was kept."""
     database = configuration.destination_database
     configured = store.resources(session, database).all()
     tables = destination.tables(session, database)
     runs = destination.newest_runs(session, database)
     states = destination.newest_states(session, database)
     running = tasks.states(session)
+    # The tables of one whose data was deleted, too, are still there.
+    kept = {name for name in tables if name in states or name in runs}
     entries = []
-    for name in sorted({*configured, *tables}):
+    for name in sorted({*configured, *kept}):
         resource = configured.get(name, {})
         task = names.task(name) if configuration.has_task_each() else names.SCHEDULER
         entries.append(

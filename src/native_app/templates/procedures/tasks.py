@@ -23,7 +23,7 @@ def make(session, task, schedule, call):
         suspend(session, task)
         session.sql(
             f"CREATE OR ALTER TASK {whole(session, task)} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
-            f"SCHEDULE = {schedules.of_task(schedule)} ALLOW_OVERLAPPING_EXECUTION = FALSE "
+            f"SCHEDULE = {schedules.of_task(schedule)} "
             f"USER_TASK_TIMEOUT_MS = {TIMEOUT_MS} SUSPEND_TASK_AFTER_NUM_FAILURES = {FAILURES} AS {call}"
         ).collect()
 
