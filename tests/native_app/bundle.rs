@@ -63,6 +63,22 @@ fn the_job_runs_the_image_that_the_manifest_lists() {
 }
 
 #[test]
+fn an_app_without_a_container_asks_for_nothing_that_a_container_needs() {
+    let bundle = Bundle::of(&github().without_container(true)).unwrap();
+    assert_eq!(bundle.findings(), []);
+    let manifest = bundle.text("manifest.yml").unwrap();
+    for text in ["container_services", "COMPUTE POOL", "TASK", "EXTERNAL ACCESS", "SECRET"] {
+        assert!(!manifest.contains(text), "{text}:\n{manifest}");
+    }
+    assert!(manifest.contains("CREATE DATABASE") && manifest.contains("object_type: WAREHOUSE"), "{manifest}");
+    let spec = bundle.text("procedures/spec.py").unwrap();
+    assert!(spec.contains("\"container\": False") && spec.contains("\"default_scheduler\": \"outside\""), "{spec}");
+    assert!(bundle.text("page/consent.py").unwrap().contains("PRIVILEGES = [\"CREATE DATABASE\"]"));
+    let readme = bundle.text("README.md").unwrap();
+    assert!(readme.contains("outside of Snowflake") && !readme.contains("compute pool ("), "{readme}");
+}
+
+#[test]
 fn overrides_reach_the_files() {
     let app = github()
         .title("My issues")

@@ -36,6 +36,7 @@ pub struct App {
     pub(super) pool_family: String,
     pub(super) schedule: String,
     pub(super) one_scheduler: bool,
+    pub(super) container: bool,
     pub(super) page: Option<PathBuf>,
     package: String,
     application: String,
@@ -73,6 +74,7 @@ impl From<&SourceSpec> for App {
             pool_family: "CPU_X64_XS".into(),
             schedule: "30m".into(),
             one_scheduler: false,
+            container: true,
             page: None,
             package: format!("{upper}_CONNECTOR_PKG"),
             application: format!("{upper}_CONNECTOR"),
@@ -151,6 +153,14 @@ impl App {
     #[must_use]
     pub fn one_scheduler(mut self, one: bool) -> Self {
         self.one_scheduler = one;
+        self
+    }
+
+    /// An app that starts no container, for accounts that have none, or no way out: the connector's program runs elsewhere, with
+    /// `--to snowflake`, and fills the tables that the page shows. It asks for neither machines nor tasks, secrets nor external access.
+    #[must_use]
+    pub fn without_container(mut self, without: bool) -> Self {
+        self.container = !without;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::backends::snowflake::STATE_SQL;
 use crate::native_app::{App, Name, Names};
@@ -28,6 +28,8 @@ pub(super) struct Context {
     pool_family: String,
     schedule: String,
     one_scheduler: bool,
+    /// Whether the app runs the connector itself.
+    container: bool,
     /// `api.example.com`, or with a port.
     hosts: Vec<String>,
     /// The reference of the external access integration; none where the source talks to no host.
@@ -37,7 +39,7 @@ pub(super) struct Context {
     privileges: Vec<Privilege>,
     secrets: Vec<Secret>,
     tables: Vec<Table>,
-    /// The JSON Schema of the settings.
+    /// The JSON Schema of the settings, without references.
     schema: Value,
     /// The statements that make the engine's own tables.
     state_sql: &'static str,
@@ -69,13 +71,18 @@ struct Table {
     columns: Vec<String>,
 }
 
-/// The account's privileges that the app asks for, and what for.
-pub(in crate::native_app) const PRIVILEGES: [(&str, &str); 4] = [
-    ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
+/// The account's privileges that an app may ask for, and what for. Without a container, it asks for the first one only.
+const PRIVILEGES: [(&str, &str); 4] = [
     ("CREATE DATABASE", "Makes the database that the data goes to."),
+    ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
     ("EXECUTE TASK", "Runs each ingestion on its schedule."),
     ("EXECUTE MANAGED TASK", "Lets the schedule run without a warehouse of yours."),
 ];
+
+/// The account's privileges that an app asks for, and what for.
+pub(in crate::native_app) fn privileges(app: &App) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    PRIVILEGES.into_iter().take(if app.container { PRIVILEGES.len() } else { 1 })
+}
 
 /// The reference of the warehouse.
 pub(in crate::native_app) const WAREHOUSE: &str = "warehouse_reference";
@@ -91,7 +98,7 @@ impl Context {
     pub(super) fn of(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
         let mut texts = Texts(app.texts.clone());
         let spec = &app.spec;
-        let external_access = external_access(spec);
+        let external_access = external_access(spec).filter(|_| app.container);
         let context = Self {
             name: spec.name.clone(),
             version: spec.version.clone(),
@@ -105,10 +112,10 @@ impl Context {
             pool_family: app.pool_family.to_ascii_uppercase(),
             schedule: app.schedule.clone(),
             one_scheduler: app.one_scheduler,
+            container: app.container,
             hosts: spec.hosts.clone(),
             warehouse: WAREHOUSE,
-            privileges: PRIVILEGES
-                .into_iter()
+            privileges: privileges(app)
                 .map(|(name, text)| Privilege { name, description: texts.take(name, text) })
                 .collect(),
             secrets: secrets(&spec.settings, &mut texts),
@@ -120,7 +127,7 @@ impl Context {
                     columns: table.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
-            schema: spec.settings.schema().as_value().clone(),
+            schema: without_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
             external_access_text: match &external_access {
                 Some(name) => {
@@ -185,4 +192,74 @@ fn label(name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
+}
+
+/// The schema with its definitions in the places that refer to them: the app looks nothing up.
+fn without_references(mut schema: Value) -> Value {
+    match schema.as_object_mut().and_then(|members| members.remove("$defs")) {
+        Some(Value::Object(definitions)) => resolved(&schema, &definitions, &[]),
+        _ => schema,
+    }
+}
+
+/// `within` are the definitions that this is a part of. One that refers to itself has no end: there the reference stays.
+fn resolved(schema: &Value, definitions: &Map<String, Value>, within: &[&str]) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let name = members.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
+            let found = name.filter(|name| !within.contains(name)).and_then(|name| definitions.get_key_value(name));
+            let mut all = Map::new();
+            if let Some((name, definition)) = found
+                && let Value::Object(members) = resolved(definition, definitions, &[within, &[name.as_str()]].concat())
+            {
+                all = members;
+            }
+            // What is said here, such as a description, counts more than what is said of the type.
+            let own = members.iter().filter(|(key, _)| found.is_none() || *key != "$ref");
+            all.extend(own.map(|(key, value)| (key.clone(), resolved(value, definitions, within))));
+            Value::Object(all)
+        }
+        Value::Array(items) => items.iter().map(|item| resolved(item, definitions, within)).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn definitions_stand_where_they_are_referred_to() {
+        let schema = without_references(json!({
+            "$defs": {
+                "Detail": {"oneOf": [{"const": "full", "type": "string"}, {"$ref": "#/$defs/Short"}], "description": "A type."},
+                "Short": {"const": "short", "type": "string"},
+            },
+            "properties": {
+                "detail": {"$ref": "#/$defs/Detail", "default": "full", "description": "A setting."},
+                "perhaps": {"anyOf": [{"$ref": "#/$defs/Short"}, {"type": "null"}], "default": null},
+            },
+        }));
+        let short = json!({"const": "short", "type": "string"});
+        let detail = json!({
+            "oneOf": [{"const": "full", "type": "string"}, short],
+            "default": "full",
+            "description": "A setting.",
+        });
+        let perhaps = json!({"anyOf": [short, {"type": "null"}], "default": null});
+        assert_eq!(schema, json!({"properties": {"detail": detail, "perhaps": perhaps}}));
+    }
+
+    #[test]
+    fn a_reference_stays_where_it_has_no_end_or_leads_nowhere() {
+        let inner = json!({"$ref": "#/$defs/Filter"});
+        let schema = without_references(json!({
+            "$defs": {"Filter": {"type": "object", "properties": {"not": inner}}},
+            "properties": {"filter": inner, "other": {"$ref": "#/$defs/Missing"}},
+        }));
+        let filter = json!({"type": "object", "properties": {"not": inner}});
+        assert_eq!(schema, json!({"properties": {"filter": filter, "other": {"$ref": "#/$defs/Missing"}}}));
+    }
 }

@@ -6,13 +6,16 @@ use super::install::ApplicationRole;
 use super::privilege::Privilege;
 use super::sql;
 use super::step::{Action, Plan, Step};
+use crate::Result;
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::Name;
-use crate::native_app::bundle::context::{PRIVILEGES, WAREHOUSE, external_access};
-use crate::{Result, SourceSpec};
+use crate::native_app::bundle::context::WAREHOUSE;
 
 pub(super) struct Consent<'a> {
-    pub(super) spec: &'a SourceSpec,
+    /// The account's privileges that the app asks for.
+    pub(super) privileges: &'a [&'static str],
+    /// The reference of the external access integration, if the app has it.
+    pub(super) external_access: Option<String>,
     pub(super) application: &'a Name,
     pub(super) access: &'a Access,
     /// The secrets that there are.
@@ -49,7 +52,7 @@ impl Consent<'_> {
             self.grant_privileges(account, &mut plan).await?;
             self.bind_missing(account, bindings, &mut plan).await?;
         } else {
-            plan.note(format!("Snowflake grants at installation: {}", PRIVILEGES.map(|(name, _)| name).join(", ")));
+            plan.note(format!("Snowflake grants at installation: {}", self.privileges.join(", ")));
             plan.steps.extend(bindings.iter().map(|binding| self.bind(binding)));
         }
         for (role, to) in self.roles {
@@ -77,7 +80,7 @@ impl Consent<'_> {
         for row in account.rows(format!("SHOW PRIVILEGES IN APPLICATION {application}")).await? {
             let name = row.get("privilege").to_ascii_uppercase();
             // What is written into the statement is one of ours.
-            let Some((name, _)) = PRIVILEGES.iter().find(|(known, _)| *known == name) else { continue };
+            let Some(name) = self.privileges.iter().find(|known| **known == name) else { continue };
             if !row.is("is_granted") {
                 plan.push(Step::run(
                     format!("grant {name} to the application"),
@@ -112,7 +115,7 @@ impl Consent<'_> {
             let (object, name) = (access.sql(name), name.clone());
             Some(Binding { reference: setting.clone(), kind: "SECRET", object, name, privilege: "READ" })
         });
-        let integration = external_access(self.spec).map(|reference| Binding {
+        let integration = self.external_access.clone().map(|reference| Binding {
             reference,
             kind: "EXTERNAL_ACCESS_INTEGRATION",
             object: access.integration.sql(),

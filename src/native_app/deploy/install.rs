@@ -12,6 +12,7 @@ use super::privilege::Privilege;
 use super::runner::{Report, Runner};
 use super::sql;
 use super::step::{Plan, Step};
+use crate::native_app::bundle::context::{external_access, privileges};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, SourceSpec};
 
@@ -46,6 +47,10 @@ impl ApplicationRole {
 #[derive(Debug)]
 pub struct Install {
     spec: SourceSpec,
+    /// The account's privileges that the app asks for.
+    privileges: Vec<&'static str>,
+    /// Whether the app runs the connector itself, and so needs a way to the source and its secrets.
+    container: bool,
     names: Names,
     origin: Origin,
     place: Option<(Name, Name)>,
@@ -63,6 +68,8 @@ impl Install {
     pub fn new(app: &App) -> Result<Self> {
         Ok(Self {
             spec: app.spec.clone(),
+            privileges: privileges(app).map(|(name, _)| name).collect(),
+            container: app.container,
             names: app.names()?,
             origin: Origin::default(),
             place: None,
@@ -91,9 +98,14 @@ impl Install {
     /// The value of a secret setting, such as `token`. It is part of no statement that is printed or logged.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): the source has no such secret.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the source has no such secret, or the app asks for none, because it runs
+    /// without a container.
     pub fn secret(mut self, setting: impl Into<String>, value: SecretString) -> Result<Self> {
         let setting = setting.into();
+        if !self.container {
+            return Err(Error::configuration(format!("an app without a container asks for no secret {setting:?}"))
+                .with_help("give it to the program that runs outside of Snowflake"));
+        }
         if !self.spec.settings.is_secret(&setting) {
             let known: Vec<&str> =
                 self.spec.settings.names().filter(|name| self.spec.settings.is_secret(name)).collect();
@@ -143,7 +155,10 @@ impl Install {
         // First of all: nothing is made for an application that may not be made.
         let found = application(account, &self.names.application, self.adopt).await?;
         let create = if found.is_none() { Some(self.create(account).await?) } else { None };
-        let bound = access.plan(account, &self.secrets, self.adopt, &mut plan).await?;
+        let bound = match self.container {
+            true => access.plan(account, &self.secrets, self.adopt, &mut plan).await?,
+            false => Bound::new(),
+        };
         plan.steps.extend(create);
         runner.run(account, plan, &mut report).await?;
         if report.stopped {
@@ -168,7 +183,8 @@ impl Install {
 
     fn consent<'a>(&'a self, access: &'a Access, bound: &'a Bound) -> Consent<'a> {
         Consent {
-            spec: &self.spec,
+            privileges: &self.privileges,
+            external_access: external_access(&self.spec).filter(|_| self.container),
             application: &self.names.application,
             access,
             bound,

@@ -29,6 +29,8 @@ pub struct Deploy<'a> {
     /// The source's version.
     version: String,
     bundle: &'a Bundle,
+    /// Whether the app starts containers, and so needs an image.
+    container: bool,
     image: Option<Image>,
     credentials: Option<Credentials>,
     adopt: bool,
@@ -53,6 +55,7 @@ impl<'a> Deploy<'a> {
             names: app.names()?,
             version: app.spec.version.clone(),
             bundle,
+            container: app.container,
             image: None,
             credentials: None,
             adopt: false,
@@ -125,7 +128,9 @@ impl<'a> Deploy<'a> {
         }
         let files = stage::files(self.bundle);
         stage.fill(&files, &there.listed, &mut plan)?;
-        self.push_image(account, &mut plan).await?;
+        if self.container {
+            self.push_image(account, &mut plan).await?;
+        }
         self.add_version(&files, &stage, &there, &mut plan);
         Ok(plan)
     }

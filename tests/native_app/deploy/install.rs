@@ -157,6 +157,22 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
 }
 
+/// Where there are no containers, or no way out, none of what they need can be made.
+#[tokio::test]
+async fn an_app_without_a_container_needs_neither_image_nor_access() {
+    let account = Account::start().await;
+    account.state().world.repositories.clear();
+    let app = github().without_container(true);
+    deploy(&account, &app, |deploy| deploy).await.unwrap();
+    let warehouse = Some("COMPUTE_WH".parse().unwrap());
+    install(&account, &app, |install| install.warehouse(warehouse.clone())).await.unwrap();
+    let world = account.world();
+    assert!(world.rules.is_empty() && world.integrations.is_empty() && world.secrets.is_empty(), "{world:?}");
+    assert_eq!(world.applications["GITHUB_CONNECTOR"].references["warehouse_reference"], "COMPUTE_WH");
+    let error = Install::new(&app).unwrap().secret("token", token("s3cret")).unwrap_err();
+    assert!(error.help().unwrap().contains("outside of Snowflake"), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
     let account = Account::start().await;

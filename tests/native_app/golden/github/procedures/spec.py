@@ -169,7 +169,9 @@ SPEC = {
         },
     ],
     "default_schedule": "30m",
-    # Who starts ingestion unless the consumer says otherwise: a task for each resource, or one task for all.
+    # Whether the app runs the connector itself, in a container.
+    "container": True,
+    # Who starts ingestion unless the consumer says otherwise: a task for each resource, one task for all, or nobody here.
     "default_scheduler": "resource",
     "pool_family": "CPU_X64_XS",
     # The statements that make the tables of the connector itself; names in braces are to be qualified.
