@@ -48,7 +48,7 @@ fn deployed(app: &App) -> Option<Vec<String>> {
 #[test]
 fn snowflakes_own_command_line_takes_every_bundle() {
     let odd = github().package("\"My \"\"odd\"\" package\"").title("a: b # c \"d\" 'e' {{ f }}");
-    for app in [github(), custom(), odd] {
+    for app in [github(), custom(), github().without_container(true), odd] {
         let Some(files) = deployed(&app) else { return };
         let bundle = Bundle::of(&app).unwrap();
         let ours: Vec<&str> = bundle.files().map(|(path, _)| path).filter(|path| *path != "snowflake.yml").collect();
