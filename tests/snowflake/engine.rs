@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
 use tokio::sync::Barrier;
 
-use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend, loaded};
+use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend, loaded, row, rows};
 use crate::recording::{Call, Recording, What};
 use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
@@ -143,6 +144,29 @@ async fn what_cannot_be_cleaned_up_is_no_error() {
     assert_eq!((run.status, run.counts.inserted, run.error), (RunStatus::Complete, 2, None));
 }
 
+/// What a run has left on the stage that died in 2023.
+const LEFT: &str = "snowfeed_stage/0188c600-0000-7000-8000-000000000000/0188c60000007000800000000000000/a.json.gz";
+
+#[tokio::test]
+async fn a_stage_whose_name_has_a_blank_is_in_quotes_in_each_statement() {
+    let client = first(|session| {
+        let is_list = |statement: &Statement| statement.sql.starts_with("LIST");
+        session.expect_execute().withf(is_list).returning(|_| Ok(rows(vec![row(&[Some(LEFT)])])));
+    });
+    let recording = Recording::of(Arc::new(client));
+    let snowflake = Snowflake::over(Arc::new(recording.clone()), "my raw data", "PUBLIC").bind_at_most(0);
+    let one = resource("r");
+    snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap();
+    let sent: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql).collect();
+    for (verb, count) in [("PUT", 1), ("COPY", 1), ("LIST", 1), ("REMOVE", 2)] {
+        let of_verb: Vec<&String> = sent.iter().filter(|sql| sql.starts_with(verb)).collect();
+        assert_eq!(of_verb.len(), count, "{verb}: {sent:?}");
+        let is_quoted = |sql: &&String| sql.contains(" '@\"my raw data\".\"STATE\".\"SNOWFEED_STAGE\"");
+        assert!(of_verb.iter().all(is_quoted), "{of_verb:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_is_not_idle_is_not_used_again() {
     let client = first(|session| {
@@ -182,7 +206,7 @@ fn decide(of: impl Fn(&Statement) -> Option<BoxFuture<'static, Fate>> + Send + S
 }
 
 /// The server of the tests behind a connection that breaks at the first statement of this text.
-fn breaking(world: &World, text: &'static str, fate: fn() -> Fate) -> snowfeed::backends::Snowflake {
+fn breaking(world: &World, text: &'static str, fate: fn() -> Fate) -> Snowflake {
     let seen = AtomicUsize::new(0);
     let decide = decide(move |statement| {
         let broken = statement.sql == text && seen.fetch_add(1, Ordering::SeqCst) == 0;

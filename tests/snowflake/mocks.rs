@@ -54,7 +54,7 @@ struct Memory {
 pub(crate) struct Yes(Arc<Mutex<Memory>>);
 
 /// An answer with one row of these cells.
-fn row(cells: &[Option<&str>]) -> Row {
+pub(crate) fn row(cells: &[Option<&str>]) -> Row {
     Row(cells.iter().map(|cell| cell.map(Into::into)).collect())
 }
 
@@ -85,8 +85,9 @@ impl Yes {
         if sql.starts_with("SELECT 1") {
             return if memory.made || sql.contains("INFORMATION_SCHEMA") { Ok(rows(vec![])) } else { Err(missing()) };
         }
-        if let Some((_, from)) = sql.rsplit_once(" FROM @").filter(|_| sql.starts_with("COPY INTO ")) {
-            return Ok(loaded(memory.staged[from.split_once("/ FILE_FORMAT").unwrap().0]));
+        if let Some((_, from)) = sql.rsplit_once(" FROM ").filter(|_| sql.starts_with("COPY INTO ")) {
+            let (place, _) = from.split_once(" FILE_FORMAT").unwrap();
+            return Ok(loaded(memory.staged[place.trim_matches('\'').trim_matches(['@', '/'])]));
         }
         if sql.starts_with("SELECT") || sql.starts_with("LIST") {
             return Ok(rows(vec![]));

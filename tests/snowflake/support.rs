@@ -28,8 +28,12 @@ pub(crate) struct World {
 impl World {
     /// One whose rows travel as bound values up to this many bytes, and then through the stage.
     pub(crate) fn new(bind_at_most: usize) -> Self {
+        Self::in_database(fresh_database(), bind_at_most)
+    }
+
+    /// The same in a database of this name, which is made.
+    pub(crate) fn in_database(database: String, bind_at_most: usize) -> Self {
         let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
-        let database = fresh_database();
         let connection = connection(server).database(&database).schema("PUBLIC");
         let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
         let recording = Recording::of(client.clone());

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Answer, Statement};
 use snowfeed::{ColumnType, Record, Sink, TableSpec, Version};
 
+use crate::probes::snowflake::fresh_database;
 use crate::support::{World, commit, resource};
 use crate::{source, views};
 
@@ -87,6 +88,15 @@ async fn the_view_of_a_stream_covers_all_resources_and_names_them() {
     assert_eq!(found.await, expected);
     let of_one = query(&world, "SELECT CAST(MAX(INTEGER) AS VARCHAR) AS M FROM DB.PUBLIC.\"^acme/^widgets\"").await;
     assert_eq!(of_one, [some(&["2"])]);
+}
+
+#[tokio::test]
+async fn a_large_commit_comes_through_a_stage_whose_name_is_in_quotes() {
+    // Blanks, which need the quotes as well, are in no database that the server can make.
+    let world = World::in_database(format!("rohdaten_für_{}", fresh_database()), 0);
+    world.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    put(&world, "one", &[r#"{"v":1}"#, r#"{"v":2}"#]).await;
+    assert_eq!(world.snowflake.preview(&resource("one"), "issues", 9).await.unwrap().rows.len(), 2);
 }
 
 /// The columns of the view that Snowflake's own connector for GitHub issues makes.

@@ -15,12 +15,14 @@ import time
 
 import duckdb
 import pyarrow
+import sqlglot
 import uvicorn
 from fakesnow import arrow, cursor
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.dialects.snowflake import Snowflake
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -140,6 +142,20 @@ def member(generator, expression):
 
 
 DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member
+
+
+# A stage may stand in quotes, as one with a blank in its name must: PUT knows it only without them.
+location_path = Snowflake.Parser._parse_location_path
+
+
+def location_without_quotes(self):
+    location = location_path(self)
+    if location.name.startswith("'"):
+        return exp.var(sqlglot.parse_one(location.name, read="snowflake").name)
+    return location
+
+
+Snowflake.Parser._parse_location_path = location_without_quotes
 
 # An account around the databases: credentials that are refused, roles, warehouses, and a history of statements.
 

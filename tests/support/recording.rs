@@ -92,10 +92,7 @@ impl Session for RecordedSession {
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        self.note(What::Put(Statement::new(format!(
-            "PUT 'file://{}' @{} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP",
-            file.name, file.stage
-        ))));
+        self.note(What::Put(file.statement()?));
         self.session.put(file).await
     }
 

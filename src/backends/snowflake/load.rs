@@ -1,7 +1,7 @@
 //! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
 
 use super::Snowflake;
-use super::client::{Session, StagedFile, Statement};
+use super::client::{Session, StagedFile, Statement, stage_place};
 use super::commit::json;
 use super::names;
 use super::plan::Image;
@@ -128,7 +128,8 @@ impl Source<'_> {
     /// Removes what was staged. What cannot be removed now is removed by a later run.
     pub(super) async fn discard(self, session: &mut dyn Session) {
         let Self::Staged(Staged { folder, table, .. }) = self else { return };
-        for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE @{folder}/")] {
+        let place = stage_place(&format!("{folder}/"));
+        for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE {place}")] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
                 tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
             }
@@ -140,7 +141,8 @@ impl Staged {
     /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows } = self;
-        let copy = format!("COPY INTO {table} FROM @{folder}/ FILE_FORMAT = (TYPE = JSON)");
+        let place = stage_place(&format!("{folder}/"));
+        let copy = format!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)");
         let copied = session.execute(Statement::new(copy)).await?;
         let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));
         let each = copied.rows.iter().map(|file| column.map_or(Ok(0), |column| file.integer(column)));

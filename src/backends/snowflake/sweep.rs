@@ -1,6 +1,6 @@
 //! Full passes: which rows they have not come across, and what is left of runs that died.
 
-use super::client::{Session, Statement};
+use super::client::{Session, Statement, stage_place};
 use super::{Snowflake, names};
 use crate::sink::{StoredRecord, UnseenQuery};
 use crate::{Result, Version};
@@ -55,7 +55,7 @@ impl Snowflake {
             }
         }
         let stage = names.state("SNOWFEED_STAGE");
-        let files = session.execute(Statement::new(format!("LIST @{stage}"))).await?;
+        let files = session.execute(Statement::new(format!("LIST {}", stage_place(&stage)))).await?;
         let mut runs: Vec<uuid::Uuid> = Vec::new();
         for row in files.rows {
             // The name begins with the stage's.
@@ -65,7 +65,8 @@ impl Snowflake {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
-            session.execute(Statement::new(format!("REMOVE @{stage}/{run}/"))).await?;
+            let place = stage_place(&format!("{stage}/{run}/"));
+            session.execute(Statement::new(format!("REMOVE {place}"))).await?;
         }
         Ok(())
     }

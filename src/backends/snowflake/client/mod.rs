@@ -28,6 +28,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 pub use http::HttpClient;
+pub(super) use put::place as stage_place;
 pub use rows::{Answer, Row};
 pub(crate) use statement::text_literal;
 pub use statement::{Bind, Statement};

@@ -25,8 +25,9 @@ impl StagedFile {
     }
 }
 
-/// A stage and a folder in it, in quotes where Snowflake asks for them: names with blanks, and others that are out of the ordinary.
-fn place(stage: &str) -> String {
+/// A stage and a folder in it, for PUT, COPY, LIST and REMOVE: in quotes where Snowflake asks for them, which is for names with
+/// blanks, and others that are out of the ordinary.
+pub(crate) fn place(stage: &str) -> String {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '"' | '$');
     if stage.chars().all(ordinary) {
         return format!("@{stage}");
