@@ -1,7 +1,7 @@
 //! The engine and the backend above a client that fails: mocks of it, and connections that break.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -142,6 +142,33 @@ async fn what_cannot_be_cleaned_up_is_no_error() {
     });
     let (run, _) = ingest(client, 0).await;
     assert_eq!((run.status, run.counts.inserted, run.error), (RunStatus::Complete, 2, None));
+}
+
+#[tokio::test]
+async fn what_was_staged_is_not_removed_within_a_transaction_that_could_not_be_ended() {
+    for (fails, ends) in [("MERGE INTO \"DB\".\"PUBLIC_RAW\"", "ROLLBACK"), ("COMMIT", "COMMIT")] {
+        let (began, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let client = first(|session| {
+            let (begins, breaks) = (began.clone(), broken.clone());
+            let is_refused = move |statement: &Statement| {
+                begins.fetch_or(statement.sql.starts_with("COPY INTO"), Ordering::SeqCst);
+                let ends = statement.sql == ends && begins.load(Ordering::SeqCst);
+                breaks.fetch_or(ends, Ordering::SeqCst);
+                ends || statement.sql.starts_with(fails)
+            };
+            let refused = || Error::new(ErrorKind::Configuration, "the warehouse is suspended");
+            session.expect_execute().withf(is_refused).returning(move |_| Err(refused()));
+            session.expect_is_idle().returning(move || !broken.load(Ordering::SeqCst));
+        });
+        let (run, sent) = ingest(client, 0).await;
+        assert_eq!((run.status, run.commits), (RunStatus::Failed, 0), "{ends}");
+        assert!(sent.iter().any(|sql| sql.starts_with("COPY INTO")), "{sent:?}");
+        // DROP TABLE would commit what the transaction has done so far.
+        assert!(
+            !sent.iter().any(|sql| ["DROP", "REMOVE"].iter().any(|verb| sql.starts_with(verb))),
+            "{ends}: {sent:?}"
+        );
+    }
 }
 
 /// What a run has left on the stage that died in 2023.

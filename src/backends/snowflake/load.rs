@@ -125,9 +125,13 @@ impl Source<'_> {
         Ok(Some(merge.bind(at)))
     }
 
-    /// Removes what was staged. What cannot be removed now is removed by a later run.
+    /// Removes what was staged. What cannot be removed now is removed by a later run: so is what a transaction has loaded that
+    /// could be neither committed nor rolled back, for DROP TABLE would commit it. It ends with its session.
     pub(super) async fn discard(self, session: &mut dyn Session) {
         let Self::Staged(Staged { folder, table, .. }) = self else { return };
+        if !session.is_idle() {
+            return;
+        }
         let place = stage_place(&format!("{folder}/"));
         for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE {place}")] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
