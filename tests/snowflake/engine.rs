@@ -10,7 +10,7 @@ use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Notify};
 
 use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend, loaded, row, rows};
 use crate::recording::{Call, Recording, What};
@@ -323,4 +323,89 @@ async fn two_resources_side_by_side_use_two_sessions() {
     };
     let of = |name: &str| calls.iter().find(|call| table(call, name)).unwrap().session;
     assert_ne!(of("a"), of("b"));
+}
+
+/// A process of its own that asks `next` for the fate of its statements from the first one on that makes the view of the stream.
+fn from_the_view(world: &World, next: impl Fn(usize) -> BoxFuture<'static, Fate> + Send + Sync + 'static) -> Snowflake {
+    let count = AtomicUsize::new(0);
+    let decide = decide(move |statement| {
+        let sql = &statement.sql;
+        let is_view = sql.starts_with("CREATE OR REPLACE VIEW") && sql.contains(".\"PUBLIC\".\"ISSUES\" ");
+        (is_view || count.load(Ordering::SeqCst) > 0).then(|| next(count.fetch_add(1, Ordering::SeqCst)))
+    });
+    world.over(Fateful { client: Arc::new(world.recording.clone()), decide })
+}
+
+/// Adds the resources `a` and `b` at once, so that `b` makes the view of the stream after `a` has, from what it knew before. Then
+/// its next statement comes before that of `a`, or it dies.
+async fn overtake(world: &World, dies: bool) {
+    let specs = crate::source::tables();
+    world.snowflake.ensure_tables(&resource("x"), &specs).await.unwrap();
+    let [knows, made, wrote, done] = [(); 4].map(|()| Arc::new(Notify::new()));
+    let (tells, waits, writes, ends) = (knows.clone(), made.clone(), wrote.clone(), done.clone());
+    let late = from_the_view(world, move |number| {
+        let (tells, waits, writes, ends) = (tells.clone(), waits.clone(), writes.clone(), ends.clone());
+        async move {
+            match number {
+                0 => (tells.notify_one(), waits.notified().await).1,
+                1 if dies => (writes.notify_one(), std::future::pending().await).1,
+                2 => (writes.notify_one(), ends.notified().await).1,
+                _ => {}
+            }
+            Fate::Runs
+        }
+        .boxed()
+    });
+    let ended = done.clone();
+    let early = from_the_view(world, move |number| {
+        let (made, wrote, ended) = (made.clone(), wrote.clone(), ended.clone());
+        async move {
+            match number {
+                1 => (made.notify_one(), wrote.notified().await).1,
+                2 => ended.notify_one(),
+                _ => {}
+            }
+            Fate::Runs
+        }
+        .boxed()
+    });
+    let (a, b) = (resource("a"), resource("b"));
+    let early = async {
+        knows.notified().await;
+        early.ensure_tables(&a, &specs).await.unwrap();
+        done.notify_one();
+    };
+    let late = late.ensure_tables(&b, &specs);
+    match dies {
+        true => tokio::select! { _ = late => panic!("it does not die"), () = early => {} },
+        false => tokio::join!(late, early).0.unwrap(),
+    }
+}
+
+/// The resources whose rows are in the view of the stream, after each got one.
+async fn covered(world: &World, names: &[&str]) -> Vec<String> {
+    let process = world.another_process();
+    for name in names {
+        let row = commit(&resource(name), "issues", vec![Record::upsert("1", Version(1), "{}")]);
+        process.commit(row).await.unwrap();
+    }
+    let select = format!("SELECT RESOURCE FROM {}.PUBLIC.ISSUES ORDER BY RESOURCE", world.database);
+    let answer = world.execute(Statement::new(select)).await.unwrap();
+    answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect()
+}
+
+#[tokio::test]
+async fn two_processes_that_add_a_resource_at_once_leave_a_view_of_both() {
+    let world = World::new(usize::MAX);
+    overtake(&world, false).await;
+    assert_eq!(covered(&world, &["a", "b", "x"]).await, ["a", "b", "x"]);
+}
+
+#[tokio::test]
+async fn a_view_that_a_process_has_made_too_late_before_it_died_is_made_again_by_the_next_one() {
+    let world = World::new(usize::MAX);
+    overtake(&world, true).await;
+    assert_eq!(covered(&world, &["a", "b", "x"]).await, ["b", "x"]);
+    world.another_process().ensure_tables(&resource("x"), &crate::source::tables()).await.unwrap();
+    assert_eq!(covered(&world, &[]).await, ["a", "b", "x"]);
 }

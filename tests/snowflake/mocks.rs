@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use flate2::read::MultiGzDecoder;
 use futures::future::BoxFuture;
 use mockall::mock;
-use serde_json::Value;
+use serde_json::{Value, json};
 use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::{Answer, Bind, Client, Row, Session, Spent, StagedFile, Statement};
 use snowfeed::{Error, ErrorKind, Result};
@@ -140,8 +140,7 @@ impl Memory {
         let mut all = vec![row(&[None, None, Some("PUBLIC"), None, Some("1")])];
         for entry in self.catalog.values() {
             let text = |name: &str| entry[name].as_str().map(str::to_owned);
-            let members = entry["members"].to_string();
-            let cells = [text("resource"), text("stream"), text("name"), text("columns"), Some(members)];
+            let cells = ["resource", "stream", "name", "columns", "made_from"].map(text);
             all.push(row(&cells.each_ref().map(Option::as_deref)));
         }
         Ok(rows(all))
@@ -151,12 +150,32 @@ impl Memory {
         let sql = statement.sql.as_str();
         if sql.contains("\"SNOWFEED_VERSION\" (\"VERSION\", \"SCHEMA\") SELECT") {
             self.made = true;
-        } else if sql.starts_with("MERGE INTO") && sql.contains("\"SNOWFEED_TABLE\" t") {
-            let [Bind::Text(Some(entry))] = statement.binds.as_slice() else { panic!("{statement:?}") };
-            let entry: Value = serde_json::from_str(entry).unwrap();
-            let name = |name: &str| entry[name].as_str().unwrap().to_owned();
-            self.catalog.insert((name("resource"), name("stream")), entry);
+        } else if ["MERGE", "UPDATE"].iter().any(|verb| sql.starts_with(verb)) && sql.contains("\"SNOWFEED_TABLE\"") {
+            let texts: Vec<&str> = statement.binds.iter().map(bound_text).collect();
+            match texts.as_slice() {
+                [entry] => self.store(serde_json::from_str(entry).unwrap()),
+                [stream, name, id] => self.store(json!({
+                    "resource": "", "stream": stream, "name": name, "columns": "[]", "made_from": format!("claim {id}"),
+                })),
+                [columns, made_from, stream, _] => {
+                    let entry = self.catalog.get_mut(&(String::new(), (*stream).to_owned())).unwrap();
+                    (entry["columns"], entry["made_from"]) = ((*columns).into(), (*made_from).into());
+                }
+                _ => panic!("{statement:?}"),
+            }
         }
+    }
+
+    fn store(&mut self, entry: Value) {
+        let name = |name: &str| entry[name].as_str().unwrap().to_owned();
+        self.catalog.insert((name("resource"), name("stream")), entry);
+    }
+}
+
+fn bound_text(bind: &Bind) -> &str {
+    match bind {
+        Bind::Text(Some(text)) => text,
+        _ => panic!("{bind:?}"),
     }
 }
 

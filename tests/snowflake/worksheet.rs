@@ -91,6 +91,25 @@ async fn the_view_of_a_stream_covers_all_resources_and_names_them() {
 }
 
 #[tokio::test]
+async fn views_that_another_version_has_made_are_made_again() {
+    let world = World::new(usize::MAX);
+    world.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    put(&world, "one", &[r#"{"v":1}"#]).await;
+    for old in [
+        "CREATE OR REPLACE VIEW DB.PUBLIC.ISSUES AS SELECT 'old' AS TEXT",
+        "CREATE OR REPLACE VIEW DB.PUBLIC.\"one\" AS SELECT 'old' AS TEXT",
+        "UPDATE DB.STATE.SNOWFEED_TABLE SET MADE_FROM = 'another text'",
+    ] {
+        world.execute(Statement::new(old.replace("DB", &world.database))).await.unwrap();
+    }
+    world.another_process().ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    for view in ["ISSUES", "\"one\""] {
+        let select = format!("SELECT CAST(INTEGER AS VARCHAR) AS I FROM DB.PUBLIC.{view}");
+        assert_eq!(query(&world, &select).await, [some(&["1"])]);
+    }
+}
+
+#[tokio::test]
 async fn a_large_commit_comes_through_a_stage_whose_name_is_in_quotes() {
     // Blanks, which need the quotes as well, are in no database that the server can make.
     let world = World::in_database(format!("rohdaten_für_{}", fresh_database()), 0);

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::client::{Answer, Session, Statement};
 use super::columns::select_list;
-use super::names::{Names, literal, plain, resource_name};
+use super::names::{Names, digest, literal, plain, resource_name};
 use super::pool::is_missing;
+use super::retry::pauses;
 use super::schema::{self, Form, VERSION};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
@@ -22,19 +23,30 @@ pub(super) struct Catalog {
     streams: BTreeMap<String, Stream>,
 }
 
-/// One resource's part of a stream: the name of its view and raw table, and the columns of the view.
+/// One resource's part of a stream: the name of its view and raw table, the columns of the view, and a digest of its text.
 #[derive(Debug, Clone, PartialEq)]
 struct Table {
     name: String,
     columns: Vec<Column>,
+    made_from: String,
 }
 
-/// The view over all resources: its columns, and over how many resources it goes.
+/// The view over all resources: its columns, and a digest of what it was made from; or the claim of whoever makes it.
 #[derive(Debug, Clone, PartialEq)]
 struct Stream {
     columns: Vec<Column>,
-    members: usize,
+    made_from: String,
 }
+
+/// What a claim begins with, before its id.
+const CLAIM: &str = "claim ";
+
+/// What a claim begins with that came after another one, before that one was done.
+const CLAIM_OVER: &str = "claim over another ";
+
+/// In place of a digest: the view is to be made once more. Whoever held the claim before may have died after it had made the
+/// view, or may make it still, from less than there is.
+const DOUBTFUL: &str = "";
 
 /// A row of the catalog, to be written.
 #[derive(Serialize)]
@@ -43,7 +55,7 @@ struct Entry<'a> {
     stream: &'a str,
     name: &'a str,
     columns: String,
-    members: usize,
+    made_from: &'a str,
 }
 
 impl Catalog {
@@ -59,7 +71,7 @@ impl Catalog {
     /// The statement that reads it: the entries, and among them the form, with nothing but a version.
     fn select(names: &Names) -> String {
         format!(
-            "{} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", CAST(\"MEMBERS\" AS VARCHAR) AS \"MEMBERS\" FROM {}",
+            "{} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {}",
             schema::select_version(names),
             names.state("SNOWFEED_TABLE")
         )
@@ -87,11 +99,11 @@ impl Catalog {
             let columns: Vec<Column> = serde_json::from_str(row.text(3)?).map_err(|error| {
                 Error::invalid_data("the columns in the table SNOWFEED_TABLE cannot be read").with_source(error)
             })?;
+            let made_from = row.text(4)?.to_string();
             if resource.is_empty() {
-                let members = usize::try_from(row.integer(4)?).unwrap_or(0);
-                catalog.streams.insert(stream, Stream { columns, members });
+                catalog.streams.insert(stream, Stream { columns, made_from });
             } else {
-                catalog.tables.insert((stream, resource.to_string()), Table { name, columns });
+                catalog.tables.insert((stream, resource.to_string()), Table { name, columns, made_from });
             }
         }
         Ok(catalog)
@@ -131,17 +143,33 @@ impl Catalog {
     }
 
     /// Whether there is room for a resource already.
-    pub(super) fn has(&self, resource: &Resource, specs: &[TableSpec]) -> bool {
+    pub(super) fn has(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
         specs.iter().all(|spec| {
-            let columns = self.grown(spec);
-            self.columns(resource, &spec.name) == Some(&*columns) && self.covers(&spec.name, &columns)
+            let key = (spec.name.clone(), resource.name().to_owned());
+            self.tables.get(&key) == Some(&self.wanted(names, resource, spec, specs)) && self.covers(names, spec)
         })
     }
 
-    /// Whether the view of a stream has these columns, and goes over all resources.
-    fn covers(&self, stream: &str, columns: &[Column]) -> bool {
-        let members = self.members(stream).len();
-        self.streams.get(stream).is_some_and(|stream| stream.columns == columns && stream.members == members)
+    /// Whether the view of a stream has all columns, and goes over all resources.
+    fn covers(&self, names: &Names, spec: &TableSpec) -> bool {
+        self.streams.get(&spec.name) == Some(&self.wanted_stream(names, spec))
+    }
+
+    /// A resource's part of a stream as it should be.
+    fn wanted(&self, names: &Names, resource: &Resource, spec: &TableSpec, specs: &[TableSpec]) -> Table {
+        let (name, columns) = (self.name_for(resource, spec, specs), self.grown(spec));
+        let made_from = digest(&table_view(names, &name, &columns));
+        Table { name, columns, made_from }
+    }
+
+    /// The view of a stream as it should be. What it is made from is its text over one table, and the names of all.
+    fn wanted_stream(&self, names: &Names, spec: &TableSpec) -> Stream {
+        let columns = self.grown(spec);
+        let mut text = stream_view(names, &spec.name, &columns, &[("", "")]);
+        for (resource, table) in self.members(&spec.name) {
+            text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
+        }
+        Stream { columns, made_from: digest(&text) }
     }
 
     /// Makes room for a resource. Where everything is there, nothing is asked of Snowflake.
@@ -153,9 +181,7 @@ impl Catalog {
         specs: &[TableSpec],
     ) -> Result<()> {
         for spec in specs {
-            let columns = self.grown(spec);
-            let name = self.name_for(resource, spec, specs);
-            let wanted = Table { name, columns };
+            let wanted = self.wanted(names, resource, spec, specs);
             let key = (spec.name.clone(), resource.name().to_owned());
             if self.tables.get(&key) != Some(&wanted) {
                 self.ready(session, names).await?;
@@ -165,7 +191,7 @@ impl Catalog {
                     stream: &spec.name,
                     name: &wanted.name,
                     columns: write_columns(&wanted.columns)?,
-                    members: 0,
+                    made_from: &wanted.made_from,
                 };
                 store(session, names, &entry).await?;
                 self.tables.insert(key, wanted);
@@ -191,47 +217,76 @@ impl Catalog {
         resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream)
     }
 
-    /// Makes the view over all resources of a stream, until it covers all that there are: other programs may add some meanwhile.
+    /// Makes the view over all resources of a stream, unless it covers all that there are.
     async fn ensure_stream(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
-        loop {
-            let columns = self.grown(spec);
-            if self.covers(&spec.name, &columns) {
-                return Ok(());
-            }
-            let wanted = Stream { columns, members: self.members(&spec.name).len() };
-            session.execute(Statement::new(self.stream_view(names, &spec.name, &wanted.columns))).await?;
-            let entry = Entry {
-                resource: "",
-                stream: &spec.name,
-                name: &plain(&spec.name),
-                columns: write_columns(&wanted.columns)?,
-                members: wanted.members,
-            };
-            store(session, names, &entry).await?;
-            *self = Self::read(session, names).await?;
+        if self.covers(names, spec) {
+            return Ok(());
         }
+        // Programs that make it at once would else get in each other's way for ever.
+        let mut pauses = pauses();
+        while !self.make_stream(session, names, spec).await? {
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+        Ok(())
     }
 
-    fn stream_view(&self, names: &Names, stream: &str, columns: &[Column]) -> String {
-        let branches: Vec<String> = self
-            .members(stream)
-            .into_iter()
-            .map(|(resource, table)| {
-                format!(
-                    "SELECT {} AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {}",
-                    literal(resource),
-                    names.raw(table)
-                )
-            })
-            .collect();
-        format!(
-            "CREATE OR REPLACE VIEW {} COPY GRANTS AS SELECT t.\"RESOURCE\", {}t.\"DELETED_AT\", t.\"RAW\" FROM ({}) t \
-             WHERE t.\"DOCUMENT\" IS NOT NULL",
-            names.view(&plain(stream)),
-            typed(columns),
-            branches.join(" UNION ALL ")
-        )
+    /// Makes the view over all resources of a stream, and says whether that counts.
+    ///
+    /// Other programs may be making it, too, and none can make its view only where no newer one is. So each claims the view
+    /// first, and reads only then what it has to cover. Where another claim has come meanwhile, this view may lack something,
+    /// and may be the last one all the same: it has to be made again.
+    async fn make_stream(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<bool> {
+        let id = uuid::Uuid::now_v7().to_string();
+        claim(session, names, &spec.name, &id).await?;
+        *self = Self::read(session, names).await?;
+        let claimed = self.streams.get(&spec.name).map(|stream| stream.made_from.clone()).unwrap_or_default();
+        if !claimed.ends_with(&id) {
+            return Ok(false);
+        }
+        let mut made = self.wanted_stream(names, spec);
+        let view = stream_view(names, &spec.name, &made.columns, &self.members(&spec.name));
+        session.execute(Statement::new(view)).await?;
+        if claimed.starts_with(CLAIM_OVER) {
+            made.made_from = DOUBTFUL.to_owned();
+        }
+        let counts = finish(session, names, &spec.name, &claimed, &made).await?;
+        if counts {
+            self.streams.insert(spec.name.clone(), made);
+        }
+        Ok(counts)
     }
+}
+
+/// The statement that makes the view over these resources of a stream, each with the name of its raw table.
+fn stream_view(names: &Names, stream: &str, columns: &[Column], members: &[(&str, &str)]) -> String {
+    let branches: Vec<String> = members
+        .iter()
+        .map(|(resource, table)| {
+            format!(
+                "SELECT {} AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {}",
+                literal(resource),
+                names.raw(table)
+            )
+        })
+        .collect();
+    format!(
+        "CREATE OR REPLACE VIEW {} COPY GRANTS AS SELECT t.\"RESOURCE\", {}t.\"DELETED_AT\", t.\"RAW\" FROM ({}) t \
+         WHERE t.\"DOCUMENT\" IS NOT NULL",
+        names.view(&plain(stream)),
+        typed(columns),
+        branches.join(" UNION ALL ")
+    )
+}
+
+/// The statement that makes the view of one resource, over its raw table.
+fn table_view(names: &Names, name: &str, columns: &[Column]) -> String {
+    format!(
+        "CREATE OR REPLACE VIEW {} COPY GRANTS AS SELECT {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t \
+         WHERE t.\"DOCUMENT\" IS NOT NULL",
+        names.view(name),
+        typed(columns),
+        names.raw(name)
+    )
 }
 
 /// The typed columns, with a comma behind them where there are any.
@@ -252,13 +307,7 @@ async fn make_table(session: &mut dyn Session, names: &Names, table: &Table) -> 
          \"DELETED_AT\" TIMESTAMP_NTZ)"
     );
     session.execute(Statement::new(create)).await?;
-    let view = format!(
-        "CREATE OR REPLACE VIEW {} COPY GRANTS AS SELECT {}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t \
-         WHERE t.\"DOCUMENT\" IS NOT NULL",
-        names.view(&table.name),
-        typed(&table.columns)
-    );
-    session.execute(Statement::new(view)).await?;
+    session.execute(Statement::new(table_view(names, &table.name, &table.columns))).await?;
     Ok(())
 }
 
@@ -269,13 +318,40 @@ async fn store(session: &mut dyn Session, names: &Names, entry: &Entry<'_>) -> R
     let merge = format!(
         "MERGE INTO {table} t USING (SELECT b.\"E\":resource::VARCHAR AS \"RESOURCE\", \
          b.\"E\":stream::VARCHAR AS \"STREAM\", b.\"E\":name::VARCHAR AS \"NAME\", \
-         b.\"E\":columns::VARCHAR AS \"COLUMNS\", b.\"E\":members::NUMBER(38, 0) AS \"MEMBERS\" \
+         b.\"E\":columns::VARCHAR AS \"COLUMNS\", b.\"E\":made_from::VARCHAR AS \"MADE_FROM\" \
          FROM (SELECT PARSE_JSON(?) AS \"E\") b) s ON t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" \
-         WHEN MATCHED THEN UPDATE SET \"NAME\" = s.\"NAME\", \"COLUMNS\" = s.\"COLUMNS\", \"MEMBERS\" = s.\"MEMBERS\" \
-         WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MEMBERS\") \
-         VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"MEMBERS\")",
+         WHEN MATCHED THEN UPDATE SET \"NAME\" = s.\"NAME\", \"COLUMNS\" = s.\"COLUMNS\", \"MADE_FROM\" = s.\"MADE_FROM\" \
+         WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
+         VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"MADE_FROM\")",
         table = names.state("SNOWFEED_TABLE")
     );
     session.execute(Statement::new(merge).bind(json)).await?;
     Ok(())
+}
+
+/// Claims the view of a stream: its entry has no digest until [`finish`].
+async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str) -> Result<()> {
+    let merge = format!(
+        "MERGE INTO {table} t USING (SELECT '' AS \"RESOURCE\", b.\"STREAM\", b.\"NAME\", '[]' AS \"COLUMNS\", \
+         '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{CLAIM_OVER}' || b.\"ID\" AS \"CLAIM_OVER\" \
+         FROM (SELECT CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS VARCHAR) AS \"NAME\", CAST(? AS VARCHAR) AS \"ID\") b) s \
+         ON t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" \
+         WHEN MATCHED AND STARTSWITH(t.\"MADE_FROM\", '{CLAIM}') THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM_OVER\" \
+         WHEN MATCHED THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM\" \
+         WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
+         VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"CLAIM\")",
+        table = names.state("SNOWFEED_TABLE")
+    );
+    session.execute(Statement::new(merge).bind(stream).bind(plain(stream)).bind(id)).await?;
+    Ok(())
+}
+
+/// Writes what the view of a stream was made from, unless somebody else has claimed it since.
+async fn finish(session: &mut dyn Session, names: &Names, stream: &str, claimed: &str, made: &Stream) -> Result<bool> {
+    let update = format!(
+        "UPDATE {} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
+        names.state("SNOWFEED_TABLE")
+    );
+    let update = Statement::new(update).bind(write_columns(&made.columns)?).bind(made.made_from.as_str());
+    Ok(session.execute(update.bind(stream).bind(claimed)).await?.affected()? > 0)
 }

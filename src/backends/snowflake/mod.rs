@@ -210,7 +210,7 @@ impl fmt::Debug for Snowflake {
 impl Sink for Snowflake {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
         // What is known to be there needs no session, let alone a login.
-        if self.0.catalog.lock().await.as_ref().is_some_and(|catalog| catalog.has(resource, tables)) {
+        if self.0.catalog.lock().await.as_ref().is_some_and(|catalog| catalog.has(&self.0.names, resource, tables)) {
             return Ok(());
         }
         retry::transaction(|| async {

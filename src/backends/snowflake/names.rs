@@ -105,10 +105,15 @@ pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: R
     if name.chars().count() <= LONGEST - LOAD_SUFFIX {
         return name;
     }
-    let hash = XxHash3_128::oneshot(name.as_bytes());
+    let hash = digest(&name);
     let start: String = name.chars().take(LONGEST - LOAD_SUFFIX - 34).collect();
     // A `^` of what was cut in two would make `^^#` of it, which names have.
-    format!("{}^#{hash:032x}", start.trim_end_matches('^'))
+    format!("{}^#{hash}", start.trim_end_matches('^'))
+}
+
+/// A text as 32 digits, which no other text has.
+pub(super) fn digest(text: &str) -> String {
+    format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
 }
 
 /// The length of what [`load_name`] appends.

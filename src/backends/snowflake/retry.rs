@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 
 use crate::{Result, Retry};
 
@@ -18,6 +18,16 @@ pub(super) async fn transaction<T, F: Future<Output = Result<T>>>(work: impl FnM
     let tried = work.retry(pauses).when(|error| error.retry() != Retry::Never);
     let tried = tried.notify(|error, pause| tracing::debug!(%error, ?pause, "a transaction is tried again"));
     tried.await.map_err(crate::Error::exhausted)
+}
+
+/// Pauses without end, ever longer and up to half a minute, between tries at what several programs do at once.
+pub(super) fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(30))
+        .without_max_times()
+        .with_jitter()
+        .build()
 }
 
 /// What an earlier try of a transaction would have given, had its COMMIT been answered. It may have happened all the same.

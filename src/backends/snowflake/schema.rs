@@ -135,7 +135,7 @@ pub(super) fn refuse_other(names: &Names, schema: &str) -> Result<()> {
 pub(super) fn select_version(names: &Names) -> String {
     format!(
         "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", \"SCHEMA\" AS \"NAME\", \
-         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MEMBERS\" FROM {}",
+         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MADE_FROM\" FROM {}",
         names.state("SNOWFEED_VERSION")
     )
 }

@@ -57,12 +57,13 @@ CREATE TABLE IF NOT EXISTS {REJECTED_RECORD} (
 );
 
 -- A row for each table of each resource; the rows of the streams' own views have no resource.
+-- MADE_FROM is a digest of what the view was made from; while a stream's view is being made, the claim of whoever makes it.
 CREATE TABLE IF NOT EXISTS {SNOWFEED_TABLE} (
     "RESOURCE" VARCHAR NOT NULL,
     "STREAM" VARCHAR NOT NULL,
     "NAME" VARCHAR NOT NULL,
     "COLUMNS" VARCHAR NOT NULL,
-    "MEMBERS" NUMBER(38, 0) NOT NULL,
+    "MADE_FROM" VARCHAR NOT NULL,
     PRIMARY KEY ("RESOURCE", "STREAM")
 );
 

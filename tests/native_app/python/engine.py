@@ -114,7 +114,7 @@ def fill(real, database, resource, count):
     table = qualified(database, "STATE", "SNOWFEED_TABLE")
     columns = json.dumps([{"name": name, "path": name, "kind": kind} for name, kind, _ in COLUMNS])
     real.sql(f'DELETE FROM {table} WHERE "RESOURCE" = ?', params=[resource]).collect()
-    real.sql(f"INSERT INTO {table} SELECT ?, 'issues', ?, ?, 1", params=[resource, resource, columns]).collect()
+    real.sql(f"INSERT INTO {table} SELECT ?, 'issues', ?, ?, ''", params=[resource, resource, columns]).collect()
 
 
 def ingesting(real, rows=3, **details):

@@ -62,7 +62,7 @@ fn grants(rows: &[&[&str]]) -> Answer {
 }
 
 fn version(form: &str) -> Answer {
-    shown(&["RESOURCE", "STREAM", "NAME", "COLUMNS", "MEMBERS"], &[&["", "", "PUBLIC", "", form]])
+    shown(&["RESOURCE", "STREAM", "NAME", "COLUMNS", "MADE_FROM"], &[&["", "", "PUBLIC", "", form]])
 }
 
 /// An account in which everything is as it should be, and nothing is made yet.
