@@ -49,6 +49,7 @@ async fn a_login_says_who_and_where() {
         [json!("snowfeed"), json!(true), json!("Europe/Berlin"), json!(["^GRANT"]), json!(1)],
         "the connection's own parameters come last"
     );
+    assert_eq!(set("TIMESTAMP_INPUT_FORMAT"), json!("AUTO"), "an account's own format would read no time of ours");
 }
 
 #[tokio::test]

@@ -177,3 +177,13 @@ async fn values_are_bound_and_names_are_quoted() {
         sent.iter().map(|sent| sent.sql.as_str()).filter(|sql| sql.contains("'zresource'")).collect();
     assert!(literal.iter().all(|sql| sql.starts_with("CREATE OR REPLACE VIEW")), "{literal:?}");
 }
+
+/// A cast follows the format that the reader's session or account has set.
+#[tokio::test]
+async fn no_view_reads_times_as_its_readers_session_does() {
+    let sent = sent_to_mock(&HARMLESS).await;
+    let views = sent.iter().map(|sent| sent.sql.as_str()).filter(|sql| sql.starts_with("CREATE OR REPLACE VIEW"));
+    let with_times: Vec<&str> = views.filter(|sql| sql.contains("TIMESTAMP")).collect();
+    let casts = |sql: &&str| sql.contains("AS TIMESTAMP") || !sql.contains(", 'AUTO')");
+    assert!(!with_times.is_empty() && !with_times.iter().any(casts), "{with_times:?}");
+}

@@ -132,6 +132,16 @@ DuckDB.Generator.TRANSFORMS[exp.Transform] = over_list("list_transform")
 DuckDB.Generator.TRANSFORMS[exp.ArrayFilter] = over_list("list_filter")
 
 
+# A time in any format that Snowflake tells by itself is what a cast understands.
+def to_time(generator, expression):
+    if expression.args["format"].name == "AUTO":
+        return generator.sql(exp.TryCast(this=expression.this, to=expression.args["target_type"]))
+    return generator.strtotime_sql(expression)
+
+
+DuckDB.Generator.TRANSFORMS[exp.StrToTime] = to_time
+
+
 # GET with a text finds the member of that name, whatever the name is: DuckDB reads what begins with a dollar as a path. As a
 # VARCHAR, a text has no quotes.
 def member(generator, expression):

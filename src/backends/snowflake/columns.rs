@@ -44,13 +44,14 @@ fn scalar(kind: ColumnType, value: &str) -> String {
         ColumnType::Float => format!("CASE WHEN REGEXP_LIKE({json}, '^-?[0-9].*$') THEN TRY_CAST({json} AS FLOAT) END"),
         ColumnType::Boolean => format!("CASE {json} WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END"),
         ColumnType::Timestamp => {
-            // A cast alone would take numbers, and times without a zone.
+            // The conversion alone would take numbers, and times without a zone. A cast would follow the
+            // TIMESTAMP_INPUT_FORMAT of the reader's session.
             let day = "[0-9]{4}-[0-9]{2}-[0-9]{2}";
             let time = "[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?";
             let zone = "([Zz]|[+-][0-9]{2}:[0-9]{2})";
             format!(
                 "CASE WHEN REGEXP_LIKE({json}, '^\"{day}[Tt ]{time}{zone}\"$') \
-                 THEN TRY_CAST(CAST({value} AS VARCHAR) AS TIMESTAMP_TZ) END"
+                 THEN TRY_TO_TIMESTAMP_TZ(CAST({value} AS VARCHAR), 'AUTO') END"
             )
         }
         ColumnType::Json => format!("CASE WHEN LEFT({json}, 1) IN ('{{', '[') THEN {value} END"),

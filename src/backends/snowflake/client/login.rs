@@ -165,6 +165,8 @@ fn session_parameters(connection: &Connection) -> Map<String, Value> {
     };
     set("AUTOCOMMIT", true.into());
     set("TIMEZONE", "UTC".into());
+    // An account's own format may read none of the times that we write.
+    set("TIMESTAMP_INPUT_FORMAT", "AUTO".into());
     set("TIMESTAMP_OUTPUT_FORMAT", TIMESTAMP.into());
     set("TIMESTAMP_TZ_OUTPUT_FORMAT", TIMESTAMP.into());
     set("TIMESTAMP_LTZ_OUTPUT_FORMAT", TIMESTAMP.into());
