@@ -118,6 +118,26 @@ async fn a_large_commit_comes_through_a_stage_whose_name_is_in_quotes() {
     assert_eq!(world.snowflake.preview(&resource("one"), "issues", 9).await.unwrap().rows.len(), 2);
 }
 
+#[tokio::test]
+async fn no_resource_gets_the_table_of_another_one_when_a_source_grows() {
+    let world = World::new(usize::MAX);
+    let [issues, events] = ["issues", "events"].map(|name| TableSpec::new(name).column("v", "v", ColumnType::Integer));
+    let row = |table: &str, name: &str, text: &'static str| {
+        commit(&resource(name), table, vec![Record::upsert("1", Version(1), text)])
+    };
+    world.snowflake.ensure_tables(&resource("a/issues"), std::slice::from_ref(&issues)).await.unwrap();
+    world.snowflake.commit(row("issues", "a/issues", r#"{"v":1}"#)).await.unwrap();
+    world.snowflake.ensure_tables(&resource("a"), &[issues, events]).await.unwrap();
+    world.snowflake.commit(row("issues", "a", r#"{"v":2}"#)).await.unwrap();
+    for (name, value) in [("a/issues", 1), ("a", 2)] {
+        for process in [&world.snowflake, &world.another_process()] {
+            let preview = process.preview(&resource(name), "issues", 9).await.unwrap();
+            let values: Vec<&Value> = preview.rows.iter().map(|row| &row[0]).collect();
+            assert_eq!(values, [&json!(value)], "{name}");
+        }
+    }
+}
+
 /// The columns of the view that Snowflake's own connector for GitHub issues makes.
 const REFERENCE: &str = "id, node_id, url, repository_url, labels_url, comments_url, events_url, html_url, number, state, title, body, user";
 

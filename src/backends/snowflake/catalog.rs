@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::client::{Answer, Session, Statement};
 use super::columns::select_list;
-use super::names::{Names, digest, literal, plain, resource_name};
+use super::names::{Names, digest, literal, other_name, plain, resource_name};
 use super::pool::is_missing;
 use super::retry::pauses;
 use super::schema::{self, Form, VERSION};
@@ -214,7 +214,12 @@ impl Catalog {
             return name.to_owned();
         }
         let is_stream = |name: &str| specs.iter().any(|spec| spec.name == name) || self.streams.contains_key(name);
-        resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream)
+        let name = resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream);
+        // As a source's only table, `issues` of `a/events` has the name that `events` of `a` has as one of several.
+        if self.tables.values().any(|table| table.name == name) {
+            return other_name(&name, resource.name(), &spec.name);
+        }
+        name
     }
 
     /// Makes the view over all resources of a stream, unless it covers all that there are.

@@ -98,17 +98,26 @@ impl Names {
 }
 
 /// The name of a resource's view, and of the table behind it. What is too long for Snowflake is cut, and told apart by its
-/// hash; `^#` is in no name that is not cut.
+/// digest; `^#` is in no name that has none.
 pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     let name = view_name(resource, table, sole, reserved);
     // The table may get a suffix, for loading.
     if name.chars().count() <= LONGEST - LOAD_SUFFIX {
         return name;
     }
-    let hash = digest(&name);
+    cut(&name, &name)
+}
+
+/// The name of a resource's view, and of the table behind it, where another one has the name that it would have.
+pub(super) fn other_name(taken: &str, resource: &str, table: &str) -> String {
+    cut(taken, &format!("{table}/{resource}"))
+}
+
+/// A name, cut where it is too long, and told apart by a digest.
+fn cut(name: &str, apart: &str) -> String {
     let start: String = name.chars().take(LONGEST - LOAD_SUFFIX - 34).collect();
     // A `^` of what was cut in two would make `^^#` of it, which names have.
-    format!("{}^#{hash}", start.trim_end_matches('^'))
+    format!("{}^#{}", start.trim_end_matches('^'), digest(apart))
 }
 
 /// A text as 32 digits, which no other text has.
