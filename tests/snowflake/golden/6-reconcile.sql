@@ -1,8 +1,8 @@
 -- A full pass: one issue of three is gone.
--- 26 statements:
+-- 29 statements:
 --     8 begin or end a transaction
 --     6 read
---    12 write
+--    15 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
     FROM "DB"."STATE"."APP_CONFIGURATION"
@@ -117,25 +117,6 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: […], the time
 
-COMMIT;
-
-SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."DOCUMENT"
-    FROM "DB"."PUBLIC_RAW"."acme/widgets" t
-    LEFT JOIN (SELECT DISTINCT "KEY"
-        FROM "DB"."STATE"."SNOWFEED_SEEN"
-        WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ?) s
-    ON s."KEY" = t."KEY"
-    WHERE s."KEY" IS NULL AND t."KEY" > ? AND t."DELETED_AT" IS NULL
-    ORDER BY t."KEY" LIMIT 500;
--- bound: 'id', 'acme/widgets', 'issues', '3'
-
-BEGIN TRANSACTION;
-
-DELETE
-    FROM "DB"."STATE"."SNOWFEED_SEEN"
-    WHERE "RUN" = ?;
--- bound: 'id'
-
 UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
     WHERE "KEY" = ? AND "VERSION" = ?;
 -- bound: 'acme/widgets', 5
@@ -180,7 +161,22 @@ MERGE INTO "DB"."STATE"."INGESTION_RUN" t
 
 COMMIT;
 
+SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."DOCUMENT"
+    FROM "DB"."PUBLIC_RAW"."acme/widgets" t
+    LEFT JOIN (SELECT DISTINCT "KEY"
+        FROM "DB"."STATE"."SNOWFEED_SEEN"
+        WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ?) s
+    ON s."KEY" = t."KEY"
+    WHERE s."KEY" IS NULL AND t."KEY" > ? AND t."DELETED_AT" IS NULL
+    ORDER BY t."KEY" LIMIT 500;
+-- bound: 'id', 'acme/widgets', 'issues', '3'
+
 BEGIN TRANSACTION;
+
+DELETE
+    FROM "DB"."STATE"."SNOWFEED_SEEN"
+    WHERE "RUN" = ?;
+-- bound: 'id'
 
 UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
     WHERE "KEY" = ? AND "VERSION" = ?;
@@ -198,6 +194,52 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
         ON n."KEY" = b."KEY"
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
 -- bound: 'acme/widgets', 6, the time, {…}
+
+MERGE INTO "DB"."STATE"."INGESTION_RUN" t
+    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
+        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
+        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
+        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
+        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
+        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
+        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
+        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
+        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
+            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
+    ON t."ID" = s."ID"
+    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
+    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
+    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
+    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
+    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
+    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
+        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
+        "STARTED_AT", "ENDED_AT", "DOCUMENT")
+    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
+        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
+        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
+-- bound: {…}, 0, the time, null, {…}
+
+COMMIT;
+
+BEGIN TRANSACTION;
+
+UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
+    WHERE "KEY" = ? AND "VERSION" = ?;
+-- bound: 'acme/widgets', 7
+
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
+                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT"
+    FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
+            CAST(? AS VARCHAR) AS "DOCUMENT") b
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+            FROM "DB"."STATE"."APP_STATE"
+            GROUP BY "KEY") n
+        ON n."KEY" = b."KEY"
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+-- bound: 'acme/widgets', 7, the time, {…}
 
 MERGE INTO "DB"."STATE"."INGESTION_RUN" t
     USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
