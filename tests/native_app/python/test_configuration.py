@@ -465,3 +465,10 @@ def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_wa
     assert list(status["references"]) == ["warehouse_reference"] and status["schedulers"] == ["outside"]
     app.ok("enable_resource", "a/b")
     assert app.code("ingest_data", "a/b") == "INVALID_CONNECTOR_STATUS"
+
+
+def test_an_app_that_has_lost_its_container_goes_on_without(configured, monkeypatch):
+    assert configured.ok("get_connector_status")["configuration"]["scheduler"] == "resource"
+    monkeypatch.setitem(SPEC, "container", False)
+    monkeypatch.setitem(SPEC, "default_scheduler", "outside")
+    assert configured.ok("get_connector_status")["configuration"]["scheduler"] == "outside"

@@ -66,6 +66,9 @@ def load(session):
             "CONNECTOR_CONFIGURATION_NOT_FOUND",
             "the connector is not configured yet: call PROVISION_CONNECTOR, or use the page",
         )
+    # An earlier version of the app may have had a container.
+    if stored["scheduler"] not in schedulers():
+        stored = {**stored, "scheduler": SPEC["default_scheduler"]}
     return Configuration(**stored)
 
 
