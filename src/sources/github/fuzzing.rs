@@ -14,8 +14,8 @@ pub fn page(url: &Url, size: u32, response: &Response) -> Option<Vec<Result<Reco
 }
 
 /// Reads one issue; `None` when it is refused.
-pub fn item(body: ByteString) -> Option<Result<Record, Reject>> {
-    page::item(body).ok().map(|row| row.content)
+pub fn item(body: &ByteString) -> Option<Record> {
+    page::item(body).ok()
 }
 
 /// Reads a checkpoint and writes it again; `None` when it is refused.
