@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
         let fenced = moved || sweep.is_some();
         let state = fenced.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
-        if offered > 0 || sweep.is_some() || state.is_some() {
+        if offered > 0 || state.is_some() {
             let change = state.clone().map(|state| self.change(at, Some(state)));
             let (resource, run) = (self.resource.clone(), self.record.id);
             let report = self.connector.deliver(Commit { resource, run, at, rows, sweep, change }).await?;

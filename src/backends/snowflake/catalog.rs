@@ -128,12 +128,16 @@ impl Catalog {
 
     /// The name of a resource's view and raw table of a stream.
     pub(super) fn name(&self, resource: &Resource, stream: &str) -> Option<&str> {
-        self.tables.get(&(stream.to_owned(), resource.name().to_owned())).map(|table| table.name.as_str())
+        self.table(resource, stream).map(|table| table.name.as_str())
     }
 
     /// The columns of a resource's view.
     pub(super) fn columns(&self, resource: &Resource, stream: &str) -> Option<&[Column]> {
-        self.tables.get(&(stream.to_owned(), resource.name().to_owned())).map(|table| table.columns.as_slice())
+        self.table(resource, stream).map(|table| table.columns.as_slice())
+    }
+
+    fn table(&self, resource: &Resource, stream: &str) -> Option<&Table> {
+        self.tables.get(&key(resource, stream))
     }
 
     /// The names of the raw tables of a stream.
@@ -145,8 +149,8 @@ impl Catalog {
     /// Whether there is room for a resource already.
     pub(super) fn has(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
         specs.iter().all(|spec| {
-            let key = (spec.name.clone(), resource.name().to_owned());
-            self.tables.get(&key) == Some(&self.wanted(names, resource, spec, specs)) && self.covers(names, spec)
+            self.table(resource, &spec.name) == Some(&self.wanted(names, resource, spec, specs))
+                && self.covers(names, spec)
         })
     }
 
@@ -182,8 +186,7 @@ impl Catalog {
     ) -> Result<()> {
         for spec in specs {
             let wanted = self.wanted(names, resource, spec, specs);
-            let key = (spec.name.clone(), resource.name().to_owned());
-            if self.tables.get(&key) != Some(&wanted) {
+            if self.table(resource, &spec.name) != Some(&wanted) {
                 self.ready(session, names).await?;
                 make_table(session, names, &wanted).await?;
                 let entry = Entry {
@@ -194,7 +197,7 @@ impl Catalog {
                     made_from: &wanted.made_from,
                 };
                 store(session, names, &entry).await?;
-                self.tables.insert(key, wanted);
+                self.tables.insert(key(resource, &spec.name), wanted);
             }
             self.ensure_stream(session, names, spec).await?;
         }
@@ -260,6 +263,11 @@ impl Catalog {
         }
         Ok(counts)
     }
+}
+
+/// By what a resource's part of a stream is found.
+fn key(resource: &Resource, stream: &str) -> (String, String) {
+    (stream.to_owned(), resource.name().to_owned())
 }
 
 /// The statement that makes the view over these resources of a stream, each with the name of its raw table.

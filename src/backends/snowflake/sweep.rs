@@ -31,7 +31,8 @@ impl Snowflake {
         records.collect()
     }
 
-    /// Removes what runs that died have left on the stage and as load tables, once for each process. What cannot be removed stays for the next one.
+    /// Removes what runs that died have left on the stage and as load tables, once for each process. What cannot be removed stays for
+    /// the next one.
     pub(super) async fn clean_up(&self, session: &mut dyn Session) {
         if self.0.cleaned.swap(true, std::sync::atomic::Ordering::Relaxed) {
             return;
