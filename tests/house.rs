@@ -23,11 +23,13 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "retries" => &[&["error"]],
         "http" => &[&["error", "monitor", "retries"]],
         "backends/merge" => &[DATA],
-        // A shape only, which knows nothing of any backend.
-        "backends/preview" => &[],
+        // A form and a shape, which know nothing of any backend.
+        "backends/concatenation" | "backends/preview" => &[],
         "backends/memory" => &[DATA, TRAITS, &["backends/merge"]],
-        "backends/sqlite" => &[DATA, TRAITS, &["backends/merge", "backends/preview"]],
-        "backends/snowflake" => &[DATA, TRAITS, &["backends/merge", "backends/preview", "retries"]],
+        "backends/sqlite" => &[DATA, TRAITS, &["backends/concatenation", "backends/merge", "backends/preview"]],
+        "backends/snowflake" => {
+            &[DATA, TRAITS, &["backends/concatenation", "backends/merge", "backends/preview", "retries"]]
+        }
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http", "retries"]],
         "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
         "cli" => {
@@ -123,7 +125,9 @@ fn room_of(path: &str, reexports: &BTreeMap<String, String>) -> String {
     let first = steps.next().unwrap_or_default();
     match first {
         "backends" => match steps.next() {
-            Some(next @ ("memory" | "merge" | "preview" | "snowflake" | "sqlite")) => format!("backends/{next}"),
+            Some(next @ ("concatenation" | "memory" | "merge" | "preview" | "snowflake" | "sqlite")) => {
+                format!("backends/{next}")
+            }
             Some(next @ ("Memory" | "Preview" | "Snowflake" | "Sqlite")) => format!("backends/{}", next.to_lowercase()),
             next => panic!("{path:?} names no backend ({next:?})"),
         },

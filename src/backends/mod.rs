@@ -1,5 +1,7 @@
 //! Destinations.
 
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+mod concatenation;
 mod memory;
 mod merge;
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]

@@ -2,6 +2,7 @@
 
 use twox_hash::XxHash3_128;
 
+use crate::backends::concatenation::concatenation;
 use crate::table::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
@@ -40,10 +41,7 @@ pub(super) fn literal(text: &str) -> String {
     if !rest.is_empty() || parts.is_empty() {
         parts.push(quoted(rest));
     }
-    match parts.as_slice() {
-        [whole] => whole.clone(),
-        parts => format!("({})", parts.join(" || ")),
-    }
+    concatenation(parts, " || ")
 }
 
 fn quoted(text: &str) -> String {
@@ -175,6 +173,14 @@ mod tests {
         assert_eq!(literal(""), "''");
         assert_eq!(literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
         assert_eq!(literal("\\"), "CHR(92)");
+    }
+
+    #[test]
+    fn thousands_of_backslashes_are_no_expression_too_deep() {
+        let sql = literal(&"\\".repeat(5_000)).replace("CHR(92)", "c");
+        assert_eq!(sql.matches('c').count(), 5_000);
+        let longest = sql.split(['(', ')']).map(|row| row.matches("||").count()).max();
+        assert!(longest < Some(200), "{longest:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ColumnType;
+use crate::backends::concatenation::concatenation;
 use crate::table::{Column, JsonPath, Step};
 
 /// An identifier, whatever characters it has.
@@ -13,11 +14,7 @@ pub(super) fn identifier(name: &str) -> String {
 /// A text as a constant expression. SQL text cannot hold a NUL, so that is put in by its number.
 pub(super) fn literal(text: &str) -> String {
     let quote = |part: &str| format!("'{}'", part.replace('\'', "''"));
-    let parts: Vec<String> = text.split('\0').map(quote).collect();
-    match parts.as_slice() {
-        [whole] => whole.clone(),
-        parts => format!("({})", parts.join("||char(0)||")),
-    }
+    concatenation(text.split('\0').map(quote).collect(), "||char(0)||")
 }
 
 /// A point in time. All have the same length, so that they sort as text.

@@ -34,6 +34,15 @@ async fn a_name_with_nul_is_a_constant_expression_without_nul() {
 }
 
 #[tokio::test]
+async fn a_name_with_thousands_of_nuls_is_no_expression_too_deep() {
+    let name = format!("a{}b", "\0".repeat(5_000));
+    let sqlite = Sqlite::in_memory().unwrap();
+    sqlite.ensure_tables(&resource(&name), &[spec()]).await.unwrap();
+    put(&sqlite, &name, [Record::upsert("k", Version::NONE, r#"{"v":1}"#)]).await;
+    assert_eq!(sqlite.preview(&resource(&name), "issues", 9).await.unwrap().rows[0][1], json!(1));
+}
+
+#[tokio::test]
 async fn a_resource_view_reads_no_other_resources_rows() {
     let sqlite = Sqlite::in_memory().unwrap();
     sqlite.ensure_tables(&resource("acme/widgets"), &[spec()]).await.unwrap();
