@@ -5,8 +5,8 @@ use super::explain::absent;
 use super::package::released;
 use super::sql;
 use super::versions::Patches;
-use crate::Result;
 use crate::native_app::{Name, Names};
+use crate::{ErrorKind, Result};
 
 /// Where an app is installed and upgraded from. An app is upgraded in the way in which it was installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,13 +34,14 @@ impl Origin {
         let Names { package, version, .. } = names;
         match self {
             Self::Version => {
-                let patches = Patches::read(account, package, version).await?;
-                let newest = patches.newest().ok_or_else(|| {
-                    absent(
-                        format!("the version {version} of {package}"),
-                        "run `app deploy`; or install what is released: --released, or --listing NAME",
-                    )
+                let missing = |what: String| {
+                    absent(what, "run `app deploy`; or take what is released: --released, or --listing NAME")
+                };
+                let patches = Patches::read(account, package, version).await.map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => missing(format!("the application package {package}")).with_source(error),
+                    _ => error,
                 })?;
+                let newest = patches.newest().ok_or_else(|| missing(format!("the version {version} of {package}")))?;
                 Ok(Some(Target { version: version.clone(), patch: newest.number }))
             }
             // Who may only install does not see it.

@@ -40,7 +40,7 @@ pub fn build_command(program: impl AsRef<Path>) -> String {
 pub(super) fn open(program: &Path) -> Result<File> {
     let wrong = |why: &str| {
         Error::configuration(format!("the program {} {why}", program.display()))
-            .with_help(format!("build it with `{}`", build_command(program)))
+            .with_help(format!("build it with `{}` and the same features", build_command(program)))
     };
     let file = File::open(program).map_err(|error| wrong("cannot be read").with_source(error))?;
     // A folder can be opened, too.

@@ -194,6 +194,7 @@ async fn a_version_that_is_missing_says_how_to_get_it() {
     let account = Account::start().await;
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.help().unwrap().contains("app deploy"), "{error:?}");
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.clear();
     let error = install(&account, &github(), |install| install).await.unwrap_err();
