@@ -77,6 +77,17 @@ def test_a_reset_resource_is_read_from_the_start(running, scene):
     assert rows(running) == scene["rows"]
 
 
+def test_a_resource_is_read_again_after_its_data_was_deleted(running, scene):
+    running.ok("enable_resource", NAME)
+    running.ok("ingest_data", NAME)
+    running.ok("delete_resource", NAME, True)
+    assert running.ok("get_connector_status")["resources"] == []
+    running.ok("enable_resource", NAME)
+    (again,) = running.ok("ingest_data", NAME)["runs"]
+    assert (again["status"], again["counts"]["inserted"]) == ("complete", scene["rows"])
+    assert rows(running) == scene["rows"]
+
+
 def test_a_token_that_is_refused_is_said_with_what_to_do(running, scene):
     scene["secrets"]["token"] = scene["wrong"]
     running.account.job = Containers(scene, running.name)

@@ -153,11 +153,27 @@ def test_deleting_keeps_data_unless_asked(configured):
     kept = {resource["name"]: resource for resource in configured.ok("get_connector_status")["resources"]}["a/b"]
     assert not kept["configured"] and kept["last_run"]["status"] == "complete"
     configured.ok("delete_resource", "a/b", True)
-    for table, column in [("INGESTION_RUN", "RESOURCE"), ("APP_STATE", "KEY"), ("SNOWFEED_FENCE", "KEY")]:
-        left = configured.rows(f'SELECT DISTINCT "{column}" AS "NAME" FROM "{configured.data}"."STATE"."{table}"')
-        assert left == [{"NAME": "c/d"}], table
+    left = configured.rows(f'SELECT DISTINCT "RESOURCE" AS "NAME" FROM "{configured.data}"."STATE"."INGESTION_RUN"')
+    assert left == [{"NAME": "c/d"}]
     assert configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."a/b"') == []
     assert [resource["name"] for resource in configured.ok("get_connector_status")["resources"]] == ["c/d"]
+
+
+def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ok("ingest_data", "a/b")
+    versions = (
+        f'SELECT s."VERSION", f."VERSION" AS "FENCE", s."VALUE":checkpoint AS "CHECKPOINT" FROM '
+        f'"{configured.data}"."STATE"."APP_STATE" s JOIN "{configured.data}"."STATE"."SNOWFEED_FENCE" f ON f."KEY" = s."KEY"'
+    )
+    assert configured.rows(versions) == [{"VERSION": 1, "FENCE": 1, "CHECKPOINT": None}]
+    for version in (2, 3):
+        configured.ok("delete_resource", "a/b", True)
+        assert configured.rows(versions) == [{"VERSION": version, "FENCE": version, "CHECKPOINT": None}]
+    configured.ok("enable_resource", "a/b")
+    (again,) = configured.ok("get_connector_status")["resources"]
+    assert "from the start" in again["state"]["message"]
 
 
 def test_an_ingestion_answers_with_the_record_of_its_run(configured):

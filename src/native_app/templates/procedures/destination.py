@@ -1,6 +1,8 @@
 """The database that data goes to: its schemas, the engine's tables, and the views and grants over them."""
 
 import json
+import uuid
+from datetime import UTC, datetime
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
@@ -164,18 +166,34 @@ def tables(session, database):
 
 
 def forget(session, database, resource):
-    """Removes the rows of a resource and where it stands, so that it would be read from the start. Its tables stay, empty."""
+    """Removes the rows of a resource and where it stands, so that it would be read from the start. Its tables stay, empty.
+
+    One state is left, of a version of its own: a run that is under way builds on an older one, and is refused.
+    """
     raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
+    fence, states = (qualified(database, "STATE", table) for table in ("SNOWFEED_FENCE", "APP_STATE"))
     session.sql("BEGIN").collect()
     try:
+        # First of all, for this is what runs wait for.
+        session.sql(f'UPDATE {fence} SET "VERSION" = "VERSION" + 1 WHERE "KEY" = ?', params=[resource]).collect()
         for raw in raws:
             session.sql(f"DELETE FROM {raw}").collect()
-        of_resource = [("APP_STATE", "KEY"), ("SNOWFEED_FENCE", "KEY")]
-        of_resource += [(table, "RESOURCE") for table in ("INGESTION_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
-        for table, column in of_resource:
+        of_resource = [(table, "RESOURCE") for table in ("INGESTION_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
+        for table, column in [("APP_STATE", "KEY"), *of_resource]:
             session.sql(
                 f"DELETE FROM {qualified(database, 'STATE', table)} WHERE {quoted(column)} = ?", params=[resource]
             ).collect()
+        state = {
+            "status": "DONE",
+            "run": str(uuid.uuid4()),
+            "message": "its data was deleted; the next run reads from the start",
+        }
+        session.sql(
+            f'INSERT INTO {states} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT f."KEY", PARSE_JSON(s."DOCUMENT"), '
+            'f."VERSION", s."AT", s."DOCUMENT" FROM (SELECT CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") s, '
+            f'(SELECT "KEY", MAX("VERSION") AS "VERSION" FROM {fence} WHERE "KEY" = ? GROUP BY "KEY") f',
+            params=[f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", json.dumps(state), resource],
+        ).collect()
         session.sql("COMMIT").collect()
     except SnowparkSQLException:
         session.sql("ROLLBACK").collect()

@@ -174,8 +174,8 @@ def resources_of(session, configuration):
     runs = destination.newest_runs(session, database)
     states = destination.newest_states(session, database)
     running = tasks.states(session)
-    # The tables of one whose data was deleted, too, are still there.
-    kept = {name for name in tables if name in states or name in runs}
+    # The tables of one whose data was deleted, too, are still there, and a state. A run that has ended has a record.
+    kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "RUNNING"}
     entries = []
     for name in sorted({*configured, *kept}):
         resource = configured.get(name, {})
