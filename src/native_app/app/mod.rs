@@ -200,6 +200,9 @@ impl App {
         }
         for host in &self.spec.hosts {
             check_host(host)?;
+            if self.container {
+                check_host_of_a_container(host)?;
+            }
         }
         check_schedule(&self.schedule)
     }
@@ -244,6 +247,19 @@ fn check_host(host: &str) -> Result<()> {
     }
     Err(Error::configuration(format!("{host:?} is no host"))
         .with_help("declare it as `api.example.com` or `api.example.com:8443`, without a scheme or a path"))
+}
+
+/// A network rule takes more than a container may use: see "Configure service egress" in Snowflake's documentation of its
+/// container services.
+fn check_host_of_a_container(host: &str) -> Result<()> {
+    let port = host.split_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if !host.starts_with('*') && port.is_none_or(|port| matches!(port, 22 | 80 | 443 | 1024..)) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{host:?} cannot be reached from a container in Snowflake")).with_help(
+        "declare each host in full, without `*`, and a port of 22, 80, 443, or from 1024 on; or build the app with \
+         --without-container",
+    ))
 }
 
 /// A task's schedule is at least a minute and at most eight days, or a cron expression of five fields.
@@ -309,6 +325,8 @@ mod tests {
             App::from(&SourceSpec::new("github", "1").host("https://api.github.com")),
             App::from(&SourceSpec::new("github", "1").host("api.github.com:0")),
             App::from(&SourceSpec::new("github", "1").host("a'b")),
+            App::from(&SourceSpec::new("github", "1").host("*.example.com")),
+            App::from(&SourceSpec::new("github", "1").host("api.example.com:81")),
         ];
         for app in refused {
             let error = app.check().unwrap_err();
@@ -321,8 +339,9 @@ mod tests {
         for schedule in ["1m", "30m", "2h", "192h", "15 2 * * *"] {
             app().schedule(schedule).check().unwrap();
         }
-        for host in ["api.example.com:8443", "*.example.com", "localhost"] {
+        for host in ["api.example.com:8443", "api.example.com:80", "localhost"] {
             App::from(&SourceSpec::new("github", "1").host(host)).check().unwrap();
         }
+        App::from(&SourceSpec::new("github", "1").host("*.example.com")).without_container(true).check().unwrap();
     }
 }
