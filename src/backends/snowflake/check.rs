@@ -180,8 +180,8 @@ async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str)
         let role = identifier(role);
         let message = format!("the database {database} does not exist, or the role {role} may not use it");
         return Err(Error::new(ErrorKind::NotFound, message).with_help(format!(
-            "check its name, or let an administrator run: CREATE DATABASE IF NOT EXISTS {database}; GRANT USAGE, CREATE \
-             SCHEMA ON DATABASE {database} TO ROLE {role}"
+            "check its name, or let an administrator run: CREATE DATABASE IF NOT EXISTS {database}; {}",
+            schema::grants(names, &role)
         )));
     }
     Ok(format!("{database}, not made yet; the first `enable` or `ingest` makes it"))
@@ -204,9 +204,9 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
     if may_do(session, role, may).await? == Some(false) {
         let (database, role) = (identifier(database), identifier(role));
         let message = format!("the role {role} may not make schemas in the database {database}");
-        return Err(Error::configuration(message).with_help(format!(
-            "let its owner run: GRANT USAGE, CREATE SCHEMA ON DATABASE {database} TO ROLE {role}"
-        )));
+        return Err(
+            Error::configuration(message).with_help(format!("let its owner run: {}", schema::grants(names, &role)))
+        );
     }
     Ok(format!("not made yet; the first `enable` or `ingest` makes them, in {state}"))
 }

@@ -75,6 +75,19 @@ fn statements(names: &Names) -> Vec<String> {
         .collect()
 }
 
+/// The statements that let a role, by its name as SQL, make what is missing in a database of somebody else's. `PUBLIC` came with the
+/// database, and belongs to whoever owns that.
+pub(super) fn grants(names: &Names, role: &str) -> String {
+    let database = format!("GRANT USAGE, CREATE SCHEMA ON DATABASE {} TO ROLE {role}", identifier(&names.database));
+    match names.schema.as_str() {
+        "PUBLIC" => {
+            let schema = names.in_database(&names.schema);
+            format!("{database}; GRANT USAGE, CREATE VIEW ON SCHEMA {schema} TO ROLE {role}")
+        }
+        _ => database,
+    }
+}
+
 /// Makes the database, unless it is there: a role that may use it need not be allowed to make one.
 async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
@@ -86,8 +99,8 @@ async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
             made.map(drop).map_err(|error| {
                 Error::new(error.kind(), format!("the database {database} does not exist, or this role may not use it"))
                     .with_help(format!(
-                        "create it and let this role use it: CREATE DATABASE {database}; GRANT USAGE, CREATE SCHEMA ON \
-                         DATABASE {database} TO ROLE …"
+                        "create it and let this role use it: CREATE DATABASE {database}; {}",
+                        grants(names, "…")
                     ))
                     .with_source(error)
             })

@@ -166,6 +166,7 @@ async fn who_may_not_make_schemas_is_told_the_grant() {
     let (name, message, help) = wrong(with(vec![("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[])))])).await;
     assert_eq!((name, message.as_str()), ("tables", "the role \"LOADER\" may not make schemas in the database \"DB\""));
     assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
+    assert!(help.contains("CREATE VIEW ON SCHEMA \"DB\".\"PUBLIC\" TO ROLE \"LOADER\""), "{help}");
 }
 
 #[tokio::test]
