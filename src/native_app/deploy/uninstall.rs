@@ -49,8 +49,8 @@ impl Uninstall {
         })
     }
 
-    /// Whether what the application owns goes with it: its compute pool, and the database of the data unless its ownership was
-    /// transferred. Without it, an application that owns anything stays.
+    /// Whether what the application owns goes with it: its compute pool, and the database of the data unless the ownership of
+    /// all of it was transferred. Without it, an application that owns anything stays.
     #[must_use]
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
@@ -103,8 +103,8 @@ impl Uninstall {
     /// Removes, or says what it would remove.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict): it was made by somebody else, or the application owns objects and
-    /// [`cascade`](Self::cascade) is not said; otherwise as of [`Install::run`](super::Install::run).
+    /// [`Conflict`](ErrorKind::Conflict): it was made by somebody else; the application owns objects and
+    /// [`cascade`](Self::cascade) is not said; or it owns what is in a database, but no longer the database; otherwise as of [`Install::run`](super::Install::run).
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let Names { application: name, package, .. } = &self.names;
         let mut plan = Plan::default();
@@ -113,7 +113,15 @@ impl Uninstall {
             let list =
                 owned.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
             return Err(Error::new(ErrorKind::Conflict, format!("{name} owns {list}")).with_help(
-                "say --cascade to drop that with it; to keep it, transfer its ownership before: GRANT OWNERSHIP ON …",
+                "say --cascade to drop that with it; to keep it, transfer the ownership of all of it before, as the app's README says",
+            ));
+        }
+        let is = |kinds: &[&str]| owned.iter().any(|owned| kinds.contains(&owned.kind.to_ascii_uppercase().as_str()));
+        if is(&["SCHEMA", "TABLE", "VIEW", "STAGE"]) && !is(&["DATABASE"]) {
+            let message = format!("a database is no longer owned by {name}, and what is in it still is");
+            return Err(Error::new(ErrorKind::Conflict, message).with_help(
+                "transfer the ownership of its schemas, tables, views and stages, too, as the app's README says: --cascade would drop \
+                 them",
             ));
         }
         if application(account, name, self.adopt).await?.is_some() {

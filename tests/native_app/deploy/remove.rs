@@ -29,6 +29,17 @@ async fn what_the_app_owns_is_dropped_only_when_that_is_said() {
 }
 
 #[tokio::test]
+async fn data_whose_database_alone_was_transferred_is_not_dropped() {
+    let account = installed().await;
+    let owned = [("COMPUTE_POOL", "GITHUB_CONNECTOR_POOL"), ("SCHEMA", "PUBLIC_RAW")];
+    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned =
+        owned.map(|(kind, name)| (kind.to_owned(), name.to_owned())).to_vec();
+    let error = uninstall(&account, &github(), |uninstall| uninstall.cascade(true)).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("schemas"), "{error}");
+    assert_eq!(account.changes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn secrets_package_and_database_stay_unless_that_is_said() {
     let account = installed().await;
     let before = account.world();
