@@ -38,6 +38,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "procedures/place.py",
     "procedures/references.py",
     "procedures/resources.py",
+    "procedures/roles.py",
     "procedures/schedules.py",
     "procedures/settings.py",
     "procedures/spec.py",

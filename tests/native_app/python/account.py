@@ -65,6 +65,7 @@ class Account:
         self.mounts = []  # The secrets of the newest.
         self.job = lambda account, args: ""  # What a job does; gives its log.
         self.logs = {}
+        self.services = set()  # Jobs that were not dropped.
         self.faults = []
         self.task = None  # Within which task procedures are called.
         self.statements = []
@@ -134,15 +135,20 @@ def make_task(session, match, _):
     tasks, name = session.account.tasks, match["task"][1:-1]
     if tasks.get(name, {}).get("state") == "started":
         raise refused("Unable to update a task that is not suspended")
-    tasks[name] = {"schedule": match["schedule"], "call": match["call"], "state": "suspended"}
+    # What is not said is unset.
+    tasks[name] = {"schedule": match["schedule"], "call": match["call"], "state": "suspended", "largest": "XXLARGE"}
 
 
 def alter_task(session, match, _):
     task = session.account.tasks.get(match["task"][1:-1])
     if task is None and not match["lenient"]:
         raise refused(f"Task {match['task']} does not exist or not authorized.", 2003)
-    if task:
-        task["state"] = {"RESUME": "started", "SUSPEND": "suspended"}[match["what"]]
+    if task and match["what"] == "SUSPEND":
+        task.update(state="suspended", reason="USER_SUSPENDED")
+    elif task and match["what"] == "RESUME":
+        task["state"] = "started"
+    elif task:
+        task["largest"] = match["largest"]
 
 
 def drop_task(session, match, _):
@@ -157,7 +163,16 @@ def execute_task(session, match, _):
 
 def show_tasks(session, _, __):
     tasks = session.account.tasks.items()
-    return [Row(name=name, state=task["state"], last_suspended_reason=task.get("reason")) for name, task in tasks]
+    return [
+        Row(
+            name=name,
+            state=task["state"],
+            last_suspended_reason=task.get("reason"),
+            schedule=task["schedule"],
+            definition=task["call"],
+        )
+        for name, task in tasks
+    ]
 
 
 def make_pool(session, match, _):
@@ -179,12 +194,17 @@ def run_job(session, match, _):
     account.jobs.append(args)
     account.mounts = secrets
     account.logs[match["job"]] = ""
+    account.services.add(match["job"])
     try:
         account.logs[match["job"]] = account.job(account, args)
     except JobFailed as failure:
         account.logs[match["job"]] = failure.log
         raise refused(str(failure), 395070) from None
     return [Row(status=f"Job {match['job']} completed successfully with status DONE.")]
+
+
+def drop_job(session, match, _):
+    session.account.services.discard(match[1])
 
 
 def grant(session, match, _):
@@ -220,7 +240,7 @@ def remove_reference(session, _, params):
 
 
 def service_logs(session, _, params):
-    if params[0] not in session.account.logs:
+    if params[0] not in session.account.services:
         raise refused("no such service", 2003)
     return [Row(LOG=session.account.logs[params[0]])]
 
@@ -241,7 +261,11 @@ PATTERNS = [
         r"AS (?P<call>CALL PUBLIC\.(?:RUN_ALL\(\)|INGEST_DATA\('(?:[^'\\]|'')+'\)))",
         make_task,
     ),
-    (rf"ALTER TASK (?P<lenient>IF EXISTS )?{TASK} (?P<what>SUSPEND|RESUME)", alter_task),
+    (
+        rf"ALTER TASK (?P<lenient>IF EXISTS )?{TASK} "
+        r"(?P<what>SUSPEND|RESUME|SET SERVERLESS_TASK_MAX_STATEMENT_SIZE = '(?P<largest>XSMALL)')",
+        alter_task,
+    ),
     (rf"DROP TASK IF EXISTS {TASK}", drop_task),
     (rf"EXECUTE TASK {TASK}", execute_task),
     (rf"SHOW TASKS IN SCHEMA {NAME}\.\"TASKS\"", show_tasks),
@@ -257,6 +281,8 @@ PATTERNS = [
         r"USING \(args => \$\$(?P<args>[^$]+)\$\$, secrets => \$\$(?P<secrets>[^$]+)\$\$\)",
         run_job,
     ),
+    (r"DROP SERVICE IF EXISTS (JOBS\.[A-Z][A-Z0-9_]+)", drop_job),
+    (rf"GRANT (MONITOR, OPERATE ON COMPUTE POOL {PLAIN} TO APPLICATION ROLE APP_ADMIN)", grant),
     (rf"GRANT (USAGE ON DATABASE {NAME} {GRANTEE})", grant),
     (rf"GRANT (USAGE ON SCHEMA {NAME}\.{NAME} {GRANTEE})", grant),
     (

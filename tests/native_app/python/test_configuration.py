@@ -199,6 +199,21 @@ def test_a_start_that_was_broken_off_is_completed_by_configuring_again(configure
     assert configured.ok("get_connector_status")["status"] == "STARTED"
 
 
+def test_whoever_pays_for_the_pool_may_see_and_stop_it(app):
+    app.account.fail("GRANT MONITOR, OPERATE ON COMPUTE POOL", refused("not in this edition"))
+    answer = app.ok("provision_connector", {})
+    assert any("COMPUTE POOL" in note and "not in this edition" in note for note in answer["notes"]), answer
+    assert app.ok("provision_connector", {})["notes"] == []
+    grant = f"MONITOR, OPERATE ON COMPUTE POOL {app.name}_POOL TO APPLICATION ROLE APP_ADMIN"
+    assert grant in app.account.grants
+
+
+def test_a_database_that_another_one_has_filled_need_not_let_the_app_make_anything(configured):
+    configured.real.sql(f'INSERT INTO "{configured.data}"."STATE"."SNOWFEED_VERSION" SELECT 1, \'PUBLIC\'').collect()
+    configured.account.fail("CREATE (DATABASE|SCHEMA|STAGE|TABLE)", refused("not allowed", 3001), times=99)
+    configured.ok("provision_connector", {})
+
+
 def test_a_paused_connector_stays_paused_when_it_is_configured_again(configured):
     configured.ok("enable_resource", "a/b")
     configured.ok("pause_connector")

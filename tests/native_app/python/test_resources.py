@@ -159,6 +159,18 @@ def test_deleting_keeps_data_unless_asked(configured):
     assert [resource["name"] for resource in configured.ok("get_connector_status")["resources"]] == ["c/d"]
 
 
+def test_a_job_that_has_ended_is_dropped(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.account.fail("DROP SERVICE")
+    configured.ok("ingest_data", "a/b")
+    assert len(configured.account.services) == 1, "that it stays is no failure of the run"
+    configured.ok("ingest_data", "a/b")
+    configured.account.job = engine.failing(configured.real)
+    assert configured.code("ingest_data", "a/b") == "INGESTION_FAILED"
+    assert len(configured.account.logs) == 3 and len(configured.account.services) == 1
+
+
 def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
@@ -286,6 +298,40 @@ def test_pausing_stops_what_runs_and_resuming_starts_what_is_enabled(configured)
     assert configured.account.running() == before and configured.ok("get_connector_status")["status"] == "STARTED"
 
 
+def test_what_cannot_be_paused_or_resumed_stays_as_it_was(configured):
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+    configured.ok("pause_connector")
+    configured.account.fail("SHOW TASKS")
+    assert configured.code("pause_connector") == "PAUSE_CONNECTOR_FAILED"
+    assert configured.ok("get_connector_status")["status"] == "PAUSED" and configured.account.running() == {}
+    configured.ok("resume_connector")
+    before = configured.account.running()
+    assert len(before) == 2
+    configured.account.tasks["INGEST_C_2F_D"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
+    configured.account.fail("ALTER TASK .* RESUME")
+    assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
+    assert configured.ok("get_connector_status")["status"] == "STARTED"
+    assert list(configured.account.running()) == ["INGEST_A_2F_B"], "it ran all the time"
+    configured.ok("resume_connector")
+    assert configured.account.running() == before
+
+
+def test_the_tasks_of_others_are_left_alone(configured):
+    for name in ("a/b", "c/d", "e/f"):
+        configured.ok("enable_resource", name)
+    configured.account.statements.clear()
+    configured.ok("disable_resource", "c/d")
+    configured.ok("delete_resource", "e/f")
+    configured.ok("update_settings", {"settings": {}})
+    configured.ok("resume_connector")
+    about = [text for text in configured.account.statements if "TASK" in text and "INGEST_A_2F_B" in text]
+    assert about == [], "its interval would begin anew"
+    configured.ok("update_settings", {"schedule": "1h"})
+    assert configured.account.running() == {"INGEST_A_2F_B": "60 MINUTE"}
+    assert configured.account.tasks["INGEST_A_2F_B"]["largest"] == "XSMALL"
+
+
 def test_what_is_changed_while_paused_counts_after_resuming(configured):
     configured.ok("enable_resource", "a/b")
     configured.ok("pause_connector")
@@ -321,8 +367,7 @@ def test_a_resumption_that_fails_is_rolled_back(configured, times):
     configured.ok("pause_connector")
     configured.account.fail(r'ALTER TASK .*"INGEST_C_2F_D" RESUME', refused("no EXECUTE TASK", 3001))
     if times == 2:
-        # Making the task suspends it first, so that the second suspension is that of the way back.
-        configured.account.fail(r'ALTER TASK IF EXISTS .*"INGEST_A_2F_B" SUSPEND', after=1)
+        configured.account.fail(r'ALTER TASK IF EXISTS .*"INGEST_A_2F_B" SUSPEND')
     assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
     assert configured.ok("get_connector_status")["status"] == ("PAUSED" if times == 1 else "ERROR")
     if times == 1:

@@ -66,7 +66,7 @@ def line(resource, schedule):
 def warn(resource):
     """Says when its task has been stopped by Snowflake, or is missing."""
     task = resource["task"]
-    if resource["enabled"] and task.get("state") == "suspended" and task.get("reason"):
+    if resource["enabled"] and task.get("state") == "suspended" and task.get("reason") == "SUSPENDED_DUE_TO_ERRORS":
         st.warning(
             "Its task has failed too often in a row, and Snowflake has suspended it. Enable it again once the cause is mended."
         )

@@ -20,7 +20,8 @@ TEXTS = {
     "CONNECTOR_CONFIGURATION_NOT_FOUND": ("The connector is not configured yet.", "Fill in the tab Configuration."),
     "CONFIGURE_CONNECTOR_FAILED": (
         "The connector could not be configured.",
-        "Where the database is not the app's own, grant the app USAGE and CREATE SCHEMA on it. It is safe to configure again.",
+        "Where the database is not the app's own, grant the app USAGE and CREATE SCHEMA on it, and USAGE and CREATE VIEW on its "
+        "schema PUBLIC. It is safe to configure again.",
     ),
     "DESTINATION_IN_USE": (
         "This database cannot be used.",
@@ -70,7 +71,7 @@ TEXTS = {
     "JOB_FAILED": ("The container failed.", "Look at the event table of your account, and try again."),
     "PAUSE_CONNECTOR_FAILED": ("The connector could not be paused.", "Try again."),
     "RESUME_CONNECTOR_FAILED": (
-        "The connector could not be resumed; it stays paused.",
+        "The connector could not be resumed; it stays as it was.",
         "Check the app's privileges, then try again.",
     ),
     "UNKNOWN_SQL_ERROR": ("A statement failed.", "Try again; if it stays so, report what is below."),

@@ -47,11 +47,11 @@ def apply(session, given):
         notes = destination.grant(session, database)
         destination.make_views(session, database)
         if configuration.has_tasks():
-            jobs.make_pool(session)
+            notes += jobs.make_pool(session)
         status.align(session, configuration)
         settings.save(session, configuration)
         if status.current(session) in (status.CONFIGURING, status.STARTING):
-            status.start(session, configuration, status.CONFIGURING)
+            status.start(session, configuration)
     return ok(f"configured; data goes to the database {database}", configuration=vars(configuration), notes=notes)
 
 

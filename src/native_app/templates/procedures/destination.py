@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
-from answers import MISSING, NOT_ALLOWED, Refusal, sentence
+import roles
+from answers import MISSING, NOT_ALLOWED, Refusal
 from names import qualified, quoted
 from place import inside
 from spec import SPEC
 
-ADMIN, VIEWER, READER = "APP_ADMIN", "APP_VIEWER", "APP_DATA_READER"
-
 
 def make(session, database):
-    """Makes whatever is missing, and refuses what belongs to another program."""
+    """Makes whatever is missing, and refuses what belongs to another program. Where all is there nothing is made: a database that
+    is not the app's own need not let it make anything."""
+    # The engine writes its one row when everything else is made.
+    if rows_of(session, database, "SNOWFEED_VERSION"):
+        return
     session.sql(f"CREATE DATABASE IF NOT EXISTS {quoted(database)}").collect()
     refuse_strangers(session, database)
     for schema in ("PUBLIC", "PUBLIC_RAW", "STATE"):
@@ -44,13 +47,17 @@ def refuse_strangers(session, database):
 
 def exists(session, database, table):
     """Whether a table of the schema STATE can be read."""
+    return rows_of(session, database, table) is not None
+
+
+def rows_of(session, database, table):
+    """Some of the rows of a table of the schema STATE; None where it is missing."""
     try:
-        session.sql(f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", table)} LIMIT 1').collect()
+        return session.sql(f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", table)} LIMIT 1').collect()
     except SnowparkSQLException as error:
         if error.sql_error_code in MISSING:
-            return False
+            return None
         raise
-    return True
 
 
 def grant(session, database):
@@ -58,33 +65,19 @@ def grant(session, database):
     grant is given back."""
     schemas = [qualified(database, schema) for schema in ("PUBLIC", "PUBLIC_RAW")]
     usage = [f"USAGE ON DATABASE {quoted(database)}", *(f"USAGE ON SCHEMA {schema}" for schema in schemas)]
-    return granted(session, usage + reading(database), (NOT_ALLOWED, *MISSING))
+    return roles.grant(session, usage + reading(database), roles.READER, (NOT_ALLOWED, *MISSING))
 
 
 def grant_anew(session, database):
     """The same for what a run may have made: in a standard schema an app can grant nothing on what is to come. Every failure is
     given back, for the run itself is done."""
-    return granted(session, reading(database))
+    return roles.grant(session, reading(database), roles.READER)
 
 
 def reading(database):
     """The privileges to read every view and every raw table."""
     public, raw = qualified(database, "PUBLIC"), qualified(database, "PUBLIC_RAW")
     return [f"SELECT ON ALL VIEWS IN SCHEMA {public}", f"SELECT ON ALL TABLES IN SCHEMA {raw}"]
-
-
-def granted(session, privileges, expected=None):
-    """Grants these to data readers, and gives back which could not be granted, and why. Where codes of errors are expected, others
-    are raised."""
-    notes = []
-    for privilege in privileges:
-        try:
-            session.sql(f"GRANT {privilege} TO APPLICATION ROLE {READER}").collect()
-        except SnowparkSQLException as error:
-            if expected and error.sql_error_code not in expected:
-                raise
-            notes.append(f"not granted to {READER}: {privilege} ({sentence(error)})")
-    return notes
 
 
 def make_views(session, database):
@@ -129,7 +122,7 @@ def make_views(session, database):
     for name, select in views.items():
         view = inside(session, "VIEWS", name)
         session.sql(f"CREATE OR REPLACE VIEW {view} AS {select}").collect()
-        for role in (ADMIN, VIEWER):
+        for role in (roles.ADMIN, roles.VIEWER):
             session.sql(f"GRANT SELECT ON VIEW {view} TO APPLICATION ROLE {role}").collect()
 
 

@@ -9,6 +9,7 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 import names
 import place
 import references
+import roles
 from answers import MISSING, NOT_ALLOWED, Refusal, sentence
 from spec import SPEC
 
@@ -63,11 +64,14 @@ def pool(session):
 
 
 def make_pool(session):
-    """Makes the compute pool where it is missing. It stands still, and costs nothing, while there is no job."""
+    """Makes the compute pool where it is missing. It stands still, and costs nothing, while there is no job. Gives back what
+    could not be granted: whoever pays for the pool is to see it, and may suspend it."""
+    name = pool(session)
     session.sql(
-        f"CREATE COMPUTE POOL IF NOT EXISTS {pool(session)} MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = {SPEC['pool_family']} "
+        f"CREATE COMPUTE POOL IF NOT EXISTS {name} MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = {SPEC['pool_family']} "
         "AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE AUTO_SUSPEND_SECS = 60"
     ).collect()
+    return roles.grant(session, [f"MONITOR, OPERATE ON COMPUTE POOL {name}"], roles.ADMIN)
 
 
 def run(session, database, arguments):
@@ -100,7 +104,9 @@ def run(session, database, arguments):
         if refusal:
             raise refusal from error
         failure = sentence(error)
-    return Job(job, failure, log(session, job))
+    ended = Job(job, failure, log(session, job))
+    drop(session, job)
+    return ended
 
 
 def not_started(error, bound):
@@ -113,6 +119,15 @@ def not_started(error, bound):
     if error.sql_error_code in MISSING:
         return Refusal("JOB_NOT_STARTED", f"{told.rstrip('.')}; bound are {', '.join(bound)}", bound=bound)
     return None
+
+
+def drop(session, job):
+    """Removes a job that has ended: an account has room for so many services, and keeps jobs for weeks. Its log is in the event
+    table; what remains is no failure of the run."""
+    try:
+        session.sql(f"DROP SERVICE IF EXISTS {job}").collect()
+    except SnowparkSQLException:
+        pass
 
 
 def log(session, job):

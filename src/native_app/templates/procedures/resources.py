@@ -61,7 +61,7 @@ def enable(session, given):
     paused = status.is_paused(session)
     with sql_failures("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
         if resource.configuration.has_task_each():
-            tasks.make_for(session, resource.name, (before or {}).get("schedule") or resource.configuration.schedule)
+            tasks.make(session, resource.name, (before or {}).get("schedule") or resource.configuration.schedule)
         resource.save(enabled=True)
         try:
             start(session, resource, first, paused)
@@ -81,8 +81,9 @@ def start(session, resource, first, paused):
         return
     task = resource.task if configuration.has_task_each() else names.SCHEDULER
     if not configuration.has_task_each():
-        tasks.make_scheduler(session, configuration.schedule)
-    tasks.resume(session, task)
+        tasks.arrange(session, None, configuration.schedule, tasks.states(session).get(task), True)
+    else:
+        tasks.resume(session, task)
     if first:
         tasks.run_now(session, task)
 
@@ -117,7 +118,7 @@ def update(session, given, schedule):
     with sql_failures("UPDATE_RESOURCE_ERROR", f"{resource.name} could not be changed"):
         resource.save(schedule=schedule)
         if resource.is_enabled() and resource.configuration.has_task_each():
-            tasks.make_for(session, resource.name, schedule or resource.configuration.schedule)
+            tasks.make(session, resource.name, schedule or resource.configuration.schedule)
             if not status.is_paused(session):
                 tasks.resume(session, resource.task)
     note = "; it counts once each resource has a task of its own" if resource.configuration.scheduler == "one" else ""

@@ -59,26 +59,24 @@ def align(session, configuration):
     """Makes the tasks as they are to be: those of enabled resources run, unless paused; all others do not."""
     resources = store.resources(session, configuration.destination_database).all()
     expected = expected_tasks(configuration, resources)
-    for task, found in tasks.states(session).items():
-        if task not in expected and found["state"] == "started":
+    found = tasks.states(session)
+    for task, state in found.items():
+        if task not in expected and state["state"] == "started":
             tasks.suspend(session, task)
+    runs = not is_paused(session)
     for task, name in expected.items():
-        make_task(session, configuration, name, resources.get(name))
-        if not is_paused(session):
-            tasks.resume(session, task)
+        tasks.arrange(session, name, schedule_of(configuration, resources, name), found.get(task), runs)
 
 
-def make_task(session, configuration, name, resource):
-    """Makes the task of a resource, or the one for all."""
-    if name is None:
-        tasks.make_scheduler(session, configuration.schedule)
-    else:
-        tasks.make_for(session, name, resource.get("schedule") or configuration.schedule)
+def schedule_of(configuration, resources, name):
+    """The schedule of a resource's task, or of the one for all."""
+    return resources.get(name, {}).get("schedule") or configuration.schedule
 
 
 def pause(session):
     """Suspends every task. What is enabled stays enabled, so that it is known what to resume."""
     settings.load(session)
+    before = current(session)
     become(session, PAUSING)
     suspended = []
     try:
@@ -87,7 +85,7 @@ def pause(session):
                 suspended.append(task)
                 tasks.suspend(session, task)
     except (SnowparkSQLException, Refusal) as error:
-        undo(session, STARTED, lambda: [tasks.resume(session, task) for task in suspended])
+        undo(session, before, lambda: [tasks.resume(session, task) for task in suspended])
         raise Refusal("PAUSE_CONNECTOR_FAILED", f"the connector goes on as before: {sentence(error)}") from error
     become(session, PAUSED)
     return ok("paused; a run that is under way ends by itself", suspended=len(suspended))
@@ -97,27 +95,29 @@ def resume(session):
     """Starts the tasks of all that is enabled."""
     configuration = settings.load(session)
     try:
-        resumed = start(session, configuration, PAUSED)
+        resumed = start(session, configuration)
     except (SnowparkSQLException, Refusal) as error:
         raise Refusal("RESUME_CONNECTOR_FAILED", f"the connector could not be resumed: {sentence(error)}") from error
     return ok("resumed", resumed=resumed)
 
 
-def start(session, configuration, before):
-    """Starts the tasks of all that is enabled, and tells how many; where that fails, the status is the one before again."""
+def start(session, configuration):
+    """Starts the tasks of all that is enabled, and tells how many did not run; where that fails, all is as it was before."""
+    before = current(session)
     resources = store.resources(session, configuration.destination_database).all()
     become(session, STARTING)
-    resumed = []
+    started = []
     try:
+        found = tasks.states(session)
         for task, name in expected_tasks(configuration, resources).items():
-            make_task(session, configuration, name, resources.get(name))
-            resumed.append(task)
-            tasks.resume(session, task)
+            if found.get(task, {}).get("state") != "started":
+                started.append(task)
+            tasks.arrange(session, name, schedule_of(configuration, resources, name), found.get(task), True)
         become(session, STARTED)
     except (SnowparkSQLException, Refusal):
-        undo(session, before, lambda: [tasks.suspend(session, task) for task in resumed])
+        undo(session, before, lambda: [tasks.suspend(session, task) for task in started])
         raise
-    return len(resumed)
+    return len(started)
 
 
 def undo(session, status, steps):
@@ -173,7 +173,7 @@ def resources_of(session, configuration):
     tables = destination.tables(session, database)
     runs = destination.newest_runs(session, database)
     states = destination.newest_states(session, database)
-    running = tasks.states(session)
+    running = {task: {key: found[key] for key in ("state", "reason")} for task, found in tasks.states(session).items()}
     # The tables of one whose data was deleted, too, are still there, and a state. A run that has ended has a record.
     kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "RUNNING"}
     entries = []
