@@ -1,10 +1,11 @@
 //! Keeps every enabled resource on its schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::future::{Fuse, FusedFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -38,36 +39,48 @@ impl Connector {
         let every = if metered { REFRESH_METERED } else { REFRESH };
         let concurrency = concurrency.max(1);
         let runner = Runner::new(self, concurrency);
-        let (mut config, plan) = self.plan().await?;
+        let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
+        let (mut config, plan) = read?;
         let mut timetable = Timetable { plan, ..Timetable::default() };
         let mut read_at = Instant::now();
+        let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
         while !cancel.is_cancelled() {
             let due = metered && timetable.is_due(self.now()) && read_at.elapsed() >= REFRESH;
-            if due || read_at.elapsed() >= every {
-                read_at = Instant::now();
-                match self.plan().await {
-                    Ok(read) => (config, timetable.plan) = read,
-                    Err(error) => {
-                        tracing::error!(%error, "the configuration cannot be read; going on with the last one")
-                    }
-                }
+            if reading.is_terminated() && (due || read_at.elapsed() >= every) {
+                // Beside the runs: one of them may be next in turn for what the reading waits for, and must be polled.
+                reading.set(self.plan().fuse());
             }
+            let is_reading = !reading.is_terminated();
             // One look at the clock: what fell due between two of them would be neither started nor waited for.
             let now = self.now();
-            for resource in timetable.start(now, concurrency) {
+            // What may have been disabled is not started.
+            let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
+            for resource in starting {
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
                     drop(runner.run(resource.clone(), config, Mode::Incremental, None, cancel).await);
                     resource
                 });
             }
+            let look_again = (read_at + every).min(Instant::now() + timetable.pause(now, every));
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(resource) = runs.next() => { timetable.running.remove(&resource); }
-                () = sleep_until((read_at + every).min(Instant::now() + timetable.pause(now, every))) => {}
+                read = &mut reading => {
+                    read_at = Instant::now();
+                    match read {
+                        Ok(read) => (config, timetable.plan) = read,
+                        Err(error) => {
+                            tracing::error!(%error, "the configuration cannot be read; going on with the last one")
+                        }
+                    }
+                }
+                () = sleep_until(look_again), if !is_reading => {}
             }
         }
+        // Nobody polls it any more, and a run may wait behind it.
+        reading.set(Fuse::terminated());
         while runs.next().await.is_some() {}
         Ok(())
     }

@@ -9,3 +9,4 @@ mod reconcile;
 mod runs;
 mod serve;
 mod support;
+mod turns;
