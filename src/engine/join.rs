@@ -153,8 +153,10 @@ impl ReadAhead {
         std::mem::take(&mut self.pending)
     }
 
+    /// Whether the bounds are reached. Of nothing they never are, whatever they are: that would be the stream's end.
     fn is_full(&self) -> bool {
-        self.pending.records >= self.limits.commit_rows || self.pending.bytes >= self.limits.commit_bytes
+        let Joined { records, bytes, .. } = self.pending;
+        !self.pending.is_empty() && (records >= self.limits.commit_rows || bytes >= self.limits.commit_bytes)
     }
 
     /// Tells the end of the stream from the end of a reader that broke down.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use snowfeed::engine::{Event, IngestRequest};
+use snowfeed::engine::{Event, IngestRequest, Limits};
 use snowfeed::state::ResourceStatus;
 use snowfeed::testkit::faults::unsteady_clock;
 use snowfeed::{Checkpoint, Counts, ErrorKind, Mode, Record, Reject, RunStatus, StateStore, Version};
@@ -257,4 +257,20 @@ async fn a_deletion_from_the_source_marks_the_row() {
     assert_eq!(ingest(&connector, Mode::Incremental).await.counts.deleted, 1);
     assert_eq!(live(&memory), keys(&[("b", 1)]));
     assert_eq!(memory.rows(&resource("r"), "t").len(), 2, "the row is kept");
+}
+
+#[tokio::test]
+async fn bounds_of_zero_leave_nothing_out() {
+    let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["c"], 1)]);
+    for limits in [
+        Limits { commit_rows: 0, ..Limits::default() },
+        Limits { commit_bytes: 0, ..Limits::default() },
+        Limits { read_ahead: 0, ..Limits::default() },
+    ] {
+        let (connector, memory) = connector(&source);
+        let connector = connector.limits(limits);
+        assert_eq!(ingest(&connector, Mode::Incremental).await.counts.inserted, 3, "{limits:?}");
+        assert_eq!(ingest(&connector, Mode::Reconcile).await.status, RunStatus::Complete);
+        assert_eq!(live(&memory).len(), 3, "{limits:?}");
+    }
 }
