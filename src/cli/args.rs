@@ -125,7 +125,7 @@ pub(super) enum Command {
     /// Ingest what is new, once
     #[command(
         after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
-        from there. A second Ctrl-C stops it at once, which loses nothing either."
+        from there. Another one, at least a second later, stops it at once, which loses nothing either."
     )]
     Ingest(Ingest),
     /// Keep each {kind} that is enabled on its schedule, until stopped

@@ -1,7 +1,9 @@
-//! Signals: the first one asks to stop, the second one stops.
+//! Signals: the first one asks to stop, a later one stops.
 
 use std::io;
+use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
@@ -12,8 +14,12 @@ use crate::{Error, Result};
 pub(super) const STOPPING: &str =
     "stopping: committing what has been read, the next run goes on from there (again: stop at once)";
 
-/// Makes Ctrl-C (and SIGTERM) cancel what the token is given to, and say so; the second one ends the process at once. What is committed
-/// is safe in both cases.
+/// For how long further signals belong to the first one. `timeout` sends its signal to the program and then to the program's
+/// group, so that one request arrives as two.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
+/// Makes Ctrl-C (and SIGTERM) cancel what the token is given to, and say so; one that comes after [`ONE_REQUEST`] ends the
+/// process at once. What is committed is safe in both cases.
 pub(super) fn cancel_on_signal(progress: Progress, said: &'static str) -> Result<CancellationToken> {
     let mut signals = Signals::listen()
         .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
@@ -23,6 +29,8 @@ pub(super) fn cancel_on_signal(progress: Progress, said: &'static str) -> Result
         signals.next().await;
         progress.note(said);
         cancel.cancel();
+        let over = Instant::now() + ONE_REQUEST;
+        while timeout_at(over, signals.next()).await.is_ok() {}
         signals.next().await;
         std::process::exit(Exit::Interrupted.code().into());
     });

@@ -28,8 +28,8 @@
 //! variables are ignored. What is unknown or malformed is named, with where it was given, before anything else happens.
 //!
 //! # Cancellation
-//! The first Ctrl-C or SIGTERM lets an ingestion commit what it has read and end; the second one ends the process at once.
-//! Neither loses anything: the next run goes on from the last commit.
+//! The first Ctrl-C or SIGTERM lets an ingestion commit what it has read and end; another one, at least a second later, ends
+//! the process at once. Neither loses anything: the next run goes on from the last commit.
 
 mod args;
 mod commands;

@@ -93,6 +93,41 @@ async fn run_keeps_a_schedule_until_it_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
+    let upstream = slow_upstream().await;
+    let program = Program::github(upstream.url());
+    let child = program.start(&SLOWLY);
+    until("pages are read", || upstream.requests().len() >= 10).await;
+    // Both are there when it goes on.
+    for name in ["STOP", "INT", "TERM", "CONT"] {
+        signal(&child, name);
+    }
+    let report = end(child).await.expect(130).json();
+    assert_eq!(report["interrupted"], true);
+    let kept = report["counts"]["inserted"].as_u64().unwrap();
+    assert_eq!(rows(&program).await as u64, kept);
+    assert_eq!(program.json(&["runs"]).await["runs"][0]["interrupted"], true);
+}
+
+#[cfg(feature = "snowflake")]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_does_not_wait() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let program = Program::new("github_issues").snowflake(silent.local_addr().unwrap().port(), "hush", "DB");
+    let mut child = program.start(&["ingest", "acme/gears", "--json"]);
+    // It listens for signals before it calls.
+    let _call = tokio::time::timeout(LONG, silent.accept()).await.expect("it never calls").unwrap();
+    let ask = async {
+        while child.try_wait().unwrap().is_none() {
+            signal(&child, "INT");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LONG, ask).await.expect("it never stops");
+    assert!(end(child).await.expect(130).stdout.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_signals_in_a_row_lose_nothing() {
     let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
