@@ -288,7 +288,7 @@ Settings, the later going before the earlier:
 
 Results go to standard output, progress and errors to standard error. With --json there is one JSON document on standard
 output (`run`: one line for each run that has ended), also for an error: {\"error\":{\"kind\",\"message\",\"causes\",\"help\"}}.
-NO_COLOR is honoured.
+Progress is not shown then; warnings and waits are logged on standard error. NO_COLOR is honoured.
 
 Exit codes:
 ";

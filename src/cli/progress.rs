@@ -54,6 +54,11 @@ impl Progress {
         Self { output, bars: MultiProgress::with_draw_target(target), shown }
     }
 
+    /// Whether anything is shown.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Takes the bars away while something else is written.
     pub(super) fn aside<R>(&self, write: impl FnOnce() -> R) -> R {
         self.bars.suspend(write)

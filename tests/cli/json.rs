@@ -1,7 +1,7 @@
 //! What programs read: one document for each command, and nothing besides.
 
 use serde_json::Value;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
 
 use super::support::Program;
 
@@ -11,8 +11,8 @@ fn keys(value: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_writes_one_document_of_a_known_shape() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
-    let program = Program::github(upstream.url());
+    let upstream = Upstream::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (args, expected) in [
         (&["check"][..], &["checks", "source", "version"][..]),
         (&["discover", "--set", "repositories=acme/*"], &["resources"]),
@@ -58,6 +58,20 @@ async fn an_error_is_a_document_too() {
     assert!(error["message"].as_str().unwrap().contains("tokne") && ended.stderr.is_empty());
     let usage = program.run(&["ingst", "--json"]).await.expect(2);
     assert_eq!(usage.json()["error"]["kind"], "usage");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_and_waits_are_logged_unless_it_is_quiet() {
+    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    for (args, told) in [(&["--json", "ingest", "acme/gears"][..], true), (&["--json", "--quiet", "ingest"], false)] {
+        upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
+        let ended = program.run(args).await.expect(0);
+        assert_eq!(ended.json()["status"], "complete");
+        for what in ["reading anonymously", "waiting"] {
+            assert_eq!(ended.stderr.contains(what), told, "{args:?}, {what}: {}", ended.stderr);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,7 @@ pub(super) async fn execute(source: impl Source, program: &str, args: Args, outp
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
-    log(args.global.verbose, &progress);
+    log(&args.global, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
         return app::execute(&spec, program, command, &args.global, &progress, output).await;
@@ -83,8 +83,8 @@ fn read_settings(spec: &SourceSpec, global: &Global) -> Result<Given> {
 
 /// Writes the program's log to standard error. Without `-v` it holds warnings that nothing else shows; the libraries
 /// that speak HTTP stay at `info`, because beyond it they write what is sent.
-fn log(verbose: u8, progress: &Progress) {
-    let level = match verbose {
+fn log(global: &Global, progress: &Progress) {
+    let level = match global.verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,
@@ -94,8 +94,8 @@ fn log(verbose: u8, progress: &Progress) {
     for library in ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls", "snowflake_api"] {
         targets = targets.with_target(library, level.min(LevelFilter::INFO));
     }
-    if verbose == 0 {
-        // The progress shows the same.
+    if progress.is_shown() || global.quiet {
+        // The progress shows the same, or nobody wants to be told.
         targets = targets.with_target("snowfeed::engine::event", LevelFilter::OFF);
     }
     let progress = progress.clone();
