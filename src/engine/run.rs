@@ -10,7 +10,7 @@ use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState, ResourceStatus};
 use crate::{
     Checkpoint, Commit, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows, RunRecord,
-    RunStatus, StateChange, StateEntry, StateVersion, Sweep,
+    RunStatus, SourceEvent, StateChange, StateEntry, StateVersion, Sweep,
 };
 
 /// How a run came to its end without an error.
@@ -103,9 +103,8 @@ impl<'a> Run<'a> {
             self.stored = Some(entry.state);
         }
         self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
-        if self.record.mode == Mode::Reconcile && self.reconcile.is_none() {
-            let (id, started_at) = (self.record.id, self.record.started_at);
-            self.reconcile = Some(Reconcile { id, started_at, checkpoint: None });
+        if self.record.mode == Mode::Reconcile {
+            self.take_up_pass();
         }
         if self.read(budget).await? == End::Interrupted {
             return Ok(End::Interrupted);
@@ -119,6 +118,19 @@ impl<'a> Run<'a> {
                 Ok(if swept? { End::Complete } else { End::Interrupted })
             }
         }
+    }
+
+    /// Begins a full pass, or goes on with the one under way. That one may have seen what was deleted since.
+    fn take_up_pass(&mut self) {
+        let Some(pass) = &self.reconcile else {
+            let (id, started_at) = (self.record.id, self.record.started_at);
+            self.reconcile = Some(Reconcile { id, started_at, checkpoint: None });
+            return;
+        };
+        self.monitor.event(SourceEvent::Warning(format!(
+            "the full pass of {} that began at {} goes on; what was deleted since may be found only by the next one",
+            self.resource, pass.started_at
+        )));
     }
 
     /// Reads the source to its end and commits what it brings.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Event, IngestRequest};
-use snowfeed::{ErrorKind, Mode, RunStatus, Sink, StateStore, UnseenQuery};
+use snowfeed::{ErrorKind, Mode, RunStatus, Sink, SourceEvent, StateStore, UnseenQuery};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Hold, Scripted, Step, connector, ingest, keys, live, resource};
@@ -51,6 +51,30 @@ async fn an_interrupted_pass_goes_on_where_it_was() {
     assert_eq!((run.status, run.counts.offered, run.counts.deleted), (RunStatus::Complete, 2, 1));
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]), "a was seen before the interruption");
     assert_eq!(source.reads.lock().unwrap().last().unwrap(), &(Some(1), Mode::Reconcile));
+}
+
+#[tokio::test]
+async fn a_pass_that_goes_on_says_since_when() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
+    let (connector, memory) = connector(&source);
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let log = warnings.clone();
+    let connector = connector.observer(move |event: &Event| {
+        if let Event::Source { event: SourceEvent::Warning(warning), .. } = event {
+            log.lock().unwrap().push(warning.clone());
+        }
+    });
+    ingest(&connector, Mode::Reconcile).await;
+    let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    ingest(&connector, Mode::Incremental).await;
+    assert!(warnings.lock().unwrap().is_empty());
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    ingest(&connector, Mode::Reconcile).await;
+    let said = std::mem::take(&mut *warnings.lock().unwrap());
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("pass of r") && said[0].contains(&pass.started_at.to_string()), "{said:?}");
+    ingest(&connector, Mode::Reconcile).await;
+    assert!(warnings.lock().unwrap().is_empty(), "the next pass begins anew");
 }
 
 #[tokio::test]
