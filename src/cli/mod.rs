@@ -90,13 +90,22 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
         return Exit::Complete;
     }
     if json {
-        let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let document = json!({"error": {"kind": "usage", "message": message, "help": "see `--help`"}});
+        let document = json!({"error": {"kind": "usage", "message": in_a_line(error), "help": "see `--help`"}});
         // The exit code tells the same.
         let _ = Output::new(true, false).result(&document, String::new);
     } else {
         let _ = error.print();
     }
     Exit::Usage
+}
+
+/// What is wrong with the arguments, without what is said on how to do better.
+fn in_a_line(error: &clap::Error) -> String {
+    // Its text is the help of what the command belongs to.
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing".to_owned();
+    }
+    let text = error.render().to_string();
+    let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
 }

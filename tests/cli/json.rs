@@ -61,6 +61,20 @@ async fn an_error_is_a_document_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_on_the_command_line_is_named() {
+    let program = Program::new("github_issues");
+    let message = async |args: &[&str]| {
+        let document = program.run(args).await.expect(2).json();
+        assert_eq!(document["error"]["kind"], "usage");
+        document["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert!(message(&["--json", "enable"]).await.contains("<REPOSITORY>"));
+    assert!(message(&["--json"]).await.contains("command"));
+    #[cfg(feature = "native-app")]
+    assert_eq!(message(&["--json", "app"]).await, "a command is missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn warnings_and_waits_are_logged_unless_it_is_quiet() {
     let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
