@@ -279,12 +279,15 @@ impl Connector {
     }
 
     /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay, and merge by key.
-    /// A run that is under way is fenced off.
+    /// A run that is under way is fenced off. Where the resource has never run there is nothing to forget.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource has no state; whatever the store reports.
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled and has no state; whatever the stores
+    /// report.
     pub async fn reset(&self, resource: &Resource) -> Result<()> {
-        let entry = self.state(resource).await?.ok_or_else(|| self.unknown(resource))?;
+        let Some(entry) = self.state(resource).await? else {
+            return self.resource_config(resource).await?.map(drop).ok_or_else(|| self.unknown(resource));
+        };
         let state = ResourceState {
             checkpoint: None,
             reconcile: None,

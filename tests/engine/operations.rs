@@ -10,7 +10,7 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest, Schedule};
 use snowfeed::prelude::*;
-use snowfeed::{ConfigStore, Domain};
+use snowfeed::{ConfigStore, Domain, StateStore};
 
 use crate::support::{Scripted, Step, connector, ingest, resource};
 
@@ -155,4 +155,12 @@ async fn a_reset_resource_is_read_from_the_start_and_keeps_its_rows() {
     assert_eq!(memory.rows(&resource("r"), "t").len(), 1);
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.counts.offered, run.counts.unchanged), (1, 1));
+}
+
+#[tokio::test]
+async fn a_reset_of_what_has_never_run_has_nothing_to_do() {
+    let (connector, memory) = connector(&Scripted::default());
+    connector.enable(&resource("r"), None).await.unwrap();
+    connector.reset(&resource("r")).await.unwrap();
+    assert_eq!(memory.latest("r").await.unwrap(), None);
 }
