@@ -84,7 +84,7 @@ impl Given {
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let values: Map<String, Value> = toml::from_str(&text).map_err(|error| {
             // Its own text would quote the line, which may hold a secret.
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            let line = 1 + error.span().map_or(0, |span| text[..span.start].matches('\n').count());
             Error::configuration(format!("the settings file {} is no TOML: {}", path.display(), error.message()))
                 .with_context("line", line)
                 .with_help("write each setting as `name = value`, texts in quotes")

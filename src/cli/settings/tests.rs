@@ -112,8 +112,10 @@ fn a_secret_given_by_value_is_refused_and_nowhere_repeated() {
 
 #[test]
 fn a_file_that_is_no_toml_is_named_with_the_line() {
-    let error = read("api_url = 'x'\nnames = [", &[], &[]).unwrap_err();
-    assert!(error.to_string().contains("line: 2"), "{error}");
+    for (toml, line) in [("api_url = 'x'\nnames = [", "line: 2"), ("page_size = 1\n\npage_size = 2\n", "line: 3")] {
+        let error = read(toml, &[], &[]).unwrap_err();
+        assert!(error.to_string().contains(line), "{error}");
+    }
 }
 
 #[test]
