@@ -36,7 +36,7 @@ impl Connector {
     /// Settings that are malformed, and stores that cannot be read, at the start; later they are logged and tried again.
     pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
         let metered = self.state.is_metered();
-        let every = if metered { REFRESH_METERED } else { REFRESH };
+        let every = self.refreshes_every();
         let concurrency = concurrency.max(1);
         let runner = Runner::new(self, concurrency);
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
@@ -83,6 +83,11 @@ impl Connector {
         reading.set(Fuse::terminated());
         while runs.next().await.is_some() {}
         Ok(())
+    }
+
+    /// How often the configuration is read again where nothing is due.
+    pub(crate) fn refreshes_every(&self) -> Duration {
+        if self.state.is_metered() { REFRESH_METERED } else { REFRESH }
     }
 
     /// The settings in force, and each enabled resource with its schedule and the start of its last run.

@@ -174,6 +174,26 @@ async fn run_tells_with_each_run_what_was_spent_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn run_says_when_it_will_notice_what_gets_enabled() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let file = Program::new("github_issues");
+    for (program, time) in [(&world.program, "30m"), (&file, "15s")] {
+        let mut child = program.start(&["run"]);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut line = String::new();
+        while !line.contains("is noticed within") {
+            let next = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("nothing is said");
+            line = next.unwrap().expect("it has ended");
+        }
+        assert!(line.ends_with(time), "{line}");
+        signal(&child, "TERM");
+        end(child).await.expect(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_of_an_ingestion_tells_what_was_spent_and_on_request_what_it_cost() {
     let upstream = upstream().await;
     let Some(world) = World::new(Program::github(upstream.url())) else { return };

@@ -1,5 +1,6 @@
 //! Ingestion, once or on schedule.
 
+use jiff::fmt::friendly::SpanPrinter;
 use serde::Serialize;
 use serde_json::json;
 
@@ -103,8 +104,9 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
     });
     let enabled = connector.resources().await?.into_iter().filter(|(_, config)| config.enabled).count();
     let kind = &spec.resource_kind;
+    let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refreshes_every());
     progress.note(&match enabled {
-        0 => format!("no {kind} is enabled yet; one that gets enabled is noticed within 15 seconds"),
+        0 => format!("no {kind} is enabled yet; one that gets enabled is noticed within {refresh}"),
         n => format!("keeping each {kind} that is enabled on its schedule ({n} now); Ctrl-C stops"),
     });
     connector.serve(concurrency, cancel).await?;
