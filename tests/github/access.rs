@@ -9,7 +9,7 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::{Fault, Upstream};
-use snowfeed::{ErrorKind, Mode, Resource, RunStatus, Source};
+use snowfeed::{Checkpoint, ErrorKind, Mode, Resource, RunStatus, Source};
 
 use crate::environment::skipped;
 use crate::support::{REPOSITORY, Reading, config, secret, upstream};
@@ -107,6 +107,66 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
         let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(Mode::Reconcile)).await.unwrap();
         assert_eq!(report.runs[0].error.as_ref().map(|error| error.kind), Some(ErrorKind::NotFound), "{report:?}");
     }
+}
+
+/// There, the same id is somebody else's.
+#[tokio::test]
+async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
+    let (ours, memory) = (upstream(40).await, Memory::new());
+    let builder = Upstream::builder().repository("stranger/other", 5).repository(REPOSITORY, 3);
+    let theirs = builder.start().await.unwrap();
+    assert_eq!(ours.repository_id(REPOSITORY), theirs.repository_id("stranger/other"));
+    let resource = Resource::new(REPOSITORY).unwrap();
+    let connector = |upstream: &Upstream| {
+        let settings = [("api_url".to_owned(), upstream.url().into())];
+        Connector::new(GithubIssues::default(), Arc::new(memory.clone())).overrides(settings)
+    };
+    let ingest = async |connector: &Connector, mode| {
+        let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(mode)).await.unwrap();
+        report.runs.into_iter().next().unwrap()
+    };
+    ingest(&connector(&ours), Mode::Incremental).await;
+    let before = memory.rows(&resource, "issues");
+    assert_eq!(before.len(), 40);
+    for mode in [Mode::Incremental, Mode::Reconcile] {
+        let error = ingest(&connector(&theirs), mode).await.error.unwrap();
+        assert_eq!(error.kind, ErrorKind::Checkpoint, "{error:?}");
+        assert!(error.message.contains(ours.url()) && error.message.contains(theirs.url()), "{error:?}");
+        assert!(error.help.as_ref().is_some_and(|help| help.contains("`reset`")), "{error:?}");
+        assert_eq!(memory.rows(&resource, "issues"), before, "{mode:?}");
+    }
+    assert_eq!(ingest(&connector(&ours), Mode::Reconcile).await.status, RunStatus::Complete);
+    assert_eq!(memory.rows(&resource, "issues"), before);
+    connector(&theirs).reset(&resource).await.unwrap();
+    let run = ingest(&connector(&theirs), Mode::Incremental).await;
+    assert_eq!((run.status, run.counts.offered), (RunStatus::Complete, 3), "{run:?}");
+}
+
+#[tokio::test]
+async fn pitfall_11_another_server_is_not_asked_what_became_of_an_issue() {
+    let (ours, theirs) = (upstream(40).await, upstream(5).await);
+    let mut reading = Reading::of(&ours, json!({}));
+    reading.read().await.unwrap();
+    reading.config = config(&theirs, json!({}));
+    assert_eq!(reading.verify(&[7]).await.unwrap_err().kind(), ErrorKind::Checkpoint);
+    assert_eq!(theirs.counts().requests, 0);
+}
+
+/// What an older version has left does not say where it comes from: it is written anew as soon as it is read.
+#[tokio::test]
+async fn pitfall_11_a_checkpoint_that_names_no_server_is_that_of_the_one_in_force() {
+    let (ours, theirs) = (upstream(40).await, upstream(5).await);
+    let mut reading = Reading::of(&ours, json!({}));
+    reading.read().await.unwrap();
+    let mut old: serde_json::Value = reading.checkpoint.as_ref().unwrap().parse().unwrap();
+    old.as_object_mut().unwrap().remove("server");
+    reading.checkpoint = Some(Checkpoint::new(&old).unwrap());
+    ours.forget_requests();
+    reading.read().await.unwrap();
+    reading.assert_same(&ours);
+    assert_eq!(ours.counts().requests, 1);
+    reading.config = config(&theirs, json!({}));
+    assert_eq!(reading.read().await.unwrap_err().kind(), ErrorKind::Checkpoint);
 }
 
 #[tokio::test]

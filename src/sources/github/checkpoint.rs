@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{Range, Second};
+use crate::http::Url;
 use crate::{Checkpoint, Error, ErrorKind, Result};
 
 /// The version of the format.
@@ -18,6 +19,8 @@ pub(super) struct Tag {
 /// How far a repository has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Position {
+    /// The address of the API that gave the rest: elsewhere, the id is another repository's. `None`: it was not written down.
+    pub(super) server: Option<String>,
     /// GitHub's id of the repository, which outlives its name. `None`: the server knows it by its name only.
     pub(super) repository: Option<u64>,
     /// What is still to be read; when there is nothing, the next read is a poll.
@@ -34,6 +37,7 @@ pub(super) struct Position {
 #[serde(deny_unknown_fields)]
 struct Written {
     v: u32,
+    server: Option<String>,
     repository_id: Option<u64>,
     ranges: Vec<Range>,
     hwm: Option<Second>,
@@ -43,8 +47,38 @@ struct Written {
 
 impl Position {
     pub(super) fn write(self) -> Result<Checkpoint> {
-        let Self { repository, ranges, hwm, anchor, etag } = self;
-        Checkpoint::new(&Written { v: VERSION, repository_id: repository, ranges, hwm, anchor, etag })
+        let Self { server, repository, ranges, hwm, anchor, etag } = self;
+        Checkpoint::new(&Written { v: VERSION, server, repository_id: repository, ranges, hwm, anchor, etag })
+    }
+
+    /// Where reading a repository of this server begins.
+    pub(super) fn beginning(server: &Url) -> Self {
+        Self { server: Some(server.to_string()), ..Self::default() }
+    }
+
+    /// Whether nothing has been read.
+    pub(super) fn is_beginning(&self) -> bool {
+        *self == Self { server: self.server.clone(), ..Self::default() }
+    }
+
+    /// Reads a position of this server. One that names none is taken for its, and loses its tag: the next poll then brings an
+    /// answer, with which the name is written down.
+    ///
+    /// # Errors
+    /// `Checkpoint`, as for [`read`](Self::read), and when it comes from another server.
+    pub(super) fn of(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
+        let position = Self::read(checkpoint)?;
+        match &position.server {
+            None => Ok(Self { server: Some(server.to_string()), etag: None, ..position }),
+            Some(known) if known == server.as_str() => Ok(position),
+            Some(known) => Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint is one of another server")
+                .with_context("saved", known)
+                .with_context("api_url", server)
+                .with_help(
+                    "set `api_url` back; if the new one is right, `reset` the resource to read it from there from the start \
+                     (nothing is deleted)",
+                )),
+        }
     }
 
     /// # Errors
@@ -62,13 +96,13 @@ impl Position {
                 .with_context("known", VERSION)
                 .with_help(help));
         }
-        let Written { repository_id, ranges, hwm, anchor, etag, .. } = checkpoint.parse()?;
+        let Written { server, repository_id, ranges, hwm, anchor, etag, .. } = checkpoint.parse()?;
         // Without an open range and a high-water mark, what comes after the ranges would never be read.
         let ends = ranges.is_empty() || hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
         if !ends || ranges.iter().any(|range| range.to.is_some() && range.from >= range.to) {
             return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(help));
         }
-        Ok(Self { repository: repository_id, ranges, hwm, anchor, etag })
+        Ok(Self { server, repository: repository_id, ranges, hwm, anchor, etag })
     }
 }
 
@@ -79,6 +113,7 @@ mod tests {
     fn full() -> Position {
         let range = |from, to| Range { from: Some(Second(from)), to, at: Some(Second(from + 1)) };
         Position {
+            server: Some("https://ghe.example/api/v3/".into()),
             repository: Some(7),
             ranges: vec![range(0, Some(Second(10))), range(10, None)],
             hwm: Some(Second(1_700_000_000)),
@@ -93,7 +128,33 @@ mod tests {
             let written = position.clone().write().unwrap();
             assert_eq!(Position::read(&written).unwrap(), position, "{written:?}");
         }
-        assert!(full().write().unwrap().as_str().starts_with(r#"{"v":1,"repository_id":7,"ranges":[{"from":"1970-"#));
+        let beginning = r#"{"v":1,"server":"https://ghe.example/api/v3/","repository_id":7,"ranges":[{"from":"1970-"#;
+        assert!(full().write().unwrap().as_str().starts_with(beginning));
+    }
+
+    #[test]
+    fn what_names_no_server_is_taken_for_this_ones_and_read_again() {
+        let written = Position { server: None, ..full() }.write().unwrap();
+        let old = Checkpoint::new(&{
+            let mut old: serde_json::Value = written.parse().unwrap();
+            old.as_object_mut().unwrap().remove("server");
+            old
+        });
+        let here: Url = "https://ghe.example/api/v3/".parse().unwrap();
+        for checkpoint in [written, old.unwrap()] {
+            assert_eq!(Position::of(&here, &checkpoint).unwrap(), Position { etag: None, ..full() });
+        }
+    }
+
+    #[test]
+    fn what_names_another_server_is_refused_with_help() {
+        let written = full().write().unwrap();
+        assert_eq!(Position::of(&"https://ghe.example/api/v3/".parse().unwrap(), &written).unwrap(), full());
+        for elsewhere in ["http://ghe.example/api/v3/", "https://ghe.example:8443/api/v3/", "https://ghe.example/"] {
+            let error = Position::of(&elsewhere.parse().unwrap(), &written).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Checkpoint, "{elsewhere}");
+            assert!(error.help().unwrap().contains("reset"), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -90,13 +90,16 @@ impl Reader {
         let ReadRequest { resource, config, checkpoint, incremental, monitor, .. } = request;
         let settings = GithubSettings::of(&config)?;
         let name = Name::of(&resource)?;
-        let known = checkpoint.as_ref().map(Position::read).transpose()?.filter(|known| *known != Position::default());
+        let connection = connect(&settings)?;
+        let server = connection.client.base_url().clone();
+        let read = |checkpoint: &Checkpoint| Position::of(&server, checkpoint);
+        let known = checkpoint.as_ref().map(read).transpose()?.filter(|known| !known.is_beginning());
         let checkpoint = checkpoint.filter(|_| known.is_some());
         // A full pass reads what incremental reads have read, whatever has its name by now.
-        let identity = incremental.as_ref().map(Position::read).transpose()?.and_then(|position| position.repository);
-        let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..Position::default() }));
+        let identity = incremental.as_ref().map(read).transpose()?.and_then(|position| position.repository);
+        let beginning = Position::beginning(&server);
+        let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..beginning.clone() }));
         let may_lack_id = known.is_none();
-        let connection = connect(&settings)?;
         connection.announce(&monitor);
         let (api, mut position, ahead) = match known {
             None => {
@@ -108,7 +111,7 @@ impl Reader {
                 } else {
                     (find.await?, None)
                 };
-                let position = Position { repository: api.repository_id(), ..Position::default() };
+                let position = Position { repository: api.repository_id(), ..beginning };
                 (api, position, ahead)
             }
             Some(position) => {
@@ -243,7 +246,8 @@ impl Reader {
         page::let_go(&mut batch.records, size);
         // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
         if asked.route != self.api.route {
-            return Ok((batch.offered() > 0).then_some(batch.checkpoint(Position::default().write()?)));
+            let beginning = Position::beginning(self.api.connection.client.base_url()).write()?;
+            return Ok((batch.offered() > 0).then_some(batch.checkpoint(beginning)));
         }
         let mut position = self.course.position();
         position.repository = self.api.repository_id();

@@ -14,7 +14,9 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
     let VerifyRequest { resource, config, checkpoint, records, monitor, .. } = request;
     let settings = GithubSettings::of(&config)?;
     let name = Name::of(&resource)?;
-    let api = match checkpoint.as_ref().map(Position::read).transpose()? {
+    let server = connection.client.base_url();
+    let position = checkpoint.as_ref().map(|checkpoint| Position::of(server, checkpoint)).transpose()?;
+    let api = match position {
         None => Api::find(connection, name, &monitor).await?,
         Some(Position { repository: Some(id), .. }) => Api { connection, name, route: Route::Id(id) },
         Some(_) => {
