@@ -9,6 +9,7 @@ mod delivery;
 mod drift;
 #[path = "../support/environment.rs"]
 mod environment;
+mod excluded;
 mod limits;
 #[path = "../support/payloads.rs"]
 mod payloads;

@@ -23,6 +23,8 @@ pub(super) struct Position {
     pub(super) server: Option<String>,
     /// GitHub's id of the repository, which outlives its name. `None`: the server knows it by its name only.
     pub(super) repository: Option<u64>,
+    /// Pull requests were left out of what was read.
+    pub(super) without_pull_requests: bool,
     /// What is still to be read; when there is nothing, the next read is a poll.
     pub(super) ranges: Vec<Range>,
     /// The latest `updated_at` that was delivered: but for late ones, every row up to it was.
@@ -39,6 +41,8 @@ struct Written {
     v: u32,
     server: Option<String>,
     repository_id: Option<u64>,
+    #[serde(default)]
+    without_pull_requests: bool,
     ranges: Vec<Range>,
     hwm: Option<Second>,
     anchor: Option<Second>,
@@ -47,8 +51,17 @@ struct Written {
 
 impl Position {
     pub(super) fn write(self) -> Result<Checkpoint> {
-        let Self { server, repository, ranges, hwm, anchor, etag } = self;
-        Checkpoint::new(&Written { v: VERSION, server, repository_id: repository, ranges, hwm, anchor, etag })
+        let Self { server, repository: repository_id, without_pull_requests, ranges, hwm, anchor, etag } = self;
+        Checkpoint::new(&Written {
+            v: VERSION,
+            server,
+            repository_id,
+            without_pull_requests,
+            ranges,
+            hwm,
+            anchor,
+            etag,
+        })
     }
 
     /// Where reading a repository of this server begins.
@@ -58,7 +71,8 @@ impl Position {
 
     /// Whether nothing has been read.
     pub(super) fn is_beginning(&self) -> bool {
-        *self == Self { server: self.server.clone(), ..Self::default() }
+        let Self { server, without_pull_requests, .. } = self;
+        *self == Self { server: server.clone(), without_pull_requests: *without_pull_requests, ..Self::default() }
     }
 
     /// Reads a position of this server. One that names none is taken for its, and loses its tag: the next poll then brings an
@@ -96,13 +110,14 @@ impl Position {
                 .with_context("known", VERSION)
                 .with_help(help));
         }
-        let Written { server, repository_id, ranges, hwm, anchor, etag, .. } = checkpoint.parse()?;
+        let Written { server, repository_id, without_pull_requests, ranges, hwm, anchor, etag, .. } =
+            checkpoint.parse()?;
         // Without an open range and a high-water mark, what comes after the ranges would never be read.
         let ends = ranges.is_empty() || hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
         if !ends || ranges.iter().any(|range| range.to.is_some() && range.from >= range.to) {
             return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(help));
         }
-        Ok(Self { server, repository: repository_id, ranges, hwm, anchor, etag })
+        Ok(Self { server, repository: repository_id, without_pull_requests, ranges, hwm, anchor, etag })
     }
 }
 
@@ -115,6 +130,7 @@ mod tests {
         Position {
             server: Some("https://ghe.example/api/v3/".into()),
             repository: Some(7),
+            without_pull_requests: true,
             ranges: vec![range(0, Some(Second(10))), range(10, None)],
             hwm: Some(Second(1_700_000_000)),
             anchor: None,
@@ -128,8 +144,10 @@ mod tests {
             let written = position.clone().write().unwrap();
             assert_eq!(Position::read(&written).unwrap(), position, "{written:?}");
         }
-        let beginning = r#"{"v":1,"server":"https://ghe.example/api/v3/","repository_id":7,"ranges":[{"from":"1970-"#;
-        assert!(full().write().unwrap().as_str().starts_with(beginning));
+        let beginning = r#"{"v":1,"server":"https://ghe.example/api/v3/","repository_id":7,"#;
+        let written = full().write().unwrap();
+        assert!(written.as_str().starts_with(beginning), "{written:?}");
+        assert!(written.as_str().contains(r#""without_pull_requests":true,"ranges":[{"from":"1970-"#), "{written:?}");
     }
 
     #[test]

@@ -92,12 +92,17 @@ impl Reader {
         let name = Name::of(&resource)?;
         let connection = connect(&settings)?;
         let server = connection.client.base_url().clone();
+        let beginning = Position::beginning(&server);
         let read = |checkpoint: &Checkpoint| Position::of(&server, checkpoint);
-        let known = checkpoint.as_ref().map(read).transpose()?.filter(|known| !known.is_beginning());
+        // What was left out before lies behind the mark: wanted now, it comes with everything, from the start.
+        let wanted = |known: Position| {
+            let lacks = known.without_pull_requests && settings.pull_requests;
+            if lacks { Position { repository: known.repository, ..beginning.clone() } } else { known }
+        };
+        let known = checkpoint.as_ref().map(read).transpose()?.map(wanted).filter(|known| !known.is_beginning());
         let checkpoint = checkpoint.filter(|_| known.is_some());
         // A full pass reads what incremental reads have read, whatever has its name by now.
         let identity = incremental.as_ref().map(read).transpose()?.and_then(|position| position.repository);
-        let beginning = Position::beginning(&server);
         let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..beginning.clone() }));
         let may_lack_id = known.is_none();
         connection.announce(&monitor);
@@ -120,6 +125,7 @@ impl Reader {
             }
         };
         let credentials = api.connection.kind.as_str();
+        position.without_pull_requests = !settings.pull_requests;
         position.etag = position.etag.filter(|tag| tag.credentials == credentials);
         let overlap = i64::from(settings.overlap_seconds);
         let mut course = Course::new(position, overlap, settings.concurrency.into());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::api::{Api, Connection, Route};
 use super::checkpoint::Position;
@@ -25,7 +26,7 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
         }
     };
     let outcomes = stream::iter(records)
-        .map(|record| look(&api, record, &monitor))
+        .map(|record| look(&api, record, settings.pull_requests, &monitor))
         .buffer_unordered(settings.concurrency.into())
         .try_collect::<Vec<_>>()
         .await?;
@@ -37,18 +38,24 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
     Ok(records)
 }
 
-async fn look(api: &Api, stored: StoredRecord, monitor: &Monitor) -> Result<Option<Record>> {
+async fn look(api: &Api, stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Result<Option<Record>> {
     #[derive(Deserialize)]
     struct Numbered {
         number: u64,
+        #[serde(default)]
+        pull_request: Option<IgnoredAny>,
     }
-    let Ok(Numbered { number }) = serde_json::from_str(&stored.json) else {
+    let Ok(Numbered { number, pull_request }) = serde_json::from_str(&stored.json) else {
         let key = &stored.key;
         monitor.event(SourceEvent::Warning(format!(
             "the issue with the id {key} has no number: whether it still exists cannot be found out, so it is kept"
         )));
         return Ok(None);
     };
+    // The pass has left it out, and so says nothing of it.
+    if pull_request.is_some() && !pull_requests {
+        return Ok(None);
+    }
     Ok(Some(match api.item(number, monitor).await? {
         Some(fresh) if fresh.key == stored.key => fresh,
         _ => Record::delete(stored.key, stored.version.max(Version::NONE)),
