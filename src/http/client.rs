@@ -67,7 +67,8 @@ impl Client {
     /// Posts to `path_or_url`, without a body unless [`json`](Request::json) gives one.
     ///
     /// It is sent again only if the server certainly did not act on it: it could not be reached, answered 503 or a rate
-    /// limit, or refused the credentials. Redirects are not followed.
+    /// limit, or refused the credentials; one that is [repeatable](Request::repeatable) is sent again like a GET. Redirects
+    /// are not followed.
     pub fn post(&self, path_or_url: &str) -> Request {
         Request::new(self.clone(), Method::POST, path_or_url)
     }

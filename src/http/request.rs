@@ -40,12 +40,14 @@ pub struct Request {
     if_none_match: Option<String>,
     body: Option<Result<Bytes>>,
     accept: Vec<u16>,
+    repeatable: bool,
 }
 
 impl Request {
     pub(super) fn new(client: Client, method: Method, path_or_url: &str) -> Self {
         let url = links::resolve(&client.0.base, path_or_url);
-        Self { client, method, url, if_none_match: None, body: None, accept: Vec::new() }
+        let repeatable = method == Method::GET;
+        Self { client, method, url, if_none_match: None, body: None, accept: Vec::new(), repeatable }
     }
 
     /// Adds to the query, percent-encoded, after what the URL already has.
@@ -77,6 +79,13 @@ impl Request {
     /// that may have vanished. Rate limits are waited for all the same.
     pub fn accept(mut self, statuses: &[u16]) -> Self {
         self.accept.extend_from_slice(statuses);
+        self
+    }
+
+    /// Lets a POST be sent again like a GET, also where the server may have acted on it: for what does no harm when it is done
+    /// twice.
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 
@@ -112,7 +121,7 @@ impl Request {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
-            let advice = if call.method == Method::GET || untouched { error.retry() } else { Retry::Never };
+            let advice = if call.repeatable || untouched { error.retry() } else { Retry::Never };
             let Some(delay) = attempts.next(advice, call.queued) else {
                 let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
                 return Err(fault::complete(error, &call.url).exhausted());
@@ -148,6 +157,7 @@ struct Call {
     headers: HeaderMap,
     body: Option<Bytes>,
     accept: Vec<u16>,
+    repeatable: bool,
     /// A credential was refused and another one asked for. Once is enough.
     renewed: bool,
     /// How many times a limit refused this request.
@@ -192,6 +202,7 @@ impl Call {
             headers,
             body: request.body.transpose()?,
             accept: request.accept,
+            repeatable: request.repeatable,
             renewed: false,
             refusals: 0,
             queued: Duration::ZERO,

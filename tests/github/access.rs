@@ -241,6 +241,23 @@ async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
 }
 
 #[tokio::test]
+async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
+    let Some(key) = rsa_key() else {
+        return skipped("there is no openssl to make a key with");
+    };
+    for fault in [Fault::status(502), Fault::Reset, Fault::TruncatedBody] {
+        let upstream = Upstream::builder().repository(REPOSITORY, 30).token("personal").start().await.unwrap();
+        let (_file, reference) = secret(&key);
+        let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
+        let mut reading = Reading::of(&upstream, app);
+        upstream.fault_on("/access_tokens", fault);
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+        assert_eq!(upstream.requests_to("/app/installations/34/access_tokens"), 2);
+    }
+}
+
+#[tokio::test]
 async fn pitfall_12_a_key_that_is_none_is_refused_and_not_repeated() {
     let upstream = upstream(3).await;
     let (_file, reference) = secret("-----BEGIN NOTHING hunter2");

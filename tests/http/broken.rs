@@ -60,6 +60,22 @@ async fn a_body_cut_short_is_invalid_data_and_a_post_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_post_that_does_no_harm_twice_is_repeated() {
+    for broken in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n[1]"[..],
+        b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+        b"",
+    ] {
+        let base = bytes(vec![broken.to_vec(), GOOD.to_vec()]).await;
+        let asked = client(&base).build().unwrap();
+        let (response, seen) =
+            skipping_waits(|monitor| async move { asked.post("x").repeatable().send(&monitor).await }).await;
+        assert_eq!(response.unwrap().body(), "[1]");
+        assert_eq!(seen.requests(), 2);
+    }
+}
+
+#[tokio::test]
 async fn compressed_bodies_are_read() {
     let base = bytes(vec![gzip(GZIP, usize::MAX)]).await;
     let response = client(&base).build().unwrap().get("x").send(&Monitor::detached()).await.unwrap();

@@ -174,6 +174,7 @@ impl Installation {
         let granted: Granted = self
             .client
             .post(&path)
+            .repeatable()
             .send_with(&Monitor::detached(), |response| response.json())
             .await
             .map_err(|error| match error.kind() {
