@@ -1,8 +1,9 @@
 //! What goes wrong: one clear line, a code of its own, and an entry in the history.
 
 use std::fs;
+use std::time::Duration;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::{Fault, Upstream};
 
 use super::support::{Ended, Program};
 
@@ -24,6 +25,18 @@ async fn a_wrong_token() {
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(5);
     says(&ended, "acme/gears");
     assert_eq!(last_error(&program).await, "authentication");
+}
+
+/// They have no progress to show it, and may wait for an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_quota_while_settings_are_checked() {
+    for command in ["check", "discover"] {
+        let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+        upstream.fault(Fault::PrimaryLimit { reset_in: Duration::from_secs(1) });
+        let program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
+        let ended = program.run(&[command]).await.expect(0);
+        assert!(ended.stderr.contains("WARN") && ended.stderr.contains("primary rate limit"), "{command}: {ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

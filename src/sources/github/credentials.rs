@@ -9,9 +9,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::monitor;
 use super::settings::GithubSettings;
 use crate::http::{Authorize, Client};
-use crate::{Error, ErrorKind, Monitor, Result, SecretRef};
+use crate::{Error, ErrorKind, Result, SecretRef};
 
 /// An installation token is renewed when it is good for less than this.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -175,7 +176,7 @@ impl Installation {
             .client
             .post(&path)
             .repeatable()
-            .send_with(&Monitor::detached(), |response| response.json())
+            .send_with(&monitor::logging(), |response| response.json())
             .await
             .map_err(|error| match error.kind() {
                 ErrorKind::Authentication | ErrorKind::NotFound => {

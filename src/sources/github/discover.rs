@@ -7,12 +7,13 @@ use serde::Deserialize;
 
 use super::api::{Api, Connection, Repository, status};
 use super::credentials::Kind;
+use super::monitor;
 use super::settings::{GithubSettings, Scope};
 use crate::{Error, ErrorKind, Monitor, Resource, Result};
 
 /// The repositories that the settings name, in alphabetical order; with none named, those that the credentials reach.
 pub(super) async fn discover(connection: Arc<Connection>, settings: &GithubSettings) -> Result<Vec<Resource>> {
-    let monitor = Monitor::detached();
+    let monitor = monitor::logging();
     let mut names = BTreeSet::new();
     let mut add = |repositories: Vec<Repository>| names.extend(repositories.into_iter().map(|one| one.full_name));
     if settings.repositories.is_empty() {
@@ -34,7 +35,7 @@ pub(super) async fn discover(connection: Arc<Connection>, settings: &GithubSetti
 
 /// Reaches GitHub with these credentials, and each repository and owner that is named.
 pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings) -> Result<()> {
-    let monitor = Monitor::detached();
+    let monitor = monitor::logging();
     // Costs no quota. Enterprise servers without limits, and simple servers, answer 404.
     let answer = connection.client.get("rate_limit").accept(&[404]).send(&monitor).await;
     answer.map_err(|error| refused(error, &connection))?;

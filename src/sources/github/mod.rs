@@ -22,6 +22,7 @@ mod credentials;
 mod discover;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod monitor;
 mod page;
 mod ranges;
 mod reader;
