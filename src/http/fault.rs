@@ -28,7 +28,9 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
     let origin = url.origin().ascii_serialization();
     let untouched = error.is_connect();
     let says = |words: &[&str]| is_caused_by(&error, words);
-    let fault = if untouched && says(&["dns error", "failed to lookup address"]) {
+    let fault = if untouched && says(&["proxy authorization required"]) {
+        proxy_refusal(url)
+    } else if untouched && says(&["dns error", "failed to lookup address"]) {
         Error::unavailable(format!("the host of {origin} cannot be found"))
             .with_help("check the base URL and, if there is one, the proxy")
     } else if untouched && says(&["certificate"]) {
@@ -49,6 +51,14 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
         Error::unavailable(format!("the connection to {origin} broke"))
     };
     Fault { error: fault.with_context("url", url).with_source(error.without_url()), untouched }
+}
+
+/// The proxy asks who we are: for `https` it answers CONNECT so, and for `http` the request itself.
+fn proxy_refusal(url: &Url) -> Error {
+    let variable = if url.scheme() == "https" { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    Error::new(ErrorKind::Authentication, "the proxy asks for credentials").with_help(format!(
+        "give them in the environment, {variable}=http://USER:PASSWORD@HOST:PORT, and name the proxy nowhere else"
+    ))
 }
 
 /// Adds what a user must know of a request that has failed for good, where it is not said yet: the address, and what to do.
@@ -80,8 +90,7 @@ pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url)
             .with_help("check the name, and what the credentials may read"),
         410 => not_found("gone: it was removed or is switched off"),
         451 => not_found("withheld for legal reasons"),
-        407 => Error::new(ErrorKind::Authentication, "the proxy asks for credentials")
-            .with_help("put them into the proxy's URL"),
+        407 => proxy_refusal(url),
         408 | 425 | 500..=599 => Error::unavailable("the server failed to answer")
             .with_retry(advice)
             .with_help("try again later; if it stays, ask those who run the server"),

@@ -42,7 +42,7 @@
 //! | any other 403 | `Authentication` |
 //! | 404, 410, 451 | `NotFound`, with a message each |
 //! | 408, 425, 5xx | `Unavailable`, retried; `Retry-After` is honoured |
-//! | 407 | `Authentication`: the proxy asks for credentials |
+//! | 407, also to the CONNECT before `https` | `Authentication`: the proxy asks for credentials |
 //! | any other 4xx, such as 409 and 422 | `InvalidData`, not retried |
 //! | a body cut short, empty, not UTF-8, or an HTML page where data was asked for | `InvalidData`, retried |
 //! | a body longer than allowed | `InvalidData`, not retried |

@@ -190,6 +190,22 @@ async fn a_proxy_gets_every_request() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
+/// For `https` its answer is one to CONNECT, which says so in words only.
+#[tokio::test]
+async fn a_proxy_that_asks_for_credentials_is_told_from_a_server_that_is_down() {
+    for (base, variable) in [("https://api.invalid", "HTTPS_PROXY"), ("http://api.invalid", "HTTP_PROXY")] {
+        let refusal =
+            b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
+        let proxy = bytes(vec![refusal.to_vec()]).await;
+        let asked = client(base).proxy(&proxy).build().unwrap();
+        let (response, seen) = skipping_waits(|monitor| async move { asked.get("x").send(&monitor).await }).await;
+        let error = response.unwrap_err();
+        assert_eq!((error.kind(), seen.requests()), (ErrorKind::Authentication, 1), "{base}: {error}");
+        let help = error.help().unwrap_or_default();
+        assert!(help.contains(&format!("{variable}=http://USER:PASSWORD@HOST")), "{base}: {help}");
+    }
+}
+
 #[tokio::test]
 async fn dropping_a_request_ends_it_and_frees_its_place() {
     let (turn, first_has_come) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
