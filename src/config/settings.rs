@@ -75,6 +75,9 @@ impl Settings {
     pub fn parse(&self, name: &str, text: &str) -> Result<Value> {
         let property = self.property(name)?;
         let is = |kind: &str| facet(property, "type", kind);
+        if is("null") && text.is_empty() {
+            return Ok(Value::Null);
+        }
         if facet(property, "format", SECRET_FORMAT) {
             return text.parse::<SecretRef>().map(|reference| Value::String(reference.to_string())).map_err(|error| {
                 let help = error.help().unwrap_or_default().to_owned();
@@ -85,9 +88,7 @@ impl Settings {
             Err(Error::configuration(format!("the setting `{name}` is malformed: {text:?} is no {kind}"))
                 .with_help("`schema` lists the settings, their types and defaults"))
         };
-        if is("null") && text.is_empty() {
-            Ok(Value::Null)
-        } else if is("boolean") {
+        if is("boolean") {
             text.parse().map(Value::Bool).or_else(|_| malformed("boolean (true or false)"))
         } else if is("integer") {
             let number = text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<u64>().map(Value::from));
@@ -197,6 +198,7 @@ mod tests {
         assert_eq!(parse("token", "env:X"), json!("env:X"));
         assert_eq!(parse("limit", "7"), json!(7));
         assert_eq!(parse("limit", ""), Value::Null);
+        assert_eq!(parse("token", ""), Value::Null);
     }
 
     #[test]

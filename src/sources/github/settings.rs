@@ -104,9 +104,14 @@ impl GithubSettings {
                 .with_help("write `https://api.github.com`"));
         }
         let app = [self.app_id.is_some(), self.installation_id.is_some(), self.private_key.is_some()];
-        if self.token.is_some() && app.contains(&true) {
-            return Err(Error::configuration("both a token and a GitHub App are configured")
-                .with_help("remove `token`, or `app_id`, `installation_id` and `private_key`"));
+        if let Some(token) = &self.token
+            && app.contains(&true)
+        {
+            return Err(Error::configuration(format!("both a token ({token}) and a GitHub App are configured"))
+                .with_help(
+                    "remove `token` (where nobody has set it, it is the environment variable GITHUB_TOKEN), or `app_id`, \
+                     `installation_id` and `private_key`",
+                ));
         }
         if app.contains(&true) && app.contains(&false) {
             return Err(Error::configuration("the GitHub App is configured only in part")
@@ -261,7 +266,7 @@ mod tests {
             (json!({"api_url": "https://user:hunter2@ghe.example/api/v3"}), "api_url"),
             (json!({"proxy": "http://user:hunter2@proxy.example:3128"}), "proxy"),
             (json!({"proxy": "user:hunter2@proxy.example"}), "proxy"),
-            (json!({"token": "env:A", "app_id": "1"}), "both a token and a GitHub App"),
+            (json!({"token": "env:A", "app_id": "1"}), "a GitHub App are configured"),
             (json!({"app_id": "1", "installation_id": 2}), "only in part"),
             (json!({"concurrency": 0}), "concurrency"),
             (json!({"page_size": 101}), "page_size"),
@@ -276,6 +281,14 @@ mod tests {
             assert!(error.to_string().contains(named) && error.help().is_some(), "{error} {:?}", error.help());
             assert!(!format!("{error:?}").contains("hunter2"));
         }
+    }
+
+    /// It is the one that the environment gives unasked.
+    #[test]
+    fn a_token_beside_a_github_app_is_told_by_where_it_comes_from() {
+        let error = config(json!({"token": "env:GITHUB_TOKEN", "app_id": "1"})).unwrap_err();
+        assert!(error.message().contains("env:GITHUB_TOKEN"), "{error}");
+        assert!(error.help().unwrap().contains("variable"), "{:?}", error.help());
     }
 
     #[test]
