@@ -179,6 +179,17 @@ async fn pitfall_10_pages_that_are_too_heavy_are_made_smaller() {
 }
 
 #[tokio::test]
+async fn pitfall_10_pages_are_made_smaller_however_few_the_retries() {
+    for retries in [0, 1] {
+        let upstream = upstream(260).await;
+        upstream.heavy_above(50);
+        let mut reading = Reading::of(&upstream, json!({ "concurrency": 2, "retries": retries }));
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+    }
+}
+
+#[tokio::test]
 async fn pitfall_10_a_server_that_goes_on_failing_is_an_error() {
     let upstream = upstream(260).await;
     upstream.fault_while(|request| request.query("per_page").is_some(), Fault::status(502));

@@ -12,7 +12,7 @@ use super::settings::{GithubSettings, Name};
 use crate::http::{Client, Response, Url};
 use crate::{Error, ErrorKind, Monitor, Record, Result, Retry, SourceEvent};
 
-/// A page is asked for so often before smaller ones are tried.
+/// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
 
 /// The smallest page that is tried.
@@ -187,7 +187,6 @@ impl Api {
             request = request.if_none_match(etag);
         }
         let mut failures = 0;
-        let mut heavy = false;
         let outcome = request
             .send_with(monitor, |response| {
                 if response.is_not_modified() {
@@ -195,8 +194,8 @@ impl Api {
                 }
                 if response.status() >= 500 {
                     failures += 1;
-                    heavy = failures >= HEAVY_AFTER && size > SMALLEST_PAGE;
-                    let retry = if heavy { Retry::Never } else { Retry::Backoff };
+                    let enough = failures >= HEAVY_AFTER && size > SMALLEST_PAGE;
+                    let retry = if enough { Retry::Never } else { Retry::Backoff };
                     return Err(Error::unavailable("GitHub failed to answer")
                         .with_context("status", response.status())
                         .with_context("url", url)
@@ -207,7 +206,9 @@ impl Api {
             })
             .await;
         match outcome {
-            Err(_) if heavy => Err(Trouble::Heavy),
+            Err(error) if size > SMALLEST_PAGE && matches!(status(&error), Some(500 | 502 | 504)) => {
+                Err(Trouble::Heavy)
+            }
             outcome => outcome.map_err(|error| Trouble::Error(explain(error, &self.name))),
         }
     }
