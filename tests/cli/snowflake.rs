@@ -326,6 +326,20 @@ async fn an_account_that_nobody_has_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_asks_for_credentials_is_told_at_once() {
+    let server = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(wiremock::ResponseTemplate::new(407))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let program = Program::new("github_issues").snowflake(443, PASSWORD, "db");
+    let program = program.variable("SNOWFLAKE_PROTOCOL", "https").variable("SNOWFLAKE_HOST", "account.invalid");
+    let ended = program.variable("HTTPS_PROXY", &server.uri()).run(&["check"]).await.expect(5);
+    says(&ended, &["the proxy asks for credentials", "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_another_connector_is_left_alone() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let mut session = world.client().open().await.unwrap();

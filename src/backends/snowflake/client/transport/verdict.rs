@@ -120,7 +120,10 @@ impl Asked {
     fn unanswered(&self, error: reqwest::Error) -> Error {
         let host = self.host();
         let says = |words: &[&str]| is_caused_by(&error, words);
-        let fault = if error.is_connect() && says(&["dns error", "failed to lookup address"]) {
+        let fault = if error.is_connect() && says(&["proxy authorization required"]) {
+            // The proxy's answer to CONNECT.
+            proxy_refusal()
+        } else if error.is_connect() && says(&["dns error", "failed to lookup address"]) {
             // At a login it is mostly a wrong name, and then nobody should wait for minutes to be told.
             let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
             Error::unavailable(format!("the host {host} cannot be found"))
@@ -183,8 +186,7 @@ impl Asked {
                     .with_help("run it again: the links to the parts of a result live for some hours")
                     .with_retry(Retry::Never)
             }
-            407 => Error::new(ErrorKind::Authentication, "the proxy asks for credentials")
-                .with_help("put them into the proxy's URL"),
+            407 => proxy_refusal(),
             429 => Error::new(ErrorKind::RateLimited, format!("{host} takes no more requests for now"))
                 .with_help("run less at once")
                 .with_retry(advice),
@@ -195,6 +197,11 @@ impl Asked {
                 .with_help("check the host of the connection, and whether a proxy stands in between"),
         }
     }
+}
+
+fn proxy_refusal() -> Error {
+    Error::new(ErrorKind::Authentication, "the proxy asks for credentials")
+        .with_help("give them in the environment: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT")
 }
 
 fn is_html(body: &[u8]) -> bool {
