@@ -15,7 +15,13 @@ use snowfeed::sources::github::GithubIssues;
 async fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
-        Some("demo") => demo::run(args.next().as_deref()).await,
+        Some("demo") => match args.next() {
+            Some(option) if option.starts_with('-') => {
+                eprintln!("demo [PATH]: shows what snowfeed does, and leaves its database at PATH");
+                if matches!(&*option, "-h" | "--help") { ExitCode::SUCCESS } else { ExitCode::from(2) }
+            }
+            path => demo::run(path.as_deref()).await,
+        },
         first => {
             let ended = snowfeed::cli::run(GithubIssues::default()).await;
             if matches!(first, None | Some("-h" | "--help" | "help")) {

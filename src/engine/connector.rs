@@ -12,7 +12,7 @@ use crate::state::{ResourceState, Timings};
 use crate::{
     Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Resource,
     ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source, SourceSpec, Standing, StateChange, StateEntry,
-    StateStore, Sweep, Traffic,
+    StateStore, StateVersion, Sweep, Traffic,
 };
 
 /// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
@@ -26,8 +26,18 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 enum Delivery {
     /// One backend is both: one transaction.
     Joined,
-    /// Rows first, then state: a crash between the two repeats rows, which merge by key.
+    /// One after the other, in an [`Order`].
     Apart,
+}
+
+/// What comes first where rows and state are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// For progress: a crash between the two repeats rows, which merge by key.
+    RowsFirst,
+    /// For what is no progress, which are the steps of a sweep and the end of a pass: who was overtaken is refused before he
+    /// deletes anything, and a pass does not outlive its marks.
+    StateFirst,
 }
 
 /// A source joined with a place to put its data. Cloning is cheap; clones share everything.
@@ -301,9 +311,8 @@ impl Connector {
             // What the pass has seen is forgotten with it.
             Some(pass) => {
                 let (sweep, change) = (Some(Sweep::Finish(pass.id)), Some(change));
-                self.deliver(Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change })
-                    .await
-                    .map(drop)
+                let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
+                self.deliver(commit, Order::StateFirst, &mut { base }).await.map(drop)
             }
         }
     }
@@ -329,15 +338,28 @@ impl Connector {
         self.config.put(Domain::Resource, resource.name(), &value).await
     }
 
-    /// Rows and state in one transaction where the backend is one; else rows first, then state.
-    pub(super) async fn deliver(&self, mut commit: Commit) -> Result<CommitReport> {
+    /// Rows and state in one transaction where the backend is one; else in this order. `base` is the state's version after it.
+    pub(super) async fn deliver(
+        &self,
+        mut commit: Commit,
+        order: Order,
+        base: &mut StateVersion,
+    ) -> Result<CommitReport> {
         if matches!(self.delivery, Delivery::Joined) {
-            return self.sink.commit(commit).await;
+            let report = self.sink.commit(commit).await?;
+            *base = report.version.unwrap_or(*base);
+            return Ok(report);
         }
-        let change = commit.change.take();
-        let mut report = self.sink.commit(commit).await?;
-        if let Some(change) = change {
-            report.version = Some(self.state.append(change).await?);
+        let (first, last) = match (commit.change.take(), order) {
+            (change, Order::StateFirst) => (change, None),
+            (change, Order::RowsFirst) => (None, change),
+        };
+        if let Some(change) = first {
+            *base = self.state.append(change).await?;
+        }
+        let report = self.sink.commit(commit).await?;
+        if let Some(change) = last {
+            *base = self.state.append(change).await?;
         }
         Ok(report)
     }

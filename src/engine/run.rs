@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::connector::Order;
 use super::join::{Budget, Joined, ReadAhead};
 use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState, ResourceStatus};
@@ -82,6 +83,15 @@ impl<'a> Run<'a> {
 
     /// Runs to the end, whatever it is; the record says which.
     pub(super) async fn execute(mut self, start: Option<Start>, budget: Budget) -> RunRecord {
+        if self.cancel.is_cancelled() {
+            // It does not begin, and leaves no trace.
+            return RunRecord {
+                status: RunStatus::Partial,
+                interrupted: true,
+                ended_at: Some(self.record.started_at),
+                ..self.record
+            };
+        }
         let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
         self.connector.emit(Event::Started { run, resource, mode });
         let ended = self.ingest(start, budget).await;
@@ -214,10 +224,10 @@ impl<'a> Run<'a> {
         if offered > 0 || state.is_some() {
             let change = state.clone().map(|state| self.change(at, Some(state)));
             let (resource, run) = (self.resource.clone(), self.record.id);
-            let report = self.connector.deliver(Commit { resource, run, at, rows, sweep, change }).await?;
-            if let Some(version) = report.version {
-                self.base = version;
-            }
+            let order =
+                if moved && !matches!(sweep, Some(Sweep::Finish(_))) { Order::RowsFirst } else { Order::StateFirst };
+            let commit = Commit { resource, run, at, rows, sweep, change };
+            let report = self.connector.deliver(commit, order, &mut self.base).await?;
             self.record.counts += &report.counts;
             self.record.commits += 1;
             if report.counts.offered != offered || !report.counts.add_up() {
@@ -284,7 +294,17 @@ impl<'a> Run<'a> {
                 if self.record.status == RunStatus::Complete {
                     self.record.status = RunStatus::Partial;
                 }
+                if error.kind() == ErrorKind::Conflict {
+                    self.record_alone(now).await;
+                }
             }
+        }
+    }
+
+    /// Writes down how the run ended where another one has moved on, and has the state.
+    async fn record_alone(&self, now: jiff::Timestamp) {
+        if let Err(error) = self.connector.state.append(self.change(now, None)).await {
+            tracing::error!(resource = %self.resource, %error, "the record of the run could not be written down");
         }
     }
 

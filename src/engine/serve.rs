@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ingest::Runner;
 use super::{Connector, Schedule};
-use crate::{Config, Mode, Resource, Result};
+use crate::{Config, Mode, Resource, Result, RunStatus};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.
 const REFRESH: Duration = Duration::from_secs(15);
@@ -42,6 +42,7 @@ impl Connector {
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
         let (mut config, plan) = read?;
         let mut timetable = Timetable { plan, ..Timetable::default() };
+        timetable.take_up();
         let mut read_at = Instant::now();
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
@@ -98,7 +99,9 @@ impl Connector {
         let mut plan = BTreeMap::new();
         for ((resource, config), standing) in resources.into_iter().zip(configs).zip(standings) {
             let schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
-            plan.insert(resource, Planned { schedule, last: standing.run.map(|run| run.started_at) });
+            let run = standing.run;
+            let cut_off = run.as_ref().is_some_and(|run| run.interrupted || run.status == RunStatus::Running);
+            plan.insert(resource, Planned { schedule, last: run.map(|run| run.started_at), cut_off });
         }
         Ok((config, plan))
     }
@@ -109,6 +112,8 @@ impl Connector {
 struct Planned {
     schedule: Schedule,
     last: Option<Timestamp>,
+    /// Whether that run was interrupted, or has not ended.
+    cut_off: bool,
 }
 
 /// What is to run, what is running, and what was started here when.
@@ -121,6 +126,11 @@ struct Timetable {
 }
 
 impl Timetable {
+    /// Lets what was cut off go on at once: a program that was stopped and started again must not wait a day for it.
+    fn take_up(&mut self) {
+        self.plan.values_mut().filter(|planned| planned.cut_off).for_each(|planned| planned.last = None);
+    }
+
     /// The resources to start now, those that have waited longest first; they count as running from here on.
     fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<Resource> {
         let mut ready: Vec<_> =
@@ -172,7 +182,7 @@ mod tests {
 
     /// Resources that are due at these times, and run every minute.
     fn timetable(due: &[(&str, i64)]) -> Timetable {
-        let planned = |second| Planned { schedule: "1m".parse().unwrap(), last: Some(at(second - 60)) };
+        let planned = |second| Planned { schedule: "1m".parse().unwrap(), last: Some(at(second - 60)), cut_off: false };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
         Timetable { plan, ..Timetable::default() }
     }
@@ -197,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_has_never_run_is_due_at_once() {
-        let planned = Planned { schedule: Schedule::default(), last: None };
+        let planned = Planned { schedule: Schedule::default(), last: None, cut_off: false };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(timetable.start(at(0), 1), [resource("a")]);
     }

@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, IngestRequest, Schedule};
+use snowfeed::engine::{Connector, Event, IngestRequest, Schedule};
 use snowfeed::prelude::*;
 use snowfeed::{ConfigStore, Domain, StateStore};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, connector, ingest, resource};
 
@@ -163,4 +164,28 @@ async fn a_reset_of_what_has_never_run_has_nothing_to_do() {
     connector.enable(&resource("r"), None).await.unwrap();
     connector.reset(&resource("r")).await.unwrap();
     assert_eq!(memory.latest("r").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_has_not_begun_when_the_stop_comes_is_left_alone() {
+    let source = Scripted::default();
+    for name in ["a", "b", "c"] {
+        source.script(name, vec![Step::Batch(&["k"], 1)]);
+    }
+    let (connector, memory) = connector(&source);
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
+    let connector = connector.observer(move |event: &Event| {
+        if matches!(event, Event::Started { .. }) {
+            stopper.cancel();
+        }
+    });
+    let named = ["a", "b", "c"].map(resource);
+    let report = connector.ingest(IngestRequest::of(named).concurrency(1).cancel(stop)).await.unwrap();
+    assert!(report.interrupted() && report.runs.len() == 3, "{report:?}");
+    for name in ["b", "c"] {
+        assert_eq!(memory.latest(name).await.unwrap(), None);
+        assert_eq!(memory.runs(Some(name), 9).await.unwrap(), []);
+    }
+    assert!(source.reads.lock().unwrap().len() <= 1, "nothing is asked of the source");
 }

@@ -173,3 +173,20 @@ async fn what_falls_due_while_the_timetable_is_read_is_started_at_once() {
         assert_eq!(starts, expected, "the clock leapt at reading {leap}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_off_goes_on_when_the_program_starts_again() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]);
+    let (connector, starts) = timed(&source);
+    connector.enable(&resource("r"), Some(&"24h".parse().unwrap())).await.unwrap();
+    for _ in 0..2 {
+        serve_for(&connector, Duration::from_secs(60)).await;
+    }
+    let begun: Vec<u64> = starts.lock().unwrap().iter().map(|(_, second)| *second).collect();
+    assert_eq!(begun, [0, 60], "the stop cut the first run off");
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    for _ in 0..2 {
+        serve_for(&connector, Duration::from_secs(60)).await;
+    }
+    assert_eq!(starts.lock().unwrap().len(), 3, "what has ended waits for its schedule");
+}

@@ -1,0 +1,137 @@
+//! Rows here, state there: what is deleted is deleted by the pass that is under way, and by no other.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use snowfeed::backends::Memory;
+use snowfeed::engine::Connector;
+use snowfeed::state::{ResourceState, ResourceStatus};
+use snowfeed::{
+    Error, ErrorKind, Mode, Result, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion,
+};
+
+use crate::support::{Hold, Scripted, Step, ingest, keys, limits, live, resource};
+
+type Refuses = Box<dyn FnMut(&StateChange) -> bool + Send>;
+
+/// A memory whose state refuses what the test says.
+#[derive(Clone)]
+struct Moody {
+    memory: Memory,
+    refuses: Arc<Mutex<Option<Refuses>>>,
+}
+
+impl std::fmt::Debug for Moody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Moody")
+    }
+}
+
+impl Moody {
+    fn refuse(&self, refuses: impl FnMut(&StateChange) -> bool + Send + 'static) {
+        *self.refuses.lock().unwrap() = Some(Box::new(refuses));
+    }
+}
+
+#[async_trait]
+impl StateStore for Moody {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        if self.refuses.lock().unwrap().as_mut().is_some_and(|refuses| refuses(&change)) {
+            return Err(Error::unavailable("the state is away"));
+        }
+        self.memory.append(change).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        self.memory.latest(key).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        self.memory.history(key, limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        self.memory.runs(key, limit).await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        self.memory.prune(key, keep).await
+    }
+}
+
+fn connector(source: &Scripted) -> (Connector, Moody) {
+    let store = Moody { memory: Memory::new(), refuses: Arc::default() };
+    let (rows, config) = (Arc::new(store.memory.clone()), Arc::new(store.memory.clone()));
+    (Connector::apart(source.clone(), rows, config, Arc::new(store.clone())).limits(limits()), store)
+}
+
+/// A source that says of everything that it is asked about that it is gone, as a source does without a `verify` of its own.
+fn forgetful(first: Vec<Step>, all: &[&str]) -> Scripted {
+    let source = Scripted::new(first);
+    source.truth.lock().unwrap().extend(all.iter().map(|key| ((*key).to_owned(), None)));
+    source
+}
+
+#[tokio::test]
+async fn a_pass_whose_end_could_not_be_written_down_deletes_nothing() {
+    let source = forgetful(vec![Step::Batch(&["a", "b"], 1)], &["a", "b"]);
+    let (connector, store) = connector(&source);
+    // What ends the pass, and only that.
+    store.refuse(|change| change.state.as_ref().is_some_and(|state| state.reconcile.is_none()));
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Unavailable));
+    store.refuse(|_| false);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 0), "both have been seen");
+    assert_eq!(live(&store.memory), keys(&[("a", 1), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn a_reset_that_could_not_be_written_down_deletes_nothing() {
+    let source = forgetful(vec![Step::Batch(&["a", "b"], 1), Step::Fail(ErrorKind::Unavailable, "down")], &["a", "b"]);
+    let (connector, store) = connector(&source);
+    ingest(&connector, Mode::Reconcile).await;
+    store.refuse(|_| true);
+    connector.reset(&resource("r")).await.unwrap_err();
+    store.refuse(|_| false);
+    source.script("r", vec![Step::Batch(&["a", "b"], 1)]);
+    assert_eq!(ingest(&connector, Mode::Reconcile).await.counts.deleted, 0);
+    assert_eq!(live(&store.memory), keys(&[("a", 1), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_overtaken_deletes_nothing() {
+    let mut source = forgetful(vec![Step::Batch(&["a", "b"], 1)], &["a", "b"]);
+    let hold = Arc::new(Hold::default());
+    source.hold = Some(hold.clone());
+    let (connector, store) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["c"], 1)]);
+    let overtake = async {
+        hold.has_come.notified().await;
+        connector.reset(&resource("r")).await.unwrap();
+        hold.goes_on.notify_one();
+    };
+    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), overtake);
+    assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Conflict));
+    assert_eq!(live(&store.memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
+}
+
+#[tokio::test]
+async fn a_run_whose_end_is_overtaken_is_in_the_history_all_the_same() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
+    let (connector, store) = connector(&source);
+    let memory = store.memory.clone();
+    store.refuse(move |change| {
+        // Somebody resets the resource between the last commit and the end.
+        if let Some(state) = change.state.clone().filter(|state| state.status == ResourceStatus::Done) {
+            let state = Some(ResourceState { checkpoint: None, ..state });
+            futures::executor::block_on(memory.append(StateChange { state, run: None, ..change.clone() })).unwrap();
+        }
+        false
+    });
+    let run = ingest(&connector, Mode::Incremental).await;
+    assert_eq!(run.error.as_ref().map(|error| error.kind), Some(ErrorKind::Conflict));
+    let known = store.memory.runs(Some("r"), 9).await.unwrap();
+    assert_eq!(known, [run], "with its end and its error");
+}
