@@ -248,10 +248,10 @@ pub struct ErrorReport {
     /// One line: the message and its context.
     pub message: String,
     /// The chain of causes, outermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub causes: Vec<String>,
     /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub help: Option<String>,
 }
 

@@ -147,7 +147,7 @@ pub(super) enum Command {
         resource: Option<String>,
         /// At most so many
         #[arg(long, value_name = "N", default_value = "20")]
-        limit: usize,
+        limit: NonZeroUsize,
     },
     /// Show some rows of a {kind}
     Preview {
@@ -156,7 +156,7 @@ pub(super) enum Command {
         resource: String,
         /// At most so many rows
         #[arg(long, value_name = "N", default_value = "10")]
-        limit: usize,
+        limit: NonZeroUsize,
         /// Which table, where the source has several
         #[arg(long, value_name = "TABLE")]
         table: Option<String>,
@@ -270,8 +270,7 @@ Examples:
 #[cfg(not(feature = "snowflake"))]
 const SNOWFLAKE_EXAMPLES: &str = "";
 #[cfg(feature = "snowflake")]
-const SNOWFLAKE_EXAMPLES: &str = "\
-  {program} --to snowflake check          the same, and everything below, in a Snowflake database
+const SNOWFLAKE_EXAMPLES: &str = "  {program} --to snowflake check          the same, and everything below, in a Snowflake database
   {program} --to snowflake --connection NAME ingest --cost
 
 The destination is a file, or with `--to snowflake` a database of Snowflake. The connection is one of those that Snowflake's own

@@ -211,6 +211,11 @@ pub(super) fn status(run: &RunRecord) -> &'static str {
     }
 }
 
+/// What a run has rejected, and where it is.
+pub(super) fn rejected(run: &RunRecord) -> String {
+    format!("rejected {}: see the table REJECTED_RECORD", counted(run.counts.rejected, "record"))
+}
+
 struct Aside(MultiProgress);
 
 impl Write for Aside {

@@ -218,8 +218,13 @@ impl Connector {
     /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it.
     ///
     /// # Errors
-    /// Whatever the stores and the sink report.
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the schedule never comes, as that of 30 February; whatever the
+    /// stores and the sink report.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
+        if let Some(never) = schedule.filter(|schedule| schedule.next(self.now()).is_none()) {
+            return Err(Error::configuration(format!("the schedule {never} never comes"))
+                .with_help("give one that does, such as `30m` or `15 2 * * *`"));
+        }
         self.sink.ensure_tables(resource, &self.spec.tables).await?;
         self.enable_over(resource, self.resource_config(resource).await?.as_ref(), schedule).await
     }

@@ -60,9 +60,12 @@ impl FromStr for Schedule {
             return Ok(Self::Every(interval));
         }
         Cron::from_str(text).map(|cron| Self::Cron(Box::new(cron))).map_err(|error| {
-            Error::configuration(format!("{text:?} is no schedule"))
-                .with_source(error)
-                .with_help("give an interval such as `30m` or `2h`, or a cron expression (UTC) such as `15 2 * * *`")
+            let refused = Error::configuration(format!("{text:?} is no schedule")).with_help(
+                "give an interval in hours, minutes and seconds, such as `30m` or `24h`, or a cron expression (UTC) such as \
+                 `15 2 * * *`",
+            );
+            // Of what is one word, nobody meant a cron expression.
+            if text.contains(' ') { refused.with_source(error) } else { refused }
         })
     }
 }
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused_with_an_example() {
-        for text in ["", "soon", "0s", "-5m", "1 2 3", "99 * * * *"] {
+        for text in ["", "soon", "0s", "-5m", "1 2 3", "99 * * * *", "1d"] {
             let error = text.parse::<Schedule>().unwrap_err();
             assert!(error.help().unwrap().contains("30m"), "{text:?}: {error}");
         }

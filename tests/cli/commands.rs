@@ -109,6 +109,30 @@ async fn enable_and_disable_say_so_and_status_shows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_said_before_anything_else_is() {
+    let program = Program::new("github_issues");
+    let never = program.run(&["enable", "acme/gears", "--schedule", "0 2 30 2 *"]).await.expect(4);
+    assert!(never.stderr.contains("never comes"), "{}", never.stderr);
+    program.run(&["enable", "acme/gears"]).await.expect(0);
+    program.run(&["disable", "acme/gears", "acme/nuts"]).await.expect(6);
+    assert_eq!(program.json(&["status"]).await["resources"][0]["enabled"], true);
+    for command in [&["runs", "--limit", "0"][..], &["preview", "acme/gears", "--limit", "0"]] {
+        program.run(command).await.expect(2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_is_told_with_where_it_is() {
+    let program = Program::new("custom_source");
+    std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();
+    let ended = program.run(&["--set", "path=.", "ingest", "odd"]).await.expect(3);
+    let told = "rejected 1 record: see the table REJECTED_RECORD";
+    assert!(ended.stderr.contains(&format!("odd: {told}")), "{}", ended.stderr);
+    let runs = program.run(&["runs"]).await.expect(0).stdout;
+    assert!(runs.contains(told), "{runs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn preview_shows_rows_without_what_would_steer_a_terminal() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());

@@ -58,6 +58,9 @@ async fn an_error_is_a_document_too() {
     assert!(error["message"].as_str().unwrap().contains("tokne") && ended.stderr.is_empty());
     let usage = program.run(&["ingst", "--json"]).await.expect(2);
     assert_eq!(usage.json()["error"]["kind"], "usage");
+    for error in [&ended.json()["error"], &usage.json()["error"]] {
+        assert!(["kind", "message", "causes", "help"].iter().all(|name| error.get(name).is_some()), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

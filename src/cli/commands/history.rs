@@ -94,7 +94,7 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
     let mut runs = connector.runs(resource.as_ref(), limit).await?;
     show_crashes(&mut runs);
     if runs.is_empty() {
-        if let Some(resource) = resource.filter(|_| limit > 0)
+        if let Some(resource) = resource
             && !connector.resources().await?.iter().any(|(known, _)| *known == resource)
         {
             let error = Error::new(crate::ErrorKind::NotFound, format!("the {kind} {resource} is not known here"));
@@ -129,6 +129,7 @@ fn row(run: &RunRecord) -> Vec<String> {
     ];
     row.extend(counts(run));
     row.push(duration(run.timings.total_ms));
-    row.push(run.error.as_ref().map(|error| error.message.clone()).unwrap_or_default());
+    let why = run.error.as_ref().map(|error| error.message.clone());
+    row.push(why.or_else(|| (run.counts.rejected > 0).then(|| progress::rejected(run))).unwrap_or_default());
     row
 }

@@ -10,7 +10,7 @@ use crate::cli::args::Ingest;
 use crate::cli::destination::Spending;
 use crate::cli::interrupt::{STOPPING, cancel_on_signal};
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
-use crate::cli::progress::{ended, status};
+use crate::cli::progress::{ended, rejected, status};
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Result, RunRecord, Source};
 
@@ -54,6 +54,9 @@ fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>)
         for run in &report.runs {
             for (reason, skipped) in &run.counts.skipped {
                 output.note(&format!("{}: skipped {}: {reason}", run.resource, count(*skipped)));
+            }
+            if run.counts.rejected > 0 {
+                output.note(&format!("{}: {}", run.resource, rejected(run)));
             }
             if let Some(error) = &run.error {
                 output.report(Some(&run.resource), error);

@@ -66,8 +66,8 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Ingest(ingest) => ingest::ingest(session, ingest).await,
         Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
         Command::Status => history::status(session).await,
-        Command::Runs { resource, limit } => history::runs(session, resource, limit).await,
-        Command::Preview { resource, limit, table } => preview::preview(session, resource, limit, table).await,
+        Command::Runs { resource, limit } => history::runs(session, resource, limit.get()).await,
+        Command::Preview { resource, limit, table } => preview::preview(session, resource, limit.get(), table).await,
         // Answered without a session.
         Command::Schema | Command::Completions { .. } => Ok(Exit::Complete),
         #[cfg(feature = "native-app")]

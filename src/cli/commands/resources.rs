@@ -35,8 +35,11 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
     let output = session.output;
     let resources = resources(names)?;
     let connector = session.look()?;
+    let known = connector.resources().await?;
     let mut lines = Vec::new();
-    for resource in &resources {
+    // One that nobody knows is an error, before any other is disabled.
+    let (there, unknown): (Vec<_>, Vec<_>) = resources.iter().partition(|r| known.iter().any(|(one, _)| one == *r));
+    for resource in unknown.into_iter().chain(there) {
         let was_enabled = connector.disable(resource).await?;
         lines
             .push(format!("{resource} {}", if was_enabled { "is disabled; its rows stay" } else { "was not enabled" }));
