@@ -89,7 +89,8 @@ impl Connector {
     }
 
     /// A connector whose rows, configuration and state are kept in different places: rows become visible before the
-    /// state, so that a crash between the two repeats rows and loses none.
+    /// state, so that a crash between the two repeats rows and loses none. The steps of a sweep, and the end of a full pass, come
+    /// after the state.
     pub fn apart(
         source: impl Source,
         sink: Arc<dyn Sink>,
