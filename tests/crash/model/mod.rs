@@ -176,7 +176,9 @@ impl Trial {
             Step::Together(ingestion, other) => self.run_together(&place, ingestion, *other).await,
             Step::Serve(meanwhile) => self.serve(&place, meanwhile).await,
             Step::Reset(which) => {
-                let is_known = place.backend().latest(NAMES[*which]).await.unwrap().is_some();
+                // One that was enabled and has never run has nothing to forget.
+                let has_run = place.backend().latest(NAMES[*which]).await.unwrap().is_some();
+                let is_known = has_run || self.world.reference(*which, |reference| reference.enabled.is_some());
                 let reset = self.undisturbed(&place).reset(&resource(*which)).await;
                 assert_eq!(reset.is_ok(), is_known, "{reset:?}");
             }
