@@ -1,68 +1,15 @@
 //! Rows here, state there: what is deleted is deleted by the pass that is under way, and by no other.
 
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
-use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
 use snowfeed::state::{ResourceState, ResourceStatus};
-use snowfeed::{
-    Error, ErrorKind, Mode, Result, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion,
-};
+use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
 
-use crate::support::{Hold, Scripted, Step, ingest, keys, limits, live, resource};
+use crate::store::Store;
+use crate::support::{Scripted, Step, ingest, keys, limits, live, overtaken, resource, waiting_in_a_sweep};
 
-type Refuses = Box<dyn FnMut(&StateChange) -> bool + Send>;
-
-/// A memory whose state refuses what the test says.
-#[derive(Clone)]
-struct Moody {
-    memory: Memory,
-    refuses: Arc<Mutex<Option<Refuses>>>,
-}
-
-impl std::fmt::Debug for Moody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Moody")
-    }
-}
-
-impl Moody {
-    fn refuse(&self, refuses: impl FnMut(&StateChange) -> bool + Send + 'static) {
-        *self.refuses.lock().unwrap() = Some(Box::new(refuses));
-    }
-}
-
-#[async_trait]
-impl StateStore for Moody {
-    async fn append(&self, change: StateChange) -> Result<StateVersion> {
-        if self.refuses.lock().unwrap().as_mut().is_some_and(|refuses| refuses(&change)) {
-            return Err(Error::unavailable("the state is away"));
-        }
-        self.memory.append(change).await
-    }
-
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-        self.memory.latest(key).await
-    }
-
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        self.memory.history(key, limit).await
-    }
-
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        self.memory.runs(key, limit).await
-    }
-
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        self.memory.prune(key, keep).await
-    }
-}
-
-fn connector(source: &Scripted) -> (Connector, Moody) {
-    let store = Moody { memory: Memory::new(), refuses: Arc::default() };
-    let (rows, config) = (Arc::new(store.memory.clone()), Arc::new(store.memory.clone()));
-    (Connector::apart(source.clone(), rows, config, Arc::new(store.clone())).limits(limits()), store)
+fn connector(source: &Scripted) -> (Connector, Store) {
+    let store = Store::default();
+    (store.connector(source, limits()), store)
 }
 
 /// A source that says of everything that it is asked about that it is gone, as a source does without a `verify` of its own.
@@ -101,18 +48,8 @@ async fn a_reset_that_could_not_be_written_down_deletes_nothing() {
 
 #[tokio::test]
 async fn a_sweep_that_was_overtaken_deletes_nothing() {
-    let mut source = forgetful(vec![Step::Batch(&["a", "b"], 1)], &["a", "b"]);
-    let hold = Arc::new(Hold::default());
-    source.hold = Some(hold.clone());
-    let (connector, store) = connector(&source);
-    ingest(&connector, Mode::Incremental).await;
-    source.script("r", vec![Step::Batch(&["c"], 1)]);
-    let overtake = async {
-        hold.has_come.notified().await;
-        connector.reset(&resource("r")).await.unwrap();
-        hold.goes_on.notify_one();
-    };
-    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), overtake);
+    let (hold, connector, store) = waiting_in_a_sweep(connector).await;
+    let run = overtaken(&hold, &connector).await;
     assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Conflict));
     assert_eq!(live(&store.memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }

@@ -9,5 +9,6 @@ mod operations;
 mod reconcile;
 mod runs;
 mod serve;
+mod store;
 mod support;
 mod turns;

@@ -1,58 +1,18 @@
 //! Where every call to the state is paid for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
-use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
 use snowfeed::state::ResourceStatus;
-use snowfeed::{ErrorKind, Mode, Result, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{ErrorKind, Mode, RunStatus, StateStore};
 
+use crate::store::Store;
 use crate::support::{Scripted, Step, ingest, limits};
 
-/// A memory that is paid for by the call, and counts what is written and pruned.
-#[derive(Debug, Clone, Default)]
-struct Metered {
-    memory: Memory,
-    writes: Arc<AtomicUsize>,
-    prunes: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl StateStore for Metered {
-    async fn append(&self, change: StateChange) -> Result<StateVersion> {
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        self.memory.append(change).await
-    }
-
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-        self.memory.latest(key).await
-    }
-
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        self.memory.history(key, limit).await
-    }
-
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        self.memory.runs(key, limit).await
-    }
-
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        self.prunes.fetch_add(1, Ordering::SeqCst);
-        self.memory.prune(key, keep).await
-    }
-
-    fn is_metered(&self) -> bool {
-        true
-    }
-}
-
 /// A connector whose state is paid for by the call.
-fn metered(source: &Scripted) -> (Connector, Metered) {
-    let store = Metered::default();
-    let (rows, config) = (Arc::new(store.memory.clone()), Arc::new(store.memory.clone()));
-    (Connector::apart(source.clone(), rows, config, Arc::new(store.clone())).limits(limits()), store)
+fn metered(source: &Scripted) -> (Connector, Store) {
+    let store = Store::metered();
+    (store.connector(source, limits()), store)
 }
 
 #[tokio::test]

@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, Event, IngestRequest};
+use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunStatus, Sink, SourceEvent, StateStore, UnseenQuery};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Hold, Scripted, Step, connector, ingest, keys, live, resource};
+use crate::support::{Scripted, Step, connector, ingest, keys, live, overtaken, resource, waiting_in_a_sweep};
 
 #[tokio::test]
 async fn what_vanished_is_marked_and_the_rest_stays() {
@@ -157,33 +156,17 @@ async fn an_interrupted_sweep_asks_about_no_record_twice() {
     assert_eq!(*asked.lock().unwrap(), [500, 100]);
 }
 
-/// A connector whose second pass waits at the question about `a` and `b`, which the source no longer has.
-async fn waiting_in_a_sweep() -> (Arc<Hold>, Connector, Memory) {
-    let mut source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
-    source.hold = Some(Arc::default());
-    let (connector, memory) = connector(&source);
-    ingest(&connector, Mode::Incremental).await;
-    source.script("r", vec![Step::Batch(&["c"], 1)]);
-    source.truth.lock().unwrap().extend([("a".into(), None), ("b".into(), None)]);
-    (source.hold.unwrap(), connector, memory)
-}
-
 #[tokio::test]
 async fn a_sweep_that_was_overtaken_deletes_nothing() {
-    let (hold, connector, memory) = waiting_in_a_sweep().await;
-    let overtake = async {
-        hold.has_come.notified().await;
-        connector.reset(&resource("r")).await.unwrap();
-        hold.goes_on.notify_one();
-    };
-    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), overtake);
+    let (hold, connector, memory) = waiting_in_a_sweep(connector).await;
+    let run = overtaken(&hold, &connector).await;
     assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Conflict));
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }
 
 #[tokio::test]
 async fn a_sweep_is_interrupted_while_the_source_is_asked() {
-    let (hold, connector, memory) = waiting_in_a_sweep().await;
+    let (hold, connector, memory) = waiting_in_a_sweep(connector).await;
     let stop = CancellationToken::new();
     let interrupt = async {
         hold.has_come.notified().await;

@@ -147,6 +147,28 @@ pub(crate) async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
     run
 }
 
+/// A connector, as it is made, whose second pass waits at the question about `a` and `b`, which the source no longer has.
+pub(crate) async fn waiting_in_a_sweep<T>(make: impl FnOnce(&Scripted) -> (Connector, T)) -> (Arc<Hold>, Connector, T) {
+    let hold = Arc::<Hold>::default();
+    let mut source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
+    source.hold = Some(hold.clone());
+    let (connector, kept) = make(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["c"], 1)]);
+    source.truth.lock().unwrap().extend([("a".into(), None), ("b".into(), None)]);
+    (hold, connector, kept)
+}
+
+/// The pass that waits so, and is overtaken by a reset meanwhile.
+pub(crate) async fn overtaken(hold: &Hold, connector: &Connector) -> RunRecord {
+    let overtake = async {
+        hold.has_come.notified().await;
+        connector.reset(&resource("r")).await.unwrap();
+        hold.goes_on.notify_one();
+    };
+    tokio::join!(ingest(connector, Mode::Reconcile), overtake).0
+}
+
 /// The live keys of `r`, with their versions.
 pub(crate) fn live(memory: &Memory) -> BTreeMap<String, i64> {
     let rows = memory.rows(&resource("r"), "t").into_iter();

@@ -1,65 +1,25 @@
 //! Schedules, in virtual time, over a store that is used by one at a time, each in its turn.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Limits};
-use snowfeed::{Checkpoint, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
-use tokio::sync::Mutex;
+use snowfeed::{Checkpoint, StateStore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::Store;
 use crate::support::{Scripted, Step, resource};
 
-/// A memory that takes up one call after another, in the order in which they came: the turn is given to whoever is next,
-/// whether he looks or not.
-#[derive(Debug, Clone, Default)]
-struct InTurn {
-    memory: Memory,
-    turn: Arc<Mutex<()>>,
-}
-
-#[async_trait]
-impl StateStore for InTurn {
-    async fn append(&self, change: StateChange) -> Result<StateVersion> {
-        let _turn = self.turn.lock().await;
-        self.memory.append(change).await
-    }
-
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-        let _turn = self.turn.lock().await;
-        self.memory.latest(key).await
-    }
-
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        let _turn = self.turn.lock().await;
-        self.memory.history(key, limit).await
-    }
-
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        let _turn = self.turn.lock().await;
-        self.memory.runs(key, limit).await
-    }
-
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        let _turn = self.turn.lock().await;
-        self.memory.prune(key, keep).await
-    }
-}
-
-/// A connector that keeps its state there, and commits so many seconds after it has read something.
-fn connector(source: Scripted, commit_after: u64) -> (Connector, InTurn) {
-    let store = InTurn::default();
-    let (rows, config) = (Arc::new(store.memory.clone()), Arc::new(store.memory.clone()));
+/// A connector that commits so many seconds after it has read something.
+fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
+    let store = Store::default();
     let limits = Limits { commit_after: Duration::from_secs(commit_after), ..Limits::default() };
-    (Connector::apart(source, rows, config, Arc::new(store.clone())).limits(limits), store)
+    (store.connector(&source, limits), store)
 }
 
 /// Serves until the second `stop`, while somebody else has the store's turn from the tenth second to the second
-/// `released`. The timetable is read in the fifteenth second. Gives what is committed in the end.
-async fn serve(connector: &Connector, store: &InTurn, released: u64, stop: u64) -> Option<Checkpoint> {
+/// `released`. The timetable is read in the fifteenth second. Gives what is committed at the stop, and in the end.
+async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -> [Option<Checkpoint>; 2] {
     connector.enable(&resource("r"), None).await.unwrap();
     let cancel = CancellationToken::new();
     let occupy = async {
@@ -67,14 +27,18 @@ async fn serve(connector: &Connector, store: &InTurn, released: u64, stop: u64) 
         let _turn = store.turn.lock().await;
         sleep(Duration::from_secs(released - 10)).await;
     };
+    let committed = async || store.memory.latest("r").await.unwrap().and_then(|entry| entry.state.checkpoint);
     let end = async {
         sleep(Duration::from_secs(stop)).await;
+        let committed = committed().await;
         cancel.cancel();
+        committed
     };
-    let serve = async { tokio::join!(connector.serve(4, cancel.clone()), end).0 };
+    let serve = async { tokio::join!(connector.serve(4, cancel.clone()), end) };
     let all = async { tokio::join!(tokio::time::timeout(Duration::from_secs(600), serve), occupy).0 };
-    all.await.expect("it ends").unwrap();
-    store.memory.latest("r").await.unwrap()?.state.checkpoint
+    let (served, at_the_stop) = all.await.expect("it ends");
+    served.unwrap();
+    [at_the_stop, committed().await]
 }
 
 /// Reads something, and has no end.
@@ -85,17 +49,19 @@ fn endless() -> Scripted {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_next_in_turn_goes_on_while_the_timetable_is_read() {
     let (connector, store) = connector(endless(), 12);
-    assert!(serve(&connector, &store, 20, 30).await.is_some());
+    let [at_the_stop, in_the_end] = serve(&connector, &store, 20, 30).await;
+    assert!(at_the_stop.is_some() && at_the_stop == in_the_end, "{at_the_stop:?}, {in_the_end:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_waits_behind_the_timetable_is_ended_all_the_same() {
     let (connector, store) = connector(endless(), 16);
-    assert!(serve(&connector, &store, 20, 18).await.is_some());
+    let [at_the_stop, in_the_end] = serve(&connector, &store, 20, 18).await;
+    assert!(at_the_stop.is_none() && in_the_end.is_some(), "{at_the_stop:?}, {in_the_end:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_is_heeded_while_the_timetable_is_read() {
     let (connector, store) = connector(Scripted::default(), 1);
-    assert!(serve(&connector, &store, 86_400, 18).await.is_none());
+    assert_eq!(serve(&connector, &store, 86_400, 18).await, [None, None]);
 }

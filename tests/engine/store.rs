@@ -1,0 +1,88 @@
+//! A place for the state, apart from the rows.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, Limits};
+use snowfeed::{Error, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+
+use crate::support::Scripted;
+
+type Refuses = dyn FnMut(&StateChange) -> bool + Send;
+
+/// A memory that takes up one call after another, in the order in which they came: the turn is given to whoever is next,
+/// whether he looks or not. It refuses what the test says, and counts what is written and pruned.
+#[derive(Clone, Default)]
+pub(crate) struct Store {
+    pub(crate) memory: Memory,
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) writes: Arc<AtomicUsize>,
+    pub(crate) prunes: Arc<AtomicUsize>,
+    refuses: Arc<Mutex<Option<Box<Refuses>>>>,
+    is_metered: bool,
+}
+
+impl Store {
+    /// One that is paid for by the call.
+    pub(crate) fn metered() -> Self {
+        Self { is_metered: true, ..Self::default() }
+    }
+
+    /// A connector that keeps its state here.
+    pub(crate) fn connector(&self, source: &Scripted, limits: Limits) -> Connector {
+        let (rows, config) = (Arc::new(self.memory.clone()), Arc::new(self.memory.clone()));
+        Connector::apart(source.clone(), rows, config, Arc::new(self.clone())).limits(limits)
+    }
+
+    /// Refuses the changes of which this says so, from here on.
+    pub(crate) fn refuse(&self, refuses: impl FnMut(&StateChange) -> bool + Send + 'static) {
+        *self.refuses.lock().unwrap() = Some(Box::new(refuses));
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl StateStore for Store {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        let _turn = self.turn.lock().await;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        if self.refuses.lock().unwrap().as_mut().is_some_and(|refuses| refuses(&change)) {
+            return Err(Error::unavailable("the state is away"));
+        }
+        self.memory.append(change).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        let _turn = self.turn.lock().await;
+        self.memory.latest(key).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        let _turn = self.turn.lock().await;
+        self.memory.history(key, limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        let _turn = self.turn.lock().await;
+        self.memory.runs(key, limit).await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        let _turn = self.turn.lock().await;
+        self.prunes.fetch_add(1, Ordering::SeqCst);
+        self.memory.prune(key, keep).await
+    }
+
+    fn is_metered(&self) -> bool {
+        self.is_metered
+    }
+}
