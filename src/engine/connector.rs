@@ -356,15 +356,12 @@ impl Connector {
             *base = report.version.unwrap_or(*base);
             return Ok(report);
         }
-        let (first, last) = match (commit.change.take(), order) {
-            (change, Order::StateFirst) => (change, None),
-            (change, Order::RowsFirst) => (None, change),
-        };
-        if let Some(change) = first {
+        let mut change = commit.change.take();
+        if let Some(change) = change.take_if(|_| order == Order::StateFirst) {
             *base = self.state.append(change).await?;
         }
         let report = self.sink.commit(commit).await?;
-        if let Some(change) = last {
+        if let Some(change) = change {
             *base = self.state.append(change).await?;
         }
         Ok(report)

@@ -52,7 +52,8 @@ fn help(code: u32) -> Option<&'static str> {
         93_074 => "Snowflake has not approved the version yet: try again when its security scan is done (`app status`)",
         93_082 | 93_084 => "the setup script fails: `app deploy` checks it; see the app's event table",
         93_128 => {
-            "the app owns objects: say --cascade to drop them with it, or transfer the ownership of all of them before, as the app's README says"
+            "the app owns objects: say --cascade to drop them with it, or transfer the ownership of all of them before, as the app's \
+             README says"
         }
         93_148 | 397_007 | 397_012 | 397_013 => {
             "the image is missing: build it (`app build --binary`) and run `app deploy`, or push it to the repository that the \

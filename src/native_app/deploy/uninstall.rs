@@ -104,7 +104,8 @@ impl Uninstall {
     ///
     /// # Errors
     /// [`Conflict`](ErrorKind::Conflict): it was made by somebody else; the application owns objects and
-    /// [`cascade`](Self::cascade) is not said; or it owns what is in a database, but no longer the database; otherwise as of [`Install::run`](super::Install::run).
+    /// [`cascade`](Self::cascade) is not said; or it owns what is in a database, but no longer the database; otherwise as of
+    /// [`Install::run`](super::Install::run).
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let Names { application: name, package, .. } = &self.names;
         let mut plan = Plan::default();
