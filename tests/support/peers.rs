@@ -20,7 +20,7 @@ const FILE_UNTIL_STDIN_ENDS: &str = "\
 import os, runpy, sys, threading
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
 sys.argv = sys.argv[1:]
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
+sys.path.append(os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name='__main__')
 ";
 
@@ -182,7 +182,7 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
 }
 
 /// What `fakesnow` needs: version 5 of the connector breaks it.
-const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1"];
+const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1", "numpy==2.4.6"];
 
 /// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
 /// missing.
