@@ -39,7 +39,7 @@ def create(ast, parameters):
 
 def table_collation(ast):
     for node in ast.find_all(exp.Property):
-        if node.this.name.upper() == "DEFAULT_DDL_COLLATION":
+        if type(node) is exp.Property and node.this.name.upper() == "DEFAULT_DDL_COLLATION":
             return node.args["value"].name
     return None
 
