@@ -19,6 +19,7 @@ mod cost;
 mod engine;
 mod fakesnow;
 mod golden;
+mod hostile;
 mod login;
 mod mocks;
 mod rules;
