@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, StagedFile, Statement};
 use snowfeed::{Error, StateStore, StateVersion};
 
@@ -91,6 +92,33 @@ async fn a_file_is_loaded_into_a_table_once() {
     ] {
         run(&mut session, sql).await;
         assert_eq!(run(&mut session, count).await.rows[0].integer(0).unwrap(), rows, "{sql}");
+    }
+}
+
+/// As the drivers see it: success, and nothing about a result.
+#[tokio::test]
+async fn commit_outside_of_a_transaction_is_answered_without_data() {
+    let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let login =
+        json!({ "data": { "ACCOUNT_NAME": "test", "LOGIN_NAME": "wire", "PASSWORD": "p", "SESSION_PARAMETERS": {} } });
+    let post = async |path: &str, token: Option<&str>, body: &Value| -> Value {
+        let mut request = http.post(format!("{}{path}", server.url())).body(body.to_string());
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Snowflake Token=\"{token}\""));
+        }
+        serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap()
+    };
+    let answer = post("/session/v1/login-request", None, &login).await;
+    let token = answer["data"]["token"].as_str().unwrap();
+    let run = async |sql: &str| post("/queries/v1/query-request", Some(token), &json!({ "sqlText": sql })).await;
+    for outside in ["COMMIT", "ROLLBACK"] {
+        let answer = run(outside).await;
+        assert_eq!((&answer["success"], &answer["data"]), (&true.into(), &Value::Null), "{outside}");
+    }
+    for end in ["COMMIT", "ROLLBACK"] {
+        run("BEGIN").await;
+        assert!(run(end).await["data"].is_object(), "{end} within a transaction");
     }
 }
 

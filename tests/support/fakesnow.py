@@ -240,17 +240,20 @@ async def abort_transactions(request):
     way. `silently` leaves out the error that the next statement gets."""
     user, silently = request.query_params["user"].upper(), "silently" in request.query_params
     for session in [session for session in list(server.sessions.values()) if session.user == user]:
-        with session.busy:
-            transactions.abort(session, silently)
+        await run_in_threadpool(abort_transaction, session, silently)
     return JSONResponse({"success": True})
 
 
+def abort_transaction(session, silently):
+    with session.busy:
+        transactions.abort(session, silently)
+
+
 async def set_of_user(request):
-    """Sets parameters of a user for sessions to come, as ALTER USER does; and `IDLE`, the seconds after which a transaction of
-    the user's that is in the way is aborted."""
+    """Sets parameters of a user for sessions to come, as ALTER USER does; and what a test need not wait for or make: `IDLE`, the
+    seconds after which a transaction of the user's that is in the way is aborted, and `VARIANT_BYTES`, what a VARIANT holds."""
     given = dict(request.query_params)
-    of_user = settings.of_user(given.pop("user"))
-    of_user.update({name: float(value) if name == "IDLE" else value for name, value in given.items()})
+    settings.of_user(given.pop("user")).update(given)
     return JSONResponse({"success": True})
 
 

@@ -141,7 +141,7 @@ def prepare(statement, session, binds):
     """The tree that fakesnow is given: checked, with the effects of the session's parameters in it."""
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
-        tables.create(ast, session.parameters)
+        tables.create(ast, session)
     if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
         return ast
     columns = columns_of(session)
@@ -160,7 +160,7 @@ def columns_of(session):
     def columns(table):
         name = statements.key(table, session)
         if name not in found:
-            found[name] = described(session, name)
+            found[name] = described(session, objects.spelling(table, session))
         return found[name]
 
     return columns
@@ -168,11 +168,12 @@ def columns_of(session):
 
 def described(session, name):
     quoted = ".".join('"' + part.replace('"', '""') + '"' for part in name if part)
-    if session.database is None and len(name) < 3:
-        return None
     try:
         cursor = session._duck_conn.execute(f"SELECT * FROM {quoted} LIMIT 0")
     except duckdb.Error:
+        # DuckDB drops the transaction for it.
+        if session.transaction is not None:
+            transactions.repeat(session, session.transaction)
         return None
     return {column[0]: of_duck(str(column[1])) for column in cursor.description}
 
@@ -192,4 +193,6 @@ def of_duck(kind):
         "TIMESTAMP_NS": "TIMESTAMP_NTZ",
         "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_TZ",
     }
-    return known.get(kind) or ("NUMBER" if kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "UBIGINT")) else None)
+    return known.get(kind) or (
+        "NUMBER" if kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "UBIGINT")) else None
+    )

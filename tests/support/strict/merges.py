@@ -78,7 +78,9 @@ def insert_into_all(ast):
         into.append((clause.this, condition))
     for insert, condition in into:
         made.append(insert_from(insert, condition, from_))
-    counts = [f"(SELECT COUNT(*) FROM {from_}{' WHERE ' + c.sql('snowflake') if c is not None else ''})" for _, c in into]
+    counts = [
+        f"(SELECT COUNT(*) FROM {from_}{' WHERE ' + c.sql('snowflake') if c is not None else ''})" for _, c in into
+    ]
     names = [target_name(insert) for insert, _ in into]
     columns = [f'{count} AS "number of rows inserted into {target}"' for count, target in zip(counts, names)]
     counted = exp.maybe_parse(f"SELECT {', '.join(columns)}", dialect="snowflake")

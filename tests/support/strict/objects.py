@@ -20,12 +20,19 @@ spelled = {}
 WHOLE = rf"({NAME}(?:\.{NAME})*)"
 ATTACHING = [
     (rf"ALTER\s+(?:VIEW|TABLE)\s+{WHOLE}\s+ADD\s+ROW\s+ACCESS\s+POLICY\s+{WHOLE}\s+ON\b", "ROW_ACCESS_POLICY"),
-    (rf"ALTER\s+(?:VIEW|TABLE)\s+{WHOLE}\s+(?:MODIFY|ALTER)\s+COLUMN\s+(?P<column>{NAME})\s+SET\s+MASKING\s+POLICY\s+{WHOLE}", "MASKING_POLICY"),
+    (
+        rf"ALTER\s+(?:VIEW|TABLE)\s+{WHOLE}\s+(?:MODIFY|ALTER)\s+COLUMN\s+(?P<column>{NAME})"
+        rf"\s+SET\s+MASKING\s+POLICY\s+{WHOLE}",
+        "MASKING_POLICY",
+    ),
     (rf"ALTER\s+(?:VIEW|TABLE)\s+{WHOLE}\s+SET\s+TAG\s+{WHOLE}\s*=", "TAG"),
 ]
-DEFINING = re.compile(r"(CREATE|DROP)\s+(OR\s+REPLACE\s+)?(ROW\s+ACCESS\s+POLICY|MASKING\s+POLICY|TAG)\b", re.IGNORECASE)
+DEFINING = re.compile(
+    r"(CREATE|DROP)\s+(OR\s+REPLACE\s+)?(ROW\s+ACCESS\s+POLICY|MASKING\s+POLICY|TAG)\b", re.IGNORECASE
+)
 STREAM = re.compile(
-    rf"CREATE\s+(?:OR\s+REPLACE\s+)?STREAM\s+(?:IF\s+NOT\s+EXISTS\s+)?{WHOLE}\s+ON\s+(?:VIEW|TABLE)\s+{WHOLE}", re.IGNORECASE
+    rf"CREATE\s+(?:OR\s+REPLACE\s+)?STREAM\s+(?:IF\s+NOT\s+EXISTS\s+)?{WHOLE}\s+ON\s+(?:VIEW|TABLE)\s+{WHOLE}",
+    re.IGNORECASE,
 )
 REFERENCES = re.compile(
     r"TABLE\((?:[^()]*\.)?\"?INFORMATION_SCHEMA\"?\.(POLICY_REFERENCES|TAG_REFERENCES)\(([^)]*)\)\)", re.IGNORECASE
@@ -71,7 +78,8 @@ def references(session, sql, as_table):
 
     if re.match(r"\s*SHOW\s+STREAMS\b", sql, re.IGNORECASE):
         with lock:
-            rows = [(name[2], ".".join(on), str(stale).lower()) for name, (on, stale) in streams.items() if name[0] == session.database]
+            here = [(name, on, stale) for name, (on, stale) in streams.items() if name[0] == session.database]
+        rows = [(name[2], ".".join(on), str(stale).lower()) for name, on, stale in here]
         return as_table(("name", "table_name", "stale"), rows)
     return REFERENCES.sub(found, sql)
 
@@ -82,8 +90,11 @@ def check_names(statement, session, key):
         exact, known = spelling(table, session), spelled.get(key(table, session))
         if known is not None and exact != known and not isinstance(statement.ast, exp.Create):
             raise compilation(2003, f"Object '{'.'.join(exact)}' does not exist or not authorized.", "42S02")
-    if isinstance(statement.ast, exp.Select) and any(streams.get(key(table, session), (0, False))[1] for table in statement.tables):
-        raise compilation(91901, "Base table of the stream dropped or recreated: the stream is stale and unreadable", "02000")
+    read = isinstance(statement.ast, exp.Select)
+    if read and any(streams.get(key(table, session), (None, False))[1] for table in statement.tables):
+        raise compilation(
+            91901, "Base table of the stream dropped or recreated: the stream is stale and unreadable", "02000"
+        )
 
 
 def spelling(table, session):

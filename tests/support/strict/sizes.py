@@ -33,5 +33,7 @@ def check_text(sql, binds):
     size = len(gzip.compress("\0".join(texts).encode("utf-8", "replace"), compresslevel=1))
     if size > STATEMENT:
         raise refused(
-            603, "54000", f"The statement and its bound values have {size} bytes compressed; the recommended limit is 1 MB"
+            603,
+            "54000",
+            f"The statement and its bound values have {size} bytes compressed; the recommended limit is 1 MB",
         )

@@ -5,6 +5,7 @@ import re
 import duckdb
 from sqlglot import exp
 
+from strict import settings
 from strict.errors import compilation, refused, unmarked
 
 VARCHAR, LONGEST, VARIANT = 16_777_216, 134_217_728, 134_217_728
@@ -14,19 +15,21 @@ TEXTS = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.NCHAR, exp
 NOT_ENFORCED = (exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.Reference)
 
 
-def create(ast, parameters):
+def create(ast, session):
     """What a table becomes in DuckDB."""
     if ast.args.get("kind") != "TABLE" or not isinstance(ast.this, exp.Schema):
         return
     schema = ast.this
+    # A test need not make 128 MB.
+    variant = int(settings.of_user(session.user).get("VARIANT_BYTES", VARIANT))
     collation = table_collation(ast)
-    collation = parameters["DEFAULT_DDL_COLLATION"] if collation is None else collation
+    collation = session.parameters["DEFAULT_DDL_COLLATION"] if collation is None else collation
     kept = [node for node in schema.expressions if isinstance(node, exp.ColumnDef)]
     schema.set("expressions", kept)
     for column in kept:
-        constraints = [node for node in column.args.get("constraints") or [] if not isinstance(node.args.get("kind"), NOT_ENFORCED)]
-        constraints = [node for node in constraints if not isinstance(node, exp.Reference)]
-        if (checked := longest(column)) is not None:
+        constraints = [node for node in column.args.get("constraints") or [] if not isinstance(node, exp.Reference)]
+        constraints = [node for node in constraints if not isinstance(node.args.get("kind"), NOT_ENFORCED)]
+        if (checked := longest(column, variant)) is not None:
             own = [node for node in constraints if isinstance(node.args.get("kind"), exp.CollateColumnConstraint)]
             constraints = [node for node in constraints if node not in own]
             how = own[0].args["kind"].this.name if own else collation
@@ -48,7 +51,7 @@ def is_case_insensitive(collation):
     return "ci" in collation.lower().split("-")
 
 
-def longest(column):
+def longest(column, variant):
     """The condition that a value of a column fits into it, for texts and VARIANT."""
     kind = column.args.get("kind")
     if kind is None:
@@ -59,7 +62,9 @@ def longest(column):
         default = 1 if kind.this in (exp.DType.CHAR, exp.DType.NCHAR) else VARCHAR
         length = int(given.name) if given is not None else default
         if length > LONGEST:
-            raise compilation(1132, f"Length {length} of column '{column.name}' exceeds the maximum of {LONGEST}", "22023")
+            raise compilation(
+                1132, f"Length {length} of column '{column.name}' exceeds the maximum of {LONGEST}", "22023"
+            )
         within = exp.LTE(this=exp.Length(this=name), expression=exp.Literal.number(length))
         bytes_within = exp.LTE(
             this=exp.Anonymous(this="strlen", expressions=[name.copy()]), expression=exp.Literal.number(LONGEST)
@@ -67,7 +72,7 @@ def longest(column):
         return within if length * 4 <= LONGEST else exp.And(this=within, expression=bytes_within)
     if kind.this in (exp.DType.VARIANT, exp.DType.OBJECT, exp.DType.STRUCT, exp.DType.ARRAY, exp.DType.JSON):
         size = exp.Anonymous(this="strlen", expressions=[exp.cast(name, exp.DType.TEXT)])
-        return exp.LTE(this=size, expression=exp.Literal.number(VARIANT))
+        return exp.LTE(this=size, expression=exp.Literal.number(variant))
     return None
 
 
@@ -80,6 +85,8 @@ def translated(error):
         if "CHECK constraint failed" in said:
             column = re.search(r'(?:length|strlen)\((?:CAST\()?"?(.*?)"?[\s)]', said)
             column = column[1] if column else "?"
+            if "AS VARCHAR)" in said or "AS TEXT)" in said:
+                return refused(100082, "22000", f"The value of column {column} is larger than a VARIANT can be")
             return refused(100078, "22000", f"String is too long and would be truncated in column {column}")
         if column := re.search(r"NOT NULL constraint failed: .*\.(.*)", said):
             return refused(100072, "22000", f"NULL result in a non-nullable column {column[1]}")

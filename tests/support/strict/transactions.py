@@ -99,7 +99,7 @@ class Locks:
 
     def abort_idle(self, holder):
         """What Snowflake does with a transaction that is idle and in the way."""
-        if time.monotonic() - holder.last_active < settings.of_user(holder.user).get("IDLE", IDLE):
+        if time.monotonic() - holder.last_active < float(settings.of_user(holder.user).get("IDLE", IDLE)):
             return
         if holder.busy.acquire(blocking=False):
             try:

@@ -21,7 +21,14 @@ NOT_COERCIBLE = {
     "NUMBER": {"BOOLEAN"},
 }
 
-FLATTENED = {"SEQ": "NUMBER", "KEY": "VARCHAR", "PATH": "VARCHAR", "INDEX": "NUMBER", "VALUE": "VARIANT", "THIS": "VARIANT"}
+FLATTENED = {
+    "SEQ": "NUMBER",
+    "KEY": "VARCHAR",
+    "PATH": "VARCHAR",
+    "INDEX": "NUMBER",
+    "VALUE": "VARIANT",
+    "THIS": "VARIANT",
+}
 
 OF_EXPRESSION = {
     exp.ParseJSON: "VARIANT",
@@ -136,7 +143,9 @@ class Types:
             case exp.Coalesce():
                 return self.of_first([node.this, *node.expressions])
             case exp.Subquery() | exp.Query():
-                return next(iter(self.projections(node.unnest() if isinstance(node, exp.Subquery) else node).values()), None)
+                return next(
+                    iter(self.projections(node.unnest() if isinstance(node, exp.Subquery) else node).values()), None
+                )
             case exp.JSONExtractScalar():
                 return None
             case _ if isinstance(node, TRANSPARENT):
@@ -231,10 +240,10 @@ def check(ast, types, columns):
             if (kind := types.of(node.this)) == "VARCHAR":
                 message = f"Invalid argument types for function 'GET': ({kind}(16777216), VARCHAR(16777216))"
                 raise compilation(1044, message, "42P13")
-        elif isinstance(node, (exp.StrToTime, exp.ToNumber)) and node.args.get("safe"):
-            if (kind := types.of(node.this)) not in (None, "NULL", "VARCHAR"):
-                message = f"Invalid argument types for function 'TRY_TO_{'TIMESTAMP' if isinstance(node, exp.StrToTime) else 'NUMBER'}': ({kind})"
-                raise compilation(1044, message, "42P13")
+        elif isinstance(node, (exp.StrToTime, exp.ToNumber)):
+            if node.args.get("safe") and (kind := types.of(node.this)) not in (None, "NULL", "VARCHAR"):
+                name = "TRY_TO_TIMESTAMP" if isinstance(node, exp.StrToTime) else "TRY_TO_NUMBER"
+                raise compilation(1044, f"Invalid argument types for function '{name}': ({kind})", "42P13")
     for table, names, values in assignments(ast):
         known = columns(table) or {}
         for name, value in zip(names or list(known), values):
@@ -244,7 +253,9 @@ def check(ast, types, columns):
 def coerce(column, target, source):
     if source in NOT_COERCIBLE.get(target, ()):
         shown = f"{source}(16777216)" if source == "VARCHAR" else source
-        message = f"Expression type does not match column data type, expecting {target} but got {shown} for column {column}"
+        message = (
+            f"Expression type does not match column data type, expecting {target} but got {shown} for column {column}"
+        )
         raise compilation(2023, message, "22000")
 
 
@@ -260,7 +271,11 @@ def assignments(ast):
             if values is None:
                 yield target, names, source.expressions
     elif isinstance(ast, exp.Update):
-        yield ast.this, [full_name(set_.this.this) for set_ in ast.expressions], [set_.expression for set_ in ast.expressions]
+        yield (
+            ast.this,
+            [full_name(set_.this.this) for set_ in ast.expressions],
+            [set_.expression for set_ in ast.expressions],
+        )
     elif isinstance(ast, exp.Merge):
         for when in ast.args["whens"].expressions:
             then = when.args["then"]

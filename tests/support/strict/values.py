@@ -67,21 +67,18 @@ def parse(text, flags, tries):
     if text is None or not text.strip():
         return None
     try:
-        value = (LAST_WINS if "d" in (flags or "") else STRICT).decode(text)
+        if len(text) > VARIANT:
+            raise marked(100082, "22000", f"The text is larger than a VARIANT can be: {VARIANT} bytes")
+        return write((LAST_WINS if "d" in (flags or "") else STRICT).decode(text)).encode("utf-8", "replace").decode()
     except Duplicate as duplicate:
-        if tries:
-            return None
-        raise marked(100069, "22P02", f'Error parsing JSON: duplicate object attribute "{duplicate}"') from None
-    except (ValueError, RecursionError):
-        if tries:
-            return None
-        raise marked(100069, "22P02", "Error parsing JSON: the text is no JSON") from None
-    written = write(value)
-    if len(written.encode("utf-8", "surrogatepass")) > VARIANT:
-        if tries:
-            return None
-        raise marked(100082, "22000", "The data length is larger than the maximum of 134217728 for the type VARIANT")
-    return written.encode("utf-8", "replace").decode()
+        error = marked(100069, "22P02", f'Error parsing JSON: duplicate object attribute "{duplicate}"')
+    except (json.JSONDecodeError, RecursionError):
+        error = marked(100069, "22P02", "Error parsing JSON: the text is no JSON")
+    except ValueError as given:
+        error = given
+    if tries:
+        return None
+    raise error
 
 
 def parse_all(texts, flags, tries):
@@ -91,7 +88,12 @@ def parse_all(texts, flags, tries):
 
 def install(duck):
     duck.create_function(
-        "_strict_parse_json", parse_all, ["VARCHAR", "VARCHAR", "BOOLEAN"], "VARCHAR", type="arrow", null_handling="special"
+        "_strict_parse_json",
+        parse_all,
+        ["VARCHAR", "VARCHAR", "BOOLEAN"],
+        "VARCHAR",
+        type="arrow",
+        null_handling="special",
     )
 
 
