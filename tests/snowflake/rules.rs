@@ -130,8 +130,11 @@ struct Example<'a> {
     user: String,
     client: HttpClient,
     sessions: HashMap<char, Box<dyn Session>>,
-    running: HashMap<char, JoinHandle<(Box<dyn Session>, snowfeed::Result<Answer>)>>,
+    running: HashMap<char, JoinHandle<Ended>>,
 }
+
+/// A session whose statement has ended, and what it answered.
+type Ended = (Box<dyn Session>, snowfeed::Result<Answer>);
 
 /// The session of the statements that name none.
 const FIRST: char = 'a';

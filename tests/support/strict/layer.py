@@ -109,6 +109,12 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         transactions.end(session, keep=True)
         return succeed(cursor)
     objects.check_names(statement, session, statements.key)
+    if isinstance(statement.ast, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
+        transactions.end(session, keep=True)
+        with transactions.definitions:
+            widened = tables.widen(statement.ast, session, objects.spelling(table, session))
+        if widened:
+            return succeed(cursor)
     text = of_the_account(statement.sql)
     if text is not statement.sql and text != statement.sql:
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))

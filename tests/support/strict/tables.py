@@ -7,6 +7,7 @@ from sqlglot import exp
 
 from strict import settings
 from strict.errors import compilation, refused, unmarked
+from strict.statements import full_name
 
 VARCHAR, LONGEST, VARIANT = 16_777_216, 134_217_728, 134_217_728
 TEXTS = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.NCHAR, exp.DType.NVARCHAR}
@@ -74,6 +75,43 @@ def longest(column, variant):
         size = exp.Anonymous(this="strlen", expressions=[exp.cast(name, exp.DType.TEXT)])
         return exp.LTE(this=size, expression=exp.Literal.number(variant))
     return None
+
+
+def widen(ast, session, name):
+    """ALTER COLUMN of a text to another length, which DuckDB cannot do: the table is made anew. Says whether it was that."""
+    actions = ast.args.get("actions") or []
+    if not isinstance(ast, exp.Alter) or len(actions) != 1 or not isinstance(actions[0], exp.AlterColumn):
+        return False
+    action, duck = actions[0], session._duck_conn
+    wanted = action.args.get("dtype")
+    if wanted is None or wanted.this not in TEXTS:
+        return False
+    catalog, schema, table = name
+    made = duck.execute(
+        "SELECT sql FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        [catalog, schema, table],
+    ).fetchone()
+    if made is None:
+        return False
+    column = full_name(action.this.this if isinstance(action.this, exp.Column) else action.this)
+    given = next(iter(wanted.expressions), None)
+    length = int(given.name) if given is not None else VARCHAR
+    checked = re.compile(rf'length\("?{re.escape(column)}"?\) <= (\d+)')
+    before = checked.search(made[0])
+    if before is None:
+        return False
+    if int(before[1]) > length:
+        raise compilation(2108, f"cannot reduce the byte-length of column {column}", "22000")
+    whole = ".".join('"' + part.replace('"', '""') + '"' for part in (catalog, schema, table))
+    old = f"{table}^=old".replace('"', '""')
+    create = checked.sub(lambda found: found[0].replace(found[1], str(length)), made[0])
+    columns = create[create.index("(", create.index(table.replace('"', '""')) + len(table)) :]
+    duck.execute(f'ALTER TABLE {whole} RENAME TO "{old}"')
+    renamed = ".".join('"' + part.replace('"', '""') + '"' for part in (catalog, schema)) + f'."{old}"'
+    duck.execute(f"CREATE TABLE {whole} {columns}")
+    duck.execute(f"INSERT INTO {whole} SELECT * FROM {renamed}")
+    duck.execute(f"DROP TABLE {renamed}")
+    return True
 
 
 def translated(error):
