@@ -27,4 +27,5 @@ mod source;
 mod sql;
 mod stage;
 mod support;
+mod transactions;
 mod worksheet;

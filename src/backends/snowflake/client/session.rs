@@ -34,7 +34,7 @@ enum Phase {
     Transaction,
     /// A statement runs, or was left before its end.
     Statement,
-    /// It ended within a transaction, or nobody knows whether it did.
+    /// Its transaction ended by itself, or nobody knows whether it did: no further statement may run as if it were part of it.
     Lost,
 }
 
@@ -72,11 +72,13 @@ impl HttpSession {
         self.used = Instant::now();
         let ended = match ended {
             Ok(Reply { success: true, data, .. }) => {
-                self.phase = after(verb, phase);
-                data.ok_or_else(|| Error::invalid_data("Snowflake said nothing about a statement's result"))
+                let (phase, ended) = succeeded(verb, phase, data);
+                self.phase = phase;
+                ended
             }
             Ok(reply) => {
-                self.phase = phase;
+                let is_lost = phase == Phase::Transaction && fault::aborts_transaction(&reply);
+                self.phase = if is_lost { Phase::Lost } else { phase };
                 Err(if statement.is_confidential() { fault::confidential(&reply) } else { fault::statement(&reply) })
             }
             Err(Unanswered::Ended(error)) => {
@@ -210,12 +212,20 @@ impl Unanswered {
     }
 }
 
-/// The phase after a statement that went well.
-fn after(verb: Verb, phase: Phase) -> Phase {
-    match verb {
-        Verb::Begin => Phase::Transaction,
-        Verb::Commit | Verb::Rollback => Phase::Idle,
-        Verb::Read | Verb::Write => phase,
+/// The phase after a statement that Snowflake calls a success, and its result.
+///
+/// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
+/// aborted the transaction; what came after that, it has stored statement by statement.
+fn succeeded(verb: Verb, phase: Phase, data: Option<QueryData>) -> (Phase, Result<QueryData>) {
+    match (verb, data) {
+        (Verb::Commit, None) if phase == Phase::Transaction => (Phase::Lost, Err(fault::lost_transaction())),
+        (Verb::Commit | Verb::Rollback, data) => (Phase::Idle, Ok(data.unwrap_or_default())),
+        (verb, Some(data)) => (if verb == Verb::Begin { Phase::Transaction } else { phase }, Ok(data)),
+        // Whether a BEGIN without a result has begun a transaction, nobody knows.
+        (verb, None) => (
+            if verb == Verb::Begin { Phase::Lost } else { phase },
+            Err(Error::invalid_data("Snowflake said nothing about a statement's result")),
+        ),
     }
 }
 

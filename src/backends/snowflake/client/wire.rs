@@ -69,7 +69,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
 }
 
 /// What a statement is answered with: its result, or where to get it; and of a failure, what there is to know.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueryData {
     pub(super) query_id: Option<String>,
