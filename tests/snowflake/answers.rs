@@ -213,6 +213,42 @@ async fn a_row_of_16_megabytes_fits() {
     assert_eq!(ask(&server).await.unwrap().rows[0].text(0).unwrap().len(), long.len());
 }
 
+/// The longest time for which a thread that serves everything did nothing but `work`, as a part of the whole.
+async fn longest_pause<T>(work: impl Future<Output = T>) -> (f64, T) {
+    let began = std::time::Instant::now();
+    let (mut last, mut longest) = (began, Duration::ZERO);
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let mut work = std::pin::pin!(work);
+    loop {
+        let done = tokio::select! {
+            done = &mut work => Some(done),
+            _ = ticks.tick() => None,
+        };
+        longest = longest.max(last.elapsed());
+        last = std::time::Instant::now();
+        if let Some(done) = done {
+            return (longest.as_secs_f64() / began.elapsed().as_secs_f64(), done);
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_parts_are_unpacked_beside_what_else_runs() {
+    let row = format!("[\"{}\"]", "x".repeat(40));
+    let rows = vec![row; 1_000_000];
+    let part = gzip(rows.join(",").as_bytes());
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        let (server, storage) = (Scripted::start().await, Scripted::start().await);
+        server.on(QUERY, [answer(in_parts(&storage, &[rows.len()], json!({})))]);
+        storage.on("/chunk0", [Act::Answer(200, vec![], part.clone())]);
+        let (share, answer) = longest_pause(ask(&server)).await;
+        assert_eq!(answer.unwrap().rows.len(), rows.len());
+        shares.push(share);
+    }
+    assert!(shares.iter().any(|share| *share < 0.3), "{shares:?}");
+}
+
 #[tokio::test]
 async fn too_many_requests_are_slowed_down() {
     let server = Scripted::start().await;

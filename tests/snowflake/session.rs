@@ -21,7 +21,7 @@ fn here() -> Act {
     Act::rows(json!([["here"]]))
 }
 
-fn renewed(token: &str) -> Act {
+pub(crate) fn renewed(token: &str) -> Act {
     Act::json(json!({ "data": { "sessionToken": token, "masterToken": MASTER_TOKEN }, "success": true }))
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::super::connection::Connection;
 use super::session::HttpSession;
 use super::transport::Transport;
-use super::{Client, Session, Spent, login};
+use super::{Client, Session, Spent, login, parameters};
 use crate::{Result, Retries};
 
 /// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
@@ -56,6 +56,7 @@ impl HttpClient {
     /// As for [`new`](Self::new).
     pub fn with_retries(connection: Connection, retries: Retries) -> Result<Self> {
         let transport = Transport::new(&connection, retries)?;
+        parameters::warn_of_ignored(&connection);
         Ok(Self(Arc::new(Shared {
             connection: Arc::new(connection),
             transport: Arc::new(transport),

@@ -10,6 +10,7 @@ mod fault;
 pub mod fuzzing;
 mod http;
 mod login;
+mod parameters;
 mod polling;
 mod put;
 mod result;

@@ -249,7 +249,8 @@ fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
 impl Session for HttpSession {
     async fn execute(&mut self, statement: Statement) -> Result<Answer> {
         let data = self.run(&statement).await?;
-        result::gather(&self.client.transport, data).await
+        let pass = self.pass().map_err(Unanswered::into_error)?;
+        result::gather(&self.client.transport, pass, data).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {

@@ -194,7 +194,8 @@ impl Asked {
         match status.as_u16() {
             403 | 404 if self.is_login() => Error::configuration(format!("no Snowflake account answers at {host}"))
                 .with_help("check the account identifier: ORG-ACCOUNT, or LOCATOR.REGION"),
-            403 if matches!(self.who, Verdict::Storage) => {
+            // In each cloud's words: the signature of the link has expired.
+            400 | 401 | 403 if matches!(self.who, Verdict::Storage) => {
                 Error::unavailable(format!("{host} no longer hands out a part of the result"))
                     .with_help("run it again: the links to the parts of a result live for some hours")
                     .with_retry(Retry::Never)
