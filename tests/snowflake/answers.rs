@@ -213,6 +213,27 @@ async fn a_row_of_16_megabytes_fits() {
     assert_eq!(ask(&server).await.unwrap().rows[0].text(0).unwrap().len(), long.len());
 }
 
+#[tokio::test]
+async fn parts_that_fill_the_memory_come_one_after_the_other() {
+    let (server, storage) = (Scripted::start().await, Scripted::start().await);
+    let mut data = in_parts(&storage, &[1, 1, 1], json!({}));
+    for chunk in data["chunks"].as_array_mut().unwrap() {
+        chunk["uncompressedSize"] = (1_u64 << 40).into();
+    }
+    server.on(QUERY, [answer(data)]);
+    let slowly = |row: &str| Act::Slowly(json!([row]).to_string().into_bytes(), Duration::from_millis(50));
+    for (path, row) in [("/chunk0", "a"), ("/chunk1", "b"), ("/chunk2", "c")] {
+        storage.on(path, [slowly(row)]);
+    }
+    let first = async {
+        storage.comes("/chunk0").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        storage.paths().len()
+    };
+    let (answer, paths) = futures::join!(ask(&server), first);
+    assert_eq!((texts(&answer.unwrap()).concat(), paths), ("abc".to_owned(), 1));
+}
+
 /// The longest time for which a thread that serves everything did nothing but `work`, as a part of the whole.
 async fn longest_pause<T>(work: impl Future<Output = T>) -> (f64, T) {
     let began = std::time::Instant::now();

@@ -112,3 +112,28 @@ async fn a_session_that_has_lost_its_transaction_does_not_log_in_again() {
     let sent: Vec<Value> = server.asked(QUERY).iter().map(|asked| asked.body["sqlText"].clone()).collect();
     assert_eq!(sent, ["BEGIN TRANSACTION", "INSERT INTO t VALUES (1)", "SELECT 1"]);
 }
+
+#[tokio::test]
+async fn a_statement_that_would_commit_the_transaction_is_not_sent() {
+    let server = Scripted::start().await;
+    let mut session = in_transaction(&server).await;
+    let asked = server.asked(QUERY).len();
+    for ddl in [
+        "CREATE TABLE t (i INT)",
+        "create or replace temporary table t (i int)",
+        "ALTER TABLE t ADD COLUMN v VARIANT",
+        "DROP TABLE IF EXISTS t",
+        "UNDROP TABLE t",
+        "GRANT SELECT ON t TO ROLE r",
+        "REVOKE SELECT ON t FROM ROLE r",
+        "COMMENT ON TABLE t IS 'x'",
+    ] {
+        let error = run(&mut session, ddl).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal, "{ddl}");
+        assert!(error.message().contains("would commit"), "{error}");
+    }
+    assert_eq!(server.asked(QUERY).len(), asked);
+    server.on(QUERY, [done()]);
+    run(&mut session, "COMMIT").await.unwrap();
+    run(&mut session, "DROP TABLE IF EXISTS t").await.unwrap();
+}

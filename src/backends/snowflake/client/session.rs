@@ -63,9 +63,9 @@ impl HttpSession {
 
     /// Runs a statement, and keeps track of where that leaves the session.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
-        let phase = self.begin()?;
-        let began = Instant::now();
         let verb = Verb::of(&statement.sql);
+        let phase = self.begin(verb)?;
+        let began = Instant::now();
         let request_id = Uuid::now_v7().to_string();
         let ended = self.answered(statement, &request_id, phase).await;
         self.client.meter.ran(began.elapsed());
@@ -102,8 +102,12 @@ impl HttpSession {
     }
 
     /// Claims the session for one statement.
-    fn begin(&mut self) -> Result<Phase> {
+    fn begin(&mut self, verb: Verb) -> Result<Phase> {
         match self.phase {
+            Phase::Transaction if verb == Verb::Ddl => {
+                Err(Error::internal("a statement that changes objects would commit the open transaction")
+                    .with_help("run it before the transaction begins, or after its end"))
+            }
             phase @ (Phase::Idle | Phase::Transaction) => {
                 // It stays so if the future of the statement is dropped.
                 self.phase = Phase::Statement;
@@ -233,7 +237,7 @@ fn succeeded(verb: Verb, phase: Phase, data: Option<QueryData>) -> (Phase, Resul
 fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
     let message = match (verb, phase) {
         (Verb::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
-        (Verb::Write, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
+        (Verb::Write | Verb::Ddl, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)

@@ -278,4 +278,26 @@ mod tests {
         assert_eq!(file.add(&long).await.unwrap_err().kind(), crate::ErrorKind::Internal);
         assert!(file.finish().is_err());
     }
+
+    #[tokio::test]
+    async fn lines_are_compressed_beside_what_else_runs() {
+        // One thread serves everything here: what is compressed on it, nobody else gets a word in between.
+        let line = (0_u32..400_000).map(|number| number.to_string()).collect::<String>();
+        let other = tokio::spawn(async {
+            let mut turns = 0;
+            loop {
+                tokio::task::yield_now().await;
+                turns += 1;
+                if turns == 100 {
+                    return;
+                }
+            }
+        });
+        let mut file = GzipLines::new();
+        for _ in 0..20 {
+            file.add(&line).await.unwrap();
+        }
+        assert!(other.is_finished());
+        assert!(!file.finish().unwrap().is_empty());
+    }
 }
