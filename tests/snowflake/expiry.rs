@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Client, Session, StagedFile, Statement};
 use snowfeed::{ErrorKind, Retry};
 
-use crate::scripted::{ABORT, Act, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Scripted, result};
+use crate::scripted::{ABORT, Act, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Scripted, result};
 use crate::session::{context, renewed, run};
 
 fn answer(data: Value) -> Act {
@@ -184,4 +184,22 @@ async fn a_statement_is_cancelled_although_the_token_has_expired() {
     let aborts = server.asked(ABORT);
     assert_eq!(aborts.len(), 2, "{:?}", server.paths());
     assert_eq!(aborts[1].headers["authorization"], "Snowflake Token=\"another-token\"");
+}
+
+#[tokio::test]
+async fn a_session_is_closed_although_the_token_has_expired() {
+    // Left open, it would keep its transaction, and the locks of that.
+    let server = Scripted::start().await;
+    server.on(CLOSE, [Act::expired("390112"), Act::json(json!({ "data": null, "success": true }))]);
+    server.on(RENEW, [renewed("another-token")]);
+    server.client().open().await.unwrap().close().await.unwrap();
+    let closed = server.asked(CLOSE);
+    assert_eq!(closed.len(), 2);
+    assert_eq!(closed[1].headers["authorization"], "Snowflake Token=\"another-token\"");
+
+    let server = Scripted::start().await;
+    server.on(CLOSE, [Act::expired("390112")]);
+    server.on(RENEW, [Act::expired("390114")]);
+    server.client().open().await.unwrap().close().await.unwrap();
+    assert_eq!((server.asked(CLOSE).len(), server.asked(RENEW).len()), (1, 1), "it is gone");
 }

@@ -121,11 +121,21 @@ async fn abort(transport: &Transport, pass: &Pass, sql: &str, request_id: &str) 
 }
 
 async fn close(transport: &Transport, pass: &Pass) -> Result<()> {
-    let token = pass.token();
-    let request_id = Uuid::now_v7().to_string();
-    let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
-    let reply =
-        in_time(transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {})).await?;
+    let ask = || async {
+        let token = pass.token();
+        let request_id = Uuid::now_v7().to_string();
+        let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
+        transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {}).await
+    };
+    let reply = in_time(async {
+        let reply = ask().await?;
+        // Where only the token has expired, the session is still there, with its transaction and the locks of that.
+        if reply.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
+            return ask().await;
+        }
+        Ok(reply)
+    });
+    let reply = reply.await?;
     if reply.success || reply.expiry().is_some() {
         return Ok(());
     }

@@ -17,7 +17,8 @@ use crate::{Result, Retries};
 ///
 /// # Retries
 /// A request that brings no answer is sent again, within its [`Retries`], with the same request id, by which Snowflake knows
-/// it. What Snowflake answers is final.
+/// it. What Snowflake answers is final. Redirects 307 and 308 are followed to the same host and, with TLS, to others of
+/// Snowflake's; no credential goes anywhere else.
 ///
 /// # Logs
 /// Statements are logged at debug level, without bound values: their text, request id, query id and time. No body, header or
