@@ -171,6 +171,15 @@ async fn a_parameter_of_ours_that_snowflake_refuses_is_left_out() {
 }
 
 #[tokio::test]
+async fn autocommit_is_never_left_out() {
+    let server = Scripted::start().await;
+    refusing(&server, "AUTOCOMMIT");
+    let error = client(&server, Map::new()).open().await.unwrap_err();
+    assert_eq!((error.kind(), server.asked(LOGIN).len()), (ErrorKind::Configuration, 1), "{error:?}");
+    assert!(error.message().contains("AUTOCOMMIT"), "{error}");
+}
+
+#[tokio::test]
 async fn a_parameter_of_the_connection_that_snowflake_refuses_is_named() {
     let server = Scripted::start().await;
     refusing(&server, "WEEK_START");

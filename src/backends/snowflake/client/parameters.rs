@@ -42,13 +42,16 @@ const fn set(name: &'static str, value: Setting, why: &'static str) -> Parameter
     Parameter { name, value, why }
 }
 
+/// The one parameter without which there is no session.
+const AUTOCOMMIT: &str = "AUTOCOMMIT";
+
 /// Text that a timestamp becomes: RFC 3339 with nine digits of a second.
 const TIMESTAMP: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM"#;
 const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
 
 /// What we depend on.
 const OURS: &[Parameter] = &[
-    set("AUTOCOMMIT", Truth(true), "what runs outside of a transaction would be rolled back with the session"),
+    set(AUTOCOMMIT, Truth(true), "what runs outside of a transaction would be rolled back with the session"),
     set("QUOTED_IDENTIFIERS_IGNORE_CASE", Truth(false), "names that differ only by case would become one"),
     set("ROWS_PER_RESULTSET", Number(0), "answers would be cut"),
     set("MULTI_STATEMENT_COUNT", Number(1), "a text must never run as several statements"),
@@ -125,7 +128,7 @@ pub(super) fn warn_of_ignored(connection: &Connection) {
 /// try: an account that does not know a parameter behaves as if it had its default.
 ///
 /// # Errors
-/// `Configuration` when the connection has set it.
+/// `Configuration` when the connection has set it, and for AUTOCOMMIT.
 pub(super) fn leave_out_refused(
     parameters: &mut Map<String, Value>,
     connection: &Connection,
@@ -142,6 +145,9 @@ pub(super) fn leave_out_refused(
         return Err(Error::configuration(format!("Snowflake refuses the session parameter {name} of the connection"))
             .with_help("correct it in `session_parameters` of the connection, or leave it out"));
     }
+    if is_same(&name, AUTOCOMMIT) {
+        return Err(without_autocommit());
+    }
     tracing::warn!("Snowflake refuses the session parameter {name}, which is left out: the account's own value counts");
     parameters.remove(&name);
     Ok(true)
@@ -149,18 +155,20 @@ pub(super) fn leave_out_refused(
 
 /// Refuses a session that Snowflake has opened without AUTOCOMMIT. `parameters` are those that it answers a login with.
 pub(super) fn check(parameters: Option<&Value>) -> Result<()> {
-    let is_autocommit = |parameter: &&Value| parameter["name"].as_str().is_some_and(|name| is_same(name, "AUTOCOMMIT"));
+    let is_autocommit = |parameter: &&Value| parameter["name"].as_str().is_some_and(|name| is_same(name, AUTOCOMMIT));
     let autocommit = parameters.and_then(Value::as_array).and_then(|all| all.iter().find(is_autocommit));
     let is_off = |value: &Value| {
         value.as_bool() == Some(false) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("false"))
     };
     match autocommit {
-        Some(parameter) if is_off(&parameter["value"]) => {
-            Err(Error::configuration("Snowflake opens a session without AUTOCOMMIT, in which nothing would be stored")
-                .with_help("let an administrator run `ALTER USER … SET AUTOCOMMIT = TRUE`"))
-        }
+        Some(parameter) if is_off(&parameter["value"]) => Err(without_autocommit()),
         _ => Ok(()),
     }
+}
+
+fn without_autocommit() -> Error {
+    Error::configuration("Snowflake opens no session with AUTOCOMMIT, and in one without it nothing would be stored")
+        .with_help("let an administrator run `ALTER USER … SET AUTOCOMMIT = TRUE`")
 }
 
 fn of_ours(name: &str) -> Option<&'static Parameter> {
