@@ -221,9 +221,8 @@ async fn parts_that_fill_the_memory_come_one_after_the_other() {
         chunk["uncompressedSize"] = (1_u64 << 40).into();
     }
     server.on(QUERY, [answer(data)]);
-    let slowly = |row: &str| Act::Slowly(json!([row]).to_string().into_bytes(), Duration::from_millis(50));
-    for (path, row) in [("/chunk0", "a"), ("/chunk1", "b"), ("/chunk2", "c")] {
-        storage.on(path, [slowly(row)]);
+    for (path, row, silence) in [("/chunk0", "a", 500), ("/chunk1", "b", 1), ("/chunk2", "c", 1)] {
+        storage.on(path, [Act::Slowly(json!([row]).to_string().into_bytes(), Duration::from_millis(silence))]);
     }
     let first = async {
         storage.comes("/chunk0").await;
