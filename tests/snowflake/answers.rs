@@ -214,6 +214,62 @@ async fn a_row_of_16_megabytes_fits() {
 }
 
 #[tokio::test]
+async fn parts_that_fill_the_memory_come_one_after_the_other() {
+    let (server, storage) = (Scripted::start().await, Scripted::start().await);
+    let mut data = in_parts(&storage, &[1, 1, 1], json!({}));
+    for chunk in data["chunks"].as_array_mut().unwrap() {
+        chunk["uncompressedSize"] = (1_u64 << 40).into();
+    }
+    server.on(QUERY, [answer(data)]);
+    for (path, row, silence) in [("/chunk0", "a", 500), ("/chunk1", "b", 1), ("/chunk2", "c", 1)] {
+        storage.on(path, [Act::Slowly(json!([row]).to_string().into_bytes(), Duration::from_millis(silence))]);
+    }
+    let first = async {
+        storage.comes("/chunk0").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        storage.paths().len()
+    };
+    let (answer, paths) = futures::join!(ask(&server), first);
+    assert_eq!((texts(&answer.unwrap()).concat(), paths), ("abc".to_owned(), 1));
+}
+
+/// The longest time for which a thread that serves everything did nothing but `work`, as a part of the whole.
+async fn longest_pause<T>(work: impl Future<Output = T>) -> (f64, T) {
+    let began = std::time::Instant::now();
+    let (mut last, mut longest) = (began, Duration::ZERO);
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let mut work = std::pin::pin!(work);
+    loop {
+        let done = tokio::select! {
+            done = &mut work => Some(done),
+            _ = ticks.tick() => None,
+        };
+        longest = longest.max(last.elapsed());
+        last = std::time::Instant::now();
+        if let Some(done) = done {
+            return (longest.as_secs_f64() / began.elapsed().as_secs_f64(), done);
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_parts_are_unpacked_beside_what_else_runs() {
+    let row = format!("[\"{}\"]", "x".repeat(40));
+    let rows = vec![row; 1_000_000];
+    let part = gzip(rows.join(",").as_bytes());
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        let (server, storage) = (Scripted::start().await, Scripted::start().await);
+        server.on(QUERY, [answer(in_parts(&storage, &[rows.len()], json!({})))]);
+        storage.on("/chunk0", [Act::Answer(200, vec![], part.clone())]);
+        let (share, answer) = longest_pause(ask(&server)).await;
+        assert_eq!(answer.unwrap().rows.len(), rows.len());
+        shares.push(share);
+    }
+    assert!(shares.iter().any(|share| *share < 0.3), "{shares:?}");
+}
+
+#[tokio::test]
 async fn too_many_requests_are_slowed_down() {
     let server = Scripted::start().await;
     let wait = Act::Answer(429, vec![("retry-after", "0".to_owned())], Vec::new());

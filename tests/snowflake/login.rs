@@ -46,8 +46,8 @@ async fn a_login_says_who_and_where() {
     let set = |name: &str| session.get(name).unwrap_or(&Value::Null).clone();
     assert_eq!(
         [set("QUERY_TAG"), set("AUTOCOMMIT"), set("TIMEZONE"), set("nop_regexes"), set("MULTI_STATEMENT_COUNT")],
-        [json!("snowfeed"), json!(true), json!("Europe/Berlin"), json!(["^GRANT"]), json!(1)],
-        "the connection's own parameters come last"
+        [json!("snowfeed"), json!(true), json!("UTC"), json!(["^GRANT"]), json!(1)],
+        "what we depend on comes last"
     );
     assert_eq!(set("TIMESTAMP_INPUT_FORMAT"), json!("AUTO"), "an account's own format would read no time of ours");
 }
@@ -152,4 +152,16 @@ fn a_host_that_is_none_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{host}");
         assert!(host.is_empty() || !error.to_string().contains(host), "it may hold a secret: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_login_in_a_container_sends_its_token_along() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2-container\n").unwrap();
+    let server = Scripted::start().await;
+    open(connection(server.port)).await.unwrap();
+    open(Connection { spcs_token_file: Some(file.path().to_owned()), ..connection(server.port) }).await.unwrap();
+    let asked = server.asked(LOGIN);
+    assert_eq!(asked[0].body["data"].get("SPCS_TOKEN"), None);
+    assert_eq!(asked[1].body["data"]["SPCS_TOKEN"], "hunter2-container");
 }

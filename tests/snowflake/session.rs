@@ -8,12 +8,12 @@ use snowfeed::{Error, ErrorKind, Retry};
 
 use crate::scripted::{ABORT, Act, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, SESSION_TOKEN, Scripted};
 
-async fn run(session: &mut Box<dyn Session>, sql: &str) -> snowfeed::Result<String> {
+pub(crate) async fn run(session: &mut Box<dyn Session>, sql: &str) -> snowfeed::Result<String> {
     let answer = session.execute(Statement::new(sql)).await?;
     Ok(answer.rows.first().map(|row| row.text(0).unwrap().to_string()).unwrap_or_default())
 }
 
-fn context<'e>(error: &'e Error, name: &str) -> Option<&'e str> {
+pub(crate) fn context<'e>(error: &'e Error, name: &str) -> Option<&'e str> {
     error.context().find(|fact| fact.0 == name).map(|fact| fact.1)
 }
 
@@ -21,7 +21,7 @@ fn here() -> Act {
     Act::rows(json!([["here"]]))
 }
 
-fn renewed(token: &str) -> Act {
+pub(crate) fn renewed(token: &str) -> Act {
     Act::json(json!({ "data": { "sessionToken": token, "masterToken": MASTER_TOKEN }, "success": true }))
 }
 

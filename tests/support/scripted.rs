@@ -33,6 +33,7 @@ pub(crate) fn connection(port: u16) -> Connection {
         schema: None,
         credentials: Credentials::Password(PASSWORD.into()),
         query_tag: None,
+        spcs_token_file: None,
         session_parameters: serde_json::Map::new(),
     }
 }

@@ -75,7 +75,7 @@ impl Snowflake {
             }
             let mut file = GzipLines::new();
             while let Some(image) = images.next_if(|_| !file.is_full()) {
-                file.push(&image)?;
+                file.add(&image).await?;
             }
             let (stage, name) = (folder.clone(), file_name(place.run, number));
             session.put(StagedFile { stage, name, content: file.finish()? }).await?;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod connection;
 pub mod stage;
 
+mod blocking;
 mod catalog;
 mod check;
 mod columns;

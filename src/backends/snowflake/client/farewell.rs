@@ -9,13 +9,20 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::login::Pass;
+use super::login::{self, Pass};
 use super::transport::Transport;
-use super::wire::{Abort, Empty};
+use super::wire::{Abort, Empty, Reply, TOKEN_EXPIRED};
 use crate::{Error, Result};
 
 /// The longest that one of these may take. Snowflake ends abandoned statements and sessions by itself, only later.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a statement that does not run yet is cancelled, and the pause between.
+const ABORTS: u32 = 5;
+const ABORT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What Snowflake says of a statement that does not run: not yet, or no longer.
+const NOT_RUNNING: &str = "000605";
 
 /// Sends what is to be sent when a session is left, one thing after the other: a session that is closed cannot cancel any
 /// more.
@@ -61,10 +68,7 @@ impl Farewell {
         let turn = Arc::clone(&self.order).try_lock_owned().ok();
         self.runtime.spawn(async move {
             let _turn = turn;
-            let body = Abort { sql_text: &sql, request_id: &request_id };
-            let own_id = Uuid::now_v7().to_string();
-            let token = pass.token();
-            let abort = transport.post::<Value>("/queries/v1/abort-request", &own_id, &token, body);
+            let abort = abort(&transport, &pass, &sql, &request_id);
             match in_time(abort).await {
                 Ok(reply) if reply.success => tracing::debug!(request = request_id, "a statement was cancelled"),
                 Ok(reply) => tracing::debug!(request = request_id, code = reply.code, "a statement was not cancelled"),
@@ -98,12 +102,40 @@ impl Drop for Watch<'_> {
     }
 }
 
+/// Cancels a statement. It may not run yet: then Snowflake finds nothing to cancel, and runs it all the same.
+async fn abort(transport: &Transport, pass: &Pass, sql: &str, request_id: &str) -> Result<Reply<Value>> {
+    let (mut tries, mut renewed) = (ABORTS, false);
+    loop {
+        let own_id = Uuid::now_v7().to_string();
+        let body = Abort { sql_text: sql, request_id };
+        let reply = transport.post::<Value>("/queries/v1/abort-request", &own_id, &pass.token(), body).await?;
+        tries -= 1;
+        if reply.expiry() == Some(TOKEN_EXPIRED) && !renewed && login::renew(transport, pass).await? {
+            renewed = true;
+        } else if !reply.success && reply.code.as_deref() == Some(NOT_RUNNING) && tries > 0 {
+            tokio::time::sleep(ABORT_PAUSE).await;
+        } else {
+            return Ok(reply);
+        }
+    }
+}
+
 async fn close(transport: &Transport, pass: &Pass) -> Result<()> {
-    let token = pass.token();
-    let request_id = Uuid::now_v7().to_string();
-    let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
-    let reply =
-        in_time(transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {})).await?;
+    let ask = || async {
+        let token = pass.token();
+        let request_id = Uuid::now_v7().to_string();
+        let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
+        transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {}).await
+    };
+    let reply = in_time(async {
+        let reply = ask().await?;
+        // Where only the token has expired, the session is still there, with its transaction and the locks of that.
+        if reply.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
+            return ask().await;
+        }
+        Ok(reply)
+    });
+    let reply = reply.await?;
     if reply.success || reply.expiry().is_some() {
         return Ok(());
     }

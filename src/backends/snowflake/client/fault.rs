@@ -7,6 +7,13 @@ use crate::{Error, ErrorKind, Retry};
 /// The longest part of Snowflake's own message that is worth repeating, in characters.
 const MESSAGE: usize = 500;
 
+/// Snowflake has aborted the transaction: it was idle for five minutes while it blocked another one, it was older than four
+/// hours, or an administrator has called `SYSTEM$ABORT_TRANSACTION`. The session goes on in autocommit.
+const TRANSACTION_ABORTED: &str = "000615";
+
+const RUN_TRANSACTION_AGAIN: &str = "run the whole transaction again; if it is aborted again, let less time pass between \
+                                     its statements, and find out who aborts it";
+
 /// What a code means to the caller.
 struct Meaning {
     kind: ErrorKind,
@@ -22,8 +29,8 @@ fn passing(help: &'static str) -> Meaning {
     Meaning { kind: ErrorKind::Unavailable, retry: Retry::Backoff, help: Some(help) }
 }
 
-/// What the code of a statement's error means. ▲ Seen in Snowflake's documentation and in what users of its drivers report; no
-/// account was at hand to see them all.
+/// What the code of a statement's error means. Unverified: they are from Snowflake's documentation and from what users of its drivers
+/// report.
 fn of_statement(code: &str, state: &str, message: &str) -> Meaning {
     use ErrorKind::{Authentication, Configuration, Internal, InvalidData, NotFound, RateLimited, Unavailable};
     let says = |words: &str| message.contains(words);
@@ -46,6 +53,7 @@ fn of_statement(code: &str, state: &str, message: &str) -> Meaning {
             Unavailable,
             "raise STATEMENT_TIMEOUT_IN_SECONDS of the warehouse or the user, or use a larger warehouse",
         ),
+        TRANSACTION_ABORTED => passing(RUN_TRANSACTION_AGAIN),
         "000625" => passing("another transaction holds the table: see `SHOW LOCKS`, and try again"),
         // What Snowflake, and the server of the tests, answer when they fail themselves. The latter also answers so to
         // transactions that conflict.
@@ -71,6 +79,18 @@ fn of_statement(code: &str, state: &str, message: &str) -> Meaning {
         _ if state.starts_with("XX") => passing("see https://status.snowflake.com, and try again later"),
         _ => Meaning { kind: Unavailable, retry: Retry::Never, help: None },
     }
+}
+
+/// Whether the error of a statement says that the transaction around it is no more. Other errors leave it open, a deadlock's
+/// among them.
+pub(super) fn aborts_transaction(reply: &Reply<QueryData>) -> bool {
+    reply.code.as_deref() == Some(TRANSACTION_ABORTED)
+}
+
+/// The error of a COMMIT that found no open transaction.
+pub(super) fn lost_transaction() -> Error {
+    Error::unavailable("Snowflake had ended the transaction before its COMMIT, and nothing of it was committed")
+        .with_help(RUN_TRANSACTION_AGAIN)
 }
 
 /// The error that a statement was answered with.

@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use super::super::connection::Connection;
 use super::session::HttpSession;
 use super::transport::Transport;
-use super::{Client, Session, Spent, login};
+use super::{Client, Session, Spent, login, parameters};
 use crate::{Result, Retries};
 
 /// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
 ///
 /// # Retries
 /// A request that brings no answer is sent again, within its [`Retries`], with the same request id, by which Snowflake knows
-/// it. What Snowflake answers is final.
+/// it. What Snowflake answers is final. Redirects 307 and 308 are followed to the same host and, with TLS, to others of
+/// Snowflake's; no credential goes anywhere else.
 ///
 /// # Logs
 /// Statements are logged at debug level, without bound values: their text, request id, query id and time. No body, header or
@@ -56,6 +57,7 @@ impl HttpClient {
     /// As for [`new`](Self::new).
     pub fn with_retries(connection: Connection, retries: Retries) -> Result<Self> {
         let transport = Transport::new(&connection, retries)?;
+        parameters::warn_of_ignored(&connection);
         Ok(Self(Arc::new(Shared {
             connection: Arc::new(connection),
             transport: Arc::new(transport),

@@ -12,13 +12,9 @@ use uuid::Uuid;
 use super::super::connection::{Connection, LoginFields};
 use super::http::Shared;
 use super::transport::Transport;
-use super::wire::{LoginData, Renewal, RenewalData};
-use super::{IssuedToken, fault};
+use super::wire::{LoginData, Renewal, RenewalData, Reply};
+use super::{IssuedToken, fault, parameters};
 use crate::{Error, ErrorKind, Result};
-
-/// Text that a timestamp becomes: RFC 3339 with nine digits of a second.
-const TIMESTAMP: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM"#;
-const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
 
 /// How long a session's token is good for where Snowflake does not say so.
 const TOKEN_VALIDITY: Duration = Duration::from_secs(3600);
@@ -65,19 +61,50 @@ struct Data<'a> {
     client_app_id: &'static str,
     client_app_version: &'static str,
     client_environment: Value,
-    session_parameters: Map<String, Value>,
+    session_parameters: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authenticator: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spcs_token: Option<&'a str>,
 }
 
 /// Logs in.
 pub(super) async fn login(client: &Shared) -> Result<Tokens> {
     let Shared { transport, connection, meter } = client;
     let fields = fields(connection).await?;
+    let mut session_parameters = parameters::of(connection);
+    let reply = loop {
+        let reply = ask(transport, connection, &fields, &session_parameters).await?;
+        let refuses_parameter = |message| parameters::leave_out_refused(&mut session_parameters, connection, message);
+        match reply.message.as_deref().filter(|_| !reply.success).map(refuses_parameter).transpose()? {
+            Some(true) => {}
+            _ => break reply,
+        }
+    };
+    if !reply.success {
+        return Err(fault::login(&reply, connection));
+    }
+    match reply.data {
+        Some(LoginData { token: Some(session), master_token: master, session_id, parameters }) => {
+            meter.logged_in(session_id);
+            parameters::check(parameters.as_ref())?;
+            Ok(Tokens { session, master })
+        }
+        _ => Err(Error::invalid_data("Snowflake accepted the login, and gave no token for it")
+            .with_help("a second factor or a new password may be asked for: use a key pair, or a token")),
+    }
+}
+
+async fn ask(
+    transport: &Transport,
+    connection: &Connection,
+    fields: &LoginFields,
+    session_parameters: &Map<String, Value>,
+) -> Result<Reply<LoginData>> {
     let body = Login {
         data: Data {
             account_name: &connection.account,
@@ -85,10 +112,11 @@ pub(super) async fn login(client: &Shared) -> Result<Tokens> {
             client_app_id: "snowfeed",
             client_app_version: env!("CARGO_PKG_VERSION"),
             client_environment: json!({ "APPLICATION": "snowfeed", "OS": std::env::consts::OS, "OS_VERSION": "" }),
-            session_parameters: session_parameters(connection),
+            session_parameters,
             authenticator: fields.authenticator,
             token: fields.token.as_ref().map(ExposeSecret::expose_secret),
             password: fields.password.as_ref().map(ExposeSecret::expose_secret),
+            spcs_token: fields.spcs_token.as_ref().map(ExposeSecret::expose_secret),
         },
     };
     let request_id = Uuid::now_v7().to_string();
@@ -101,18 +129,7 @@ pub(super) async fn login(client: &Shared) -> Result<Tokens> {
     ] {
         parameters.extend(value.as_deref().map(|value| (name, value)));
     }
-    let reply = transport.request::<LoginData>(QueryType::LoginRequest, &parameters, None, body).await?;
-    if !reply.success {
-        return Err(fault::login(&reply, connection));
-    }
-    match reply.data {
-        Some(LoginData { token: Some(session), master_token: master, session_id }) => {
-            meter.logged_in(session_id);
-            Ok(Tokens { session, master })
-        }
-        _ => Err(Error::invalid_data("Snowflake accepted the login, and gave no token for it")
-            .with_help("a second factor or a new password may be asked for: use a key pair, or a token")),
-    }
+    transport.request(QueryType::LoginRequest, &parameters, None, body).await
 }
 
 /// Asks for a new token for the same session, whose transaction stays open. Whether there is one.
@@ -156,36 +173,4 @@ async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {
     tokio::task::spawn_blocking(move || connection.login_fields())
         .await
         .map_err(|error| Error::internal("reading the credentials failed").with_source(error))?
-}
-
-fn session_parameters(connection: &Connection) -> Map<String, Value> {
-    let mut parameters = Map::new();
-    let mut set = |name: &str, value: Value| {
-        parameters.insert(name.to_owned(), value);
-    };
-    set("AUTOCOMMIT", true.into());
-    set("TIMEZONE", "UTC".into());
-    // An account's own format may read none of the times that we write.
-    set("TIMESTAMP_INPUT_FORMAT", "AUTO".into());
-    set("TIMESTAMP_OUTPUT_FORMAT", TIMESTAMP.into());
-    set("TIMESTAMP_TZ_OUTPUT_FORMAT", TIMESTAMP.into());
-    set("TIMESTAMP_LTZ_OUTPUT_FORMAT", TIMESTAMP.into());
-    set("TIMESTAMP_NTZ_OUTPUT_FORMAT", TIMESTAMP_WITHOUT_ZONE.into());
-    set("DATE_OUTPUT_FORMAT", "YYYY-MM-DD".into());
-    set("TIME_OUTPUT_FORMAT", "HH24:MI:SS.FF9".into());
-    set("BINARY_OUTPUT_FORMAT", "HEX".into());
-    set("JSON_INDENT", 0.into());
-    set("MULTI_STATEMENT_COUNT", 1.into());
-    // The session token can be renewed for as long as the session is used.
-    set("CLIENT_SESSION_KEEP_ALIVE", true.into());
-    // A statement whose process has died ends after five minutes, and not when it is done: it holds locks that the next run
-    // waits for, and a warehouse. While we wait for a statement, we ask for it all the time, so that none of ours is detached.
-    set("ABORT_DETACHED_QUERY", true.into());
-    // The default is twelve hours. Who waits that long for a lock learns too late that something is stuck.
-    set("LOCK_TIMEOUT", 3600.into());
-    if let Some(tag) = &connection.query_tag {
-        set("QUERY_TAG", tag.as_str().into());
-    }
-    parameters.extend(connection.session_parameters.clone());
-    parameters
 }

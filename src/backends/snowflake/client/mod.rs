@@ -10,6 +10,7 @@ mod fault;
 pub mod fuzzing;
 mod http;
 mod login;
+mod parameters;
 mod polling;
 mod put;
 mod result;
@@ -70,6 +71,10 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// in again, once, and repeats the statement, but only outside of a transaction: within one, what came before is lost,
     /// and the error ([`Unavailable`](crate::ErrorKind::Unavailable), worth a retry of the whole transaction) says so. The
     /// new session has none of the old one's temporary tables.
+    ///
+    /// Where Snowflake has ended a transaction by itself, the statement that learns of it fails with the same error and advice, be
+    /// it the COMMIT; no later statement of the session runs as if the transaction were open. A statement that makes, changes or
+    /// drops objects is refused within a transaction, which it would commit.
     ///
     /// When no answer comes to a COMMIT, or to a statement that changes something outside of a transaction, the error says
     /// that its outcome is unknown. After that, or after a lost transaction, the session may be of no more use; see

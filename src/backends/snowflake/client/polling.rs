@@ -30,18 +30,39 @@ pub(super) async fn until_done(
             Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
         })?;
         let asked = Instant::now();
-        let mut answer = transport.result::<QueryData>(&path, &pass.token()).await?;
-        // A token lives for an hour, which a statement may well take.
-        if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
-            answer = transport.result(&path, &pass.token()).await?;
-        }
-        if let Some(code) = answer.expiry() {
-            return Err(Error::unavailable("the session expired while a statement ran").with_context("code", code));
-        }
+        let answer = result(transport, pass, &path).await?;
         if answer.is_running() && asked.elapsed() < HELD {
             tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
         reply = answer;
     }
     Ok(reply)
+}
+
+/// Asks once for the result at a path. A token lives for an hour, which a statement may well take.
+async fn result(transport: &Transport, pass: &Pass, path: &str) -> Result<Reply<QueryData>> {
+    let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
+    if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
+        answer = transport.result(path, &pass.token()).await?;
+    }
+    match answer.expiry() {
+        Some(code) => Err(Error::unavailable("the session expired while a statement ran").with_context("code", code)),
+        None => Ok(answer),
+    }
+}
+
+/// Asks once more for the result of a statement that is done. Snowflake keeps it for a day, and makes new links to its parts.
+pub(super) async fn again(transport: &Transport, pass: &Pass, query_id: &str) -> Result<QueryData> {
+    // It becomes a part of a path.
+    if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(Error::invalid_data("Snowflake gave a statement an id that cannot be asked for"));
+    }
+    let reply = result(transport, pass, &format!("/queries/{query_id}/result")).await?;
+    let reply = until_done(transport, pass, reply).await?;
+    match reply.data {
+        Some(data) if reply.success => Ok(data),
+        _ => Err(Error::unavailable("Snowflake no longer has the result of a statement")
+            .with_context("code", reply.code.as_deref().unwrap_or("none"))
+            .with_help("run it again")),
+    }
 }

@@ -9,9 +9,13 @@ use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use tokio::sync::Semaphore;
+
+use super::super::blocking;
+use super::login::Pass;
 use super::transport::Transport;
 use super::wire::{Chunk, QueryData};
-use super::{Answer, Row, arrow};
+use super::{Answer, Row, arrow, polling};
 use crate::{Error, Result, Retry};
 
 /// How many parts of a result are fetched at once.
@@ -20,21 +24,87 @@ const PARALLEL: usize = 4;
 /// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
 pub(super) const LARGEST: usize = 256 << 20;
 
+/// What may be on its way through memory at once, in all sessions of the process, in MiB: parts that are fetched and unpacked. A
+/// part that is larger goes alone.
+const IN_FLIGHT: u32 = 256;
+static ROOM: Semaphore = Semaphore::const_new(IN_FLIGHT as usize);
+
+/// The size of a part, in bytes, where Snowflake does not say so.
+const USUAL: u64 = 16 << 20;
+
+/// Rows that come with an answer are decoded where they are up to this size, in bytes: a thread costs more.
+const SMALL: usize = 64 << 10;
+
 /// Gathers all rows of an answer, in order.
-pub(super) async fn gather(transport: &Transport, mut data: QueryData) -> Result<Answer> {
-    let headers = headers(&data)?;
-    let is_arrow = data.query_result_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("arrow"));
-    let (chunks, total) = (data.chunks.take().unwrap_or_default(), data.total);
-    let mut answer = inline(data)?;
-    let mut fetched =
-        stream::iter(chunks).map(|chunk| fetch(transport, chunk, headers.clone(), is_arrow)).buffered(PARALLEL);
-    while let Some(more) = fetched.try_next().await? {
-        answer.rows.extend(more);
+///
+/// Links to parts live for some hours. Where they have expired, Snowflake makes new ones, as long as that brings more parts.
+pub(super) async fn gather(transport: &Transport, pass: &Pass, mut data: QueryData) -> Result<Answer> {
+    let total = data.total;
+    let mut parts = Parts::of(&mut data)?;
+    let mut answer = inline_beside(data).await?;
+    let (mut done, mut renewed) = (0, None);
+    while let Err(error) = parts.fetch(transport, &mut done, &mut answer.rows).await {
+        if !is_expired(&error) || renewed == Some(done) {
+            return Err(error);
+        }
+        tracing::debug!(parts = done, "the links to the parts of a result have expired");
+        renewed = Some(done);
+        let mut again = polling::again(transport, pass, &answer.query_id).await?;
+        parts = parts.renewed(Parts::of(&mut again)?)?;
     }
     if let Some(total) = total {
         complete(u64::try_from(answer.rows.len()).unwrap_or(u64::MAX), total)?;
     }
     Ok(answer)
+}
+
+/// The parts of a result that are stored elsewhere.
+struct Parts {
+    chunks: Vec<Chunk>,
+    headers: HeaderMap,
+    is_arrow: bool,
+}
+
+impl Parts {
+    fn of(data: &mut QueryData) -> Result<Self> {
+        let headers = headers(data)?;
+        let is_arrow = data.query_result_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("arrow"));
+        Ok(Self { chunks: data.chunks.take().unwrap_or_default(), headers, is_arrow })
+    }
+
+    /// Appends the rows of the parts from the one with the number `done` on, which is how many are done.
+    async fn fetch(&self, transport: &Transport, done: &mut usize, rows: &mut Vec<Row>) -> Result<()> {
+        let rest: Vec<Chunk> = self.chunks.iter().skip(*done).cloned().collect();
+        let fetched = rest.into_iter().map(|chunk| fetch(transport, chunk, self.headers.clone(), self.is_arrow));
+        let mut fetched = stream::iter(fetched).buffered(PARALLEL);
+        while let Some(more) = fetched.try_next().await? {
+            rows.extend(more);
+            *done += 1;
+        }
+        Ok(())
+    }
+
+    /// The same parts with new links.
+    fn renewed(&self, new: Self) -> Result<Self> {
+        let rows = |parts: &Self| parts.chunks.iter().map(|chunk| chunk.row_count).collect::<Vec<_>>();
+        if rows(self) == rows(&new) && self.is_arrow == new.is_arrow {
+            return Ok(new);
+        }
+        Err(Error::invalid_data("Snowflake gave links to another result than before").with_retry(Retry::Backoff))
+    }
+}
+
+/// Whether a storage says that a link has expired, or is signed wrongly.
+fn is_expired(error: &Error) -> bool {
+    error.context().any(|(name, value)| name == "status" && matches!(value, "400" | "401" | "403"))
+}
+
+/// The part of an answer that came with it.
+async fn inline_beside(data: QueryData) -> Result<Answer> {
+    if data.rowset_base64.as_ref().is_some_and(|rows| rows.len() > SMALL) {
+        return blocking::run(move || inline(data)).await;
+    }
+    inline(data)
 }
 
 /// The part of an answer that came with it.
@@ -49,8 +119,17 @@ pub(super) fn inline(data: QueryData) -> Result<Answer> {
 }
 
 async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow: bool) -> Result<Vec<Row>> {
-    let bytes = decompressed(transport.fetch(&chunk.url, headers).await?)?;
-    let rows = if is_arrow { arrow::rows(&bytes)? } else { json(&bytes)? };
+    let size = chunk.uncompressed_size.unwrap_or(USUAL).div_ceil(1 << 20);
+    let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, IN_FLIGHT);
+    let room = ROOM.acquire_many(size).await;
+    let room = room.map_err(|error| Error::internal("there is no room for a part of a result").with_source(error))?;
+    let packed = transport.fetch(&chunk.url, headers).await?;
+    let rows = blocking::run(move || {
+        let _room = room;
+        let bytes = decompressed(packed)?;
+        if is_arrow { arrow::rows(&bytes) } else { json(&bytes) }
+    });
+    let rows = rows.await?;
     if rows.len() != chunk.row_count {
         return Err(incomplete(rows.len(), chunk.row_count));
     }

@@ -34,7 +34,7 @@ enum Phase {
     Transaction,
     /// A statement runs, or was left before its end.
     Statement,
-    /// It ended within a transaction, or nobody knows whether it did.
+    /// Its transaction ended by itself, or nobody knows whether it did: no further statement may run as if it were part of it.
     Lost,
 }
 
@@ -63,20 +63,22 @@ impl HttpSession {
 
     /// Runs a statement, and keeps track of where that leaves the session.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
-        let phase = self.begin()?;
-        let began = Instant::now();
         let verb = Verb::of(&statement.sql);
+        let phase = self.begin(verb)?;
+        let began = Instant::now();
         let request_id = Uuid::now_v7().to_string();
         let ended = self.answered(statement, &request_id, phase).await;
         self.client.meter.ran(began.elapsed());
         self.used = Instant::now();
         let ended = match ended {
             Ok(Reply { success: true, data, .. }) => {
-                self.phase = after(verb, phase);
-                data.ok_or_else(|| Error::invalid_data("Snowflake said nothing about a statement's result"))
+                let (phase, ended) = succeeded(verb, phase, data);
+                self.phase = phase;
+                ended
             }
             Ok(reply) => {
-                self.phase = phase;
+                let is_lost = phase == Phase::Transaction && fault::aborts_transaction(&reply);
+                self.phase = if is_lost { Phase::Lost } else { phase };
                 Err(if statement.is_confidential() { fault::confidential(&reply) } else { fault::statement(&reply) })
             }
             Err(Unanswered::Ended(error)) => {
@@ -100,8 +102,12 @@ impl HttpSession {
     }
 
     /// Claims the session for one statement.
-    fn begin(&mut self) -> Result<Phase> {
+    fn begin(&mut self, verb: Verb) -> Result<Phase> {
         match self.phase {
+            Phase::Transaction if verb == Verb::Ddl => {
+                Err(Error::internal("a statement that changes objects would commit the open transaction")
+                    .with_help("run it before the transaction begins, or after its end"))
+            }
             phase @ (Phase::Idle | Phase::Transaction) => {
                 // It stays so if the future of the statement is dropped.
                 self.phase = Phase::Statement;
@@ -210,12 +216,20 @@ impl Unanswered {
     }
 }
 
-/// The phase after a statement that went well.
-fn after(verb: Verb, phase: Phase) -> Phase {
-    match verb {
-        Verb::Begin => Phase::Transaction,
-        Verb::Commit | Verb::Rollback => Phase::Idle,
-        Verb::Read | Verb::Write => phase,
+/// The phase after a statement that Snowflake calls a success, and its result.
+///
+/// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
+/// aborted the transaction; what came after that, it has stored statement by statement.
+fn succeeded(verb: Verb, phase: Phase, data: Option<QueryData>) -> (Phase, Result<QueryData>) {
+    match (verb, data) {
+        (Verb::Commit, None) if phase == Phase::Transaction => (Phase::Lost, Err(fault::lost_transaction())),
+        (Verb::Commit | Verb::Rollback, data) => (Phase::Idle, Ok(data.unwrap_or_default())),
+        (verb, Some(data)) => (if verb == Verb::Begin { Phase::Transaction } else { phase }, Ok(data)),
+        // Whether a BEGIN without a result has begun a transaction, nobody knows.
+        (verb, None) => (
+            if verb == Verb::Begin { Phase::Lost } else { phase },
+            Err(Error::invalid_data("Snowflake said nothing about a statement's result")),
+        ),
     }
 }
 
@@ -223,7 +237,7 @@ fn after(verb: Verb, phase: Phase) -> Phase {
 fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
     let message = match (verb, phase) {
         (Verb::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
-        (Verb::Write, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
+        (Verb::Write | Verb::Ddl, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
@@ -239,7 +253,8 @@ fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
 impl Session for HttpSession {
     async fn execute(&mut self, statement: Statement) -> Result<Answer> {
         let data = self.run(&statement).await?;
-        result::gather(&self.client.transport, data).await
+        let pass = self.pass().map_err(Unanswered::into_error)?;
+        result::gather(&self.client.transport, pass, data).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {

@@ -11,6 +11,8 @@ pub(super) enum Verb {
     Rollback,
     /// Changes nothing.
     Read,
+    /// Makes, changes or drops objects, which commits an open transaction.
+    Ddl,
     /// Anything else: it may change something.
     Write,
 }
@@ -25,6 +27,7 @@ impl Verb {
             ("COMMIT", _) => Self::Commit,
             ("ROLLBACK", _) => Self::Rollback,
             ("SELECT" | "SHOW" | "DESC" | "DESCRIBE" | "WITH" | "LIST" | "LS" | "EXPLAIN" | "USE", _) => Self::Read,
+            ("CREATE" | "ALTER" | "DROP" | "UNDROP" | "GRANT" | "REVOKE" | "COMMENT", _) => Self::Ddl,
             _ => Self::Write,
         }
     }
@@ -61,6 +64,9 @@ mod tests {
             ("select 1", Verb::Read),
             ("(SELECT 1)", Verb::Read),
             ("MERGE INTO t", Verb::Write),
+            ("TRUNCATE TABLE t", Verb::Write),
+            ("create or replace view v", Verb::Ddl),
+            ("DROPPED", Verb::Write),
             ("COMMITTED", Verb::Write),
             ("-- nothing", Verb::Write),
             ("", Verb::Write),

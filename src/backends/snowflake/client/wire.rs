@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use secrecy::SecretString;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Bind;
@@ -49,6 +50,8 @@ pub(super) struct LoginData {
     pub(super) token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) master_token: Option<SecretString>,
+    /// The session's parameters that matter to a client, each with name and value.
+    pub(super) parameters: Option<Value>,
 }
 
 /// What the renewal of a session token is answered with.
@@ -69,7 +72,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
 }
 
 /// What a statement is answered with: its result, or where to get it; and of a failure, what there is to know.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueryData {
     pub(super) query_id: Option<String>,
@@ -96,12 +99,14 @@ pub(super) struct Column {
 }
 
 /// A part of a result that is stored elsewhere.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Chunk {
     /// It holds a signature: never to be shown.
     pub(super) url: String,
     pub(super) row_count: usize,
+    #[serde(default)]
+    pub(super) uncompressed_size: Option<u64>,
 }
 
 /// A statement on its way.

@@ -14,15 +14,16 @@ pub(super) struct Account {
 /// What stands between an account and its top-level domain.
 const DOMAIN: &str = ".snowflakecomputing.";
 
-/// Takes an identifier apart: `ORG-NAME`, `LOCATOR`, `LOCATOR.REGION`, or the host or URL of an account. A region is what
-/// older settings hold beside the account.
+/// Takes an identifier apart: `ORG-NAME`, `LOCATOR`, `LOCATOR.REGION`, `LOCATOR.REGION.CLOUD`, or the host or URL of an account. A
+/// region is what older settings hold beside the account, and goes before one within it.
 pub(super) fn read(identifier: &str, region: Option<&str>) -> Account {
     let identifier = bare(identifier);
-    let host = identifier.to_ascii_lowercase();
-    match host.find(DOMAIN) {
-        Some(end) => Account { name: name(&identifier[..end]).to_owned(), host },
-        None => Account { name: name(identifier).to_owned(), host: host_of(&host, region) },
-    }
+    let lower = identifier.to_ascii_lowercase();
+    let (qualified, host) = match lower.find(DOMAIN) {
+        Some(end) => (&identifier[..end], format!("{}{}", with_hyphens(&lower[..end]), &lower[end..])),
+        None => (identifier, host_of(&lower, region)),
+    };
+    Account { name: name(qualified, host.contains(".global.")).to_owned(), host }
 }
 
 /// Refuses a name that cannot be an account's.
@@ -48,13 +49,19 @@ fn bare(identifier: &str) -> &str {
 }
 
 /// The name alone. The first part of a `.global` account carries an identifier of Snowflake's own after the last hyphen.
-fn name(qualified: &str) -> &str {
-    match qualified.split_once('.') {
-        Some((first, rest)) if rest.eq_ignore_ascii_case("global") => {
-            first.rsplit_once('-').map_or(first, |(name, _)| name)
-        }
-        Some((first, _)) => first,
-        None => qualified,
+fn name(qualified: &str, is_global: bool) -> &str {
+    let first = qualified.split_once('.').map_or(qualified, |(first, _)| first);
+    match first.rsplit_once('-') {
+        Some((name, _)) if is_global => name,
+        _ => first,
+    }
+}
+
+/// The same with hyphens in the account's name.
+fn with_hyphens(host: &str) -> String {
+    match host.split_once('.') {
+        Some((name, rest)) => format!("{}.{rest}", name.replace('_', "-")),
+        None => host.replace('_', "-"),
     }
 }
 
@@ -66,9 +73,9 @@ fn host_of(qualified: &str, region: Option<&str>) -> String {
         None => (qualified, None),
     };
     let name = name.replace('_', "-");
+    let given = region.map(str::to_ascii_lowercase).filter(|region| !region.is_empty());
     // Snowflake's first region has no name of its own in hosts.
-    let region = region.map(str::to_ascii_lowercase).filter(|region| !matches!(region.as_str(), "" | "us-west-2"));
-    match region.as_deref().or(suffix) {
+    match given.as_deref().or(suffix).filter(|region| *region != "us-west-2") {
         Some(region) if region.starts_with("cn-") => format!("{name}.{region}.snowflakecomputing.cn"),
         Some(region) => format!("{name}.{region}.snowflakecomputing.com"),
         None => format!("{name}.snowflakecomputing.com"),

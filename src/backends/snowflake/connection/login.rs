@@ -16,11 +16,13 @@ pub struct LoginFields {
     pub token: Option<SecretString>,
     /// The password.
     pub password: Option<SecretString>,
+    /// The token by which Snowflake knows the container that this runs in, beside who we say we are: `SPCS_TOKEN`.
+    pub spcs_token: Option<SecretString>,
 }
 
 impl LoginFields {
     fn token(authenticator: &'static str, token: SecretString) -> Self {
-        Self { authenticator: Some(authenticator), token: Some(token), password: None }
+        Self { authenticator: Some(authenticator), token: Some(token), password: None, spcs_token: None }
     }
 }
 
@@ -33,7 +35,7 @@ impl Connection {
     /// and when the connection must not be used: no account, no user, or plain http to another machine.
     pub fn login_fields(&self) -> Result<LoginFields> {
         self.check()?;
-        Ok(match &self.credentials {
+        let mut fields = match &self.credentials {
             Credentials::KeyPair { file, passphrase } => {
                 LoginFields::token("SNOWFLAKE_JWT", self.signed_token(file, passphrase.as_ref())?)
             }
@@ -42,9 +44,11 @@ impl Connection {
             Credentials::OAuth(token) => LoginFields::token("OAUTH", token.clone()),
             Credentials::TokenFile(file) => LoginFields::token("OAUTH", token_of(file)?),
             Credentials::Password(password) => {
-                LoginFields { authenticator: None, token: None, password: Some(password.clone()) }
+                LoginFields { authenticator: None, token: None, password: Some(password.clone()), spcs_token: None }
             }
-        })
+        };
+        fields.spcs_token = self.spcs_token_file.as_deref().and_then(spcs_token_of);
+        Ok(fields)
     }
 
     /// A token that the private key signs for this account and user.
@@ -58,6 +62,17 @@ impl Connection {
                 .with_help("use an RSA key of 2048 to 4096 bits: `openssl genrsa 2048`")
         })?;
         Ok(token.into())
+    }
+}
+
+/// The token of the container that this runs in. As Snowflake's drivers have it, a login goes on without one that cannot be read.
+fn spcs_token_of(file: &Path) -> Option<SecretString> {
+    match token_of(file) {
+        Ok(token) => Some(token),
+        Err(error) => {
+            tracing::warn!(%error, "the container's own token cannot be sent along");
+            None
+        }
     }
 }
 

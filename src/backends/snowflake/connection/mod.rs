@@ -12,6 +12,8 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use url::Host;
 
 use crate::{Error, Result};
@@ -52,7 +54,9 @@ pub struct Connection {
     pub credentials: Credentials,
     /// Marks all statements in the account's query history.
     pub query_tag: Option<String>,
-    /// Session parameters to set at login.
+    /// The file of the token by which Snowflake knows the container that this runs in; sent along with each login.
+    pub spcs_token_file: Option<PathBuf>,
+    /// Session parameters to set at login. Those that the crate depends on are ignored, with a warning.
     pub session_parameters: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -102,6 +106,7 @@ impl Connection {
             schema: None,
             credentials,
             query_tag: None,
+            spcs_token_file: None,
             session_parameters: serde_json::Map::new(),
         }
     }
@@ -117,7 +122,8 @@ impl Connection {
     /// environment alone is enough, too. What a program sets afterwards goes before all of them.
     ///
     /// **In a container inside Snowflake**, host, account, database and schema come from the environment, and the token from
-    /// `/snowflake/session/token`, unless other credentials are given.
+    /// `/snowflake/session/token`, unless other credentials are given. Where SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
+    /// `/snowflake/session/spcs_token` is sent along, as Snowflake's drivers do.
     ///
     /// Settings of other tools are ignored. Files are read at once, so this blocks for as long as a disk does.
     ///

@@ -33,6 +33,8 @@ pub(super) struct Sources<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Where Snowflake puts the token of a container that runs inside it.
     pub(super) token_file: &'a Path,
+    /// Where it puts the token by which it knows the container itself.
+    pub(super) spcs_token_file: &'a Path,
 }
 
 impl Sources<'static> {
@@ -42,6 +44,7 @@ impl Sources<'static> {
             home: std::env::home_dir(),
             variable: &|name| std::env::var_os(name),
             token_file: Path::new("/snowflake/session/token"),
+            spcs_token_file: Path::new("/snowflake/session/spcs_token"),
         }
     }
 }
@@ -54,7 +57,10 @@ impl Sources<'_> {
         if matches!(credentials, Credentials::Password(_)) {
             tracing::warn!("Snowflake is ending passwords without a second factor; use a key pair or an access token");
         }
-        let connection = connection(&settings, credentials)?;
+        let mut connection = connection(&settings, credentials)?;
+        if self.is_inside(&settings)? && (self.variable)("SNOWFLAKE_RUNNING_INSIDE_SPCS").is_some() {
+            connection.spcs_token_file = Some(self.spcs_token_file.to_owned());
+        }
         connection.check()?;
         Ok(connection)
     }
@@ -79,11 +85,16 @@ impl Sources<'_> {
         }
     }
 
-    /// The token of a container inside Snowflake, if we run in one and mean to reach what it was made for: it must go nowhere else.
+    /// The token of a container inside Snowflake, if we run in one.
     fn mounted_token(&self, settings: &Layers<'_>) -> Result<Option<PathBuf>> {
-        let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(None) };
+        Ok((self.is_inside(settings)? && self.token_file.is_file()).then(|| self.token_file.to_owned()))
+    }
+
+    /// Whether we run in a container and mean to reach what it was made for: its tokens must go nowhere else.
+    fn is_inside(&self, settings: &Layers<'_>) -> Result<bool> {
+        let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(false) };
         let host = settings.text(HOST)?.map(|found| found.value);
-        Ok((host.as_deref() == Some(inside.trim()) && self.token_file.is_file()).then(|| self.token_file.to_owned()))
+        Ok(host.as_deref() == Some(inside.trim()))
     }
 
     /// An environment variable that says something.
@@ -104,10 +115,9 @@ fn connection(settings: &Layers<'_>, credentials: Credentials) -> Result<Connect
     let text = |key| Ok::<_, Error>(settings.text(key)?.map(|found| found.value));
     let identifier = text(ACCOUNT)?.unwrap_or_default();
     let mut connection = Connection::new(&identifier, text(USER)?.unwrap_or_default(), credentials);
-    connection.host = match text(HOST)? {
-        Some(host) => host,
-        None => account::read(&identifier, text(REGION)?.as_deref()).host,
-    };
+    let account = account::read(&identifier, text(REGION)?.as_deref());
+    connection.account = account.name;
+    connection.host = text(HOST)?.unwrap_or(account.host);
     if let Some(found) = settings.text(PROTOCOL)? {
         connection = connection.protocol(protocol(&found)?);
     }

@@ -1,7 +1,6 @@
 //! What a PUT statement answers.
 
 use secrecy::SecretString;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::{Error, ErrorKind, Result};
@@ -13,9 +12,9 @@ use crate::{Error, ErrorKind, Result};
 #[serde(rename_all = "camelCase")]
 pub struct PutAnswer {
     stage_info: StageInfo,
-    /// What to encrypt the file with. Only whether it is there matters: the key in it is not kept.
-    #[serde(default)]
-    encryption_material: Option<IgnoredAny>,
+    /// Whether there is a key to encrypt the file with. The key itself is not kept.
+    #[serde(default, rename = "encryptionMaterial", deserialize_with = "has_key")]
+    is_client_side_encrypted: bool,
 }
 
 impl PutAnswer {
@@ -26,7 +25,7 @@ impl PutAnswer {
 
     /// Refuses a stage whose files the client has to encrypt.
     pub(super) fn refuse_client_side_encryption(&self) -> Result<()> {
-        if self.encryption_material.is_none() && !self.stage_info.is_client_side_encrypted {
+        if !self.is_client_side_encrypted {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Unsupported, "the stage wants files that the client has encrypted")
@@ -48,8 +47,6 @@ pub(super) struct StageInfo {
     /// A host to speak to instead of the cloud's usual one, without the bucket or the account: private links, FIPS.
     #[serde(default, deserialize_with = "text")]
     pub(super) end_point: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    pub(super) is_client_side_encrypted: bool,
     /// Google Cloud Storage: speak to the host of the region.
     #[serde(default, deserialize_with = "flag")]
     pub(super) use_regional_url: bool,
@@ -90,6 +87,31 @@ pub(super) struct StageCredentials {
     pub(super) azure_sas_token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) gcs_access_token: Option<SecretString>,
+}
+
+/// Reads `encryptionMaterial`: the material for a file, or a list for several; without a key, as an empty object, or as an empty
+/// list, where the client is to encrypt nothing.
+fn has_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Material {
+        #[serde(default, deserialize_with = "secret")]
+        query_stage_master_key: Option<SecretString>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Materials {
+        Several(Vec<Option<Material>>),
+        One(Material),
+    }
+
+    let is_key = |material: &Material| material.query_stage_master_key.is_some();
+    Ok(match Option::<Materials>::deserialize(deserializer)? {
+        Some(Materials::Several(materials)) => materials.iter().flatten().any(is_key),
+        Some(Materials::One(material)) => is_key(&material),
+        None => false,
+    })
 }
 
 /// Snowflake writes what is missing as null, as an empty text, or not at all.
@@ -152,12 +174,24 @@ mod tests {
     #[test]
     fn a_stage_that_wants_encrypted_files_is_refused_with_what_to_do() {
         let place = json!({ "locationType": "S3", "location": "b/" });
-        let wanting = json!({ "locationType": "S3", "location": "b/", "isClientSideEncrypted": true });
-        let material = json!({ "queryStageMasterKey": "s3cret" });
-        for data in [json!({ "stageInfo": wanting }), json!({ "stageInfo": place, "encryptionMaterial": material })] {
-            let error = answer(data).refuse_client_side_encryption().unwrap_err();
+        let material = json!({ "queryStageMasterKey": "s3cret", "queryId": "q", "smkId": 1 });
+        for material in [material.clone(), json!([material]), json!([{}, material])] {
+            let answer = answer(json!({ "stageInfo": place, "encryptionMaterial": material }));
+            assert!(!format!("{answer:?}").contains("s3cret"));
+            let error = answer.refuse_client_side_encryption().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.help().unwrap().contains("SNOWFLAKE_SSE"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_key_makes_a_stage_want_encrypted_files() {
+        let place = json!({ "locationType": "S3", "location": "b/" });
+        let nothing = [json!(null), json!([]), json!({}), json!([null]), json!([{}])];
+        let no_key = [json!({ "queryStageMasterKey": null }), json!({ "queryStageMasterKey": "", "queryId": "q" })];
+        for material in nothing.into_iter().chain(no_key) {
+            let data = json!({ "stageInfo": place, "encryptionMaterial": material });
+            assert!(answer(data).refuse_client_side_encryption().is_ok(), "{material}");
         }
     }
 }

@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use super::super::blocking;
 use crate::{Error, Result};
 
 /// The compressed size at which a file is [full](GzipLines::is_full): 100 MB, from where on Snowflake loads a file well.
@@ -16,12 +17,16 @@ pub const LIMIT: u64 = 100_000_000;
 /// 253 and 180 MB of them in a second.
 const LEVEL: Compression = Compression::new(2);
 
+/// How much is compressed at once on another thread: some milliseconds of work.
+const BLOCK: usize = 1 << 20;
+
 /// The size of a piece of compressed content.
 const PIECE: usize = 512 * 1024;
 
 /// Writes one file of lines, gzip-compressed, into memory.
 ///
-/// What is held is the compressed content, in pieces that are never copied together, and one line.
+/// What is held is the compressed content, in pieces that are never copied together, and lines of up to a mebibyte, or the last one
+/// if it is longer.
 ///
 /// ```
 /// use snowfeed::backends::snowflake::stage::GzipLines;
@@ -35,8 +40,11 @@ const PIECE: usize = 512 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct GzipLines {
-    encoder: GzEncoder<Pieces>,
-    line: Vec<u8>,
+    /// `None` while it works on another thread, and for good if that work was not waited for.
+    encoder: Option<GzEncoder<Pieces>>,
+    /// Lines that are still to be compressed.
+    block: Vec<u8>,
+    size: u64,
     lines: u64,
 }
 
@@ -44,7 +52,7 @@ impl GzipLines {
     /// An empty file.
     #[allow(clippy::new_without_default, reason = "a file is begun, not defaulted")]
     pub fn new() -> Self {
-        Self { encoder: GzEncoder::new(Pieces::default(), LEVEL), line: Vec::new(), lines: 0 }
+        Self { encoder: Some(GzEncoder::new(Pieces::default(), LEVEL)), block: Vec::new(), size: 0, lines: 0 }
     }
 
     /// Adds a line.
@@ -52,19 +60,61 @@ impl GzipLines {
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when the value cannot be serialized. The file is as it was before.
     pub fn push(&mut self, value: &(impl Serialize + ?Sized)) -> Result<()> {
-        self.line.clear();
+        self.write(value)?;
+        let mut encoder = self.encoder.take().ok_or_else(abandoned)?;
+        encoder.write_all(&self.block).map_err(broken)?;
+        self.block.clear();
+        self.keep(encoder);
+        Ok(())
+    }
+
+    /// Adds a line, and leaves the compression to another thread: from an async one, where [`push`](Self::push) would hold up what
+    /// else runs there.
+    ///
+    /// # Cancellation
+    /// A file whose future was dropped can no longer be used.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push); [`Internal`](crate::ErrorKind::Internal) also after a future was dropped.
+    pub async fn add(&mut self, value: &(impl Serialize + ?Sized + Sync)) -> Result<()> {
+        self.write(value)?;
+        if self.block.len() < BLOCK {
+            return Ok(());
+        }
+        let mut encoder = self.encoder.take().ok_or_else(abandoned)?;
+        let mut block = std::mem::take(&mut self.block);
+        let compress = move || {
+            encoder.write_all(&block).map_err(broken)?;
+            block.clear();
+            Ok((encoder, block))
+        };
+        let (encoder, block) = blocking::run(compress).await?;
+        self.block = block;
+        self.keep(encoder);
+        Ok(())
+    }
+
+    /// Writes a line into the block.
+    fn write(&mut self, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        let begin = self.block.len();
         // A serializer writes a few bytes at a time, and the encoder is more than twice as fast with a line at once. Besides, it
         // never gets half a value.
-        serde_json::to_writer(&mut self.line, value)
-            .map_err(|error| Error::internal("a row cannot be written as JSON").with_source(error))?;
+        if let Err(error) = serde_json::to_writer(&mut self.block, value) {
+            self.block.truncate(begin);
+            return Err(Error::internal("a row cannot be written as JSON").with_source(error));
+        }
         // Raw values come as they were sent. Breaks are white space there: within a text, JSON escapes them.
-        for byte in self.line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+        for byte in self.block.iter_mut().skip(begin).filter(|byte| matches!(byte, b'\n' | b'\r')) {
             *byte = b' ';
         }
-        self.line.push(b'\n');
-        self.encoder.write_all(&self.line).map_err(broken)?;
+        self.block.push(b'\n');
         self.lines += 1;
         Ok(())
+    }
+
+    fn keep(&mut self, encoder: GzEncoder<Pieces>) {
+        self.size = encoder.get_ref().size;
+        self.encoder = Some(encoder);
     }
 
     /// How many lines there are.
@@ -72,9 +122,10 @@ impl GzipLines {
         self.lines
     }
 
-    /// The compressed size so far, in bytes. Up to some tens of kilobytes are still being compressed, and not counted.
+    /// The compressed size so far, in bytes. What is still being compressed is not counted: up to some tens of kilobytes, and after
+    /// [`add`](Self::add) also lines of up to a mebibyte.
     pub fn size(&self) -> u64 {
-        self.encoder.get_ref().size
+        self.size
     }
 
     /// Whether it is time for another file: the compressed size has reached [`LIMIT`].
@@ -87,8 +138,14 @@ impl GzipLines {
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when the compressor fails.
     pub fn finish(self) -> Result<Vec<Bytes>> {
-        Ok(self.encoder.finish().map_err(broken)?.into_pieces())
+        let mut encoder = self.encoder.ok_or_else(abandoned)?;
+        encoder.write_all(&self.block).map_err(broken)?;
+        Ok(encoder.finish().map_err(broken)?.into_pieces())
     }
+}
+
+fn abandoned() -> Error {
+    Error::internal("a file was used after one of its lines was abandoned")
 }
 
 fn broken(error: io::Error) -> Error {
@@ -198,5 +255,49 @@ mod tests {
         assert!((size..size + 100_000).contains(&all) && !is_full, "{size} {all}");
         assert!(pieces.iter().all(|piece| piece.len() <= PIECE) && pieces.len() <= 5);
         assert!(unpacked(&pieces) == text);
+    }
+
+    #[tokio::test]
+    async fn lines_that_are_compressed_beside_come_in_order() {
+        let mut file = GzipLines::new();
+        let mut text = String::new();
+        for number in 0..300 {
+            let line = json!({ "n": number, "text": "x".repeat(10_000) });
+            text.push_str(&format!("{line}\n"));
+            if number % 7 == 0 { file.push(&line).unwrap() } else { file.add(&line).await.unwrap() }
+        }
+        assert_eq!(file.lines(), 300);
+        assert!(unpacked(&file.finish().unwrap()) == text);
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_line_was_abandoned_is_not_used() {
+        let long = "x".repeat(2 * BLOCK);
+        let mut file = GzipLines::new();
+        assert!(futures::poll!(Box::pin(file.add(&long))).is_pending(), "it works on another thread");
+        assert_eq!(file.add(&long).await.unwrap_err().kind(), crate::ErrorKind::Internal);
+        assert!(file.finish().is_err());
+    }
+
+    #[tokio::test]
+    async fn lines_are_compressed_beside_what_else_runs() {
+        // One thread serves everything here: what is compressed on it, nobody else gets a word in between.
+        let line = (0_u32..400_000).map(|number| number.to_string()).collect::<String>();
+        let other = tokio::spawn(async {
+            let mut turns = 0;
+            loop {
+                tokio::task::yield_now().await;
+                turns += 1;
+                if turns == 100 {
+                    return;
+                }
+            }
+        });
+        let mut file = GzipLines::new();
+        for _ in 0..20 {
+            file.add(&line).await.unwrap();
+        }
+        assert!(other.is_finished());
+        assert!(!file.finish().unwrap().is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::http::HttpBuilder;
@@ -98,7 +98,8 @@ impl Place<'_> {
 
     /// Google Cloud Storage takes a file by a plain PUT: with a token, or to a URL that has one in itself.
     fn gcs(self, cloud: &'static str) -> Result<Storage> {
-        let mut headers = HeaderMap::new();
+        // As Snowflake's drivers do: the file stays packed, and the signature of a URL may cover the header.
+        let mut headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(""))]);
         let folder = match (&self.stage.creds.gcs_access_token, &self.stage.presigned_url) {
             (Some(token), _) => {
                 headers.insert(AUTHORIZATION, bearer(token).ok_or_else(|| incomplete(cloud))?);
@@ -108,7 +109,7 @@ impl Place<'_> {
             (None, None) => return Err(incomplete(cloud)),
         };
         let folder = folder.filter(|url| is_allowed(url, self.origin)).ok_or_else(|| unusable(cloud))?;
-        let presigned = headers.is_empty();
+        let presigned = !headers.contains_key(AUTHORIZATION);
         let options = self.options(false).with_allow_http(folder.scheme() == "http").with_default_headers(headers);
         let store = HttpBuilder::new()
             .with_url(folder)

@@ -1,7 +1,8 @@
 //! Requests to Snowflake, and to the storage that holds parts of results: the crate `snowflake-api` on an HTTP client of ours,
-//! which adds the address, retries, and a verdict on what comes back.
+//! which adds the address, retries, redirects, and a verdict on what comes back.
 
 mod address;
+mod redirect;
 mod resend;
 mod verdict;
 
@@ -21,6 +22,7 @@ use snowflake_api::connection::{Connection as Crate, ConnectionError, QueryType}
 use url::Url;
 
 use address::{Address, STAND_IN, STAND_IN_URL};
+use redirect::Redirects;
 use resend::Resend;
 use verdict::Verdict;
 
@@ -52,7 +54,7 @@ impl Transport {
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .referer(false)
-            // Credentials go where we were told to take them, and nowhere else.
+            // Credentials go where we were told to take them: see `redirect`.
             .redirect(Policy::none())
             // As Snowflake's own drivers do: statements that run for long would share one connection otherwise.
             .http1_only()
@@ -63,8 +65,12 @@ impl Transport {
         let http = http.build().map_err(|error| {
             Error::configuration("the HTTP client cannot be set up").with_help("check the proxy").with_source(error)
         })?;
-        let direct =
-            ClientBuilder::new(http.clone()).with(Resend(retries)).with(address).with(Verdict::Snowflake).build();
+        let direct = ClientBuilder::new(http.clone())
+            .with(Resend(retries))
+            .with(address)
+            .with(Verdict::Snowflake)
+            .with(Redirects)
+            .build();
         Ok(Self {
             snowflake: Crate::new_with_middware(direct.clone()),
             direct,

@@ -5,14 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 use serde::Deserialize;
 use serde_json::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::into_middleware;
+use super::redirect::{is_temporary, may_follow, target};
 use super::resend::LastStatus;
 use crate::error::is_caused_by;
 use crate::{Error, ErrorKind, Result, Retry};
@@ -92,7 +93,7 @@ impl Asked {
         let headers = response.headers().clone();
         let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         if status.is_redirection() {
-            return Err(self.redirected(header(LOCATION.as_str())).with_context("status", status.as_u16()));
+            return Err(self.redirected(&response).with_context("status", status.as_u16()));
         }
         let body = match response.bytes().await {
             Ok(body) => body,
@@ -118,7 +119,8 @@ impl Asked {
 
     /// No answer, or only its beginning.
     fn unanswered(&self, error: reqwest::Error) -> Error {
-        let host = self.host();
+        // After a redirect it is another one.
+        let host = error.url().and_then(Url::host_str).unwrap_or(self.host());
         let says = |words: &[&str]| is_caused_by(&error, words);
         let fault = if error.is_connect() && says(&["proxy authorization required"]) {
             // The proxy's answer to CONNECT.
@@ -166,12 +168,23 @@ impl Asked {
         }
     }
 
-    fn redirected(&self, location: Option<&str>) -> Error {
-        let to = location.and_then(|location| self.url.join(location).ok());
+    /// A redirect that was not followed, or one too many.
+    fn redirected(&self, response: &Response) -> Error {
+        let host = self.host();
+        let to = target(response);
+        let names = |to: &Url| matches!(to.host(), Some(Host::Domain(name)) if name != host);
+        let error = if !matches!(self, Self { who: Verdict::Snowflake, .. }) || !is_temporary(response.status()) {
+            Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
+        } else if to.as_ref().is_some_and(|to| may_follow(response.url(), to)) {
+            Error::unavailable(format!("{host} redirects a request again and again"))
+        } else if self.is_login() && to.as_ref().is_some_and(names) {
+            Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
+        } else {
+            // Snowflake has been seen to name addresses of its own network; the next time it answers itself.
+            Error::unavailable(format!("{host} redirects a request to another place, where credentials do not go"))
+        };
         let to = to.as_ref().and_then(Url::host_str).unwrap_or("an unknown place");
-        Error::configuration(format!("{} sends us to another place, where credentials do not go", self.host()))
-            .with_context("to", to)
-            .with_help("check the account identifier and the host of the connection")
+        error.with_context("to", to).with_help("check the account identifier and the host of the connection")
     }
 
     /// A status of failure that Snowflake itself does not explain.
@@ -181,7 +194,8 @@ impl Asked {
         match status.as_u16() {
             403 | 404 if self.is_login() => Error::configuration(format!("no Snowflake account answers at {host}"))
                 .with_help("check the account identifier: ORG-ACCOUNT, or LOCATOR.REGION"),
-            403 if matches!(self.who, Verdict::Storage) => {
+            // In each cloud's words: the signature of the link has expired.
+            400 | 401 | 403 if matches!(self.who, Verdict::Storage) => {
                 Error::unavailable(format!("{host} no longer hands out a part of the result"))
                     .with_help("run it again: the links to the parts of a result live for some hours")
                     .with_retry(Retry::Never)

@@ -172,3 +172,28 @@ fn without_a_user_only_a_token_logs_in() {
     let error = Connection::new("acc", "", Credentials::Password("p".into())).login_fields().unwrap_err();
     assert_eq!(error.message(), "the Snowflake connection names no user");
 }
+
+#[test]
+fn the_token_of_a_container_is_sent_along_and_read_again_at_every_login() {
+    let inside = |world: World| world.inside_snowflake().set("SNOWFLAKE_RUNNING_INSIDE_SPCS", "true");
+    let mut world = inside(World::new());
+    let connection = world.connection();
+    let fields = |connection: &Connection| connection.login_fields().unwrap();
+    assert!(fields(&connection).spcs_token.is_none(), "a login goes on without it");
+    for token in ["first-token", "second-token"] {
+        world = world.file("session/spcs_token", format!(" {token}\n"));
+        let fields = fields(&connection);
+        assert_eq!(fields.spcs_token.as_ref().unwrap().expose_secret(), token);
+        assert_eq!((fields.authenticator, fields.token.unwrap().expose_secret()), (Some("OAUTH"), "mounted-token"));
+        assert!(!format!("{:?}", connection.login_fields()).contains(token));
+    }
+}
+
+#[test]
+fn the_token_of_a_container_goes_nowhere_else() {
+    let world = World::new().inside_snowflake().file("session/spcs_token", "one");
+    assert_eq!(world.connection().spcs_token_file, None, "the variable says whether it is wanted");
+    let elsewhere = "[default]\naccount='acc'\nhost='acc.snowflakecomputing.com'\nuser='u'\npassword='p'";
+    let world = world.set("SNOWFLAKE_RUNNING_INSIDE_SPCS", "true").connections(elsewhere);
+    assert_eq!(world.connection().spcs_token_file, None);
+}

@@ -72,9 +72,10 @@ impl World {
     }
 
     pub(super) fn load(&self, name: Option<&str>) -> Result<Connection> {
-        let token_file = self.path("session/token");
+        let (token_file, spcs_token_file) = (self.path("session/token"), self.path("session/spcs_token"));
         let variable = |name: &str| self.variables.get(name).cloned();
-        Sources { home: Some(self.home.path().to_owned()), variable: &variable, token_file: &token_file }
+        let home = Some(self.home.path().to_owned());
+        Sources { home, variable: &variable, token_file: &token_file, spcs_token_file: &spcs_token_file }
             .connection(name)
     }
 
