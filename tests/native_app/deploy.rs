@@ -9,6 +9,7 @@ mod package;
 mod privileges;
 mod registry;
 mod remove;
+mod rules;
 mod secrecy;
 mod snow;
 mod status;

@@ -12,6 +12,8 @@ async fn what_there_is_is_told_and_nothing_is_changed() {
     assert_eq!(Status::of(&github(), &mut account.open().await).await.unwrap(), Status::default());
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     install(&account, &github(), |i| i.secret("token", super::install::token("s3cret")).unwrap()).await.unwrap();
+    let pool = super::account::Pool { owner: "GITHUB_CONNECTOR".into(), ..super::account::Pool::default() };
+    account.state().world.pools.insert("GITHUB_CONNECTOR_POOL".into(), pool);
     account.log();
     let status = Status::of(&github(), &mut account.open().await).await.unwrap();
     let (package, application) = (status.package.unwrap(), status.application.unwrap());
