@@ -24,7 +24,7 @@ const REPOSITORY: &str = "acme/widgets";
 
 /// The example, linked statically. Only its last step differs from the build of the tests, so that nothing else is compiled again;
 /// `build_command` says what a release needs.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
