@@ -57,6 +57,8 @@ pub(crate) struct Application {
     pub(crate) from: From,
     pub(crate) version: String,
     pub(crate) patch: u64,
+    /// What it was upgraded from, while runs on that still go on.
+    pub(crate) previous: Option<(String, u64)>,
     /// Whether each privilege was granted.
     pub(crate) privileges: BTreeMap<String, bool>,
     /// What each reference is bound to.

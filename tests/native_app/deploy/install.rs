@@ -114,7 +114,7 @@ async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
     account.log();
     install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap();
     let world = account.world();
-    assert_eq!(world.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value, "api.github.com");
+    assert_eq!(world.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value, "old.example,api.github.com");
     assert!(world.integrations["GITHUB_CONNECTOR_ACCESS"].value.contains("GITHUB_CONNECTOR_TOKEN"));
     assert!(account.changes().iter().all(|sql| !sql.contains("DROP") && !sql.contains("REPLACE")));
 }

@@ -39,3 +39,16 @@ async fn what_the_role_may_not_see_is_left_out() {
     let status = Status::of(&github(), &mut account.open().await).await.unwrap();
     assert!(status.package.unwrap().versions.is_empty());
 }
+
+#[tokio::test]
+async fn a_version_on_which_runs_still_go_on_is_told() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), |install| install).await.unwrap();
+    let previous =
+        async || Status::of(&github(), &mut account.open().await).await.unwrap().application.unwrap().previous;
+    assert_eq!(previous().await, None);
+    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().previous = Some(("V0_0_9".into(), 3));
+    let previous = previous().await.unwrap();
+    assert_eq!((previous.version.as_str(), previous.patch, previous.state.as_str()), ("V0_0_9", 3, "FINALIZING"));
+}

@@ -77,7 +77,12 @@ impl State {
         }
         if words.eat("APPLICATION") {
             let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
-            let rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
+            let mut rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
+            if let Some((version, patch)) = &app.previous {
+                rows.push(row(&["previous_version", version]));
+                rows.push(row(&["previous_patch", &patch.to_string()]));
+                rows.push(row(&["previous_version_state", "FINALIZING"]));
+            }
             return Ok(table(&["property", "value"], rows));
         }
         if words.eat("RELEASE DIRECTIVES IN APPLICATION PACKAGE") {
