@@ -27,7 +27,7 @@ pub struct SourceSpec {
     /// The tables that every resource fills.
     pub tables: Vec<TableSpec>,
     /// The hosts that it talks to, `api.example.com` or `api.example.com:8443`, so that a network that is closed can be opened
-    /// for them and nothing else.
+    /// for them and nothing else. The hosts of settings that are URLs (see [`Settings::is_url`]) come on top.
     pub hosts: Vec<String>,
 }
 

@@ -46,6 +46,11 @@ impl Settings {
         self.property(name).is_ok_and(|property| facet(property, "format", SECRET_FORMAT))
     }
 
+    /// Whether a setting is a URL, whose host the source talks to: its schema has `"format": "uri"`.
+    pub fn is_url(&self, name: &str) -> bool {
+        self.property(name).is_ok_and(|property| facet(property, "format", "uri"))
+    }
+
     /// Checks names and types, and gives the configuration that holds these values.
     ///
     /// # Errors

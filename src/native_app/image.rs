@@ -28,7 +28,7 @@ mod layer;
 mod layout;
 mod push;
 
-pub use binary::build_command;
+pub use binary::{build_command, cross_build_command};
 pub use builder::{ImageBuilder, USER};
 pub use credentials::Credentials;
 pub use layout::Image;

@@ -1,17 +1,22 @@
 //! The app in an account, which is a small one on loopback: see `account`.
 
-mod account;
+pub(crate) mod account;
 mod cli;
 mod faults;
+mod fresh;
+mod hosts;
 mod install;
 mod names;
 mod package;
 mod privileges;
 mod registry;
 mod remove;
+mod room;
+mod rules;
 mod secrecy;
 mod snow;
 mod status;
+mod types;
 
 use account::Account;
 use snowfeed::Result;

@@ -1,8 +1,9 @@
 //! The image: which programs get into one, and what is in it.
 
 #[cfg(all(feature = "cli", feature = "github"))]
-mod container;
+pub(super) mod container;
 pub(super) mod elf;
+mod foreign;
 mod push;
 pub(super) mod registry;
 pub(super) mod secrets;
@@ -243,9 +244,6 @@ fn only_what_can_run_gets_into_an_image() {
     for (bytes, why) in [
         (b"#!/bin/sh\n".to_vec(), "no ELF file"),
         (Vec::new(), "no ELF file"),
-        (Elf::good().machine(183).bytes(), "another processor"),
-        (Elf::good().class(1).bytes(), "32-bit"),
-        (Elf::good().system(9).bytes(), "another system"),
         (Elf::good().kind(1).bytes(), "a part of one"),
         (Elf::good().segment(3, b"/lib64/ld-linux-x86-64.so.2\0").bytes(), "dynamically linked"),
         (Elf::good().segment(2, &elf::entry(1, 17)).bytes(), "dynamically linked"),
@@ -257,6 +255,20 @@ fn only_what_can_run_gets_into_an_image() {
         assert!(error.message().contains(why), "{why}: {error}");
         let help = error.help().unwrap();
         assert!(help.contains("crt-static") && help.contains("--bin refused"), "{help}");
+    }
+}
+
+#[test]
+fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
+    let workshop = Workshop::new();
+    for (bytes, why) in [
+        (Elf::good().machine(243).bytes(), "another processor"),
+        (Elf::good().class(1).bytes(), "32-bit"),
+        (Elf::good().system(9).bytes(), "another system"),
+    ] {
+        let error = workshop.refusal(&bytes);
+        assert!(error.message().contains(why), "{why}: {error}");
+        assert!(error.help().unwrap().contains("cargo zigbuild"), "{error:?}");
     }
 }
 

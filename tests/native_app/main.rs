@@ -13,6 +13,7 @@ mod deploy;
 #[path = "../support/example.rs"]
 mod example;
 mod golden;
+mod guides;
 mod hostile;
 mod image;
 mod python;

@@ -28,8 +28,10 @@ pub(in crate::cli) enum AppCommand {
     /// Write all that Snowflake installs
     #[command(
         after_help = "Only what has changed is written; what an earlier build wrote and this one does not is removed.\n\n\
-        The image needs a program without libraries, for linux/amd64:\n  \
-        RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target x86_64-unknown-linux-gnu"
+        The image needs a program without libraries, for linux/amd64. On Linux on x86-64:\n  \
+        RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target x86_64-unknown-linux-gnu\n\
+        On macOS, Windows and ARM machines:\n  \
+        cargo zigbuild --release --target x86_64-unknown-linux-musl"
     )]
     Build {
         /// The folder: empty, or one that was built before

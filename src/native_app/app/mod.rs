@@ -237,7 +237,7 @@ fn version(version: &str) -> Result<Name> {
     format!("V{name}").parse()
 }
 
-fn check_host(host: &str) -> Result<()> {
+pub(in crate::native_app) fn check_host(host: &str) -> Result<()> {
     let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
     let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let labels = name.strip_prefix("*.").unwrap_or(name);
@@ -251,7 +251,7 @@ fn check_host(host: &str) -> Result<()> {
 
 /// A network rule takes more than a container may use: see "Configure service egress" in Snowflake's documentation of its
 /// container services.
-fn check_host_of_a_container(host: &str) -> Result<()> {
+pub(in crate::native_app) fn check_host_of_a_container(host: &str) -> Result<()> {
     let port = host.split_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if !host.starts_with('*') && port.is_none_or(|port| matches!(port, 22 | 80 | 443 | 1024..)) {
         return Ok(());

@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::account::{Account, Found, MARKER};
+use super::hosts;
 use super::privilege::Privilege;
 use super::sql;
 use super::step::{Action, Plan, Step};
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::Name;
-use crate::{Result, SourceSpec};
+use crate::{Error, ErrorKind, Result, SourceSpec};
 
 /// The objects of one application, by their names.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     pub(super) database: Name,
     pub(super) schema: Name,
-    /// The hosts that the source talks to.
+    /// The hosts that the source talks to, and those that were asked for besides.
     hosts: Vec<String>,
     rule: Name,
     pub(super) integration: Name,
@@ -30,7 +31,12 @@ pub(super) type Bound = BTreeSet<String>;
 
 impl Access {
     /// The objects of `application`, which lie in a schema, but for the integration, which is the account's.
-    pub(super) fn of(spec: &SourceSpec, application: &Name, place: Option<&(Name, Name)>) -> Result<Self> {
+    pub(super) fn of(
+        spec: &SourceSpec,
+        more_hosts: &[String],
+        application: &Name,
+        place: Option<&(Name, Name)>,
+    ) -> Result<Self> {
         let (database, schema) = match place {
             Some(place) => place.clone(),
             None => (application.with_suffix("SETUP")?, "PUBLIC".parse()?),
@@ -40,7 +46,12 @@ impl Access {
         Ok(Self {
             database,
             schema,
-            hosts: spec.hosts.clone(),
+            hosts: spec
+                .hosts
+                .iter()
+                .chain(more_hosts.iter().filter(|host| !spec.hosts.contains(host)))
+                .cloned()
+                .collect(),
             rule: application.with_suffix("HOSTS")?,
             integration: application.with_suffix("ACCESS")?,
             secrets: secrets.map(secret).collect::<Result<_>>()?,
@@ -79,11 +90,13 @@ impl Access {
                 (Some(value), found) => {
                     if let Some(found) = &found {
                         found.claim("secret", name, adopt, "bind it on the app's page instead of giving --secret")?;
+                        self.check_type(name, found, &["GENERIC_STRING"])?;
                     }
                     plan.push(self.set_secret(name, value, found.is_some()));
                 }
                 (None, None) => continue,
                 (None, Some(found)) if adopt || found.is_ours() => {
+                    self.check_type(name, &found, &READABLE)?;
                     plan.note(format!("the secret {} is kept", self.sql(name)));
                 }
                 (None, Some(_)) => {
@@ -103,27 +116,21 @@ impl Access {
         Ok(bound)
     }
 
+    /// Refuses a secret that the app could not read, or whose value could not be set.
+    fn check_type(&self, name: &Name, found: &Found, allowed: &[&str]) -> Result<()> {
+        let kind = found.get("secret_type").to_ascii_uppercase();
+        if kind.is_empty() || allowed.contains(&kind.as_str()) {
+            return Ok(());
+        }
+        let message = format!("the secret {} is of TYPE = {kind}, and not {}", self.sql(name), allowed.join(" or "));
+        Err(Error::new(ErrorKind::Conflict, message).with_help(
+            "rename it (ALTER SECRET … RENAME) or drop it, then give the value by --secret; or make the app's objects elsewhere: \
+             --objects-in DATABASE.SCHEMA",
+        ))
+    }
+
     async fn make_schema(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
-        let Self { database, schema, .. } = self;
-        if account.find("DATABASES", database, "").await?.is_none() {
-            plan.push(Step::run(
-                format!("create the database {database}"),
-                format!("CREATE DATABASE IF NOT EXISTS {database} COMMENT = {}", sql::text(MARKER)),
-                Privilege::account("CREATE DATABASE"),
-            ));
-        }
-        let place = format!("IN DATABASE {database}");
-        // A new database has it.
-        if account.find("SCHEMAS", schema, &place).await?.is_none() && schema.as_str() != "PUBLIC" {
-            let path = self.schema_sql();
-            let privilege = Privilege::on("CREATE SCHEMA", format!("DATABASE {database}"));
-            plan.push(Step::run(
-                format!("create the schema {path}"),
-                format!("CREATE SCHEMA IF NOT EXISTS {path}"),
-                privilege,
-            ));
-        }
-        Ok(())
+        make_schema(account, &self.database, &self.schema, plan).await
     }
 
     fn set_secret(&self, name: &Name, value: &SecretString, exists: bool) -> Step {
@@ -144,66 +151,105 @@ impl Access {
         Step { what, action: Action::Run(statement), privilege }
     }
 
+    /// Makes the network rule, or adds to it: what a consumer has added stays.
     async fn set_rule(&self, account: &mut Account, adopt: bool, plan: &mut Plan) -> Result<()> {
         let path = self.sql(&self.rule);
-        let found = self.find(account, "NETWORK RULES", &self.rule).await?;
-        let privilege = match &found {
-            Some(found) => {
-                found.claim("network rule", &self.rule, adopt, "give another place: --objects-in DATABASE.SCHEMA")?;
-                let described = account.rows(format!("DESCRIBE NETWORK RULE {path}")).await?;
-                if described
-                    .iter()
-                    .any(|row| list(row.get("value_list")) == self.hosts.iter().map(String::as_str).collect())
-                {
-                    return Ok(());
-                }
-                Privilege::ownership(format!("NETWORK RULE {path}"))
-            }
-            None => Privilege::on("CREATE NETWORK RULE", format!("SCHEMA {}", self.schema_sql())),
+        let list = |hosts: &[String]| hosts.iter().map(|host| sql::text(host)).collect::<Vec<_>>().join(", ");
+        let Some(found) = self.find(account, "NETWORK RULES", &self.rule).await? else {
+            plan.push(Step::run(
+                format!("allow {} by the network rule {path}", self.hosts.join(", ")),
+                format!(
+                    "CREATE OR ALTER NETWORK RULE {path} TYPE = HOST_PORT VALUE_LIST = ({}) MODE = EGRESS COMMENT = {}",
+                    list(&self.hosts),
+                    sql::text(MARKER)
+                ),
+                Privilege::on("CREATE NETWORK RULE", format!("SCHEMA {}", self.schema_sql())),
+            ));
+            return Ok(());
         };
-        let hosts = self.hosts.iter().map(|host| sql::text(host)).collect::<Vec<_>>().join(", ");
-        plan.push(Step::run(
-            format!("allow {} by the network rule {path}", self.hosts.join(", ")),
-            format!(
-                "CREATE OR ALTER NETWORK RULE {path} TYPE = HOST_PORT VALUE_LIST = ({hosts}) MODE = EGRESS COMMENT = {}",
-                sql::text(MARKER)
-            ),
-            privilege,
-        ));
+        found.claim("network rule", &self.rule, adopt, "give another place: --objects-in DATABASE.SCHEMA")?;
+        let described = account.rows(format!("DESCRIBE NETWORK RULE {path}")).await?;
+        let (kind, mode) = (column(&described, "type"), column(&described, "mode"));
+        if !matches!(kind, "" | "HOST_PORT") || !matches!(mode, "" | "EGRESS") {
+            let message =
+                format!("the network rule {path} is of TYPE = {kind} and MODE = {mode}, not HOST_PORT and EGRESS");
+            return Err(Error::new(ErrorKind::Conflict, message)
+                .with_help("drop it, or make the app's objects elsewhere: --objects-in DATABASE.SCHEMA"));
+        }
+        let present = hosts::described(column(&described, "value_list")).ok_or_else(|| {
+            Error::invalid_data(format!("the hosts of the network rule {path} are not understood"))
+                .with_context("value_list", column(&described, "value_list"))
+                .with_help(format!(
+                    "add to it by hand: ALTER NETWORK RULE {path} SET VALUE_LIST = (…), with {}",
+                    list(&self.hosts)
+                ))
+        })?;
+        let missing: Vec<String> = hosts::missing(&self.hosts, &present).into_iter().map(str::to_owned).collect();
+        if !missing.is_empty() {
+            plan.push(Step::run(
+                format!("allow {} by the network rule {path}, too", missing.join(", ")),
+                format!("ALTER NETWORK RULE {path} SET VALUE_LIST = ({})", list(&[present, missing].concat())),
+                Privilege::ownership(format!("NETWORK RULE {path}")),
+            ));
+        }
         Ok(())
     }
 
+    /// Makes the integration, or adds to what it allows.
     async fn set_integration(&self, account: &mut Account, bound: &Bound, adopt: bool, plan: &mut Plan) -> Result<()> {
         let name = &self.integration;
-        let rule = self.sql(&self.rule);
-        let secrets: Vec<String> =
-            bound.iter().filter_map(|setting| Some(self.sql(self.secrets.get(setting)?))).collect();
-        let list = if secrets.is_empty() { "none".to_owned() } else { format!("({})", secrets.join(", ")) };
-        let allowed =
-            format!("ALLOWED_NETWORK_RULES = ({rule}) ALLOWED_AUTHENTICATION_SECRETS = {list} ENABLED = TRUE");
+        let rule = vec![self.database.clone(), self.schema.clone(), self.rule.clone()];
+        let secret = |setting: &String| {
+            self.secrets.get(setting).map(|secret| vec![self.database.clone(), self.schema.clone(), secret.clone()])
+        };
+        let secrets: Vec<Path> = bound.iter().filter_map(secret).collect();
         let Some(found) = account.find("EXTERNAL ACCESS INTEGRATIONS", name, "").await? else {
+            let list = if secrets.is_empty() { "none".to_owned() } else { paths_sql(&secrets) };
+            let sql = format!(
+                "CREATE EXTERNAL ACCESS INTEGRATION {name} ALLOWED_NETWORK_RULES = {} ALLOWED_AUTHENTICATION_SECRETS = {list} \
+                 ENABLED = TRUE COMMENT = {}",
+                paths_sql(&[rule]),
+                sql::text(MARKER)
+            );
             let what = format!("create the external access integration {name}");
-            let sql = format!("CREATE EXTERNAL ACCESS INTEGRATION {name} {allowed} COMMENT = {}", sql::text(MARKER));
             plan.push(Step::run(what, sql, Privilege::account("CREATE EXTERNAL ACCESS INTEGRATION")));
             return Ok(());
         };
         found.claim("external access integration", name, adopt, "give the application another name (--application)")?;
         let described = account.rows(format!("DESCRIBE EXTERNAL ACCESS INTEGRATION {name}")).await?;
         let property = |property: &str| {
-            let row = described.iter().find(|row| row.get("property") == property);
-            row.map_or("", |row| row.get("property_value")).replace('"', "")
+            let row = described.iter().find(|row| row.get("property").eq_ignore_ascii_case(property));
+            row.map_or("", |row| row.get("property_value"))
         };
-        let holds = |given: &str, path: &String| given.contains(&path.replace('"', ""));
-        let (rules, allows) = (property("ALLOWED_NETWORK_RULES"), property("ALLOWED_AUTHENTICATION_SECRETS"));
-        let is_enabled = property("ENABLED").eq_ignore_ascii_case("true");
-        if is_enabled && holds(&rules, &rule) && secrets.iter().all(|secret| holds(&allows, secret)) {
-            return Ok(());
+        let mut set = Vec::new();
+        for (allowed, wanted) in [("ALLOWED_NETWORK_RULES", vec![rule]), ("ALLOWED_AUTHENTICATION_SECRETS", secrets)] {
+            let printed = property(allowed);
+            if printed.trim_matches(['[', ']']).eq_ignore_ascii_case("all") {
+                continue;
+            }
+            let present = described_paths(printed).ok_or_else(|| {
+                Error::invalid_data(format!("what the external access integration {name} allows is not understood"))
+                    .with_context(allowed, printed)
+                    .with_help(format!(
+                        "add to it by hand: ALTER EXTERNAL ACCESS INTEGRATION {name} SET {allowed} = (…), with {}",
+                        paths_sql(&wanted)
+                    ))
+            })?;
+            let missing: Vec<Path> = wanted.into_iter().filter(|path| !present.contains(path)).collect();
+            if !missing.is_empty() {
+                set.push(format!("{allowed} = {}", paths_sql(&[present, missing].concat())));
+            }
         }
-        plan.push(Step::run(
-            format!("let the external access integration {name} use what the app needs"),
-            format!("ALTER EXTERNAL ACCESS INTEGRATION {name} SET {allowed}"),
-            Privilege::ownership(format!("INTEGRATION {name}")),
-        ));
+        if !property("ENABLED").eq_ignore_ascii_case("true") {
+            set.push("ENABLED = TRUE".to_owned());
+        }
+        if !set.is_empty() {
+            plan.push(Step::run(
+                format!("let the external access integration {name} use what the app needs"),
+                format!("ALTER EXTERNAL ACCESS INTEGRATION {name} SET {}", set.join(" ")),
+                Privilege::ownership(format!("INTEGRATION {name}")),
+            ));
+        }
         Ok(())
     }
 
@@ -239,8 +285,83 @@ fn confidential(sql: impl Fn(&str) -> String, value: &SecretString) -> Statement
     Statement::confidential(sql(value.expose_secret()).into(), sql("***"))
 }
 
-/// The members of a list as Snowflake prints it: `a,b`, `[a, b]`, `['a','b']`.
-fn list(text: &str) -> BTreeSet<&str> {
-    let members = text.trim_matches(['[', ']', '(', ')']).split(',');
-    members.map(|member| member.trim_matches([' ', '\'', '"'])).filter(|member| !member.is_empty()).collect()
+/// The types of secrets from which the app reads a value.
+const READABLE: [&str; 3] = ["GENERIC_STRING", "PASSWORD", "OAUTH2"];
+
+/// The parts of a name.
+type Path = Vec<Name>;
+
+fn column<'a>(described: &'a [Found], name: &str) -> &'a str {
+    described.first().map_or("", |row| row.get(name))
+}
+
+fn paths_sql(paths: &[Path]) -> String {
+    let paths = paths.iter().map(|path| sql::path(&path.iter().collect::<Vec<_>>()));
+    format!("({})", paths.collect::<Vec<_>>().join(", "))
+}
+
+/// Objects as DESCRIBE prints them: `[D.S.A, D.S."b"]`. `None` where that is not understood.
+fn described_paths(list: &str) -> Option<Vec<Path>> {
+    let list = list.trim();
+    let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);
+    if list.trim().is_empty() || list.eq_ignore_ascii_case("none") {
+        return Some(Vec::new());
+    }
+    let part = |part: &str| match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
+        Some(quoted) => Name::stored(quoted.replace("\"\"", "\"")).ok(),
+        None => Name::stored(part).ok(),
+    };
+    let path = |path: &str| {
+        let parts: Option<Path> = outside_quotes(path.trim(), '.').into_iter().map(part).collect();
+        parts.filter(|parts| parts.len() == 3)
+    };
+    outside_quotes(list, ',').into_iter().map(path).collect()
+}
+
+/// The parts of a text between marks that stand outside of double quotes.
+fn outside_quotes(text: &str, mark: char) -> Vec<&str> {
+    let mut quoted = false;
+    text.split(|c: char| {
+        quoted ^= c == '"';
+        c == mark && !quoted
+    })
+    .collect()
+}
+
+/// Makes a schema and its database where they are missing.
+pub(super) async fn make_schema(account: &mut Account, database: &Name, schema: &Name, plan: &mut Plan) -> Result<()> {
+    if account.find("DATABASES", database, "").await?.is_none() {
+        plan.push(Step::run(
+            format!("create the database {database}"),
+            format!("CREATE DATABASE IF NOT EXISTS {database} COMMENT = {}", sql::text(MARKER)),
+            Privilege::account("CREATE DATABASE"),
+        ));
+        // A new database has it.
+        if schema.as_str() == "PUBLIC" {
+            return Ok(());
+        }
+    }
+    if account.find("SCHEMAS", schema, &format!("IN DATABASE {database}")).await?.is_none() {
+        let path = sql::path(&[database, schema]);
+        plan.push(Step::run(
+            format!("create the schema {path}"),
+            format!("CREATE SCHEMA IF NOT EXISTS {path} COMMENT = {}", sql::text(MARKER)),
+            Privilege::on("CREATE SCHEMA", format!("DATABASE {database}")),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_integration_allows_is_read_as_it_is_printed() {
+        let sql = |list: &str| described_paths(list).map(|paths| paths_sql(&paths));
+        assert_eq!(sql("[D.S.A, D.S.\"b.c\"]").unwrap(), "(D.S.A, D.S.\"b.c\")");
+        assert_eq!(sql("[D.S.my rule]").unwrap(), "(D.S.\"my rule\")");
+        assert_eq!(sql("none").unwrap(), "()");
+        assert_eq!(sql("[A]"), None);
+    }
 }

@@ -38,8 +38,15 @@ fn help(code: u32) -> Option<&'static str> {
         93_030 | 93_168 | 93_167 => "somebody else deployed at the same time: run it again",
         93_035 => "give the source a shorter version",
         93_037 | 512_004 | 512_023 => {
-            "a package holds two versions at most: drop one that nobody uses, by `ALTER APPLICATION PACKAGE … DEREGISTER VERSION …` \
-             (without release channels, `DROP VERSION`)"
+            "a package holds two versions at most, and so does a release channel: drop one that nobody needs (--drop-version VERSION)"
+        }
+        512_010 => "the version is on its way out of the release channel: run it again later",
+        512_020 | 93_088 => {
+            "a release directive refers to the version: release another one first (`app deploy --release`)"
+        }
+        512_021 => {
+            "the version is in a release channel, and leaves it when every installation of it has been upgraded: run `app deploy \
+             --drop-version VERSION`, again if need be"
         }
         93_044..=93_046 | 93_055 => {
             "the app was installed in another way than it is upgraded now (a version, a release, a stage): upgrade it in that way \

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
+use serde_json::Value;
 
 use super::access::{Access, Bound};
 use super::account::{Account, Found, MARKER};
@@ -12,6 +13,8 @@ use super::privilege::Privilege;
 use super::runner::{Report, Runner};
 use super::sql;
 use super::step::{Plan, Step};
+use super::{hosts, pool};
+use crate::native_app::app::{check_host, check_host_of_a_container};
 use crate::native_app::bundle::context::{external_access, privileges};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, SourceSpec};
@@ -55,6 +58,8 @@ pub struct Install {
     origin: Origin,
     place: Option<(Name, Name)>,
     secrets: BTreeMap<String, SecretString>,
+    /// Hosts besides those of the source.
+    hosts: Vec<String>,
     warehouse: Option<Name>,
     roles: Vec<(ApplicationRole, Name)>,
     adopt: bool,
@@ -74,6 +79,7 @@ impl Install {
             origin: Origin::default(),
             place: None,
             secrets: BTreeMap::new(),
+            hosts: Vec::new(),
             warehouse: None,
             roles: Vec::new(),
             adopt: false,
@@ -116,6 +122,34 @@ impl Install {
         Ok(self)
     }
 
+    /// A host that the app may reach besides those of its source: `HOST` or `HOST:PORT`. Hosts are only ever added.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): it is not a host that a container in Snowflake can reach.
+    pub fn host(mut self, host: impl Into<String>) -> Result<Self> {
+        let host = host.into();
+        check_host(&host)?;
+        check_host_of_a_container(&host)?;
+        if !self.hosts.contains(&host) {
+            self.hosts.push(host);
+        }
+        Ok(self)
+    }
+
+    /// A setting of the source that the app will be configured with. Where it is a URL (`"format": "uri"` in the schema of the
+    /// settings), its host is one that the app may reach; of an app without a container, and of other settings, nothing follows.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): it is not a URL, or not of a host that a container can reach.
+    pub fn setting(self, name: &str, value: &Value) -> Result<Self> {
+        match hosts::of_setting(&self.spec, name, value)? {
+            Some(host) if self.container && !self.spec.hosts.contains(&host) => {
+                self.host(host).map_err(|error| error.with_context("setting", name))
+            }
+            _ => Ok(self),
+        }
+    }
+
     /// The warehouse that the app may use. Without one, it is bound on the app's page.
     #[must_use]
     pub fn warehouse(mut self, warehouse: Option<Name>) -> Self {
@@ -144,16 +178,20 @@ impl Install {
     /// As of [`Deploy::run`](super::Deploy::run).
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict): an object of this name was made by somebody else;
+    /// [`Conflict`](crate::ErrorKind::Conflict): an object of this name was made by somebody else, a secret or a network rule is of
+    /// another type, or the compute pool belongs to another application;
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such version;
     /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names; others as
     /// [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let mut report = Report::default();
-        let access = Access::of(&self.spec, &self.names.application, self.place.as_ref())?;
+        let access = Access::of(&self.spec, &self.hosts, &self.names.application, self.place.as_ref())?;
         let mut plan = Plan::default();
         // First of all: nothing is made for an application that may not be made.
         let found = application(account, &self.names.application, self.adopt).await?;
+        if self.container {
+            pool::check(account, &self.names.application, found.is_some()).await?;
+        }
         let create = if found.is_none() { Some(self.create(account).await?) } else { None };
         let bound = match self.container {
             true => access.plan(account, &self.secrets, self.adopt, &mut plan).await?,

@@ -32,11 +32,14 @@ mod account;
 mod answer;
 mod consent;
 mod explain;
+mod hosts;
 mod install;
 mod origin;
 mod package;
+mod pool;
 mod privilege;
 mod registry;
+mod retire;
 mod runner;
 mod sql;
 mod stage;
@@ -52,7 +55,9 @@ pub use origin::Origin;
 pub use package::Deploy;
 pub use privilege::Privilege;
 pub use runner::{Done, Report, Runner};
-pub use status::{ApplicationStatus, Granted, PackageStatus, Pool, Reference, Release, Status, VersionStatus};
+pub use status::{
+    ApplicationStatus, Granted, PackageStatus, Pool, Previous, Reference, Release, Status, VersionStatus,
+};
 pub use step::Step;
 pub use uninstall::{Owned, Uninstall};
 pub use upgrade::Upgrade;

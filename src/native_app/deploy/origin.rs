@@ -4,7 +4,7 @@ use super::account::{Account, Found};
 use super::explain::absent;
 use super::package::released;
 use super::sql;
-use super::versions::Patches;
+use super::versions::Versions;
 use crate::native_app::{Name, Names};
 use crate::{ErrorKind, Result};
 
@@ -37,11 +37,12 @@ impl Origin {
                 let missing = |what: String| {
                     absent(what, "run `app deploy`; or take what is released: --released, or --listing NAME")
                 };
-                let patches = Patches::read(account, package, version).await.map_err(|error| match error.kind() {
+                let versions = Versions::read(account, package).await.map_err(|error| match error.kind() {
                     ErrorKind::NotFound => missing(format!("the application package {package}")).with_source(error),
                     _ => error,
                 })?;
-                let newest = patches.newest().ok_or_else(|| missing(format!("the version {version} of {package}")))?;
+                let newest =
+                    versions.newest(version).ok_or_else(|| missing(format!("the version {version} of {package}")))?;
                 Ok(Some(Target { version: version.clone(), patch: newest.number }))
             }
             // Who may only install does not see it.

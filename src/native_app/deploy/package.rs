@@ -1,28 +1,28 @@
 //! The provider's side: the application package.
 
-use std::collections::BTreeMap;
-
 use super::account::{Account, Found, MARKER};
 use super::privilege::Privilege;
 use super::registry::Repository;
+use super::retire::Room;
 use super::runner::{Report, Runner};
 use super::sql;
 use super::stage::{self, Stage};
 use super::step::{Action, Plan, Push, Step};
-use super::versions::{self, Patches};
+use super::versions::{self, Versions};
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
 use crate::{Error, Result};
 
 /// The release channel that consumers install from unless they say otherwise.
-const CHANNEL: &str = "DEFAULT";
+pub(super) const CHANNEL: &str = "DEFAULT";
 
 /// Brings a bundle and its image into an application package: the package and its stage are made where they are missing, files
 /// that have changed are uploaded, stale ones removed, the image pushed, the setup script checked by Snowflake, and a version or a
 /// patch added where anything has changed since the last one.
 ///
-/// It can be repeated, and stopped at any moment: the next call does what is missing. Nothing but stale files is ever removed.
+/// It can be repeated, and stopped at any moment: the next call does what is missing. Nothing is ever removed but stale files, and a
+/// version that [`drop_version`](Self::drop_version) names.
 #[derive(Debug)]
 pub struct Deploy<'a> {
     names: Names,
@@ -35,6 +35,7 @@ pub struct Deploy<'a> {
     credentials: Option<Credentials>,
     adopt: bool,
     create_repository: bool,
+    drop_version: Option<Name>,
     release: bool,
 }
 
@@ -59,7 +60,8 @@ impl<'a> Deploy<'a> {
             image: None,
             credentials: None,
             adopt: false,
-            create_repository: false,
+            create_repository: true,
+            drop_version: None,
             release: false,
         })
     }
@@ -85,10 +87,18 @@ impl<'a> Deploy<'a> {
         self
     }
 
-    /// Whether an image repository that is missing is made.
+    /// Whether an image repository that is missing is made, with its database and its schema. It is, unless this says no.
     #[must_use]
     pub fn create_repository(mut self, create: bool) -> Self {
         self.create_repository = create;
+        self
+    }
+
+    /// A version, by its name in the package, that goes to make room: a package holds two. It leaves the release channel first, which
+    /// takes until every installation of it has been upgraded; [`Runner::wait`] says how long that is waited for.
+    #[must_use]
+    pub fn drop_version(mut self, version: Option<Name>) -> Self {
+        self.drop_version = version;
         self
     }
 
@@ -105,8 +115,9 @@ impl<'a> Deploy<'a> {
     /// Dropping the future cancels the statement that runs; the next call goes on from what there is then.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict): the package was made by somebody else, or the image's tag stands for another image;
-    /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing;
+    /// [`Conflict`](crate::ErrorKind::Conflict): the package was made by somebody else, the image's tag stands for another image, the
+    /// package has no room for another version or patch, or the privileges are not those of the version;
+    /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing, and is not to be made;
     /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names, or Snowflake refuses the
     /// setup script; others as [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
@@ -119,6 +130,9 @@ impl<'a> Deploy<'a> {
     async fn plan(&self, account: &mut Account) -> Result<Plan> {
         let mut plan = Plan::default();
         let there = There::read(self, account).await?;
+        let files = stage::files(self.bundle);
+        let label = versions::label(&self.version, &files, self.image.as_ref());
+        self.check(&label, &there, &mut plan)?;
         if there.package.is_none() {
             self.make_package(&mut plan);
         }
@@ -126,13 +140,61 @@ impl<'a> Deploy<'a> {
         if !there.has_stage {
             stage.make(&mut plan);
         }
-        let files = stage::files(self.bundle);
         stage.fill(&files, &there.listed, &mut plan)?;
         if self.container {
             self.push_image(account, &mut plan).await?;
         }
-        self.add_version(&files, &stage, &there, &mut plan);
+        self.retire(&there, &mut plan);
+        self.add_version(&label, &stage, &there, &mut plan);
         Ok(plan)
+    }
+
+    /// Refuses what Snowflake would refuse after everything else was done.
+    fn check(&self, label: &str, there: &There, plan: &mut Plan) -> Result<()> {
+        let room = Room {
+            package: &self.names.package,
+            version: &self.names.version,
+            versions: &there.versions,
+            has_channels: there.has_channels,
+            channel: &there.channel,
+            assigned: &there.assigned,
+            released: there.released.as_ref().map(|(version, _)| version.as_str()),
+            dropped: self.drop_version.as_ref(),
+            releases: self.release,
+        };
+        room.check()?;
+        plan.notes.extend(there.versions.check_patch(&self.names.version, label)?);
+        Ok(())
+    }
+
+    /// Drops the version that was named to go.
+    fn retire(&self, there: &There, plan: &mut Plan) {
+        let Some(version) = &self.drop_version else { return };
+        let package = &self.names.package;
+        if there.versions.newest(version).is_none() {
+            plan.note(format!("{package} has no version {version}"));
+            return;
+        }
+        if !there.has_channels {
+            plan.push(self.alter(format!("drop the version {version}"), &format!("DROP VERSION {version}")));
+            return;
+        }
+        if there.channel.iter().any(|held| held == version.as_str()) {
+            // An earlier call may have stopped while it was leaving.
+            let how =
+                format!("ALTER APPLICATION PACKAGE {package} MODIFY RELEASE CHANNEL {CHANNEL} DROP VERSION {version}");
+            plan.push(Step {
+                what: format!("drop {version} from the release channel {CHANNEL}"),
+                action: Action::RunOnce { statement: Statement::new(how), done: "512010" },
+                privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
+            });
+            plan.push(Step {
+                what: format!("wait until no installation has {version}"),
+                action: Action::AwaitRemoval { package: package.clone(), version: version.clone() },
+                privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
+            });
+        }
+        plan.push(self.alter(format!("deregister the version {version}"), &format!("DEREGISTER VERSION {version}")));
     }
 
     fn make_package(&self, plan: &mut Plan) {
@@ -152,11 +214,7 @@ impl<'a> Deploy<'a> {
         let repository = Repository::of(to)?;
         let found = repository.find(account).await?;
         if found.is_none() && self.create_repository {
-            plan.push(Step::run(
-                format!("create the image repository {}", repository.sql()),
-                format!("CREATE IMAGE REPOSITORY IF NOT EXISTS {}", repository.sql()),
-                Privilege::on("CREATE IMAGE REPOSITORY", format!("SCHEMA {}", repository.schema_sql())),
-            ));
+            repository.make(account, plan).await?;
         } else if found.is_none() {
             return Err(repository.absent());
         }
@@ -173,10 +231,9 @@ impl<'a> Deploy<'a> {
         Ok(())
     }
 
-    fn add_version(&self, files: &BTreeMap<&str, &[u8]>, stage: &Stage, there: &There, plan: &mut Plan) {
+    fn add_version(&self, label: &str, stage: &Stage, there: &There, plan: &mut Plan) {
         let version = &self.names.version;
-        let label = versions::label(&self.version, files, self.image.as_ref());
-        let newest = there.patches.newest();
+        let newest = there.versions.newest(version);
         let patch = match newest {
             Some(newest) if newest.label == label => newest.number,
             Some(newest) => newest.number + 1,
@@ -201,7 +258,7 @@ impl<'a> Deploy<'a> {
             } else {
                 format!("add the version {version}")
             };
-            let using = format!("USING {} LABEL = {}", stage.at(""), sql::text(&label));
+            let using = format!("USING {} LABEL = {}", stage.at(""), sql::text(label));
             plan.push(self.alter(what, &format!("{add} {using}")));
         }
         if self.release {
@@ -212,7 +269,7 @@ impl<'a> Deploy<'a> {
     fn set_release(&self, patch: u64, there: &There, plan: &mut Plan) {
         let version = &self.names.version;
         let channel = if there.has_channels { format!("MODIFY RELEASE CHANNEL {CHANNEL} ") } else { String::new() };
-        if there.has_channels && !there.in_channel {
+        if there.has_channels && !there.channel.iter().any(|held| held == version.as_str()) {
             let what = format!("add {version} to the release channel {CHANNEL}");
             plan.push(self.alter(what, &format!("{channel}ADD VERSION {version}")));
         }
@@ -235,26 +292,28 @@ struct There {
     package: Option<Found>,
     has_stage: bool,
     listed: Vec<Found>,
-    patches: Patches,
+    versions: Versions,
     has_channels: bool,
-    /// Whether the channel holds the version.
-    in_channel: bool,
+    /// The versions of the channel, and those that are in any channel.
+    channel: Vec<String>,
+    assigned: Vec<String>,
     /// The version and the patch that consumers get.
     released: Option<(String, u64)>,
 }
 
 impl There {
     async fn read(deploy: &Deploy<'_>, account: &mut Account) -> Result<Self> {
-        let Names { package, version, .. } = &deploy.names;
+        let Names { package, .. } = &deploy.names;
         let found = account.find("APPLICATION PACKAGES", package, "").await?;
         let Some(found) = found else {
             return Ok(Self {
                 package: None,
                 has_stage: false,
                 listed: Vec::new(),
-                patches: Patches::none(),
+                versions: Versions::default(),
                 has_channels: true,
-                in_channel: false,
+                channel: Vec::new(),
+                assigned: Vec::new(),
                 released: None,
             });
         };
@@ -264,16 +323,23 @@ impl There {
             account.find("STAGES", &stage.name, &format!("IN SCHEMA {}", stage.schema_sql())).await?.is_some();
         let listed = if has_stage { account.rows(format!("LIST {}", stage.at(""))).await? } else { Vec::new() };
         let channels = account.rows_if_any(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
-        let channel = channels.iter().find(|row| row.get("name") == CHANNEL);
-        let patches = Patches::read(account, package, version).await?;
-        let released = if deploy.release { released(account, package).await? } else { None };
+        let versions = Versions::read(account, package).await?;
+        let held = |row: &Found| -> Vec<String> {
+            versions.names().filter(|name| holds(row.get("versions"), name)).map(str::to_owned).collect()
+        };
+        let channel = channels.iter().find(|row| row.get("name") == CHANNEL).map(held).unwrap_or_default();
+        let assigned = channels.iter().flat_map(held).collect();
+        // Not only for a release: what is released is not dropped.
+        let reads = deploy.release || deploy.drop_version.is_some();
+        let released = if reads { released(account, package).await? } else { None };
         Ok(Self {
             package: Some(found),
             has_stage,
             listed,
-            patches,
+            versions,
             has_channels: !channels.is_empty(),
-            in_channel: channel.is_some_and(|row| holds(row.get("versions"), version.as_str())),
+            channel,
+            assigned,
             released,
         })
     }
@@ -289,7 +355,7 @@ pub(super) async fn released(account: &mut Account, package: &Name) -> Result<Op
 }
 
 /// Whether a list, `["V1","V2"]` or `[V1, V2]`, holds a name.
-fn holds(list: &str, name: &str) -> bool {
+pub(super) fn holds(list: &str, name: &str) -> bool {
     match serde_json::from_str::<Vec<String>>(list) {
         Ok(names) => names.iter().any(|one| one == name),
         Err(_) => list.trim_matches(['[', ']']).split(',').any(|one| one.trim() == name),

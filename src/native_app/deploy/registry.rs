@@ -1,9 +1,11 @@
 //! The account's image repository.
 
-use super::account::{Account, Found};
+use super::access::make_schema;
+use super::account::{Account, Found, MARKER};
 use super::explain::absent;
+use super::privilege::Privilege;
 use super::sql;
-use super::step::Push;
+use super::step::{Plan, Push, Step};
 use crate::native_app::image::{self, Credentials};
 use crate::native_app::{Name, app};
 use crate::{Error, Result};
@@ -32,12 +34,24 @@ impl Repository {
         account.find("IMAGE REPOSITORIES", &self.name, &format!("IN SCHEMA {}", self.schema_sql())).await
     }
 
+    /// Makes it, and the database and the schema that it needs, as far as they are missing.
+    pub(super) async fn make(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
+        make_schema(account, &self.database, &self.schema, plan).await?;
+        let path = self.sql();
+        plan.push(Step::run(
+            format!("create the image repository {path}"),
+            format!("CREATE IMAGE REPOSITORY IF NOT EXISTS {path} COMMENT = {}", sql::text(MARKER)),
+            Privilege::on("CREATE IMAGE REPOSITORY", format!("SCHEMA {}", self.schema_sql())),
+        ));
+        Ok(())
+    }
+
     /// That it is missing.
     pub(super) fn absent(&self) -> Error {
         absent(
             format!("the image repository {}", self.sql()),
             format!(
-                "run `CREATE IMAGE REPOSITORY {}` (or say --create-repository), let an administrator run `GRANT READ, WRITE ON IMAGE \
+                "run `CREATE IMAGE REPOSITORY {}`, let an administrator run `GRANT READ, WRITE ON IMAGE \
                  REPOSITORY {} TO ROLE …`, or name another one: --image-repository",
                 self.sql(),
                 self.sql()

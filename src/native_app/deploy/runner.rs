@@ -1,6 +1,7 @@
 //! Does the steps, or says what they would be.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -8,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::account::Account;
 use super::answer;
 use super::explain::explain;
-use super::registry;
 use super::step::{Action, Plan, Step};
+use super::{registry, retire};
 use crate::Result;
 
 /// What was done, or what would be.
@@ -38,15 +39,24 @@ pub struct Done {
     pub changed: bool,
 }
 
+/// How long is waited unless it is said otherwise.
+const WAIT: Duration = Duration::from_secs(300);
+
 /// Who is told each step before it begins.
 type Progress<'a> = dyn Fn(&Step) + Send + Sync + 'a;
 
 /// How the steps are done.
-#[derive(Default)]
 pub struct Runner<'a> {
     dry_run: bool,
     stop: CancellationToken,
+    wait: Duration,
     progress: Option<Box<Progress<'a>>>,
+}
+
+impl Default for Runner<'_> {
+    fn default() -> Self {
+        Self { dry_run: false, stop: CancellationToken::new(), wait: WAIT, progress: None }
+    }
 }
 
 impl<'a> Runner<'a> {
@@ -66,6 +76,14 @@ impl<'a> Runner<'a> {
     #[must_use]
     pub fn stop(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
+        self
+    }
+
+    /// How long it waits for what Snowflake does later: until a version has left its release channel. Five minutes unless given;
+    /// then it is an error, and the next call goes on from there.
+    #[must_use]
+    pub fn wait(mut self, limit: Duration) -> Self {
+        self.wait = limit;
         self
     }
 
@@ -91,12 +109,12 @@ impl<'a> Runner<'a> {
             }
             let statement = step.statement()?;
             let changed = if self.dry_run {
-                !matches!(step.action, Action::Validate(_))
+                !matches!(step.action, Action::Validate(_) | Action::AwaitRemoval { .. })
             } else {
                 if let Some(progress) = &self.progress {
                     progress(&step);
                 }
-                match perform(account, &step, report).await {
+                match self.perform(account, &step, report).await {
                     Ok(changed) => changed,
                     Err(error) => return Err(explain(error, &step, account).await),
                 }
@@ -106,24 +124,31 @@ impl<'a> Runner<'a> {
         }
         Ok(())
     }
+
+    /// Whether anything was changed.
+    async fn perform(&self, account: &mut Account, step: &Step, report: &mut Report) -> Result<bool> {
+        match &step.action {
+            Action::Run(statement) => account.execute(statement.clone()).await.map(|_| true),
+            Action::RunOnce { statement, done } => match account.execute(statement.clone()).await {
+                Err(error) if error.context().any(|(name, value)| name == "code" && value == *done) => Ok(false),
+                answer => answer.map(|_| true),
+            },
+            Action::Call(statement) => answer::of_procedure(&account.execute(statement.clone()).await?).map(|()| true),
+            Action::Validate(statement) => {
+                report.notes.extend(answer::of_validation(&account.execute(statement.clone()).await?)?);
+                Ok(false)
+            }
+            Action::Put(file) => account.put(file.clone()).await.map(|()| true),
+            Action::Push(push) => registry::push(account, push).await,
+            Action::AwaitRemoval { package, version } => {
+                retire::await_removal(account, package, version, self.wait, &self.stop).await.map(|()| false)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Runner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runner").field("dry_run", &self.dry_run).finish_non_exhaustive()
-    }
-}
-
-/// Whether anything was changed.
-async fn perform(account: &mut Account, step: &Step, report: &mut Report) -> Result<bool> {
-    match &step.action {
-        Action::Run(statement) => account.execute(statement.clone()).await.map(|_| true),
-        Action::Call(statement) => answer::of_procedure(&account.execute(statement.clone()).await?).map(|()| true),
-        Action::Validate(statement) => {
-            report.notes.extend(answer::of_validation(&account.execute(statement.clone()).await?)?);
-            Ok(false)
-        }
-        Action::Put(file) => account.put(file.clone()).await.map(|()| true),
-        Action::Push(push) => registry::push(account, push).await,
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::account::{Account, Found};
 use super::package::released;
-use super::sql;
+use super::{pool, sql};
 use crate::native_app::{App, Names};
 use crate::{ErrorKind, Result};
 
@@ -71,6 +71,10 @@ pub struct ApplicationStatus {
     pub patch: Option<u64>,
     /// Such as `COMPLETE`, `UPGRADING`, `FAILED`.
     pub state: String,
+    /// Why its last upgrade failed, where it did.
+    pub failure: String,
+    /// The version that it had before: runs that began on it end on it, and hold up the end of the upgrade.
+    pub previous: Option<Previous>,
     /// Why it is disabled, where it is.
     pub disabled: String,
     /// When it was last upgraded, as Snowflake writes it.
@@ -81,6 +85,17 @@ pub struct ApplicationStatus {
     pub privileges: Vec<Granted>,
     /// Its compute pools.
     pub pools: Vec<Pool>,
+}
+
+/// The version that an application had before its last upgrade.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Previous {
+    /// The version.
+    pub version: String,
+    /// The patch.
+    pub patch: u64,
+    /// Its state, as Snowflake writes it.
+    pub state: String,
 }
 
 /// A reference.
@@ -112,6 +127,8 @@ pub struct Pool {
     pub services: u64,
     /// How many jobs run on it.
     pub jobs: u64,
+    /// Another application that it belongs to, or one that was dropped; this one cannot use it.
+    pub other: Option<String>,
 }
 
 impl Status {
@@ -152,6 +169,16 @@ async fn package(account: &mut Account, names: &Names) -> Result<Option<PackageS
 async fn application(account: &mut Account, names: &Names) -> Result<Option<ApplicationStatus>> {
     let name = &names.application;
     let Some(found) = account.find("APPLICATIONS", name, "").await? else { return Ok(None) };
+    let described = visible(account, format!("DESCRIBE APPLICATION {name}")).await?;
+    let property = |property: &str| {
+        let row = described.iter().find(|row| row.get("property").eq_ignore_ascii_case(property));
+        row.and_then(|row| row.text("value")).filter(|value| !value.eq_ignore_ascii_case("null"))
+    };
+    let previous = property("previous_version").map(|version| Previous {
+        version,
+        patch: property("previous_patch").and_then(|patch| patch.parse().ok()).unwrap_or_default(),
+        state: property("previous_version_state").unwrap_or_default(),
+    });
     let references = visible(account, format!("SHOW REFERENCES IN APPLICATION {name}")).await?;
     let privileges = visible(account, format!("SHOW PRIVILEGES IN APPLICATION {name}")).await?;
     // Its name begins with the application's; which characters the rest of it has is the app's own affair.
@@ -162,8 +189,12 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (row.text("object_name").is_some()).then(|| parts.join("."))
     };
+    let own = pool::name(name)?;
+    // Names that only begin like this one are those of other applications.
+    let is_own = |row: &&Found| row.get("application") == name.as_str() || row.get("name") == own.as_str();
     let pool = |row: &Found| Pool {
         name: row.get("name").to_owned(),
+        other: row.text("application").filter(|application| application != name.as_str()),
         state: row.get("state").to_owned(),
         services: row.number("num_services").unwrap_or_default(),
         jobs: row.number("num_jobs").unwrap_or_default(),
@@ -175,6 +206,8 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
         version: found.get("version").to_owned(),
         patch: found.number("patch"),
         state: found.get("upgrade_state").to_owned(),
+        failure: property("upgrade_failure_reason").unwrap_or_default(),
+        previous,
         disabled: found.get("disablement_reasons").to_owned(),
         upgraded: found.get("last_upgraded_on").to_owned(),
         references: references
@@ -185,7 +218,7 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
             .iter()
             .map(|row| Granted { privilege: row.get("privilege").to_owned(), granted: row.is("is_granted") })
             .collect(),
-        pools: pools.iter().map(pool).collect(),
+        pools: pools.iter().filter(is_own).map(pool).collect(),
     }))
 }
 

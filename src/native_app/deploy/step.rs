@@ -3,6 +3,7 @@
 use super::privilege::Privilege;
 use crate::Result;
 use crate::backends::snowflake::client::{StagedFile, Statement};
+use crate::native_app::Name;
 use crate::native_app::app;
 use crate::native_app::image::{Credentials, Image};
 
@@ -19,6 +20,8 @@ pub struct Step {
 pub(super) enum Action {
     /// A statement.
     Run(Statement),
+    /// A statement whose refusal with this code says that it was done already.
+    RunOnce { statement: Statement, done: &'static str },
     /// A call of one of the app's procedures, which says in its answer whether it went well.
     Call(Statement),
     /// A question to Snowflake whether the setup script on the stage is sound. It changes nothing.
@@ -27,6 +30,8 @@ pub(super) enum Action {
     Put(StagedFile),
     /// An image that goes to a repository of the account.
     Push(Box<Push>),
+    /// A wait until a version of a package is in no release channel.
+    AwaitRemoval { package: Name, version: Name },
 }
 
 /// An image, and where it goes.
@@ -53,15 +58,19 @@ impl Step {
         &self.privilege
     }
 
-    /// The statement that it runs, with `***` for each secret; of an image, what is pushed.
+    /// The statement that it runs, with `***` for each secret; of an image, what is pushed; of a wait, what for.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal): a file has a name that cannot be in a statement.
     pub fn statement(&self) -> Result<String> {
         Ok(match &self.action {
             Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.clone(),
+            Action::RunOnce { statement, .. } => statement.sql.clone(),
             Action::Put(file) => file.statement()?.sql,
             Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.to),
+            Action::AwaitRemoval { package, version } => {
+                format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")
+            }
         })
     }
 }

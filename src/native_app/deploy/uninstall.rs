@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::access::Access;
 use super::account::Account;
 use super::install::application;
+use super::pool;
 use super::privilege::Privilege;
 use super::runner::{Report, Runner};
 use super::step::{Plan, Step};
@@ -49,8 +50,9 @@ impl Uninstall {
         })
     }
 
-    /// Whether what the application owns goes with it: its compute pool, and the database of the data unless the ownership of
-    /// all of it was transferred. Without it, an application that owns anything stays.
+    /// Whether what the application owns goes with it: the database of the data, unless the ownership of all of it was transferred.
+    /// Without it, an application that owns more than its compute pool stays. The pool, which holds nothing, always goes: it is
+    /// bound to the application, and of no use to another.
     #[must_use]
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
@@ -110,9 +112,10 @@ impl Uninstall {
         let Names { application: name, package, .. } = &self.names;
         let mut plan = Plan::default();
         let owned = self.owned(account).await?;
-        if !owned.is_empty() && !self.cascade {
-            let list =
-                owned.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
+        let is_pool = |owned: &Owned| owned.kind.replace(['_', ' '], "").eq_ignore_ascii_case("COMPUTEPOOL");
+        let kept: Vec<&Owned> = owned.iter().filter(|owned| !is_pool(owned)).collect();
+        if !kept.is_empty() && !self.cascade {
+            let list = kept.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
             return Err(Error::new(ErrorKind::Conflict, format!("{name} owns {list}")).with_help(
                 "say --cascade to drop that with it; to keep it, transfer the ownership of all of it before, as the app's README says",
             ));
@@ -125,16 +128,29 @@ impl Uninstall {
                  them",
             ));
         }
-        if application(account, name, self.adopt).await?.is_some() {
-            let cascade = if self.cascade { " CASCADE" } else { "" };
+        let pool = pool::find(account, name).await?;
+        let exists = application(account, name, self.adopt).await?.is_some();
+        if exists {
+            // Of what else it owns, nothing is left to be asked about.
+            let cascade = if self.cascade || !owned.is_empty() { " CASCADE" } else { "" };
             plan.push(Step::run(
                 format!("drop the application {name}"),
                 format!("DROP APPLICATION IF EXISTS {name}{cascade}"),
                 Privilege::ownership(format!("APPLICATION {name}")),
             ));
         }
+        // One that a role owns, or that an earlier removal has left, is bound to this application and goes, too.
+        let is_bound = pool.is_some_and(|pool| pool.get("application") == name.as_str());
+        if is_bound && !owned.iter().any(is_pool) {
+            let pool = pool::name(name)?;
+            plan.push(Step::run(
+                format!("drop the compute pool {pool}, which no other application can use"),
+                format!("DROP COMPUTE POOL IF EXISTS {pool}"),
+                Privilege::ownership(format!("COMPUTE POOL {pool}")),
+            ));
+        }
         if self.objects {
-            Access::of(&self.spec, name, self.place.as_ref())?.remove(account, &mut plan).await?;
+            Access::of(&self.spec, &[], name, self.place.as_ref())?.remove(account, &mut plan).await?;
         }
         if self.package
             && let Some(found) = account.find("APPLICATION PACKAGES", package, "").await?

@@ -7,37 +7,70 @@ use sha2::{Digest, Sha256};
 use super::account::{Account, Found};
 use crate::native_app::Name;
 use crate::native_app::image::Image;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
-/// How much of the digest a label has, in bytes.
+/// How much of a digest a label has, in bytes: of the files, and of what a patch may not change.
 const DIGEST: usize = 6;
+const FIXED: usize = 4;
+/// How many patches a version may have.
+const MOST_PATCHES: u64 = 130;
+/// From how many on it is told.
+const MANY_PATCHES: u64 = 120;
 
-/// The patches of one version.
-pub(super) struct Patches(Vec<Patch>);
+/// All patches of all versions of a package.
+#[derive(Default)]
+pub(super) struct Versions(Vec<Patch>);
 
-/// A patch.
+/// A patch of a version.
 #[derive(Debug, Clone)]
 pub(super) struct Patch {
+    version: String,
     pub(super) number: u64,
     /// What the consumer is shown; it tells what is in the patch.
     pub(super) label: String,
 }
 
-impl Patches {
-    /// Of `version` in `package`. No version is no patches.
-    pub(super) async fn read(account: &mut Account, package: &Name, version: &Name) -> Result<Self> {
+impl Versions {
+    /// Of `package`.
+    pub(super) async fn read(account: &mut Account, package: &Name) -> Result<Self> {
         let rows = account.rows(format!("SHOW VERSIONS IN APPLICATION PACKAGE {package}")).await?;
-        let rows = rows.iter().filter(|row| row.get("version") == version.as_str() && row.text("dropped_on").is_none());
+        let rows = rows.iter().filter(|row| row.text("dropped_on").is_none());
         rows.map(patch).collect::<Result<_>>().map(Self)
     }
 
-    /// Those of a package that is not there yet.
-    pub(super) fn none() -> Self {
-        Self(Vec::new())
+    /// The newest patch of a version. `None`: there is no such version.
+    pub(super) fn newest(&self, version: &Name) -> Option<&Patch> {
+        self.0.iter().filter(|patch| patch.version == version.as_str()).max_by_key(|patch| patch.number)
     }
 
-    pub(super) fn newest(&self) -> Option<&Patch> {
-        self.0.iter().max_by_key(|patch| patch.number)
+    /// The versions, each once.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let first = |at: usize, version: &str| !self.0[..at].iter().any(|patch| patch.version == version);
+        let names = self.0.iter().enumerate().filter(move |(at, patch)| first(*at, &patch.version));
+        names.map(|(_, patch)| patch.version.as_str())
+    }
+
+    /// Checks what a patch after the newest one of this version may be; with what is worth knowing.
+    pub(super) fn check_patch(&self, version: &Name, label: &str) -> Result<Option<String>> {
+        let Some(newest) = self.newest(version).filter(|newest| newest.label != label) else { return Ok(None) };
+        let raise = "raise the source's version: the next deploy makes a version of it";
+        if let (Some(before), Some(now)) = (fixed(&newest.label), fixed(label))
+            && before != now
+        {
+            let message = format!(
+                "{version} was made with other privileges or another image, and a patch may not change privileges"
+            );
+            return Err(Error::new(ErrorKind::Conflict, message).with_help(format!(
+                "{raise}; or build with the options that the version was built with (--without-container, --image-repository)"
+            )));
+        }
+        let count = newest.number + 1;
+        if count >= MOST_PATCHES {
+            let message = format!("{version} has {count} patches, and Snowflake takes no more");
+            return Err(Error::new(ErrorKind::Conflict, message).with_help(raise));
+        }
+        let note = || format!("{version} has {} of at most {MOST_PATCHES} patches now: {raise}", count + 1);
+        Ok((count >= MANY_PATCHES).then(note))
     }
 }
 
@@ -45,11 +78,11 @@ fn patch(row: &Found) -> Result<Patch> {
     let number = row.number("patch").ok_or_else(|| {
         Error::invalid_data("Snowflake did not say which patches a version has").with_context("patch", row.get("patch"))
     })?;
-    Ok(Patch { number, label: row.get("label").to_owned() })
+    Ok(Patch { version: row.get("version").to_owned(), number, label: row.get("label").to_owned() })
 }
 
-/// The label of what these files and this image make: the version, and a digest. By it, what was deployed before is known: the
-/// same files make no new patch, whatever happened in between.
+/// The label of what these files and this image make: the version, a digest of all, and one of what a patch may not change. By the
+/// first, what was deployed before is known: the same files make no new patch, whatever happened in between.
 pub(super) fn label(version: &str, files: &BTreeMap<&str, &[u8]>, image: Option<&Image>) -> String {
     let mut digest = Sha256::new();
     for (path, bytes) in files {
@@ -59,9 +92,32 @@ pub(super) fn label(version: &str, files: &BTreeMap<&str, &[u8]>, image: Option<
         }
     }
     digest.update(image.map_or("", Image::digest));
-    let digest = digest.finalize();
-    let digits: String = digest.iter().take(DIGEST).map(|byte| format!("{byte:02x}")).collect();
-    format!("{version}+{digits}")
+    let manifest = files.get("manifest.yml").map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
+    let fixed = Sha256::digest(asked_for(&manifest).join("\n"));
+    format!("{version}+{}.{}", hex(&digest.finalize()[..DIGEST]), hex(&fixed[..FIXED]))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest in a label of what a patch may not change; labels of other tools have none.
+fn fixed(label: &str) -> Option<&str> {
+    let (all, fixed) = label.rsplit_once('+')?.1.split_once('.')?;
+    (all.len() == 2 * DIGEST && fixed.len() == 2 * FIXED).then_some(fixed)
+}
+
+/// What a patch may not change: the version of the manifest, the privileges and the images that it lists.
+fn asked_for(manifest: &str) -> Vec<&str> {
+    let entries = |section: &'static str| -> Vec<&str> {
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let mut lines = manifest.lines().skip_while(|line| line.trim() != section);
+        let depth = lines.next().map(indent);
+        let within = lines.take_while(|line| line.trim().is_empty() || Some(indent(line)) > depth);
+        within.map(str::trim).filter(|line| line.starts_with("- ")).collect()
+    };
+    let version = manifest.lines().filter(|line| line.starts_with("manifest_version:"));
+    version.chain(entries("privileges:")).chain(entries("images:")).collect()
 }
 
 #[cfg(test)]
@@ -74,6 +130,20 @@ mod tests {
         let one = label("1.0.0", &files("a", b"bc"), None);
         assert_eq!(one, label("1.0.0", &files("a", b"bc"), None));
         assert_ne!(one, label("1.0.0", &files("ab", b"c"), None));
-        assert!(one.starts_with("1.0.0+") && one.len() == 18, "{one}");
+        assert!(one.starts_with("1.0.0+") && one.len() == 27, "{one}");
+    }
+
+    #[test]
+    fn what_a_patch_may_not_change_is_told_apart_in_the_label() {
+        let manifest = "manifest_version: 2\n\nartifacts:\n  container_services:\n    images:\n      - \"/a/b/c:1\"\n\n\
+                        privileges:\n  - \"CREATE DATABASE\":\n      description: \"why\"\n\nreferences:\n  - \"token\":\n";
+        assert_eq!(asked_for(manifest), ["manifest_version: 2", "- \"CREATE DATABASE\":", "- \"/a/b/c:1\""]);
+        let labelled =
+            |manifest: &str| label("1.0.0+b.1", &BTreeMap::from([("manifest.yml", manifest.as_bytes())]), None);
+        let (before, text) = (labelled(manifest), labelled(&manifest.replace("why", "because")));
+        assert!(fixed(&before).is_some() && before != text && fixed(&before) == fixed(&text));
+        assert_ne!(fixed(&before), fixed(&labelled(&manifest.replace("DATABASE", "WAREHOUSE"))));
+        assert_eq!(fixed("1.0.0+5f0c5f0c5f0c"), None);
+        assert_eq!(fixed("0.1.0"), None);
     }
 }

@@ -6,15 +6,17 @@ use std::path::Path;
 
 use object::elf::{self, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
-use object::{Endianness, ReadCache};
+use object::{Endianness, FileKind, ReadCache};
 
 use crate::{Error, Result};
 
-/// What cargo builds for; Snowflake runs linux/amd64 only.
+/// What cargo builds for on Linux on x86-64; Snowflake runs linux/amd64 only.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What it builds for on other machines: with this C library, programs are static without being told.
+const CROSS_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The command that builds `program`, by the last parts of its path, as an image needs it: a program in a folder `examples` is an
-/// example of its package, any other a binary. Features are the package's own affair and left out.
+/// The command that builds `program`, by the last parts of its path, as an image needs it, on Linux on x86-64: a program in a folder
+/// `examples` is an example of its package, any other a binary. Features are the package's own affair and left out.
 ///
 /// ```
 /// use snowfeed::native_app::image::build_command;
@@ -26,11 +28,47 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// );
 /// ```
 pub fn build_command(program: impl AsRef<Path>) -> String {
-    let program = program.as_ref();
+    format!(
+        "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target {TARGET} {}",
+        cargo_target(program.as_ref())
+    )
+}
+
+/// The same for macOS, Windows and ARM machines. It needs `cargo-zigbuild` (`pip install cargo-zigbuild` brings it with the C
+/// compiler that it calls) and `rustup target add x86_64-unknown-linux-musl`.
+///
+/// ```
+/// use snowfeed::native_app::image::cross_build_command;
+///
+/// assert_eq!(
+///     cross_build_command("target/debug/examples/github_issues"),
+///     "cargo zigbuild --release --target x86_64-unknown-linux-musl --example github_issues",
+/// );
+/// ```
+pub fn cross_build_command(program: impl AsRef<Path>) -> String {
+    format!("cargo zigbuild --release --target {CROSS_TARGET} {}", cargo_target(program.as_ref()))
+}
+
+fn cargo_target(program: &Path) -> String {
     let name = program.file_stem().unwrap_or_default().to_string_lossy();
     let is_example = program.parent().is_some_and(|folder| folder.ends_with("examples"));
-    let kind = if is_example { "example" } else { "bin" };
-    format!("RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target {TARGET} --{kind} {name}")
+    format!("--{} {name}", if is_example { "example" } else { "bin" })
+}
+
+/// What is wrong with a program, and whether another kind of machine has built it.
+struct Unfit {
+    why: &'static str,
+    is_foreign: bool,
+}
+
+impl Unfit {
+    fn here(why: &'static str) -> Self {
+        Self { why, is_foreign: !cfg!(all(target_os = "linux", target_arch = "x86_64")) }
+    }
+
+    fn foreign(why: &'static str) -> Self {
+        Self { why, is_foreign: true }
+    }
 }
 
 /// Opens a program at its beginning, and sees that it is one for Linux on x86-64 that needs no library.
@@ -38,54 +76,66 @@ pub fn build_command(program: impl AsRef<Path>) -> String {
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration), with the command that builds the right one.
 pub(super) fn open(program: &Path) -> Result<File> {
-    let wrong = |why: &str| {
-        Error::configuration(format!("the program {} {why}", program.display()))
-            .with_help(format!("build it with `{}` and the same features", build_command(program)))
+    let wrong = |unfit: Unfit| {
+        let (command, first) = match unfit.is_foreign {
+            true => (
+                cross_build_command(program),
+                format!(" (first `pip install cargo-zigbuild` and `rustup target add {CROSS_TARGET}`)"),
+            ),
+            false => (build_command(program), String::new()),
+        };
+        Error::configuration(format!("the program {} {}", program.display(), unfit.why))
+            .with_help(format!("build it with `{command}` and the same features{first}"))
     };
-    let file = File::open(program).map_err(|error| wrong("cannot be read").with_source(error))?;
+    let unread = |error| wrong(Unfit::here("cannot be read")).with_source(error);
+    let file = File::open(program).map_err(unread)?;
     // A folder can be opened, too.
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(wrong("is no file"));
+        return Err(wrong(Unfit::here("is no file")));
     }
     let data = ReadCache::new(file);
-    unfit(&data).map_or(Ok(()), |why| Err(wrong(why)))?;
+    unfit(&data).map_or(Ok(()), |unfit| Err(wrong(unfit)))?;
     let mut file = data.into_inner();
-    file.rewind().map_err(|error| wrong("cannot be read").with_source(error))?;
+    file.rewind().map_err(unread)?;
     Ok(file)
 }
 
 /// Why the program cannot run in the image, if it cannot.
-fn unfit(data: &ReadCache<File>) -> Option<&'static str> {
-    const BROKEN: &str = "is a damaged ELF file";
-    let Ok(magic) = object::ReadRef::read_bytes_at(data, 0, 5) else { return Some("is no ELF file") };
-    if !magic.starts_with(&elf::ELFMAG) {
-        return Some("is no ELF file, so it was not built for Linux");
+fn unfit(data: &ReadCache<File>) -> Option<Unfit> {
+    let damaged = || Some(Unfit::here("is a damaged ELF file"));
+    match FileKind::parse(data) {
+        Ok(FileKind::Elf64) => {}
+        Ok(FileKind::Elf32) => return Some(Unfit::foreign("is a 32-bit program, not one for x86-64")),
+        Ok(FileKind::MachO32 | FileKind::MachO64 | FileKind::MachOFat32 | FileKind::MachOFat64) => {
+            return Some(Unfit::foreign("was built for macOS"));
+        }
+        Ok(FileKind::Pe32 | FileKind::Pe64) => return Some(Unfit::foreign("was built for Windows")),
+        _ => return Some(Unfit::here("is no ELF file, so it was not built for Linux")),
     }
-    if magic[4] != elf::ELFCLASS64.0 {
-        return Some("is a 32-bit program, not one for x86-64");
-    }
-    let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return Some(BROKEN) };
-    let Ok(endian) = header.endian() else { return Some(BROKEN) };
-    if header.e_machine(endian) != elf::EM_X86_64 {
-        return Some("was built for another processor than x86-64");
+    let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return damaged() };
+    let Ok(endian) = header.endian() else { return damaged() };
+    match header.e_machine(endian) {
+        elf::EM_X86_64 => {}
+        elf::EM_AARCH64 => return Some(Unfit::foreign("was built for ARM (AArch64), not for x86-64")),
+        _ => return Some(Unfit::foreign("was built for another processor than x86-64")),
     }
     // The system's own toolchains leave the field 0.
     if ![elf::ELFOSABI_SYSV, elf::ELFOSABI_GNU].contains(&header.e_ident().os_abi) {
-        return Some("was built for another system than Linux");
+        return Some(Unfit::foreign("was built for another system than Linux"));
     }
     if ![elf::ET_EXEC, elf::ET_DYN].contains(&header.e_type(endian)) {
-        return Some("is no program, but a part of one");
+        return Some(Unfit::here("is no program, but a part of one"));
     }
-    let Ok(segments) = header.program_headers(endian, data) else { return Some(BROKEN) };
+    let Ok(segments) = header.program_headers(endian, data) else { return damaged() };
     for segment in segments {
         // A program that is static and position-independent has a dynamic segment, too, but asks for no library in it.
         if segment.p_type(endian) == elf::PT_INTERP {
-            return Some("is dynamically linked");
+            return Some(Unfit::here("is dynamically linked"));
         }
-        let Ok(dynamic) = segment.dynamic(endian, data) else { return Some(BROKEN) };
+        let Ok(dynamic) = segment.dynamic(endian, data) else { return damaged() };
         let entries = dynamic.unwrap_or_default().iter().take_while(|entry| entry.d_tag(endian) != elf::DT_NULL);
         if entries.into_iter().any(|entry| entry.d_tag(endian) == elf::DT_NEEDED) {
-            return Some("is dynamically linked");
+            return Some(Unfit::here("is dynamically linked"));
         }
     }
     None

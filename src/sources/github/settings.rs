@@ -15,6 +15,7 @@ use crate::{Config, Error, Resource, Result, Retries, SecretRef};
 pub struct GithubSettings {
     /// Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.
     #[serde(deserialize_with = "without_password")]
+    #[schemars(extend("format" = "uri"))]
     pub api_url: String,
     /// A reference to a token, classic or fine-grained, that may read the repositories' issues. Without a token and
     /// without a GitHub App, reading is anonymous: public repositories only, 60 requests an hour.
@@ -47,6 +48,7 @@ pub struct GithubSettings {
     pub max_wait_minutes: u32,
     /// The URL of a proxy, without a password. Unless given, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.
     #[serde(deserialize_with = "perhaps_without_password")]
+    #[schemars(extend("format" = "uri"))]
     pub proxy: Option<String>,
     /// A file with further certificate authorities to trust, in PEM.
     pub ca_file: Option<PathBuf>,

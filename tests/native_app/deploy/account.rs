@@ -1,7 +1,11 @@
 //! A small account: it understands the statements of `app deploy`, `app install` and the rest, and those of Snowflake's own
-//! command line, and does what they say.
+//! command line, and does what they say. It refuses what Snowflake's documentation says Snowflake refuses: the rules are in
+//! `tests/snowflake/rules/deploy.toml`, each with the test in `deploy/rules.rs` that breaks it.
 
+mod application;
 mod change;
+mod limits;
+mod package;
 mod show;
 mod words;
 
@@ -28,7 +32,21 @@ pub(crate) struct Package {
     /// Version, patch and label.
     pub(crate) versions: Vec<(String, u64, String)>,
     pub(crate) channel: Vec<String>,
+    /// Versions on their way out of the channel, and how many looks at it they still stay.
+    pub(crate) leaving: BTreeMap<String, usize>,
     pub(crate) released: Option<(String, u64)>,
+    /// What the manifest of each version asks for, which no patch may change.
+    pub(crate) privileges: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// How an application was installed; it is upgraded in the same way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum From {
+    /// A version or patch that was named: development mode.
+    #[default]
+    Version,
+    /// What the package, or a listing, has released.
+    Release,
 }
 
 /// An application.
@@ -36,8 +54,11 @@ pub(crate) struct Package {
 pub(crate) struct Application {
     pub(crate) comment: String,
     pub(crate) source: String,
+    pub(crate) from: From,
     pub(crate) version: String,
     pub(crate) patch: u64,
+    /// What it was upgraded from, while runs on that still go on.
+    pub(crate) previous: Option<(String, u64)>,
     /// Whether each privilege was granted.
     pub(crate) privileges: BTreeMap<String, bool>,
     /// What each reference is bound to.
@@ -53,6 +74,33 @@ pub(crate) struct Application {
 pub(crate) struct Object {
     pub(crate) comment: String,
     pub(crate) value: String,
+    /// The type of a secret or of a network rule.
+    pub(crate) kind: String,
+    /// The mode of a network rule.
+    pub(crate) mode: String,
+}
+
+impl Object {
+    /// A secret of `TYPE = GENERIC_STRING`.
+    pub(crate) fn secret(comment: &str, value: &str) -> Self {
+        Self { comment: comment.into(), value: value.into(), kind: "GENERIC_STRING".into(), mode: String::new() }
+    }
+
+    /// A network rule as external access needs it.
+    pub(crate) fn rule(comment: &str, value: &str) -> Self {
+        Self { comment: comment.into(), value: value.into(), kind: "HOST_PORT".into(), mode: "EGRESS".into() }
+    }
+}
+
+/// A compute pool.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Pool {
+    /// The role or the application that owns it.
+    pub(crate) owner: String,
+    /// The application that it is exclusive to; it stays when the application is dropped.
+    pub(crate) application: Option<String>,
+    pub(crate) services: u64,
+    pub(crate) jobs: u64,
 }
 
 /// What there is.
@@ -67,6 +115,7 @@ pub(crate) struct World {
     pub(crate) rules: BTreeMap<String, Object>,
     pub(crate) secrets: BTreeMap<String, Object>,
     pub(crate) integrations: BTreeMap<String, Object>,
+    pub(crate) pools: BTreeMap<String, Pool>,
 }
 
 /// What goes wrong at a statement.
@@ -95,6 +144,10 @@ pub(crate) struct State {
     pub(crate) references: Vec<String>,
     /// Whether privileges are granted at installation.
     pub(crate) grants_at_installation: bool,
+    /// How many looks at a release channel a version stays in it after it was dropped.
+    pub(crate) leaves_after: usize,
+    /// Where new image repositories are, in place of `registry.invalid`.
+    pub(crate) registry: Option<String>,
     folder: PathBuf,
     seen: HashMap<String, Option<Act>>,
 }
@@ -112,13 +165,21 @@ pub(crate) struct Account {
 impl Account {
     /// An account with the database and the repository of the images, and nothing else.
     pub(crate) async fn start() -> Self {
+        let account = Self::fresh().await;
+        {
+            let world = &mut account.state().world;
+            world.databases.insert("SNOWFEED".into());
+            world.schemas.insert("SNOWFEED.PUBLIC".into());
+            let url = "registry.invalid/snowfeed/public/images";
+            world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url.into());
+        }
+        account
+    }
+
+    /// An account with nothing in it.
+    pub(crate) async fn fresh() -> Self {
         let (server, folder) = (Scripted::start().await, TempDir::new().unwrap());
-        let mut world = World::default();
-        world.databases.insert("SNOWFEED".into());
-        world.schemas.insert("SNOWFEED.PUBLIC".into());
-        world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), "registry.invalid/snowfeed/public/images".into());
         let state = State {
-            world,
             folder: folder.path().to_owned(),
             references: ["warehouse_reference", "github_external_access", "private_key", "token"]
                 .map(str::to_owned)
@@ -240,6 +301,7 @@ impl State {
     }
 
     fn run(&mut self, sql: &str) -> Result<Value, Refusal> {
+        limits::statement(sql)?;
         let mut words = words::Words::of(sql);
         if words.eat("SHOW") || words.eat("DESCRIBE") || words.eat("DESC") {
             return self.show(sql);
@@ -276,6 +338,15 @@ pub(super) fn said(text: &str) -> Value {
 /// What this account does not understand is an error, which no test expects.
 pub(super) fn unknown(sql: &str) -> Refusal {
     ("001003".into(), "42000", format!("this account does not understand: {sql}"))
+}
+
+pub(super) fn exists(name: &str) -> Refusal {
+    ("002002".into(), "42710", format!("SQL compilation error: Object '{name}' already exists."))
+}
+
+/// What Snowflake refuses without a code that is documented.
+pub(super) fn invalid(why: impl Into<String>) -> Refusal {
+    ("001008".into(), "22023", format!("SQL compilation error: {}", why.into()))
 }
 
 pub(super) fn absent(what: &str) -> Refusal {

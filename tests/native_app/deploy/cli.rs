@@ -30,7 +30,11 @@ struct Ended {
 
 impl World {
     async fn new() -> Self {
-        let (account, folder) = (Account::start().await, TempDir::new().unwrap());
+        Self::of(Account::start().await)
+    }
+
+    fn of(account: Account) -> Self {
+        let folder = TempDir::new().unwrap();
         let variables = BTreeMap::from([
             ("HOME", folder.path().to_str().unwrap().to_owned()),
             ("SNOWFLAKE_ACCOUNT", "testorg-account".to_owned()),
@@ -207,4 +211,45 @@ async fn the_image_of_the_build_is_pushed() {
     assert_eq!(registry.inspect(&reference, false)["Digest"], image.digest());
     // No file of the image is on the stage.
     assert!(!world.account.files().keys().any(|path| path.contains("blobs")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it() {
+    let world = World::of(Account::fresh().await);
+    world.good(&["app", "build"]).await;
+    let told = world.good(&["app", "deploy", "--dry-run"]).await.stdout;
+    for line in [
+        "-- create the database SNOWFEED; needs CREATE DATABASE on ACCOUNT\nCREATE DATABASE IF NOT EXISTS SNOWFEED COMMENT = 'Made by snowfeed';\n",
+        "-- create the image repository SNOWFEED.PUBLIC.IMAGES; needs CREATE IMAGE REPOSITORY on SCHEMA SNOWFEED.PUBLIC\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert_eq!(world.account.changes(), [""; 0]);
+    let refused = world.run(&["app", "deploy", "--no-create-repository"]).await;
+    assert!(world.expect(refused, 6).stderr.contains("CREATE IMAGE REPOSITORY SNOWFEED.PUBLIC.IMAGES"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
+    let mut world = World::new().await;
+    world.good(&["app", "build"]).await;
+    world.good(&["app", "deploy"]).await;
+    world.variables.insert("GITHUB_PROXY", "http://proxy.acme.com:3128".to_owned());
+    let set = ["--set", "api_url=https://ghe.acme.com/api/v3", "app", "install", "--host", "cdn.acme.com:8443"];
+    world.good(&set).await;
+    let rule = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS";
+    let value = world.account.world().rules[rule].value.clone();
+    assert_eq!(value, "api.github.com,ghe.acme.com,proxy.acme.com:3128,cdn.acme.com:8443");
+    let refused = world.run(&["app", "install", "--host", "https://ghe.acme.com"]).await;
+    assert!(world.expect(refused, 4).stderr.contains("without a scheme"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_to_drop_is_named_by_an_argument() {
+    let world = World::new().await;
+    world.good(&["app", "build"]).await;
+    let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
+    let refused = world.run(&["app", "deploy", "--drop-version", &name]).await;
+    assert!(world.expect(refused, 4).stderr.contains("the version that is deployed"));
+    world.good(&["app", "deploy", "--drop-version", "v0"]).await;
 }

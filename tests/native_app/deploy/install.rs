@@ -114,7 +114,7 @@ async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
     account.log();
     install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap();
     let world = account.world();
-    assert_eq!(world.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value, "api.github.com");
+    assert_eq!(world.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value, "old.example,api.github.com");
     assert!(world.integrations["GITHUB_CONNECTOR_ACCESS"].value.contains("GITHUB_CONNECTOR_TOKEN"));
     assert!(account.changes().iter().all(|sql| !sql.contains("DROP") && !sql.contains("REPLACE")));
 }
@@ -151,7 +151,7 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     let rule = account.world().rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].clone();
     account.state().world.secrets.insert(
         "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN".into(),
-        super::account::Object { comment: String::new(), value: rule.value },
+        super::account::Object::secret("", &rule.value),
     );
     let error = install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
@@ -180,7 +180,7 @@ async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
     let path = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN";
     account.state().world.databases.insert("GITHUB_CONNECTOR_SETUP".into());
     account.state().world.schemas.insert("GITHUB_CONNECTOR_SETUP.PUBLIC".into());
-    account.state().world.secrets.insert(path.into(), super::account::Object::default());
+    account.state().world.secrets.insert(path.into(), super::account::Object::secret("", "theirs"));
     let report = install(&account, &github(), |install| install).await.unwrap();
     assert!(report.notes.iter().any(|note| note.contains(path) && note.contains("--adopt")), "{report:?}");
     assert!(!account.world().applications["GITHUB_CONNECTOR"].references.contains_key("token"));

@@ -22,7 +22,7 @@ async fn a_step_of_a_deploy_that_is_refused_names_the_privilege_and_the_grant() 
         let account = Account::start().await;
         account.state().world.repositories.clear();
         account.state().forbidden = vec![beginning];
-        let error = deploy(&account, &github(), |deploy| deploy.create_repository(true)).await.unwrap_err();
+        let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{beginning}: {error:?}");
         assert!(error.help().unwrap().contains(grant), "{beginning}: {:?}", error.help());
         assert!(error.to_string().contains("role: TESTER"), "{error}");

@@ -24,12 +24,14 @@ const REPOSITORY: &str = "acme/widgets";
 
 /// The example, linked statically. Only its last step differs from the build of the tests, so that nothing else is compiled again;
 /// `build_command` says what a release needs.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["rustc", "--quiet", "--all-features", "--example", "github_issues", "--message-format=json"]);
-        cargo.arg("--target-dir").arg(peers::artefacts());
+        // It shares what the tests were built from, and leaves their own example where other tests start it.
+        let folder = peers::artefacts().join("peers/static");
+        cargo.arg("--target-dir").arg(&folder).env("CARGO_BUILD_BUILD_DIR", peers::artefacts());
         // What cargo tells this test of its package would make some packages compile again.
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
             cargo.env_remove(name);
@@ -37,12 +39,7 @@ fn program() -> &'static Path {
         let built = succeeded(cargo.args(["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]));
         let messages = String::from_utf8(built.stdout).unwrap();
         let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let built = messages.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).unwrap();
-        // The next build of the tests puts its own program there.
-        let program = peers::artefacts().join("peers/static").join("github_issues");
-        fs::create_dir_all(program.parent().unwrap()).unwrap();
-        fs::copy(built, &program).unwrap();
-        program
+        messages.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).unwrap()
     })
 }
 

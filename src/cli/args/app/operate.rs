@@ -30,14 +30,23 @@ pub(in crate::cli) struct Deploy {
     /// Give consumers this version: those who have the app are upgraded
     #[arg(long)]
     pub(in crate::cli) release: bool,
-    /// Make the image repository if it is missing
+    /// Refuse to make the image repository, its database and its schema where they are missing
     #[arg(long)]
-    pub(in crate::cli) create_repository: bool,
+    pub(in crate::cli) no_create_repository: bool,
+    /// A version that nobody needs any more, to make room for this one: a package holds two
+    #[arg(long, value_name = "VERSION")]
+    drop_version: Option<String>,
     /// A programmatic access token that pushes the image, for the connection's user [default: a token of the session]
     #[arg(long, value_name = "env:NAME|file:PATH")]
     pub(in crate::cli) registry_token: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) operation: Operation,
+}
+
+impl Deploy {
+    pub(in crate::cli) fn drop_version(&self) -> Result<Option<Name>> {
+        self.drop_version.as_deref().map(str::parse).transpose()
+    }
 }
 
 /// What `app install` takes.
@@ -46,6 +55,9 @@ pub(in crate::cli) struct Install {
     /// The value of a secret setting, such as token=env:GITHUB_TOKEN; may be given several times
     #[arg(long, value_name = "SETTING=env:NAME|file:PATH")]
     secret: Vec<String>,
+    /// A host that the app may reach besides those of {name} and of settings that are URLs; may be given several times
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(in crate::cli) host: Vec<String>,
     /// Where the secrets and the network rule are [default: {APPLICATION}_SETUP.PUBLIC]
     #[arg(long, value_name = "DATABASE.SCHEMA")]
     objects_in: Option<String>,

@@ -6,6 +6,7 @@ use crate::backends::snowflake::client::{Client, HttpClient};
 use crate::backends::snowflake::connection::Connection;
 use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
+use crate::cli::commands::read_settings;
 use crate::cli::confirm::{confirmed, unanswerable};
 use crate::cli::destination::snowflake::{connection, tag};
 use crate::cli::interrupt::cancel_on_signal;
@@ -79,7 +80,8 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
         .image(image)
         .credentials(credentials)
         .adopt(args.operation.adopt)
-        .create_repository(args.create_repository)
+        .create_repository(!args.no_create_repository)
+        .drop_version(args.drop_version()?)
         .release(args.release);
     let mut account = open(connection).await?;
     let report = deploy.run(&mut account, &runner).await;
@@ -92,6 +94,12 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
     let mut install = Install::new(app)?.origin(args.origin()).warehouse(warehouse).adopt(args.operation.adopt);
     for (setting, reference) in args.secrets()? {
         install = install.secret(setting, reference.resolve()?)?;
+    }
+    for (name, value) in read_settings(place.spec, place.global)?.values() {
+        install = install.setting(name, value)?;
+    }
+    for host in &args.host {
+        install = install.host(host)?;
     }
     if let Some((database, schema)) = args.place()? {
         install = install.objects_in(database, schema);

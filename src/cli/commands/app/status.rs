@@ -5,7 +5,7 @@ use crate::Result;
 use crate::cli::Exit;
 use crate::cli::output::table;
 use crate::native_app::App;
-use crate::native_app::deploy::{ApplicationStatus, PackageStatus, Status};
+use crate::native_app::deploy::{ApplicationStatus, PackageStatus, Previous, Status};
 
 pub(super) async fn status(app: &App, place: &Place<'_>) -> Result<Exit> {
     let mut account = open(place.connection()?).await?;
@@ -43,11 +43,18 @@ fn package(package: &PackageStatus) -> String {
     format!("application package {} of {}{}\n{versions}", package.name, package.owner, whose(package.ours))
 }
 
+fn previous(previous: &Previous) -> String {
+    let state = if previous.state.is_empty() { String::new() } else { format!(", {}", previous.state) };
+    format!("{}, patch {}{state}", previous.version, previous.patch)
+}
+
 fn application(application: &ApplicationStatus) -> String {
     let patch = application.patch.map(|patch| format!(", patch {patch}")).unwrap_or_default();
     let facts = [
         ("version", format!("{}{patch}", application.version)),
         ("state", application.state.clone()),
+        ("failure", application.failure.clone()),
+        ("before", application.previous.as_ref().map(previous).unwrap_or_default()),
         ("disabled", application.disabled.clone()),
         ("upgraded", application.upgraded.clone()),
     ];
@@ -61,7 +68,10 @@ fn application(application: &ApplicationStatus) -> String {
         (privilege.privilege.clone(), granted.to_owned())
     });
     let pools = application.pools.iter().map(|pool| {
-        let runs = format!("{}, {} services, {} jobs", pool.state, pool.services, pool.jobs);
+        let runs = match &pool.other {
+            Some(other) => format!("belongs to {other}: DROP COMPUTE POOL {} before the app can run", pool.name),
+            None => format!("{}, {} services, {} jobs", pool.state, pool.services, pool.jobs),
+        };
         (format!("compute pool {}", pool.name), runs)
     });
     let facts = facts.map(|(name, value)| (name.to_owned(), value));

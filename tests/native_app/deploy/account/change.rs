@@ -1,11 +1,12 @@
 //! What statements do to an account.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
 
 use super::words::{Words, target};
-use super::{Application, Object, Package, Refusal, State, absent, files, said};
+use super::{Object, Package, Pool, Refusal, State, World, absent, exists, files, invalid, limits, said};
 
 impl State {
     pub(super) fn change(&mut self, sql: &str) -> Result<Value, Refusal> {
@@ -45,8 +46,8 @@ impl State {
     }
 
     fn create(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
-        let exists = |name: &str| Err(("002002".to_owned(), "42710", format!("Object '{name}' already exists.")));
-        let _ = words.eat("OR ALTER");
+        let replaces = words.eat("OR REPLACE");
+        let alters = words.eat("OR ALTER");
         let kinds = [
             "APPLICATION PACKAGE",
             "APPLICATION",
@@ -57,37 +58,25 @@ impl State {
             "SECRET",
             "NETWORK RULE",
             "EXTERNAL ACCESS INTEGRATION",
+            "COMPUTE POOL",
         ];
         let kind = *kinds.iter().find(|kind| words.eat(kind)).unwrap_or_else(|| panic!("{sql}"));
         let unless = words.eat("IF NOT EXISTS");
+        if replaces && unless {
+            return Err(("001003".into(), "42000", "OR REPLACE and IF NOT EXISTS exclude each other".into()));
+        }
+        let quoted = words.is_quoted();
         let path = words.path();
         let comment = words.one("COMMENT");
         let world = &mut self.world;
         let parent = path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
         match kind {
-            "APPLICATION PACKAGE" => {
-                if world.packages.contains_key(&path) {
-                    return if unless { Ok(said("exists")) } else { exists(&path) };
-                }
+            "APPLICATION PACKAGE" if !world.packages.contains_key(&path) => {
                 let channels = words.one("ENABLE_RELEASE_CHANNELS") == "TRUE";
                 world.packages.insert(path, Package { comment, channels, ..Package::default() });
             }
-            "APPLICATION" => {
-                if world.applications.contains_key(&path) || world.databases.contains(&path) {
-                    return exists(&path);
-                }
-                let package = if words.eat("FROM APPLICATION PACKAGE") { words.path() } else { String::new() };
-                let using = words.eat("USING VERSION").then(|| words.name());
-                let version = world.version(&package, using, &mut words)?;
-                let privileges = ["CREATE COMPUTE POOL", "CREATE DATABASE", "EXECUTE TASK", "EXECUTE MANAGED TASK"];
-                let privileges = privileges.map(|name| (name.to_owned(), self.grants_at_installation)).into();
-                let (version, patch) = version;
-                world.applications.insert(
-                    path,
-                    Application { comment, source: package, version, patch, privileges, ..Application::default() },
-                );
-            }
-            "DATABASE" => {
+            "APPLICATION" => return self.create_application(path, words),
+            "DATABASE" if !world.databases.contains(&path) => {
                 world.schemas.insert(format!("{path}.PUBLIC"));
                 world.databases.insert(path);
             }
@@ -98,7 +87,9 @@ impl State {
                 if !world.packages.contains_key(database) && !world.databases.contains(database) {
                     return Err(absent("Database"));
                 }
-                world.schemas.insert(path);
+                if !world.schemas.insert(path.clone()) && !unless {
+                    return Err(exists(&path));
+                }
             }
             "STAGE" => {
                 assert!(sql.to_uppercase().contains("ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"), "{sql}");
@@ -113,24 +104,40 @@ impl State {
                 }
                 world.stages.insert(path);
             }
-            "IMAGE REPOSITORY" => {
-                let url = format!("registry.invalid/{}", path.to_lowercase().replace('.', "/"));
+            "IMAGE REPOSITORY" if quoted => return Err(invalid("an image repository's path may have no quotes")),
+            "IMAGE REPOSITORY" if !world.schemas.contains(parent.as_deref().unwrap_or_default()) => {
+                return Err(absent("Schema"));
+            }
+            "IMAGE REPOSITORY" if !world.repositories.contains_key(&path) => {
+                let registry = self.registry.as_deref().unwrap_or("registry.invalid");
+                let url = format!("{registry}/{}", path.to_lowercase().replace('.', "/"));
                 world.repositories.insert(path, url);
+            }
+            "COMPUTE POOL" if !world.pools.contains_key(&path) => {
+                world.pools.insert(path, Pool { owner: "TESTER".into(), ..Pool::default() });
+            }
+            "APPLICATION PACKAGE" | "DATABASE" | "IMAGE REPOSITORY" | "COMPUTE POOL" => {
+                if !unless {
+                    return Err(exists(&path));
+                }
             }
             kind => {
                 if !world.schemas.contains(&parent.unwrap_or_default()) && kind != "EXTERNAL ACCESS INTEGRATION" {
                     return Err(absent("Schema"));
                 }
-                let (objects, value) = match kind {
-                    "SECRET" => (&mut world.secrets, words.one("SECRET_STRING")),
-                    "NETWORK RULE" => (&mut world.rules, words.option("VALUE_LIST").unwrap_or_default().join(",")),
-                    _ => (&mut world.integrations, allowed(&words)),
+                let object = match kind {
+                    "SECRET" => secret(&words, comment)?,
+                    "NETWORK RULE" => rule(&words, comment)?,
+                    _ => Object { comment, value: world.allowed(&words, "none", "[]")?, ..Object::default() },
                 };
-                if objects.contains_key(&path) && kind == "EXTERNAL ACCESS INTEGRATION" {
-                    return exists(&path);
-                }
-                if !(objects.contains_key(&path) && unless) {
-                    objects.insert(path, Object { comment, value });
+                let objects = world.objects(kind);
+                match objects.get(&path) {
+                    Some(_) if unless => {}
+                    Some(known) if alters && (&known.kind, &known.mode) != (&object.kind, &object.mode) => {
+                        return Err(invalid("TYPE and MODE of a network rule cannot be changed"));
+                    }
+                    Some(_) if !alters && !replaces => return Err(exists(&path)),
+                    _ => drop(objects.insert(path, object)),
                 }
             }
         }
@@ -174,34 +181,7 @@ impl State {
         if path == "SYSTEM$BOOTSTRAP_DATA_REQUEST" {
             return Ok(said(&json!({ "clientParamsInfo": [] }).to_string()));
         }
-        let name = path.strip_suffix(".PUBLIC.REGISTER_REFERENCE").unwrap_or_else(|| panic!("{path}"));
-        words.eat_mark('(');
-        let reference = words.text();
-        words.eat_mark(',');
-        assert_eq!(words.text(), "ADD");
-        words.eat_mark(',');
-        assert!(words.eat("SYSTEM$REFERENCE"));
-        words.eat_mark('(');
-        let kind = words.text();
-        words.eat_mark(',');
-        let object = Words::of(&words.text()).path();
-        let world = &mut self.world;
-        let there = match kind.as_str() {
-            "SECRET" => world.secrets.contains_key(&object),
-            "EXTERNAL_ACCESS_INTEGRATION" => world.integrations.contains_key(&object),
-            _ => true,
-        };
-        if !there {
-            return Err(absent(&object));
-        }
-        let app = world.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
-        if !self.references.contains(&reference) {
-            return Ok(said(
-                &json!({ "response_code": "INVALID_REFERENCE", "message": "no such reference" }).to_string(),
-            ));
-        }
-        app.references.insert(reference, object);
-        Ok(said(&json!({ "response_code": "OK", "message": "add" }).to_string()))
+        self.call_application(&path, words)
     }
 
     fn alter(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
@@ -210,138 +190,122 @@ impl State {
             return Ok(said("Statement executed successfully."));
         }
         if words.eat("SECRET") {
-            let path = words.path();
-            world.secrets.get_mut(&path).ok_or_else(|| absent("Secret"))?.value = words.one("SECRET_STRING");
+            let secret = world.secrets.get_mut(&words.path()).ok_or_else(|| absent("Secret"))?;
+            if secret.kind != "GENERIC_STRING" {
+                return Err(invalid(format!("SECRET_STRING is no property of a secret of TYPE = {}", secret.kind)));
+            }
+            secret.value = words.one("SECRET_STRING");
+            return Ok(said("altered"));
+        }
+        if words.eat("NETWORK RULE") {
+            let rule = world.rules.get_mut(&words.path()).ok_or_else(|| absent("Rule"))?;
+            rule.value = values(&words, &rule.kind)?;
             return Ok(said("altered"));
         }
         if words.eat("EXTERNAL ACCESS INTEGRATION") {
             let path = words.path();
-            world.integrations.get_mut(&path).ok_or_else(|| absent("Integration"))?.value = allowed(&words);
+            let known = world.integrations.get(&path).ok_or_else(|| absent("Integration"))?.value.clone();
+            let (rules, secrets) = known.split_once('|').unwrap();
+            let value = world.allowed(&words, secrets, rules)?;
+            world.integrations.get_mut(&path).unwrap().value = value;
             return Ok(said("altered"));
         }
         if words.eat("APPLICATION PACKAGE") {
-            let path = words.path();
-            let package = world.packages.get_mut(&path).ok_or_else(|| absent("Package"))?;
-            return package.alter(words, sql);
+            return self.alter_package(words, sql);
         }
         assert!(words.eat("APPLICATION"), "{sql}");
-        let path = words.path();
-        let source = world.applications.get(&path).ok_or_else(|| absent("Application"))?.source.clone();
-        if words.eat("UPGRADE") {
-            let using = words.eat("USING VERSION").then(|| words.name());
-            let (version, patch) = world.version(&source, using, &mut words)?;
-            let app = world.applications.get_mut(&path).unwrap();
-            (app.version, app.patch) = (version, patch);
-        }
-        Ok(said("altered"))
-    }
-
-    fn grant(&mut self, mut words: Words) -> Result<Value, Refusal> {
-        if words.eat("APPLICATION ROLE") {
-            let path = words.path();
-            let (name, role) = path.rsplit_once('.').unwrap();
-            assert!(words.eat("TO ROLE"));
-            let app = self.world.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
-            app.roles.insert((role.to_owned(), words.name()));
-            return Ok(said("granted"));
-        }
-        let mut privilege = Vec::new();
-        while !words.eat("ON ACCOUNT TO APPLICATION") {
-            privilege.push(words.name());
-        }
-        let app = self.world.applications.get_mut(&words.path()).ok_or_else(|| absent("Application"))?;
-        app.privileges.insert(privilege.join(" "), true);
-        Ok(said("granted"))
+        self.alter_application(words)
     }
 
     fn drop(&mut self, mut words: Words) -> Result<Value, Refusal> {
-        let world = &mut self.world;
         if words.eat("APPLICATION PACKAGE") {
             words.eat("IF EXISTS");
-            world.packages.remove(&words.path());
-        } else if words.eat("APPLICATION") {
-            words.eat("IF EXISTS");
-            let path = words.path();
-            let owns = world.applications.get(&path).is_some_and(|app| !app.owned.is_empty());
-            if owns && !words.eat("CASCADE") {
-                return Err(("093128".into(), "42601", "Application owns objects".into()));
-            }
-            world.applications.remove(&path);
-        } else if words.eat("INTEGRATION") {
-            words.eat("IF EXISTS");
-            world.integrations.remove(&words.path());
-        } else if words.eat("SECRET") {
-            words.eat("IF EXISTS");
-            world.secrets.remove(&words.path());
-        } else if words.eat("NETWORK RULE") {
-            words.eat("IF EXISTS");
-            world.rules.remove(&words.path());
+            self.world.packages.remove(&words.path());
+            return Ok(said("dropped"));
         }
+        if words.eat("APPLICATION") {
+            return self.drop_application(words);
+        }
+        if words.eat("COMPUTE POOL") {
+            return self.drop_pool(words);
+        }
+        let kind = ["INTEGRATION", "SECRET", "NETWORK RULE"].into_iter().find(|kind| words.eat(kind)).unwrap();
+        words.eat("IF EXISTS");
+        self.world.objects(kind).remove(&words.path());
         Ok(said("dropped"))
     }
 }
 
-impl Package {
-    fn alter(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
-        let refused = |code: &str, why: &str| Err((code.to_owned(), "42601", why.to_owned()));
-        let channel = words.eat("MODIFY RELEASE CHANNEL DEFAULT");
-        if words.eat("SET DEFAULT RELEASE DIRECTIVE") {
-            let (version, patch) = (words.one("VERSION"), words.one("PATCH").parse().unwrap());
-            if !self.versions.iter().any(|(name, number, _)| (name, number) == (&version, &patch)) {
-                return refused("093036", "no such patch");
-            }
-            if self.channels && !self.channel.contains(&version) {
-                return refused("512008", "the version is not in the release channel");
-            }
-            self.released = Some((version, patch));
-        } else if channel && words.eat("ADD VERSION") {
-            self.channel.push(words.name());
-        } else if words.eat("REGISTER VERSION") || words.eat("ADD VERSION") {
-            assert_eq!(sql.to_uppercase().contains("REGISTER"), self.channels, "{sql}");
-            let version = words.name();
-            if self.versions.iter().any(|(name, ..)| *name == version) {
-                return refused("093030", "the version exists");
-            }
-            self.versions.push((version, 0, words.one("LABEL")));
-        } else if words.eat("ADD PATCH") {
-            let newest = |version: &str| {
-                self.versions.iter().filter(|(name, ..)| name == version).map(|(_, patch, _)| *patch).max()
-            };
-            let number = if words.eat("FOR VERSION") { None } else { Some(words.name().parse().unwrap()) };
-            let _ = words.eat("FOR VERSION");
-            let version = words.name();
-            let next = newest(&version).unwrap() + 1;
-            if number.is_some_and(|number: u64| number != next) {
-                return refused("093168", "the patch exists");
-            }
-            self.versions.push((version, next, words.one("LABEL")));
-        } else {
-            return Err(super::unknown(sql));
+impl World {
+    fn objects(&mut self, kind: &str) -> &mut BTreeMap<String, Object> {
+        match kind {
+            "SECRET" => &mut self.secrets,
+            "NETWORK RULE" => &mut self.rules,
+            _ => &mut self.integrations,
         }
-        let (version, patch, _) = self.versions.last().cloned().unwrap_or_default();
-        Ok(super::table(&["status", "version", "patch"], vec![vec!["done".into(), version, patch.to_string()]]))
     }
-}
 
-impl super::World {
-    /// The version that an application gets.
-    fn version(&self, package: &str, using: Option<String>, words: &mut Words) -> Result<(String, u64), Refusal> {
-        if package.is_empty() {
-            return Ok(("V1".into(), 0));
-        }
-        let package = self.packages.get(package).ok_or_else(|| absent("Package"))?;
-        let Some(version) = using else {
-            return package.released.clone().ok_or_else(|| ("093054".into(), "42601", "nothing is released".into()));
+    /// What an integration allows: rules and secrets, of which each must exist.
+    fn allowed(&self, words: &Words, secrets: &str, rules: &str) -> Result<String, Refusal> {
+        let given = |name: &str| words.option(name);
+        let rules = match given("ALLOWED_NETWORK_RULES") {
+            None => rules.to_owned(),
+            Some(names) => {
+                for name in &names {
+                    let rule = self.rules.get(name).ok_or_else(|| absent(&format!("Network rule '{name}'")))?;
+                    if rule.mode != "EGRESS" {
+                        return Err(invalid("only egress rules may be allowed by an external access integration"));
+                    }
+                }
+                format!("[{}]", names.join(","))
+            }
         };
-        let patches = package.versions.iter().filter(|(name, ..)| *name == version).map(|(_, patch, _)| *patch);
-        let newest = patches.max().ok_or_else(|| absent("Version"))?;
-        let patch = if words.eat("PATCH") { words.name().parse().unwrap() } else { newest };
-        Ok((version, patch))
+        let secrets = match given("ALLOWED_AUTHENTICATION_SECRETS") {
+            None => secrets.to_owned(),
+            Some(names) if matches!(names.as_slice(), [one] if matches!(one.as_str(), "NONE" | "ALL")) => {
+                names[0].to_lowercase()
+            }
+            Some(names) => {
+                for name in &names {
+                    self.secrets.get(name).ok_or_else(|| absent(&format!("Secret '{name}'")))?;
+                }
+                format!("[{}]", names.join(","))
+            }
+        };
+        Ok(format!("{rules}|{secrets}"))
     }
 }
 
-/// What an integration allows: rules and secrets.
-fn allowed(words: &Words) -> String {
-    let list = |name: &str| words.option(name).unwrap_or_default().join(",");
-    format!("[{}]|[{}]", list("ALLOWED_NETWORK_RULES"), list("ALLOWED_AUTHENTICATION_SECRETS"))
+/// A secret: each type has properties of its own, and needs them.
+fn secret(words: &Words, comment: String) -> Result<Object, Refusal> {
+    let kind = words.one("TYPE");
+    let needs: &[&str] = match kind.as_str() {
+        "GENERIC_STRING" => &["SECRET_STRING"],
+        "PASSWORD" => &["USERNAME", "PASSWORD"],
+        "OAUTH2" | "CLOUD_PROVIDER_TOKEN" => &["API_AUTHENTICATION"],
+        "SYMMETRIC_KEY" => &["ALGORITHM"],
+        "WORKLOAD_IDENTITY_FEDERATION" => &[],
+        _ => return Err(invalid(format!("no secret is of TYPE = {kind}"))),
+    };
+    if let Some(missing) = needs.iter().find(|name| words.option(name).is_none()) {
+        return Err(invalid(format!("{missing} is missing for a secret of TYPE = {kind}")));
+    }
+    Ok(Object { comment, value: words.one("SECRET_STRING"), kind, mode: String::new() })
+}
+
+/// A network rule: what it holds must fit its type, and its type its mode.
+fn rule(words: &Words, comment: String) -> Result<Object, Refusal> {
+    let (kind, mode) = (words.one("TYPE"), words.one("MODE"));
+    if kind == "HOST_PORT" && mode != "EGRESS" {
+        return Err(invalid("a network rule of TYPE = HOST_PORT needs MODE = EGRESS"));
+    }
+    Ok(Object { comment, value: values(words, &kind)?, kind, mode })
+}
+
+fn values(words: &Words, kind: &str) -> Result<String, Refusal> {
+    let values = words.option("VALUE_LIST").ok_or_else(|| invalid("VALUE_LIST is missing"))?;
+    if kind == "HOST_PORT" {
+        values.iter().try_for_each(|value| limits::host(value))?;
+    }
+    Ok(values.join(","))
 }

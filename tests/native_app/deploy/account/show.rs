@@ -6,16 +6,46 @@ use md5::{Digest, Md5};
 use serde_json::Value;
 
 use super::words::{Word, Words, target};
-use super::{Refusal, State, absent, files, table};
+use super::{From, Refusal, State, absent, files, table};
 
 fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
+/// What stands behind IN.
+fn place_of(words: &mut Words) -> String {
+    let mut rest = words.clone();
+    let mut place = String::new();
+    while let Some(word) = rest.next() {
+        if word == Word::Name("IN".into()) {
+            let _ = rest.eat("SCHEMA") || rest.eat("DATABASE");
+            place = rest.path();
+        }
+    }
+    place
+}
+
+/// Whether a name is like a pattern, as `LIKE` means it.
+fn matches(name: &str, pattern: &str) -> bool {
+    match (name.chars().next(), pattern.chars().next()) {
+        (_, Some('%')) => {
+            matches(name, &pattern[1..]) || name.chars().next().is_some_and(|c| matches(&name[c.len_utf8()..], pattern))
+        }
+        (Some(c), Some(p)) if p == '_' || c.eq_ignore_ascii_case(&p) => {
+            matches(&name[c.len_utf8()..], &pattern[p.len_utf8()..])
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 impl State {
-    pub(super) fn show(&self, sql: &str) -> Result<Value, Refusal> {
+    pub(super) fn show(&mut self, sql: &str) -> Result<Value, Refusal> {
         let mut words = Words::of(sql);
         words.next();
+        if words.eat("RELEASE CHANNELS IN APPLICATION PACKAGE") {
+            return self.channels(&words.path());
+        }
         let world = &self.world;
         if words.eat("APPLICATION PACKAGES") {
             let rows =
@@ -47,14 +77,13 @@ impl State {
         }
         if words.eat("APPLICATION") {
             let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
-            let rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
+            let mut rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
+            if let Some((version, patch)) = &app.previous {
+                rows.push(row(&["previous_version", version]));
+                rows.push(row(&["previous_patch", &patch.to_string()]));
+                rows.push(row(&["previous_version_state", "FINALIZING"]));
+            }
             return Ok(table(&["property", "value"], rows));
-        }
-        if words.eat("RELEASE CHANNELS IN APPLICATION PACKAGE") {
-            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
-            let versions = serde_json::to_string(&package.channel).unwrap();
-            let rows = if package.channels { vec![row(&["DEFAULT", &versions, "", ""])] } else { Vec::new() };
-            return Ok(table(&["name", "versions", "targets", "created_on"], rows));
         }
         if words.eat("RELEASE DIRECTIVES IN APPLICATION PACKAGE") {
             let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
@@ -77,32 +106,39 @@ impl State {
             return Ok(table(&["version", "patch", "label", "state", "review_status"], rows.collect()));
         }
         if words.eat("STAGES") {
-            return Ok(self.in_schema(words, world.stages.iter().map(|path| (path.as_str(), ""))));
+            return self.in_schema(words, world.stages.iter().map(|path| (path.as_str(), "")));
         }
         if words.eat("SCHEMAS") {
-            return Ok(self.in_schema(words, world.schemas.iter().map(|path| (path.as_str(), ""))));
+            return self.in_schema(words, world.schemas.iter().map(|path| (path.as_str(), "")));
         }
         if words.eat("DATABASES") {
             return Ok(table(&["name"], world.databases.iter().map(|name| row(&[name])).collect()));
         }
         if words.eat("SECRETS") {
-            return Ok(self.in_schema(
-                words,
-                world.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str())),
-            ));
+            let objects = world.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()));
+            let place = place_of(&mut words);
+            let mut answer = self.in_schema(words, objects)?;
+            for row in answer["rowset"].as_array_mut().unwrap() {
+                let path = format!("{place}.{}", row[0].as_str().unwrap());
+                row.as_array_mut().unwrap().push(world.secrets[&path].kind.clone().into());
+            }
+            let column = answer["rowtype"][0].clone();
+            answer["rowtype"].as_array_mut().unwrap().push(column);
+            answer["rowtype"][2]["name"] = "secret_type".into();
+            return Ok(answer);
         }
         if words.eat("NETWORK RULES") {
-            return Ok(self
-                .in_schema(words, world.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()))));
+            return self
+                .in_schema(words, world.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str())));
         }
         if words.eat("NETWORK RULE") {
             let rule = world.rules.get(&words.path()).ok_or_else(|| absent("Rule"))?;
-            return Ok(table(&["value_list"], vec![row(&[&rule.value])]));
+            return Ok(table(&["type", "mode", "value_list"], vec![row(&[&rule.kind, &rule.mode, &rule.value])]));
         }
         if words.eat("IMAGE REPOSITORIES") {
             let url = |path: &str| world.repositories.get(path).cloned().unwrap_or_default();
             let mut answer =
-                self.in_schema(words, world.repositories.keys().map(|path| (path.as_str(), path.as_str())));
+                self.in_schema(words, world.repositories.keys().map(|path| (path.as_str(), path.as_str())))?;
             for row in answer["rowset"].as_array_mut().unwrap() {
                 row[1] = url(row[1].as_str().unwrap()).into();
             }
@@ -151,28 +187,52 @@ impl State {
             return Ok(table(&["name", "type", "sharing", "status"], Vec::new()));
         }
         if words.eat("COMPUTE POOLS") {
-            return Ok(table(
-                &["name", "state", "num_services", "num_jobs"],
-                vec![row(&["GITHUB_CONNECTOR_POOL", "IDLE", "0", "1"])],
-            ));
+            let like = if words.eat("LIKE") { words.text().to_uppercase() } else { "%".to_owned() };
+            let pools = world.pools.iter().filter(|(name, _)| matches(name, &like));
+            let rows = pools.map(|(name, pool)| {
+                let (services, jobs) = (pool.services.to_string(), pool.jobs.to_string());
+                let application = pool.application.as_deref().unwrap_or_default();
+                let is_exclusive = pool.application.is_some().to_string();
+                row(&[name, "IDLE", &services, &jobs, &pool.owner, &is_exclusive, application])
+            });
+            let columns = ["name", "state", "num_services", "num_jobs", "owner", "is_exclusive", "application"];
+            return Ok(table(&columns, rows.collect()));
         }
         Err(super::unknown(sql))
     }
 
-    /// Objects of a schema, or schemas of a database.
-    fn in_schema<'a>(&self, mut words: Words, objects: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
-        let mut place = String::new();
-        while let Some(word) = words.next() {
-            if word == Word::Name("IN".into()) {
-                let _ = words.eat("SCHEMA") || words.eat("DATABASE");
-                place = words.path();
-            }
+    /// The release channels of a package. Versions that were dropped leave while somebody looks.
+    fn channels(&mut self, path: &str) -> Result<Value, Refusal> {
+        let installed = self.world.applications.values().filter(|app| app.source == path && app.from == From::Release);
+        let used: Vec<String> = installed.map(|app| app.version.clone()).collect();
+        let package = self.world.packages.get_mut(path).ok_or_else(|| absent("Package"))?;
+        package.looked_at(&used);
+        let versions = serde_json::to_string(&package.channel).unwrap();
+        let rows = if package.channels { vec![row(&["DEFAULT", &versions, "", ""])] } else { Vec::new() };
+        Ok(table(&["name", "versions", "targets", "created_on"], rows))
+    }
+
+    /// Objects of a schema, or schemas of a database, which must exist.
+    fn in_schema<'a>(
+        &self,
+        mut words: Words,
+        objects: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Value, Refusal> {
+        let place = place_of(&mut words);
+        let world = &self.world;
+        let is_place = world.schemas.contains(&place)
+            || world.databases.contains(&place)
+            || world.packages.contains_key(&place)
+            || place.is_empty();
+        if !is_place {
+            let what = "SQL compilation error: Object does not exist, or operation cannot be performed.";
+            return Err(("002043".into(), "02000", what.into()));
         }
         let within = objects.filter_map(|(path, comment)| {
             let (schema, name) = path.rsplit_once('.')?;
             (schema == place).then(|| row(&[name, comment]))
         });
-        table(&["name", "comment"], within.collect())
+        Ok(table(&["name", "comment"], within.collect()))
     }
 
     pub(super) fn list(&self, sql: &str) -> Result<Value, Refusal> {

@@ -12,10 +12,12 @@ pub(super) enum Word {
 }
 
 /// The rest of a statement.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Words {
     words: Vec<Word>,
     at: usize,
+    /// The statement.
+    sql: String,
 }
 
 impl Words {
@@ -46,7 +48,22 @@ impl Words {
                 c => words.push(Word::Mark(c)),
             }
         }
-        Self { words, at: 0 }
+        Self { words, at: 0, sql: sql.to_owned() }
+    }
+
+    /// All words, also those that are behind.
+    pub(super) fn all(&self) -> &[Word] {
+        &self.words
+    }
+
+    /// Whether a name in quotes is anywhere in the statement.
+    pub(super) fn is_quoted(&self) -> bool {
+        self.sql.contains('"')
+    }
+
+    /// The end of the statement, without what closes it.
+    pub(super) fn rest(&self) -> &str {
+        self.sql.trim_end_matches([';', ')', ' ', '\n'])
     }
 
     pub(super) fn next(&mut self) -> Option<Word> {
@@ -97,7 +114,7 @@ impl Words {
     /// What stands behind `NAME =`, wherever that is: a text, a name, or a list in brackets.
     pub(super) fn option(&self, name: &str) -> Option<Vec<String>> {
         let at = self.words.windows(2).position(|pair| pair == [Word::Name(name.to_owned()), Word::Mark('=')])? + 2;
-        let mut rest = Self { words: self.words.clone(), at };
+        let mut rest = Self { at, ..self.clone() };
         let mut value = Vec::new();
         if !rest.eat_mark('(') {
             return Some(vec![match rest.next()? {

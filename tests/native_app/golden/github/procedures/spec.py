@@ -19,6 +19,7 @@ SPEC = {
             "api_url": {
                 "default": "https://api.github.com",
                 "description": "Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.",
+                "format": "uri",
                 "type": "string",
             },
             "app_id": {
@@ -77,6 +78,7 @@ SPEC = {
             "proxy": {
                 "default": None,
                 "description": "The URL of a proxy, without a password. Unless given, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.",
+                "format": "uri",
                 "type": ["string", "null"],
             },
             "pull_requests": {

@@ -1,0 +1,228 @@
+//! Applications: how they are installed and upgraded, what they are bound to and what they own.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::words::Words;
+use super::{Application, From, Pool, Refusal, State, World, absent, exists, said};
+
+/// Of which kind a reference may be, and with which privileges; all of them only for as long as they are not taken away.
+const REFERENCES: [(&str, &[&str]); 3] = [
+    ("SECRET", &["USAGE", "READ"]),
+    ("EXTERNAL_ACCESS_INTEGRATION", &["USAGE"]),
+    ("WAREHOUSE", &["MODIFY", "MONITOR", "OPERATE", "USAGE"]),
+];
+
+fn refused<T>(code: &str, why: &str) -> Result<T, Refusal> {
+    Err((code.to_owned(), "42601", why.to_owned()))
+}
+
+impl State {
+    pub(super) fn create_application(&mut self, path: String, mut words: Words) -> Result<Value, Refusal> {
+        let world = &mut self.world;
+        if world.applications.contains_key(&path) || world.databases.contains(&path) {
+            return Err(exists(&path));
+        }
+        let comment = words.one("COMMENT");
+        let package = if words.eat("FROM APPLICATION PACKAGE") { words.path() } else { String::new() };
+        let using = words.eat("USING VERSION").then(|| words.name());
+        let from = if using.is_some() { From::Version } else { From::Release };
+        let (version, patch) = world.version(&package, using, &mut words)?;
+        let asked = world.packages.get(&package).and_then(|package| package.privileges.get(&version)).cloned();
+        let privileges = asked.unwrap_or_default().into_iter().map(|name| (name, self.grants_at_installation));
+        let application = Application {
+            comment,
+            source: package,
+            from,
+            version,
+            patch,
+            privileges: privileges.collect(),
+            ..Application::default()
+        };
+        world.applications.insert(path, application);
+        Ok(said("created"))
+    }
+
+    pub(super) fn alter_application(&mut self, mut words: Words) -> Result<Value, Refusal> {
+        let world = &mut self.world;
+        let path = words.path();
+        let app = world.applications.get(&path).ok_or_else(|| absent("Application"))?;
+        let (source, from) = (app.source.clone(), app.from);
+        if words.eat("UPGRADE") {
+            let using = words.eat("USING VERSION").then(|| words.name());
+            match (from, &using) {
+                (From::Version, None) => return refused("093055", "the application is in development mode"),
+                (From::Release, Some(_)) => return refused("093046", "the application is not in development mode"),
+                _ => {}
+            }
+            if !source.is_empty() && !world.packages.contains_key(&source) {
+                return refused("093079", "the application package is gone");
+            }
+            let (version, patch) = world.version(&source, using, &mut words)?;
+            let app = world.applications.get_mut(&path).unwrap();
+            (app.version, app.patch) = (version, patch);
+        }
+        Ok(said("altered"))
+    }
+
+    pub(super) fn drop_application(&mut self, mut words: Words) -> Result<Value, Refusal> {
+        let if_exists = words.eat("IF EXISTS");
+        let path = words.path();
+        let world = &mut self.world;
+        let Some(app) = world.applications.get(&path) else {
+            return if if_exists { Ok(said("gone")) } else { Err(absent("Application")) };
+        };
+        if !app.owned.is_empty() && !words.eat("CASCADE") {
+            return refused("093128", "Application owns objects");
+        }
+        for (kind, name) in app.owned.clone() {
+            match kind.as_str() {
+                "COMPUTE_POOL" => drop(world.pools.remove(&name)),
+                "DATABASE" => {
+                    world.databases.remove(&name);
+                    world.schemas.retain(|schema| !schema.starts_with(&format!("{name}.")));
+                }
+                _ => {}
+            }
+        }
+        world.applications.remove(&path);
+        Ok(said("dropped"))
+    }
+
+    /// A call of a procedure of an application.
+    pub(super) fn call_application(&mut self, path: &str, mut words: Words) -> Result<Value, Refusal> {
+        let (name, procedure) = path.split_once(".PUBLIC.").ok_or_else(|| absent(path))?;
+        if !self.world.applications.contains_key(name) {
+            return Err(absent("Application"));
+        }
+        words.eat_mark('(');
+        match procedure {
+            "REGISTER_REFERENCE" => self.register_reference(name, words),
+            "PROVISION_CONNECTOR" => self.provision(name, words),
+            "ENABLE_RESOURCE" => {
+                words.text();
+                Ok(envelope("OK", "enabled"))
+            }
+            _ => Err(absent(path)),
+        }
+    }
+
+    fn register_reference(&mut self, name: &str, mut words: Words) -> Result<Value, Refusal> {
+        let reference = words.text();
+        words.eat_mark(',');
+        assert_eq!(words.text(), "ADD");
+        words.eat_mark(',');
+        assert!(words.eat("SYSTEM$REFERENCE"));
+        words.eat_mark('(');
+        let kind = words.text();
+        words.eat_mark(',');
+        let object = Words::of(&words.text()).path();
+        words.eat_mark(',');
+        let lifetime = words.text();
+        words.eat_mark(',');
+        let privilege = words.text();
+        let world = &mut self.world;
+        let Some((_, privileges)) = REFERENCES.iter().find(|(known, _)| *known == kind) else {
+            return Err(super::invalid(format!("no reference can be to a {kind}")));
+        };
+        if lifetime != "PERSISTENT" || !privileges.contains(&privilege.as_str()) {
+            return Err(super::invalid(format!("no {lifetime} reference to a {kind} can have {privilege}")));
+        }
+        let there = match kind.as_str() {
+            "SECRET" => world.secrets.contains_key(&object),
+            "EXTERNAL_ACCESS_INTEGRATION" => world.integrations.contains_key(&object),
+            _ => true,
+        };
+        if !there {
+            return Err(absent(&object));
+        }
+        let app = world.applications.get_mut(name).unwrap();
+        if !self.references.contains(&reference) {
+            return Ok(envelope("INVALID_REFERENCE", "no such reference"));
+        }
+        app.references.insert(reference, object);
+        Ok(envelope("OK", "add"))
+    }
+
+    /// What the app's own procedure does to the account: a pool that is bound to it, and a database.
+    fn provision(&mut self, name: &str, words: Words) -> Result<Value, Refusal> {
+        if words.rest().ends_with("'") {
+            let what = format!("Invalid argument types for function 'PROVISION_CONNECTOR': {}", words.rest());
+            return Err(("001044".into(), "42P13", what));
+        }
+        let (pool, database) = (format!("{name}_POOL"), format!("{name}_DATA"));
+        let world = &mut self.world;
+        if world.pools.get(&pool).is_some_and(|pool| pool.owner != name) {
+            return Ok(envelope("COMPUTE_POOL_UNAVAILABLE", "the compute pool is bound to another application"));
+        }
+        world.databases.insert(database.clone());
+        let owned = Pool { owner: name.to_owned(), application: Some(name.to_owned()), ..Pool::default() };
+        world.pools.insert(pool.clone(), owned);
+        let app = world.applications.get_mut(name).unwrap();
+        app.owned = vec![("COMPUTE_POOL".into(), pool), ("DATABASE".into(), database)];
+        Ok(envelope("OK", "configured"))
+    }
+
+    pub(super) fn drop_pool(&mut self, mut words: Words) -> Result<Value, Refusal> {
+        let if_exists = words.eat("IF EXISTS");
+        let path = words.path();
+        let world = &mut self.world;
+        let Some(pool) = world.pools.get(&path) else {
+            return if if_exists { Ok(said("gone")) } else { Err(absent("Compute pool")) };
+        };
+        if world.applications.contains_key(&pool.owner) {
+            let what = "SQL access control error: Insufficient privileges to operate on compute pool";
+            return Err(("003001".into(), "42501", what.into()));
+        }
+        if pool.services > 0 {
+            return Err(super::invalid("services are running on the compute pool"));
+        }
+        world.pools.remove(&path);
+        Ok(said("dropped"))
+    }
+
+    pub(super) fn grant(&mut self, mut words: Words) -> Result<Value, Refusal> {
+        if words.eat("APPLICATION ROLE") {
+            let path = words.path();
+            let (name, role) = path.rsplit_once('.').unwrap();
+            assert!(words.eat("TO ROLE"));
+            let app = self.world.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
+            app.roles.insert((role.to_owned(), words.name()));
+            return Ok(said("granted"));
+        }
+        let mut privilege = Vec::new();
+        while !words.eat("ON ACCOUNT TO APPLICATION") {
+            privilege.push(words.name());
+        }
+        let app = self.world.applications.get_mut(&words.path()).ok_or_else(|| absent("Application"))?;
+        app.privileges.insert(privilege.join(" "), true);
+        Ok(said("granted"))
+    }
+}
+
+fn envelope(code: &str, message: &str) -> Value {
+    said(&json!({ "response_code": code, "message": message }).to_string())
+}
+
+impl World {
+    /// The version that an application gets.
+    fn version(&self, package: &str, using: Option<String>, words: &mut Words) -> Result<(String, u64), Refusal> {
+        // A listing.
+        if package.is_empty() {
+            return Ok(("V1".into(), 0));
+        }
+        let package = self.packages.get(package).ok_or_else(|| absent("Package"))?;
+        let Some(version) = using else {
+            return package.released.clone().map_or_else(|| refused("093054", "nothing is released"), Ok);
+        };
+        let patches: BTreeMap<u64, ()> =
+            package.versions.iter().filter(|(name, ..)| *name == version).map(|(_, patch, _)| (*patch, ())).collect();
+        let (newest, ()) = patches.last_key_value().ok_or_else(|| absent("Version"))?;
+        let patch = if words.eat("PATCH") { words.name().parse().unwrap() } else { *newest };
+        if !patches.contains_key(&patch) {
+            return Err(absent("Patch"));
+        }
+        Ok((version, patch))
+    }
+}

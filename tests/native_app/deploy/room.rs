@@ -1,0 +1,152 @@
+//! A package holds two versions, a version 130 patches, and a patch keeps the privileges.
+
+use std::time::Duration;
+
+use snowfeed::native_app::deploy::{Deploy, Report, Runner};
+use snowfeed::native_app::{App, Bundle};
+use snowfeed::{ErrorKind, Result, Source};
+
+use super::account::Account;
+use super::{deploy, install, upgrade, whats};
+use crate::support::github;
+
+/// The app in a version of the source.
+fn version(version: &str) -> App {
+    let mut spec = snowfeed::sources::github::GithubIssues::default().spec();
+    spec.version = version.into();
+    App::from(&spec).title("GitHub issues").program("github_issues")
+}
+
+/// Two versions, of which the second is released.
+async fn full() -> Account {
+    let account = Account::start().await;
+    for number in ["1.0.0", "2.0.0"] {
+        deploy(&account, &version(number), |deploy| deploy.release(true)).await.unwrap();
+    }
+    account.log();
+    account
+}
+
+/// With little patience.
+async fn deploy_soon(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> Deploy<'_>) -> Result<Report> {
+    let bundle = Bundle::of(app).unwrap();
+    let runner = Runner::new().wait(Duration::from_millis(300));
+    set(Deploy::new(app, &bundle).unwrap()).run(&mut account.open().await, &runner).await
+}
+
+#[tokio::test]
+async fn a_third_version_is_refused_with_what_to_drop_and_takes_its_place() {
+    let account = full().await;
+    let error = deploy(&account, &version("3.0.0"), |deploy| deploy.release(true)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.help().unwrap().contains("--drop-version V1_0_0;"), "{error:?}");
+    assert_eq!(account.changes(), [""; 0]);
+    account.state().leaves_after = 2;
+    let report = deploy(&account, &version("3.0.0"), |deploy| {
+        deploy.release(true).drop_version(Some("V1_0_0".parse().unwrap()))
+    })
+    .await
+    .unwrap();
+    let whats = whats(&report);
+    let at = |what: &str| whats.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{whats:?}"));
+    assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{whats:?}");
+    let package = &account.world().packages["GITHUB_CONNECTOR_PKG"];
+    assert_eq!(package.channel, ["V2_0_0", "V3_0_0"]);
+    assert_eq!(package.released, Some(("V3_0_0".to_owned(), 0)));
+}
+
+#[tokio::test]
+async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
+    let account = Account::start().await;
+    deploy(&account, &version("1.0.0"), |deploy| deploy.release(true)).await.unwrap();
+    let released = snowfeed::native_app::deploy::Origin::Release;
+    install(&account, &version("1.0.0"), |install| install.origin(released.clone())).await.unwrap();
+    deploy(&account, &version("2.0.0"), |deploy| deploy.release(true)).await.unwrap();
+    let app = version("3.0.0");
+    let third = || deploy_soon(&account, &app, |d| d.release(true).drop_version(Some("V1_0_0".parse().unwrap())));
+    let error = third().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("again later"), "{error:?}");
+    upgrade(&account, &version("2.0.0"), |upgrade| upgrade.origin(released.clone())).await.unwrap();
+    third().await.unwrap();
+    assert_eq!(account.world().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
+    // What is gone is not dropped again.
+    let report = third().await.unwrap();
+    assert!(
+        report.steps.is_empty() && report.notes.iter().any(|note| note.contains("no version V1_0_0")),
+        "{report:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_released_or_deployed_is_not_dropped() {
+    let account = full().await;
+    for (app, dropped, help) in [("3.0.0", "V2_0_0", "--release"), ("2.0.0", "V2_0_0", "another one")] {
+        let error =
+            deploy(&account, &version(app), |d| d.drop_version(Some(dropped.parse().unwrap()))).await.unwrap_err();
+        assert!(error.help().unwrap().contains(help), "{error:?}");
+    }
+    assert_eq!(account.changes(), [""; 0]);
+}
+
+/// Whether versions in a channel count, Snowflake's pages do not agree on: its own answer says what to do.
+#[tokio::test]
+async fn snowflake_s_own_refusal_of_a_version_says_what_to_drop() {
+    let account = full().await;
+    let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
+    assert!(error.to_string().contains("093037") && error.help().unwrap().contains("--drop-version"), "{error:?}");
+    for code in ["512004", "512021", "512023"] {
+        account.state().refusals = vec![("ALTER APPLICATION PACKAGE", code, "not so")];
+        let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
+        assert!(error.help().unwrap().contains("--drop-version"), "{code}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_package_without_channels_drops_its_version_in_the_older_way() {
+    let account = full().await;
+    {
+        let mut state = account.state();
+        let package = state.world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap();
+        (package.channels, package.channel) = (false, Vec::new());
+    }
+    let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
+    assert!(error.help().unwrap().contains("--drop-version"), "{error:?}");
+    deploy(&account, &version("3.0.0"), |d| d.drop_version(Some("V1_0_0".parse().unwrap()))).await.unwrap();
+    let changes = account.changes();
+    assert!(changes.iter().any(|sql| sql.ends_with("GITHUB_CONNECTOR_PKG DROP VERSION V1_0_0")), "{changes:#?}");
+}
+
+#[tokio::test]
+async fn a_patch_that_would_change_the_privileges_is_refused_before_anything_is_done() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    account.log();
+    let error = deploy(&account, &github().without_container(true), |deploy| deploy).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.message().contains("a patch may not change privileges"), "{error}");
+    assert!(error.help().unwrap().contains("raise the source's version"), "{error:?}");
+    assert_eq!(account.changes(), [""; 0]);
+    // Another text for a privilege is no other privilege, and another version may ask for others.
+    deploy(&account, &github().text("CREATE DATABASE", "For the data."), |deploy| deploy).await.unwrap();
+    deploy(&account, &version("2.0.0").without_container(true), |deploy| deploy).await.unwrap();
+    let versions = &account.world().packages["GITHUB_CONNECTOR_PKG"].versions;
+    assert_eq!(versions.len(), 3, "{versions:?}");
+}
+
+#[tokio::test]
+async fn the_last_patches_of_a_version_are_told_and_the_131st_is_refused() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    let newest = |number| {
+        account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions[0].1 = number;
+    };
+    newest(128);
+    let report = deploy(&account, &github().title("One more"), |deploy| deploy).await.unwrap();
+    assert!(report.notes.iter().any(|note| note.contains("130 of at most 130 patches")), "{report:?}");
+    account.log();
+    let error = deploy(&account, &github().title("Too many"), |deploy| deploy).await.unwrap_err();
+    assert!(error.help().unwrap().contains("raise the source's version"), "{error:?}");
+    assert_eq!(account.changes(), [""; 0]);
+    // The same files are no new patch.
+    deploy(&account, &github().title("One more"), |deploy| deploy).await.unwrap();
+}
