@@ -10,6 +10,7 @@ import threading
 
 import installation
 from snowflake.snowpark import Row
+from snowflake.snowpark._internal.udf_utils import generate_call_python_sp_sql
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 PLAIN = "[A-Z_][A-Z0-9_$]*"
@@ -102,8 +103,8 @@ class Session:
         return Lazy(self, text, params or [])
 
     def call(self, name, *arguments):
-        """Calls a procedure, as a page does: a VARIANT comes back as text."""
-        return json.dumps(self.account.procedures[name.removeprefix("PUBLIC.")].call(self, *arguments))
+        """Calls a procedure as Snowpark does, which writes each argument into the statement by its type in Python."""
+        return self.sql(generate_call_python_sp_sql(self.real, name, *arguments)).collect()[0][0]
 
 
 class Lazy:

@@ -46,10 +46,20 @@ class App:
         self.real.sql(f"USE DATABASE {self.name}").collect()
 
     def call(self, procedure, *arguments):
-        """Calls a procedure, and gives its answer, which must be JSON."""
-        answer = self.account.procedures[procedure.upper()].call(self.session, *arguments)
+        """Calls a procedure as a worksheet does, each argument of the type that is declared, and gives its answer."""
+        signature = self.account.procedures[procedure.upper()].signature
+        written = [self.written(value, parameter) for value, parameter in zip(arguments, signature, strict=False)]
+        text = f"CALL {self.name}.PUBLIC.{procedure.upper()}({', '.join(text for text, _ in written)})"
+        answer = json.loads(self.session.sql(text, params=[value for _, value in written]).collect()[0][0])
         assert answer["response_code"] in CODES and isinstance(answer["message"], str)
-        return json.loads(json.dumps(answer))
+        return answer
+
+    @staticmethod
+    def written(value, parameter):
+        """An argument as it is written, and the value that is bound."""
+        if value is not None and parameter.type in ("VARIANT", "ARRAY"):
+            return f"PARSE_JSON(?)::{parameter.type}", json.dumps(value)
+        return "?", value
 
     def ok(self, procedure, *arguments):
         """The same, where all must be well."""

@@ -7,29 +7,38 @@ an object that are there by then, a procedure has a handler that takes what its 
 import importlib
 import inspect
 import io
+import json
 import re
 from dataclasses import dataclass
 
-from snowflake.connector.util_text import split_statements
-
+import calls
 import paths
+from snowflake.connector.util_text import split_statements
+from snowflake.snowpark import Row
+from snowflake.snowpark.exceptions import SnowparkSQLException
 
 ROLE = r"APP_(?:ADMIN|VIEWER|DATA_READER)"
 
 
 @dataclass
 class Procedure:
-    """A procedure that can be called."""
+    """A procedure that can be called: its handler, its signature as it is declared, and the type that it returns."""
 
     handler: object
-    types: list
-    defaults: int
+    signature: list
+    returns: str
+    declared: list
 
-    def call(self, session, *arguments):
-        """Calls it with as many arguments as it may have."""
-        least = len(self.types) - self.defaults
-        assert least <= len(arguments) <= len(self.types), f"{self.handler.__name__} takes {self.types}"
-        return self.handler(session, *arguments)
+    def call(self, session, call):
+        """Runs a call of it. A VARIANT is answered as JSON text, as a driver gets it."""
+        try:
+            answer = self.handler(session, *call.values(self.signature))
+        except (SnowparkSQLException, AssertionError):
+            raise
+        except Exception as error:
+            message = f"Python Interpreter Error:\n{type(error).__name__}: {error}"
+            raise SnowparkSQLException(message, sql_error_code=100357) from error
+        return json.dumps(answer) if self.returns == "VARIANT" else answer
 
 
 def run(session):
@@ -60,12 +69,21 @@ def make_procedure(session, match, _):
         assert (paths.APP / file).is_file(), file
     module, function = match["handler"].split(".")
     handler = getattr(importlib.import_module(module), function)
-    parameters = [parameter.split() for parameter in match["parameters"].split(", ") if parameter]
-    procedure = Procedure(handler, [words[1] for words in parameters], sum("DEFAULT" in words for words in parameters))
+    signature = calls.parameters(match["parameters"])
     taken = list(inspect.signature(handler).parameters.values())[1:]
-    optional = sum(parameter.default is not parameter.empty for parameter in taken)
-    assert (len(taken), optional) == (len(procedure.types), procedure.defaults), match["name"]
-    session.account.procedures[match["name"]] = procedure
+    optional = [parameter.default is not parameter.empty for parameter in taken]
+    assert optional == [parameter.optional for parameter in signature], match["name"]
+    declared = [words.split()[1] for words in match["parameters"].split(",") if words]
+    session.account.procedures[match["name"]] = Procedure(handler, signature, match["returns"], declared)
+
+
+def call(session, match, params):
+    """A call from anywhere: the page, a task, a callback, a worksheet, another program."""
+    parsed = calls.Call(match[0], params)
+    procedure = session.account.procedures.get(parsed.name)
+    if procedure is None or parsed.schema != "PUBLIC":
+        raise calls.compilation_error(f"Unknown user-defined function {parsed.schema}.{parsed.name}", 2141)
+    return [Row(**{parsed.name: procedure.call(session, parsed)})]
 
 
 def make_page(session, match, _):
@@ -78,17 +96,18 @@ def grant_object(session, match, _):
     assert match["role"] in account.roles
     if match["kind"] == "PROCEDURE":
         types = [given for given in match["types"].split(", ") if given]
-        assert account.procedures[name].types == types, f"{name} is granted by another signature"
+        assert account.procedures[name].declared == types, f"{name} is granted by another signature"
     if match["kind"] == "STREAMLIT":
         assert name in account.pages
 
 
 PATTERNS = [
+    (r"(?s)CALL .+", call),
     (rf"CREATE APPLICATION ROLE IF NOT EXISTS ({ROLE})\s+COMMENT = '(?:[^'\\]|'')*'", make_role),
     (rf"GRANT APPLICATION ROLE ({ROLE}) TO APPLICATION ROLE ({ROLE})", grant_role),
     (r"CREATE OR ALTER VERSIONED SCHEMA PUBLIC", make_version),
     (
-        r"CREATE OR REPLACE PROCEDURE PUBLIC\.(?P<name>\w+)\((?P<parameters>[^()]*)\)\s+RETURNS (?:VARIANT|STRING)\s+LANGUAGE PYTHON\s+"
+        r"CREATE OR REPLACE PROCEDURE PUBLIC\.(?P<name>\w+)\((?P<parameters>[^()]*)\)\s+RETURNS (?P<returns>VARIANT|STRING)\s+LANGUAGE PYTHON\s+"
         r"RUNTIME_VERSION = '3\.11'\s+PACKAGES = \('snowflake-snowpark-python'\)\s+IMPORTS = \((?P<imports>[^()]+)\)\s+"
         r"HANDLER = '(?P<handler>\w+\.\w+)'\s+EXECUTE AS OWNER",
         make_procedure,

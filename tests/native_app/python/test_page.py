@@ -103,17 +103,9 @@ def source(monkeypatch):
 
 
 @pytest.fixture
-def interrupt(app, monkeypatch):
+def interrupt(app):
     """Makes the calls of a procedure fail outside of it, where no answer is made any more."""
-    call, errors = app.session.call, {}
-
-    def calling(name, *arguments):
-        if name in errors:
-            raise errors[name]
-        return call(name, *arguments)
-
-    monkeypatch.setattr(app.session, "call", calling)
-    return lambda procedure, error=TIMEOUT: errors.update({f"PUBLIC.{procedure}": error})
+    return lambda procedure, error=TIMEOUT: app.account.fail(rf"CALL PUBLIC\.{procedure}\(", error, times=99)
 
 
 def stored(app):

@@ -27,9 +27,15 @@ def rerun():
 
 
 def call(procedure, *arguments):
-    """Calls a procedure of the app, and gives its answer. A call that fails, or is cut off, gives one that says so."""
+    """Calls a procedure of the app, and gives its answer. A call that fails, or is cut off, gives one that says so.
+
+    A dictionary is for a parameter of the type VARIANT, to which Snowflake coerces no text: it is parsed in the statement.
+    """
+    marks = ["PARSE_JSON(?)" if isinstance(argument, dict) else "?" for argument in arguments]
+    values = [json.dumps(argument) if isinstance(argument, dict) else argument for argument in arguments]
     try:
-        answer = context.get_active_session().call(f"PUBLIC.{procedure}", *arguments)
+        session = context.get_active_session()
+        answer = session.sql(f"CALL PUBLIC.{procedure}({', '.join(marks)})", params=values).collect()[0][0]
         return json.loads(answer) if isinstance(answer, str) else answer
     except Exception as error:
         return failure(error)

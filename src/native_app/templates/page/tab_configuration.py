@@ -1,7 +1,5 @@
 """The tab on which the connector is configured."""
 
-import json
-
 import streamlit as st
 
 import consent
@@ -57,7 +55,7 @@ def form(status):
     config = {"schedule": schedule, "scheduler": scheduler, "settings": values}
     if database.strip():
         config["destination_database"] = database
-    data.act("PROVISION_CONNECTOR", json.dumps(config), doing="Making the destination…")
+    data.act("PROVISION_CONNECTOR", config, doing="Making the destination…")
 
 
 def quoted_if_needed(name):
