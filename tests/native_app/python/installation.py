@@ -42,7 +42,21 @@ class Procedure:
 
 
 def run(session):
-    """Runs the whole script."""
+    """Runs the whole script, and then what Snowflake calls after it."""
+    if session.account.application is None:
+        session.account.application = session.real.sql("SELECT CURRENT_DATABASE()").collect()[0][0]
+    session.account.is_installing = True
+    try:
+        script(session)
+    finally:
+        session.account.is_installing = False
+    (initializer,) = re.findall(r"version_initializer: (PUBLIC\.\w+)", (paths.APP / "manifest.yml").read_text())
+    session.sql(f"CALL {initializer}()").collect()
+    session.account.is_installed = True
+
+
+def script(session):
+    """Runs the script itself."""
     script = io.StringIO((paths.APP / "setup.sql").read_text())
     for statement, _ in split_statements(script, remove_comments=True):
         text = statement.strip().removesuffix(";")
@@ -61,6 +75,7 @@ def grant_role(session, match, _):
 def make_version(session, _, __):
     # A new version of the schema has none of what the last one had.
     session.account.procedures.clear()
+    session.account.blocks.clear()
     session.account.pages.clear()
 
 
@@ -80,10 +95,32 @@ def make_procedure(session, match, _):
 def call(session, match, params):
     """A call from anywhere: the page, a task, a callback, a worksheet, another program."""
     parsed = calls.Call(match[0], params)
+    if parsed.name in session.account.blocks and not parsed.arguments:
+        return run_block(session, parsed.name)
     procedure = session.account.procedures.get(parsed.name)
     if procedure is None or parsed.schema != "PUBLIC":
         raise calls.compilation_error(f"Unknown user-defined function {parsed.schema}.{parsed.name}", 2141)
-    return [Row(**{parsed.name: procedure.call(session, parsed)})]
+    if not session.account.has_warehouse:
+        raise SnowparkSQLException("No active warehouse selected in the current session.", sql_error_code=606)
+    # Within a procedure its owner's rights count, whoever has called it.
+    installing, session.account.is_installing = session.account.is_installing, False
+    try:
+        return [Row(**{parsed.name: procedure.call(session, parsed)})]
+    finally:
+        session.account.is_installing = installing
+
+
+def make_block(session, match, _):
+    """A procedure in SQL: one call, whose failure it answers."""
+    session.account.blocks[match["name"]] = match["call"]
+
+
+def run_block(session, name):
+    try:
+        session.sql(session.account.blocks[name]).collect()
+    except SnowparkSQLException as error:
+        return [Row(**{name: str(error)})]
+    return [Row(**{name: "done"})]
 
 
 def make_page(session, match, _):
@@ -111,6 +148,11 @@ PATTERNS = [
         r"RUNTIME_VERSION = '3\.11'\s+PACKAGES = \('snowflake-snowpark-python'\)\s+IMPORTS = \((?P<imports>[^()]+)\)\s+"
         r"HANDLER = '(?P<handler>\w+\.\w+)'\s+EXECUTE AS OWNER",
         make_procedure,
+    ),
+    (
+        r"CREATE OR REPLACE PROCEDURE PUBLIC\.(?P<name>\w+)\(\)\s+RETURNS STRING\s+LANGUAGE SQL\s+EXECUTE AS OWNER\s+AS \$\$\s+"
+        r"BEGIN\s+(?P<call>CALL PUBLIC\.\w+\(\));\s+RETURN 'done';\s+EXCEPTION\s+WHEN OTHER THEN\s+RETURN SQLERRM;\s+END\s+\$\$",
+        make_block,
     ),
     (
         r"CREATE OR REPLACE STREAMLIT PUBLIC\.(?P<name>\w+)\s+FROM '/page'\s+MAIN_FILE = '/(?P<file>\w+\.py)'\s+"

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 from snowflake import permissions
 from snowflake.snowpark import context
+from snowflake.snowpark.exceptions import SnowparkSQLException
 from streamlit.testing.v1 import AppTest
 
 import answers
@@ -56,6 +57,19 @@ class Page:
     def field(self, key):
         """A number or a choice."""
         return next(one for kind in (self.run.number_input, self.run.selectbox) for one in kind if one.key == key)
+
+    def disabled(self, key):
+        """Whether the button of this key cannot be pressed."""
+        return next(button for button in self.run.button if button.key == key).disabled
+
+    def ended(self):
+        """Lets every container come to its end, and looks again."""
+        self.app.account.end_jobs()
+        return self.press("refresh")
+
+    def state(self):
+        """The state of the first resource in the table."""
+        return self.run.dataframe[0].value["State"].iloc[0]
 
     def has(self, label):
         return any(label in (button.label, button.key) for button in self.run.button)
@@ -135,6 +149,25 @@ def test_privileges_that_were_refused_can_be_asked_for_again(page, app):
     shown.consumer.willing = False
     shown.press("refresh").says("CREATE COMPUTE POOL").press("Grant privileges")
     assert len(shown.consumer.asked) == 2
+
+
+def test_where_no_dialog_opens_the_page_says_what_to_run(page, app, monkeypatch):
+    def closed(*_):
+        raise permissions.PermissionRequestNotAvailableError
+
+    shown = page()
+    monkeypatch.setattr(permissions, "is_viewer_mode", lambda: True)
+    monkeypatch.setattr(permissions, "request_reference", closed)
+    monkeypatch.setattr(permissions, "request_account_privileges", closed)
+    shown.consumer.held.clear()
+    shown.press("refresh").says("dialogs do not open here")
+    assert shown.disabled("bind_token") and not shown.has("grant_privileges")
+    privileges, references = (block.value for block in shown.run.code)
+    assert f"GRANT CREATE COMPUTE POOL ON ACCOUNT TO APPLICATION {app.name};" in privileges
+    for text in references.splitlines():
+        app.session.sql(text).collect()
+    assert set(app.account.bound) == set(shown.run.session_state["status"]["references"])
+    assert "dialogs do not open here" not in page().text().partition("Warehouse")[2]
 
 
 def test_references_are_bound_from_the_page(page, app):
@@ -296,14 +329,16 @@ def test_a_resource_goes_through_its_life(page, app):
     shown = configure(page()).says("No repository is enabled yet")
     shown.press("Enable").says("Name the repository")
     shown.fill("new_resource", " acme/widgets ").press("Enable").says("Enabled.")
-    assert list(app.account.running()) == ["INGEST_ACME_2F_WIDGETS"]
+    assert list(app.account.running().values()) == ["30 MINUTE"]
     shown.fill("schedule_acme/widgets", "2h").press("Set")
-    assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "120 MINUTE"}
+    assert list(app.account.running().values()) == ["120 MINUTE"]
     shown.fill("schedule_acme/widgets", "").press("Set")
-    assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "30 MINUTE"}
-    shown.press("ingest").says("3 inserted").press("reconcile").says("3 inserted").press("reset").says(
-        "Reset; the next run"
-    )
+    assert list(app.account.running().values()) == ["30 MINUTE"]
+    assert shown.state() == "waiting for a machine" and shown.disabled("ingest")
+    assert shown.ended().state() == "DONE"
+    shown.press("ingest").says("Started in a container").ended()
+    shown.press("reconcile").says("Started in a container").ended()
+    shown.press("reset").says("Reset; the next run")
     shown.press("disable").says("Disabled; its data stays").press("enable_again").says("Enabled.")
     assert next(button for button in shown.run.button if button.key == "delete").disabled
     shown.fill("sure_acme/widgets", True)
@@ -314,7 +349,7 @@ def test_a_resource_goes_through_its_life(page, app):
 
 def test_data_is_deleted_only_when_that_is_asked_for(page, app):
     app.account.job = engine.ingesting(app.real)
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     shown.fill("with_data_a/b", True).fill("sure_a/b", True)
     shown.run.run()
     shown.press("delete").says("Deleted, with its data")
@@ -328,10 +363,10 @@ def test_runs_are_shown_with_their_failures(page, app):
         .fill("new_resource", "a/b")
         .press("Enable")
         .says("No run has changed anything yet")
-        .press("ingest")
+        .ended()
     )
     app.account.job = engine.failing(app.real)
-    shown.press("ingest").says("The run failed").says("GitHub refuses the token").says("give another one")
+    shown.press("ingest").ended().says("The run failed").says("GitHub refuses the token").says("give another one")
     shown.says("a/b").says("Failing 1")
     history = shown.run.dataframe[1].value
     assert list(history["Status"]) == ["failed", "complete"] and history["Error"].iloc[0] == "GitHub refuses the token"
@@ -347,7 +382,7 @@ def test_rows_are_shown_flattened_and_raw(page, app):
         .fill("new_resource", 'it\'s/"x"')
         .press("Enable")
         .says("Nothing has been ingested yet")
-        .press("ingest")
+        .ended()
     )
     flat = shown.run.dataframe[2].value
     assert list(flat["TITLE"])[0] == 'Issue 0 of it\'s/"x"' and "RAW" not in flat
@@ -355,6 +390,19 @@ def test_rows_are_shown_flattened_and_raw(page, app):
     shown.fill("preview_limit", 2).fill("raw_limit", 1)
     shown.run.run()
     assert len(shown.run.dataframe[2].value) == 2 and len(shown.run.json) == 1
+
+
+def test_what_is_shown_of_rows_stays_below_what_a_message_may_have(page, app):
+    shown = configure(page()).fill("new_resource", "big").press("Enable")
+    engine.fill(app.real, app.data, "big", 8)
+    raw, view = f'"{app.data}"."PUBLIC_RAW"."big"', f'"{app.data}"."PUBLIC"."big"'
+    app.rows(f'UPDATE {raw} SET "DOCUMENT" = REPEAT(\'x\', 900000)')
+    app.rows(f'UPDATE {raw} SET "DOCUMENT" = REPEAT(\'x\', 1200000) WHERE "KEY" = \'7\'')
+    app.rows(f'CREATE OR REPLACE VIEW {view} AS SELECT "KEY", REPEAT(\'y\', 900000) AS "TITLE", "RAW" FROM {raw}')
+    shown.press("refresh").says("too large to be shown: 1200000 characters").says("Only the first")
+    assert sum(len(document.value) for document in shown.run.json) < 8_000_000
+    flat = shown.run.dataframe[1].value
+    assert "RAW" not in flat and max(map(len, flat["TITLE"])) < 30_000 and "900000 characters" in flat["TITLE"].iloc[0]
 
 
 def test_the_connector_is_paused_and_resumed(page, app):
@@ -369,11 +417,29 @@ def test_the_connector_is_paused_and_resumed(page, app):
 
 def test_a_task_that_snowflake_has_suspended_is_pointed_out(page, app):
     shown = configure(page()).fill("new_resource", "a/b").press("Enable")
-    app.account.tasks["INGEST_A_2F_B"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
-    shown.press("refresh").says("failed too often in a row").press("Enable again")
-    assert list(app.account.running()) == ["INGEST_A_2F_B"]
-    shown.press("pause")
-    assert app.account.tasks["INGEST_A_2F_B"]["state"] == "suspended" and "failed too often" not in shown.text()
+    (task,) = app.account.tasks.values()
+    task.update(state="suspended", reason="USER_SUSPENDED")
+    shown.press("refresh").says("Its task has been suspended").press("Enable again")
+    assert list(app.account.running().values()) == ["30 MINUTE"]
+    assert "has been suspended" not in shown.text()
+
+
+def test_a_resource_that_fails_again_and_again_is_pointed_out(page, app):
+    app.account.job = engine.failing(app.real)
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable")
+    for _ in range(12):
+        app.account.end_jobs()
+        app.tick()
+    shown.press("refresh").says("have failed 10 times in a row").press("Enable again").press("ingest")
+    assert "times in a row" not in shown.text()
+
+
+def test_a_run_of_a_task_that_can_start_nothing_is_told(page, app):
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
+    app.account.pools.clear()
+    with pytest.raises(SnowparkSQLException):
+        app.tick()
+    shown.press("refresh").says("The last run of a schedule could start nothing").says("COMPUTE_POOL_UNAVAILABLE")
 
 
 def test_outside_of_snowflake_there_is_nothing_to_start(page, app):
@@ -392,7 +458,7 @@ def test_a_destination_that_is_gone_is_told_with_what_to_do(page, app):
 
 def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
     app.account.job = engine.ingesting(app.real)
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     app.account.fail(r"SELECT .*LIMIT \d+$", refused("it *does not* exist", 2003), times=9)
     shown.run.run()
     assert [error.value.count("The destination database cannot be read") for error in shown.sound().run.error] == [1] * 3
@@ -409,7 +475,7 @@ def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
     ],
 )
 def test_a_call_that_is_cut_off_is_told_as_such(page, interrupt, procedure, button):
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable")
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     interrupt(procedure)
     shown.press(button).says("A statement failed.").says("reached its timeout of 3600").says("UNKNOWN_SQL_ERROR")
     assert "destination database" not in shown.text() and "line 4" not in shown.text()
@@ -442,7 +508,7 @@ def test_dialogs_that_fail_are_told(page, monkeypatch):
 
 def test_viewers_see_the_state_and_can_change_nothing(page, app):
     app.account.job = engine.ingesting(app.real)
-    configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     viewed = page(VIEWER).says("Enabled 1")
     assert [button.key for button in viewed.run.button] == ["refresh"] and not viewed.run.json
     assert viewed.run.dataframe[0].value["Inserted"].iloc[0] == 3
