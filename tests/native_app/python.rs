@@ -70,6 +70,11 @@ fn names_schedules_and_constants_hold_whatever_the_text() {
 }
 
 #[test]
+fn calls_and_rights_are_those_of_snowflake() {
+    pytest(&["test_calls.py", "test_rights.py"], &[]);
+}
+
+#[test]
 fn the_setup_script_installs_and_upgrades() {
     pytest(&["test_setup.py"], &[]);
 }
