@@ -50,7 +50,8 @@ impl SecretRef {
                 std::env::VarError::NotUnicode(_) => missing("the variable is not valid UTF-8".into()),
             })?,
             Self::File(path) => {
-                let mounted = if path.is_dir() { mounted(path).ok_or_else(|| not_mounted(self))? } else { path.clone() };
+                let mounted =
+                    if path.is_dir() { mounted(path).ok_or_else(|| not_mounted(self))? } else { path.clone() };
                 warn_if_shared(&mounted);
                 std::fs::read_to_string(&mounted).map_err(|error| missing(error.to_string()))?
             }
