@@ -27,6 +27,9 @@ pub enum SecretRef {
     Env(String),
     /// A file that holds the secret and nothing else. It is read again at every [`resolve`](Self::resolve), because
     /// mounted secrets are rewritten. White space around the secret is dropped.
+    ///
+    /// The path may also be that of a folder into which Snowflake has mounted a secret: the secret is in `secret_string`,
+    /// `access_token` or `password`, by its type.
     File(PathBuf),
 }
 
@@ -47,8 +50,10 @@ impl SecretRef {
                 std::env::VarError::NotUnicode(_) => missing("the variable is not valid UTF-8".into()),
             })?,
             Self::File(path) => {
-                warn_if_shared(path);
-                std::fs::read_to_string(path).map_err(|error| missing(error.to_string()))?
+                let mounted =
+                    if path.is_dir() { mounted(path).ok_or_else(|| not_mounted(self))? } else { path.clone() };
+                warn_if_shared(&mounted);
+                std::fs::read_to_string(&mounted).map_err(|error| missing(error.to_string()))?
             }
         };
         match secret.trim() {
@@ -56,6 +61,20 @@ impl SecretRef {
             secret => Ok(secret.into()),
         }
     }
+}
+
+/// The files that Snowflake mounts for secrets of the types `GENERIC_STRING`, `OAUTH2` and `PASSWORD`. Beside a password
+/// there is `username`.
+const MOUNTED: [&str; 3] = ["secret_string", "access_token", "password"];
+
+/// The file of a mounted secret.
+fn mounted(folder: &Path) -> Option<PathBuf> {
+    MOUNTED.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+fn not_mounted(secret: &SecretRef) -> Error {
+    Error::configuration(format!("the secret {secret} is a folder without {}", MOUNTED.join(", ")))
+        .with_help("bind a Snowflake secret of the type GENERIC_STRING, or point the setting at a file")
 }
 
 /// Says so when anybody on this machine can read the secret.
@@ -148,6 +167,21 @@ mod tests {
         for value in ["one", "two"] {
             std::fs::write(file.path(), format!("{value}\n")).unwrap();
             assert_eq!(secret.resolve().unwrap().expose_secret(), value);
+        }
+    }
+
+    #[test]
+    fn of_a_folder_the_file_is_read_that_snowflake_mounts_for_the_type_of_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret: SecretRef = format!("file:{}", folder.path().display()).parse().unwrap();
+        std::fs::write(folder.path().join("username"), "somebody").unwrap();
+        let error = secret.resolve().unwrap_err();
+        assert!(error.to_string().contains("secret_string"), "{error}");
+        assert!(error.help().unwrap().contains("GENERIC_STRING"), "{error:?}");
+        for file in ["password", "access_token", "secret_string"] {
+            std::fs::write(folder.path().join(file), format!("of {file}\n")).unwrap();
+            assert_eq!(secret.resolve().unwrap().expose_secret(), format!("of {file}"));
+            std::fs::remove_file(folder.path().join(file)).unwrap();
         }
     }
 

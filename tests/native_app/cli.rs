@@ -36,12 +36,11 @@ async fn nothing_need_be_built_to_be_validated() {
 #[tokio::test]
 async fn options_reach_the_app() {
     let folder = tempdir().unwrap();
-    let options = ["--title", "My lines", "--package", "p", "--text", "CREATE DATABASE=For lines.", "--one-scheduler"];
+    let options = ["--title", "My lines", "--package", "p", "--text", "CREATE DATABASE=For lines."];
     assert_eq!(app("build", folder.path(), &options).await, Exit::Complete);
     let bundle = Bundle::read(&folder).unwrap();
     assert!(bundle.text("README.md").unwrap().starts_with("# My lines\n"));
     assert!(bundle.text("manifest.yml").unwrap().contains("\"For lines.\""));
-    assert!(bundle.text("procedures/spec.py").unwrap().contains("\"default_scheduler\": \"one\""));
 }
 
 #[tokio::test]

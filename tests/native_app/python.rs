@@ -70,18 +70,23 @@ fn names_schedules_and_constants_hold_whatever_the_text() {
 }
 
 #[test]
+fn calls_and_rights_are_those_of_snowflake() {
+    pytest(&["test_calls.py", "test_rights.py"], &[]);
+}
+
+#[test]
 fn the_setup_script_installs_and_upgrades() {
     pytest(&["test_setup.py"], &[]);
 }
 
 #[test]
 fn every_configuration_is_made_or_refused_with_its_code() {
-    pytest(&["test_configuration.py"], &[]);
+    pytest(&["test_configuration.py", "test_pool.py"], &[]);
 }
 
 #[test]
 fn every_way_of_a_resource_ends_with_its_code() {
-    pytest(&["test_resources.py"], &[]);
+    pytest(&["test_resources.py", "test_ingestion.py"], &[]);
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn procedures_can_be_called_in_any_order_and_twice() {
 
 #[test]
 fn every_form_and_error_of_the_page_is_shown() {
-    pytest(&["test_page.py"], &[]);
+    pytest(&["test_page.py", "test_page_limits.py"], &[]);
 }
 
 #[test]

@@ -102,11 +102,8 @@ pub(in crate::cli) struct AppArgs {
     /// How often each {kind} is ingested unless it is said otherwise [default: 30m]
     #[arg(long, value_name = "SCHEDULE")]
     default_schedule: Option<String>,
-    /// One task and one container for all that is enabled, instead of one for each {kind}
-    #[arg(long)]
-    one_scheduler: bool,
     /// An app that starts no container: this program runs elsewhere, with --to snowflake, and the app shows its tables
-    #[arg(long, conflicts_with = "one_scheduler")]
+    #[arg(long)]
     without_container: bool,
     /// A folder with a Streamlit page of your own, started by its app.py
     #[arg(long, value_name = "DIR")]
@@ -117,7 +114,7 @@ impl AppArgs {
     /// The app of a source whose program is called `program`.
     pub(in crate::cli) fn app(&self, spec: &SourceSpec, program: &str) -> Result<App> {
         let program = self.image.as_deref().unwrap_or(program);
-        let mut app = App::from(spec).program(program).one_scheduler(self.one_scheduler);
+        let mut app = App::from(spec).program(program);
         app = app.without_container(self.without_container);
         let mut set = |value: &Option<String>, setter: fn(App, String) -> App| {
             if let Some(value) = value {

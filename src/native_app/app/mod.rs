@@ -35,7 +35,6 @@ pub struct App {
     pub(super) texts: BTreeMap<String, String>,
     pub(super) pool_family: String,
     pub(super) schedule: String,
-    pub(super) one_scheduler: bool,
     pub(super) container: bool,
     pub(super) page: Option<PathBuf>,
     package: String,
@@ -73,7 +72,6 @@ impl From<&SourceSpec> for App {
             texts: BTreeMap::new(),
             pool_family: "CPU_X64_XS".into(),
             schedule: "30m".into(),
-            one_scheduler: false,
             container: true,
             page: None,
             package: format!("{upper}_CONNECTOR_PKG"),
@@ -146,13 +144,6 @@ impl App {
     #[must_use]
     pub fn schedule(mut self, schedule: impl Into<String>) -> Self {
         self.schedule = schedule.into();
-        self
-    }
-
-    /// One task and one job for all resources, instead of one for each: one start of a container is paid for, not many.
-    #[must_use]
-    pub fn one_scheduler(mut self, one: bool) -> Self {
-        self.one_scheduler = one;
         self
     }
 

@@ -27,7 +27,6 @@ pub(super) struct Context {
     image: String,
     pool_family: String,
     schedule: String,
-    one_scheduler: bool,
     /// Whether the app runs the connector itself.
     container: bool,
     /// `api.example.com`, or with a port.
@@ -75,7 +74,7 @@ struct Table {
 const PRIVILEGES: [(&str, &str); 4] = [
     ("CREATE DATABASE", "Makes the database that the data goes to."),
     ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
-    ("EXECUTE TASK", "Runs each ingestion on its schedule."),
+    ("EXECUTE TASK", "Starts ingestion on schedule."),
     ("EXECUTE MANAGED TASK", "Lets the schedule run without a warehouse of yours."),
 ];
 
@@ -111,7 +110,6 @@ impl Context {
             image: names.image.to_string(),
             pool_family: app.pool_family.to_ascii_uppercase(),
             schedule: app.schedule.clone(),
-            one_scheduler: app.one_scheduler,
             container: app.container,
             hosts: spec.hosts.clone(),
             warehouse: WAREHOUSE,

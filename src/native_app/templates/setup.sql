@@ -20,11 +20,18 @@ CREATE TABLE IF NOT EXISTS STATE.APP_CONFIGURATION (
     "DOCUMENT" VARCHAR
 );
 
--- Tasks, made when a resource is enabled. An upgrade leaves them as they are.
+-- Every container that was started, from before its start until long after its end.
+CREATE TABLE IF NOT EXISTS STATE.INGESTION_JOB (
+    "KEY" VARCHAR NOT NULL PRIMARY KEY,
+    "VALUE" VARIANT,
+    "DOCUMENT" VARCHAR
+);
+
+-- Tasks, one for each schedule in use.
 CREATE SCHEMA IF NOT EXISTS TASKS;
 GRANT USAGE ON SCHEMA TASKS TO APPLICATION ROLE APP_ADMIN;
 
--- Containers, one job for each run.
+-- Containers.
 CREATE SCHEMA IF NOT EXISTS JOBS;
 GRANT USAGE ON SCHEMA JOBS TO APPLICATION ROLE APP_ADMIN;
 
@@ -149,7 +156,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DELETE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
 
--- Ingests a resource now, in a container. Its task calls this.
+-- Starts a run of a resource, in a container of its own.
 CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -160,7 +167,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
 
--- Reads all of a resource, and marks deleted what is gone.
+-- Starts a run that reads all of a resource, and marks deleted what is gone.
 CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING)
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -182,7 +189,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESET_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
 
--- Ingests every enabled resource in one container. The scheduler's task calls this.
+-- Starts a run of everything that is enabled.
 CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -192,6 +199,16 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     HANDLER = 'connector.run_all'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RUN_ALL() TO APPLICATION ROLE APP_ADMIN;
+
+-- Starts what is due, and looks at how containers have ended. Tasks call this; no role may.
+CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('<<imports>>')
+    HANDLER = 'connector.run_schedule'
+    EXECUTE AS OWNER;
 
 -- Binds an object of the account, or takes it away. Snowflake calls this.
 CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION STRING, REF_OR_ALIAS STRING)
@@ -244,3 +261,31 @@ CREATE OR REPLACE STREAMLIT PUBLIC.VIEWER_PAGE
 GRANT USAGE ON STREAMLIT PUBLIC.VIEWER_PAGE TO APPLICATION ROLE APP_ADMIN;
 GRANT USAGE ON STREAMLIT PUBLIC.VIEWER_PAGE TO APPLICATION ROLE APP_VIEWER;
 --% endif
+
+-- Applies this version to what an earlier one has made.
+CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('<<imports>>')
+    HANDLER = 'connector.apply_version'
+    EXECUTE AS OWNER;
+
+-- The same, whatever happens: without a warehouse, for one, no Python runs, which must end neither an installation nor an upgrade.
+CREATE OR REPLACE PROCEDURE PUBLIC.INITIALIZE_VERSION()
+    RETURNS STRING
+    LANGUAGE SQL
+    EXECUTE AS OWNER
+    AS $$
+BEGIN
+    CALL PUBLIC.APPLY_VERSION();
+    RETURN 'done';
+EXCEPTION
+    WHEN OTHER THEN
+        RETURN SQLERRM;
+END
+$$;
+
+-- Last of all. At installation it makes the compute pool where that has been granted. Snowflake calls the same after an upgrade.
+CALL PUBLIC.INITIALIZE_VERSION();

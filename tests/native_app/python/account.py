@@ -9,27 +9,16 @@ import re
 import threading
 
 import installation
+import rights
+import services
+from services import NOT_ALLOWED, JobFailed, refused  # noqa: F401
 from snowflake.snowpark import Row
-from snowflake.snowpark.exceptions import SnowparkSQLException
+from snowflake.snowpark._internal.udf_utils import generate_call_python_sp_sql
 
-PLAIN = "[A-Z_][A-Z0-9_$]*"
+PLAIN = services.PLAIN
 NAME = rf'(?:"(?:[^"]|"")+"|{PLAIN})'
+# Tasks lie in a schema that is not versioned.
 TASK = rf"{NAME}\.\"TASKS\"\.(?P<task>{NAME})"
-REFERENCE = r"reference\('(\w+)'\)"
-NOT_ALLOWED = 3001
-
-
-def refused(message, code=1003):
-    """An error as Snowflake sends it."""
-    return SnowparkSQLException(message, sql_error_code=code)
-
-
-class JobFailed(Exception):
-    """Raised by a job of a test: the container ends with an exit code that is not 0, after it has written `log`."""
-
-    def __init__(self, message="Job failed with exit code 1", log=""):
-        super().__init__(message)
-        self.log = log
 
 
 class Answer:
@@ -53,22 +42,36 @@ class Account:
     def __init__(self):
         # A page that is run anew may still have a statement under way, and the server takes one at a time of a session.
         self.turn = threading.RLock()
-        self.roles, self.procedures, self.pages = set(), {}, set()
+        self.roles, self.procedures, self.blocks, self.pages = set(), {}, {}, set()
         self.tasks = {}
-        self.started = []  # Tasks that were run by hand.
+        self.application, self.installation = None, 0
         self.pools = {}
+        self.visible_pools = set()  # Pools that are not the app's, on which it has been granted something.
         self.grants = set()
         self.readable = set()  # What data readers may read.
         self.bound = {}
         self.dropped = set()  # References whose object is gone.
+        self.secret_types = {}  # Of secrets that are not of the type GENERIC_STRING.
+        self.unknown_objects = set()  # Objects to which no reference can be set.
         self.jobs = []  # The arguments of each.
         self.mounts = []  # The secrets of the newest.
         self.job = lambda account, args: ""  # What a job does; gives its log.
-        self.logs = {}
-        self.services = set()  # Jobs that were not dropped.
+        self.tells_failures_in_rows = False
+        self.ends_jobs = False  # Whether jobs have ended whenever they are looked at.
+        self.services = {}  # Jobs that were not dropped.
+        self.ran = []  # All jobs.
         self.faults = []
-        self.task = None  # Within which task procedures are called.
+        self.has_warehouse = True
+        self.is_installing = False  # The setup script is run.
+        self.is_installed = False
+        self.grants_at_installation = False  # Whether the privileges of the manifest are granted before the setup script runs.
         self.statements = []
+
+    def end_jobs(self):
+        """Runs every job that nobody waits for to its end."""
+        for service in list(self.services.values()):
+            if service.status in ("PENDING", "RUNNING"):
+                service.end(self)
 
     def fail(self, pattern, error=None, times=1, after=0):
         """Makes the next statements that begin like this fail, but for the first so many."""
@@ -102,8 +105,8 @@ class Session:
         return Lazy(self, text, params or [])
 
     def call(self, name, *arguments):
-        """Calls a procedure, as a page does: a VARIANT comes back as text."""
-        return json.dumps(self.account.procedures[name.removeprefix("PUBLIC.")].call(self, *arguments))
+        """Calls a procedure as Snowpark does, which writes each argument into the statement by its type in Python."""
+        return self.sql(generate_call_python_sp_sql(self.real, name, *arguments)).collect()[0][0]
 
 
 class Lazy:
@@ -124,6 +127,8 @@ class Lazy:
         account, text = self.session.account, self.text
         account.statements.append(text)
         account.fault(text)
+        if not account.is_installing:
+            rights.check(text)
         for pattern, imitate in PATTERNS:
             match = re.fullmatch(pattern, text)
             if match:
@@ -135,8 +140,18 @@ def make_task(session, match, _):
     tasks, name = session.account.tasks, match["task"][1:-1]
     if tasks.get(name, {}).get("state") == "started":
         raise refused("Unable to update a task that is not suspended")
+    # The lower of both limits counts, and one that is not said is that of the account.
+    assert int(match["statement"]) * 1000 == int(match["task_ms"]) > 0
     # What is not said is unset.
-    tasks[name] = {"schedule": match["schedule"], "call": match["call"], "state": "suspended", "largest": "XXLARGE"}
+    tasks[name] = {
+        "schedule": match["schedule"],
+        "call": match["call"],
+        "comment": match["comment"],
+        "state": "suspended",
+        "largest": "XXLARGE",
+        "timeout": int(match["statement"]),
+        "monitors": set(),
+    }
 
 
 def alter_task(session, match, _):
@@ -155,12 +170,6 @@ def drop_task(session, match, _):
     session.account.tasks.pop(match["task"][1:-1], None)
 
 
-def execute_task(session, match, _):
-    if match["task"][1:-1] not in session.account.tasks:
-        raise refused(f"Task {match['task']} does not exist or not authorized.", 2003)
-    session.account.started.append(match["task"][1:-1])
-
-
 def show_tasks(session, _, __):
     tasks = session.account.tasks.items()
     return [
@@ -170,41 +179,14 @@ def show_tasks(session, _, __):
             last_suspended_reason=task.get("reason"),
             schedule=task["schedule"],
             definition=task["call"],
+            comment=task.get("comment"),
         )
         for name, task in tasks
     ]
 
 
-def make_pool(session, match, _):
-    session.account.pools.setdefault(match[1], match[0])
-
-
-def run_job(session, match, _):
-    account = session.account
-    if match["pool"] not in account.pools:
-        raise refused(f"Compute pool '{match['pool']}' does not exist or not authorized.", 2003)
-    assert match["job"] not in account.logs, "a job's name must be new"
-    args, secrets = json.loads(match["args"]), json.loads(match["secrets"])
-    of_secrets = [secret["snowflakeSecret"]["objectReference"] for secret in secrets]
-    for name in re.findall(REFERENCE, match[0]) + of_secrets:
-        if not account.bound.get(name):
-            raise refused(f"Reference '{name}' is not bound")
-        if name in account.dropped:
-            raise refused(f"Object '{account.bound[name]}' does not exist or not authorized.", 2003)
-    account.jobs.append(args)
-    account.mounts = secrets
-    account.logs[match["job"]] = ""
-    account.services.add(match["job"])
-    try:
-        account.logs[match["job"]] = account.job(account, args)
-    except JobFailed as failure:
-        account.logs[match["job"]] = failure.log
-        raise refused(str(failure), 395070) from None
-    return [Row(status=f"Job {match['job']} completed successfully with status DONE.")]
-
-
-def drop_job(session, match, _):
-    session.account.services.discard(match[1])
+def monitor_task(session, match, _):
+    session.account.tasks[match["task"][1:-1]]["monitors"].add(match["role"])
 
 
 def grant(session, match, _):
@@ -232,6 +214,8 @@ def references(session, _, params):
 
 
 def set_reference(session, _, params):
+    if params[1] in session.account.unknown_objects:
+        raise refused("The reference is invalid: the object does not exist or is not authorized", 505028)
     session.account.bound[params[0]] = params[1]
 
 
@@ -239,26 +223,16 @@ def remove_reference(session, _, params):
     session.account.bound.pop(params[0], None)
 
 
-def service_logs(session, _, params):
-    if params[0] not in session.account.services:
-        raise refused("no such service", 2003)
-    return [Row(LOG=session.account.logs[params[0]])]
-
-
-def task_name(session, _, __):
-    if session.account.task is None:
-        raise refused("SYSTEM$CURRENT_USER_TASK_NAME is called outside of a task")
-    return [Row(TASK=session.account.task)]
-
-
 GRANTEE = r"TO APPLICATION ROLE APP_(?:ADMIN|VIEWER|DATA_READER)"
 PATTERNS = [
     *installation.PATTERNS,
+    *services.PATTERNS,
     (
         rf"CREATE OR ALTER TASK {TASK} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
         r"SCHEDULE = '(?P<schedule>\d+ (?:SECONDS|MINUTE)|USING CRON (?:[0-9A-Z*,/#-]+ ){5}UTC)' "
-        r"USER_TASK_TIMEOUT_MS = \d+ SUSPEND_TASK_AFTER_NUM_FAILURES = \d+ "
-        r"AS (?P<call>CALL PUBLIC\.(?:RUN_ALL\(\)|INGEST_DATA\('(?:[^'\\]|'')+'\)))",
+        r"STATEMENT_TIMEOUT_IN_SECONDS = (?P<statement>\d+) USER_TASK_TIMEOUT_MS = (?P<task_ms>\d+) "
+        r"SUSPEND_TASK_AFTER_NUM_FAILURES = \d+ COMMENT = '(?P<comment>[^']*)' "
+        r"AS (?P<call>CALL PUBLIC\.RUN_SCHEDULE\('(?:[^'\\]|'')+'\))",
         make_task,
     ),
     (
@@ -267,21 +241,8 @@ PATTERNS = [
         alter_task,
     ),
     (rf"DROP TASK IF EXISTS {TASK}", drop_task),
-    (rf"EXECUTE TASK {TASK}", execute_task),
     (rf"SHOW TASKS IN SCHEMA {NAME}\.\"TASKS\"", show_tasks),
-    (
-        rf"CREATE COMPUTE POOL IF NOT EXISTS ({PLAIN}) MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = \w+ "
-        r"AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE AUTO_SUSPEND_SECS = \d+",
-        make_pool,
-    ),
-    (
-        rf"EXECUTE JOB SERVICE IN COMPUTE POOL (?P<pool>{PLAIN}) NAME = (?P<job>JOBS\.[A-Z][A-Z0-9_]{{1,60}}) ASYNC = FALSE "
-        rf"QUERY_WAREHOUSE = {REFERENCE} (?:EXTERNAL_ACCESS_INTEGRATIONS = \({REFERENCE}\) )?"
-        r"FROM SPECIFICATION_TEMPLATE_FILE = '/[\w.]+' "
-        r"USING \(args => \$\$(?P<args>[^$]+)\$\$, secrets => \$\$(?P<secrets>[^$]+)\$\$\)",
-        run_job,
-    ),
-    (r"DROP SERVICE IF EXISTS (JOBS\.[A-Z][A-Z0-9_]+)", drop_job),
+    (rf"GRANT MONITOR ON TASK {TASK} TO APPLICATION ROLE (?P<role>APP_ADMIN)", monitor_task),
     (rf"GRANT (MONITOR, OPERATE ON COMPUTE POOL {PLAIN} TO APPLICATION ROLE APP_ADMIN)", grant),
     (rf"GRANT (USAGE ON DATABASE {NAME} {GRANTEE})", grant),
     (rf"GRANT (USAGE ON SCHEMA {NAME}\.{NAME} {GRANTEE})", grant),
@@ -295,6 +256,4 @@ PATTERNS = [
     (r'SELECT (?:SYSTEM\$GET_ALL_REFERENCES\(\?, TRUE\) AS "R\d+"(?:, )?)+', references),
     (r"SELECT SYSTEM\$SET_REFERENCE\(\?, \?\)", set_reference),
     (r"SELECT SYSTEM\$REMOVE_REFERENCE\(\?\)", remove_reference),
-    (r'SELECT SYSTEM\$GET_SERVICE_LOGS\(\?, 0, \?, \d+\) AS "LOG"', service_logs),
-    (r'SELECT SYSTEM\$CURRENT_USER_TASK_NAME\(\) AS "TASK"', task_name),
 ]

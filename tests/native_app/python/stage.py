@@ -12,5 +12,7 @@ app = conftest.App(conftest.connect(), f"SHOW_{os.getpid()}")
 consumer = Consumer(app)
 consumer.install(setattr)
 good, bad = engine.ingesting(app.real, rows=12, waited_ms=300), engine.failing(app.real)
+# A container ends as soon as the page looks again.
+app.account.ends_jobs = True
 app.account.job = lambda account, args: (bad if args[-1] == "acme/broken" else good)(account, args)
 context.get_active_session = lambda: app.session

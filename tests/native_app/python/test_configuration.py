@@ -17,6 +17,9 @@ from conftest import App, numbers
 from spec import SPEC
 
 
+TASK = "SCHEDULE_30_20_MINUTE"
+
+
 def test_nothing_works_before_it_is_configured(app):
     for procedure, arguments in [
         ("update_settings", ({},)),
@@ -62,7 +65,7 @@ def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
 def test_provisioning_twice_changes_nothing(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
-    configured.ok("ingest_data", "a/b")
+    configured.ended("a/b")
     before = configured.ok("get_connector_status")
     configured.ok("provision_connector", {})
     assert configured.ok("get_connector_status") == before
@@ -171,9 +174,10 @@ def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configur
     app.bind()
     keep(app, "a/b")
     app.ok("provision_connector", {})
-    assert app.account.running() == {"INGEST_A_2F_B": "30 MINUTE"}
+    assert app.account.running() == {TASK: "30 MINUTE"}
     app.account.job = engine.ingesting(app.real)
-    app.ok("ingest_data", "a/b")
+    app.tick()
+    assert app.ended("a/b")["last_job"]["code"] == "OK"
 
 
 @pytest.mark.parametrize("statement", ["ALTER TASK .*RESUME", "MERGE INTO .*", "CREATE OR ALTER TASK"])
@@ -181,21 +185,22 @@ def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configur
 def test_a_destination_that_was_kept_is_started_by_the_next_configuring_where_the_first_fails(app, statement, after):
     keep(app, "a/b")
     keep(app, "c/d")
+    store.resources(app.session, app.data).put("c/d", {"enabled": True, "schedule": "2h"})
     app.account.fail(statement, after=after)
     if app.code("provision_connector", {}) != "OK":
         assert app.account.running() == {} and app.ok("get_connector_status")["status"] == "CONFIGURING"
     app.account.faults.clear()
     app.ok("provision_connector", {})
-    assert sorted(app.account.running()) == ["INGEST_A_2F_B", "INGEST_C_2F_D"]
+    assert sorted(app.account.running().values()) == ["120 MINUTE", "30 MINUTE"]
     assert app.ok("get_connector_status")["status"] == "STARTED"
 
 
 def test_a_start_that_was_broken_off_is_completed_by_configuring_again(configured):
     configured.ok("enable_resource", "a/b")
-    configured.account.tasks["INGEST_A_2F_B"]["state"] = "suspended"
+    configured.account.tasks[TASK]["state"] = "suspended"
     connector.status.become(configured.session, "STARTING")
     configured.ok("provision_connector", {})
-    assert configured.account.running() == {"INGEST_A_2F_B": "30 MINUTE"}
+    assert configured.account.running() == {TASK: "30 MINUTE"}
     assert configured.ok("get_connector_status")["status"] == "STARTED"
 
 
@@ -234,7 +239,7 @@ def test_an_application_whose_name_needs_quotes_is_told_before_anything_is_made(
     answer = quoted.call("provision_connector", {})
     assert answer["response_code"] == "INVALID_APPLICATION_NAME"
     assert f"ALTER APPLICATION {quoted.name} RENAME TO" in answer["message"] and "`outside`" in answer["message"]
-    assert quoted.code("grant_callback", ["CREATE COMPUTE POOL"]) == "INVALID_APPLICATION_NAME"
+    assert quoted.refused("grant_callback", ["CREATE COMPUTE POOL"]).startswith("INVALID_APPLICATION_NAME: ")
     assert not any(text.startswith(("CREATE DATABASE", "CREATE COMPUTE POOL")) for text in quoted.account.statements)
 
 
@@ -242,12 +247,11 @@ def test_an_application_whose_name_needs_quotes_can_be_run_from_outside(quoted):
     quoted.ok("provision_connector", {"scheduler": "outside"})
     quoted.ok("enable_resource", "a/b")
     assert quoted.ok("get_connector_status")["status"] == "STARTED"
-    assert quoted.code("update_settings", {"scheduler": "one"}) == "INVALID_APPLICATION_NAME"
+    assert quoted.code("update_settings", {"scheduler": "task"}) == "INVALID_APPLICATION_NAME"
 
 
 def test_an_application_that_was_renamed_to_a_name_with_quotes_runs_no_container(configured, monkeypatch):
-    configured.ok("enable_resource", "a/b")
-    monkeypatch.setattr(jobs.place, "application", lambda session: 'my "app"')
+    monkeypatch.setattr(jobs.pool.place, "application", lambda session: 'my "app"')
     with pytest.raises(Refusal, match='ALTER APPLICATION "my ""app""" RENAME TO') as refusal:
         jobs.run(configured.session, configured.data, ["check"])
     assert refusal.value.code == "INVALID_APPLICATION_NAME" and configured.account.jobs == []
@@ -270,11 +274,16 @@ def test_references_are_bound_and_taken_away(app):
     for operation in ("REMOVE", "CLEAR", "CLEAR"):
         app.ok("register_reference", "token", operation, "ref2")
     assert app.account.bound == {}
-    assert app.code("register_reference", "nobody", "ADD", "x") == "INVALID_REFERENCE"
-    assert app.code("register_reference", "token", "EAT", "x") == "INVALID_INPUT"
-    assert app.code("register_reference", "token", "ADD", None) == "INVALID_INPUT"
-    app.account.fail("SELECT SYSTEM", refused("no such object"))
-    assert app.code("register_reference", "token", "ADD", "x") == "UNKNOWN_SQL_ERROR"
+    assert app.refused("register_reference", "nobody", "ADD", "x").startswith("INVALID_REFERENCE: ")
+    assert app.refused("register_reference", "token", "EAT", "x").startswith("INVALID_INPUT: ")
+    assert app.refused("register_reference", "token", "ADD", None).startswith("INVALID_INPUT: ")
+    assert app.account.bound == {}
+
+
+def test_a_reference_that_cannot_be_set_fails_the_callback_for_its_dialog_reads_no_answer(app):
+    app.account.unknown_objects.add("gone")
+    assert "the object does not exist" in app.refused("register_reference", "token", "ADD", "gone")
+    assert app.account.bound == {}
 
 
 @pytest.mark.parametrize(
@@ -290,23 +299,12 @@ def test_a_reference_is_bound_where_it_has_an_object(answer, bound):
     assert references.is_bound(answer) == bound
 
 
-def test_the_dialogs_of_references_are_told_hosts_and_secrets(app):
+def test_the_dialogs_of_references_are_told_hosts_and_types(app):
     access = json.loads(connector.get_reference_config(app.session, "GITHUB_EXTERNAL_ACCESS"))
-    assert access["payload"]["host_ports"] == ["api.github.com"]
-    assert sorted(access["payload"]["secret_references"]) == ["PRIVATE_KEY", "TOKEN"]
+    # A secret of the type GENERIC_STRING, which the app asks for, need not be allowed by an integration.
+    assert access["payload"] == {"host_ports": ["api.github.com"], "allowed_secrets": "NONE"}
     assert json.loads(connector.get_reference_config(app.session, "token"))["payload"] == {"type": "GENERIC_STRING"}
     assert json.loads(connector.get_reference_config(app.session, "nobody"))["type"] == "ERROR"
-
-
-def test_the_pool_is_made_when_it_may_be(app):
-    app.ok("grant_callback", ["EXECUTE TASK"])
-    app.ok("grant_callback", None)
-    assert not app.account.pools
-    app.ok("grant_callback", ["create compute pool", "EXECUTE TASK"])
-    app.ok("grant_callback", ["CREATE COMPUTE POOL"])
-    assert list(app.account.pools) == [f"{app.name}_POOL"]
-    app.account.fail("CREATE COMPUTE POOL", refused("no", 3001))
-    assert app.code("grant_callback", ["CREATE COMPUTE POOL"]) == "REQUIRED_PRIVILEGES_MISSING"
 
 
 def test_the_connection_is_tested_by_the_program_itself(configured):
@@ -316,7 +314,7 @@ def test_the_connection_is_tested_by_the_program_itself(configured):
     args = configured.account.jobs[0]
     assert args[:6] == ["--to", "snowflake", "--database", f'"{configured.data}"', "--schema", "PUBLIC"]
     assert args[-1] == "check"
-    assert "token=file:/run/secrets/token/secret_string" in args
+    assert "token=file:/run/secrets/token" in args, "which file there is depends on the type of the secret"
     assert configured.ok("get_connector_status")["configuration_status"] == "CONNECTED"
 
 
@@ -333,6 +331,8 @@ def test_a_secret_that_is_not_bound_is_not_mounted(configured):
 )
 def test_a_reference_that_was_taken_away_is_missed_before_a_container_is_started(configured, reference, code):
     configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
+    configured.account.jobs.clear()
     configured.ok("register_reference", reference, "REMOVE", None)
     for procedure, arguments in [("test_connection", ()), ("ingest_data", ("a/b",)), ("reset_resource", ("a/b",))]:
         answer = configured.call(procedure, *arguments)
@@ -386,6 +386,7 @@ def test_an_object_that_was_dropped_behind_its_reference_is_told_as_no_failure_o
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("test_connection")
     configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
     configured.account.jobs.clear()
     configured.account.statements.clear()
     configured.account.dropped.add(reference)
@@ -402,12 +403,20 @@ def test_an_object_that_was_dropped_behind_its_reference_is_told_as_no_failure_o
 
 def test_a_job_that_may_not_be_started_is_told_as_a_privilege_that_is_missing(configured):
     configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
+    configured.account.statements.clear()
     for message in ("Insufficient privileges on schema 'JOBS'", "Insufficient privileges on compute pool 'X'"):
         for procedure, arguments in [("test_connection", ()), ("ingest_data", ("a/b",)), ("run_all", ())]:
             configured.account.fail("EXECUTE JOB", refused(message, 3001))
             answer = configured.call(procedure, *arguments)
             assert answer["response_code"] == "REQUIRED_PRIVILEGES_MISSING" and message in answer["message"]
     assert not any("LOGS" in text for text in configured.account.statements)
+
+
+def test_a_secret_of_a_type_that_the_integration_does_not_allow_is_told_with_the_one_that_is_wanted(configured):
+    configured.account.secret_types["token"] = "OAUTH2"
+    answer = configured.call("test_connection")
+    assert answer["response_code"] == "SECRET_UNAVAILABLE" and "GENERIC_STRING" in answer["message"]
 
 
 def test_a_pool_that_does_not_start_is_told(configured):
@@ -473,7 +482,7 @@ def test_a_setting_that_is_no_choice_is_refused_with_those_there_are(app, monkey
 def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_warehouse(app, monkeypatch):
     monkeypatch.setitem(SPEC, "container", False)
     monkeypatch.setitem(SPEC, "default_scheduler", "outside")
-    assert app.code("provision_connector", {"scheduler": "resource"}) == "INVALID_INPUT"
+    assert app.code("provision_connector", {"scheduler": "task"}) == "INVALID_INPUT"
     answer = app.ok("provision_connector", {})
     assert answer["configuration"]["scheduler"] == "outside"
     status = app.ok("get_connector_status")
@@ -483,7 +492,7 @@ def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_wa
 
 
 def test_an_app_that_has_lost_its_container_goes_on_without(configured, monkeypatch):
-    assert configured.ok("get_connector_status")["configuration"]["scheduler"] == "resource"
+    assert configured.ok("get_connector_status")["configuration"]["scheduler"] == "task"
     monkeypatch.setitem(SPEC, "container", False)
     monkeypatch.setitem(SPEC, "default_scheduler", "outside")
     assert configured.ok("get_connector_status")["configuration"]["scheduler"] == "outside"

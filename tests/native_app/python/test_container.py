@@ -50,16 +50,17 @@ def test_a_consumer_gets_from_nothing_to_rows(running, scene):
     assert running.ok("get_connector_status")["configuration_status"] == "CONNECTED"
 
     running.ok("enable_resource", NAME)
-    assert len(running.account.started) == 1
-    (first,) = running.ok("ingest_data", NAME)["runs"]
+    first = running.ended(NAME)["last_run"]
     assert (first["status"], first["counts"]["inserted"]) == ("complete", scene["rows"])
     assert rows(running) == scene["rows"]
 
     # A run that finds nothing new leaves no record.
-    assert running.ok("ingest_data", NAME)["message"] == "nothing new"
-    (full,) = running.ok("reconcile_resource", NAME)["runs"]
+    assert running.ingest(NAME)["message"] == "nothing new"
+    running.ok("reconcile_resource", NAME)
+    full = running.ended(NAME)["last_run"]
     assert (full["counts"]["offered"], full["counts"]["inserted"]) == (scene["rows"], 0)
-    assert running.ok("run_all")["resources"] == [NAME]
+    running.tick()
+    assert running.account.jobs[-1][-1] == "ingest" and running.ended(NAME)["last_job"]["code"] == "OK"
     assert rows(running) == scene["rows"]
 
     (resource,) = running.ok("get_connector_status")["resources"]
@@ -70,20 +71,21 @@ def test_a_consumer_gets_from_nothing_to_rows(running, scene):
 
 def test_a_reset_resource_is_read_from_the_start(running, scene):
     running.ok("enable_resource", NAME)
-    running.ok("ingest_data", NAME)
+    running.ended(NAME)
     running.ok("reset_resource", NAME)
-    (again,) = running.ok("ingest_data", NAME)["runs"]
+    running.ok("ingest_data", NAME)
+    again = running.ended(NAME)["last_run"]
     assert (again["counts"]["offered"], again["counts"]["inserted"]) == (scene["rows"], 0)
     assert rows(running) == scene["rows"]
 
 
 def test_a_resource_is_read_again_after_its_data_was_deleted(running, scene):
     running.ok("enable_resource", NAME)
-    running.ok("ingest_data", NAME)
+    running.ended(NAME)
     running.ok("delete_resource", NAME, True)
     assert running.ok("get_connector_status")["resources"] == []
     running.ok("enable_resource", NAME)
-    (again,) = running.ok("ingest_data", NAME)["runs"]
+    again = running.ended(NAME)["last_run"]
     assert (again["status"], again["counts"]["inserted"]) == ("complete", scene["rows"])
     assert rows(running) == scene["rows"]
 
@@ -93,25 +95,24 @@ def test_a_token_that_is_refused_is_said_with_what_to_do(running, scene):
     running.account.job = Containers(scene, running.name)
     assert running.code("test_connection") == "TEST_CONNECTION_FAILED"
     running.ok("enable_resource", NAME)
-    answer = running.call("ingest_data", NAME)
-    assert answer["response_code"] == "INGESTION_FAILED"
-    assert "401" in answer["message"] or "refused" in answer["message"], answer
-    assert scene["wrong_token"] not in json.dumps([answer, running.account.logs])
-    (resource,) = running.ok("get_connector_status")["resources"]
+    resource = running.ended(NAME)
+    job = resource["last_job"]
+    assert job["code"] == "INGESTION_FAILED"
+    assert "401" in job["message"] or "refused" in job["message"], job
+    assert scene["wrong_token"] not in json.dumps([resource, *(service.log for service in running.account.ran)])
     assert resource["state"]["status"] == "FAILED"
 
 
 def test_a_repository_that_is_not_there_fails_alone(running, scene):
     running.ok("enable_resource", "acme/nothing")
-    assert running.call("ingest_data", "acme/nothing")["response_code"] == "INGESTION_FAILED"
     running.ok("enable_resource", NAME)
-    running.ok("ingest_data", NAME)
+    assert running.ended("acme/nothing")["last_job"]["code"] == "INGESTION_FAILED"
     assert rows(running) == scene["rows"]
 
 
 def test_the_page_shows_what_the_program_has_written(running, monkeypatch):
     running.ok("enable_resource", NAME)
-    running.ok("ingest_data", NAME)
+    running.ended(NAME)
     Consumer(running).install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: running.session)
     page = AppTest.from_file(str(APP / "page/app.py"), default_timeout=600).run()

@@ -13,23 +13,29 @@ from answers import Refusal
 CLOSE = st.text(alphabet="aA_-/.2F^é", max_size=6)
 
 
-def test_names_that_other_systems_confuse_stay_apart():
-    resources = ["a-b/c", "a_b/c", "a/b_c", "A-b/c", "a_2d_b", "vercel/next.js", "1x/ß", "a/b" * 100, "a/b" * 100 + "c"]
-    tasks = [names.task(resource) for resource in resources]
-    assert len(set(tasks)) == len(resources)
-    assert all(len(task) <= 255 for task in tasks)
-    assert names.task("a-b/c") == "INGEST_A_2D_B_2F_C"
+def test_names_that_are_close_stay_apart():
+    given_names = ["a-b/c", "a_b/c", "a/b_c", "A-b/c", "a_2d_b", "vercel/next.js", "1x/ß", "a/b" * 100, "a/b" * 100 + "c"]
+    made = [names.plain(name) for name in given_names]
+    assert len(set(made)) == len(given_names)
+    assert all(len(name) <= 255 for name in made)
+    assert names.plain("a-b/c") == "A_2D_B_2F_C"
 
 
 @given(CLOSE, CLOSE)
-def test_no_two_resources_share_a_task(a, b):
-    assert (names.task(a) == names.task(b)) == (a == b)
+def test_no_two_names_share_a_plain_one(a, b):
+    assert (names.plain(a) == names.plain(b)) == (a == b)
 
 
 @given(st.text())
-def test_a_task_needs_no_quotes_and_is_never_the_scheduler(resource):
-    task = names.task(resource)
-    assert names.is_plain(task) and task != names.SCHEDULER
+def test_a_plain_name_needs_no_quotes(name):
+    assert names.is_plain("SCHEDULE_" + names.plain(name))
+
+
+def test_equal_schedules_share_a_task_and_others_do_not():
+    made = {names.task(schedules.key(text)) for text in ("30m", "30 minutes", "1800s")}
+    assert made == {"SCHEDULE_30_20_MINUTE"}
+    others = ["45m", "90s", "* * * * *", "*/5 * * * *", "5 * * * *", "0 5 * * *", "0 5 * * MON", "0 5 * * 1", "0 5 L * *"]
+    assert len({names.task(schedules.key(text)) for text in others}) == len(others)
 
 
 @pytest.mark.parametrize("name", ["", "My app", "my_app", "1APP", "A-B", 'A"', "APP\n", "ÄPP"])

@@ -8,29 +8,28 @@ import names
 
 RESOURCES = ["a/b", "a_b", "c"]
 SCHEDULES = {"30m": "30 MINUTE", "2h": "120 MINUTE", "15 2 * * *": "USING CRON 15 2 * * * UTC"}
-FAULTS = ["ALTER TASK", "CREATE OR ALTER TASK", "DROP TASK", "MERGE INTO", "SHOW TASKS", "EXECUTE TASK", "DELETE FROM"]
+FAULTS = ["ALTER TASK", "CREATE OR ALTER TASK", "DROP TASK", "MERGE INTO", "SHOW TASKS", "EXECUTE JOB", "DELETE FROM"]
 
 
 class Model:
     """What should be the case, in the fewest words."""
 
     def __init__(self):
-        self.enabled, self.schedules, self.paused, self.scheduler = {}, {}, False, "resource"
+        self.enabled, self.schedules, self.paused, self.scheduler = {}, {}, False, "task"
 
     def running(self):
         enabled = [name for name, on in self.enabled.items() if on]
-        if self.paused or not enabled or self.scheduler == "outside":
+        if self.paused or self.scheduler == "outside":
             return {}
-        if self.scheduler == "one":
-            return {names.SCHEDULER: "30 MINUTE"}
-        return {names.task(name): SCHEDULES[self.schedules.get(name) or "30m"] for name in enabled}
+        in_use = {SCHEDULES[self.schedules.get(name) or "30m"] for name in enabled}
+        return {names.task(schedule): schedule for schedule in in_use}
 
 
 def step(model, chance):
     """A call, and what it does to the model when it goes well."""
     name = chance.choice(RESOURCES)
     schedule = chance.choice([None, *SCHEDULES])
-    scheduler = chance.choice(["resource", "one", "outside"])
+    scheduler = chance.choice(["task", "outside"])
     return chance.choice(
         [
             (("enable_resource", name), lambda: model.enabled.update({name: True})),

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 from snowflake import permissions
 from snowflake.snowpark import context
+from snowflake.snowpark.exceptions import SnowparkSQLException
 from streamlit.testing.v1 import AppTest
 
 import answers
@@ -57,6 +58,19 @@ class Page:
         """A number or a choice."""
         return next(one for kind in (self.run.number_input, self.run.selectbox) for one in kind if one.key == key)
 
+    def disabled(self, key):
+        """Whether the button of this key cannot be pressed."""
+        return next(button for button in self.run.button if button.key == key).disabled
+
+    def ended(self):
+        """Lets every container come to its end, and looks again."""
+        self.app.account.end_jobs()
+        return self.press("refresh")
+
+    def state(self):
+        """The state of the first resource in the table."""
+        return self.run.dataframe[0].value["State"].iloc[0]
+
     def has(self, label):
         return any(label in (button.label, button.key) for button in self.run.button)
 
@@ -103,17 +117,9 @@ def source(monkeypatch):
 
 
 @pytest.fixture
-def interrupt(app, monkeypatch):
+def interrupt(app):
     """Makes the calls of a procedure fail outside of it, where no answer is made any more."""
-    call, errors = app.session.call, {}
-
-    def calling(name, *arguments):
-        if name in errors:
-            raise errors[name]
-        return call(name, *arguments)
-
-    monkeypatch.setattr(app.session, "call", calling)
-    return lambda procedure, error=TIMEOUT: errors.update({f"PUBLIC.{procedure}": error})
+    return lambda procedure, error=TIMEOUT: app.account.fail(rf"CALL PUBLIC\.{procedure}\(", error, times=99)
 
 
 def stored(app):
@@ -304,14 +310,16 @@ def test_a_resource_goes_through_its_life(page, app):
     shown = configure(page()).says("No repository is enabled yet")
     shown.press("Enable").says("Name the repository")
     shown.fill("new_resource", " acme/widgets ").press("Enable").says("Enabled.")
-    assert list(app.account.running()) == ["INGEST_ACME_2F_WIDGETS"]
+    assert list(app.account.running().values()) == ["30 MINUTE"]
     shown.fill("schedule_acme/widgets", "2h").press("Set")
-    assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "120 MINUTE"}
+    assert list(app.account.running().values()) == ["120 MINUTE"]
     shown.fill("schedule_acme/widgets", "").press("Set")
-    assert app.account.running() == {"INGEST_ACME_2F_WIDGETS": "30 MINUTE"}
-    shown.press("ingest").says("3 inserted").press("reconcile").says("3 inserted").press("reset").says(
-        "Reset; the next run"
-    )
+    assert list(app.account.running().values()) == ["30 MINUTE"]
+    assert shown.state() == "waiting for a machine" and shown.disabled("ingest")
+    assert shown.ended().state() == "DONE"
+    shown.press("ingest").says("Started in a container").ended()
+    shown.press("reconcile").says("Started in a container").ended()
+    shown.press("reset").says("Reset; the next run")
     shown.press("disable").says("Disabled; its data stays").press("enable_again").says("Enabled.")
     assert next(button for button in shown.run.button if button.key == "delete").disabled
     shown.fill("sure_acme/widgets", True)
@@ -322,7 +330,7 @@ def test_a_resource_goes_through_its_life(page, app):
 
 def test_data_is_deleted_only_when_that_is_asked_for(page, app):
     app.account.job = engine.ingesting(app.real)
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     shown.fill("with_data_a/b", True).fill("sure_a/b", True)
     shown.run.run()
     shown.press("delete").says("Deleted, with its data")
@@ -336,10 +344,10 @@ def test_runs_are_shown_with_their_failures(page, app):
         .fill("new_resource", "a/b")
         .press("Enable")
         .says("No run has changed anything yet")
-        .press("ingest")
+        .ended()
     )
     app.account.job = engine.failing(app.real)
-    shown.press("ingest").says("The run failed").says("GitHub refuses the token").says("give another one")
+    shown.press("ingest").ended().says("The run failed").says("GitHub refuses the token").says("give another one")
     shown.says("a/b").says("Failing 1")
     history = shown.run.dataframe[1].value
     assert list(history["Status"]) == ["failed", "complete"] and history["Error"].iloc[0] == "GitHub refuses the token"
@@ -355,7 +363,7 @@ def test_rows_are_shown_flattened_and_raw(page, app):
         .fill("new_resource", 'it\'s/"x"')
         .press("Enable")
         .says("Nothing has been ingested yet")
-        .press("ingest")
+        .ended()
     )
     flat = shown.run.dataframe[2].value
     assert list(flat["TITLE"])[0] == 'Issue 0 of it\'s/"x"' and "RAW" not in flat
@@ -377,11 +385,29 @@ def test_the_connector_is_paused_and_resumed(page, app):
 
 def test_a_task_that_snowflake_has_suspended_is_pointed_out(page, app):
     shown = configure(page()).fill("new_resource", "a/b").press("Enable")
-    app.account.tasks["INGEST_A_2F_B"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
-    shown.press("refresh").says("failed too often in a row").press("Enable again")
-    assert list(app.account.running()) == ["INGEST_A_2F_B"]
-    shown.press("pause")
-    assert app.account.tasks["INGEST_A_2F_B"]["state"] == "suspended" and "failed too often" not in shown.text()
+    (task,) = app.account.tasks.values()
+    task.update(state="suspended", reason="USER_SUSPENDED")
+    shown.press("refresh").says("Its task has been suspended").press("Enable again")
+    assert list(app.account.running().values()) == ["30 MINUTE"]
+    assert "has been suspended" not in shown.text()
+
+
+def test_a_resource_that_fails_again_and_again_is_pointed_out(page, app):
+    app.account.job = engine.failing(app.real)
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable")
+    for _ in range(12):
+        app.account.end_jobs()
+        app.tick()
+    shown.press("refresh").says("have failed 10 times in a row").press("Enable again").press("ingest")
+    assert "times in a row" not in shown.text()
+
+
+def test_a_run_of_a_task_that_can_start_nothing_is_told(page, app):
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
+    app.account.pools.clear()
+    with pytest.raises(SnowparkSQLException):
+        app.tick()
+    shown.press("refresh").says("The last run of a schedule could start nothing").says("COMPUTE_POOL_UNAVAILABLE")
 
 
 def test_outside_of_snowflake_there_is_nothing_to_start(page, app):
@@ -400,7 +426,7 @@ def test_a_destination_that_is_gone_is_told_with_what_to_do(page, app):
 
 def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
     app.account.job = engine.ingesting(app.real)
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     app.account.fail(r"SELECT .*LIMIT \d+$", refused("it *does not* exist", 2003), times=9)
     shown.run.run()
     assert [error.value.count("The destination database cannot be read") for error in shown.sound().run.error] == [1] * 3
@@ -417,7 +443,7 @@ def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
     ],
 )
 def test_a_call_that_is_cut_off_is_told_as_such(page, interrupt, procedure, button):
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable")
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     interrupt(procedure)
     shown.press(button).says("A statement failed.").says("reached its timeout of 3600").says("UNKNOWN_SQL_ERROR")
     assert "destination database" not in shown.text() and "line 4" not in shown.text()
@@ -450,7 +476,7 @@ def test_dialogs_that_fail_are_told(page, monkeypatch):
 
 def test_viewers_see_the_state_and_can_change_nothing(page, app):
     app.account.job = engine.ingesting(app.real)
-    configure(page()).fill("new_resource", "a/b").press("Enable").press("ingest")
+    configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     viewed = page(VIEWER).says("Enabled 1")
     assert [button.key for button in viewed.run.button] == ["refresh"] and not viewed.run.json
     assert viewed.run.dataframe[0].value["Inserted"].iloc[0] == 3

@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-import connector
 import engine
 from account import JobFailed, refused
-from answers import TaskFailed
 
 HARD = [
     "a-b/c",
@@ -23,23 +21,34 @@ HARD = [
 ]
 
 
-def test_enabling_makes_a_task_and_starts_the_first_run(configured):
+HALF_HOUR, TWO_HOURS, HOUR = "SCHEDULE_30_20_MINUTE", "SCHEDULE_120_20_MINUTE", "SCHEDULE_60_20_MINUTE"
+
+
+def test_enabling_makes_the_task_of_the_schedule_and_starts_the_first_run(configured):
     for _ in range(2):
-        configured.ok("enable_resource", "acme/widgets")
-    assert configured.account.running() == {"INGEST_ACME_2F_WIDGETS": "30 MINUTE"}
-    assert configured.account.tasks["INGEST_ACME_2F_WIDGETS"]["call"] == "CALL PUBLIC.INGEST_DATA('acme/widgets')"
-    assert configured.account.started == ["INGEST_ACME_2F_WIDGETS"], "once"
+        assert configured.ok("enable_resource", "acme/widgets")["notes"] == []
+    assert configured.account.running() == {HALF_HOUR: "30 MINUTE"}
+    assert configured.account.tasks[HALF_HOUR]["call"] == "CALL PUBLIC.RUN_SCHEDULE('30 MINUTE')"
+    assert [job[-3:] for job in configured.account.jobs] == [["ingest", "--", "acme/widgets"]], "once"
     assert configured.resources() == {"acme/widgets": {"enabled": True}}
 
 
-def test_any_name_is_one_resource_from_its_task_to_its_container(configured):
+def test_a_first_run_that_cannot_start_is_a_note_and_the_schedule_tries_again(configured):
+    configured.account.fail("EXECUTE JOB", refused("Compute pool 'X' has no capacity"))
+    (note,) = configured.ok("enable_resource", "a/b")["notes"]
+    assert "no capacity" in note and configured.account.jobs == []
+    configured.tick()
+    assert len(configured.account.jobs) == 1
+
+
+def test_any_name_is_one_resource_down_to_its_container(configured):
     configured.account.job = engine.ingesting(configured.real, rows=1)
     for name in HARD:
         configured.ok("enable_resource", name)
-    assert len(configured.account.running()) == len(HARD)
-    for name in HARD:
-        assert configured.ok("ingest_data", name)["runs"][0]["resource"] == name
         assert configured.account.jobs[-1][-3:] == ["ingest", "--", name]
+    assert list(configured.account.running()) == [HALF_HOUR]
+    for name in HARD:
+        assert configured.ended(name)["last_run"]["resource"] == name
     assert {resource["name"] for resource in configured.ok("get_connector_status")["resources"]} == set(HARD)
     for name in HARD:
         configured.ok("delete_resource", name, True)
@@ -47,7 +56,7 @@ def test_any_name_is_one_resource_from_its_task_to_its_container(configured):
     assert configured.rows(f'SELECT * FROM "{configured.data}"."STATE"."INGESTION_RUN"') == []
 
 
-@pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\\b", "x" * 1001, None, 5])
+@pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\\b", "x" * 1001, None])
 def test_what_is_no_name_is_refused(configured, name):
     for procedure, rest in [
         ("enable_resource", ()),
@@ -75,13 +84,13 @@ def test_disabling_keeps_data_and_schedule(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.ok("update_resource", "a/b", "15 2 * * *")
-    configured.ok("ingest_data", "a/b")
+    configured.ended("a/b")
     for _ in range(2):
         configured.ok("disable_resource", "a/b")
     assert configured.account.running() == {}
     assert configured.code("ingest_data", "a/b") == "RESOURCE_NOT_ENABLED"
     configured.ok("enable_resource", "a/b")
-    assert configured.account.running() == {"INGEST_A_2F_B": "USING CRON 15 2 * * * UTC"}
+    assert list(configured.account.running().values()) == ["USING CRON 15 2 * * * UTC"]
     assert len(configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."a/b"')) == 3
 
 
@@ -94,10 +103,10 @@ def test_a_schedule_is_changed_and_taken_back(configured):
     ]:
         for _ in range(2):
             configured.ok("update_resource", "a/b", schedule)
-        assert configured.account.running() == {"INGEST_A_2F_B": running}
+        assert list(configured.account.running().values()) == [running]
         assert configured.resources()["a/b"].get("schedule") == stored
     assert configured.code("update_resource", "a/b", "soon") == "INVALID_SCHEDULE"
-    assert configured.account.running() == {"INGEST_A_2F_B": "30 MINUTE"}
+    assert configured.account.running() == {HALF_HOUR: "30 MINUTE"}
     configured.ok("disable_resource", "a/b")
     configured.ok("update_resource", "a/b", "1h")
     assert configured.account.running() == {}
@@ -108,13 +117,13 @@ def test_the_default_schedule_reaches_those_without_their_own(configured):
     configured.ok("enable_resource", "c/d")
     configured.ok("update_resource", "c/d", "2h")
     configured.ok("update_settings", {"schedule": "45m"})
-    assert configured.account.running() == {"INGEST_A_2F_B": "45 MINUTE", "INGEST_C_2F_D": "120 MINUTE"}
+    assert sorted(configured.account.running().values()) == ["120 MINUTE", "45 MINUTE"]
 
 
 @pytest.mark.parametrize(
     ("statement", "code"),
     [("CREATE OR ALTER TASK", "FAILED_TO_CREATE_TASK"), ("ALTER TASK .* RESUME", "FAILED_TO_CREATE_TASK")]
-    + [("EXECUTE TASK", "FAILED_TO_CREATE_TASK"), ("MERGE INTO .*RESOURCE_CONFIGURATION", "ENABLE_RESOURCE_ERROR")],
+    + [("SHOW TASKS", "ENABLE_RESOURCE_ERROR"), ("MERGE INTO .*RESOURCE_CONFIGURATION", "ENABLE_RESOURCE_ERROR")],
 )
 def test_what_cannot_be_enabled_stays_as_it_was(configured, statement, code):
     configured.account.fail(statement)
@@ -128,16 +137,16 @@ def test_what_cannot_be_enabled_stays_as_it_was(configured, statement, code):
 @pytest.mark.parametrize(
     ("procedure", "arguments", "statement", "code"),
     [
-        ("disable_resource", (), "ALTER TASK", "DISABLE_RESOURCE_ERROR"),
+        ("disable_resource", (), "DROP TASK", "DISABLE_RESOURCE_ERROR"),
         ("update_resource", ("1h",), "MERGE INTO", "UPDATE_RESOURCE_ERROR"),
-        ("delete_resource", (), "DROP TASK", "DELETE_RESOURCE_ERROR"),
+        ("delete_resource", (), "DELETE FROM", "DELETE_RESOURCE_ERROR"),
         ("delete_resource", (True,), 'DELETE FROM .*"APP_STATE"', "DELETE_RESOURCE_ERROR"),
     ],
 )
 def test_what_fails_midway_is_completed_by_the_next_call(configured, procedure, arguments, statement, code):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
-    configured.ok("ingest_data", "a/b")
+    configured.ended("a/b")
     configured.account.fail(statement)
     assert configured.code(procedure, "a/b", *arguments) == code
     configured.ok(procedure, "a/b", *arguments)
@@ -147,9 +156,9 @@ def test_deleting_keeps_data_unless_asked(configured):
     configured.account.job = engine.ingesting(configured.real)
     for name in ("a/b", "c/d"):
         configured.ok("enable_resource", name)
-        configured.ok("ingest_data", name)
+        configured.ended(name)
     configured.ok("delete_resource", "a/b")
-    assert list(configured.account.running()) == ["INGEST_C_2F_D"]
+    assert list(configured.account.running()) == [HALF_HOUR]
     kept = {resource["name"]: resource for resource in configured.ok("get_connector_status")["resources"]}["a/b"]
     assert not kept["configured"] and kept["last_run"]["status"] == "complete"
     configured.ok("delete_resource", "a/b", True)
@@ -163,18 +172,18 @@ def test_a_job_that_has_ended_is_dropped(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.account.fail("DROP SERVICE")
-    configured.ok("ingest_data", "a/b")
+    assert configured.ended("a/b")["last_job"]["code"] == "OK"
     assert len(configured.account.services) == 1, "that it stays is no failure of the run"
-    configured.ok("ingest_data", "a/b")
+    configured.ingest("a/b")
     configured.account.job = engine.failing(configured.real)
-    assert configured.code("ingest_data", "a/b") == "INGESTION_FAILED"
-    assert len(configured.account.logs) == 3 and len(configured.account.services) == 1
+    assert configured.ingest("a/b")["code"] == "INGESTION_FAILED"
+    assert len(configured.account.ran) == 3 and len(configured.account.services) == 1
 
 
 def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
-    configured.ok("ingest_data", "a/b")
+    configured.ended("a/b")
     versions = (
         f'SELECT s."VERSION", f."VERSION" AS "FENCE", s."VALUE":checkpoint AS "CHECKPOINT" FROM '
         f'"{configured.data}"."STATE"."APP_STATE" s JOIN "{configured.data}"."STATE"."SNOWFEED_FENCE" f ON f."KEY" = s."KEY"'
@@ -188,16 +197,16 @@ def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
     assert "from the start" in again["state"]["message"]
 
 
-def test_an_ingestion_answers_with_the_record_of_its_run(configured):
+def test_what_is_recorded_of_a_container_is_what_its_run_has_done(configured):
     configured.account.job = engine.ingesting(configured.real, rows=5)
     configured.ok("enable_resource", "a/b")
-    first, second = configured.ok("ingest_data", "a/b"), configured.ok("ingest_data", "a/b")
-    assert first["message"] == "5 inserted" and len(first["runs"]) == len(second["runs"]) == 1
-    assert first["runs"] != second["runs"] and first["job"] != second["job"]
+    first, second = configured.ended("a/b")["last_job"], configured.ingest("a/b")
+    assert first["message"] == second["message"] == "5 inserted" and first["name"] != second["name"]
     configured.account.job = lambda account, args: '{"status": "complete"}'
-    assert configured.ok("ingest_data", "a/b")["message"] == "nothing new"
+    assert configured.ingest("a/b")["message"] == "nothing new"
     configured.account.job = engine.ingesting(configured.real, rows=2)
-    assert configured.ok("reconcile_resource", "a/b")["runs"][0]["mode"] == "reconcile"
+    configured.ok("reconcile_resource", "a/b")
+    assert configured.ended("a/b")["last_run"]["mode"] == "reconcile"
     assert configured.account.jobs[-1][-4:] == ["ingest", "--reconcile", "--", "a/b"]
 
 
@@ -208,12 +217,12 @@ def readable(app, *resources):
 
 def test_data_readers_may_read_what_a_run_has_made(configured):
     configured.account.job = engine.ingesting(configured.real)
-    for name in ("a/b", "c/d"):
-        configured.ok("enable_resource", name)
+    configured.ok("enable_resource", "a/b")
     assert configured.account.readable == set()
-    assert configured.ok("ingest_data", "a/b")["notes"] == []
+    configured.ended("a/b")
     assert configured.account.readable == readable(configured, "a/b")
-    configured.ok("run_all")
+    configured.ok("enable_resource", "c/d")
+    configured.ended("c/d")
     assert configured.account.readable == readable(configured, "a/b", "c/d")
 
 
@@ -224,19 +233,16 @@ def test_data_readers_may_read_what_a_run_has_made_before_it_failed(configured):
 
     configured.account.job = job
     configured.ok("enable_resource", "a/b")
-    assert configured.code("ingest_data", "a/b") == "INGESTION_FAILED"
+    assert configured.ended("a/b")["last_job"]["code"] == "INGESTION_FAILED"
     assert configured.account.readable == readable(configured, "a/b")
 
 
 @pytest.mark.parametrize("code", [3001, 1003])
-def test_a_run_whose_tables_cannot_be_granted_is_complete_with_a_note(configured, code):
+def test_a_run_whose_tables_cannot_be_granted_is_complete(configured, code):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.account.fail("GRANT SELECT ON ALL", refused("not the owner", code), times=2)
-    for procedure, arguments in [("ingest_data", ("a/b",)), ("run_all", ())]:
-        configured.account.faults[0]["times"] = 1
-        (note,) = configured.ok(procedure, *arguments)["notes"]
-        assert "SELECT ON ALL VIEWS" in note and "not the owner" in note
+    assert configured.ended("a/b")["last_job"]["code"] == "OK"
 
 
 @pytest.mark.parametrize(
@@ -245,34 +251,33 @@ def test_a_run_whose_tables_cannot_be_granted_is_complete_with_a_note(configured
 def test_a_run_that_did_not_complete_says_why(configured, status, code):
     configured.account.job = engine.failing(configured.real, status)
     configured.ok("enable_resource", "a/b")
-    answer = configured.call("ingest_data", "a/b")
-    assert answer["response_code"] == code and "GitHub refuses the token. give another one" in answer["message"]
-    assert answer["error"]["kind"] == "authentication"
+    job = configured.ended("a/b")["last_job"]
+    assert job["code"] == code and "GitHub refuses the token. give another one" in job["message"]
+    assert job["failed"] == (status != "partial")
 
 
 def test_a_container_that_dies_without_a_word_is_told(configured):
     def die(account, args):
-        raise JobFailed("Job failed with exit code 137", log="thread panicked")
+        raise JobFailed("OOMKilled", log="thread panicked", code=137)
 
     configured.account.job = die
     configured.ok("enable_resource", "a/b")
-    for procedure in ("ingest_data", "reset_resource"):
-        answer = configured.call(procedure, "a/b")
-        assert (
-            answer["response_code"] == "JOB_FAILED" and "137" in answer["message"] and "panicked" in answer["message"]
-        )
+    job = configured.ended("a/b")["last_job"]
+    assert job["code"] == "JOB_FAILED" and "exit code 137" in job["message"] and "panicked" in job["message"], job
+    answer = configured.call("reset_resource", "a/b")
+    assert answer["response_code"] == "JOB_FAILED" and "OOMKilled" in answer["message"] and "panicked" in answer["message"]
 
 
-def test_a_failure_within_a_task_fails_the_task(configured):
-    configured.account.job = engine.failing(configured.real)
+def test_a_job_whose_row_does_not_say_done_has_failed(configured):
+    def die(account, args):
+        raise JobFailed("the container exited with 3")
+
+    configured.account.job = die
+    configured.account.tells_failures_in_rows = True
     configured.ok("enable_resource", "a/b")
-    configured.account.task = "INGEST_A_2F_B"
-    with pytest.raises(TaskFailed, match="INGESTION_FAILED.*refuses the token"):
-        connector.ingest_data(configured.session, "a/b")
-    configured.account.job = engine.failing(configured.real, "partial")
-    assert configured.code("ingest_data", "a/b") == "INGESTION_PARTIAL", "the next run goes on from there"
-    configured.account.job = engine.ingesting(configured.real)
-    configured.ok("ingest_data", "a/b")
+    answer = configured.call("reset_resource", "a/b")
+    assert answer["response_code"] == "JOB_FAILED" and "exited with 3" in answer["message"]
+    assert configured.code("test_connection") == "TEST_CONNECTION_FAILED"
 
 
 def test_a_reset_tells_the_program(configured):
@@ -283,10 +288,15 @@ def test_a_reset_tells_the_program(configured):
     assert configured.account.jobs[-1][-4:] == ["reset", "--yes", "--", "a/b"]
 
 
+def enable_two(app):
+    """Enables two resources, with a schedule each."""
+    for name, schedule in (("a/b", None), ("c/d", "2h")):
+        app.ok("enable_resource", name)
+        app.ok("update_resource", name, schedule)
+
+
 def test_pausing_stops_what_runs_and_resuming_starts_what_is_enabled(configured):
-    for name in ("a/b", "c/d", "e/f"):
-        configured.ok("enable_resource", name)
-    configured.ok("disable_resource", "c/d")
+    enable_two(configured)
     before = configured.account.running()
     for _ in range(2):
         configured.ok("pause_connector")
@@ -299,8 +309,7 @@ def test_pausing_stops_what_runs_and_resuming_starts_what_is_enabled(configured)
 
 
 def test_what_cannot_be_paused_or_resumed_stays_as_it_was(configured):
-    for name in ("a/b", "c/d"):
-        configured.ok("enable_resource", name)
+    enable_two(configured)
     configured.ok("pause_connector")
     configured.account.fail("SHOW TASKS")
     assert configured.code("pause_connector") == "PAUSE_CONNECTOR_FAILED"
@@ -308,16 +317,16 @@ def test_what_cannot_be_paused_or_resumed_stays_as_it_was(configured):
     configured.ok("resume_connector")
     before = configured.account.running()
     assert len(before) == 2
-    configured.account.tasks["INGEST_C_2F_D"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
+    configured.account.tasks[TWO_HOURS].update(state="suspended", reason="USER_SUSPENDED")
     configured.account.fail("ALTER TASK .* RESUME")
     assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
     assert configured.ok("get_connector_status")["status"] == "STARTED"
-    assert list(configured.account.running()) == ["INGEST_A_2F_B"], "it ran all the time"
+    assert list(configured.account.running()) == [HALF_HOUR], "it ran all the time"
     configured.ok("resume_connector")
     assert configured.account.running() == before
 
 
-def test_the_tasks_of_others_are_left_alone(configured):
+def test_a_task_that_is_right_is_left_alone(configured):
     for name in ("a/b", "c/d", "e/f"):
         configured.ok("enable_resource", name)
     configured.account.statements.clear()
@@ -325,11 +334,12 @@ def test_the_tasks_of_others_are_left_alone(configured):
     configured.ok("delete_resource", "e/f")
     configured.ok("update_settings", {"settings": {}})
     configured.ok("resume_connector")
-    about = [text for text in configured.account.statements if "TASK" in text and "INGEST_A_2F_B" in text]
+    about = [text for text in configured.account.statements if "TASK" in text and HALF_HOUR in text]
     assert about == [], "its interval would begin anew"
     configured.ok("update_settings", {"schedule": "1h"})
-    assert configured.account.running() == {"INGEST_A_2F_B": "60 MINUTE"}
-    assert configured.account.tasks["INGEST_A_2F_B"]["largest"] == "XSMALL"
+    assert configured.account.running() == {HOUR: "60 MINUTE"}
+    task = configured.account.tasks[HOUR]
+    assert task["largest"] == "XSMALL" and task["monitors"] == {"APP_ADMIN"}, "TASK_HISTORY shows nothing without MONITOR"
 
 
 def test_what_is_changed_while_paused_counts_after_resuming(configured):
@@ -340,15 +350,14 @@ def test_what_is_changed_while_paused_counts_after_resuming(configured):
     configured.ok("update_settings", {"schedule": "2h"})
     assert configured.account.running() == {} and "resumed" in configured.ok("enable_resource", "c/d")["message"]
     configured.ok("resume_connector")
-    assert configured.account.running() == {"INGEST_A_2F_B": "60 MINUTE", "INGEST_C_2F_D": "120 MINUTE"}
+    assert sorted(configured.account.running().values()) == ["120 MINUTE", "60 MINUTE"]
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_pause_that_fails_is_rolled_back(configured, times):
-    for name in ("a/b", "c/d"):
-        configured.ok("enable_resource", name)
+    enable_two(configured)
     running = configured.account.running()
-    configured.account.fail(r'ALTER TASK IF EXISTS .*"INGEST_C_2F_D" SUSPEND')
+    configured.account.fail(r'ALTER TASK IF EXISTS .*"SCHEDULE_30_20_MINUTE" SUSPEND')
     if times == 2:
         configured.account.fail("ALTER TASK .* RESUME")
     assert configured.code("pause_connector") == "PAUSE_CONNECTOR_FAILED"
@@ -361,43 +370,18 @@ def test_a_pause_that_fails_is_rolled_back(configured, times):
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_resumption_that_fails_is_rolled_back(configured, times):
-    for name in ("a/b", "c/d"):
-        configured.ok("enable_resource", name)
+    enable_two(configured)
     running = configured.account.running()
     configured.ok("pause_connector")
-    configured.account.fail(r'ALTER TASK .*"INGEST_C_2F_D" RESUME', refused("no EXECUTE TASK", 3001))
+    configured.account.fail(r'ALTER TASK .*"SCHEDULE_30_20_MINUTE" RESUME', refused("no EXECUTE TASK", 3001))
     if times == 2:
-        configured.account.fail(r'ALTER TASK IF EXISTS .*"INGEST_A_2F_B" SUSPEND')
+        configured.account.fail(r'ALTER TASK IF EXISTS .*"SCHEDULE_120_20_MINUTE" SUSPEND')
     assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
     assert configured.ok("get_connector_status")["status"] == ("PAUSED" if times == 1 else "ERROR")
     if times == 1:
         assert configured.account.running() == {}
     configured.ok("resume_connector")
     assert configured.account.running() == running
-
-
-def test_one_task_for_all_runs_one_container_for_all(configured):
-    configured.account.job = engine.ingesting(configured.real)
-    configured.ok("enable_resource", "a/b")
-    configured.ok("update_settings", {"scheduler": "one", "schedule": "1h"})
-    assert configured.account.running() == {"SCHEDULER": "60 MINUTE"}
-    assert configured.account.tasks["SCHEDULER"]["call"] == "CALL PUBLIC.RUN_ALL()"
-    configured.ok("enable_resource", "c/d")
-    assert configured.account.running() == {"SCHEDULER": "60 MINUTE"}
-    answer = configured.ok("run_all")
-    assert sorted(run["resource"] for run in answer["runs"]) == ["a/b", "c/d"] and len(configured.account.jobs) == 1
-    assert "of its own" in configured.ok("update_resource", "a/b", "2h")["message"]
-    configured.ok("pause_connector")
-    assert configured.account.running() == {}
-    configured.ok("resume_connector")
-    configured.ok("disable_resource", "a/b")
-    assert configured.account.running() == {"SCHEDULER": "60 MINUTE"}
-    configured.ok("delete_resource", "c/d")
-    assert configured.account.running() == {}, "nothing is left to run"
-    assert configured.ok("run_all")["message"] == "nothing is enabled"
-    configured.ok("enable_resource", "a/b")
-    configured.ok("update_settings", {"scheduler": "resource"})
-    assert configured.account.running() == {"INGEST_A_2F_B": "120 MINUTE"}
 
 
 def test_outside_of_snowflake_nothing_is_started_here(app):
@@ -417,15 +401,13 @@ def test_outside_of_snowflake_nothing_is_started_here(app):
     assert app.account.running() == {}
 
 
-def test_a_task_that_snowflake_has_suspended_is_shown_and_resumed_by_enabling(configured):
+def test_a_task_that_somebody_has_suspended_is_shown_and_resumed_by_enabling(configured):
     configured.ok("enable_resource", "a/b")
-    configured.account.tasks["INGEST_A_2F_B"].update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS")
-    assert configured.ok("get_connector_status")["resources"][0]["task"] == {
-        "state": "suspended",
-        "reason": "SUSPENDED_DUE_TO_ERRORS",
-    }
+    configured.account.tasks[HALF_HOUR].update(state="suspended", reason="USER_SUSPENDED")
+    task = {"state": "suspended", "reason": "USER_SUSPENDED"}
+    assert configured.ok("get_connector_status")["resources"][0]["task"] == task
     configured.ok("enable_resource", "a/b")
-    assert list(configured.account.running()) == ["INGEST_A_2F_B"]
+    assert list(configured.account.running()) == [HALF_HOUR]
 
 
 def test_the_views_tell_what_has_happened(configured):
@@ -436,7 +418,7 @@ def test_the_views_tell_what_has_happened(configured):
     engine.write(configured.real, configured.data, engine.record("a/b", "running"))
     assert configured.rows(status) == [{"STATUS": "SYNCING_DATA"}]
     configured.account.job = engine.ingesting(configured.real, rows=4, total_ms=2000)
-    configured.ok("ingest_data", "a/b")
+    configured.ended("a/b")
     assert configured.rows(status) == [{"STATUS": "LAST_SYNCED"}]
     newest = configured.rows(f'SELECT * FROM {views}."CONNECTOR_STATS" ORDER BY "ID" DESC')[0]
     assert newest["INSERTED"] == 4 and newest["DURATION_SECONDS"] == 2 and newest["ROWS_PER_SECOND"] == 2
@@ -448,7 +430,7 @@ def test_the_views_tell_what_has_happened(configured):
     keys = configured.rows(
         f'SELECT "CONFIG_KEY" FROM {views}."CONNECTOR_CONFIGURATION" WHERE "CONFIG_GROUP" = \'config\''
     )
-    assert {"destination_database", "schedule", "scheduler", "settings"} == {row["CONFIG_KEY"] for row in keys}
+    assert {"destination_database", "schedule", "scheduler", "max_nodes", "settings"} == {row["CONFIG_KEY"] for row in keys}
     configured.ok("pause_connector")
     assert configured.rows(status) == [{"STATUS": "PAUSED"}]
 

@@ -2,6 +2,10 @@
 
 import installation
 import paths
+import pytest
+from account import refused
+from conftest import App, numbers
+from paths import APP
 
 
 def test_it_makes_all_that_is_called(app):
@@ -11,6 +15,31 @@ def test_it_makes_all_that_is_called(app):
     manifest = (paths.APP / "manifest.yml").read_text().upper()
     for callback in ("GRANT_CALLBACK", "REGISTER_REFERENCE", "GET_REFERENCE_CONFIG"):
         assert f"PUBLIC.{callback}" in manifest and callback in account.procedures
+    assert "version_initializer: PUBLIC.INITIALIZE_VERSION" in (APP / "manifest.yml").read_text()
+
+
+def installed(real, prepare):
+    """The app, installed in an account that was prepared."""
+
+    class Prepared(App):
+        def database(self, name):
+            prepare(self.account)
+            super().database(name)
+
+    return Prepared(real, f"SETUP{next(numbers)}_{id(prepare)}")
+
+
+def test_the_pool_is_made_at_installation_where_that_has_been_granted(real):
+    app = installed(real, lambda account: setattr(account, "grants_at_installation", True))
+    assert list(app.account.pools) == [f"{app.name}_POOL"]
+
+
+@pytest.mark.parametrize("prepare", [lambda account: None, lambda account: setattr(account, "has_warehouse", False)])
+def test_an_installation_succeeds_where_no_pool_can_be_made(real, prepare):
+    app = installed(real, prepare)
+    assert not app.account.pools
+    app.account.has_warehouse = True
+    assert app.ok("get_connector_status")["configuration_status"] == "INSTALLED"
 
 
 def test_an_upgrade_keeps_the_state_and_the_tasks(configured):
@@ -19,12 +48,71 @@ def test_an_upgrade_keeps_the_state_and_the_tasks(configured):
     before = configured.ok("get_connector_status")
     tasks = configured.account.running()
     assert tasks
+    configured.account.statements.clear()
     for _ in range(2):
         installation.run(configured.session)
         assert configured.ok("get_connector_status") == before
         assert configured.account.running() == tasks
+    assert not any(text.startswith(("CREATE OR ALTER TASK", "ALTER TASK")) for text in configured.account.statements)
     configured.ok("enable_resource", "acme/gadgets")
     assert len(configured.account.running()) == 2
+
+
+def test_an_upgrade_drops_the_tasks_that_an_earlier_version_made_for_each_resource(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.rows(
+        f'UPDATE "{configured.name}"."STATE"."APP_CONFIGURATION" SET "VALUE" = PARSE_JSON(?) WHERE "KEY" = \'config\'',
+        f'{{"destination_database": "{configured.data}", "schedule": "1h", "scheduler": "resource", "settings": {{}}}}',
+    )
+    old = {"schedule": "30 MINUTE", "call": "CALL PUBLIC.INGEST_DATA('a/b')", "state": "started"}
+    configured.account.tasks = {"INGEST_A_2F_B": dict(old), "SCHEDULER": {**old, "call": "CALL PUBLIC.RUN_ALL()"}}
+    installation.run(configured.session)
+    assert configured.account.running() == {"SCHEDULE_60_20_MINUTE": "60 MINUTE"}
+    assert list(configured.account.tasks) == ["SCHEDULE_60_20_MINUTE"]
+    assert configured.ok("get_connector_status")["configuration"]["max_nodes"] == 1
+
+
+def test_an_upgrade_makes_tasks_anew_that_are_of_another_form(configured):
+    configured.ok("enable_resource", "a/b")
+    (task,) = configured.account.tasks.values()
+    task.update(comment="snowfeed of another version", timeout=1)
+    installation.run(configured.session)
+    (task,) = configured.account.tasks.values()
+    assert task["timeout"] == 3600 and task["state"] == "started"
+
+
+def test_an_upgrade_while_paused_starts_nothing(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.ok("pause_connector")
+    installation.run(configured.session)
+    assert configured.account.running() == {}
+
+
+def test_an_upgrade_applies_views_and_the_size_of_the_pool(configured):
+    configured.ok("update_settings", {"max_nodes": 3})
+    (pool,) = configured.account.pools.values()
+    pool.max_nodes = 1
+    configured.rows(f'DROP VIEW "{configured.name}"."VIEWS"."SYNC_STATUS"')
+    installation.run(configured.session)
+    assert pool.max_nodes == 3
+    assert len(configured.rows(f'SELECT * FROM "{configured.name}"."VIEWS"."SYNC_STATUS"')) == 1
+
+
+def test_an_upgrade_while_a_container_runs_does_not_start_it_twice(configured):
+    configured.ok("enable_resource", "a/b")
+    installation.run(configured.session)
+    configured.tick()
+    assert len(configured.account.jobs) == 1 and configured.ended("a/b")["last_job"]["code"] == "OK"
+
+
+@pytest.mark.parametrize("statement", ["CREATE OR REPLACE VIEW", "SHOW TASKS", "SHOW COMPUTE POOLS", "GRANT SELECT", "CALL PUBLIC.APPLY"])
+def test_what_cannot_be_applied_ends_no_upgrade(configured, statement):
+    configured.ok("enable_resource", "a/b")
+    configured.account.fail(statement, refused("out of order"), times=9)
+    installation.run(configured.session)
+    configured.account.faults.clear()
+    installation.run(configured.session)
+    assert len(configured.account.running()) == 1
 
 
 def test_an_upgrade_before_anything_is_configured_changes_nothing(app):

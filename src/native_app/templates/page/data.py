@@ -10,6 +10,11 @@ from snowflake.snowpark import context
 # For how long what was read of the status is shown, in seconds. Each click runs the whole page again.
 FRESH = 20
 
+# A message from the page to the browser may have 32 MB. What is shown of rows stays far below that.
+MOST_CHARACTERS = 4_000_000
+MOST_OF_A_CELL = 20_000
+MOST_OF_A_DOCUMENT = 1_000_000
+
 # How many lines of what the database says of a failure are shown. Those below tell places within programs.
 LINES = 3
 
@@ -27,9 +32,15 @@ def rerun():
 
 
 def call(procedure, *arguments):
-    """Calls a procedure of the app, and gives its answer. A call that fails, or is cut off, gives one that says so."""
+    """Calls a procedure of the app, and gives its answer. A call that fails, or is cut off, gives one that says so.
+
+    A dictionary is for a parameter of the type VARIANT, to which Snowflake coerces no text: it is parsed in the statement.
+    """
+    marks = ["PARSE_JSON(?)" if isinstance(argument, dict) else "?" for argument in arguments]
+    values = [json.dumps(argument) if isinstance(argument, dict) else argument for argument in arguments]
     try:
-        answer = context.get_active_session().call(f"PUBLIC.{procedure}", *arguments)
+        session = context.get_active_session()
+        answer = session.sql(f"CALL PUBLIC.{procedure}({', '.join(marks)})", params=values).collect()[0][0]
         return json.loads(answer) if isinstance(answer, str) else answer
     except Exception as error:
         return failure(error)
@@ -99,19 +110,54 @@ def runs(database, resource, limit):
     ]
     where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
     table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
-    text = f'SELECT {", ".join(map(quoted, columns))} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
+    shown = [f'LEFT("ERROR", {MOST_OF_A_CELL // 10}) AS "ERROR"' if name == "ERROR" else quoted(name) for name in columns]
+    text = f'SELECT {", ".join(shown)} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
     found = select(text, *params)
     return found if len(found) else pandas.DataFrame(columns=columns)
 
 
 def preview(view, limit):
-    """Some rows of a view, whose name comes in quotes from the app."""
-    return select(f"SELECT * FROM {view} LIMIT {int(limit)}")
+    """Some rows of a view, whose name comes in quotes from the app, and how many there would be if they were not too large."""
+    # The documents are on a tab of their own.
+    found = select(f'SELECT * EXCLUDE "RAW" FROM {view} LIMIT {int(limit)}')
+    if not len(found):
+        return found, 0
+    for column in found.columns:
+        found[column] = found[column].map(shortened)
+    sizes = [sum(map(size, row)) for row in found.itertuples(index=False)]
+    return found.head(fitting(sizes)), len(found)
+
+
+def shortened(value):
+    """A cell, without the end of a text that is too long."""
+    if not isinstance(value, str) or len(value) <= MOST_OF_A_CELL:
+        return value
+    return f"{value[:MOST_OF_A_CELL]}… ({len(value)} characters)"
+
+
+def size(value):
+    """About how many characters a cell takes."""
+    return len(value) if isinstance(value, str) else 20
+
+
+def fitting(sizes):
+    """How many of the first rows can be shown, of which these are the sizes: at least one."""
+    total = 0
+    for count, one in enumerate(sizes):
+        total += one
+        if total > MOST_CHARACTERS:
+            return max(count, 1)
+    return len(sizes)
 
 
 def raw(table, limit):
-    """Some documents as they were sent, the newest first."""
+    """Some documents as they were sent, the newest first: the key, the length, and the document unless that is too large."""
     found = select(
-        f'SELECT "KEY", "DOCUMENT" FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}'
+        f'SELECT "KEY", LENGTH("DOCUMENT") AS "LENGTH", '
+        f'CASE WHEN LENGTH("DOCUMENT") <= {MOST_OF_A_DOCUMENT} THEN "DOCUMENT" END AS "DOCUMENT" '
+        f'FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}'
     )
-    return [] if not len(found) else list(found.itertuples(index=False, name=None))
+    if not len(found):
+        return [], 0
+    shown = found.head(fitting(list(found["DOCUMENT"].map(size))))
+    return list(shown.itertuples(index=False, name=None)), len(found)

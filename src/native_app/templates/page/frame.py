@@ -20,6 +20,8 @@ def show(tabs, controls, before=None):
         notice()
         if "problem" in status:
             st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
+        if status["scheduler_problem"]:
+            st.error("**The last run of a schedule could start nothing.**\n\n" + texts.told(status["scheduler_problem"]))
         if before:
             guarded(before)
     for tab, content in zip(st.tabs(list(tabs)), tabs.values(), strict=True):

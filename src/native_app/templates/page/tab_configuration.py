@@ -1,7 +1,5 @@
 """The tab on which the connector is configured."""
 
-import json
-
 import streamlit as st
 
 import consent
@@ -47,6 +45,15 @@ def form(status):
             format_func=texts.SCHEDULERS.get,
             key="scheduler",
         )
+        nodes = st.number_input(
+            "Machines at most",
+            min_value=1,
+            max_value=status["most_nodes"],
+            value=stored.get("max_nodes", 1),
+            step=1,
+            help="The compute pool grows to this many while containers wait, and each machine that runs is paid for.",
+            key="max_nodes",
+        )
         values, problems = forms.settings(status["settings_schema"], status["secrets"], stored.get("settings", {}))
         pressed = st.form_submit_button("Save" if stored else "Configure", type="primary")
     if not pressed:
@@ -54,10 +61,10 @@ def form(status):
     if problems:
         st.error("  \n".join(map(texts.escaped, problems)))
         return
-    config = {"schedule": schedule, "scheduler": scheduler, "settings": values}
+    config = {"schedule": schedule, "scheduler": scheduler, "max_nodes": int(nodes), "settings": values}
     if database.strip():
         config["destination_database"] = database
-    data.act("PROVISION_CONNECTOR", json.dumps(config), doing="Making the destination…")
+    data.act("PROVISION_CONNECTOR", config, doing="Making the destination…")
 
 
 def quoted_if_needed(name):

@@ -26,11 +26,12 @@ def show(status):
     """Rows with a column for each field."""
     table, limit = choose(status, "preview")
     if table:
-        rows = data.preview(table["view"], limit)
+        rows, found = data.preview(table["view"], limit)
         if len(rows):
-            st.dataframe(rows.drop(columns=["RAW"], errors="ignore"), use_container_width=True)
+            st.dataframe(rows, use_container_width=True)
         else:
             st.info("There are no rows.")
+        omitted(len(rows), found)
         st.caption(f"SELECT \\* FROM {texts.escaped(table['view'])}")
 
 
@@ -38,9 +39,19 @@ def show_raw(status):
     """Documents as the source sent them."""
     table, limit = choose(status, "raw")
     if table:
-        rows = data.raw(table["raw"], limit)
+        rows, found = data.raw(table["raw"], limit)
         if not rows:
             st.info("There are no rows.")
-        for index, (key, document) in enumerate(rows):
+        omitted(len(rows), found)
+        for index, (key, length, document) in enumerate(rows):
             with st.expander(f"{texts.escaped(key)}", expanded=index == 0):
-                st.json(document)
+                if not isinstance(document, str):
+                    st.info(f"This document is too large to be shown: {int(length)} characters. Select it in a worksheet.")
+                else:
+                    st.json(document)
+
+
+def omitted(shown, found):
+    """Says when rows are left out."""
+    if shown < found:
+        st.info(f"Only the first {shown} of {found} rows are shown: the others are too large for the page.")

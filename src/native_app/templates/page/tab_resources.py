@@ -39,7 +39,7 @@ def add(kind):
         right.write("")
         pressed = right.form_submit_button("Enable", type="primary")
     if pressed and name.strip():
-        data.act("ENABLE_RESOURCE", name.strip(), doing="Making its task…")
+        data.act("ENABLE_RESOURCE", name.strip(), doing="Starting its first run…")
     elif pressed:
         st.error(f"Name the {kind}.")
 
@@ -51,25 +51,37 @@ def table(resources, schedule):
 
 def line(resource, schedule):
     """One of them."""
-    run = resource["last_run"] or {}
+    run, job = resource["last_run"] or {}, resource["last_job"] or {}
+    state = (resource["state"] or {}).get("status", "not run yet")
+    failed = bool(job.get("failed")) and not resource["container"]
     return {
         "Name": resource["name"],
         "Enabled": "yes" if resource["enabled"] else "no",
         "Schedule": resource["schedule"] or f"{schedule} (default)",
-        "State": (resource["state"] or {}).get("status", "not run yet"),
+        "State": texts.CONTAINERS.get(resource["container"]) or ("FAILED" if failed else state),
         "Last run": texts.moment(run.get("started_at")),
         "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
-        "Message": (resource["state"] or {}).get("message") or "",
+        "Message": (resource["state"] or {}).get("message") or (job["message"] if failed else ""),
     }
 
 
 def warn(resource):
-    """Says when its task has been stopped by Snowflake, or is missing."""
-    task = resource["task"]
-    if resource["enabled"] and task.get("state") == "suspended" and task.get("reason") == "SUSPENDED_DUE_TO_ERRORS":
+    """Says when it is left out because it has failed too often, or when its task has been suspended."""
+    job = resource["last_job"] or {}
+    if resource["suspended"]:
         st.warning(
-            "Its task has failed too often in a row, and Snowflake has suspended it. Enable it again once the cause is mended."
+            f"Its runs have failed {resource['failures']} times in a row, and it is no longer started. Enable it again once the cause "
+            "is fixed."
         )
+    elif resource["enabled"] and is_suspended(resource):
+        st.warning("Its task has been suspended. Enable it again to resume the task.")
+    if job.get("failed") and not resource["container"]:
+        st.error(texts.told({"response_code": job["code"], "message": job["message"]}))
+
+
+def is_suspended(resource):
+    """Whether the task of its schedule does not run."""
+    return (resource["task"] or {}).get("state") == "suspended"
 
 
 def change(status, resource):
@@ -80,11 +92,8 @@ def change(status, resource):
         if resource["enabled"]:
             if st.button("Disable", key="disable"):
                 data.act("DISABLE_RESOURCE", name)
-            if (
-                (resource["task"] or {}).get("state") == "suspended"
-                and status["status"] == "STARTED"
-                and st.button("Enable again", key="enable_again")
-            ):
+            stopped = resource["suspended"] or (is_suspended(resource) and status["status"] == "STARTED")
+            if stopped and st.button("Enable again", key="enable_again"):
                 data.act("ENABLE_RESOURCE", name)
         elif st.button("Enable", key="enable_again"):
             data.act("ENABLE_RESOURCE", name)
@@ -100,17 +109,17 @@ def change(status, resource):
 
 
 def run(status, resource):
-    """What a container does at once."""
+    """What is done in a container now."""
     if status["configuration"]["scheduler"] == "outside":
         return
     left, middle, right, _ = st.columns([1, 1, 1, 3])
-    idle = status["status"] != "STARTED" or not resource["enabled"]
+    idle = status["status"] != "STARTED" or not resource["enabled"] or resource["container"] is not None
     if left.button("Ingest now", key="ingest", disabled=idle, help="Reads what is new."):
-        data.act("INGEST_DATA", resource["name"], doing="Ingesting…")
+        data.act("INGEST_DATA", resource["name"], doing="Starting a container…")
     if middle.button(
         "Reconcile", key="reconcile", disabled=idle, help="Reads everything, and marks deleted what is gone."
     ):
-        data.act("RECONCILE_RESOURCE", resource["name"], doing="Reading everything…")
+        data.act("RECONCILE_RESOURCE", resource["name"], doing="Starting a container…")
     if right.button("Reset", key="reset", help="The next run reads everything anew. Rows stay."):
         data.act("RESET_RESOURCE", resource["name"], doing="Resetting…")
 

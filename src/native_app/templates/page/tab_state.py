@@ -30,9 +30,8 @@ def show(status):
     resources = status["resources"]
     figures(resources)
     for resource in resources:
-        state = resource["state"] or {}
-        if state.get("status") == "FAILED":
-            st.error(f"**{texts.escaped(resource['name'])}**: {texts.escaped(state.get('message') or 'failed')}")
+        if is_failing(resource):
+            st.error(f"**{texts.escaped(resource['name'])}**: {texts.escaped(why(resource))}")
     left, right = st.columns([3, 1])
     name = left.selectbox("Runs of", [ALL] + [resource["name"] for resource in resources], key="runs_of")
     limit = right.number_input("At most", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
@@ -43,9 +42,19 @@ def show(status):
     history(runs)
 
 
+def is_failing(resource):
+    """Whether its last run failed, by its own words or by those of its container."""
+    return (resource["state"] or {}).get("status") == "FAILED" or bool((resource["last_job"] or {}).get("failed"))
+
+
+def why(resource):
+    """Why it fails."""
+    return (resource["state"] or {}).get("message") or (resource["last_job"] or {}).get("message") or "failed"
+
+
 def figures(resources):
     """How many there are, run and fail."""
-    failing = sum((resource["state"] or {}).get("status") == "FAILED" for resource in resources)
+    failing = sum(is_failing(resource) for resource in resources)
     newest = max((resource["last_run"]["started_at"] for resource in resources if resource["last_run"]), default=None)
     one, two, three = st.columns(3)
     one.metric("Enabled", sum(resource["enabled"] for resource in resources))

@@ -35,14 +35,18 @@ TEXTS = {
         "The app has no way out to the source.",
         "Bind the external access integration on the tab Configuration.",
     ),
-    "SECRET_UNAVAILABLE": ("A secret is missing.", "Bind it on the tab Configuration."),
+    "SECRET_UNAVAILABLE": (
+        "A secret is missing, or cannot be used.",
+        "Bind a secret of the type GENERIC_STRING on the tab Configuration.",
+    ),
     "INACCESSIBLE_WAREHOUSE": (
         "The app has no warehouse.",
         "Bind one on the tab Configuration; the smallest is enough.",
     ),
     "COMPUTE_POOL_UNAVAILABLE": (
         "The compute pool does not start.",
-        "Grant CREATE COMPUTE POOL and configure again, which makes the pool; look at SHOW COMPUTE POOLS for its state.",
+        "Do what is said above, if anything; else grant CREATE COMPUTE POOL and configure again, which makes the pool. SHOW COMPUTE POOLS "
+        "tells its state.",
     ),
     "JOB_NOT_STARTED": (
         "The container was not started: something that it needs is gone.",
@@ -59,6 +63,7 @@ TEXTS = {
     "DISABLE_RESOURCE_ERROR": ("It could not be disabled.", "Try again; pausing the connector stops everything."),
     "UPDATE_RESOURCE_ERROR": ("It could not be changed.", "Try again."),
     "DELETE_RESOURCE_ERROR": ("It could not be deleted entirely.", "Delete it again: what is gone is no obstacle."),
+    "ALREADY_RUNNING": ("This is being ingested already.", "Wait until the container has ended, then try again."),
     "FAILED_TO_CREATE_TASK": (
         "The task could not be made.",
         "Grant EXECUTE TASK and EXECUTE MANAGED TASK on the tab Configuration.",
@@ -93,10 +98,12 @@ STATUSES = {
 }
 
 SCHEDULERS = {
-    "resource": "A task for each (finest control)",
-    "one": "One task for all (cheapest in Snowflake)",
+    "task": "The app's own schedule",
     "outside": "A process of yours outside of Snowflake",
 }
+
+# What the container of a resource does.
+CONTAINERS = {"PENDING": "waiting for a machine", "RUNNING": "running"}
 
 REFERENCES = {
     "external_access": "External access integration",

@@ -33,19 +33,22 @@ CODES = {
     "DISABLE_RESOURCE_ERROR": "a resource could not be disabled",
     "UPDATE_RESOURCE_ERROR": "a resource could not be changed",
     "DELETE_RESOURCE_ERROR": "a resource could not be deleted",
+    "ALREADY_RUNNING": "a container ingests the resource already",
     "FAILED_TO_CREATE_TASK": "a task could not be made or resumed",
     "INGESTION_FAILED": "the run failed",
     "INGESTION_PARTIAL": "the run left something out",
-    "JOB_FAILED": "the container failed without a word in the run history",
+    "JOB_FAILED": "the container failed, and left nothing in the run history",
     "PAUSE_CONNECTOR_FAILED": "a task could not be suspended",
     "RESUME_CONNECTOR_FAILED": "a task could not be resumed",
     "UNKNOWN_SQL_ERROR": "a statement failed",
     "INTERNAL_ERROR": "a bug",
 }
 
-# Snowflake's own codes: not allowed; missing, or not allowed to be seen.
+# Snowflake's own codes: not allowed; missing, or hidden.
 NOT_ALLOWED = 3001
 MISSING = (2003, 2043)
+# There is one of this name, whether or not the app may see it.
+EXISTS = 2002
 
 
 class Refusal(Exception):
@@ -57,8 +60,8 @@ class Refusal(Exception):
         self.details = details
 
 
-class TaskFailed(Exception):
-    """Ends a task's run as failed, so that it is seen in the task's history and counted."""
+class CallFailed(Exception):
+    """Ends a call as failed where Snowflake itself is the caller, which does not read answers."""
 
 
 def ok(message="", **details):
@@ -79,13 +82,24 @@ def enveloped(handler):
             log.error("%s: %s", handler.__name__, error)
             code = "REQUIRED_PRIVILEGES_MISSING" if error.sql_error_code == NOT_ALLOWED else "UNKNOWN_SQL_ERROR"
             return {"response_code": code, "message": sentence(error)}
-        except TaskFailed:
-            raise
         except Exception as error:
             log.exception("%s failed", handler.__name__)
             return {"response_code": "INTERNAL_ERROR", "message": f"{type(error).__name__}: {error}"}
 
     return answering
+
+
+def raising(handler):
+    """Makes an error of an answer that is not OK: for what Snowflake calls, as a task or a callback."""
+
+    @functools.wraps(handler)
+    def calling(session, *arguments):
+        answer = enveloped(handler)(session, *arguments)
+        if answer["response_code"] != "OK":
+            raise CallFailed(f"{answer['response_code']}: {answer['message']}")
+        return answer
+
+    return calling
 
 
 def sentence(error):

@@ -1,15 +1,22 @@
 """The procedures of the app: one function for each, named as the procedure in lower case."""
 
+import logging
+
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
 import destination
+import ingestion
 import jobs
 import place
+import pool
 import references
 import resources
 import settings
 import status
 import store
-import tasks
-from answers import Refusal, TaskFailed, enveloped, ok, sql_failures
+from answers import Refusal, enveloped, ok, raising, sentence, sql_failures
+
+log = logging.getLogger("connector")
 
 
 @enveloped
@@ -24,7 +31,7 @@ def update_settings(session, config):
     stored = settings.load(session)
     given = settings.document(config)
     changed = {**stored.settings, **settings.document(given.get("settings") or {}, "`settings`")}
-    kept = {"schedule": stored.schedule, "scheduler": stored.scheduler}
+    kept = {"schedule": stored.schedule, "scheduler": stored.scheduler, "max_nodes": stored.max_nodes}
     kept["destination_database"] = '"' + stored.destination_database.replace('"', '""') + '"'
     return apply(session, {**kept, **given, "settings": changed})
 
@@ -37,7 +44,7 @@ def apply(session, given):
     refuse_move(session, configuration)
     if configuration.has_tasks():
         # Refuses a name that no pool can have before anything is made.
-        jobs.pool(session)
+        pool.name(session)
     for name, alias in settings.document(bindings or {}, "`references`").items():
         references.register(session, name, "ADD", alias)
     database = configuration.destination_database
@@ -47,7 +54,7 @@ def apply(session, given):
         notes = destination.grant(session, database)
         destination.make_views(session, database)
         if configuration.has_tasks():
-            notes += jobs.make_pool(session)
+            notes += pool.make(session, configuration.max_nodes)
         status.align(session, configuration)
         settings.save(session, configuration)
         if status.current(session) in (status.CONFIGURING, status.STARTING):
@@ -95,27 +102,28 @@ def delete_resource(session, name, drop_data=False):
     return resources.delete(session, name, drop_data)
 
 
+@enveloped
 def ingest_data(session, name):
-    """Ingests what is new in a resource, now."""
-    return counted(session, enveloped(resources.ingest)(session, name))
-
-
-def run_all(session):
-    """Ingests what is new in everything that is enabled, now, in one container."""
-    return counted(session, enveloped(resources.ingest_all)(session))
-
-
-def counted(session, answer):
-    """An answer; within a task one of failure ends the task's run as failed, so that Snowflake shows and counts it."""
-    if answer["response_code"] not in ("OK", "INGESTION_PARTIAL") and tasks.is_within(session):
-        raise TaskFailed(f"{answer['response_code']}: {answer['message']}")
-    return answer
+    """Starts a run that reads what is new in a resource."""
+    return resources.ingest(session, name)
 
 
 @enveloped
 def reconcile_resource(session, name):
-    """Reads everything in a resource, and marks deleted what is gone."""
-    return resources.ingest(session, name, reconcile=True)
+    """Starts a run that reads everything in a resource, and marks deleted what is gone."""
+    return resources.ingest(session, name, "reconcile")
+
+
+@enveloped
+def run_all(session):
+    """Starts a run of everything that is enabled."""
+    return resources.ingest_all(session)
+
+
+@raising
+def run_schedule(session, schedule):
+    """What a task does: looks at how containers have ended, and starts what is due."""
+    return resources.run_schedule(session, schedule)
 
 
 @enveloped
@@ -153,15 +161,16 @@ def test_connection(session):
     document = job.document()
     error = document.get("error") or {}
     if error or job.failure:
-        told = resources.words(error) or job.last_words()
+        told = ingestion.words(error) or job.last_words()
         raise Refusal("TEST_CONNECTION_FAILED", told, error=error, job=job.name, checks=document.get("checks", []))
     connection.put("connection", {"job": job.name})
     return ok("the source answers", job=job.name, checks=document.get("checks", []))
 
 
-@enveloped
+@raising
 def register_reference(session, ref_name, operation, ref_or_alias):
-    """Snowflake's callback: the consumer has bound an object to a reference, or taken it away."""
+    """Snowflake's callback: the consumer has bound an object to a reference, or taken it away. Its dialog reads no answer: what
+    fails is an error."""
     return references.register(session, ref_name, operation, ref_or_alias)
 
 
@@ -170,10 +179,45 @@ def get_reference_config(session, ref_name):
     return references.describe(ref_name)
 
 
-@enveloped
+@raising
 def grant_callback(session, privileges):
     """Snowflake's callback: these privileges have been granted."""
     if "CREATE COMPUTE POOL" in [str(privilege).upper() for privilege in privileges or []]:
-        jobs.make_pool(session)
-        return ok("the compute pool is there")
+        return ok("the compute pool is there", notes=pool.make(session, max_nodes(session)))
     return ok("nothing to make")
+
+
+def max_nodes(session):
+    """How many machines the pool is to have at most."""
+    try:
+        return settings.load(session).max_nodes
+    except Refusal:
+        return 1
+
+
+@enveloped
+def apply_version(session):
+    """Applies this version to what an earlier one has made: pool, views, grants and tasks. The setup script calls this, and Snowflake
+    after an upgrade or one that was taken back. What cannot be done now is a note: it ends no installation."""
+    try:
+        configuration = settings.load(session)
+    except Refusal:
+        configuration = None
+    steps = []
+    if settings.runs_containers(configuration):
+        steps.append(lambda: pool.make(session, max_nodes(session)))
+    if configuration is not None:
+        database = configuration.destination_database
+        steps += [
+            lambda: destination.grant(session, database),
+            lambda: destination.make_views(session, database),
+            lambda: status.align(session, configuration),
+        ]
+    notes = []
+    for step in steps:
+        try:
+            notes += step() or []
+        except (SnowparkSQLException, Refusal) as error:
+            log.warning("the version is not applied entirely: %s", error)
+            notes.append(sentence(error))
+    return ok("this version is in force", notes=notes)

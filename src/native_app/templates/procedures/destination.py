@@ -138,7 +138,19 @@ def runs_after(session, database, run, resource=None):
     where, params = ('AND "RESOURCE" = ?', [run, resource]) if resource else ("", [run])
     table = qualified(database, "STATE", "INGESTION_RUN")
     text = f'SELECT "DOCUMENT" FROM {table} WHERE "ID" > ? {where} ORDER BY "ID" DESC'
-    return [json.loads(row["DOCUMENT"]) for row in session.sql(text, params=params).collect()]
+    return [read(table, row["DOCUMENT"]) for row in session.sql(text, params=params).collect()]
+
+
+def read(table, text):
+    """A document of the engine's. A row that was edited by hand may hold something else."""
+    try:
+        document = json.loads(text)
+    except (TypeError, ValueError):
+        document = None
+    if not isinstance(document, dict):
+        start = str(text)[:40]
+        raise Refusal("DESTINATION_UNREADABLE", f"a row of {table} holds no JSON object in DOCUMENT ({start!r}): delete it")
+    return document
 
 
 def tables(session, database):
@@ -197,7 +209,7 @@ def newest_runs(session, database):
     """The record of the newest run of each resource."""
     table = qualified(database, "STATE", "INGESTION_RUN")
     text = f'SELECT "RESOURCE", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "ID" DESC) = 1'
-    return {row["RESOURCE"]: json.loads(row["DOCUMENT"]) for row in session.sql(text).collect()}
+    return {row["RESOURCE"]: read(table, row["DOCUMENT"]) for row in session.sql(text).collect()}
 
 
 def newest_states(session, database):
@@ -206,6 +218,6 @@ def newest_states(session, database):
     text = f'SELECT "KEY", "AT", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
     states = {}
     for row in session.sql(text).collect():
-        state = json.loads(row["DOCUMENT"])
-        states[row["KEY"]] = {"status": state["status"], "message": state.get("message"), "since": row["AT"]}
+        state = read(table, row["DOCUMENT"])
+        states[row["KEY"]] = {"status": state.get("status"), "message": state.get("message"), "since": row["AT"]}
     return states

@@ -8,16 +8,20 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import names
 import place
+import pool
 import references
-import roles
-from answers import MISSING, NOT_ALLOWED, Refusal, sentence
+from answers import MISSING, NOT_ALLOWED, Refusal, sentence, sql_failures
 from spec import SPEC
 
 SPECIFICATION = "/job.yaml"
 CONTAINER = "connector"
 
-# How many lines of a container's log are looked at for its last words.
+# How many lines of a container's log are read to find why it has failed.
 LOG_LINES = 200
+
+# The status of a job that has ended well, and those of one that has ended otherwise. In any other one it has not ended.
+DONE = "DONE"
+FAILED = ("FAILED", "CANCELLED", "DELETED", "INTERNAL_ERROR")
 
 
 @dataclass
@@ -45,37 +49,42 @@ class Job:
         return found if isinstance(found, dict) else {}
 
     def last_words(self):
-        """Why it has failed, as far as anybody knows."""
+        """Why it has failed, as far as Snowflake and the log tell."""
         lines = [line for line in self.output.splitlines() if line.strip()]
         return " — ".join([self.failure, *lines[-1:]])
 
 
-def pool(session):
-    """The name of the app's compute pool, which begins with the app's. Raises INVALID_APPLICATION_NAME."""
-    application = place.application(session)
-    if not names.is_plain(application):
-        name = names.quoted(application)
-        raise Refusal(
-            "INVALID_APPLICATION_NAME",
-            f"the application is called {name}; with a name in quotes it can have no compute pool: rename it to letters, digits "
-            f"and underscores (ALTER APPLICATION {name} RENAME TO …), or choose the scheduler `outside`",
-        )
-    return f"{application}_POOL"
-
-
-def make_pool(session):
-    """Makes the compute pool where it is missing. It stands still, and costs nothing, while there is no job. Gives back what
-    could not be granted: whoever pays for the pool is to see it, and may suspend it."""
-    name = pool(session)
-    session.sql(
-        f"CREATE COMPUTE POOL IF NOT EXISTS {name} MIN_NODES = 1 MAX_NODES = 1 INSTANCE_FAMILY = {SPEC['pool_family']} "
-        "AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE AUTO_SUSPEND_SECS = 60"
-    ).collect()
-    return roles.grant(session, [f"MONITOR, OPERATE ON COMPUTE POOL {name}"], roles.ADMIN)
+def new_name():
+    """A name for a job. It must be new, and may not be in quotes."""
+    return "JOBS." + f"RUN_{uuid.uuid4().hex}".upper()
 
 
 def run(session, database, arguments):
     """Runs the program with these arguments, and waits for its end. Raises where no container could be started."""
+    job = new_name()
+    failure = ""
+    try:
+        told = execute(session, database, job, arguments, waits=True)
+        # The statement itself may succeed although the container has failed.
+        if DONE not in told.upper():
+            failure = told or "Snowflake does not say how the container has ended"
+    except SnowparkSQLException as error:
+        failure = sentence(error)
+    ended = Job(job, failure, log(session, job))
+    drop(session, job)
+    return ended
+
+
+def start(session, database, job, arguments):
+    """Starts the program with these arguments and does not wait for it. Raises where no container could be started."""
+    try:
+        execute(session, database, job, arguments, waits=False)
+    except SnowparkSQLException as error:
+        raise Refusal("JOB_NOT_STARTED", f"the container could not be started: {sentence(error)}") from error
+
+
+def execute(session, database, job, arguments, waits):
+    """Executes a job, and gives what Snowflake answers. Raises what explains why no container was started."""
     bound = references.required(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
     mounts = [
@@ -84,29 +93,25 @@ def run(session, database, arguments):
     # A container's own environment names a database and a schema, too: those of the app.
     args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
     for name in secrets:
-        args += ["--set", f"{name}=file:/run/secrets/{name}/secret_string"]
-    # Its name must be new, and may not be in quotes.
-    job = "JOBS." + f"RUN_{uuid.uuid4().hex}".upper()
+        # The folder: which files Snowflake writes into it depends on the type of the secret.
+        args += ["--set", f"{name}=file:/run/secrets/{name}"]
     access = ""
     if references.EXTERNAL_ACCESS in bound:
         access = f"EXTERNAL_ACCESS_INTEGRATIONS = (reference('{references.EXTERNAL_ACCESS}')) "
     text = (
-        f"EXECUTE JOB SERVICE IN COMPUTE POOL {pool(session)} NAME = {job} ASYNC = FALSE "
+        f"EXECUTE JOB SERVICE IN COMPUTE POOL {pool.name(session)} NAME = {job} ASYNC = {'FALSE' if waits else 'TRUE'} "
         f"QUERY_WAREHOUSE = reference('{references.WAREHOUSE}') {access}"
         f"FROM SPECIFICATION_TEMPLATE_FILE = '{SPECIFICATION}' "
         f"USING (args => {names.json_text(json.dumps(args + arguments))}, secrets => {names.json_text(json.dumps(mounts))})"
     )
-    failure = ""
     try:
-        session.sql(text).collect()
+        rows = session.sql(text).collect()
     except SnowparkSQLException as error:
         refusal = not_started(error, bound)
         if refusal:
             raise refusal from error
-        failure = sentence(error)
-    ended = Job(job, failure, log(session, job))
-    drop(session, job)
-    return ended
+        raise
+    return str(rows[0][0] or "") if rows else ""
 
 
 def not_started(error, bound):
@@ -118,12 +123,37 @@ def not_started(error, bound):
         return Refusal("COMPUTE_POOL_UNAVAILABLE", told)
     if error.sql_error_code in MISSING:
         return Refusal("JOB_NOT_STARTED", f"{told.rstrip('.')}; bound are {', '.join(bound)}", bound=bound)
+    if "secret" in told.lower():
+        wanted = "bind a secret of the type GENERIC_STRING"
+        return Refusal("SECRET_UNAVAILABLE", f"{told.rstrip('.')}; {wanted}", bound=bound)
     return None
 
 
+def states(session):
+    """The status of every job that Snowflake still knows, by its name."""
+    with sql_failures("UNKNOWN_SQL_ERROR", "the containers cannot be listed"):
+        rows = session.sql(f"SHOW JOB SERVICES IN SCHEMA {place.inside(session, 'JOBS')}").collect()
+    found = [row.as_dict() for row in rows]
+    return {f"JOBS.{row['name']}": str(row["status"]).upper() for row in found}
+
+
+def reason(session, job):
+    """What Snowflake says of the containers of a job that does not do well; empty where it says nothing."""
+    try:
+        rows = session.sql(f"SHOW SERVICE CONTAINERS IN SERVICE {job}").collect()
+    except SnowparkSQLException:
+        return ""
+    told = []
+    for row in (row.as_dict() for row in rows):
+        code = row.get("last_exit_code")
+        parts = [row.get("message"), f"exit code {code}" if code not in (None, "", 0, "0") else None]
+        told += [str(part) for part in parts if part]
+    return ", ".join(told)
+
+
 def drop(session, job):
-    """Removes a job that has ended: an account has room for so many services, and keeps jobs for weeks. Its log is in the event
-    table; what remains is no failure of the run."""
+    """Removes a job that has ended: an account has room for a limited number of services, and keeps jobs for weeks. Its log is in
+    the event table; a job that remains is no failure of the run."""
     try:
         session.sql(f"DROP SERVICE IF EXISTS {job}").collect()
     except SnowparkSQLException:

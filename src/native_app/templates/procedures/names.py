@@ -59,10 +59,6 @@ def is_plain(name):
     return re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name) is not None
 
 
-def task(resource):
-    """The name of a resource's task."""
-    return "INGEST_" + plain(resource)
-
-
-# The name of the one task for all resources. It cannot be a resource's.
-SCHEDULER = "SCHEDULER"
+def task(schedule):
+    """The name of the task of a schedule, which is given as tasks write it: `30 MINUTE`."""
+    return "SCHEDULE_" + plain(schedule.lower())

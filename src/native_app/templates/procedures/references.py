@@ -65,10 +65,10 @@ def describe(name):
     """What Snowflake's dialog needs to make the object of a reference, as JSON text."""
     name = str(name).lower()
     if name == EXTERNAL_ACCESS and SPEC["hosts"]:
-        payload = {"host_ports": SPEC["hosts"], "allowed_secrets": "LIST" if SPEC["secrets"] else "NONE"}
-        if SPEC["secrets"]:
-            payload["secret_references"] = [secret.upper() for secret in SPEC["secrets"]]
-        return json.dumps({"type": "CONFIGURATION", "payload": payload})
+        # Secrets are mounted into the container by their own references: an integration has to allow those of the type OAUTH2 only.
+        return json.dumps(
+            {"type": "CONFIGURATION", "payload": {"host_ports": SPEC["hosts"], "allowed_secrets": "NONE"}}
+        )
     if name in SPEC["secrets"]:
         return json.dumps({"type": "CONFIGURATION", "payload": {"type": "GENERIC_STRING"}})
     message = f"the app has no settings for the reference {name!r}"

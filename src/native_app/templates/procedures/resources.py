@@ -1,14 +1,15 @@
 """Resources: enabling, disabling, schedules, and what is run for one of them."""
 
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
 import destination
+import ingestion
 import jobs
-import names
 import schedules
 import settings
 import status
 import store
-import tasks
-from answers import Refusal, ok, sql_failures
+from answers import Refusal, ok, sentence, sql_failures
 
 
 def name_of(given):
@@ -33,7 +34,6 @@ class Resource:
         self.store = store.resources(session, self.database)
         with sql_failures("DESTINATION_UNREADABLE", f"the database {self.database} cannot be read"):
             self.stored = self.store.get(self.name)
-        self.task = names.task(self.name)
 
     def known(self):
         """What is stored of it. Raises RESOURCE_NOT_FOUND."""
@@ -55,37 +55,34 @@ class Resource:
 
 
 def enable(session, given):
-    """Makes a resource's task, stores that it is enabled, and starts its first run. Repeated, it resumes a task that has stopped."""
+    """Stores that a resource is enabled, sees to the task of its schedule, and starts its first run. Repeated, it makes the schedule
+    take up again a resource that has failed too often."""
     resource = Resource(session, given)
-    before, first = resource.stored, not resource.is_enabled()
-    paused = status.is_paused(session)
+    configuration, before, first = resource.configuration, resource.stored, not resource.is_enabled()
     with sql_failures("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
-        if resource.configuration.has_task_each():
-            tasks.make(session, resource.name, (before or {}).get("schedule") or resource.configuration.schedule)
         resource.save(enabled=True)
         try:
-            start(session, resource, first, paused)
-        except Refusal:
+            status.align(session, configuration)
+            ingestion.forgive(session, resource.name)
+        except (SnowparkSQLException, Refusal):
             take_back(resource, before)
             raise
+    notes = []
+    paused = status.is_paused(session)
+    if first and not paused and configuration.has_tasks():
+        notes = start(session, resource)
     message = "enabled; it will be ingested once the connector is resumed" if paused else "enabled"
-    return ok(
-        message, resource=resource.name, schedule=resource.stored.get("schedule") or resource.configuration.schedule
-    )
+    schedule = resource.stored.get("schedule") or configuration.schedule
+    return ok(message, resource=resource.name, schedule=schedule, notes=notes)
 
 
-def start(session, resource, first, paused):
-    """Resumes what starts the resource's runs, and starts the first one."""
-    configuration = resource.configuration
-    if paused or not configuration.has_tasks():
-        return
-    task = resource.task if configuration.has_task_each() else names.SCHEDULER
-    if not configuration.has_task_each():
-        tasks.arrange(session, None, configuration.schedule, tasks.states(session).get(task), True)
-    else:
-        tasks.resume(session, task)
-    if first:
-        tasks.run_now(session, task)
+def start(session, resource):
+    """Starts the first run of a resource, and gives back why it did not start: its schedule tries again."""
+    try:
+        ingestion.launch_one(session, resource.configuration, resource.name)
+    except (SnowparkSQLException, Refusal) as error:
+        return [f"the first run was not started, and the schedule tries again: {sentence(error)}"]
+    return []
 
 
 def take_back(resource, before):
@@ -94,17 +91,14 @@ def take_back(resource, before):
         resource.store.remove(resource.name)
     else:
         resource.store.put(resource.name, before)
-    if not (before and before.get("enabled")):
-        tasks.suspend(resource.session, resource.task)
 
 
 def disable(session, given):
-    """Stops a resource's schedule. Its data, its state and its schedule stay."""
+    """Takes a resource off its schedule. Its data, its state and its schedule stay, and a run that is under way ends by itself."""
     resource = Resource(session, given)
     resource.known()
     with sql_failures("DISABLE_RESOURCE_ERROR", f"{resource.name} could not be disabled"):
         resource.save(enabled=False)
-        tasks.suspend(session, resource.task)
         status.align(session, resource.configuration)
     return ok("disabled; its data stays", resource=resource.name)
 
@@ -117,55 +111,63 @@ def update(session, given, schedule):
         schedules.of_task(schedule)
     with sql_failures("UPDATE_RESOURCE_ERROR", f"{resource.name} could not be changed"):
         resource.save(schedule=schedule)
-        if resource.is_enabled() and resource.configuration.has_task_each():
-            tasks.make(session, resource.name, schedule or resource.configuration.schedule)
-            if not status.is_paused(session):
-                tasks.resume(session, resource.task)
-    note = "; it counts once each resource has a task of its own" if resource.configuration.scheduler == "one" else ""
-    return ok(f"stored{note}", resource=resource.name, schedule=schedule or resource.configuration.schedule)
+        status.align(session, resource.configuration)
+    return ok("stored", resource=resource.name, schedule=schedule or resource.configuration.schedule)
 
 
 def delete(session, given, drop_data):
-    """Removes a resource's task and configuration, and its rows and state where that is asked for."""
+    """Removes a resource's configuration, and its rows and state where that is asked for."""
     resource = Resource(session, given)
     with sql_failures("DELETE_RESOURCE_ERROR", f"{resource.name} could not be deleted"):
-        tasks.drop(session, resource.task)
         resource.store.remove(resource.name)
         status.align(session, resource.configuration)
+        ingestion.forgive(session, resource.name)
         if drop_data:
             destination.forget(session, resource.database, resource.name)
     return ok("deleted, with its data" if drop_data else "deleted; its data stays", resource=resource.name)
 
 
-def ingest(session, given, reconcile=False):
-    """Runs one ingestion, and answers with the record of it."""
+def ingest(session, given, mode="incremental"):
+    """Starts a run of a resource in a container of its own."""
     resource = Resource(session, given)
     resource.known()
     status.require_started(session)
     if not resource.is_enabled():
         raise Refusal("RESOURCE_NOT_ENABLED", f"{resource.name} is disabled: enable it first", resource=resource.name)
     require_container(resource.configuration)
-    before = destination.newest_run(session, resource.database, resource.name)
-    mode = ["--reconcile"] if reconcile else []
-    job = jobs.run(session, resource.database, ["ingest", *mode, "--", resource.name])
-    notes = destination.grant_anew(session, resource.database)
-    runs = destination.runs_after(session, resource.database, before, resource.name)
-    return outcome(job, runs, resource=resource.name, notes=notes)
+    job = ingestion.launch_one(session, resource.configuration, resource.name, mode)
+    return ok("started in a container, which takes some minutes to come up", resource=resource.name, job=job)
 
 
 def ingest_all(session):
-    """Runs one ingestion of everything that is enabled, in one container."""
+    """Starts a run of everything that is enabled and is not being ingested."""
     configuration = settings.load(session)
     status.require_started(session)
     require_container(configuration)
-    database = configuration.destination_database
-    enabled = [name for name, resource in store.resources(session, database).all().items() if resource.get("enabled")]
-    if not enabled:
-        return ok("nothing is enabled", resources=[])
-    before = destination.newest_run(session, database)
-    job = jobs.run(session, database, ["ingest"])
-    notes = destination.grant_anew(session, database)
-    return outcome(job, destination.runs_after(session, database, before), resources=enabled, notes=notes)
+    busy = {name for job in ingestion.settle(session, configuration) for name in job["resources"]}
+    stored = store.resources(session, configuration.destination_database).all()
+    enabled = [name for name, resource in stored.items() if resource.get("enabled")]
+    due = [name for name in enabled if name not in busy]
+    started = ingestion.launch_all(session, configuration, due, enabled)
+    message = f"{len(started)} started" if started else "nothing is enabled" if not enabled else "everything is being ingested"
+    return ok(message, resources=due, jobs=started)
+
+
+def run_schedule(session, schedule):
+    """What a task does. Why it cannot is kept for the page, and told to whoever looks at the task's history."""
+    configuration = settings.load(session)
+    problems = store.of_app(session)
+    if status.current(session) != status.STARTED or not configuration.has_tasks():
+        return ok("the connector is not started", jobs=[], resources=[])
+    try:
+        answer = ingestion.run_schedule(session, configuration, schedule)
+    except (SnowparkSQLException, Refusal) as error:
+        code = getattr(error, "code", "UNKNOWN_SQL_ERROR")
+        told = {"response_code": code, "message": sentence(error), "at": ingestion.now().isoformat()}
+        problems.put("scheduler_problem", told)
+        raise
+    problems.remove("scheduler_problem")
+    return answer
 
 
 def reset(session, given):
@@ -186,44 +188,8 @@ def require_container(configuration):
         )
 
 
-def outcome(job, runs, **details):
-    """The answer to an ingestion: by the records of its runs. A run that found nothing new leaves none."""
-    details = {**details, "job": job.name, "runs": runs}
-    worst = max(runs, key=lambda run: SEVERITY.get(run["status"], 0), default=None)
-    if worst is None or SEVERITY.get(worst["status"]) == 0:
-        if job.failure:
-            raise failed(job, **details)
-        return ok(summary(runs), **details)
-    if worst["status"] == "running":
-        raise (
-            failed(job, **details)
-            if job.failure
-            else Refusal("JOB_FAILED", "the run has not ended, but its container has", **details)
-        )
-    error = worst.get("error") or {}
-    code = "INGESTION_FAILED" if worst["status"] == "failed" else "INGESTION_PARTIAL"
-    raise Refusal(code, f"{worst['resource']}: {words(error) or 'some records were left out'}", error=error, **details)
-
-
-# How bad the end of a run is. One that is still said to be running has died without a word.
-SEVERITY = {"complete": 0, "partial": 1, "running": 2, "failed": 3}
-
-
-def summary(runs):
-    """What the runs have done, in a sentence."""
-    counts = {name: sum(run["counts"][name] for run in runs) for name in ("inserted", "updated", "deleted")}
-    if not any(counts.values()):
-        return "nothing new"
-    return ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-
-
 def failed(ended, **details):
     """Why a job has failed: the program's own words, where it had any."""
     error = ended.document().get("error") or {}
-    told = words(error) or ended.last_words()
+    told = ingestion.words(error) or ended.last_words()
     return Refusal("JOB_FAILED", told, error=error, **{"job": ended.name, **details})
-
-
-def words(error):
-    """What the program says of an error, and what to do about it."""
-    return ". ".join(text for text in (error.get("message"), error.get("help")) if text)

@@ -35,6 +35,11 @@ def of_task(text):
     return interval(text) if INTERVAL.fullmatch(text) else cron(text)
 
 
+def key(text):
+    """A schedule as tasks write it, by which equal ones are known: `30 MINUTE` for `30m`. Raises INVALID_SCHEDULE."""
+    return of_task(text).strip("'")
+
+
 def interval(text):
     """An interval, in minutes where it has no seconds."""
     parts = PART.findall(text)

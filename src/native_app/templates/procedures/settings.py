@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 import names
+import pool
 import schedules
 import store
 from answers import Refusal
@@ -28,20 +29,22 @@ class Configuration:
     destination_database: str
     schedule: str = SPEC["default_schedule"]
     scheduler: str = SPEC["default_scheduler"]
+    max_nodes: int = 1
     settings: dict = field(default_factory=dict)
 
     def has_tasks(self):
         """Whether the app itself starts ingestion."""
         return self.scheduler != "outside"
 
-    def has_task_each(self):
-        """Whether each resource has a task of its own."""
-        return self.scheduler == "resource"
+
+def runs_containers(configuration):
+    """Whether the app needs a compute pool, with its configuration or before it has any."""
+    return SPEC["container"] and (configuration is None or configuration.has_tasks())
 
 
 def schedulers():
-    """Who may start ingestion: a task for each resource, one task for all, or a process outside of Snowflake."""
-    return ["resource", "one", "outside"] if SPEC["container"] else ["outside"]
+    """Who may start ingestion: a task of the app, or a process outside of Snowflake."""
+    return ["task", "outside"] if SPEC["container"] else ["outside"]
 
 
 def document(value, what="the configuration"):
@@ -66,7 +69,7 @@ def load(session):
             "CONNECTOR_CONFIGURATION_NOT_FOUND",
             "the connector is not configured yet: call PROVISION_CONNECTOR, or use the page",
         )
-    # An earlier version of the app may have had a container.
+    # An earlier version of the app may have had a container, or a task for each resource.
     if stored["scheduler"] not in schedulers():
         stored = {**stored, "scheduler": SPEC["default_scheduler"]}
     return Configuration(**stored)
@@ -79,7 +82,7 @@ def save(session, configuration):
 
 def read(given, application):
     """The configuration that an argument describes. Raises INVALID_INPUT, INVALID_IDENTIFIER or INVALID_SCHEDULE."""
-    known = {"destination_database", "schedule", "scheduler", "settings"}
+    known = {"destination_database", "schedule", "scheduler", "max_nodes", "settings"}
     for key in given:
         if key not in known:
             raise Refusal(
@@ -99,8 +102,12 @@ def read(given, application):
     scheduler = SPEC["default_scheduler"] if scheduler is None else scheduler
     if scheduler not in schedulers():
         raise Refusal("INVALID_INPUT", f"{scheduler!r} is no scheduler here; there are {', '.join(schedulers())}")
+    max_nodes = given.get("max_nodes")
+    max_nodes = 1 if max_nodes is None else max_nodes
+    if not isinstance(max_nodes, int) or isinstance(max_nodes, bool) or not 1 <= max_nodes <= pool.MOST_NODES:
+        raise Refusal("INVALID_INPUT", f"`max_nodes` must be a whole number from 1 to {pool.MOST_NODES}")
     settings = given.get("settings")
-    return Configuration(resolved, schedule, scheduler, check({} if settings is None else settings))
+    return Configuration(resolved, schedule, scheduler, max_nodes, check({} if settings is None else settings))
 
 
 def check(settings):

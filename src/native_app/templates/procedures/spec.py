@@ -16,8 +16,8 @@ SPEC = {
     "default_schedule": "<<schedule>>",
     # Whether the app runs the connector itself, in a container.
     "container": "<<container>>",
-    # Who starts ingestion unless the consumer says otherwise: a task for each resource, one task for all, or nobody here.
-    "default_scheduler": "<<('one' if one_scheduler else 'resource') if container else 'outside'>>",
+    # Who starts ingestion unless the consumer says otherwise: a task of the app, or a process outside of Snowflake.
+    "default_scheduler": "<<'task' if container else 'outside'>>",
     "pool_family": "<<pool_family>>",
     # The statements that make the tables of the connector itself; names in braces are to be qualified.
     "state_sql": "<<state_sql>>",

@@ -3,8 +3,11 @@
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import destination
+import ingestion
 import names
+import pool
 import references
+import schedules
 import settings
 import store
 import tasks
@@ -47,30 +50,33 @@ def require_started(session):
         )
 
 
-def expected_tasks(configuration, resources):
-    """The tasks that run while the connector is started, with the resource of each; None for the one task for all."""
-    enabled = [name for name, resource in resources.items() if resource.get("enabled")]
-    if configuration.has_task_each():
-        return {names.task(name): name for name in enabled}
-    return {names.SCHEDULER: None} if configuration.has_tasks() and enabled else {}
-
-
-def align(session, configuration):
-    """Makes the tasks as they are to be: those of enabled resources run, unless paused; all others do not."""
-    resources = store.resources(session, configuration.destination_database).all()
-    expected = expected_tasks(configuration, resources)
-    found = tasks.states(session)
-    for task, state in found.items():
-        if task not in expected and state["state"] == "started":
-            tasks.suspend(session, task)
-    runs = not is_paused(session)
-    for task, name in expected.items():
-        tasks.arrange(session, name, schedule_of(configuration, resources, name), found.get(task), runs)
+def schedules_in_use(configuration, resources):
+    """The schedules of what is enabled, each of which has a task while the connector is started."""
+    if not configuration.has_tasks():
+        return []
+    found = {schedule_of(configuration, resources, name) for name, one in resources.items() if one.get("enabled")}
+    return sorted(found)
 
 
 def schedule_of(configuration, resources, name):
-    """The schedule of a resource's task, or of the one for all."""
-    return resources.get(name, {}).get("schedule") or configuration.schedule
+    """The schedule of a resource, as its task writes it. Raises INVALID_SCHEDULE."""
+    own = resources.get(name, {}).get("schedule")
+    try:
+        return schedules.key(own or configuration.schedule)
+    except Refusal as refusal:
+        raise Refusal(refusal.code, f"{name}: {refusal}", resource=name) from refusal
+
+
+def align(session, configuration):
+    """Makes the tasks as they are to be: there is one for each schedule in use, which runs unless the connector is paused. All
+    others are dropped, among them those that an earlier version made for each resource."""
+    resources = store.resources(session, configuration.destination_database).all()
+    found, runs = tasks.states(session), not is_paused(session)
+    in_use = schedules_in_use(configuration, resources)
+    for schedule in in_use:
+        tasks.arrange(session, schedule, found.get(names.task(schedule)), runs)
+    for task in sorted(set(found) - set(map(names.task, in_use))):
+        tasks.drop(session, task)
 
 
 def pause(session):
@@ -109,10 +115,11 @@ def start(session, configuration):
     started = []
     try:
         found = tasks.states(session)
-        for task, name in expected_tasks(configuration, resources).items():
+        for schedule in schedules_in_use(configuration, resources):
+            task = names.task(schedule)
             if found.get(task, {}).get("state") != "started":
                 started.append(task)
-            tasks.arrange(session, name, schedule_of(configuration, resources, name), found.get(task), True)
+            tasks.arrange(session, schedule, found.get(task), True)
         become(session, STARTED)
     except (SnowparkSQLException, Refusal):
         undo(session, before, lambda: [tasks.suspend(session, task) for task in started])
@@ -145,6 +152,8 @@ def report(session):
         "status": current(session),
         "configuration_status": "INSTALLED",
         "configuration": None,
+        "most_nodes": pool.MOST_NODES,
+        "scheduler_problem": store.of_app(session).get("scheduler_problem"),
         "references": {},
         "resources": [],
     }
@@ -160,36 +169,47 @@ def report(session):
     connected = store.of_app(session).get("connection") is not None
     answer["configuration_status"] = "CONNECTED" if connected else "CONFIGURED"
     try:
-        answer["resources"] = resources_of(session, configuration)
-    except SnowparkSQLException as error:
+        jobs = ingestion.settle(session, configuration) if configuration.has_tasks() else []
+        answer["resources"] = resources_of(session, configuration, jobs)
+    except (SnowparkSQLException, Refusal) as error:
         return ok(f"the destination cannot be read: {sentence(error)}", problem="DESTINATION_UNREADABLE", **answer)
     return ok(answer["status"].lower(), **answer)
 
 
-def resources_of(session, configuration):
+def resources_of(session, configuration, jobs):
     """How each resource stands: those that are configured, and those whose data was kept."""
     database = configuration.destination_database
     configured = store.resources(session, database).all()
     tables = destination.tables(session, database)
     runs = destination.newest_runs(session, database)
     states = destination.newest_states(session, database)
-    running = {task: {key: found[key] for key in ("state", "reason")} for task, found in tasks.states(session).items()}
+    found = {task: {key: one[key] for key in ("state", "reason")} for task, one in tasks.states(session).items()}
+    running = {name: job["state"] for job in jobs for name in job["resources"]}
+    newest, failures = ingestion.newest(session), ingestion.failures_of(session)
     # The tables of one whose data was deleted, too, are still there, and a state. A run that has ended has a record.
     kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "RUNNING"}
     entries = []
     for name in sorted({*configured, *kept}):
         resource = configured.get(name, {})
-        task = names.task(name) if configuration.has_task_each() else names.SCHEDULER
+        job = newest.get(name)
         entries.append(
             {
                 "name": name,
                 "configured": name in configured,
                 "enabled": bool(resource.get("enabled")),
                 "schedule": resource.get("schedule"),
-                "task": running.get(task, {}),
+                "task": found.get(names.task(schedule_of(configuration, configured, name)), {}),
                 "state": states.get(name),
                 "last_run": runs.get(name),
+                "container": running.get(name),
+                "last_job": job and {key: job.get(key) for key in LAST_JOB} | {"failed": name in job.get("failed", [])},
+                "failures": failures.get(name, 0),
+                "suspended": failures.get(name, 0) >= ingestion.MOST_FAILURES,
                 "tables": tables.get(name, []),
             }
         )
     return entries
+
+
+# What is told of the newest container of a resource.
+LAST_JOB = ("name", "mode", "started_at", "ended_at", "status", "code", "message")

@@ -3,6 +3,7 @@
 import json
 
 import place
+from answers import Refusal
 from names import qualified
 
 
@@ -17,7 +18,7 @@ class Store:
         """The value of a key, or None."""
         text = f'SELECT TO_JSON("VALUE") AS "VALUE" FROM {self.table} WHERE "KEY" = ?'
         rows = self.session.sql(text, params=[key]).collect()
-        return json.loads(rows[0]["VALUE"]) if rows else None
+        return self.read(key, rows[0]["VALUE"]) if rows else None
 
     def put(self, key, value):
         """Stores a value in place of the one before."""
@@ -36,12 +37,27 @@ class Store:
     def all(self):
         """Every key and value, by key."""
         rows = self.session.sql(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {self.table} ORDER BY "KEY"').collect()
-        return {row["KEY"]: json.loads(row["VALUE"]) for row in rows}
+        return {row["KEY"]: self.read(row["KEY"], row["VALUE"]) for row in rows}
+
+    def read(self, key, text):
+        """A value, which is an object. A row that was edited by hand may hold something else."""
+        try:
+            value = json.loads(text)
+        except (TypeError, ValueError):
+            value = None
+        if not isinstance(value, dict):
+            raise Refusal("DESTINATION_UNREADABLE", f"the row {key!r} of {self.table} holds no JSON object: correct it, or delete it")
+        return value
 
 
 def of_app(session):
     """What the app remembers: its configuration and status."""
     return Store(session, place.inside(session, "STATE", "APP_CONFIGURATION"))
+
+
+def jobs(session):
+    """The containers that were started, with how they have ended."""
+    return Store(session, place.inside(session, "STATE", "INGESTION_JOB"))
 
 
 def resources(session, database):

@@ -1,15 +1,18 @@
-"""Tasks: what starts ingestion, on schedule, without a warehouse of its own."""
+"""Tasks: what starts ingestion, on schedule, without a warehouse of its own. There is one for each schedule that is in use, and so
+one for all resources that have the connector's schedule.
+
+A run of a task starts containers and looks at how earlier ones have ended. It waits for none of them.
+"""
+
+import hashlib
 
 import names
 import place
-import schedules
+import roles
 from answers import sql_failures
 
-# After so many failures in a row a task suspends itself; the page says so, and enabling resumes it.
-FAILURES = 10
-
-# A first run may take long. The default of one hour would stop it; it would go on at the next, but for nothing.
-TIMEOUT_MS = 24 * 60 * 60 * 1000
+# How long a run of a task may take, in seconds. It is said twice: the lower of the two counts, and an account may have set one.
+TIMEOUT = 60 * 60
 
 
 def whole(session, task):
@@ -17,46 +20,52 @@ def whole(session, task):
     return place.inside(session, "TASKS", task)
 
 
-def name_of(resource):
-    """The name of a resource's task; of the one for all where there is none."""
-    return names.SCHEDULER if resource is None else names.task(resource)
+def statement(session, schedule):
+    """The statement that makes the task of a schedule, but for its comment and what it does."""
+    return (
+        f"CREATE OR ALTER TASK {whole(session, names.task(schedule))} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
+        f"SCHEDULE = {names.literal(schedule)} STATEMENT_TIMEOUT_IN_SECONDS = {TIMEOUT} USER_TASK_TIMEOUT_MS = {TIMEOUT * 1000} "
+        # Suspending it would stop every resource; each that fails again and again is left out by itself.
+        "SUSPEND_TASK_AFTER_NUM_FAILURES = 0 "
+    )
 
 
-def definition(resource):
+def definition(schedule):
     """What such a task does."""
-    return "CALL PUBLIC.RUN_ALL()" if resource is None else f"CALL PUBLIC.INGEST_DATA({names.literal(resource)})"
+    return f"CALL PUBLIC.RUN_SCHEDULE({names.literal(schedule)})"
 
 
-def make(session, resource, schedule):
-    """Makes such a task, or gives the one that is there this schedule. It is suspended then."""
-    task = name_of(resource)
+def form(session, schedule):
+    """What the comment of a task says: it tells one that is as it is to be from one that another version has made."""
+    text = statement(session, schedule) + definition(schedule)
+    return "snowfeed " + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def make(session, schedule):
+    """Makes the task of a schedule, or gives the one there is this form. It is suspended then."""
+    task = names.task(schedule)
     with sql_failures("FAILED_TO_CREATE_TASK", f"the task {task} could not be made"):
         suspend(session, task)
-        session.sql(
-            f"CREATE OR ALTER TASK {whole(session, task)} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
-            f"SCHEDULE = {schedules.of_task(schedule)} "
-            f"USER_TASK_TIMEOUT_MS = {TIMEOUT_MS} SUSPEND_TASK_AFTER_NUM_FAILURES = {FAILURES} AS {definition(resource)}"
-        ).collect()
-        # A task that only waits for a container is given a larger size where it takes long, unless this forbids it.
+        comment = names.literal(form(session, schedule))
+        session.sql(f"{statement(session, schedule)}COMMENT = {comment} AS {definition(schedule)}").collect()
+        # A task that takes long is given a larger size, unless this forbids it.
         session.sql(f"ALTER TASK {whole(session, task)} SET SERVERLESS_TASK_MAX_STATEMENT_SIZE = 'XSMALL'").collect()
+    # Without it TASK_HISTORY shows administrators nothing. Where it fails, nothing else does.
+    roles.grant(session, [f"MONITOR ON TASK {whole(session, task)}"], roles.ADMIN)
 
 
-def arrange(session, resource, schedule, found, runs):
-    """Makes such a task as it is to be, with what was found of it, and starts it where it `runs`; tells whether it was started.
+def arrange(session, schedule, found, runs):
+    """Makes the task of a schedule as it is to be, with what was found of it, and starts it where it `runs`.
 
     One that is right is left alone: to suspend and to resume it would begin its interval anew.
     """
-    is_right = found and (found["schedule"], found["definition"]) == (
-        schedules.of_task(schedule).strip("'"),
-        definition(resource),
-    )
+    is_right = found is not None and found["comment"] == form(session, schedule)
     if is_right and (found["state"] == "started" or not runs):
-        return False
+        return
     if not is_right:
-        make(session, resource, schedule)
+        make(session, schedule)
     if runs:
-        resume(session, name_of(resource))
-    return runs
+        resume(session, names.task(schedule))
 
 
 def resume(session, task):
@@ -75,29 +84,14 @@ def drop(session, task):
     session.sql(f"DROP TASK IF EXISTS {whole(session, task)}").collect()
 
 
-def run_now(session, task):
-    """Runs a task once, now, whatever its schedule."""
-    with sql_failures("FAILED_TO_CREATE_TASK", f"the task {task} could not be started"):
-        session.sql(f"EXECUTE TASK {whole(session, task)}").collect()
-
-
 def states(session):
-    """Every task by its name: `started` or `suspended`, by whom it was suspended last, its schedule and what it does."""
+    """Every task by its name: `started` or `suspended`, by whom it was suspended last, and its comment."""
     found = {}
     for row in session.sql(f"SHOW TASKS IN SCHEMA {place.inside(session, 'TASKS')}").collect():
         row = row.as_dict()
         found[row["name"]] = {
             "state": row["state"],
             "reason": row.get("last_suspended_reason"),
-            "schedule": row.get("schedule"),
-            "definition": row.get("definition"),
+            "comment": row.get("comment"),
         }
     return found
-
-
-def is_within(session):
-    """Whether this procedure was called by a task. Elsewhere the function fails."""
-    try:
-        return bool(session.sql('SELECT SYSTEM$CURRENT_USER_TASK_NAME() AS "TASK"').collect()[0]["TASK"])
-    except Exception:
-        return False

@@ -20,11 +20,18 @@ CREATE TABLE IF NOT EXISTS STATE.APP_CONFIGURATION (
     "DOCUMENT" VARCHAR
 );
 
--- Tasks, made when a resource is enabled. An upgrade leaves them as they are.
+-- Every container that was started, from before its start until long after its end.
+CREATE TABLE IF NOT EXISTS STATE.INGESTION_JOB (
+    "KEY" VARCHAR NOT NULL PRIMARY KEY,
+    "VALUE" VARIANT,
+    "DOCUMENT" VARCHAR
+);
+
+-- Tasks, one for each schedule in use.
 CREATE SCHEMA IF NOT EXISTS TASKS;
 GRANT USAGE ON SCHEMA TASKS TO APPLICATION ROLE APP_ADMIN;
 
--- Containers, one job for each run.
+-- Containers.
 CREATE SCHEMA IF NOT EXISTS JOBS;
 GRANT USAGE ON SCHEMA JOBS TO APPLICATION ROLE APP_ADMIN;
 
@@ -47,9 +54,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -72,9 +81,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -97,9 +108,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -122,9 +135,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -148,9 +163,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -173,9 +190,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -198,9 +217,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -223,9 +244,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -248,9 +271,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -273,9 +298,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -289,7 +316,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DELETE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
 
--- Ingests a resource now, in a container. Its task calls this.
+-- Starts a run of a resource, in a container of its own.
 CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -298,9 +325,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -314,7 +343,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
 
--- Reads all of a resource, and marks deleted what is gone.
+-- Starts a run that reads all of a resource, and marks deleted what is gone.
 CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING)
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -323,9 +352,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -348,9 +379,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -364,7 +397,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESET_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
 
--- Ingests every enabled resource in one container. The scheduler's task calls this.
+-- Starts a run of everything that is enabled.
 CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -373,9 +406,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -389,6 +424,32 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RUN_ALL() TO APPLICATION ROLE APP_ADMIN;
 
+-- Starts what is due, and looks at how containers have ended. Tasks call this; no role may.
+CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
+    HANDLER = 'connector.run_schedule'
+    EXECUTE AS OWNER;
+
 -- Binds an object of the account, or takes it away. Snowflake calls this.
 CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION STRING, REF_OR_ALIAS STRING)
     RETURNS VARIANT
@@ -398,9 +459,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -423,9 +486,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -448,9 +513,11 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
     IMPORTS = ('/procedures/answers.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
         '/procedures/place.py',
+        '/procedures/pool.py',
         '/procedures/references.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
@@ -480,3 +547,47 @@ CREATE OR REPLACE STREAMLIT PUBLIC.VIEWER_PAGE
     COMMENT = 'Keeps every repository that you enable from github in sync with tables of your own account.';
 GRANT USAGE ON STREAMLIT PUBLIC.VIEWER_PAGE TO APPLICATION ROLE APP_ADMIN;
 GRANT USAGE ON STREAMLIT PUBLIC.VIEWER_PAGE TO APPLICATION ROLE APP_VIEWER;
+
+-- Applies this version to what an earlier one has made.
+CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
+    HANDLER = 'connector.apply_version'
+    EXECUTE AS OWNER;
+
+-- The same, whatever happens: without a warehouse, for one, no Python runs, which must end neither an installation nor an upgrade.
+CREATE OR REPLACE PROCEDURE PUBLIC.INITIALIZE_VERSION()
+    RETURNS STRING
+    LANGUAGE SQL
+    EXECUTE AS OWNER
+    AS $$
+BEGIN
+    CALL PUBLIC.APPLY_VERSION();
+    RETURN 'done';
+EXCEPTION
+    WHEN OTHER THEN
+        RETURN SQLERRM;
+END
+$$;
+
+-- Last of all. At installation it makes the compute pool where that has been granted. Snowflake calls the same after an upgrade.
+CALL PUBLIC.INITIALIZE_VERSION();

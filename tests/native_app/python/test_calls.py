@@ -1,0 +1,94 @@
+"""Calls as Snowflake resolves them: the rules, and every call that is written down anywhere."""
+
+import json
+import pathlib
+import re
+
+import calls
+import paths
+import pytest
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
+ROOT = paths.HERE.parents[2]
+CALL = re.compile(r"\bCALL [^;`\n]*?PUBLIC\.\w+\([^;`\n]*\)", re.IGNORECASE)
+
+
+def refusal(app, text, *params):
+    """The code with which Snowflake refuses a call before it runs."""
+    with pytest.raises(SnowparkSQLException) as error:
+        app.session.sql(text, params=list(params)).collect()
+    return error.value.sql_error_code
+
+
+@pytest.mark.parametrize(
+    ("argument", "params"),
+    [("'{}'", ()), ("'{}'::STRING", ()), ("?", ("{}",)), ("$${}$$", ()), ("NULL::VARCHAR", ())],
+)
+def test_a_text_is_not_coerced_to_a_variant(app, argument, params):
+    assert refusal(app, f"CALL PUBLIC.PROVISION_CONNECTOR({argument})", *params) == 1044
+    assert not app.account.pools
+
+
+def test_snowpark_writes_a_text_as_a_varchar_which_is_no_variant(app):
+    with pytest.raises(SnowparkSQLException, match="Invalid argument types for function 'PROVISION_CONNECTOR': .VARCHAR"):
+        app.session.call("PUBLIC.PROVISION_CONNECTOR", "{}")
+    assert json.loads(app.session.call("PUBLIC.PROVISION_CONNECTOR", {}))["response_code"] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("argument", "params"),
+    [("PARSE_JSON('{}')", ()), ("PARSE_JSON(?)", ("{}",)), ("OBJECT_CONSTRUCT()", ()), ("OBJECT_CONSTRUCT()::VARIANT", ())],
+)
+def test_an_object_is_a_variant(app, argument, params):
+    (row,) = app.session.sql(f"CALL {app.name}.PUBLIC.PROVISION_CONNECTOR({argument})", params=list(params)).collect()
+    assert json.loads(row[0])["response_code"] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("CALL PUBLIC.PAUSE_CONNECTOR(1)", 1044),
+        ("CALL PUBLIC.ENABLE_RESOURCE()", 1044),
+        ("CALL PUBLIC.ENABLE_RESOURCE('a', 'b')", 1044),
+        ("CALL PUBLIC.ENABLE_RESOURCE(ARRAY_CONSTRUCT('a'))", 1044),
+        ("CALL PUBLIC.GRANT_CALLBACK('CREATE COMPUTE POOL')", 1044),
+        ("CALL PUBLIC.NO_SUCH_PROCEDURE()", 2141),
+        ("CALL NO_SUCH_SCHEMA.PAUSE_CONNECTOR()", 2141),
+        ("CALL PUBLIC.PROVISION_CONNECTOR(PARSE_JSON('{'))", 100069),
+    ],
+)
+def test_a_call_that_fits_no_signature_is_refused_before_it_runs(app, text, code):
+    app.account.statements.clear()
+    assert refusal(app, text) == code
+    assert app.account.statements == [text]
+
+
+def test_null_a_number_and_a_text_of_true_are_taken(configured):
+    for text in ("CALL PUBLIC.DELETE_RESOURCE('a', 'true')", "CALL PUBLIC.DELETE_RESOURCE('a')"):
+        assert json.loads(configured.session.sql(text).collect()[0][0])["response_code"] == "OK"
+    assert json.loads(configured.session.sql("CALL PUBLIC.ENABLE_RESOURCE(5)").collect()[0][0])["resource"] == "5"
+    configured.session.sql("CALL PUBLIC.UPDATE_RESOURCE('5', NULL)").collect()
+
+
+def written():
+    """Every call in what an app's provider and its consumer read, and in what the deployment sends."""
+    for path in (paths.APP / "README.md", ROOT / "docs/guides/native-app.md", ROOT / "tests/native_app/golden/statements.sql"):
+        for text in CALL.findall(path.read_text()):
+            yield path.name, text
+
+
+def test_every_call_that_is_written_down_fits_a_signature(app):
+    found = list(written())
+    assert {name for name, _ in found} == {"README.md", "native-app.md", "statements.sql"}
+    for name, text in found:
+        call = calls.Call(re.sub(r"<[a-z]+>", "name", text), ["bound"] * text.count("?"))
+        procedure = app.account.procedures.get(call.name)
+        assert procedure, f"{name}: {text}"
+        call.values(procedure.signature)
+
+
+def test_every_call_of_the_page_and_of_a_task_is_of_a_procedure_there_is(app):
+    sources = [*paths.APP.glob("page/*.py"), *paths.APP.glob("procedures/*.py")]
+    called = set(re.findall(r'(?:data\.act|call)\(\s*"([A-Z_]+)"|CALL PUBLIC\.([A-Z_]+)\(', "".join(map(pathlib.Path.read_text, sources))))
+    names = {name for pair in called for name in pair if name}
+    assert len(names) > 8 and names <= set(app.account.procedures)

@@ -1,0 +1,214 @@
+"""Containers: what is started in which of them, when, and how their ends are noticed."""
+
+import datetime
+
+import pytest
+from snowflake.snowpark.exceptions import SnowparkSQLException
+
+import engine
+import ingestion
+from account import JobFailed
+
+HALF_HOUR = "SCHEDULE_30_20_MINUTE"
+
+
+def test_one_container_ingests_all_with_a_schedule_once_their_first_runs_are_done(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    for name in ("a/b", "c/d", "e/f"):
+        configured.ok("enable_resource", name)
+    assert list(configured.account.running()) == [HALF_HOUR], "one task, however many resources"
+    configured.ended("a/b")
+    configured.account.jobs.clear()
+    configured.tick()
+    assert [job[-1] for job in configured.account.jobs] == ["ingest"], "all that are enabled"
+    assert configured.ended("c/d")["last_run"]["status"] == "complete"
+    configured.ok("update_resource", "e/f", "2h")
+    configured.account.jobs.clear()
+    configured.tick()
+    assert sorted(job[-2:] for job in configured.account.jobs) == [["--", "e/f"], ["a/b", "c/d"]]
+    configured.ended("a/b")
+    assert sorted(configured.ok("run_all")["resources"]) == ["a/b", "c/d", "e/f"]
+    for name in ("a/b", "c/d", "e/f"):
+        configured.ok("disable_resource", name)
+    assert configured.account.tasks == {}, "nothing is left to start"
+    configured.ended("a/b")
+    assert configured.ok("run_all")["message"] == "nothing is enabled"
+
+
+def test_nothing_is_started_twice_while_its_container_runs(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ok("enable_resource", "c/d")
+    for _ in range(3):
+        configured.tick()
+    assert configured.ok("run_all")["message"] == "everything is being ingested"
+    assert len(configured.account.jobs) == 2
+    for procedure in ("ingest_data", "reconcile_resource"):
+        answer = configured.call(procedure, "a/b")
+        assert answer["response_code"] == "ALREADY_RUNNING" and answer["job"] in configured.account.services
+    containers = {one["name"]: one["container"] for one in configured.ok("get_connector_status")["resources"]}
+    assert containers == {"a/b": "PENDING", "c/d": "PENDING"}
+    assert configured.ended("a/b")["container"] is None
+    configured.tick()
+    assert len(configured.account.jobs) == 3
+
+
+def test_a_long_first_run_holds_up_nothing_else(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+    configured.ended("a/b")
+    configured.ok("enable_resource", "huge")
+    for _ in range(3):
+        configured.tick()
+        for service in [one for one in configured.account.services.values() if one.args[-1] != "huge"]:
+            service.end(configured.account)
+    assert sum(job[-1] == "huge" for job in configured.account.jobs) == 1
+    assert sum(job[-2:] == ["a/b", "c/d"] for job in configured.account.jobs) == 3
+
+
+def test_a_run_of_a_task_never_waits_for_a_container(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
+    configured.account.statements.clear()
+    configured.tick()
+    jobs = [text for text in configured.account.statements if text.startswith("EXECUTE JOB")]
+    assert len(jobs) == 1 and "ASYNC = TRUE" in jobs[0]
+    assert configured.account.tasks[HALF_HOUR]["timeout"] == 3600, "an account may have set a lower limit"
+
+
+def test_the_end_of_a_container_is_noticed_by_the_next_run_of_its_task(configured):
+    configured.account.job = engine.failing(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.account.end_jobs()
+    configured.tick()
+    (ended, live) = sorted(configured.jobs(), key=lambda job: job["started_at"])
+    assert ended["code"] == "INGESTION_FAILED" and ended["ended_at"] and not live.get("ended_at")
+    assert len(configured.account.services) == 1, "the first one is dropped"
+
+
+def test_what_fails_again_and_again_is_left_alone_until_it_is_enabled_again(configured):
+    configured.account.job = engine.failing(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.account.job = engine.failing(configured.real)
+    configured.ok("enable_resource", "good")
+    configured.account.job = lambda account, args: engine.failing(configured.real)(account, args) if args[-1] == "a/b" else ""
+    for _ in range(15):
+        configured.account.end_jobs()
+        configured.tick()
+    entries = {one["name"]: one for one in configured.ok("get_connector_status")["resources"]}
+    assert entries["a/b"]["failures"] == ingestion.MOST_FAILURES and entries["a/b"]["suspended"]
+    assert not entries["good"]["suspended"] and list(configured.account.running()) == [HALF_HOUR]
+    started = sum("a/b" in job for job in configured.account.jobs)
+    assert started == ingestion.MOST_FAILURES
+    configured.ok("enable_resource", "a/b")
+    configured.account.end_jobs()
+    configured.tick()
+    assert sum("a/b" in job for job in configured.account.jobs) == started + 1
+
+
+def later(monkeypatch, hours):
+    """Makes this many hours pass."""
+    now = ingestion.now() + datetime.timedelta(hours=hours)
+    monkeypatch.setattr(ingestion, "now", lambda: now)
+
+
+def test_a_container_that_has_vanished_is_a_failure_and_is_started_again(configured, monkeypatch):
+    configured.ok("enable_resource", "a/b")
+    configured.account.services.clear()
+    configured.tick()
+    assert len(configured.account.jobs) == 1, "another call may just be starting it"
+    later(monkeypatch, 1)
+    configured.tick()
+    assert len(configured.account.jobs) == 2
+    codes = {job.get("code"): job.get("message") for job in configured.jobs()}
+    assert "the container is gone" in codes["JOB_FAILED"]
+
+
+def test_a_pool_that_does_not_start_is_told_but_one_that_is_busy_is_waited_for(configured, monkeypatch):
+    configured.ok("enable_resource", "a/b")
+    (waiting,) = configured.account.services.values()
+    waiting.message = "Unschedulable due to insufficient capacity"
+    configured.account.services["JOBS.RUN_OTHER"] = type(waiting)([], [], False, status="RUNNING")
+    later(monkeypatch, 2)
+    configured.tick()
+    assert len(configured.account.jobs) == 1, "it waits its turn"
+    del configured.account.services["JOBS.RUN_OTHER"]
+    entry = configured.ok("get_connector_status")["resources"][0]
+    assert entry["last_job"]["code"] == "COMPUTE_POOL_UNAVAILABLE" and "insufficient capacity" in entry["last_job"]["message"]
+    assert configured.account.services == {} and entry["container"] is None
+
+
+def test_of_a_shared_container_only_what_failed_counts_as_failed(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    for name in ("a/b", "c/d"):
+        configured.ok("enable_resource", name)
+    configured.ended("a/b")
+
+    def job(account, args):
+        engine.write(configured.real, configured.data, engine.record("c/d", "failed", error={"message": "it is gone"}))
+        raise JobFailed()
+
+    configured.account.job = job
+    configured.tick()
+    entries = {one["name"]: one for one in [configured.ended("a/b"), configured.ended("c/d")]}
+    assert [entries[name]["last_job"]["failed"] for name in ("a/b", "c/d")] == [False, True]
+    assert [entries[name]["failures"] for name in ("a/b", "c/d")] == [0, 1]
+
+
+def test_a_run_of_a_task_that_can_start_nothing_fails_and_is_told(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
+    configured.account.pools.clear()
+    with pytest.raises(SnowparkSQLException, match="COMPUTE_POOL_UNAVAILABLE"):
+        configured.tick()
+    status = configured.ok("get_connector_status")
+    assert status["scheduler_problem"]["response_code"] == "COMPUTE_POOL_UNAVAILABLE" and configured.jobs()[-1].get("ended_at")
+    configured.ok("provision_connector", {})
+    configured.tick()
+    assert configured.ok("get_connector_status")["scheduler_problem"] is None
+
+
+def test_a_task_that_runs_while_the_connector_is_paused_starts_nothing(configured):
+    configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
+    call = configured.account.tasks[HALF_HOUR]["call"]
+    configured.ok("pause_connector")
+    configured.session.sql(call).collect()
+    assert len(configured.account.jobs) == 1
+
+
+def test_only_so_many_containers_are_started_for_single_resources(configured, monkeypatch):
+    monkeypatch.setattr(ingestion, "MOST_ALONE", 2)
+    monkeypatch.setattr(ingestion, "MOST_TOGETHER", 2)
+    configured.ok("pause_connector")
+    for number in range(7):
+        configured.ok("enable_resource", f"r{number}")
+    configured.ok("resume_connector")
+    configured.tick()
+    told = [job[job.index("--") + 1 :] for job in configured.account.jobs]
+    assert sorted(map(len, told)) == [1, 1, 1, 2, 2] and len({name for names in told for name in names}) == 7
+
+
+@pytest.mark.parametrize("value", ["5", '"text"', None])
+def test_a_row_that_was_edited_by_hand_is_named(configured, value):
+    configured.ok("enable_resource", "a/b")
+    table = f'"{configured.data}"."STATE"."RESOURCE_CONFIGURATION"'
+    configured.rows(f'UPDATE {table} SET "VALUE" = PARSE_JSON(?)', value)
+    status = configured.ok("get_connector_status")
+    assert status["problem"] == "DESTINATION_UNREADABLE" and "'a/b'" in status["message"]
+    with pytest.raises(SnowparkSQLException, match="RESOURCE_CONFIGURATION.*holds no JSON object"):
+        configured.tick()
+    configured.rows(f"DELETE FROM {table}")
+    configured.tick()
+
+
+def test_a_schedule_that_was_edited_by_hand_is_named(configured):
+    configured.ok("enable_resource", "a/b")
+    table = f'"{configured.data}"."STATE"."RESOURCE_CONFIGURATION"'
+    configured.rows(f'UPDATE {table} SET "VALUE" = PARSE_JSON(?)', '{"enabled": true, "schedule": "soon"}')
+    assert "a/b" in configured.ok("get_connector_status")["message"]
+    assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
+    configured.ok("update_resource", "a/b", "1h")
+    assert list(configured.account.running().values()) == ["60 MINUTE"]
