@@ -1,8 +1,12 @@
 //! A small account: it understands the statements of `app deploy`, `app install` and the rest, and those of Snowflake's own
 //! command line, and does what they say.
 
+// By their paths: the acceptance run shares this file.
+#[path = "account/change.rs"]
 mod change;
+#[path = "account/show.rs"]
 mod show;
+#[path = "account/words.rs"]
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -197,7 +201,8 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
 }
 
 impl State {
-    fn answer(&mut self, asked: &Asked) -> Act {
+    /// What a statement is answered.
+    pub(crate) fn answer(&mut self, asked: &Asked) -> Act {
         let id = asked.query.get("requestId").or_else(|| asked.query.get("request_id")).cloned().unwrap_or_default();
         // Snowflake knows a request that is sent again.
         if let Some(before) = self.seen.get(&id) {
