@@ -39,7 +39,7 @@ pub(crate) async fn session(scene: &Scene<'_>) -> Ended {
     });
     let client = scene.client_with(Part::Sql, |mut connection| {
         connection.session_parameters.extend(parameters.as_object().unwrap().clone());
-        connection
+        connection.database(&database)
     })?;
     check(&scene.backend_over(client, &database), &scene.backend(&database)?).await?;
     Ok(Vec::new())

@@ -29,7 +29,7 @@ async fn poll(scene: &Scene<'_>, suffix: &str) -> Result<(String, Watched, Vec<u
     let first = Connector::new(source.clone(), Arc::new(scene.backend(&database)?));
     let report = first.ingest(IngestRequest::of(all)).await?;
     ensure!(report.status() == RunStatus::Complete, "the first ingestion did not complete: {report:?}");
-    let client = scene.client()?;
+    let client = scene.client_in(&database)?;
     let connector = Connector::new(source, Arc::new(scene.backend_over(client.clone(), &database)));
     let mut counts = Vec::new();
     for _ in 0..=POLLS {

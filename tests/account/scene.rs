@@ -41,6 +41,11 @@ impl Scene<'_> {
         self.client_with(Part::Sql, |connection| connection)
     }
 
+    /// A client whose sessions are in a database.
+    pub(crate) fn client_in(&self, database: &str) -> Result<Watched> {
+        self.client_with(Part::Sql, |connection| connection.database(database))
+    }
+
     /// A session, outside of any database.
     pub(crate) async fn session(&self) -> Result<Box<dyn Session>> {
         self.client()?.open().await
@@ -60,7 +65,7 @@ impl Scene<'_> {
     }
 
     pub(crate) fn backend(&self, database: &str) -> Result<Snowflake> {
-        Ok(self.backend_over(self.client()?, database))
+        Ok(self.backend_over(self.client_in(database)?, database))
     }
 
     /// Whether the imitation knows a statement; on an account the step's own statements say what holds.

@@ -101,7 +101,9 @@ impl ImitationSession {
             return Err(refused("002002", &format!("SQL compilation error: object '{name}' already exists.")));
         }
         if kind == "DATABASE" {
-            return self.session.execute(Statement::new(format!("CREATE DATABASE \"{name}\""))).await;
+            self.session.execute(Statement::new(format!("CREATE DATABASE \"{name}\""))).await?;
+            // Snowflake's databases have it from the beginning.
+            return self.session.execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS \"{name}\".\"PUBLIC\""))).await;
         }
         Ok(said(&["status"], vec![vec!["created"]]))
     }

@@ -31,6 +31,14 @@ pub(crate) struct Rehearsal {
     folder: tempfile::TempDir,
 }
 
+impl Drop for Rehearsal {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server wrote: {}", peers::fakesnow().map_or_else(String::new, |server| server.said()));
+        }
+    }
+}
+
 impl Rehearsal {
     /// `None` where there is no Python, or where the run on an account is what was asked for.
     pub(crate) async fn start() -> Option<Self> {
@@ -105,7 +113,8 @@ impl Endpoints for Servers {
             Part::App => Ok(Arc::new(HttpClient::new(adjust(connection(self.app)))?)),
             // The imitation has warehouses of its own.
             Part::Sql => {
-                let connection = adjust(connection(self.port)).warehouse("COMPUTE_WH");
+                let mut connection = adjust(connection(self.port)).warehouse("COMPUTE_WH");
+                connection.database = connection.database.map(|name| name.trim_matches('"').to_owned());
                 Ok(Arc::new(Imitation::new(Arc::new(HttpClient::new(connection)?), self.catalog.clone())))
             }
         }

@@ -111,7 +111,7 @@ fn drop_database(account: &Account, name: &str) {
 
 /// What a procedure answers; or that there is none for these arguments.
 fn call_of(app: &mut Installed, name: &str, call: &str, asked: &Asked) -> Result<Value, String> {
-    let (procedure, arguments) = call.trim_end_matches(')').split_once('(').unwrap();
+    let (procedure, arguments) = call.strip_suffix(')').and_then(|call| call.split_once('(')).unwrap();
     let is_variant = matches!(procedure, "PROVISION_CONNECTOR" | "UPDATE_SETTINGS");
     // A VARCHAR can be cast to a VARIANT, and Snowflake does not do it by itself.
     if is_variant != (arguments == "PARSE_JSON(?)") || !matches!(arguments, "" | "?" | "PARSE_JSON(?)") {
