@@ -40,7 +40,8 @@ async fn deploy_as(scene: &Scene<'_>, description: &str) -> Result<Report, Stop>
     let app = scene.app(description);
     let bundle = Bundle::of(&app)?;
     let image = scene.image()?;
-    let deploy = Deploy::new(&app, &bundle)?.image(image.as_ref().map(|(image, _)| image.clone())).create_repository(true);
+    let deploy =
+        Deploy::new(&app, &bundle)?.image(image.as_ref().map(|(image, _)| image.clone())).create_repository(true);
     let mut account = scene.app_account().await?;
     let report = deploy.run(&mut account, &Runner::new()).await.map_err(skipped_if_not_offered)?;
     account.close().await?;
@@ -160,7 +161,8 @@ pub(crate) async fn log(scene: &Scene<'_>) -> Ended {
     );
     let began = Instant::now();
     loop {
-        let counted = session.execute(snowfeed::backends::snowflake::client::Statement::new(&select).bind(service.as_str()));
+        let counted =
+            session.execute(snowfeed::backends::snowflake::client::Statement::new(&select).bind(service.as_str()));
         let lines = match counted.await {
             Ok(answer) => answer.rows[0].integer(0)?,
             Err(error) => return Err(Stop::Skipped(format!("the role may not read {table}: {}", error.message()))),

@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use serde_json::Value;
+use snowfeed::Source;
 use snowfeed::backends::snowflake::client::{Client, Session, Statement};
 use snowfeed::native_app::deploy::Account;
 use snowfeed::native_app::image::Image;
 use snowfeed::native_app::{App, Name};
-use snowfeed::Source;
 
 use crate::endpoints::{Container, Part};
 use crate::scene::{Scene, cell};
@@ -55,7 +55,8 @@ impl Scene<'_> {
     pub(crate) fn image(&self) -> Result<Option<(Image, tempfile::TempDir)>, Stop> {
         let Container::Program(program) = self.run.endpoints.container() else { return Ok(None) };
         let folder = tempfile::tempdir().map_err(|error| Stop::NotHeld(format!("no folder for the image: {error}")))?;
-        let image = Image::builder(program).name("github_issues").version("0.1.0").write(folder.path().join("image"))?;
+        let image =
+            Image::builder(program).name("github_issues").version("0.1.0").write(folder.path().join("image"))?;
         Ok(Some((image, folder)))
     }
 
@@ -92,7 +93,12 @@ impl Scene<'_> {
         session.close().await?;
         let answer: Value = serde_json::from_str(&text)
             .map_err(|_| Stop::NotHeld(format!("{procedure} answers {text:?}, which is not JSON")))?;
-        ensure!(answer["response_code"] == "OK", "{procedure} answers {}: {}", answer["response_code"], answer["message"]);
+        ensure!(
+            answer["response_code"] == "OK",
+            "{procedure} answers {}: {}",
+            answer["response_code"],
+            answer["message"]
+        );
         Ok(answer)
     }
 }

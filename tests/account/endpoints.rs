@@ -96,7 +96,8 @@ impl Endpoints for Account {
             Some(program) => Container::Program(program),
             None if built().exists() => Container::Program(built()),
             None => Container::Absent(
-                "SNOWFEED_ACCOUNT_PROGRAM names no program for the image; docs/unverified.md says how to build it".into(),
+                "SNOWFEED_ACCOUNT_PROGRAM names no program for the image; docs/unverified.md says how to build it"
+                    .into(),
             ),
         }
     }

@@ -36,7 +36,8 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
     }
     let reader = scene.backend(&database)?;
     let mut found: Vec<String> = rows(&reader, &one).await?.into_keys().collect();
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     ensure!(found == expected, "the rows are those of {found:?}, and {expected:?} won");
     let latest = reader.latest("contended").await?.map(|entry| entry.version);
     ensure!(latest == Some(base), "the state is at {latest:?}, and the last winner's at {base:?}");

@@ -46,7 +46,10 @@ pub(crate) async fn polls(scene: &Scene<'_>) -> Ended {
     let (_, _, counts) = poll(scene, "IDLE").await?;
     let most = counts[1..].iter().max().copied().unwrap_or_default();
     ensure!(most <= STATEMENTS, "polls of 10 idle resources took {counts:?} statements");
-    Ok(vec![format!("statements of {} polls of 10 idle resources: {counts:?}; the first one reads the catalog", POLLS + 1)])
+    Ok(vec![format!(
+        "statements of {} polls of 10 idle resources: {counts:?}; the first one reads the catalog",
+        POLLS + 1
+    )])
 }
 
 /// Whether polls were answered without a warehouse.
@@ -78,12 +81,17 @@ pub(crate) async fn result_cache(scene: &Scene<'_>) -> Ended {
     let mut notes = vec![format!("the history had all statements after {} s", began.elapsed().as_secs())];
     let mut on_a_warehouse = 0;
     for row in rows.iter().skip(first) {
-        let text = |column: usize| Ok::<_, snowfeed::Error>(row.get(column)?.map_or("null".into(), ToString::to_string));
+        let text =
+            |column: usize| Ok::<_, snowfeed::Error>(row.get(column)?.map_or("null".into(), ToString::to_string));
         let (size, bytes) = (text(1)?, text(2)?);
         on_a_warehouse += usize::from(size != "null");
         notes.push(format!("`{} …`: warehouse {size}, {bytes} bytes scanned, {} ms", text(0)?, text(3)?));
     }
     notes.dedup();
-    ensure!(on_a_warehouse == 0, "{on_a_warehouse} statements of idle polls ran on the warehouse: {}", notes.join("; "));
+    ensure!(
+        on_a_warehouse == 0,
+        "{on_a_warehouse} statements of idle polls ran on the warehouse: {}",
+        notes.join("; ")
+    );
     Ok(notes)
 }

@@ -75,7 +75,12 @@ fn compare(sent: &[Record], stored: &BTreeMap<String, String>) -> Vec<String> {
     wrong
 }
 
-async fn load(scene: &Scene<'_>, suffix: &str, bind_at_most: Option<usize>, more: Vec<Record>) -> Result<(String, Resource), crate::step::Stop> {
+async fn load(
+    scene: &Scene<'_>,
+    suffix: &str,
+    bind_at_most: Option<usize>,
+    more: Vec<Record>,
+) -> Result<(String, Resource), crate::step::Stop> {
     let database = scene.database(suffix).await?;
     let snowflake = scene.backend(&database)?;
     let snowflake = match bind_at_most {
@@ -91,7 +96,12 @@ async fn load(scene: &Scene<'_>, suffix: &str, bind_at_most: Option<usize>, more
     let mut sent = records(&documents);
     sent.extend(more);
     let report = snowflake.commit(commit(&odd, sent.clone())).await?;
-    ensure!(report.counts.inserted == sent.len() as u64, "of {} rows {} were inserted", sent.len(), report.counts.inserted);
+    ensure!(
+        report.counts.inserted == sent.len() as u64,
+        "of {} rows {} were inserted",
+        sent.len(),
+        report.counts.inserted
+    );
     // Another process, which knows nothing yet, reads.
     let wrong = compare(&sent, &rows(&scene.backend(&database)?, &odd).await?);
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));

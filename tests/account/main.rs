@@ -44,7 +44,9 @@ use std::sync::Arc;
 #[test]
 fn acceptance_run_on_an_account() {
     let Ok(connection) = std::env::var("SNOWFEED_ACCOUNT") else {
-        eprintln!("skipped: SNOWFEED_ACCOUNT names no connection to run on; docs/unverified.md says what the run needs");
+        eprintln!(
+            "skipped: SNOWFEED_ACCOUNT names no connection to run on; docs/unverified.md says what the run needs"
+        );
         return;
     };
     let options = options::Options::from_environment().unwrap_or_else(|problem| panic!("{problem}"));

@@ -221,7 +221,9 @@ fn a_runs_objects_are_told_by_their_names() {
     assert_eq!(RunId::of_object(&id.name("WAREHOUSE")), Some(id.clone()));
     assert_eq!(RunId::of_object(&id.name("WITH A BLANK")), Some(id.clone()));
     assert_eq!(id.began(), Some("2026-11-28T02:45:10Z".parse().unwrap()));
-    for other in ["SNOWFEED_ACCEPTANCE_TESTS", "SNOWFEED_ACCEPTANCE_20261128T024510", "RAW", "SNOWFEED_ACCEPTANCE_X_ABCDEF"] {
+    for other in
+        ["SNOWFEED_ACCEPTANCE_TESTS", "SNOWFEED_ACCEPTANCE_20261128T024510", "RAW", "SNOWFEED_ACCEPTANCE_X_ABCDEF"]
+    {
         assert_eq!(RunId::of_object(other), None, "{other}");
     }
 }

@@ -72,7 +72,11 @@ fn text(run: &Run, steps: &[Done], leftovers: &Swept, swept: &Swept, took: Durat
             entry.files
         );
     }
-    section(&mut text, "Found", steps.iter().flat_map(|step| step.notes.iter().map(|note| format!("`{}`: {note}", step.name))));
+    section(
+        &mut text,
+        "Found",
+        steps.iter().flat_map(|step| step.notes.iter().map(|note| format!("`{}`: {note}", step.name))),
+    );
     let all = steps.iter().map(|step| step.name).chain(["leftovers", "clean-up"]);
     let codes = all.flat_map(|name| {
         let entry = run.ledger.of(name);

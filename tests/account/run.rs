@@ -119,9 +119,10 @@ impl Run {
         if self.stop.is_cancelled() {
             return Some(Outcome::Stopped("by a signal".into()));
         }
-        let missing = step.needs.iter().find(|need| {
-            !before.iter().any(|done| done.name == **need && done.outcome == Outcome::Held)
-        });
+        let missing = step
+            .needs
+            .iter()
+            .find(|need| !before.iter().any(|done| done.name == **need && done.outcome == Outcome::Held));
         if let Some(missing) = missing {
             return Some(Outcome::Skipped(format!("`{missing}` did not hold")));
         }

@@ -31,7 +31,8 @@ impl Scene<'_> {
 
     /// A client that works in the run's warehouse, marks its statements, and is adjusted.
     pub(crate) fn client_with(&self, part: Part, adjust: impl Fn(Connection) -> Connection) -> Result<Watched> {
-        let (warehouse, tag) = (self.warehouse(), format!("snowfeed acceptance {} {}", self.run.id.as_str(), self.step));
+        let (warehouse, tag) =
+            (self.warehouse(), format!("snowfeed acceptance {} {}", self.run.id.as_str(), self.step));
         let adjust = |connection: Connection| adjust(connection.warehouse(&warehouse).query_tag(&tag));
         let client = self.run.endpoints.client(part, &adjust)?;
         Ok(self.run.ledger.watch(self.step, client))

@@ -94,12 +94,7 @@ pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base:
         reconcile: None,
         message: None,
     };
-    commit.change = Some(StateChange {
-        key: resource.name().into(),
-        base,
-        at: commit.at,
-        state: Some(state),
-        run: None,
-    });
+    commit.change =
+        Some(StateChange { key: resource.name().into(), base, at: commit.at, state: Some(state), run: None });
     commit
 }

@@ -44,7 +44,10 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, found);
-        } else if path.extension().is_some_and(|extension| ["rs", "md", "py", "sql", "yml", "yaml"].iter().any(|known| extension == *known)) {
+        } else if path
+            .extension()
+            .is_some_and(|extension| ["rs", "md", "py", "sql", "yml", "yaml"].iter().any(|known| extension == *known))
+        {
             found.push(path);
         }
     }
@@ -62,12 +65,13 @@ fn every_note_of_what_is_unverified_points_to_an_entry() {
         if text.contains('▲') && !path.ends_with("docs/architecture.md") {
             wrong.push(format!("{}: write `Unverified:` and a link instead of ▲", path.display()));
         }
-        for (at, _) in text.match_indices("Unverified:") {
+        // In backticks it is the word itself.
+        for (at, _) in text.match_indices("Unverified:").filter(|(at, _)| !text[..*at].ends_with('`')) {
             seen += 1;
             let note = text[at..].chars().take(240).collect::<String>();
-            let entry = note.split_once("unverified.md#").map(|(_, rest)| {
-                rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect::<String>()
-            });
+            let entry = note
+                .split_once("unverified.md#")
+                .map(|(_, rest)| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect::<String>());
             if !entry.as_ref().is_some_and(|entry| names.contains(entry)) {
                 wrong.push(format!("{}: {entry:?} is not in docs/unverified.md: {note}", path.display()));
             }

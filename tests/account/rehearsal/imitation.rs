@@ -103,7 +103,10 @@ impl ImitationSession {
         if kind == "DATABASE" {
             self.session.execute(Statement::new(format!("CREATE DATABASE \"{name}\""))).await?;
             // Snowflake's databases have it from the beginning.
-            return self.session.execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS \"{name}\".\"PUBLIC\""))).await;
+            return self
+                .session
+                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS \"{name}\".\"PUBLIC\"")))
+                .await;
         }
         Ok(said(&["status"], vec![vec!["created"]]))
     }
@@ -132,9 +135,12 @@ impl ImitationSession {
 impl Session for ImitationSession {
     async fn execute(&mut self, statement: Statement) -> Result<Answer> {
         let sql = statement.sql.clone();
-        let fault = self.catalog.lock().unwrap().faults.iter().find(|(beginning, _)| sql.starts_with(beginning)).copied();
+        let fault =
+            self.catalog.lock().unwrap().faults.iter().find(|(beginning, _)| sql.starts_with(beginning)).copied();
         match fault {
-            Some((_, Fault::Fails)) => return Err(refused("003001", "SQL access control error: insufficient privileges")),
+            Some((_, Fault::Fails)) => {
+                return Err(refused("003001", "SQL access control error: insufficient privileges"));
+            }
             Some((_, Fault::Panics)) => panic!("a fault of the test"),
             Some((_, Fault::Hangs)) => std::future::pending().await,
             None => {}

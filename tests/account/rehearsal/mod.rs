@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
+use snowfeed::Result;
 use snowfeed::backends::snowflake::client::{Client, HttpClient};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::Result;
 
 use crate::endpoints::{Container, Endpoints, Part};
 use crate::options::Options;
@@ -79,10 +79,18 @@ impl Rehearsal {
     pub(crate) fn objects(&self) -> BTreeMap<String, String> {
         let mut objects = self.catalog.lock().unwrap().objects();
         let world = self.account.world();
-        objects.extend(world.databases.iter().filter(|name| *name != "SNOWFEED").map(|name| (format!("DATABASE {name}"), String::new())));
+        objects.extend(
+            world
+                .databases
+                .iter()
+                .filter(|name| *name != "SNOWFEED")
+                .map(|name| (format!("DATABASE {name}"), String::new())),
+        );
         objects.extend(world.packages.into_iter().map(|(name, package)| (format!("PACKAGE {name}"), package.comment)));
         objects.extend(world.applications.into_iter().map(|(name, app)| (format!("APPLICATION {name}"), app.comment)));
-        objects.extend(world.integrations.into_iter().map(|(name, object)| (format!("INTEGRATION {name}"), object.comment)));
+        objects.extend(
+            world.integrations.into_iter().map(|(name, object)| (format!("INTEGRATION {name}"), object.comment)),
+        );
         objects
     }
 }

@@ -69,10 +69,8 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Ask
 }
 
 fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Act {
-    let rowtype: Vec<Value> = columns
-        .iter()
-        .map(|name| json!({ "name": name, "type": "text", "nullable": true, "scale": null }))
-        .collect();
+    let rowtype: Vec<Value> =
+        columns.iter().map(|name| json!({ "name": name, "type": "text", "nullable": true, "scale": null })).collect();
     let data = json!({ "queryId": "the-query", "queryResultFormat": "json", "total": rows.len(), "rowtype": rowtype, "rowset": rows });
     Act::json(json!({ "data": data, "code": null, "message": null, "success": true }))
 }
@@ -125,7 +123,9 @@ fn call_of(app: &mut Installed, name: &str, call: &str, asked: &Asked) -> Result
             "destination_database": format!("{name}_DATA"), "schedule": given["schedule"], "scheduler": given["scheduler"],
             "settings": given["settings"],
         }));
-        return Ok(json!({ "response_code": "OK", "message": "configured", "configuration": app.configuration, "notes": [] }));
+        return Ok(
+            json!({ "response_code": "OK", "message": "configured", "configuration": app.configuration, "notes": [] }),
+        );
     }
     if app.configuration.is_none() {
         return refused("CONNECTOR_CONFIGURATION_NOT_FOUND");

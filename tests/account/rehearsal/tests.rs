@@ -119,7 +119,11 @@ async fn what_cannot_be_removed_is_reported_with_the_statement_to_run() {
     let report = rehearsal.perform(rehearsal.only("prepare")).await;
     assert!(!report.is_good(), "{}", report.text);
     assert!(report.left[0].0.starts_with(&format!("DROP WAREHOUSE IF EXISTS \"{PREFIX}")), "{:?}", report.left);
-    assert!(report.text.contains(&report.left[0].0) && report.text.contains("insufficient privileges"), "{}", report.text);
+    assert!(
+        report.text.contains(&report.left[0].0) && report.text.contains("insufficient privileges"),
+        "{}",
+        report.text
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
