@@ -13,7 +13,7 @@ use crate::app_run::AppRun;
 use crate::budget::Budget;
 use crate::endpoints::{Endpoints, Part};
 use crate::ledger::Ledger;
-use crate::objects::{RunId, Swept, sweep};
+use crate::objects::{PREFIX, RunId, Swept, sweep};
 use crate::options::Options;
 use crate::report::Report;
 use crate::scene::Scene;
@@ -184,7 +184,8 @@ impl Run {
 
     /// What to run where the clean-up could not even begin.
     fn by_hand(&self, why: &str) -> (String, String) {
-        (format!("SHOW OBJECTS LIKE '{}%' IN ACCOUNT", self.id.name("")), why.to_owned())
+        let show = ["DATABASES", "WAREHOUSES", "APPLICATIONS"].map(|kind| format!("SHOW {kind} LIKE '{PREFIX}%'"));
+        (show.join("; "), why.to_owned())
     }
 }
 

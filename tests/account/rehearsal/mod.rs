@@ -1,6 +1,7 @@
 //! The run against servers on this machine: an imitation of Snowflake for the SQL, a small account for the app.
 
 mod imitation;
+mod process;
 mod small_app;
 mod tests;
 

@@ -22,9 +22,17 @@ const ROWS: u64 = 3;
 
 /// Starts an account.
 pub(crate) async fn start() -> Arc<Account> {
+    start_hanging(None).await
+}
+
+/// Starts an account that never answers statements with this beginning.
+pub(crate) async fn start_hanging(hangs: Option<&'static str>) -> Arc<Account> {
     let account = Arc::new(Account::start().await);
     let (apps, answering) = (Mutex::new(BTreeMap::new()), Arc::clone(&account));
-    account.server.on_each(QUERY, move |asked| answer(&answering, &mut apps.lock().unwrap(), asked));
+    account.server.on_each(QUERY, move |asked| match hangs {
+        Some(beginning) if asked.sql().starts_with(beginning) => Act::Hang,
+        _ => answer(&answering, &mut apps.lock().unwrap(), asked),
+    });
     account
 }
 
@@ -56,6 +64,9 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Ask
     {
         return show(account, kind, prefix);
     }
+    if sql.starts_with("CREATE WAREHOUSE") || sql.starts_with("CREATE RESOURCE MONITOR") {
+        return cells(&["status"], vec![vec!["created".into()]]);
+    }
     if sql.starts_with("SHOW PARAMETERS LIKE 'EVENT_TABLE'") {
         return cells(&["key", "value"], vec![vec!["EVENT_TABLE".into(), "snowflake.telemetry.events".into()]]);
     }
@@ -65,7 +76,12 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Ask
         let count = if is_log { u64::from(job.starts_with("RUN_")) } else { ROWS };
         return cells(&["N"], vec![vec![count.to_string()]]);
     }
-    account.state().answer(asked)
+    let told = account.state().answer(asked);
+    if let Some(name) = sql.strip_prefix("DROP APPLICATION PACKAGE IF EXISTS ") {
+        // Its schemas and stages go with it.
+        drop_database(account, name.trim_matches('"'));
+    }
+    told
 }
 
 fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Act {
@@ -102,6 +118,7 @@ fn drop_database(account: &Account, name: &str) {
     let world = &mut state.world;
     world.databases.remove(name);
     world.schemas.retain(|path| !path.starts_with(&within));
+    world.stages.retain(|path| !path.starts_with(&within));
     world.repositories.retain(|path, _| !path.starts_with(&within));
     world.secrets.retain(|path, _| !path.starts_with(&within));
     world.rules.retain(|path, _| !path.starts_with(&within));

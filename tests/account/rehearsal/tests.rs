@@ -81,6 +81,7 @@ async fn a_step_of_the_app_that_fails_skips_those_that_need_it_and_all_is_remove
 async fn the_role_needs_no_resource_monitor() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     rehearsal.fault("CREATE RESOURCE MONITOR", Fault::Fails);
+    rehearsal.fault("SHOW RESOURCE MONITORS", Fault::Fails);
     let report = rehearsal.perform(rehearsal.only("prepare")).await;
     assert!(report.is_good() && report.text.contains("time alone bounds the run"), "{}", report.text);
 }
