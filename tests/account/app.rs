@@ -86,7 +86,9 @@ pub(crate) async fn install(scene: &Scene<'_>) -> Ended {
 }
 
 pub(crate) async fn configure(scene: &Scene<'_>) -> Ended {
-    let scheduler = if scene.needs_container().is_ok() { "one" } else { "outside" };
+    // The page fills its form with the defaults of the status.
+    let before = scene.call("GET_CONNECTOR_STATUS", Vec::new()).await?;
+    let scheduler = &before["default_scheduler"];
     let config = json!({ "schedule": "8h", "scheduler": scheduler, "settings": {} });
     let answer = scene.call("PROVISION_CONNECTOR", vec![Argument::Json(config)]).await?;
     let status = scene.call("GET_CONNECTOR_STATUS", Vec::new()).await?;

@@ -144,7 +144,7 @@ fn call_of(app: &mut Installed, name: &str, call: &str, asked: &Asked) -> Result
             json!({ "response_code": "OK", "message": "configured", "configuration": app.configuration, "notes": [] }),
         );
     }
-    if app.configuration.is_none() {
+    if app.configuration.is_none() && procedure != "GET_CONNECTOR_STATUS" {
         return refused("CONNECTOR_CONFIGURATION_NOT_FOUND");
     }
     let mut job = || {
@@ -157,7 +157,10 @@ fn call_of(app: &mut Installed, name: &str, call: &str, asked: &Asked) -> Result
             let run = json!({ "status": "complete", "counts": counts });
             let resource = |name: &String| json!({ "name": name, "enabled": true, "last_run": run });
             let resources: Vec<Value> = app.enabled.iter().map(resource).collect();
-            Ok(json!({ "response_code": "OK", "configuration": app.configuration, "resources": resources }))
+            Ok(json!({
+                "response_code": "OK", "configuration": app.configuration, "resources": resources,
+                "default_scheduler": "resource",
+            }))
         }
         "TEST_CONNECTION" => Ok(json!({ "response_code": "OK", "job": job() })),
         "ENABLE_RESOURCE" => {
