@@ -1,7 +1,7 @@
 //! Whether the account lets us work, and the statement that mends it where it does not.
 //!
-//! ▲ The columns of SHOW, and what a role without a privilege is answered, are Snowflake's documentation; no account was at hand to
-//! see them.
+//! Unverified: see docs/unverified.md#catalog. The columns of SHOW, and what a role without a privilege is answered, are those of
+//! Snowflake's documentation.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -12,8 +12,8 @@ impl Snowflake {
     /// it: one statement. A warehouse is paid for while it is awake, which is longer: it stays so after the last statement, and
     /// each start costs a minute at least.
     ///
-    /// Of a session with more than 10 000 statements only the newest count. ▲ Read from Snowflake's documentation; no account was
-    /// at hand to see how soon a statement appears in the history.
+    /// Of a session with more than 10 000 statements only the newest count. Unverified: see
+    /// docs/unverified.md#query-history for how soon a statement appears in the history.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) when the sessions have no names by which to ask; what Snowflake says when the

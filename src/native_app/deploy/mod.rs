@@ -5,8 +5,8 @@
 //! has stopped; where nothing is missing, nothing is changed. Every step says which [`Privilege`] it needs, and an error
 //! which GRANT would help. What somebody else has made under the same name is refused.
 //!
-//! ▲ Statements and answers are those of Snowflake's documentation and of its own command line, tried with a server on loopback; no
-//! account was at hand.
+//! Unverified: see docs/unverified.md#deployment. Statements and answers are those of Snowflake's documentation and of its own command
+//! line, tried with a server on loopback.
 //!
 //! ```no_run
 //! use snowfeed::backends::snowflake::client::{Client, HttpClient};

@@ -73,7 +73,7 @@ impl<'a> Deploy<'a> {
         self
     }
 
-    /// Who pushes the image; the session itself ▲ unless given.
+    /// Who pushes the image; the session itself unless given. Unverified: see docs/unverified.md#registry.
     #[must_use]
     pub fn credentials(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;

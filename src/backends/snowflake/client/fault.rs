@@ -29,8 +29,8 @@ fn passing(help: &'static str) -> Meaning {
     Meaning { kind: ErrorKind::Unavailable, retry: Retry::Backoff, help: Some(help) }
 }
 
-/// What the code of a statement's error means. Unverified: they are from Snowflake's documentation and from what users of its drivers
-/// report.
+/// What the code of a statement's error means. Unverified: see docs/unverified.md#error-codes. They are from
+/// Snowflake's documentation and from what users of its drivers report.
 fn of_statement(code: &str, state: &str, message: &str) -> Meaning {
     use ErrorKind::{Authentication, Configuration, Internal, InvalidData, NotFound, RateLimited, Unavailable};
     let says = |words: &str| message.contains(words);

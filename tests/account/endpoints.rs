@@ -1,0 +1,133 @@
+//! Where the run takes place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use snowfeed::Result;
+use snowfeed::backends::snowflake::client::{Client, HttpClient};
+use snowfeed::backends::snowflake::connection::{Connection, Credentials};
+
+use crate::peers;
+
+/// Which part of an account a statement is for. On an account they are the same; a rehearsal has a server for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Sql,
+    App,
+}
+
+/// What the app's container is made of.
+#[derive(Debug, Clone)]
+pub(crate) enum Container {
+    /// This program.
+    Program(PathBuf),
+    /// An image that the repository holds.
+    InRepository,
+    /// There is none, and why.
+    Absent(String),
+}
+
+/// Where the run takes place: an account, or the servers of a rehearsal.
+pub(crate) trait Endpoints: Send + Sync {
+    /// What it is called in the report.
+    fn name(&self) -> String;
+
+    /// A client of a part, whose connection is adjusted to what a step needs.
+    fn client(&self, part: Part, adjust: &dyn Fn(Connection) -> Connection) -> Result<Arc<dyn Client>>;
+
+    /// The connections whose logins are tried, by name.
+    fn logins(&self) -> Vec<(String, Result<Connection>)>;
+
+    /// Why a step cannot be tried here; `None` on an account.
+    fn lacks(&self, step: &str) -> Option<&'static str>;
+
+    /// Whether it is only an imitation, so that what a statement cannot do there says nothing.
+    fn is_imitation(&self) -> bool;
+
+    fn container(&self) -> Container;
+
+    /// What must be in no report.
+    fn secrets(&self) -> Vec<SecretString>;
+}
+
+/// A Snowflake account.
+pub(crate) struct Account {
+    name: String,
+    connection: Connection,
+    logins: Vec<String>,
+}
+
+impl Account {
+    /// The account of a connection that Snowflake's own tools know.
+    pub(crate) fn load(name: &str) -> Result<Self> {
+        let list = std::env::var("SNOWFEED_ACCOUNT_LOGINS").unwrap_or_default();
+        let others = list.split(',').map(str::trim).filter(|other| !other.is_empty()).map(str::to_owned);
+        let mut logins = vec![name.to_owned()];
+        logins.extend(others);
+        Ok(Self { name: name.to_owned(), connection: Connection::load(Some(name))?, logins })
+    }
+}
+
+impl Endpoints for Account {
+    fn name(&self) -> String {
+        format!("the connection `{}`", self.name)
+    }
+
+    fn client(&self, _: Part, adjust: &dyn Fn(Connection) -> Connection) -> Result<Arc<dyn Client>> {
+        Ok(Arc::new(HttpClient::new(adjust(self.connection.clone()))?))
+    }
+
+    fn logins(&self) -> Vec<(String, Result<Connection>)> {
+        self.logins.iter().map(|name| (name.clone(), Connection::load(Some(name)))).collect()
+    }
+
+    fn lacks(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
+    fn is_imitation(&self) -> bool {
+        false
+    }
+
+    fn container(&self) -> Container {
+        let built = || peers::artefacts().join("x86_64-unknown-linux-gnu/release/examples/github_issues");
+        match std::env::var_os("SNOWFEED_ACCOUNT_PROGRAM").map(PathBuf::from) {
+            Some(program) => Container::Program(program),
+            None if built().exists() => Container::Program(built()),
+            None => Container::Absent(
+                "SNOWFEED_ACCOUNT_PROGRAM names no program for the image; docs/unverified.md says how to build it"
+                    .into(),
+            ),
+        }
+    }
+
+    fn secrets(&self) -> Vec<SecretString> {
+        let loaded = self.logins().into_iter().filter_map(|(_, connection)| connection.ok());
+        loaded.filter_map(|connection| secret_of(&connection.credentials)).collect()
+    }
+}
+
+/// The secret that credentials hold.
+pub(crate) fn secret_of(credentials: &Credentials) -> Option<SecretString> {
+    match credentials {
+        Credentials::KeyPair { passphrase, .. } => passphrase.clone(),
+        Credentials::AccessToken(secret) | Credentials::OAuth(secret) | Credentials::Password(secret) => {
+            Some(secret.clone())
+        }
+        Credentials::AccessTokenFile(file) | Credentials::TokenFile(file) => {
+            std::fs::read_to_string(file).ok().map(|text| text.trim().into())
+        }
+        _ => None,
+    }
+}
+
+/// A text without the secrets, each of which becomes `***`.
+pub(crate) fn redact(mut text: String, secrets: &[SecretString]) -> String {
+    /// Shorter ones would match ordinary words.
+    const SHORTEST: usize = 8;
+    for secret in secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= SHORTEST) {
+        text = text.replace(secret, "***");
+    }
+    text
+}

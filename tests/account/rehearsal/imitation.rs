@@ -1,0 +1,173 @@
+//! What belongs to an account rather than to a database, before a server that has only databases; and statements that fail.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use snowfeed::backends::snowflake::client::{Answer, Client, Row, Session, Spent, StagedFile, Statement};
+use snowfeed::{Error, ErrorKind, Result};
+
+/// What happens to a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Fails,
+    Panics,
+    /// It takes forever.
+    Hangs,
+}
+
+/// The objects of the account, by kind and name.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    objects: BTreeMap<(&'static str, String), String>,
+    /// Beginnings of statements.
+    pub(crate) faults: Vec<(&'static str, Fault)>,
+}
+
+const KINDS: [&str; 3] = ["DATABASE", "WAREHOUSE", "RESOURCE MONITOR"];
+
+impl Catalog {
+    pub(crate) fn objects(&self) -> BTreeMap<String, String> {
+        self.objects.iter().map(|((kind, name), comment)| (format!("{kind} {name}"), comment.clone())).collect()
+    }
+
+    /// Puts in an object that an earlier run has left.
+    pub(crate) fn leave(&mut self, kind: &'static str, name: &str, comment: &str) {
+        self.objects.insert((kind, name.to_owned()), comment.to_owned());
+    }
+}
+
+/// A client of the imitation.
+#[derive(Debug, Clone)]
+pub(crate) struct Imitation {
+    client: Arc<dyn Client>,
+    catalog: Arc<Mutex<Catalog>>,
+}
+
+impl Imitation {
+    pub(crate) fn new(client: Arc<dyn Client>, catalog: Arc<Mutex<Catalog>>) -> Self {
+        Self { client, catalog }
+    }
+}
+
+#[async_trait]
+impl Client for Imitation {
+    async fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(ImitationSession { session: self.client.open().await?, catalog: self.catalog.clone() }))
+    }
+
+    fn spent(&self) -> Spent {
+        self.client.spent()
+    }
+
+    fn sessions(&self) -> Vec<u64> {
+        self.client.sessions()
+    }
+}
+
+#[derive(Debug)]
+struct ImitationSession {
+    session: Box<dyn Session>,
+    catalog: Arc<Mutex<Catalog>>,
+}
+
+fn said(columns: &[&str], rows: Vec<Vec<&str>>) -> Answer {
+    let row = |cells: Vec<&str>| Row(cells.into_iter().map(|cell| Some(cell.into())).collect());
+    Answer {
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        rows: rows.into_iter().map(row).collect(),
+        ..Answer::default()
+    }
+}
+
+fn refused(code: &str, message: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, message.to_owned()).with_retry(snowfeed::Retry::Never).with_context("code", code)
+}
+
+/// The name that a statement begins with, as it is stored.
+fn name_of(rest: &str) -> String {
+    match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+        Some((name, _)) => name.to_owned(),
+        None => rest.split_whitespace().next().unwrap_or_default().to_uppercase(),
+    }
+}
+
+impl ImitationSession {
+    async fn create(&mut self, kind: &'static str, rest: &str) -> Result<Answer> {
+        let name = name_of(rest);
+        let comment = rest.split_once("COMMENT = '").and_then(|(_, rest)| rest.split('\'').next()).unwrap_or_default();
+        let before = self.catalog.lock().unwrap().objects.insert((kind, name.clone()), comment.to_owned());
+        if before.is_some() {
+            return Err(refused("002002", &format!("SQL compilation error: object '{name}' already exists.")));
+        }
+        if kind == "DATABASE" {
+            self.session.execute(Statement::new(format!("CREATE DATABASE \"{name}\""))).await?;
+            // Snowflake's databases have it from the beginning.
+            return self
+                .session
+                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS \"{name}\".\"PUBLIC\"")))
+                .await;
+        }
+        Ok(said(&["status"], vec![vec!["created"]]))
+    }
+
+    async fn drop(&mut self, kind: &'static str, rest: &str) -> Result<Answer> {
+        let name = name_of(rest.trim_start_matches("IF EXISTS "));
+        let was = self.catalog.lock().unwrap().objects.remove(&(kind, name.clone()));
+        if kind == "DATABASE" && was.is_some() {
+            // The imitation can drop what is in a database only. One that was never made there has nothing.
+            for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
+                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"{name}\".\"{schema}\" CASCADE"));
+                let _ = self.session.execute(drop).await;
+            }
+        }
+        Ok(said(&["status"], vec![vec!["dropped"]]))
+    }
+
+    fn show(&self, kind: &str) -> Answer {
+        let catalog = self.catalog.lock().unwrap();
+        let found = catalog.objects.iter().filter(|((of, _), _)| *of == kind);
+        said(&["name", "comment"], found.map(|((_, name), comment)| vec![name.as_str(), comment.as_str()]).collect())
+    }
+}
+
+#[async_trait]
+impl Session for ImitationSession {
+    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+        let sql = statement.sql.clone();
+        let fault =
+            self.catalog.lock().unwrap().faults.iter().find(|(beginning, _)| sql.starts_with(beginning)).copied();
+        match fault {
+            Some((_, Fault::Fails)) => {
+                return Err(refused("003001", "SQL access control error: insufficient privileges"));
+            }
+            Some((_, Fault::Panics)) => panic!("a fault of the test"),
+            Some((_, Fault::Hangs)) => std::future::pending().await,
+            None => {}
+        }
+        for kind in KINDS {
+            if let Some(rest) = sql.strip_prefix(&format!("CREATE {kind} ")) {
+                return self.create(kind, rest).await;
+            }
+            if let Some(rest) = sql.strip_prefix(&format!("DROP {kind} ")) {
+                return self.drop(kind, rest).await;
+            }
+            if sql.starts_with(&format!("SHOW {kind}S LIKE '{}", crate::objects::PREFIX)) {
+                return Ok(self.show(kind));
+            }
+        }
+        self.session.execute(statement).await
+    }
+
+    async fn put(&mut self, file: StagedFile) -> Result<()> {
+        self.session.put(file).await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.session.is_idle()
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        self.session.close().await
+    }
+}

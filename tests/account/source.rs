@@ -1,0 +1,100 @@
+//! A source of numbered issues, and commits of documents.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use snowfeed::prelude::*;
+use snowfeed::state::{ResourceState, ResourceStatus};
+use snowfeed::{Commit, Rows, RunId, StateChange, StateVersion};
+
+/// The table that all steps fill.
+pub(crate) const TABLE: &str = "issues";
+
+pub(crate) fn table() -> TableSpec {
+    TableSpec::new(TABLE).column("id", "id", ColumnType::Integer).column("title", "title", ColumnType::Text)
+}
+
+pub(crate) fn resource(name: &str) -> Resource {
+    Resource::new(name).unwrap()
+}
+
+/// A resource with so many issues. More can be added at any time.
+#[derive(Debug, Clone)]
+pub(crate) struct Issues(Arc<AtomicU32>);
+
+/// Issues of one page.
+const PAGE: u32 = 1_000;
+
+impl Issues {
+    pub(crate) fn new(count: u32) -> Self {
+        Self(Arc::new(AtomicU32::new(count)))
+    }
+}
+
+/// An issue of about a kilobyte, which does not compress to nothing.
+pub(crate) fn issue(number: u32) -> Record {
+    let mut random = fastrand(u64::from(number));
+    let body: String = std::iter::repeat_with(|| char::from(b'a' + random())).take(900).collect();
+    let document = format!(r#"{{"id":{number},"title":"Issue {number}","body":"{body}"}}"#);
+    Record::upsert(number.to_string(), Version(1), document)
+}
+
+/// Letters that follow from a seed.
+fn fastrand(seed: u64) -> impl FnMut() -> u8 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        u8::try_from(state % 26).unwrap()
+    }
+}
+
+#[async_trait]
+impl Source for Issues {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("acceptance", "1").table(table())
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let count = self.0.load(Ordering::SeqCst);
+        let done: u32 = request.checkpoint.map_or(0, |checkpoint| checkpoint.parse().unwrap());
+        let pages = (done..count).step_by(PAGE as usize).map(move |from| {
+            let to = count.min(from + PAGE);
+            Ok(Batch::new(TABLE).records((from..to).map(issue)).checkpoint(Checkpoint::new(&to)?))
+        });
+        stream::iter(pages).boxed()
+    }
+}
+
+/// A commit of these records.
+pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
+    let rows = vec![Rows { table: TABLE.into(), records, rejects: Vec::new() }];
+    Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
+}
+
+/// The same, with a new state of the resource on this base.
+pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base: StateVersion) -> Commit {
+    let mut commit = commit(resource, records);
+    let state = ResourceState {
+        status: ResourceStatus::Running,
+        run: commit.run,
+        checkpoint: Some(Checkpoint::new(&1).unwrap()),
+        reconcile: None,
+        message: None,
+    };
+    commit.change =
+        Some(StateChange { key: resource.name().into(), base, at: commit.at, state: Some(state), run: None });
+    commit
+}

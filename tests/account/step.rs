@@ -1,0 +1,107 @@
+//! A step of the run, and how it can end.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use snowfeed::Error;
+
+use crate::scene::Scene;
+
+/// A part of the run that is tried, and reported, by itself.
+pub(crate) struct Step {
+    /// Its name in `SNOWFEED_ACCOUNT_STEPS`, in the report, and in `docs/unverified.md`.
+    pub(crate) name: &'static str,
+    /// What holds when it has held.
+    pub(crate) claim: &'static str,
+    /// The steps without which it cannot be tried.
+    pub(crate) needs: &'static [&'static str],
+    /// What it keeps awake.
+    pub(crate) uses: Uses,
+    pub(crate) run: for<'a> fn(&'a Scene<'a>) -> BoxFuture<'a, Ended>,
+}
+
+/// What a step pays for while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uses {
+    Nothing,
+    /// An X-Small warehouse.
+    Warehouse,
+    /// The warehouse, serverless tasks, and a node of a compute pool.
+    Container,
+}
+
+/// What a step found besides, or why it did not hold.
+pub(crate) type Ended = Result<Vec<String>, Stop>;
+
+/// Why a step ended early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Something is otherwise than claimed.
+    NotHeld(String),
+    /// The account cannot do it, or was not given what it needs.
+    Skipped(String),
+    /// The imitation cannot do it.
+    NotApplicable(String),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        let report = error.report();
+        Self::NotHeld([report.message].into_iter().chain(report.causes).collect::<Vec<_>>().join(": "))
+    }
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Held,
+    NotHeld(String),
+    Skipped(String),
+    NotApplicable(String),
+    /// The limit of credits or a signal has stopped it, or kept it from beginning.
+    Stopped(String),
+}
+
+impl Outcome {
+    /// As the report says it.
+    pub(crate) fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Held => ("held", ""),
+            Self::NotHeld(why) => ("**not held**", why),
+            Self::Skipped(why) => ("skipped", why),
+            Self::NotApplicable(why) => ("not applicable here", why),
+            Self::Stopped(why) => ("stopped", why),
+        }
+    }
+}
+
+impl From<Stop> for Outcome {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::NotHeld(why) => Self::NotHeld(why),
+            Stop::Skipped(why) => Self::Skipped(why),
+            Stop::NotApplicable(why) => Self::NotApplicable(why),
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    pub(crate) name: &'static str,
+    pub(crate) claim: &'static str,
+    pub(crate) outcome: Outcome,
+    pub(crate) notes: Vec<String>,
+    pub(crate) took: Duration,
+}
+
+/// Ends the step as not held unless a condition is true.
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err($crate::step::Stop::NotHeld(format!($($text)+)));
+        }
+    };
+}
+
+pub(crate) use ensure;
