@@ -160,6 +160,7 @@ async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
     run(&mut session, "CREATE TABLE t (id INT, v VARCHAR)").await;
     run(&mut session, "INSERT INTO t VALUES (1, 'a')").await;
     run(&mut other, "USE SCHEMA CONFLICTS.S").await;
+    run(&mut other, "ALTER SESSION SET LOCK_TIMEOUT = 0").await;
     let update = || Statement::new("UPDATE t SET v = ? WHERE id = 1").bind("a private value");
     run(&mut session, "BEGIN").await;
     session.execute(update()).await.unwrap();

@@ -21,6 +21,7 @@ mod fakesnow;
 mod golden;
 mod login;
 mod mocks;
+mod rules;
 mod session;
 mod silence;
 mod source;

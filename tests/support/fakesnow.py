@@ -13,9 +13,10 @@ import sys
 import threading
 import time
 
-import duckdb
+import anyio
 import pyarrow
 import sqlglot
+import strict
 import uvicorn
 from fakesnow import arrow, cursor
 from fakesnow.cursor import FakeSnowflakeCursor
@@ -26,6 +27,8 @@ from sqlglot.dialects.snowflake import Snowflake
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from strict import objects, settings, statements, transactions
+from strict.layer import begin_session
 
 # By `from fakesnow import server` one gets a function of that name.
 server = importlib.import_module("fakesnow.server")
@@ -56,23 +59,12 @@ for constant, value in list(vars(cursor).items()):
         setattr(cursor, constant, Sentence(value.template))
 
 
-def roll_back(session):
-    """Ends the transaction of a session, where there is one."""
-    while True:
-        try:
-            return session._duck_conn.rollback()
-        except duckdb.ResourceInUseException:
-            time.sleep(0.001)  # the server still asks what columns the last statement gave
-        except duckdb.TransactionException:
-            return  # there is none
-
-
 def end(session):
-    """Ends a session, whose transaction is rolled back. A statement that is under way is waited for, and there is none after it:
-    outside of the transaction, what it does would be kept."""
+    """Ends a session, whose transaction is rolled back. A statement that is under way is waited for, unless it waits itself, and
+    there is none after it: outside of the transaction, what it does would be kept."""
+    session.ended = True
     with session.busy:
-        session.ended = True
-        roll_back(session)
+        transactions.end(session, keep=False)
 
 
 class Sessions(dict):
@@ -218,6 +210,7 @@ async def login(request):
     warehouse = plain_or_quoted(request.query_params.get("warehouse", "COMPUTE_WH"))
     answer = json.loads((await server.login_request(request)).body)
     session = server.sessions[answer["data"]["token"]]
+    begin_session(session, data.get("ACCOUNT_NAME", ""), data.get("LOGIN_NAME", ""), data.get("SESSION_PARAMETERS") or {})
     session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
     # Snowflake's databases have a schema of this name, which is current unless another one is named.
     session._schema = session._schema or "PUBLIC"
@@ -233,15 +226,75 @@ async def login(request):
 async def end_sessions(request):
     """Ends a user's sessions, each once its statement is done, as Snowflake does with those whose process has died."""
     user = request.query_params["user"].upper()
-    tokens = [token for token, session in server.sessions.items() if session.user == user]
-    for session in [server.sessions.pop(token) for token in tokens]:
+    tokens = [token for token, session in list(server.sessions.items()) if session.user == user]
+    ended = [server.sessions.pop(token) for token in tokens]
+    for session in ended:
+        session.ended = True  # none of them waits for another one of them
+    for session in ended:
         await run_in_threadpool(end, session)
+    return JSONResponse({"success": True})
+
+
+async def abort_transactions(request):
+    """Aborts the transactions of a user's sessions that are idle, as Snowflake does after five minutes with those that are in the
+    way. `silently` leaves out the error that the next statement gets."""
+    user, silently = request.query_params["user"].upper(), "silently" in request.query_params
+    for session in [session for session in list(server.sessions.values()) if session.user == user]:
+        with session.busy:
+            transactions.abort(session, silently)
+    return JSONResponse({"success": True})
+
+
+async def set_of_user(request):
+    """Sets parameters of a user for sessions to come, as ALTER USER does; and `IDLE`, the seconds after which a transaction of
+    the user's that is in the way is aborted."""
+    given = dict(request.query_params)
+    of_user = settings.of_user(given.pop("user"))
+    of_user.update({name: float(value) if name == "IDLE" else value for name, value in given.items()})
+    return JSONResponse({"success": True})
+
+
+async def query(request):
+    """COMMIT and ROLLBACK outside of a transaction succeed, without data."""
+    session = server.sessions.get(server.to_token(request)) if request.headers.get("Authorization") else None
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    data = json.loads(body)
+    if session is None or not hasattr(session, "number"):
+        return await server.query_request(request)
+    given = {name.upper(): settings.text(value) for name, value in (data.get("parameters") or {}).items()}
+    before, session.parameters = session.parameters, {**session.parameters, **given}
+    try:
+        kind = statements.kind_of(data["sqlText"])
+        none = kind in (statements.COMMIT, statements.ROLLBACK) and session.transaction is None and session.lost is None
+        answer = await server.query_request(request)
+    finally:
+        if session.parameters.items() >= given.items():
+            session.parameters = {**session.parameters, **{name: before[name] for name in given if name in before}}
+    if none and json.loads(answer.body)["success"]:
+        return JSONResponse({"data": None, "code": None, "message": None, "success": True})
+    return answer
+
+
+async def abort_request(request):
+    """Cancels what a session waits for."""
+    session = server.sessions.get(server.to_token(request)) if request.headers.get("Authorization") else None
+    if session is not None:
+        session.canceled = True
     return JSONResponse({"success": True})
 
 
 server.app.router.routes[0] = Route("/session/v1/login-request", login, methods=["POST"])
 server.app.router.routes[1] = Route("/session", session, methods=["POST"])
-server.app.router.routes.append(Route("/tests/end-sessions", end_sessions, methods=["POST"]))
+server.app.router.routes = [
+    Route("/queries/v1/query-request", query, methods=["POST"]),
+    Route("/queries/v1/abort-request", abort_request, methods=["POST"]),
+    Route("/tests/end-sessions", end_sessions, methods=["POST"]),
+    Route("/tests/abort-transactions", abort_transactions, methods=["POST"]),
+    Route("/tests/parameters", set_of_user, methods=["POST"]),
+    *server.app.router.routes,
+]
 
 
 def text(value):
@@ -283,6 +336,10 @@ def of_the_account(self, sql):
         raise ProgrammingError(msg=message, errno=3001, sqlstate="42501")
     for of_the_session in ("user", "role", "warehouse"):
         sql = sql.replace(f"CURRENT_{of_the_session.upper()}()", text(getattr(session, of_the_session)))
+    if "CURRENT_TRANSACTION()" in sql:
+        transaction = session.transaction and str(session.transaction.id)
+        sql = sql.replace("CURRENT_TRANSACTION()", f"CAST({text(transaction)} AS VARCHAR)")
+    sql = objects.references(session, sql, table)
     return re.sub(
         r'TABLE\([^()]*"INFORMATION_SCHEMA"\.QUERY_HISTORY_BY_SESSION\(SESSION_ID => (\d+)[^)]*\)\)',
         lambda found: "(%s)" % table(("EXECUTION_TIME", "WAREHOUSE_SIZE"), history[int(found[1])]),
@@ -331,13 +388,23 @@ def execute_in_account(self, sql, *args, **kwargs):
         if session.ended:
             raise ProgrammingError(msg="Session no longer exists.  New login required.", errno=390111, sqlstate="08001")
         find_functions(self)
-        done = execute_statement(self, of_the_account(self, sql), *args, **kwargs)
+        strict.run(self, sql, execute_statement, kwargs, lambda text: of_the_account(self, text))
     took = str(round((time.monotonic() - began) * 1000))
     history[session.number].append((took, "X-Small" if works else None))
-    return done
+    return self
 
 
 FakeSnowflakeCursor.execute = execute_in_account
+strict.install(server, server.shared_fs.duck_conn)
+
+
+async def widen(app):
+    """Statements that wait for locks take threads."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 200
+    yield
+
+
+server.app.router.lifespan_context = contextlib.asynccontextmanager(widen)
 
 if __name__ == "__main__":
     uvicorn.run(server.app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False)

@@ -6,7 +6,7 @@
 pub(crate) mod environment;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 pub(crate) use environment::skipped;
 
-/// Runs a Python script, its first argument, until standard input ends.
-const SCRIPT_UNTIL_STDIN_ENDS: &str = "\
-import os, sys, threading
+/// Runs a Python file until standard input ends. It can import the modules beside it.
+const FILE_UNTIL_STDIN_ENDS: &str = "\
+import os, runpy, sys, threading
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
 sys.argv = sys.argv[1:]
-exec(compile(sys.argv[0], 'script', 'exec'), {'__name__': '__main__'})
+sys.path.append(os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name='__main__')
 ";
 
 /// Runs a Python module until standard input ends, so that a server does not outlive the test that started it.
@@ -149,10 +150,12 @@ pub(crate) fn serve(python: &Path, module: &str, arguments: &[&str], port: u16) 
     start(command, port)
 }
 
-/// Starts a Python script, given by its text, as a server that listens on `port`, and waits until it answers.
-fn serve_script(python: &Path, script: &str, arguments: &[&str], port: u16) -> Server {
+/// Starts a Python file as a server that listens on `port`, and waits until it answers.
+fn serve_file(python: &Path, file: &str, arguments: &[&str], port: u16) -> Server {
     let mut command = Command::new(python);
-    command.args(["-c", SCRIPT_UNTIL_STDIN_ENDS, script]).args(arguments).env("NO_PROXY", "*");
+    command.args(["-c", FILE_UNTIL_STDIN_ENDS, file]).args(arguments).env("NO_PROXY", "*");
+    // No caches in the source tree.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     start(command, port)
 }
 
@@ -179,7 +182,7 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
 }
 
 /// What `fakesnow` needs: version 5 of the connector breaks it.
-const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1"];
+const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1", "numpy==2.4.6"];
 
 /// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
 /// missing.
@@ -201,8 +204,19 @@ pub(crate) fn fakesnow() -> Option<&'static Server> {
     shared(&SERVER, "python3", || {
         let python = python("fakesnow", FAKESNOW)?;
         let port = free_port();
-        Some(serve_script(&python, include_str!("fakesnow.py"), &[&port.to_string()], port))
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fakesnow.py");
+        Some(serve_file(&python, file, &[&port.to_string()], port))
     })
+}
+
+/// Sends a request without a body to one of a server's switches for tests, such as `/tests/end-sessions?user=me`.
+pub(crate) fn post(server: &Server, path: &str) {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
 }
 
 /// The S3 of this test process, which asks for no credentials; `None` where there is no Python.

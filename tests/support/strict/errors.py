@@ -1,0 +1,27 @@
+"""Errors as Snowflake words them."""
+
+import re
+
+from snowflake.connector.errors import ProgrammingError
+
+# What a function of ours raises within DuckDB, which shows only the text of it.
+MARK = "snowflake-error"
+
+
+def refused(code, state, message):
+    return ProgrammingError(msg=message, errno=code, sqlstate=state)
+
+
+def compilation(code, message, state="42601"):
+    return refused(code, state, f"SQL compilation error:\n{message}")
+
+
+def marked(code, state, message):
+    """The same for a function that DuckDB calls."""
+    return ValueError(f"{MARK}|{code}|{state}|{message}|")
+
+
+def unmarked(text):
+    """The error that a function of ours has raised within DuckDB, if it was one."""
+    found = re.search(rf"{MARK}\|(\d+)\|(\w+)\|(.*?)\|", text, re.DOTALL)
+    return found and refused(int(found[1]), found[2], found[3])

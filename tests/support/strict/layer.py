@@ -1,0 +1,195 @@
+"""The way of a statement through the strict layer."""
+
+import threading
+import time
+
+import duckdb
+from fakesnow import cursor as fakesnow_cursor
+from fakesnow import transforms
+from fakesnow.cursor import FakeSnowflakeCursor
+from sqlglot import exp
+
+from strict import merges, objects, settings, sizes, statements, tables, transactions, types, values
+from strict.errors import refused
+
+# The tree that fakesnow is to run in place of the text, in the thread that runs it.
+prepared = threading.local()
+
+
+def install(server, duck):
+    """Puts the layer into fakesnow."""
+    values.install(duck)
+    server.parse_one = lambda sql: statements.read(sql).ast
+    fakesnow_cursor.parse_one = parse_or_prepared
+    FakeSnowflakeCursor._execute = translating(FakeSnowflakeCursor._execute)
+
+
+def parse_or_prepared(sql):
+    if (ast := getattr(prepared, "ast", None)) is None:
+        return statements.read(sql).ast.copy()
+    prepared.ast = None
+    return ast
+
+
+def translating(execute):
+    def translated(cursor, transformed, params=None):
+        try:
+            execute(cursor, transformed, params)
+            if isinstance(transformed, exp.Create):
+                merges.check_candidates(cursor, transformed)
+        except duckdb.InterruptException:
+            session = cursor._conn
+            raise settings.timed_out(session) if session.timed_out else refused(604, "57014", "SQL execution canceled")
+        except duckdb.Error as error:
+            if (known := tables.translated(error)) is None:
+                raise
+            raise known from error
+
+    return translated
+
+
+def begin_session(session, account, user, parameters):
+    """Comes after a login."""
+    session.account, session.parameters = account, settings.for_login(account, user, parameters)
+    session.transaction = session.lost = session.waits_for = None
+    session.canceled = session.timed_out = False
+    session.last_active = time.monotonic()
+    session._autocommit = True  # what is said about that is said to us
+    settings.set_time_zone(session)
+
+
+def run(cursor, sql, execute, arguments, of_the_account):
+    """Runs a statement. `execute` is fakesnow's; `of_the_account` makes of a text what the server understands."""
+    session, binds = cursor._conn, arguments.get("binding_params")
+    ignore_case = settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"])
+    statement = statements.read(sql, ignore_case)
+    sizes.check(statement, binds)
+    if session.lost is not None:
+        lost, session.lost = session.lost, None
+        raise refused(615, "57014", f"Transaction {lost} was aborted: it was idle, and another one waited for it")
+    session.last_active, session.canceled, session.timed_out = time.monotonic(), False, False
+    timer = start_timer(session)
+    try:
+        perform(cursor, session, statement, execute, arguments, of_the_account)
+    finally:
+        if timer:
+            timer.cancel()
+        session.last_active = time.monotonic()
+
+
+def start_timer(session):
+    limit = float(session.parameters["STATEMENT_TIMEOUT_IN_SECONDS"])
+    if not 0 < limit < 3600:
+        return None
+
+    def interrupt():
+        session.timed_out = True
+        session._duck_conn.interrupt()
+
+    timer = threading.Timer(limit, interrupt)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def perform(cursor, session, statement, execute, arguments, of_the_account):
+    kind = statement.kind
+    if kind == statements.BEGIN:
+        # Within a transaction it is ignored.
+        session.transaction = session.transaction or transactions.Transaction()
+        return succeed(cursor)
+    if kind in (statements.COMMIT, statements.ROLLBACK):
+        transactions.end(session, keep=kind == statements.COMMIT)
+        return succeed(cursor)
+    if kind == statements.SESSION:
+        if settings.alter(session, statement.ast):
+            transactions.end(session, keep=True)
+        return succeed(cursor)
+    if kind == statements.DEFINITION and objects.answer(session, statement.sql):
+        transactions.end(session, keep=True)
+        return succeed(cursor)
+    objects.check_names(statement, session, statements.key)
+    text = of_the_account(statement.sql)
+    if text is not statement.sql and text != statement.sql:
+        statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
+    ast = prepare(statement, session, arguments.get("binding_params"))
+
+    def work(used):
+        prepared.ast = ast.copy()
+        try:
+            execute(used, statement.sql, **arguments)
+        finally:
+            prepared.ast = None
+
+    if kind == statements.CHANGE:
+        transactions.change(cursor, session, statement, work)
+    elif kind == statements.DEFINITION:
+        transactions.define(cursor, session, work)
+        objects.defined(statement, session, statements.key)
+    elif kind == statements.QUERY:
+        transactions.query(cursor, session, statement, work)
+        settings.shape_result(cursor, session)
+    else:
+        work(cursor)
+
+
+def succeed(cursor):
+    FakeSnowflakeCursor._execute(cursor, transforms.SUCCESS_NOP.copy())
+
+
+def prepare(statement, session, binds):
+    """The tree that fakesnow is given: checked, with the effects of the session's parameters in it."""
+    ast = statement.ast.copy()
+    if isinstance(ast, exp.Create):
+        tables.create(ast, session.parameters)
+    if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
+        return ast
+    columns = columns_of(session)
+    known = types.Types(ast, columns, binds)
+    types.check(ast, known, columns)
+    if isinstance(ast, exp.Merge):
+        merges.check_whens(ast)
+    settings.apply(ast, session.parameters, known.of)
+    return ast
+
+
+def columns_of(session):
+    """What gives the columns of a table, with their types."""
+    found = {}
+
+    def columns(table):
+        name = statements.key(table, session)
+        if name not in found:
+            found[name] = described(session, name)
+        return found[name]
+
+    return columns
+
+
+def described(session, name):
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in name if part)
+    if session.database is None and len(name) < 3:
+        return None
+    try:
+        cursor = session._duck_conn.execute(f"SELECT * FROM {quoted} LIMIT 0")
+    except duckdb.Error:
+        return None
+    return {column[0]: of_duck(str(column[1])) for column in cursor.description}
+
+
+def of_duck(kind):
+    """A type of DuckDB's, as fakesnow uses it, by Snowflake's name."""
+    known = {
+        "JSON": "VARIANT",
+        "VARCHAR": "VARCHAR",
+        "BOOLEAN": "BOOLEAN",
+        "DOUBLE": "FLOAT",
+        "FLOAT": "FLOAT",
+        "BLOB": "BINARY",
+        "DATE": "DATE",
+        "TIME": "TIME",
+        "TIMESTAMP": "TIMESTAMP_NTZ",
+        "TIMESTAMP_NS": "TIMESTAMP_NTZ",
+        "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_TZ",
+    }
+    return known.get(kind) or ("NUMBER" if kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "UBIGINT")) else None)

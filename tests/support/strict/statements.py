@@ -1,0 +1,142 @@
+"""Statements: parsed once, told apart, and the tables that they name."""
+
+import collections
+import functools
+import re
+import threading
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError
+
+QUERY, CHANGE, DEFINITION, BEGIN, COMMIT, ROLLBACK, SESSION, OTHER = range(8)
+
+# UPDATE, DELETE, MERGE and TRUNCATE lock their table; INSERT and COPY do not.
+LOCKING = (exp.Update, exp.Delete, exp.Merge, exp.TruncateTable)
+CHANGES = (exp.Insert, exp.MultitableInserts, exp.Copy, *LOCKING)
+DEFINING_COMMANDS = ("ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE", "UNDROP")
+
+NAME = r'(?:"(?:[^"]|"")*"|[\w$]+)'
+COPY_OPTIONS = re.compile(
+    rf"\A(\s*CREATE\s+OR\s+REPLACE\s+(?:SECURE\s+)?VIEW\s+{NAME}(?:\.{NAME})*)((?:\s+COPY\s+(?:GRANTS|TAGS))+)(?=\s+AS\b)",
+    re.IGNORECASE,
+)
+
+
+class Statement:
+    def __init__(self, sql, ast, copies_tags):
+        self.sql, self.ast, self.copies_tags = sql, ast, copies_tags
+        self.kind = kind(ast)
+        self.tables = [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
+        # Names of common table expressions are no tables.
+        within = {cte.alias_or_name.upper() for cte in ast.find_all(exp.CTE)}
+        self.tables = [table for table in self.tables if table.db or table.name.upper() not in within]
+
+    def targets(self):
+        """The tables that a change writes to."""
+        ast = self.ast
+        if isinstance(ast, exp.MultitableInserts):
+            return [into.this.find(exp.Table) for into in ast.expressions]
+        if isinstance(ast, exp.TruncateTable):
+            return list(ast.expressions)
+        if not isinstance(ast, CHANGES):
+            return []
+        target = ast.this.this if isinstance(ast.this, exp.Schema) else ast.this
+        return [target] if isinstance(target, exp.Table) else []
+
+    def locks(self):
+        return self.targets() if isinstance(self.ast, LOCKING) else []
+
+
+def kind(ast):
+    match ast:
+        case exp.Transaction():
+            return BEGIN
+        case exp.Commit():
+            return COMMIT
+        case exp.Rollback():
+            return ROLLBACK
+        case exp.Alter() if ast.args.get("kind") == "SESSION":
+            return SESSION
+        case exp.Create() | exp.Drop() | exp.Alter() | exp.Comment() | exp.Grant() | exp.Revoke() | exp.Undrop():
+            return DEFINITION
+        case exp.Command() if str(ast.this).upper() in DEFINING_COMMANDS:
+            return DEFINITION
+        case exp.Query():
+            return QUERY
+    return CHANGE if isinstance(ast, CHANGES) else OTHER
+
+
+def key(table, session):
+    """What a table is known by, whatever the case: DuckDB has none."""
+    parts = (table.catalog or session.database, table.db or session.schema, table.name)
+    return tuple((part or "").upper() for part in parts)
+
+
+def full_name(identifier):
+    """A name as Snowflake stores it."""
+    return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
+
+
+lock = threading.Lock()
+cache = collections.OrderedDict()
+
+
+def upper_case(node):
+    if isinstance(node, exp.Identifier) and node.args.get("quoted"):
+        node.set("this", node.name.upper())
+    return node
+
+
+def read(sql, ignore_case=False):
+    """A statement, parsed at most once as long as it is remembered. Nobody changes its tree."""
+    with lock:
+        if found := cache.get((sql, ignore_case)):
+            cache.move_to_end((sql, ignore_case))
+            return found
+    statement = parse(sql, ignore_case)
+    with lock:
+        cache[sql, ignore_case] = statement
+        while len(cache) > 500:
+            cache.popitem(last=False)
+    return statement
+
+
+def kind_of(sql):
+    """The kind of a text, which need not be a statement."""
+    try:
+        return read(sql).kind
+    except ParseError:
+        return OTHER
+
+
+def parse(sql, ignore_case):
+    options = COPY_OPTIONS.match(sql)
+    text = COPY_OPTIONS.sub(without_tags, sql) if options else sql
+    try:
+        ast = sqlglot.parse_one(text, read="snowflake")
+    except ParseError:
+        # Policies are Snowflake's, and not the parser's.
+        if not re.match(r"\s*(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?[\w\s]*\bPOLICY\b", sql, re.IGNORECASE):
+            raise
+        verb, rest = sql.split(None, 1)
+        ast = exp.Command(this=verb.upper(), expression=f" {rest}")
+    if ignore_case:
+        ast = ast.transform(upper_case, copy=False)
+    return Statement(sql, ast, bool(options and re.search("TAGS", options[2], re.IGNORECASE)))
+
+
+def without_tags(found):
+    return found[1] + re.sub(r"\s+COPY\s+TAGS", "", found[2], flags=re.IGNORECASE)
+
+
+@functools.cache
+def template(sql):
+    return sqlglot.parse_one(sql, read="snowflake")
+
+
+def call(sql, **arguments):
+    """An expression of Snowflake's, with these in place of its columns of the same names."""
+    return template(sql).transform(
+        lambda node: arguments[node.name].copy() if isinstance(node, exp.Column) and node.name in arguments else node
+    )

@@ -1,0 +1,104 @@
+"""JSON as a VARIANT holds it: no key twice, no spaces, keys in order.
+
+Snowflake does not promise an order; it is alphabetical in all of its examples, and here. A number keeps the digits that it was
+written with, unless it has more than a NUMBER holds.
+"""
+
+import json
+
+import pyarrow
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+
+from strict.errors import marked
+
+# Bytes of a VARIANT.
+VARIANT = 134_217_728
+DIGITS = 38
+
+
+class Number(str):
+    """A number, as it was written."""
+
+
+def number(text):
+    digits = text.lstrip("-").replace(".", "")
+    if "e" in text.lower() or len(digits) > DIGITS:
+        return float(text)
+    return Number(text)
+
+
+class Duplicate(Exception):
+    pass
+
+
+def unique(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise Duplicate(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=unique, parse_int=number, parse_float=number)
+LAST_WINS = json.JSONDecoder(parse_int=number, parse_float=number)
+
+
+def write(value):
+    """The text of a value. Only its own strings are quoted: a number is written as it was read."""
+    match value:
+        case Number():
+            return str(value)
+        case dict():
+            return "{" + ",".join(f"{quoted(name)}:{write(value[name])}" for name in sorted(value)) + "}"
+        case list():
+            return "[" + ",".join(map(write, value)) + "]"
+        case str():
+            return quoted(value)
+    return json.dumps(value)
+
+
+def quoted(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+def parse(text, flags, tries):
+    if text is None or not text.strip():
+        return None
+    try:
+        value = (LAST_WINS if "d" in (flags or "") else STRICT).decode(text)
+    except Duplicate as duplicate:
+        if tries:
+            return None
+        raise marked(100069, "22P02", f'Error parsing JSON: duplicate object attribute "{duplicate}"') from None
+    except (ValueError, RecursionError):
+        if tries:
+            return None
+        raise marked(100069, "22P02", "Error parsing JSON: the text is no JSON") from None
+    written = write(value)
+    if len(written.encode("utf-8", "surrogatepass")) > VARIANT:
+        if tries:
+            return None
+        raise marked(100082, "22000", "The data length is larger than the maximum of 134217728 for the type VARIANT")
+    return written.encode("utf-8", "replace").decode()
+
+
+def parse_all(texts, flags, tries):
+    rows = zip(texts.to_pylist(), flags.to_pylist(), tries.to_pylist())
+    return pyarrow.array([parse(*row) for row in rows], pyarrow.string())
+
+
+def install(duck):
+    duck.create_function(
+        "_strict_parse_json", parse_all, ["VARCHAR", "VARCHAR", "BOOLEAN"], "VARCHAR", type="arrow", null_handling="special"
+    )
+
+
+def parse_json(generator, expression):
+    text = generator.sql(expression, "this")
+    flags = generator.sql(expression, "expression") or "'s'"
+    tries = "TRUE" if expression.args.get("safe") else "FALSE"
+    return f"CAST(_strict_parse_json({text}, {flags}, {tries}) AS JSON)"
+
+
+DuckDB.Generator.TRANSFORMS[exp.ParseJSON] = parse_json
