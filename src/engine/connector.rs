@@ -341,7 +341,11 @@ impl Connector {
     }
 
     async fn resource_config(&self, resource: &Resource) -> Result<Option<ResourceConfig>> {
-        self.config.get(Domain::Resource, resource.name()).await?.map(|value| parse_resource_config(resource.name(), value)).transpose()
+        self.config
+            .get(Domain::Resource, resource.name())
+            .await?
+            .map(|value| parse_resource_config(resource.name(), value))
+            .transpose()
     }
 
     /// Takes back that a resource was enabled.
@@ -422,7 +426,8 @@ fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
 fn parse_resources(entries: Vec<(String, Value)>) -> (BTreeMap<Resource, ResourceConfig>, Vec<(String, Error)>) {
     let (mut resources, mut unreadable) = (BTreeMap::new(), Vec::new());
     for (name, value) in entries {
-        let parsed = Resource::new(name.as_str()).and_then(|resource| Ok((resource, parse_resource_config(&name, value)?)));
+        let parsed =
+            Resource::new(name.as_str()).and_then(|resource| Ok((resource, parse_resource_config(&name, value)?)));
         match parsed {
             Ok((resource, config)) => drop(resources.insert(resource, config)),
             Err(error) => {

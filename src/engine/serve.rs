@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Schedule;
 use super::connector::{Configured, Connector};
 use super::ingest::Runner;
 use super::run::Start;
-use super::Schedule;
 use crate::{Config, Mode, Resource, Result, RunStatus};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.
@@ -156,7 +156,11 @@ impl Timetable {
         self.running.extend(starting.iter().cloned());
         self.started.extend(starting.iter().map(|resource| (resource.clone(), now)));
         let mut start = |resource: &Resource| self.plan.get_mut(resource).and_then(|planned| planned.start.take());
-        starting.into_iter().map(|resource| (start(&resource), resource)).map(|(start, resource)| (resource, start)).collect()
+        starting
+            .into_iter()
+            .map(|resource| (start(&resource), resource))
+            .map(|(start, resource)| (resource, start))
+            .collect()
     }
 
     /// How long there is nothing to start, at most until the configuration is read again.
@@ -202,7 +206,12 @@ mod tests {
 
     /// Resources that are due at these times, and run every minute.
     fn timetable(due: &[(&str, i64)]) -> Timetable {
-        let planned = |second| Planned { schedule: "1m".parse().unwrap(), last: Some(at(second - 60)), cut_off: false, start: None };
+        let planned = |second| Planned {
+            schedule: "1m".parse().unwrap(),
+            last: Some(at(second - 60)),
+            cut_off: false,
+            start: None,
+        };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
         Timetable { plan, ..Timetable::default() }
     }

@@ -66,7 +66,7 @@ async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the
     let error = run.error.unwrap();
     assert_eq!((error.kind, error.message.contains("the warehouse is suspended")), (ErrorKind::Configuration, true));
     assert_eq!(ends(&sent, "MERGE INTO \"DB\".\"PUBLIC_RAW\""), ["ROLLBACK"]);
-    assert!(sent.iter().any(|sql| sql.starts_with("MERGE INTO \"DB\".\"STATE\".\"INGESTION_RUN\"")), "{sent:?}");
+    assert!(sent.iter().any(|sql| sql.starts_with("INSERT INTO \"DB\".\"STATE\".\"SNOWFEED_RUN\"")), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,11 +15,13 @@ mod scripted;
 mod views;
 
 mod answers;
+mod bad_input;
 mod cost;
 mod engine;
 mod fakesnow;
 mod golden;
 mod login;
+mod migration;
 mod mocks;
 mod rules;
 mod session;

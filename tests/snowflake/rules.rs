@@ -76,9 +76,8 @@ fn rules() -> Vec<(String, Rule)> {
 /// What is wrong with an entry itself.
 fn flaw(rule: &Rule) -> Option<&'static str> {
     let is_kebab = |name: &str| {
-        name.split('-').all(|word| {
-            !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        })
+        name.split('-')
+            .all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
     };
     let has_example = !rule.violation.is_empty();
     match rule {

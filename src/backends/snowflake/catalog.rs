@@ -149,9 +149,7 @@ impl Catalog {
     pub(super) fn collated(&self, names: &Names) -> Vec<Error> {
         let collated = self.tables.iter().filter(|(_, table)| table.made_from.starts_with(COLLATED));
         collated
-            .map(|((_, resource), table)| {
-                migration::refuse_collated(names, resource, &table.name, &table.made_from)
-            })
+            .map(|((_, resource), table)| migration::refuse_collated(names, resource, &table.name, &table.made_from))
             .collect()
     }
 
@@ -219,7 +217,8 @@ impl Catalog {
     fn covers(&self, names: &Names, spec: &TableSpec) -> bool {
         let wanted = self.wanted_stream(names, spec);
         let view = View::of_stream(names, &spec.name, &wanted.columns);
-        let is_union = self.streams.get(&spec.name) == Some(&wanted) || self.kept.contains(&self.union(names, spec).name);
+        let is_union =
+            self.streams.get(&spec.name) == Some(&wanted) || self.kept.contains(&self.union(names, spec).name);
         let is_view = self.views.get(&spec.name) == Some(&digest(&view.select)) || self.kept.contains(&view.name);
         is_union && is_view
     }

@@ -135,7 +135,8 @@ impl Snowflake {
         let found = answer.rows.iter().map(|row| {
             let key = row.text(0)?.to_string();
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
-            let version = row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&place.name), &key, error))?;
+            let version =
+                row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&place.name), &key, error))?;
             Ok((key, Present { version: Version(version), hash, deleted: row.boolean(3)? }))
         });
         found.collect()

@@ -7,8 +7,8 @@ use super::catalog::Catalog;
 use super::client::{Row, Statement};
 use super::state::found;
 use super::{Snowflake, retry};
-use crate::config::{ConfigSnapshot, ConfigStore, Domain};
 use crate::Result;
+use crate::config::{ConfigSnapshot, ConfigStore, Domain};
 
 /// The exact text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
 /// written only one of the two. What is no JSON makes no statement fail.

@@ -41,8 +41,7 @@ impl Fence {
 
     async fn try_begin(&self, session: &mut Lease) -> Result<bool> {
         session.begin().await?;
-        let lock =
-            format!("UPDATE {} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?", self.table);
+        let lock = format!("UPDATE {} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?", self.table);
         let locked = match session.execute(Statement::new(lock).bind(self.run.as_str())).await {
             Ok(answer) => answer.affected().map(|rows| rows > 0),
             Err(error) if is_missing(&error) => Ok(false),

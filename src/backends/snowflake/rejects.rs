@@ -186,7 +186,9 @@ mod tests {
         assert_eq!((sorted.records.len(), sorted.rejected()), (2, 1));
         let kept = entries(&[], &sorted.too_long);
         assert_eq!(kept[0].raw.len(), LONGEST_RAW);
-        assert!(kept[0].reason.contains("\"long\" has 133169154 bytes") && kept[0].reason.contains("133169152 at most"));
+        assert!(
+            kept[0].reason.contains("\"long\" has 133169154 bytes") && kept[0].reason.contains("133169152 at most")
+        );
     }
 
     #[test]

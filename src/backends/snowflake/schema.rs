@@ -192,7 +192,11 @@ mod tests {
         for statement in made {
             assert!(statement.contains(" IF NOT EXISTS \"DB\".\"STATE\".\""), "{statement}");
             assert!(!statement.contains(['{', '}', ';']), "{statement}");
-            assert_eq!(statement.contains("CREATE TABLE"), statement.contains("DEFAULT_DDL_COLLATION = ''"), "{statement}");
+            assert_eq!(
+                statement.contains("CREATE TABLE"),
+                statement.contains("DEFAULT_DDL_COLLATION = ''"),
+                "{statement}"
+            );
         }
     }
 }

@@ -134,7 +134,9 @@ fn record_columns() -> (String, String) {
         "" => (column, "b.\"SKIPPED\"".to_owned()),
         path => (column, format!("b.\"RUN\":{path}::NUMBER(38, 0)")),
     }));
-    values.extend(["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, format!("b.\"{column}\""))));
+    values.extend(
+        ["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, format!("b.\"{column}\""))),
+    );
     let columns: Vec<String> = values.iter().map(|(column, _)| format!("\"{column}\"")).collect();
     let select: Vec<String> = values.into_iter().map(|(_, value)| value).collect();
     (columns.join(", "), select.join(", "))
@@ -277,7 +279,9 @@ impl StateStore for Snowflake {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
                 // Its own run reads it again, and fails alone.
-                "entry" => standings[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok(),
+                "entry" => {
+                    standings[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
+                }
                 _ => standings[place].run = run(&self.0.names, row.text(4)?),
             }
         }

@@ -141,7 +141,10 @@ mod tests {
             ("create or replace view ISSUES( ID ) WITH ROW ACCESS POLICY #UNKNOWN_POLICY as SELECT t FROM x t;", true),
             ("create or replace view ISSUES ROW ACCESS POLICY p ON (ID) as\nSELECT 1", true),
             ("create or replace view ISSUES with aggregation policy p as SELECT 1", true),
-            ("create or replace view ISSUES(\"POLICY\", \"MASKING\") as SELECT 'WITH MASKING POLICY x' AS \"A\"", false),
+            (
+                "create or replace view ISSUES(\"POLICY\", \"MASKING\") as SELECT 'WITH MASKING POLICY x' AS \"A\"",
+                false,
+            ),
         ] {
             assert_eq!(names_a_policy(definition), is_protected, "{definition}");
         }
@@ -151,7 +154,9 @@ mod tests {
     fn the_stream_view_depends_on_columns_and_never_on_resources() {
         let names = Names::new("db", "public");
         let union = View::of_union(&names, "issues", &[("a", "a"), ("b'", "b'")]);
-        assert!(union.select.contains("CAST('b''' AS VARCHAR) AS \"RESOURCE\"") && union.select.contains(" UNION ALL "));
+        assert!(
+            union.select.contains("CAST('b''' AS VARCHAR) AS \"RESOURCE\"") && union.select.contains(" UNION ALL ")
+        );
         assert_eq!(union.name, "\"DB\".\"PUBLIC_RAW\".\"ISSUES^=all\"");
         assert!(View::of_stream(&names, "issues", &[]).select.contains(&union.name));
     }

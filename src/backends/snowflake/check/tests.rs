@@ -113,7 +113,8 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
 #[tokio::test]
 async fn tables_of_this_version_need_no_privilege_to_make_more() {
     let findings =
-        look_at(with(vec![("SELECT CAST(NULL", Ok(version("2"))), plain(), ("SHOW GRANTS", Ok(grants(&[])))]), "db").await;
+        look_at(with(vec![("SELECT CAST(NULL", Ok(version("2"))), plain(), ("SHOW GRANTS", Ok(grants(&[])))]), "db")
+            .await;
     assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 2)");
     let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), plain()]), "db").await;
     assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("brings them up to date"), "{older:?}");
