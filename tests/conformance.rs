@@ -73,3 +73,31 @@ mod snowflake {
         snowfeed::config_store_conformance!(super::store());
     }
 }
+
+/// The same on an account whose parameters are all set to what breaks careless clients.
+#[cfg(feature = "snowflake")]
+mod hostile_snowflake {
+    use crate::peers;
+    use crate::probes::snowflake::SnowflakeProbe;
+
+    fn probe(bind_at_most: usize) -> SnowflakeProbe {
+        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        SnowflakeProbe::hostile(server, bind_at_most)
+    }
+
+    mod sink_by_bound_values {
+        snowfeed::sink_conformance!(super::probe(usize::MAX));
+    }
+
+    mod sink_through_the_stage {
+        snowfeed::sink_conformance!(super::probe(0));
+    }
+
+    mod states {
+        snowfeed::state_store_conformance!(super::probe(usize::MAX).snowflake);
+    }
+
+    mod configuration {
+        snowfeed::config_store_conformance!(super::probe(usize::MAX).snowflake);
+    }
+}

@@ -48,6 +48,12 @@ impl Place {
         Some(Self::Snowflake(SnowflakeProbe::new(crate::peers::fakesnow()?, 600)))
     }
 
+    /// The same on the hostile account.
+    #[cfg(feature = "snowflake")]
+    pub(crate) fn hostile() -> Option<Self> {
+        Some(Self::Snowflake(SnowflakeProbe::hostile(crate::peers::fakesnow()?, 600)))
+    }
+
     pub(crate) fn backend(&self) -> Arc<dyn Backend> {
         match self {
             Self::Memory(memory) => Arc::new(memory.clone()),

@@ -195,11 +195,23 @@ mod snowflake {
         #![proptest_config(crate::cases(8))]
         #[test]
         fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_snowflake(case in lives()) {
-            let Some(place) = Place::snowflake() else { return Ok(()) };
-            let trial = Trial { case: case.clone(), world: Arc::default(), skips: false };
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(async { trial.live_through(place).await });
+            if let Some(place) = Place::snowflake() {
+                live_through_in(&case, place);
+            }
         }
+
+        #[test]
+        fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_a_hostile_snowflake(case in lives()) {
+            if let Some(place) = Place::hostile() {
+                live_through_in(&case, place);
+            }
+        }
+    }
+
+    fn live_through_in(case: &Case, place: Place) {
+        let trial = Trial { case: case.clone(), world: Arc::default(), skips: false };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async { trial.live_through(place).await });
     }
 }
 

@@ -20,6 +20,7 @@ mod cost;
 mod engine;
 mod fakesnow;
 mod golden;
+mod hostile;
 mod login;
 mod migration;
 mod mocks;

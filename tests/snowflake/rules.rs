@@ -221,6 +221,16 @@ impl<'a> Example<'a> {
             if let Err(error) = last {
                 return Err(format!("before {statement}: {error}"));
             }
+            if let Some(failing) = statement.strip_prefix("! ") {
+                match self.run(failing).await {
+                    Some(Err(_)) => continue,
+                    _ => return Err(format!("before the end: {failing} succeeds")),
+                }
+            }
+            if let Some(either) = statement.strip_prefix("~ ") {
+                drop(self.run(either).await);
+                continue;
+            }
             if let Some(answer) = self.run(statement).await {
                 last = answer.map_err(|error| format!("{error} {:?}", error.report()));
             }

@@ -120,9 +120,19 @@ pub(crate) mod snowflake {
 
     use crate::peers::Server;
 
-    /// A connection to the Snowflake server of the tests.
+    /// The account whose parameters are all set to what breaks careless clients.
+    pub(crate) const HOSTILE: &str = "hostile";
+
+    /// A connection to the Snowflake server of the tests. `SNOWFEED_TEST_ACCOUNT=hostile` runs whole suites on the hostile
+    /// account.
     pub(crate) fn connection(server: &Server) -> Connection {
-        let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+        let account = std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned());
+        connection_to(server, &account)
+    }
+
+    /// A connection to an account of the Snowflake server of the tests.
+    pub(crate) fn connection_to(server: &Server, account: &str) -> Connection {
+        let connection = Connection::new(account, "user", Credentials::Password("password".into()));
         let mut connection = connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http);
         // The server does not know these statements, and answers success.
         let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
@@ -139,6 +149,8 @@ pub(crate) mod snowflake {
     pub(crate) struct SnowflakeProbe {
         pub(crate) snowflake: Snowflake,
         client: Arc<dyn Client>,
+        /// Looks at what is there.
+        reader: Arc<dyn Client>,
         pub(crate) database: String,
         bind_at_most: usize,
     }
@@ -146,11 +158,21 @@ pub(crate) mod snowflake {
     impl SnowflakeProbe {
         /// A probe whose rows travel as bound values up to this many bytes, and then through the stage.
         pub(crate) fn new(server: &Server, bind_at_most: usize) -> Self {
+            Self::with(server, connection(server), bind_at_most)
+        }
+
+        /// The same on the hostile account. The look into it is from an account that cuts no results.
+        pub(crate) fn hostile(server: &Server, bind_at_most: usize) -> Self {
+            Self::with(server, connection_to(server, HOSTILE), bind_at_most)
+        }
+
+        fn with(server: &Server, connection: Connection, bind_at_most: usize) -> Self {
             let database = fresh_database();
-            let connection = connection(server).database(&database).schema("PUBLIC");
-            let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
+            let in_database = |connection: Connection| connection.database(&database).schema("PUBLIC");
+            let client: Arc<dyn Client> = Arc::new(HttpClient::new(in_database(connection)).unwrap());
+            let reader = HttpClient::new(in_database(connection_to(server, "test"))).unwrap();
             let snowflake = Snowflake::over(client.clone(), &database, "PUBLIC").bind_at_most(bind_at_most);
-            Self { snowflake, client, database, bind_at_most }
+            Self { snowflake, client, reader: Arc::new(reader), database, bind_at_most }
         }
 
         /// What another process finds.
@@ -161,7 +183,7 @@ pub(crate) mod snowflake {
         }
 
         pub(crate) async fn select(&self, statement: Statement) -> Answer {
-            self.client.open().await.unwrap().execute(statement).await.unwrap()
+            self.reader.open().await.unwrap().execute(statement).await.unwrap()
         }
 
         /// The name of a resource's raw table.
@@ -171,7 +193,7 @@ pub(crate) mod snowflake {
                 self.database
             );
             let statement = Statement::new(select).bind(resource.name()).bind(table);
-            let found = match self.client.open().await.unwrap().execute(statement).await {
+            let found = match self.reader.open().await.unwrap().execute(statement).await {
                 // Whoever was to make the tables has died before.
                 Err(error) if error.kind() == snowfeed::ErrorKind::NotFound => return None,
                 found => found.unwrap(),

@@ -49,7 +49,7 @@ ACCOUNTS = {
         "JSON_INDENT": "4",
         "QUOTED_IDENTIFIERS_IGNORE_CASE": "TRUE",
         "ROWS_PER_RESULTSET": "1",
-        "STATEMENT_TIMEOUT_IN_SECONDS": "30",
+        "STATEMENT_TIMEOUT_IN_SECONDS": "60",
         "TIMESTAMP_INPUT_FORMAT": "DD/MM/YYYY HH24:MI:SS",
         "TIMESTAMP_LTZ_OUTPUT_FORMAT": "DD/MM/YYYY HH24:MI",
         "TIMESTAMP_NTZ_OUTPUT_FORMAT": "DD/MM/YYYY HH24:MI",
@@ -162,11 +162,16 @@ def apply(ast, parameters, type_of):
             node.set("this", mapped)
         elif isinstance(node, (exp.Cast, exp.TryCast)):
             convert(node, parameters, type_of)
-        elif isinstance(node, exp.TimestampTrunc) and node.unit.name.upper() == "WEEK" and week > 1:
+        elif isinstance(node, (exp.TimestampTrunc, exp.DateTrunc)) and week > 1 and unit_of(node) == "WEEK":
             inner, days = node.this, week - 1
             moved = call(f"DATEADD(day, -{days}, x)", x=inner)
             node.set("this", moved)
             node.replace(call(f"DATEADD(day, {days}, x)", x=node))
+
+
+def unit_of(node):
+    unit = node.args.get("unit")
+    return unit.name.upper() if unit is not None else None
 
 
 def convert(node, parameters, type_of):

@@ -39,7 +39,7 @@ def create(ast, parameters):
 
 def table_collation(ast):
     for node in ast.find_all(exp.Property):
-        if node.this.name.upper() == "DEFAULT_DDL_COLLATION":
+        if type(node) is exp.Property and node.this.name.upper() == "DEFAULT_DDL_COLLATION":
             return node.args["value"].name
     return None
 
@@ -83,6 +83,6 @@ def translated(error):
             return refused(100078, "22000", f"String is too long and would be truncated in column {column}")
         if column := re.search(r"NOT NULL constraint failed: .*\.(.*)", said):
             return refused(100072, "22000", f"NULL result in a non-nullable column {column[1]}")
-    if isinstance(error, duckdb.InvalidInputException) and "strptime" in said.lower():
+    if isinstance(error, duckdb.InvalidInputException) and "according to format specifier" in said:
         return refused(100035, "22007", "Timestamp is not recognized in the format of the session")
     return None

@@ -215,7 +215,8 @@ def sources_of(scope):
         found = [scope.this]
     if isinstance(from_ := scope.args.get("from_"), exp.From):
         found.append(from_.this)
-    return found + [join.this for join in scope.args.get("joins") or []] + list(scope.args.get("laterals") or [])
+    found += [join.this for join in scope.args.get("joins") or []] + list(scope.args.get("laterals") or [])
+    return [source for source in found if source is not None]
 
 
 def check(ast, types, columns):

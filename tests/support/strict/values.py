@@ -9,6 +9,7 @@ import json
 import pyarrow
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.dialects.snowflake import Snowflake
 
 from strict.errors import marked
 
@@ -101,4 +102,14 @@ def parse_json(generator, expression):
     return f"CAST(_strict_parse_json({text}, {flags}, {tries}) AS JSON)"
 
 
+def parsed_with_flags(safe):
+    def build(args):
+        return exp.ParseJSON(this=args[0], expression=args[1] if len(args) > 1 else None, safe=safe)
+
+    return build
+
+
 DuckDB.Generator.TRANSFORMS[exp.ParseJSON] = parse_json
+# The parser drops the second argument.
+Snowflake.Parser.FUNCTIONS["PARSE_JSON"] = parsed_with_flags(False)
+Snowflake.Parser.FUNCTIONS["TRY_PARSE_JSON"] = parsed_with_flags(True)

@@ -1,0 +1,112 @@
+//! What it takes more than a few statements to see of the rules: many sessions, files, large values, an answer without data.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, StagedFile, Statement};
+use snowfeed::{Error, StateStore, StateVersion};
+
+use crate::peers;
+use crate::probes::snowflake::{HOSTILE, connection, connection_to, fresh_database};
+use crate::support::{change, resource};
+
+/// A client in a database of its own, and the name of the user.
+async fn client() -> (HttpClient, String) {
+    let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+    let database = fresh_database();
+    let mut maker = HttpClient::new(connection(server)).unwrap().open().await.unwrap();
+    for make in [format!("CREATE DATABASE {database}"), format!("CREATE SCHEMA IF NOT EXISTS {database}.PUBLIC")] {
+        maker.execute(Statement::new(make)).await.unwrap();
+    }
+    let mut connection = connection(server).database(&database).schema("PUBLIC");
+    connection.user = format!("user_of_{database}");
+    let user = connection.user.clone();
+    (HttpClient::new(connection).unwrap(), user)
+}
+
+async fn run(session: &mut Box<dyn Session>, sql: &str) -> Answer {
+    session.execute(Statement::new(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+fn code(error: &Error) -> String {
+    error.context().find(|(name, _)| *name == "code").map(|(_, value)| value.to_owned()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_21st_waiter_is_refused_at_once() {
+    let (client, _) = client().await;
+    let mut holder = client.open().await.unwrap();
+    run(&mut holder, "CREATE TABLE t (i INT)").await;
+    run(&mut holder, "INSERT INTO t VALUES (0)").await;
+    run(&mut holder, "BEGIN").await;
+    run(&mut holder, "UPDATE t SET i = 1").await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut session = client.open().await.unwrap();
+        waiting.spawn(async move { session.execute(Statement::new("UPDATE t SET i = i + 1")).await });
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let refused = client.open().await.unwrap().execute(Statement::new("UPDATE t SET i = i + 1")).await.unwrap_err();
+    assert_eq!(code(&refused), "000625", "{refused}");
+    assert!(refused.to_string().contains("exceeds the 20 statements limit"), "{refused}");
+    run(&mut holder, "COMMIT").await;
+    while let Some(done) = waiting.join_next().await {
+        done.unwrap().unwrap();
+    }
+    assert_eq!(run(&mut holder, "SELECT i FROM t").await.rows[0].integer(0).unwrap(), 21, "none was lost");
+}
+
+#[tokio::test]
+async fn a_statement_with_its_bound_values_has_at_most_1_mb_compressed() {
+    let (client, _) = client().await;
+    let mut session = client.open().await.unwrap();
+    run(&mut session, "CREATE TABLE t (d VARCHAR)").await;
+    let insert = |text: String| Statement::new("INSERT INTO t SELECT ?").bind(text);
+    session.execute(insert("x".repeat(4 << 20))).await.unwrap();
+    // Ids are as good as random: they can hardly be compressed.
+    let ids: String = (0..200_000).map(|_| uuid::Uuid::now_v7().simple().to_string()).collect();
+    let refused = session.execute(insert(ids)).await.unwrap_err();
+    assert!(refused.to_string().contains("1 MB"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_file_is_loaded_into_a_table_once() {
+    let (client, _) = client().await;
+    let mut session = client.open().await.unwrap();
+    run(&mut session, "CREATE TABLE t (v VARIANT)").await;
+    run(&mut session, "CREATE STAGE files ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')").await;
+    let database = run(&mut session, "SELECT CURRENT_DATABASE() AS d").await.rows[0].text(0).unwrap().to_string();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writeln!(gzip, "{{\"a\": 1}}").unwrap();
+    let (stage, name) = (format!("\"{database}\".\"PUBLIC\".\"FILES\"/run"), "part.json.gz".to_owned());
+    session.put(StagedFile { stage, name, content: vec![gzip.finish().unwrap().into()] }).await.unwrap();
+    let copy = "COPY INTO t FROM @files/run/ FILE_FORMAT = (TYPE = 'JSON')";
+    let count = "SELECT COUNT(*) AS n FROM t";
+    for (sql, rows) in [
+        (copy, 1),
+        (copy, 1),
+        ("COPY INTO t FROM @files/run/ FILE_FORMAT = (TYPE = 'JSON') FORCE = TRUE", 2),
+        ("CREATE OR REPLACE TABLE t (v VARIANT)", 0),
+        (copy, 1),
+    ] {
+        run(&mut session, sql).await;
+        assert_eq!(run(&mut session, count).await.rows[0].integer(0).unwrap(), rows, "{sql}");
+    }
+}
+
+/// The whole way of a commit, on an account that has everything set against us.
+#[tokio::test]
+async fn a_state_is_kept_on_the_hostile_account() {
+    let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+    let database = fresh_database();
+    let connection = connection_to(server, HOSTILE).database(&database).schema("PUBLIC");
+    let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
+    let snowflake = snowfeed::backends::Snowflake::over(client, &database, "PUBLIC");
+    for name in ["acme/gears", "ACME/GEARS"] {
+        snowflake.append(change(&resource(name), StateVersion::NONE)).await.unwrap();
+    }
+    // What differs by case alone is not the same.
+    let keys = ["acme/gears", "ACME/GEARS"].map(str::to_owned);
+    let standings = snowflake.standings(&keys).await.unwrap();
+    assert!(standings.iter().all(|standing| standing.entry.is_some()), "{standings:?}");
+}
