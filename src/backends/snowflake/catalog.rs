@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::client::{Row, Session, Statement};
 use super::fence::Fence;
 use super::migration::{self, COLLATED, LONG_TEXT};
-use super::names::{Names, digest, other_name, plain, resource_name};
+use super::names::{Names, digest, other_name, plain, resource_name, union_name};
 use super::pool::is_missing;
 use super::retry::pauses;
 use super::schema::{self, Form, VERSION};
@@ -217,8 +217,8 @@ impl Catalog {
     fn covers(&self, names: &Names, spec: &TableSpec) -> bool {
         let wanted = self.wanted_stream(names, spec);
         let view = View::of_stream(names, &spec.name, &wanted.columns);
-        let is_union =
-            self.streams.get(&spec.name) == Some(&wanted) || self.kept.contains(&self.union(names, spec).name);
+        let union = names.raw(&union_name(&spec.name));
+        let is_union = self.streams.get(&spec.name) == Some(&wanted) || self.kept.contains(&union);
         let is_view = self.views.get(&spec.name) == Some(&digest(&view.select)) || self.kept.contains(&view.name);
         is_union && is_view
     }

@@ -43,8 +43,8 @@ impl Snowflake {
                  e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > \
                  b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\" FROM (SELECT CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS \
                  NUMBER(38, 0)) AS \"BASE\", CAST(? AS VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b LEFT JOIN (SELECT \
-                 \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(CASE WHEN TRY_CAST(REPLACE(REPLACE(\"AT\", 'T', ' '), 'Z', '') AS \
-                 TIMESTAMP_NTZ) IS NOT NULL THEN \"AT\" END) AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
+                 \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
+                 '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
                  ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e WHERE {}",
                 fence.held()
             );
