@@ -78,7 +78,7 @@ pub(crate) use schema::STATE as STATE_SQL;
 /// missing.
 ///
 /// A run that finds nothing new runs two statements whatever the number of resources, both of which only read
-/// (see [`is_metered`](crate::StateStore::is_metered)); a third one, in a process's first run, reads which tables there are.
+/// (see [`is_metered`](crate::StateStore::is_metered)).
 ///
 /// Clones share sessions and what they know of the database.
 ///
