@@ -135,7 +135,7 @@ pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
 /// The name of the table that is locked by whoever appends to the state of a key. Keys whose names are alike up to here share one:
 /// they wait for each other, and nothing worse.
 pub(super) fn fence_name(key: &str) -> String {
-    let readable = key.chars().take(FENCE_KEY).map(|c| if c.is_control() { '_' } else { c });
+    let readable = key.chars().take(FENCE_KEY).map(|c| if c.is_control() { '_' } else { c.to_ascii_lowercase() });
     format!("SNOWFEED_FENCE/{}", readable.collect::<String>())
 }
 

@@ -157,9 +157,13 @@ def tables(session, database):
     return found
 
 
+ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
 def fence_of(session, database, resource):
     """The table that runs of a resource lock, as the engine names it; made where it is missing."""
     name = "SNOWFEED_FENCE/" + re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", resource[:200])
+    name = re.sub(r"/.*", lambda key: key[0].translate(ASCII_LOWER), name, count=1, flags=re.DOTALL)
     fence = qualified(database, "STATE", name)
     session.sql(
         f'CREATE TRANSIENT TABLE IF NOT EXISTS {fence} ("TXN" VARCHAR, "RUN" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 '
