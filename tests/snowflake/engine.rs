@@ -330,7 +330,7 @@ fn from_the_view(world: &World, next: impl Fn(usize) -> BoxFuture<'static, Fate>
     let count = AtomicUsize::new(0);
     let decide = decide(move |statement| {
         let sql = &statement.sql;
-        let is_view = sql.starts_with("CREATE OR REPLACE VIEW") && sql.contains(".\"PUBLIC\".\"ISSUES\" ");
+        let is_view = sql.starts_with("CREATE OR REPLACE VIEW") && sql.contains(".\"PUBLIC_RAW\".\"ISSUES^=all\" ");
         (is_view || count.load(Ordering::SeqCst) > 0).then(|| next(count.fetch_add(1, Ordering::SeqCst)))
     });
     world.over(Fateful { client: Arc::new(world.recording.clone()), decide })

@@ -281,7 +281,7 @@ impl std::fmt::Debug for FatefulSession {
 impl Session for FatefulSession {
     async fn execute(&mut self, statement: Statement) -> Result<Answer> {
         let fate = (self.decide)(&statement).await;
-        let session = self.session.as_mut().expect("a lost session is not used");
+        let Some(session) = self.session.as_mut() else { return Err(Error::unavailable("the connection is lost")) };
         match fate {
             Fate::Runs => return session.execute(statement).await,
             Fate::Unanswered => drop(session.execute(statement).await.unwrap()),
