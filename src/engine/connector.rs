@@ -40,6 +40,16 @@ pub(super) enum Order {
     StateFirst,
 }
 
+/// What the configuration says.
+pub(super) struct Configured {
+    /// The settings in force.
+    pub(super) config: Config,
+    /// Every resource that was ever enabled.
+    pub(super) resources: BTreeMap<Resource, ResourceConfig>,
+    /// The names of resources whose settings cannot be read, with what is wrong.
+    pub(super) unreadable: Vec<(String, Error)>,
+}
+
 /// A source joined with a place to put its data. Cloning is cheap; clones share everything.
 ///
 /// ```
@@ -169,10 +179,11 @@ impl Connector {
     }
 
     /// The settings in force, and every resource that was ever enabled, ordered by name.
-    pub(super) async fn configuration(&self) -> Result<(Config, BTreeMap<Resource, ResourceConfig>)> {
+    pub(super) async fn configuration(&self) -> Result<Configured> {
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
         let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
-        Ok((self.in_force(parse_settings(stored)?)?, parse_resources(resources)?))
+        let (resources, unreadable) = parse_resources(resources);
+        Ok(Configured { config: self.in_force(parse_settings(stored)?)?, resources, unreadable })
     }
 
     /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
@@ -261,12 +272,12 @@ impl Connector {
         Ok(was_enabled)
     }
 
-    /// Every resource that was ever enabled, ordered by name.
+    /// Every resource that was ever enabled, ordered by name. One whose stored settings cannot be read is logged and left out.
     ///
     /// # Errors
     /// Whatever the store reports.
     pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
-        Ok(parse_resources(self.config.list(Domain::Resource).await?)?.into_iter().collect())
+        Ok(parse_resources(self.config.list(Domain::Resource).await?).0.into_iter().collect())
     }
 
     /// A resource's newest state, where it has one.
@@ -330,7 +341,11 @@ impl Connector {
     }
 
     async fn resource_config(&self, resource: &Resource) -> Result<Option<ResourceConfig>> {
-        self.config.get(Domain::Resource, resource.name()).await?.map(parse_resource_config).transpose()
+        self.config
+            .get(Domain::Resource, resource.name())
+            .await?
+            .map(|value| parse_resource_config(resource.name(), value))
+            .transpose()
     }
 
     /// Takes back that a resource was enabled.
@@ -379,10 +394,10 @@ impl Connector {
     }
 
     /// The record of a run that begins now.
-    pub(super) fn new_run(&self, resource: &Resource, mode: Mode) -> RunRecord {
+    pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
         RunRecord {
             id: RunId::new(),
-            resource: resource.name().into(),
+            resource: resource.into(),
             mode,
             status: RunStatus::Running,
             started_at: self.now(),
@@ -406,15 +421,30 @@ fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
     }
 }
 
-fn parse_resources(entries: Vec<(String, Value)>) -> Result<BTreeMap<Resource, ResourceConfig>> {
-    entries.into_iter().map(|(name, value)| Ok((Resource::new(name)?, parse_resource_config(value)?))).collect()
+/// The resources whose settings can be read, and the names of the others with what is wrong. One row that somebody has changed by
+/// hand must not stop the others.
+fn parse_resources(entries: Vec<(String, Value)>) -> (BTreeMap<Resource, ResourceConfig>, Vec<(String, Error)>) {
+    let (mut resources, mut unreadable) = (BTreeMap::new(), Vec::new());
+    for (name, value) in entries {
+        let parsed =
+            Resource::new(name.as_str()).and_then(|resource| Ok((resource, parse_resource_config(&name, value)?)));
+        match parsed {
+            Ok((resource, config)) => drop(resources.insert(resource, config)),
+            Err(error) => {
+                let help = error.help().unwrap_or_default();
+                tracing::error!(resource = %name, %error, help, "a resource is left out; the others go on");
+                unreadable.push((name, error));
+            }
+        }
+    }
+    (resources, unreadable)
 }
 
-fn parse_resource_config(value: Value) -> Result<ResourceConfig> {
+fn parse_resource_config(name: &str, value: Value) -> Result<ResourceConfig> {
     serde_json::from_value(value).map_err(|error| {
-        Error::configuration("a resource's stored settings cannot be read")
+        Error::configuration(format!("the settings of {name:?} in the table RESOURCE_CONFIGURATION cannot be read"))
             .with_source(error)
-            .with_help("`enable` the resource again")
+            .with_help("remove the row, or set its VALUE to {\"enabled\": true}; then `enable` the resource again")
     })
 }
 

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connector::Connector;
+use super::connector::{Configured, Connector};
 use super::join::Budget;
 use super::run::{Run, Start};
 use crate::{Config, Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus};
@@ -117,9 +116,9 @@ impl Connector {
     /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, or nothing is named and nothing
     /// enabled; whatever the configuration store reports. What happens to a resource is in its record.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
-        let (config, known) = self.configuration().await?;
-        let Due { resources, new } = self.due(&request.resources, &known).await?;
-        let side_by_side = request.concurrency.clamp(1, resources.len());
+        let Configured { config, resources: known, unreadable } = self.configuration().await?;
+        let Due { resources, new } = self.due(&request.resources, &known, unreadable.is_empty()).await?;
+        let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
         let runner = Runner::new(self, side_by_side);
         let starts = self.starts(&resources).await?;
         let mut runs: Vec<RunRecord> = stream::iter(resources.into_iter().zip(starts))
@@ -127,6 +126,9 @@ impl Connector {
             .buffer_unordered(side_by_side)
             .collect()
             .await;
+        if request.resources.is_empty() {
+            runs.extend(unreadable.iter().map(|(name, error)| self.failed(name, request.mode, error)));
+        }
         runs.sort_by(|a, b| a.resource.cmp(&b.resource));
         for run in runs.iter().filter(|run| is_mistake(run)) {
             if let Some(resource) = new.iter().find(|resource| resource.name() == run.resource) {
@@ -136,18 +138,29 @@ impl Connector {
         Ok(IngestReport { runs })
     }
 
+    /// The record of a run that could not begin, of a resource whose settings cannot be read.
+    fn failed(&self, name: &str, mode: Mode, error: &Error) -> RunRecord {
+        let now = self.now();
+        let run = self.new_run(name, mode);
+        RunRecord { status: RunStatus::Failed, ended_at: Some(now), error: Some(error.report()), ..run }
+    }
+
     /// Where the runs begin; read by one call where calls are paid for, and else by each run itself.
     async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<Start>>> {
         if !self.state.is_metered() {
             return Ok(resources.iter().map(|_| None).collect());
         }
-        let read_at = Instant::now();
         let standings = self.standings(resources).await?.into_iter();
-        Ok(standings.map(|standing| Some(Start { entry: standing.entry, read_at })).collect())
+        Ok(standings.map(|standing| Start::of(standing.entry, true)).collect())
     }
 
     /// The resources that are named, enabled on the way; without a name all that are enabled.
-    async fn due(&self, named: &[Resource], known: &BTreeMap<Resource, ResourceConfig>) -> Result<Due> {
+    async fn due(
+        &self,
+        named: &[Resource],
+        known: &BTreeMap<Resource, ResourceConfig>,
+        all_readable: bool,
+    ) -> Result<Due> {
         let named: BTreeSet<&Resource> = named.iter().collect();
         for resource in &named {
             self.enable_over(resource, known.get(resource), None).await?;
@@ -157,7 +170,7 @@ impl Connector {
             return Ok(Due { resources: named.into_iter().cloned().collect(), new });
         }
         let enabled: Vec<_> = known.iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource.clone()).collect();
-        if enabled.is_empty() {
+        if enabled.is_empty() && all_readable {
             let kind = &self.spec.resource_kind;
             return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
         }

@@ -21,18 +21,20 @@ enum End {
     Interrupted,
 }
 
-/// For how long a state that was read before its run began counts. An older one is read again: meanwhile another program
-/// may have run the resource, and this run would be refused for no fault of its own.
-const FRESH: Duration = Duration::from_secs(10);
-
 /// Prune when the state's version passes a multiple of this, where every call is paid for.
 const PRUNE_EVERY: u64 = 16;
 
-/// Where a run begins: the newest state, and when it was read.
-#[derive(Debug)]
-pub(super) struct Start {
-    pub(super) entry: Option<StateEntry>,
-    pub(super) read_at: Instant,
+/// Where a run begins, read for many runs at once. It may be old: where another program has run the resource meanwhile, the first
+/// commit is refused, and the run begins once more from the newest state.
+#[derive(Debug, Clone)]
+pub(super) struct Start(StateEntry);
+
+impl Start {
+    /// Where the next run of a resource begins; `None` where the run has to look for itself: nobody has found a state, or calls cost
+    /// nothing.
+    pub(super) fn of(standing: Option<StateEntry>, is_metered: bool) -> Option<Self> {
+        standing.filter(|_| is_metered).map(Self)
+    }
 }
 
 /// One run of one resource.
@@ -64,7 +66,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let (observed, watcher) = (resource.clone(), connector.clone());
         Self {
-            record: connector.new_run(&resource, mode),
+            record: connector.new_run(resource.name(), mode),
             monitor: Monitor::new(move |event| {
                 watcher.emit(Event::Source { resource: observed.clone(), event });
             }),
@@ -94,7 +96,13 @@ impl<'a> Run<'a> {
         }
         let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
         self.connector.emit(Event::Started { run, resource, mode });
-        let ended = self.ingest(start, budget).await;
+        let is_given = start.is_some();
+        let mut ended = self.ingest(start, budget.clone()).await;
+        // Another program has moved on before this run has done anything: it begins where that one has ended.
+        let is_overtaken = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        if is_given && is_overtaken && self.record.commits == 0 {
+            ended = self.ingest(None, budget).await;
+        }
         self.finish(ended).await;
         self.connector.emit(Event::Ended(Box::new(self.record.clone())));
         self.record
@@ -102,9 +110,11 @@ impl<'a> Run<'a> {
 
     async fn ingest(&mut self, start: Option<Start>, budget: Budget) -> Result<End> {
         let entry = match start {
-            Some(start) if start.read_at.elapsed() < FRESH => start.entry,
-            _ => self.connector.state(&self.resource).await?,
+            Some(Start(entry)) => Some(entry),
+            None => self.connector.state(&self.resource).await?,
         };
+        (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
+        (self.checkpoint, self.reconcile, self.stored) = (None, None, None);
         if let Some(entry) = entry {
             self.began_at = entry.version;
             self.base = entry.version;

@@ -10,8 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Schedule;
+use super::connector::{Configured, Connector};
 use super::ingest::Runner;
-use super::{Connector, Schedule};
+use super::run::Start;
 use crate::{Config, Mode, Resource, Result, RunStatus};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.
@@ -57,10 +59,10 @@ impl Connector {
             let now = self.now();
             // What may have been disabled is not started.
             let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
-            for resource in starting {
+            for (resource, start) in starting {
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
-                    drop(runner.run(resource.clone(), config, Mode::Incremental, None, cancel).await);
+                    drop(runner.run(resource.clone(), config, Mode::Incremental, start, cancel).await);
                     resource
                 });
             }
@@ -93,15 +95,26 @@ impl Connector {
 
     /// The settings in force, and each enabled resource with its schedule and the start of its last run.
     async fn plan(&self) -> Result<(Config, BTreeMap<Resource, Planned>)> {
-        let (config, known) = self.configuration().await?;
+        let Configured { config, resources: known, .. } = self.configuration().await?;
         let (resources, configs): (Vec<_>, Vec<_>) = known.into_iter().filter(|(_, config)| config.enabled).unzip();
         let standings = self.standings(&resources).await?;
         let mut plan = BTreeMap::new();
+        let is_metered = self.state.is_metered();
         for ((resource, config), standing) in resources.into_iter().zip(configs).zip(standings) {
-            let schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+            let schedule = match config.schedule.as_deref().map(str::parse).transpose() {
+                Ok(schedule) => schedule.unwrap_or_default(),
+                Err(error) => {
+                    tracing::error!(
+                        %resource, %error, help = "`enable` it again with a schedule such as `30m`",
+                        "the schedule in the table RESOURCE_CONFIGURATION cannot be read; the resource is left out"
+                    );
+                    continue;
+                }
+            };
+            let start = Start::of(standing.entry, is_metered);
             let run = standing.run;
             let cut_off = run.as_ref().is_some_and(|run| run.interrupted || run.status == RunStatus::Running);
-            plan.insert(resource, Planned { schedule, last: run.map(|run| run.started_at), cut_off });
+            plan.insert(resource, Planned { schedule, last: run.map(|run| run.started_at), cut_off, start });
         }
         Ok((config, plan))
     }
@@ -114,6 +127,8 @@ struct Planned {
     last: Option<Timestamp>,
     /// Whether that run was interrupted, or has not ended.
     cut_off: bool,
+    /// Where the next run begins. It serves one run only, which may move on.
+    start: Option<Start>,
 }
 
 /// What is to run, what is running, and what was started here when.
@@ -132,7 +147,7 @@ impl Timetable {
     }
 
     /// The resources to start now, those that have waited longest first; they count as running from here on.
-    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<Resource> {
+    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Option<Start>)> {
         let mut ready: Vec<_> =
             self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
         ready.sort();
@@ -140,7 +155,12 @@ impl Timetable {
         let starting: Vec<Resource> = ready.into_iter().map(|(_, resource)| resource).collect();
         self.running.extend(starting.iter().cloned());
         self.started.extend(starting.iter().map(|resource| (resource.clone(), now)));
+        let mut start = |resource: &Resource| self.plan.get_mut(resource).and_then(|planned| planned.start.take());
         starting
+            .into_iter()
+            .map(|resource| (start(&resource), resource))
+            .map(|(start, resource)| (resource, start))
+            .collect()
     }
 
     /// How long there is nothing to start, at most until the configuration is read again.
@@ -180,9 +200,18 @@ mod tests {
         Resource::new(name).unwrap()
     }
 
+    fn names(starting: Vec<(Resource, Option<Start>)>) -> Vec<Resource> {
+        starting.into_iter().map(|(resource, _)| resource).collect()
+    }
+
     /// Resources that are due at these times, and run every minute.
     fn timetable(due: &[(&str, i64)]) -> Timetable {
-        let planned = |second| Planned { schedule: "1m".parse().unwrap(), last: Some(at(second - 60)), cut_off: false };
+        let planned = |second| Planned {
+            schedule: "1m".parse().unwrap(),
+            last: Some(at(second - 60)),
+            cut_off: false,
+            start: None,
+        };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
         Timetable { plan, ..Timetable::default() }
     }
@@ -190,41 +219,41 @@ mod tests {
     #[test]
     fn a_running_resource_is_not_started_again() {
         let mut timetable = timetable(&[("a", 1)]);
-        assert_eq!(timetable.start(at(5), 4), [resource("a")]);
-        assert!(timetable.start(at(99), 4).is_empty());
+        assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
+        assert!(names(timetable.start(at(99), 4)).is_empty());
         timetable.running.clear();
-        assert_eq!(timetable.start(at(99), 4), [resource("a")]);
+        assert_eq!(names(timetable.start(at(99), 4)), [resource("a")]);
     }
 
     #[test]
     fn a_run_that_left_no_record_is_not_tried_again_without_pause() {
         let mut timetable = timetable(&[("a", 1)]);
-        timetable.start(at(5), 4);
+        names(timetable.start(at(5), 4));
         timetable.running.clear();
-        assert!(timetable.start(at(6), 4).is_empty());
-        assert_eq!(timetable.start(at(65), 4), [resource("a")]);
+        assert!(names(timetable.start(at(6), 4)).is_empty());
+        assert_eq!(names(timetable.start(at(65), 4)), [resource("a")]);
     }
 
     #[test]
     fn what_has_never_run_is_due_at_once() {
-        let planned = Planned { schedule: Schedule::default(), last: None, cut_off: false };
+        let planned = Planned { schedule: Schedule::default(), last: None, cut_off: false, start: None };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
-        assert_eq!(timetable.start(at(0), 1), [resource("a")]);
+        assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }
 
     #[test]
     fn a_run_in_the_future_holds_nothing_up() {
         let mut timetable = timetable(&[("a", 9_999)]);
-        assert_eq!(timetable.start(at(5), 4), [resource("a")]);
+        assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
         timetable.running.clear();
-        assert!(timetable.start(at(6), 4).is_empty());
+        assert!(names(timetable.start(at(6), 4)).is_empty());
     }
 
     #[test]
     fn those_that_waited_longest_start_first_within_the_limit() {
         let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 60)]);
-        assert_eq!(timetable.start(at(5), 2), [resource("b"), resource("c")]);
-        assert!(timetable.start(at(5), 2).is_empty());
+        assert_eq!(names(timetable.start(at(5), 2)), [resource("b"), resource("c")]);
+        assert!(names(timetable.start(at(5), 2)).is_empty());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What a connector costs: how many statements it sends, and of which kind. The golden files show them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::{ConfigStore, Mode, RunStatus, StateStore};
+use snowfeed::{ConfigStore, Mode, RunStatus, Sink, StateStore};
 
+use crate::mocks::{Yes, backend};
+use crate::recording::Recording;
 use crate::source::Issues;
 use crate::support::{World, resource};
 
@@ -37,7 +40,7 @@ async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
         assert_eq!(idle.len(), 2, "{count} resources: {idle:?}");
         let another = Connector::new(source.clone(), Arc::new(world.another_process()));
         let first = ingest(&world, &another, IngestRequest::default()).await;
-        assert_eq!(first.len(), 3, "{count} resources, in a process's first run: {first:?}");
+        assert_eq!(first.len(), 2, "{count} resources, in a process's first run: {first:?}");
         assert!(idle.iter().chain(&first).all(|statement| statement.sql.starts_with("SELECT ")), "{idle:?} {first:?}");
         // A text that never changes can be answered from a cache of results.
         assert!(idle.iter().chain(&first).all(|statement| statement.binds.is_empty()), "{idle:?} {first:?}");
@@ -100,4 +103,43 @@ async fn a_full_pass_that_finds_nothing_gone_looks_once_and_writes_the_marks() {
     assert_eq!(count("\"PUBLIC_RAW\".\"r\" t USING"), 0, "no row is written: {pass:?}");
     assert_eq!((count("SNOWFEED_SEEN\" (\"RUN\""), count("LEFT JOIN (SELECT DISTINCT")), (1, 1), "{pass:?}");
     assert_eq!(count("BEGIN TRANSACTION"), 3, "marks, the end of the pass, the end of the run: {pass:?}");
+}
+
+/// `run` for two cycles of a thousand resources that have nothing new: four statements, all of them constant texts.
+#[tokio::test(start_paused = true)]
+async fn two_idle_cycles_of_a_thousand_resources_are_four_statements_without_binds() {
+    const COUNT: usize = 1_000;
+    let yes = Yes::default();
+    let made = backend(yes.client(), usize::MAX);
+    for name in names(COUNT) {
+        made.ensure_tables(&resource(&name), &crate::source::tables()).await.unwrap();
+    }
+    yes.enable(names(COUNT));
+    let recording = Recording::of(Arc::new(yes.client()));
+    let ended = Arc::new(AtomicUsize::new(0));
+    let (counted, began, start) = (ended.clone(), tokio::time::Instant::now(), jiff::Timestamp::now());
+    let connector = Connector::new(Issues::default(), Arc::new(backend(recording.clone(), usize::MAX)))
+        .clock(move || start + began.elapsed())
+        .observer(move |event: &snowfeed::engine::Event| {
+            if let snowfeed::engine::Event::Ended(run) = event {
+                assert_eq!(run.status, RunStatus::Complete, "{run:?}");
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let stop = cancel.clone();
+    let (served, ()) = tokio::join!(connector.serve(8, cancel), async {
+        while ended.load(Ordering::SeqCst) < 2 * COUNT {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        stop.cancel();
+    });
+    served.unwrap();
+    assert!(began.elapsed() > std::time::Duration::from_secs(29 * 60), "{:?}", began.elapsed());
+    let sent = recording.statements();
+    assert!(sent.len() <= 4, "{} statements", sent.len());
+    assert!(
+        sent.iter().all(|statement| statement.binds.is_empty() && statement.sql.starts_with("SELECT ")),
+        "{sent:?}"
+    );
 }

@@ -66,7 +66,7 @@ async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the
     let error = run.error.unwrap();
     assert_eq!((error.kind, error.message.contains("the warehouse is suspended")), (ErrorKind::Configuration, true));
     assert_eq!(ends(&sent, "MERGE INTO \"DB\".\"PUBLIC_RAW\""), ["ROLLBACK"]);
-    assert!(sent.iter().any(|sql| sql.starts_with("MERGE INTO \"DB\".\"STATE\".\"INGESTION_RUN\"")), "{sent:?}");
+    assert!(sent.iter().any(|sql| sql.starts_with("INSERT INTO \"DB\".\"STATE\".\"SNOWFEED_RUN\"")), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,7 +330,7 @@ fn from_the_view(world: &World, next: impl Fn(usize) -> BoxFuture<'static, Fate>
     let count = AtomicUsize::new(0);
     let decide = decide(move |statement| {
         let sql = &statement.sql;
-        let is_view = sql.starts_with("CREATE OR REPLACE VIEW") && sql.contains(".\"PUBLIC\".\"ISSUES\" ");
+        let is_view = sql.starts_with("CREATE OR REPLACE VIEW") && sql.contains(".\"PUBLIC_RAW\".\"ISSUES^=all\" ");
         (is_view || count.load(Ordering::SeqCst) > 0).then(|| next(count.fetch_add(1, Ordering::SeqCst)))
     });
     world.over(Fateful { client: Arc::new(world.recording.clone()), decide })

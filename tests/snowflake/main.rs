@@ -15,6 +15,7 @@ mod scripted;
 mod views;
 
 mod answers;
+mod bad_input;
 mod cost;
 mod engine;
 mod expiry;
@@ -22,6 +23,7 @@ mod fakesnow;
 mod golden;
 mod hostile;
 mod login;
+mod migration;
 mod mocks;
 mod parameters;
 mod redirects;

@@ -47,6 +47,8 @@ struct Memory {
     catalog: BTreeMap<(String, String), Value>,
     /// How many rows have been staged in each folder.
     staged: BTreeMap<String, u64>,
+    /// The resources that are enabled, every 30 minutes, and have run an hour ago.
+    enabled: Vec<String>,
 }
 
 /// Answers for sessions.
@@ -82,6 +84,15 @@ impl Yes {
         if sql.starts_with("SELECT CAST(NULL") {
             return memory.catalog();
         }
+        if sql.starts_with("SELECT s.*") || sql.starts_with("SELECT 'connector'") {
+            return Ok(rows(memory.configuration(sql.starts_with("SELECT s.*"))));
+        }
+        if sql.starts_with("SELECT 'entry'") {
+            return Ok(rows(memory.standings()));
+        }
+        if sql.starts_with("SELECT GET_DDL") {
+            return Err(missing());
+        }
         if sql.starts_with("SELECT 1") {
             return if memory.made || sql.contains("INFORMATION_SCHEMA") { Ok(rows(vec![])) } else { Err(missing()) };
         }
@@ -94,6 +105,11 @@ impl Yes {
         }
         memory.change(statement);
         Ok(rows(vec![row(&[Some("1")])]))
+    }
+
+    /// Enables resources that have run an hour ago.
+    pub(crate) fn enable(&self, resources: Vec<String>) {
+        self.0.lock().unwrap().enabled = resources;
     }
 
     /// Takes a file.
@@ -137,13 +153,40 @@ impl Memory {
         if !self.made {
             return Err(missing());
         }
-        let mut all = vec![row(&[None, None, Some("PUBLIC"), None, Some("1")])];
+        let mut all = vec![row(&[None, None, Some("PUBLIC"), None, Some("2")])];
         for entry in self.catalog.values() {
             let text = |name: &str| entry[name].as_str().map(str::to_owned);
             let cells = ["resource", "stream", "name", "columns", "made_from"].map(text);
             all.push(row(&cells.each_ref().map(Option::as_deref)));
         }
         Ok(rows(all))
+    }
+
+    /// The settings of the resources, and the catalog behind them where it is asked for.
+    fn configuration(&self, with_catalog: bool) -> Vec<Row> {
+        let settings = Some("{\"enabled\":true,\"schedule\":\"30m\"}");
+        let empty = Row(vec![None; if with_catalog { 5 } else { 0 }]);
+        let enabled = self.enabled.iter().map(|name| row(&[Some("resource"), Some(name), settings]));
+        let mut all: Vec<Row> = enabled.map(|cells| Row([cells.0, empty.0.clone()].concat())).collect();
+        if let Some(catalog) = self.catalog().ok().filter(|_| with_catalog) {
+            all.extend(catalog.rows.into_iter().map(|cells| Row([vec![None; 3], cells.0].concat())));
+        }
+        all
+    }
+
+    fn standings(&self) -> Vec<Row> {
+        let standing = |name: &String| {
+            let change = crate::support::change(&crate::support::resource(name), snowfeed::StateVersion::NONE);
+            let mut run = change.run.unwrap();
+            run.started_at -= jiff::SignedDuration::from_hours(1);
+            let state = serde_json::to_string(&change.state).unwrap();
+            let run = serde_json::to_string(&run).unwrap();
+            [
+                row(&[Some("entry"), Some(name), Some("1"), Some(&change.at.to_string()), Some(&state)]),
+                row(&[Some("run"), Some(name), None, None, Some(&run)]),
+            ]
+        };
+        self.enabled.iter().flat_map(standing).collect()
     }
 
     fn change(&mut self, statement: &Statement) {
@@ -238,7 +281,7 @@ impl std::fmt::Debug for FatefulSession {
 impl Session for FatefulSession {
     async fn execute(&mut self, statement: Statement) -> Result<Answer> {
         let fate = (self.decide)(&statement).await;
-        let session = self.session.as_mut().expect("a lost session is not used");
+        let Some(session) = self.session.as_mut() else { return Err(Error::unavailable("the connection is lost")) };
         match fate {
             Fate::Runs => return session.execute(statement).await,
             Fate::Unanswered => drop(session.execute(statement).await.unwrap()),

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Snowflake;
 use super::catalog::Catalog;
 use super::client::{Answer, Row, Session, Statement};
+use super::migration;
 use super::names::{Names, identifier, resolve};
 use super::pool::is_missing;
 use super::schema::{self, Form};
@@ -193,7 +194,14 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
     schema::refuse(session, names, catalog.form()).await?;
     let state = names.in_database(Names::STATE);
     if let Form::Version(version) = catalog.form() {
-        return Ok(format!("made, in {state} (form {version})"));
+        migration::refuse_collations(session, names).await?;
+        let mut collated = catalog.collated(names);
+        if !collated.is_empty() {
+            return Err(collated.swap_remove(0));
+        }
+        let older =
+            if version < schema::VERSION { "; the next `enable` or `ingest` brings them up to date" } else { "" };
+        return Ok(format!("made, in {state} (form {version}){older}"));
     }
     let database = names.database.as_str();
     let may = |grant: &Grant<'_>| {

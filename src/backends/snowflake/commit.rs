@@ -5,20 +5,22 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::client::{Bind, Session, Statement};
+use super::fence::Fence;
 use super::load::{Place, Source};
-use super::plan::{hex, plan, unhex};
+use super::plan::{plan, unhex};
 use super::pool::is_missing;
+use super::rejects::{Sorted, unreadable_row};
 use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
-use crate::record::content_hash;
 use crate::sink::{Commit, CommitReport, Rows, Sweep};
-use crate::{Counts, Error, ErrorKind, Reject, Result, StateVersion, Version};
+use crate::{Counts, Error, ErrorKind, Record, Result, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
     place: Place,
     rows: &'a Rows,
+    sorted: &'a Sorted<'a>,
     source: Source<'a>,
 }
 
@@ -31,23 +33,28 @@ impl Snowflake {
     ) -> Result<CommitReport> {
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
+        let sorted: Vec<Sorted<'_>> = commit.rows.iter().map(|rows| Sorted::of(&rows.records)).collect();
         let (mut counts, mut writes) = (Counts::default(), Vec::new());
-        for (number, rows) in commit.rows.iter().enumerate() {
+        for (number, (rows, sorted)) in commit.rows.iter().zip(&sorted).enumerate() {
             let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
             let place = Place { name, run: commit.run, number };
-            let present = self.present(&mut *session, &place, rows).await?;
-            let (images, counted) = plan(present, &rows.records);
+            let present = self.present(&mut *session, &place, &sorted.records).await?;
+            let (images, counted) = plan(present, &sorted.records);
             counts += &counted;
-            counts.offered += rows.rejects.len() as u64;
-            counts.rejected += rows.rejects.len() as u64;
+            let rejected = rows.rejects.len() as u64 + sorted.rejected();
+            counts.offered += rejected;
+            counts.rejected += rejected;
             let source = self.source(&mut *session, &place, images).await?;
-            writes.push(Write { place, rows, source });
+            writes.push(Write { place, rows, sorted, source });
         }
-        if let Some(change) = commit.change.as_ref().filter(|change| change.state.is_some()) {
-            state::prepare(&mut *session, &self.0.names, change).await?;
+        // Whoever locks several tables does so in one order.
+        writes.sort_by(|a, b| a.place.name.cmp(&b.place.name));
+        let fence = commit.change.as_ref().and_then(|change| state::fence(&self.0.names, change));
+        match &fence {
+            Some(fence) => fence.begin(&mut session).await?,
+            None => session.begin().await?,
         }
-        session.begin().await?;
-        let written = self.write_all(&mut *session, commit, &writes).await;
+        let written = self.write_all(&mut *session, commit, &writes, fence.as_ref()).await;
         let report = written.map(|version| CommitReport { counts, version });
         let ended = session.end(report, unanswered).await;
         for write in writes {
@@ -61,24 +68,35 @@ impl Snowflake {
         }
     }
 
-    /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last.
+    /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last, and is held
+    /// until the COMMIT only.
     async fn write_all(
         &self,
         session: &mut dyn Session,
         commit: &Commit,
         writes: &[Write<'_>],
+        fence: Option<&Fence>,
     ) -> Result<Option<StateVersion>> {
+        let mut met = Vec::new();
         for write in writes {
             self.write(session, commit, write).await?;
+            if self.keep_rejects(session, commit, write.rows, write.sorted).await? {
+                met.push(write);
+            }
+        }
+        let version = match &commit.change {
+            Some(change) => Some(self.append_in(session, change, fence).await?),
+            None => None,
+        };
+        for write in met {
+            self.see_rejects_again(session, commit, write.rows, write.sorted).await?;
         }
         if let Some(Sweep::Finish(pass)) = commit.sweep {
-            let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?", self.0.names.state("SNOWFEED_SEEN"));
+            let held = fence.map(|fence| format!(" AND {}", fence.held())).unwrap_or_default();
+            let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?{held}", self.0.names.state("SNOWFEED_SEEN"));
             session.execute(Statement::new(forget).bind(pass.to_string())).await?;
         }
-        match &commit.change {
-            Some(change) => state::append(session, &self.0.names, change).await.map(Some),
-            None => Ok(None),
-        }
+        Ok(version)
     }
 
     /// Refuses a resource or a table that nobody made room for.
@@ -95,8 +113,13 @@ impl Snowflake {
     }
 
     /// What the raw table has of the keys of these rows.
-    async fn present(&self, session: &mut dyn Session, place: &Place, rows: &Rows) -> Result<HashMap<String, Present>> {
-        let keys: HashSet<&str> = rows.records.iter().map(|record| record.key.as_str()).collect();
+    async fn present(
+        &self,
+        session: &mut dyn Session,
+        place: &Place,
+        records: &[Record],
+    ) -> Result<HashMap<String, Present>> {
+        let keys: HashSet<&str> = records.iter().map(|record| record.key.as_str()).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
@@ -110,9 +133,11 @@ impl Snowflake {
         let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await;
         let answer = answer.map_err(|error| self.name_missing(error, place))?;
         let found = answer.rows.iter().map(|row| {
+            let key = row.text(0)?.to_string();
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
-            let found = Present { version: Version(row.integer(1)?), hash, deleted: row.boolean(3)? };
-            Ok((row.text(0)?.to_string(), found))
+            let version =
+                row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&place.name), &key, error))?;
+            Ok((key, Present { version: Version(version), hash, deleted: row.boolean(3)? }))
         });
         found.collect()
     }
@@ -133,7 +158,7 @@ impl Snowflake {
 
     /// Writes the rows of one table, in a transaction that the caller has begun.
     async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &Write<'_>) -> Result<()> {
-        let Write { place, rows, source } = write;
+        let Write { place, rows, source, .. } = write;
         let table = self.0.names.raw(&place.name);
         if let Some(merge) = source.merge(session, &table, &time::stamp(commit.at)).await? {
             session.execute(merge).await?;
@@ -153,48 +178,8 @@ impl Snowflake {
                 session.execute(mark.bind(rows.table.as_str()).bind(json(&keys)?)).await?;
             }
         }
-        self.keep_rejects(session, commit, rows).await
+        Ok(())
     }
-
-    /// Keeps what could not be made a record of. A source that meets the same thing at every reading fills no disk with it.
-    async fn keep_rejects(&self, session: &mut dyn Session, commit: &Commit, rows: &Rows) -> Result<()> {
-        if rows.rejects.is_empty() {
-            return Ok(());
-        }
-        let mut once: Vec<&Reject> = Vec::new();
-        for reject in &rows.rejects {
-            if !once.contains(&reject) {
-                once.push(reject);
-            }
-        }
-        let entries: Vec<Rejected<'_>> = once
-            .into_iter()
-            .map(|reject| Rejected { reason: &reject.reason, raw: &reject.raw, hash: hex(&content_hash(&reject.raw)) })
-            .collect();
-        let merge = format!(
-            "MERGE INTO {} t USING (SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \
-             \"REASON\", f.value:raw::VARCHAR AS \"RAW\", f.value:hash::VARCHAR AS \"HASH\" FROM (SELECT CAST(? AS VARCHAR) \
-             AS \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS TIMESTAMP_NTZ) AS \
-             \"AT\", PARSE_JSON(?) AS \"REJECTS\") b, LATERAL FLATTEN(input => b.\"REJECTS\") f) s ON t.\"RESOURCE\" = \
-             s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\" \
-             WHEN MATCHED THEN UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\" WHEN NOT MATCHED THEN INSERT \
-             (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") VALUES \
-             (s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\")",
-            self.0.names.state("REJECTED_RECORD")
-        );
-        let merge = Statement::new(merge).bind(commit.resource.name()).bind(rows.table.as_str());
-        session
-            .execute(merge.bind(commit.run.to_string()).bind(time::stamp(commit.at)).bind(json(&entries)?))
-            .await
-            .map(drop)
-    }
-}
-
-#[derive(Serialize)]
-struct Rejected<'a> {
-    reason: &'a str,
-    raw: &'a str,
-    hash: String,
 }
 
 /// A list as the text of a JSON array, to be bound.

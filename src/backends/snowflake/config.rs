@@ -3,15 +3,17 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::catalog::Catalog;
 use super::client::{Row, Statement};
 use super::state::found;
 use super::{Snowflake, retry};
+use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Domain};
-use crate::{Error, Result};
 
-/// The exact text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone.
-const TEXT: &str = "CASE WHEN TO_JSON(PARSE_JSON(\"DOCUMENT\")) = TO_JSON(\"VALUE\") THEN \"DOCUMENT\" \
-                    ELSE TO_JSON(\"VALUE\") END AS \"TEXT\"";
+/// The exact text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
+/// written only one of the two. What is no JSON makes no statement fail.
+const TEXT: &str = "CASE WHEN TO_JSON(TRY_PARSE_JSON(\"DOCUMENT\", 'd')) = TO_JSON(\"VALUE\") THEN \"DOCUMENT\" \
+                    ELSE COALESCE(TO_JSON(\"VALUE\"), \"DOCUMENT\") END AS \"TEXT\"";
 
 impl Snowflake {
     fn table(&self, domain: Domain) -> String {
@@ -19,6 +21,35 @@ impl Snowflake {
             Domain::Connector => "APP_CONFIGURATION",
             Domain::Resource => "RESOURCE_CONFIGURATION",
         })
+    }
+
+    /// The rows that a statement of three columns gives, the first of which is never null. A process that does not know the tables yet
+    /// reads them by the same statement: its first ingestion would else need one more.
+    async fn with_catalog(&self, select: String) -> Result<Vec<Row>> {
+        let mut session = self.session().await?;
+        let mut known = self.0.catalog.lock().await;
+        if known.is_none() {
+            let both = format!(
+                "SELECT s.*, NULL AS \"RESOURCE\", NULL AS \"STREAM\", NULL AS \"NAME\", NULL AS \"COLUMNS\", NULL AS \"MADE_FROM\" \
+                 FROM ({select}) s UNION ALL SELECT NULL AS \"WHAT\", NULL AS \"KEY\", NULL AS \"TEXT\", c.* FROM ({}) c",
+                Catalog::select(&self.0.names)
+            );
+            let answer = found(session.execute(Statement::new(both)).await)?;
+            let (mut rows, mut catalog) = (Vec::new(), Vec::new());
+            for mut row in answer.rows {
+                match row.get(0)? {
+                    Some(_) => rows.push(row),
+                    None => catalog.push(Row(row.0.split_off(3))),
+                }
+            }
+            // Where there is no version, tables may be missing, or not be ours.
+            if !catalog.is_empty() {
+                *known = Some(Catalog::from_answer(&self.0.names, &catalog)?);
+                return Ok(rows);
+            }
+        }
+        drop(known);
+        Ok(found(session.execute(Statement::new(select)).await)?.rows)
     }
 
     /// Runs a statement that writes, after the tables have been made.
@@ -32,11 +63,11 @@ impl Snowflake {
     }
 }
 
+/// The key and value in a row. What is no JSON is given as a text: whoever reads the settings refuses it, and names the key.
 fn entry(row: &Row, column: usize) -> Result<(String, Value)> {
     let key = row.text(column)?.to_string();
-    let value = serde_json::from_str(row.text(column + 1)?).map_err(|error| {
-        Error::configuration(format!("the stored settings of {key:?} are no JSON")).with_source(error)
-    })?;
+    let text = row.get(column + 1)?.map(|text| &**text).unwrap_or_default();
+    let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
     Ok((key, value))
 }
 
@@ -79,9 +110,9 @@ impl ConfigStore for Snowflake {
             select("connector", Domain::Connector),
             select("resource", Domain::Resource)
         );
-        let answer = found(self.session().await?.execute(Statement::new(both)).await)?;
+        let answer = self.with_catalog(both).await?;
         let mut snapshot = ConfigSnapshot::default();
-        for row in &answer.rows {
+        for row in &answer {
             match row.text(0)?.as_ref() {
                 "connector" => snapshot.connector.push(entry(row, 1)?),
                 _ => snapshot.resources.push(entry(row, 1)?),

@@ -43,7 +43,7 @@ pub(super) struct Staged {
 /// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
 const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
                     f.value:h::VARCHAR AS \"HASH\", f.value:d::VARCHAR AS \"DOCUMENT\", \
-                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) AS \"RAW\", b.\"AT\" AS \"AT\", \
+                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END, 'd') AS \"RAW\", b.\"AT\" AS \"AT\", \
                     CASE WHEN f.value:x::BOOLEAN THEN b.\"AT\" END AS \"DELETED_AT\"";
 
 impl Snowflake {
@@ -64,7 +64,9 @@ impl Snowflake {
         let names = &self.0.names;
         let table = names.raw(&names::load_name(&place.name, &place.run.to_string(), place.number));
         // DDL ends a transaction, so that this comes before one begins.
-        let create = format!("CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT)");
+        let create = format!(
+            "CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = ''"
+        );
         session.execute(Statement::new(create)).await?;
         let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), place.run, uuid::Uuid::now_v7().simple());
         let rows = images.len() as u64;

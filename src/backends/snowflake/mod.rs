@@ -14,18 +14,22 @@ mod columns;
 mod commit;
 mod config;
 mod cost;
+mod fence;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod load;
+mod migration;
 mod names;
 mod plan;
 mod pool;
 mod preview;
+mod rejects;
 mod retry;
 mod schema;
 mod state;
 mod sweep;
 mod time;
+mod view;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +54,7 @@ use retry::Unanswered;
 /// The statements that make the connector's own tables, for whoever has to make them before it runs: each name stands in
 /// braces, to be qualified.
 #[cfg(feature = "native-app")]
-pub(crate) use schema::V1 as STATE_SQL;
+pub(crate) use schema::STATE as STATE_SQL;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///
@@ -68,14 +72,14 @@ pub(crate) use schema::V1 as STATE_SQL;
 /// |---|---|
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `KEY`, `VALUE` |
 /// | `APP_STATE` | `TIMESTAMP`, `KEY`, `VALUE`, `VERSION`; the highest version of a key counts |
-/// | `INGESTION_RUN` | the run history, one row for each run that changed something |
+/// | `INGESTION_RUN` | the run history, a view with one row for each run that changed something |
 /// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason |
 ///
 /// Names that begin with `SNOWFEED_` are its own, and may change. Everything is made when it is first needed, and only what is
 /// missing.
 ///
 /// A run that finds nothing new runs two statements whatever the number of resources, both of which only read
-/// (see [`is_metered`](crate::StateStore::is_metered)); a third one, in a process's first run, reads which tables there are.
+/// (see [`is_metered`](crate::StateStore::is_metered)).
 ///
 /// Clones share sessions and what they know of the database.
 ///
@@ -105,6 +109,8 @@ struct Inner {
     catalog: Mutex<Option<Catalog>>,
     bind_at_most: usize,
     cleaned: AtomicBool,
+    /// When a run's record was last written.
+    recorded: time::Rising,
 }
 
 /// Rows of up to this many bytes travel as a bound value.
@@ -151,6 +157,7 @@ impl Snowflake {
             catalog: Mutex::new(None),
             bind_at_most: BIND_AT_MOST,
             cleaned: AtomicBool::new(false),
+            recorded: time::Rising::default(),
         }))
     }
 

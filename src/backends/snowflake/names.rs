@@ -6,7 +6,7 @@ use crate::backends::concatenation::concatenation;
 use crate::table::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
-const LONGEST: usize = 255;
+pub(super) const LONGEST: usize = 255;
 
 /// A name in double quotes, whatever characters it has.
 pub(super) fn identifier(name: &str) -> String {
@@ -130,6 +130,21 @@ const LOAD_SUFFIX: usize = 7 + 36 + 3;
 /// beginning, after an odd number of `^`.
 pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
     format!("{raw}^=load/{run}/{number}")
+}
+
+/// The name of the table that is locked by whoever appends to the state of a key. Keys whose names are alike up to here share one:
+/// they wait for each other, and nothing worse.
+pub(super) fn fence_name(key: &str) -> String {
+    let readable = key.chars().take(FENCE_KEY).map(|c| if c.is_control() { '_' } else { c.to_ascii_lowercase() });
+    format!("SNOWFEED_FENCE/{}", readable.collect::<String>())
+}
+
+/// How much of a key is in the name of its fence, in characters.
+const FENCE_KEY: usize = 200;
+
+/// The name of the view, among the raw tables, that joins those of a stream.
+pub(super) fn union_name(stream: &str) -> String {
+    format!("{}^=all", plain(stream))
 }
 
 /// The run that a table with a [`load_name`] belongs to.

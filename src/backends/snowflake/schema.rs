@@ -2,15 +2,16 @@
 //! older, and left alone where they are somebody else's.
 
 use super::client::{Session, Statement};
+use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
 use crate::{Error, Result};
 
 /// The version of the tables' form that this program writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
-/// The statements that make version 1.
-pub(crate) const V1: &str = include_str!("v1.sql");
+/// The statements that make the connector's own tables, in this version's form.
+pub(crate) const STATE: &str = include_str!("state.sql");
 
 /// The tables whose names the reference system has, too: another program may have made them.
 const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_STATE"];
@@ -29,7 +30,7 @@ pub(super) enum Form {
 /// Refuses tables that are not for this program to write.
 pub(super) async fn refuse(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
     match form {
-        Form::Version(VERSION) | Form::Begun => Ok(()),
+        Form::Version(VERSION | migration::FROM) | Form::Begun => Ok(()),
         Form::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
             "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
             names.in_database(Names::STATE)
@@ -46,12 +47,22 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form)
     if form == Form::Version(VERSION) {
         return Ok(());
     }
-    make_database(session, names).await?;
-    for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
-        session.execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.in_database(schema)))).await?;
+    if form == Form::Missing || form == Form::Begun {
+        make_database(session, names).await?;
+        for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
+            session
+                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.in_database(schema))))
+                .await?;
+        }
+    }
+    if form != Form::Missing {
+        migration::prepare(session, names).await?;
     }
     for statement in statements(names) {
         session.execute(Statement::new(statement)).await?;
+    }
+    if form != Form::Missing {
+        migration::finish(session, names).await?;
     }
     let version = names.state("SNOWFEED_VERSION");
     let done = format!(
@@ -59,20 +70,36 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form)
          \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
     );
     session.execute(Statement::new(done).bind(VERSION).bind(names.schema.as_str())).await?;
+    if matches!(form, Form::Version(_)) {
+        let raise = format!("UPDATE {version} SET \"VERSION\" = ? WHERE \"VERSION\" < ?");
+        session.execute(Statement::new(raise).bind(VERSION).bind(VERSION)).await?;
+    }
     Ok(())
 }
 
-/// The statements that make version 1, with whole names.
+/// The statements that make the connector's own tables, with whole names.
 fn statements(names: &Names) -> Vec<String> {
-    let text: String = V1.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    let text: String = STATE.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
     let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-    statements
-        .map(|statement| {
-            let (before, rest) = statement.split_once('{').unwrap_or((statement, ""));
-            let (table, after) = rest.split_once('}').unwrap_or_default();
-            format!("{before}{}{after}", names.state(table))
-        })
-        .collect()
+    statements.map(|statement| with_names(statement, names)).collect()
+}
+
+/// The statement that makes one of the connector's own tables.
+pub(super) fn statement(names: &Names, table: &str) -> String {
+    let head = format!("CREATE TABLE IF NOT EXISTS {} ", names.state(table));
+    statements(names).into_iter().find(|statement| statement.starts_with(&head)).unwrap_or_default()
+}
+
+/// A statement in which each name in braces is made whole.
+fn with_names(statement: &str, names: &Names) -> String {
+    let mut parts = statement.split('{');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (table, after) = part.split_once('}').unwrap_or((part, ""));
+        whole += &names.state(table);
+        whole += after;
+    }
+    whole
 }
 
 /// The statements that let a role, by its name as SQL, make what is missing in a database of somebody else's. `PUBLIC` came with the
@@ -161,10 +188,15 @@ mod tests {
     fn every_statement_makes_one_thing_of_the_connectors_own() {
         let names = Names::new("db", "public");
         let made = statements(&names);
-        assert_eq!(made.len(), 10);
+        assert_eq!(made.len(), 11);
         for statement in made {
             assert!(statement.contains(" IF NOT EXISTS \"DB\".\"STATE\".\""), "{statement}");
             assert!(!statement.contains(['{', '}', ';']), "{statement}");
+            assert_eq!(
+                statement.contains("CREATE TABLE"),
+                statement.contains("DEFAULT_DDL_COLLATION = ''"),
+                "{statement}"
+            );
         }
     }
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::client::{Answer, Row, Session, Statement};
 use super::commit::json;
-use super::names::Names;
+use super::fence::{self, Fence};
+use super::names::{Names, literal};
 use super::pool::is_missing;
 use super::retry::Unanswered;
 use super::{Snowflake, retry, time};
@@ -14,71 +15,58 @@ use crate::backends::merge::conflict;
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result};
 
-/// Makes the row that is locked by whoever appends an entry of this key, where it has never had one. It is no part of the
-/// transaction: there it could not be seen by another one.
-pub(super) async fn prepare(session: &mut dyn Session, names: &Names, change: &StateChange) -> Result<()> {
-    if change.base != StateVersion::NONE {
-        return Ok(());
-    }
-    let fence = names.state("SNOWFEED_FENCE");
-    let insert = format!(
-        "INSERT INTO {fence} (\"KEY\", \"VERSION\") SELECT b.\"KEY\", 0 FROM (SELECT CAST(? AS VARCHAR) AS \"KEY\") b \
-         WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {fence} f WHERE f.\"KEY\" = b.\"KEY\")"
-    );
-    match session.execute(Statement::new(insert).bind(change.key.as_str())).await {
-        // Another one has made it at the same moment.
-        Err(error) if is_duplicate(&error) => Ok(()),
-        done => done.map(drop),
-    }
+/// What must be locked for a change; nothing, where it has no state.
+pub(super) fn fence(names: &Names, change: &StateChange) -> Option<Fence> {
+    change.state.as_ref().map(|state| Fence::new(names, &change.key, state.run))
 }
 
-/// Whether a server that enforces keys has refused a second row of one.
-fn is_duplicate(error: &Error) -> bool {
-    error.to_string().to_ascii_lowercase().contains("duplicate key")
-}
-
-/// Stores a change in a transaction that the caller has begun; refuses it when another run has moved on.
-///
-/// The update locks the table until the transaction ends, so that of two appends on one base the second one waits and then
-/// finds another version. What it then inserts depends on the entries themselves once more.
-pub(super) async fn append(session: &mut dyn Session, names: &Names, change: &StateChange) -> Result<StateVersion> {
-    let mut version = change.base;
-    if let Some(state) = &change.state {
-        let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
-        let raise = format!(
-            "UPDATE {} SET \"VERSION\" = \"VERSION\" + 1 WHERE \"KEY\" = ? AND \"VERSION\" = ?",
-            names.state("SNOWFEED_FENCE")
-        );
-        let raised = session.execute(Statement::new(raise).bind(change.key.as_str()).bind(base)).await?;
-        if raised.affected()? == 0 {
-            return Err(conflict(&change.key, change.base, change.base));
+impl Snowflake {
+    /// Stores a change in a transaction that the caller has begun, and that holds the fence; refuses it when another run has moved
+    /// on.
+    ///
+    /// Whoever waited for the fence finds what the one before has stored, because each statement sees what was committed before
+    /// it. Where Snowflake has ended the transaction meanwhile, nothing is stored.
+    pub(super) async fn append_in(
+        &self,
+        session: &mut dyn Session,
+        change: &StateChange,
+        fence: Option<&Fence>,
+    ) -> Result<StateVersion> {
+        let mut version = change.base;
+        if let (Some(state), Some(fence)) = (&change.state, fence) {
+            let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
+            let entries = self.0.names.state("APP_STATE");
+            // A time that somebody has written by hand, and that is none, counts as the earliest.
+            let insert = format!(
+                "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
+                 CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", PARSE_JSON(e.\"DOCUMENT\"), \
+                 e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > \
+                 b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\" FROM (SELECT CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS \
+                 NUMBER(38, 0)) AS \"BASE\", CAST(? AS VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b LEFT JOIN (SELECT \
+                 \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
+                 '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
+                 ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e WHERE {}",
+                fence.held()
+            );
+            let document = serde_json::to_string(state)
+                .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
+            let insert = Statement::new(insert).bind(change.key.as_str()).bind(base).bind(time::exact(change.at));
+            if session.execute(insert.bind(document)).await?.affected()? == 0 {
+                return Err(conflict(&change.key, change.base, change.base));
+            }
+            version = StateVersion(change.base.0 + 1);
         }
-        let entries = names.state("APP_STATE");
-        let insert = format!(
-            "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
-             CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", PARSE_JSON(e.\"DOCUMENT\"), \
-             e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > \
-             b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\" FROM (SELECT CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS \
-             NUMBER(38, 0)) AS \"BASE\", CAST(? AS VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b LEFT JOIN (SELECT \
-             \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(\"AT\") AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
-             ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e"
-        );
-        let document = serde_json::to_string(state)
-            .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
-        let insert = Statement::new(insert).bind(change.key.as_str()).bind(base).bind(time::exact(change.at));
-        if session.execute(insert.bind(document)).await?.affected()? == 0 {
-            return Err(conflict(&change.key, change.base, change.base));
+        if let Some(run) = &change.run {
+            self.record(session, run, fence).await?;
         }
-        version = StateVersion(change.base.0 + 1);
+        Ok(version)
     }
-    if let Some(run) = &change.run {
-        record(session, names, run).await?;
-    }
-    Ok(version)
 }
 
-/// What a refusal of a change means. Where the change is the newest entry, an earlier try has come through unanswered, and gives
-/// what it would have given; else another run has moved on, and the error names the version that was found.
+/// What a refusal of a change means, found out in the session that was refused: another one may see less. Where the change is the
+/// newest entry, an earlier try has come through unanswered, and gives what it would have given. Where the newest entry is
+/// still the one that the change builds on, Snowflake has ended the transaction: it can be tried again. Else another run has moved on,
+/// and the error names the version that was found.
 pub(super) async fn settle<T>(
     session: &mut dyn Session,
     names: &Names,
@@ -86,19 +74,44 @@ pub(super) async fn settle<T>(
     refusal: Error,
     unanswered: Option<T>,
 ) -> Result<T> {
-    let Ok(newest) = entries(session, names, &change.key, 1).await else { return Err(refusal) };
-    let newest = newest.into_iter().next();
+    let Ok(newest) = rows(session, names, &change.key, 1).await else { return Err(refusal) };
+    let newest = newest.rows.first();
+    let version = newest.and_then(|row| row.integer(0).ok()).map_or(0, i64::unsigned_abs);
+    if version == change.base.0 {
+        return Err(fence::lost());
+    }
     let is_ours = |entry: &StateEntry| {
         entry.version.0 == change.base.0 + 1 && change.state.as_ref().is_some_and(|state| *state == entry.state)
     };
+    let newest = newest.and_then(|row| entry(row, 0).ok());
     match unanswered.filter(|_| newest.as_ref().is_some_and(is_ours)) {
         Some(given) => Ok(given),
-        None => Err(conflict(&change.key, change.base, newest.map_or(StateVersion::NONE, |entry| entry.version))),
+        None => Err(conflict(&change.key, change.base, StateVersion(version))),
     }
 }
 
-/// Stores a run's record in place of the one of the same run.
-async fn record(session: &mut dyn Session, names: &Names, run: &RunRecord) -> Result<()> {
+impl Snowflake {
+    /// Adds the record of a run, which counts from now on.
+    async fn record(&self, session: &mut dyn Session, run: &RunRecord, fence: Option<&Fence>) -> Result<()> {
+        let held = fence.map(|fence| format!(" WHERE {}", fence.held())).unwrap_or_default();
+        let (columns, select) = record_columns();
+        let insert = format!(
+            "INSERT INTO {} ({columns}) SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \
+             \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS \
+             TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b{held}",
+            self.0.names.state("SNOWFEED_RUN"),
+        );
+        let document = json(run)?;
+        let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
+        let recorded = time::stamp(self.0.recorded.next());
+        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded);
+        let insert = insert.bind(time::stamp(run.started_at)).bind(run.ended_at.map(time::stamp)).bind(document);
+        if session.execute(insert).await?.affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
+    }
+}
+
+/// The columns of the run history, and their values, over `b`.
+fn record_columns() -> (String, String) {
     const NUMBERS: [(&str, &str); 12] = [
         ("OFFERED", "counts.offered"),
         ("INSERTED", "counts.inserted"),
@@ -121,35 +134,22 @@ async fn record(session: &mut dyn Session, names: &Names, run: &RunRecord) -> Re
         "" => (column, "b.\"SKIPPED\"".to_owned()),
         path => (column, format!("b.\"RUN\":{path}::NUMBER(38, 0)")),
     }));
-    values.extend(["STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, format!("b.\"{column}\""))));
-    let select = values.iter().map(|(column, value)| format!("{value} AS \"{column}\"")).collect::<Vec<_>>().join(", ");
-    let columns: Vec<String> = values.iter().map(|(column, _)| format!("\"{column}\"")).collect();
-    let set = columns.iter().filter(|column| *column != "\"ID\"").map(|column| format!("{column} = s.{column}"));
-    let merge = format!(
-        "MERGE INTO {} t USING (SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \"SKIPPED\", \
-         CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \
-         \"DOCUMENT\") b) s ON t.\"ID\" = s.\"ID\" WHEN MATCHED THEN UPDATE SET {set} WHEN NOT MATCHED THEN INSERT \
-         ({columns}) VALUES ({values})",
-        names.state("INGESTION_RUN"),
-        set = set.collect::<Vec<_>>().join(", "),
-        columns = columns.join(", "),
-        values = columns.iter().map(|column| format!("s.{column}")).collect::<Vec<_>>().join(", "),
+    values.extend(
+        ["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, format!("b.\"{column}\""))),
     );
-    let document = json(run)?;
-    let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
-    let merge = Statement::new(merge).bind(document.clone()).bind(skipped).bind(time::stamp(run.started_at));
-    session.execute(merge.bind(run.ended_at.map(time::stamp)).bind(document)).await.map(drop)
+    let columns: Vec<String> = values.iter().map(|(column, _)| format!("\"{column}\"")).collect();
+    let select: Vec<String> = values.into_iter().map(|(_, value)| value).collect();
+    (columns.join(", "), select.join(", "))
 }
 
-/// The newest entries of a key.
-async fn entries(session: &mut dyn Session, names: &Names, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+/// The newest entries of a key: version, time and document.
+async fn rows(session: &mut dyn Session, names: &Names, key: &str, limit: usize) -> Result<Answer> {
     let select = format!(
         "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {} WHERE \"KEY\" = ? \
          ORDER BY \"VERSION\" DESC LIMIT {limit}",
         names.state("APP_STATE")
     );
-    let answer = found(session.execute(Statement::new(select).bind(key)).await)?;
-    answer.rows.iter().map(|row| entry(row, 0)).collect()
+    found(session.execute(Statement::new(select).bind(key)).await)
 }
 
 /// What was found; nothing, where nobody has made the tables yet.
@@ -165,18 +165,40 @@ fn entry(row: &Row, column: usize) -> Result<StateEntry> {
     Ok(StateEntry {
         version: StateVersion(row.integer(column)?.unsigned_abs()),
         at: time::read(row.text(column + 1)?)?,
-        state: serde_json::from_str(row.text(column + 2)?).map_err(|error| unreadable("APP_STATE", error))?,
+        state: serde_json::from_str(row.text(column + 2)?)
+            .map_err(|error| Error::invalid_data("the document is not a state").with_source(error))?,
     })
 }
 
-fn run(document: &str) -> Result<RunRecord> {
-    serde_json::from_str(document).map_err(|error| unreadable("INGESTION_RUN", error))
+/// The record in a row of the run history; one that cannot be read is told of and left out.
+fn run(names: &Names, document: &str) -> Option<RunRecord> {
+    let read = serde_json::from_str(document);
+    let table = names.state("INGESTION_RUN");
+    read.inspect_err(|error| {
+        let row: String = document.chars().take(80).collect();
+        tracing::warn!(%table, %error, %row, "a row of the run history cannot be read, and is left out: it was changed by hand");
+    })
+    .ok()
 }
 
-fn unreadable(table: &str, error: serde_json::Error) -> Error {
-    Error::invalid_data(format!("a row of {table} cannot be read"))
+/// The error of an entry that cannot be read.
+fn unreadable(names: &Names, key: &str, version: &str, error: Error) -> Error {
+    let table = names.state("APP_STATE");
+    Error::invalid_data(format!("the state of {key:?} cannot be read: version {version} in {table}"))
+        .with_help(format!(
+            "it was written by another version of this program, or changed by hand. To go on from the entry before it, run: \
+             DELETE FROM {table} WHERE \"KEY\" = {} AND \"VERSION\" = {version}",
+            literal(key)
+        ))
         .with_source(error)
-        .with_help("it was written by another version of this program, or changed by hand")
+}
+
+/// The entry in a row, or the error that names the row.
+fn named_entry(names: &Names, key: &str, row: &Row, column: usize) -> Result<StateEntry> {
+    entry(row, column).map_err(|error| {
+        let version = row.get(column).ok().flatten().map_or("unknown", |version| &**version);
+        unreadable(names, key, version, error)
+    })
 }
 
 #[async_trait]
@@ -188,11 +210,14 @@ impl StateStore for Snowflake {
 
     async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
         let mut session = self.session().await?;
-        Ok(entries(&mut *session, &self.0.names, key, 1).await?.pop())
+        let newest = rows(&mut *session, &self.0.names, key, 1).await?;
+        newest.rows.first().map(|row| named_entry(&self.0.names, key, row, 0)).transpose()
     }
 
     async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        entries(&mut *self.session().await?, &self.0.names, key, limit).await
+        let found = rows(&mut *self.session().await?, &self.0.names, key, limit).await?;
+        let entries = found.rows.iter().map(|row| named_entry(&self.0.names, key, row, 0));
+        Ok(entries.filter_map(|entry| entry.inspect_err(warn).ok()).collect())
     }
 
     async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
@@ -205,23 +230,32 @@ impl StateStore for Snowflake {
             select = select.bind(key);
         }
         let answer = found(self.session().await?.execute(select).await)?;
-        answer.rows.iter().map(|row| run(row.text(0)?)).collect()
+        let runs = answer.rows.iter().map(|row| Ok(run(&self.0.names, row.text(0)?)));
+        runs.filter_map(Result::transpose).collect()
     }
 
     async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
         let keep = i64::try_from(keep.max(1)).unwrap_or(i64::MAX);
-        let (entries, runs) = (self.0.names.state("APP_STATE"), self.0.names.state("INGESTION_RUN"));
+        let (entries, runs) = (self.0.names.state("APP_STATE"), self.0.names.state("SNOWFEED_RUN"));
         let old_entries = format!(
             "DELETE FROM {entries} WHERE \"KEY\" = ? AND \"VERSION\" <= (SELECT MAX(\"VERSION\") FROM {entries} WHERE \"KEY\" \
              = ?) - ?"
         );
         let old_runs = format!(
-            "DELETE FROM {runs} WHERE \"ID\" IN (SELECT n.\"ID\" FROM (SELECT \"ID\", ROW_NUMBER() OVER (ORDER BY \
-             \"STARTED_AT\" DESC, \"ID\" DESC) AS \"N\" FROM {runs} WHERE \"RESOURCE\" = ?) n WHERE n.\"N\" > ?)"
+            "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" NOT IN (SELECT n.\"ID\" FROM (SELECT \"ID\", ROW_NUMBER() OVER \
+             (ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) AS \"N\" FROM {} WHERE \"RESOURCE\" = ?) n WHERE n.\"N\" <= ?)",
+            self.0.names.state("INGESTION_RUN")
+        );
+        // Superseded records go without being counted: nobody has seen them as rows of their own.
+        let superseded = format!(
+            "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" || ' ' || CAST(\"RECORDED_AT\" AS VARCHAR) NOT IN (SELECT \"ID\" \
+             || ' ' || CAST(MAX(\"RECORDED_AT\") AS VARCHAR) FROM {runs} WHERE \"RESOURCE\" = ? GROUP BY \"ID\")"
         );
         let mut session = self.session().await?;
+        self.catalog(&mut *session).await?.ready(&mut *session, &self.0.names).await?;
         let entries = session.execute(Statement::new(old_entries).bind(key).bind(key).bind(keep)).await?.affected()?;
-        let runs = session.execute(Statement::new(old_runs).bind(key).bind(keep)).await?.affected()?;
+        session.execute(Statement::new(superseded).bind(key).bind(key)).await?;
+        let runs = session.execute(Statement::new(old_runs).bind(key).bind(key).bind(keep)).await?.affected()?;
         Ok(entries + runs)
     }
 
@@ -244,8 +278,11 @@ impl StateStore for Snowflake {
         for row in &answer.rows {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
-                "entry" => standings[place].entry = Some(entry(row, 2)?),
-                _ => standings[place].run = Some(run(row.text(4)?)?),
+                // Its own run reads it again, and fails alone.
+                "entry" => {
+                    standings[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
+                }
+                _ => standings[place].run = run(&self.0.names, row.text(4)?),
             }
         }
         Ok(standings)
@@ -260,12 +297,11 @@ impl Snowflake {
     async fn try_append(&self, change: &StateChange, unanswered: &Unanswered<StateVersion>) -> Result<StateVersion> {
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ready(&mut *session, &self.0.names).await?;
-        if change.state.is_none() {
-            return append(&mut *session, &self.0.names, change).await;
-        }
-        prepare(&mut *session, &self.0.names, change).await?;
-        session.begin().await?;
-        let appended = append(&mut *session, &self.0.names, change).await;
+        let Some(fence) = fence(&self.0.names, change) else {
+            return self.append_in(&mut *session, change, None).await;
+        };
+        fence.begin(&mut session).await?;
+        let appended = self.append_in(&mut *session, change, Some(&fence)).await;
         match session.end(appended, unanswered).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
@@ -273,4 +309,8 @@ impl Snowflake {
             done => done,
         }
     }
+}
+
+fn warn(error: &Error) {
+    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other resources go on");
 }

@@ -1,5 +1,7 @@
 //! Points in time as texts.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::Timestamp;
 
 use crate::{Error, Result};
@@ -19,4 +21,30 @@ pub(super) fn read(text: &str) -> Result<Timestamp> {
     text.parse().map_err(|error| {
         Error::invalid_data(format!("{text:?} in the database is no point in time")).with_source(error)
     })
+}
+
+/// A clock that never gives the same time twice, nor an earlier one after a later one.
+#[derive(Debug, Default)]
+pub(super) struct Rising(AtomicI64);
+
+impl Rising {
+    /// The time, to the microsecond.
+    pub(super) fn next(&self) -> Timestamp {
+        let now = Timestamp::now().as_microsecond();
+        let next = |last: i64| Some(now.max(last.saturating_add(1)));
+        let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
+        Timestamp::from_microsecond(now.max(last.saturating_add(1))).unwrap_or(Timestamp::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rising_clock_gives_no_time_twice() {
+        let clock = Rising::default();
+        let times: Vec<Timestamp> = (0..100).map(|_| clock.next()).collect();
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    }
 }

@@ -54,9 +54,10 @@ def record(
 
 def write(real, database, run):
     """Writes a run into the history, and how its resource stands."""
-    counts, table = run["counts"], qualified(database, "STATE", "INGESTION_RUN")
+    counts, table = run["counts"], qualified(database, "STATE", "SNOWFEED_RUN")
     columns = {
         "ID": run["id"],
+        "RECORDED_AT": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S.%f}",
         "RESOURCE": run["resource"],
         "MODE": run["mode"],
         "STATUS": run["status"],
@@ -88,9 +89,6 @@ def keep(real, database, resource, state, at):
     )
     text = f'INSERT INTO {table} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?, ?, ?'
     real.sql(text, params=[resource, json.dumps(state), int(newest) + 1, at, json.dumps(state)]).collect()
-    fence = qualified(database, "STATE", "SNOWFEED_FENCE")
-    real.sql(f'DELETE FROM {fence} WHERE "KEY" = ?', params=[resource]).collect()
-    real.sql(f'INSERT INTO {fence} ("KEY", "VERSION") SELECT ?, ?', params=[resource, int(newest) + 1]).collect()
 
 
 def fill(real, database, resource, count):

@@ -184,14 +184,11 @@ def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
-    versions = (
-        f'SELECT s."VERSION", f."VERSION" AS "FENCE", s."VALUE":checkpoint AS "CHECKPOINT" FROM '
-        f'"{configured.data}"."STATE"."APP_STATE" s JOIN "{configured.data}"."STATE"."SNOWFEED_FENCE" f ON f."KEY" = s."KEY"'
-    )
-    assert configured.rows(versions) == [{"VERSION": 1, "FENCE": 1, "CHECKPOINT": None}]
+    versions = f'SELECT s."VERSION", s."VALUE":checkpoint AS "CHECKPOINT" FROM "{configured.data}"."STATE"."APP_STATE" s'
+    assert configured.rows(versions) == [{"VERSION": 1, "CHECKPOINT": None}]
     for version in (2, 3):
         configured.ok("delete_resource", "a/b", True)
-        assert configured.rows(versions) == [{"VERSION": version, "FENCE": version, "CHECKPOINT": None}]
+        assert configured.rows(versions) == [{"VERSION": version, "CHECKPOINT": None}]
     configured.ok("enable_resource", "a/b")
     (again,) = configured.ok("get_connector_status")["resources"]
     assert "from the start" in again["state"]["message"]

@@ -1,13 +1,15 @@
 -- The first run of a second resource, in the same process.
--- 23 statements:
+-- 26 statements:
 --     4 begin or end a transaction
---     3 make or drop something
---     4 read
+--     4 make or drop something
+--     6 read
 --    12 write
 
-SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
+SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
+        "DOCUMENT") END AS "TEXT"
     FROM "DB"."STATE"."APP_CONFIGURATION"
-    UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
+    UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
+        "DOCUMENT") END AS "TEXT"
     FROM "DB"."STATE"."RESOURCE_CONFIGURATION"
     ORDER BY 1, 2;
 
@@ -29,11 +31,26 @@ SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUM
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE"
         ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1;
 
-CREATE TABLE IF NOT EXISTS "DB"."PUBLIC_RAW"."acme/gadgets" ("KEY" VARCHAR NOT NULL, "VERSION" NUMBER(38, 0) NOT NULL,
-        "HASH" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR, "FIRST_SEEN" TIMESTAMP_NTZ NOT NULL, "CHANGED_AT" TIMESTAMP_NTZ NOT NULL,
-        "DELETED_AT" TIMESTAMP_NTZ);
+SELECT CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUMENT"
+    FROM "DB"."STATE"."APP_STATE"
+    WHERE "KEY" = ?
+    ORDER BY "VERSION" DESC LIMIT 1;
+-- bound: 'acme/gadgets'
 
-CREATE OR REPLACE VIEW "DB"."PUBLIC"."acme/gadgets" COPY GRANTS AS SELECT CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW",
+CREATE TABLE IF NOT EXISTS "DB"."PUBLIC_RAW"."acme/gadgets" ("KEY" VARCHAR NOT NULL, "VERSION" NUMBER(38, 0) NOT NULL,
+        "HASH" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR(134217728), "FIRST_SEEN" TIMESTAMP_NTZ NOT NULL,
+        "CHANGED_AT" TIMESTAMP_NTZ NOT NULL, "DELETED_AT" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = '';
+
+CREATE TRANSIENT TABLE IF NOT EXISTS "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" ("TXN" VARCHAR, "RUN" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = '';
+
+INSERT INTO "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" ("TXN", "RUN") SELECT CAST(NULL AS VARCHAR),
+    CAST(NULL AS VARCHAR)
+    WHERE NOT EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets");
+
+SELECT GET_DDL('VIEW', '"DB"."PUBLIC"."acme/gadgets"') AS "DDL";
+
+CREATE OR REPLACE VIEW "DB"."PUBLIC"."acme/gadgets" COPY GRANTS COPY TAGS AS SELECT CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW",
                 'id')), '^-?[0-9]+$') THEN TRY_CAST(TO_JSON(GET(t."RAW", 'id')) AS NUMBER(19, 0)) END AS "ID",
     CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW", 'number')), '^-?[0-9]+$') THEN TRY_CAST(TO_JSON(GET(t."RAW",
                 'number')) AS NUMBER(19, 0)) END AS "NUMBER", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'title')), 1) = '"' THEN CAST(GET(t."RAW",
@@ -101,50 +118,11 @@ SELECT CAST(NULL AS VARCHAR) AS "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM", "
     UNION ALL SELECT "RESOURCE", "STREAM", "NAME", "COLUMNS", "MADE_FROM"
     FROM "DB"."STATE"."SNOWFEED_TABLE";
 
-CREATE OR REPLACE VIEW "DB"."PUBLIC"."ISSUES" COPY GRANTS AS SELECT t."RESOURCE", CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW",
-                'id')), '^-?[0-9]+$') THEN TRY_CAST(TO_JSON(GET(t."RAW", 'id')) AS NUMBER(19, 0)) END AS "ID",
-    CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW", 'number')), '^-?[0-9]+$') THEN TRY_CAST(TO_JSON(GET(t."RAW",
-                'number')) AS NUMBER(19, 0)) END AS "NUMBER", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'title')), 1) = '"' THEN CAST(GET(t."RAW",
-            'title') AS VARCHAR) END AS "TITLE", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'state')), 1) = '"' THEN CAST(GET(t."RAW",
-            'state') AS VARCHAR) END AS "STATE", COALESCE(TO_JSON(GET(t."RAW", 'pull_request')), 'null') <> 'null' AS "IS_PULL_REQUEST",
-    CASE WHEN LEFT(TO_JSON(GET(GET(t."RAW", 'user'), 'login')), 1) = '"' THEN CAST(GET(GET(t."RAW", 'user'),
-            'login') AS VARCHAR) END AS "USER_LOGIN", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'labels')), 1) = '[' THEN TRANSFORM(CAST(GET(t."RAW",
-                'labels') AS ARRAY), e -> GET(e, 'name')) END AS "LABELS", CASE WHEN LEFT(TO_JSON(GET(t."RAW",
-                'assignees')), 1) = '[' THEN TRANSFORM(CAST(GET(t."RAW", 'assignees') AS ARRAY), e -> GET(e,
-            'login')) END AS "ASSIGNEES", CASE WHEN LEFT(TO_JSON(GET(GET(t."RAW", 'milestone'), 'title')), 1) = '"' THEN CAST(GET(GET(t."RAW",
-                'milestone'), 'title') AS VARCHAR) END AS "MILESTONE", CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW",
-                'comments')), '^-?[0-9]+$') THEN TRY_CAST(TO_JSON(GET(t."RAW", 'comments')) AS NUMBER(19, 0)) END AS "COMMENTS",
-    CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'body')), 1) = '"' THEN CAST(GET(t."RAW", 'body') AS VARCHAR) END AS "BODY",
-    CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW", 'created_at')), '^"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"$') THEN TRY_TO_TIMESTAMP_TZ(CAST(GET(t."RAW",
-                'created_at') AS VARCHAR), 'AUTO') END AS "CREATED_AT", CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW",
-                'updated_at')), '^"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"$') THEN TRY_TO_TIMESTAMP_TZ(CAST(GET(t."RAW",
-                'updated_at') AS VARCHAR), 'AUTO') END AS "UPDATED_AT", CASE WHEN REGEXP_LIKE(TO_JSON(GET(t."RAW",
-                'closed_at')), '^"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"$') THEN TRY_TO_TIMESTAMP_TZ(CAST(GET(t."RAW",
-                'closed_at') AS VARCHAR), 'AUTO') END AS "CLOSED_AT", CASE WHEN LEFT(TO_JSON(GET(t."RAW",
-                'html_url')), 1) = '"' THEN CAST(GET(t."RAW", 'html_url') AS VARCHAR) END AS "HTML_URL", CASE WHEN LEFT(TO_JSON(GET(t."RAW",
-                'state_reason')), 1) = '"' THEN CAST(GET(t."RAW", 'state_reason') AS VARCHAR) END AS "STATE_REASON",
-    CASE TO_JSON(GET(t."RAW", 'locked')) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END AS "LOCKED", CASE WHEN LEFT(TO_JSON(GET(t."RAW",
-                'active_lock_reason')), 1) = '"' THEN CAST(GET(t."RAW", 'active_lock_reason') AS VARCHAR) END AS "ACTIVE_LOCK_REASON",
-    CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'author_association')), 1) = '"' THEN CAST(GET(t."RAW", 'author_association') AS VARCHAR) END AS "AUTHOR_ASSOCIATION",
-    CASE TO_JSON(GET(t."RAW", 'draft')) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END AS "DRAFT", CASE WHEN REGEXP_LIKE(TO_JSON(GET(GET(t."RAW",
-                    'pull_request'), 'merged_at')), '^"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"$') THEN TRY_TO_TIMESTAMP_TZ(CAST(GET(GET(t."RAW",
-                    'pull_request'), 'merged_at') AS VARCHAR), 'AUTO') END AS "MERGED_AT", CASE WHEN LEFT(TO_JSON(GET(GET(t."RAW",
-                    'closed_by'), 'login')), 1) = '"' THEN CAST(GET(GET(t."RAW", 'closed_by'), 'login') AS VARCHAR) END AS "CLOSED_BY_LOGIN",
-    CASE WHEN LEFT(TO_JSON(GET(GET(t."RAW", 'type'), 'name')), 1) = '"' THEN CAST(GET(GET(t."RAW", 'type'),
-            'name') AS VARCHAR) END AS "ISSUE_TYPE", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'reactions')), 1) IN ('{',
-        '[') THEN GET(t."RAW", 'reactions') END AS "REACTIONS", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'node_id')), 1) = '"' THEN CAST(GET(t."RAW",
-            'node_id') AS VARCHAR) END AS "NODE_ID", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'url')), 1) = '"' THEN CAST(GET(t."RAW",
-            'url') AS VARCHAR) END AS "URL", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'repository_url')), 1) = '"' THEN CAST(GET(t."RAW",
-            'repository_url') AS VARCHAR) END AS "REPOSITORY_URL", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'labels_url')), 1) = '"' THEN CAST(GET(t."RAW",
-            'labels_url') AS VARCHAR) END AS "LABELS_URL", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'comments_url')), 1) = '"' THEN CAST(GET(t."RAW",
-            'comments_url') AS VARCHAR) END AS "COMMENTS_URL", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'events_url')), 1) = '"' THEN CAST(GET(t."RAW",
-            'events_url') AS VARCHAR) END AS "EVENTS_URL", CASE WHEN LEFT(TO_JSON(GET(t."RAW", 'user')), 1) IN ('{',
-        '[') THEN GET(t."RAW", 'user') END AS "USER", t."DELETED_AT", t."RAW"
-    FROM (SELECT 'acme/gadgets' AS "RESOURCE", "RAW", "DELETED_AT", "DOCUMENT"
-        FROM "DB"."PUBLIC_RAW"."acme/gadgets"
-        UNION ALL SELECT 'acme/widgets' AS "RESOURCE", "RAW", "DELETED_AT", "DOCUMENT"
-        FROM "DB"."PUBLIC_RAW"."acme/widgets") t
-    WHERE t."DOCUMENT" IS NOT NULL;
+CREATE OR REPLACE VIEW "DB"."PUBLIC_RAW"."ISSUES^=all" COPY GRANTS COPY TAGS AS SELECT CAST('acme/gadgets' AS VARCHAR) AS "RESOURCE",
+    "RAW", "DELETED_AT", "DOCUMENT"
+    FROM "DB"."PUBLIC_RAW"."acme/gadgets"
+    UNION ALL SELECT CAST('acme/widgets' AS VARCHAR) AS "RESOURCE", "RAW", "DELETED_AT", "DOCUMENT"
+    FROM "DB"."PUBLIC_RAW"."acme/widgets";
 
 UPDATE "DB"."STATE"."SNOWFEED_TABLE" SET "COLUMNS" = ?, "MADE_FROM" = ?
     WHERE "RESOURCE" = '' AND "STREAM" = ? AND "MADE_FROM" = ?;
@@ -158,19 +136,16 @@ SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t
     ON t."KEY" = s."KEY";
 -- bound: […]
 
-INSERT INTO "DB"."STATE"."SNOWFEED_FENCE" ("KEY", "VERSION") SELECT b."KEY", 0
-    FROM (SELECT CAST(? AS VARCHAR) AS "KEY") b
-    WHERE NOT EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE" f
-        WHERE f."KEY" = b."KEY");
--- bound: 'acme/gadgets'
-
 BEGIN TRANSACTION;
+
+UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" SET "TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR),
+    "RUN" = ?;
+-- bound: 'id'
 
 MERGE INTO "DB"."PUBLIC_RAW"."acme/gadgets" t
     USING (SELECT f.value:k::VARCHAR AS "KEY", f.value:v::NUMBER(38, 0) AS "VERSION", f.value:o::VARCHAR AS "ACT",
-        f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END) AS "RAW",
-        b."AT" AS "AT", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+        f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END,
+            'd') AS "RAW", b."AT" AS "AT", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
         FROM (SELECT PARSE_JSON(?) AS "ROWS", CAST(? AS TIMESTAMP_NTZ) AS "AT") b,
         LATERAL FLATTEN(input => b."ROWS") f) s
     ON t."KEY" = s."KEY"
@@ -184,55 +159,45 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/gadgets" t
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: […], the time
 
-UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
-    WHERE "KEY" = ? AND "VERSION" = ?;
--- bound: 'acme/gadgets', 0
-
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
     e."DOCUMENT"
     FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
             CAST(? AS VARCHAR) AS "DOCUMENT") b
-        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             GROUP BY "KEY") n
         ON n."KEY" = b."KEY"
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
 -- bound: 'acme/gadgets', 0, the time, {…}
 
-MERGE INTO "DB"."STATE"."INGESTION_RUN" t
-    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
-        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
-        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
-        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
-        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
-        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
-        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
-        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
-        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
-            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
-    ON t."ID" = s."ID"
-    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
-    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
-    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
-    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
-    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
-    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
-        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-        "STARTED_AT", "ENDED_AT", "DOCUMENT")
-    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
-        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
-        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
--- bound: {…}, 0, the time, null, {…}
+INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED",
+        "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS",
+        "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR, b."RUN":resource::VARCHAR,
+    b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR, b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0),
+    b."RUN":counts.inserted::NUMBER(38, 0), b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0),
+    b."RUN":counts.deleted::NUMBER(38, 0), b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0),
+    b."RUN":traffic.requests::NUMBER(38, 0), b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0),
+    b."RUN":timings.total_ms::NUMBER(38, 0), b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT",
+    b."DOCUMENT"
+    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
+-- bound: {…}, 0, the time, the time, null, {…}
 
 COMMIT;
 
 BEGIN TRANSACTION;
 
-UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
-    WHERE "KEY" = ? AND "VERSION" = ?;
--- bound: 'acme/gadgets', 1
+UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" SET "TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR),
+    "RUN" = ?;
+-- bound: 'id'
 
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
@@ -240,36 +205,30 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
     FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
             CAST(? AS VARCHAR) AS "DOCUMENT") b
-        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             GROUP BY "KEY") n
         ON n."KEY" = b."KEY"
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
 -- bound: 'acme/gadgets', 1, the time, {…}
 
-MERGE INTO "DB"."STATE"."INGESTION_RUN" t
-    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
-        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
-        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
-        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
-        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
-        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
-        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
-        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
-        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
-            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
-    ON t."ID" = s."ID"
-    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
-    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
-    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
-    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
-    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
-    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
-        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-        "STARTED_AT", "ENDED_AT", "DOCUMENT")
-    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
-        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
-        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
--- bound: {…}, 0, the time, the time, {…}
+INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED",
+        "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS",
+        "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR, b."RUN":resource::VARCHAR,
+    b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR, b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0),
+    b."RUN":counts.inserted::NUMBER(38, 0), b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0),
+    b."RUN":counts.deleted::NUMBER(38, 0), b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0),
+    b."RUN":traffic.requests::NUMBER(38, 0), b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0),
+    b."RUN":timings.total_ms::NUMBER(38, 0), b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT",
+    b."DOCUMENT"
+    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
+-- bound: {…}, 0, the time, the time, the time, {…}
 
 COMMIT;

@@ -6,9 +6,11 @@
 --     2 store or remove files
 --     8 write
 
-SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
+SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
+        "DOCUMENT") END AS "TEXT"
     FROM "DB"."STATE"."APP_CONFIGURATION"
-    UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(PARSE_JSON("DOCUMENT")) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE TO_JSON("VALUE") END AS "TEXT"
+    UNION ALL SELECT 'resource' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
+        "DOCUMENT") END AS "TEXT"
     FROM "DB"."STATE"."RESOURCE_CONFIGURATION"
     ORDER BY 1, 2;
 
@@ -29,19 +31,23 @@ SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t
     ON t."KEY" = s."KEY";
 -- bound: […]
 
-CREATE OR REPLACE TRANSIENT TABLE "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" ("ROW" VARIANT);
+CREATE OR REPLACE TRANSIENT TABLE "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" ("ROW" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = '';
 
 PUT 'file://id-id-00000.json.gz' @"DB"."STATE"."SNOWFEED_STAGE"/id/id OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP;
 
 BEGIN TRANSACTION;
+
+UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" SET "TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR),
+    "RUN" = ?;
+-- bound: 'id'
 
 COPY INTO "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0"
     FROM @"DB"."STATE"."SNOWFEED_STAGE"/id/id/ FILE_FORMAT = (TYPE = JSON);
 
 MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     USING (SELECT f."ROW":k::VARCHAR AS "KEY", f."ROW":v::NUMBER(38, 0) AS "VERSION", f."ROW":o::VARCHAR AS "ACT",
-        f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN f."ROW":d::VARCHAR END) AS "RAW",
-        b."AT" AS "AT", CASE WHEN f."ROW":x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+        f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN f."ROW":d::VARCHAR END,
+            'd') AS "RAW", b."AT" AS "AT", CASE WHEN f."ROW":x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
         FROM "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" f
         CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS "AT") b) s
     ON t."KEY" = s."KEY"
@@ -55,47 +61,37 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: the time
 
-UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
-    WHERE "KEY" = ? AND "VERSION" = ?;
--- bound: 'acme/widgets', 2
-
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
     e."DOCUMENT"
     FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
             CAST(? AS VARCHAR) AS "DOCUMENT") b
-        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             GROUP BY "KEY") n
         ON n."KEY" = b."KEY"
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
 -- bound: 'acme/widgets', 2, the time, {…}
 
-MERGE INTO "DB"."STATE"."INGESTION_RUN" t
-    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
-        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
-        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
-        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
-        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
-        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
-        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
-        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
-        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
-            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
-    ON t."ID" = s."ID"
-    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
-    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
-    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
-    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
-    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
-    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
-        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-        "STARTED_AT", "ENDED_AT", "DOCUMENT")
-    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
-        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
-        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
--- bound: {…}, 0, the time, null, {…}
+INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED",
+        "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS",
+        "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR, b."RUN":resource::VARCHAR,
+    b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR, b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0),
+    b."RUN":counts.inserted::NUMBER(38, 0), b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0),
+    b."RUN":counts.deleted::NUMBER(38, 0), b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0),
+    b."RUN":traffic.requests::NUMBER(38, 0), b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0),
+    b."RUN":timings.total_ms::NUMBER(38, 0), b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT",
+    b."DOCUMENT"
+    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
+-- bound: {…}, 0, the time, the time, null, {…}
 
 COMMIT;
 
@@ -105,9 +101,9 @@ REMOVE @"DB"."STATE"."SNOWFEED_STAGE"/id/id/;
 
 BEGIN TRANSACTION;
 
-UPDATE "DB"."STATE"."SNOWFEED_FENCE" SET "VERSION" = "VERSION" + 1
-    WHERE "KEY" = ? AND "VERSION" = ?;
--- bound: 'acme/widgets', 3
+UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" SET "TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR),
+    "RUN" = ?;
+-- bound: 'id'
 
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
@@ -115,36 +111,30 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "A
     FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
             CAST(? AS VARCHAR) AS "DOCUMENT") b
-        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX("AT") AS "AT"
+        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             GROUP BY "KEY") n
         ON n."KEY" = b."KEY"
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e;
+        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
 -- bound: 'acme/widgets', 3, the time, {…}
 
-MERGE INTO "DB"."STATE"."INGESTION_RUN" t
-    USING (SELECT b."RUN":id::VARCHAR AS "ID", b."RUN":resource::VARCHAR AS "RESOURCE", b."RUN":mode::VARCHAR AS "MODE",
-        b."RUN":status::VARCHAR AS "STATUS", b."RUN":error.message::VARCHAR AS "ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "OFFERED",
-        b."RUN":counts.inserted::NUMBER(38, 0) AS "INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "UPDATED",
-        b."RUN":counts.unchanged::NUMBER(38, 0) AS "UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "DELETED",
-        b."RUN":counts.rejected::NUMBER(38, 0) AS "REJECTED", b."RUN":commits::NUMBER(38, 0) AS "COMMITS",
-        b."RUN":traffic.requests::NUMBER(38, 0) AS "REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "BYTES",
-        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "TOTAL_MS",
-        b."SKIPPED" AS "SKIPPED", b."STARTED_AT" AS "STARTED_AT", b."ENDED_AT" AS "ENDED_AT", b."DOCUMENT" AS "DOCUMENT"
-        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT",
-            CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b) s
-    ON t."ID" = s."ID"
-    WHEN MATCHED THEN UPDATE SET "RESOURCE" = s."RESOURCE", "MODE" = s."MODE", "STATUS" = s."STATUS", "ERROR" = s."ERROR",
-    "OFFERED" = s."OFFERED", "INSERTED" = s."INSERTED", "UPDATED" = s."UPDATED", "UNCHANGED" = s."UNCHANGED",
-    "DELETED" = s."DELETED", "REJECTED" = s."REJECTED", "COMMITS" = s."COMMITS", "REQUESTS" = s."REQUESTS",
-    "BYTES" = s."BYTES", "WAITED_MS" = s."WAITED_MS", "TOTAL_MS" = s."TOTAL_MS", "SKIPPED" = s."SKIPPED", "STARTED_AT" = s."STARTED_AT",
-    "ENDED_AT" = s."ENDED_AT", "DOCUMENT" = s."DOCUMENT"
-    WHEN NOT MATCHED THEN INSERT ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED", "UPDATED",
-        "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-        "STARTED_AT", "ENDED_AT", "DOCUMENT")
-    VALUES (s."ID", s."RESOURCE", s."MODE", s."STATUS", s."ERROR", s."OFFERED", s."INSERTED", s."UPDATED",
-        s."UNCHANGED", s."DELETED", s."REJECTED", s."COMMITS", s."REQUESTS", s."BYTES", s."WAITED_MS",
-        s."TOTAL_MS", s."SKIPPED", s."STARTED_AT", s."ENDED_AT", s."DOCUMENT");
--- bound: {…}, 0, the time, the time, {…}
+INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED",
+        "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS",
+        "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR, b."RUN":resource::VARCHAR,
+    b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR, b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0),
+    b."RUN":counts.inserted::NUMBER(38, 0), b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0),
+    b."RUN":counts.deleted::NUMBER(38, 0), b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0),
+    b."RUN":traffic.requests::NUMBER(38, 0), b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0),
+    b."RUN":timings.total_ms::NUMBER(38, 0), b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT",
+    b."DOCUMENT"
+    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+    WHERE EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
+-- bound: {…}, 0, the time, the time, the time, {…}
 
 COMMIT;

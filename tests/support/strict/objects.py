@@ -81,7 +81,24 @@ def references(session, sql, as_table):
             here = [(name, on, stale) for name, (on, stale) in streams.items() if name[0] == session.database]
         rows = [(name[2], ".".join(on), str(stale).lower()) for name, on, stale in here]
         return as_table(("name", "table_name", "stale"), rows)
-    return REFERENCES.sub(found, sql)
+    return definition(session, REFERENCES.sub(found, sql))
+
+
+def definition(session, sql):
+    """GET_DDL of a view: what is attached to it is in its head."""
+    asked = re.match(r"\s*SELECT GET_DDL\('VIEW', (.*)\) AS \"DDL\"$", sql, re.IGNORECASE | re.DOTALL)
+    if asked is None:
+        return sql
+    name = session._duck_conn.execute(f"SELECT {asked[1]}").fetchone()[0]
+    known = key_of(name, session)
+    views = session._duck_conn.execute("SELECT database_name, schema_name, view_name FROM duckdb_views()").fetchall()
+    if known not in {tuple(part.upper() for part in view) for view in views}:
+        raise compilation(2003, f"View '{name}' does not exist or not authorized.", "02000")
+    with lock:
+        kinds = [kind for kind, _, _ in attached.get(known, ()) if kind != "TAG"]
+    head = " ".join(f"WITH {kind.replace('_', ' ')} #UNKNOWN_POLICY" for kind in kinds)
+    text = f"create or replace view {known[-1]} {head} as SELECT 1".replace("'", "''")
+    return f"SELECT '{text}' AS \"DDL\""
 
 
 def check_names(statement, session, key):

@@ -113,8 +113,34 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
 #[tokio::test]
 async fn tables_of_this_version_need_no_privilege_to_make_more() {
     let findings =
-        look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), ("SHOW GRANTS", Ok(grants(&[])))]), "db").await;
-    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 1)");
+        look_at(with(vec![("SELECT CAST(NULL", Ok(version("2"))), plain(), ("SHOW GRANTS", Ok(grants(&[])))]), "db")
+            .await;
+    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 2)");
+    let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), plain()]), "db").await;
+    assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("brings them up to date"), "{older:?}");
+}
+
+/// No column has a collation.
+fn plain() -> (&'static str, std::result::Result<Answer, (&'static str, &'static str)>) {
+    ("SELECT \"TABLE_NAME\", \"COLUMN_NAME\"", Ok(shown(&["TABLE_NAME", "COLUMN_NAME", "COLLATION_NAME"], &[])))
+}
+
+#[tokio::test]
+async fn tables_that_compare_keys_by_a_collation_are_named_with_the_statement_that_rids_them_of_it() {
+    let columns = shown(
+        &["TABLE_NAME", "COLUMN_NAME", "COLLATION_NAME"],
+        &[&["APP_STATE", "AT", "en-ci"], &["APP_STATE", "KEY", "en-ci"]],
+    );
+    let collated = ("SELECT \"TABLE_NAME\", \"COLUMN_NAME\"", Ok(columns));
+    let (name, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(version("1"))), collated])).await;
+    assert!(name == "tables" && message.contains("\"APP_STATE\" has the collation \"en-ci\""), "{message}");
+    assert!(help.contains("REPLACE (COLLATE(\"AT\", '') AS \"AT\", COLLATE(\"KEY\", '') AS \"KEY\")"), "{help}");
+    let mut catalog = version("2");
+    let cells = ["a/b", "issues", "a/b", "[]", "collation en-ci"];
+    catalog.rows.push(Row(cells.iter().map(|cell| Some((*cell).into())).collect()));
+    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(catalog)), plain()])).await;
+    assert!(message.contains("\"PUBLIC_RAW\".\"a/b\" has the collation \"en-ci\""), "{message}");
+    assert!(help.contains("DROP TABLE") && help.contains("then `reset`"), "{help}");
 }
 
 #[tokio::test]
@@ -188,7 +214,7 @@ async fn tables_of_somebody_else_and_of_a_newer_version_are_refused() {
     let (name, message, help) = wrong(with(vec![theirs])).await;
     assert!(name == "tables" && message.contains("is not this program's"), "{message}");
     assert!(help.contains("choose another database"), "{help}");
-    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(version("2")))])).await;
+    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(version("3")))])).await;
     assert!(message.contains("newer version") && help.contains("upgrade"), "{message}");
 }
 

@@ -1,6 +1,7 @@
 """The database that data goes to: its schemas, the engine's tables, and the views and grants over them."""
 
 import json
+import re
 import uuid
 from datetime import UTC, datetime
 
@@ -31,10 +32,8 @@ def statements(database):
     """The statements that make the engine's own tables: the engine's own text."""
     lines = [line for line in SPEC["state_sql"].splitlines() if not line.startswith("--")]
     for statement in "\n".join(lines).split(";"):
-        before, brace, rest = statement.strip().partition("{")
-        if brace:
-            table, _, after = rest.partition("}")
-            yield f"{before}{qualified(database, 'STATE', table)}{after}"
+        if "{" in statement:
+            yield re.sub(r"{(\w+)}", lambda name: qualified(database, "STATE", name[1]), statement.strip())
 
 
 def refuse_strangers(session, database):
@@ -170,20 +169,41 @@ def tables(session, database):
     return found
 
 
+ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def fence_of(session, database, resource):
+    """The table that runs of a resource lock, as the engine names it; made where it is missing."""
+    name = "SNOWFEED_FENCE/" + re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", resource[:200])
+    name = re.sub(r"/.*", lambda key: key[0].translate(ASCII_LOWER), name, count=1, flags=re.DOTALL)
+    fence = qualified(database, "STATE", name)
+    session.sql(
+        f'CREATE TRANSIENT TABLE IF NOT EXISTS {fence} ("TXN" VARCHAR, "RUN" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 '
+        "DEFAULT_DDL_COLLATION = ''"
+    ).collect()
+    session.sql(
+        f'INSERT INTO {fence} ("TXN", "RUN") SELECT CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) '
+        f'WHERE NOT EXISTS (SELECT 1 AS "ONE" FROM {fence})'
+    ).collect()
+    return fence
+
+
 def forget(session, database, resource):
     """Removes the rows of a resource and where it stands, so that it would be read from the start. Its tables stay, empty.
 
     One state is left, of a version of its own: a run that is under way builds on an older one, and is refused.
     """
     raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
-    fence, states = (qualified(database, "STATE", table) for table in ("SNOWFEED_FENCE", "APP_STATE"))
+    fence, states = fence_of(session, database, resource), qualified(database, "STATE", "APP_STATE")
+    newest = f'SELECT MAX("VERSION") AS "V" FROM {states} WHERE "KEY" = ?'
     session.sql("BEGIN").collect()
     try:
         # First of all, for this is what runs wait for.
-        session.sql(f'UPDATE {fence} SET "VERSION" = "VERSION" + 1 WHERE "KEY" = ?', params=[resource]).collect()
+        session.sql(f'UPDATE {fence} SET "TXN" = NULL, "RUN" = \'delete\'').collect()
+        version = int(session.sql(newest, params=[resource]).collect()[0]["V"] or 0) + 1
         for raw in raws:
             session.sql(f"DELETE FROM {raw}").collect()
-        of_resource = [(table, "RESOURCE") for table in ("INGESTION_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
+        of_resource = [(table, "RESOURCE") for table in ("SNOWFEED_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
         for table, column in [("APP_STATE", "KEY"), *of_resource]:
             session.sql(
                 f"DELETE FROM {qualified(database, 'STATE', table)} WHERE {quoted(column)} = ?", params=[resource]
@@ -194,10 +214,10 @@ def forget(session, database, resource):
             "message": "its data was deleted; the next run reads from the start",
         }
         session.sql(
-            f'INSERT INTO {states} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT f."KEY", PARSE_JSON(s."DOCUMENT"), '
-            'f."VERSION", s."AT", s."DOCUMENT" FROM (SELECT CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") s, '
-            f'(SELECT "KEY", MAX("VERSION") AS "VERSION" FROM {fence} WHERE "KEY" = ? GROUP BY "KEY") f',
-            params=[f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", json.dumps(state), resource],
+            f'INSERT INTO {states} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT s."KEY", PARSE_JSON(s."DOCUMENT"), '
+            's."VERSION", s."AT", s."DOCUMENT" FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "VERSION", '
+            'CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") s',
+            params=[resource, version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", json.dumps(state)],
         ).collect()
         session.sql("COMMIT").collect()
     except SnowparkSQLException:

@@ -1,0 +1,86 @@
+//! The lock that makes runs of one resource wait for each other: a table of one row for each key of the state.
+//!
+//! An INSERT locks nothing in Snowflake, so that two appends on one base would both succeed. An UPDATE locks its table until
+//! the transaction ends. What the fence holds is compared with nothing durable, and so it cannot fall behind: the truth is the
+//! highest version in `APP_STATE`, which is looked up once the lock is held. The row names the transaction that holds it.
+//! Where Snowflake has ended that transaction meanwhile, later statements of the session commit on their own, and find that
+//! theirs is another one.
+
+use super::client::{Session, Statement};
+use super::names::{Names, fence_name};
+use super::pool::{Lease, is_missing};
+use crate::{Error, Result};
+
+/// The fence of one key.
+#[derive(Debug, Clone)]
+pub(super) struct Fence {
+    /// The whole name of the table.
+    table: String,
+    /// Whoever locks it, for a person who looks.
+    run: String,
+}
+
+impl Fence {
+    pub(super) fn new(names: &Names, key: &str, run: impl ToString) -> Self {
+        Self { table: names.state(&fence_name(key)), run: run.to_string() }
+    }
+
+    /// Begins a transaction that holds the fence, to be [ended](Lease::end) by the caller. Waits for another one that holds it.
+    pub(super) async fn begin(&self, session: &mut Lease) -> Result<()> {
+        if self.try_begin(session).await? {
+            return Ok(());
+        }
+        // It is the first time, or somebody has removed it.
+        self.make(&mut **session).await?;
+        if self.try_begin(session).await? {
+            return Ok(());
+        }
+        Err(Error::unavailable(format!("the table {} was made, and its row is gone", self.table))
+            .with_help("see who removes tables or rows of the schema STATE, and run it again"))
+    }
+
+    async fn try_begin(&self, session: &mut Lease) -> Result<bool> {
+        session.begin().await?;
+        let lock = format!("UPDATE {} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?", self.table);
+        let locked = match session.execute(Statement::new(lock).bind(self.run.as_str())).await {
+            Ok(answer) => answer.affected().map(|rows| rows > 0),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(error),
+        };
+        if !matches!(locked, Ok(true)) {
+            // A session that cannot roll back is not used again, and that rolls back.
+            drop(session.execute(Statement::new("ROLLBACK")).await);
+        }
+        locked
+    }
+
+    /// Makes the table and its row where they are missing. Two rows do no harm: both are locked.
+    pub(super) async fn make(&self, session: &mut dyn Session) -> Result<()> {
+        let table = &self.table;
+        let create = format!(
+            "CREATE TRANSIENT TABLE IF NOT EXISTS {table} (\"TXN\" VARCHAR, \"RUN\" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 \
+             DEFAULT_DDL_COLLATION = ''"
+        );
+        session.execute(Statement::new(create)).await?;
+        let fill = format!(
+            "INSERT INTO {table} (\"TXN\", \"RUN\") SELECT CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) WHERE NOT EXISTS \
+             (SELECT 1 AS \"ONE\" FROM {table})"
+        );
+        session.execute(Statement::new(fill)).await.map(drop)
+    }
+
+    /// The condition that the transaction which locked the fence still goes on.
+    pub(super) fn held(&self) -> String {
+        format!(
+            "EXISTS (SELECT 1 AS \"ONE\" FROM {} f WHERE f.\"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR))",
+            self.table
+        )
+    }
+}
+
+/// The error of a transaction that Snowflake has ended by itself, for instance because it held a lock that others waited for
+/// while its client was silent. Nothing of the state was stored, so that it can be tried again.
+pub(super) fn lost() -> Error {
+    Error::unavailable("Snowflake has ended the transaction before it was committed; nothing of the state was stored")
+        .with_help("run it again; if it happens often, see whether the process is stopped for minutes, or its network")
+}

@@ -1,0 +1,153 @@
+//! The way from the form before to this one. Each step can be repeated: a program that dies on the way leaves the version as it
+//! was, and the next one begins again.
+//!
+//! | version 1 | version 2 |
+//! |---|---|
+//! | one table `SNOWFEED_FENCE` for all keys | a fence for each key |
+//! | `INGESTION_RUN`, a table that is merged into | `SNOWFEED_RUN`, which only grows, and a view of the old name |
+//! | texts of up to 16 MiB, with the account's collation | texts of up to 128 MiB, without any |
+
+use super::client::{Session, Statement};
+use super::names::{Names, identifier, literal};
+use crate::{Error, Result};
+
+/// The version that there is a way from.
+pub(super) const FROM: i64 = 1;
+
+/// The type of columns that hold a document.
+pub(super) const LONG_TEXT: &str = "VARCHAR(134217728)";
+
+/// What MADE_FROM begins with where a table's keys have a collation, which follows.
+pub(super) const COLLATED: &str = "collation ";
+
+/// The columns that both forms of the run history have.
+const RUN_COLUMNS: &str = "\"ID\", \"RESOURCE\", \"MODE\", \"STATUS\", \"STARTED_AT\", \"ENDED_AT\", \"OFFERED\", \"INSERTED\", \
+                           \"UPDATED\", \"UNCHANGED\", \"DELETED\", \"SKIPPED\", \"REJECTED\", \"COMMITS\", \"REQUESTS\", \
+                           \"BYTES\", \"WAITED_MS\", \"TOTAL_MS\", \"ERROR\", \"DOCUMENT\"";
+
+/// Makes way for this version's tables.
+pub(super) async fn prepare(session: &mut dyn Session, names: &Names) -> Result<()> {
+    refuse_collations(session, names).await?;
+    let tables = old_tables(session, names).await?;
+    if tables.iter().any(|table| table == "SNOWFEED_FENCE") {
+        // Waits for every program of the version before that is in the middle of a commit, and lets none begin another one.
+        let fence = names.state("SNOWFEED_FENCE");
+        session.execute(Statement::new(format!("UPDATE {fence} SET \"VERSION\" = -1"))).await?;
+        session.execute(Statement::new(format!("DROP TABLE IF EXISTS {fence}"))).await?;
+    }
+    if tables.iter().any(|table| table == "INGESTION_RUN") {
+        let (old, new) = (names.state("INGESTION_RUN"), names.state("SNOWFEED_RUN"));
+        let create = super::schema::statement(names, "SNOWFEED_RUN");
+        session.execute(Statement::new(create)).await?;
+        let copy = format!(
+            "INSERT INTO {new} (\"RECORDED_AT\", {RUN_COLUMNS}) SELECT COALESCE(o.\"ENDED_AT\", o.\"STARTED_AT\", CAST(SYSDATE() AS \
+             TIMESTAMP_NTZ)), {} FROM {old} o WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {new} n WHERE n.\"ID\" = o.\"ID\")",
+            RUN_COLUMNS.replace(", \"", ", o.\"").replacen('"', "o.\"", 1)
+        );
+        session.execute(Statement::new(copy)).await?;
+        session.execute(Statement::new(format!("DROP TABLE {old}"))).await?;
+    }
+    Ok(())
+}
+
+/// Brings the tables that stay to this version's form.
+pub(super) async fn finish(session: &mut dyn Session, names: &Names) -> Result<()> {
+    for (table, column) in [
+        ("APP_CONFIGURATION", "DOCUMENT"),
+        ("RESOURCE_CONFIGURATION", "DOCUMENT"),
+        ("APP_STATE", "DOCUMENT"),
+        ("REJECTED_RECORD", "RAW"),
+    ] {
+        session.execute(Statement::new(lengthen(&names.state(table), column))).await?;
+    }
+    mark_collations(session, names).await
+}
+
+/// The statement that lets a column hold a document of any length.
+pub(super) fn lengthen(table: &str, column: &str) -> String {
+    format!("ALTER TABLE {table} ALTER COLUMN {} SET DATA TYPE {LONG_TEXT}", identifier(column))
+}
+
+/// Which tables of the version before are there. A view of the same name is this version's.
+async fn old_tables(session: &mut dyn Session, names: &Names) -> Result<Vec<String>> {
+    let select = format!(
+        "SELECT \"TABLE_NAME\" FROM {}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_TYPE\" = 'BASE TABLE' AND \
+         \"TABLE_NAME\" IN ('SNOWFEED_FENCE', 'INGESTION_RUN')",
+        names.in_database("INFORMATION_SCHEMA")
+    );
+    let answer = session.execute(Statement::new(select).bind(Names::STATE)).await?;
+    answer.rows.iter().map(|row| Ok(row.text(0)?.to_string())).collect()
+}
+
+/// A column that compares texts in another way than byte by byte.
+#[derive(Debug)]
+pub(super) struct Collated {
+    pub(super) table: String,
+    pub(super) column: String,
+    pub(super) collation: String,
+}
+
+/// The columns of a schema that have a collation, by table.
+pub(super) async fn collated(session: &mut dyn Session, names: &Names, schema: &str) -> Result<Vec<Collated>> {
+    let select = format!(
+        "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
+         \"COLLATION_NAME\" IS NOT NULL ORDER BY 1, 2",
+        names.in_database("INFORMATION_SCHEMA")
+    );
+    let answer = session.execute(Statement::new(select).bind(schema)).await?;
+    let columns = answer.rows.iter().map(|row| {
+        let text = |column| Ok::<_, Error>(row.text(column)?.to_string());
+        Ok(Collated { table: text(0)?, column: text(1)?, collation: text(2)? })
+    });
+    // Programs without a collation may say so by an empty one.
+    Ok(columns.collect::<Result<Vec<_>>>()?.into_iter().filter(|column| !column.collation.is_empty()).collect())
+}
+
+/// Refuses tables of our own whose texts have a collation: different keys would be one.
+pub(super) async fn refuse_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
+    let columns = collated(session, names, Names::STATE).await?;
+    let Some(first) = columns.first() else { return Ok(()) };
+    let table = names.state(&first.table);
+    let of_table = columns.iter().filter(|column| column.table == first.table);
+    let replaced = of_table.map(|column| {
+        let column = identifier(&column.column);
+        format!("COLLATE({column}, '') AS {column}")
+    });
+    Err(Error::configuration(format!(
+        "the table {table} has the collation {:?}, which the account gave it: different keys would be one",
+        first.collation
+    ))
+    .with_help(format!(
+        "let its owner run: CREATE OR REPLACE TABLE {table} COPY GRANTS AS SELECT * REPLACE ({}) FROM {table}",
+        replaced.collect::<Vec<_>>().join(", ")
+    )))
+}
+
+/// Marks the raw tables whose keys have a collation, so that their resources are refused and no others.
+async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
+    let keys = collated(session, names, &names.raw_schema()).await?.into_iter().filter(|column| column.column == "KEY");
+    for Collated { table, collation, .. } in keys {
+        let mark = format!(
+            "UPDATE {} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",
+            names.state("SNOWFEED_TABLE")
+        );
+        let mark = Statement::new(mark).bind(format!("{COLLATED}{collation}")).bind(table);
+        session.execute(mark).await?;
+    }
+    Ok(())
+}
+
+/// The refusal of a raw table whose keys have a collation.
+pub(super) fn refuse_collated(names: &Names, resource: &str, name: &str, made_from: &str) -> Error {
+    let (table, catalog) = (names.raw(name), names.state("SNOWFEED_TABLE"));
+    let collation = made_from.strip_prefix(COLLATED).unwrap_or(made_from);
+    Error::configuration(format!(
+        "the table {table} has the collation {collation:?}, which the account gave it: of keys that it takes for equal only \
+         one can be kept"
+    ))
+    .with_help(format!(
+        "to read the resource anew into a table without it, run: DROP TABLE {table}; DELETE FROM {catalog} WHERE \
+         \"RESOURCE\" = {}; then `reset` the resource",
+        literal(resource)
+    ))
+}

@@ -1,0 +1,260 @@
+//! What people and sources do to a connector's tables and documents: each ends with the right table or with a line that says what
+//! to do, and takes nothing else down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{
+    ColumnType, ConfigStore, Domain, Record, RunStatus, Sink, StateStore, StateVersion, TableSpec, Version,
+};
+
+use crate::mocks::{MockClient, MockSession, Yes, backend, row, rows};
+use crate::recording::Recording;
+use crate::source::Issues;
+use crate::support::{World, change, commit, resource};
+
+/// Runs a statement, in which the schema of the connector's own tables is `STATE`.
+async fn edit(world: &World, sql: &str) {
+    let sql = sql.replace("STATE.", &format!("\"{}\".\"STATE\".", world.database));
+    world
+        .execute(Statement::new(sql.replace("PUBLIC.", &format!("\"{}\".\"PUBLIC\".", world.database))))
+        .await
+        .unwrap();
+}
+
+/// What a query finds in its only cell.
+async fn cell(world: &World, sql: &str) -> String {
+    let sql = sql.replace("DB.", &format!("\"{}\".", world.database));
+    let answer = world.execute(Statement::new(sql)).await.unwrap();
+    answer.rows[0].get(0).unwrap().map(|text| text.to_string()).unwrap_or_default()
+}
+
+/// Three resources with one issue each, ingested.
+async fn ingested() -> (World, Issues) {
+    let (world, source) = (World::new(usize::MAX), Issues::default());
+    let all = ["a", "b", "c"];
+    all.iter().for_each(|name| source.page(name, 1..2));
+    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    let report = connector.ingest(IngestRequest::of(all.map(resource))).await.unwrap();
+    assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
+    all.iter().for_each(|name| source.page(name, 2..3));
+    (world, source)
+}
+
+/// Ingests everything in a process of its own: each resource's status, and the error of the one that failed.
+async fn again(world: &World, source: &Issues) -> (Vec<(String, RunStatus)>, String) {
+    let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
+    let report = connector.ingest(IngestRequest::default()).await.unwrap();
+    let errors = report.runs.iter().filter_map(|run| run.error.as_ref());
+    let said: Vec<String> =
+        errors.map(|error| format!("{}; {}", error.message, error.help.clone().unwrap_or_default())).collect();
+    (report.runs.into_iter().map(|run| (run.resource.clone(), run.status)).collect(), said.join("\n"))
+}
+
+fn all_but_a_complete() -> Vec<(String, RunStatus)> {
+    let status = |name: &str| (name.to_owned(), if name == "a" { RunStatus::Failed } else { RunStatus::Complete });
+    ["a", "b", "c"].map(status).to_vec()
+}
+
+#[tokio::test]
+async fn settings_of_a_resource_that_cannot_be_read_stop_that_resource_only() {
+    for (value, document) in [
+        ("PARSE_JSON('5')", "'5'"),
+        ("PARSE_JSON('{\"enabled\":\"yes\"}')", "'{\"enabled\":\"yes\"}'"),
+        ("NULL", "'{oops'"),
+        ("NULL", "NULL"),
+    ] {
+        let (world, source) = ingested().await;
+        edit(&world, &format!("UPDATE STATE.\"RESOURCE_CONFIGURATION\" SET \"VALUE\" = {value}, \"DOCUMENT\" = {document} WHERE \"KEY\" = 'a'")).await;
+        let (runs, said) = again(&world, &source).await;
+        assert_eq!(runs, all_but_a_complete(), "{document}: {said}");
+        assert!(said.contains("\"a\" in the table RESOURCE_CONFIGURATION") && said.contains("`enable`"), "{said}");
+        assert!(world.snowflake.get(Domain::Resource, "b").await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_value_without_its_document_counts() {
+    let (world, _) = ingested().await;
+    edit(&world, "UPDATE STATE.\"RESOURCE_CONFIGURATION\" SET \"DOCUMENT\" = '{oops', \"VALUE\" = PARSE_JSON('{\"enabled\":false}') WHERE \"KEY\" = 'a'").await;
+    assert_eq!(world.snowflake.get(Domain::Resource, "a").await.unwrap(), Some(json!({"enabled": false})));
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_read_stops_its_resource_only_and_the_line_repairs_it() {
+    for change in ["\"DOCUMENT\" = '{oops'", "\"AT\" = 'tomorrow'"] {
+        let (world, source) = ingested().await;
+        edit(&world, &format!("UPDATE STATE.\"APP_STATE\" SET {change} WHERE \"KEY\" = 'a' AND \"VERSION\" = 2")).await;
+        let (runs, said) = again(&world, &source).await;
+        assert_eq!(runs, all_but_a_complete(), "{change}: {said}");
+        assert!(said.contains("version 2 in") && said.contains("\"APP_STATE\""), "{said}");
+        let (_, repair) = said.split_once("run: ").unwrap();
+        world.execute(Statement::new(repair.to_owned())).await.unwrap();
+        let (runs, said) = again(&world, &source).await;
+        assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_be_read_is_left_out() {
+    let (world, source) = ingested().await;
+    edit(&world, "UPDATE STATE.\"SNOWFEED_RUN\" SET \"DOCUMENT\" = '{oops' WHERE \"RESOURCE\" = 'a'").await;
+    assert_eq!(world.snowflake.runs(None, 9).await.unwrap().len(), 2);
+    let (runs, said) = again(&world, &source).await;
+    assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
+    assert_eq!(world.snowflake.runs(Some("a"), 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn columns_in_the_catalog_that_cannot_be_read_are_made_again() {
+    for whose in ["'a'", "''"] {
+        let (world, source) = ingested().await;
+        edit(
+            &world,
+            &format!("UPDATE STATE.\"SNOWFEED_TABLE\" SET \"COLUMNS\" = '[oops' WHERE \"RESOURCE\" = {whose}"),
+        )
+        .await;
+        let (runs, said) = again(&world, &source).await;
+        assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
+        let left = "SELECT COUNT(*)::VARCHAR AS N FROM DB.STATE.\"SNOWFEED_TABLE\" WHERE \"COLUMNS\" = '[oops'";
+        assert_eq!(cell(&world, left).await, "0", "{whose}");
+    }
+}
+
+#[tokio::test]
+async fn a_fence_that_somebody_has_removed_is_made_again() {
+    for removes in ["DELETE FROM STATE.\"SNOWFEED_FENCE/a\"", "DROP TABLE STATE.\"SNOWFEED_FENCE/a\""] {
+        let (world, source) = ingested().await;
+        edit(&world, removes).await;
+        let (runs, said) = again(&world, &source).await;
+        assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{removes}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_the_version_that_is_gone_comes_back() {
+    let (world, source) = ingested().await;
+    edit(&world, "DELETE FROM STATE.\"SNOWFEED_VERSION\"").await;
+    let (runs, said) = again(&world, &source).await;
+    assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
+    assert_eq!(cell(&world, "SELECT MAX(\"VERSION\")::VARCHAR AS V FROM DB.STATE.\"SNOWFEED_VERSION\"").await, "2");
+}
+
+#[tokio::test]
+async fn keys_that_differ_only_by_case_are_two_rows() {
+    let world = World::new(usize::MAX);
+    let one = resource("r");
+    world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    for version in 1..3 {
+        let records =
+            ["A", "a"].map(|key| Record::upsert(key, Version(version), format!("{{\"title\":\"{key}{version}\"}}")));
+        world.snowflake.commit(commit(&one, "issues", records.to_vec())).await.unwrap();
+    }
+    let titles = "SELECT LISTAGG(t.\"RAW\":title::VARCHAR, ',') WITHIN GROUP (ORDER BY t.\"KEY\") AS T FROM DB.PUBLIC_RAW.\"r\" t";
+    assert_eq!(cell(&world, titles).await, "A2,a2");
+}
+
+#[tokio::test]
+async fn no_text_of_ours_inherits_a_collation() {
+    let (world, source) = (World::new(0), Issues::default());
+    source.page("r", 1..2);
+    let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
+    connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+    let made: Vec<String> = world.recording.statements().into_iter().map(|statement| statement.sql).collect();
+    let tables: Vec<&String> = made.iter().filter(|sql| sql.starts_with("CREATE") && sql.contains(" TABLE ")).collect();
+    assert!(tables.len() > 9 && tables.iter().all(|sql| sql.contains("DEFAULT_DDL_COLLATION = ''")), "{tables:?}");
+}
+
+#[tokio::test]
+async fn a_document_of_20_megabytes_is_a_row() {
+    let world = World::new(usize::MAX);
+    let one = resource("r");
+    world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    let document = format!("{{\"title\":\"{}\"}}", "x".repeat(20 << 20));
+    let length = document.len();
+    let report =
+        world.snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), document)])).await.unwrap();
+    assert_eq!((report.counts.inserted, report.counts.rejected), (1, 0));
+    let found = cell(&world, "SELECT LENGTH(\"DOCUMENT\")::VARCHAR AS L FROM DB.PUBLIC_RAW.\"r\"").await;
+    assert_eq!(found, length.to_string());
+}
+
+#[tokio::test]
+async fn a_document_that_no_row_can_hold_is_rejected_alone() {
+    for bind_at_most in [usize::MAX, 0] {
+        let world = World::new(bind_at_most);
+        let one = resource("r");
+        world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+        let long = format!("{{\"title\":\"{}\"}}", "x".repeat(130 << 20));
+        let records = vec![Record::upsert("1", Version(1), "{}"), Record::upsert("2", Version(1), long)];
+        for _ in 0..2 {
+            let report = world.snowflake.commit(commit(&one, "issues", records.clone())).await.unwrap();
+            assert_eq!((report.counts.offered, report.counts.rejected), (2, 1));
+            assert!(report.counts.add_up());
+        }
+        let count = "SELECT COUNT(*)::VARCHAR || ' ' || MAX(\"REASON\") AS R FROM DB.STATE.\"REJECTED_RECORD\"";
+        let kept = cell(&world, count).await;
+        assert!(kept.starts_with("1 the document of the key \"2\" has 136314892 bytes"), "{kept}");
+        assert_eq!(cell(&world, "SELECT COUNT(*)::VARCHAR AS N FROM DB.PUBLIC_RAW.\"r\"").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
+    let world = World::new(usize::MAX);
+    let old = TableSpec::new("issues").column("a", "a", ColumnType::Text);
+    world.snowflake.ensure_tables(&resource("one"), std::slice::from_ref(&old)).await.unwrap();
+    edit(&world, "ALTER VIEW PUBLIC.\"ISSUES\" ADD ROW ACCESS POLICY hide ON (\"A\")").await;
+    edit(&world, "ALTER VIEW PUBLIC.\"one\" ADD ROW ACCESS POLICY hide ON (\"A\")").await;
+    let policies = async |view: &str| {
+        let select = format!(
+            "SELECT COUNT(*)::VARCHAR AS N FROM TABLE(DB.INFORMATION_SCHEMA.POLICY_REFERENCES(REF_ENTITY_NAME => \
+             '\"{}\".\"PUBLIC\".\"{view}\"', REF_ENTITY_DOMAIN => 'VIEW'))",
+            world.database
+        );
+        cell(&world, &select).await
+    };
+    world.snowflake.ensure_tables(&resource("two"), std::slice::from_ref(&old)).await.unwrap();
+    assert_eq!((policies("ISSUES").await.as_str(), policies("one").await.as_str()), ("1", "1"));
+    let put = |name: &str| commit(&resource(name), "issues", vec![Record::upsert("1", Version(1), "{\"a\":\"A\"}")]);
+    world.snowflake.commit(put("two")).await.unwrap();
+    assert_eq!(cell(&world, "SELECT \"RESOURCE\" || \"A\" AS R FROM DB.PUBLIC.\"ISSUES\"").await, "twoA");
+
+    let new = TableSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
+    let process = world.another_process();
+    process.ensure_tables(&resource("one"), std::slice::from_ref(&new)).await.unwrap();
+    assert_eq!((policies("ISSUES").await.as_str(), policies("one").await.as_str()), ("1", "1"));
+    world.recording.take();
+    process.ensure_tables(&resource("one"), std::slice::from_ref(&new)).await.unwrap();
+    assert_eq!(world.recording.statements(), [], "it is said once for each process");
+    process.commit(put("one")).await.unwrap();
+    assert_eq!(cell(&world, "SELECT COUNT(*)::VARCHAR AS N FROM DB.PUBLIC.\"ISSUES\"").await, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_snowflake_has_ended_is_tried_again_and_none_of_it_counts() {
+    for lost in ["\"APP_STATE\" (", "\"SNOWFEED_RUN\" ("] {
+        let yes = Yes::default();
+        let (mut session, tries) = (MockSession::new(), Arc::new(AtomicUsize::new(0)));
+        let counted = tries.clone();
+        let is_lost = move |statement: &Statement| {
+            let is_it = statement.sql.starts_with("INSERT INTO") && statement.sql.contains(lost);
+            is_it && counted.fetch_add(1, Ordering::SeqCst) == 0
+        };
+        session.expect_execute().withf(is_lost).returning(|_| Ok(rows(vec![row(&[Some("0")])])));
+        yes.complete(&mut session);
+        let mut client = MockClient::new();
+        client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
+        let recording = Recording::of(Arc::new(client));
+        let snowflake = backend(recording.clone(), usize::MAX);
+        let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
+        assert_eq!(version, StateVersion(1));
+        let ends: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql).collect();
+        let ends: Vec<&str> =
+            ends.iter().map(String::as_str).filter(|sql| ["COMMIT", "ROLLBACK"].contains(sql)).collect();
+        assert_eq!(ends, ["ROLLBACK", "COMMIT"], "{lost}");
+    }
+}

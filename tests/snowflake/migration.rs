@@ -1,0 +1,146 @@
+//! A database of the form before is brought to this one's, and goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::FutureExt;
+use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{Record, RunStatus, Sink, StateStore, StateVersion, Version};
+
+use crate::mocks::{Fate, Fateful};
+use crate::source::Issues;
+use crate::support::{World, change, commit, resource};
+
+/// The statements that made version 1.
+const SCHEMA_1: &str = include_str!("fixtures/schema-1.sql");
+
+/// A database as version 1 has left it, with one resource whose state, run and row are there.
+async fn version_1(bind_at_most: usize) -> World {
+    let world = World::new(bind_at_most);
+    let database = &world.database;
+    let run = |sql: String| world.execute(Statement::new(sql));
+    run(format!("CREATE DATABASE \"{database}\"")).await.unwrap();
+    for schema in ["STATE", "PUBLIC_RAW", "PUBLIC"] {
+        run(format!("CREATE SCHEMA IF NOT EXISTS \"{database}\".\"{schema}\"")).await.unwrap();
+    }
+    let text: String = SCHEMA_1.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        let whole = statement.replace('{', &format!("\"{database}\".\"STATE\".\"")).replace('}', "\"");
+        run(whole).await.unwrap();
+    }
+    let (of_state, of_run) = match change(&resource("r"), StateVersion::NONE) {
+        change => (serde_json::to_string(&change.state).unwrap(), serde_json::to_string(&change.run).unwrap()),
+    };
+    let (state, raw) = (format!("\"{database}\".\"STATE\""), format!("\"{database}\".\"PUBLIC_RAW\".\"r\""));
+    for statement in [
+        format!(
+            "CREATE TABLE {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \"HASH\" VARCHAR, \"RAW\" VARIANT, \
+             \"DOCUMENT\" VARCHAR, \"FIRST_SEEN\" TIMESTAMP_NTZ NOT NULL, \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" \
+             TIMESTAMP_NTZ)"
+        ),
+        format!(
+            "INSERT INTO {raw} (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\") SELECT '1', 1, \
+             'none', PARSE_JSON('{{}}'), '{{}}', '2026-01-02 03:04:05', '2026-01-02 03:04:05'"
+        ),
+        format!("INSERT INTO {state}.\"SNOWFEED_TABLE\" SELECT 'r', 'issues', 'r', '[]', 'of version 1'"),
+        format!("INSERT INTO {state}.\"SNOWFEED_TABLE\" SELECT '', 'issues', 'ISSUES', '[]', 'of version 1'"),
+        format!("INSERT INTO {state}.\"SNOWFEED_FENCE\" SELECT 'r', 1"),
+        format!("INSERT INTO {state}.\"SNOWFEED_VERSION\" SELECT 1, 'PUBLIC'"),
+    ] {
+        run(statement).await.unwrap();
+    }
+    let entry = format!(
+        "INSERT INTO {state}.\"APP_STATE\" (\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'r', PARSE_JSON(?), 1, \
+         '2026-01-02T03:04:05.000000000Z', ?"
+    );
+    world.execute(Statement::new(entry).bind(of_state.clone()).bind(of_state)).await.unwrap();
+    let record = format!(
+        "INSERT INTO {state}.\"INGESTION_RUN\" (\"ID\", \"RESOURCE\", \"STATUS\", \"STARTED_AT\", \"DOCUMENT\") SELECT 'old', 'r', \
+         'complete', '2026-01-02 03:04:05', ?"
+    );
+    world.execute(Statement::new(record).bind(of_run)).await.unwrap();
+    world
+}
+
+async fn runs(world: &World) -> String {
+    let count =
+        format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"{}\".\"STATE\".\"INGESTION_RUN\"", world.database);
+    world.execute(Statement::new(count)).await.unwrap().rows[0].text(0).unwrap().to_string()
+}
+
+async fn version(world: &World) -> String {
+    let select = format!(
+        "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\" FROM \"{}\".\"STATE\".\"SNOWFEED_VERSION\"",
+        world.database
+    );
+    world.execute(Statement::new(select)).await.unwrap().rows[0].text(0).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_goes_on_where_it_was() {
+    for bind_at_most in [usize::MAX, 0] {
+        let world = version_1(bind_at_most).await;
+        // Whoever only reads changes nothing.
+        assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(1));
+        assert_eq!(world.snowflake.runs(None, 9).await.unwrap().len(), 1);
+        assert_eq!(version(&world).await, "1");
+        let source = Issues::default();
+        source.pages("r", vec![1..2, 2..4]);
+        let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
+        let report = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+        assert_eq!((report.status(), report.counts().inserted), (RunStatus::Complete, 2), "{report:?}");
+        assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(3));
+        assert_eq!((version(&world).await.as_str(), runs(&world).await.as_str()), ("2", "2"));
+        assert_eq!(world.another_process().runs(Some("r"), 9).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_program() {
+    for dies_after in 0.. {
+        let world = version_1(usize::MAX).await;
+        let (count, died) = (std::sync::atomic::AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+        let dead = died.clone();
+        let decide = Arc::new(move |statement: &Statement| {
+            let is_step = !statement.sql.starts_with("SELECT");
+            let dies = dead.load(Ordering::SeqCst) || is_step && count.fetch_add(1, Ordering::SeqCst) == dies_after;
+            dead.store(dies, Ordering::SeqCst);
+            async move { if dies { Fate::Lost } else { Fate::Runs } }.boxed()
+        });
+        let dying = world.over(Fateful { client: Arc::new(world.recording.clone()), decide });
+        let appended = tokio::time::timeout(
+            std::time::Duration::from_millis(1500),
+            dying.append(change(&resource("r"), StateVersion(1))),
+        );
+        let is_done = matches!(appended.await, Ok(Ok(_)));
+        if !is_done {
+            let next = world.another_process();
+            let base = next.latest("r").await.unwrap().unwrap().version;
+            next.append(change(&resource("r"), base)).await.unwrap();
+        }
+        assert_eq!(version(&world).await, "2", "after {dies_after} statements");
+        assert!(world.snowflake.runs(Some("r"), 9).await.unwrap().len() >= 2, "after {dies_after} statements");
+        if is_done {
+            assert!(dies_after > 10, "{dies_after}");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_of_version_1_that_still_runs_stores_nothing_more() {
+    let world = version_1(usize::MAX).await;
+    world.snowflake.append(change(&resource("r"), StateVersion(1))).await.unwrap();
+    // What version 1 does first in a transaction that stores a state.
+    let raise = format!(
+        "UPDATE \"{}\".\"STATE\".\"SNOWFEED_FENCE\" SET \"VERSION\" = \"VERSION\" + 1 WHERE \"KEY\" = 'r' AND \"VERSION\" = 2",
+        world.database
+    );
+    assert!(world.execute(Statement::new(raise)).await.is_err());
+    let one = resource("r");
+    world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    let report =
+        world.snowflake.commit(commit(&one, "issues", vec![Record::upsert("2", Version(1), "{}")])).await.unwrap();
+    assert_eq!(report.counts.inserted, 1);
+}
