@@ -29,9 +29,9 @@ async fn version_1(bind_at_most: usize) -> World {
         let whole = statement.replace('{', &format!("\"{database}\".\"STATE\".\"")).replace('}', "\"");
         run(whole).await.unwrap();
     }
-    let (of_state, of_run) = match change(&resource("r"), StateVersion::NONE) {
-        change => (serde_json::to_string(&change.state).unwrap(), serde_json::to_string(&change.run).unwrap()),
-    };
+    let change = change(&resource("r"), StateVersion::NONE);
+    let (of_state, of_run) =
+        (serde_json::to_string(&change.state).unwrap(), serde_json::to_string(&change.run).unwrap());
     let (state, raw) = (format!("\"{database}\".\"STATE\""), format!("\"{database}\".\"PUBLIC_RAW\".\"r\""));
     for statement in [
         format!(
