@@ -190,6 +190,12 @@ def change(cursor, session, statement, work):
             begin(session)
             try:
                 work(cursor)
+            except duckdb.TransactionException as error:
+                finish(session, keep=False)
+                if "single attached database" not in str(error):
+                    raise
+                # What fakesnow writes beside the table is in another database: it has to be done in steps.
+                work(cursor)
             except BaseException:
                 finish(session, keep=False)
                 raise
