@@ -16,6 +16,7 @@ mod views;
 
 mod answers;
 mod bad_input;
+mod careless;
 mod cost;
 mod engine;
 mod expiry;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
 use tokio::task::JoinHandle;
 
+use crate::careless::{Login, Rows, Session};
 use crate::peers;
-use crate::probes::snowflake::{connection, fresh_database};
+use crate::probes::snowflake::fresh_database;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,47 +123,46 @@ fn every_rule_is_named_once_and_says_where_it_comes_from_and_what_tests_it() {
     assert!(flaws.is_empty(), "{}", flaws.join("\n"));
 }
 
+/// The imitation with its strict layer.
+fn server() -> &'static peers::Server {
+    peers::fakesnow().expect("python3, which the Snowflake server of the tests needs")
+}
+
 /// A rule's example, at work in a database of its own.
 struct Example<'a> {
     rule: &'a Rule,
-    database: String,
-    user: String,
-    client: HttpClient,
-    sessions: HashMap<char, Box<dyn Session>>,
+    login: Login,
+    sessions: HashMap<char, Session>,
     running: HashMap<char, JoinHandle<Ended>>,
 }
 
 /// A session whose statement has ended, and what it answered.
-type Ended = (Box<dyn Session>, snowfeed::Result<Answer>);
+type Ended = (Session, Result<Rows, String>);
 
 /// The session of the statements that name none.
 const FIRST: char = 'a';
 
 impl<'a> Example<'a> {
     async fn new(rule: &'a Rule) -> Self {
-        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
-        let database = fresh_database();
-        let mut maker = HttpClient::new(connection(server)).unwrap().open().await.unwrap();
+        let (server, database) = (server(), fresh_database());
+        let parameters =
+            rule.parameters.iter().map(|(name, value)| (name.clone(), serde_json::to_value(value).unwrap()));
+        let login = Login {
+            account: rule.account.clone().unwrap_or_else(|| "account".to_owned()),
+            user: format!("user_of_{database}"),
+            database,
+            parameters: parameters.collect(),
+        };
+        let maker = Login { account: "account".to_owned(), database: String::new(), ..login.clone() };
+        let maker = Session::open(server, &Login { parameters: serde_json::Map::new(), ..maker }).await;
         for make in ["CREATE DATABASE {db}", "CREATE SCHEMA IF NOT EXISTS {db}.PUBLIC"] {
-            maker.execute(Statement::new(make.replace("{db}", &database))).await.unwrap();
+            maker.execute(&make.replace("{db}", &login.database)).await.unwrap();
         }
-        maker.close().await.unwrap();
-        let user = format!("user_of_{database}");
-        let mut connection = connection(server).database(&database).schema("PUBLIC");
-        connection.user.clone_from(&user);
-        if let Some(account) = &rule.account {
-            connection.account.clone_from(account);
-        }
-        for (name, value) in &rule.parameters {
-            let value = serde_json::to_value(value).unwrap();
-            connection.session_parameters.insert(name.clone(), value);
-        }
-        let client = HttpClient::new(connection).unwrap();
-        Self { rule, database, user, client, sessions: HashMap::new(), running: HashMap::new() }
+        Self { rule, login, sessions: HashMap::new(), running: HashMap::new() }
     }
 
     fn expand(&self, statement: &str) -> String {
-        let mut text = statement.replace("{db}", &self.database).replace("{user}", &self.user);
+        let mut text = statement.replace("{db}", &self.login.database).replace("{user}", &self.login.user);
         while let Some(start) = text.find("*") {
             let before = text[..start].rfind('{');
             let after = text[start..].find('}').map(|end| start + end);
@@ -175,18 +174,18 @@ impl<'a> Example<'a> {
         text
     }
 
-    async fn session(&mut self, name: char) -> Box<dyn Session> {
+    async fn session(&mut self, name: char) -> Session {
         match self.sessions.remove(&name) {
             Some(session) => session,
-            None => self.client.open().await.unwrap(),
+            None => Session::open(server(), &self.login).await,
         }
     }
 
     /// Runs a statement, and gives its answer; nothing where nobody waits for it.
-    async fn run(&mut self, statement: &str) -> Option<snowfeed::Result<Answer>> {
+    async fn run(&mut self, statement: &str) -> Option<Result<Rows, String>> {
         let statement = self.expand(statement);
         if let Some(path) = statement.strip_prefix("POST ") {
-            peers::post(peers::fakesnow().unwrap(), path);
+            peers::post(server(), path);
             return None;
         }
         let mut chars = statement.chars();
@@ -201,9 +200,9 @@ impl<'a> Example<'a> {
             self.sessions.insert(name, session);
             return Some(answer);
         }
-        let mut session = self.session(name).await;
+        let session = self.session(name).await;
         let work = async move {
-            let answer = session.execute(Statement::new(sql)).await;
+            let answer = session.execute(&sql).await;
             (session, answer)
         };
         if how == '&' {
@@ -218,8 +217,8 @@ impl<'a> Example<'a> {
     }
 
     /// Runs all of these; gives what the last one answered.
-    async fn run_all(&mut self, statements: &[String]) -> Result<Answer, String> {
-        let mut last = Ok(Answer::default());
+    async fn run_all(&mut self, statements: &[String]) -> Result<Rows, String> {
+        let mut last = Ok(Rows::new());
         for statement in statements {
             if let Err(error) = last {
                 return Err(format!("before {statement}: {error}"));
@@ -235,7 +234,7 @@ impl<'a> Example<'a> {
                 continue;
             }
             if let Some(answer) = self.run(statement).await {
-                last = answer.map_err(|error| format!("{error} {:?}", error.report()));
+                last = answer;
             }
         }
         last
@@ -247,9 +246,7 @@ impl<'a> Example<'a> {
         self.run_all(&rule.setup).await.map_err(|error| format!("setup: {error}"))?;
         if !rule.fine.is_empty() {
             self.run_all(&rule.fine).await.map_err(|error| format!("fine: {error}"))?;
-            let begun = Self::new(rule).await;
-            (self.database, self.user, self.client) = (begun.database, begun.user, begun.client);
-            self.sessions.clear();
+            self = Self::new(rule).await;
             self.run_all(&rule.setup).await.map_err(|error| format!("setup: {error}"))?;
         }
         let answer = self.run_all(&rule.violation).await;
@@ -264,9 +261,9 @@ impl<'a> Example<'a> {
             }
             (Some(_), Ok(_)) => Err("it is accepted".to_owned()),
             (None, Err(error)) => Err(error),
-            (None, Ok(answer)) => {
-                let cell = |cell: &Option<bytestring::ByteString>| cell.as_deref().unwrap_or("NULL").to_owned();
-                let rows: Vec<Vec<String>> = answer.rows.iter().map(|row| row.0.iter().map(cell).collect()).collect();
+            (None, Ok(rows)) => {
+                let cell = |cell: Option<String>| cell.unwrap_or_else(|| "NULL".to_owned());
+                let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
                 match rule.outcome.as_ref() == Some(&rows) {
                     true => Ok(()),
                     false => Err(format!("it gives {rows:?}, not {:?}", rule.outcome)),

@@ -47,8 +47,8 @@ impl Snowflake {
             let source = self.source(&mut *session, &place, images).await?;
             writes.push(Write { place, rows, sorted, source });
         }
-        // Whoever locks several tables does so in one order.
-        writes.sort_by(|a, b| a.place.name.cmp(&b.place.name));
+        // Whoever locks several tables of a resource does so in the order of its streams.
+        writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
         let fence = commit.change.as_ref().and_then(|change| state::fence(&self.0.names, change));
         match &fence {
             Some(fence) => fence.begin(&mut session).await?,
