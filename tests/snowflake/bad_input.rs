@@ -110,7 +110,8 @@ async fn a_run_that_cannot_be_read_is_left_out() {
 
 #[tokio::test]
 async fn columns_in_the_catalog_that_cannot_be_read_are_made_again() {
-    for whose in ["'a'", "''"] {
+    // A third row, that of the stream's view, has columns that nothing reads.
+    for whose in ["'a'", "'' AND \"STREAM\" NOT LIKE '%^=view'"] {
         let (world, source) = ingested().await;
         edit(
             &world,

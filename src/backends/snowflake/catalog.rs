@@ -126,7 +126,10 @@ impl Catalog {
                     table = %names.state("SNOWFEED_TABLE"), %resource, %stream, %error,
                     "the columns in this row cannot be read; the view is made again from those that the source has"
                 );
-                made_from = DOUBTFUL.to_owned();
+                // A claim has to be found again by whoever has made it.
+                if !made_from.starts_with(CLAIM) {
+                    made_from = DOUBTFUL.to_owned();
+                }
                 Vec::new()
             });
             if resource.is_empty() {

@@ -105,7 +105,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         if settings.alter(session, statement.ast):
             transactions.end(session, keep=True)
         return succeed(cursor)
-    if kind == statements.DEFINITION and (objects.answer(session, statement.sql) or tables.is_lengthened(statement.sql)):
+    if kind == statements.DEFINITION and objects.answer(session, statement.sql):
         transactions.end(session, keep=True)
         return succeed(cursor)
     objects.check_names(statement, session, statements.key)

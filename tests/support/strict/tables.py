@@ -131,8 +131,3 @@ def translated(error):
     if isinstance(error, duckdb.InvalidInputException) and "according to format specifier" in said:
         return refused(100035, "22007", "Timestamp is not recognized in the format of the session")
     return None
-
-
-def is_lengthened(sql):
-    """Whether a statement gives a text column a greater length: DuckDB has none, and cannot alter a column that is checked."""
-    return re.match(r"\s*ALTER\s+TABLE\s.*\sALTER\s+COLUMN\s.*\sSET\s+DATA\s+TYPE\s+VARCHAR\(134217728\)\s*$", sql, re.IGNORECASE | re.DOTALL)
