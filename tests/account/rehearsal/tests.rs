@@ -14,9 +14,6 @@ use crate::steps::STEPS;
 const MAY_BE_MISSING: &[&str] =
     &["names", "policies", "result-cache", "abort-statements", "abort-commit", "hostile-database"];
 
-/// Steps that show a fault which is known: a connection's `AUTOCOMMIT = false` still replaces ours.
-const NOT_YET: &[&str] = &["hostile-session"];
-
 fn outcome(report: &Report, step: &str) -> Outcome {
     report.steps.iter().find(|done| done.name == step).unwrap().outcome.clone()
 }
@@ -30,15 +27,11 @@ async fn every_step_holds_or_says_what_the_imitation_lacks_and_nothing_is_left()
     let report = rehearsal.perform(options).await;
     assert_eq!(report.steps.len(), STEPS.len());
     for step in &report.steps {
-        if NOT_YET.contains(&step.name) {
-            assert!(matches!(step.outcome, Outcome::NotHeld(_)), "{} holds now: take it out of NOT_YET", step.name);
-            continue;
-        }
         let may_lack = MAY_BE_MISSING.contains(&step.name) && matches!(step.outcome, Outcome::NotApplicable(_));
         assert!(step.outcome == Outcome::Held || may_lack, "{}: {:?}", step.name, step.outcome);
         assert!(report.text.contains(&format!("| `{}` |", step.name)));
     }
-    assert_eq!(report.is_good(), NOT_YET.is_empty(), "{}", report.summary());
+    assert!(report.is_good(), "{}", report.summary());
     assert_eq!(report.left, []);
     assert_eq!(rehearsal.objects(), before, "something is left");
     assert_eq!(std::fs::read_to_string(path).unwrap(), report.text);
