@@ -99,6 +99,9 @@ timestamp_to_sf_struct = arrow.timestamp_to_sf_struct
 def null_or_struct(timestamps):
     if isinstance(timestamps, pyarrow.ChunkedArray):
         timestamps = timestamps.combine_chunks()
+    if timestamps.type.tz is not None:
+        # The same moments: only the session's time zone is in the type.
+        timestamps = timestamps.cast(pyarrow.timestamp(timestamps.type.unit, "UTC"))
     struct = timestamp_to_sf_struct(timestamps)
     parts = [part.fill_null(0) for part in struct.flatten()]
     return pyarrow.StructArray.from_arrays(parts, fields=list(struct.type), mask=timestamps.is_null())
