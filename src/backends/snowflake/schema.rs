@@ -188,7 +188,7 @@ mod tests {
     fn every_statement_makes_one_thing_of_the_connectors_own() {
         let names = Names::new("db", "public");
         let made = statements(&names);
-        assert_eq!(made.len(), 11);
+        assert_eq!(made.len(), 10);
         for statement in made {
             assert!(statement.contains(" IF NOT EXISTS \"DB\".\"STATE\".\""), "{statement}");
             assert!(!statement.contains(['{', '}', ';']), "{statement}");
