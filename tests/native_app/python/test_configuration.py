@@ -50,8 +50,10 @@ def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
     stored = app.rows(f'SELECT "DOCUMENT" FROM "{app.data}"."STATE"."APP_CONFIGURATION" WHERE "KEY" = \'config\'')
     assert json.loads(stored[0]["DOCUMENT"]) == {"page_size": 50}
     tables = app.rows(f"SELECT TABLE_NAME FROM \"{app.data}\".INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STATE'")
-    made = SPEC["state_sql"].count("CREATE TABLE") + SPEC["state_sql"].count("CREATE VIEW")
-    assert made > 5 and len(tables) == made
+    # Snowflake lists views here, too; the imitation does not.
+    names = {row["TABLE_NAME"] for row in tables} - {"INGESTION_RUN"}
+    assert len(names) == SPEC["state_sql"].count("CREATE TABLE") > 5
+    assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."INGESTION_RUN"') == []
     assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."SNOWFEED_VERSION"') == [], (
         "the engine itself writes its version"
     )
