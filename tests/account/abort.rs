@@ -47,10 +47,11 @@ pub(crate) async fn statement_by_statement(scene: &Scene<'_>) -> Ended {
 pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
     let database = scene.database("ABORTED_COMMIT").await?;
     {
-        let mut session = scene.session().await?;
+        let (mut session, mut other) = (scene.session().await?, scene.session().await?);
         ask(&mut *session, "BEGIN TRANSACTION").await?;
         scene.must_know(&mut *session, "SELECT CURRENT_TRANSACTION()").await?;
-        scene.must_know(&mut *session, "SELECT SYSTEM$ABORT_TRANSACTION(1)").await?;
+        let transaction = cell(&ask(&mut *session, "SELECT CURRENT_TRANSACTION()").await?)?;
+        scene.must_know(&mut *other, &format!("SELECT SYSTEM$ABORT_TRANSACTION({transaction})")).await?;
     }
     let maker = scene.backend(&database)?;
     let mut notes = Vec::new();

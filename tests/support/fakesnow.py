@@ -320,6 +320,12 @@ def databases(self):
 def of_the_account(self, sql):
     """What a statement about the account is for the server: an equal one over constants."""
     session = self._conn
+    if found := re.match(r"SELECT SYSTEM\$ABORT_TRANSACTION\((\d+)\)$", sql):
+        for other in list(server.sessions.values()):
+            if other is not session and other.transaction is not None and str(other.transaction.id) == found[1]:
+                abort_transaction(other, silently=False)
+                return "SELECT 'Aborted transaction id: %s.' AS \"ABORTED\"" % found[1]
+        raise ProgrammingError(msg=f"Transaction {found[1]} does not exist.", errno=2147, sqlstate="22023")
     if re.match("SHOW WAREHOUSES", sql):
         shown = [(name, *how) for name, how in WAREHOUSES.items() if session.role != "NOBODY"]
         return table(("name", "state", "auto_resume"), shown)
