@@ -16,6 +16,8 @@ use crate::place::{Look, Place, Row};
 /// Databases of the Snowflake server of the tests.
 pub(crate) struct Account {
     server: &'static Server,
+    /// The name in the login, which decides the parameters.
+    account: String,
     /// Where the killed processes find it: its own port, or that of something in between.
     pub(crate) port: AtomicU16,
     /// As whom they log in. Other tests use the server at the same time.
@@ -24,13 +26,23 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// `None` where there is no server.
+    /// `None` where there is no server. `SNOWFEED_TEST_ACCOUNT=hostile` runs the whole suite on the hostile account.
     pub(crate) fn new() -> Option<Self> {
+        Self::named(&std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned()))
+    }
+
+    /// The account whose parameters are all set to what breaks careless clients.
+    pub(crate) fn hostile() -> Option<Self> {
+        Self::named("hostile")
+    }
+
+    fn named(account: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let server = peers::fakesnow()?;
         let user = format!("mortal{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Some(Self { server, port: server.port.into(), user, runtime: runtime.unwrap() })
+        let (account, port) = (account.to_owned(), server.port.into());
+        Some(Self { server, account, port, user, runtime: runtime.unwrap() })
     }
 }
 
@@ -48,7 +60,7 @@ impl Account {
         self.server.url()
     }
 
-    /// Does something in a session of its own.
+    /// Does something in a session of its own. It looks from an account that cuts no results.
     fn within<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
         let connection = Connection::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
@@ -63,7 +75,7 @@ impl Account {
 
 impl Place for Account {
     fn name(&self) -> &'static str {
-        "snowflake"
+        if self.account == "hostile" { "hostile snowflake" } else { "snowflake" }
     }
 
     fn kills(&self) -> u32 {
@@ -84,7 +96,7 @@ impl Place for Account {
         let port = self.port.load(Ordering::Relaxed).to_string();
         command.args(["--to", "snowflake", "--database", &format!("kill{database}")]);
         command.envs([
-            ("SNOWFLAKE_ACCOUNT", "test"),
+            ("SNOWFLAKE_ACCOUNT", self.account.as_str()),
             ("SNOWFLAKE_USER", self.user.as_str()),
             ("SNOWFLAKE_PASSWORD", "password"),
         ]);

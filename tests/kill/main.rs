@@ -2,7 +2,8 @@
 //! and again, and at every step that has a name; then the table is compared with the upstream, row by row.
 //!
 //! `SNOWFEED_KILLS` says how many random kills there are (30 unless set), `SNOWFEED_SEED` from which number all chance follows,
-//! `SNOWFEED_STEPS` how many steps of one name there is a kill at.
+//! `SNOWFEED_STEPS` how many steps of one name there is a kill at; `SNOWFEED_TEST_ACCOUNT=hostile` runs everything on the
+//! account whose parameters are all set to what breaks careless clients.
 #![cfg(all(feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -40,6 +41,14 @@ fn no_kill_loses_or_doubles_a_row() {
 #[test]
 fn no_kill_loses_or_doubles_a_row_in_snowflake() {
     if let Some(account) = account::Account::new() {
+        random::kill_and_compare(&account);
+    }
+}
+
+#[cfg(feature = "snowflake")]
+#[test]
+fn no_kill_loses_or_doubles_a_row_in_hostile_snowflake() {
+    if let Some(account) = account::Account::hostile() {
         random::kill_and_compare(&account);
     }
 }
