@@ -61,7 +61,7 @@ impl Account {
     }
 
     /// Does something in a session of its own. It looks from an account that cuts no results.
-    fn within<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
+    pub(crate) fn within<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
         let connection = Connection::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
         self.runtime.block_on(async {
@@ -147,7 +147,10 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Look
 }
 
 /// The rows that a statement gives; none where there is no such table yet.
-async fn found(session: &mut dyn Session, select: Statement) -> Vec<snowfeed::backends::snowflake::client::Row> {
+pub(crate) async fn found(
+    session: &mut dyn Session,
+    select: Statement,
+) -> Vec<snowfeed::backends::snowflake::client::Row> {
     match session.execute(select).await {
         Ok(answer) => answer.rows,
         Err(error) => {

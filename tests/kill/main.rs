@@ -1,6 +1,8 @@
 //! `kill -9` of the example `github_issues` while it reads an upstream that changes at every request: at random moments, again
 //! and again, and at every step that has a name; then the table is compared with the upstream, row by row.
 //!
+//! The same program and proxy also show what a connector costs that finds nothing new.
+//!
 //! `SNOWFEED_KILLS` says how many random kills there are (30 unless set), `SNOWFEED_SEED` from which number all chance follows,
 //! `SNOWFEED_STEPS` how many steps of one name there is a kill at; `SNOWFEED_TEST_ACCOUNT=hostile` runs everything on the
 //! account whose parameters are all set to what breaks careless clients.
@@ -14,6 +16,8 @@ mod calls;
 mod claims;
 #[path = "../support/example.rs"]
 mod example;
+#[cfg(feature = "snowflake")]
+mod idle;
 mod matrix;
 mod oracle;
 #[path = "../support/peers.rs"]

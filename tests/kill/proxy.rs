@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::statements::name;
+use crate::statements::{Sent, name};
 use crate::steps::Step;
 
 /// On which side of a statement the process dies.
@@ -29,6 +29,8 @@ pub(crate) enum Side {
 struct Seen {
     /// The names of the statements so far.
     names: Vec<String>,
+    /// The statements themselves.
+    sent: Vec<Sent>,
     strike: Option<(Side, Step)>,
     struck: bool,
 }
@@ -84,6 +86,11 @@ impl Proxy {
         self.shared.seen.lock().unwrap().struck
     }
 
+    /// The statements since then.
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.shared.seen.lock().unwrap().sent.clone()
+    }
+
     /// The names of the statements since then.
     pub(crate) fn names(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap().names.clone()
@@ -92,8 +99,9 @@ impl Proxy {
 
 impl Shared {
     /// Notes a statement; says on which side of it the process is to die.
-    fn note(&self, name: &str) -> Option<Side> {
+    fn note(&self, name: &str, sent: Option<Sent>) -> Option<Side> {
         let mut seen = self.seen.lock().unwrap();
+        seen.sent.extend(sent);
         seen.names.push(name.to_owned());
         let nth = seen.names.iter().filter(|seen| *seen == name).count();
         let (side, step) = seen.strike.as_ref()?;
@@ -111,7 +119,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    let side = shared.note(&name(head.uri.path(), &body, is_packed));
+    let sent = Sent::parse(head.uri.path(), &body, is_packed);
+    let side = shared.note(&name(head.uri.path(), sent.as_ref()), sent);
     if side == Some(Side::Before) {
         shared.strike().await;
     }

@@ -54,24 +54,40 @@ impl Steps for Statements<'_> {
     }
 }
 
+/// A statement as it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) sql: String,
+    pub(crate) has_binds: bool,
+}
+
+impl Sent {
+    /// The statement of a request, if it has one.
+    pub(crate) fn parse(path: &str, body: &[u8], is_packed: bool) -> Option<Self> {
+        if path != "/queries/v1/query-request" {
+            return None;
+        }
+        let mut text = Vec::new();
+        if is_packed {
+            GzDecoder::new(body).read_to_end(&mut text).unwrap();
+        } else {
+            text.extend_from_slice(body);
+        }
+        let request: Value = serde_json::from_slice(&text).unwrap();
+        let binds = &request["bindings"];
+        let has_binds = !binds.is_null() && binds.as_object().is_none_or(|binds| !binds.is_empty());
+        Some(Self { sql: request["sqlText"].as_str().unwrap().to_owned(), has_binds })
+    }
+}
+
 /// What a request to Snowflake is called: by its statement, where it has one.
-pub(crate) fn name(path: &str, body: &[u8], is_packed: bool) -> String {
-    match path {
-        "/session/v1/login-request" => return "login".to_owned(),
-        "/session" => return "logout".to_owned(),
-        "/queries/v1/query-request" => {}
-        other => return other.to_owned(),
+pub(crate) fn name(path: &str, sent: Option<&Sent>) -> String {
+    match (path, sent) {
+        (_, Some(Sent { sql, .. })) => [kind(sql), object(sql).to_owned()].join(" ").trim_end().to_owned(),
+        ("/session/v1/login-request", _) => "login".to_owned(),
+        ("/session", _) => "logout".to_owned(),
+        (other, _) => other.to_owned(),
     }
-    let mut text = Vec::new();
-    if is_packed {
-        GzDecoder::new(body).read_to_end(&mut text).unwrap();
-    } else {
-        text.extend_from_slice(body);
-    }
-    let request: Value = serde_json::from_slice(&text).unwrap();
-    let sql = request["sqlText"].as_str().unwrap();
-    let words = [kind(sql), object(sql).to_owned()];
-    words.join(" ").trim_end().to_owned()
 }
 
 /// The verb of a statement; of CREATE also what is made.

@@ -1,0 +1,178 @@
+//! What `run` sends to Snowflake while nothing is new, counted between the program and the server.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::testkit::upstream::Upstream;
+
+use crate::account::{Account, found};
+use crate::example::binary;
+use crate::place::Place;
+use crate::process::Process;
+use crate::statements::{self, Sent};
+
+const COUNT: usize = 1_000;
+
+/// Longer than the 15 seconds within which the configuration is not read again.
+const SCHEDULE: &str = "20s";
+
+const DATABASE: u32 = 0;
+
+fn name(number: usize) -> String {
+    format!("acme/r{number:04}")
+}
+
+fn program(account: &Account, upstream: &Upstream, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("github_issues"));
+    command.env_clear().env("GITHUB_API_URL", upstream.url());
+    account.point(&mut command, DATABASE);
+    command.args(arguments);
+    command
+}
+
+/// A digest as the catalog of tables keeps one of what a view was made from.
+fn digest(text: &str) -> String {
+    format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
+}
+
+/// The query of the view that the program has made last in a schema.
+fn query_of_view(sent: &[Sent], view: &str) -> String {
+    let head = format!("CREATE OR REPLACE VIEW {view} ");
+    let made = sent.iter().rev().find(|sent| sent.sql.starts_with(&head)).unwrap();
+    made.sql.split_once(" AS SELECT ").map(|(_, query)| format!("SELECT {query}")).unwrap()
+}
+
+/// Copies to all other repositories what the program itself has written of the first one. `sent` is how it did that.
+fn copy_state(account: &Account, upstream: &Upstream, sent: &[Sent]) {
+    let database = format!("\"KILL{DATABASE}\"");
+    let first = name(0);
+    let view = query_of_view(sent, &format!("{database}.\"PUBLIC\".\"{first}\""));
+    let union = query_of_view(sent, &format!("{database}.\"PUBLIC_RAW\".\"ISSUES^=all\"")).replace(&first, "");
+    let table = |name: &str| format!("{database}.\"STATE\".\"{name}\"");
+    let catalog = table("SNOWFEED_TABLE");
+    account.within(async |session| {
+        session.execute(Statement::new(format!("USE DATABASE {database}"))).await.unwrap();
+        let mut one = async |select: String| -> Vec<String> {
+            let rows = found(session, Statement::new(select)).await;
+            let row = rows.first().expect("the program has written it");
+            (0..).map_while(|place| row.text(place).ok()).map(ToString::to_string).collect()
+        };
+        let state = one(format!(
+            "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {} ORDER BY \"VERSION\" DESC LIMIT 1",
+            table("APP_STATE")
+        ))
+        .await;
+        let config = one(format!("SELECT \"DOCUMENT\" FROM {}", table("RESOURCE_CONFIGURATION"))).await;
+        let made = one(format!(
+            "SELECT \"STREAM\", \"COLUMNS\", \"MADE_FROM\" FROM {catalog} WHERE \"RESOURCE\" = '{first}'"
+        ))
+        .await;
+        let joined = one(format!(
+            "SELECT \"MADE_FROM\" FROM {catalog} WHERE \"RESOURCE\" = '' AND \"STREAM\" = '{}'",
+            made[0]
+        ))
+        .await;
+        let listed = |number| format!("{0}:{1}{0}:{1}", name(number).len(), name(number));
+        assert_eq!((&made[2], &joined[0]), (&digest(&view), &digest(&format!("{union}{}", listed(0)))));
+
+        let id = |number| upstream.repository_id(&name(number)).to_string();
+        let copies: Vec<_> = (1..COUNT)
+            .map(|number| {
+                let name = name(number);
+                json!({
+                    "state": state[2].replace(&id(0), &id(number)),
+                    "made_from": digest(&view.replace(&first, &name)),
+                    "name": name,
+                })
+            })
+            .collect();
+        let copies = json!(copies).to_string();
+        let member = |member: &str| format!("f.value:{member}::VARCHAR");
+        for (into, columns, values) in [
+            (
+                table("APP_STATE"),
+                "\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\"",
+                format!("{}, PARSE_JSON({1}), {2}, '{3}', {1}", member("name"), member("state"), state[0], state[1]),
+            ),
+            (
+                table("RESOURCE_CONFIGURATION"),
+                "\"KEY\", \"VALUE\", \"DOCUMENT\"",
+                format!("{}, PARSE_JSON('{1}'), '{1}'", member("name"), config[0]),
+            ),
+            (
+                catalog.clone(),
+                "\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\"",
+                format!("{0}, '{1}', {0}, '{2}', {3}", member("name"), made[0], made[1], member("made_from")),
+            ),
+        ] {
+            let insert = format!(
+                "INSERT INTO {into} ({columns}) SELECT {values} FROM (SELECT PARSE_JSON(?) AS \"ALL\") b, \
+                 LATERAL FLATTEN(input => b.\"ALL\") f"
+            );
+            session.execute(Statement::new(insert).bind(copies.clone())).await.unwrap();
+        }
+        let members: String = (0..COUNT).map(listed).collect();
+        let update = format!(
+            "UPDATE {catalog} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = '{}'",
+            made[0]
+        );
+        session.execute(Statement::new(update).bind(digest(&format!("{union}{members}")))).await.unwrap();
+    });
+}
+
+/// Whether the issues of every repository were asked for this many times.
+fn polled(upstream: &Upstream, times: usize) -> bool {
+    let mut polls = HashMap::new();
+    for request in upstream.requests().iter().filter(|request| request.path().ends_with("/issues")) {
+        *polls.entry(request.path().to_owned()).or_insert(0) += 1;
+    }
+    polls.len() == COUNT && polls.values().all(|polls| *polls >= times)
+}
+
+#[test]
+fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_binds() {
+    let Some(account) = Account::new() else { return };
+    let runtime = crate::runtime();
+    let upstream = (0..COUNT).fold(Upstream::builder(), |upstream, number| upstream.repository(name(number), 0));
+    let upstream = runtime.block_on(upstream.start()).unwrap();
+    let proxy = statements::proxy(&account, &runtime);
+    let first = name(0);
+    let done = |arguments: &[&str]| assert!(Process::start(&mut program(&account, &upstream, arguments)).ends());
+    done(&["enable", &first, "--schedule", SCHEDULE]);
+    done(&["ingest"]);
+    copy_state(&account, &upstream, &proxy.sent());
+
+    upstream.forget_requests();
+    proxy.expect(None);
+    let mut run = Process::start(&mut program(&account, &upstream, &["run", "--concurrency", "16"]));
+    let mut cycle = |times: usize| {
+        let ended = run.runs_until(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            polled(&upstream, times)
+        });
+        assert!(ended, "`run` ended by itself");
+        // What a poll leads to comes after its answer.
+        std::thread::sleep(Duration::from_secs(2));
+    };
+    cycle(1);
+    let at_first = proxy.sent().len();
+    assert!(at_first < 10, "nothing is new in the first cycle either: {:?}", proxy.names());
+    proxy.expect(None);
+    cycle(3);
+    let sent = proxy.sent();
+    run.kill();
+
+    let mut said =
+        format!("{COUNT} resources, nothing new: {at_first} statements at first, {} in two cycles\n", sent.len());
+    sent.iter().for_each(|sent| writeln!(said, "  {} (binds: {})", sent.sql, sent.has_binds).unwrap());
+    // Past the test's own capture: this is what the test is run for.
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
+    assert!(!sent.is_empty(), "the proxy sees the configuration being read");
+    assert!(sent.len() <= 4, "{} statements", sent.len());
+    assert!(sent.iter().all(|sent| !sent.has_binds && sent.sql.starts_with("SELECT ")), "{sent:?}");
+}
