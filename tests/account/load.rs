@@ -144,8 +144,10 @@ pub(crate) async fn stage(scene: &Scene<'_>) -> Ended {
     Ok(vec![format!("{files} files; the largest document has {size} bytes")])
 }
 
-/// A database whose name needs quotes, and has a blank.
+/// Databases whose names need quotes.
 pub(crate) async fn odd_names(scene: &Scene<'_>) -> Ended {
-    load(scene, "WITH A BLANK", Some(0), Vec::new()).await?;
+    for suffix in ["WITH A BLANK", "lower", "WITH \"QUOTES\""] {
+        load(scene, suffix, Some(0), Vec::new()).await?;
+    }
     Ok(Vec::new())
 }

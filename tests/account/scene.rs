@@ -54,7 +54,7 @@ impl Scene<'_> {
 
     /// Makes a database for this step, and gives its name in quotes.
     pub(crate) async fn database(&self, suffix: &str) -> Result<String> {
-        let name = format!("\"{}\"", self.name(suffix));
+        let name = format!("\"{}\"", self.name(suffix).replace('"', "\"\""));
         let create = format!("CREATE DATABASE {name} COMMENT = '{}'", self.run.id.comment());
         self.session().await?.execute(Statement::new(create)).await?;
         Ok(name)

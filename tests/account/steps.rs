@@ -22,7 +22,13 @@ pub(crate) const STEPS: &[Step] = &[
         load::stage,
         "staged rows, and a document of 20 MB, come back byte for byte"
     ),
-    step!("names", Warehouse, ALWAYS, load::odd_names, "a database whose name has a blank works, with its stage"),
+    step!(
+        "names",
+        Warehouse,
+        ALWAYS,
+        load::odd_names,
+        "databases whose names have a blank, lower case or quotes work, with their stages"
+    ),
     step!(
         "fence",
         Warehouse,

@@ -25,9 +25,10 @@ from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.snowflake import Snowflake
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from strict import objects, settings, statements, transactions
+from strict import databases, objects, settings, statements, transactions
 from strict.layer import begin_session
 
 # By `from fakesnow import server` one gets a function of that name.
@@ -199,10 +200,8 @@ def refusal(code, message):
 
 
 async def login(request):
-    body = await request.body()
-    if request.headers.get("Content-Encoding") == "gzip":
-        body = gzip.decompress(body)
-    data = json.loads(body)["data"]
+    sent = await request.body()
+    data = json.loads(gzip.decompress(sent) if request.headers.get("Content-Encoding") == "gzip" else sent)["data"]
     for secret in (data.get("PASSWORD"), data.get("TOKEN")):
         if secret in REFUSED:
             return refusal(*REFUSED[secret])
@@ -211,12 +210,17 @@ async def login(request):
         message = f"Role '{role}' specified in the connect string does not exist or not authorized."
         return refusal("390189", message)
     warehouse = plain_or_quoted(request.query_params.get("warehouse", "COMPUTE_WH"))
-    answer = json.loads((await server.login_request(request)).body)
+    # It takes no names that need quotes.
+    nameless = Request({**request.scope, "query_string": b""})
+    nameless._body = sent
+    answer = json.loads((await server.login_request(nameless)).body)
     session = server.sessions[answer["data"]["token"]]
+    database, schema = (request.query_params.get(name) for name in ("databaseName", "schemaName"))
+    # Snowflake's databases have a schema of this name, which is current unless another one is named.
+    databases.begin(session, database and plain_or_quoted(database), plain_or_quoted(schema or "PUBLIC"))
+    answer["data"]["sessionInfo"] = {"databaseName": session.database, "schemaName": session.schema}
     begin_session(session, data.get("ACCOUNT_NAME", ""), data.get("LOGIN_NAME", ""), data.get("SESSION_PARAMETERS") or {})
     session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
-    # Snowflake's databases have a schema of this name, which is current unless another one is named.
-    session._schema = session._schema or "PUBLIC"
     session.user, session.role = data.get("LOGIN_NAME", "").upper(), role
     # A warehouse that the role may not use is silently none.
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
@@ -313,10 +317,6 @@ def table(columns, rows):
     return " UNION ALL ".join(f"SELECT {row}" for row in rows) or f"SELECT {nothing} WHERE FALSE"
 
 
-def databases(self):
-    return {name for (name,) in self._duck_conn.execute("SELECT database_name FROM duckdb_databases()").fetchall()}
-
-
 def of_the_account(self, sql):
     """What a statement about the account is for the server: an equal one over constants."""
     session = self._conn
@@ -333,10 +333,10 @@ def of_the_account(self, sql):
         role = plain_or_quoted(found[1])
         grants = list(GRANTS[role])
         if role == "SYSADMIN":
-            grants += [("OWNERSHIP", "DATABASE", exp.to_identifier(name).sql("snowflake")) for name in databases(self)]
+            grants += [("OWNERSHIP", "DATABASE", exp.to_identifier(name).sql("snowflake")) for name in databases.names(session)]
         return table(("privilege", "granted_on", "name"), grants)
     if found := re.match("SHOW SCHEMAS IN DATABASE (.*)", sql):
-        if plain_or_quoted(found[1]) not in databases(self):
+        if plain_or_quoted(found[1]) not in databases.names(session):
             raise ProgrammingError(
                 msg="SQL compilation error:\nObject does not exist, or operation cannot be performed.",
                 errno=2043,
@@ -362,8 +362,8 @@ def of_the_account(self, sql):
 def find_functions(self):
     """What Snowflake has built in is, here, in each database. A session that is older than its database has to be led to it."""
     session = self._conn
-    if not (session.database_set or session.found) and session.database in databases(self):
-        self._duck_conn.execute(f"SET schema='{session.database}.main'")
+    if not (session.database_set or session.found) and session.database in databases.names(session):
+        self._duck_conn.execute(f"SET schema = {databases.path(session.database, 'main')}")
         session.found = True
 
 

@@ -86,10 +86,17 @@ fn refused(code: &str, message: &str) -> Error {
 
 /// The name that a statement begins with, as it is stored.
 fn name_of(rest: &str) -> String {
-    match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
-        Some((name, _)) => name.to_owned(),
-        None => rest.split_whitespace().next().unwrap_or_default().to_uppercase(),
-    }
+    let Some(rest) = rest.strip_prefix('"') else {
+        return rest.split_whitespace().next().unwrap_or_default().to_uppercase();
+    };
+    // In a quoted name, two quotes are one.
+    let rest = rest.replace("\"\"", "\0");
+    rest.split('"').next().unwrap_or_default().replace('\0', "\"")
+}
+
+/// A name in quotes.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl ImitationSession {
@@ -101,11 +108,12 @@ impl ImitationSession {
             return Err(refused("002002", &format!("SQL compilation error: object '{name}' already exists.")));
         }
         if kind == "DATABASE" {
-            self.session.execute(Statement::new(format!("CREATE DATABASE \"{name}\""))).await?;
+            let name = quoted(&name);
+            self.session.execute(Statement::new(format!("CREATE DATABASE {name}"))).await?;
             // Snowflake's databases have it from the beginning.
             return self
                 .session
-                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS \"{name}\".\"PUBLIC\"")))
+                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {name}.\"PUBLIC\"")))
                 .await;
         }
         Ok(said(&["status"], vec![vec!["created"]]))
@@ -117,7 +125,7 @@ impl ImitationSession {
         if kind == "DATABASE" && was.is_some() {
             // The imitation can drop what is in a database only. One that was never made there has nothing.
             for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
-                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"{name}\".\"{schema}\" CASCADE"));
+                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS {}.\"{schema}\" CASCADE", quoted(&name)));
                 let _ = self.session.execute(drop).await;
             }
         }

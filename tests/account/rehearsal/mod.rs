@@ -122,8 +122,7 @@ impl Endpoints for Servers {
             Part::App => Ok(Arc::new(HttpClient::new(adjust(connection(self.app)))?)),
             // The imitation has warehouses of its own.
             Part::Sql => {
-                let mut connection = adjust(connection(self.port)).warehouse("COMPUTE_WH");
-                connection.database = connection.database.map(|name| name.trim_matches('"').to_owned());
+                let connection = adjust(connection(self.port)).warehouse("COMPUTE_WH");
                 Ok(Arc::new(Imitation::new(Arc::new(HttpClient::new(connection)?), self.catalog.clone())))
             }
         }
@@ -137,7 +136,6 @@ impl Endpoints for Servers {
 
     fn lacks(&self, step: &str) -> Option<&'static str> {
         match step {
-            "names" => Some("the imitation cannot make a database with a blank in its name"),
             "policies" => Some("the imitation has no policies"),
             "result-cache" => Some("the imitation has no result cache"),
             _ => None,

@@ -9,7 +9,7 @@ from fakesnow import transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from strict import merges, objects, settings, sizes, statements, tables, transactions, types, values
+from strict import collations, databases, merges, objects, settings, sizes, statements, tables, transactions, types, values
 from strict.errors import refused
 
 # The tree that fakesnow is to run in place of the text, in the thread that runs it.
@@ -19,6 +19,7 @@ prepared = threading.local()
 def install(server, duck):
     """Puts the layer into fakesnow."""
     values.install(duck)
+    databases.install()
     server.parse_one = lambda sql: statements.read(sql).ast
     fakesnow_cursor.parse_one = parse_or_prepared
     FakeSnowflakeCursor._execute = translating(FakeSnowflakeCursor._execute)
@@ -105,7 +106,9 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         if settings.alter(session, statement.ast):
             transactions.end(session, keep=True)
         return succeed(cursor)
-    if kind == statements.DEFINITION and objects.answer(session, statement.sql):
+    if kind == statements.DEFINITION and (
+        collations.alter(session, statement.sql) or objects.answer(session, statement.sql)
+    ):
         transactions.end(session, keep=True)
         return succeed(cursor)
     objects.check_names(statement, session, statements.key)
@@ -131,6 +134,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         transactions.change(cursor, session, statement, work)
     elif kind == statements.DEFINITION:
         transactions.define(cursor, session, work)
+        collations.defined(statement.ast, session)
         objects.defined(statement, session, statements.key)
     elif kind == statements.QUERY:
         transactions.query(cursor, session, statement, work)

@@ -78,6 +78,12 @@ def full_name(identifier):
     return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
 
 
+def parts_of(text):
+    """The parts of a name with dots, as Snowflake stores them. A stage of a table begins with %."""
+    parts = re.findall(rf"%?{NAME}", text)
+    return [part[1:-1].replace('""', '"') if part[0] == '"' else part.upper() for part in parts]
+
+
 lock = threading.Lock()
 cache = collections.OrderedDict()
 

@@ -5,7 +5,7 @@ import re
 import duckdb
 from sqlglot import exp
 
-from strict import settings
+from strict import collations, settings
 from strict.errors import compilation, refused, unmarked
 from strict.statements import full_name
 
@@ -23,8 +23,7 @@ def create(ast, session):
     schema = ast.this
     # A test need not make 128 MB.
     variant = int(settings.of_user(session.user).get("VARIANT_BYTES", VARIANT))
-    collation = table_collation(ast)
-    collation = session.parameters["DEFAULT_DDL_COLLATION"] if collation is None else collation
+    collation = collations.of_table(ast, session)
     kept = [node for node in schema.expressions if isinstance(node, exp.ColumnDef)]
     schema.set("expressions", kept)
     for column in kept:
@@ -34,22 +33,11 @@ def create(ast, session):
             own = [node for node in constraints if isinstance(node.args.get("kind"), exp.CollateColumnConstraint)]
             constraints = [node for node in constraints if node not in own]
             how = own[0].args["kind"].this.name if own else collation
-            if column.kind.this in TEXTS and is_case_insensitive(how):
+            if column.kind.this in TEXTS and collations.is_case_insensitive(how):
                 name = exp.CollateColumnConstraint(this=exp.to_identifier("NOCASE"))
                 constraints.insert(0, exp.ColumnConstraint(kind=name))
             constraints.append(exp.ColumnConstraint(kind=exp.CheckColumnConstraint(this=checked)))
         column.set("constraints", constraints)
-
-
-def table_collation(ast):
-    for node in ast.find_all(exp.Property):
-        if type(node) is exp.Property and node.this.name.upper() == "DEFAULT_DDL_COLLATION":
-            return node.args["value"].name
-    return None
-
-
-def is_case_insensitive(collation):
-    return "ci" in collation.lower().split("-")
 
 
 def longest(column, variant):
