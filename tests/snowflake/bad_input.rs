@@ -208,6 +208,7 @@ async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
     let world = World::new(usize::MAX);
     let old = TableSpec::new("issues").column("a", "a", ColumnType::Text);
     world.snowflake.ensure_tables(&resource("one"), std::slice::from_ref(&old)).await.unwrap();
+    edit(&world, "CREATE ROW ACCESS POLICY hide AS (a VARCHAR) RETURNS BOOLEAN -> a IS NULL OR a <> 'hidden'").await;
     edit(&world, "ALTER VIEW PUBLIC.\"ISSUES\" ADD ROW ACCESS POLICY hide ON (\"A\")").await;
     edit(&world, "ALTER VIEW PUBLIC.\"one\" ADD ROW ACCESS POLICY hide ON (\"A\")").await;
     let policies = async |view: &str| {
@@ -220,7 +221,10 @@ async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
     };
     world.snowflake.ensure_tables(&resource("two"), std::slice::from_ref(&old)).await.unwrap();
     assert_eq!((policies("ISSUES").await.as_str(), policies("one").await.as_str()), ("1", "1"));
-    let put = |name: &str| commit(&resource(name), "issues", vec![Record::upsert("1", Version(1), "{\"a\":\"A\"}")]);
+    let put = |name: &str| {
+        let records = ["A", "hidden"].map(|a| Record::upsert(a, Version(1), format!("{{\"a\":\"{a}\"}}")));
+        commit(&resource(name), "issues", records.to_vec())
+    };
     world.snowflake.commit(put("two")).await.unwrap();
     assert_eq!(cell(&world, "SELECT \"RESOURCE\" || \"A\" AS R FROM DB.PUBLIC.\"ISSUES\"").await, "twoA");
 

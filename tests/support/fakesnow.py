@@ -28,7 +28,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from strict import databases, objects, settings, statements, transactions
+from strict import databases, objects, policies, settings, statements, transactions
 from strict.layer import begin_session
 
 # By `from fakesnow import server` one gets a function of that name.
@@ -351,7 +351,7 @@ def of_the_account(self, sql):
     if "CURRENT_TRANSACTION()" in sql:
         transaction = session.transaction and str(session.transaction.id)
         sql = sql.replace("CURRENT_TRANSACTION()", f"CAST({text(transaction)} AS VARCHAR)")
-    sql = objects.references(session, sql, table)
+    sql = policies.references(session, objects.described(session, sql, table), table, text)
     return re.sub(
         r'TABLE\([^()]*"INFORMATION_SCHEMA"\.QUERY_HISTORY_BY_SESSION\(SESSION_ID => (\d+)[^)]*\)\)',
         lambda found: "(%s)" % table(("EXECUTION_TIME", "WAREHOUSE_SIZE"), history[int(found[1])]),

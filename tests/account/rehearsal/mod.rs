@@ -136,7 +136,6 @@ impl Endpoints for Servers {
 
     fn lacks(&self, step: &str) -> Option<&'static str> {
         match step {
-            "policies" => Some("the imitation has no policies"),
             "result-cache" => Some("the imitation has no result cache"),
             _ => None,
         }

@@ -11,7 +11,7 @@ use crate::step::Outcome;
 use crate::steps::STEPS;
 
 /// Steps that the imitation may not be able to do.
-const MAY_BE_MISSING: &[&str] = &["policies", "result-cache"];
+const MAY_BE_MISSING: &[&str] = &["result-cache"];
 
 fn outcome(report: &Report, step: &str) -> Outcome {
     report.steps.iter().find(|done| done.name == step).unwrap().outcome.clone()

@@ -9,7 +9,7 @@ from fakesnow import transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from strict import collations, databases, merges, objects, settings, sizes, statements, tables, transactions, types, values
+from strict import collations, databases, merges, objects, policies, settings, sizes, statements, tables, transactions, types, values
 from strict.errors import refused
 
 # The tree that fakesnow is to run in place of the text, in the thread that runs it.
@@ -107,7 +107,9 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
             transactions.end(session, keep=True)
         return succeed(cursor)
     if kind == statements.DEFINITION and (
-        collations.alter(session, statement.sql) or objects.answer(session, statement.sql)
+        collations.alter(session, statement.sql)
+        or objects.answer(session, statement.sql)
+        or policies.answer(session, statement.sql, lambda name: described(session, name))
     ):
         transactions.end(session, keep=True)
         return succeed(cursor)
@@ -121,7 +123,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     text = of_the_account(statement.sql)
     if text is not statement.sql and text != statement.sql:
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
-    ast = prepare(statement, session, arguments.get("binding_params"))
+    ast = prepare(statement, session, arguments.get("binding_params"), of_the_account)
 
     def work(used):
         prepared.ast = ast.copy()
@@ -147,7 +149,7 @@ def succeed(cursor):
     FakeSnowflakeCursor._execute(cursor, transforms.SUCCESS_NOP.copy())
 
 
-def prepare(statement, session, binds):
+def prepare(statement, session, binds, of_the_account):
     """The tree that fakesnow is given: checked, with the effects of the session's parameters in it."""
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
@@ -155,6 +157,7 @@ def prepare(statement, session, binds):
     if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
         return ast
     columns = columns_of(session)
+    policies.apply(ast, lambda table: statements.key(table, session), columns, of_the_account)
     known = types.Types(ast, columns, binds)
     types.check(ast, known, columns)
     if isinstance(ast, exp.Merge):
