@@ -1,17 +1,12 @@
 //! Session parameters: those that every session sets, and what a connection may add.
 
-use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
 use snowfeed::backends::snowflake::client::{Client, HttpClient};
 use snowfeed::backends::snowflake::connection::Connection;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::scripted::{Act, Asked, LOGIN, Scripted, brief, connection};
+use crate::warnings::Warnings;
 
 /// Each with a value that breaks us, and in some spelling.
 fn hostile() -> Map<String, Value> {
@@ -93,41 +88,6 @@ async fn time_limits_stay_as_an_administrator_has_set_them() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, "{field}={value:?} ");
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[test]
 fn what_is_ignored_is_warned_of_in_one_line_each() {
     let warnings = Warnings::default();
@@ -137,7 +97,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
         let connection = Connection { session_parameters: parameters, ..connection(443) };
         HttpClient::new(connection).unwrap()
     });
-    let warnings = warnings.0.lock().unwrap().clone();
+    let warnings = warnings.lines();
     assert_eq!(warnings.len(), hostile().len(), "{warnings:?}");
     for name in hostile().keys() {
         let of_it = warnings.iter().filter(|line| line.contains(&format!("{name} ")) && line.contains("ignored"));

@@ -11,7 +11,7 @@ use super::names::{Names, digest, other_name, plain, resource_name, union_name};
 use super::pool::is_missing;
 use super::retry::pauses;
 use super::schema::{self, Form, VERSION};
-use super::view::{View, check_columns};
+use super::view::{View, check_table};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
 
@@ -258,9 +258,11 @@ impl Catalog {
         if self.has(names, resource, specs) {
             return Ok(());
         }
+        for spec in specs {
+            check_table(names, &spec.name, &self.grown(spec))?;
+        }
         self.ready(session, names).await?;
         for spec in specs {
-            check_columns(&spec.columns)?;
             let wanted = self.wanted(names, resource, spec, specs);
             if !self.holds(names, resource, spec, &wanted) {
                 self.make_table(session, names, resource, spec, wanted).await?;

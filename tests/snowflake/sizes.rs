@@ -1,0 +1,104 @@
+//! Tables that Snowflake is too small for: each ends with the right tables, or with one error before anything is written.
+
+use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::{ColumnType, Error, ErrorKind, Record, Sink, TableSpec, Version};
+
+use crate::support::{World, commit, resource};
+use crate::warnings::Warnings;
+
+/// Asks for the tables of a resource in a new database, and gives the error. Nothing may have been written.
+async fn refused(tables: &[TableSpec]) -> Error {
+    let world = World::new(usize::MAX);
+    let error = world.snowflake.ensure_tables(&resource("r"), tables).await.unwrap_err();
+    let written = world.recording.statements().into_iter().map(|statement| statement.sql);
+    let written: Vec<String> = written.filter(|sql| !sql.starts_with("SELECT ")).collect();
+    assert_eq!(written, [""; 0], "{error}");
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+    assert!(error.help().is_some_and(|help| help.contains("source")), "{error}");
+    error
+}
+
+fn wide(name: &str, column: impl Into<String>) -> TableSpec {
+    TableSpec::new(name).column("id", "id", ColumnType::Integer).column(column, "a", ColumnType::Text)
+}
+
+#[tokio::test]
+async fn a_column_name_of_255_characters_is_one() {
+    let (world, name) = (World::new(usize::MAX), "x".repeat(255));
+    let one = resource("r");
+    world.snowflake.ensure_tables(&one, &[wide("issues", &name)]).await.unwrap();
+    let records = vec![Record::upsert("1", Version(1), r#"{"a":"A"}"#)];
+    world.snowflake.commit(commit(&one, "issues", records)).await.unwrap();
+    for view in ["ISSUES", "r"] {
+        let select = format!("SELECT {name} AS A FROM \"{}\".PUBLIC.\"{view}\"", world.database);
+        let found = world.execute(Statement::new(select)).await.unwrap();
+        assert_eq!(found.rows[0].text(0).unwrap().to_string(), "A", "{view}");
+    }
+}
+
+#[tokio::test]
+async fn a_longer_column_name_is_refused_before_anything_is_written() {
+    // The first table has no fault.
+    let error = refused(&[wide("issues", "a"), wide("events", "x".repeat(256))]).await;
+    let said = error.to_string();
+    assert!(said.contains("256 characters") && said.contains("\"events\"") && said.contains("xxx"), "{said}");
+    assert!(said.len() < 300, "{said}");
+}
+
+#[tokio::test]
+async fn a_table_name_that_leaves_no_room_for_its_views_is_refused_before_anything_is_written() {
+    let error = refused(&[wide("issues", "a"), wide(&"t".repeat(252), "a")]).await;
+    assert!(error.to_string().contains("252 characters"), "{error}");
+}
+
+#[tokio::test]
+async fn a_table_name_that_leaves_room_for_its_views_is_one() {
+    let (world, name) = (World::new(usize::MAX), "t".repeat(250));
+    let tables = [wide("issues", "a"), wide(&name, "a")];
+    world.snowflake.ensure_tables(&resource("r"), &tables).await.unwrap();
+    let view = format!("SELECT COUNT(*) AS N FROM \"{}\".PUBLIC.\"{}\"", world.database, name.to_uppercase());
+    world.execute(Statement::new(view)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_view_with_more_than_1_mb_of_columns_is_refused_before_anything_is_written() {
+    let columns = (0..6_000).map(|number| format!("{}{number}", "c".repeat(200)));
+    let table = columns.fold(TableSpec::new("issues"), |table, name| table.column(name, "a", ColumnType::Text));
+    let error = refused(&[table]).await;
+    assert!(error.to_string().contains("1 MB"), "{error}");
+}
+
+#[tokio::test]
+async fn beyond_1_mb_the_view_over_all_resources_stays_and_those_of_the_resources_have_everything() {
+    let (world, warnings) = (World::new(usize::MAX), Warnings::default());
+    let _here = tracing::subscriber::set_default(warnings.clone());
+    let tables = [wide("issues", "a")];
+    // Of each, the view over all resources has the whole name.
+    let all: Vec<_> = (0..6).map(|number| resource(&format!("{number}{}", "n".repeat(180_000)))).collect();
+    for (number, one) in all.iter().enumerate() {
+        world.snowflake.ensure_tables(one, &tables).await.unwrap();
+        let record = Record::upsert(number.to_string(), Version(1), r#"{"a":"A"}"#);
+        world.snowflake.commit(commit(one, "issues", vec![record])).await.unwrap();
+    }
+    let said = warnings.lines();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("1 MB") && said[0].contains("resources=6"), "{said:?}");
+    let longest = world.recording.statements().into_iter().map(|statement| statement.sql.len()).max();
+    assert!(longest < Some(1_000_000), "{longest:?}");
+
+    let count = |view: &str| {
+        let select = Statement::new(format!("SELECT COUNT(*) AS N FROM \"{}\".{view}", world.database));
+        async { world.execute(select).await.unwrap().rows[0].integer(0).unwrap() }
+    };
+    assert_eq!(count("PUBLIC.ISSUES").await, 5);
+    for one in &all {
+        assert_eq!(world.snowflake.preview(one, "issues", 9).await.unwrap().rows.len(), 1);
+    }
+    // Another process finds the same, and says it again.
+    let process = world.another_process();
+    for one in &all {
+        process.ensure_tables(one, &tables).await.unwrap();
+    }
+    assert_eq!(warnings.lines().len(), 2);
+    assert_eq!(count("PUBLIC.ISSUES").await, 5);
+}
