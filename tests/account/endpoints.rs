@@ -39,9 +39,6 @@ pub(crate) trait Endpoints: Send + Sync {
     /// The connections whose logins are tried, by name.
     fn logins(&self) -> Vec<(String, Result<Connection>)>;
 
-    /// Why a step cannot be tried here; `None` on an account.
-    fn lacks(&self, step: &str) -> Option<&'static str>;
-
     /// Whether it is only an imitation, so that what a statement cannot do there says nothing.
     fn is_imitation(&self) -> bool;
 
@@ -80,10 +77,6 @@ impl Endpoints for Account {
 
     fn logins(&self) -> Vec<(String, Result<Connection>)> {
         self.logins.iter().map(|name| (name.clone(), Connection::load(Some(name)))).collect()
-    }
-
-    fn lacks(&self, _: &str) -> Option<&'static str> {
-        None
     }
 
     fn is_imitation(&self) -> bool {

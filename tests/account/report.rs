@@ -41,7 +41,7 @@ fn text(run: &Run, steps: &[Done], leftovers: &Swept, swept: &Swept, took: Durat
     // Writing into a string does not fail.
     let _ = writeln!(
         text,
-        "On {}, snowfeed {}, in {} s: {} held, {} not held, {} skipped, {} stopped, {} not applicable here.\n",
+        "On {}, snowfeed {}, in {} s: {} held, {} not held, {} skipped, {} stopped.\n",
         run.endpoints.name(),
         env!("CARGO_PKG_VERSION"),
         took.as_secs(),
@@ -49,7 +49,6 @@ fn text(run: &Run, steps: &[Done], leftovers: &Swept, swept: &Swept, took: Durat
         count("**not held**"),
         count("skipped"),
         count("stopped"),
-        count("not applicable here"),
     );
     let _ = writeln!(
         text,

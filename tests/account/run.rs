@@ -126,9 +126,6 @@ impl Run {
         if let Some(missing) = missing {
             return Some(Outcome::Skipped(format!("`{missing}` did not hold")));
         }
-        if let Some(why) = self.endpoints.lacks(step.name) {
-            return Some(Outcome::NotApplicable(why.into()));
-        }
         self.budget.time_left(step.uses).is_some_and(|left| left.is_zero()).then(|| self.limit())
     }
 

@@ -10,7 +10,6 @@ use snowfeed::backends::snowflake::connection::Connection;
 use crate::endpoints::Part;
 use crate::ledger::Watched;
 use crate::run::Run;
-use crate::step::Stop;
 
 /// A step's view of the run.
 pub(crate) struct Scene<'a> {
@@ -67,17 +66,6 @@ impl Scene<'_> {
 
     pub(crate) fn backend(&self, database: &str) -> Result<Snowflake> {
         Ok(self.backend_over(self.client_in(database)?, database))
-    }
-
-    /// Whether the imitation knows a statement; on an account the step's own statements say what holds.
-    pub(crate) async fn must_know(&self, session: &mut dyn Session, sql: &str) -> std::result::Result<(), Stop> {
-        if !self.run.endpoints.is_imitation() {
-            return Ok(());
-        }
-        match session.execute(Statement::new(sql)).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Stop::NotApplicable(format!("the imitation does not know `{sql}`"))),
-        }
     }
 }
 

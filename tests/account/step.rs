@@ -40,8 +40,6 @@ pub(crate) enum Stop {
     NotHeld(String),
     /// The account cannot do it, or was not given what it needs.
     Skipped(String),
-    /// The imitation cannot do it.
-    NotApplicable(String),
 }
 
 impl From<Error> for Stop {
@@ -57,7 +55,6 @@ pub(crate) enum Outcome {
     Held,
     NotHeld(String),
     Skipped(String),
-    NotApplicable(String),
     /// The limit of credits or a signal has stopped it, or kept it from beginning.
     Stopped(String),
 }
@@ -69,7 +66,6 @@ impl Outcome {
             Self::Held => ("held", ""),
             Self::NotHeld(why) => ("**not held**", why),
             Self::Skipped(why) => ("skipped", why),
-            Self::NotApplicable(why) => ("not applicable here", why),
             Self::Stopped(why) => ("stopped", why),
         }
     }
@@ -80,7 +76,6 @@ impl From<Stop> for Outcome {
         match stop {
             Stop::NotHeld(why) => Self::NotHeld(why),
             Stop::Skipped(why) => Self::Skipped(why),
-            Stop::NotApplicable(why) => Self::NotApplicable(why),
         }
     }
 }

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import datetime
 import gzip
 import importlib
 import itertools
@@ -308,13 +309,23 @@ server.app.router.routes = [
 
 
 def text(value):
-    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+    return "NULL" if value is None else "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def table(columns, rows):
     rows = [", ".join(f'{text(value)} AS "{name}"' for name, value in zip(columns, row)) for row in rows]
     nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in columns)
     return " UNION ALL ".join(f"SELECT {row}" for row in rows) or f"SELECT {nothing} WHERE FALSE"
+
+
+# The columns of the history. What was scanned is what was answered: nobody here knows better.
+PAST = ("EXECUTION_TIME", "WAREHOUSE_SIZE", "QUERY_TEXT", "BYTES_SCANNED", "START_TIME")
+
+
+def past(sql, statements):
+    """The history as a table, with the texts only where they are asked for."""
+    count = len(PAST) if "QUERY_TEXT" in sql else 2
+    return table(PAST[:count], [statement[:count] for statement in statements])
 
 
 def of_the_account(self, sql):
@@ -353,8 +364,8 @@ def of_the_account(self, sql):
         sql = sql.replace("CURRENT_TRANSACTION()", f"CAST({text(transaction)} AS VARCHAR)")
     sql = policies.references(session, objects.described(session, sql, table), table, text)
     return re.sub(
-        r'TABLE\([^()]*"INFORMATION_SCHEMA"\.QUERY_HISTORY_BY_SESSION\(SESSION_ID => (\d+)[^)]*\)\)',
-        lambda found: "(%s)" % table(("EXECUTION_TIME", "WAREHOUSE_SIZE"), history[int(found[1])]),
+        r'TABLE\([^()]*"?INFORMATION_SCHEMA"?\.QUERY_HISTORY_BY_SESSION\(SESSION_ID => (\d+)[^)]*\)\)',
+        lambda found: "(%s)" % past(sql, history[int(found[1])]),
         sql,
     )
 
@@ -391,7 +402,7 @@ def execute_in_account(self, sql, *args, **kwargs):
             errno=606,
             sqlstate="57P03",
         )
-    began = time.monotonic()
+    began, started = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
     is_making = sql.startswith("CREATE DATABASE")
     if not is_making:
         with making:
@@ -402,7 +413,9 @@ def execute_in_account(self, sql, *args, **kwargs):
         find_functions(self)
         strict.run(self, sql, execute_statement, kwargs, lambda text: of_the_account(self, text))
     took = str(round((time.monotonic() - began) * 1000))
-    history[session.number].append((took, "X-Small" if works else None))
+    on_warehouse = works and not session.is_reused
+    read = self._arrow_table.nbytes if on_warehouse and self._arrow_table is not None else 0
+    history[session.number].append((took, "X-Small" if on_warehouse else None, sql[:100_000], str(read), str(started)))
     return self
 
 

@@ -134,13 +134,6 @@ impl Endpoints for Servers {
         vec![("password".into(), Ok(connection(self.port))), ("token".into(), Ok(token))]
     }
 
-    fn lacks(&self, step: &str) -> Option<&'static str> {
-        match step {
-            "result-cache" => Some("the imitation has no result cache"),
-            _ => None,
-        }
-    }
-
     fn is_imitation(&self) -> bool {
         true
     }

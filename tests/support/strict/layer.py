@@ -9,7 +9,7 @@ from fakesnow import transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from strict import collations, databases, merges, objects, policies, settings, sizes, statements, tables, transactions, types, values
+from strict import collations, databases, merges, objects, policies, results, settings, sizes, statements, tables, transactions, types, values
 from strict.errors import refused
 
 # The tree that fakesnow is to run in place of the text, in the thread that runs it.
@@ -69,6 +69,7 @@ def run(cursor, sql, execute, arguments, of_the_account):
         lost, session.lost = session.lost, None
         raise refused(615, "57014", f"Transaction {lost} was aborted: it was idle, and another one waited for it")
     session.last_active, session.canceled, session.timed_out = time.monotonic(), False, False
+    session.is_reused = False
     timer = start_timer(session)
     try:
         perform(cursor, session, statement, execute, arguments, of_the_account)
@@ -120,6 +121,8 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
             widened = tables.widen(statement.ast, session, objects.spelling(table, session))
         if widened:
             return succeed(cursor)
+    if kind == statements.QUERY:
+        session.is_reused = results.is_reused(session, statement, arguments.get("binding_params"), statements.key)
     text = of_the_account(statement.sql)
     if text is not statement.sql and text != statement.sql:
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
@@ -136,6 +139,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         transactions.change(cursor, session, statement, work)
     elif kind == statements.DEFINITION:
         transactions.define(cursor, session, work)
+        results.define(statements.key(table, session) for table in statement.tables)
         collations.defined(statement.ast, session)
         objects.defined(statement, session, statements.key)
     elif kind == statements.QUERY:

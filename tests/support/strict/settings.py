@@ -32,6 +32,7 @@ DEFAULTS = {
     "TIMEZONE": "America/Los_Angeles",
     "TIME_INPUT_FORMAT": "AUTO",
     "TIME_OUTPUT_FORMAT": "HH24:MI:SS",
+    "USE_CACHED_RESULT": "TRUE",
     "WEEK_START": "0",
 }
 
