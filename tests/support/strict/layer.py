@@ -9,7 +9,21 @@ from fakesnow import transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from strict import collations, databases, merges, objects, policies, results, settings, sizes, statements, tables, transactions, types, values
+from strict import (
+    collations,
+    databases,
+    merges,
+    objects,
+    policies,
+    results,
+    settings,
+    sizes,
+    statements,
+    tables,
+    transactions,
+    types,
+    values,
+)
 from strict.errors import refused
 
 # The tree that fakesnow is to run in place of the text, in the thread that runs it.

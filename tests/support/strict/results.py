@@ -1,7 +1,7 @@
 """The cache of results: which queries Snowflake would answer without a warehouse.
 
-They run here all the same; only the history says that they did not. Snowflake documents no rule for bound values: with them, nothing
-is taken from the cache here.
+They run here all the same; only the history says that they did not. Snowflake documents no rule for bound values: with them,
+nothing is taken from the cache here.
 """
 
 import threading
