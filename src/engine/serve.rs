@@ -155,11 +155,12 @@ impl Timetable {
         let starting: Vec<Resource> = ready.into_iter().map(|(_, resource)| resource).collect();
         self.running.extend(starting.iter().cloned());
         self.started.extend(starting.iter().map(|resource| (resource.clone(), now)));
-        let mut start = |resource: &Resource| self.plan.get_mut(resource).and_then(|planned| planned.start.take());
         starting
             .into_iter()
-            .map(|resource| (start(&resource), resource))
-            .map(|(start, resource)| (resource, start))
+            .map(|resource| {
+                let start = self.plan.get_mut(&resource).and_then(|planned| planned.start.take());
+                (resource, start)
+            })
             .collect()
     }
 
