@@ -48,6 +48,16 @@ fn every_procedure_is_granted_again_after_it_is_made_again() {
 }
 
 #[test]
+fn no_table_takes_the_collation_of_the_account() {
+    let setup = bundle().text("setup.sql").unwrap().to_owned();
+    let tables: Vec<&str> = setup.split(';').filter(|statement| statement.contains("CREATE TABLE ")).collect();
+    assert_eq!(tables.len(), 2);
+    for table in tables {
+        assert!(table.ends_with("\n    DEFAULT_DDL_COLLATION = ''"), "{table}");
+    }
+}
+
+#[test]
 fn a_setting_that_is_a_secret_becomes_a_reference() {
     let manifest = bundle().text("manifest.yml").unwrap().to_owned();
     for reference in ["warehouse_reference", "github_external_access", "token", "private_key"] {

@@ -96,7 +96,7 @@ fn procedures_can_be_called_in_any_order_and_twice() {
 
 #[test]
 fn every_form_and_error_of_the_page_is_shown() {
-    pytest(&["test_page.py", "test_page_limits.py"], &[]);
+    pytest(&["test_page.py", "test_page_limits.py", "test_page_parts.py"], &[]);
 }
 
 #[test]

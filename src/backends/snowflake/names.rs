@@ -182,6 +182,17 @@ mod tests {
         }
     }
 
+    /// The native app's procedures name the same tables; their test reads the same file.
+    #[test]
+    fn a_fence_has_the_name_that_the_app_gives_it() {
+        let text = include_str!("../../../tests/native_app/python/fences.json");
+        let known: std::collections::BTreeMap<String, String> = serde_json::from_str(text).unwrap();
+        assert!(known.len() > 10);
+        for (key, name) in known {
+            assert_eq!(fence_name(&key), name, "{key:?}");
+        }
+    }
+
     #[test]
     fn a_literal_needs_no_escape() {
         assert_eq!(literal("it's"), "'it''s'");

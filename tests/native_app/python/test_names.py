@@ -1,11 +1,13 @@
 """Names, texts within statements, and schedules."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import destination
 import names
 import schedules
 from answers import Refusal
@@ -29,6 +31,12 @@ def test_no_two_names_share_a_plain_one(a, b):
 @given(st.text())
 def test_a_plain_name_needs_no_quotes(name):
     assert names.is_plain("SCHEDULE_" + names.plain(name))
+
+
+def test_a_fence_has_the_name_that_the_engine_gives_it():
+    # The engine's own test reads the same file.
+    known = json.loads((Path(__file__).parent / "fences.json").read_text(encoding="utf-8"))
+    assert {key: destination.fence_name(key) for key in known} == known
 
 
 def test_equal_schedules_share_a_task_and_others_do_not():

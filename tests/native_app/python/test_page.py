@@ -1,7 +1,6 @@
 """The page's forms, and what it says, without a browser."""
 
 import json
-import pathlib
 
 import pytest
 from snowflake import permissions
@@ -9,12 +8,10 @@ from snowflake.snowpark import context
 from snowflake.snowpark.exceptions import SnowparkSQLException
 from streamlit.testing.v1 import AppTest
 
-import answers
 import consent
 import engine
 import forms
 import paths
-import texts
 from account import refused
 from consumer import Consumer
 from spec import SPEC
@@ -482,45 +479,8 @@ def test_viewers_see_the_state_and_can_change_nothing(page, app):
     assert viewed.run.dataframe[0].value["Inserted"].iloc[0] == 3
 
 
-@pytest.mark.parametrize("code", sorted(answers.CODES))
-def test_every_code_has_a_text_that_says_what_to_do(code):
-    told = texts.told({"response_code": code, "message": "it *was* <b>so</b>"})
-    assert texts.TEXTS[code][0] and (texts.TEXTS[code][1] or code == "OK")
-    assert f"`{code}`" in told and "\\*was\\* \\<b\\>" in told
-
-
 def test_a_status_that_cannot_be_read_is_told(page, app):
     app.account.fail("SELECT SYSTEM.GET_ALL_REFERENCES", refused("out of order"), times=1)
     shown = page().says("A statement failed.").says("UNKNOWN_SQL_ERROR")
     shown.run.run()
     assert shown.sound().has("Configure")
-
-
-def test_the_page_uses_nothing_that_snowflake_does_not_run():
-    source = "".join(file.read_text() for file in pathlib.Path(APP).parent.glob("*.py"))
-    for name in (
-        "st.image",
-        "file_uploader",
-        "components",
-        "st.toast",
-        "st.data_editor",
-        "st.dialog",
-        "st.fragment",
-        "hide_index",
-        "st.divider",
-    ):
-        assert name not in source, name
-    assert source.count("st.rerun") == source.count("experimental_rerun") == 1
-
-
-@pytest.mark.parametrize(
-    ("schema", "kinds"),
-    [
-        ({"type": "string"}, ({"string"}, False)),
-        ({"type": ["integer", "null"]}, ({"integer"}, True)),
-        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, ({"string"}, True)),
-        ({}, ({"object"}, False)),
-    ],
-)
-def test_the_types_of_a_setting_are_read_from_its_schema(schema, kinds):
-    assert forms.kinds(schema) == kinds

@@ -172,11 +172,15 @@ def tables(session, database):
 ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
+def fence_name(resource):
+    """The name of the table that runs of a resource lock, as the engine gives it."""
+    readable = re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", resource[:200])
+    return "SNOWFEED_FENCE/" + readable.translate(ASCII_LOWER)
+
+
 def fence_of(session, database, resource):
-    """The table that runs of a resource lock, as the engine names it; made where it is missing."""
-    name = "SNOWFEED_FENCE/" + re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", resource[:200])
-    name = re.sub(r"/.*", lambda key: key[0].translate(ASCII_LOWER), name, count=1, flags=re.DOTALL)
-    fence = qualified(database, "STATE", name)
+    """The table that runs of a resource lock; made where it is missing."""
+    fence = qualified(database, "STATE", fence_name(resource))
     session.sql(
         f'CREATE TRANSIENT TABLE IF NOT EXISTS {fence} ("TXN" VARCHAR, "RUN" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 '
         "DEFAULT_DDL_COLLATION = ''"

@@ -18,14 +18,16 @@ CREATE TABLE IF NOT EXISTS STATE.APP_CONFIGURATION (
     "KEY" VARCHAR NOT NULL PRIMARY KEY,
     "VALUE" VARIANT,
     "DOCUMENT" VARCHAR
-);
+)
+    DEFAULT_DDL_COLLATION = '';
 
 -- Every container that was started, from before its start until long after its end.
 CREATE TABLE IF NOT EXISTS STATE.INGESTION_JOB (
     "KEY" VARCHAR NOT NULL PRIMARY KEY,
     "VALUE" VARIANT,
     "DOCUMENT" VARCHAR
-);
+)
+    DEFAULT_DDL_COLLATION = '';
 
 -- Tasks, one for each schedule in use.
 CREATE SCHEMA IF NOT EXISTS TASKS;

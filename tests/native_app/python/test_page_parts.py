@@ -1,0 +1,45 @@
+"""What the page is made of: its texts, its forms' types, and what of Streamlit it uses."""
+
+import pytest
+
+import answers
+import forms
+import paths
+import texts
+
+
+@pytest.mark.parametrize("code", sorted(answers.CODES))
+def test_every_code_has_a_text_that_says_what_to_do(code):
+    told = texts.told({"response_code": code, "message": "it *was* <b>so</b>"})
+    assert texts.TEXTS[code][0] and (texts.TEXTS[code][1] or code == "OK")
+    assert f"`{code}`" in told and "\\*was\\* \\<b\\>" in told
+
+
+def test_the_page_uses_nothing_that_snowflake_does_not_run():
+    source = "".join(file.read_text() for file in (paths.APP / "page").glob("*.py"))
+    for name in (
+        "st.image",
+        "file_uploader",
+        "components",
+        "st.toast",
+        "st.data_editor",
+        "st.dialog",
+        "st.fragment",
+        "hide_index",
+        "st.divider",
+    ):
+        assert name not in source, name
+    assert source.count("st.rerun") == source.count("experimental_rerun") == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "kinds"),
+    [
+        ({"type": "string"}, ({"string"}, False)),
+        ({"type": ["integer", "null"]}, ({"integer"}, True)),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, ({"string"}, True)),
+        ({}, ({"object"}, False)),
+    ],
+)
+def test_the_types_of_a_setting_are_read_from_its_schema(schema, kinds):
+    assert forms.kinds(schema) == kinds
