@@ -4,31 +4,81 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Limits;
 use crate::{Batch, BatchStream, Checkpoint, Error, Result, Rows};
 
-/// Bytes that may be read ahead, for all resources together, in units of 1 KiB.
+/// Bytes that may be read ahead, for all resources together, in units of [`UNIT`].
+///
+/// Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     units: Arc<Semaphore>,
     total: u32,
+    demand: watch::Sender<Demand>,
+}
+
+/// The smallest part of a [`Budget`], in bytes: what a batch takes at least.
+const UNIT: usize = 1 << 10;
+
+/// Who waits for the budget, and whether waiting helps.
+#[derive(Debug, Default)]
+struct Demand {
+    /// Readers that wait for room.
+    waiting: usize,
+    /// Commits under way: each makes room when it is over.
+    committing: usize,
+}
+
+impl Demand {
+    /// Nothing makes room unless something that waits to be committed is committed.
+    fn is_stuck(&self) -> bool {
+        self.waiting > 0 && self.committing == 0
+    }
+}
+
+/// Counts a reader or a commit for as long as it lives.
+#[derive(Debug)]
+struct Counted {
+    demand: watch::Sender<Demand>,
+    count: fn(&mut Demand) -> &mut usize,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.demand.send_modify(|demand| *(self.count)(demand) -= 1);
+    }
 }
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Self {
-        let total = u32::try_from(limits.read_ahead >> 10).unwrap_or(u32::MAX).max(2);
-        Self { units: Arc::new(Semaphore::new(total as usize)), total }
+        let total = u32::try_from(limits.read_ahead / UNIT).unwrap_or(u32::MAX).max(2);
+        Self { units: Arc::new(Semaphore::new(total as usize)), total, demand: watch::Sender::default() }
     }
 
     /// Waits until there is room for a batch. One that is larger than the whole budget gets all of it.
     async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).clamp(1, self.total);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
+        if let Ok(permit) = self.units.clone().try_acquire_many_owned(units) {
+            return Ok(permit);
+        }
+        let _waiting = self.count(|demand| &mut demand.waiting);
         let permit = self.units.clone().acquire_many_owned(units).await;
         permit.map_err(|error| Error::internal("the read-ahead budget is closed").with_source(error))
+    }
+
+    fn count(&self, count: fn(&mut Demand) -> &mut usize) -> Counted {
+        self.demand.send_modify(|demand| *count(demand) += 1);
+        Counted { demand: self.demand.clone(), count }
+    }
+
+    /// Waits until a reader waits for room that only a commit can make.
+    async fn is_stuck(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.demand.subscribe().wait_for(Demand::is_stuck).await;
     }
 }
 
@@ -39,18 +89,21 @@ pub(super) struct Joined {
     pub(super) excluded: BTreeMap<String, u64>,
     pub(super) checkpoint: Option<Checkpoint>,
     records: usize,
-    bytes: usize,
     batches: usize,
-    /// Held until the rows are committed and dropped.
-    reserved: Vec<OwnedSemaphorePermit>,
+    /// Their part of the budget. Held until the rows are committed and dropped.
+    reserved: Option<OwnedSemaphorePermit>,
+    /// Counts the commit, from when this is given out.
+    _committing: Option<Counted>,
 }
 
 impl Joined {
     fn add(&mut self, batch: Batch, reserved: OwnedSemaphorePermit) {
         self.records += batch.records.len() + batch.rejects.len();
-        self.bytes += batch.size();
         self.batches += 1;
-        self.reserved.push(reserved);
+        match &mut self.reserved {
+            Some(all) => all.merge(reserved),
+            None => self.reserved = Some(reserved),
+        }
         if batch.checkpoint.is_some() {
             self.checkpoint = batch.checkpoint;
         }
@@ -72,6 +125,11 @@ impl Joined {
     pub(super) fn is_empty(&self) -> bool {
         self.batches == 0
     }
+
+    /// The bytes that this takes of the budget.
+    fn bytes(&self) -> usize {
+        self.reserved.as_ref().map_or(0, |reserved| reserved.num_permits() * UNIT)
+    }
 }
 
 /// A source's stream, read ahead in a task of its own, which ends with this value.
@@ -79,6 +137,7 @@ impl Joined {
 pub(super) struct ReadAhead {
     batches: mpsc::UnboundedReceiver<(Result<Batch>, OwnedSemaphorePermit)>,
     reader: Option<AbortOnDropHandle<Result<()>>>,
+    budget: Budget,
     limits: Limits,
     /// Joined but not yet given out; kept here so that dropping the future of `next` loses nothing.
     pending: Joined,
@@ -92,10 +151,11 @@ impl ReadAhead {
     pub(super) fn start(mut stream: BatchStream, budget: Budget, limits: Limits) -> Self {
         // Bounded by the budget, in bytes.
         let (sender, batches) = mpsc::unbounded_channel();
+        let room = budget.clone();
         let reader = tokio::spawn(async move {
             while let Some(item) = stream.next().await {
                 let failed = item.is_err();
-                let reserved = budget.reserve(item.as_ref().map_or(0, Batch::size)).await?;
+                let reserved = room.reserve(item.as_ref().map_or(0, Batch::size)).await?;
                 if sender.send((item, reserved)).is_err() || failed {
                     break;
                 }
@@ -105,6 +165,7 @@ impl ReadAhead {
         Self {
             batches,
             reader: Some(AbortOnDropHandle::new(reader)),
+            budget,
             limits,
             pending: Joined::default(),
             due: Instant::now(),
@@ -124,6 +185,7 @@ impl ReadAhead {
                 tokio::select! {
                     biased;
                     arrived = self.batches.recv() => arrived,
+                    () = self.budget.is_stuck() => break,
                     () = sleep_until(self.due) => break,
                 }
             };
@@ -150,12 +212,16 @@ impl ReadAhead {
 
     /// What has been joined so far.
     pub(super) fn take(&mut self) -> Joined {
-        std::mem::take(&mut self.pending)
+        let mut taken = std::mem::take(&mut self.pending);
+        if !taken.is_empty() {
+            taken._committing = Some(self.budget.count(|demand| &mut demand.committing));
+        }
+        taken
     }
 
     /// Whether the bounds are reached. Of nothing they never are, whatever they are: that would be the stream's end.
     fn is_full(&self) -> bool {
-        let Joined { records, bytes, .. } = self.pending;
+        let (records, bytes) = (self.pending.records, self.pending.bytes());
         !self.pending.is_empty() && (records >= self.limits.commit_rows || bytes >= self.limits.commit_bytes)
     }
 
@@ -229,6 +295,58 @@ mod tests {
         let mut ahead = start(broken, limits());
         assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
         assert_eq!(ahead.next(|_| ()).await.unwrap_err().kind(), crate::ErrorKind::Internal);
+    }
+
+    /// More batches than the budget has units, each below one unit, with commits that are never full.
+    #[tokio::test(start_paused = true)]
+    async fn many_small_batches_are_committed_before_the_budget_stalls_them() {
+        let limits = Limits {
+            read_ahead: 64 << 10,
+            commit_bytes: 32 << 10,
+            commit_rows: 1_000_000,
+            commit_after: Duration::from_secs(3_600),
+            ..limits()
+        };
+        let began = Instant::now();
+        let mut ahead = start(stream::iter((0..500).map(|key| Ok(batch(key)))), limits);
+        let mut records = 0;
+        while let Some(joined) = ahead.next(|_| ()).await.unwrap() {
+            records += joined.records;
+        }
+        assert_eq!(records, 500);
+        assert_eq!(began.elapsed(), Duration::ZERO, "a commit waited for its timer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_needs_the_whole_budget_waits_for_no_timer() {
+        let limits = Limits {
+            read_ahead: 64 << 10,
+            commit_bytes: 32 << 10,
+            commit_rows: 1_000_000,
+            commit_after: Duration::from_secs(3_600),
+            ..limits()
+        };
+        let budget = Budget::new(&limits);
+        let large = || {
+            let text = format!("\"{}\"", "x".repeat(100 << 10));
+            Ok(Batch::new("t").record(Record::upsert("large", Version::NONE, text)))
+        };
+        let began = Instant::now();
+        // Two resources, each with a little pending, and both then in need of everything.
+        let readers = (0..2).map(|_| {
+            let batches = stream::iter([Ok(batch(1)), large(), Ok(batch(2)), large()]);
+            let mut ahead = ReadAhead::start(batches.boxed(), budget.clone(), limits);
+            async move {
+                let mut records = 0;
+                while let Some(joined) = ahead.next(|_| ()).await.unwrap() {
+                    tokio::task::yield_now().await;
+                    records += joined.records;
+                }
+                records
+            }
+        });
+        assert_eq!(futures::future::join_all(readers).await, [4, 4]);
+        assert_eq!(began.elapsed(), Duration::ZERO, "a commit waited for its timer");
     }
 
     #[tokio::test]
