@@ -196,6 +196,7 @@ pub trait Source: Debug + Send + Sync + 'static {
 }
 
 /// A shared source is a source.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Source + ?Sized> Source for Arc<S> {
     fn spec(&self) -> SourceSpec {

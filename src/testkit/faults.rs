@@ -8,11 +8,11 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
-use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::sink::{Commit, CommitReport, Limits, Sink, StoredRecord, UnseenQuery};
+use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    Backend, BatchStream, Config, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result, Source,
-    SourceSpec, TableSpec, VerifyRequest,
+    Backend, BatchStream, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result,
+    Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it goes on by a second at each reading, and jumps back by an hour at every tenth.
@@ -96,6 +96,7 @@ fn dead() -> Error {
     Error::unavailable("the backend has crashed, as the test asked it to").exhausted()
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<B: Backend> Sink for Crashing<B> {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
@@ -115,8 +116,13 @@ impl<B: Backend> Sink for Crashing<B> {
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         self.alive()?.unseen(query).await
     }
+
+    fn limits(&self) -> Limits {
+        self.backend.limits()
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<B: Backend> ConfigStore for Crashing<B> {
     async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
@@ -134,8 +140,13 @@ impl<B: Backend> ConfigStore for Crashing<B> {
     async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
         self.alive()?.list(domain).await
     }
+
+    async fn snapshot(&self) -> Result<ConfigSnapshot> {
+        self.alive()?.snapshot().await
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<B: Backend> StateStore for Crashing<B> {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
@@ -156,6 +167,14 @@ impl<B: Backend> StateStore for Crashing<B> {
 
     async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
         self.alive()?.prune(key, keep).await
+    }
+
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        self.alive()?.standings(keys).await
+    }
+
+    fn is_metered(&self) -> bool {
+        self.backend.is_metered()
     }
 }
 
@@ -210,6 +229,7 @@ impl<S: Source> Flaky<S> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Source> Source for Flaky<S> {
     fn spec(&self) -> SourceSpec {

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigStore, Domain, RunRecord, Sink, StateChange, StateEntry, StateStore,
-    StateVersion, StoredRecord, UnseenQuery, VerifyRequest,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, RunRecord, Sink, Standing, StateChange,
+    StateEntry, StateStore, StateVersion, StoredRecord, UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -111,6 +111,7 @@ impl Mortal {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Sink for Mortal {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
@@ -124,8 +125,13 @@ impl Sink for Mortal {
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         self.backend.unseen(query).await
     }
+
+    fn limits(&self) -> Limits {
+        self.backend.limits()
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl ConfigStore for Mortal {
     async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
@@ -143,8 +149,13 @@ impl ConfigStore for Mortal {
     async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
         self.backend.list(domain).await
     }
+
+    async fn snapshot(&self) -> Result<ConfigSnapshot> {
+        self.backend.snapshot().await
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl StateStore for Mortal {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
@@ -166,6 +177,14 @@ impl StateStore for Mortal {
     async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
         self.write(self.backend.prune(key, keep)).await
     }
+
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        self.backend.standings(keys).await
+    }
+
+    fn is_metered(&self) -> bool {
+        self.backend.is_metered()
+    }
 }
 
 /// A source that may die while it is read, and tells when it is.
@@ -182,6 +201,7 @@ impl<F> std::fmt::Debug for Watched<F> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
     fn spec(&self) -> SourceSpec {

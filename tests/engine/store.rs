@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Limits};
-use snowfeed::{Error, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{Error, Result, RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::support::Scripted;
 
@@ -50,6 +50,7 @@ impl fmt::Debug for Store {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl StateStore for Store {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
@@ -80,6 +81,11 @@ impl StateStore for Store {
         let _turn = self.turn.lock().await;
         self.prunes.fetch_add(1, Ordering::SeqCst);
         self.memory.prune(key, keep).await
+    }
+
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        let _turn = self.turn.lock().await;
+        self.memory.standings(keys).await
     }
 
     fn is_metered(&self) -> bool {
