@@ -1,4 +1,4 @@
-//! Signals: the first one asks to stop, a later one stops.
+//! Signals: the first one asks to stop, a later one stops at once.
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::Exit;
 use super::progress::Progress;
 use crate::{Error, Result};
 
@@ -18,23 +17,36 @@ pub(super) const STOPPING: &str =
 /// group, so that one request arrives as two.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
-/// Makes Ctrl-C (and SIGTERM) cancel what the token is given to, and say so; one that comes after [`ONE_REQUEST`] ends the
-/// process at once. What is committed is safe in both cases.
-pub(super) fn cancel_on_signal(progress: Progress, said: &'static str) -> Result<CancellationToken> {
-    let mut signals = Signals::listen()
-        .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
-    let token = CancellationToken::new();
-    let cancel = token.clone();
-    tokio::spawn(async move {
-        signals.next().await;
-        progress.note(said);
-        cancel.cancel();
-        let over = Instant::now() + ONE_REQUEST;
-        while timeout_at(over, signals.next()).await.is_ok() {}
-        signals.next().await;
-        std::process::exit(Exit::Interrupted.code().into());
-    });
-    Ok(token)
+/// Signals to one command. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interrupt {
+    now: CancellationToken,
+}
+
+impl Interrupt {
+    /// Makes Ctrl-C (and SIGTERM) cancel what the token is given to, and say so; one that comes after [`ONE_REQUEST`] ends the
+    /// command [at once](Self::at_once). What is committed is safe in both cases.
+    pub(super) fn listen(&self, progress: Progress, said: &'static str) -> Result<CancellationToken> {
+        let mut signals = Signals::listen()
+            .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
+        let token = CancellationToken::new();
+        let (cancel, now) = (token.clone(), self.now.clone());
+        tokio::spawn(async move {
+            signals.next().await;
+            progress.note(said);
+            cancel.cancel();
+            let over = Instant::now() + ONE_REQUEST;
+            while timeout_at(over, signals.next()).await.is_ok() {}
+            signals.next().await;
+            now.cancel();
+        });
+        Ok(token)
+    }
+
+    /// Waits until the command is to end without waiting for anything.
+    pub(super) async fn at_once(&self) {
+        self.now.cancelled().await;
+    }
 }
 
 #[cfg(unix)]

@@ -28,8 +28,8 @@
 //! variables are ignored. What is unknown or malformed is named, with where it was given, before anything else happens.
 //!
 //! # Cancellation
-//! The first Ctrl-C or SIGTERM lets an ingestion commit what it has read and end; another one, at least a second later, ends
-//! the process at once. Neither loses anything: the next run goes on from the last commit.
+//! The first Ctrl-C or SIGTERM lets an ingestion commit what it has read and end; another one, at least a second later, drops
+//! what is under way: [`run`] then returns at once. Neither loses anything: the next run goes on from the last commit.
 
 mod args;
 mod commands;
@@ -47,6 +47,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 pub use exit::Exit;
+use interrupt::Interrupt;
 use output::Output;
 
 use crate::Source;
@@ -66,7 +67,13 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
     match args::parse(&spec, args) {
         Ok(args) => {
             let output = Output::new(args.global.json, args.global.quiet);
-            commands::execute(source, &program, args, output).await.unwrap_or_else(|error| {
+            let interrupt = Interrupt::default();
+            let done = tokio::select! {
+                biased;
+                done = commands::execute(source, &program, args, output, &interrupt) => done,
+                () = interrupt.at_once() => Ok(Exit::Interrupted),
+            };
+            done.unwrap_or_else(|error| {
                 output.error(&error);
                 Exit::of(error.kind())
             })

@@ -8,9 +8,8 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::args::{AppArgs, AppCommand, Global};
+use crate::cli::args::{AppArgs, AppCommand};
 use crate::cli::output::{Output, table};
-use crate::cli::progress::Progress;
 use crate::native_app::image::{Image, ImageBuilder};
 use crate::native_app::{App, Bundle, Finding, Names};
 use crate::{Error, ErrorKind, Result, SourceSpec};
@@ -18,24 +17,19 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 /// The image's folder in the bundle's.
 const IMAGE: &str = "image";
 
-pub(super) async fn execute(
-    spec: &SourceSpec,
-    program: &str,
-    command: &AppCommand,
-    global: &Global,
-    progress: &Progress,
-    output: Output,
-) -> Result<Exit> {
+pub(super) use operate::Place;
+
+pub(super) async fn execute(program: &str, command: &AppCommand, place: &Place<'_>) -> Result<Exit> {
+    let &Place { spec, output, .. } = place;
     let app = |args: &AppArgs| args.app(spec, program);
-    let place = operate::Place { spec, global, progress, output };
     match command {
         AppCommand::Build { out, binary, app: args } => build(spec, &app(args)?, binary.as_deref(), out, output),
         AppCommand::Validate { out, app: args } => validate(&app(args)?, out, output),
-        AppCommand::Deploy(args) => operate::deploy(&app(&args.operation.app)?, args, &place).await,
-        AppCommand::Install(args) => operate::install(&app(&args.operation.app)?, args, &place).await,
-        AppCommand::Upgrade(args) => operate::upgrade(&app(&args.operation.app)?, args, &place).await,
-        AppCommand::Status { app: args } => status::status(&app(args)?, &place).await,
-        AppCommand::Uninstall(args) => operate::uninstall(&app(&args.operation.app)?, args, &place).await,
+        AppCommand::Deploy(args) => operate::deploy(&app(&args.operation.app)?, args, place).await,
+        AppCommand::Install(args) => operate::install(&app(&args.operation.app)?, args, place).await,
+        AppCommand::Upgrade(args) => operate::upgrade(&app(&args.operation.app)?, args, place).await,
+        AppCommand::Status { app: args } => status::status(&app(args)?, place).await,
+        AppCommand::Uninstall(args) => operate::uninstall(&app(&args.operation.app)?, args, place).await,
     }
 }
 

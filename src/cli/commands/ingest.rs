@@ -8,7 +8,7 @@ use super::{Session, resources};
 use crate::cli::Exit;
 use crate::cli::args::Ingest;
 use crate::cli::destination::Spending;
-use crate::cli::interrupt::{STOPPING, cancel_on_signal};
+use crate::cli::interrupt::STOPPING;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, rejected, status};
 use crate::engine::{Event, IngestReport, IngestRequest};
@@ -21,7 +21,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let request = IngestRequest::of(resources(&ingest.resources)?)
         .mode(if ingest.reconcile { Mode::Reconcile } else { Mode::Incremental })
         .concurrency(ingest.concurrency.get())
-        .cancel(cancel_on_signal(progress.clone(), STOPPING)?);
+        .cancel(session.interrupt.listen(progress.clone(), STOPPING)?);
     // Without a name there must be something enabled already, so there must be a database.
     let connector = if ingest.resources.is_empty() { session.look()? } else { session.open()? };
     let connector = connector.observer(move |event: &Event| {
@@ -89,7 +89,7 @@ struct SoFar<'a> {
 
 pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
-    let cancel = cancel_on_signal(progress.clone(), STOPPING)?;
+    let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
     let (watching, destination) = (progress.clone(), session.destination.clone());
     let spending = destination.clone();
     let connector = session.open()?.observer(move |event: &Event| {

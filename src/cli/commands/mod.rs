@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::Exit;
 use super::args::{self, Args, Command, Global};
 use super::destination::{Destination, Store};
+use super::interrupt::Interrupt;
 use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
@@ -31,9 +32,16 @@ struct Session<S> {
     destination: Destination,
     output: Output,
     progress: Progress,
+    interrupt: Interrupt,
 }
 
-pub(super) async fn execute(source: impl Source, program: &str, args: Args, output: Output) -> Result<Exit> {
+pub(super) async fn execute(
+    source: impl Source,
+    program: &str,
+    args: Args,
+    output: Output,
+    interrupt: &Interrupt,
+) -> Result<Exit> {
     let spec = source.spec();
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
@@ -44,11 +52,13 @@ pub(super) async fn execute(source: impl Source, program: &str, args: Args, outp
     log(&args.global, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
-        return app::execute(&spec, program, command, &args.global, &progress, output).await;
+        let place = app::Place { spec: &spec, global: &args.global, progress: &progress, output, interrupt };
+        return app::execute(program, command, &place).await;
     }
     let given = read_settings(&spec, &args.global)?;
     let destination = Destination::of(&spec, &args.global)?;
-    let session = Session { source, spec, given, destination: destination.clone(), output, progress };
+    let interrupt = interrupt.clone();
+    let session = Session { source, spec, given, destination: destination.clone(), output, progress, interrupt };
     let done = perform(session, args.command).await;
     destination.close().await;
     done

@@ -9,7 +9,7 @@ use crate::cli::args::{self, Global, Operation};
 use crate::cli::commands::read_settings;
 use crate::cli::confirm::{confirmed, unanswerable};
 use crate::cli::destination::snowflake::{connection, tag};
-use crate::cli::interrupt::cancel_on_signal;
+use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::native_app::deploy::{Account, ApplicationRole, Deploy, Install, Report, Runner, Uninstall, Upgrade};
@@ -20,11 +20,12 @@ use crate::{ErrorKind, Result, SecretRef, SourceSpec};
 const STOPPING: &str = "stopping after this step, the next call goes on from there (again: stop at once)";
 
 /// For which source, where, and who is told.
-pub(super) struct Place<'a> {
-    pub(super) spec: &'a SourceSpec,
-    pub(super) global: &'a Global,
-    pub(super) progress: &'a Progress,
-    pub(super) output: Output,
+pub(in crate::cli::commands) struct Place<'a> {
+    pub(in crate::cli::commands) spec: &'a SourceSpec,
+    pub(in crate::cli::commands) global: &'a Global,
+    pub(in crate::cli::commands) progress: &'a Progress,
+    pub(in crate::cli::commands) output: Output,
+    pub(in crate::cli::commands) interrupt: &'a Interrupt,
 }
 
 impl Place<'_> {
@@ -35,7 +36,7 @@ impl Place<'_> {
     }
 
     fn runner(&self, operation: &Operation) -> Result<Runner<'_>> {
-        let stop = cancel_on_signal(self.progress.clone(), STOPPING)?;
+        let stop = self.interrupt.listen(self.progress.clone(), STOPPING)?;
         let tell = |step: &crate::native_app::deploy::Step| self.progress.note(step.what());
         Ok(Runner::new().dry_run(operation.dry_run).stop(stop).progress(tell))
     }
