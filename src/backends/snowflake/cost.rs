@@ -8,7 +8,7 @@ use super::names::{Names, identifier};
 use crate::{Error, ErrorKind, Result};
 
 impl Snowflake {
-    /// For how long the statements of this backend's sessions so far have run on a warehouse, as the account's query history has
+    /// For how long the statements of this backend's newest 64 sessions have run on a warehouse, as the account's query history has
     /// it: one statement. A warehouse is paid for while it is awake, which is longer: it stays so after the last statement, and
     /// each start costs a minute at least.
     ///

@@ -1,5 +1,6 @@
 //! The client that talks to Snowflake.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,7 +79,7 @@ impl Client for HttpClient {
     }
 
     fn sessions(&self) -> Vec<u64> {
-        self.0.meter.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.meter.sessions.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 
@@ -94,6 +95,10 @@ impl fmt::Debug for HttpClient {
     }
 }
 
+/// So many sessions are remembered: a program that runs for years opens them without end, and each is a branch of the
+/// statement that asks for their [cost](super::super::Snowflake::warehouse_time).
+const SESSIONS: usize = 64;
+
 /// Counts what is spent.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
@@ -101,8 +106,8 @@ pub(super) struct Meter {
     logins: AtomicU64,
     staged_bytes: AtomicU64,
     busy_ms: AtomicU64,
-    /// The numbers that Snowflake gave to the sessions.
-    sessions: Mutex<Vec<u64>>,
+    /// The numbers that Snowflake gave to the newest [`SESSIONS`] sessions, oldest first.
+    sessions: Mutex<VecDeque<u64>>,
 }
 
 impl Meter {
@@ -113,7 +118,11 @@ impl Meter {
 
     pub(super) fn logged_in(&self, session: Option<u64>) {
         self.logins.fetch_add(1, Ordering::Relaxed);
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).extend(session);
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.extend(session);
+        if sessions.len() > SESSIONS {
+            sessions.pop_front();
+        }
     }
 
     pub(super) fn staged(&self, bytes: u64) {
@@ -127,5 +136,20 @@ impl Meter {
             staged_bytes: self.staged_bytes.load(Ordering::Relaxed),
             busy_ms: self.busy_ms.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_sessions_are_remembered() {
+        let meter = Meter::default();
+        (0..1_000).for_each(|session| meter.logged_in(Some(session)));
+        meter.logged_in(None);
+        let sessions = meter.sessions.lock().unwrap();
+        assert_eq!((sessions.len(), sessions.front(), sessions.back()), (SESSIONS, Some(&936), Some(&999)));
+        assert_eq!(meter.read().logins, 1_001);
     }
 }

@@ -49,7 +49,8 @@ pub trait Client: Debug + Send + Sync + 'static {
     /// What was spent so far, by all sessions of this client.
     fn spent(&self) -> Spent;
 
-    /// The numbers of the sessions so far, in the order of their logins; those that Snowflake gave no number are left out.
+    /// The numbers of the newest sessions, in the order of their logins; those that Snowflake gave no number are left out. A
+    /// client that opens sessions without end remembers a bounded number of them.
     fn sessions(&self) -> Vec<u64> {
         Vec::new()
     }
