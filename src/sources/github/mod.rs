@@ -74,19 +74,33 @@ pub struct GithubIssues {
 struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
 
 impl Connections {
-    fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
+    /// The connection for these settings. A new one reads secrets and certificates from files: on a thread that may block, and
+    /// without the lock.
+    async fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
         let key = serde_json::to_string(settings)
             .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
+        if let Some(known) = self.latest(&key, None) {
+            return Ok(known);
+        }
+        let settings = settings.clone();
+        let new = tokio::task::spawn_blocking(move || Connection::new(&settings).map(Arc::new)).await;
+        let new = new.map_err(|error| Error::internal("connecting broke down").with_source(error))??;
+        Ok(self.latest(&key, Some(&new)).unwrap_or(new))
+    }
+
+    /// The connection that is kept under this key, and otherwise the new one, which is kept from now on. One that was made
+    /// meanwhile goes before: it knows the server's limits.
+    fn latest(&self, key: &str, new: Option<&Arc<Connection>>) -> Option<Arc<Connection>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = match all.iter().position(|(known, _)| *known == key) {
+        let connection = match all.iter().position(|(known, _)| known == key) {
             Some(index) => all.remove(index).1,
-            None => Arc::new(Connection::new(settings)?),
+            None => new?.clone(),
         };
         if all.len() >= CONNECTIONS {
             all.remove(0);
         }
-        all.push((key, connection.clone()));
-        Ok(connection)
+        all.push((key.to_owned(), connection.clone()));
+        Some(connection)
     }
 }
 
@@ -102,21 +116,20 @@ impl Source for GithubIssues {
 
     async fn check(&self, config: &Config) -> Result<()> {
         let settings = GithubSettings::of(config)?;
-        discover::check(self.connections.get(&settings)?, &settings).await
+        discover::check(self.connections.get(&settings).await?, &settings).await
     }
 
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
         let settings = GithubSettings::of(config)?;
-        discover::discover(self.connections.get(&settings)?, &settings).await
+        discover::discover(self.connections.get(&settings).await?, &settings).await
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        let connections = self.connections.clone();
-        reader::stream(move |settings| connections.get(settings), request)
+        reader::stream(self.connections.clone(), request)
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         let settings = GithubSettings::of(&request.config)?;
-        verify::verify(self.connections.get(&settings)?, request).await
+        verify::verify(self.connections.get(&settings).await?, request).await
     }
 }

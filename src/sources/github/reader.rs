@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 
-use super::api::{Api, Connection, Listed, Route, SMALLEST_PAGE, Trouble, status};
+use super::api::{Api, Listed, Route, SMALLEST_PAGE, Trouble, status};
 use super::checkpoint::{Position, Tag};
 use super::course::{Answer, Course, Step, Task};
 use super::page::{self, Page, Row};
 use super::ranges::{Ask, Keep, Second};
 use super::settings::{GithubSettings, Name};
-use super::{EXCLUDED, TABLE};
+use super::{Connections, EXCLUDED, TABLE};
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Result};
 
@@ -20,17 +20,14 @@ use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Result};
 const GROW_AFTER: u32 = 20;
 
 /// Reads a repository. Nothing happens before the stream is polled, and nothing runs beside it.
-pub(super) fn stream(
-    connect: impl FnOnce(&GithubSettings) -> Result<Arc<Connection>> + Send + 'static,
-    request: ReadRequest,
-) -> BatchStream {
-    enum Stage<C> {
-        Closed(C, ReadRequest),
+pub(super) fn stream(connections: Arc<Connections>, request: ReadRequest) -> BatchStream {
+    enum Stage {
+        Closed(Arc<Connections>, ReadRequest),
         Open(Box<Reader>),
     }
-    stream::try_unfold(Stage::Closed(connect, request), |stage| async move {
+    stream::try_unfold(Stage::Closed(connections, request), |stage| async move {
         let mut reader = match stage {
-            Stage::Closed(connect, request) => Box::new(Reader::open(connect, request).await?),
+            Stage::Closed(connections, request) => Box::new(Reader::open(&connections, request).await?),
             Stage::Open(reader) => reader,
         };
         Ok(reader.next().await?.map(|batch| (batch, Stage::Open(reader))))
@@ -83,14 +80,11 @@ struct Reader {
 }
 
 impl Reader {
-    async fn open(
-        connect: impl FnOnce(&GithubSettings) -> Result<Arc<Connection>>,
-        request: ReadRequest,
-    ) -> Result<Self> {
+    async fn open(connections: &Connections, request: ReadRequest) -> Result<Self> {
         let ReadRequest { resource, config, checkpoint, incremental, monitor, .. } = request;
         let settings = GithubSettings::of(&config)?;
         let name = Name::of(&resource)?;
-        let connection = connect(&settings)?;
+        let connection = connections.get(&settings).await?;
         let server = connection.client.base_url().clone();
         let beginning = Position::beginning(&server);
         let read = |checkpoint: &Checkpoint| Position::of(&server, checkpoint);
