@@ -75,6 +75,17 @@ impl Budget {
         Counted { demand: self.demand.clone(), count }
     }
 
+    /// Waits until a reader waits for room.
+    async fn is_exhausted(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.demand.subscribe().wait_for(|demand| demand.waiting > 0).await;
+    }
+
+    /// Waits until no reader waits for room.
+    async fn has_room(&self) {
+        let _ = self.demand.subscribe().wait_for(|demand| demand.waiting == 0).await;
+    }
+
     /// Waits until a reader waits for room that only a commit can make.
     async fn is_stuck(&self) {
         // The sender lives as long as `self`.
@@ -153,7 +164,17 @@ impl ReadAhead {
         let (sender, batches) = mpsc::unbounded_channel();
         let room = budget.clone();
         let reader = tokio::spawn(async move {
-            while let Some(item) = stream.next().await {
+            loop {
+                // Each resource that is read on while there is no room would hold one batch more than the budget.
+                let item = tokio::select! {
+                    biased;
+                    () = room.is_exhausted() => {
+                        room.has_room().await;
+                        continue;
+                    }
+                    item = stream.next() => item,
+                };
+                let Some(item) = item else { break };
                 let failed = item.is_err();
                 let reserved = room.reserve(item.as_ref().map_or(0, Batch::size)).await?;
                 if sender.send((item, reserved)).is_err() || failed {

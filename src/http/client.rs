@@ -6,10 +6,10 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::authorize::Authorize;
+use super::bodies::Bodies;
 use super::gate::Gate;
 use super::links;
 use super::request::Request;
@@ -29,8 +29,7 @@ pub(super) struct Inner {
     pub(super) retries: Retries,
     pub(super) max_wait: Duration,
     pub(super) max_body: usize,
-    /// The turn of the one body that may become large.
-    pub(super) large: Mutex<()>,
+    pub(super) bodies: Bodies,
     pub(super) timeout: Duration,
 }
 
@@ -163,7 +162,8 @@ impl Builder {
         self
     }
 
-    /// How many requests may be under way at once; 8 by default. A secondary limit brings it down to one; every 30
+    /// How many requests may be under way at once; 8 by default, and fewer where bodies are so large that together they would
+    /// take more than 8 MiB. A secondary limit brings it down to one; every 30
     /// answers after that it grows by one again.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
@@ -178,8 +178,8 @@ impl Builder {
         self
     }
 
-    /// The longest body, in bytes after decompression; 64 MiB by default. Reading stops where it is exceeded. Of the requests that
-    /// are under way only one at a time takes more than 4 MiB.
+    /// The longest body, in bytes after decompression; 64 MiB by default. Reading stops where it is exceeded. The
+    /// requests that are under way share 8 MiB, and only one of them at a time takes more.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -261,7 +261,7 @@ impl Builder {
             retries: self.retries,
             max_wait: self.max_wait,
             max_body: self.max_body,
-            large: Mutex::new(()),
+            bodies: Bodies::new(),
             timeout: self.timeout,
         })))
     }

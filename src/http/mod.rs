@@ -52,6 +52,7 @@
 //! Nothing runs in the background: dropping the future of a request ends it, its waits included.
 
 mod authorize;
+mod bodies;
 mod client;
 mod echo;
 mod fault;

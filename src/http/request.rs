@@ -12,7 +12,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::client::{Client, Inner};
+use super::bodies::Room;
+use super::client::Client;
 use super::echo;
 use super::fault::{self, Fault};
 use super::gate::{self, Patience};
@@ -26,10 +27,6 @@ const REDIRECTS: usize = 5;
 
 /// As much of an error's body as is read: enough for its message.
 const ERROR_BODY: usize = 64 << 10;
-
-/// One body at a time may grow beyond this: a server whose answers never end, asked by many requests at once, must not take the
-/// longest body's memory as many times.
-const LARGE: usize = 4 << 20;
 
 /// One request, to be sent with [`send`](Self::send) or [`send_with`](Self::send_with).
 #[must_use = "a request does nothing until it is sent"]
@@ -248,6 +245,7 @@ impl Call {
         // Held until the body is here and any limit is known, so that no request slips through in between.
         let arrived = Instant::now();
         let _pass = inner.gate.enter(monitor, &mut self.patience).await?;
+        let room = inner.bodies.enter().await?;
         self.queued += arrived.elapsed();
         // Asked for only now: a credential may expire during a wait.
         let credential = match &inner.authorization {
@@ -279,7 +277,7 @@ impl Call {
             inner.gate.quota(quota);
         }
         let body = if status.is_success() {
-            whole(&mut response, inner, monitor).await.map_err(|stopped| match stopped {
+            whole(&mut response, inner.max_body, room, monitor).await.map_err(|stopped| match stopped {
                 Stopped::Broken(error) => broken(error),
                 Stopped::TooLong => too_long(inner.max_body, url).into(),
             })?
@@ -361,21 +359,24 @@ fn too_long(max: usize, url: &Url) -> Error {
 }
 
 /// The whole body, if it has no more bytes than are allowed.
-async fn whole(response: &mut reqwest::Response, inner: &Inner, monitor: &Monitor) -> Result<Bytes, Stopped> {
-    let mut turn = None;
+async fn whole(
+    response: &mut reqwest::Response,
+    max: usize,
+    mut room: Room<'_>,
+    monitor: &Monitor,
+) -> Result<Bytes, Stopped> {
     // The length is the server's claim: a large one does not get its memory in advance.
     let claim = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let mut body = BytesMut::with_capacity(claim.min(1 << 20));
     while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
         monitor.received(chunk.len());
-        if chunk.len() > inner.max_body.saturating_sub(body.len()) {
+        if chunk.len() > max.saturating_sub(body.len()) {
             return Err(Stopped::TooLong);
         }
-        if turn.is_none() && body.len() + chunk.len() > LARGE {
-            turn = Some(inner.large.lock().await);
-        }
+        room.grow(body.len() + chunk.len()).await;
         body.extend_from_slice(&chunk);
     }
+    room.done(body.len());
     Ok(body.freeze())
 }
 

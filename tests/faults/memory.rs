@@ -9,7 +9,7 @@ use std::time::Duration;
 use snowfeed::testkit::upstream::{Fault, Upstream};
 
 use crate::environment::{number, skipped};
-use crate::program::{Ended, ended, ingest};
+use crate::program::{Ended, ended, ingest, ingest_all};
 use crate::scene::REPOSITORY;
 
 /// All memory that the program may address, its own code and libraries among it.
@@ -62,6 +62,35 @@ async fn more_is_ingested_than_fits_into_memory() {
         std::fs::metadata(&file).unwrap().len() >> 20,
         ADDRESS_SPACE >> 20
     );
+}
+
+/// What the program may have resident, in MiB, whatever it reads at once.
+const RESIDENT: u64 = 96;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_concurrency() {
+    let repositories: Vec<String> = (0..32).map(|number| format!("acme/part-{number:02}")).collect();
+    let builder = Upstream::builder().oddities(false).latency(Duration::from_millis(20));
+    // Pages of 1.2 MiB.
+    let issue = |number: usize| {
+        let (body, day) = ("x".repeat(12 << 10), number % 28 + 1);
+        format!(
+            r#"{{"id":{number},"number":{number},"body":"{body}","created_at":"2023-01-01T00:00:00Z","updated_at":"2024-{month:02}-{day:02}T00:00:00Z"}}"#,
+            month = number / 28 + 1
+        )
+    };
+    let builder = repositories.iter().fold(builder, |builder, name| builder.repository_from(name, (1..300).map(issue)));
+    let upstream = builder.start().await.unwrap();
+    for requests in ["8", "32", "100"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let mut command = ingest_all(upstream.url(), &file, &repositories);
+        command.args(["--concurrency", "32", "--set", &format!("concurrency={requests}")]);
+        let (run, peak) = tokio::task::block_in_place(|| measured(command));
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        println!("32 repositories, {requests} requests at once: largest resident set {peak} MiB");
+        assert!(peak <= RESIDENT, "{peak} MiB with {requests} requests at once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

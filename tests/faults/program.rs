@@ -1,5 +1,6 @@
 //! The example `github_issues` as a process.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -34,8 +35,13 @@ impl Ended {
 
 /// `ingest` of the repository from an upstream into a file.
 pub(crate) fn ingest(url: &str, file: &Path) -> Command {
+    ingest_all(url, file, &[REPOSITORY])
+}
+
+/// `ingest` of these repositories, and with these options.
+pub(crate) fn ingest_all(url: &str, file: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(binary("github_issues"));
-    command.env_clear().env("GITHUB_API_URL", url).arg("--db").arg(file).args(["ingest", REPOSITORY]);
+    command.env_clear().env("GITHUB_API_URL", url).arg("--db").arg(file).arg("ingest").args(arguments);
     command
 }
 
