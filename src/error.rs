@@ -76,7 +76,8 @@ pub enum Retry {
 /// Everything that can go wrong in snowfeed.
 ///
 /// An error has a [kind](ErrorKind) to branch on, a message for a person, often a [help](Error::help) text that says
-/// what to do, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source.
+/// what to do, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source. Where an HTTP
+/// status or a remote's error code caused it, [`status`](Error::status) and [`code`](Error::code) give them as values.
 ///
 /// No part of an error ever holds a secret.
 ///
@@ -84,9 +85,9 @@ pub enum Retry {
 /// use snowfeed::{Error, ErrorKind};
 ///
 /// let error = Error::new(ErrorKind::NotFound, "repository acme/widgets was not found")
-///     .with_context("status", 404)
+///     .with_status(404)
 ///     .with_help("check its name, and that the token may read it");
-/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert_eq!((error.kind(), error.status()), (ErrorKind::NotFound, Some(404)));
 /// assert_eq!(error.to_string(), "repository acme/widgets was not found (status: 404)");
 /// ```
 pub struct Error(Box<Inner>);
@@ -96,6 +97,8 @@ struct Inner {
     message: Cow<'static, str>,
     help: Option<Cow<'static, str>>,
     retry: Retry,
+    status: Option<u16>,
+    code: Option<String>,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -109,6 +112,8 @@ impl Error {
             message: message.into(),
             help: None,
             retry: Retry::Never,
+            status: None,
+            code: None,
             context: Vec::new(),
             source: None,
         }))
@@ -141,11 +146,26 @@ impl Error {
         self
     }
 
-    /// Adds a fact, such as the URL or the status.
+    /// Adds a fact, such as the URL. Never branch on it: it is text for people.
     #[must_use]
     pub fn with_context(mut self, name: &'static str, value: impl ToString) -> Self {
         self.0.context.push((name, value.to_string()));
         self
+    }
+
+    /// Sets the HTTP status that the error is about, and adds it to the context as `status`.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self.with_context("status", status)
+    }
+
+    /// Sets the remote's own error code, such as Snowflake's `002003`, and adds it to the context as `code`.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        let code = code.into();
+        self.0.code = Some(code.clone());
+        self.with_context("code", code)
     }
 
     /// Sets the retry advice.
@@ -186,6 +206,16 @@ impl Error {
     /// Whether the same operation is worth another try.
     pub fn retry(&self) -> Retry {
         self.0.retry
+    }
+
+    /// The HTTP status that the error is about, where there is one.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The remote's own error code, where it gave one.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
     }
 
     /// The facts that were recorded, in the order in which they were added.
@@ -270,6 +300,15 @@ mod tests {
     fn exhausted_errors_are_not_retried_again() {
         assert_eq!(Error::unavailable("down").retry(), Retry::Backoff);
         assert_eq!(Error::unavailable("down").exhausted().retry(), Retry::Never);
+    }
+
+    #[test]
+    fn status_and_code_are_values_and_part_of_the_text() {
+        let error = Error::unavailable("down").with_context("url", "u").with_status(503).with_code("390112");
+        assert_eq!((error.status(), error.code()), (Some(503), Some("390112")));
+        assert_eq!(error.to_string(), "down (url: u, status: 503, code: 390112)");
+        let plain = Error::unavailable("down").with_context("status", 404).with_context("code", "x");
+        assert_eq!((plain.status(), plain.code()), (None, None));
     }
 
     #[test]

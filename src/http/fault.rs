@@ -99,7 +99,7 @@ pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url)
         400..=499 => Error::invalid_data("the server refuses this request"),
         _ => Error::invalid_data("the server's answer was not expected"),
     };
-    let error = error.with_context("status", status).with_context("url", url);
+    let error = error.with_status(status).with_context("url", url);
     let error = match message(body) {
         Some(message) => error.with_context("server", message),
         None => error,

@@ -347,7 +347,7 @@ fn check(raw: &Raw, url: &Url) -> Result<()> {
     } else {
         return Ok(());
     };
-    let error = Error::invalid_data(problem).with_context("status", raw.status).with_context("url", url);
+    let error = Error::invalid_data(problem).with_status(raw.status).with_context("url", url);
     Err(error.with_help("check the base URL and, if there is one, the proxy").with_retry(Retry::Backoff))
 }
 

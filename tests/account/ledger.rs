@@ -57,7 +57,7 @@ impl Watched {
 
 /// Snowflake's code of an error.
 pub(crate) fn code(error: &Error) -> Option<&str> {
-    error.context().find(|(name, _)| *name == "code").map(|(_, code)| code)
+    error.code()
 }
 
 #[async_trait]

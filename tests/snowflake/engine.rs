@@ -57,7 +57,7 @@ fn ends(sent: &[String], begins: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the_run() {
-    let refused = || Error::new(ErrorKind::Configuration, "the warehouse is suspended").with_context("code", "000606");
+    let refused = || Error::new(ErrorKind::Configuration, "the warehouse is suspended").with_code("000606");
     let client = first(|session| {
         session.expect_execute().withf(is_merge).times(1).returning(move |_| Err(refused()));
     });

@@ -30,7 +30,7 @@ async fn run(session: &mut Box<dyn Session>, sql: &str) -> Answer {
 }
 
 fn code(error: &Error) -> String {
-    error.context().find(|(name, _)| *name == "code").map(|(_, value)| value.to_owned()).unwrap_or_default()
+    error.code().unwrap_or("none").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,7 @@ pub(crate) fn loaded(count: u64) -> Answer {
 
 /// The refusal of something that does not exist.
 fn missing() -> Error {
-    Error::new(ErrorKind::NotFound, "it does not exist or not authorized").with_context("code", "002003")
+    Error::new(ErrorKind::NotFound, "it does not exist or not authorized").with_code("002003")
 }
 
 impl Yes {

@@ -98,5 +98,5 @@ impl Drop for Lease {
 
 /// Whether an error says that something does not exist, or is hidden from this role: Snowflake does not tell which.
 pub(super) fn is_missing(error: &Error) -> bool {
-    error.context().any(|(name, value)| name == "code" && matches!(value, "002003" | "002043" | "2003" | "2043"))
+    matches!(error.code(), Some("002003" | "002043" | "2003" | "2043"))
 }

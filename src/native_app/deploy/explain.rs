@@ -7,7 +7,7 @@ use crate::{Error, ErrorKind};
 /// Says at which step an error came, which privilege may be missing, and what to do. The codes are those that Snowflake's own command
 /// line knows. Unverified: see docs/unverified.md#error-codes.
 pub(super) async fn explain(error: Error, step: &Step, account: &mut Account) -> Error {
-    let code = error.context().find(|(name, _)| *name == "code").and_then(|(_, code)| code.parse().ok()).unwrap_or(0);
+    let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
     let error = error.with_context("step", &step.what);
     match code {
         3001 | 3041 | 2003 | 2043 => missing(error, code, step, account).await,

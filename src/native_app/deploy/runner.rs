@@ -130,7 +130,7 @@ impl<'a> Runner<'a> {
         match &step.action {
             Action::Run(statement) => account.execute(statement.clone()).await.map(|_| true),
             Action::RunOnce { statement, done } => match account.execute(statement.clone()).await {
-                Err(error) if error.context().any(|(name, value)| name == "code" && value == *done) => Ok(false),
+                Err(error) if error.code() == Some(*done) => Ok(false),
                 answer => answer.map(|_| true),
             },
             Action::Call(statement) => answer::of_procedure(&account.execute(statement.clone()).await?).map(|()| true),

@@ -231,5 +231,5 @@ async fn visible(account: &mut Account, sql: String) -> Result<Vec<Found>> {
 }
 
 fn is_hidden(error: &crate::Error) -> bool {
-    error.kind() == ErrorKind::NotFound || error.context().any(|(name, value)| name == "code" && value == "003001")
+    error.kind() == ErrorKind::NotFound || error.code() == Some("003001")
 }

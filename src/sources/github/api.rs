@@ -125,7 +125,7 @@ impl Api {
         let api = Self::open(connection, name, monitor).await?;
         match (api.must_exist(monitor).await, api.by_name()) {
             (Ok(()), _) => Ok(api),
-            (Err(error), Some(by_name)) if status(&error) == Some(404) => {
+            (Err(error), Some(by_name)) if error.status() == Some(404) => {
                 by_name.must_exist(monitor).await?;
                 Ok(by_name)
             }
@@ -197,7 +197,7 @@ impl Api {
                     let enough = failures >= HEAVY_AFTER && size > SMALLEST_PAGE;
                     let retry = if enough { Retry::Never } else { Retry::Backoff };
                     return Err(Error::unavailable("GitHub failed to answer")
-                        .with_context("status", response.status())
+                        .with_status(response.status())
                         .with_context("url", url)
                         .with_help("try again later; GitHub's status page tells of outages")
                         .with_retry(retry));
@@ -206,7 +206,7 @@ impl Api {
             })
             .await;
         match outcome {
-            Err(error) if size > SMALLEST_PAGE && matches!(status(&error), Some(500 | 502 | 504)) => {
+            Err(error) if size > SMALLEST_PAGE && matches!(error.status(), Some(500 | 502 | 504)) => {
                 Err(Trouble::Heavy)
             }
             outcome => outcome.map_err(|error| Trouble::Error(explain(error, &self.name))),
@@ -238,16 +238,11 @@ impl Api {
     }
 }
 
-/// The HTTP status that an error is about.
-pub(super) fn status(error: &Error) -> Option<u16> {
-    error.context().find(|(name, _)| *name == "status").and_then(|(_, status)| status.parse().ok())
-}
-
 /// Says what a refusal means for this repository.
 pub(super) fn explain(error: Error, name: &Name) -> Error {
     let Name { owner, name } = name;
     let repository = format!("{owner}/{name}");
-    let (kind, message, help) = match status(&error) {
+    let (kind, message, help) = match error.status() {
         Some(401) => (
             ErrorKind::Authentication,
             format!("GitHub does not accept the credentials, so {repository} was not read"),
@@ -285,6 +280,6 @@ pub(super) fn explain(error: Error, name: &Name) -> Error {
         ),
         _ => return error,
     };
-    let status = status(&error).unwrap_or_default();
-    Error::new(kind, message).with_context("status", status).with_help(help).with_source(error)
+    let status = error.status().unwrap_or_default();
+    Error::new(kind, message).with_status(status).with_help(help).with_source(error)
 }

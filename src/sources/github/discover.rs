@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::api::{Api, Connection, Repository, status};
+use super::api::{Api, Connection, Repository};
 use super::credentials::Kind;
 use super::monitor;
 use super::settings::{GithubSettings, Scope};
@@ -49,9 +49,9 @@ pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings
 }
 
 fn refused(error: Error, connection: &Connection) -> Error {
-    if status(&error) == Some(401) {
+    if error.status() == Some(401) {
         return Error::new(ErrorKind::Authentication, "GitHub does not accept the credentials")
-            .with_context("status", 401)
+            .with_status(401)
             .with_context("api_url", connection.client.base_url())
             .with_help("check that `token` refers to a token that is valid, and belongs to this `api_url`")
             .with_source(error);
@@ -69,9 +69,9 @@ struct Account {
 async fn is_organization(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
     let request = connection.client.get(&format!("users/{owner}"));
     let account = request.send_with(monitor, |response| response.json::<Account>()).await.map_err(|error| {
-        if status(&error) == Some(404) {
+        if error.status() == Some(404) {
             return Error::new(ErrorKind::NotFound, format!("there is no organisation or user {owner}"))
-                .with_context("status", 404)
+                .with_status(404)
                 .with_help("check `repositories`: write `owner/*`, or `owner/name` for one repository")
                 .with_source(error);
         }

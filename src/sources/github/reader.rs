@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 
-use super::api::{Api, Listed, Route, SMALLEST_PAGE, Trouble, status};
+use super::api::{Api, Listed, Route, SMALLEST_PAGE, Trouble};
 use super::checkpoint::{Position, Tag};
 use super::course::{Answer, Course, Step, Task};
 use super::page::{self, Page, Row};
@@ -191,7 +191,7 @@ impl Reader {
             Err(Trouble::Error(error)) => {
                 // Only the very first answers of all decide how the repository is addressed; others may still be under way.
                 if (self.may_lack_id && self.checkpoint.is_none() || asked.route != self.api.route)
-                    && status(&error) == Some(404)
+                    && error.status() == Some(404)
                     && let Some(by_name) = asked.by_name()
                 {
                     self.api = Arc::new(by_name);

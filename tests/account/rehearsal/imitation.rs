@@ -81,7 +81,7 @@ fn said(columns: &[&str], rows: Vec<Vec<&str>>) -> Answer {
 }
 
 fn refused(code: &str, message: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, message.to_owned()).with_retry(snowfeed::Retry::Never).with_context("code", code)
+    Error::new(ErrorKind::Unavailable, message.to_owned()).with_retry(snowfeed::Retry::Never).with_code(code)
 }
 
 /// The name that a statement begins with, as it is stored.

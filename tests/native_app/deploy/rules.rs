@@ -31,7 +31,7 @@ impl Rule {
     #[track_caller]
     fn code(answer: snowfeed::Result<snowfeed::backends::snowflake::client::Answer>, sql: &str) -> String {
         let error = answer.err().unwrap_or_else(|| panic!("accepted: {sql}"));
-        let code = error.context().find(|(name, _)| *name == "code").map(|(_, code)| code.to_owned());
+        let code = error.code().map(str::to_owned);
         code.unwrap_or_else(|| panic!("{sql}: {error:?}"))
     }
 

@@ -34,7 +34,7 @@ impl Session for Account {
         let found = self.answers.iter().rev().find(|(begin, _)| statement.sql.starts_with(begin));
         match found.map_or(Err(("002003", "it does not exist or not authorized")), |(_, answer)| answer.clone()) {
             Ok(answer) => Ok(answer),
-            Err((code, message)) => Err(Error::new(ErrorKind::NotFound, message).with_context("code", code)),
+            Err((code, message)) => Err(Error::new(ErrorKind::NotFound, message).with_code(code)),
         }
     }
 

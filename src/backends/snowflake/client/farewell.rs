@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::fault;
 use super::login::{self, Pass};
 use super::transport::Transport;
 use super::wire::{Abort, Empty, Reply, TOKEN_EXPIRED};
@@ -139,8 +140,7 @@ async fn close(transport: &Transport, pass: &Pass) -> Result<()> {
     if reply.success || reply.expiry().is_some() {
         return Ok(());
     }
-    Err(Error::unavailable("Snowflake did not close a session")
-        .with_context("code", reply.code.as_deref().unwrap_or("none"))
+    Err(fault::with_code(Error::unavailable("Snowflake did not close a session"), reply.code.as_deref())
         .with_help("it closes by itself when it has been idle for some hours"))
 }
 

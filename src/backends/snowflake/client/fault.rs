@@ -93,6 +93,14 @@ pub(super) fn lost_transaction() -> Error {
         .with_help(RUN_TRANSACTION_AGAIN)
 }
 
+/// Adds the code of a reply, also to the text where there is none.
+pub(super) fn with_code(error: Error, code: Option<&str>) -> Error {
+    match code {
+        Some(code) => error.with_code(code),
+        None => error.with_context("code", "none"),
+    }
+}
+
 /// The error that a statement was answered with.
 pub(super) fn statement(reply: &Reply<QueryData>) -> Error {
     let message = match reply.code.as_deref() {
@@ -116,7 +124,7 @@ fn with_message(reply: &Reply<QueryData>, message: String) -> Error {
     let data = reply.data.as_ref();
     let state = data.and_then(|data| data.sql_state.as_deref());
     let Meaning { kind, retry, help } = of_statement(code, state.unwrap_or_default(), &message);
-    let mut error = Error::new(kind, message).with_retry(retry).with_context("code", code);
+    let mut error = with_code(Error::new(kind, message).with_retry(retry), reply.code.as_deref());
     if let Some(state) = state {
         error = error.with_context("sql_state", state);
     }
@@ -166,10 +174,9 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
         ),
         _ => meaning(Authentication, "check the account identifier, the user and the credentials"),
     };
-    let mut error = Error::new(kind, format!("Snowflake refuses the login: {}", one_line(reply.message.as_deref())))
-        .with_retry(retry)
-        .with_context("code", code)
-        .with_context("account", &connection.account);
+    let error = Error::new(kind, format!("Snowflake refuses the login: {}", one_line(reply.message.as_deref())));
+    let mut error =
+        with_code(error.with_retry(retry), reply.code.as_deref()).with_context("account", &connection.account);
     if !connection.user.is_empty() {
         error = error.with_context("user", &connection.user);
     }

@@ -164,7 +164,7 @@ pub(super) async fn issue(transport: &Transport, pass: &Pass) -> Result<IssuedTo
         Some(RenewalData { session_token: Some(token), validity, .. }) => {
             Ok(IssuedToken { token, validity: validity.map_or(TOKEN_VALIDITY, Duration::from_secs) })
         }
-        _ => Err(refused().with_context("code", reply.code.as_deref().unwrap_or("none"))),
+        _ => Err(fault::with_code(refused(), reply.code.as_deref())),
     }
 }
 

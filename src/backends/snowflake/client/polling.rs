@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
+use super::fault;
 use super::login::{self, Pass};
 use super::transport::Transport;
 use super::wire::{QueryData, Reply, TOKEN_EXPIRED};
@@ -46,7 +47,7 @@ async fn result(transport: &Transport, pass: &Pass, path: &str) -> Result<Reply<
         answer = transport.result(path, &pass.token()).await?;
     }
     match answer.expiry() {
-        Some(code) => Err(Error::unavailable("the session expired while a statement ran").with_context("code", code)),
+        Some(code) => Err(Error::unavailable("the session expired while a statement ran").with_code(code)),
         None => Ok(answer),
     }
 }
@@ -61,8 +62,9 @@ pub(super) async fn again(transport: &Transport, pass: &Pass, query_id: &str) ->
     let reply = until_done(transport, pass, reply).await?;
     match reply.data {
         Some(data) if reply.success => Ok(data),
-        _ => Err(Error::unavailable("Snowflake no longer has the result of a statement")
-            .with_context("code", reply.code.as_deref().unwrap_or("none"))
-            .with_help("run it again")),
+        _ => {
+            let error = Error::unavailable("Snowflake no longer has the result of a statement");
+            Err(fault::with_code(error, reply.code.as_deref()).with_help("run it again"))
+        }
     }
 }

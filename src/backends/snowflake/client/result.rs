@@ -96,7 +96,7 @@ impl Parts {
 
 /// Whether a storage says that a link has expired, or is signed wrongly.
 fn is_expired(error: &Error) -> bool {
-    error.context().any(|(name, value)| name == "status" && matches!(value, "400" | "401" | "403"))
+    matches!(error.status(), Some(400 | 401 | 403))
 }
 
 /// The part of an answer that came with it.

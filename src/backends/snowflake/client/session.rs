@@ -187,7 +187,7 @@ impl HttpSession {
             self.pass = None;
             let error =
                 Error::unavailable("the session expired within a transaction, which is lost: nothing was committed")
-                    .with_context("code", code)
+                    .with_code(code)
                     .with_help("run the whole transaction again, in another session");
             return Err(Unanswered::Ended(error));
         }

@@ -46,8 +46,8 @@ impl Watch {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(Fault::Answer { host, status, code }) => {
                 let error = answered(storage, presigned, status, code.as_deref());
-                let error = error.with_context("host", host).with_context("status", status);
-                code.into_iter().fold(error, |error, code| error.with_context("code", code))
+                let error = error.with_context("host", host).with_status(status);
+                code.into_iter().fold(error, |error, code| error.with_code(code))
             }
             Some(Fault::Transport { host, cause }) => {
                 Error::new(ErrorKind::Unavailable, format!("{storage} cannot be reached: {cause}"))

@@ -93,7 +93,7 @@ impl Asked {
         let headers = response.headers().clone();
         let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         if status.is_redirection() {
-            return Err(self.redirected(&response).with_context("status", status.as_u16()));
+            return Err(self.redirected(&response).with_status(status.as_u16()));
         }
         let body = match response.bytes().await {
             Ok(body) => body,
@@ -108,13 +108,13 @@ impl Asked {
             }
             if status.is_success() {
                 let html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("html")) || is_html(&body);
-                return Err(self.no_answer(&body, html).with_context("status", status.as_u16()));
+                return Err(self.no_answer(&body, html).with_status(status.as_u16()));
             }
         } else if status.is_success() {
             return Ok(body);
         }
         let told = header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok());
-        Err(self.refused(status, told.map(Duration::from_secs)).with_context("status", status.as_u16()))
+        Err(self.refused(status, told.map(Duration::from_secs)).with_status(status.as_u16()))
     }
 
     /// No answer, or only its beginning.
