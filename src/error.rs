@@ -99,6 +99,8 @@ struct Inner {
     retry: Retry,
     status: Option<u16>,
     code: Option<String>,
+    /// What the remote said for itself; part of the message as well.
+    server_message: Option<String>,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -114,6 +116,7 @@ impl Error {
             retry: Retry::Never,
             status: None,
             code: None,
+            server_message: None,
             context: Vec::new(),
             source: None,
         }))
@@ -168,6 +171,13 @@ impl Error {
         self.with_context("code", code)
     }
 
+    /// Records what the remote said for itself. It does not appear in the text by itself: the message should hold it.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_server_message(mut self, message: Option<String>) -> Self {
+        self.0.server_message = message;
+        self
+    }
+
     /// Sets the retry advice.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
@@ -216,6 +226,12 @@ impl Error {
     /// The remote's own error code, where it gave one.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+
+    /// What the remote said for itself, on one short line and without credentials.
+    #[cfg(feature = "http")]
+    pub(crate) fn server_message(&self) -> Option<&str> {
+        self.0.server_message.as_deref()
     }
 
     /// The facts that were recorded, in the order in which they were added.

@@ -121,7 +121,8 @@ impl Builder {
         self
     }
 
-    /// The longest that one attempt may take, from connecting to the last byte; 60 seconds by default.
+    /// The longest that one attempt may take, from connecting to the last byte; 60 seconds by default. Where several answers are
+    /// large, they are read one at a time, and waiting for that does not count.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -234,7 +235,6 @@ impl Builder {
             .default_headers(headers(&self.headers)?)
             // Redirects are followed by `Request`, which holds them to this server.
             .redirect(Policy::none())
-            .timeout(self.timeout)
             .connect_timeout(self.connect_timeout);
         if let Some(url) = &self.proxy {
             // The cause is left out: it may repeat the proxy's password.

@@ -1,14 +1,14 @@
 //! What went wrong between a request and its answer, as this crate's errors.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
 
+use super::message;
 use crate::error::is_caused_by;
 use crate::{Error, ErrorKind, Retry};
-
-/// The longest part of a server's own message that is worth repeating.
-const MESSAGE: usize = 200;
 
 /// A request that brought no answer to work with.
 pub(super) struct Fault {
@@ -53,6 +53,57 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
     Fault { error: fault.with_context("url", url).with_source(error.without_url()), untouched }
 }
 
+/// The answer, or the rest of it, did not come in time.
+pub(super) fn timed_out(url: &Url, timeout: Duration) -> Fault {
+    let error = Error::unavailable(format!("{} did not answer in time", url.origin().ascii_serialization()))
+        .with_context("timeout", format!("{}s", timeout.as_secs_f32()))
+        .with_help("check the network, or allow more time")
+        .with_context("url", url)
+        .with_source(Cause::Timeout);
+    error.into()
+}
+
+pub(super) fn too_long(max: usize, url: &Url) -> Error {
+    Error::invalid_data("the answer is longer than allowed")
+        .with_context("bytes allowed", max)
+        .with_context("url", url)
+        .with_help("ask for smaller pages, or allow longer answers")
+        .with_source(Cause::TooLong)
+}
+
+/// Why an answer did not come whole, where that is no error of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Timeout,
+    TooLong,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "timeout",
+            Self::TooLong => "too long",
+        })
+    }
+}
+
+impl StdError for Cause {}
+
+/// Whether a smaller answer to the same question may come where this one did not: the server failed at it or took too long, or the
+/// answer was cut short, damaged or too long.
+#[cfg(feature = "github")]
+pub(crate) fn may_depend_on_size(error: &Error) -> bool {
+    if let Some(status) = error.status().filter(|status| !(200..300).contains(status)) {
+        return matches!(status, 408 | 413 | 500..=599);
+    }
+    let Some(cause) = error.source() else { return false };
+    if let Some(broken) = cause.downcast_ref::<reqwest::Error>() {
+        return !broken.is_connect() && !broken.is_builder();
+    }
+    let is_damaged = |cause: &serde_json::Error| !cause.is_data();
+    cause.is::<Cause>() || cause.is::<std::str::Utf8Error>() || cause.downcast_ref().is_some_and(is_damaged)
+}
+
 /// The proxy asks who we are: for `https` it answers CONNECT so, and for `http` the request itself.
 fn proxy_refusal(url: &Url) -> Error {
     let variable = if url.scheme() == "https" { "HTTPS_PROXY" } else { "HTTP_PROXY" };
@@ -80,43 +131,44 @@ pub(super) fn complete(error: Error, url: &Url) -> Error {
 /// A status that the caller did not ask for. `told` is what `Retry-After` says.
 pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url) -> Fault {
     let advice = told.map_or(Retry::Backoff, Retry::After);
-    let not_found = |message| Error::new(ErrorKind::NotFound, message);
+    let said = message::said(body);
+    let text = |text: &'static str| match &said {
+        Some(said) => format!("{text}: {said}"),
+        None => text.to_owned(),
+    };
+    let new = |kind, what| Error::new(kind, text(what));
+    let invalid = |what| new(ErrorKind::InvalidData, what);
+    let not_found = |what| new(ErrorKind::NotFound, what);
     let error = match status {
-        401 => Error::new(ErrorKind::Authentication, "the server does not accept the credentials")
+        401 => new(ErrorKind::Authentication, "the server does not accept the credentials")
             .with_help("check the token: it may be wrong, expired or revoked"),
-        403 => Error::new(ErrorKind::Authentication, "the server does not allow this")
+        403 => new(ErrorKind::Authentication, "the server does not allow this")
             .with_help("check what the credentials may read"),
         404 => not_found("not found: it does not exist, or the credentials may not see it")
             .with_help("check the name, and what the credentials may read"),
         410 => not_found("gone: it was removed or is switched off"),
         451 => not_found("withheld for legal reasons"),
         407 => proxy_refusal(url),
-        408 | 425 | 500..=599 => Error::unavailable("the server failed to answer")
+        408 | 425 | 500..=599 => new(ErrorKind::Unavailable, "the server failed to answer")
             .with_retry(advice)
             .with_help("try again later; if it stays, ask those who run the server"),
-        409 => Error::invalid_data("the server reports a conflict with the state of what was asked for"),
-        422 => Error::invalid_data("the server cannot process this request"),
-        400..=499 => Error::invalid_data("the server refuses this request"),
-        _ => Error::invalid_data("the server's answer was not expected"),
+        409 => invalid("the server reports a conflict with the state of what was asked for"),
+        422 => invalid("the server cannot process this request"),
+        400..=499 => invalid("the server refuses this request"),
+        _ => invalid("the server's answer was not expected"),
     };
     let error = error.with_status(status).with_context("url", url);
-    let error = match message(body) {
-        Some(message) => error.with_context("server", message),
-        None => error,
-    };
-    Fault { error, untouched: status == 503 }
+    Fault { error: error.with_server_message(said), untouched: status == 503 }
 }
 
-/// What a JSON error says for itself, on one short line.
-fn message(body: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Body {
-        message: String,
-    }
-    let Body { message } = serde_json::from_str(body).ok()?;
-    let line: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = line.chars().take(MESSAGE).collect();
-    Some(short).filter(|short| !short.is_empty())
+/// A successful answer whose reader found no data in it, but a message.
+pub(super) fn message_in_place_of_data(status: u16, said: String, url: &Url, error: Error) -> Error {
+    Error::invalid_data(format!("the server answers {status} with a message in place of data: {said}"))
+        .with_status(status)
+        .with_context("url", url)
+        .with_help("do what the message says; if it does not concern this program, check the base URL and the proxy")
+        .with_server_message(Some(said))
+        .with_source(error)
 }
 
 #[cfg(test)]
@@ -155,9 +207,11 @@ mod tests {
     #[test]
     fn a_servers_message_is_repeated_on_one_short_line() {
         let body = format!(r#"{{"message":"Bad\n  credentials{}"}}"#, "!".repeat(500));
-        let error = fault(401, &body).to_string();
-        assert!(error.contains("server: Bad credentials!!"), "{error}");
-        assert!(error.len() < 400 && !error.contains('\n'), "{error}");
+        let error = fault(401, &body);
+        let text = error.to_string();
+        assert!(text.starts_with("the server does not accept the credentials: Bad credentials!!"), "{text}");
+        assert!(text.len() < 500 && !text.contains('\n'), "{text}");
+        assert!(error.server_message().unwrap().starts_with("Bad credentials"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which URLs belong to the server, and where its `Link` headers point.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use crate::{Error, ErrorKind, Result};
@@ -37,6 +39,37 @@ pub(super) fn follow(base: &Url, current: &Url, reference: &str) -> Result<Url> 
         Error::invalid_data(format!("the server points to {reference}, which is not a URL")).with_source(error)
     })?;
     pinned(base, url)
+}
+
+/// Resolves a link to another page of the list at `current`. A gateway may pass on the links of the server behind it: where one
+/// names another scheme, host or port, or leaves the base path, only its query is used. Nothing is ever sent elsewhere.
+pub(super) fn page(base: &Url, current: &Url, reference: &str) -> Result<Url> {
+    let link = current.join(reference).map_err(|error| {
+        Error::invalid_data(format!("the server points to {reference}, which is not a URL")).with_source(error)
+    })?;
+    let leaves_base = current.path().starts_with(base.path()) && !link.path().starts_with(base.path());
+    if link.origin() == base.origin() && !leaves_base {
+        return pinned(base, link);
+    }
+    let Some(query) = link.query() else {
+        return Err(Error::invalid_data("the server's link to the next page does not say which page").with_context("url", link));
+    };
+    let mut url = current.clone();
+    url.set_query(Some(query));
+    Ok(url)
+}
+
+/// The number of the page at a URL: its parameter `page`, or else 1.
+pub(super) fn page_number(url: &Url) -> u64 {
+    url.query_pairs().find(|(name, _)| name == "page").and_then(|(_, page)| page.parse().ok()).unwrap_or(1)
+}
+
+/// The URL of the page with that number of the same list.
+pub(crate) fn numbered(url: &Url, page: u64) -> Url {
+    let others: Vec<(Cow<'_, str>, Cow<'_, str>)> = url.query_pairs().filter(|(name, _)| name != "page").collect();
+    let mut numbered = url.clone();
+    numbered.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &page.to_string());
+    numbered
 }
 
 fn pinned(base: &Url, mut url: Url) -> Result<Url> {
@@ -162,6 +195,37 @@ mod tests {
         assert_eq!(next("/api/v3/repositories/1/issues"), "https://ghe.example/api/v3/repositories/1/issues");
         assert_eq!(next("https://ghe.example/other"), "https://ghe.example/other");
         assert_eq!(next("https://user:pass@ghe.example/x#y"), "https://ghe.example/x");
+    }
+
+    #[test]
+    fn a_link_of_the_server_behind_a_gateway_only_says_which_page() {
+        let base = base("https://gateway.example/github").unwrap();
+        let current = resolve(&base, "repos/a/b/issues?state=all").unwrap();
+        for link in [
+            "https://api.github.com/repositories/7/issues?state=all&page=2",
+            "http://gateway.example/github/repos/a/b/issues?state=all&page=2",
+            "https://gateway.example:8443/x?state=all&page=2",
+            "https://gateway.example/repositories/7/issues?state=all&page=2",
+            "/repositories/7/issues?state=all&page=2",
+            "//api.github.com/x?state=all&page=2",
+            "?state=all&page=2",
+            "https://user:pass@evil.example/x?state=all&page=2#y",
+        ] {
+            let url = page(&base, &current, link).unwrap();
+            assert_eq!(url.as_str(), "https://gateway.example/github/repos/a/b/issues?state=all&page=2", "{link}");
+        }
+        let within = page(&base, &current, "https://gateway.example/github/repositories/7/issues?page=2").unwrap();
+        assert_eq!(within.path(), "/github/repositories/7/issues");
+        assert!(page(&base, &current, "https://api.github.com/repositories/7/issues").is_err());
+    }
+
+    #[test]
+    fn a_page_number_replaces_the_one_of_the_url_and_keeps_the_rest() {
+        let url = Url::parse("https://x/issues?a=b%20c&page=7&since=2024-01-01T00:00:00Z").unwrap();
+        assert_eq!(page_number(&url), 7);
+        let next = numbered(&url, 8);
+        assert_eq!(next.as_str(), "https://x/issues?a=b+c&since=2024-01-01T00%3A00%3A00Z&page=8");
+        assert_eq!(page_number(&Url::parse("https://x/issues?page=x").unwrap()), 1);
     }
 
     #[test]

@@ -35,7 +35,8 @@
 //! | 2xx; 304 to a request with [`if_none_match`](Request::if_none_match) | a [`Response`] |
 //! | a status named in [`accept`](Request::accept) | a [`Response`], except where it is a rate limit |
 //! | 301, 302, 303, 307, 308 on the same scheme, host and port | followed, at most five times; [`Response::redirected`] says so |
-//! | a redirect or a link to any other place | an error that names it; nothing is sent there |
+//! | a redirect to any other place | an error that names it; nothing is sent there |
+//! | a link to any other place | its query, at the URL of the answer: [`Response::next`] |
 //! | 403 or 429 with `x-ratelimit-remaining: 0` | primary limit: waits until `x-ratelimit-reset`, by the server's clock |
 //! | 403 or 429 with `Retry-After`, or a body that speaks of a secondary limit; any other 429 | secondary limit: waits as told, or one minute and twice as long each time; requests then go one by one |
 //! | 401 | `Authentication`, after one try with a fresh credential where [`Authorize`] has one |
@@ -45,6 +46,7 @@
 //! | 407, also to the CONNECT before `https` | `Authentication`: the proxy asks for credentials |
 //! | any other 4xx, such as 409 and 422 | `InvalidData`, not retried |
 //! | a body cut short, empty, not UTF-8, or an HTML page where data was asked for | `InvalidData`, retried |
+//! | JSON of another shape than the reader expects | `InvalidData`, not retried; a message in it is repeated |
 //! | a body longer than allowed | `InvalidData`, not retried |
 //!
 //! # Cancellation
@@ -55,18 +57,19 @@ mod authorize;
 mod bodies;
 mod client;
 mod echo;
-mod fault;
+pub(crate) mod fault;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;
 pub mod json;
 mod limits;
-mod links;
+pub(crate) mod links;
+mod message;
 mod request;
 mod response;
 
 pub use authorize::{Authorize, Bearer};
 pub use client::{Builder, Client};
 pub use request::Request;
-pub use response::Response;
+pub use response::{More, Response};
 pub use url::Url;

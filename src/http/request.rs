@@ -9,6 +9,7 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 use url::Url;
 
@@ -19,14 +20,18 @@ use super::fault::{self, Fault};
 use super::gate::{self, Patience};
 use super::limits::{self, Quota, Refusal};
 use super::links;
+use super::message;
 use super::response::Response;
-use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Result, Retries, Retry, SourceEvent};
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
 /// As much of an error's body as is read: enough for its message.
 const ERROR_BODY: usize = 64 << 10;
+
+/// Some servers put one before JSON.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One request, to be sent with [`send`](Self::send) or [`send_with`](Self::send_with).
 #[must_use = "a request does nothing until it is sent"]
@@ -38,13 +43,14 @@ pub struct Request {
     body: Option<Result<Bytes>>,
     accept: Vec<u16>,
     repeatable: bool,
+    max_attempts: u32,
 }
 
 impl Request {
     pub(super) fn new(client: Client, method: Method, path_or_url: &str) -> Self {
         let url = links::resolve(&client.0.base, path_or_url);
         let repeatable = method == Method::GET;
-        Self { client, method, url, if_none_match: None, body: None, accept: Vec::new(), repeatable }
+        Self { client, method, url, if_none_match: None, body: None, accept: Vec::new(), repeatable, max_attempts: u32::MAX }
     }
 
     /// Adds to the query, percent-encoded, after what the URL already has.
@@ -86,6 +92,13 @@ impl Request {
         self
     }
 
+    /// Sends the request at most this many times, where the client's [`Retries`](crate::Retries) allow more.
+    #[cfg(feature = "github")]
+    pub(crate) fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.max(1);
+        self
+    }
+
     /// Sends the request until an answer comes, as often as the client's [`Retries`](crate::Retries) allow.
     ///
     /// # Errors
@@ -97,20 +110,22 @@ impl Request {
 
     /// Sends the request until an answer comes that `read` accepts.
     ///
-    /// An `InvalidData` error of `read` about a 2xx answer is taken for a fault on the way, such as a body cut short, and
-    /// retried; so is any error with [retry advice](Error::retry). Others end the request.
+    /// An `InvalidData` error of `read` about a 2xx answer that is not JSON is taken for a fault on the way, such as a body cut
+    /// short, and retried; so is any error with [retry advice](Error::retry). Others end the request: whole JSON of another shape
+    /// than expected will have that shape again. Where it is an object with a message, the error says what the server said.
     ///
     /// # Errors
     ///
     /// As for [`send`](Self::send), and those of `read`.
     pub async fn send_with<T>(self, monitor: &Monitor, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
         let mut call = Call::new(self)?;
-        let mut attempts = call.client.0.retries.start();
+        let retries = call.client.0.retries;
+        let mut attempts = Retries { attempts: retries.attempts.min(call.max_attempts), ..retries }.start();
         loop {
             let outcome = match call.answer(monitor).await {
                 Ok(response) => {
-                    let success = (200..300).contains(&response.status());
-                    read(response).map_err(|error| Fault::from(retryable(error, success)))
+                    let (status, body) = (response.status(), response.body().clone());
+                    read(response).map_err(|error| Fault::from(call.judge(error, status, &body)))
                 }
                 Err(fault) => Err(fault),
             };
@@ -138,14 +153,6 @@ impl fmt::Debug for Request {
     }
 }
 
-fn retryable(error: Error, success: bool) -> Error {
-    if success && error.kind() == ErrorKind::InvalidData && error.retry() == Retry::Never {
-        error.with_retry(Retry::Backoff)
-    } else {
-        error
-    }
-}
-
 /// A request on its way: checked, and with what its attempts have in common.
 struct Call {
     client: Client,
@@ -155,6 +162,9 @@ struct Call {
     body: Option<Bytes>,
     accept: Vec<u16>,
     repeatable: bool,
+    max_attempts: u32,
+    /// The credential that was sent last.
+    credential: Option<SecretString>,
     /// A credential was refused and another one asked for. Once is enough.
     renewed: bool,
     /// How many times a limit refused this request.
@@ -177,7 +187,18 @@ struct Raw {
 /// Why a body was not read to its end.
 enum Stopped {
     Broken(reqwest::Error),
+    TimedOut,
     TooLong,
+}
+
+/// When an attempt must be over. Waiting for this program's own turn does not count.
+struct Deadline(Instant);
+
+impl Deadline {
+    async fn meet<T>(&self, work: impl Future<Output = reqwest::Result<T>>) -> Result<T, Stopped> {
+        let outcome = tokio::time::timeout_at(self.0, work).await.map_err(|_| Stopped::TimedOut)?;
+        outcome.map_err(Stopped::Broken)
+    }
 }
 
 impl Call {
@@ -200,6 +221,8 @@ impl Call {
             body: request.body.transpose()?,
             accept: request.accept,
             repeatable: request.repeatable,
+            max_attempts: request.max_attempts,
+            credential: None,
             renewed: false,
             refusals: 0,
             queued: Duration::ZERO,
@@ -239,6 +262,21 @@ impl Call {
         }
     }
 
+    /// What an error of the reader about an answer means.
+    fn judge(&self, error: Error, status: u16, body: &str) -> Error {
+        if !(200..300).contains(&status) || error.kind() != ErrorKind::InvalidData {
+            return error;
+        }
+        if serde_json::from_str::<IgnoredAny>(body).is_err() {
+            return if error.retry() == Retry::Never { error.with_retry(Retry::Backoff) } else { error };
+        }
+        let body = self.credential.as_ref().map_or(Cow::Borrowed(body), |own| echo::without(own, body));
+        match message::in_place_of_data(&body) {
+            Some(said) => fault::message_in_place_of_data(status, said, &self.url, error),
+            None => error,
+        }
+    }
+
     /// Sends once, when the limits allow it, and reads the whole body.
     async fn exchange(&mut self, url: &Url, monitor: &Monitor) -> Result<Raw, Fault> {
         let inner = &self.client.0;
@@ -259,9 +297,15 @@ impl Call {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
+        self.credential.clone_from(&credential);
         monitor.request();
-        let broken = |error| fault::transport(error, url, inner.timeout);
-        let mut response = request.send().await.map_err(broken)?;
+        let stopped = |stopped| match stopped {
+            Stopped::Broken(error) => fault::transport(error, url, inner.timeout),
+            Stopped::TimedOut => fault::timed_out(url, inner.timeout),
+            Stopped::TooLong => fault::too_long(inner.max_body, url).into(),
+        };
+        let mut deadline = Deadline(Instant::now() + inner.timeout);
+        let mut response = deadline.meet(request.send()).await.map_err(stopped)?;
         let now = Timestamp::now();
         let (status, mut headers) = (response.status(), response.headers().clone());
         if let Some(credential) = &credential {
@@ -277,13 +321,10 @@ impl Call {
             inner.gate.quota(quota);
         }
         let body = if status.is_success() {
-            whole(&mut response, inner.max_body, room, monitor).await.map_err(|stopped| match stopped {
-                Stopped::Broken(error) => broken(error),
-                Stopped::TooLong => too_long(inner.max_body, url).into(),
-            })?
+            whole(&mut response, inner.max_body, room, &mut deadline, monitor).await.map_err(stopped)?
         } else {
             // What matters is the status; a message cut short is better than none.
-            beginning(&mut response, monitor).await
+            beginning(&mut response, &deadline, monitor).await
         };
         let refusal = Refusal::of(status.as_u16(), &headers, &body, now);
         if let Some(refusal) = refusal {
@@ -317,7 +358,8 @@ impl Call {
     }
 
     fn response(&self, raw: Raw, url: Url, redirected: bool) -> Result<Response, Fault> {
-        let body = ByteString::try_from(raw.body).map_err(|error| {
+        let body = raw.body.strip_prefix(BYTE_ORDER_MARK).map(|rest| raw.body.slice_ref(rest)).unwrap_or(raw.body);
+        let body = ByteString::try_from(body).map_err(|error| {
             Error::invalid_data("the answer is not UTF-8")
                 .with_context("url", &url)
                 .with_retry(Retry::Backoff)
@@ -339,23 +381,18 @@ fn sensitive(credential: &SecretString) -> Result<HeaderValue> {
 
 /// Holds a 2xx answer to be data: a proxy or a sign-in page answers 200, too.
 fn check(raw: &Raw, url: &Url) -> Result<()> {
-    let html = raw.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    let problem = if html {
+    let html = |kind: &HeaderValue| kind.to_str().is_ok_and(|kind| kind.to_ascii_lowercase().contains("html"));
+    let problem = if raw.headers.get(CONTENT_TYPE).is_some_and(html) || message::is_web_page(&raw.body) {
         "the answer is a web page, not data"
     } else if raw.body.is_empty() && !matches!(raw.status, 204 | 205) {
         "the answer is empty"
     } else {
         return Ok(());
     };
-    let error = Error::invalid_data(problem).with_status(raw.status).with_context("url", url);
+    let said = message::said(&String::from_utf8_lossy(&raw.body[..raw.body.len().min(ERROR_BODY)]));
+    let text = said.map_or_else(|| problem.to_owned(), |said| format!("{problem}: {said}"));
+    let error = Error::invalid_data(text).with_status(raw.status).with_context("url", url);
     Err(error.with_help("check the base URL and, if there is one, the proxy").with_retry(Retry::Backoff))
-}
-
-fn too_long(max: usize, url: &Url) -> Error {
-    Error::invalid_data("the answer is longer than allowed")
-        .with_context("bytes allowed", max)
-        .with_context("url", url)
-        .with_help("ask for smaller pages, or allow longer answers")
 }
 
 /// The whole body, if it has no more bytes than are allowed.
@@ -363,17 +400,20 @@ async fn whole(
     response: &mut reqwest::Response,
     max: usize,
     mut room: Room<'_>,
+    deadline: &mut Deadline,
     monitor: &Monitor,
 ) -> Result<Bytes, Stopped> {
     // The length is the server's claim: a large one does not get its memory in advance.
     let claim = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let mut body = BytesMut::with_capacity(claim.min(1 << 20));
-    while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+    while let Some(chunk) = deadline.meet(response.chunk()).await? {
         monitor.received(chunk.len());
         if chunk.len() > max.saturating_sub(body.len()) {
             return Err(Stopped::TooLong);
         }
+        let asked = Instant::now();
         room.grow(body.len() + chunk.len()).await;
+        deadline.0 += asked.elapsed();
         body.extend_from_slice(&chunk);
     }
     room.done(body.len());
@@ -381,10 +421,10 @@ async fn whole(
 }
 
 /// As much as there is of an error's body.
-async fn beginning(response: &mut reqwest::Response, monitor: &Monitor) -> Bytes {
+async fn beginning(response: &mut reqwest::Response, deadline: &Deadline, monitor: &Monitor) -> Bytes {
     let mut body = BytesMut::new();
     while body.len() < ERROR_BODY
-        && let Ok(Some(chunk)) = response.chunk().await
+        && let Ok(Some(chunk)) = deadline.meet(response.chunk()).await
     {
         monitor.received(chunk.len());
         body.extend_from_slice(&chunk);

@@ -8,6 +8,17 @@ use url::Url;
 use super::links;
 use crate::{Error, Result, Retry};
 
+/// What an answer says about further pages of its list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum More {
+    /// There is a next page, and this is its URL.
+    Next(Url),
+    /// The server sends links, and none of them leads on: this is the last page.
+    Last,
+    /// Nothing: there is no `Link` header about pages, or it cannot be read. However short the page is, there may be more.
+    Unknown,
+}
+
 /// A complete answer: all of its body is here, and it is UTF-8.
 #[derive(Clone)]
 pub struct Response {
@@ -64,7 +75,8 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// `InvalidData`, which names the field; [`send_with`](super::Request::send_with) then asks again.
+    /// `InvalidData`, which names the field. Where the body is cut short or no JSON, it is worth another try; where it is JSON of
+    /// another shape, it is not.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         let mut json = serde_json::Deserializer::from_str(&self.body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -76,20 +88,39 @@ impl Response {
     }
 
     fn unreadable(&self, error: serde_json::Error) -> Error {
+        let retry = if error.is_data() { Retry::Never } else { Retry::Backoff };
         Error::invalid_data("the answer is not the JSON that was expected")
             .with_context("url", &self.url)
-            .with_retry(Retry::Backoff)
+            .with_retry(retry)
             .with_source(error)
     }
 
-    /// Where the next page is: the target of `Link: …; rel="next"`, to be followed as it is.
+    /// Where the next page is: the target of `Link: …; rel="next"`, on the client's server. Where a gateway passes on a link to
+    /// the server behind it, which is another scheme, host, port or base path, this is the URL of this answer with the link's
+    /// query.
+    ///
+    /// `None` means that no link names a next page. That is the end only where the server sends links at all;
+    /// [`more`](Self::more) tells the two apart.
     ///
     /// # Errors
     ///
-    /// A header that cannot be read, and a link to any other scheme, host or port: an end of the pages that is none would
-    /// lose records.
+    /// A header that cannot be read: an end of the pages that is none would lose records.
     pub fn next(&self) -> Result<Option<Url>> {
         self.link("next")
+    }
+
+    /// What the answer says about further pages of its list.
+    pub fn more(&self) -> More {
+        let Ok(next) = self.link("next") else { return More::Unknown };
+        if let Some(url) = next {
+            return More::Next(url);
+        }
+        let here = links::page_number(&self.url);
+        if let Ok(Some(last)) = self.last_page() {
+            return if last > here { More::Next(links::numbered(&self.url, here + 1)) } else { More::Last };
+        }
+        let pages = |relation: &str| self.link(relation).is_ok_and(|link| link.is_some());
+        if ["prev", "previous", "first"].into_iter().any(pages) { More::Last } else { More::Unknown }
     }
 
     /// The number of the last page: `page=` of `Link: …; rel="last"`, where the server says so.
@@ -109,7 +140,7 @@ impl Response {
                 .to_str()
                 .map_err(|error| Error::invalid_data("the Link header is not plain text").with_source(error))?;
             if let Some(reference) = links::target(header, relation)? {
-                return links::follow(&self.base, &self.url, reference).map(Some);
+                return links::page(&self.base, &self.url, reference).map(Some);
             }
         }
         Ok(None)
