@@ -112,7 +112,7 @@ fn until(then: Timestamp, headers: &HeaderMap, now: Timestamp) -> Duration {
     Duration::try_from(left).unwrap_or_default().saturating_add(Duration::from_secs(1)).min(LONGEST)
 }
 
-fn date(text: &str) -> Option<Timestamp> {
+pub(super) fn date(text: &str) -> Option<Timestamp> {
     let time: SystemTime = httpdate::parse_http_date(text).ok()?;
     Timestamp::try_from(time).ok()
 }

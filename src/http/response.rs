@@ -1,11 +1,12 @@
 use std::fmt;
 
 use bytestring::ByteString;
+use jiff::Timestamp;
 use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 use url::Url;
 
-use super::links;
+use super::{limits, links};
 use crate::{Error, Result, Retry};
 
 /// What an answer says about further pages of its list.
@@ -59,6 +60,12 @@ impl Response {
     /// The entity tag as it came, weak ones included, for [`if_none_match`](super::Request::if_none_match).
     pub fn etag(&self) -> Option<&str> {
         self.header("etag")
+    }
+
+    /// When the server gave the answer, by its clock.
+    #[cfg(feature = "github")]
+    pub(crate) fn date(&self) -> Option<Timestamp> {
+        limits::date(self.header("date")?)
     }
 
     /// The body. Cheap to clone, and so are its [slices](ByteString::slice_ref).

@@ -15,4 +15,5 @@ mod limits;
 mod payloads;
 mod pitfalls;
 mod recordings;
+mod requests;
 mod support;

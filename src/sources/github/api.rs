@@ -101,6 +101,14 @@ pub(super) enum Listed {
     Page(Page),
 }
 
+/// The newest rows.
+#[derive(Debug)]
+pub(super) struct Newest {
+    /// When the very newest one was updated.
+    pub(super) second: Option<Second>,
+    pub(super) etag: Option<String>,
+}
+
 impl Api {
     /// Finds the repository. Its issues are read by its id; where the server does not know the repository they are read
     /// by its name, as a server may speak GitHub's issues API and nothing beside it.
@@ -168,6 +176,11 @@ impl Api {
         Ok(url.into())
     }
 
+    /// The address of a page of that list.
+    pub(super) fn numbered(&self, since: Option<Second>, size: u32, page: u64) -> Result<String> {
+        Ok(format!("{}&page={page}", self.since(since, size)?))
+    }
+
     fn url(&self, path: &str) -> Result<Url> {
         let base = self.connection.client.base_url();
         base.join(path).map_err(|error| Error::internal("a path is no URL").with_source(error))
@@ -213,13 +226,22 @@ impl Api {
         }
     }
 
-    /// When the newest row was updated.
-    pub(super) async fn newest(&self, monitor: &Monitor) -> Result<Option<Second>> {
+    /// The newest rows, so many of them; `None` when they are those of the entity tag.
+    pub(super) async fn newest(&self, size: u32, etag: Option<&str>, monitor: &Monitor) -> Result<Option<Newest>> {
         let mut url = self.url(&self.issues(""))?;
-        url.set_query(Some("state=all&sort=updated&direction=desc&per_page=1"));
-        let rows = self.connection.client.get(url.as_str()).send_with(monitor, |response| page::rows(response.body()));
-        let rows = rows.await.map_err(|error| explain(error, &self.name))?;
-        Ok(rows.first().and_then(|row| row.second))
+        url.set_query(Some(&format!("state=all&sort=updated&direction=desc&per_page={size}")));
+        let mut request = self.connection.client.get(url.as_str());
+        if let Some(etag) = etag {
+            request = request.if_none_match(etag);
+        }
+        let newest = request.send_with(monitor, |response| {
+            if response.is_not_modified() {
+                return Ok(None);
+            }
+            let second = page::rows(response.body())?.first().and_then(|row| row.second);
+            Ok(Some(Newest { second, etag: response.etag().map(str::to_owned) }))
+        });
+        newest.await.map_err(|error| explain(error, &self.name))
     }
 
     /// One issue by its number; `None` when it is gone. What a transfer leaves behind is a redirect; for a repository that

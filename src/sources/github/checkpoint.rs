@@ -14,6 +14,9 @@ const VERSION: u32 = 1;
 pub(super) struct Tag {
     pub(super) value: String,
     pub(super) credentials: String,
+    /// It is the newest page's, newest first, and not that of a poll.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) newest: bool,
 }
 
 /// How far a repository has been read.
@@ -31,7 +34,7 @@ pub(super) struct Position {
     pub(super) hwm: Option<Second>,
     /// The `since` of the next poll; `None`: everything.
     pub(super) anchor: Option<Second>,
-    /// The entity tag of the last poll with this `since`.
+    /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
     pub(super) etag: Option<Tag>,
 }
 
@@ -134,7 +137,7 @@ mod tests {
             ranges: vec![range(0, Some(Second(10))), range(10, None)],
             hwm: Some(Second(1_700_000_000)),
             anchor: None,
-            etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into() }),
+            etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
         }
     }
 

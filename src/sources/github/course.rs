@@ -1,6 +1,9 @@
-//! The course of one read: polls, and the ranges that a poll finds too much to read in. Pure, like [`super::ranges`].
+//! The course of one read: polls, and what a poll finds too much to read in one page. Pure, like [`super::ranges`].
+
+use std::collections::HashSet;
 
 use super::checkpoint::{Position, Tag};
+use super::listing::{self, Listing, Next, Taken};
 use super::ranges::{Ask, Facts, Keep, Ranges, Second};
 use crate::{Error, Result};
 
@@ -18,10 +21,14 @@ const PATIENCE: u32 = 3;
 pub(super) enum Task {
     /// A look for news.
     Poll,
-    /// The newest row of all.
+    /// The newest row of all, or the newest page.
     Newest,
     /// A range, by its number.
     Range(usize),
+    /// A part of a listing, by its number.
+    Part(usize),
+    /// A listing's witness, once more.
+    Check,
 }
 
 /// What a request brought.
@@ -31,8 +38,8 @@ pub(super) enum Answer {
     NotModified,
     /// A page, and its entity tag where it may be used again.
     Page(Facts, Option<Tag>),
-    /// The newest row's time.
-    Newest(Option<Second>),
+    /// The newest row's time, and the entity tag of the page that it is on.
+    Newest(Option<Second>, Option<Tag>),
 }
 
 /// A request to be made.
@@ -48,6 +55,12 @@ pub(super) struct Step {
 pub(super) struct Course {
     position: Position,
     ranges: Ranges,
+    /// A list whose pages are counted, and read by their numbers.
+    listing: Option<Listing>,
+    /// The number of the next part of a listing.
+    next_part: usize,
+    /// Requests of a listing that was given up: their rows are delivered, and nothing follows from them.
+    strays: HashSet<Task>,
     /// Rows that appear so many seconds late are still found.
     overlap: i64,
     /// Requests at once.
@@ -55,9 +68,17 @@ pub(super) struct Course {
     round: u32,
     /// The high-water mark before the ranges that are being read; `None` also for those of an earlier read.
     before: Option<Second>,
+    /// When the poll that they follow from was answered.
+    began: Option<Second>,
     polling: bool,
+    /// A poll that was answered while a listing was being checked.
+    early: Option<(Facts, Option<Tag>)>,
+    /// A poll is under way that began too early.
+    outrun: bool,
     /// Whether to ask for the newest row.
     newest: Newest,
+    /// The tag of the newest page, as it was before what is being read.
+    idle: Option<Tag>,
     done: bool,
 }
 
@@ -67,6 +88,10 @@ enum Newest {
     After(u32),
     /// It is being asked for.
     Asked,
+    /// The newest page, before anything else.
+    Page,
+    /// It is being asked for.
+    PageAsked,
     /// Not, or not any more.
     Never,
 }
@@ -77,20 +102,21 @@ impl Course {
         Self {
             position,
             ranges,
+            listing: None,
+            next_part: 0,
+            strays: HashSet::new(),
             overlap: overlap.max(1),
             concurrency: concurrency.max(1),
             round: 0,
             before: None,
+            began: None,
             polling: false,
+            early: None,
+            outrun: false,
             newest: Newest::After(1),
+            idle: None,
             done: false,
         }
-    }
-
-    /// The newest row's time is known before the first poll.
-    pub(super) fn set_newest(&mut self, newest: Option<Second>) {
-        self.newest = Newest::Never;
-        self.ranges.set_newest(newest);
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -100,40 +126,117 @@ impl Course {
     /// Where to resume once everything that was kept so far is committed.
     pub(super) fn position(&self) -> Position {
         // The open range may have ended before others.
-        let hwm = self.position.hwm.max(self.ranges.end());
-        Position { ranges: self.ranges.left(), hwm, ..self.position.clone() }
+        let end = self.ranges.end().max(self.listing.as_ref().and_then(Listing::end));
+        let ranges = self.listing.as_ref().map_or_else(|| self.ranges.left(), Listing::left);
+        let mut position = Position { ranges, hwm: self.position.hwm.max(end), ..self.position.clone() };
+        if self.listing.is_some() && position.ranges.is_empty() {
+            // Nothing is left of the list: a poll is next.
+            position.anchor = position.hwm.map(|hwm| hwm.minus(self.overlap));
+        }
+        position
+    }
+
+    fn in_flight(&self) -> usize {
+        let newest = matches!(self.newest, Newest::Asked | Newest::PageAsked);
+        let listing = self.listing.as_ref().map_or(0, Listing::in_flight);
+        self.ranges.busy() + listing + self.strays.len() + usize::from(self.polling) + usize::from(newest)
     }
 
     /// The next request, if one can be made before another one is answered.
     pub(super) fn next(&mut self) -> Option<Step> {
-        if self.done || self.polling {
+        if self.done || self.in_flight() >= self.concurrency {
+            return None;
+        }
+        if self.listing.is_some() {
+            return self.next_of_listing();
+        }
+        if self.polling {
             return None;
         }
         if self.ranges.is_empty() {
+            if self.newest == Newest::PageAsked {
+                return None;
+            }
+            if let Some(tag) = self.position.etag.clone().filter(|tag| tag.newest) {
+                self.newest = Newest::PageAsked;
+                return Some(Step { task: Task::Newest, ask: Ask::NewestPage, tag: Some(tag) });
+            }
             self.polling = true;
             let ask = Ask::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
         }
-        if self.ranges.busy() + usize::from(self.newest == Newest::Asked) >= self.concurrency {
-            return None;
-        }
-        if let (Newest::After(patience), Some(pages)) = (self.newest, self.ranges.open_pages())
-            && pages >= patience
-            && self.concurrency > 1
-        {
-            self.newest = Newest::Asked;
-            return Some(Step { task: Task::Newest, ask: Ask::Since(None), tag: None });
+        match (self.newest, self.ranges.open_pages()) {
+            (Newest::Page, _) => {
+                self.newest = Newest::PageAsked;
+                return Some(Step { task: Task::Newest, ask: Ask::NewestPage, tag: None });
+            }
+            (Newest::PageAsked, _) => return None,
+            (Newest::After(patience), Some(pages)) if pages >= patience && self.concurrency > 1 => {
+                self.newest = Newest::Asked;
+                return Some(Step { task: Task::Newest, ask: Ask::Newest, tag: None });
+            }
+            _ => {}
         }
         let (id, ask) = self.ranges.next()?;
         Some(Step { task: Task::Range(id), ask, tag: None })
     }
 
-    /// A range has to begin again within its second, because pages are of another size now.
+    fn next_of_listing(&mut self) -> Option<Step> {
+        let listing = self.listing.as_mut()?;
+        let (task, ask) = match listing.next() {
+            Some(Next::Page(id, ask)) => (Task::Part(id), ask),
+            Some(Next::Check(ask)) => (Task::Check, ask),
+            Some(Next::Newest) => (Task::Newest, Ask::NewestPage),
+            // Every page has been read, so the poll need not wait for the check.
+            None if listing.is_checking() && !listing.wants_tag() && !self.polling && self.early.is_none() => {
+                self.polling = true;
+                (Task::Poll, Ask::Since(listing.end().map(|end| end.minus(self.overlap))))
+            }
+            None => return None,
+        };
+        Some(Step { task, ask, tag: None })
+    }
+
+    /// A request has to be made again as it was, only elsewhere.
+    pub(super) fn repeat(&mut self, task: Task) {
+        if self.strays.remove(&task) {
+            return;
+        }
+        match (task, &mut self.listing) {
+            (Task::Part(id), Some(listing)) => listing.repeat(id),
+            (Task::Check, Some(listing)) => listing.repeat_check(),
+            (Task::Newest, Some(listing)) => listing.repeat_newest(),
+            (Task::Newest, None) if self.newest == Newest::PageAsked && !self.ranges.is_empty() => {
+                self.newest = Newest::Page;
+            }
+            (Task::Newest, None) if self.newest == Newest::Asked => self.newest = Newest::After(1),
+            _ => self.restart(task),
+        }
+    }
+
+    /// A request was refused, or pages are of another size now: a range has to begin again within its second, and what was
+    /// read by page number is read by key from now on.
     pub(super) fn restart(&mut self, task: Task) {
-        match task {
-            Task::Range(id) => self.ranges.restart(id),
-            Task::Poll => self.polling = false,
-            Task::Newest => self.newest = Newest::After(1),
+        if self.strays.remove(&task) {
+            return;
+        }
+        match (task, &mut self.listing) {
+            (Task::Range(id), _) => self.ranges.restart(id),
+            (Task::Poll, _) => (self.polling, self.outrun) = (false, false),
+            (Task::Part(id), Some(listing)) => {
+                listing.repeat(id);
+                self.give_up();
+            }
+            (Task::Check, Some(listing)) => {
+                listing.unchecked();
+                self.outrun();
+            }
+            (Task::Newest, Some(listing)) => listing.newest(false),
+            (Task::Newest, None) => {
+                self.newest = Newest::Never;
+                self.position.etag = self.position.etag.take().filter(|tag| !tag.newest);
+            }
+            (Task::Part(_) | Task::Check, None) => {}
         }
     }
 
@@ -142,18 +245,27 @@ impl Course {
     /// # Errors
     /// `InvalidData`, when the answer cannot be.
     pub(super) fn answer(&mut self, task: Task, answer: Answer) -> Result<Keep> {
+        if self.strays.remove(&task) {
+            return Ok(Keep::Within(self.floor(), None));
+        }
         let keep = match (task, answer) {
             (Task::Poll, Answer::NotModified) if self.position.etag.is_some() => {
                 self.done = true;
                 Keep::Nothing
             }
+            (Task::Newest, Answer::NotModified) if self.position.etag.as_ref().is_some_and(|tag| tag.newest) => {
+                self.done = true;
+                Keep::Nothing
+            }
             (Task::Poll, Answer::Page(facts, tag)) => self.polled(facts, tag)?,
             (Task::Range(id), Answer::Page(facts, _)) => self.ranges.page(id, facts)?,
-            (Task::Newest, Answer::Newest(newest)) => {
-                // These may be other ranges than those that it was asked for.
-                if std::mem::replace(&mut self.newest, Newest::Never) == Newest::Asked {
-                    self.ranges.set_newest(newest);
-                }
+            (Task::Part(id), Answer::Page(facts, _)) => self.listed(id, &facts)?,
+            (Task::Check, Answer::Page(facts, _)) => {
+                self.checked(&facts);
+                Keep::Nothing
+            }
+            (Task::Newest, Answer::Newest(newest, tag)) => {
+                self.newest(newest, tag);
                 Keep::Nothing
             }
             (_, Answer::NotModified) => {
@@ -161,7 +273,9 @@ impl Course {
             }
             (task, answer) => return Err(Error::internal(format!("{answer:?} is no answer to {task:?}"))),
         };
-        if matches!(task, Task::Range(_)) && self.ranges.is_empty() {
+        if self.listing.as_ref().is_some_and(Listing::is_done) {
+            self.listing_ended()?;
+        } else if matches!(task, Task::Range(_)) && self.ranges.is_empty() {
             self.ranges_ended();
         }
         Ok(keep)
@@ -171,14 +285,48 @@ impl Course {
         self.position.hwm.map(|hwm| hwm.minus(self.overlap))
     }
 
+    fn newest(&mut self, newest: Option<Second>, tag: Option<Tag>) {
+        if let Some(listing) = &mut self.listing {
+            listing.newest(tag.is_some());
+            self.idle = tag;
+            return;
+        }
+        match std::mem::replace(&mut self.newest, Newest::Never) {
+            // These may be other ranges than those that it was asked for.
+            Newest::Asked => self.ranges.set_newest(newest),
+            Newest::PageAsked if self.ranges.is_empty() => self.position.etag = None,
+            Newest::PageAsked => self.idle = tag,
+            _ => {}
+        }
+    }
+
     fn polled(&mut self, facts: Facts, tag: Option<Tag>) -> Result<Keep> {
         self.polling = false;
+        if std::mem::take(&mut self.outrun) {
+            return Ok(Keep::Nothing);
+        }
+        if let Some(end) = self.listing.as_ref().and_then(Listing::end) {
+            self.early = Some((facts, tag));
+            return Ok(Keep::Within(Some(end.minus(self.overlap)), None));
+        }
         let floor = self.floor();
         if facts.more() {
+            self.position.etag = None;
             self.before = self.position.hwm;
+            self.began = facts.date;
+            if self.round == 0
+                && let anchor = self.position.anchor
+                && let Some(listing) = Listing::begin(anchor, floor, self.overlap, self.next_part, &facts)
+            {
+                self.round = 1;
+                self.listing = Some(listing);
+                return Ok(Keep::Within(floor, None));
+            }
             // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
             // by rows that move on, so that nothing is left to look for afterwards.
             self.newest = match (self.round, self.position.hwm) {
+                // A page of rows that are known: their seconds hold more than a page, which no later poll need read again.
+                (_, Some(hwm)) if facts.last <= Some(hwm) => Newest::Page,
                 // As it was: it may be known already.
                 (0, None) => self.newest,
                 (0, Some(_)) => Newest::After(PATIENCE),
@@ -189,7 +337,6 @@ impl Course {
             }
             self.round += 1;
             let at = self.position.anchor.map(|anchor| Second(anchor.0.saturating_add(1)));
-            self.position.etag = None;
             return self.ranges.begin(floor, at, facts);
         }
         self.position.hwm = self.position.hwm.max(facts.last);
@@ -205,14 +352,72 @@ impl Course {
         Ok(Keep::Within(floor, None))
     }
 
+    fn listed(&mut self, id: usize, facts: &Facts) -> Result<Keep> {
+        match self.listing.as_mut().and_then(|listing| listing.page(id, facts)) {
+            Some(Taken::Keep(keep)) => Ok(keep),
+            Some(Taken::GiveUp) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.repeat(id);
+                }
+                self.give_up();
+                Ok(Keep::Nothing)
+            }
+            None => Err(Error::internal("a page came for a part that does not exist")),
+        }
+    }
+
+    fn checked(&mut self, facts: &Facts) {
+        if let Some(listing) = &mut self.listing {
+            listing.checked(facts);
+            if !listing.is_same() {
+                self.outrun();
+            }
+        }
+    }
+
+    /// Something has changed, and pages have to be read again: the poll that was to end the read began too early.
+    fn outrun(&mut self) {
+        self.early = None;
+        self.outrun = self.polling;
+    }
+
+    /// Reads what is left of a listing by key.
+    fn give_up(&mut self) {
+        let Some(listing) = self.listing.take() else { return };
+        self.next_part = listing.next_id();
+        self.strays.extend(listing.tasks());
+        self.outrun();
+        self.idle = None;
+        self.ranges = Ranges::of_listing(&listing);
+        self.newest = Newest::After(1);
+        if self.ranges.is_empty() {
+            self.ranges_ended();
+        }
+    }
+
+    fn listing_ended(&mut self) -> Result<()> {
+        let Some(listing) = self.listing.take() else { return Ok(()) };
+        self.next_part = listing.next_id();
+        self.position.hwm = self.position.hwm.max(listing.end());
+        self.position.anchor = self.floor();
+        self.position.etag = self.idle.take().filter(|_| listing.is_unchanged());
+        self.done = self.position.etag.is_some();
+        if let Some((facts, tag)) = self.early.take() {
+            self.polled(facts, tag)?;
+        }
+        Ok(())
+    }
+
     fn ranges_ended(&mut self) {
         self.position.hwm = self.position.hwm.max(self.ranges.end());
         let anchor = self.position.anchor;
         self.position.anchor = self.floor();
-        self.position.etag = None;
         // From a later anchor a poll may be small enough to bring an entity tag.
         let nothing_new =
             (self.position.hwm, self.position.anchor) == (self.before, anchor) && !self.ranges.was_split();
+        let settled = |hwm| listing::is_settled(hwm, self.began, self.overlap);
+        let settled = nothing_new && self.position.hwm.is_some_and(settled);
+        self.position.etag = self.idle.take().filter(|_| settled);
         self.done = self.round >= ROUNDS || nothing_new;
         self.ranges = Ranges::new(Vec::new());
     }

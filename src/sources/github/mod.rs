@@ -22,6 +22,7 @@ mod credentials;
 mod discover;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod listing;
 mod monitor;
 mod page;
 mod ranges;

@@ -71,7 +71,11 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
     let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
     let probe = if full && next.is_none() { Some(following(url)?) } else { None };
     let fingerprint = content_hash(response.body());
-    let facts = Facts { url: url.to_owned(), rows: rows.len(), first, last, next, probe, fingerprint };
+    // A server that counts pages need not be able to say where they are.
+    let pages = response.last_page().ok().flatten();
+    let date = response.date().map(Second::from);
+    let url = url.to_owned();
+    let facts = Facts { url, size, rows: rows.len(), first, last, next, probe, pages, date, fingerprint };
     Ok(Page { rows, facts, etag: response.etag().map(str::to_owned) })
 }
 

@@ -23,10 +23,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::listing::Listing;
 use crate::{Error, Result};
 
 /// A range shorter than this is not worth a second request at the same time.
 const SHORTEST: i64 = 4;
+
+/// Ranges are cut up so often at once, and once more for so many pages: each time, most of a page may be read for nothing.
+const CUTS: (u32, u32) = (6, 20);
 
 /// A server that gives the same page under so many addresses in a row does not page at all.
 const REPEATS: u32 = 8;
@@ -73,6 +77,24 @@ pub(super) enum Ask {
     Since(Option<Second>),
     /// Exactly this address.
     Url(String),
+    /// A page of what was updated since then, by its number.
+    Page { since: Option<Second>, size: u32, page: u64 },
+    /// The newest row.
+    Newest,
+    /// As many of the newest rows as make a page, the newest first.
+    NewestPage,
+}
+
+impl Ask {
+    /// Whether there is another way when the server refuses or fails with this status: a page by its number (GitHub answers
+    /// 422 to high ones), or the newest rows, which are only a shortcut.
+    pub(super) fn can_do_without(&self, status: Option<u16>) -> bool {
+        match self {
+            Self::Since(_) | Self::Url(_) => false,
+            Self::Page { .. } => matches!(status, Some(400 | 404 | 422)),
+            Self::Newest | Self::NewestPage => matches!(status, Some(400 | 422 | 500..=599)),
+        }
+    }
 }
 
 /// What the planner needs to know about a page.
@@ -80,6 +102,8 @@ pub(super) enum Ask {
 pub(super) struct Facts {
     /// The address that was asked for.
     pub(super) url: String,
+    /// How many rows were asked for.
+    pub(super) size: u32,
     pub(super) rows: usize,
     /// The times of the first and the last row that have one.
     pub(super) first: Option<Second>,
@@ -88,6 +112,10 @@ pub(super) struct Facts {
     pub(super) next: Option<String>,
     /// The page holds as many rows as were asked for and the server names no next one: where that would be.
     pub(super) probe: Option<String>,
+    /// How many pages the list has, where the server counts them.
+    pub(super) pages: Option<u64>,
+    /// When the server gave this answer, by its clock.
+    pub(super) date: Option<Second>,
     /// A hash of the page.
     pub(super) fingerprint: [u8; 16],
 }
@@ -165,17 +193,26 @@ pub(super) struct Ranges {
     newest: Option<Second>,
     /// Whether a range was split.
     split: bool,
+    /// How often.
+    cuts: u32,
+    /// Pages read.
+    pages: u32,
     /// Where the open range ended.
     end: Option<Second>,
 }
 
 impl Ranges {
     pub(super) fn new(ranges: Vec<Range>) -> Self {
-        let mut new = Self { work: Vec::new(), next_id: 0, newest: None, split: false, end: None };
+        let mut new = Self { work: Vec::new(), next_id: 0, newest: None, split: false, cuts: 0, pages: 0, end: None };
         for range in ranges {
             new.add(range, 0);
         }
         new
+    }
+
+    /// What is left of a list that is no longer read by page number.
+    pub(super) fn of_listing(listing: &Listing) -> Self {
+        Self { end: listing.end(), split: true, ..Self::new(listing.left()) }
     }
 
     fn add(&mut self, range: Range, span: i64) -> usize {
@@ -241,6 +278,9 @@ impl Ranges {
     }
 
     fn halve(&mut self) -> Option<usize> {
+        if self.cuts >= CUTS.0 + self.pages / CUTS.1 {
+            return None;
+        }
         let newest = self.newest;
         // A poll's range may begin to be read before its first row that counts.
         let at = |work: &Work| Some(work.range.at?.max(work.range.from.unwrap_or(work.range.at?)));
@@ -268,6 +308,7 @@ impl Ranges {
         let span = work.span;
         self.add(upper, span);
         self.split = true;
+        self.cuts += 1;
         Some(self.work.len() - 1)
     }
 
@@ -287,6 +328,7 @@ impl Ranges {
         let Some(index) = self.work.iter().position(|work| work.id == id) else {
             return Err(Error::internal("a page came for a range that has ended"));
         };
+        self.pages += 1;
         let work = &mut self.work[index];
         work.busy = false;
         work.pages += 1;

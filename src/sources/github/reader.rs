@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
+use jiff::Timestamp;
 
-use super::api::{Api, Listed, Route, SMALLEST_PAGE, Trouble};
+use super::api::{Api, Listed, Newest, Route, SMALLEST_PAGE, Trouble};
 use super::checkpoint::{Position, Tag};
 use super::course::{Answer, Course, Step, Task};
 use super::page::{self, Page, Row};
@@ -42,23 +43,22 @@ type Answered = (Step, Arc<Api>, u32, Result<Reply, Trouble>);
 
 enum Reply {
     Listed(Listed),
-    Newest(Option<Second>),
+    Newest(Option<Newest>),
 }
 
-/// What is asked for beside the repository's id, so as not to wait for that: the first page and the newest row, by the
-/// repository's name. It is of use when more pages follow, since then no entity tag is kept, which would be the name's.
+/// What is asked for beside the repository's id, so as not to wait for that: the first page, by the repository's name.
+/// It is of use when more pages follow, since then no entity tag is kept, which would be the name's.
 struct Ahead {
     api: Api,
     page: Page,
-    newest: Option<Second>,
 }
 
 impl Ahead {
-    /// `None` also when a request fails: it is made again in its turn, and the error is told then.
+    /// `None` also when the request fails: it is made again in its turn, and the error is told then.
     async fn read(api: Api, size: u32, monitor: &Monitor) -> Option<Self> {
         let url = api.since(None, size).ok()?;
-        match future::join(api.page(&url, size, None, monitor), api.newest(monitor)).await {
-            (Ok(Listed::Page(page)), Ok(newest)) if page.facts.next.is_some() => Some(Self { api, page, newest }),
+        match api.page(&url, size, None, monitor).await {
+            Ok(Listed::Page(page)) if page.facts.next.is_some() => Some(Self { api, page }),
             _ => None,
         }
     }
@@ -125,8 +125,7 @@ impl Reader {
         let mut course = Course::new(position, overlap, settings.concurrency.into());
         let mut in_flight = InFlight::new();
         // Where the repository has no id, it is read by its name from the first page to the tag of the last.
-        if let Some(Ahead { api: by_name, page, newest }) = ahead.filter(|_| api.repository_id().is_some()) {
-            course.set_newest(newest);
+        if let Some(Ahead { api: by_name, page }) = ahead.filter(|_| api.repository_id().is_some()) {
             let answer = |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::Listed(Listed::Page(page))));
             in_flight.extend(course.next().map(|step| future::ready(answer(step)).boxed()));
         }
@@ -161,22 +160,32 @@ impl Reader {
     }
 
     fn send(&self, step: Step) -> BoxFuture<'static, Answered> {
-        let (api, monitor, size) = (self.api.clone(), self.monitor.clone(), self.page_size.now);
+        let (api, monitor) = (self.api.clone(), self.monitor.clone());
+        let size = if let Ask::Page { size, .. } = step.ask { size } else { self.page_size.now };
+        // A server that does not tell the time is taken to go by ours.
+        let now = Second::from(Timestamp::now());
         Box::pin(async move {
-            let reply = match (&step.task, &step.ask) {
-                (Task::Newest, _) => api.newest(&monitor).await.map(Reply::Newest).map_err(Trouble::Error),
-                (_, ask) => {
-                    let url = match ask {
-                        Ask::Since(since) => api.since(*since, size),
-                        Ask::Url(url) => Ok(url.clone()),
-                    };
-                    let etag = step.tag.as_ref().map(|tag| tag.value.as_str());
-                    match url {
-                        Ok(url) => api.page(&url, size, etag, &monitor).await.map(Reply::Listed),
-                        Err(error) => Err(Trouble::Error(error)),
-                    }
+            let etag = step.tag.as_ref().map(|tag| tag.value.as_str());
+            let url = match &step.ask {
+                Ask::Newest | Ask::NewestPage => {
+                    let size = if step.ask == Ask::Newest { 1 } else { size };
+                    let newest = api.newest(size, etag, &monitor).await;
+                    return (step, api, size, newest.map(Reply::Newest).map_err(Trouble::Error));
                 }
+                Ask::Since(since) => api.since(*since, size),
+                Ask::Page { since, page, .. } => api.numbered(*since, size, *page),
+                Ask::Url(url) => Ok(url.clone()),
             };
+            let reply = match url {
+                Ok(url) => api.page(&url, size, etag, &monitor).await,
+                Err(error) => Err(Trouble::Error(error)),
+            };
+            let reply = reply.map(|mut listed| {
+                if let Listed::Page(page) = &mut listed {
+                    page.facts.date.get_or_insert(now);
+                }
+                Reply::Listed(listed)
+            });
             (step, api, size, reply)
         })
     }
@@ -195,16 +204,21 @@ impl Reader {
                     && let Some(by_name) = asked.by_name()
                 {
                     self.api = Arc::new(by_name);
+                    self.course.repeat(step.task);
+                    return Ok(None);
+                }
+                if step.ask.can_do_without(status(&error)) {
                     self.course.restart(step.task);
                     return Ok(None);
                 }
                 return Err(error);
             }
-            Ok(Reply::Newest(newest)) => {
-                self.course.answer(step.task, Answer::Newest(newest))?;
+            Ok(Reply::Newest(Some(newest))) => {
+                let tag = newest.etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, true));
+                self.course.answer(step.task, Answer::Newest(newest.second, tag))?;
                 return Ok(None);
             }
-            Ok(Reply::Listed(Listed::NotModified)) => {
+            Ok(Reply::Newest(None) | Reply::Listed(Listed::NotModified)) => {
                 self.course.answer(step.task, Answer::NotModified)?;
                 return Ok(None);
             }
@@ -213,9 +227,7 @@ impl Reader {
         let Page { rows, facts, etag } = page;
         self.page_size.good();
         // A tag is worth keeping only for the address that the next poll will ask for.
-        let tag = etag
-            .filter(|_| size == self.page_size.wanted)
-            .map(|value| Tag { value, credentials: self.api.connection.kind.as_str().to_owned() });
+        let tag = etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, false));
         let edges = Edges {
             low: facts.first.map(|first| Second(first.0 + self.overlap)),
             high: facts.last.map(|last| last.minus(self.overlap)),
@@ -224,10 +236,11 @@ impl Reader {
         self.batch(step.task, rows, keep, edges, asked)
     }
 
+    fn tag(&self, value: String, newest: bool) -> Tag {
+        Tag { value, credentials: self.api.connection.kind.as_str().to_owned(), newest }
+    }
+
     fn batch(&mut self, task: Task, rows: Vec<Row>, keep: Keep, edges: Edges, asked: &Api) -> Result<Option<Batch>> {
-        if keep == Keep::Nothing {
-            return Ok(None);
-        }
         let mut batch = Batch::new(TABLE);
         let size = rows.iter().map(|row| row.text().len()).sum();
         let mut seen = self.seen.begin(task);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::checkpoint::{Position, Tag};
-use super::course::{Answer, Course, Step, Task};
+use super::course::{Answer, Course, Step};
 use super::ranges::{Ask, Facts, Keep, Second};
 use crate::record::content_hash;
 
@@ -46,6 +46,10 @@ struct Scenario {
     inclusive: bool,
     /// Whether the server sends links.
     links: bool,
+    /// Whether it counts pages, and how many of them it gives by their number.
+    counted: Option<u64>,
+    /// By how many seconds its `Date` is behind, as that of a cache is.
+    behind: i64,
     /// Whether pages sometimes have to be made smaller.
     heavy: bool,
     tags: bool,
@@ -112,6 +116,8 @@ impl List {
             .into_iter()
             .filter(|(_, (second, _))| *second > since || (scenario.inclusive && *second == since))
             .collect();
+        let last = matching.len().div_ceil(size) as u64;
+        let pages = scenario.counted.filter(|_| scenario.links && last > page as u64).map(|_| last);
         let rows: Vec<_> = matching.iter().skip((page - 1) * size).take(size).copied().collect();
         let following = || format!("{since}/{}/{size}", page + 1);
         let goes_on = matching.len() > page * size;
@@ -121,11 +127,14 @@ impl List {
         let text = format!("{rows:?}");
         let facts = Facts {
             url: url.to_owned(),
+            size: u32::try_from(size).unwrap(),
             rows: rows.len(),
             first: time(rows.first()),
             last: time(rows.last()),
             next,
             probe,
+            pages,
+            date: Some(Second(self.now - scenario.behind)),
             fingerprint: content_hash(&text),
         };
         (rows, facts, format!("{url} {text}"))
@@ -135,8 +144,9 @@ impl List {
 enum Served {
     Page(Vec<(u64, State)>, Facts, Option<Tag>),
     NotModified,
-    Newest(Option<Second>),
-    Heavy,
+    Newest(Option<Second>, Option<Tag>),
+    /// Too heavy, or refused.
+    Not,
 }
 
 struct World<'a> {
@@ -151,22 +161,28 @@ struct World<'a> {
 
 impl World<'_> {
     fn serve(&mut self, step: &Step) -> Served {
-        if step.task == Task::Newest {
-            self.list.requests += 1;
-            return Served::Newest(self.list.newest());
-        }
-        if self.heavy && self.random.chance(5) {
-            return Served::Heavy;
-        }
+        let tag = |value, newest| Tag { value, credentials: String::new(), newest };
         let url = match &step.ask {
+            Ask::Newest | Ask::NewestPage => {
+                self.list.requests += 1;
+                let newest: Vec<_> = self.list.sorted().into_iter().rev().take(self.scenario.page).collect();
+                let tag = tag(format!("{newest:?}"), true);
+                if step.tag.as_ref() == Some(&tag) {
+                    return Served::NotModified;
+                }
+                return Served::Newest(self.list.newest(), Some(tag).filter(|_| self.scenario.tags));
+            }
+            _ if self.heavy && self.random.chance(5) => return Served::Not,
+            Ask::Page { page, .. } if self.scenario.counted.is_none_or(|depth| *page > depth) => return Served::Not,
             Ask::Since(since) => format!("{}/1/{}", since.map_or(-1, |since| since.0), self.page),
+            Ask::Page { since, size, page } => format!("{}/{page}/{size}", since.map_or(-1, |since| since.0)),
             Ask::Url(url) => url.clone(),
         };
         let (rows, facts, etag) = self.list.page(&url, self.scenario);
         if !self.scenario.tags {
             return Served::Page(rows, facts, None);
         }
-        let tag = Tag { value: etag, credentials: String::new() };
+        let tag = tag(etag, false);
         if step.tag.as_ref() == Some(&tag) { Served::NotModified } else { Served::Page(rows, facts, Some(tag)) }
     }
 
@@ -187,9 +203,6 @@ impl World<'_> {
         'process: loop {
             let saved = committed.clone().write().unwrap();
             let mut course = Course::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
-            if committed == Position::default() && self.random.chance(50) {
-                course.set_newest(self.list.newest());
-            }
             let (mut asked, mut served): (Vec<Step>, Vec<(Step, Served)>) = Default::default();
             let mut uncommitted: Vec<(Vec<(u64, State)>, Position)> = Vec::new();
             loop {
@@ -213,9 +226,11 @@ impl World<'_> {
                 let (rows, answer) = match answer {
                     Served::Page(rows, facts, tag) => (rows, Answer::Page(facts, tag)),
                     Served::NotModified => (Vec::new(), Answer::NotModified),
-                    Served::Newest(newest) => (Vec::new(), Answer::Newest(newest)),
-                    Served::Heavy => {
-                        self.page = 2 + self.random.index(self.scenario.page);
+                    Served::Newest(newest, tag) => (Vec::new(), Answer::Newest(newest, tag)),
+                    Served::Not => {
+                        if self.heavy {
+                            self.page = 2 + self.random.index(self.scenario.page);
+                        }
                         course.restart(step.task);
                         continue;
                     }
@@ -274,19 +289,45 @@ fn run(scenario: &Scenario) {
     for (id, state) in &world.list.rows {
         assert_eq!(world.table.get(id), Some(state), "row {id} is missing or stale");
     }
+    // Once the last second has passed for a while, and was read then, one request finds that nothing is new.
+    world.list.now += 60;
+    position = world.read(position, 0, 0).0;
+    let requests = world.list.requests;
     let (unchanged, batches) = world.read(position.clone(), 0, 0);
     assert_eq!(unchanged, position, "a read that finds nothing new moves nothing");
-    if scenario.tags && position.etag.is_some() {
-        assert_eq!(batches, 0);
+    if scenario.tags {
+        assert!(position.etag.is_some());
+        assert_eq!((batches, world.list.requests - requests), (0, 1));
+    }
+    // And one change is found.
+    if let Some(id) = world.list.rows.keys().nth(world.random.index(world.list.rows.len())).copied() {
+        world.list.rows.insert(id, (world.list.now, u64::MAX));
+        world.read(position, 0, 0);
+        assert_eq!(world.table.get(&id), world.list.rows.get(&id), "the change of row {id} was not found");
     }
 }
 
 fn scenarios() -> impl Strategy<Value = Scenario> {
     let shape = (0..250_usize, 1..3_000_u64, 2..12_usize, 1..9_usize);
     let life = (0..90_u64, 0..20_u64, any::<[bool; 4]>());
-    (any::<u64>(), shape, life).prop_map(|(seed, (rows, seconds, page, concurrency), (churn, crashes, flags))| {
-        let [inclusive, links, heavy, tags] = flags;
-        Scenario { seed, rows, seconds, page, concurrency, churn, crashes, inclusive, links, heavy, tags }
+    let server = (proptest::option::weighted(0.8, prop_oneof![1 => 1..12_u64, 3 => Just(u64::MAX)]), 0..4_i64);
+    (any::<u64>(), shape, life, server).prop_map(|(seed, shape, (churn, crashes, flags), (counted, behind))| {
+        let ((rows, seconds, page, concurrency), [inclusive, links, heavy, tags]) = (shape, flags);
+        Scenario {
+            seed,
+            rows,
+            seconds,
+            page,
+            concurrency,
+            churn,
+            crashes,
+            inclusive,
+            links,
+            counted,
+            behind,
+            heavy,
+            tags,
+        }
     })
 }
 
@@ -312,6 +353,8 @@ fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
         crashes: 6,
         inclusive: false,
         links: false,
+        counted: None,
+        behind: 0,
         heavy: false,
         tags: false,
     };
@@ -341,6 +384,8 @@ fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
         crashes: 19,
         inclusive: true,
         links: true,
+        counted: None,
+        behind: 0,
         heavy: true,
         tags: true,
     });
@@ -359,38 +404,106 @@ fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
         crashes: 3,
         inclusive: false,
         links: false,
+        counted: None,
+        behind: 0,
         heavy: false,
         tags: true,
     });
 }
 
-/// Reads a list that nothing changes, and counts the requests.
-fn requests(rows: usize, seconds: u64, concurrency: usize) -> u64 {
+/// When rows were updated.
+#[derive(Debug, Clone)]
+enum Spread {
+    /// Anywhere, as often in any second.
+    Evenly { seconds: u64 },
+    /// Bursts, years apart: so many rows at once, so many of them in each second.
+    Bursts(Vec<(u64, u64)>),
+    /// Each row comes sooner after the one before, by so many percent.
+    Faster(u64),
+    /// One row far in the past, and one in the future.
+    Outliers,
+}
+
+impl Spread {
+    fn times(&self, rows: u64, random: &mut Random) -> Vec<i64> {
+        let seconds: Vec<u64> = match self {
+            Self::Evenly { seconds } => (0..rows).map(|_| random.below(*seconds)).collect(),
+            Self::Bursts(bursts) => {
+                let burst = |(year, &(rows, each)): (u64, &(u64, u64))| (0..rows).map(move |n| year * 31_536_000 + n / each);
+                (0_u64..).zip(bursts).flat_map(burst).collect()
+            }
+            Self::Faster(percent) => {
+                let (mut second, mut gap) = (0, 50_000_000);
+                let next = |_| {
+                    second += gap / 100;
+                    gap = gap * (100 - percent) / 100;
+                    second
+                };
+                (0..rows).map(next).collect()
+            }
+            Self::Outliers => {
+                let many = 0..rows.saturating_sub(2);
+                many.map(|n| 1_000_000 + n * 100).chain([0, 4_000_000_000]).collect()
+            }
+        };
+        seconds.into_iter().map(|second| 1_000 + i64::try_from(second).unwrap()).collect()
+    }
+}
+
+fn spreads() -> impl Strategy<Value = Spread> {
+    prop_oneof![
+        (1..1_000_000_u64).prop_map(|seconds| Spread::Evenly { seconds }),
+        proptest::collection::vec((1..400_u64, prop_oneof![1..12_u64, 1..500_u64]), 1..12).prop_map(Spread::Bursts),
+        (0..30_u64).prop_map(Spread::Faster),
+        Just(Spread::Outliers),
+    ]
+}
+
+/// Reads a list that nothing changes, long after the last of its rows was; counts the rows and the requests of the read, and of
+/// the idle one after it.
+fn requests(spread: &Spread, rows: u64, page: usize, concurrency: usize, inclusive: bool) -> (usize, u64, u64) {
     let scenario = Scenario {
         seed: 1,
-        rows,
-        seconds,
-        page: 10,
+        rows: 0,
+        seconds: 1,
+        page,
         concurrency,
         churn: 0,
         crashes: 0,
-        inclusive: true,
+        inclusive,
         links: true,
+        counted: Some(u64::MAX),
+        behind: 0,
         heavy: false,
         tags: true,
     };
     let mut random = Random(1);
-    let list = List::new(&mut random, &scenario);
-    let mut world = World { scenario: &scenario, random, list, table: HashMap::new(), page: 10, heavy: false };
-    world.read(Position::default(), 0, 0);
-    world.list.requests
+    let mut list = List::new(&mut random, &scenario);
+    list.rows = (0..).zip(spread.times(rows, &mut random)).map(|(id, time)| (id, (time, 0))).collect();
+    list.now = 2_000_000_000;
+    let mut world = World { scenario: &scenario, random, list, table: HashMap::new(), page, heavy: false };
+    let (position, _) = world.read(Position::default(), 0, 0);
+    assert_eq!(world.table.len(), world.list.rows.len());
+    let first = world.list.requests;
+    world.read(position, 0, 0);
+    (world.table.len(), first, world.list.requests - first)
 }
 
-#[test]
-fn reading_side_by_side_costs_few_requests_more_than_pages() {
-    let pages = 200;
-    let serial = requests(pages * 10, 1_000_000, 1);
-    let parallel = requests(pages * 10, 1_000_000, 8);
-    assert!(serial < pages as u64 * 120 / 100, "{serial} requests for {pages} pages");
-    assert!(parallel < pages as u64 * 140 / 100, "{parallel} requests for {pages} pages");
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn requests_are_few_for_any_spread_and_concurrency(
+        spread in spreads(),
+        rows in 0..2_500_u64,
+        page in prop_oneof![Just(10_usize), 2..40_usize],
+        concurrency in prop_oneof![Just(1_usize), Just(8), Just(32), Just(64), 1..70_usize],
+        inclusive in any::<bool>(),
+    ) {
+        let (rows, requests, idle) = requests(&spread, rows, page, concurrency, inclusive);
+        let pages = rows.div_ceil(page) as u64;
+        // The repository is asked for, too.
+        prop_assert!(requests < pages + pages / 20 + 6, "{requests} requests for {pages} pages");
+        prop_assert_eq!(idle, 1);
+    }
 }

@@ -9,7 +9,7 @@ use super::timeline::number_of;
 
 /// What changes before each list of issues is answered, drawn from the upstream's seed.
 ///
-/// A standing [`Clock`] moves on by up to a second at every such request, so that changes share seconds as real ones do.
+/// A standing [`Clock`] moves on by a second or two at every such request; the changes before one list share a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Churn {
     /// Changes before each list: mostly edits, now and then a new issue, a close or a reopening.

@@ -11,6 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 /// It stands still at a fixed instant until somebody [advances](Self::advance) it, so that a seed gives the same data
 /// on every machine; [`UpstreamBuilder::live_clock`](super::UpstreamBuilder::live_clock) makes it run.
 ///
+/// A change that comes after a list was served never gets a second that the list may have shown: `Date` has told the client
+/// that those seconds are over. A standing clock moves on by a second then, which the wire does not see.
+///
 /// Issues get their times from here. What a client measures against its *own* clock (`Date`, `x-ratelimit-reset`,
 /// `expires_at`) is real time, moved by as much as this clock was advanced or stepped back.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ struct Inner {
     moved_ms: AtomicI64,
     /// What churn added, which the wire does not see: ten thousand requests must not push `Date` hours ahead.
     ticked_ms: AtomicI64,
+    /// The second in which a list was last served.
+    served: AtomicI64,
 }
 
 impl Clock {
@@ -35,7 +40,8 @@ impl Clock {
     }
 
     fn new(start: Option<Timestamp>) -> Self {
-        Self(Arc::new(Inner { start, moved_ms: AtomicI64::new(0), ticked_ms: AtomicI64::new(0) }))
+        let (moved_ms, ticked_ms, served) = (AtomicI64::new(0), AtomicI64::new(0), AtomicI64::new(i64::MIN));
+        Self(Arc::new(Inner { start, moved_ms, ticked_ms, served }))
     }
 
     /// The time that the next change of an issue gets.
@@ -61,9 +67,17 @@ impl Clock {
         }
     }
 
-    /// The second that an issue's times are kept in.
+    /// The second of the next change.
     pub(super) fn second(&self) -> u32 {
+        if self.now().as_second() == self.0.served.load(Ordering::Relaxed) {
+            self.tick(Duration::from_secs(1));
+        }
         second_of(self.now())
+    }
+
+    /// A list is served now.
+    pub(super) fn serve(&self) {
+        self.0.served.store(self.now().as_second(), Ordering::Relaxed);
     }
 
     /// The time in headers and token expiries.

@@ -12,6 +12,7 @@ use super::links::Paging;
 /// A page of `GET /repos/{owner}/{repo}/issues`.
 pub(super) fn list(shared: &Shared, request: &Received, world: &mut World, index: usize) -> Answer {
     shared.churn().apply(world, index, &shared.clock);
+    shared.clock.serve();
     let repository = &world.repositories[index];
     let settings = &shared.settings;
     let after = request.query("after").and_then(|text| u64::from_str_radix(&text, 16).ok());

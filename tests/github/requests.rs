@@ -1,0 +1,139 @@
+//! How many requests a read takes, however its issues are spread over time.
+//!
+//! `cargo test --all-features --test github requests -- --nocapture` prints the tables; `SNOWFEED_LATENCIES=50,200` makes
+//! the last one measure time.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use snowfeed::testkit::upstream::Upstream;
+
+use crate::recordings::history;
+use crate::support::{REPOSITORY, Reading};
+
+const YEAR: i64 = 365 * 86_400;
+
+/// 1 January 2015.
+const BEGINNING: i64 = 1_420_070_400;
+
+/// As many requests as this are few: one for each page of 100, one in twenty more, and six.
+fn few(issues: usize) -> u64 {
+    let pages = issues.div_ceil(100) as u64;
+    pages + pages / 20 + 6
+}
+
+/// An upstream with one small issue at each of these seconds.
+async fn upstream_at(seconds: impl IntoIterator<Item = i64>) -> Upstream {
+    let issue = |(index, second)| {
+        let time = jiff::Timestamp::from_second(second).unwrap().to_string();
+        let number: usize = index + 1;
+        json!({ "id": 1_000 + number, "number": number, "title": "t", "created_at": time, "updated_at": time }).to_string()
+    };
+    let issues = seconds.into_iter().enumerate().map(issue);
+    Upstream::builder().repository_from(REPOSITORY, issues).start().await.unwrap()
+}
+
+/// A burst: so many issues, so many of them in each second.
+fn burst(begin: i64, issues: i64, each_second: i64) -> impl Iterator<Item = i64> {
+    (0..issues).map(move |n| begin + n / each_second)
+}
+
+/// Name and seconds of each distribution.
+fn distributions() -> Vec<(&'static str, Vec<i64>)> {
+    let evenly = |issues: i64| (0..issues).map(move |n| BEGINNING + n * (8 * YEAR / issues));
+    let grown = |n: i32| BEGINNING + (f64::from(n) / 3_000.0).powi(9).mul_add(8.0 * 365.0 * 86_400.0, 0.0) as i64;
+    vec![
+        ("10,000 evenly", evenly(10_000).collect()),
+        ("120 + 120, nine years apart", burst(BEGINNING, 120, 1).chain(burst(BEGINNING + 9 * YEAR, 120, 1)).collect()),
+        ("400 + 40, nine years apart", burst(BEGINNING, 400, 1).chain(burst(BEGINNING + 9 * YEAR, 40, 1)).collect()),
+        ("5,000 in one second", burst(BEGINNING, 5_000, 5_000).collect()),
+        ("250 in one second, 30 around it", evenly(30).chain(burst(BEGINNING + YEAR, 250, 250)).collect()),
+        ("3,000, 60 in each second", burst(BEGINNING, 3_000, 60).collect()),
+        ("ten bulk edits of 450", (0..10).flat_map(|n| burst(BEGINNING + n * YEAR / 3, 450, 450)).collect()),
+        ("3,000, ever faster", (0..3_000).map(grown).collect()),
+        ("1,000 and one next year", evenly(1_000).chain([1_900_000_000]).collect()),
+        ("1,000 and one long ago", evenly(1_000).chain([86_400]).collect()),
+        ("100, exactly a page", evenly(100).collect()),
+        ("101", evenly(101).collect()),
+        ("7", evenly(7).collect()),
+        ("none", Vec::new()),
+    ]
+}
+
+/// Reads all there is; tells the requests and the time that it took.
+async fn read(upstream: &Upstream, concurrency: usize) -> (u64, Duration) {
+    upstream.forget_requests();
+    let before = upstream.counts().requests;
+    let mut reading = Reading::of(upstream, json!({ "concurrency": concurrency }));
+    let begin = Instant::now();
+    reading.read().await.unwrap();
+    let time = begin.elapsed();
+    reading.assert_same(upstream);
+    let requests = upstream.counts().requests - before;
+    assert_eq!(reading.offered, reading.table.len() as u64, "an issue came twice");
+    upstream.forget_requests();
+    reading.read().await.unwrap();
+    let idle: Vec<_> = upstream.requests().iter().map(|request| request.status()).collect();
+    assert_eq!(idle, [Some(304)], "an idle poll");
+    (requests, time)
+}
+
+#[tokio::test]
+async fn requests_are_few_at_any_concurrency_and_for_any_distribution() {
+    println!("| issues | pages | few | at 1 | at 8 | at 32 | at 64 |\n|---|---|---|---|---|---|---|");
+    let mut many = Vec::new();
+    for (name, seconds) in distributions() {
+        let upstream = upstream_at(seconds.iter().copied()).await;
+        let (pages, few) = (seconds.len().div_ceil(100), few(seconds.len()));
+        let mut line = format!("| {name} | {pages} | {few} ");
+        for concurrency in [1, 8, 32, 64] {
+            let (requests, _) = read(&upstream, concurrency).await;
+            line += &format!("| {requests} ");
+            if requests > few {
+                many.push(format!("{name}: {requests} at {concurrency}"));
+            }
+        }
+        println!("{line}|");
+    }
+    assert_eq!(many, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn requests_for_10_000_issues_are_106_at_the_most() {
+    let (_, seconds) = distributions().swap_remove(0);
+    let upstream = upstream_at(seconds).await;
+    let (requests, _) = read(&upstream, 8).await;
+    assert!(requests <= 106, "{requests}");
+}
+
+/// As many requests as are anonymous in an hour are enough for a real history.
+#[tokio::test]
+async fn requests_for_a_real_history_are_within_the_anonymous_quota() {
+    let Some(history) = history() else { return };
+    let upstream = Upstream::builder().repository(REPOSITORY, 0).start().await.unwrap();
+    for observation in history {
+        upstream.put(REPOSITORY, observation.object.get()).unwrap();
+    }
+    let issues = upstream.len(REPOSITORY);
+    for concurrency in [1, 8, 32] {
+        let (requests, _) = read(&upstream, concurrency).await;
+        println!("{issues} issues of a real history: {requests} requests at {concurrency}");
+        assert!(requests <= few(issues), "{requests} requests at {concurrency}");
+    }
+}
+
+#[tokio::test]
+async fn requests_side_by_side_take_time_off() {
+    let Ok(latencies) = std::env::var("SNOWFEED_LATENCIES") else { return };
+    for latency in latencies.split(',').map(|ms| Duration::from_millis(ms.parse().unwrap())) {
+        let builder = Upstream::builder().repository(REPOSITORY, 10_000).latency(latency);
+        let upstream = builder.start().await.unwrap();
+        for concurrency in [1, 8, 32] {
+            let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+            let (before, begin) = (upstream.counts().requests, Instant::now());
+            reading.read().await.unwrap();
+            let requests = upstream.counts().requests - before;
+            println!("{latency:?} at {concurrency}: {requests} requests, {:.2?}", begin.elapsed());
+        }
+    }
+}
