@@ -1,5 +1,6 @@
 //! Settings: declared by a source as a plain struct, checked before any request.
 
+mod schema;
 mod settings;
 mod store;
 
@@ -65,18 +66,25 @@ impl Config {
         })
     }
 
-    /// The first setting whose value is of the wrong type for `T`.
-    fn misfit<T: DeserializeOwned>(&self) -> Option<String> {
+    /// The first setting whose value is of the wrong type for `T`, by its dotted name, with what is wrong.
+    fn misfit<T: DeserializeOwned>(&self) -> Option<(String, Error)> {
         let error = serde_path_to_error::deserialize::<_, T>(Value::Object(self.0.clone())).err()?;
-        match error.path().iter().next()? {
-            serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+        let names = error.path().iter().map_while(|segment| match segment {
+            serde_path_to_error::Segment::Map { key } => Some(key.as_str()),
             _ => None,
-        }
+        });
+        let name = names.collect::<Vec<_>>().join(".");
+        // Nothing that was given is to blame for what is missing.
+        let is_missing = name.is_empty() || error.inner().to_string().starts_with("missing field");
+        if is_missing { None } else { self.read::<T>().err().map(|error| (name, error)) }
     }
 
-    /// One setting's value, where it was given.
+    /// One setting's value, where it was given. The name of one within a nested struct is dotted: `retry.attempts`.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.0.get(name).or_else(|| {
+            let (first, rest) = name.split_once('.')?;
+            rest.split('.').try_fold(self.0.get(first)?, |within, name| within.get(name))
+        })
     }
 
     /// All values that were given, by name.

@@ -1,6 +1,6 @@
 //! Where settings come from, beside the database: a TOML file, the environment, the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -48,13 +48,13 @@ impl Given {
     ) -> Result<Self> {
         let mut given = Self::default();
         if let Some(path) = file {
-            given.add_file(path)?;
+            given.add_file(spec, path)?;
             given.check(spec)?;
         }
         given.add_variables(spec, variable)?;
         for argument in arguments {
             let (name, value) = parse_argument(spec, argument).map_err(|error| from(error, &Origin::Argument))?;
-            given.add(name, value, Origin::Argument);
+            given.add(spec, name, value, &Origin::Argument);
         }
         given.check(spec)?;
         Ok(given)
@@ -65,17 +65,31 @@ impl Given {
         &self.values
     }
 
-    /// Where a setting was given.
+    /// Where a setting, or the struct or a field of it, was given.
     pub(super) fn origin(&self, name: &str) -> Option<&Origin> {
-        self.origins.get(name)
+        let is_within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        let near = |known: &&String| is_within(name, known) || is_within(known, name);
+        self.origins.get(name).or_else(|| self.origins.get(self.origins.keys().filter(near).max_by_key(|k| k.len())?))
     }
 
-    fn add(&mut self, name: String, value: Value, origin: Origin) {
-        self.origins.insert(name.clone(), origin);
-        self.values.insert(name, value);
+    fn add(&mut self, spec: &SourceSpec, name: String, value: Value, origin: &Origin) {
+        match value {
+            // Each field of a nested struct has an origin of its own.
+            Value::Object(fields)
+                if spec.settings.leaves().iter().any(|leaf| leaf.starts_with(&format!("{name}."))) =>
+            {
+                for (field, value) in fields {
+                    self.add(spec, format!("{name}.{field}"), value, origin);
+                }
+            }
+            value => {
+                self.origins.insert(name.clone(), origin.clone());
+                spec.settings.merge(&mut self.values, [(name, value)]);
+            }
+        }
     }
 
-    fn add_file(&mut self, path: &Path) -> Result<()> {
+    fn add_file(&mut self, spec: &SourceSpec, path: &Path) -> Result<()> {
         let unreadable = |error: std::io::Error| {
             Error::configuration(format!("the settings file {} cannot be read", path.display()))
                 .with_source(error)
@@ -90,45 +104,53 @@ impl Given {
                 .with_help("write each setting as `name = value`, texts in quotes")
         })?;
         for (name, value) in values {
-            self.add(name, value, Origin::File(path.to_owned()));
+            self.add(spec, name, value, &Origin::File(path.to_owned()));
         }
         Ok(())
     }
 
-    /// `GITHUB_API_URL` gives `api_url`. Of a secret only the variable's name is taken.
+    /// `GITHUB_API_URL` gives `api_url`, and `GITHUB_RETRY_ATTEMPTS` gives `retry.attempts`. Of a secret only the variable's name is
+    /// taken.
     fn add_variables(&mut self, spec: &SourceSpec, variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
-        for name in spec.settings.names() {
-            let key = variable_name(spec, name);
+        let (mut names, mut taken) = (spec.settings.names().map(str::to_owned).collect::<Vec<_>>(), BTreeSet::new());
+        names.extend(spec.settings.leaves());
+        for name in names {
+            let key = variable_name(spec, &name);
+            // A setting goes before a field that would have the same variable.
+            if !taken.insert(key.clone()) {
+                continue;
+            }
             let Some(text) = variable(&key).filter(|text| !text.is_empty()) else { continue };
             let origin = Origin::Variable(key.clone());
-            let value = if spec.settings.is_secret(name) {
+            let value = if spec.settings.is_secret(&name) {
                 SecretRef::Env(key).to_string().into()
             } else {
                 let text = text.into_string().map_err(|_| {
                     from(Error::configuration(format!("the setting `{name}` is not valid UTF-8")), &origin)
                 })?;
-                spec.settings.parse(name, &text).map_err(|error| from(error, &origin))?
+                spec.settings.parse(&name, &text).map_err(|error| from(error, &origin))?
             };
-            self.add(name.to_owned(), value, origin);
+            self.add(spec, name, value, &origin);
         }
         Ok(())
     }
 
-    /// Blames what is unknown or malformed. What is missing may be stored in the database, and is not looked for here.
+    /// Blames what is unknown or invalid. What is missing may be stored in the database, and is not looked for here.
     fn check(&self, spec: &SourceSpec) -> Result<()> {
         let config: Config = self.values.clone().into_iter().collect();
-        let Some(name) = spec.settings.offender(&config) else { return Ok(()) };
-        let checked = spec.settings.configure(self.values.clone()).map(drop);
-        match self.origin(&name) {
-            Some(origin) => checked.map_err(|error| from(error, origin)),
-            None => checked,
+        match spec.settings.first_invalid(&config) {
+            None => Ok(()),
+            Some((name, error)) => Err(match self.origin(&name) {
+                Some(origin) => from(error, origin),
+                None => error,
+            }),
         }
     }
 }
 
 /// The environment variable of a setting: `GITHUB_API_URL`.
 fn variable_name(spec: &SourceSpec, setting: &str) -> String {
-    format!("{}_{}", spec.name, setting).to_uppercase()
+    format!("{}_{}", spec.name, setting.replace('.', "_")).to_uppercase()
 }
 
 /// Reads `KEY=VALUE`, by the type of the setting.
@@ -136,7 +158,7 @@ pub(super) fn parse_argument(spec: &SourceSpec, argument: &str) -> Result<(Strin
     // What has no `=` may be a secret that was pasted: it is not repeated.
     let (name, text) = argument.split_once('=').ok_or_else(|| {
         Error::configuration("a setting is given as KEY=VALUE")
-            .with_help(format!("the settings are: {}", spec.settings.names().collect::<Vec<_>>().join(", ")))
+            .with_help(format!("the settings are: {}", spec.settings.leaves().join(", ")))
     })?;
     Ok((name.to_owned(), spec.settings.parse(name, text)?))
 }

@@ -131,10 +131,11 @@ impl Connector {
         }
     }
 
-    /// Settings that go before the stored ones and are not stored.
+    /// Settings that go before the stored ones and are not stored. Names may be dotted; of a nested struct, only the fields that
+    /// are given go before the stored ones.
     #[must_use]
     pub fn overrides(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
-        self.overrides.extend(values);
+        self.spec.settings.merge(&mut self.overrides, values);
         self
     }
 
@@ -174,7 +175,7 @@ impl Connector {
 
     /// Stored settings, overridden.
     fn in_force(&self, mut stored: Map<String, Value>) -> Result<Config> {
-        stored.extend(self.overrides.clone());
+        self.spec.settings.merge(&mut stored, self.overrides.clone());
         self.spec.settings.configure(stored)
     }
 
@@ -187,23 +188,29 @@ impl Connector {
     }
 
     /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
-    /// longer knows. Repeatable.
+    /// longer knows. Names may be dotted. What is checked is what would be in force: settings that are missing here may come from
+    /// the [overrides](Self::overrides), which are not stored. Repeatable.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
     pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+        let settings = &self.spec.settings;
         let mut stored = self.stored_settings().await?;
         for (name, value) in values {
             if value.is_null() {
                 // One that an earlier version of the source had is stored, and unknown now.
-                if stored.remove(&name).is_none() {
-                    self.spec.settings.property(&name)?;
+                if !settings.remove(&mut stored, &name) {
+                    settings.property(&name)?;
                 }
             } else {
-                stored.insert(name, value);
+                settings.merge(&mut stored, [(name, value)]);
             }
         }
-        self.spec.settings.configure(stored.clone())?;
+        // What is overridden here counts elsewhere.
+        if let Some((_, error)) = settings.first_invalid(&stored.clone().into_iter().collect()) {
+            return Err(error);
+        }
+        self.in_force(stored.clone())?;
         self.config.put(Domain::Connector, CONFIG_KEY, &Value::Object(stored)).await
     }
 

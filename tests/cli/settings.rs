@@ -74,9 +74,34 @@ async fn what_is_unknown_or_malformed_is_named_before_any_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_not_stored() {
     let program = Program::new("github_issues");
-    for setting in ["tokne=env:X", "page_size=many", "token=ghp_literal", "ghp_literal"] {
+    for (setting, says) in [
+        ("tokne=env:X", "did you mean `token`?"),
+        ("page_size=many", "no whole number"),
+        ("token=ghp_literal", "by reference"),
+        ("ghp_literal", "KEY=VALUE"),
+        ("page_size=1000", "out of range: 1000 is not from 1 to 100"),
+        ("concurrency=0", "give a whole number from 1 to 100"),
+        ("overlap_seconds=0", "from 1 to 86400"),
+        ("requests_per_minute=0", "at least 1"),
+        ("retries=21", "from 0 to 20"),
+        ("api_url=https://github.com", "write `https://api.github.com`"),
+        ("repositories=acme/a/b", "acme/a/b"),
+        ("app_id=7", "only in part"),
+    ] {
         let ended = program.run(&["configure", setting]).await.expect(4);
-        assert!(!ended.stderr.contains("ghp_literal"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{setting}: {}", ended.stderr);
     }
     assert!(!program.folder().join("github.db").exists());
+}
+
+/// What is stored may have been written by an older version, or by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_values_are_held_to_the_same_limits() {
+    let program = Program::new("github_issues");
+    program.run(&["configure", "page_size=50"]).await.expect(0);
+    let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
+    database.execute("update APP_CONFIGURATION set VALUE = replace(VALUE, '50', '1000')", []).unwrap();
+    let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
+    assert!(ended.stderr.contains("`page_size` is out of range"), "{}", ended.stderr);
+    program.run(&["configure", "page_size="]).await.expect(0);
 }

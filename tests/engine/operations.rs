@@ -84,6 +84,19 @@ async fn overrides_go_first_and_are_not_stored() {
     assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), None);
 }
 
+/// A required setting that the environment gives must not block what is stored beside it.
+#[tokio::test]
+async fn what_is_stored_may_lack_what_overrides_give() {
+    let memory = Arc::new(Memory::new());
+    let connector = Connector::new(Configured, memory.clone()).overrides([("url".into(), json!("mine"))]);
+    connector.provision([("pages".into(), json!(3))]).await.unwrap();
+    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
+    let connector = connector.overrides([("pages".into(), json!(4))]);
+    let error = connector.provision([("pages".into(), json!("many"))]).await.unwrap_err();
+    assert!(error.message().contains("`pages`"), "what is overridden here counts elsewhere: {error}");
+    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
+}
+
 #[tokio::test]
 async fn malformed_settings_stop_an_ingestion_before_it_reads() {
     let connector = Connector::new(Configured, Arc::new(Memory::new()));

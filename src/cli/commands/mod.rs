@@ -9,6 +9,7 @@ mod resources;
 mod setup;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -26,7 +27,7 @@ use crate::{Resource, Result, Source, SourceSpec};
 
 /// Everything that a command works with.
 struct Session<S> {
-    source: S,
+    source: Arc<S>,
     spec: SourceSpec,
     given: Given,
     destination: Destination,
@@ -57,7 +58,7 @@ pub(super) async fn execute(
     }
     let given = read_settings(&spec, &args.global)?;
     let destination = Destination::of(&spec, &args.global)?;
-    let interrupt = interrupt.clone();
+    let (source, interrupt) = (Arc::new(source), interrupt.clone());
     let session = Session { source, spec, given, destination: destination.clone(), output, progress, interrupt };
     let done = perform(session, args.command).await;
     destination.close().await;
@@ -118,13 +119,13 @@ fn log(global: &Global, progress: &Progress) {
 
 impl<S: Source> Session<S> {
     /// The connector over the destination, which is made where there is none.
-    fn open(self) -> Result<Connector> {
+    fn open(&self) -> Result<Connector> {
         let store = self.destination.open()?;
         Ok(self.connector(&store))
     }
 
     /// The connector over the destination; where there is none, over nothing, because looking must not make one.
-    fn look(self) -> Result<Connector> {
+    fn look(&self) -> Result<Connector> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);
         }
@@ -132,8 +133,8 @@ impl<S: Source> Session<S> {
         Ok(self.connector(&store))
     }
 
-    fn connector(self, store: &Store) -> Connector {
-        Connector::new(self.source, store.backend()).overrides(self.given.values().clone())
+    fn connector(&self, store: &Store) -> Connector {
+        Connector::new(self.source.clone(), store.backend()).overrides(self.given.values().clone())
     }
 }
 

@@ -103,10 +103,9 @@ pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
 pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String]) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let values = settings.iter().map(|argument| stored(&spec, argument)).collect::<Result<Map<_, _>>>()?;
-    // Misspelt names must not make a database.
-    let known = spec.settings.offender(&values.clone().into_iter().filter(|(_, value)| !value.is_null()).collect());
-    if known.is_some() {
-        spec.settings.configure(values.clone())?;
+    // What is refused must not make a database.
+    if session.destination.missing().is_some() {
+        session.connector(&session.destination.look()?).provision(values.clone()).await?;
     }
     session.open()?.provision(values.clone()).await?;
     output.result(&json!({"stored": values}), || {
@@ -137,23 +136,20 @@ struct InForce {
 
 pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
-    let origins: Map<String, Value> = spec
-        .settings
-        .names()
-        .filter_map(|name| Some((name.to_owned(), session.given.origin(name)?.to_string().into())))
-        .collect();
+    let leaves = spec.settings.leaves();
+    let origins: Vec<_> = leaves.iter().map(|name| session.given.origin(name).map(ToString::to_string)).collect();
     let config = session.look()?.config().await?;
-    let in_force = |name: &str| {
-        let default = || spec.settings.schema().pointer(&format!("/properties/{name}/default")).cloned();
+    let in_force = |(name, origin): (&String, Option<String>)| {
         let value = config.get(name).cloned();
-        let from = match (&value, origins.get(name).and_then(Value::as_str)) {
-            (None, _) => "default",
-            (Some(_), None) => "the database",
+        let from = match (&value, origin) {
+            (None, _) => "default".to_owned(),
+            (Some(_), None) => "the database".to_owned(),
             (Some(_), Some(origin)) => origin,
         };
-        InForce { name: name.to_owned(), from: from.to_owned(), value: value.or_else(default).unwrap_or_default() }
+        let value = value.or_else(|| spec.settings.default_of(name)).unwrap_or_default();
+        InForce { name: name.clone(), value, from }
     };
-    let settings: Vec<InForce> = spec.settings.names().map(in_force).collect();
+    let settings: Vec<InForce> = leaves.iter().zip(origins).map(in_force).collect();
     output.result(&json!({"settings": settings}), || {
         let row = |s: &InForce| vec![s.name.clone(), s.value.to_string(), s.from.clone()];
         table(&["setting", "value", "given by"], &[], settings.iter().map(row))

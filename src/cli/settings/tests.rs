@@ -19,6 +19,20 @@ struct Example {
     token: Option<SecretRef>,
     #[serde(default)]
     names: Vec<String>,
+    #[serde(default)]
+    ids: Vec<u64>,
+    #[serde(default)]
+    retry: Retry,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[allow(dead_code, reason = "only its schema and its deserialization matter")]
+struct Retry {
+    #[schemars(range(min = 1, max = 20))]
+    attempts: u32,
+    delay: u32,
+    key: Option<SecretRef>,
 }
 
 fn spec() -> SourceSpec {
@@ -46,6 +60,33 @@ fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
     assert_eq!(given.origin("api_url"), Some(&Origin::Argument));
     assert_eq!(given.origin("page_size"), Some(&Origin::Variable("STARS_PAGE_SIZE".into())));
     assert!(matches!(given.origin("names"), Some(Origin::File(_))));
+}
+
+#[test]
+fn nested_settings_are_set_field_by_field() {
+    let toml = "retry.attempts = 1\nretry.delay = 2";
+    let variables = [("STARS_RETRY_ATTEMPTS", "3"), ("STARS_RETRY_KEY", "hush"), ("STARS_IDS", "1,2")];
+    let given = read(toml, &variables, &["retry.delay=4"]).unwrap();
+    let retry = json!({"attempts": 3, "delay": 4, "key": "env:STARS_RETRY_KEY"});
+    assert_eq!(Value::Object(given.values().clone()), json!({"retry": retry, "ids": [1, 2]}));
+    assert_eq!(given.origin("retry.attempts"), Some(&Origin::Variable("STARS_RETRY_ATTEMPTS".into())));
+    assert_eq!(given.origin("retry.delay"), Some(&Origin::Argument));
+    assert_eq!(read("", &[("STARS_RETRY", r#"{"delay":5}"#)], &[]).unwrap().values()["retry"]["delay"], 5);
+}
+
+#[test]
+fn what_the_schema_does_not_allow_is_named_with_where_it_was_given() {
+    for (toml, variables, arguments, origin) in [
+        ("[retry]\nattempts = 0", vec![], vec![], "the file "),
+        ("", vec![("STARS_RETRY_ATTEMPTS", "21")], vec![], "the environment variable STARS_RETRY_ATTEMPTS"),
+        ("", vec![("STARS_RETRY", r#"{"attempts":21}"#)], vec![], "the environment variable STARS_RETRY"),
+        ("[retry]\ndelay = 1", vec![], vec!["retry.attempts=0"], "--set"),
+    ] {
+        let error = read(toml, &variables, &arguments).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("`retry.attempts` is out of range") && text.contains(origin), "{text}");
+        assert_eq!(error.help(), Some("give a whole number from 1 to 20"));
+    }
 }
 
 #[test]

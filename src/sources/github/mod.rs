@@ -39,9 +39,7 @@ use async_trait::async_trait;
 
 use self::api::Connection;
 pub use self::settings::GithubSettings;
-use crate::{
-    BatchStream, Config, Error, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec, VerifyRequest,
-};
+use crate::{BatchStream, Config, Error, ReadRequest, Record, Resource, Result, Source, SourceSpec, VerifyRequest};
 
 /// The one table.
 const TABLE: &str = "issues";
@@ -110,7 +108,7 @@ impl Source for GithubIssues {
     fn spec(&self) -> SourceSpec {
         SourceSpec::new("github", env!("CARGO_PKG_VERSION"))
             .resource_kind("repository")
-            .settings(Settings::of::<GithubSettings>())
+            .settings(GithubSettings::declaration().clone())
             .table(table::issues())
             .host("api.github.com")
     }

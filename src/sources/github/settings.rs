@@ -1,13 +1,14 @@
 //! The settings of the source.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::http::{self, Client, Url};
-use crate::{Config, Error, Resource, Result, Retries, SecretRef};
+use crate::{Config, Error, Resource, Result, Retries, SecretRef, Settings};
 
 /// How GitHub is reached, and what is read of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,18 +32,25 @@ pub struct GithubSettings {
     /// Whether pull requests are read, too; `is_pull_request` marks them.
     pub pull_requests: bool,
     /// How many requests may be under way at once (1 to 100). GitHub's secondary limit brings it down to one for a while.
+    #[schemars(range(min = 1, max = 100))]
     pub concurrency: u8,
     /// The most requests that are sent in a minute; no limit unless given.
+    #[schemars(range(min = 1))]
     pub requests_per_minute: Option<u32>,
     /// How much of the hourly quota may be used, in percent (1 to 100). The rest stays for others that share it.
+    #[schemars(range(min = 1, max = 100))]
     pub quota_percent: u8,
     /// How many issues a page holds (1 to 100). Pages that are too heavy for GitHub are made smaller automatically.
+    #[schemars(range(min = 1, max = 100))]
     pub page_size: u32,
     /// By how many seconds (1 or more) a poll looks back: an issue may become visible a little after its `updated_at`.
+    #[schemars(range(min = 1, max = 86_400))]
     pub overlap_seconds: u32,
     /// The longest that one attempt of a request may take, in seconds.
+    #[schemars(range(min = 1, max = 3_600))]
     pub timeout_seconds: u32,
     /// How often a request that failed is tried again.
+    #[schemars(range(max = 20))]
     pub retries: u32,
     /// The longest that a request waits for limits, in minutes; after that the run fails with `rate_limited`.
     pub max_wait_minutes: u32,
@@ -79,11 +87,16 @@ impl Default for GithubSettings {
 }
 
 impl GithubSettings {
+    /// What the source declares: these settings, with the rules that they keep among each other.
+    pub(super) fn declaration() -> &'static Settings {
+        static DECLARATION: LazyLock<Settings> =
+            LazyLock::new(|| Settings::of::<GithubSettings>().rule(GithubSettings::validate));
+        &DECLARATION
+    }
+
     /// Reads the settings and checks all that can be checked without a request.
     pub(super) fn of(config: &Config) -> Result<Self> {
-        let settings: Self = config.read()?;
-        settings.validate()?;
-        Ok(settings)
+        Self::declaration().configure(config.values().clone())?.read()
     }
 
     fn validate(&self) -> Result<()> {
@@ -118,23 +131,6 @@ impl GithubSettings {
         if app.contains(&true) && app.contains(&false) {
             return Err(Error::configuration("the GitHub App is configured only in part")
                 .with_help("set all of `app_id`, `installation_id` and `private_key`"));
-        }
-        for (name, value, range) in [
-            ("concurrency", u32::from(self.concurrency), 1..=100),
-            ("quota_percent", u32::from(self.quota_percent), 1..=100),
-            ("page_size", self.page_size, 1..=100),
-            ("overlap_seconds", self.overlap_seconds, 1..=86_400),
-            ("timeout_seconds", self.timeout_seconds, 1..=3_600),
-            ("retries", self.retries, 0..=20),
-            ("requests_per_minute", self.requests_per_minute.unwrap_or(1), 1..=u32::MAX),
-        ] {
-            if !range.contains(&value) {
-                return Err(wrong(name, &format!("is out of range: {value}")).with_help(format!(
-                    "give a whole number from {} to {}",
-                    range.start(),
-                    range.end()
-                )));
-            }
         }
         for entry in &self.repositories {
             Scope::of(entry)?;
@@ -247,11 +243,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Settings;
 
     fn config(value: Value) -> Result<GithubSettings> {
         let Value::Object(values) = value else { panic!("an object") };
-        GithubSettings::of(&Settings::of::<GithubSettings>().configure(values)?)
+        GithubSettings::of(&values.into_iter().collect())
     }
 
     #[test]
