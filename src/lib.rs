@@ -53,7 +53,9 @@ pub use resource::Resource;
 #[cfg(any(feature = "http", feature = "snowflake"))]
 pub use retries::Retries;
 pub use secret::SecretRef;
-pub use sink::{Backend, Commit, CommitReport, Limits, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
+pub use sink::{
+    Backend, Commit, CommitReport, Limits, LiveRows, Older, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery,
+};
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
 pub use state::{
     Counts, Mode, RunId, RunRecord, RunStatus, Standing, StateChange, StateEntry, StateStore, StateVersion,

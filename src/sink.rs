@@ -24,10 +24,16 @@ pub struct Limits {
     pub commit_after: Duration,
     /// How many state entries and runs of each resource are kept.
     pub history: usize,
+    /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
+    /// them where that is more. If more have disappeared, it marks none and ends as partial, until a person
+    /// [confirms](crate::engine::IngestRequest::allow_deletions).
+    pub max_deleted_rows: u64,
+    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 switches the bound off.
+    pub max_deleted_percent: u8,
 }
 
 impl Default for Limits {
-    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history.
+    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history; deletions of 10 rows or 10 percent.
     fn default() -> Self {
         Self {
             read_ahead: 6 << 20,
@@ -35,6 +41,8 @@ impl Default for Limits {
             commit_bytes: 3 << 20,
             commit_after: Duration::from_secs(1),
             history: 200,
+            max_deleted_rows: 10,
+            max_deleted_percent: 10,
         }
     }
 }
@@ -50,11 +58,24 @@ pub struct Rows {
     pub rejects: Vec<Reject>,
 }
 
+/// What a commit does with a state that is older than the stored one, where the pass has not marked its key yet. Once a key is
+/// marked, its states are compared by version, so that no page that was read before an update wins over that update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Older {
+    /// It is skipped, and its key is marked.
+    Skip,
+    /// It is skipped, and its key is not marked, so that [`unseen`](Sink::unseen) gives the stored record and the source is asked
+    /// about it. Where the stored row is a deletion, it revives the row.
+    Verify,
+    /// It replaces the stored state. A deletion keeps the stored version, so that no older state revives the row.
+    Replace,
+}
+
 /// What a commit means for a full pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sweep {
-    /// The keys of this commit exist: note that this pass has seen them.
-    Mark(RunId),
+    /// This pass knows of the keys of this commit: mark them.
+    Mark(RunId, Older),
     /// The pass is over: forget what it has seen.
     Finish(RunId),
 }
@@ -100,6 +121,15 @@ pub struct UnseenQuery {
     pub limit: usize,
 }
 
+/// The live rows of a table, for a full pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LiveRows {
+    /// How many there are.
+    pub live: u64,
+    /// How many of them no commit has marked for this pass.
+    pub unseen: u64,
+}
+
 /// A live record as the destination has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRecord {
@@ -136,6 +166,7 @@ pub struct StoredRow {
 /// 2. `commit` makes rows and state visible together, or nothing of it. A commit that failed can be tried again.
 /// 3. Of two states of a key the one with the higher version stays, in whatever order they arrive. An equal version
 ///    replaces the stored state when the text differs or the operation does; of two in one commit the later one counts.
+///    In a commit that marks, [`Older`] decides about the first state of a key that the pass brings.
 /// 4. An upsert that changes nothing rewrites nothing: neither the row nor its metadata.
 /// 5. A deletion keeps the row and its last document and marks it `deleted_at`. A deletion of an unknown key is
 ///    remembered, so that an older upsert that arrives later does not revive it. An upsert that wins revives.
@@ -145,8 +176,8 @@ pub struct StoredRow {
 ///    with it the whole commit.
 /// 8. Documents come back byte for byte, and any text is a legal key and a legal resource name. Resources are apart.
 /// 9. Rejects are kept, with their reason.
-/// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass. A mark costs no
-///     rewriting of the row. Marks are durable with their commit, and gone after `Finish`.
+/// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass, and `live_rows`
+///     counts them. A mark costs no rewriting of the row. Marks are durable with their commit, and gone after `Finish`.
 /// 11. A commit for a table or resource that was not ensured is an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.
 ///
 /// The suite is `sink_conformance!` of the test kit.
@@ -168,6 +199,25 @@ pub trait Sink: Debug + Send + Sync + 'static {
 
     /// The live records of a table that a full pass has not come across, ordered by key.
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+
+    /// Counts the live rows of a table, and those that a full pass has not come across. `after` and `limit` do not count.
+    /// By default it reads them all.
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        let mut counted = [0, 0];
+        // A pass that has just begun has seen nothing.
+        for (count, sweep) in counted.iter_mut().zip([RunId::new(), query.sweep]) {
+            let mut after = None;
+            loop {
+                let query = UnseenQuery { sweep, after: after.take(), limit: 1_000, ..query.clone() };
+                let records = self.unseen(query).await?;
+                *count += records.len() as u64;
+                let Some(last) = records.last() else { break };
+                after = Some(last.key.clone());
+            }
+        }
+        let [live, unseen] = counted;
+        Ok(LiveRows { live, unseen })
+    }
 
     /// The bounds that suit this destination: how much it likes to be given at once.
     fn limits(&self) -> Limits {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    Batch, Checkpoint, Config, Mode, Monitor, Record, Resource, Result, Settings, StoredRecord, TableSpec, Version,
+    Batch, Checkpoint, Config, Mode, Monitor, Record, Resource, Result, Settings, SourceEvent, StoredRecord, TableSpec,
 };
 
 /// The batches of one read, in the order in which they are to be committed.
@@ -29,6 +29,8 @@ pub struct SourceSpec {
     /// The hosts that it talks to, `api.example.com` or `api.example.com:8443`, so that a network that is closed can be opened
     /// for them and nothing else. The hosts of settings that are URLs (see [`Settings::is_url`]) come on top.
     pub hosts: Vec<String>,
+    /// Whether a full pass is the truth; see [`authoritative`](Self::authoritative).
+    pub is_authoritative: bool,
 }
 
 impl SourceSpec {
@@ -41,7 +43,20 @@ impl SourceSpec {
             settings: Settings::default(),
             tables: Vec::new(),
             hosts: Vec::new(),
+            is_authoritative: false,
         }
+    }
+
+    /// Declares that a full pass lists the truth, as a file or a table that is read whole: what it lists replaces what is stored,
+    /// whatever the version, and what it leaves out is gone unless [`verify`](Source::verify) says otherwise.
+    ///
+    /// Do not declare it of a listing that may lag behind, as that of a server with replicas does, or that moves records from page
+    /// to page while it is read. Without it, a listed state that is older than the stored one is a reason to ask
+    /// [`verify`](Source::verify).
+    #[must_use]
+    pub fn authoritative(mut self) -> Self {
+        self.is_authoritative = true;
+        self
     }
 
     /// Says what one resource is, in the singular.
@@ -92,7 +107,7 @@ pub struct ReadRequest {
     pub monitor: Monitor,
 }
 
-/// Records that a full pass did not come across, for the source to look at once more.
+/// Records that a full pass did not come across, or came across in an older state, for the source to look at once more.
 #[derive(Debug, Clone)]
 pub struct VerifyRequest {
     /// The resource.
@@ -105,6 +120,9 @@ pub struct VerifyRequest {
     pub table: String,
     /// The records, as the destination has them.
     pub records: Vec<StoredRecord>,
+    /// Whether a person has confirmed that any number of records may be gone. An answer that is about the resource as a whole is
+    /// no evidence even so.
+    pub allow_deletions: bool,
     /// Where to report traffic, waits and quotas.
     pub monitor: Monitor,
 }
@@ -155,8 +173,9 @@ pub struct VerifyRequest {
 ///    between two reads that a checkpoint would have to hold.
 /// 7. A source keeps no configuration: one value serves any number of configurations at the same time.
 /// 8. Retrying is the source's own business (see `snowfeed::http`): an error that comes out of the stream ends the run.
-/// 9. `verify` gives at most one record for each one asked about, with the same key, and never a version below the stored one
-///    for a deletion.
+/// 9. `verify` gives at most one record for each one asked about, with the same key. It gives a deletion only on evidence about
+///    that very record: an answer about the resource, the credentials or the server is an error. What it gives replaces what is
+///    stored, whatever the version.
 ///
 /// The suite is `source_conformance!` of the test kit.
 ///
@@ -182,16 +201,23 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Reads a resource. Nothing happens before the stream is polled.
     fn read(&self, request: ReadRequest) -> BatchStream;
 
-    /// Looks once more at records that a full pass did not come across: gives for each one that is gone a deletion, and
-    /// for each one that is still there its present state. A record that it gives nothing for stays as it is.
+    /// Looks once more at records that a full pass did not come across, or came across in a state that is older than the stored
+    /// one: gives for each one that is gone a deletion, and for each one that is still there its present state. A record that it
+    /// gives nothing for stays as it is.
     ///
-    /// A source whose full pass is exact need not implement this: by default, all of them are gone.
+    /// By default all of them are gone where the full pass is [authoritative](SourceSpec::authoritative); elsewhere it gives
+    /// nothing, and reports so.
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        Ok(request
-            .records
-            .into_iter()
-            .map(|record| Record::delete(record.key, record.version.max(Version::NONE)))
-            .collect())
+        let VerifyRequest { table, records, monitor, .. } = request;
+        if !self.spec().is_authoritative {
+            monitor.event(SourceEvent::Warning(format!(
+                "the source cannot look at single records: {} of the table {table}, which a full pass did not list or listed in an \
+                 older state, stay as they are",
+                records.len()
+            )));
+            return Ok(Vec::new());
+        }
+        Ok(records.into_iter().map(|record| Record::delete(record.key, record.version)).collect())
     }
 }
 

@@ -3,6 +3,8 @@
 mod run;
 mod store;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,20 @@ pub struct Reconcile {
     pub started_at: Timestamp,
     /// Where the pass may resume; `None` at its start.
     pub checkpoint: Option<Checkpoint>,
+    /// Whether a reset began it: what it reads replaces what is stored, whatever the version, and an incremental run goes on with it
+    /// and ends it. Only a reconcile run looks for deletions at its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_reset: bool,
+    /// How many rows of each table it has marked deleted so far.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deleted: BTreeMap<String, u64>,
+}
+
+impl Reconcile {
+    /// A pass that begins.
+    pub fn new(id: RunId, started_at: Timestamp) -> Self {
+        Self { id, started_at, checkpoint: None, is_reset: false, deleted: BTreeMap::new() }
+    }
 }
 
 /// The state of one resource: the value of an entry in `APP_STATE`.

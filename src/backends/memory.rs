@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::merge::{Merge, Present, conflict, not_ensured};
 use crate::config::{ConfigStore, Domain};
 use crate::record::content_hash;
-use crate::sink::{Commit, CommitReport, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
+use crate::sink::{Commit, CommitReport, LiveRows, Older, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Counts, Operation, Record, Reject, Resource, Result, TableSpec};
 
@@ -37,11 +37,14 @@ pub struct Memory(Arc<Mutex<Contents>>);
 #[derive(Default)]
 struct Contents {
     tables: BTreeMap<(Resource, String), Table>,
-    seen: BTreeMap<RunId, BTreeSet<(Resource, String, String)>>,
+    seen: BTreeMap<RunId, Seen>,
     config: BTreeMap<(Domain, String), Value>,
     states: BTreeMap<String, Vec<StateEntry>>,
     runs: BTreeMap<RunId, RunRecord>,
 }
+
+/// The keys that a pass has marked, by resource and table.
+type Seen = BTreeMap<(Resource, String), BTreeSet<String>>;
 
 #[derive(Default)]
 struct Table {
@@ -87,8 +90,8 @@ impl fmt::Debug for Memory {
 }
 
 impl Table {
-    /// Merges one record.
-    fn merge(&mut self, record: Record, at: Timestamp) -> Merge {
+    /// Merges one record; marks its key where a pass is under way.
+    fn merge(&mut self, record: Record, at: Timestamp, marks: Option<(Older, &mut BTreeSet<String>)>) -> Merge {
         let hash = record.json().map(|json| content_hash(json));
         let row = self.rows.get_mut(&record.key);
         let present = row.as_ref().map(|row| Present {
@@ -96,25 +99,31 @@ impl Table {
             hash: row.json.as_ref().map(|json| content_hash(json)),
             deleted: row.deleted_at.is_some(),
         });
-        let merge = Merge::of(present, record.version, hash.as_ref());
+        let (older, is_marked) =
+            marks.as_ref().map_or((Older::Skip, false), |(older, marks)| (*older, marks.contains(&record.key)));
+        let merge = Merge::of(present, record.version, hash.as_ref(), older, is_marked);
+        if let Some((_, marks)) = marks.filter(|_| Merge::marks(present, record.version, older)) {
+            marks.insert(record.key.clone());
+        }
         let json = match record.operation {
             Operation::Upsert(json) => Some(json),
             Operation::Delete => None,
         };
+        let version = Present::merged(present, record.version, json.is_none());
         match (merge, row) {
             (Merge::Insert | Merge::InsertDeleted, _) | (_, None) => {
                 let deleted_at = json.is_none().then_some(at);
-                let Record { key, version, .. } = record;
+                let key = record.key;
                 self.rows
                     .insert(key.clone(), StoredRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
             }
             (Merge::Update, Some(row)) => {
-                (row.version, row.json, row.changed_at, row.deleted_at) = (record.version, json, at, None);
+                (row.version, row.json, row.changed_at, row.deleted_at) = (version, json, at, None);
             }
             (Merge::Delete, Some(row)) => {
-                (row.version, row.changed_at, row.deleted_at) = (record.version, at, Some(at));
+                (row.version, row.changed_at, row.deleted_at) = (version, at, Some(at));
             }
-            (Merge::Raise, Some(row)) => row.version = record.version,
+            (Merge::Raise, Some(row)) => row.version = version,
             (Merge::Unchanged | Merge::Older, Some(_)) => {}
         }
         merge
@@ -122,6 +131,15 @@ impl Table {
 }
 
 impl Contents {
+    /// The live rows of a table, ordered by key, and whether the pass has marked each.
+    fn live(&self, query: &UnseenQuery) -> Result<impl Iterator<Item = (&StoredRow, bool)>> {
+        let place = (query.resource.clone(), query.table.clone());
+        let table = self.tables.get(&place).ok_or_else(|| not_ensured(&query.resource, &query.table))?;
+        let seen = self.seen.get(&query.sweep).and_then(|seen| seen.get(&place));
+        let live = table.rows.values().filter(|row| row.deleted_at.is_none());
+        Ok(live.map(move |row| (row, seen.is_some_and(|seen| seen.contains(&row.key)))))
+    }
+
     fn newest(&self, key: &str) -> Option<&StateEntry> {
         self.states.get(key).and_then(|entries| entries.last())
     }
@@ -158,7 +176,8 @@ impl Sink for Memory {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        let mut contents = self.contents();
+        let mut locked = self.contents();
+        let contents = &mut *locked;
         let Commit { resource, at, rows, sweep, change, .. } = commit;
         for rows in &rows {
             if !contents.tables.contains_key(&(resource.clone(), rows.table.clone())) {
@@ -173,14 +192,17 @@ impl Sink for Memory {
         }
         let mut counts = Counts::default();
         for rows in rows {
-            if let Some(Sweep::Mark(pass)) = sweep {
-                let there = rows.records.iter().filter(|record| record.json().is_some());
-                let marks = there.map(|record| (resource.clone(), rows.table.clone(), record.key.clone()));
-                contents.seen.entry(pass).or_default().extend(marks);
-            }
-            let table = contents.tables.entry((resource.clone(), rows.table)).or_default();
+            let place = (resource.clone(), rows.table);
+            let mut marks = match sweep {
+                Some(Sweep::Mark(pass, older)) => {
+                    Some((older, contents.seen.entry(pass).or_default().entry(place.clone()).or_default()))
+                }
+                _ => None,
+            };
+            let table = contents.tables.entry(place).or_default();
             for record in rows.records {
-                table.merge(record, at).count(&mut counts);
+                let marks = marks.as_mut().map(|(older, marks)| (*older, &mut **marks));
+                table.merge(record, at, marks).count(&mut counts);
             }
             for reject in rows.rejects {
                 counts.offered += 1;
@@ -199,20 +221,23 @@ impl Sink for Memory {
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         let contents = self.contents();
-        let UnseenQuery { resource, table, sweep, after, limit } = query;
-        let Some(rows) = contents.tables.get(&(resource.clone(), table.clone())) else {
-            return Err(not_ensured(&resource, &table));
-        };
-        let seen = contents.seen.get(&sweep);
-        let is_seen = |key: &str| seen.is_some_and(|s| s.contains(&(resource.clone(), table.clone(), key.to_owned())));
-        let live = rows.rows.values().filter(|row| row.deleted_at.is_none());
-        let after = live.filter(|row| after.as_ref().is_none_or(|after| row.key > *after));
-        let unseen = after.filter(|row| !is_seen(&row.key));
+        let unseen = contents.live(&query)?.filter(|(_, is_seen)| !is_seen).map(|(row, _)| row);
+        let after = unseen.filter(|row| query.after.as_ref().is_none_or(|after| row.key > *after));
         let record = |row: &StoredRow| {
             let json = row.json.clone()?;
             Some(StoredRecord { key: row.key.clone(), version: row.version, json })
         };
-        Ok(unseen.filter_map(record).take(limit).collect())
+        Ok(after.filter_map(record).take(query.limit).collect())
+    }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        let contents = self.contents();
+        let mut counted = LiveRows::default();
+        for (_, is_seen) in contents.live(&query)? {
+            counted.live += 1;
+            counted.unseen += u64::from(!is_seen);
+        }
+        Ok(counted)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which of two states of a key stays: the rule that every backend follows.
 
+use crate::sink::Older;
 use crate::{Counts, StateVersion, Version};
 
 /// What a backend has of a key.
@@ -11,6 +12,13 @@ pub(super) struct Present {
     pub(super) hash: Option<[u8; 16]>,
     /// Whether it is marked deleted.
     pub(super) deleted: bool,
+}
+
+impl Present {
+    /// The version of a record that was merged with it. A deletion never lowers it: nothing older may revive the row.
+    pub(super) fn merged(present: Option<Self>, version: Version, is_deletion: bool) -> Version {
+        present.filter(|_| is_deletion).map_or(version, |present| present.version.max(version))
+    }
 }
 
 /// What an arriving record does to its key.
@@ -33,21 +41,40 @@ pub(super) enum Merge {
 }
 
 impl Merge {
-    /// Decides about a record with this version and, unless it is a deletion, this content hash.
-    pub(super) fn of(present: Option<Present>, version: Version, hash: Option<&[u8; 16]>) -> Self {
+    /// Decides about a record with this version and, unless it is a deletion, this content hash. `is_marked` counts only where
+    /// the record is older than what is there: whether the pass has marked its key.
+    pub(super) fn of(
+        present: Option<Present>,
+        version: Version,
+        hash: Option<&[u8; 16]>,
+        older: Older,
+        is_marked: bool,
+    ) -> Self {
         let Some(present) = present else {
             return if hash.is_some() { Self::Insert } else { Self::InsertDeleted };
         };
-        if version < present.version {
+        let wins = match older {
+            Older::Skip => false,
+            Older::Verify => present.deleted && hash.is_some() && !is_marked,
+            Older::Replace => !is_marked,
+        };
+        if version < present.version && !wins {
             return Self::Older;
         }
         let newer = version > present.version;
         match hash {
-            Some(hash) if newer || present.deleted || present.hash.as_ref() != Some(hash) => Self::Update,
+            Some(hash) if version != present.version || present.deleted || present.hash.as_ref() != Some(hash) => {
+                Self::Update
+            }
             None if !present.deleted => Self::Delete,
             None if newer => Self::Raise,
             _ => Self::Unchanged,
         }
+    }
+
+    /// Whether a record with this version marks its key: the pass then knows enough of it.
+    pub(super) fn marks(present: Option<Present>, version: Version, older: Older) -> bool {
+        older != Older::Verify || present.is_none_or(|present| version >= present.version)
     }
 
     /// Counts the record.

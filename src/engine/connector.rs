@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Event, Observer, Schedule};
-use crate::state::{ResourceState, Timings};
+use crate::state::{Reconcile, ResourceState, Timings};
 use crate::{
     Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Resource,
     ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source, SourceSpec, Standing, StateChange, StateEntry,
@@ -312,7 +312,8 @@ impl Connector {
         self.state.runs(resource.map(Resource::name), limit).await
     }
 
-    /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay, and merge by key.
+    /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay; what that run reads replaces
+    /// them, whatever its version, and what it does not read stays as it is until a reconcile run looks for deletions.
     /// A run that is under way is fenced off. Where the resource has never run there is nothing to forget.
     ///
     /// # Errors
@@ -324,7 +325,7 @@ impl Connector {
         };
         let state = ResourceState {
             checkpoint: None,
-            reconcile: None,
+            reconcile: Some(Reconcile { is_reset: true, ..Reconcile::new(RunId::new(), self.now()) }),
             message: Some("reset: the next run reads from the start".into()),
             ..entry.state.clone()
         };
@@ -387,6 +388,11 @@ impl Connector {
             *base = self.state.append(change).await?;
         }
         Ok(report)
+    }
+
+    /// Whether rows and state become visible in one transaction.
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.delivery, Delivery::Joined)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -18,6 +18,9 @@ pub struct IngestRequest {
     pub resources: Vec<Resource>,
     /// How they are read.
     pub mode: Mode,
+    /// Whether a [reconcile](Mode::Reconcile) run may mark any number of rows deleted. Without it, one that would mark more than
+    /// [`Limits`](super::Limits) allow marks none, and ends as partial.
+    pub allow_deletions: bool,
     /// How many are read side by side.
     pub concurrency: usize,
     /// Cancel it, and every run commits what it has joined, ends as partial, and can go on later.
@@ -27,7 +30,8 @@ pub struct IngestRequest {
 impl Default for IngestRequest {
     /// All enabled resources, incrementally, four side by side.
     fn default() -> Self {
-        Self { resources: Vec::new(), mode: Mode::Incremental, concurrency: 4, cancel: CancellationToken::new() }
+        let (mode, cancel) = (Mode::Incremental, CancellationToken::new());
+        Self { resources: Vec::new(), mode, allow_deletions: false, concurrency: 4, cancel }
     }
 }
 
@@ -41,6 +45,13 @@ impl IngestRequest {
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Sets whether any number of rows may be marked deleted, because a person has confirmed it.
+    #[must_use]
+    pub fn allow_deletions(mut self, allow: bool) -> Self {
+        self.allow_deletions = allow;
         self
     }
 
@@ -119,7 +130,7 @@ impl Connector {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
         let Due { resources, new } = self.due(&request.resources, &known, unreadable.is_empty()).await?;
         let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
-        let runner = Runner::new(self, side_by_side);
+        let runner = Runner { allow_deletions: request.allow_deletions, ..Runner::new(self, side_by_side) };
         let starts = self.starts(&resources).await?;
         let mut runs: Vec<RunRecord> = stream::iter(resources.into_iter().zip(starts))
             .map(|(resource, start)| runner.run(resource, config.clone(), request.mode, start, request.cancel.clone()))
@@ -182,6 +193,7 @@ impl Connector {
 pub(super) struct Runner {
     connector: Connector,
     budget: Budget,
+    allow_deletions: bool,
 }
 
 impl Runner {
@@ -190,7 +202,7 @@ impl Runner {
         let limits = &mut connector.limits;
         // What waits to be committed is part of what has been read ahead, so it must leave room for reading.
         limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / side_by_side);
-        Self { budget: Budget::new(limits), connector }
+        Self { budget: Budget::new(limits), connector, allow_deletions: false }
     }
 
     /// Runs a resource, whether it is enabled or not, from where it was found to stand, if somebody has looked.
@@ -202,6 +214,7 @@ impl Runner {
         start: Option<Start>,
         cancel: CancellationToken,
     ) -> RunRecord {
-        Run::new(&self.connector, resource, config, mode, cancel).execute(start, self.budget.clone()).await
+        let run = Run::new(&self.connector, resource, config, mode, self.allow_deletions, cancel);
+        run.execute(start, self.budget.clone()).await
     }
 }

@@ -10,6 +10,7 @@
 //! run began with, so that of two runs side by side only one gets through.
 
 mod connector;
+mod deletions;
 mod event;
 mod ingest;
 mod join;

@@ -11,7 +11,7 @@ use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState, ResourceStatus};
 use crate::{
     Checkpoint, Commit, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows, RunRecord,
-    RunStatus, SourceEvent, StateChange, StateEntry, StateVersion, Sweep,
+    RunStatus, StateChange, StateEntry, StateVersion, Sweep,
 };
 
 /// How a run came to its end without an error.
@@ -44,6 +44,8 @@ pub(super) struct Run<'a> {
     pub(super) config: Config,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
+    /// Whether a person has confirmed that many records may be gone.
+    pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
     stored: Option<ResourceState>,
     base: StateVersion,
@@ -62,6 +64,7 @@ impl<'a> Run<'a> {
         resource: Resource,
         config: Config,
         mode: Mode,
+        allow_deletions: bool,
         cancel: CancellationToken,
     ) -> Self {
         let (observed, watcher) = (resource.clone(), connector.clone());
@@ -73,6 +76,7 @@ impl<'a> Run<'a> {
             connector,
             resource,
             config,
+            allow_deletions,
             stored: None,
             base: StateVersion::NONE,
             began_at: StateVersion::NONE,
@@ -130,7 +134,12 @@ impl<'a> Run<'a> {
             return Ok(End::Interrupted);
         }
         match self.record.mode {
-            Mode::Incremental => Ok(End::Complete),
+            Mode::Incremental => {
+                if self.pass().is_some() {
+                    self.end_read_pass().await?;
+                }
+                Ok(End::Complete)
+            }
             Mode::Reconcile => {
                 let began = Instant::now();
                 let swept = self.sweep().await;
@@ -140,24 +149,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Begins a full pass, or goes on with the one under way. That one may have seen what was deleted since.
-    fn take_up_pass(&mut self) {
-        let Some(pass) = &self.reconcile else {
-            let (id, started_at) = (self.record.id, self.record.started_at);
-            self.reconcile = Some(Reconcile { id, started_at, checkpoint: None });
-            return;
-        };
-        self.monitor.event(SourceEvent::Warning(format!(
-            "the full pass of {} that began at {} goes on; what was deleted since may be found only by the next one",
-            self.resource, pass.started_at
-        )));
-    }
-
     /// Reads the source to its end and commits what it brings.
     async fn read(&mut self, budget: Budget) -> Result<End> {
-        let (checkpoint, incremental) = match &self.reconcile {
-            Some(pass) if self.record.mode == Mode::Reconcile => (pass.checkpoint.clone(), self.checkpoint.clone()),
-            _ => (self.checkpoint.clone(), None),
+        let (checkpoint, incremental) = match self.pass() {
+            Some(pass) => (pass.checkpoint.clone(), self.checkpoint.clone()),
+            None => (self.checkpoint.clone(), None),
         };
         let stream = self.connector.source.read(ReadRequest {
             resource: self.resource.clone(),
@@ -200,12 +196,9 @@ impl<'a> Run<'a> {
     async fn commit_joined(&mut self, joined: Joined) -> Result<()> {
         let Joined { rows, excluded, checkpoint, .. } = joined;
         let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
-        let mut sweep = None;
+        let sweep = self.pass().map(|pass| self.mark(pass));
         match &mut pass {
-            Some(pass) if self.record.mode == Mode::Reconcile => {
-                sweep = Some(Sweep::Mark(pass.id));
-                pass.checkpoint = checkpoint.or(pass.checkpoint.take());
-            }
+            Some(pass) if sweep.is_some() => pass.checkpoint = checkpoint.or(pass.checkpoint.take()),
             _ => next = checkpoint.or(next),
         }
         self.commit(rows, sweep, next, pass).await?;
@@ -227,10 +220,11 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let at = self.connector.now();
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
-        // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason.
-        let fenced = moved || sweep.is_some();
-        let state = fenced.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
+        // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason. Rows
+        // move the state, too: what a pass has read before must not replace them.
+        let fenced = moved || sweep.is_some() || offered > 0;
+        let state = fenced.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         if offered > 0 || state.is_some() {
             let change = state.clone().map(|state| self.change(at, Some(state)));
             let (resource, run) = (self.resource.clone(), self.record.id);

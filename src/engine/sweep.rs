@@ -1,53 +1,154 @@
-//! The end of a full pass: what the source no longer has is marked deleted.
+//! Reconcile runs: they mark what they come across, and at the end the source is asked about everything else.
+
+use std::collections::HashSet;
 
 use super::Event;
+use super::deletions::Deletions;
 use super::run::Run;
-use crate::{Error, Record, Result, Rows, Sweep, UnseenQuery, VerifyRequest};
+use crate::sink::Older;
+use crate::state::Reconcile;
+use crate::{Error, Mode, Record, Result, Rows, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest};
 
 /// How many records are looked at in one step.
 const STEP: usize = 500;
 
 impl Run<'_> {
+    /// Begins a full pass, or goes on with the one under way. That one may have seen what was deleted since.
+    pub(super) fn take_up_pass(&mut self) {
+        let Some(pass) = &self.reconcile else {
+            self.reconcile = Some(Reconcile::new(self.record.id, self.record.started_at));
+            return;
+        };
+        if pass.is_reset && pass.checkpoint.is_none() {
+            return;
+        }
+        self.monitor.event(SourceEvent::Warning(format!(
+            "the full pass of {} that began at {} goes on; what was deleted since may be found only by the next one",
+            self.resource, pass.started_at
+        )));
+    }
+
+    /// The pass that this run goes on with: a reconcile run's, or the read that follows a reset.
+    pub(super) fn pass(&self) -> Option<&Reconcile> {
+        self.reconcile.as_ref().filter(|pass| self.record.mode == Mode::Reconcile || pass.is_reset)
+    }
+
+    /// What a commit of a pass means.
+    pub(super) fn mark(&self, pass: &Reconcile) -> Sweep {
+        let older = match () {
+            // Nothing refuses the rows of a run that was overtaken, so that only their versions can.
+            () if !self.connector.is_joined() => Older::Skip,
+            () if pass.is_reset || self.connector.spec.is_authoritative => Older::Replace,
+            () => Older::Verify,
+        };
+        Sweep::Mark(pass.id, older)
+    }
+
+    /// What a commit of verified records means: they are the truth.
+    fn mark_verified(&self, pass: &Reconcile) -> Sweep {
+        let older = if self.connector.is_joined() { Older::Replace } else { Older::Skip };
+        Sweep::Mark(pass.id, older)
+    }
+
     /// Asks the source about every record that the pass has not come across, commits what it says, and ends the pass.
-    /// Says whether it came to its end; a sweep that was interrupted goes on with the next run.
+    /// Says whether it came to its end; a sweep that was interrupted goes on with the next run. One that finds more deletions than
+    /// are plausible ends the pass without them: the next one begins anew, with a listing of its own.
     pub(super) async fn sweep(&mut self) -> Result<bool> {
-        let Some(pass) = self.reconcile.clone() else { return Ok(true) };
+        let mut deletions = self.expected_deletions().await?;
+        match self.sweep_tables(&mut deletions).await {
+            Err(Refused::Deletions(error)) => {
+                self.end_pass(self.checkpoint.clone()).await?;
+                Err(error)
+            }
+            Err(Refused::Error(error)) => Err(error),
+            Ok(false) => Ok(false),
+            Ok(true) => {
+                self.end_read_pass().await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends a pass that has read everything: incremental reads go on from where it has come.
+    pub(super) async fn end_read_pass(&mut self) -> Result<()> {
+        let Some(pass) = &self.reconcile else { return Ok(()) };
+        let checkpoint = pass.checkpoint.clone().or_else(|| self.checkpoint.clone());
+        self.end_pass(checkpoint).await
+    }
+
+    async fn end_pass(&mut self, checkpoint: Option<crate::Checkpoint>) -> Result<()> {
+        let Some(pass) = &self.reconcile else { return Ok(()) };
+        self.commit(Vec::new(), Some(Sweep::Finish(pass.id)), checkpoint, None).await
+    }
+
+    /// Counts what the pass has not come across.
+    async fn expected_deletions(&self) -> Result<Deletions> {
+        let mut deletions = Deletions::default();
+        let Some(pass) = &self.reconcile else { return Ok(deletions) };
+        for table in &self.connector.spec.tables {
+            let rows = self.connector.sink.live_rows(self.query(pass, &table.name, None)).await?;
+            let deleted = pass.deleted.get(&table.name).copied().unwrap_or_default();
+            deletions.add(&table.name, rows, deleted, &self.connector.limits);
+        }
+        Ok(deletions)
+    }
+
+    fn query(&self, pass: &Reconcile, table: &str, after: Option<String>) -> UnseenQuery {
+        UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: pass.id, after, limit: STEP }
+    }
+
+    async fn sweep_tables(&mut self, deletions: &mut Deletions) -> Result<bool, Refused> {
         let connector = self.connector;
+        let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
+        if is_bounded && connector.spec.is_authoritative {
+            deletions.refuse_empty_listing().map_err(Refused::Deletions)?;
+        }
+        let must_wait = is_bounded && deletions.must_wait();
         for table in &connector.spec.tables {
             let mut after = None;
-            loop {
+            while deletions.concern(&table.name) {
                 if self.cancel().is_cancelled() {
                     return Ok(false);
                 }
-                let query = UnseenQuery {
-                    resource: self.resource.clone(),
-                    table: table.name.clone(),
-                    sweep: pass.id,
-                    after: after.take(),
-                    limit: STEP,
-                };
-                let unseen = connector.sink.unseen(query).await?;
+                let Some(pass) = &self.reconcile else { return Ok(true) };
+                let unseen = connector.sink.unseen(self.query(pass, &table.name, after.take())).await?;
                 let Some(last) = unseen.last() else { break };
                 after = Some(last.key.clone());
                 let (resource, records) = (self.resource.clone(), unseen.len() as u64);
                 connector.emit(Event::Verifying { resource, records });
-                let records = tokio::select! {
+                let mut records = tokio::select! {
                     biased;
                     verified = self.verify(&table.name, unseen) => verified?,
                     () = self.cancel().cancelled() => return Ok(false),
                 };
-                let rows = Rows { table: table.name.clone(), records, rejects: Vec::new() };
-                self.commit(vec![rows], Some(Sweep::Mark(pass.id)), self.checkpoint.clone(), self.reconcile.clone())
-                    .await?;
+                if must_wait {
+                    deletions.hold(&table.name, &mut records).map_err(Refused::Deletions)?;
+                }
+                self.commit_verified(&table.name, records).await?;
             }
         }
-        let checkpoint = pass.checkpoint.or_else(|| self.checkpoint.clone());
-        self.commit(Vec::new(), Some(Sweep::Finish(pass.id)), checkpoint, None).await?;
+        for (table, mut held) in deletions.release() {
+            while !held.is_empty() {
+                let rest = held.split_off(held.len().min(STEP));
+                self.commit_verified(&table, std::mem::replace(&mut held, rest)).await?;
+            }
+        }
         Ok(true)
     }
 
-    async fn verify(&self, table: &str, unseen: Vec<crate::StoredRecord>) -> Result<Vec<Record>> {
-        let asked: std::collections::HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
+    async fn commit_verified(&mut self, table: &str, records: Vec<Record>) -> Result<()> {
+        let Some(mut pass) = self.reconcile.clone() else { return Ok(()) };
+        let deleted = records.iter().filter(|record| record.json().is_none()).count() as u64;
+        if deleted > 0 {
+            *pass.deleted.entry(table.to_owned()).or_default() += deleted;
+        }
+        let sweep = self.mark_verified(&pass);
+        let rows = Rows { table: table.to_owned(), records, rejects: Vec::new() };
+        self.commit(vec![rows], Some(sweep), self.checkpoint.clone(), Some(pass)).await
+    }
+
+    async fn verify(&self, table: &str, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
+        let asked: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
             config: self.config.clone(),
@@ -58,6 +159,7 @@ impl Run<'_> {
                 .or_else(|| self.checkpoint.clone()),
             table: table.to_owned(),
             records: unseen,
+            allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),
         };
         let verified = self.connector.source.verify(request).await?;
@@ -66,5 +168,18 @@ impl Run<'_> {
             Some(record) => Err(Error::internal("the source verified a record that it was not asked about")
                 .with_context("key", &record.key)),
         }
+    }
+}
+
+/// Why a sweep has ended before its time.
+enum Refused {
+    /// A person has to confirm the deletions.
+    Deletions(Error),
+    Error(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
     }
 }

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::sink::{Commit, CommitReport, Limits, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{Commit, CommitReport, Limits, LiveRows, Sink, StoredRecord, UnseenQuery};
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     Backend, BatchStream, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result,
@@ -115,6 +115,10 @@ impl<B: Backend> Sink for Crashing<B> {
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         self.alive()?.unseen(query).await
+    }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        self.alive()?.live_rows(query).await
     }
 
     fn limits(&self) -> Limits {

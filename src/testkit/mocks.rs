@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use mockall::mock;
 use serde_json::Value;
 
-use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
 use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     BatchStream, Config, ConfigStore, Domain, ReadRequest, Record, Resource, Result, Source, SourceSpec, TableSpec,
@@ -48,6 +48,7 @@ mock! {
         async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
         async fn commit(&self, commit: Commit) -> Result<CommitReport>;
         async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+        async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows>;
     }
 }
 
@@ -131,6 +132,7 @@ mock! {
         async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
         async fn commit(&self, commit: Commit) -> Result<CommitReport>;
         async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+        async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows>;
     }
 
     #[async_trait]

@@ -8,7 +8,7 @@ use snowfeed::StoredRow;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, SinkProbe, sink};
 use snowfeed::{
-    Commit, CommitReport, Counts, Error, ErrorKind, Operation, Record, Reject, Resource, Result, RunId, Sink,
+    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Older, Operation, Record, Reject, Resource, Result, RunId, Sink,
     StateStore, StoredRecord, Sweep, TableSpec, UnseenQuery,
 };
 
@@ -34,6 +34,11 @@ enum Fault {
     MarksAreShared,
     MarksAreRewritings,
     MarksOutliveFinish,
+    OlderNeverReplaces,
+    OlderAlwaysReplaces,
+    OlderIsAlwaysMarked,
+    DeletionsLowerTheVersion,
+    LiveRowsCountsDeletions,
     UnknownTablesAreMisconfigured,
 }
 
@@ -67,7 +72,29 @@ impl Naive {
         (Resource::new(name).unwrap(), table.to_owned())
     }
 
-    fn merge(&self, place: &Place, record: Record, at: jiff::Timestamp, marking: bool, counts: &mut Counts) {
+    /// Whether an older state wins, as far as the pass is concerned; marks the key where it has to be.
+    fn marks(&self, place: &Place, record: &Record, pass: RunId, older: Older) -> bool {
+        let one = if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { pass };
+        let stored = self.tables.lock().unwrap()[place].get(&record.key).map(|row| (row.version, row.deleted_at.is_some()));
+        let mark = (place.clone(), record.key.clone());
+        let mut seen = self.seen.lock().unwrap();
+        let seen = seen.entry(one).or_default();
+        let is_marked = seen.contains(&mark) && !self.is(Fault::OlderAlwaysReplaces);
+        let is_newer = stored.is_none_or(|(version, _)| record.version >= version);
+        if older != Older::Verify || is_newer || self.is(Fault::OlderIsAlwaysMarked) {
+            seen.insert(mark);
+        }
+        let wins = match older {
+            Older::Skip => false,
+            Older::Verify => record.json().is_some() && stored.is_some_and(|(_, deleted)| deleted),
+            Older::Replace => true,
+        };
+        wins && !is_marked && !self.is(Fault::OlderNeverReplaces)
+    }
+
+    fn merge(&self, place: &Place, record: Record, at: jiff::Timestamp, marks: Option<(RunId, Older)>, counts: &mut Counts) {
+        let marking = marks.is_some();
+        let wins = marks.is_some_and(|(pass, older)| self.marks(place, &record, pass, older));
         let mut tables = self.tables.lock().unwrap();
         let rows = tables.entry(place.clone()).or_default();
         counts.offered += 1;
@@ -93,7 +120,9 @@ impl Naive {
             Some(_) => row.deleted_at.is_none() && (json == row.json || self.is(Fault::EqualVersionsAreIgnored)),
             None => row.deleted_at.is_some(),
         };
-        match (order.is_lt(), order.is_eq() && same, json) {
+        let keeps = json.is_none() && !self.is(Fault::DeletionsLowerTheVersion);
+        let version = if keeps && wins { version.max(row.version) } else { version };
+        match (order.is_lt() && !wins, order.is_eq() && same, json) {
             (true, ..) => counts.skip(Counts::OLDER, 1),
             (_, true, json) => {
                 let upsert = json.is_some();
@@ -168,18 +197,14 @@ impl Sink for Naive {
             }
         }
         let mut counts = Counts::default();
-        let marking = matches!(commit.sweep, Some(Sweep::Mark(_)));
+        let marks = match commit.sweep {
+            Some(Sweep::Mark(pass, older)) => Some((pass, older)),
+            _ => None,
+        };
         for rows in commit.rows {
             let place = (resource.clone(), rows.table);
-            if let Some(Sweep::Mark(pass)) = commit.sweep {
-                let keys = rows.records.iter().filter(|record| record.json().is_some());
-                let marks = keys.map(|record| (place.clone(), record.key.clone()));
-                let one =
-                    if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse()? } else { pass };
-                self.seen.lock().unwrap().entry(one).or_default().extend(marks);
-            }
             for record in rows.records {
-                self.merge(&place, record, commit.at, marking, &mut counts);
+                self.merge(&place, record, commit.at, marks, &mut counts);
                 if self.is(Fault::CommitIsVisibleBitByBit) {
                     tokio::time::sleep(std::time::Duration::from_micros(200)).await;
                 }
@@ -218,6 +243,17 @@ impl Sink for Naive {
         };
         Ok(rows.into_iter().take(query.limit).map(record).collect())
     }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        let count = async |sweep| {
+            let query = UnseenQuery { sweep, after: None, limit: usize::MAX, ..query.clone() };
+            self.unseen(query).await.map(|records| records.len() as u64)
+        };
+        let deleted = self.tables.lock().unwrap()[&self.place(&query.resource, &query.table)].len() as u64;
+        let live = count(RunId::new()).await?;
+        let live = if self.is(Fault::LiveRowsCountsDeletions) { deleted } else { live };
+        Ok(LiveRows { live, unseen: count(query.sweep).await? })
+    }
 }
 
 struct NaiveProbe(Arc<Naive>);
@@ -253,7 +289,7 @@ fn broken(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 19] = [
+    let expected: [(Fault, &[&str]); 24] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_repeatable_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again"]),
@@ -300,6 +336,35 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::MarksAreShared, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
         (Fault::MarksAreRewritings, &["clause_10_a_mark_rewrites_no_row"]),
         (Fault::MarksOutliveFinish, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
+        (
+            Fault::OlderNeverReplaces,
+            &[
+                "clause_3_an_older_state_replaces_what_its_pass_has_not_marked",
+                "clause_3_once_a_pass_has_marked_a_key_versions_decide",
+                "clause_3_a_verified_deletion_wins_and_never_lowers_the_version",
+                "clause_3_an_older_state_that_has_to_be_verified_is_not_marked",
+                "clause_3_an_older_state_that_has_to_be_verified_revives",
+            ],
+        ),
+        (
+            Fault::OlderAlwaysReplaces,
+            &[
+                "clause_3_once_a_pass_has_marked_a_key_versions_decide",
+                "clause_3_a_verified_deletion_wins_and_never_lowers_the_version",
+            ],
+        ),
+        (
+            Fault::OlderIsAlwaysMarked,
+            &[
+                "clause_3_an_older_state_that_has_to_be_verified_is_not_marked",
+                "clause_3_an_older_state_that_has_to_be_verified_revives",
+            ],
+        ),
+        (
+            Fault::DeletionsLowerTheVersion,
+            &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"],
+        ),
+        (Fault::LiveRowsCountsDeletions, &["clause_10_live_rows_counts_what_unseen_gives"]),
         (Fault::UnknownTablesAreMisconfigured, &["clause_11_a_table_or_resource_that_was_not_ensured_is_refused"]),
     ];
     for (fault, checks) in expected {

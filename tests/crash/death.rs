@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, RunRecord, Sink, Standing, StateChange,
-    StateEntry, StateStore, StateVersion, StoredRecord, UnseenQuery, VerifyRequest,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, LiveRows, RunRecord, Sink, Standing,
+    StateChange, StateEntry, StateStore, StateVersion, StoredRecord, UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +124,10 @@ impl Sink for Mortal {
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         self.backend.unseen(query).await
+    }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        self.backend.live_rows(query).await
     }
 
     fn limits(&self) -> Limits {

@@ -140,6 +140,7 @@ impl Reading {
             checkpoint: self.checkpoint.clone(),
             table: "issues".into(),
             records,
+            allow_deletions: false,
             monitor: self.monitor(),
         };
         self.source.verify(request).await

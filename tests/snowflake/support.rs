@@ -8,7 +8,7 @@ use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
 use snowfeed::state::{ResourceState, ResourceStatus, Timings};
 use snowfeed::{
-    Checkpoint, ColumnType, Commit, ConfigStore, Counts, Domain, Mode, Record, Reject, Resource, Rows, RunId,
+    Checkpoint, ColumnType, Commit, ConfigStore, Counts, Domain, Mode, Older, Record, Reject, Resource, Rows, RunId,
     RunRecord, RunStatus, Sink, StateChange, StateStore, StateVersion, Sweep, TableSpec, Traffic, UnseenQuery, Version,
 };
 
@@ -196,12 +196,13 @@ async fn configure(snowflake: &Snowflake, words: &Words<'_>) {
 async fn full_pass(snowflake: &Snowflake, words: &Words<'_>, resource: &Resource) {
     let sweep = RunId::new();
     let mut marks = commit(resource, "events", vec![words.record(2)]);
-    marks.sweep = Some(Sweep::Mark(sweep));
+    marks.sweep = Some(Sweep::Mark(sweep, Older::Verify));
     snowflake.commit(marks).await.unwrap();
     for after in [None, Some(words.key.to_owned())] {
         let table = "issues".into();
         let query = UnseenQuery { resource: resource.clone(), table, sweep, after, limit: 9 };
-        snowflake.unseen(query).await.unwrap();
+        snowflake.unseen(query.clone()).await.unwrap();
+        snowflake.live_rows(query).await.unwrap();
     }
     let gone = vec![Record::delete(words.key, Version(2)), Record::delete("gone", Version(3))];
     snowflake.commit(commit(resource, "issues", gone)).await.unwrap();

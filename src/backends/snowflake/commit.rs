@@ -7,14 +7,14 @@ use serde::Serialize;
 use super::client::{Bind, Session, Statement};
 use super::fence::Fence;
 use super::load::{Place, Source};
-use super::plan::{plan, unhex};
+use super::plan::{Found, Plan, plan, unhex};
 use super::pool::is_missing;
 use super::rejects::{Sorted, unreadable_row};
 use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
-use crate::sink::{Commit, CommitReport, Rows, Sweep};
-use crate::{Counts, Error, ErrorKind, Record, Result, StateVersion, Version};
+use crate::sink::{Commit, CommitReport, Older, Rows, Sweep};
+use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
@@ -22,6 +22,8 @@ struct Write<'a> {
     rows: &'a Rows,
     sorted: &'a Sorted<'a>,
     source: Source<'a>,
+    /// The keys that the commit does not mark, where it marks.
+    unmarked: HashSet<&'a str>,
 }
 
 impl Snowflake {
@@ -38,14 +40,18 @@ impl Snowflake {
         for (number, (rows, sorted)) in commit.rows.iter().zip(&sorted).enumerate() {
             let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
             let place = Place { name, run: commit.run, number };
-            let present = self.present(&mut *session, &place, &sorted.records).await?;
-            let (images, counted) = plan(present, &sorted.records);
+            let (older, pass) = match commit.sweep {
+                Some(Sweep::Mark(pass, older)) => (older, Some(pass).filter(|_| older != Older::Skip)),
+                _ => (Older::Skip, None),
+            };
+            let found = self.found(&mut *session, commit, rows, &place, &sorted.records, pass).await?;
+            let Plan { images, counts: counted, unmarked } = plan(found, &sorted.records, older);
             counts += &counted;
             let rejected = rows.rejects.len() as u64 + sorted.rejected();
             counts.offered += rejected;
             counts.rejected += rejected;
             let source = self.source(&mut *session, &place, images).await?;
-            writes.push(Write { place, rows, sorted, source });
+            writes.push(Write { place, rows, sorted, source, unmarked });
         }
         // Whoever locks several tables of a resource does so in the order of its streams.
         writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
@@ -112,32 +118,52 @@ impl Snowflake {
         }
     }
 
-    /// What the raw table has of the keys of these rows.
-    async fn present(
+    /// What the raw table has of the keys of these rows, and for a pass whether it has marked them.
+    async fn found(
         &self,
         session: &mut dyn Session,
+        commit: &Commit,
+        rows: &Rows,
         place: &Place,
         records: &[Record],
-    ) -> Result<HashMap<String, Present>> {
+        pass: Option<RunId>,
+    ) -> Result<HashMap<String, Found>> {
         let keys: HashSet<&str> = records.iter().map(|record| record.key.as_str()).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
+        let (column, marks) = match pass {
+            None => ("", String::new()),
+            Some(_) => (
+                ", CASE WHEN m.\"KEY\" IS NULL THEN '0' ELSE '1' END AS \"MARKED\"",
+                format!(
+                    " LEFT JOIN (SELECT DISTINCT \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) m \
+                     ON m.\"KEY\" = t.\"KEY\"",
+                    self.0.names.state("SNOWFEED_SEEN")
+                ),
+            ),
+        };
         let select = format!(
             "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
-             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\" FROM {} t JOIN \
+             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {} t JOIN \
              (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
-             LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"",
+             LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"{marks}",
             self.0.names.raw(&place.name)
         );
-        let answer = session.execute(Statement::new(select).bind(json(&keys)?)).await;
+        let mut select = Statement::new(select).bind(json(&keys)?);
+        if let Some(pass) = pass {
+            select = select.bind(pass.to_string()).bind(commit.resource.name()).bind(rows.table.as_str());
+        }
+        let answer = session.execute(select).await;
         let answer = answer.map_err(|error| self.name_missing(error, place))?;
         let found = answer.rows.iter().map(|row| {
             let key = row.text(0)?.to_string();
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
             let version =
                 row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&place.name), &key, error))?;
-            Ok((key, Present { version: Version(version), hash, deleted: row.boolean(3)? }))
+            let present = Present { version: Version(version), hash, deleted: row.boolean(3)? };
+            let is_marked = if pass.is_some() { row.boolean(4)? } else { false };
+            Ok((key, Found { present, is_marked }))
         });
         found.collect()
     }
@@ -158,14 +184,14 @@ impl Snowflake {
 
     /// Writes the rows of one table, in a transaction that the caller has begun.
     async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &Write<'_>) -> Result<()> {
-        let Write { place, rows, source, .. } = write;
+        let Write { place, rows, source, unmarked, .. } = write;
         let table = self.0.names.raw(&place.name);
         if let Some(merge) = source.merge(session, &table, &time::stamp(commit.at)).await? {
             session.execute(merge).await?;
         }
-        if let Some(Sweep::Mark(pass)) = commit.sweep {
-            let there = rows.records.iter().filter(|record| record.json().is_some());
-            let keys: Vec<&str> = there.map(|record| record.key.as_str()).collect();
+        if let Some(Sweep::Mark(pass, _)) = commit.sweep {
+            let keys = rows.records.iter().map(|record| record.key.as_str());
+            let keys: Vec<&str> = keys.filter(|key| !unmarked.contains(key)).collect();
             if !keys.is_empty() {
                 let mark = format!(
                     "INSERT INTO {} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT b.\"RUN\", b.\"RESOURCE\", \

@@ -38,7 +38,12 @@ pub(super) struct Staged {
     /// The whole name of the table that they are loaded into.
     table: String,
     rows: u64,
+    /// Whether a row is to replace one of a higher version.
+    replaces: bool,
 }
+
+/// One more column, where a row is to replace one of a higher version.
+const REPLACES: &str = "CASE WHEN f.value:f::BOOLEAN THEN 1 ELSE 0 END AS \"REPLACES\"";
 
 /// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
 const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
@@ -69,7 +74,7 @@ impl Snowflake {
         );
         session.execute(Statement::new(create)).await?;
         let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), place.run, uuid::Uuid::now_v7().simple());
-        let rows = images.len() as u64;
+        let (rows, replaces) = (images.len() as u64, images.iter().any(Image::replaces));
         let mut images = images.into_iter().peekable();
         for number in 0.. {
             if images.peek().is_none() {
@@ -82,20 +87,22 @@ impl Snowflake {
             let (stage, name) = (folder.clone(), file_name(place.run, number));
             session.put(StagedFile { stage, name, content: file.finish()? }).await?;
         }
-        Ok(Source::Staged(Staged { folder, table, rows }))
+        Ok(Source::Staged(Staged { folder, table, rows, replaces }))
     }
 }
 
 impl Source<'_> {
     /// The statement that merges the rows into a raw table; before it, in the same transaction, what is on the stage is loaded.
     ///
-    /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between.
+    /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between. A row
+    /// that is to replace a higher version does so; the engine fences every such commit.
     pub(super) async fn merge(&self, session: &mut dyn Session, table: &str, at: &str) -> Result<Option<Statement>> {
+        let columns = if self.replaces() { format!("{ROWS}, {REPLACES}") } else { ROWS.to_owned() };
         let (rows, bind) = match self {
             Self::Nothing => return Ok(None),
             Self::Bound(images) => {
                 let rows = format!(
-                    "SELECT {ROWS} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
+                    "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
                      LATERAL FLATTEN(input => b.\"ROWS\") f"
                 );
                 (rows, Some(json(images)?))
@@ -104,13 +111,16 @@ impl Source<'_> {
                 staged.load(session).await?;
                 let rows = format!(
                     "SELECT {} FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
-                    ROWS.replace("f.value:", "f.\"ROW\":"),
+                    columns.replace("f.value:", "f.\"ROW\":"),
                     staged.table
                 );
                 (rows, None)
             }
         };
-        let newer = "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =";
+        let newer = match self.replaces() {
+            true => "WHEN MATCHED AND (s.\"VERSION\" >= t.\"VERSION\" OR s.\"REPLACES\" = 1) AND s.\"ACT\" =",
+            false => "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =",
+        };
         let merge = Statement::new(format!(
             "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
@@ -125,6 +135,15 @@ impl Source<'_> {
             None => merge,
         };
         Ok(Some(merge.bind(at)))
+    }
+
+    /// Whether a row is to replace one of a higher version.
+    fn replaces(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Bound(images) => images.iter().any(Image::replaces),
+            Self::Staged(staged) => staged.replaces,
+        }
     }
 
     /// Removes what was staged. What cannot be removed now is removed by a later run: so is what a transaction has loaded that
@@ -146,7 +165,7 @@ impl Source<'_> {
 impl Staged {
     /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
-        let Self { folder, table, rows } = self;
+        let Self { folder, table, rows, .. } = self;
         let place = stage_place(&format!("{folder}/"));
         let copy = format!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)");
         let copied = session.execute(Statement::new(copy)).await?;

@@ -40,7 +40,7 @@ use async_trait::async_trait;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::backends::merge::not_ensured;
-use crate::sink::{Commit, CommitReport, Limits, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{Commit, CommitReport, Limits, LiveRows, Sink, StoredRecord, UnseenQuery};
 use crate::{Error, Resource, Result, Retries, TableSpec};
 pub use check::Finding;
 
@@ -236,6 +236,10 @@ impl Sink for Snowflake {
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         self.find_unseen(&query).await
+    }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        self.count_live_rows(&query).await
     }
 
     /// Few, large commits: each is some statements, and a warehouse is paid for by the second, sixty of them at least.

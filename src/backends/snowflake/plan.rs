@@ -1,14 +1,15 @@
 //! What a commit's records make of the rows that are there: decided here, by the rule that all backends share, so that what
 //! has not changed is not even sent.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use bytestring::ByteString;
 use serde::Serialize;
 
 use crate::backends::merge::{Merge, Present};
 use crate::record::content_hash;
+use crate::sink::Older;
 use crate::{Counts, Operation, Record, Version};
 
 /// A row as it is to be written.
@@ -30,6 +31,9 @@ pub(super) struct Image<'a> {
     x: bool,
     /// What is done to a row that is there.
     o: Act,
+    /// Whether it replaces a row of a higher version.
+    #[serde(rename = "f", skip_serializing_if = "std::ops::Not::not")]
+    replaces: bool,
 }
 
 /// What is done to a row that is there.
@@ -49,6 +53,28 @@ impl Image<'_> {
     pub(super) fn size(&self) -> usize {
         self.k.len() + self.d.map_or(0, |document| document.len() + document.len() / 8) + 96
     }
+
+    /// Whether it replaces a row of a higher version.
+    pub(super) fn replaces(&self) -> bool {
+        self.replaces
+    }
+}
+
+/// What a raw table has of a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) present: Present,
+    /// Whether the pass that commits has marked the key.
+    pub(super) is_marked: bool,
+}
+
+/// What becomes of a commit's records of one table.
+pub(super) struct Plan<'a> {
+    /// The rows to be written, in the order in which their keys first came.
+    pub(super) images: Vec<Image<'a>>,
+    pub(super) counts: Counts,
+    /// The keys that the commit's pass must ask about.
+    pub(super) unmarked: HashSet<&'a str>,
 }
 
 /// What becomes of one key.
@@ -57,10 +83,12 @@ struct Row<'a> {
     document: Option<&'a ByteString>,
     changed: bool,
     touched: bool,
+    is_marked: bool,
+    replaces: bool,
 }
 
-/// The rows to be written, in the order in which their keys first came, and what became of the records.
-pub(super) fn plan<'a>(mut present: HashMap<String, Present>, records: &'a [Record]) -> (Vec<Image<'a>>, Counts) {
+/// Decides what becomes of records, given what is there of their keys.
+pub(super) fn plan<'a>(mut found: HashMap<String, Found>, records: &'a [Record], older: Older) -> Plan<'a> {
     let mut counts = Counts::default();
     let mut rows: Vec<(&'a str, Row<'a>)> = Vec::new();
     let mut places: HashMap<&'a str, usize> = HashMap::new();
@@ -68,28 +96,36 @@ pub(super) fn plan<'a>(mut present: HashMap<String, Present>, records: &'a [Reco
         let place = match places.entry(record.key.as_str()) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => {
-                let present = present.remove(&record.key);
-                rows.push((&record.key, Row { present, document: None, changed: false, touched: false }));
+                rows.push((&record.key, Row::of(found.remove(&record.key))));
                 *place.insert(rows.len() - 1)
             }
         };
-        rows[place].1.apply(record).count(&mut counts);
+        rows[place].1.apply(record, older).count(&mut counts);
     }
+    let unmarked = rows.iter().filter(|(_, row)| !row.is_marked).map(|(key, _)| *key).collect();
     let touched = rows.into_iter().filter(|(_, row)| row.touched);
-    (touched.filter_map(|(key, row)| row.image(key)).collect(), counts)
+    Plan { images: touched.filter_map(|(key, row)| row.image(key)).collect(), counts, unmarked }
 }
 
 impl<'a> Row<'a> {
-    fn apply(&mut self, record: &'a Record) -> Merge {
+    fn of(found: Option<Found>) -> Self {
+        let (present, is_marked) = found.map_or((None, false), |found| (Some(found.present), found.is_marked));
+        Self { present, document: None, changed: false, touched: false, is_marked, replaces: false }
+    }
+
+    fn apply(&mut self, record: &'a Record, older: Older) -> Merge {
         let hash = record.json().map(|json| content_hash(json));
-        let merge = Merge::of(self.present, record.version, hash.as_ref());
+        let merge = Merge::of(self.present, record.version, hash.as_ref(), older, self.is_marked);
+        self.is_marked |= Merge::marks(self.present, record.version, older);
         let stored = self.present.and_then(|present| present.hash);
         let deleted = match merge {
             Merge::Unchanged | Merge::Older => return merge,
             Merge::Insert | Merge::Update => false,
             Merge::InsertDeleted | Merge::Delete | Merge::Raise => true,
         };
-        self.present = Some(Present { version: record.version, hash: hash.or(stored), deleted });
+        let version = Present::merged(self.present, record.version, hash.is_none());
+        self.replaces |= self.present.is_some_and(|present| version < present.version);
+        self.present = Some(Present { version, hash: hash.or(stored), deleted });
         self.changed |= merge != Merge::Raise;
         self.touched = true;
         if let Operation::Upsert(json) = &record.operation {
@@ -113,6 +149,7 @@ impl<'a> Row<'a> {
                 (None, true) => Act::Delete,
                 (None, false) => Act::Raise,
             },
+            replaces: self.replaces,
         })
     }
 }
@@ -140,9 +177,14 @@ mod tests {
         Record::delete("k", Version(version))
     }
 
-    fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, Present> {
+    fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, Found> {
         let present = Present { version: Version(version), hash: text.map(content_hash), deleted };
-        [("k".to_owned(), present)].into()
+        [("k".to_owned(), Found { present, is_marked: false })].into()
+    }
+
+    fn plan<'a>(found: HashMap<String, Found>, records: &'a [Record]) -> (Vec<Image<'a>>, Counts) {
+        let Plan { images, counts, .. } = super::plan(found, records, Older::Skip);
+        (images, counts)
     }
 
     #[test]
@@ -169,6 +211,29 @@ mod tests {
         let [image] = images.as_slice() else { panic!("{images:?}") };
         assert_eq!((image.v, image.d, image.x, image.o), (9, None, true, Act::Raise));
         assert_eq!(counts.unchanged, 1);
+    }
+
+    #[test]
+    fn an_older_state_replaces_only_what_the_pass_has_not_marked() {
+        let records = [upsert(3, "{\"a\":1}"), upsert(2, "[]")];
+        let plan = super::plan(present(5, Some("{}"), false), &records, Older::Replace);
+        let [image] = plan.images.as_slice() else { panic!("{:?}", plan.images) };
+        assert_eq!((image.v, image.d, image.replaces()), (3, Some("{\"a\":1}"), true));
+        assert_eq!((plan.counts.updated, plan.counts.skipped_total(), plan.unmarked.len()), (1, 1, 0));
+        let mut marked = present(5, Some("{}"), false);
+        marked.values_mut().for_each(|found| found.is_marked = true);
+        let plan = super::plan(marked, &records, Older::Replace);
+        assert_eq!((plan.images.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 2, 0));
+    }
+
+    #[test]
+    fn an_older_state_that_has_to_be_verified_marks_nothing_and_revives() {
+        let records = [upsert(3, "{\"a\":1}")];
+        let plan = super::plan(present(5, Some("{}"), false), &records, Older::Verify);
+        assert_eq!((plan.images.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 1, 1));
+        let plan = super::plan(present(5, Some("{}"), true), &records, Older::Verify);
+        let [image] = plan.images.as_slice() else { panic!("{:?}", plan.images) };
+        assert_eq!((image.v, image.x, image.replaces(), plan.unmarked.len()), (3, false, true, 1));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::client::{Session, Statement, stage_place};
 use super::{Snowflake, names};
-use crate::sink::{StoredRecord, UnseenQuery};
-use crate::{Result, Version};
+use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
+use crate::{Error, Result, Version};
 
 /// How old something is, by the clock of the run that made it, before it is taken for a leftover.
 const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -29,6 +29,24 @@ impl Snowflake {
             Ok(StoredRecord { key, version, json: row.text(2)?.clone() })
         });
         records.collect()
+    }
+
+    /// How many live rows a table has, and how many of them a full pass has not come across.
+    pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
+        let mut session = self.session().await?;
+        let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
+        let select = format!(
+            "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\" FROM {} t LEFT JOIN \
+             (SELECT DISTINCT \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
+             WHERE t.\"DELETED_AT\" IS NULL",
+            self.0.names.raw(&name),
+            self.0.names.state("SNOWFEED_SEEN")
+        );
+        let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
+        let answer = session.execute(select.bind(query.table.as_str())).await?;
+        let row = answer.rows.first().ok_or_else(|| Error::internal("a count has no row"))?;
+        let [live, seen] = [row.integer(0)?, row.integer(1)?].map(i64::unsigned_abs);
+        Ok(LiveRows { live, unseen: live.saturating_sub(seen) })
     }
 
     /// Removes what runs that died have left on the stage and as load tables, once for each process. What cannot be removed stays for

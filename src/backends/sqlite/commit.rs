@@ -10,7 +10,7 @@ use super::state;
 use super::tables::{Place, check_known, place};
 use crate::backends::merge::{Merge, Present};
 use crate::record::content_hash;
-use crate::sink::{Commit, CommitReport, Rows, StoredRecord, Sweep, UnseenQuery};
+use crate::sink::{Commit, CommitReport, LiveRows, Older, Rows, StoredRecord, Sweep, UnseenQuery};
 use crate::{Counts, Record, Resource, RunId, Version};
 
 /// Does everything that a commit asks for.
@@ -18,7 +18,7 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<
     check_known(transaction, &commit.resource)?;
     let at = stamp(commit.at);
     let mark = match commit.sweep {
-        Some(Sweep::Mark(run)) => Some(begin_sweep(transaction, run)?),
+        Some(Sweep::Mark(run, older)) => Some(Marks { sweep: begin_sweep(transaction, run)?, older }),
         _ => None,
     };
     let mut counts = Counts::default();
@@ -37,13 +37,20 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<
     Ok(CommitReport { counts, version })
 }
 
+/// The pass that a commit marks keys for.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    sweep: i64,
+    older: Older,
+}
+
 /// Merges the records of one table.
 fn merge_rows(
     transaction: &Transaction<'_>,
     rows: &Rows,
     place: Place,
     at: &str,
-    mark: Option<i64>,
+    marks: Option<Marks>,
     counts: &mut Counts,
 ) -> Attempt<()> {
     let raw = raw_table(&rows.table);
@@ -63,29 +70,40 @@ fn merge_rows(
     let mut see = transaction.prepare_cached(
         "INSERT INTO snowfeed_seen (sweep_id, stream_id, row_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
+    let mut seen =
+        transaction.prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
+    let older = marks.map_or(Older::Skip, |marks| marks.older);
 
-    for Record { key, version: Version(version), operation } in &rows.records {
+    for Record { key, version, operation } in &rows.records {
         let json: Option<&str> = match operation {
             crate::Operation::Upsert(json) => Some(json),
             crate::Operation::Delete => None,
         };
         let hash = json.map(content_hash);
         let present = find.query_row(params![place.resource_id, key], read_present).optional()?;
-        let merge = Merge::of(present.map(|(_, present)| present), Version(*version), hash.as_ref());
-        let row_id = present.map_or(0, |(id, _)| id);
+        let (row_id, present) = present.map_or((0, None), |(id, present)| (id, Some(present)));
+        let is_older = present.is_some_and(|present| *version < present.version);
+        let is_marked = match marks {
+            Some(Marks { sweep, .. }) if is_older => seen.exists([sweep, place.stream_id, row_id])?,
+            _ => false,
+        };
+        let merge = Merge::of(present, *version, hash.as_ref(), older, is_marked);
+        let Version(merged) = Present::merged(present, *version, json.is_none());
         match merge {
             Merge::Insert | Merge::InsertDeleted => {
                 let deleted_at = json.is_none().then_some(at);
-                insert.execute(params![place.resource_id, key, version, hash, at, deleted_at, json])?;
+                insert.execute(params![place.resource_id, key, merged, hash, at, deleted_at, json])?;
             }
-            Merge::Update => drop(update.execute(params![row_id, version, hash, at, json])?),
-            Merge::Delete => drop(delete.execute(params![row_id, version, at])?),
-            Merge::Raise => drop(raise.execute(params![row_id, version])?),
+            Merge::Update => drop(update.execute(params![row_id, merged, hash, at, json])?),
+            Merge::Delete => drop(delete.execute(params![row_id, merged, at])?),
+            Merge::Raise => drop(raise.execute(params![row_id, merged])?),
             Merge::Unchanged | Merge::Older => {}
         }
         merge.count(counts);
-        if let (Some(sweep), Some(_)) = (mark, json) {
-            let row_id = if merge == Merge::Insert { transaction.last_insert_rowid() } else { row_id };
+        if let Some(Marks { sweep, older }) = marks
+            && Merge::marks(present, *version, older)
+        {
+            let row_id = if present.is_none() { transaction.last_insert_rowid() } else { row_id };
             see.execute([sweep, place.stream_id, row_id])?;
         }
     }
@@ -136,6 +154,23 @@ fn finish_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<()> {
 fn sweep_id(connection: &Connection, run: RunId) -> Attempt<Option<i64>> {
     let mut find = connection.prepare_cached("SELECT id FROM snowfeed_sweep WHERE run = ?1")?;
     Ok(find.query_row([run.to_string()], |row| row.get(0)).optional()?)
+}
+
+/// How many live rows a table has, and how many of them a full pass has not come across.
+pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> Attempt<LiveRows> {
+    let place = place(connection, &query.resource, &query.table)?;
+    let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
+    let mut count = connection.prepare_cached(&format!(
+        "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS \
+         (SELECT 1 FROM snowfeed_seen s WHERE s.sweep_id = ?2 AND s.stream_id = ?3 AND s.row_id = t.id)) \
+         FROM {} t WHERE resource_id = ?1 AND deleted_at IS NULL",
+        raw_table(&query.table)
+    ))?;
+    let counted = count.query_row([place.resource_id, sweep, place.stream_id], |row| {
+        Ok([row.get::<_, i64>(0)?, row.get::<_, i64>(1)?].map(i64::unsigned_abs))
+    })?;
+    let [live, unseen] = counted;
+    Ok(LiveRows { live, unseen })
 }
 
 /// The live records that a full pass has not come across.

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use crate::sink::{Commit, CommitReport, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
 use crate::{Error, Resource, Result, TableSpec};
 use fault::Attempt;
 
@@ -144,5 +144,9 @@ impl Sink for Sqlite {
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
         self.run(move |connection| commit::unseen(connection, &query)).await
+    }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        self.run(move |connection| commit::live_rows(connection, &query)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::sink::{Commit, Rows, Sweep};
+use crate::sink::{Commit, Older, Rows, Sweep};
 use crate::state::{ResourceState, ResourceStatus, StateChange};
 use crate::{
     Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, TableSpec, Traffic,
@@ -93,9 +93,14 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
     }
 }
 
-/// The same commit, as part of a full pass.
+/// The same commit, as part of a full pass whose listing may lag behind.
 pub(super) fn marked(pass: RunId, commit: Commit) -> Commit {
-    Commit { sweep: Some(Sweep::Mark(pass)), ..commit }
+    marked_as(pass, Older::Verify, commit)
+}
+
+/// The same commit, as part of a full pass that treats older states so.
+pub(super) fn marked_as(pass: RunId, older: Older, commit: Commit) -> Commit {
+    Commit { sweep: Some(Sweep::Mark(pass, older)), ..commit }
 }
 
 /// A run's record.

@@ -1,6 +1,7 @@
 //! The contract of [`Sink`].
 
 mod merging;
+mod passes;
 mod together;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use bytestring::ByteString;
 
 pub use merging::*;
+pub use passes::*;
 pub use together::*;
 
 use super::fixture::{TABLE, done, tables, widgets};
@@ -41,6 +43,12 @@ macro_rules! __sink_clauses {
             clause_3_an_equal_version_replaces_when_the_text_differs
             clause_3_an_equal_version_replaces_when_the_operation_differs
             clause_3_of_two_equal_versions_in_one_commit_the_later_counts
+            clause_3_an_older_state_replaces_what_its_pass_has_not_marked
+            clause_3_once_a_pass_has_marked_a_key_versions_decide
+            clause_3_a_verified_deletion_wins_and_never_lowers_the_version
+            clause_3_an_older_state_that_has_to_be_verified_is_not_marked
+            clause_3_an_older_state_that_has_to_be_verified_revives
+            clause_3_where_older_states_are_skipped_they_are_marked
             clause_4_an_upsert_that_changes_nothing_rewrites_nothing
             clause_5_a_deletion_keeps_the_row_and_its_last_document
             clause_5_a_deletion_of_an_unknown_key_is_remembered
@@ -60,6 +68,7 @@ macro_rules! __sink_clauses {
             clause_10_a_mark_rewrites_no_row
             clause_10_marks_of_passes_are_apart_and_gone_after_finish
             clause_10_a_refused_commit_marks_nothing
+            clause_10_live_rows_counts_what_unseen_gives
             clause_11_a_table_or_resource_that_was_not_ensured_is_refused
         }
     };
@@ -139,7 +148,7 @@ impl Subject {
 mod tests {
     #[test]
     fn every_check_is_listed() {
-        let text = concat!(include_str!("sink/merging.rs"), include_str!("sink/together.rs"));
+        let text = concat!(include_str!("sink/merging.rs"), include_str!("sink/passes.rs"), include_str!("sink/together.rs"));
         super::super::assert_complete(text, &super::clauses());
     }
 }

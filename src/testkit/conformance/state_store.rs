@@ -266,7 +266,7 @@ pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
         status: ResourceStatus::Failed,
         run,
         checkpoint: Some(checkpoint.clone()),
-        reconcile: Some(Reconcile { id: RunId::new(), started_at: at(1), checkpoint: Some(checkpoint) }),
+        reconcile: Some(Reconcile { checkpoint: Some(checkpoint), ..Reconcile::new(RunId::new(), at(1)) }),
         message: Some(ODD_TEXTS.join("\n")),
     };
     let record = run_record(KEY, run, 1);

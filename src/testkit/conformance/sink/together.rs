@@ -1,4 +1,4 @@
-//! What belongs together: clauses 1, 2, 7, and 9 to 11.
+//! What belongs together: clauses 1, 2, 7, 9 and 11.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::join_all;
 
 use super::super::fixture::{
-    TABLE, assert_refused, at, change, commit, delete, document, done, marked, resource, run_record, tables, upsert,
+    TABLE, assert_refused, at, change, commit, delete, done, resource, run_record, tables, upsert,
     widgets,
 };
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
-use crate::sink::{Rows, Sweep, UnseenQuery};
+use crate::sink::Rows;
 use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
 
 /// `ensure_tables` a second time leaves everything that is there.
@@ -195,85 +195,6 @@ pub async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkPr
     assert_eq!(kept, rejects);
     assert_eq!(subject.probe.rejects(&resource("acme/gadgets"), TABLE).await, []);
     assert_eq!(subject.rows().await.len(), 1, "a reject is a row");
-}
-
-/// The keys that `unseen` gives for a pass.
-async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
-    let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: after.map(str::to_owned), limit };
-    done(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
-}
-
-/// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
-pub async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
-    let subject = Subject::new(&fresh).await;
-    let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
-    done(sink.ensure_tables(&gadgets, &tables()).await);
-    let other = Commit { resource: gadgets, ..commit(0, [upsert("other", 1, "x"), upsert("b", 1, "x")]) };
-    done(sink.commit(marked(pass, other)).await);
-    let keys = ["d", "gone", "c", "a", "b", "never seen", "é", "Z"];
-    subject.put(0, keys.map(|key| upsert(key, 1, key))).await;
-    subject.put(1, [delete("gone", 2), delete("unknown", 2)]).await;
-    assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "a", "b", "c", "d", "never seen", "é"]);
-    done(sink.commit(marked(pass, commit(2, [upsert("a", 1, "a"), upsert("b", 2, "changed")]))).await);
-    done(
-        sink.commit(marked(pass, commit(3, [upsert("c", 0, "older"), upsert("new", 1, "x"), upsert("a", 1, "a")])))
-            .await,
-    );
-    assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "d", "never seen", "é"]);
-    let query =
-        UnseenQuery { resource: widgets(), table: TABLE.into(), sweep: pass, after: Some("a".into()), limit: 1 };
-    let record = done(sink.unseen(query).await).remove(0);
-    assert_eq!((record.version.0, &*record.json), (1, document("d").as_str()));
-}
-
-/// `after` and `limit` walk through all of them once.
-pub async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
-    let subject = Subject::new(&fresh).await;
-    let pass = RunId::new();
-    subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
-    done(subject.sink.commit(marked(pass, commit(1, [upsert("k3", 1, "x")]))).await);
-    assert_eq!(unseen(&*subject.sink, pass, None, 4).await, ["k0", "k1", "k2", "k4"]);
-    assert_eq!(unseen(&*subject.sink, pass, Some("k4"), 4).await, ["k5", "k6", "k7", "k8"]);
-    assert_eq!(unseen(&*subject.sink, pass, Some("k8"), 4).await, ["k9"]);
-    assert_eq!(unseen(&*subject.sink, pass, Some("k9"), 4).await, Vec::<String>::new());
-    assert_eq!(unseen(&*subject.sink, pass, None, 0).await, Vec::<String>::new());
-}
-
-/// A row that a pass has merely seen is as it was.
-pub async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
-    let subject = Subject::new(&fresh).await;
-    subject.put(0, [upsert("a", 1, "x")]).await;
-    let before = subject.rows().await;
-    let report = done(subject.sink.commit(marked(RunId::new(), commit(1, [upsert("a", 1, "x")]))).await);
-    assert_eq!(report.counts.unchanged, 1);
-    assert_eq!(subject.rows().await, before);
-}
-
-/// Each pass has marks of its own; `Finish` forgets those of one.
-pub async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fresh<dyn SinkProbe>) {
-    let subject = Subject::new(&fresh).await;
-    let sink = &*subject.sink;
-    let (one, two) = (RunId::new(), RunId::new());
-    subject.put(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]).await;
-    done(sink.commit(marked(one, commit(1, [upsert("a", 1, "x")]))).await);
-    done(sink.commit(marked(two, commit(1, [upsert("b", 1, "x")]))).await);
-    assert_eq!(unseen(sink, one, None, 9).await, ["b"]);
-    assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
-    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(2, []) }).await);
-    assert_eq!(unseen(sink, one, None, 9).await, ["a", "b"]);
-    assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
-    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
-}
-
-/// A commit that is refused has seen nothing.
-pub async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe>) {
-    let subject = Subject::new(&fresh).await;
-    let pass = RunId::new();
-    subject.put(0, [upsert("a", 1, "x")]).await;
-    let mut bad = marked(pass, commit(1, [upsert("a", 1, "x")]));
-    bad.rows.push(Rows { table: "comments".into(), records: vec![], rejects: vec![] });
-    assert!(subject.sink.commit(bad).await.is_err());
-    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
 }
 
 /// Nobody made room for it: that is a bug of the caller's, and nothing is stored.

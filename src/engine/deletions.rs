@@ -1,0 +1,150 @@
+//! How much of a resource may disappear in one reconcile run before a person is asked.
+
+use std::collections::BTreeMap;
+
+use super::Limits;
+use crate::sink::LiveRows;
+use crate::{Error, Record, Result};
+
+/// The deletions of one reconcile run, table by table.
+#[derive(Debug, Default)]
+pub(super) struct Deletions {
+    tables: BTreeMap<String, Table>,
+    /// Deletions that wait until it is known that all of them are plausible.
+    held: BTreeMap<String, Vec<Record>>,
+}
+
+/// One table.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    /// The live rows, those included that this run has marked deleted already.
+    before: u64,
+    /// How many of them may be marked deleted.
+    allowed: u64,
+    /// How many have been.
+    deleted: u64,
+    rows: LiveRows,
+}
+
+impl Deletions {
+    /// Adds a table, of which this run has marked so many rows deleted before it was interrupted.
+    pub(super) fn add(&mut self, table: &str, rows: LiveRows, deleted: u64, limits: &Limits) {
+        let before = rows.live + deleted;
+        let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
+        let allowed = u64::try_from(share).unwrap_or(u64::MAX).max(limits.max_deleted_rows);
+        self.tables.insert(table.to_owned(), Table { before, allowed, deleted, rows });
+    }
+
+    /// Whether the source has to be asked about records of a table.
+    pub(super) fn concern(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
+    }
+
+    /// Whether so many rows may turn out to be gone that no deletion is written before all are known.
+    pub(super) fn must_wait(&self) -> bool {
+        self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
+    }
+
+    /// Refuses a listing that has left out every row of a table, where that alone would delete them.
+    ///
+    /// # Errors
+    /// `InvalidData`.
+    pub(super) fn refuse_empty_listing(&self) -> Result<()> {
+        let empty = |table: &Table| table.rows.live > 0 && table.rows.unseen == table.rows.live;
+        match self.tables.iter().find(|(_, table)| empty(table)) {
+            None => Ok(()),
+            Some((name, table)) => Err(ask(format!(
+                "the source has listed none of the {} live rows of the table `{name}`; no row was marked deleted",
+                table.rows.live
+            ))),
+        }
+    }
+
+    /// Takes the deletions out of what the source says of a table's records, and holds them back.
+    ///
+    /// # Errors
+    /// `InvalidData`, when more than may be are gone.
+    pub(super) fn hold(&mut self, table: &str, records: &mut Vec<Record>) -> Result<()> {
+        let held = self.held.entry(table.to_owned()).or_default();
+        held.extend(records.extract_if(.., |record| record.json().is_none()));
+        let Some(Table { before, allowed, deleted, .. }) = self.tables.get(table).copied() else { return Ok(()) };
+        if held.len() as u64 + deleted <= allowed {
+            return Ok(());
+        }
+        Err(ask(format!(
+            "more than {allowed} of the {before} live rows of the table `{table}` have disappeared at once; no row was marked deleted"
+        )))
+    }
+
+    /// The deletions that were held back, once all of them are plausible.
+    pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
+        std::mem::take(&mut self.held).into_iter()
+    }
+}
+
+/// The error of deletions that a person has to confirm.
+fn ask(message: String) -> Error {
+    Error::invalid_data(message).with_help(
+        "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
+         records are really gone, run `ingest --reconcile --allow-deletions`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Version;
+
+    fn deletions(live: u64, unseen: u64, deleted: u64) -> Deletions {
+        let mut deletions = Deletions::default();
+        deletions.add("t", LiveRows { live, unseen }, deleted, &Limits::default());
+        deletions
+    }
+
+    fn gone(count: u32) -> Vec<Record> {
+        (0..count).map(|key| Record::delete(key.to_string(), Version(1))).collect()
+    }
+
+    #[test]
+    fn few_rows_or_a_small_share_may_disappear() {
+        assert!(!deletions(12, 10, 0).must_wait());
+        assert!(deletions(12, 11, 0).must_wait());
+        assert!(!deletions(1_000, 100, 0).must_wait());
+        assert!(deletions(1_000, 101, 0).must_wait());
+    }
+
+    #[test]
+    fn what_was_deleted_before_an_interruption_counts() {
+        assert!(!deletions(990, 90, 10).must_wait());
+        let mut deletions = deletions(950, 60, 50);
+        assert!(deletions.must_wait());
+        deletions.hold("t", &mut gone(50)).unwrap();
+        assert!(deletions.hold("t", &mut gone(1)).is_err());
+    }
+
+    #[test]
+    fn what_is_held_is_released_whole_and_the_rest_goes_on() {
+        let mut deletions = deletions(100, 90, 0);
+        let mut records = gone(4);
+        records.push(Record::upsert("there", Version(1), "{}"));
+        deletions.hold("t", &mut records).unwrap();
+        assert_eq!(records.len(), 1);
+        assert_eq!(deletions.release().map(|(_, held)| held.len()).sum::<usize>(), 4);
+        assert_eq!(deletions.release().count(), 0);
+    }
+
+    #[test]
+    fn a_listing_without_any_row_is_refused_whatever_their_number() {
+        assert!(deletions(1, 1, 0).refuse_empty_listing().is_err());
+        assert!(deletions(2, 1, 0).refuse_empty_listing().is_ok());
+        assert!(deletions(0, 0, 0).refuse_empty_listing().is_ok());
+    }
+
+    #[test]
+    fn a_hundred_percent_is_no_bound() {
+        let limits = Limits { max_deleted_percent: 100, ..Limits::default() };
+        let mut deletions = Deletions::default();
+        deletions.add("t", LiveRows { live: 500, unseen: 500 }, 0, &limits);
+        assert!(!deletions.must_wait());
+    }
+}

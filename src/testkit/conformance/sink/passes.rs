@@ -1,0 +1,211 @@
+//! Full passes: what a commit that marks does with older states (clause 3), and clause 10.
+
+use super::super::Fresh;
+use super::super::fixture::{
+    TABLE, at, commit, delete, document, done, marked, marked_as, resource, tables, upsert, widgets,
+};
+use super::{SinkProbe, Subject};
+use crate::sink::{LiveRows, Older, Rows, Sweep, UnseenQuery};
+use crate::{Commit, Record, RunId, Sink, Version};
+
+impl Subject {
+    /// Commits records as part of a pass; the report must add up.
+    async fn put_marked(
+        &self,
+        seconds: i64,
+        pass: RunId,
+        older: Older,
+        records: impl IntoIterator<Item = Record>,
+    ) -> crate::Counts {
+        let counts = done(self.sink.commit(marked_as(pass, older, commit(seconds, records))).await).counts;
+        assert!(counts.add_up(), "the report does not add up: {counts:?}");
+        counts
+    }
+}
+
+/// The first state of a key that an authoritative pass brings stays, whatever its version; other passes know nothing of it.
+pub async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let (one, two) = (RunId::new(), RunId::new());
+    subject.put(0, [upsert("a", 9, "from next year"), upsert("b", 9, "x"), delete("b", 9), upsert("c", 1, "x")]).await;
+    let older = [upsert("a", 3, "today"), upsert("b", 3, "back"), upsert("c", 1, "x"), upsert("d", 3, "new")];
+    let counts = subject.put_marked(1, one, Older::Replace, older).await;
+    assert_eq!((counts.updated, counts.unchanged, counts.inserted), (2, 1, 1), "{counts:?}");
+    let live = |version, title: &str| (Version(version), Some(document(title).into()));
+    let found = subject.live().await.into_iter().map(|(_, version, json)| (version, json)).collect::<Vec<_>>();
+    assert_eq!(found, [live(3, "today"), live(3, "back"), live(1, "x"), live(3, "new")]);
+    assert_eq!(unseen(&*subject.sink, one, None, 9).await, Vec::<String>::new());
+    // Another pass has not marked it.
+    subject.put_marked(2, two, Older::Replace, [upsert("a", 2, "yesterday")]).await;
+    assert_eq!(subject.rows().await[0].version, Version(2));
+}
+
+/// Of the states of a key that one pass brings the one with the highest version stays, in whatever order and commits they come.
+pub async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
+    let states = [3, 5, 4];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        for apart in [false, true] {
+            let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
+            subject.put(0, [upsert("a", 9, "from next year")]).await;
+            let records: Vec<Record> = order.map(|n| upsert("a", states[n], &states[n].to_string())).to_vec();
+            if apart {
+                for record in records {
+                    subject.put_marked(1, pass, Older::Replace, [record]).await;
+                }
+            } else {
+                subject.put_marked(1, pass, Older::Replace, records).await;
+            }
+            let row = subject.row().await;
+            assert_eq!((row.version, row.json.as_deref()), (Version(5), Some(document("5").as_str())), "{order:?}");
+        }
+    }
+}
+
+/// What the source says of a single record is the truth; nothing that is older than what was stored brings it back.
+pub async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_version(fresh: Fresh<dyn SinkProbe>) {
+    let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
+    subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x")]).await;
+    let counts = subject.put_marked(1, pass, Older::Replace, [delete("a", 2), upsert("b", 2, "y")]).await;
+    assert_eq!((counts.deleted, counts.updated), (1, 1), "{counts:?}");
+    let rows = subject.rows().await;
+    assert_eq!((rows[0].version, rows[0].deleted_at), (Version(9), Some(at(1))));
+    assert_eq!((rows[1].version, rows[1].deleted_at), (Version(2), None));
+    subject.put(2, [upsert("a", 8, "old")]).await;
+    // The pass knows of it, so that a page that was read before the deletion does not revive it.
+    subject.put_marked(3, pass, Older::Replace, [upsert("a", 8, "old")]).await;
+    assert_eq!(subject.live().await.len(), 1);
+}
+
+/// An older state may come from a replica that lags behind: the row stays, and the source is asked about it.
+pub async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh: Fresh<dyn SinkProbe>) {
+    let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
+    subject.put(0, [upsert("a", 9, "new"), upsert("b", 9, "new"), upsert("c", 9, "new")]).await;
+    let before = subject.rows().await;
+    let records = [upsert("a", 3, "old"), upsert("b", 9, "new"), upsert("c", 3, "old"), upsert("c", 9, "new")];
+    let counts = subject.put_marked(1, pass, Older::Verify, records).await;
+    assert_eq!((counts.unchanged, counts.skipped_total()), (2, 2), "{counts:?}");
+    assert_eq!(subject.rows().await, before);
+    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
+    subject.put_marked(2, pass, Older::Replace, [upsert("a", 3, "true")]).await;
+    assert_eq!(subject.rows().await[0].json.as_deref(), Some(document("true").as_str()));
+    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, Vec::<String>::new());
+}
+
+/// A deleted row that is listed again is live until the source has been asked about it.
+pub async fn clause_3_an_older_state_that_has_to_be_verified_revives(fresh: Fresh<dyn SinkProbe>) {
+    let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
+    subject.put(0, [upsert("a", 9, "x"), delete("a", 9), upsert("b", 9, "x"), delete("b", 9)]).await;
+    let counts = subject.put_marked(1, pass, Older::Verify, [upsert("a", 3, "old"), upsert("b", 9, "x")]).await;
+    assert_eq!(counts.updated, 2, "{counts:?}");
+    assert_eq!(subject.live().await.len(), 2);
+    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
+}
+
+/// Versions alone decide, and an older state is as good a mark as any.
+pub async fn clause_3_where_older_states_are_skipped_they_are_marked(fresh: Fresh<dyn SinkProbe>) {
+    let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
+    subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x"), delete("b", 9)]).await;
+    let before = subject.rows().await;
+    let counts = subject.put_marked(1, pass, Older::Skip, [upsert("a", 3, "old"), upsert("b", 3, "old")]).await;
+    assert_eq!(counts.skipped_total(), 2, "{counts:?}");
+    assert_eq!(subject.rows().await, before);
+    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, Vec::<String>::new());
+}
+
+/// What `live_rows` counts is what `unseen` gives, for a pass that has marked some rows and for one that has marked none.
+pub async fn clause_10_live_rows_counts_what_unseen_gives(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
+    done(sink.ensure_tables(&gadgets, &tables()).await);
+    done(sink.commit(marked(pass, Commit { resource: gadgets, ..commit(0, [upsert("k1", 1, "x")]) })).await);
+    let count = async |sweep| {
+        let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: Some("k5".into()), limit: 1 };
+        done(sink.live_rows(query).await)
+    };
+    assert_eq!(count(pass).await, LiveRows::default());
+    subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
+    subject.put(1, [delete("k9", 1), delete("unknown", 1)]).await;
+    done(sink.commit(marked(pass, commit(2, [upsert("k3", 1, "x"), upsert("k4", 1, "x")]))).await);
+    done(sink.commit(marked(pass, commit(3, [upsert("k3", 1, "x")]))).await);
+    assert_eq!(count(pass).await, LiveRows { live: 9, unseen: 7 });
+    assert_eq!(count(RunId::new()).await, LiveRows { live: 9, unseen: 9 });
+}
+
+/// The keys that `unseen` gives for a pass.
+async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
+    let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: after.map(str::to_owned), limit };
+    done(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
+}
+
+/// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
+pub async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
+    done(sink.ensure_tables(&gadgets, &tables()).await);
+    let other = Commit { resource: gadgets, ..commit(0, [upsert("other", 1, "x"), upsert("b", 1, "x")]) };
+    done(sink.commit(marked(pass, other)).await);
+    let keys = ["d", "gone", "c", "a", "b", "never seen", "é", "Z"];
+    subject.put(0, keys.map(|key| upsert(key, 1, key))).await;
+    subject.put(1, [delete("gone", 2), delete("unknown", 2)]).await;
+    assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "a", "b", "c", "d", "never seen", "é"]);
+    done(sink.commit(marked(pass, commit(2, [upsert("a", 1, "a"), upsert("b", 2, "changed")]))).await);
+    done(
+        sink.commit(marked(pass, commit(3, [upsert("c", 0, "older"), upsert("new", 1, "x"), upsert("a", 1, "a")])))
+            .await,
+    );
+    assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "d", "never seen", "é"]);
+    let query =
+        UnseenQuery { resource: widgets(), table: TABLE.into(), sweep: pass, after: Some("a".into()), limit: 1 };
+    let record = done(sink.unseen(query).await).remove(0);
+    assert_eq!((record.version.0, &*record.json), (1, document("d").as_str()));
+}
+
+/// `after` and `limit` walk through all of them once.
+pub async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let pass = RunId::new();
+    subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
+    done(subject.sink.commit(marked(pass, commit(1, [upsert("k3", 1, "x")]))).await);
+    assert_eq!(unseen(&*subject.sink, pass, None, 4).await, ["k0", "k1", "k2", "k4"]);
+    assert_eq!(unseen(&*subject.sink, pass, Some("k4"), 4).await, ["k5", "k6", "k7", "k8"]);
+    assert_eq!(unseen(&*subject.sink, pass, Some("k8"), 4).await, ["k9"]);
+    assert_eq!(unseen(&*subject.sink, pass, Some("k9"), 4).await, Vec::<String>::new());
+    assert_eq!(unseen(&*subject.sink, pass, None, 0).await, Vec::<String>::new());
+}
+
+/// A row that a pass has merely seen is as it was.
+pub async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let before = subject.rows().await;
+    let report = done(subject.sink.commit(marked(RunId::new(), commit(1, [upsert("a", 1, "x")]))).await);
+    assert_eq!(report.counts.unchanged, 1);
+    assert_eq!(subject.rows().await, before);
+}
+
+/// Each pass has marks of its own; `Finish` forgets those of one.
+pub async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let sink = &*subject.sink;
+    let (one, two) = (RunId::new(), RunId::new());
+    subject.put(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]).await;
+    done(sink.commit(marked(one, commit(1, [upsert("a", 1, "x")]))).await);
+    done(sink.commit(marked(two, commit(1, [upsert("b", 1, "x")]))).await);
+    assert_eq!(unseen(sink, one, None, 9).await, ["b"]);
+    assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
+    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(2, []) }).await);
+    assert_eq!(unseen(sink, one, None, 9).await, ["a", "b"]);
+    assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
+    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
+}
+
+/// A commit that is refused has seen nothing.
+pub async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let pass = RunId::new();
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let mut bad = marked(pass, commit(1, [upsert("a", 1, "x")]));
+    bad.rows.push(Rows { table: "comments".into(), records: vec![], rejects: vec![] });
+    assert!(subject.sink.commit(bad).await.is_err());
+    assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
+}
