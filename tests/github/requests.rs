@@ -3,6 +3,7 @@
 //! `cargo test --all-features --test github requests -- --nocapture` prints the tables; `SNOWFEED_LATENCIES=50,200` makes
 //! the last one measure time.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -110,15 +111,91 @@ async fn requests_for_10_000_issues_are_106_at_the_most() {
 #[tokio::test]
 async fn requests_for_a_real_history_are_within_the_anonymous_quota() {
     let Some(history) = history() else { return };
-    let upstream = Upstream::builder().repository(REPOSITORY, 0).start().await.unwrap();
-    for observation in history {
-        upstream.put(REPOSITORY, observation.object.get()).unwrap();
-    }
-    let issues = upstream.len(REPOSITORY);
+    let ended: BTreeMap<u64, String> = history
+        .map(|seen| {
+            let issue: serde_json::Value = serde_json::from_str(seen.object.get()).unwrap();
+            (issue["id"].as_u64().unwrap(), seen.object.get().to_owned())
+        })
+        .collect();
     for concurrency in [1, 8, 32] {
+        let builder = Upstream::builder().repository_from(REPOSITORY, ended.values()).quota(60);
+        let (upstream, issues) = (builder.start().await.unwrap(), ended.len());
         let (requests, _) = read(&upstream, concurrency).await;
         println!("{issues} issues of a real history: {requests} requests at {concurrency}");
         assert!(requests <= few(issues), "{requests} requests at {concurrency}");
+    }
+}
+
+/// Reads once more; tells the answers' statuses.
+async fn poll(reading: &mut Reading, upstream: &Upstream) -> Vec<u16> {
+    upstream.forget_requests();
+    reading.read().await.unwrap();
+    reading.assert_same(upstream);
+    upstream.requests().iter().map(|request| request.status().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_second() {
+    for cursors in [false, true] {
+        for (edited, page_size) in [(29, 100), (99, 100), (100, 100), (101, 100), (250, 100), (1_500, 100), (90, 20)] {
+            let builder = Upstream::builder().repository(REPOSITORY, 2_000).cursor_links(cursors);
+            let upstream = builder.start().await.unwrap();
+            let mut reading = Reading::of(&upstream, json!({ "page_size": page_size }));
+            reading.read().await.unwrap();
+            upstream.clock().advance(Duration::from_secs(3_600));
+            upstream.bulk_edit(REPOSITORY, edited);
+            let pages = edited.div_ceil(page_size);
+            let requests = poll(&mut reading, &upstream).await.len();
+            // By key, every page of a second is read twice.
+            let few = if cursors { 4 * pages + 8 } else { pages + 6 };
+            assert!(requests <= few, "{requests} requests for {edited} edits");
+            for _ in 0..3 {
+                assert_eq!(poll(&mut reading, &upstream).await, [304], "{edited} edits, cursors: {cursors}");
+            }
+            // What changes later is found all the same, and idle polls stay cheap.
+            upstream.edit(REPOSITORY, 5);
+            poll(&mut reading, &upstream).await;
+            upstream.create(REPOSITORY, 1);
+            poll(&mut reading, &upstream).await;
+            assert_eq!(poll(&mut reading, &upstream).await, [304], "{edited} edits, cursors: {cursors}");
+        }
+    }
+}
+
+/// The clock runs: what is edited right after a read has the time of the issues that the read ended with.
+#[tokio::test]
+async fn requests_are_not_saved_while_the_last_second_lasts() {
+    let upstream = Upstream::builder().repository(REPOSITORY, 300).live_clock().start().await.unwrap();
+    let mut reading = Reading::of(&upstream, json!({ "page_size": 20, "overlap_seconds": 1 }));
+    for round in 0..12 {
+        upstream.bulk_edit(REPOSITORY, 70);
+        poll(&mut reading, &upstream).await;
+        upstream.edit(REPOSITORY, 1 + round);
+        poll(&mut reading, &upstream).await;
+    }
+    upstream.bulk_edit(REPOSITORY, 70);
+    poll(&mut reading, &upstream).await;
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    poll(&mut reading, &upstream).await;
+    assert_eq!(poll(&mut reading, &upstream).await, [304]);
+}
+
+/// Without counted pages, time is cut up, and now and then a page is read for nothing.
+#[tokio::test]
+async fn requests_are_bounded_where_pages_are_not_counted() {
+    for (name, seconds) in distributions().into_iter().filter(|(name, _)| !name.contains("bulk") && !name.contains(" in ")) {
+        let issue = |(index, second): (usize, &i64)| {
+            let (time, number) = (jiff::Timestamp::from_second(*second).unwrap().to_string(), index + 1);
+            json!({ "id": number, "number": number, "created_at": time, "updated_at": time }).to_string()
+        };
+        let issues: Vec<_> = seconds.iter().enumerate().map(issue).collect();
+        for concurrency in [1, 8, 32] {
+            let builder = Upstream::builder().repository_from(REPOSITORY, &issues).cursor_links(true);
+            let upstream = builder.start().await.unwrap();
+            let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+            let requests = poll(&mut reading, &upstream).await.len() as u64;
+            assert!(requests <= few(seconds.len()) + 12, "{name}: {requests} requests at {concurrency}");
+        }
     }
 }
 

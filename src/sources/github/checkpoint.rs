@@ -179,6 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_of_before_the_newest_page_had_a_tag_is_read_as_it_was_meant() {
+        let old = r#"{"v":1,"server":"https://ghe.example/api/v3/","repository_id":7,"without_pull_requests":true,
+            "ranges":[{"from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:00:10Z","at":"1970-01-01T00:00:01Z"},
+            {"from":"1970-01-01T00:00:10Z","to":null,"at":"1970-01-01T00:00:11Z"}],
+            "hwm":"2023-11-14T22:13:20Z","anchor":null,"etag":{"value":"W/\"x\"","credentials":"token"}}"#;
+        let old = Checkpoint::new(&serde_json::from_str::<serde_json::Value>(old).unwrap()).unwrap();
+        assert_eq!(Position::read(&old).unwrap(), full());
+        // And one that has a poll's tag is written as it was then.
+        assert!(!full().write().unwrap().as_str().contains("newest"));
+        let newest = full().etag.map(|tag| Tag { newest: true, ..tag });
+        let position = Position { etag: newest, ..full() };
+        assert_eq!(Position::read(&position.clone().write().unwrap()).unwrap(), position);
+    }
+
+    #[test]
     fn unknown_formats_and_contradictions_are_refused_with_help() {
         let headless = Position { hwm: None, ranges: vec![full().ranges.remove(0)], ..full() };
         for checkpoint in [

@@ -29,6 +29,20 @@ pub(super) enum Task {
     Part(usize),
     /// A listing's witness, once more.
     Check,
+    /// The page after a poll's.
+    Probe,
+}
+
+impl Task {
+    /// Whether there is another way when the server refuses or fails with this status: pages by their number (GitHub answers
+    /// 422 to high ones) are read by key then, and the newest rows are only a shortcut.
+    pub(super) fn can_do_without(self, status: Option<u16>) -> bool {
+        match self {
+            Self::Poll | Self::Range(_) => false,
+            Self::Part(_) | Self::Check | Self::Probe => matches!(status, Some(400 | 404 | 422)),
+            Self::Newest => matches!(status, Some(400 | 422 | 500..=599)),
+        }
+    }
 }
 
 /// What a request brought.
@@ -75,11 +89,35 @@ pub(super) struct Course {
     early: Option<(Facts, Option<Tag>)>,
     /// A poll is under way that began too early.
     outrun: bool,
+    /// A poll that may have brought everything, or not.
+    unsure: Option<Unsure>,
     /// Whether to ask for the newest row.
     newest: Newest,
     /// The tag of the newest page, as it was before what is being read.
     idle: Option<Tag>,
     done: bool,
+}
+
+/// A poll's page that names no next one, of a server that may send no links: the page after it will tell. When that is empty,
+/// rows may have slipped from it to a full page, which is therefore asked for again. A full page's own tag does not show that
+/// rows come after it: the newest page's does.
+#[derive(Debug)]
+struct Unsure {
+    facts: Facts,
+    tag: Option<Tag>,
+    asks: Asks,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// For the newest page.
+    Newest,
+    NewestSent,
+    /// For the page after it.
+    After,
+    AfterSent,
+    /// For the page itself, again.
+    Again,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +151,7 @@ impl Course {
             polling: false,
             early: None,
             outrun: false,
+            unsure: None,
             newest: Newest::After(1),
             idle: None,
             done: false,
@@ -138,8 +177,9 @@ impl Course {
 
     fn in_flight(&self) -> usize {
         let newest = matches!(self.newest, Newest::Asked | Newest::PageAsked);
+        let probe = self.unsure.as_ref().is_some_and(|unsure| matches!(unsure.asks, Asks::NewestSent | Asks::AfterSent));
         let listing = self.listing.as_ref().map_or(0, Listing::in_flight);
-        self.ranges.busy() + listing + self.strays.len() + usize::from(self.polling) + usize::from(newest)
+        self.ranges.busy() + listing + self.strays.len() + usize::from(self.polling) + usize::from(newest) + usize::from(probe)
     }
 
     /// The next request, if one can be made before another one is answered.
@@ -152,6 +192,25 @@ impl Course {
         }
         if self.polling {
             return None;
+        }
+        if let Some(unsure) = &mut self.unsure {
+            return match unsure.asks {
+                Asks::Newest => {
+                    unsure.asks = Asks::NewestSent;
+                    Some(Step { task: Task::Newest, ask: Ask::NewestPage, tag: None })
+                }
+                Asks::After => {
+                    unsure.asks = Asks::AfterSent;
+                    let url = unsure.facts.probe.clone()?;
+                    Some(Step { task: Task::Probe, ask: Ask::Url(url), tag: None })
+                }
+                Asks::Again => {
+                    self.polling = true;
+                    let ask = Ask::Since(self.position.anchor);
+                    Some(Step { task: Task::Poll, ask, tag: unsure.tag.clone() })
+                }
+                Asks::NewestSent | Asks::AfterSent => None,
+            };
         }
         if self.ranges.is_empty() {
             if self.newest == Newest::PageAsked {
@@ -202,6 +261,10 @@ impl Course {
         if self.strays.remove(&task) {
             return;
         }
+        if let (Task::Newest, Some(unsure)) = (task, &mut self.unsure) {
+            unsure.asks = Asks::Newest;
+            return;
+        }
         match (task, &mut self.listing) {
             (Task::Part(id), Some(listing)) => listing.repeat(id),
             (Task::Check, Some(listing)) => listing.repeat_check(),
@@ -210,6 +273,11 @@ impl Course {
                 self.newest = Newest::Page;
             }
             (Task::Newest, None) if self.newest == Newest::Asked => self.newest = Newest::After(1),
+            (Task::Probe, _) => {
+                if let Some(unsure) = &mut self.unsure {
+                    unsure.asks = Asks::After;
+                }
+            }
             _ => self.restart(task),
         }
     }
@@ -220,9 +288,13 @@ impl Course {
         if self.strays.remove(&task) {
             return;
         }
+        if let (Task::Newest, Some(unsure)) = (task, &mut self.unsure) {
+            unsure.asks = Asks::After;
+            return;
+        }
         match (task, &mut self.listing) {
             (Task::Range(id), _) => self.ranges.restart(id),
-            (Task::Poll, _) => (self.polling, self.outrun) = (false, false),
+            (Task::Poll, _) => (self.polling, self.outrun, self.unsure) = (false, false, None),
             (Task::Part(id), Some(listing)) => {
                 listing.repeat(id);
                 self.give_up();
@@ -235,6 +307,11 @@ impl Course {
             (Task::Newest, None) => {
                 self.newest = Newest::Never;
                 self.position.etag = self.position.etag.take().filter(|tag| !tag.newest);
+            }
+            (Task::Probe, _) => {
+                if let Some(Unsure { facts, tag, .. }) = self.unsure.take() {
+                    self.conclude(facts, tag);
+                }
             }
             (Task::Part(_) | Task::Check, None) => {}
         }
@@ -249,6 +326,11 @@ impl Course {
             return Ok(Keep::Within(self.floor(), None));
         }
         let keep = match (task, answer) {
+            (Task::Poll, Answer::NotModified) if self.unsure.as_ref().is_some_and(|unsure| unsure.tag.is_some()) => {
+                self.polling = false;
+                self.is_all();
+                Keep::Nothing
+            }
             (Task::Poll, Answer::NotModified) if self.position.etag.is_some() => {
                 self.done = true;
                 Keep::Nothing
@@ -257,7 +339,11 @@ impl Course {
                 self.done = true;
                 Keep::Nothing
             }
-            (Task::Poll, Answer::Page(facts, tag)) => self.polled(facts, tag)?,
+            (Task::Poll, Answer::Page(facts, tag)) => self.polled(facts, tag),
+            (Task::Probe, Answer::Page(after, _)) => {
+                self.probed(&after);
+                Keep::Nothing
+            }
             (Task::Range(id), Answer::Page(facts, _)) => self.ranges.page(id, facts)?,
             (Task::Part(id), Answer::Page(facts, _)) => self.listed(id, &facts)?,
             (Task::Check, Answer::Page(facts, _)) => {
@@ -274,7 +360,7 @@ impl Course {
             (task, answer) => return Err(Error::internal(format!("{answer:?} is no answer to {task:?}"))),
         };
         if self.listing.as_ref().is_some_and(Listing::is_done) {
-            self.listing_ended()?;
+            self.listing_ended();
         } else if matches!(task, Task::Range(_)) && self.ranges.is_empty() {
             self.ranges_ended();
         }
@@ -286,6 +372,11 @@ impl Course {
     }
 
     fn newest(&mut self, newest: Option<Second>, tag: Option<Tag>) {
+        if let Some(unsure) = &mut self.unsure {
+            unsure.asks = Asks::After;
+            self.idle = tag;
+            return;
+        }
         if let Some(listing) = &mut self.listing {
             listing.newest(tag.is_some());
             self.idle = tag;
@@ -300,18 +391,57 @@ impl Course {
         }
     }
 
-    fn polled(&mut self, facts: Facts, tag: Option<Tag>) -> Result<Keep> {
+    fn polled(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
         self.polling = false;
         if std::mem::take(&mut self.outrun) {
-            return Ok(Keep::Nothing);
+            return Keep::Nothing;
         }
         if let Some(end) = self.listing.as_ref().and_then(Listing::end) {
             self.early = Some((facts, tag));
-            return Ok(Keep::Within(Some(end.minus(self.overlap)), None));
+            return Keep::Within(Some(end.minus(self.overlap)), None);
         }
+        match &self.unsure {
+            Some(unsure) if unsure.facts.fingerprint == facts.fingerprint => {
+                self.is_all();
+                return Keep::Nothing;
+            }
+            Some(_) => self.unsure = None,
+            None if facts.next.is_none() && facts.probe.is_some() => {
+                let asks = if facts.is_full() { Asks::Newest } else { Asks::After };
+                self.unsure = Some(Unsure { facts, tag, asks });
+                return Keep::Within(self.floor(), None);
+            }
+            None => {}
+        }
+        self.conclude(facts, tag)
+    }
+
+    /// Takes the page after a poll's.
+    fn probed(&mut self, after: &Facts) {
+        let Some(unsure) = &mut self.unsure else { return };
+        if after.rows > 0 || after.more() {
+            if let Some(Unsure { facts, tag, .. }) = self.unsure.take() {
+                self.conclude(facts, tag);
+            }
+        } else if unsure.facts.is_full() {
+            unsure.asks = Asks::Again;
+        } else {
+            self.is_all();
+        }
+    }
+
+    /// A poll has brought everything, as it turned out.
+    fn is_all(&mut self) {
+        if let Some(Unsure { facts, tag, .. }) = self.unsure.take() {
+            self.conclude(Facts { probe: None, ..facts }, tag);
+        }
+    }
+
+    /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
+    fn conclude(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
         let floor = self.floor();
         if facts.more() {
-            self.position.etag = None;
+            (self.position.etag, self.idle) = (None, None);
             self.before = self.position.hwm;
             self.began = facts.date;
             if self.round == 0
@@ -320,7 +450,7 @@ impl Course {
             {
                 self.round = 1;
                 self.listing = Some(listing);
-                return Ok(Keep::Within(floor, None));
+                return Keep::Within(floor, None);
             }
             // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
             // by rows that move on, so that nothing is left to look for afterwards.
@@ -342,6 +472,9 @@ impl Course {
         self.position.hwm = self.position.hwm.max(facts.last);
         let anchor = self.floor();
         self.round += 1;
+        let settled = facts.last.is_some_and(|last| listing::is_settled(last, facts.date, self.overlap));
+        let idle = self.idle.take().filter(|_| settled);
+        let tag = if facts.is_full() { idle } else { tag };
         if facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS {
             self.position.anchor = anchor;
             self.position.etag = None;
@@ -349,7 +482,7 @@ impl Course {
             self.position.etag = tag;
             self.done = true;
         }
-        Ok(Keep::Within(floor, None))
+        Keep::Within(floor, None)
     }
 
     fn listed(&mut self, id: usize, facts: &Facts) -> Result<Keep> {
@@ -395,17 +528,16 @@ impl Course {
         }
     }
 
-    fn listing_ended(&mut self) -> Result<()> {
-        let Some(listing) = self.listing.take() else { return Ok(()) };
+    fn listing_ended(&mut self) {
+        let Some(listing) = self.listing.take() else { return };
         self.next_part = listing.next_id();
         self.position.hwm = self.position.hwm.max(listing.end());
         self.position.anchor = self.floor();
         self.position.etag = self.idle.take().filter(|_| listing.is_unchanged());
         self.done = self.position.etag.is_some();
         if let Some((facts, tag)) = self.early.take() {
-            self.polled(facts, tag)?;
+            self.polled(facts, tag);
         }
-        Ok(())
     }
 
     fn ranges_ended(&mut self) {

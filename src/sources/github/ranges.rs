@@ -85,18 +85,6 @@ pub(super) enum Ask {
     NewestPage,
 }
 
-impl Ask {
-    /// Whether there is another way when the server refuses or fails with this status: a page by its number (GitHub answers
-    /// 422 to high ones), or the newest rows, which are only a shortcut.
-    pub(super) fn can_do_without(&self, status: Option<u16>) -> bool {
-        match self {
-            Self::Since(_) | Self::Url(_) => false,
-            Self::Page { .. } => matches!(status, Some(400 | 404 | 422)),
-            Self::Newest | Self::NewestPage => matches!(status, Some(400 | 422 | 500..=599)),
-        }
-    }
-}
-
 /// What the planner needs to know about a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Facts {
@@ -121,6 +109,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Whether it holds as many rows as were asked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows >= usize::try_from(self.size).unwrap_or(usize::MAX)
+    }
+
     /// Whether the list goes on, or may go on, after this page.
     pub(super) fn more(&self) -> bool {
         self.next.is_some() || self.probe.is_some()
@@ -223,9 +216,25 @@ impl Ranges {
     }
 
     /// Makes a range of a page that has been read already: an open one from `from`, read by `at`.
-    pub(super) fn begin(&mut self, from: Option<Second>, at: Option<Second>, page: Facts) -> Result<Keep> {
-        let id = self.add(Range { from, to: None, at }, 0);
-        self.page(id, page)
+    pub(super) fn begin(&mut self, from: Option<Second>, at: Option<Second>, page: Facts) -> Keep {
+        self.add(Range { from, to: None, at }, 0);
+        self.pages += 1;
+        let index = self.work.len() - 1;
+        let work = &mut self.work[index];
+        work.pages += 1;
+        let (ends, within) = (!page.more(), Keep::Within(work.range.from, work.range.to));
+        let (keep, ended) = work.keyset(page, ends, within);
+        if ended {
+            self.remove(index);
+        }
+        keep
+    }
+
+    fn remove(&mut self, index: usize) {
+        let work = self.work.remove(index);
+        if work.range.to.is_none() {
+            self.end = self.end.max(work.range.at);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -340,10 +349,7 @@ impl Ranges {
             Some(walk) => (within, work.sweep(walk, &facts, ends)),
         };
         if ended {
-            let work = self.work.remove(index);
-            if work.range.to.is_none() {
-                self.end = self.end.max(work.range.at);
-            }
+            self.remove(index);
         }
         Ok(keep)
     }

@@ -207,7 +207,7 @@ impl Reader {
                     self.course.repeat(step.task);
                     return Ok(None);
                 }
-                if step.ask.can_do_without(error.status()) {
+                if step.task.can_do_without(error.status()) {
                     self.course.restart(step.task);
                     return Ok(None);
                 }
