@@ -78,6 +78,9 @@ pub enum Sweep {
     Mark(RunId, Older),
     /// The pass is over: forget what it has seen.
     Finish(RunId),
+    /// The commit belongs to no pass and makes no progress: store its change of state, its run record too, only if it writes a row.
+    /// Then a pass that has read before is refused.
+    Fence,
 }
 
 /// What becomes visible together: rows, and the state that holds with them.
@@ -173,7 +176,7 @@ pub struct StoredRow {
 /// 6. The report adds up: offered = inserted + updated + unchanged + deleted + skipped + rejected. An older state is skipped
 ///    with the reason [`Counts::OLDER`]; a deletion of a deleted key is unchanged.
 /// 7. A change of state whose base is not the newest version is refused with a [`Conflict`](crate::ErrorKind::Conflict), and
-///    with it the whole commit.
+///    with it the whole commit. With [`Sweep::Fence`] the change is left out where no row is written, and the report has no version.
 /// 8. Documents come back byte for byte, and any text is a legal key and a legal resource name. Resources are apart.
 /// 9. Rejects are kept, with their reason.
 /// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass, and `live_rows`

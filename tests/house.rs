@@ -22,7 +22,7 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "testkit" => &[DATA, TRAITS, &["engine", "backends/memory"]],
         "retries" => &[&["error"]],
         "http" => &[&["error", "monitor", "retries"]],
-        "backends/merge" => &[DATA],
+        "backends/merge" => &[DATA, TRAITS],
         // A form and a shape, which know nothing of any backend.
         "backends/concatenation" | "backends/preview" => &[],
         "backends/memory" => &[DATA, TRAITS, &["backends/merge"]],

@@ -46,7 +46,7 @@ struct Contents {
 /// The keys that a pass has marked, by resource and table.
 type Seen = BTreeMap<(Resource, String), BTreeSet<String>>;
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Table {
     rows: BTreeMap<String, StoredRow>,
     rejects: Vec<Reject>,
@@ -187,9 +187,11 @@ impl Sink for Memory {
         if !contents.tables.keys().any(|(known, _)| *known == resource) {
             return Err(not_ensured(&resource, ""));
         }
-        if let Some(change) = &change {
+        let is_fence = sweep == Some(Sweep::Fence);
+        if let Some(change) = change.as_ref().filter(|_| !is_fence) {
             contents.check(change)?;
         }
+        let before = is_fence.then(|| contents.tables.clone());
         let mut counts = Counts::default();
         for rows in rows {
             let place = (resource.clone(), rows.table);
@@ -214,6 +216,10 @@ impl Sink for Memory {
         }
         if let Some(Sweep::Finish(pass)) = sweep {
             contents.seen.remove(&pass);
+        }
+        let change = change.filter(|_| !is_fence || counts.changed());
+        if let (Some(change), Some(before)) = (&change, before) {
+            contents.check(change).inspect_err(|_| contents.tables = before)?;
         }
         let version = change.map(|change| contents.apply(change));
         Ok(CommitReport { counts, version })

@@ -192,6 +192,12 @@ pub(super) struct Ingest {
     /// Read everything, and mark deleted what is gone
     #[arg(long)]
     pub(super) reconcile: bool,
+    /// Mark deleted what is gone even where that is most of a table: you have checked that it is really gone
+    #[arg(long, requires = "reconcile")]
+    pub(super) allow_deletions: bool,
+    /// Ask before more than this share of a table's rows is marked deleted; 100 never asks [default: 10]
+    #[arg(long, value_name = "PERCENT", requires = "reconcile", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(super) max_deletions: Option<u8>,
     /// How many are read side by side
     #[arg(long, value_name = "N", default_value = "4")]
     pub(super) concurrency: NonZeroUsize,
@@ -263,6 +269,8 @@ Examples:
   {program} ingest NAME                   enable and ingest one {kind}
   {program} ingest                        ingest what is new in all that are enabled
   {program} ingest --reconcile            read everything, find what was deleted
+  {program} ingest --reconcile --allow-deletions
+                                          the same, after it has asked whether so much is really gone
   {program} enable NAME --schedule 10m    then `{program} run` keeps it on schedule
   {program} --json status                 for programs
 ";
@@ -378,6 +386,17 @@ mod tests {
         assert_eq!((before.global.set, before.global.json), (vec!["a=1".to_owned(), "b=2".to_owned()], true));
         let after = parse_all(&["status", "--set", "a=1", "--json"]).unwrap();
         assert_eq!((after.global.set, after.global.json), (vec!["a=1".to_owned()], true));
+    }
+
+    #[test]
+    fn only_a_reconcile_run_takes_what_concerns_deletions() {
+        assert!(parse_all(&["ingest", "--allow-deletions"]).is_err());
+        assert!(parse_all(&["ingest", "--max-deletions", "5"]).is_err());
+        assert!(parse_all(&["ingest", "--reconcile", "--max-deletions", "101"]).is_err());
+        assert!(parse_all(&["run", "--allow-deletions"]).is_err());
+        let parsed = parse_all(&["ingest", "--reconcile", "--allow-deletions", "--max-deletions", "5"]).unwrap();
+        let Command::Ingest(ingest) = parsed.command else { panic!("{:?}", parsed.command) };
+        assert_eq!((ingest.allow_deletions, ingest.max_deletions), (true, Some(5)));
     }
 
     #[test]

@@ -146,6 +146,14 @@ impl Connector {
         self
     }
 
+    /// The share of a table's live rows that a reconcile run may mark deleted without being
+    /// [asked to](super::IngestRequest::allow_deletions), in percent, instead of that of the [limits](Limits::max_deleted_percent).
+    #[must_use]
+    pub fn max_deleted_percent(mut self, percent: u8) -> Self {
+        self.limits.max_deleted_percent = percent;
+        self
+    }
+
     /// Who is told what happens, beside the program's log.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {

@@ -221,17 +221,27 @@ impl<'a> Run<'a> {
         let at = self.connector.now();
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
-        // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason. Rows
-        // move the state, too: what a pass has read before must not replace them.
-        let fenced = moved || sweep.is_some() || offered > 0;
+        // Rows that make no progress move the state, too, where any changes: what a pass has read before must not replace them.
+        let sweep = sweep.or_else(|| (!moved && self.connector.is_joined()).then_some(Sweep::Fence));
+        // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason.
+        let fenced = moved || sweep.is_some();
         let state = fenced.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
-        if offered > 0 || state.is_some() {
+        let mut is_stored = false;
+        if offered > 0 || moved || sweep.is_some_and(|sweep| sweep != Sweep::Fence) {
             let change = state.clone().map(|state| self.change(at, Some(state)));
             let (resource, run) = (self.resource.clone(), self.record.id);
-            let order =
-                if moved && !matches!(sweep, Some(Sweep::Finish(_))) { Order::RowsFirst } else { Order::StateFirst };
+            let at_checkpoint = |pass: &Option<Reconcile>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
+            let is_progress = self.stored.as_ref().is_none_or(|stored| {
+                stored.checkpoint != checkpoint || at_checkpoint(&stored.reconcile) != at_checkpoint(&reconcile)
+            });
+            let order = match sweep {
+                Some(Sweep::Finish(_)) => Order::StateFirst,
+                _ if is_progress => Order::RowsFirst,
+                _ => Order::StateFirst,
+            };
             let commit = Commit { resource, run, at, rows, sweep, change };
             let report = self.connector.deliver(commit, order, &mut self.base).await?;
+            is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
             self.record.counts += &report.counts;
             self.record.commits += 1;
             if report.counts.offered != offered || !report.counts.add_up() {
@@ -240,7 +250,7 @@ impl<'a> Run<'a> {
                     .with_context("counts", format!("{:?}", report.counts)));
             }
         }
-        if state.is_some() {
+        if is_stored {
             self.stored = state;
         }
         self.checkpoint = checkpoint;

@@ -7,7 +7,9 @@ use super::deletions::Deletions;
 use super::run::Run;
 use crate::sink::Older;
 use crate::state::Reconcile;
-use crate::{Error, Mode, Record, Result, Rows, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest};
+use crate::{
+    Error, ErrorKind, Mode, Record, Result, Rows, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest,
+};
 
 /// How many records are looked at in one step.
 const STEP: usize = 500;
@@ -52,15 +54,15 @@ impl Run<'_> {
 
     /// Asks the source about every record that the pass has not come across, commits what it says, and ends the pass.
     /// Says whether it came to its end; a sweep that was interrupted goes on with the next run. One that finds more deletions than
-    /// are plausible ends the pass without them: the next one begins anew, with a listing of its own.
+    /// are plausible, or answers that cannot be, ends the pass without them: the next one begins anew, with a listing of its own.
     pub(super) async fn sweep(&mut self) -> Result<bool> {
         let mut deletions = self.expected_deletions().await?;
         match self.sweep_tables(&mut deletions).await {
-            Err(Refused::Deletions(error)) => {
+            Err(Stopped::Pass(error)) => {
                 self.end_pass(self.checkpoint.clone()).await?;
                 Err(error)
             }
-            Err(Refused::Error(error)) => Err(error),
+            Err(Stopped::Run(error)) => Err(error),
             Ok(false) => Ok(false),
             Ok(true) => {
                 self.end_read_pass().await?;
@@ -97,11 +99,11 @@ impl Run<'_> {
         UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: pass.id, after, limit: STEP }
     }
 
-    async fn sweep_tables(&mut self, deletions: &mut Deletions) -> Result<bool, Refused> {
+    async fn sweep_tables(&mut self, deletions: &mut Deletions) -> Result<bool, Stopped> {
         let connector = self.connector;
         let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
         if is_bounded && connector.spec.is_authoritative {
-            deletions.refuse_empty_listing().map_err(Refused::Deletions)?;
+            deletions.refuse_empty_listing().map_err(Stopped::Pass)?;
         }
         let must_wait = is_bounded && deletions.must_wait();
         for table in &connector.spec.tables {
@@ -118,11 +120,11 @@ impl Run<'_> {
                 connector.emit(Event::Verifying { resource, records });
                 let mut records = tokio::select! {
                     biased;
-                    verified = self.verify(&table.name, unseen) => verified?,
+                    verified = self.verify(&table.name, unseen) => verified.map_err(Stopped::by_source)?,
                     () = self.cancel().cancelled() => return Ok(false),
                 };
                 if must_wait {
-                    deletions.hold(&table.name, &mut records).map_err(Refused::Deletions)?;
+                    deletions.hold(&table.name, &mut records).map_err(Stopped::Pass)?;
                 }
                 self.commit_verified(&table.name, records).await?;
             }
@@ -172,14 +174,25 @@ impl Run<'_> {
 }
 
 /// Why a sweep has ended before its time.
-enum Refused {
-    /// A person has to confirm the deletions.
-    Deletions(Error),
-    Error(Error),
+enum Stopped {
+    /// What the source says cannot be, or a person has to confirm it: the next run begins a pass of its own, with a listing.
+    Pass(Error),
+    /// The next run goes on.
+    Run(Error),
 }
 
-impl From<Error> for Refused {
+impl Stopped {
+    /// An error of the source. What is wrong with its answers may have been wrong with its listing.
+    fn by_source(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::NotFound => Self::Pass(error),
+            _ => Self::Run(error),
+        }
+    }
+}
+
+impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Run(error)
     }
 }

@@ -106,6 +106,11 @@ impl Counts {
             == self.inserted + self.updated + self.unchanged + self.deleted + self.rejected + self.skipped_total()
     }
 
+    /// Whether the state of any key has changed.
+    pub fn changed(&self) -> bool {
+        self.inserted + self.updated + self.deleted > 0
+    }
+
     /// Whether any row was written.
     pub fn wrote(&self) -> bool {
         self.inserted + self.updated + self.deleted + self.rejected > 0

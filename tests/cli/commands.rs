@@ -49,6 +49,24 @@ async fn reconcile_marks_what_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_deletions_are_asked_about_before_they_are_marked() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    program.run(&["ingest", "acme/gears"]).await.expect(0);
+    (1..=20).for_each(|number| upstream.delete("acme/gears", number));
+    let asked = program.run(&["ingest", "--reconcile"]).await.expect(3);
+    assert!(asked.stderr.contains("more than 10 of the 30 live rows of the table `issues`"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("--reconcile --allow-deletions"), "{}", asked.stderr);
+    let status = program.run(&["status"]).await.expect(0);
+    assert!(status.stdout.contains("no row was marked deleted"), "{}", status.stdout);
+    assert_eq!(program.json(&["ingest"]).await["counts"]["deleted"], 0, "an ordinary run confirms nothing");
+    program.run(&["ingest", "--reconcile", "--max-deletions", "60"]).await.expect(3);
+    let confirmed = program.run(&["--json", "ingest", "--reconcile", "--allow-deletions"]).await.expect(0);
+    let confirmed: serde_json::Value = serde_json::from_str(&confirmed.stdout).unwrap();
+    assert_eq!(confirmed["counts"]["deleted"], 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wait_is_told_with_its_reason_and_its_end() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());

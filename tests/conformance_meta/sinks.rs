@@ -8,8 +8,8 @@ use snowfeed::StoredRow;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, SinkProbe, sink};
 use snowfeed::{
-    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Older, Operation, Record, Reject, Resource, Result, RunId, Sink,
-    StateStore, StoredRecord, Sweep, TableSpec, UnseenQuery,
+    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Older, Operation, Record, Reject, Resource, Result,
+    RunId, Sink, StateStore, StoredRecord, Sweep, TableSpec, UnseenQuery,
 };
 
 use super::failing;
@@ -39,6 +39,8 @@ enum Fault {
     OlderIsAlwaysMarked,
     DeletionsLowerTheVersion,
     LiveRowsCountsDeletions,
+    FenceIsNeverRaised,
+    FenceIsAlwaysRaised,
     UnknownTablesAreMisconfigured,
 }
 
@@ -74,8 +76,10 @@ impl Naive {
 
     /// Whether an older state wins, as far as the pass is concerned; marks the key where it has to be.
     fn marks(&self, place: &Place, record: &Record, pass: RunId, older: Older) -> bool {
-        let one = if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { pass };
-        let stored = self.tables.lock().unwrap()[place].get(&record.key).map(|row| (row.version, row.deleted_at.is_some()));
+        let one =
+            if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { pass };
+        let stored =
+            self.tables.lock().unwrap()[place].get(&record.key).map(|row| (row.version, row.deleted_at.is_some()));
         let mark = (place.clone(), record.key.clone());
         let mut seen = self.seen.lock().unwrap();
         let seen = seen.entry(one).or_default();
@@ -92,7 +96,14 @@ impl Naive {
         wins && !is_marked && !self.is(Fault::OlderNeverReplaces)
     }
 
-    fn merge(&self, place: &Place, record: Record, at: jiff::Timestamp, marks: Option<(RunId, Older)>, counts: &mut Counts) {
+    fn merge(
+        &self,
+        place: &Place,
+        record: Record,
+        at: jiff::Timestamp,
+        marks: Option<(RunId, Older)>,
+        counts: &mut Counts,
+    ) {
         let marking = marks.is_some();
         let wins = marks.is_some_and(|(pass, older)| self.marks(place, &record, pass, older));
         let mut tables = self.tables.lock().unwrap();
@@ -186,10 +197,13 @@ impl Sink for Naive {
             let kind = if misconfigured { ErrorKind::Configuration } else { ErrorKind::Internal };
             return Err(Error::new(kind, "nobody made room"));
         }
+        let before = self.tables.lock().unwrap().clone();
         // Where the state is refused, nothing else has happened.
         let mut version = None;
         let mut refused = None;
-        if let Some(change) = commit.change {
+        let is_fence = commit.sweep == Some(Sweep::Fence);
+        let fence = commit.change.clone().filter(|_| is_fence);
+        if let Some(change) = commit.change.filter(|_| !is_fence || self.is(Fault::FenceIsAlwaysRaised)) {
             match self.states.append(change).await {
                 Ok(newest) => version = Some(newest),
                 Err(error) if self.is(Fault::RefusedRowsStay) => refused = Some(error),
@@ -221,6 +235,17 @@ impl Sink for Naive {
         }
         if let (Some(Sweep::Finish(pass)), false) = (commit.sweep, self.is(Fault::MarksOutliveFinish)) {
             self.seen.lock().unwrap().remove(&pass);
+        }
+        if let Some(change) =
+            fence.filter(|_| counts.changed() && version.is_none() && !self.is(Fault::FenceIsNeverRaised))
+        {
+            match self.states.append(change).await {
+                Ok(newest) => version = Some(newest),
+                Err(error) => {
+                    *self.tables.lock().unwrap() = before;
+                    return Err(error);
+                }
+            }
         }
         refused.map_or(Ok(CommitReport { counts, version }), Err)
     }
@@ -289,7 +314,7 @@ fn broken(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 24] = [
+    let expected: [(Fault, &[&str]); 26] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_repeatable_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again"]),
@@ -333,7 +358,14 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_10_marks_of_passes_are_apart_and_gone_after_finish",
             ],
         ),
-        (Fault::MarksAreShared, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
+        (
+            Fault::MarksAreShared,
+            &[
+                "clause_3_an_older_state_replaces_what_its_pass_has_not_marked",
+                "clause_10_marks_of_passes_are_apart_and_gone_after_finish",
+                "clause_10_live_rows_counts_what_unseen_gives",
+            ],
+        ),
         (Fault::MarksAreRewritings, &["clause_10_a_mark_rewrites_no_row"]),
         (Fault::MarksOutliveFinish, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
         (
@@ -360,14 +392,13 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_3_an_older_state_that_has_to_be_verified_revives",
             ],
         ),
-        (
-            Fault::DeletionsLowerTheVersion,
-            &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"],
-        ),
+        (Fault::DeletionsLowerTheVersion, &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"]),
+        (Fault::FenceIsNeverRaised, &["clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes"]),
+        (Fault::FenceIsAlwaysRaised, &["clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes"]),
         (Fault::LiveRowsCountsDeletions, &["clause_10_live_rows_counts_what_unseen_gives"]),
         (Fault::UnknownTablesAreMisconfigured, &["clause_11_a_table_or_resource_that_was_not_ensured_is_refused"]),
     ];
-    for (fault, checks) in expected {
-        assert_eq!(broken(fault), checks, "{fault:?}");
-    }
+    let found = expected.map(|(fault, checks)| (fault, broken(fault), checks));
+    let wrong: Vec<_> = found.iter().filter(|(_, failed, checks)| failed != checks).collect();
+    assert!(wrong.is_empty(), "what failed, and what should have: {wrong:#?}");
 }

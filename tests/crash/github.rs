@@ -143,7 +143,7 @@ impl Trial {
         };
         let source = Watched { source: Arc::new(GithubIssues::default()), fuse: fuse.clone(), meanwhile };
         let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
-        let limits = Limits { commit_rows: self.case.commit_rows, ..Limits::default() };
+        let limits = Limits { commit_rows: self.case.commit_rows, max_deleted_percent: 100, ..Limits::default() };
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
             .overrides([("concurrency".to_owned(), json!(self.case.concurrency))])
             .limits(limits);

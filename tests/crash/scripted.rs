@@ -78,7 +78,11 @@ impl Trial {
             true => Connector::apart(source, backend.clone(), backend.clone(), backend),
             false => Connector::new(source, backend),
         };
-        let connector = connector.limits(Limits { commit_rows: self.case.commit_rows, ..Limits::default() });
+        let connector = connector.limits(Limits {
+            commit_rows: self.case.commit_rows,
+            max_deleted_percent: 100,
+            ..Limits::default()
+        });
         let request = IngestRequest::of([world()]).mode(mode);
         let mut report = fuse.outlive(connector.ingest(request)).await?.unwrap();
         Some(report.runs.remove(0))

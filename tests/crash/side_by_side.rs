@@ -19,7 +19,7 @@ fn run(file: &Path, upstream: &Upstream, mode: Mode) -> RunRecord {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sqlite = Arc::new(Sqlite::open(file).unwrap());
-        let limits = Limits { commit_rows: 40, ..Limits::default() };
+        let limits = Limits { commit_rows: 40, max_deleted_percent: 100, ..Limits::default() };
         let connector = connector(GithubIssues::default(), sqlite, upstream, 30).limits(limits);
         let request = IngestRequest::of([resource(WIDGETS)]).mode(mode);
         let mut report = connector.ingest(request).await.unwrap();

@@ -37,6 +37,8 @@ pub(crate) struct Scripted {
     pub(crate) reads: Arc<Mutex<Vec<Read>>>,
     /// Where `verify` waits before it answers.
     pub(crate) hold: Option<Arc<Hold>>,
+    /// Whether its full pass is the truth.
+    pub(crate) is_authoritative: bool,
 }
 
 /// Something that comes to a point and waits there.
@@ -70,7 +72,8 @@ impl Scripted {
 #[async_trait]
 impl Source for Scripted {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("scripted", "1").table(TableSpec::new("t").column("key", "key", ColumnType::Text))
+        let spec = SourceSpec::new("scripted", "1").table(TableSpec::new("t").column("key", "key", ColumnType::Text));
+        if self.is_authoritative { spec.authoritative() } else { spec }
     }
 
     async fn check(&self, _: &Config) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod access;
 mod conformance;
+mod deletions;
 mod delivery;
 mod drift;
 #[path = "../support/environment.rs"]

@@ -39,7 +39,7 @@ fn issue(number: i64) -> Record {
 #[async_trait]
 impl Source for Issues {
     fn spec(&self) -> SourceSpec {
-        tables().into_iter().fold(SourceSpec::new("issues", "1"), SourceSpec::table)
+        tables().into_iter().fold(SourceSpec::new("issues", "1").authoritative(), SourceSpec::table)
     }
 
     async fn check(&self, _: &Config) -> Result<()> {

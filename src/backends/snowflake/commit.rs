@@ -14,7 +14,7 @@ use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
 use crate::sink::{Commit, CommitReport, Older, Rows, Sweep};
-use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateVersion, Version};
+use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
@@ -55,18 +55,19 @@ impl Snowflake {
         }
         // Whoever locks several tables of a resource does so in the order of its streams.
         writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
-        let fence = commit.change.as_ref().and_then(|change| state::fence(&self.0.names, change));
+        let change = commit.change.as_ref().filter(|_| commit.sweep != Some(Sweep::Fence) || counts.changed());
+        let fence = change.and_then(|change| state::fence(&self.0.names, change));
         match &fence {
             Some(fence) => fence.begin(&mut session).await?,
             None => session.begin().await?,
         }
-        let written = self.write_all(&mut *session, commit, &writes, fence.as_ref()).await;
+        let written = self.write_all(&mut *session, commit, &writes, change, fence.as_ref()).await;
         let report = written.map(|version| CommitReport { counts, version });
         let ended = session.end(report, unanswered).await;
         for write in writes {
             write.source.discard(&mut *session).await;
         }
-        match (ended, &commit.change) {
+        match (ended, change) {
             (Err(error), Some(change)) if error.kind() == ErrorKind::Conflict => {
                 state::settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
             }
@@ -81,6 +82,7 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         writes: &[Write<'_>],
+        change: Option<&StateChange>,
         fence: Option<&Fence>,
     ) -> Result<Option<StateVersion>> {
         let mut met = Vec::new();
@@ -90,7 +92,7 @@ impl Snowflake {
                 met.push(write);
             }
         }
-        let version = match &commit.change {
+        let version = match change {
             Some(change) => Some(self.append_in(session, change, fence).await?),
             None => None,
         };

@@ -33,7 +33,8 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<
     if let Some(Sweep::Finish(run)) = commit.sweep {
         finish_sweep(transaction, run)?;
     }
-    let version = commit.change.as_ref().map(|change| state::append(transaction, change)).transpose()?;
+    let change = commit.change.as_ref().filter(|_| commit.sweep != Some(Sweep::Fence) || counts.changed());
+    let version = change.map(|change| state::append(transaction, change)).transpose()?;
     Ok(CommitReport { counts, version })
 }
 
@@ -70,8 +71,8 @@ fn merge_rows(
     let mut see = transaction.prepare_cached(
         "INSERT INTO snowfeed_seen (sweep_id, stream_id, row_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
-    let mut seen =
-        transaction.prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
+    let mut seen = transaction
+        .prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
     let older = marks.map_or(Older::Skip, |marks| marks.older);
 
     for Record { key, version, operation } in &rows.records {

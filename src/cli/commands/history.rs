@@ -42,7 +42,10 @@ impl Standing {
             schedule: schedule.to_string(),
             state: entry.as_ref().map(|state| state.status),
             message: entry.as_ref().and_then(|state| state.message.clone()),
-            reconciling_since: entry.and_then(|state| state.reconcile).map(|pass| pass.started_at),
+            reconciling_since: entry
+                .and_then(|state| state.reconcile)
+                .filter(|pass| !pass.is_reset)
+                .map(|pass| pass.started_at),
             last_run,
             next_due: due.filter(|_| config.enabled),
         })

@@ -20,10 +20,15 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     destination.can_tell(ingest.cost())?;
     let request = IngestRequest::of(resources(&ingest.resources)?)
         .mode(if ingest.reconcile { Mode::Reconcile } else { Mode::Incremental })
+        .allow_deletions(ingest.allow_deletions)
         .concurrency(ingest.concurrency.get())
         .cancel(session.interrupt.listen(progress.clone(), STOPPING)?);
     // Without a name there must be something enabled already, so there must be a database.
     let connector = if ingest.resources.is_empty() { session.look()? } else { session.open()? };
+    let connector = match ingest.max_deletions {
+        Some(percent) => connector.max_deleted_percent(percent),
+        None => connector,
+    };
     let connector = connector.observer(move |event: &Event| {
         progress.event(event);
         if let Event::Ended(run) = event {

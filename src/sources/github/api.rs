@@ -10,7 +10,7 @@ use super::page::{self, Page};
 use super::ranges::Second;
 use super::settings::{GithubSettings, Name};
 use crate::http::{Client, Response, Url};
-use crate::{Error, ErrorKind, Monitor, Record, Result, Retry, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 
 /// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
@@ -67,6 +67,9 @@ impl Connection {
 pub(super) struct Repository {
     pub(super) id: u64,
     pub(super) full_name: String,
+    /// Whether it has issues. Where they are disabled, some servers list its pull requests all the same.
+    #[serde(default)]
+    pub(super) has_issues: Option<bool>,
 }
 
 /// How a repository's issues are addressed.
@@ -117,6 +120,9 @@ impl Api {
             if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
         });
         let repository = response.await.map_err(|error| explain(error, &name))?;
+        if repository.as_ref().is_some_and(|repository| repository.has_issues == Some(false)) {
+            return Err(issues_disabled(&name));
+        }
         let route = repository.map_or_else(|| Route::Name(name.path()), |repository| Route::Id(repository.id));
         Ok(Self { connection, name, route })
     }
@@ -148,7 +154,22 @@ impl Api {
         found.map(drop).map_err(|error| explain(error, &self.name))
     }
 
-    fn issues(&self, tail: &str) -> String {
+    /// The repository does not say that its issues are disabled.
+    pub(super) async fn must_have_issues(&self, monitor: &Monitor) -> Result<()> {
+        let path = match &self.route {
+            Route::Id(id) => format!("repositories/{id}"),
+            Route::Name(path) => path.clone(),
+        };
+        let response = self.connection.client.get(&path).accept(&[404]).send_with(monitor, |response| {
+            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
+        });
+        match response.await.map_err(|error| explain(error, &self.name))? {
+            Some(Repository { has_issues: Some(false), .. }) => Err(issues_disabled(&self.name)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn issues(&self, tail: &str) -> String {
         match &self.route {
             Route::Id(id) => format!("repositories/{id}/issues{tail}"),
             Route::Name(path) => format!("{path}/issues{tail}"),
@@ -243,21 +264,13 @@ impl Api {
         });
         newest.await.map_err(|error| explain(error, &self.name))
     }
+}
 
-    /// One issue by its number; `None` when it is gone. What a transfer leaves behind is a redirect; for a repository that
-    /// is addressed by its name, though, a redirect may as well come from a new name, and is followed.
-    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<Option<Record>> {
-        let path = self.issues(&format!("/{number}"));
-        let gone: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
-        let request = self.connection.client.get(&path).accept(gone);
-        request
-            .send_with(monitor, |response| match response.status() {
-                301 | 404 | 410 => Ok(None),
-                _ => page::item(response.body()).map(Some),
-            })
-            .await
-            .map_err(|error| explain(error, &self.name))
-    }
+/// The error of a repository whose issues are disabled.
+pub(super) fn issues_disabled(name: &Name) -> Error {
+    Error::new(ErrorKind::NotFound, format!("issues are disabled in the repository {}/{}", name.owner, name.name))
+        .with_context("status", 410)
+        .with_help("enable issues in the repository's settings, or `disable` this resource; no row was changed")
 }
 
 /// Says what a refusal means for this repository.

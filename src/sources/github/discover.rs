@@ -26,7 +26,7 @@ pub(super) async fn discover(connection: Arc<Connection>, settings: &GithubSetti
                 let full_name = format!("{}/{}", name.owner, name.name);
                 let api = Api::find(connection.clone(), name, &monitor).await?;
                 let id = api.repository_id().unwrap_or_default();
-                add(vec![Repository { id, full_name }]);
+                add(vec![Repository { id, full_name, has_issues: None }]);
             }
         }
     }

@@ -8,8 +8,10 @@
 //!   repository that is renamed or moved is followed, and one that takes over its name is not mistaken for it. Where the
 //!   server answers 404 to that, `/repos/{owner}/{name}/issues` is listed instead.
 //! * A read that finds nothing new makes one request, a conditional one: the answer 304 costs no quota and brings no batch.
-//! * [`verify`](Source::verify) asks for each issue by its number: 404, 410 and 301 mean that it is gone, provided that the
-//!   repository itself still answers.
+//! * [`verify`](Source::verify) asks for each issue by its number. An answer that names the issue's deletion is believed. Any other
+//!   that does not bring the issue (404, a redirect to where it was transferred, another issue) is asked for again, and counts only
+//!   if the server gives another item of the same kind that it lists, before and after.
+//! * Where a read brings no issue, only pull requests or nothing, the repository is asked whether its issues are enabled.
 //!
 //! # Odd records
 //! A record without an `id` is a [`Reject`](crate::Reject). One without a readable `updated_at` is kept, with
@@ -20,6 +22,7 @@ mod checkpoint;
 mod course;
 mod credentials;
 mod discover;
+mod evidence;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod listing;

@@ -76,6 +76,8 @@ struct Reader {
     checkpoint: Option<Checkpoint>,
     /// Whether nobody knows yet that the server knows the repository by its id.
     may_lack_id: bool,
+    /// Whether it is known that the repository's issues are not disabled.
+    has_issues: bool,
     seen: Seen,
 }
 
@@ -139,6 +141,7 @@ impl Reader {
             overlap,
             checkpoint,
             may_lack_id,
+            has_issues: may_lack_id,
             seen: Seen::default(),
         })
     }
@@ -153,6 +156,15 @@ impl Reader {
                 return Ok(None);
             }
             let Some((step, api, size, reply)) = self.in_flight.next().await else { return Ok(None) };
+            if let Ok(Reply::Listed(Listed::Page(page))) = &reply
+                && !self.has_issues
+            {
+                // Where issues were disabled meanwhile, the list may go on with the pull requests only.
+                if page.rows.iter().all(|row| row.is_pull_request) {
+                    api.must_have_issues(&self.monitor).await?;
+                }
+                self.has_issues = true;
+            }
             if let Some(batch) = self.take(&step, &api, size, reply)? {
                 return Ok(Some(batch));
             }

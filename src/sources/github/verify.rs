@@ -1,5 +1,6 @@
-//! Records that a full pass did not come across: each is asked for by its number before it counts as deleted.
+//! Records that a full pass did not come across, or came across in an older state: each is asked for by its number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -8,11 +9,12 @@ use serde::de::IgnoredAny;
 
 use super::api::{Api, Connection, Route};
 use super::checkpoint::Position;
+use super::evidence::{Answer, Control, Kind};
 use super::settings::{GithubSettings, Name};
-use crate::{Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest, Version};
+use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
 pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) -> Result<Vec<Record>> {
-    let VerifyRequest { resource, config, checkpoint, records, monitor, .. } = request;
+    let VerifyRequest { resource, config, checkpoint, records, allow_deletions, monitor, .. } = request;
     let settings = GithubSettings::of(&config)?;
     let name = Name::of(&resource)?;
     let server = connection.client.base_url();
@@ -25,39 +27,102 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
             Api { connection, name, route }
         }
     };
-    let outcomes = stream::iter(records)
-        .map(|record| look(&api, record, settings.pull_requests, &monitor))
-        .buffer_unordered(settings.concurrency.into())
-        .try_collect::<Vec<_>>()
-        .await?;
-    let records: Vec<Record> = outcomes.into_iter().flatten().collect();
-    // Lost access, or issues that were switched off, must not look like a repository full of deletions.
-    if records.iter().any(|record| record.json().is_none()) {
-        api.must_exist(&monitor).await?;
+    let questions = records.into_iter().filter_map(|record| Question::of(record, settings.pull_requests, &monitor));
+    let concurrency = settings.concurrency.into();
+    let (mut answers, missing) = ask_all(&api, questions.collect(), concurrency, &monitor).await?;
+    for (kind, missing) in missing {
+        let control = control(&api, kind, missing.len(), allow_deletions, &monitor).await?;
+        let (others, missing) = ask_all(&api, missing, concurrency, &monitor).await?;
+        answers.extend(others);
+        answers.extend(missing.into_values().flatten().map(Question::deletion));
+        // It may have been deleted meanwhile; then another one will do.
+        if let Some(control) = control
+            && !api.is_there(&control, &monitor).await?
+        {
+            self::control(&api, kind, answers.len(), allow_deletions, &monitor).await?;
+        }
     }
-    Ok(records)
+    Ok(answers)
 }
 
-async fn look(api: &Api, stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Result<Option<Record>> {
-    #[derive(Deserialize)]
-    struct Numbered {
-        number: u64,
-        #[serde(default)]
-        pull_request: Option<IgnoredAny>,
+/// Asks for issues side by side: their states and proven deletions, and by kind those that are missing.
+async fn ask_all(
+    api: &Api,
+    questions: Vec<Question>,
+    concurrency: usize,
+    monitor: &Monitor,
+) -> Result<(Vec<Record>, BTreeMap<Kind, Vec<Question>>)> {
+    let answered = stream::iter(questions)
+        .map(|question| async move { Ok::<_, Error>((api.item(question.number, monitor).await?, question)) })
+        .buffer_unordered(concurrency)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let (mut records, mut missing) = (Vec::new(), BTreeMap::<Kind, Vec<Question>>::new());
+    for (answer, question) in answered {
+        match answer {
+            Answer::There(fresh) if fresh.key == question.stored.key => records.push(fresh),
+            Answer::Deleted => records.push(question.deletion()),
+            Answer::There(_) | Answer::Missing => missing.entry(question.kind).or_default().push(question),
+        }
     }
-    let Ok(Numbered { number, pull_request }) = serde_json::from_str(&stored.json) else {
-        let key = &stored.key;
-        monitor.event(SourceEvent::Warning(format!(
-            "the issue with the id {key} has no number: whether it still exists cannot be found out, so it is kept"
-        )));
-        return Ok(None);
-    };
-    // The pass has left it out, and so says nothing of it.
-    if pull_request.is_some() && !pull_requests {
+    Ok((records, missing))
+}
+
+/// An item of this kind that the repository lists and gives: only while it does, one that it does not give is gone. `None`, when it lists
+/// none, and a person has confirmed that all may be gone.
+async fn control(
+    api: &Api,
+    kind: Kind,
+    missing: usize,
+    allow_deletions: bool,
+    monitor: &Monitor,
+) -> Result<Option<Control>> {
+    if let Some(control) = api.control(kind, monitor).await? {
+        return Ok(Some(control));
+    }
+    api.must_have_issues(monitor).await?;
+    if allow_deletions {
         return Ok(None);
     }
-    Ok(Some(match api.item(number, monitor).await? {
-        Some(fresh) if fresh.key == stored.key => fresh,
-        _ => Record::delete(stored.key, stored.version.max(Version::NONE)),
-    }))
+    let (what, Name { owner, name }) = (if kind == Kind::Issue { "issues" } else { "pull requests" }, &api.name);
+    Err(Error::invalid_data(format!(
+        "{missing} stored {what} of {owner}/{name} were not found, and the repository lists no {what} to compare with: that may be \
+         lost access as well as deletions"
+    ))
+    .with_help(
+        "check that the token may read the repository's issues; if they were really deleted, run \
+         `ingest --reconcile --allow-deletions`",
+    ))
+}
+
+/// An issue to ask for.
+struct Question {
+    stored: StoredRecord,
+    number: u64,
+    kind: Kind,
+}
+
+impl Question {
+    fn of(stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            number: u64,
+            #[serde(default)]
+            pull_request: Option<IgnoredAny>,
+        }
+        let Ok(Numbered { number, pull_request }) = serde_json::from_str(&stored.json) else {
+            let key = &stored.key;
+            monitor.event(SourceEvent::Warning(format!(
+                "the issue with the id {key} has no number: whether it still exists cannot be found out, so it is kept"
+            )));
+            return None;
+        };
+        let kind = Kind::of(pull_request.is_some());
+        // The pass has left it out, and so says nothing of it.
+        (kind == Kind::Issue || pull_requests).then_some(Self { stored, number, kind })
+    }
+
+    fn deletion(self) -> Record {
+        Record::delete(self.stored.key, self.stored.version)
+    }
 }

@@ -93,9 +93,9 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
     }
 }
 
-/// The same commit, as part of a full pass whose listing may lag behind.
+/// The same commit, as part of a full pass that skips older states.
 pub(super) fn marked(pass: RunId, commit: Commit) -> Commit {
-    marked_as(pass, Older::Verify, commit)
+    marked_as(pass, Older::Skip, commit)
 }
 
 /// The same commit, as part of a full pass that treats older states so.

@@ -59,6 +59,7 @@ macro_rules! __sink_clauses {
             clause_6_a_deletion_of_a_deleted_key_is_unchanged
             clause_7_a_stale_base_is_refused_with_the_whole_commit
             clause_7_of_two_commits_on_one_base_exactly_one_wins
+            clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes
             clause_8_documents_come_back_byte_for_byte
             clause_8_any_text_is_a_legal_key
             clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart
@@ -148,7 +149,8 @@ impl Subject {
 mod tests {
     #[test]
     fn every_check_is_listed() {
-        let text = concat!(include_str!("sink/merging.rs"), include_str!("sink/passes.rs"), include_str!("sink/together.rs"));
+        let text =
+            concat!(include_str!("sink/merging.rs"), include_str!("sink/passes.rs"), include_str!("sink/together.rs"));
         super::super::assert_complete(text, &super::clauses());
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct Repository {
     pub(super) oddities: bool,
     pub(super) created: u32,
     pub(super) issues_enabled: bool,
+    /// Whether pull requests are listed while issues are disabled.
+    pub(super) lists_pull_requests: bool,
     pub(super) issues: BTreeMap<u32, Issue>,
     pub(super) gone: BTreeMap<u32, Gone>,
     /// Fields that issues carry from a number on, as JSON text.
@@ -98,6 +100,7 @@ impl Repository {
             oddities,
             created: now.saturating_sub(generate::YEARS),
             issues_enabled: true,
+            lists_pull_requests: false,
             issues: BTreeMap::new(),
             gone: BTreeMap::new(),
             new_fields: Vec::new(),
@@ -163,6 +166,11 @@ impl Repository {
         let mut out = String::with_capacity(5_000);
         self.write(issue, &mut out);
         out
+    }
+
+    /// Whether an issue is one to the server: where issues are disabled, only pull requests are.
+    pub(super) fn shows(&self, issue: &Issue) -> bool {
+        self.issues_enabled || self.text(issue).contains(r#""pull_request":{"#)
     }
 
     /// Appends the issue's JSON.

@@ -17,6 +17,15 @@ pub enum Fault {
         /// The `Retry-After` header, if any.
         retry_after: Option<RetryAfter>,
     },
+    /// A status with this body: what a gateway, or another issue, would answer.
+    Body {
+        /// The status code.
+        code: u16,
+        /// The body.
+        body: String,
+    },
+    /// 301 to this address.
+    Moved(String),
     /// 403 with `x-ratelimit-remaining: 0` and a reset so far ahead.
     PrimaryLimit {
         /// Time until the quota is full again, on the wire's clock; sent as whole seconds, rounded up.

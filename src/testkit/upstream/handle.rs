@@ -218,6 +218,34 @@ impl Upstream {
         self.on(repository, |world, index, _| world.repositories[index].issues_enabled = false);
     }
 
+    /// Switches a repository's issues off where it has pull requests: lists go on with those, and each issue answers 410.
+    #[track_caller]
+    pub fn disable_all_but_pull_requests(&self, repository: &str) {
+        self.on(repository, |world, index, _| {
+            let repository = &mut world.repositories[index];
+            (repository.issues_enabled, repository.lists_pull_requests) = (false, true);
+        });
+    }
+
+    /// Switches a repository's issues on again.
+    #[track_caller]
+    pub fn enable_issues(&self, repository: &str) {
+        self.on(repository, |world, index, _| {
+            let repository = &mut world.repositories[index];
+            (repository.issues_enabled, repository.lists_pull_requests) = (true, false);
+        });
+    }
+
+    /// Restores an issue to an earlier state of it, `updated_at` included, as a server that is restored from a backup does.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not an issue.
+    #[track_caller]
+    pub fn restore(&self, repository: &str, earlier: &SnapshotIssue) -> Result<()> {
+        self.put(repository, &earlier.text)
+    }
+
     /// Changes what changes between requests; [`Churn::NONE`] brings calm.
     pub fn set_churn(&self, churn: Churn) {
         self.shared.set_churn(churn);

@@ -29,6 +29,8 @@ pub(super) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Opt
         Fault::Status { code, retry_after } => {
             with_retry_after(Answer::error(*code, message(*code)), *retry_after, shared)
         }
+        Fault::Body { code, body } => Answer { status: *code, ..Answer::json(body.clone()) },
+        Fault::Moved(address) => Answer::moved(301, address),
         Fault::PrimaryLimit { reset_in } => {
             let reset = shared.clock.wire().as_millisecond() + i64::try_from(reset_in.as_millis()).unwrap_or(i64::MAX / 2);
             Answer::primary_limit()

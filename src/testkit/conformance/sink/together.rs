@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::join_all;
 
 use super::super::fixture::{
-    TABLE, assert_refused, at, change, commit, delete, done, resource, run_record, tables, upsert,
-    widgets,
+    TABLE, assert_refused, at, change, commit, delete, done, resource, run_record, tables, upsert, widgets,
 };
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
-use crate::sink::Rows;
+use crate::sink::{Rows, Sweep};
 use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
 
 /// `ensure_tables` a second time leaves everything that is there.
@@ -155,6 +154,31 @@ pub async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
     let latest = done(states.latest("acme/widgets").await).expect("the first state");
     assert_eq!(latest.state.message.as_deref(), Some("first"));
+}
+
+/// A commit that makes no progress moves the state only for the sake of others, and so only where there is something to guard.
+pub async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let Some(states) = subject.probe.states() else { return };
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let fence = |base, records: Vec<crate::Record>| {
+        let change = Some(change("acme/widgets", base, 1, "fence"));
+        Commit { sweep: Some(Sweep::Fence), change, ..commit(1, records) }
+    };
+    let report = done(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 1, "x")])).await);
+    assert_eq!((report.version, report.counts.unchanged), (None, 1));
+    assert_eq!(done(states.latest("acme/widgets").await), None);
+    assert_eq!(done(states.runs(None, 9).await), []);
+    let report = done(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
+    let latest = done(states.latest("acme/widgets").await).expect("a row has changed");
+    assert_eq!(report.version, Some(latest.version));
+    // Another run has moved on: what changes nothing may come late, what changes a row may not.
+    let stale = done(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
+    assert_eq!((stale.version, stale.counts.unchanged), (None, 1));
+    let before = subject.rows().await;
+    let stale = fence(StateVersion::NONE, vec![upsert("b", 1, "x"), upsert("a", 3, "z")]);
+    assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
+    assert_eq!(subject.rows().await, before);
 }
 
 /// Side by side, also over several connections, one of several commits on one base succeeds.

@@ -38,6 +38,10 @@ pub(super) fn list(shared: &Shared, request: &Received, world: &mut World, index
 
     let sorted;
     let (order, first) = match (sort.as_deref(), since) {
+        (_, since) if !repository.issues_enabled => {
+            sorted = sorted_pull_requests(repository, state, since);
+            (&sorted, 0)
+        }
         (Some("updated"), since) => {
             let order = &repository.order(state).updated;
             (order, since.map_or(0, |since| order.rank(key(since, 0))))
@@ -105,6 +109,11 @@ fn sorted_by_creation(repository: &Repository, state: State, since: u32) -> Time
     Timeline::new(members(repository, state, since).map(|issue| key(issue.created, issue.number)).collect())
 }
 
+fn sorted_pull_requests(repository: &Repository, state: State, since: Option<u32>) -> Timeline {
+    let members = members(repository, state, since.unwrap_or_default()).filter(|issue| repository.shows(issue));
+    Timeline::new(members.map(|issue| key(issue.updated, issue.number)).collect())
+}
+
 fn page(repository: &Repository, keys: &[u64]) -> String {
     let mut body = String::with_capacity(keys.len() * 5_000 + 2);
     body.push('[');
@@ -125,6 +134,9 @@ pub(super) fn item(shared: &Shared, world: &World, index: usize, number: &str) -
     let repository = &world.repositories[index];
     let Ok(number) = number.parse::<u32>() else { return Answer::not_found() };
     if let Some(issue) = repository.issues.get(&number) {
+        if !repository.shows(issue) {
+            return Answer::error(410, "Issues are disabled for this repo");
+        }
         return Answer::json(repository.text(issue));
     }
     match repository.gone.get(&number) {

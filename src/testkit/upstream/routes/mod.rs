@@ -97,7 +97,9 @@ fn route(shared: &Shared, request: &Received, segments: &[&str]) -> Answer {
 fn in_repository(shared: &Shared, request: &Received, world: &mut World, index: usize, rest: &[&str]) -> Answer {
     match rest {
         [] => Answer::json(repositories::json(&world.repositories[index], world)),
-        ["issues", ..] if !world.repositories[index].issues_enabled => {
+        ["issues", ..]
+            if !world.repositories[index].issues_enabled && !world.repositories[index].lists_pull_requests =>
+        {
             Answer::error(410, "Issues are disabled for this repo")
         }
         ["issues"] => issues::list(shared, request, world, index),

@@ -1,0 +1,233 @@
+//! What an answer to a request for one issue proves: something about that issue, or about the repository, the token or the server.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::api::{Api, explain, issues_disabled};
+use super::page;
+use crate::http::{Response, Url};
+use crate::{Error, Monitor, Record, Result};
+
+/// So many pages of the list are searched for an item to compare with.
+const CONTROL_PAGES: u32 = 50;
+
+/// So many times another item is looked for when the one to compare with has just been deleted.
+const CONTROLS: usize = 3;
+
+/// What the server says of one number.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// There is an issue of this number.
+    There(Record),
+    /// It was deleted: the answer says so, and of no other issue.
+    Deleted,
+    /// It is not to be found. A token that has lost access, a feature that was switched off and a gateway that knows lists only
+    /// give the same answer, so that it counts only where another item of the same kind is found.
+    Missing,
+}
+
+/// What a list says of an item.
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    number: u64,
+    #[serde(default)]
+    pull_request: Option<IgnoredAny>,
+}
+
+/// Whether an item is an issue or a pull request. Only one of them may be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Issue,
+    PullRequest,
+}
+
+impl Kind {
+    pub(super) fn of(is_pull_request: bool) -> Self {
+        if is_pull_request { Self::PullRequest } else { Self::Issue }
+    }
+}
+
+/// An item that is listed and can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Control {
+    key: String,
+    number: u64,
+}
+
+impl Api {
+    /// Asks for one issue by its number.
+    ///
+    /// # Errors
+    /// `NotFound`, when issues are disabled; `InvalidData`, when the answer is about something else than an issue.
+    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<Answer> {
+        let path = self.issues(&format!("/{number}"));
+        // A repository that is addressed by its name may have another one: there a redirect is followed.
+        let accepted: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
+        let request = self.connection.client.get(&path).accept(accepted);
+        request
+            .send_with(monitor, |response| match response.status() {
+                301 if self.has_moved(number, &response) => Ok(Answer::Missing),
+                301 => Err(Error::invalid_data("a request for one issue is redirected to something else")
+                    .with_context("number", number)
+                    .with_context("location", response.header("location").unwrap_or_default())
+                    .with_help(
+                        "look at what stands between this program and GitHub: a login page or a gateway answers so",
+                    )),
+                404 => Ok(Answer::Missing),
+                410 => self.gone(&response),
+                _ => page::item(response.body()).map(Answer::There).map_err(|error| {
+                    error.with_context("number", number).with_help(
+                        "look at what stands between this program and GitHub: a login page or a gateway answers so",
+                    )
+                }),
+            })
+            .await
+            .map_err(|error| explain(error, &self.name))
+    }
+
+    /// What 410 means. GitHub gives it for an issue that was deleted, and for every issue of a repository whose issues are disabled.
+    fn gone(&self, response: &Response) -> Result<Answer> {
+        #[derive(Deserialize)]
+        struct Said {
+            message: String,
+        }
+        let said = serde_json::from_str::<Said>(response.body()).map(|said| said.message.to_lowercase());
+        match said {
+            Ok(said) if said.contains("disabled") => Err(issues_disabled(&self.name)),
+            Ok(said) if said.contains("deleted") => Ok(Answer::Deleted),
+            _ => Ok(Answer::Missing),
+        }
+    }
+
+    /// Whether a redirect leads to where an issue was transferred or converted, which is an issue or a discussion elsewhere.
+    fn has_moved(&self, number: u64, response: &Response) -> bool {
+        let base = self.connection.client.base_url();
+        let target = response.header("location").and_then(|location| base.join(location).ok());
+        let Some(target) = target else { return false };
+        let here = base.join(&self.issues(&format!("/{number}"))).ok();
+        is_item(&target) && here.is_none_or(|here| here.path() != target.path())
+    }
+
+    /// An item of this kind that the repository lists now, and that can be asked for; `None`, when it lists none.
+    ///
+    /// # Errors
+    /// `InvalidData`, when what is listed cannot be asked for: then no answer to such a request proves anything.
+    pub(super) async fn control(&self, kind: Kind, monitor: &Monitor) -> Result<Option<Control>> {
+        let mut last = None;
+        for _ in 0..CONTROLS {
+            let Some(control) = self.listed(kind, last.as_ref(), monitor).await? else {
+                return if last.is_none() { Ok(None) } else { Err(self.not_comparable(&last)) };
+            };
+            if self.is_there(&control, monitor).await? {
+                return Ok(Some(control));
+            }
+            last = Some(control);
+        }
+        Err(self.not_comparable(&last))
+    }
+
+    /// Whether an item that was listed is given on request.
+    pub(super) async fn is_there(&self, control: &Control, monitor: &Monitor) -> Result<bool> {
+        let answer = self.item(control.number, monitor).await?;
+        Ok(matches!(answer, Answer::There(record) if record.key == control.key))
+    }
+
+    /// The first item of this kind in the list, the newest first, other than this one.
+    async fn listed(&self, kind: Kind, other: Option<&Control>, monitor: &Monitor) -> Result<Option<Control>> {
+        for page in 1..=CONTROL_PAGES {
+            let query = [("state", "all"), ("sort", "created"), ("direction", "desc"), ("per_page", "100")];
+            let request =
+                self.connection.client.get(&self.issues("")).query(&query).query(&[("page", &*page.to_string())]);
+            let found = request.send_with(monitor, |response| find(response.body(), kind, other));
+            match found.await.map_err(|error| explain(error, &self.name))? {
+                Found::Control(control) => return Ok(Some(control)),
+                Found::Others => {}
+                Found::Nothing => break,
+            }
+        }
+        Ok(None)
+    }
+
+    fn not_comparable(&self, control: &Option<Control>) -> Error {
+        let number = control.as_ref().map(|control| control.number).unwrap_or_default();
+        Error::invalid_data(format!(
+            "the server lists the issue {number} of {} and does not give it on request, so that it cannot be found out which \
+             issues were deleted",
+            self.name.path().trim_start_matches("repos/")
+        ))
+        .with_help("look at what stands between this program and GitHub: it must let `/issues/{number}` through, too")
+    }
+}
+
+/// What a page of the list has.
+enum Found {
+    Control(Control),
+    /// Other items.
+    Others,
+    Nothing,
+}
+
+fn find(body: &str, kind: Kind, other: Option<&Control>) -> Result<Found> {
+    let elements: Vec<&RawValue> = serde_json::from_str(body)
+        .map_err(|error| Error::invalid_data("the list of issues is no JSON array").with_source(error))?;
+    let listed = elements.iter().filter_map(|element| serde_json::from_str::<Listed<'_>>(element.get()).ok());
+    let of_kind = listed.filter(|listed| Kind::of(listed.pull_request.is_some()) == kind);
+    let control = of_kind
+        .map(|listed| Control { key: listed.id.get().to_owned(), number: listed.number })
+        .find(|control| other != Some(control));
+    Ok(match control {
+        Some(control) => Found::Control(control),
+        None if elements.is_empty() => Found::Nothing,
+        None => Found::Others,
+    })
+}
+
+/// Whether an address is that of one issue or discussion of a repository.
+fn is_item(url: &Url) -> bool {
+    let segments: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match segments.as_slice() {
+        [.., "repositories", id, "issues" | "discussions", number] => is_number(id) && is_number(number),
+        [.., "repos", _, _, "issues" | "discussions", number] => is_number(number),
+        [_, _, "discussions", number] => is_number(number),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_address_of_an_item_is_one() {
+        for (address, is_one) in [
+            ("https://api.github.com/repositories/7/issues/3", true),
+            ("https://ghe.example/api/v3/repos/acme/other/issues/3", true),
+            ("https://github.com/acme/widgets/discussions/3", true),
+            ("https://login.example/?return=/repositories/7/issues/3", false),
+            ("https://login.example/login", false),
+            ("https://api.github.com/repositories/7/issues", false),
+            ("https://api.github.com/repositories/x/issues/3", false),
+        ] {
+            assert_eq!(is_item(&address.parse().unwrap()), is_one, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_control_is_of_the_kind_that_is_asked_about() {
+        let body = r#"[null,{"id":1,"number":1,"pull_request":{}},[],{"id":2,"number":2,"pull_request":null},{"id":3,"number":3}]"#;
+        let number = |kind, other| match find(body, kind, other).unwrap() {
+            Found::Control(control) => Some(control.number),
+            Found::Others | Found::Nothing => None,
+        };
+        assert_eq!(number(Kind::Issue, None), Some(2));
+        let [first, second] = [1, 2].map(|number: u64| Control { key: number.to_string(), number });
+        assert_eq!(number(Kind::Issue, Some(&second)), Some(3));
+        assert_eq!(number(Kind::PullRequest, Some(&first)), None);
+        assert!(matches!(find("[]", Kind::Issue, None).unwrap(), Found::Nothing));
+        assert!(find("{}", Kind::Issue, None).is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! What counts as a deletion: evidence about the issue itself, and nothing else. And what a full pass reads is the truth.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::{Fault, Received, Upstream};
+use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus};
+
+use crate::support::{REPOSITORY, upstream};
+
+/// A repository, and where its issues are kept.
+struct Kept {
+    upstream: Upstream,
+    memory: Memory,
+}
+
+impl Kept {
+    /// So many issues, ingested.
+    async fn new(issues: u32) -> Self {
+        let kept = Self { upstream: upstream(issues).await, memory: Memory::new() };
+        kept.complete(Mode::Incremental).await;
+        kept
+    }
+
+    fn connector(&self) -> Connector {
+        let settings = [("api_url", json!(self.upstream.url())), ("retries", json!(2)), ("max_wait_minutes", json!(1))];
+        Connector::new(GithubIssues::default(), Arc::new(self.memory.clone()))
+            .overrides(settings.map(|(name, value)| (name.to_owned(), value)))
+    }
+
+    async fn ingest(&self, request: IngestRequest) -> RunRecord {
+        self.connector().ingest(request).await.unwrap().runs.remove(0)
+    }
+
+    async fn run(&self, mode: Mode) -> RunRecord {
+        self.ingest(IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(mode)).await
+    }
+
+    async fn complete(&self, mode: Mode) -> RunRecord {
+        let run = self.run(mode).await;
+        assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
+        run
+    }
+
+    /// A run that marks nothing deleted, does not end as complete, and says why.
+    #[track_caller]
+    fn assert_refused(&self, run: &RunRecord, says: &str) {
+        assert_ne!(run.status, RunStatus::Complete, "{run:?}");
+        assert_eq!(run.counts.deleted, 0, "{run:?}");
+        let error = run.error.as_ref().unwrap();
+        assert!(error.message.contains(says) && error.help.is_some(), "{error:?}");
+        assert_eq!(self.deleted(), 0, "{error:?}");
+    }
+
+    /// The live rows, by id.
+    fn live(&self) -> BTreeMap<String, String> {
+        let rows = self.memory.rows(&Resource::new(REPOSITORY).unwrap(), "issues").into_iter();
+        rows.filter(|row| row.deleted_at.is_none()).map(|row| (row.key, row.json.unwrap().to_string())).collect()
+    }
+
+    fn deleted(&self) -> usize {
+        let rows = self.memory.rows(&Resource::new(REPOSITORY).unwrap(), "issues");
+        rows.iter().filter(|row| row.deleted_at.is_some()).count()
+    }
+
+    #[track_caller]
+    fn assert_same(&self) {
+        let there = self.upstream.snapshot(REPOSITORY).into_iter().map(|issue| (issue.id.to_string(), issue.text));
+        assert_eq!(self.live(), there.collect());
+    }
+}
+
+fn is_item(request: &Received) -> bool {
+    request.path().contains("/issues/")
+}
+
+fn is_list(request: &Received) -> bool {
+    request.path().ends_with("/issues")
+}
+
+/// The list goes on with the pull requests, and each issue answers 410: an answer about the repository.
+#[tokio::test]
+async fn issues_that_are_disabled_are_not_deleted_and_come_back() {
+    let kept = Kept::new(60).await;
+    kept.upstream.disable_all_but_pull_requests(REPOSITORY);
+    let run = kept.run(Mode::Reconcile).await;
+    kept.assert_refused(&run, "issues are disabled");
+    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
+    kept.assert_refused(&kept.ingest(request).await, "issues are disabled");
+    kept.upstream.enable_issues(REPOSITORY);
+    kept.complete(Mode::Reconcile).await;
+    kept.complete(Mode::Incremental).await;
+    kept.assert_same();
+}
+
+/// A server that says nothing of `has_issues`: then the answers for the issues themselves tell.
+#[tokio::test]
+async fn issues_that_are_disabled_are_not_deleted_where_the_repository_does_not_say_so() {
+    let kept = Kept::new(60).await;
+    kept.upstream.disable_all_but_pull_requests(REPOSITORY);
+    let id = kept.upstream.repository_id(REPOSITORY);
+    let body = format!(r#"{{"id":{id},"full_name":"{REPOSITORY}"}}"#);
+    let path = format!("/repositories/{id}");
+    kept.upstream.fault_while(move |request| request.path() == path, Fault::Body { code: 200, body });
+    kept.assert_refused(&kept.run(Mode::Reconcile).await, "issues are disabled");
+}
+
+/// An ordinary run would bring the pull requests alone, and say that it is complete.
+#[tokio::test]
+async fn a_read_of_pull_requests_alone_is_not_complete_where_issues_are_disabled() {
+    let upstream = upstream(60).await;
+    upstream.disable_all_but_pull_requests(REPOSITORY);
+    let kept = Kept { upstream, memory: Memory::new() };
+    kept.assert_refused(&kept.run(Mode::Incremental).await, "issues are disabled");
+    kept.upstream.enable_issues(REPOSITORY);
+    kept.complete(Mode::Incremental).await;
+    kept.upstream.disable_all_but_pull_requests(REPOSITORY);
+    kept.upstream.clock().advance(std::time::Duration::from_secs(3_600));
+    let pull = kept.upstream.snapshot(REPOSITORY).into_iter().find(|issue| issue.text.contains(r#""pull_request":{"#));
+    kept.upstream.edit(REPOSITORY, pull.unwrap().number);
+    for _ in 0..2 {
+        kept.assert_refused(&kept.run(Mode::Incremental).await, "issues are disabled");
+    }
+    kept.upstream.enable_issues(REPOSITORY);
+    kept.complete(Mode::Incremental).await;
+    kept.assert_same();
+}
+
+/// Answers that are about the token, the route or the server. One issue is really gone, so that the source is asked.
+#[tokio::test]
+async fn an_answer_for_every_issue_alike_is_no_evidence() {
+    let another =
+        json!({ "id": 1, "number": 999_999, "title": "another", "updated_at": "2024-01-02T03:04:05Z" }).to_string();
+    let disabled = json!({ "message": "Issues has been disabled in this repository." }).to_string();
+    for (fault, says) in [
+        (Fault::status(404), "does not give it on request"),
+        (Fault::Body { code: 410, body: "gone".into() }, "does not give it on request"),
+        (Fault::Body { code: 410, body: disabled }, "issues are disabled"),
+        (Fault::Body { code: 200, body: another }, "does not give it on request"),
+        (Fault::Moved("https://login.example/sign-in".into()), "is redirected to something else"),
+        (Fault::Moved("https://api.github.com/repositories/7/issues/1".into()), "does not give it on request"),
+        (Fault::Html, "is a web page"),
+        (Fault::status(451), "blocked for legal reasons"),
+        (Fault::status(403), "issues of acme/widgets"),
+    ] {
+        let kept = Kept::new(40).await;
+        kept.upstream.hide(REPOSITORY, 7);
+        kept.upstream.fault_while(is_item, fault.clone());
+        kept.assert_refused(&kept.run(Mode::Reconcile).await, says);
+        kept.upstream.clear_faults();
+        let run = kept.complete(Mode::Reconcile).await;
+        assert_eq!((run.counts.deleted, kept.deleted()), (1, 1), "{fault:?}");
+        kept.assert_same();
+    }
+}
+
+/// A pull request that is found says nothing of issues.
+#[tokio::test]
+async fn what_is_compared_with_is_of_the_same_kind() {
+    let kept = Kept::new(40).await;
+    let is_pull = |text: &str| text.contains(r#""pull_request":{"#);
+    let issues: Vec<u32> = kept
+        .upstream
+        .snapshot(REPOSITORY)
+        .into_iter()
+        .filter(|issue| !is_pull(&issue.text))
+        .map(|issue| issue.number)
+        .collect();
+    kept.upstream.hide(REPOSITORY, issues[0]);
+    let asked = issues.clone();
+    let is_issue = move |request: &Received| {
+        let number = request.path().rsplit('/').next().and_then(|number| number.parse().ok());
+        is_item(request) && number.is_some_and(|number| asked.contains(&number))
+    };
+    kept.upstream.fault_while(is_issue, Fault::status(404));
+    kept.assert_refused(&kept.run(Mode::Reconcile).await, "does not give it on request");
+}
+
+/// The list is empty, and so is the evidence. A person may know better.
+#[tokio::test]
+async fn where_nothing_is_left_to_compare_with_a_person_is_asked() {
+    let kept = Kept::new(8).await;
+    let numbers: Vec<u32> = kept.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).collect();
+    for number in numbers {
+        kept.upstream.hide(REPOSITORY, number);
+    }
+    let run = kept.run(Mode::Reconcile).await;
+    kept.assert_refused(&run, "to compare with");
+    assert!(run.error.unwrap().help.unwrap().contains("--allow-deletions"));
+    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
+    let run = kept.ingest(request).await;
+    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 8));
+}
+
+/// Each answer names the deletion of that very issue, so that the last one may go, too.
+#[tokio::test]
+async fn an_answer_that_names_the_deletion_needs_no_comparison() {
+    let kept = Kept::new(8).await;
+    let numbers: Vec<u32> = kept.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).collect();
+    for number in numbers {
+        kept.upstream.delete(REPOSITORY, number);
+    }
+    assert_eq!(kept.complete(Mode::Reconcile).await.counts.deleted, 8);
+}
+
+/// A list that is empty with 200, and a server that gives no issue: most of the table would go.
+#[tokio::test]
+async fn an_implausible_number_of_deletions_is_confirmed_by_a_person() {
+    let kept = Kept::new(80).await;
+    let before = kept.live();
+    let numbers: Vec<u32> = kept.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).collect();
+    for number in &numbers[..30] {
+        kept.upstream.delete(REPOSITORY, *number);
+    }
+    let run = kept.run(Mode::Reconcile).await;
+    kept.assert_refused(&run, "have disappeared at once");
+    assert_eq!((run.status, run.error.map(|error| error.kind)), (RunStatus::Partial, Some(ErrorKind::InvalidData)));
+    assert_eq!(kept.live(), before);
+    kept.complete(Mode::Incremental).await;
+    assert_eq!(kept.live(), before, "an ordinary run confirms nothing");
+    kept.assert_refused(&kept.run(Mode::Reconcile).await, "have disappeared at once");
+    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
+    assert_eq!(kept.ingest(request).await.status, RunStatus::Complete);
+    kept.assert_same();
+}
+
+/// The false alarm passes: the next reconcile run lists everything and asks for nothing.
+#[tokio::test]
+async fn a_list_that_was_empty_for_a_while_costs_nothing_afterwards() {
+    let kept = Kept::new(80).await;
+    kept.upstream.fault_while(is_list, Fault::Body { code: 200, body: "[]".into() });
+    kept.upstream.fault_while(is_item, Fault::status(404));
+    kept.assert_refused(&kept.run(Mode::Reconcile).await, "to compare with");
+    kept.upstream.clear_faults();
+    kept.upstream.forget_requests();
+    kept.complete(Mode::Reconcile).await;
+    kept.assert_same();
+}
+
+/// The server's clock was a year ahead; now it is right, and the issue has changed.
+#[tokio::test]
+async fn an_issue_whose_time_falls_is_repaired_by_a_full_pass() {
+    for reset in [false, true] {
+        let kept = Kept::new(30).await;
+        let before = kept.upstream.snapshot(REPOSITORY);
+        kept.upstream.clock().advance(std::time::Duration::from_secs(366 * 86_400));
+        kept.upstream.edit(REPOSITORY, 7);
+        kept.complete(Mode::Incremental).await;
+        let issue = before.iter().find(|issue| issue.number == 7).unwrap();
+        let mut text: serde_json::Value = serde_json::from_str(&issue.text).unwrap();
+        text["title"] = "what it is called today".into();
+        kept.upstream.put(REPOSITORY, &text.to_string()).unwrap();
+        if reset {
+            kept.connector().reset(&Resource::new(REPOSITORY).unwrap()).await.unwrap();
+            assert_eq!(kept.complete(Mode::Incremental).await.counts.deleted, 0);
+        } else {
+            kept.complete(Mode::Reconcile).await;
+        }
+        kept.assert_same();
+        let idle = kept.complete(Mode::Incremental).await;
+        assert!(!idle.counts.wrote(), "{:?}", idle.counts);
+    }
+}
+
+/// A server that was restored from a backup: issues are older than they were, and one that had been deleted is there again.
+#[tokio::test]
+async fn a_restored_server_is_followed_by_a_full_pass() {
+    let kept = Kept::new(40).await;
+    let backup = kept.upstream.snapshot(REPOSITORY);
+    kept.upstream.clock().advance(std::time::Duration::from_secs(3_600));
+    (1..=9).for_each(|number| kept.upstream.edit(REPOSITORY, number));
+    kept.complete(Mode::Incremental).await;
+    kept.upstream.delete(REPOSITORY, 4);
+    kept.complete(Mode::Reconcile).await;
+    assert_eq!(kept.deleted(), 1);
+    backup.iter().for_each(|issue| kept.upstream.restore(REPOSITORY, issue).unwrap());
+    kept.complete(Mode::Reconcile).await;
+    kept.assert_same();
+}
+
+/// A replica that lags behind lists what an issue was; asked for the issue, the server says what it is.
+#[tokio::test]
+async fn a_list_that_lags_behind_throws_no_issue_back() {
+    let kept = Kept::new(30).await;
+    let lagging = kept.upstream.snapshot(REPOSITORY);
+    kept.upstream.clock().advance(std::time::Duration::from_secs(3_600));
+    (1..=5).for_each(|number| kept.upstream.edit(REPOSITORY, number));
+    kept.complete(Mode::Incremental).await;
+    let mut old: Vec<_> = lagging.iter().collect();
+    old.sort_by_key(|issue| issue.updated_at);
+    let body = format!("[{}]", old.iter().map(|issue| issue.text.as_str()).collect::<Vec<_>>().join(","));
+    kept.upstream.fault_while(is_list, Fault::Body { code: 200, body });
+    kept.complete(Mode::Reconcile).await;
+    kept.assert_same();
+}
