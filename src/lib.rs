@@ -47,7 +47,7 @@ pub mod testkit;
 pub use checkpoint::Checkpoint;
 pub use config::{Config, ConfigSnapshot, ConfigStore, Domain, ResourceConfig, Settings};
 pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
-pub use monitor::{Monitor, SourceEvent, Traffic};
+pub use monitor::{Monitor, SourceEvent, Traffic, Waiting};
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
 #[cfg(any(feature = "http", feature = "snowflake"))]

@@ -1,12 +1,13 @@
 //! What a source tells the engine beside its data: traffic, waits and quotas.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Something that a source reports while it reads.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +42,7 @@ pub struct Traffic {
     pub requests: u64,
     /// Bytes received in response bodies, after decompression.
     pub bytes: u64,
-    /// Time spent waiting for limits, in milliseconds. Waits side by side count once each.
+    /// Time during which at least one request waited for a limit, in milliseconds. Waits side by side count once.
     pub waited_ms: u64,
 }
 
@@ -54,7 +55,7 @@ pub struct Monitor(Arc<Inner>);
 struct Inner {
     requests: AtomicU64,
     bytes: AtomicU64,
-    waited_ms: AtomicU64,
+    waits: Mutex<Waits>,
     listener: Box<dyn Fn(SourceEvent) + Send + Sync>,
 }
 
@@ -64,7 +65,7 @@ impl Monitor {
         Self(Arc::new(Inner {
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            waited_ms: AtomicU64::new(0),
+            waits: Mutex::default(),
             listener: Box::new(listener),
         }))
     }
@@ -84,10 +85,15 @@ impl Monitor {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Counts time spent waiting for a limit.
-    pub fn waited(&self, time: Duration) {
-        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.0.waited_ms.fetch_add(ms, Ordering::Relaxed);
+    /// Counts the time as waiting for a limit until the guard is dropped. Where several wait at once, their time counts once.
+    #[must_use = "the wait ends when this is dropped"]
+    pub fn wait(&self) -> Waiting {
+        let mut waits = self.0.waits();
+        if waits.under_way == 0 {
+            waits.since = Some(Instant::now());
+        }
+        waits.under_way += 1;
+        Waiting(self.clone())
     }
 
     /// Passes an event on.
@@ -100,7 +106,46 @@ impl Monitor {
         Traffic {
             requests: self.0.requests.load(Ordering::Relaxed),
             bytes: self.0.bytes.load(Ordering::Relaxed),
-            waited_ms: self.0.waited_ms.load(Ordering::Relaxed),
+            waited_ms: u64::try_from(self.0.waits().total().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Inner {
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        // Nothing panics while it is held.
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time during which something waited.
+#[derive(Default)]
+struct Waits {
+    /// How many wait now.
+    under_way: usize,
+    /// Since when at least one has been waiting.
+    since: Option<Instant>,
+    /// The time before that.
+    ended: Duration,
+}
+
+impl Waits {
+    fn total(&self) -> Duration {
+        self.ended + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+/// A wait for a limit, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Waiting(Monitor);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut waits = self.0.0.waits();
+        waits.under_way -= 1;
+        if waits.under_way == 0 {
+            waits.ended = waits.total();
+            waits.since = None;
         }
     }
 }
@@ -108,5 +153,26 @@ impl Monitor {
 impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Monitor").field(&self.traffic()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_side_by_side_count_once_and_one_that_goes_on_counts() {
+        let monitor = Monitor::detached();
+        let (first, second) = (monitor.wait(), monitor.clone().wait());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(monitor.traffic().waited_ms, 2_000, "both are still waiting");
+        drop(first);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        drop(second);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let third = monitor.wait();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(third);
+        assert_eq!(monitor.traffic().waited_ms, 6_000);
     }
 }

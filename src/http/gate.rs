@@ -111,8 +111,8 @@ impl Gate {
             if wait >= WORTH_SAYING {
                 pause(monitor, "requests per minute", wait).await;
             } else {
+                let _waiting = monitor.wait();
                 tokio::time::sleep(wait).await;
-                monitor.waited(wait);
             }
         }
     }
@@ -196,8 +196,9 @@ impl Drop for Pass<'_> {
 pub(super) async fn pause(monitor: &Monitor, reason: impl Into<String>, wait: Duration) {
     let deadline = Instant::now() + wait;
     monitor.event(SourceEvent::Waiting { reason: reason.into(), until: from_now(wait) });
+    let waiting = monitor.wait();
     tokio::time::sleep_until(deadline).await;
-    monitor.waited(wait);
+    drop(waiting);
     monitor.event(SourceEvent::Resumed);
 }
 

@@ -59,6 +59,27 @@ async fn a_limit_holds_back_every_request_and_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_wait_side_by_side_wait_once() {
+    let (gate, monitor) = (Gate::new(8, 100, None), Monitor::detached());
+    gate.refused(Limit::Primary, seconds(20));
+    let waiting = (0..8).map(|_| async {
+        let mut patience = Patience::new(HOUR);
+        gate.enter(&monitor, &mut patience).await.unwrap();
+    });
+    futures::future::join_all(waiting).await;
+    assert_eq!(monitor.traffic().waited_ms, 20_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_broken_off_was_a_wait_all_the_same() {
+    let (gate, monitor) = (Gate::new(8, 100, None), Monitor::detached());
+    gate.refused(Limit::Primary, seconds(60));
+    let mut patience = Patience::new(HOUR);
+    assert!(tokio::time::timeout(seconds(28), gate.enter(&monitor, &mut patience)).await.is_err());
+    assert_eq!(monitor.traffic().waited_ms, 28_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_that_is_too_long_is_an_error_at_once() {
     let gate = Gate::new(8, 100, None);
     gate.refused(Limit::Primary, 2 * HOUR);
