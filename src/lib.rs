@@ -54,7 +54,8 @@ pub use resource::Resource;
 pub use retries::Retries;
 pub use secret::SecretRef;
 pub use sink::{
-    Backend, Commit, CommitReport, Limits, LiveRows, Older, Rows, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery,
+    Backend, Commit, CommitReport, Limits, LiveRows, Older, OutstandingRejects, RejectQuery, Rows, Sink, StoredRecord,
+    StoredReject, StoredRow, Sweep, UnseenQuery,
 };
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
 pub use state::{

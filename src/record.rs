@@ -113,7 +113,7 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// What could not be made a record of.
     pub rejects: Vec<Reject>,
-    /// How many records were left out on purpose, by reason: `pull request, left out by a setting`.
+    /// How many records were left out on purpose, by reason: a code in snake case, such as `pull_request`.
     pub excluded: BTreeMap<String, u64>,
     /// Where to resume once this batch *and all batches before it* are committed. `None`: not resumable here.
     pub checkpoint: Option<Checkpoint>,

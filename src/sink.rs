@@ -1,5 +1,6 @@
 //! Where data goes.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
-use crate::{Record, Reject, Resource, Result, TableSpec, Version};
+use crate::{Error, ErrorKind, Record, Reject, Resource, Result, TableSpec, Version};
 
 /// Bounds on what the engine holds and on how much it commits at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +77,10 @@ pub enum Older {
 pub enum Sweep {
     /// This pass knows of the keys of this commit: mark them.
     Mark(RunId, Older),
-    /// The pass is over: forget what it has seen.
+    /// The pass is over: forget what it has seen, and the rejects that it has not met.
     Finish(RunId),
+    /// The pass is given up: forget what it has seen, and nothing else.
+    Abandon(RunId),
     /// The commit belongs to no pass and makes no progress: store its change of state, its run record too, only if it writes a row.
     /// Then a pass that has read before is refused.
     Fence,
@@ -98,6 +101,25 @@ pub struct Commit {
     pub sweep: Option<Sweep>,
     /// The change of state. `None` where the state is kept elsewhere.
     pub change: Option<StateChange>,
+}
+
+impl Commit {
+    /// The id under which the commit's rejects are met: its run, or its pass if that is newer. At the end of a pass, whatever was
+    /// met under an older id is no longer outstanding.
+    pub fn met_by(&self) -> RunId {
+        match self.sweep {
+            Some(Sweep::Mark(pass, _)) => self.run.max(pass),
+            _ => self.run,
+        }
+    }
+
+    /// The change of state to store, with what the commit has counted in its run record; `None` where there is none, or where
+    /// [`Sweep::Fence`] finds that no row was written.
+    pub fn counted_change(&self, counts: &Counts) -> Option<StateChange> {
+        let mut change = self.change.clone().filter(|_| self.sweep != Some(Sweep::Fence) || counts.changed())?;
+        change.count(counts);
+        Some(change)
+    }
 }
 
 /// What a commit did.
@@ -131,6 +153,48 @@ pub struct LiveRows {
     pub live: u64,
     /// How many of them no commit has marked for this pass.
     pub unseen: u64,
+}
+
+/// Which rejects are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RejectQuery {
+    /// Only those of this resource.
+    pub resource: Option<Resource>,
+    /// At most this many are given; all are counted.
+    pub limit: usize,
+}
+
+/// The rejects that the source has not been seen to correct.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OutstandingRejects {
+    /// How many there are, by the name of the resource; resources without any are missing.
+    pub counts: BTreeMap<String, u64>,
+    /// Some of them, those that were met last first.
+    pub rejects: Vec<StoredReject>,
+}
+
+impl OutstandingRejects {
+    /// How many there are of all resources together.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
+/// A reject as the destination has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReject {
+    /// The resource that it belongs to.
+    pub resource: String,
+    /// The table that it was meant for.
+    pub table: String,
+    /// Why it is no record.
+    pub reason: String,
+    /// What was received; a sink may keep only its beginning.
+    pub raw: ByteString,
+    /// When it was first met.
+    pub first_seen: Timestamp,
+    /// When it was last met.
+    pub last_seen: Timestamp,
 }
 
 /// A live record as the destination has it.
@@ -178,10 +242,12 @@ pub struct StoredRow {
 /// 7. A change of state whose base is not the newest version is refused with a [`Conflict`](crate::ErrorKind::Conflict), and
 ///    with it the whole commit. With [`Sweep::Fence`] the change is left out where no row is written, and the report has no version.
 /// 8. Documents come back byte for byte, and any text is a legal key and a legal resource name. Resources are apart.
-/// 9. Rejects are kept, with their reason.
+/// 9. Rejects are kept, with their reason, each once, and `rejects` gives and counts them. [`Sweep::Finish`] forgets those of the
+///    resource that neither its pass nor a later run has met.
 /// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass, and `live_rows`
 ///     counts them. A mark costs no rewriting of the row. Marks are durable with their commit, and gone after `Finish`.
 /// 11. A commit for a table or resource that was not ensured is an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.
+/// 12. The run record of a commit's change is stored with what the commit has counted (see [`StateChange::count`]).
 ///
 /// The suite is `sink_conformance!` of the test kit.
 ///
@@ -220,6 +286,15 @@ pub trait Sink: Debug + Send + Sync + 'static {
         }
         let [live, unseen] = counted;
         Ok(LiveRows { live, unseen })
+    }
+
+    /// The outstanding rejects, those that were met last first, and how many there are of each resource.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) unless a sink says otherwise.
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        let _ = query;
+        Err(Error::new(ErrorKind::Unsupported, "this destination does not list what was rejected"))
     }
 
     /// The bounds that suit this destination: how much it likes to be given at once.

@@ -13,18 +13,6 @@ pub use store::{Standing, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::Checkpoint;
 
-/// How a resource stands, in the words of the reference system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ResourceStatus {
-    /// A run has committed something and has not ended, or ended without a word (a crash).
-    Running,
-    /// The last run ended well.
-    Done,
-    /// The last run failed; `message` says why.
-    Failed,
-}
-
 /// A full pass over everything the source has, which finds what it no longer has. It outlives the run that began it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reconcile {
@@ -53,8 +41,8 @@ impl Reconcile {
 /// The state of one resource: the value of an entry in `APP_STATE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceState {
-    /// How it stands.
-    pub status: ResourceStatus,
+    /// How the last run that wrote it stands or ended, in the same word as in that run's record.
+    pub status: RunStatus,
     /// The run that wrote this.
     pub run: RunId,
     /// Where an incremental read resumes; `None`: at the start.
@@ -63,7 +51,7 @@ pub struct ResourceState {
     /// The full pass that is under way, where one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile: Option<Reconcile>,
-    /// Why the last run failed.
+    /// Why it is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -16,6 +16,14 @@ mod demo;
 mod errors;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "support/json_schema.rs"]
+mod json_schema;
+#[path = "cli/read_only.rs"]
+mod read_only;
+#[path = "cli/rejects.rs"]
+mod rejects;
+#[path = "cli/schema.rs"]
+mod schema;
 #[path = "cli/settings.rs"]
 mod settings;
 #[path = "cli/signals.rs"]

@@ -11,9 +11,12 @@ use serde_json::Value;
 use super::merge::{Merge, Present, conflict, not_ensured};
 use crate::config::{ConfigStore, Domain};
 use crate::record::content_hash;
-use crate::sink::{Commit, CommitReport, LiveRows, Older, Sink, StoredRecord, StoredRow, Sweep, UnseenQuery};
+use crate::sink::{
+    Commit, CommitReport, LiveRows, Older, OutstandingRejects, RejectQuery, Sink, StoredRecord, StoredReject, StoredRow,
+    Sweep, UnseenQuery,
+};
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
-use crate::{Counts, Operation, Record, Reject, Resource, Result, TableSpec};
+use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, TableSpec};
 
 /// A backend in memory: destination, configuration and state of a test, or of a program that keeps nothing.
 ///
@@ -49,7 +52,16 @@ type Seen = BTreeMap<(Resource, String), BTreeSet<String>>;
 #[derive(Default, Clone)]
 struct Table {
     rows: BTreeMap<String, StoredRow>,
-    rejects: Vec<Reject>,
+    rejects: Vec<Kept>,
+}
+
+/// A reject that was met.
+#[derive(Clone)]
+struct Kept {
+    reject: Reject,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    met_by: RunId,
 }
 
 impl Memory {
@@ -65,7 +77,7 @@ impl Memory {
 
     /// What was rejected of a resource and table, each thing once.
     pub fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
-        self.table(resource, table, |table| table.rejects.clone())
+        self.table(resource, table, |table| table.rejects.iter().map(|kept| kept.reject.clone()).collect())
     }
 
     fn table<T>(&self, resource: &Resource, table: &str, look: impl FnOnce(&Table) -> Vec<T>) -> Vec<T> {
@@ -156,8 +168,13 @@ impl Contents {
     /// Stores a change that was checked.
     fn apply(&mut self, change: StateChange) -> StateVersion {
         let StateChange { key, base, at, state, run } = change;
+        let own = run.as_ref().map(|run| run.id);
         self.runs.extend(run.map(|run| (run.id, run)));
         let Some(state) = state else { return base };
+        let others = self.runs.values_mut().filter(|run| run.resource == key && Some(run.id) != own);
+        for superseded in others.filter(|run| run.status == RunStatus::Running) {
+            superseded.status = RunStatus::Interrupted;
+        }
         let version = StateVersion(base.0 + 1);
         let at = self.newest(&key).map_or(at, |entry| entry.at.max(at));
         self.states.entry(key).or_default().push(StateEntry { version, at, state });
@@ -178,6 +195,7 @@ impl Sink for Memory {
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let mut locked = self.contents();
         let contents = &mut *locked;
+        let met_by = commit.met_by();
         let Commit { resource, at, rows, sweep, change, .. } = commit;
         for rows in &rows {
             if !contents.tables.contains_key(&(resource.clone(), rows.table.clone())) {
@@ -209,19 +227,27 @@ impl Sink for Memory {
             for reject in rows.rejects {
                 counts.offered += 1;
                 counts.rejected += 1;
-                if !table.rejects.contains(&reject) {
-                    table.rejects.push(reject);
+                match table.rejects.iter_mut().find(|kept| kept.reject == reject) {
+                    Some(kept) => (kept.last_seen, kept.met_by) = (kept.last_seen.max(at), kept.met_by.max(met_by)),
+                    None => table.rejects.push(Kept { reject, first_seen: at, last_seen: at, met_by }),
                 }
             }
         }
-        if let Some(Sweep::Finish(pass)) = sweep {
+        if let Some(Sweep::Finish(pass) | Sweep::Abandon(pass)) = sweep {
             contents.seen.remove(&pass);
         }
         let change = change.filter(|_| !is_fence || counts.changed());
         if let (Some(change), Some(before)) = (&change, before) {
             contents.check(change).inspect_err(|_| contents.tables = before)?;
         }
-        let version = change.map(|change| contents.apply(change));
+        if let Some(Sweep::Finish(pass)) = sweep {
+            let of_resource = contents.tables.iter_mut().filter(|((known, _), _)| *known == resource);
+            of_resource.for_each(|(_, table)| table.rejects.retain(|kept| kept.met_by >= pass));
+        }
+        let version = change.map(|mut change| {
+            change.count(&counts);
+            contents.apply(change)
+        });
         Ok(CommitReport { counts, version })
     }
 
@@ -244,6 +270,28 @@ impl Sink for Memory {
             counted.unseen += u64::from(!is_seen);
         }
         Ok(counted)
+    }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        let contents = self.contents();
+        let mut found = OutstandingRejects::default();
+        let asked = contents.tables.iter().filter(|((of, _), _)| query.resource.as_ref().is_none_or(|one| one == of));
+        for ((resource, table), Table { rejects, .. }) in asked {
+            if !rejects.is_empty() {
+                *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
+            }
+            found.rejects.extend(rejects.iter().map(|kept| StoredReject {
+                resource: resource.name().to_owned(),
+                table: table.clone(),
+                reason: kept.reject.reason.clone(),
+                raw: kept.reject.raw.clone(),
+                first_seen: kept.first_seen,
+                last_seen: kept.last_seen,
+            }));
+        }
+        found.rejects.sort_by_key(|reject| std::cmp::Reverse(reject.last_seen));
+        found.rejects.truncate(query.limit);
+        Ok(found)
     }
 }
 

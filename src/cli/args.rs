@@ -149,6 +149,18 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", default_value = "20")]
         limit: NonZeroUsize,
     },
+    /// List what was rejected and is neither corrected nor gone, what was met last first
+    #[command(
+        after_help = "Correct it at the source, then run `ingest --reconcile`: it reads everything, and forgets what it no longer meets."
+    )]
+    Rejects {
+        /// Only those of this {kind}
+        #[arg(value_name = "{KIND}")]
+        resource: Option<String>,
+        /// List at most this many; all are counted
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: NonZeroUsize,
+    },
     /// Show some rows of a {kind}
     Preview {
         /// The {kind}
@@ -294,7 +306,7 @@ Settings, the later going before the earlier:
   5. --set KEY=VALUE
 
 Results go to standard output, progress and errors to standard error. With --json there is one JSON document on standard
-output (`run`: one line for each run that has ended), also for an error: {\"error\":{\"kind\",\"message\",\"causes\",\"help\"}}.
+output (`run`: one line for each run that has ended), also for an error; docs/json.md of snowfeed describes them.
 Progress is not shown then; warnings and waits are logged on standard error. NO_COLOR is honoured.
 
 Exit codes:

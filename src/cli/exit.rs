@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::engine::IngestReport;
-use crate::{ErrorKind, RunStatus};
+use crate::{ErrorKind, RunRecord, RunStatus};
 
 /// How a command ended, as its exit code. The codes are part of the interface and do not change.
 ///
@@ -89,13 +89,14 @@ impl Exit {
         }
     }
 
-    /// How an ingestion ends: when everything failed, and all for one reason, that reason's code.
+    /// How an ingestion ends: when everything failed, and all for one reason, that reason's code. Runs that another one has
+    /// overtaken have left nothing undone, whether they had committed before or not: where all others are complete, that is how the
+    /// ingestion ends.
     pub(super) fn of_report(report: &IngestReport) -> Self {
-        if report.interrupted() {
-            return Self::Interrupted;
-        }
         match report.status() {
             RunStatus::Complete => Self::Complete,
+            RunStatus::Interrupted => Self::Interrupted,
+            _ if report.runs.iter().all(is_complete_or_overtaken) => Self::Conflict,
             RunStatus::Running | RunStatus::Partial => Self::Partial,
             RunStatus::Failed => {
                 let mut reasons = report.runs.iter().filter_map(|run| run.error.as_ref()).map(|e| Self::of(e.kind));
@@ -104,6 +105,11 @@ impl Exit {
             }
         }
     }
+}
+
+fn is_complete_or_overtaken(run: &RunRecord) -> bool {
+    let is_overtaken = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
+    run.status == RunStatus::Complete || is_overtaken
 }
 
 impl From<Exit> for ExitCode {
@@ -116,6 +122,48 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    /// How an ingestion ends whose runs end like these: a status, and the kind of the error.
+    fn exit(runs: &[(RunStatus, Option<ErrorKind>)]) -> Exit {
+        let run = |(status, error): &(RunStatus, Option<ErrorKind>)| RunRecord {
+            id: crate::RunId::new(),
+            resource: "r".to_owned(),
+            mode: crate::Mode::Incremental,
+            status: *status,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            ended_at: None,
+            counts: crate::Counts::default(),
+            commits: 1,
+            traffic: crate::Traffic::default(),
+            timings: crate::state::Timings::default(),
+            error: error.map(|kind| crate::Error::new(kind, "x").report()),
+        };
+        Exit::of_report(&IngestReport { runs: runs.iter().map(run).collect() })
+    }
+
+    #[test]
+    fn an_ingestion_ends_as_its_runs_do() {
+        use ErrorKind::{Authentication, Conflict, Unavailable};
+        use RunStatus::{Complete, Failed, Interrupted, Partial};
+
+        for (runs, expected) in [
+            (&[(Complete, None)][..], Exit::Complete),
+            (&[(Partial, None)], Exit::Partial),
+            (&[(Partial, Some(Unavailable))], Exit::Partial),
+            // Overtaken after it had committed, before, and beside one that is complete.
+            (&[(Partial, Some(Conflict))], Exit::Conflict),
+            (&[(Failed, Some(Conflict))], Exit::Conflict),
+            (&[(Complete, None), (Partial, Some(Conflict))], Exit::Conflict),
+            (&[(Partial, Some(Unavailable)), (Partial, Some(Conflict))], Exit::Partial),
+            (&[(Failed, Some(Authentication)), (Failed, Some(Authentication))], Exit::Authentication),
+            (&[(Failed, Some(Authentication)), (Failed, Some(Unavailable))], Exit::Failed),
+            (&[(Failed, Some(Authentication)), (Complete, None)], Exit::Partial),
+            (&[(Complete, None), (Interrupted, None)], Exit::Interrupted),
+            (&[(Failed, Some(Authentication)), (Interrupted, None)], Exit::Interrupted),
+        ] {
+            assert_eq!(exit(runs), expected, "{runs:?}");
+        }
+    }
 
     #[test]
     fn every_code_is_distinct_and_documented() {

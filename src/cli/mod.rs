@@ -19,8 +19,8 @@
 //! ```
 //!
 //! It keeps everything in one SQLite file or, with the feature `snowflake` and `--to snowflake`, in a Snowflake database. Results go to standard output, progress and errors to standard error; with
-//! `--json` there is one JSON document on standard output (`run`: one line for each run that has ended), also for an error:
-//! `{"error":{"kind","message","causes","help"}}`. How it ended is the exit code: see [`Exit`].
+//! `--json` there is one JSON document on standard output (`run`: one line for each run that has ended), also for an error.
+//! `docs/json.md` describes them. How it ended is the exit code: see [`Exit`].
 //!
 //! # Settings
 //! The later go before the earlier: defaults; what `configure` has stored; a TOML file (`planets.toml`, or `--config`); the
@@ -66,7 +66,10 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
     let program = args::program(&spec, &args);
     match args::parse(&spec, args) {
         Ok(args) => {
-            let output = Output::new(args.global.json, args.global.quiet);
+            let mut output = Output::new(args.global.json, args.global.quiet);
+            if matches!(args.command, args::Command::Run { .. }) {
+                output = output.in_lines();
+            }
             let interrupt = Interrupt::default();
             let done = tokio::select! {
                 biased;

@@ -15,16 +15,34 @@ use crate::{Error, ErrorReport, Result, RunRecord};
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
+/// The version of the JSON documents, which `docs/json.md` describes. It rises when a field is removed, or means something else.
+const SCHEMA_VERSION: u32 = 1;
+
 /// Where results, notes and errors go, and in which form. Colours are left out where nobody would see them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     json: bool,
     quiet: bool,
+    /// Whether each JSON document is one line.
+    in_lines: bool,
+}
+
+/// A document with the version of its form.
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    schema_version: u32,
+    #[serde(flatten)]
+    document: &'a T,
 }
 
 impl Output {
     pub(super) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self { json, quiet, in_lines: false }
+    }
+
+    /// The same, with each JSON document on a line of its own: what a command writes that goes on until it is stopped.
+    pub(super) fn in_lines(self) -> Self {
+        Self { in_lines: true, ..self }
     }
 
     pub(super) fn is_json(self) -> bool {
@@ -43,14 +61,20 @@ impl Output {
 
     /// Writes a command's result: the document as JSON, or the text.
     pub(super) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        let text = if self.json { to_json(document, serde_json::to_string_pretty)? } else { plain_lines(&text()) };
-        write_line(&text)
+        self.write(&Versioned { schema_version: SCHEMA_VERSION, document }, text)
     }
 
-    /// Writes one of a series of results: the document as one line of JSON, or the text.
-    pub(super) fn series(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        let text = if self.json { to_json(document, serde_json::to_string)? } else { plain_lines(&text()) };
-        write_line(&text)
+    /// Writes a document of a form that is not ours.
+    pub(super) fn foreign(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        self.write(document, text)
+    }
+
+    fn write(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        write_line(&match (self.json, self.in_lines) {
+            (false, _) => plain_lines(&text()),
+            (true, false) => to_json(document, serde_json::to_string_pretty)?,
+            (true, true) => to_json(document, serde_json::to_string)?,
+        })
     }
 
     /// Writes something worth knowing to standard error.

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::{Output, clock, count, counted, duration, plain};
 use crate::engine::Event;
-use crate::{Mode, RunRecord, RunStatus, SourceEvent, Traffic};
+use crate::{Mode, RunRecord, SourceEvent, Traffic};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -195,25 +195,14 @@ pub(super) fn ended(run: &RunRecord) -> String {
     ];
     let done: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(*n))).collect();
     let done = if done.is_empty() { "nothing new".to_owned() } else { done.join(", ") };
-    let (status, took) = (status(run), duration(run.timings.total_ms));
+    let (status, took) = (run.status, duration(run.timings.total_ms));
     let why = run.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
     format!("{status}, {done}, {}, {took}{why}", counted(run.traffic.requests, "request"))
 }
 
-/// A run's status, in a word.
-pub(super) fn status(run: &RunRecord) -> &'static str {
-    match run.status {
-        _ if run.interrupted => "interrupted",
-        RunStatus::Running => "running",
-        RunStatus::Complete => "complete",
-        RunStatus::Partial => "partial",
-        RunStatus::Failed => "failed",
-    }
-}
-
 /// What a run has rejected, and where it is.
 pub(super) fn rejected(run: &RunRecord) -> String {
-    format!("rejected {}: see the table REJECTED_RECORD", counted(run.counts.rejected, "record"))
+    format!("rejected {}: `rejects` lists what is outstanding", counted(run.counts.rejected, "record"))
 }
 
 struct Aside(MultiProgress);

@@ -1,8 +1,8 @@
 //! A source joined with a place to put its data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -10,13 +10,16 @@ use serde_json::{Map, Value};
 use super::{Event, Observer, Schedule};
 use crate::state::{Reconcile, ResourceState, Timings};
 use crate::{
-    Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Resource,
-    ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source, SourceSpec, Standing, StateChange, StateEntry,
-    StateStore, StateVersion, Sweep, Traffic,
+    Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode,
+    OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source,
+    SourceEvent, SourceSpec, Standing, StateChange, StateEntry, StateStore, StateVersion, Sweep, Traffic,
 };
 
 /// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
 const CONFIG_KEY: &str = "config";
+
+/// How many warnings are remembered, so that the log has each once.
+const MOST_WARNINGS: usize = 1_000;
 
 /// Gives the time. The default is the system's clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -89,6 +92,8 @@ pub struct Connector {
     overrides: Map<String, Value>,
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
+    /// The warnings that the log has.
+    warned: Arc<Mutex<BTreeSet<String>>>,
     clock: Clock,
 }
 
@@ -127,6 +132,7 @@ impl Connector {
             delivery,
             overrides: Map::new(),
             observer: None,
+            warned: Arc::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -320,6 +326,14 @@ impl Connector {
         self.state.runs(resource.map(Resource::name), limit).await
     }
 
+    /// What was rejected and is outstanding: neither corrected nor gone, as far as a reconcile run has found out.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the destination cannot tell; whatever it reports.
+    pub async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        self.sink.rejects(query).await
+    }
+
     /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay; what that run reads replaces
     /// them, whatever its version, and what it does not read stays as it is until a reconcile run looks for deletions.
     /// A run that is under way is fenced off. Where the resource has never run there is nothing to forget.
@@ -331,7 +345,13 @@ impl Connector {
         let Some(entry) = self.state(resource).await? else {
             return self.resource_config(resource).await?.map(drop).ok_or_else(|| self.unknown(resource));
         };
+        let status = match entry.state.status {
+            // It can commit no more.
+            RunStatus::Running => RunStatus::Interrupted,
+            ended => ended,
+        };
         let state = ResourceState {
+            status,
             checkpoint: None,
             reconcile: Some(Reconcile { is_reset: true, ..Reconcile::new(RunId::new(), self.now()) }),
             message: Some("reset: the next run reads from the start".into()),
@@ -343,7 +363,7 @@ impl Connector {
             None => self.state.append(change).await.map(drop),
             // What the pass has seen is forgotten with it.
             Some(pass) => {
-                let (sweep, change) = (Some(Sweep::Finish(pass.id)), Some(change));
+                let (sweep, change) = (Some(Sweep::Abandon(pass.id)), Some(change));
                 let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
                 self.deliver(commit, Order::StateFirst, &mut { base }).await.map(drop)
             }
@@ -392,7 +412,8 @@ impl Connector {
             *base = self.state.append(change).await?;
         }
         let report = self.sink.commit(commit).await?;
-        if let Some(change) = change {
+        if let Some(mut change) = change {
+            change.count(&report.counts);
             *base = self.state.append(change).await?;
         }
         Ok(report)
@@ -408,10 +429,22 @@ impl Connector {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        event.log();
+        if self.is_news(&event) {
+            event.log();
+        }
         if let Some(observer) = &self.observer {
             observer.event(&event);
         }
+    }
+
+    /// Whether the log does not have it yet. A warning may hold for every resource, and on a schedule again and again.
+    fn is_news(&self, event: &Event) -> bool {
+        let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MOST_WARNINGS {
+            warned.clear();
+        }
+        warned.insert(warning.clone())
     }
 
     /// The record of a run that begins now.
@@ -423,7 +456,6 @@ impl Connector {
             status: RunStatus::Running,
             started_at: self.now(),
             ended_at: None,
-            interrupted: false,
             counts: Counts::default(),
             commits: 0,
             traffic: Traffic::default(),

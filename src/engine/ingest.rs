@@ -23,7 +23,7 @@ pub struct IngestRequest {
     pub allow_deletions: bool,
     /// How many are read side by side.
     pub concurrency: usize,
-    /// Cancel it, and every run commits what it has joined, ends as partial, and can go on later.
+    /// Cancel it, and every run commits what it has joined, ends as interrupted, and can go on later.
     pub cancel: CancellationToken,
 }
 
@@ -78,10 +78,12 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
-    /// Complete when every run is, failed when every run is, else partial.
+    /// Interrupted when a run is; complete when every run is, failed when every run is, else partial.
     pub fn status(&self) -> RunStatus {
         let all = |status| self.runs.iter().all(|run| run.status == status);
-        if all(RunStatus::Complete) {
+        if self.interrupted() {
+            RunStatus::Interrupted
+        } else if all(RunStatus::Complete) {
             RunStatus::Complete
         } else if all(RunStatus::Failed) {
             RunStatus::Failed
@@ -99,7 +101,7 @@ impl IngestReport {
 
     /// Whether it was asked to stop before it had read everything.
     pub fn interrupted(&self) -> bool {
-        self.runs.iter().any(|run| run.interrupted)
+        self.runs.iter().any(|run| run.status == RunStatus::Interrupted)
     }
 }
 
@@ -126,6 +128,12 @@ impl Connector {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, or nothing is named and nothing
     /// enabled; whatever the configuration store reports. What happens to a resource is in its record.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing that was committed, and the next run goes on from there. To stop in an orderly way, use
+    /// [`IngestRequest::cancel`]: a dropped run can write nothing more, so that its record, if it has committed anything, says
+    /// [`Running`](RunStatus::Running) until the next run of the resource ends it as [`Interrupted`](RunStatus::Interrupted). The
+    /// observer is told of the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
         let Due { resources, new } = self.due(&request.resources, &known, unreadable.is_empty()).await?;

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::connector::Order;
 use super::join::{Budget, Joined, ReadAhead};
 use super::{Connector, Event};
-use crate::state::{Reconcile, ResourceState, ResourceStatus};
+use crate::state::{Reconcile, ResourceState};
 use crate::{
-    Checkpoint, Commit, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows, RunRecord,
-    RunStatus, StateChange, StateEntry, StateVersion, Sweep,
+    Checkpoint, Commit, Config, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows,
+    RunRecord, RunStatus, StateChange, StateEntry, StateVersion, Sweep,
 };
 
 /// How a run came to its end without an error.
@@ -56,6 +56,8 @@ pub(super) struct Run<'a> {
     pub(super) reconcile: Option<Reconcile>,
     cancel: CancellationToken,
     began: Instant,
+    /// Whether the observer was told that the run has begun, and not yet that it has ended.
+    is_under_way: bool,
 }
 
 impl<'a> Run<'a> {
@@ -84,6 +86,7 @@ impl<'a> Run<'a> {
             reconcile: None,
             cancel,
             began: Instant::now(),
+            is_under_way: false,
         }
     }
 
@@ -91,14 +94,12 @@ impl<'a> Run<'a> {
     pub(super) async fn execute(mut self, start: Option<Start>, budget: Budget) -> RunRecord {
         if self.cancel.is_cancelled() {
             // It does not begin, and leaves no trace.
-            return RunRecord {
-                status: RunStatus::Partial,
-                interrupted: true,
-                ended_at: Some(self.record.started_at),
-                ..self.record
-            };
+            self.record.status = RunStatus::Interrupted;
+            self.record.ended_at = Some(self.record.started_at);
+            return self.record.clone();
         }
         let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
+        self.is_under_way = true;
         self.connector.emit(Event::Started { run, resource, mode });
         let is_given = start.is_some();
         let mut ended = self.ingest(start, budget.clone()).await;
@@ -108,8 +109,9 @@ impl<'a> Run<'a> {
             ended = self.ingest(None, budget).await;
         }
         self.finish(ended).await;
+        self.is_under_way = false;
         self.connector.emit(Event::Ended(Box::new(self.record.clone())));
-        self.record
+        self.record.clone()
     }
 
     async fn ingest(&mut self, start: Option<Start>, budget: Budget) -> Result<End> {
@@ -201,12 +203,12 @@ impl<'a> Run<'a> {
             Some(pass) if sweep.is_some() => pass.checkpoint = checkpoint.or(pass.checkpoint.take()),
             _ => next = checkpoint.or(next),
         }
-        self.commit(rows, sweep, next, pass).await?;
+        let mut left_out = Counts::default();
         for (reason, count) in excluded {
-            self.record.counts.offered += count;
-            self.record.counts.skip(reason, count);
+            left_out.offered += count;
+            left_out.skip(reason, count);
         }
-        Ok(())
+        self.commit_with(left_out, rows, sweep, next, pass).await
     }
 
     /// Commits rows and the state that holds with them.
@@ -217,18 +219,33 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconcile>,
     ) -> Result<()> {
+        self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile).await
+    }
+
+    /// Commits rows and the state that holds with them, and counts what was left out of them.
+    async fn commit_with(
+        &mut self,
+        left_out: Counts,
+        rows: Vec<Rows>,
+        sweep: Option<Sweep>,
+        checkpoint: Option<Checkpoint>,
+        reconcile: Option<Reconcile>,
+    ) -> Result<()> {
         let began = Instant::now();
         let at = self.connector.now();
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
+        // Once a run has written the state, its record must keep step with its rows.
+        let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
         // Rows that make no progress move the state, too, where any changes: what a pass has read before must not replace them.
-        let sweep = sweep.or_else(|| (!moved && self.connector.is_joined()).then_some(Sweep::Fence));
+        let fence = (!moved && !has_written && self.connector.is_joined()).then_some(Sweep::Fence);
+        let sweep = sweep.or(fence);
         // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason.
-        let fenced = moved || sweep.is_some();
-        let state = fenced.then(|| self.state(ResourceStatus::Running, None, checkpoint.clone(), reconcile.clone()));
+        let fenced = moved || has_written || sweep.is_some();
+        let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
-        if offered > 0 || moved || sweep.is_some_and(|sweep| sweep != Sweep::Fence) {
-            let change = state.clone().map(|state| self.change(at, Some(state)));
+        if offered > 0 || (state.is_some() && sweep != Some(Sweep::Fence)) {
+            let change = state.clone().map(|state| self.change_of_commit(at, state, &left_out));
             let (resource, run) = (self.resource.clone(), self.record.id);
             let at_checkpoint = |pass: &Option<Reconcile>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
             let is_progress = self.stored.as_ref().is_none_or(|stored| {
@@ -250,6 +267,7 @@ impl<'a> Run<'a> {
                     .with_context("counts", format!("{:?}", report.counts)));
             }
         }
+        self.record.counts += &left_out;
         if is_stored {
             self.stored = state;
         }
@@ -268,27 +286,18 @@ impl<'a> Run<'a> {
         record.ended_at = Some(now.max(record.started_at));
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
-        record.interrupted = matches!(ended, Ok(End::Interrupted));
         let (status, message) = match &ended {
             Ok(End::Complete) if record.counts.rejected > 0 => {
-                record.status = RunStatus::Partial;
-                let message =
-                    format!("{} records were rejected; they are kept beside the tables", record.counts.rejected);
-                (ResourceStatus::Done, Some(message))
+                (RunStatus::Partial, Some(rejected(record.counts.rejected)))
             }
-            Ok(End::Complete) => {
-                record.status = RunStatus::Complete;
-                (ResourceStatus::Done, None)
-            }
+            Ok(End::Complete) => (RunStatus::Complete, None),
             Ok(End::Interrupted) => {
-                record.status = RunStatus::Partial;
-                (ResourceStatus::Failed, Some("interrupted; the next run goes on from here".to_owned()))
+                (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
-            Err(error) => {
-                record.status = if record.commits > 0 { RunStatus::Partial } else { RunStatus::Failed };
-                (ResourceStatus::Failed, Some(error.to_string()))
-            }
+            Err(error) if record.commits > 0 => (RunStatus::Partial, Some(error.to_string())),
+            Err(error) => (RunStatus::Failed, Some(error.to_string())),
         };
+        record.status = status;
         let overtaken = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         record.error = ended.err().map(|error| error.report());
         let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
@@ -331,7 +340,7 @@ impl<'a> Run<'a> {
 
     fn state(
         &self,
-        status: ResourceStatus,
+        status: RunStatus,
         message: Option<String>,
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconcile>,
@@ -345,9 +354,40 @@ impl<'a> Run<'a> {
         StateChange { key: self.resource.name().into(), base: self.base, at, state, run: Some(run) }
     }
 
+    /// The change that a commit carries: its record counts the commit itself, to which the sink adds what becomes of the rows.
+    fn change_of_commit(&self, at: jiff::Timestamp, state: ResourceState, left_out: &Counts) -> StateChange {
+        let mut change = self.change(at, Some(state));
+        if let Some(run) = &mut change.run {
+            run.commits += 1;
+            run.counts += left_out;
+            run.timings.total_ms = millis(self.began.elapsed());
+        }
+        change
+    }
+
     pub(super) fn cancel(&self) -> &CancellationToken {
         &self.cancel
     }
+}
+
+impl Drop for Run<'_> {
+    /// A run that is dropped can write nothing more. Its observer is told that it has ended; its record, if it has one, is closed by
+    /// the next run of the resource.
+    fn drop(&mut self) {
+        if self.is_under_way {
+            self.record.status = RunStatus::Interrupted;
+            self.record.ended_at = Some(self.connector.now().max(self.record.started_at));
+            self.record.traffic = self.monitor.traffic();
+            self.record.timings.total_ms = millis(self.began.elapsed());
+            self.connector.emit(Event::Ended(Box::new(self.record.clone())));
+        }
+    }
+}
+
+/// What is said where records were rejected.
+fn rejected(count: u64) -> String {
+    let (records, they_are) = if count == 1 { ("record was", "it is") } else { ("records were", "they are") };
+    format!("{count} {records} rejected; {they_are} kept beside the tables, and listed by `rejects`")
 }
 
 /// Whether a run ended well and found nothing new.

@@ -113,7 +113,8 @@ impl Connector {
             };
             let start = Start::of(standing.entry, is_metered);
             let run = standing.run;
-            let cut_off = run.as_ref().is_some_and(|run| run.interrupted || run.status == RunStatus::Running);
+            let cut_off =
+                run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
             plan.insert(resource, Planned { schedule, last: run.map(|run| run.started_at), cut_off, start });
         }
         Ok((config, plan))

@@ -1,5 +1,7 @@
 //! Runs: what each ingestion of a resource did.
 
+mod stored;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
@@ -49,22 +51,50 @@ pub enum Mode {
     Reconcile,
 }
 
-/// How a run ended.
+/// How a run stands or ended. The state of a resource, the command line and its JSON use the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Under way, or ended without a word (a crash).
+    /// The run has committed something and has not ended. After a crash it says so until the next run of the resource commits.
+    // States of older versions have the words in upper case.
+    #[serde(alias = "RUNNING")]
     Running,
     /// Everything that the source offered is in the destination.
+    #[serde(alias = "DONE")]
     Complete,
-    /// Something was left out: the run was interrupted, failed after it had committed, or rejected records.
+    /// Something was left out: the run failed after it had committed, or it rejected records.
     Partial,
-    /// Nothing was committed.
+    /// The run was stopped, or its process died, before it had read everything. The next run goes on from its last commit.
+    Interrupted,
+    /// The run failed, and nothing was committed.
+    #[serde(alias = "FAILED")]
     Failed,
 }
 
+impl RunStatus {
+    /// The status as it is written everywhere, such as `interrupted`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What became of the records that a source offered. `offered` is the sum of all others.
+///
+/// In JSON `skipped` is their number, and `skipped_by_reason` has the number for each reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "stored::StoredCounts", into = "stored::StoredCounts")]
 pub struct Counts {
     /// Everything the source saw.
     pub offered: u64,
@@ -76,22 +106,20 @@ pub struct Counts {
     pub unchanged: u64,
     /// Keys marked deleted.
     pub deleted: u64,
-    /// Records that were not stored, by reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Records that were not stored, by reason: a code in snake case, such as [`Counts::OLDER`].
     pub skipped: BTreeMap<String, u64>,
     /// What could not be made a record of; it is kept beside the tables.
-    #[serde(default)]
     pub rejected: u64,
 }
 
 impl Counts {
     /// The reason of records that were older than what the sink already had.
-    pub const OLDER: &'static str = "older than the stored version";
+    pub const OLDER: &'static str = "older_version";
 
-    /// Counts records that were not stored.
-    pub fn skip(&mut self, reason: impl Into<String>, count: u64) {
+    /// Counts records that were not stored. A reason in words becomes a code: `pull request` becomes `pull_request`.
+    pub fn skip(&mut self, reason: impl AsRef<str>, count: u64) {
         if count > 0 {
-            *self.skipped.entry(reason.into()).or_default() += count;
+            *self.skipped.entry(stored::code(reason.as_ref())).or_default() += count;
         }
     }
 
@@ -126,7 +154,7 @@ impl AddAssign<&Self> for Counts {
         self.deleted += other.deleted;
         self.rejected += other.rejected;
         for (reason, count) in &other.skipped {
-            self.skip(reason.as_str(), *count);
+            self.skip(reason, *count);
         }
     }
 }
@@ -146,6 +174,7 @@ pub struct Timings {
 
 /// What one run of one resource did: a row of the run history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "stored::StoredRun")]
 pub struct RunRecord {
     /// Its name.
     pub id: RunId,
@@ -159,9 +188,6 @@ pub struct RunRecord {
     pub started_at: Timestamp,
     /// When it ended; `None` while it is under way, or after a crash.
     pub ended_at: Option<Timestamp>,
-    /// Whether it was asked to stop before it had read everything.
-    #[serde(default)]
-    pub interrupted: bool,
     /// What became of the records.
     pub counts: Counts,
     /// How many commits it made.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ResourceState, RunRecord};
+use super::{Counts, ResourceState, RunRecord};
 use crate::Result;
 
 /// Counts the entries of one key: the fence against a second run. [`StateVersion::NONE`] is a key without entries.
@@ -55,6 +55,16 @@ pub struct StateChange {
     pub run: Option<RunRecord>,
 }
 
+impl StateChange {
+    /// Adds what a commit has counted to the run's record. A [`Sink`](crate::Sink) does so before it stores the change, so that
+    /// rows and record agree.
+    pub fn count(&mut self, counts: &Counts) {
+        if let Some(run) = &mut self.run {
+            run.counts += counts;
+        }
+    }
+}
+
 /// Keeps what has been ingested: for each key an append-only list of entries, and the history of runs.
 ///
 /// # Contract
@@ -68,6 +78,8 @@ pub struct StateChange {
 /// 6. `prune` never removes the newest entry of a key, nor its newest run, and never changes the next version.
 /// 7. Keys are apart, any text is a legal key, and values come back equal.
 /// 8. `standings` gives for each key, in the order of the keys, what `latest` and `runs` give.
+/// 9. A new entry supersedes every other run of its key, which can commit no more: those whose records say
+///    [`Running`](crate::RunStatus::Running) are [`Interrupted`](crate::RunStatus::Interrupted) from then on.
 ///
 /// The suite is `state_store_conformance!` of the test kit.
 ///

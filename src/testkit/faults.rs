@@ -8,7 +8,9 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::sink::{Commit, CommitReport, Limits, LiveRows, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
+};
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     Backend, BatchStream, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result,
@@ -119,6 +121,10 @@ impl<B: Backend> Sink for Crashing<B> {
 
     async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
         self.alive()?.live_rows(query).await
+    }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        self.alive()?.rejects(query).await
     }
 
     fn limits(&self) -> Limits {

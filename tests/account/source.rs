@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snowfeed::prelude::*;
-use snowfeed::state::{ResourceState, ResourceStatus};
+use snowfeed::state::ResourceState;
 use snowfeed::{Commit, Rows, RunId, StateChange, StateVersion};
 
 /// The table that all steps fill.
@@ -88,7 +88,7 @@ pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
 pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base: StateVersion) -> Commit {
     let mut commit = commit(resource, records);
     let state = ResourceState {
-        status: ResourceStatus::Running,
+        status: snowfeed::RunStatus::Running,
         run: commit.run,
         checkpoint: Some(Checkpoint::new(&1).unwrap()),
         reconcile: None,

@@ -93,6 +93,7 @@ async fn looking_makes_no_database() {
         &["discover", "--set", "repositories=acme/*"],
         &["status"],
         &["runs"],
+        &["rejects"],
         &["configure"],
         &["schema"],
     ] {
@@ -144,7 +145,7 @@ async fn what_was_rejected_is_told_with_where_it_is() {
     let program = Program::new("custom_source");
     std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();
     let ended = program.run(&["--set", "path=.", "ingest", "odd"]).await.expect(3);
-    let told = "rejected 1 record: see the table REJECTED_RECORD";
+    let told = "rejected 1 record: `rejects` lists what is outstanding";
     assert!(ended.stderr.contains(&format!("odd: {told}")), "{}", ended.stderr);
     let runs = program.run(&["runs"]).await.expect(0).stdout;
     assert!(runs.contains(told), "{runs}");

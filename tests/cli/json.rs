@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::support::Program;
+use super::support::{LONG, Program, end, signal};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
@@ -14,17 +15,18 @@ async fn each_command_writes_one_document_of_a_known_shape() {
     let upstream = Upstream::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (args, expected) in [
-        (&["check"][..], &["checks", "source", "version"][..]),
-        (&["discover", "--set", "repositories=acme/*"], &["resources"]),
-        (&["configure", "page_size=50"], &["stored"]),
-        (&["configure"], &["settings"]),
-        (&["enable", "acme/gears"], &["resources"]),
-        (&["ingest"], &["counts", "interrupted", "runs", "status"]),
-        (&["status"], &["resources"]),
-        (&["runs"], &["runs"]),
-        (&["preview", "acme/gears"], &["resource", "rows", "table"]),
-        (&["reset", "acme/gears", "--yes"], &["reset", "resource"]),
-        (&["disable", "acme/gears"], &["resources"]),
+        (&["check"][..], &["checks", "error", "schema_version", "source", "version"][..]),
+        (&["discover", "--set", "repositories=acme/*"], &["resources", "schema_version"]),
+        (&["configure", "page_size=50"], &["schema_version", "stored"]),
+        (&["configure"], &["schema_version", "settings"]),
+        (&["enable", "acme/gears"], &["resources", "schema_version"]),
+        (&["ingest"], &["counts", "destination", "runs", "schema_version", "status"]),
+        (&["status"], &["resources", "schema_version"]),
+        (&["runs"], &["runs", "schema_version"]),
+        (&["rejects"], &["rejects", "schema_version", "total"]),
+        (&["preview", "acme/gears"], &["resource", "rows", "schema_version", "table"]),
+        (&["reset", "acme/gears", "--yes"], &["reset", "resource", "schema_version"]),
+        (&["disable", "acme/gears"], &["resources", "schema_version"]),
     ] {
         let ended = program.run(&[&["--json"], args].concat()).await.expect(0);
         assert_eq!(keys(&ended.json()), expected, "{args:?}");
@@ -38,7 +40,7 @@ async fn an_ingestion_tells_its_counts_and_its_runs() {
     let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let report = program.json(&["ingest", "acme/gears"]).await;
-    assert_eq!((&report["status"], &report["interrupted"]), (&"complete".into(), &false.into()));
+    assert_eq!(report["status"], "complete");
     assert_eq!((&report["counts"]["offered"], &report["counts"]["inserted"]), (&30.into(), &30.into()));
     let run = &report["runs"][0];
     assert_eq!((&run["resource"], &run["status"]), (&"acme/gears".into(), &"complete".into()));
@@ -89,6 +91,22 @@ async fn warnings_and_waits_are_logged_unless_it_is_quiet() {
             assert_eq!(ended.stderr.contains(what), told, "{args:?}, {what}: {}", ended.stderr);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycles() {
+    let upstream = Upstream::builder().seed(7).repository("acme/gears", 3).repository("acme/nuts", 3);
+    let upstream = upstream.start().await.unwrap();
+    let program = Program::github(upstream.url());
+    program.run(&["enable", "acme/gears", "acme/nuts", "--schedule", "1s"]).await.expect(0);
+    let mut child = program.start(&["run", "--json"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..6 {
+        tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+    }
+    signal(&child, "TERM");
+    let ended = end(child).await.expect(0);
+    assert_eq!(ended.stderr.matches("reading anonymously").count(), 1, "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

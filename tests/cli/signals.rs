@@ -30,7 +30,12 @@ async fn the_first_signal_commits_and_the_next_run_goes_on() {
         until("pages are read", || upstream.requests().len() >= 10).await;
         signal(&child, name);
         let report = end(child).await.expect(130).json();
-        assert_eq!((&report["interrupted"], &report["status"]), (&true.into(), &"partial".into()));
+        assert_eq!((&report["status"], &report["runs"][0]["status"]), (&"interrupted".into(), &"interrupted".into()));
+        let standing = &program.json(&["status"]).await["resources"][0];
+        assert_eq!(
+            (&standing["state"], &standing["last_run"]["status"]),
+            (&"interrupted".into(), &"interrupted".into())
+        );
         let kept = report["counts"]["inserted"].as_u64().unwrap();
         assert!(kept > 0 && kept < u64::from(ISSUES), "{kept}");
 
@@ -62,13 +67,15 @@ async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() 
     until("something is committed", || upstream.requests().len() >= 40).await;
     signal(&child, "KILL");
     assert_eq!(end(child).await.code, None);
-    assert_eq!(program.json(&["runs"]).await["runs"][0]["status"], "running");
+    let killed = program.json(&["runs"]).await["runs"][0].clone();
+    assert_eq!(killed["status"], "running");
+    assert_eq!(killed["counts"]["inserted"], rows(&program).await, "the record is as far as the rows: {killed}");
 
     program.run(&["ingest"]).await.expect(0);
     assert_eq!(rows(&program).await, ISSUES as usize);
     let runs = program.json(&["runs"]).await;
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2);
-    assert_eq!((&runs["runs"][1]["interrupted"], &runs["runs"][1]["status"]), (&true.into(), &"partial".into()));
+    assert_eq!(runs["runs"][1]["status"], "interrupted");
     let words = program.run(&["runs"]).await.expect(0).stdout;
     assert!(words.lines().nth(2).unwrap().contains("interrupted"), "{words}");
 }
@@ -103,10 +110,10 @@ async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
         signal(&child, name);
     }
     let report = end(child).await.expect(130).json();
-    assert_eq!(report["interrupted"], true);
+    assert_eq!(report["status"], "interrupted");
     let kept = report["counts"]["inserted"].as_u64().unwrap();
     assert_eq!(rows(&program).await as u64, kept);
-    assert_eq!(program.json(&["runs"]).await["runs"][0]["interrupted"], true);
+    assert_eq!(program.json(&["runs"]).await["runs"][0]["status"], "interrupted");
 }
 
 #[cfg(feature = "snowflake")]

@@ -101,7 +101,10 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
     assert!(check.contains("tables      ok      made, in "), "{check}");
 
     let status = world.json(&["status"]).await;
-    assert_eq!((&status["resources"][0]["state"], &status["resources"][0]["enabled"]), (&"DONE".into(), &true.into()));
+    assert_eq!(
+        (&status["resources"][0]["state"], &status["resources"][0]["enabled"]),
+        (&"complete".into(), &true.into())
+    );
     assert_eq!(world.json(&["preview", "acme/gears", "--limit", "50"]).await["rows"].as_array().unwrap().len(), 30);
     assert_eq!(world.json(&["runs"]).await["runs"][0]["counts"]["inserted"], 30);
 
@@ -146,7 +149,7 @@ async fn an_interrupted_ingestion_keeps_what_it_read_and_the_next_one_completes_
     until("pages are read", || upstream.requests().len() >= 10).await;
     signal(&child, "INT");
     let report = end(child).await.expect(130).json();
-    assert_eq!((&report["interrupted"], &report["status"]), (&true.into(), &"partial".into()));
+    assert_eq!(report["status"], "interrupted");
     let kept = report["counts"]["inserted"].as_i64().unwrap();
     assert!(kept > 0 && kept < i64::from(ISSUES), "{kept}");
     assert_eq!(world.rows("acme/widgets").await, (kept, kept));
@@ -199,12 +202,12 @@ async fn the_document_of_an_ingestion_tells_what_was_spent_and_on_request_what_i
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
     let first = world.json(&["ingest", "acme/gears"]).await;
     let keys: Vec<&String> = first["destination"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["busy_ms", "kind", "logins", "staged_bytes", "statements", "warehouse_seconds"]);
-    assert!(first["destination"]["warehouse_seconds"].is_null(), "{first}");
+    assert_eq!(keys, ["busy_ms", "kind", "logins", "staged_bytes", "statements", "warehouse_ms"]);
+    assert!(first["destination"]["warehouse_ms"].is_null(), "{first}");
     let second = world.json(&["ingest", "--reconcile", "--cost"]).await;
     let spent = &second["destination"];
-    let (busy, seconds) = (spent["busy_ms"].as_f64().unwrap(), spent["warehouse_seconds"].as_f64().unwrap());
-    assert!(seconds > 0.0 && seconds * 1_000.0 <= busy, "{spent}");
+    let (busy, worked) = (spent["busy_ms"].as_u64().unwrap(), spent["warehouse_ms"].as_u64().unwrap());
+    assert!(worked > 0 && worked <= busy, "{spent}");
     let idle = world.json(&["ingest", "--cost"]).await;
     assert_eq!(idle["destination"]["statements"], 3, "two reads, and the question: {idle}");
 }
@@ -215,7 +218,7 @@ async fn a_cost_that_snowflake_does_not_tell_is_a_warning() {
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
     world.program.run(&["enable", "acme/gears"]).await.expect(0);
     let ended = world.program.run(&["--role", "blind", "--json", "ingest", "--cost"]).await.expect(0);
-    assert!(ended.json()["destination"]["warehouse_seconds"].is_null(), "{}", ended.stdout);
+    assert!(ended.json()["destination"]["warehouse_ms"].is_null(), "{}", ended.stdout);
     assert!(ended.stderr.contains("does not say for how long its warehouse has worked"), "{}", ended.stderr);
 }
 

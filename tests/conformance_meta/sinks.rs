@@ -8,8 +8,8 @@ use snowfeed::StoredRow;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, SinkProbe, sink};
 use snowfeed::{
-    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Older, Operation, Record, Reject, Resource, Result,
-    RunId, Sink, StateStore, StoredRecord, Sweep, TableSpec, UnseenQuery,
+    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Older, Operation, OutstandingRejects, Record, Reject,
+    RejectQuery, Resource, Result, RunId, Sink, StateStore, StoredRecord, StoredReject, Sweep, TableSpec, UnseenQuery,
 };
 
 use super::failing;
@@ -30,6 +30,10 @@ enum Fault {
     KeysAreTrimmed,
     ResourcesIgnoreCase,
     RejectsLoseTheirReason,
+    RejectsAreUncounted,
+    RejectsOutliveTheirPass,
+    AbandonedPassesForgetRejects,
+    RecordsLagBehind,
     UnseenIsUnordered,
     MarksAreShared,
     MarksAreRewritings,
@@ -46,12 +50,22 @@ enum Fault {
 
 type Place = (Resource, String);
 
+/// A reject, when it was first and last met, and under which id.
+#[derive(Debug, Clone)]
+struct Met {
+    place: Place,
+    reject: Reject,
+    first_seen: jiff::Timestamp,
+    last_seen: jiff::Timestamp,
+    met_by: RunId,
+}
+
 /// A sink that does everything right but for its fault.
 #[derive(Debug)]
 struct Naive {
     fault: Fault,
     tables: Mutex<BTreeMap<Place, BTreeMap<String, StoredRow>>>,
-    rejects: Mutex<Vec<(Place, Reject)>>,
+    rejects: Mutex<Vec<Met>>,
     seen: Mutex<BTreeMap<RunId, BTreeSet<(Place, String)>>>,
     states: Memory,
     /// Held by a commit, so that a reader sees it whole.
@@ -72,6 +86,16 @@ impl Naive {
         let name = resource.name();
         let name = if self.is(Fault::ResourcesIgnoreCase) { name.to_lowercase() } else { name.to_owned() };
         (Resource::new(name).unwrap(), table.to_owned())
+    }
+
+    fn meet(&self, place: &Place, reject: Reject, at: jiff::Timestamp, met_by: RunId) {
+        let mut rejects = self.rejects.lock().unwrap();
+        match rejects.iter_mut().find(|met| met.place == *place && met.reject == reject) {
+            Some(met) => (met.last_seen, met.met_by) = (at, met_by),
+            None => {
+                rejects.push(Met { place: place.clone(), reject, first_seen: at, last_seen: at, met_by });
+            }
+        }
     }
 
     /// Whether an older state wins, as far as the pass is concerned; marks the key where it has to be.
@@ -189,8 +213,9 @@ impl Sink for Naive {
             if self.is(Fault::FailedCommitKeepsRejects) {
                 for rows in &commit.rows {
                     let place = (resource.clone(), rows.table.clone());
-                    let mut rejects = self.rejects.lock().unwrap();
-                    rejects.extend(rows.rejects.iter().map(|reject| (place.clone(), reject.clone())));
+                    for reject in &rows.rejects {
+                        self.meet(&place, reject.clone(), commit.at, commit.run);
+                    }
                 }
             }
             let misconfigured = self.is(Fault::UnknownTablesAreMisconfigured);
@@ -201,6 +226,7 @@ impl Sink for Naive {
         // Where the state is refused, nothing else has happened.
         let mut version = None;
         let mut refused = None;
+        let (met_by, mut record) = (commit.met_by(), commit.change.clone());
         let is_fence = commit.sweep == Some(Sweep::Fence);
         let fence = commit.change.clone().filter(|_| is_fence);
         if let Some(change) = commit.change.filter(|_| !is_fence || self.is(Fault::FenceIsAlwaysRaised)) {
@@ -230,10 +256,12 @@ impl Sink for Naive {
                 if self.is(Fault::RejectsLoseTheirReason) {
                     reject.reason = String::new();
                 }
-                self.rejects.lock().unwrap().push((place.clone(), reject));
+                self.meet(&place, reject, commit.at, met_by);
             }
         }
-        if let (Some(Sweep::Finish(pass)), false) = (commit.sweep, self.is(Fault::MarksOutliveFinish)) {
+        if let (Some(Sweep::Finish(pass) | Sweep::Abandon(pass)), false) =
+            (commit.sweep, self.is(Fault::MarksOutliveFinish))
+        {
             self.seen.lock().unwrap().remove(&pass);
         }
         if let Some(change) =
@@ -246,6 +274,20 @@ impl Sink for Naive {
                     return Err(error);
                 }
             }
+        }
+        let forgets = match commit.sweep {
+            Some(Sweep::Finish(pass)) => Some(pass).filter(|_| !self.is(Fault::RejectsOutliveTheirPass)),
+            Some(Sweep::Abandon(pass)) => Some(pass).filter(|_| self.is(Fault::AbandonedPassesForgetRejects)),
+            _ => None,
+        };
+        if let Some(pass) = forgets {
+            self.rejects.lock().unwrap().retain(|met| met.place.0 != resource || met.met_by >= pass);
+        }
+        if let (Some(change), Some(_), None, false) =
+            (&mut record, version, &refused, self.is(Fault::RecordsLagBehind))
+        {
+            change.count(&counts);
+            self.states.append(snowfeed::StateChange { state: None, ..change.clone() }).await?;
         }
         refused.map_or(Ok(CommitReport { counts, version }), Err)
     }
@@ -279,6 +321,22 @@ impl Sink for Naive {
         let live = if self.is(Fault::LiveRowsCountsDeletions) { deleted } else { live };
         Ok(LiveRows { live, unseen: count(query.sweep).await? })
     }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        let mut met = self.rejects.lock().unwrap().clone();
+        met.retain(|met| query.resource.as_ref().is_none_or(|one| *one == met.place.0));
+        met.sort_by_key(|met| std::cmp::Reverse(met.last_seen));
+        let mut found = OutstandingRejects::default();
+        for Met { place: (resource, table), reject: Reject { reason, raw }, first_seen, last_seen, .. } in met {
+            let resource = resource.name().to_owned();
+            if !self.is(Fault::RejectsAreUncounted) || found.rejects.len() < query.limit {
+                *found.counts.entry(resource.clone()).or_default() += 1;
+            }
+            found.rejects.push(StoredReject { resource, table, reason, raw, first_seen, last_seen });
+        }
+        found.rejects.truncate(query.limit);
+        Ok(found)
+    }
 }
 
 struct NaiveProbe(Arc<Naive>);
@@ -302,7 +360,7 @@ impl SinkProbe for NaiveProbe {
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
         let place = self.0.place(resource, table);
         let rejects = self.0.rejects.lock().unwrap();
-        rejects.iter().filter(|(of, _)| *of == place).map(|(_, reject)| reject.clone()).collect()
+        rejects.iter().filter(|met| met.place == place).map(|met| met.reject.clone()).collect()
     }
 }
 
@@ -314,7 +372,7 @@ fn broken(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 26] = [
+    let expected: [(Fault, &[&str]); 30] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_repeatable_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again"]),
@@ -349,7 +407,18 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::DocumentsAreTrimmed, &["clause_8_documents_come_back_byte_for_byte"]),
         (Fault::KeysAreTrimmed, &["clause_8_any_text_is_a_legal_key"]),
         (Fault::ResourcesIgnoreCase, &["clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart"]),
-        (Fault::RejectsLoseTheirReason, &["clause_9_rejects_are_kept_with_their_reason"]),
+        (
+            Fault::RejectsLoseTheirReason,
+            &[
+                "clause_9_rejects_are_kept_with_their_reason",
+                "clause_9_rejects_are_given_and_counted",
+                "clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met",
+            ],
+        ),
+        (Fault::RejectsAreUncounted, &["clause_9_rejects_are_given_and_counted"]),
+        (Fault::RejectsOutliveTheirPass, &["clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met"]),
+        (Fault::AbandonedPassesForgetRejects, &["clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met"]),
+        (Fault::RecordsLagBehind, &["clause_12_the_run_record_counts_the_commit_it_came_with"]),
         (
             Fault::UnseenIsUnordered,
             &[

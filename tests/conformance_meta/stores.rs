@@ -8,7 +8,7 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigSnapshot, ConfigStore, Domain, Error, Result, RunId, RunRecord, Standing, StateChange, StateEntry,
+    ConfigSnapshot, ConfigStore, Domain, Error, Result, RunId, RunRecord, RunStatus, Standing, StateChange, StateEntry,
     StateStore, StateVersion,
 };
 
@@ -33,6 +33,7 @@ enum Fault {
     KeysAreTrimmed,
     NullIsNothing,
     StandingsAreReversed,
+    SupersededRunsGoOn,
     SnapshotSwapsDomains,
 }
 
@@ -78,8 +79,13 @@ impl StateStore for Faulty {
             run.id = RunId::new();
         }
         let only_run = StateChange { state: None, ..change.clone() };
+        let before = self.memory.runs(None, 100).await?;
         match self.memory.append(change).await {
             Ok(version) => {
+                let running = before.into_iter().filter(|run| run.status == RunStatus::Running);
+                for run in running.filter(|_| self.is(Fault::SupersededRunsGoOn)) {
+                    self.memory.append(StateChange { run: Some(run), ..only_run.clone() }).await?;
+                }
                 self.times.lock().unwrap().insert((key, version), at);
                 Ok(if self.is(Fault::AppendReportsTheBase) { base } else { version })
             }
@@ -173,7 +179,7 @@ impl ConfigStore for Faulty {
 
 #[test]
 fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 11] = [
+    let expected: [(Fault, &[&str]); 12] = [
         (Fault::None, &[]),
         (
             Fault::AppendReportsTheBase,
@@ -185,13 +191,20 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
         ),
         (Fault::TimesStepBack, &["clause_2_a_clock_that_steps_back_revives_nothing"]),
         (Fault::RefusedRunsStay, &["clause_3_a_stale_base_is_refused_and_stores_nothing"]),
-        (Fault::RunsAreNotReplaced, &["clause_4_a_record_replaces_the_one_of_the_same_run"]),
+        (
+            Fault::RunsAreNotReplaced,
+            &[
+                "clause_4_a_record_replaces_the_one_of_the_same_run",
+                "clause_9_a_new_entry_ends_the_runs_that_it_supersedes",
+            ],
+        ),
         (Fault::HistoryIgnoresTheLimit, &["clause_5_history_gives_the_newest_first"]),
         (Fault::RunsAreOrderedById, &["clause_5_runs_are_ordered_by_start_then_id"]),
         (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
         (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_are_apart"]),
         (Fault::TimesLoseTheirFraction, &["clause_7_values_come_back_equal"]),
         (Fault::StandingsAreReversed, &["clause_8_standings_are_what_latest_and_runs_give"]),
+        (Fault::SupersededRunsGoOn, &["clause_9_a_new_entry_ends_the_runs_that_it_supersedes"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn StateStore> =

@@ -12,8 +12,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, LiveRows, RunRecord, Sink, Standing,
-    StateChange, StateEntry, StateStore, StateVersion, StoredRecord, UnseenQuery, VerifyRequest,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, LiveRows, OutstandingRejects,
+    RejectQuery, RunRecord, Sink, Standing, StateChange, StateEntry, StateStore, StateVersion, StoredRecord, UnseenQuery,
+    VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -128,6 +129,10 @@ impl Sink for Mortal {
 
     async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
         self.backend.live_rows(query).await
+    }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        self.backend.rejects(query).await
     }
 
     fn limits(&self) -> Limits {

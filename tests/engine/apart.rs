@@ -1,7 +1,7 @@
 //! Rows here, state there: what is deleted is deleted by the pass that is under way, and by no other.
 
 use snowfeed::engine::Connector;
-use snowfeed::state::{ResourceState, ResourceStatus};
+use snowfeed::state::ResourceState;
 use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
 
 use crate::store::Store;
@@ -61,7 +61,7 @@ async fn a_run_whose_end_is_overtaken_is_in_the_history_all_the_same() {
     let memory = store.memory.clone();
     store.refuse(move |change| {
         // Somebody resets the resource between the last commit and the end.
-        if let Some(state) = change.state.clone().filter(|state| state.status == ResourceStatus::Done) {
+        if let Some(state) = change.state.clone().filter(|state| state.status == RunStatus::Complete) {
             let state = Some(ResourceState { checkpoint: None, ..state });
             futures::executor::block_on(memory.append(StateChange { state, run: None, ..change.clone() })).unwrap();
         }

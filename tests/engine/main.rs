@@ -8,6 +8,8 @@ mod delivery;
 mod metered;
 mod operations;
 mod reconcile;
+mod records;
+mod rejects;
 mod runs;
 mod serve;
 mod store;

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use snowfeed::engine::Connector;
-use snowfeed::state::ResourceStatus;
 use snowfeed::{ErrorKind, Mode, RunStatus, StateStore};
 
 use crate::store::Store;
@@ -35,7 +34,7 @@ async fn an_idle_run_that_follows_a_failure_is_written_down() {
     source.script("r", vec![Step::Batch(&["a"], 1)]);
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
     let latest = store.memory.latest("r").await.unwrap().unwrap();
-    assert_eq!(latest.state.status, ResourceStatus::Done);
+    assert_eq!(latest.state.status, RunStatus::Complete);
 }
 
 #[tokio::test]

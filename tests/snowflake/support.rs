@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
-use snowfeed::state::{ResourceState, ResourceStatus, Timings};
+use snowfeed::state::{ResourceState, Timings};
 use snowfeed::{
     Checkpoint, ColumnType, Commit, ConfigStore, Counts, Domain, Mode, Older, Record, Reject, Resource, Rows, RunId,
     RunRecord, RunStatus, Sink, StateChange, StateStore, StateVersion, Sweep, TableSpec, Traffic, UnseenQuery, Version,
@@ -71,7 +71,7 @@ pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> 
 pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
     let run = RunId::new();
     let state = ResourceState {
-        status: ResourceStatus::Done,
+        status: RunStatus::Complete,
         run,
         checkpoint: Some(Checkpoint::new(&1).unwrap()),
         reconcile: None,
@@ -85,7 +85,6 @@ pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
         status: RunStatus::Complete,
         started_at: now,
         ended_at: Some(now),
-        interrupted: false,
         counts: Counts::default(),
         commits: 1,
         traffic: Traffic::default(),

@@ -55,19 +55,19 @@ impl Snowflake {
         }
         // Whoever locks several tables of a resource does so in the order of its streams.
         writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
-        let change = commit.change.as_ref().filter(|_| commit.sweep != Some(Sweep::Fence) || counts.changed());
-        let fence = change.and_then(|change| state::fence(&self.0.names, change));
+        let change = commit.counted_change(&counts);
+        let fence = change.as_ref().and_then(|change| state::fence(&self.0.names, change));
         match &fence {
             Some(fence) => fence.begin(&mut session).await?,
             None => session.begin().await?,
         }
-        let written = self.write_all(&mut *session, commit, &writes, change, fence.as_ref()).await;
+        let written = self.write_all(&mut *session, commit, change.as_ref(), &writes, fence.as_ref()).await;
         let report = written.map(|version| CommitReport { counts, version });
         let ended = session.end(report, unanswered).await;
         for write in writes {
             write.source.discard(&mut *session).await;
         }
-        match (ended, change) {
+        match (ended, &change) {
             (Err(error), Some(change)) if error.kind() == ErrorKind::Conflict => {
                 state::settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
             }
@@ -81,8 +81,8 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        writes: &[Write<'_>],
         change: Option<&StateChange>,
+        writes: &[Write<'_>],
         fence: Option<&Fence>,
     ) -> Result<Option<StateVersion>> {
         let mut met = Vec::new();
@@ -99,10 +99,13 @@ impl Snowflake {
         for write in met {
             self.see_rejects_again(session, commit, write.rows, write.sorted).await?;
         }
-        if let Some(Sweep::Finish(pass)) = commit.sweep {
+        if let Some(Sweep::Finish(pass) | Sweep::Abandon(pass)) = commit.sweep {
             let held = fence.map(|fence| format!(" AND {}", fence.held())).unwrap_or_default();
             let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?{held}", self.0.names.state("SNOWFEED_SEEN"));
             session.execute(Statement::new(forget).bind(pass.to_string())).await?;
+            if matches!(commit.sweep, Some(Sweep::Finish(_))) {
+                self.forget_rejects(session, commit.resource.name(), pass, &held).await?;
+            }
         }
         Ok(version)
     }

@@ -40,7 +40,9 @@ use async_trait::async_trait;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::backends::merge::not_ensured;
-use crate::sink::{Commit, CommitReport, Limits, LiveRows, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
+};
 use crate::{Error, Resource, Result, Retries, TableSpec};
 pub use check::Finding;
 
@@ -73,7 +75,7 @@ pub(crate) use schema::STATE as STATE_SQL;
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `KEY`, `VALUE` |
 /// | `APP_STATE` | `TIMESTAMP`, `KEY`, `VALUE`, `VERSION`; the highest version of a key counts |
 /// | `INGESTION_RUN` | the run history, a view with one row for each run that changed something |
-/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason |
+/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason; until a reconcile run does not meet it |
 ///
 /// Names that begin with `SNOWFEED_` are its own, and may change. Everything is made when it is first needed, and only what is
 /// missing.
@@ -240,6 +242,10 @@ impl Sink for Snowflake {
 
     async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
         self.count_live_rows(&query).await
+    }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        self.find_rejects(&query).await
     }
 
     /// Few, large commits: each is some statements, and a warehouse is paid for by the second, sixty of them at least.

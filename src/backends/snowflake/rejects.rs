@@ -1,16 +1,18 @@
 //! What could not be made a record of, and records that no row of Snowflake can hold.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::client::{Session, Statement};
 use super::commit::json;
 use super::plan::hex;
+use super::state::found;
 use super::{Snowflake, time};
 use crate::record::content_hash;
-use crate::sink::{Commit, Rows};
-use crate::{Error, Record, Reject, Result};
+use crate::sink::{Commit, OutstandingRejects, RejectQuery, Rows, StoredReject};
+use crate::{Error, Record, Reject, Result, RunId};
 
 /// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a part of
 /// a row, beside its key.
@@ -119,10 +121,69 @@ impl Snowflake {
     ) -> Result<()> {
         for part in parts(&entries(&rows.rejects, &sorted.too_long)) {
             let merge = self.over_rejects("MERGE INTO {} t USING ", " s ON ")
-                + " WHEN MATCHED THEN UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"";
+                + " WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"";
             session.execute(bound(merge, commit, rows, part)?).await?;
         }
         Ok(())
+    }
+
+    /// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are
+    /// gone. It locks the table of all resources, and so comes last.
+    pub(super) async fn forget_rejects(
+        &self,
+        session: &mut dyn Session,
+        resource: &str,
+        pass: RunId,
+        held: &str,
+    ) -> Result<()> {
+        let forget = format!(
+            "DELETE FROM {} WHERE \"RESOURCE\" = ? AND \"RUN\" < ?{held}",
+            self.0.names.state("REJECTED_RECORD")
+        );
+        session.execute(Statement::new(forget).bind(resource).bind(pass.to_string())).await.map(drop)
+    }
+
+    /// What is outstanding.
+    pub(super) async fn find_rejects(&self, query: &RejectQuery) -> Result<OutstandingRejects> {
+        let table = self.0.names.state("REJECTED_RECORD");
+        let of = if query.resource.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" };
+        let bound = |sql: String| match &query.resource {
+            Some(resource) => Statement::new(sql).bind(resource.name()),
+            None => Statement::new(sql),
+        };
+        let mut session = self.session().await?;
+        let count = format!(
+            "SELECT \"RESOURCE\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\" ORDER BY \
+             \"RESOURCE\""
+        );
+        let answer = found(session.execute(bound(count)).await)?;
+        let counts = answer.rows.iter().map(|row| Ok((row.text(0)?.to_string(), row.integer(1)?.unsigned_abs())));
+        let counts = counts.collect::<Result<BTreeMap<String, u64>>>()?;
+        if query.limit == 0 || counts.is_empty() {
+            return Ok(OutstandingRejects { counts, rejects: Vec::new() });
+        }
+        let time = |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
+        let select = format!(
+            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {}, {} FROM {table}{of} ORDER BY \"LAST_SEEN\" DESC, \
+             \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {}",
+            time("FIRST_SEEN"),
+            time("LAST_SEEN"),
+            query.limit
+        );
+        let answer = session.execute(bound(select)).await?;
+        let rejects = answer.rows.iter().map(|row| {
+            let text = |column| Ok::<_, Error>(row.text(column)?.to_string());
+            let time = |column| time::read(&format!("{}Z", row.text(column)?));
+            Ok(StoredReject {
+                resource: text(0)?,
+                table: text(1)?,
+                reason: text(2)?,
+                raw: row.text(3)?.clone(),
+                first_seen: time(4)?,
+                last_seen: time(5)?,
+            })
+        });
+        Ok(OutstandingRejects { counts, rejects: rejects.collect::<Result<_>>()? })
     }
 
     /// A statement over what is rejected, as `s`, and the rows `t` of the table that are the same.
@@ -143,7 +204,7 @@ impl Snowflake {
 /// The statement with what it is about.
 fn bound(sql: String, commit: &Commit, rows: &Rows, part: &[Rejected<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
-    Ok(statement.bind(commit.run.to_string()).bind(time::stamp(commit.at)).bind(json(&part)?))
+    Ok(statement.bind(commit.met_by().to_string()).bind(time::stamp(commit.at)).bind(json(&part)?))
 }
 
 /// The entries in parts, each for one statement.

@@ -13,7 +13,7 @@ use super::retry::Unanswered;
 use super::{Snowflake, retry, time};
 use crate::backends::merge::conflict;
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, RunStatus};
 
 /// What must be locked for a change; nothing, where it has no state.
 pub(super) fn fence(names: &Names, change: &StateChange) -> Option<Fence> {
@@ -56,8 +56,10 @@ impl Snowflake {
             }
             version = StateVersion(change.base.0 + 1);
         }
-        if let Some(run) = &change.run {
-            self.record(session, run, fence).await?;
+        match (&change.run, fence) {
+            (Some(run), _) => self.record(session, run, fence).await?,
+            (None, Some(fence)) => self.end_superseded(session, &change.key, fence).await?,
+            (None, None) => {}
         }
         Ok(version)
     }
@@ -91,22 +93,54 @@ pub(super) async fn settle<T>(
 }
 
 impl Snowflake {
-    /// Adds the record of a run, which counts from now on.
+    /// Adds the record of a run, which counts from now on; where it holds the fence, also those of the runs that it supersedes.
     async fn record(&self, session: &mut dyn Session, run: &RunRecord, fence: Option<&Fence>) -> Result<()> {
         let held = fence.map(|fence| format!(" WHERE {}", fence.held())).unwrap_or_default();
         let (columns, select) = record_columns();
+        let superseded = fence.map(|fence| format!(" UNION ALL {}", self.superseded(fence))).unwrap_or_default();
         let insert = format!(
             "INSERT INTO {} ({columns}) SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \
              \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS \
-             TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b{held}",
+             TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b{held}{superseded}",
             self.0.names.state("SNOWFEED_RUN"),
         );
         let document = json(run)?;
         let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
         let recorded = time::stamp(self.0.recorded.next());
         let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded);
-        let insert = insert.bind(time::stamp(run.started_at)).bind(run.ended_at.map(time::stamp)).bind(document);
+        let mut insert = insert.bind(time::stamp(run.started_at)).bind(run.ended_at.map(time::stamp)).bind(document);
+        if fence.is_some() {
+            insert = insert.bind(run.resource.as_str()).bind(run.id.to_string());
+        }
         if session.execute(insert).await?.affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
+    }
+
+    /// Ends the runs of a key that say that they are under way, where a change that no run is behind supersedes them.
+    async fn end_superseded(&self, session: &mut dyn Session, key: &str, fence: &Fence) -> Result<()> {
+        let (columns, _) = record_columns();
+        let insert =
+            format!("INSERT INTO {} ({columns}) {}", self.0.names.state("SNOWFEED_RUN"), self.superseded(fence));
+        session.execute(Statement::new(insert).bind(key).bind("")).await.map(drop)
+    }
+
+    /// The newest records of the other runs of a key that say that they are under way, as they are once they are superseded. Where
+    /// one of these runs is still alive, what it records itself comes later.
+    fn superseded(&self, fence: &Fence) -> String {
+        let (running, interrupted) = (RunStatus::Running, RunStatus::Interrupted);
+        let (columns, _) = record_columns();
+        let values = columns
+            .replace("\"STATUS\"", &format!("'{interrupted}'"))
+            .replace("\"RECORDED_AT\"", "DATEADD(MICROSECOND, 1, r.\"RECORDED_AT\")")
+            .replace(
+                "\"DOCUMENT\"",
+                &format!("REPLACE(r.\"DOCUMENT\", '\"status\":\"{running}\"', '\"status\":\"{interrupted}\"')"),
+            );
+        format!(
+            "SELECT {values} FROM (SELECT * FROM {} WHERE \"RESOURCE\" = ? QUALIFY ROW_NUMBER() OVER (PARTITION BY \"ID\" ORDER BY \
+             \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = '{running}' AND {}",
+            self.0.names.state("SNOWFEED_RUN"),
+            fence.held()
+        )
     }
 }
 

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::fault::Attempt;
 use super::sql::{raw_table, stamp};
-use super::state;
 use super::tables::{Place, check_known, place};
+use super::{rejects, state};
 use crate::backends::merge::{Merge, Present};
 use crate::record::content_hash;
 use crate::sink::{Commit, CommitReport, LiveRows, Older, Rows, StoredRecord, Sweep, UnseenQuery};
@@ -25,16 +25,20 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<
     for rows in &commit.rows {
         let place = place(transaction, &commit.resource, &rows.table)?;
         merge_rows(transaction, rows, place, &at, mark, &mut counts)?;
-        keep_rejects(transaction, rows, &commit.resource, commit.run, &at)?;
+        rejects::keep(transaction, commit, rows)?;
         let rejected = rows.rejects.len() as u64;
         counts.offered += rejected;
         counts.rejected += rejected;
     }
-    if let Some(Sweep::Finish(run)) = commit.sweep {
-        finish_sweep(transaction, run)?;
+    match commit.sweep {
+        Some(Sweep::Finish(run)) => {
+            forget_sweep(transaction, run)?;
+            rejects::forget(transaction, &commit.resource, run)?;
+        }
+        Some(Sweep::Abandon(run)) => forget_sweep(transaction, run)?,
+        Some(Sweep::Mark(..) | Sweep::Fence) | None => {}
     }
-    let change = commit.change.as_ref().filter(|_| commit.sweep != Some(Sweep::Fence) || counts.changed());
-    let version = change.map(|change| state::append(transaction, change)).transpose()?;
+    let version = commit.counted_change(&counts).map(|change| state::append(transaction, &change)).transpose()?;
     Ok(CommitReport { counts, version })
 }
 
@@ -119,21 +123,6 @@ fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, Present)> {
     Ok((row.get(0)?, Present { version: Version(row.get(1)?), hash, deleted: row.get(3)? }))
 }
 
-/// Keeps what could not be made a record of. A source that meets the same thing at every reading fills no disk with it.
-fn keep_rejects(transaction: &Transaction<'_>, rows: &Rows, resource: &Resource, run: RunId, at: &str) -> Attempt<()> {
-    let mut keep = transaction.prepare_cached(
-        "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
-         ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, run = excluded.run",
-    )?;
-    let run = run.to_string();
-    for reject in &rows.rejects {
-        let raw: &str = &reject.raw;
-        keep.execute(params![resource.name(), rows.table, reject.reason, raw, at, run, content_hash(raw)])?;
-    }
-    Ok(())
-}
-
 /// The number by which a full pass is known in the marks; begins it where it has none.
 fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<i64> {
     if let Some(id) = sweep_id(transaction, run)? {
@@ -144,7 +133,7 @@ fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<i64> {
 }
 
 /// Forgets what a full pass has seen.
-fn finish_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<()> {
+fn forget_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<()> {
     if let Some(id) = sweep_id(transaction, run)? {
         transaction.execute("DELETE FROM snowfeed_seen WHERE sweep_id = ?1", [id])?;
         transaction.execute("DELETE FROM snowfeed_sweep WHERE id = ?1", [id])?;

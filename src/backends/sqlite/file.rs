@@ -18,11 +18,18 @@ const APPLICATION_ID: i32 = 0x534E_4F46;
 const STEPS: &[&str] = &[include_str!("v1.sql")];
 
 /// How long one writer waits for another.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The version of a file of this program's.
+pub(super) fn newest_version() -> usize {
+    STEPS.len()
+}
 
 /// Opens the file and brings it to this version's form.
 pub(super) fn open(path: &Path) -> Result<Connection> {
-    let new = inspect(path).map_err(|error| error.with_context("database", path.display()))?;
+    let new = inspect(path)
+        .and_then(|new| if is_protected(path) { Err(read_only()) } else { Ok(new) })
+        .map_err(|error| error.with_context("database", path.display()))?;
     if new {
         make(path).map_err(|error| error.with_context("database", path.display()))?;
     }
@@ -62,20 +69,12 @@ fn make(path: &Path) -> Result<()> {
 
 /// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back
 /// what another program had left in the file's log. Says whether the file is missing or empty.
-fn inspect(path: &Path) -> Result<bool> {
+pub(super) fn inspect(path: &Path) -> Result<bool> {
     let mut header = Vec::with_capacity(100);
-    let read = File::open(path).and_then(|file| {
-        let metadata = file.metadata()?;
-        file.take(100).read_to_end(&mut header)?;
-        Ok(metadata)
-    });
-    let metadata = match read {
-        Ok(metadata) => metadata,
+    match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {
+        Ok(_) => {}
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(cannot_open().with_source(error)),
-    };
-    if metadata.permissions().readonly() {
-        return Err(read_only());
     }
     if header.is_empty() {
         return Ok(true);
@@ -87,6 +86,11 @@ fn inspect(path: &Path) -> Result<bool> {
     let (schema_changes, version, application) = (field(40), field(60), field(68));
     judge(application, version, schema_changes > 0)?;
     Ok(false)
+}
+
+/// Whether the file's permissions let nobody write it.
+fn is_protected(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.permissions().readonly())
 }
 
 /// Refuses a file that is not ours, or newer than this program.
@@ -154,7 +158,7 @@ fn begin_log(connection: &Connection) -> Attempt<()> {
 }
 
 /// The file's version, if it is ours or empty.
-fn check(connection: &Connection) -> Attempt<usize> {
+pub(super) fn check(connection: &Connection) -> Attempt<usize> {
     // One statement, one moment: between two, another process may make the file ours.
     let (application, version, tables) = connection.query_row(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \

@@ -7,6 +7,8 @@ mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod preview;
+mod read_only;
+mod rejects;
 mod sql;
 mod state;
 mod tables;
@@ -21,7 +23,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use crate::sink::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
+use crate::sink::{Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery};
 use crate::{Error, Resource, Result, TableSpec};
 use fault::Attempt;
 
@@ -40,7 +42,7 @@ use fault::Attempt;
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `key`, `value` |
 /// | `APP_STATE` | `timestamp`, `key`, `value`, `version`; the highest version of a key counts |
 /// | `INGESTION_RUN` | the run history, one row for each run |
-/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason |
+/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason; until a reconcile run does not meet it |
 ///
 /// Tables whose names begin with `snowfeed_` are its own, and may change. Times are RFC 3339 text in UTC, and sort as text.
 ///
@@ -77,6 +79,16 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Ok(Self::with(file::open(path)?, path))
+    }
+
+    /// Opens a file for who only reads. It may be write-protected, and so may its directory; a write to it then fails.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); [`Configuration`](crate::ErrorKind::Configuration) also when a file that is write-protected has
+    /// the form of an older version.
+    pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Ok(Self::with(read_only::open(path)?, path))
     }
 
     /// A database in memory, which is gone with its last clone.
@@ -148,5 +160,9 @@ impl Sink for Sqlite {
 
     async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
         self.run(move |connection| commit::live_rows(connection, &query)).await
+    }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        self.run(move |connection| rejects::outstanding(connection, &query)).await
     }
 }

@@ -8,7 +8,7 @@ use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
 use crate::backends::merge::conflict;
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
-use crate::{Error, Result};
+use crate::{Error, Result, RunStatus};
 
 /// Stores a change, or refuses it when another run has moved on.
 pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Attempt<StateVersion> {
@@ -24,11 +24,25 @@ pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Att
         transaction
             .prepare_cached("INSERT INTO APP_STATE (timestamp, key, value, version) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![stamp(at), change.key, serde_json::to_string(state)?, number(version.0)])?;
+        end_superseded(transaction, change)?;
     }
     if let Some(run) = &change.run {
         record(transaction, run)?;
     }
     Ok(version)
+}
+
+/// Ends the other runs of a key: they can commit no more, whether they are still alive or died.
+fn end_superseded(transaction: &Transaction<'_>, change: &StateChange) -> Attempt<()> {
+    let id = change.run.as_ref().map(|run| run.id.to_string()).unwrap_or_default();
+    let (running, interrupted) = (RunStatus::Running.as_str(), RunStatus::Interrupted.as_str());
+    transaction
+        .prepare_cached(
+            "UPDATE INGESTION_RUN SET status = ?3, record = json_set(record, '$.status', ?3) \
+             WHERE resource = ?1 AND id <> ?2 AND status = ?4",
+        )?
+        .execute(params![change.key, id, interrupted, running])?;
+    Ok(())
 }
 
 /// Stores a run's record in place of the one of the same run.

@@ -1,18 +1,18 @@
 //! How the resources stand, and what was done.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Session;
 use crate::cli::Exit;
-use crate::cli::output::{COUNTS, counts, duration, table, time};
+use crate::cli::output::{COUNTS, count, counts, duration, table, time};
 use crate::cli::progress;
-use crate::engine::Schedule;
-use crate::state::ResourceStatus;
-use crate::{Error, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source};
+use crate::engine::{Connector, Schedule};
+use crate::{
+    Error, ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
+    StoredReject,
+};
 
 /// How one resource stands.
 #[derive(Debug, Serialize)]
@@ -20,8 +20,11 @@ struct Standing {
     resource: Resource,
     enabled: bool,
     schedule: String,
-    state: Option<ResourceStatus>,
+    state: Option<RunStatus>,
+    /// Why it is not complete, or why its last run was not.
     message: Option<String>,
+    /// How many rejects are outstanding; `None` where the destination cannot tell.
+    rejects: Option<u64>,
     /// Since when a full pass has been under way.
     reconciling_since: Option<Timestamp>,
     last_run: Option<RunRecord>,
@@ -29,19 +32,27 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(resource: Resource, config: &ResourceConfig, found: crate::Standing) -> Result<Self> {
+    fn of(
+        resource: Resource,
+        config: &ResourceConfig,
+        found: crate::Standing,
+        rejects: Option<&OutstandingRejects>,
+    ) -> Result<Self> {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let (entry, last_run) = (found.entry.map(|entry| entry.state), found.run);
         let now = Timestamp::now();
         // A run in the future was written by a clock that was wrong.
         let past = last_run.as_ref().filter(|run| run.started_at <= now);
         let due = past.map_or(Some(now), |run| schedule.next(run.started_at).map(|due| due.max(now)));
+        // A run that another one has overtaken leaves the state to that one.
+        let failure = last_run.as_ref().and_then(|run| run.error.as_ref()).map(|error| error.message.clone());
         Ok(Self {
+            rejects: rejects.map(|rejects| rejects.counts.get(resource.name()).copied().unwrap_or(0)),
             resource,
             enabled: config.enabled,
             schedule: schedule.to_string(),
             state: entry.as_ref().map(|state| state.status),
-            message: entry.as_ref().and_then(|state| state.message.clone()),
+            message: entry.as_ref().and_then(|state| state.message.clone()).or(failure),
             reconciling_since: entry
                 .and_then(|state| state.reconcile)
                 .filter(|pass| !pass.is_reset)
@@ -52,21 +63,16 @@ impl Standing {
     }
 
     fn row(&self) -> Vec<String> {
-        let state = match self.state {
-            None => "never run",
-            Some(ResourceStatus::Running) => "running",
-            Some(ResourceStatus::Done) => "done",
-            Some(ResourceStatus::Failed) => "failed",
-        };
         let last = self.last_run.as_ref();
         vec![
             self.resource.to_string(),
             if self.enabled { "yes" } else { "no" }.into(),
             self.schedule.clone(),
-            state.into(),
+            self.state.map_or("never run", RunStatus::as_str).into(),
             last.map_or_else(String::new, |run| time(run.started_at)),
-            last.map_or_else(String::new, |run| progress::status(run).into()),
+            last.map_or_else(String::new, |run| run.status.to_string()),
             self.next_due.map_or_else(String::new, time),
+            self.rejects.map_or_else(String::new, count),
             self.message.clone().unwrap_or_default(),
         ]
     }
@@ -74,18 +80,24 @@ impl Standing {
 
 pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
-    let connector = session.look()?;
+    let connector = session.read()?;
     let (resources, configs): (Vec<_>, Vec<_>) = connector.resources().await?.into_iter().unzip();
     let found = connector.standings(&resources).await?;
+    let rejects = match connector.rejects(RejectQuery::default()).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => None,
+        rejects => Some(rejects?),
+    };
     let each = resources.into_iter().zip(&configs).zip(found);
-    let standings: Vec<Standing> =
-        each.map(|((resource, config), found)| Standing::of(resource, config, found)).collect::<Result<_>>()?;
+    let standings: Vec<Standing> = each
+        .map(|((resource, config), found)| Standing::of(resource, config, found, rejects.as_ref()))
+        .collect::<Result<_>>()?;
     if standings.is_empty() {
         output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
     }
     output.result(&json!({"resources": standings}), || {
-        let header = [kind.as_str(), "enabled", "schedule", "state", "last run", "ended", "next due", "message"];
-        table(&header, &[], standings.iter().map(Standing::row))
+        let header =
+            [kind.as_str(), "enabled", "schedule", "state", "last run", "ended", "next due", "rejects", "message"];
+        table(&header, &["rejects"], standings.iter().map(Standing::row))
     })?;
     Ok(Exit::Complete)
 }
@@ -93,16 +105,10 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
 pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, limit: usize) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
     let resource = name.map(Resource::new).transpose()?;
-    let connector = session.look()?;
-    let mut runs = connector.runs(resource.as_ref(), limit).await?;
-    show_crashes(&mut runs);
+    let connector = session.read()?;
+    let runs = connector.runs(resource.as_ref(), limit).await?;
     if runs.is_empty() {
-        if let Some(resource) = resource
-            && !connector.resources().await?.iter().any(|(known, _)| *known == resource)
-        {
-            let error = Error::new(crate::ErrorKind::NotFound, format!("the {kind} {resource} is not known here"));
-            return Err(error.with_help("`status` lists those that are"));
-        }
+        check_known(&connector, resource.as_ref(), &kind).await?;
         output.note("nothing has run yet");
     }
     output.result(&json!({"runs": runs}), || {
@@ -112,15 +118,14 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
     Ok(Exit::Complete)
 }
 
-/// A run that has no end and has been followed by another one was interrupted, by a crash. `runs` has the newest first.
-fn show_crashes(runs: &mut [RunRecord]) {
-    let mut newer = HashSet::new();
-    for run in runs {
-        if !newer.insert(run.resource.clone()) && run.status == RunStatus::Running {
-            run.status = RunStatus::Partial;
-            run.interrupted = true;
-        }
+/// Refuses to say that there is nothing of a resource that nobody has heard of.
+async fn check_known(connector: &Connector, resource: Option<&Resource>, kind: &str) -> Result<()> {
+    let Some(resource) = resource else { return Ok(()) };
+    if connector.resources().await?.iter().any(|(known, _)| known == resource) {
+        return Ok(());
     }
+    Err(Error::new(ErrorKind::NotFound, format!("the {kind} {resource} is not known here"))
+        .with_help("`status` lists those that are"))
 }
 
 fn row(run: &RunRecord) -> Vec<String> {
@@ -128,11 +133,72 @@ fn row(run: &RunRecord) -> Vec<String> {
         time(run.started_at),
         run.resource.clone(),
         serde_json::to_value(run.mode).ok().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
-        progress::status(run).into(),
+        run.status.to_string(),
     ];
     row.extend(counts(run));
     row.push(duration(run.timings.total_ms));
     let why = run.error.as_ref().map(|error| error.message.clone());
     row.push(why.or_else(|| (run.counts.rejected > 0).then(|| progress::rejected(run))).unwrap_or_default());
     row
+}
+
+/// How much of what was rejected is shown, in characters: to a person, and to a program.
+const SHOWN: usize = 60;
+const SHOWN_IN_JSON: usize = 2_000;
+
+/// A reject, for a program.
+#[derive(Debug, Serialize)]
+struct Reject<'a> {
+    resource: &'a str,
+    table: &'a str,
+    reason: &'a str,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    /// The beginning of what was received.
+    raw: String,
+    raw_is_cut: bool,
+}
+
+impl<'a> Reject<'a> {
+    fn of(reject: &'a StoredReject) -> Self {
+        let (raw, raw_is_cut) = beginning(&reject.raw, SHOWN_IN_JSON);
+        let StoredReject { resource, table, reason, first_seen, last_seen, .. } = reject;
+        Self { resource, table, reason, first_seen: *first_seen, last_seen: *last_seen, raw, raw_is_cut }
+    }
+}
+
+/// The beginning of a text, and whether there is more of it.
+fn beginning(text: &str, characters: usize) -> (String, bool) {
+    let end = text.char_indices().nth(characters).map(|(end, _)| end);
+    (text[..end.unwrap_or(text.len())].to_owned(), end.is_some())
+}
+
+pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>, limit: usize) -> Result<Exit> {
+    let (output, kind) = (session.output, session.spec.resource_kind.clone());
+    let resource = name.map(Resource::new).transpose()?;
+    let connector = session.read()?;
+    let found = connector.rejects(RejectQuery { resource: resource.clone(), limit }).await?;
+    let total = found.total();
+    if total == 0 {
+        check_known(&connector, resource.as_ref(), &kind).await?;
+        output.note("nothing that was rejected is outstanding");
+    }
+    let rejects: Vec<Reject<'_>> = found.rejects.iter().map(Reject::of).collect();
+    output.result(&json!({"total": total, "rejects": rejects}), || {
+        let row = |reject: &StoredReject| {
+            let (mut raw, is_cut) = beginning(&reject.raw, SHOWN);
+            raw.push_str(if is_cut { "…" } else { "" });
+            let since = time(reject.first_seen);
+            vec![reject.resource.clone(), reject.table.clone(), since, reject.reason.clone(), raw]
+        };
+        table(&[&kind, "table", "since", "reason", "received"], &[], found.rejects.iter().map(row))
+    })?;
+    let shown = rejects.len() as u64;
+    if shown < total {
+        output.note(&format!("{} of {} are shown; `--limit` shows more", count(shown), count(total)));
+    }
+    if total > 0 {
+        output.note("correct them at the source; `ingest --reconcile` then reads them, whatever their time says");
+    }
+    Ok(Exit::Complete)
 }

@@ -10,7 +10,7 @@ use crate::cli::args::Ingest;
 use crate::cli::destination::Spending;
 use crate::cli::interrupt::STOPPING;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
-use crate::cli::progress::{ended, rejected, status};
+use crate::cli::progress::{ended, rejected};
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Result, RunRecord, Source};
 
@@ -42,15 +42,8 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
 }
 
 fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>) -> Result<()> {
-    let mut document = json!({
-        "status": report.status(),
-        "interrupted": report.interrupted(),
-        "counts": report.counts(),
-        "runs": report.runs,
-    });
-    if let Some(spending) = spending {
-        document["destination"] = json!(spending);
-    }
+    let document =
+        json!({"status": report.status(), "counts": report.counts(), "runs": report.runs, "destination": spending});
     output.result(&document, || {
         let header = [&["resource", "status"], &COUNTS[..], &["received", "waited", "took"]].concat();
         table(&header, &header[2..], report.runs.iter().map(row))
@@ -58,7 +51,7 @@ fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>)
     if !output.is_json() {
         for run in &report.runs {
             for (reason, skipped) in &run.counts.skipped {
-                output.note(&format!("{}: skipped {}: {reason}", run.resource, count(*skipped)));
+                output.note(&format!("{}: skipped {}: {}", run.resource, count(*skipped), reason.replace('_', " ")));
             }
             if run.counts.rejected > 0 {
                 output.note(&format!("{}: {}", run.resource, rejected(run)));
@@ -78,7 +71,7 @@ fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>)
 }
 
 fn row(run: &RunRecord) -> Vec<String> {
-    let mut row = vec![run.resource.clone(), status(run).into()];
+    let mut row = vec![run.resource.clone(), run.status.to_string()];
     row.extend(counts(run));
     row.extend([bytes(run.traffic.bytes), duration(run.traffic.waited_ms), duration(run.timings.total_ms)]);
     row
@@ -89,7 +82,7 @@ fn row(run: &RunRecord) -> Vec<String> {
 struct SoFar<'a> {
     #[serde(flatten)]
     run: &'a RunRecord,
-    destination: &'a Spending,
+    destination: Option<Spending>,
 }
 
 pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
@@ -101,10 +94,7 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
         watching.event(event);
         if let Event::Ended(run) = event {
             let text = || format!("{}  {}: {}", time(run.started_at), run.resource, ended(run));
-            let line = || match spending.spent() {
-                None => output.series(run, text),
-                Some(spent) => output.series(&SoFar { run, destination: &spent }, text),
-            };
+            let line = || output.result(&SoFar { run, destination: spending.spent() }, text);
             if let Err(error) = watching.aside(line) {
                 tracing::error!(%error, "the end of a run could not be reported");
             }

@@ -78,6 +78,7 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
         Command::Status => history::status(session).await,
         Command::Runs { resource, limit } => history::runs(session, resource, limit.get()).await,
+        Command::Rejects { resource, limit } => history::rejects(session, resource, limit.get()).await,
         Command::Preview { resource, limit, table } => preview::preview(session, resource, limit.get(), table).await,
         // Answered without a session.
         Command::Schema | Command::Completions { .. } => Ok(Exit::Complete),
@@ -130,6 +131,15 @@ impl<S: Source> Session<S> {
             self.output.note(&missing);
         }
         let store = self.destination.look()?;
+        Ok(self.connector(&store))
+    }
+
+    /// The connector over the destination, for a command that writes nothing: a file that is write-protected will do.
+    fn read(self) -> Result<Connector> {
+        if let Some(missing) = self.destination.missing() {
+            self.output.note(&missing);
+        }
+        let store = self.destination.read()?;
         Ok(self.connector(&store))
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn preview<S: Source>(
     if session.destination.missing().is_some() {
         return Err(unknown());
     }
-    let store = session.destination.open()?;
+    let store = session.destination.read()?;
     let known = Connector::new(session.source, store.backend()).resources().await?;
     if !known.iter().any(|(known, _)| *known == resource) {
         return Err(unknown());

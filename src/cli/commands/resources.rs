@@ -44,7 +44,10 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
         lines
             .push(format!("{resource} {}", if was_enabled { "is disabled; its rows stay" } else { "was not enabled" }));
     }
-    let document: Vec<_> = resources.iter().map(|r| json!({"resource": r, "enabled": false})).collect();
+    let schedule =
+        |r: &Resource| known.iter().find(|(one, _)| one == r).and_then(|(_, config)| config.schedule.clone());
+    let entry = |r: &Resource| json!({"resource": r, "enabled": false, "schedule": schedule(r)});
+    let document: Vec<_> = resources.iter().map(entry).collect();
     output.result(&json!({"resources": document}), || lines.join("\n"))?;
     Ok(Exit::Complete)
 }

@@ -48,10 +48,8 @@ impl Checks {
 pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let checks = look_at_everything(session).await;
-    let mut document = json!({"source": spec.name, "version": spec.version, "checks": checks.all});
-    if let Some(error) = checks.errors.first() {
-        document["error"] = json!(error.report());
-    }
+    let error = checks.errors.first().map(Error::report);
+    let document = json!({"source": spec.name, "version": spec.version, "checks": checks.all, "error": error});
     output.result(&document, || checks.table())?;
     if !output.is_json() {
         for error in &checks.errors {
@@ -159,7 +157,7 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
 
 pub(super) fn schema(spec: &SourceSpec, output: Output) -> Result<Exit> {
     let schema = spec.settings.schema();
-    output.result(schema, || format!("{:#}", schema.as_value()))?;
+    output.foreign(schema, || format!("{:#}", schema.as_value()))?;
     Ok(Exit::Complete)
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Spending {
     staged_bytes: u64,
     busy_ms: u64,
     /// For how long statements have run on a warehouse; `None` where nobody has asked, or none has answered.
-    warehouse_seconds: Option<f64>,
+    warehouse_ms: Option<u64>,
 }
 
 impl Destination {
@@ -91,6 +91,14 @@ impl Destination {
         match self.missing() {
             Some(_) => Sqlite::in_memory().map(Store::Sqlite),
             None => self.open(),
+        }
+    }
+
+    /// Opens it for a command that writes nothing. A file that is write-protected will do.
+    pub(super) fn read(&self) -> Result<Store> {
+        match self {
+            Self::Sqlite(path) if path.exists() => Sqlite::open_to_read(path).map(Store::Sqlite),
+            _ => self.look(),
         }
     }
 
@@ -155,7 +163,7 @@ impl Spending {
             counted(self.logins, "login"),
             format!("{} in statements", duration(self.busy_ms)),
         ];
-        parts.extend(self.warehouse_seconds.map(|seconds| format!("{seconds:.1} s on a warehouse")));
+        parts.extend(self.warehouse_ms.map(|ms| format!("{} on a warehouse", duration(ms))));
         format!("Snowflake: {}", parts.join(", "))
     }
 }

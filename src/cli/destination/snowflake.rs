@@ -76,20 +76,20 @@ impl Target {
             logins: spent.logins,
             staged_bytes: spent.staged_bytes,
             busy_ms: spent.busy_ms,
-            warehouse_seconds: None,
+            warehouse_ms: None,
         })
     }
 
     /// The same, with what Snowflake says of its warehouse.
     pub(super) async fn cost(&self) -> Option<Spending> {
-        let seconds = match self.opened.get()?.snowflake.warehouse_time().await {
-            Ok(time) => Some(f64::from(u32::try_from(time.as_millis()).unwrap_or(u32::MAX)) / 1_000.0),
+        let ms = match self.opened.get()?.snowflake.warehouse_time().await {
+            Ok(time) => Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             Err(error) => {
                 tracing::warn!(%error, "Snowflake does not say for how long its warehouse has worked");
                 None
             }
         };
-        self.spent().map(|spent| Spending { warehouse_seconds: seconds, ..spent })
+        self.spent().map(|spent| Spending { warehouse_ms: ms, ..spent })
     }
 
     pub(super) async fn close(&self) {

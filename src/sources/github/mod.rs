@@ -48,7 +48,7 @@ use crate::{BatchStream, Config, Error, ReadRequest, Record, Resource, Result, S
 const TABLE: &str = "issues";
 
 /// Why a pull request may be left out.
-const EXCLUDED: &str = "pull request, left out by the setting `pull_requests`";
+const EXCLUDED: &str = "pull_request";
 
 /// So many connections, of different settings, are kept open at the most.
 const CONNECTIONS: usize = 16;

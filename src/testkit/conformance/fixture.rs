@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::sink::{Commit, Older, Rows, Sweep};
-use crate::state::{ResourceState, ResourceStatus, StateChange};
+use crate::state::{ResourceState, StateChange};
 use crate::{
     Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, TableSpec, Traffic,
     Version,
@@ -114,7 +114,6 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
         status: RunStatus::Complete,
         started_at: at(started),
         ended_at: Some(at(started + 1)),
-        interrupted: false,
         counts,
         commits: 1,
         traffic: Traffic { requests: 2, bytes: 3, waited_ms: 4 },
@@ -125,7 +124,7 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
 
 /// A state whose message tells it from others.
 pub(super) fn state(run: RunId, message: &str) -> ResourceState {
-    let status = ResourceStatus::Running;
+    let status = RunStatus::Running;
     ResourceState { status, run, checkpoint: None, reconcile: None, message: Some(message.into()) }
 }
 

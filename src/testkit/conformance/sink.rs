@@ -2,6 +2,7 @@
 
 mod merging;
 mod passes;
+mod rejects;
 mod together;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use bytestring::ByteString;
 
 pub use merging::*;
 pub use passes::*;
+pub use rejects::*;
 pub use together::*;
 
 use super::fixture::{TABLE, done, tables, widgets};
@@ -64,6 +66,8 @@ macro_rules! __sink_clauses {
             clause_8_any_text_is_a_legal_key
             clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart
             clause_9_rejects_are_kept_with_their_reason
+            clause_9_rejects_are_given_and_counted
+            clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met
             clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key
             clause_10_unseen_goes_on_after_a_key
             clause_10_a_mark_rewrites_no_row
@@ -71,6 +75,7 @@ macro_rules! __sink_clauses {
             clause_10_a_refused_commit_marks_nothing
             clause_10_live_rows_counts_what_unseen_gives
             clause_11_a_table_or_resource_that_was_not_ensured_is_refused
+            clause_12_the_run_record_counts_the_commit_it_came_with
         }
     };
 }
@@ -150,7 +155,12 @@ mod tests {
     #[test]
     fn every_check_is_listed() {
         let text =
-            concat!(include_str!("sink/merging.rs"), include_str!("sink/passes.rs"), include_str!("sink/together.rs"));
+            concat!(
+                include_str!("sink/merging.rs"),
+                include_str!("sink/passes.rs"),
+                include_str!("sink/rejects.rs"),
+                include_str!("sink/together.rs")
+            );
         super::super::assert_complete(text, &super::clauses());
     }
 }

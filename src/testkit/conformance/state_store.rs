@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use super::fixture::{ODD_TEXTS, assert_refused, at, change, done, run_record};
 use super::{Clause, Fresh, dropped_after};
-use crate::state::{Reconcile, ResourceState, ResourceStatus};
-use crate::{Checkpoint, ErrorKind, RunId, StateChange, StateStore, StateVersion};
+use crate::state::{Reconcile, ResourceState};
+use crate::{Checkpoint, ErrorKind, RunId, RunRecord, RunStatus, StateChange, StateStore, StateVersion};
 
 /// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
 ///
@@ -43,6 +43,7 @@ macro_rules! __state_store_clauses {
             clause_7_any_text_is_a_legal_key_and_keys_are_apart
             clause_7_values_come_back_equal
             clause_8_standings_are_what_latest_and_runs_give
+            clause_9_a_new_entry_ends_the_runs_that_it_supersedes
         }
     };
 }
@@ -263,7 +264,7 @@ pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let checkpoint = Checkpoint::new(&raw).expect("a checkpoint");
     let run = RunId::new();
     let state = ResourceState {
-        status: ResourceStatus::Failed,
+        status: RunStatus::Failed,
         run,
         checkpoint: Some(checkpoint.clone()),
         reconcile: Some(Reconcile { checkpoint: Some(checkpoint), ..Reconcile::new(RunId::new(), at(1)) }),
@@ -294,6 +295,50 @@ pub async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn S
         assert_eq!(standing.run, done(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
     }
     assert_eq!(done(store.standings(&[]).await), []);
+}
+
+/// Other runs of the key that say that they are under way are interrupted, and only those; one of them that is alive may still
+/// record its end.
+pub async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let (dead, alive, ended, elsewhere) = (RunId::new(), RunId::new(), RunId::new(), RunId::new());
+    let only_run = |key: &str, id, status, seconds| {
+        let run = RunRecord { status, ended_at: None, error: None, ..run_record(key, id, seconds) };
+        StateChange { key: key.into(), base: StateVersion::NONE, at: at(seconds), state: None, run: Some(run) }
+    };
+    for (key, id, status, seconds) in [
+        (KEY, dead, RunStatus::Running, 0),
+        (KEY, alive, RunStatus::Running, 1),
+        (KEY, ended, RunStatus::Failed, 2),
+        ("other", elsewhere, RunStatus::Running, 3),
+    ] {
+        done(store.append(only_run(key, id, status, seconds)).await);
+    }
+    let mut own = change(KEY, StateVersion::NONE, 4, "x");
+    own.run.as_mut().expect("a change of a run").status = RunStatus::Running;
+    let own_id = own.run.as_ref().expect("a change of a run").id;
+    done(store.append(own.clone()).await);
+    let statuses = async || -> Vec<(RunId, RunStatus)> {
+        done(store.runs(None, 9).await).into_iter().map(|run| (run.id, run.status)).collect()
+    };
+    let expected = [
+        (own_id, RunStatus::Running),
+        (elsewhere, RunStatus::Running),
+        (ended, RunStatus::Failed),
+        (alive, RunStatus::Interrupted),
+        (dead, RunStatus::Interrupted),
+    ];
+    assert_eq!(statuses().await, expected);
+    let standing = done(store.standings(&[KEY.to_owned()]).await).remove(0);
+    assert_eq!(standing.run.map(|run| run.status), Some(RunStatus::Running), "the newest run is the own one");
+    done(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
+    assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a run that is alive records its own end");
+    // A refused change ends nothing, and one without a run ends all.
+    assert_refused(store.append(change(KEY, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
+    assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change has ended a run");
+    let base = done(store.latest(KEY).await).expect("the entry that was appended").version;
+    done(store.append(StateChange { base, run: None, ..own }).await);
+    assert!(statuses().await.contains(&(own_id, RunStatus::Interrupted)), "a change without a run has ended none");
 }
 
 #[cfg(test)]

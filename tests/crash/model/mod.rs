@@ -326,7 +326,7 @@ struct Before {
 fn assert_complete_or_overtaken(run: &RunRecord) {
     let overtaken = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
     // Who is asked to stop has not read everything.
-    assert!(run.status == RunStatus::Complete || overtaken || run.interrupted, "{run:?}");
+    assert!(run.status == RunStatus::Complete || overtaken || run.status == RunStatus::Interrupted, "{run:?}");
     assert!(run.counts.add_up());
 }
 

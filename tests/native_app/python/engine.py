@@ -36,13 +36,14 @@ def record(
         "status": status,
         "started_at": started.isoformat(),
         "ended_at": None if status == "running" else ended.isoformat(),
-        "interrupted": False,
         "counts": {
             "offered": inserted,
             "inserted": inserted,
             "updated": 0,
             "unchanged": 0,
             "deleted": 0,
+            "skipped": 0,
+            "skipped_by_reason": {},
             "rejected": 0,
         },
         "commits": 1,
@@ -63,8 +64,7 @@ def write(real, database, run):
         "STATUS": run["status"],
         "STARTED_AT": run["started_at"][:19].replace("T", " "),
         "ENDED_AT": run["ended_at"] and run["ended_at"][:19].replace("T", " "),
-        **{name.upper(): count for name, count in counts.items()},
-        "SKIPPED": 0,
+        **{name.upper(): count for name, count in counts.items() if name != "skipped_by_reason"},
         "COMMITS": run["commits"],
         "REQUESTS": run["traffic"]["requests"],
         "BYTES": run["traffic"]["bytes"],
@@ -75,7 +75,7 @@ def write(real, database, run):
     }
     names, marks = ", ".join(map(quoted, columns)), ", ".join("?" for _ in columns)
     real.sql(f"INSERT INTO {table} ({names}) SELECT {marks}", params=list(columns.values())).collect()
-    state = {"status": {"failed": "FAILED", "running": "RUNNING"}.get(run["status"], "DONE"), "run": run["id"]}
+    state = {"status": run["status"], "run": run["id"]}
     if run["error"]:
         state["message"] = run["error"]["message"]
     keep(real, database, run["resource"], state, run["started_at"])

@@ -64,7 +64,7 @@ def test_a_consumer_gets_from_nothing_to_rows(running, scene):
     assert rows(running) == scene["rows"]
 
     (resource,) = running.ok("get_connector_status")["resources"]
-    assert (resource["enabled"], resource["state"]["status"]) == (True, "DONE")
+    assert (resource["enabled"], resource["state"]["status"]) == (True, "complete")
     view = f'"{running.name}"."VIEWS"."SYNC_STATUS"'
     assert len(running.rows(f"SELECT * FROM {view}")) == 1
 
@@ -100,7 +100,7 @@ def test_a_token_that_is_refused_is_said_with_what_to_do(running, scene):
     assert job["code"] == "INGESTION_FAILED"
     assert "401" in job["message"] or "refused" in job["message"], job
     assert scene["wrong_token"] not in json.dumps([resource, *(service.log for service in running.account.ran)])
-    assert resource["state"]["status"] == "FAILED"
+    assert resource["state"]["status"] == "failed"
 
 
 def test_a_repository_that_is_not_there_fails_alone(running, scene):

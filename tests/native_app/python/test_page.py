@@ -313,7 +313,7 @@ def test_a_resource_goes_through_its_life(page, app):
     shown.fill("schedule_acme/widgets", "").press("Set")
     assert list(app.account.running().values()) == ["30 MINUTE"]
     assert shown.state() == "waiting for a machine" and shown.disabled("ingest")
-    assert shown.ended().state() == "DONE"
+    assert shown.ended().state() == "complete"
     shown.press("ingest").says("Started in a container").ended()
     shown.press("reconcile").says("Started in a container").ended()
     shown.press("reset").says("Reset; the next run")

@@ -243,14 +243,30 @@ def test_a_run_whose_tables_cannot_be_granted_is_complete(configured, code):
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [("failed", "INGESTION_FAILED"), ("partial", "INGESTION_PARTIAL"), ("running", "JOB_FAILED")]
+    ("status", "code"),
+    [
+        ("failed", "INGESTION_FAILED"),
+        ("partial", "INGESTION_PARTIAL"),
+        ("interrupted", "INGESTION_PARTIAL"),
+        ("running", "JOB_FAILED"),
+    ],
 )
 def test_a_run_that_did_not_complete_says_why(configured, status, code):
     configured.account.job = engine.failing(configured.real, status)
     configured.ok("enable_resource", "a/b")
     job = configured.ended("a/b")["last_job"]
     assert job["code"] == code and "GitHub refuses the token. give another one" in job["message"]
-    assert job["failed"] == (status != "partial")
+    assert job["failed"] == (status in ("failed", "running"))
+    assert configured.ok("get_connector_status")["resources"][0]["state"]["status"] == status
+
+
+@pytest.mark.parametrize(("old", "status"), [("DONE", "complete"), ("FAILED", "failed"), ("RUNNING", "running")])
+def test_a_state_of_an_older_version_is_told_in_the_words_of_this_one(configured, old, status):
+    configured.ok("enable_resource", "a/b")
+    engine.keep(configured.real, configured.data, "a/b", {"status": old, "run": engine.run_id()}, "2026-01-01T00:00:00Z")
+    assert configured.ok("get_connector_status")["resources"][0]["state"]["status"] == status
+    view = f'SELECT "STATUS" FROM "{configured.name}"."VIEWS"."INGESTION_DEFINITIONS"'
+    assert configured.rows(view) == [{"STATUS": status}]
 
 
 def test_a_container_that_dies_without_a_word_is_told(configured):
@@ -422,7 +438,7 @@ def test_the_views_tell_what_has_happened(configured):
     hours = configured.rows(f'SELECT * FROM {views}."AGGREGATED_CONNECTOR_STATS"')
     assert sum(hour["RUNS"] for hour in hours) == 2 and sum(hour["UPDATED_ROWS"] for hour in hours) == 4
     assert configured.rows(f'SELECT "RESOURCE", "IS_ENABLED", "STATUS" FROM {views}."INGESTION_DEFINITIONS"') == [
-        {"RESOURCE": "a/b", "IS_ENABLED": True, "STATUS": "DONE"}
+        {"RESOURCE": "a/b", "IS_ENABLED": True, "STATUS": "complete"}
     ]
     keys = configured.rows(
         f'SELECT "CONFIG_KEY" FROM {views}."CONNECTOR_CONFIGURATION" WHERE "CONFIG_GROUP" = \'config\''

@@ -1,8 +1,8 @@
 -- A full pass: one issue of three is gone.
--- 29 statements:
+-- 30 statements:
 --     8 begin or end a transaction
 --     6 read
---    15 write
+--    16 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
         "DOCUMENT") END AS "TEXT"
@@ -71,8 +71,19 @@ INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ER
         CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
+    UNION ALL SELECT "ID", "RESOURCE", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
+    "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", DATEADD(MICROSECOND, 1,
+        r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+    FROM (SELECT *
+        FROM "DB"."STATE"."SNOWFEED_RUN"
+        WHERE "RESOURCE" = ?
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+            ORDER BY "RECORDED_AT" DESC) = 1) r
+    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}
+-- bound: {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'id'
 
 COMMIT;
 
@@ -146,8 +157,19 @@ INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ER
         CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
+    UNION ALL SELECT "ID", "RESOURCE", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
+    "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", DATEADD(MICROSECOND, 1,
+        r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+    FROM (SELECT *
+        FROM "DB"."STATE"."SNOWFEED_RUN"
+        WHERE "RESOURCE" = ?
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+            ORDER BY "RECORDED_AT" DESC) = 1) r
+    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}
+-- bound: {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'id'
 
 COMMIT;
 
@@ -196,8 +218,19 @@ INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ER
         CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
+    UNION ALL SELECT "ID", "RESOURCE", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
+    "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", DATEADD(MICROSECOND, 1,
+        r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+    FROM (SELECT *
+        FROM "DB"."STATE"."SNOWFEED_RUN"
+        WHERE "RESOURCE" = ?
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+            ORDER BY "RECORDED_AT" DESC) = 1) r
+    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}
+-- bound: {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'id'
 
 DELETE
     FROM "DB"."STATE"."SNOWFEED_SEEN"
@@ -205,6 +238,13 @@ DELETE
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
 -- bound: 'id'
+
+DELETE
+    FROM "DB"."STATE"."REJECTED_RECORD"
+    WHERE "RESOURCE" = ? AND "RUN" < ? AND EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
+-- bound: 'acme/widgets', 'id'
 
 COMMIT;
 
@@ -243,7 +283,18 @@ INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ER
         CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
+    UNION ALL SELECT "ID", "RESOURCE", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
+    "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", DATEADD(MICROSECOND, 1,
+        r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+    FROM (SELECT *
+        FROM "DB"."STATE"."SNOWFEED_RUN"
+        WHERE "RESOURCE" = ?
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+            ORDER BY "RECORDED_AT" DESC) = 1) r
+    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
+        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, the time, {…}
+-- bound: {…}, 0, the time, the time, the time, {…}, 'acme/widgets', 'id'
 
 COMMIT;

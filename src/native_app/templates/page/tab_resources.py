@@ -58,7 +58,7 @@ def line(resource, schedule):
         "Name": resource["name"],
         "Enabled": "yes" if resource["enabled"] else "no",
         "Schedule": resource["schedule"] or f"{schedule} (default)",
-        "State": texts.CONTAINERS.get(resource["container"]) or ("FAILED" if failed else state),
+        "State": texts.CONTAINERS.get(resource["container"]) or ("failed" if failed else state),
         "Last run": texts.moment(run.get("started_at")),
         "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
         "Message": (resource["state"] or {}).get("message") or (job["message"] if failed else ""),

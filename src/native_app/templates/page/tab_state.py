@@ -44,7 +44,9 @@ def show(status):
 
 def is_failing(resource):
     """Whether its last run failed, by its own words or by those of its container."""
-    return (resource["state"] or {}).get("status") == "FAILED" or bool((resource["last_job"] or {}).get("failed"))
+    status, run = (resource["state"] or {}).get("status"), resource["last_run"] or {}
+    failed = status == "failed" or (status == "partial" and bool(run.get("error")))
+    return failed or bool((resource["last_job"] or {}).get("failed"))
 
 
 def why(resource):

@@ -94,7 +94,8 @@ def make_views(session, database):
         ),
         "INGESTION_DEFINITIONS": (
             'SELECT r."KEY" AS "RESOURCE", r."VALUE":enabled::BOOLEAN AS "IS_ENABLED", r."VALUE":schedule::VARCHAR AS "SCHEDULE", '
-            's."VALUE":status::VARCHAR AS "STATUS", s."TIMESTAMP" AS "STATUS_SINCE", s."VALUE":message::VARCHAR AS "MESSAGE" '
+            "CASE s.\"VALUE\":status::VARCHAR WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"VALUE\":status::VARCHAR) END AS \"STATUS\", "
+            's."TIMESTAMP" AS "STATUS_SINCE", s."VALUE":message::VARCHAR AS "MESSAGE" '
             f'FROM {resource} r LEFT JOIN ({newest_state}) s ON s."KEY" = r."KEY"'
         ),
         "CONNECTOR_STATS": (
@@ -213,7 +214,7 @@ def forget(session, database, resource):
                 f"DELETE FROM {qualified(database, 'STATE', table)} WHERE {quoted(column)} = ?", params=[resource]
             ).collect()
         state = {
-            "status": "DONE",
+            "status": "complete",
             "run": str(uuid.uuid4()),
             "message": "its data was deleted; the next run reads from the start",
         }
@@ -236,12 +237,17 @@ def newest_runs(session, database):
     return {row["RESOURCE"]: read(table, row["DOCUMENT"]) for row in session.sql(text).collect()}
 
 
+# What older versions of the engine called a status.
+OLD_STATUSES = {"RUNNING": "running", "DONE": "complete", "FAILED": "failed"}
+
+
 def newest_states(session, database):
-    """How each resource stands by its newest state: a status and, where it failed, a message."""
+    """How each resource stands by its newest state: a status, as in the run history, and why it is not complete."""
     table = qualified(database, "STATE", "APP_STATE")
     text = f'SELECT "KEY", "AT", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
     states = {}
     for row in session.sql(text).collect():
         state = read(table, row["DOCUMENT"])
-        states[row["KEY"]] = {"status": state.get("status"), "message": state.get("message"), "since": row["AT"]}
+        status = OLD_STATUSES.get(state.get("status"), state.get("status"))
+        states[row["KEY"]] = {"status": status, "message": state.get("message"), "since": row["AT"]}
     return states

@@ -60,7 +60,7 @@ def launch_all(session, configuration, due, enabled):
     """
     database = configuration.destination_database
     states = destination.newest_states(session, database) if due else {}
-    alone = [name for name in due if states.get(name, {}).get("status") != "DONE"][:MOST_ALONE]
+    alone = [name for name in due if states.get(name, {}).get("status") != "complete"][:MOST_ALONE]
     together = [name for name in due if name not in alone]
     started = [launch(session, configuration, [name]) for name in alone]
     if together and len(together) == len(enabled):
@@ -156,7 +156,8 @@ def outcome(session, configuration, name, job, state, failure):
     if bad:
         worst = next(iter((failed or bad).values()))
         error = worst.get("error") or {}
-        message = f"{worst['resource']}: {words(error) or 'some records were left out'}"
+        left_out = "it was stopped" if worst["status"] == "interrupted" else "some records were left out"
+        message = f"{worst['resource']}: {words(error) or left_out}"
         code = "INGESTION_FAILED" if failed else "INGESTION_PARTIAL"
         return {**end, "code": code, "message": message, "error": error, "failed": sorted(failed)}
     return {**end, "code": "OK", "message": summary(records.values()), "failed": []}

@@ -187,7 +187,7 @@ def resources_of(session, configuration, jobs):
     running = {name: job["state"] for job in jobs for name in job["resources"]}
     newest, failures = ingestion.newest(session), ingestion.failures_of(session)
     # The tables of one whose data was deleted, too, are still there, and a state. A run that has ended has a record.
-    kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "RUNNING"}
+    kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "running"}
     entries = []
     for name in sorted({*configured, *kept}):
         resource = configured.get(name, {})

@@ -1,4 +1,4 @@
-//! What belongs together: clauses 1, 2, 7, 9 and 11.
+//! What belongs together: clauses 1, 2, 7, 11 and 12.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,10 +86,8 @@ pub async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn Si
         done(subject.sink.commit(Commit { change: Some(change.clone()), ..commit(0, [upsert("a", 1, "x")]) }).await);
     let latest = done(states.latest("acme/widgets").await).expect("the state of the commit");
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
-    assert_eq!(
-        done(states.runs(Some("acme/widgets"), 9).await).into_iter().map(Some).collect::<Vec<_>>(),
-        [change.run]
-    );
+    let run = change.run.clone().map(|run| run.id);
+    assert_eq!(done(states.runs(Some("acme/widgets"), 9).await).first().map(|run| run.id), run);
     // Where only the run is recorded, the version stays.
     let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
     let only_run = StateChange { key: "acme/widgets".into(), base, at: at(1), state: None, run: Some(run) };
@@ -203,24 +201,6 @@ pub async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<d
     assert_eq!(Some(subject.row().await.key), winner, "the rows of one and the state of another");
 }
 
-/// What is no record is kept beside its reason, of each resource apart.
-pub async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkProbe>) {
-    let subject = Subject::new(&fresh).await;
-    let rejects = vec![
-        Reject { reason: "no id".into(), raw: r#"{"title":"it's \u0000"}"#.into() },
-        Reject { reason: "not an object".into(), raw: "[1,".into() },
-    ];
-    let mut commit = commit(0, [upsert("a", 1, "x")]);
-    commit.rows[0].rejects = rejects.clone();
-    let counts = done(subject.sink.commit(commit).await).counts;
-    assert_eq!((counts.offered, counts.rejected, counts.inserted), (3, 2, 1));
-    let mut kept = subject.probe.rejects(&widgets(), TABLE).await;
-    kept.sort_by(|a, b| a.reason.cmp(&b.reason));
-    assert_eq!(kept, rejects);
-    assert_eq!(subject.probe.rejects(&resource("acme/gadgets"), TABLE).await, []);
-    assert_eq!(subject.rows().await.len(), 1, "a reject is a row");
-}
-
 /// Nobody made room for it: that is a bug of the caller's, and nothing is stored.
 pub async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
@@ -236,4 +216,31 @@ pub async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh
     done(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
     let unknown = Commit { resource: gadgets, ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
+}
+
+/// A record says what has become of the rows that it became visible with, also where the commit is refused and tried again.
+pub async fn clause_12_the_run_record_counts_the_commit_it_came_with(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let Some(states) = subject.probe.states() else { return };
+    let mut base = StateVersion::NONE;
+    let id = RunId::new();
+    let mut expected = run_record("acme/widgets", id, 0);
+    for (seconds, records) in [
+        (0, vec![upsert("a", 2, "x"), upsert("b", 1, "x")]),
+        (1, vec![upsert("a", 2, "x"), upsert("a", 1, "older"), upsert("b", 2, "y"), delete("c", 1)]),
+    ] {
+        let change = StateChange { base, run: Some(expected.clone()), ..change("acme/widgets", base, seconds, "x") };
+        let mut commit = Commit { change: Some(change), ..commit(seconds, records) };
+        commit.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+        let mut stale = commit.clone();
+        if let Some(change) = &mut stale.change {
+            change.base = StateVersion(99);
+        }
+        assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
+        let report = done(subject.sink.commit(commit).await);
+        base = report.version.expect("the version of the change");
+        expected.counts += &report.counts;
+        assert_eq!(done(states.runs(Some("acme/widgets"), 9).await), std::slice::from_ref(&expected));
+    }
+    assert!(expected.counts.add_up() && expected.counts.rejected == 2, "{:?}", expected.counts);
 }

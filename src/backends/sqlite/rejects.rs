@@ -1,0 +1,62 @@
+//! `REJECTED_RECORD`: what could not be made a record of.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::fault::Attempt;
+use super::sql::{read_stamp, stamp};
+use crate::record::content_hash;
+use crate::sink::{Commit, OutstandingRejects, RejectQuery, Rows, StoredReject};
+use crate::{Resource, RunId};
+
+/// Keeps what a commit has rejected of one table. A source that meets the same thing at every reading fills no disk with it.
+pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &Rows) -> Attempt<()> {
+    let mut keep = transaction.prepare_cached(
+        "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
+         ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen), run = max(run, excluded.run)",
+    )?;
+    let (met_by, at) = (commit.met_by().to_string(), stamp(commit.at));
+    for reject in &rows.rejects {
+        let raw: &str = &reject.raw;
+        keep.execute(params![commit.resource.name(), rows.table, reject.reason, raw, at, met_by, content_hash(raw)])?;
+    }
+    Ok(())
+}
+
+/// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are gone.
+pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource, pass: RunId) -> Attempt<()> {
+    let mut forget = transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND run < ?2")?;
+    forget.execute(params![resource.name(), pass.to_string()])?;
+    Ok(())
+}
+
+/// What is outstanding.
+pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> Attempt<OutstandingRejects> {
+    let resource = query.resource.as_ref().map(Resource::name);
+    let of = "(?1 IS NULL OR resource = ?1)";
+    let mut count = connection
+        .prepare_cached(&format!("SELECT resource, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource"))?;
+    let counts = count.query_map([resource], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let counts = counts.collect::<Result<BTreeMap<String, u64>, _>>()?;
+    let mut find = connection.prepare_cached(&format!(
+        "SELECT resource, stream, reason, raw, first_seen, last_seen FROM REJECTED_RECORD WHERE {of} \
+         ORDER BY last_seen DESC, resource, stream, reason, hash LIMIT ?2"
+    ))?;
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let mut rows = find.query(params![resource, limit])?;
+    let mut rejects = Vec::new();
+    while let Some(row) = rows.next()? {
+        let time = |column| Ok::<_, super::fault::Fault>(read_stamp(&row.get::<_, String>(column)?)?);
+        rejects.push(StoredReject {
+            resource: row.get(0)?,
+            table: row.get(1)?,
+            reason: row.get(2)?,
+            raw: row.get::<_, String>(3)?.into(),
+            first_seen: time(4)?,
+            last_seen: time(5)?,
+        });
+    }
+    Ok(OutstandingRejects { counts, rejects })
+}

@@ -1,0 +1,90 @@
+//! What could not be made a record of: clause 9.
+
+use super::super::Fresh;
+use super::super::fixture::{TABLE, at, commit, done, marked, resource, tables, upsert, widgets};
+use super::{SinkProbe, Subject};
+use crate::sink::{RejectQuery, Sweep};
+use crate::{Commit, Reject, Resource, RunId};
+
+/// What is no record is kept beside its reason, of each resource apart.
+pub async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let rejects = vec![
+        Reject { reason: "no id".into(), raw: r#"{"title":"it's \u0000"}"#.into() },
+        Reject { reason: "not an object".into(), raw: "[1,".into() },
+    ];
+    let mut commit = commit(0, [upsert("a", 1, "x")]);
+    commit.rows[0].rejects = rejects.clone();
+    let counts = done(subject.sink.commit(commit).await).counts;
+    assert_eq!((counts.offered, counts.rejected, counts.inserted), (3, 2, 1));
+    let mut kept = subject.probe.rejects(&widgets(), TABLE).await;
+    kept.sort_by(|a, b| a.reason.cmp(&b.reason));
+    assert_eq!(kept, rejects);
+    assert_eq!(subject.probe.rejects(&resource("acme/gadgets"), TABLE).await, []);
+    assert_eq!(subject.rows().await.len(), 1, "a reject is a row");
+}
+
+/// A commit of a resource that brings nothing but a reject.
+fn rejecting(resource: &Resource, seconds: i64, reason: &str) -> Commit {
+    let mut commit = Commit { resource: resource.clone(), ..commit(seconds, []) };
+    commit.rows[0].rejects = vec![Reject { reason: reason.into(), raw: format!("{{\"{reason}\":1}}").into() }];
+    commit
+}
+
+/// The reasons of the outstanding rejects, and how many there are.
+async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> (Vec<String>, u64) {
+    let query = RejectQuery { resource: of.cloned(), limit };
+    let found = done(subject.sink.rejects(query).await);
+    let total = found.total();
+    (found.rejects.into_iter().map(|reject| reject.reason).collect(), total)
+}
+
+/// Each once, those that were met last first, of all resources or of one.
+pub async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let gadgets = resource("acme/gadgets");
+    done(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    assert_eq!(outstanding(&subject, None, 9).await, (vec![], 0));
+    for (of, seconds, reason) in [
+        (&widgets(), 0, "one"),
+        (&widgets(), 1, "two"),
+        (&gadgets, 2, "three"),
+        // Met again, later than all others.
+        (&widgets(), 3, "one"),
+    ] {
+        done(subject.sink.commit(rejecting(of, seconds, reason)).await);
+    }
+    assert_eq!(outstanding(&subject, None, 9).await, (vec!["one".into(), "three".into(), "two".into()], 3));
+    assert_eq!(outstanding(&subject, None, 1).await, (vec!["one".into()], 3), "all are counted");
+    assert_eq!(outstanding(&subject, None, 0).await, (vec![], 3));
+    assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["three".into()], 1));
+    let found = done(subject.sink.rejects(RejectQuery { resource: Some(widgets()), limit: 1 }).await);
+    assert_eq!(found.counts, [("acme/widgets".to_owned(), 2)].into());
+    let one = &found.rejects[0];
+    assert_eq!((one.resource.as_str(), one.table.as_str(), &*one.raw), ("acme/widgets", TABLE, "{\"one\":1}"));
+    assert_eq!((one.first_seen, one.last_seen), (at(0), at(3)));
+}
+
+/// What the pass has met stays, and what a run has met since it began; of its resource the rest goes. A pass that is given up
+/// forgets no reject.
+pub async fn clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let gadgets = resource("acme/gadgets");
+    done(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    for (of, reason) in [(&widgets(), "corrected"), (&widgets(), "still odd"), (&gadgets, "of another")] {
+        done(subject.sink.commit(rejecting(of, 0, reason)).await);
+    }
+    let pass = RunId::new();
+    let of_pass = |commit: Commit| Commit { run: pass, ..marked(pass, commit) };
+    done(subject.sink.commit(of_pass(rejecting(&widgets(), 1, "still odd"))).await);
+    done(subject.sink.commit(of_pass(commit(1, [upsert("a", 1, "x")]))).await);
+    // Between the parts of the pass, another run meets something new.
+    done(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
+    let end = |sweep| Commit { run: pass, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
+    done(subject.sink.commit(end(Sweep::Abandon(pass))).await);
+    assert_eq!(outstanding(&subject, None, 9).await.1, 4, "a pass that was given up has forgotten rejects");
+    done(subject.sink.commit(end(Sweep::Finish(pass))).await);
+    assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["new".into(), "still odd".into()], 2));
+    assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["of another".into()], 1));
+    assert_eq!(subject.rows().await.len(), 1);
+}

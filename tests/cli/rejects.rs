@@ -1,0 +1,54 @@
+//! What was rejected is listed until it is corrected.
+
+use std::fs;
+
+use super::support::Program;
+
+/// A source over a file of lines, two of which are odd.
+async fn rejected() -> Program {
+    let program = Program::new("custom_source").variable("JSONL_PATH", ".");
+    fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n{\"id\":null}\n").unwrap();
+    program.run(&["ingest", "odd"]).await.expect(3);
+    program
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_outstanding_is_listed_and_counted_until_a_reconcile_run_finds_it_corrected() {
+    let program = rejected().await;
+    let listed = program.run(&["rejects", "odd"]).await.expect(0);
+    assert_eq!(listed.stdout.lines().count(), 3, "{}", listed.stdout);
+    assert!(listed.stdout.contains("no JSON") && listed.stderr.contains("--reconcile"), "{listed:?}");
+    let status = program.run(&["status"]).await.expect(0).stdout;
+    assert!(status.contains("rejects") && status.contains("partial"), "{status}");
+    assert_eq!(program.json(&["status"]).await["resources"][0]["rejects"], 2);
+    let first = program.run(&["rejects", "--limit", "1"]).await.expect(0);
+    assert!(first.stderr.contains("1 of 2 are shown"), "{}", first.stderr);
+
+    fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\n{\"id\":2}\n{\"id\":null}\n").unwrap();
+    let run = program.run(&["--json", "ingest", "--reconcile"]).await.expect(3).json();
+    assert_eq!((&run["counts"]["inserted"], &run["counts"]["rejected"]), (&1.into(), &1.into()));
+    let left = program.json(&["rejects"]).await;
+    assert_eq!((&left["total"], left["rejects"][0]["raw"].as_str().unwrap().trim()), (&1.into(), "{\"id\":null}"));
+
+    fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n").unwrap();
+    program.run(&["ingest", "--reconcile"]).await.expect(0);
+    assert_eq!(program.json(&["rejects"]).await["total"], 0);
+    let none = program.run(&["rejects", "odd"]).await.expect(0);
+    assert!(none.stderr.contains("nothing that was rejected is outstanding"), "{}", none.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_received_is_shown_cut_and_without_what_would_steer_a_terminal() {
+    let program = Program::new("custom_source").variable("JSONL_PATH", ".");
+    fs::write(program.folder().join("odd.jsonl"), format!("\u{1b}[31m{}\n", "x".repeat(5_000))).unwrap();
+    program.run(&["ingest", "odd"]).await.expect(3);
+    let listed = program.run(&["rejects"]).await.expect(0).stdout;
+    assert!(listed.contains('…') && !listed.contains('\u{1b}') && listed.len() < 500, "{listed:?}");
+    let reject = program.json(&["rejects"]).await["rejects"][0].clone();
+    assert_eq!((reject["raw"].as_str().unwrap().chars().count(), &reject["raw_is_cut"]), (2_000, &true.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_is_not_known_has_no_rejects_to_list() {
+    rejected().await.run(&["rejects", "other"]).await.expect(6);
+}

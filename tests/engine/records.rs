@@ -1,0 +1,156 @@
+//! What the record of a run says: while it runs, when it is killed, and once another run has followed.
+
+use std::sync::{Arc, Mutex};
+
+use snowfeed::engine::{Connector, Event, IngestRequest};
+use snowfeed::state::{ResourceState, StateChange};
+use snowfeed::{ErrorKind, Mode, RunRecord, RunStatus, StateStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Hold, Scripted, Step, batch, connector, ingest, resource, waiting_in_a_sweep};
+
+/// Ingests `r` until so many commits are made, and drops the future: to the store, that is a process that was killed.
+async fn killed_after(connector: &Connector, commits: u64) {
+    let reached = Arc::new(tokio::sync::Notify::new());
+    let notify = reached.clone();
+    let connector = connector.clone().observer(move |event: &Event| {
+        if matches!(event, Event::Committed { commits: made, .. } if *made == commits) {
+            notify.notify_one();
+        }
+    });
+    tokio::select! {
+        ended = connector.ingest(IngestRequest::of([resource("r")])) => panic!("it has ended: {ended:?}"),
+        () = reached.notified() => {}
+    }
+}
+
+/// The records of `r`, the newest first.
+async fn records(store: &impl StateStore) -> Vec<RunRecord> {
+    store.runs(Some("r"), 99).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_record_of_a_killed_run_counts_every_commit_it_made() {
+    let mut left_out = batch(&["c", "d"], 1).checkpoint(snowfeed::Checkpoint::new(&3).unwrap());
+    left_out.excluded.insert("pull request".into(), 2);
+    let steps = [Step::Batch(&["a"], 1), Step::Batch(&["b", "a"], 2), Step::Raw(left_out)];
+    for commits in 1..=3 {
+        let steps = steps.iter().take(usize::try_from(commits).unwrap()).cloned().chain([Step::Hang]).collect();
+        let (connector, memory) = connector(&Scripted::new(steps));
+        killed_after(&connector, commits).await;
+        let record = records(&memory).await.remove(0);
+        assert_eq!((record.status, record.commits), (RunStatus::Running, commits));
+        assert!(record.counts.add_up(), "{:?}", record.counts);
+        let offered = [1, 3, 7][usize::try_from(commits).unwrap() - 1];
+        assert_eq!(record.counts.offered, offered, "after {commits} commits: {:?}", record.counts);
+        assert_eq!(record.counts.skipped_total(), if commits == 3 { 2 } else { 0 });
+        assert!(record.traffic.requests >= commits, "{:?}", record.traffic);
+    }
+}
+
+#[tokio::test]
+async fn batches_without_checkpoints_are_in_the_record_of_a_killed_run() {
+    let steps = vec![Step::Raw(batch(&["a"], 1)), Step::Raw(batch(&["b"], 1)), Step::Raw(batch(&["c"], 1)), Step::Hang];
+    let (connector, memory) = connector(&Scripted::new(steps));
+    killed_after(&connector, 3).await;
+    let record = records(&memory).await.remove(0);
+    assert_eq!((record.status, record.commits, record.counts.inserted), (RunStatus::Running, 3, 3));
+}
+
+#[tokio::test]
+async fn the_next_run_ends_the_record_of_a_killed_one_also_when_it_finds_nothing_new() {
+    let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]);
+    let (connector, memory) = connector(&source);
+    killed_after(&connector, 1).await;
+    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Running);
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    let next = ingest(&connector, Mode::Incremental).await;
+    assert_eq!((next.status, next.commits), (RunStatus::Complete, 0));
+    let statuses: Vec<RunStatus> = records(&memory).await.iter().map(|run| run.status).collect();
+    assert_eq!(statuses, [RunStatus::Complete, RunStatus::Interrupted]);
+    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Complete);
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_record_of_a_killed_run() {
+    let (connector, memory) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]));
+    killed_after(&connector, 1).await;
+    connector.reset(&resource("r")).await.unwrap();
+    assert_eq!(records(&memory).await[0].status, RunStatus::Interrupted);
+    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Interrupted);
+}
+
+#[tokio::test]
+async fn a_run_that_is_alive_ends_with_its_own_words_though_another_one_overtook_it() {
+    let (hold, connector, memory): (Arc<Hold>, _, _) = waiting_in_a_sweep(connector).await;
+    let overtake = async {
+        hold.has_come.notified().await;
+        // Another process: it has moved on, and says that the one that waits is over.
+        let entry = memory.latest("r").await.unwrap().unwrap();
+        let state = Some(ResourceState { status: RunStatus::Complete, run: snowfeed::RunId::new(), ..entry.state });
+        let (key, base, at) = ("r".to_owned(), entry.version, entry.at);
+        memory.append(StateChange { key, base, at, state, run: None }).await.unwrap();
+        assert_eq!(records(&memory).await[0].status, RunStatus::Interrupted);
+        hold.goes_on.notify_one();
+    };
+    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), overtake);
+    assert_eq!(
+        (run.status, run.error.as_ref().map(|error| error.kind)),
+        (RunStatus::Partial, Some(ErrorKind::Conflict))
+    );
+    assert_eq!(records(&memory).await[0], run, "its own record replaces what was said of it");
+}
+
+#[tokio::test]
+async fn what_is_stopped_is_interrupted_everywhere() {
+    let (connector, memory) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let connector = connector.observer(move |event: &Event| {
+        if matches!(event, Event::Committed { .. }) {
+            stopped.cancel();
+        }
+    });
+    let report = connector.ingest(IngestRequest::of([resource("r")]).cancel(stop)).await.unwrap();
+    assert_eq!((report.status(), report.runs[0].status), (RunStatus::Interrupted, RunStatus::Interrupted));
+    assert_eq!(records(&memory).await, report.runs);
+    let state = memory.latest("r").await.unwrap().unwrap().state;
+    assert_eq!(state.status, RunStatus::Interrupted);
+    assert_eq!(serde_json::to_value(&state).unwrap()["status"], "interrupted");
+}
+
+#[tokio::test]
+async fn an_ingestion_that_is_dropped_tells_its_observer_that_it_has_ended() {
+    let (connector, memory) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]));
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let (log, committed) = (ended.clone(), Arc::new(tokio::sync::Notify::new()));
+    let notify = committed.clone();
+    let connector = connector.observer(move |event: &Event| match event {
+        Event::Committed { .. } => notify.notify_one(),
+        Event::Ended(run) => log.lock().unwrap().push((**run).clone()),
+        _ => {}
+    });
+    tokio::select! {
+        ended = connector.ingest(IngestRequest::of([resource("r")])) => panic!("it has ended: {ended:?}"),
+        () = committed.notified() => {}
+    }
+    let ended = ended.lock().unwrap().clone();
+    assert_eq!(
+        ended.iter().map(|run| (run.status, run.counts.inserted)).collect::<Vec<_>>(),
+        [(RunStatus::Interrupted, 1)]
+    );
+    assert!(ended[0].ended_at.is_some());
+    // What is durable is ended by the next run.
+    assert_eq!(records(&memory).await[0].status, RunStatus::Running);
+}
+
+#[test]
+fn states_of_older_versions_are_read() {
+    let run = snowfeed::RunId::new();
+    for (word, status) in
+        [("RUNNING", RunStatus::Running), ("DONE", RunStatus::Complete), ("FAILED", RunStatus::Failed)]
+    {
+        let state: ResourceState = serde_json::from_str(&format!(r#"{{"status":"{word}","run":"{run}"}}"#)).unwrap();
+        assert_eq!(state.status, status);
+    }
+}
