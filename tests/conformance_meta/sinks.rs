@@ -435,7 +435,10 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_10_live_rows_counts_what_unseen_gives",
             ],
         ),
-        (Fault::MarksAreRewritings, &["clause_10_a_mark_rewrites_no_row"]),
+        (
+            Fault::MarksAreRewritings,
+            &["clause_3_an_older_state_that_has_to_be_verified_is_not_marked", "clause_10_a_mark_rewrites_no_row"],
+        ),
         (Fault::MarksOutliveFinish, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
         (
             Fault::OlderNeverReplaces,

@@ -128,7 +128,7 @@ async fn pitfall_05_an_answer_that_is_no_issue_does_not_look_like_a_deletion() {
     let upstream = upstream(20).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
-    upstream.delete(REPOSITORY, 2);
+    upstream.hide(REPOSITORY, 2);
     upstream.fault_while(|request| request.path().ends_with("/issues/1"), Fault::MissingKey("id".into()));
     let error = reading.verify(&[1, 2]).await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidData, "the answer is not an issue"));

@@ -42,22 +42,21 @@ pub async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh
 
 /// Of the states of a key that one pass brings the one with the highest version stays, in whatever order and commits they come.
 pub async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
-    let states = [3, 5, 4];
-    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        for apart in [false, true] {
-            let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
-            subject.put(0, [upsert("a", 9, "from next year")]).await;
-            let records: Vec<Record> = order.map(|n| upsert("a", states[n], &states[n].to_string())).to_vec();
-            if apart {
-                for record in records {
-                    subject.put_marked(1, pass, Older::Replace, [record]).await;
-                }
-            } else {
-                subject.put_marked(1, pass, Older::Replace, records).await;
-            }
-            let row = subject.row().await;
-            assert_eq!((row.version, row.json.as_deref()), (Version(5), Some(document("5").as_str())), "{order:?}");
-        }
+    const ORDERS: [[i64; 3]; 6] = [[3, 4, 5], [3, 5, 4], [4, 3, 5], [4, 5, 3], [5, 3, 4], [5, 4, 3]];
+    let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
+    let keys = ["in one commit", "in three commits"].map(|way| move |n: usize| format!("{way} {n}"));
+    let [together, apart] = &keys;
+    let state = |key: String, version: i64| upsert(&key, version, &version.to_string());
+    let all = |version| keys.iter().flat_map(move |key| (0..ORDERS.len()).map(move |n| state(key(n), version)));
+    subject.put(0, all(9)).await;
+    let one = ORDERS.iter().enumerate().flat_map(|(n, order)| order.map(|version| state(together(n), version)));
+    subject.put_marked(1, pass, Older::Replace, one).await;
+    for step in 0..3 {
+        let some = ORDERS.iter().enumerate().map(|(n, order)| state(apart(n), order[step]));
+        subject.put_marked(2, pass, Older::Replace, some).await;
+    }
+    for row in subject.rows().await {
+        assert_eq!((row.version, row.json.as_deref()), (Version(5), Some(document("5").as_str())), "{}", row.key);
     }
 }
 
