@@ -1,7 +1,7 @@
 -- A full pass: one issue of three is gone.
--- 30 statements:
+-- 31 statements:
 --     8 begin or end a transaction
---     6 read
+--     7 read
 --    16 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
@@ -21,13 +21,18 @@ SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUM
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE"
         ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1;
 
-SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
+SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED",
+    CASE WHEN m."KEY" IS NULL THEN '0' ELSE '1' END AS "MARKED"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
     JOIN (SELECT f.value::VARCHAR AS "KEY"
         FROM (SELECT PARSE_JSON(?) AS "KEYS") b,
         LATERAL FLATTEN(input => b."KEYS") f) s
-    ON t."KEY" = s."KEY";
--- bound: […]
+    ON t."KEY" = s."KEY"
+    LEFT JOIN (SELECT DISTINCT "KEY"
+        FROM "DB"."STATE"."SNOWFEED_SEEN"
+        WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ?) m
+    ON m."KEY" = t."KEY";
+-- bound: […], 'id', 'acme/widgets', 'issues'
 
 BEGIN TRANSACTION;
 
@@ -87,6 +92,15 @@ INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ER
 
 COMMIT;
 
+SELECT CAST(COUNT(*) AS VARCHAR) AS "LIVE", CAST(COUNT(s."KEY") AS VARCHAR) AS "SEEN"
+    FROM "DB"."PUBLIC_RAW"."acme/widgets" t
+    LEFT JOIN (SELECT DISTINCT "KEY"
+        FROM "DB"."STATE"."SNOWFEED_SEEN"
+        WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ?) s
+    ON s."KEY" = t."KEY"
+    WHERE t."DELETED_AT" IS NULL;
+-- bound: 'id', 'acme/widgets', 'issues'
+
 SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."DOCUMENT"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
     LEFT JOIN (SELECT DISTINCT "KEY"
@@ -97,13 +111,18 @@ SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."DOCUMENT"
     ORDER BY t."KEY" LIMIT 500;
 -- bound: 'id', 'acme/widgets', 'issues', ''
 
-SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
+SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED",
+    CASE WHEN m."KEY" IS NULL THEN '0' ELSE '1' END AS "MARKED"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
     JOIN (SELECT f.value::VARCHAR AS "KEY"
         FROM (SELECT PARSE_JSON(?) AS "KEYS") b,
         LATERAL FLATTEN(input => b."KEYS") f) s
-    ON t."KEY" = s."KEY";
--- bound: […]
+    ON t."KEY" = s."KEY"
+    LEFT JOIN (SELECT DISTINCT "KEY"
+        FROM "DB"."STATE"."SNOWFEED_SEEN"
+        WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ?) m
+    ON m."KEY" = t."KEY";
+-- bound: […], 'id', 'acme/widgets', 'issues'
 
 BEGIN TRANSACTION;
 
@@ -127,6 +146,13 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
         "DELETED_AT")
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: […], the time
+
+INSERT INTO "DB"."STATE"."SNOWFEED_SEEN" ("RUN", "RESOURCE", "STREAM", "KEY") SELECT b."RUN", b."RESOURCE",
+    b."STREAM", f.value::VARCHAR
+    FROM (SELECT CAST(? AS VARCHAR) AS "RUN", CAST(? AS VARCHAR) AS "RESOURCE", CAST(? AS VARCHAR) AS "STREAM",
+        PARSE_JSON(?) AS "KEYS") b,
+    LATERAL FLATTEN(input => b."KEYS") f;
+-- bound: 'id', 'acme/widgets', 'issues', […]
 
 INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
                 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
