@@ -198,6 +198,25 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// The resources that these settings give access to.
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
 
+    /// The resource that a user means by `name`, in its canonical form: all names that can be told to be of one thing without asking
+    /// the remote give one resource, and a canonical name gives itself. `config` is not checked: it may be incomplete or invalid.
+    ///
+    /// By default any name is one.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when no resource can have that name.
+    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+        let _ = config;
+        Resource::new(name)
+    }
+
+    /// What the resource behind a checkpoint is, whatever its name: equal for two checkpoints only if both were read from the same
+    /// thing. The engine refuses to read one thing under two names. `None`, the default: it cannot be told.
+    fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
+        let _ = checkpoint;
+        None
+    }
+
     /// Reads a resource. Nothing happens before the stream is polled.
     fn read(&self, request: ReadRequest) -> BatchStream;
 
@@ -235,6 +254,14 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
         self.as_ref().discover(config).await
+    }
+
+    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+        self.as_ref().resource(config, name)
+    }
+
+    fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
+        self.as_ref().identity(checkpoint)
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

@@ -108,11 +108,12 @@ pub(super) enum Command {
         settings: Vec<String>,
     },
     /// Enable a {kind} and make its tables and views
+    #[command(after_help = "A {kind} that is known here under another name of the same form goes on under that one.")]
     Enable {
         /// Each {kind} to enable
         #[arg(value_name = "{KIND}", required = true)]
         resources: Vec<String>,
-        /// How often: an interval such as 30m, or a cron expression in UTC such as "15 2 * * *"
+        /// How often: an interval of at least one minute such as 30m, or a cron expression in UTC such as "15 2 * * *"
         #[arg(long, value_name = "SCHEDULE")]
         schedule: Option<String>,
     },
@@ -178,6 +179,19 @@ pub(super) enum Command {
         /// The {kind}
         #[arg(value_name = "{KIND}")]
         resource: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Forget a {kind}: that it was enabled, its schedule, and where it stands; its rows stay
+    #[command(
+        after_help = "Its views, its rows and the history of its runs stay. Enabled again, it is read from the start, and rows merge by \
+        key. `disable` stops it and keeps where it stands."
+    )]
+    Remove {
+        /// Each {kind} to remove
+        #[arg(value_name = "{KIND}", required = true)]
+        resources: Vec<String>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,

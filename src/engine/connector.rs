@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::resources::Names;
 use super::{Event, Observer, Schedule};
 use crate::state::{Reconcile, ResourceState, Timings};
 use crate::{
@@ -87,7 +88,7 @@ pub struct Connector {
     pub(super) spec: Arc<SourceSpec>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) state: Arc<dyn StateStore>,
-    config: Arc<dyn ConfigStore>,
+    pub(super) config: Arc<dyn ConfigStore>,
     delivery: Delivery,
     overrides: Map<String, Value>,
     pub(super) limits: Limits,
@@ -187,6 +188,14 @@ impl Connector {
         self.in_force(self.stored_settings().await?)
     }
 
+    /// The settings as they are given, for what must work although one of them is wrong.
+    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Config {
+        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
+        let mut values = parse_settings(stored).unwrap_or_default();
+        self.spec.settings.merge(&mut values, self.overrides.clone());
+        values.into_iter().collect()
+    }
+
     /// Stored settings, overridden.
     fn in_force(&self, mut stored: Map<String, Value>) -> Result<Config> {
         self.spec.settings.merge(&mut stored, self.overrides.clone());
@@ -240,26 +249,38 @@ impl Connector {
         self.source.check(&self.config().await?).await
     }
 
-    /// The resources that the settings in force give access to.
+    /// The resources that the settings in force give access to, by the names under which they are known here.
     ///
     /// # Errors
     /// What [`Source::discover`] reports.
     pub async fn discover(&self) -> Result<Vec<Resource>> {
-        self.source.discover(&self.config().await?).await
+        let Configured { config, resources: known, .. } = self.configuration().await?;
+        let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let mut found = Vec::new();
+        for resource in self.source.discover(&config).await? {
+            let resource = names.find(resource.name()).unwrap_or(resource);
+            if !found.contains(&resource) {
+                found.push(resource);
+            }
+        }
+        Ok(found)
     }
 
-    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it.
+    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it. Gives the
+    /// resource as it is [known here](Self::resolve).
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the schedule never comes, as that of 30 February; whatever the
-    /// stores and the sink report.
-    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<()> {
-        if let Some(never) = schedule.filter(|schedule| schedule.next(self.now()).is_none()) {
-            return Err(Error::configuration(format!("the schedule {never} never comes"))
-                .with_help("give one that does, such as `30m` or `15 2 * * *`"));
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the source has no resource of that name, or when the schedule never
+    /// comes, as that of 30 February, or comes more often than every [`Schedule::SHORTEST`]; whatever the stores and the sink
+    /// report.
+    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
+        if let Some(schedule) = schedule {
+            schedule.check(self.now())?;
         }
-        self.sink.ensure_tables(resource, &self.spec.tables).await?;
-        self.enable_over(resource, self.resource_config(resource).await?.as_ref(), schedule).await
+        let (resource, before) = self.known(resource).await?;
+        self.sink.ensure_tables(&resource, &self.spec.tables).await?;
+        self.enable_over(&resource, before.as_ref(), schedule).await?;
+        Ok(resource)
     }
 
     /// Enables a resource that is configured so. Its run will make its tables.
@@ -285,10 +306,11 @@ impl Connector {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
     pub async fn disable(&self, resource: &Resource) -> Result<bool> {
-        let mut config = self.resource_config(resource).await?.ok_or_else(|| self.unknown(resource))?;
+        let (resource, config) = self.known(resource).await?;
+        let mut config = config.ok_or_else(|| self.unknown(&resource))?;
         let was_enabled = std::mem::take(&mut config.enabled);
         if was_enabled {
-            self.put_resource_config(resource, &config).await?;
+            self.put_resource_config(&resource, &config).await?;
         }
         Ok(was_enabled)
     }
@@ -342,9 +364,16 @@ impl Connector {
     /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled and has no state; whatever the stores
     /// report.
     pub async fn reset(&self, resource: &Resource) -> Result<()> {
-        let Some(entry) = self.state(resource).await? else {
-            return self.resource_config(resource).await?.map(drop).ok_or_else(|| self.unknown(resource));
-        };
+        let (resource, config) = self.known(resource).await?;
+        if config.is_none() && self.state(&resource).await?.is_none() {
+            return Err(self.unknown(&resource));
+        }
+        self.forget_progress(&resource, "reset: the next run reads from the start").await
+    }
+
+    /// Stores that nothing of a resource has been read, where something has.
+    pub(super) async fn forget_progress(&self, resource: &Resource, message: &str) -> Result<()> {
+        let Some(entry) = self.state(resource).await? else { return Ok(()) };
         let status = match entry.state.status {
             // It can commit no more.
             RunStatus::Running => RunStatus::Interrupted,
@@ -354,7 +383,7 @@ impl Connector {
             status,
             checkpoint: None,
             reconcile: Some(Reconcile { is_reset: true, ..Reconcile::new(RunId::new(), self.now()) }),
-            message: Some("reset: the next run reads from the start".into()),
+            message: Some(message.into()),
             ..entry.state.clone()
         };
         let (key, base, at, run) = (resource.name().into(), entry.version, self.now(), entry.state.run);
@@ -370,18 +399,10 @@ impl Connector {
         }
     }
 
-    fn unknown(&self, resource: &Resource) -> Error {
+    pub(super) fn unknown(&self, resource: &Resource) -> Error {
         let kind = &self.spec.resource_kind;
         Error::new(crate::ErrorKind::NotFound, format!("the {kind} {resource} is not known here"))
             .with_help("`status` lists those that are")
-    }
-
-    async fn resource_config(&self, resource: &Resource) -> Result<Option<ResourceConfig>> {
-        self.config
-            .get(Domain::Resource, resource.name())
-            .await?
-            .map(|value| parse_resource_config(resource.name(), value))
-            .transpose()
     }
 
     /// Takes back that a resource was enabled.
@@ -493,7 +514,7 @@ fn parse_resources(entries: Vec<(String, Value)>) -> (BTreeMap<Resource, Resourc
     (resources, unreadable)
 }
 
-fn parse_resource_config(name: &str, value: Value) -> Result<ResourceConfig> {
+pub(super) fn parse_resource_config(name: &str, value: Value) -> Result<ResourceConfig> {
     serde_json::from_value(value).map_err(|error| {
         Error::configuration(format!("the settings of {name:?} in the table RESOURCE_CONFIGURATION cannot be read"))
             .with_source(error)

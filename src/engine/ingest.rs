@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::connector::{Configured, Connector};
 use super::join::Budget;
+use super::resources::Names;
 use super::run::{Run, Start};
 use crate::{Config, Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus};
 
 /// What to ingest.
 #[derive(Debug, Clone)]
 pub struct IngestRequest {
-    /// The resources; they are enabled on the way. None: all that are enabled.
+    /// The resources; they are enabled on the way, under the names by which they are [known here](Connector::resolve). None: all
+    /// that are enabled.
     pub resources: Vec<Resource>,
     /// How they are read.
     pub mode: Mode,
@@ -126,8 +128,8 @@ impl Connector {
     /// fail on schedule for ever.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, or nothing is named and nothing
-    /// enabled; whatever the configuration store reports. What happens to a resource is in its record.
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, the source has no resource of a name that is
+    /// given, or nothing is named and nothing enabled; whatever the configuration store reports. What happens to a resource is in its record.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing that was committed, and the next run goes on from there. To stop in an orderly way, use
@@ -136,7 +138,9 @@ impl Connector {
     /// observer is told of the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
-        let Due { resources, new } = self.due(&request.resources, &known, unreadable.is_empty()).await?;
+        let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
+        let Due { resources, new } = self.due(&named, &known, unreadable.is_empty()).await?;
         let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
         let runner = Runner { allow_deletions: request.allow_deletions, ..Runner::new(self, side_by_side) };
         let starts = self.starts(&resources).await?;

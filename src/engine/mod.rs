@@ -2,7 +2,7 @@
 //!
 //! A [`Connector`] joins a source with a place to put its data. Its operations are those of the reference system:
 //! [`provision`](Connector::provision), [`enable`](Connector::enable), [`disable`](Connector::disable),
-//! [`ingest`](Connector::ingest), [`reset`](Connector::reset), and [`serve`](Connector::serve), which keeps every enabled
+//! [`ingest`](Connector::ingest), [`reset`](Connector::reset), [`remove`](Connector::remove), and [`serve`](Connector::serve), which keeps every enabled
 //! resource on its schedule.
 //!
 //! How one run goes: the source's stream is read ahead in a task of its own, bounded by bytes; batches are joined by rows,
@@ -14,6 +14,7 @@ mod deletions;
 mod event;
 mod ingest;
 mod join;
+mod resources;
 mod run;
 mod schedule;
 mod serve;

@@ -36,6 +36,28 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// The shortest time from one run to the next that a resource can be enabled with.
+    pub const SHORTEST: SignedDuration = SignedDuration::from_mins(1);
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when it never comes, or comes too often.
+    pub(crate) fn check(&self, now: Timestamp) -> Result<()> {
+        let help =
+            "give an interval of at least one minute, such as `30m`, or a cron expression (UTC) such as `15 2 * * *`";
+        // What a cron expression has of seconds repeats every minute.
+        let times: Vec<Timestamp> =
+            std::iter::successors(Some(now), |last| self.next(*last)).skip(1).take(60).collect();
+        if times.is_empty() {
+            return Err(Error::configuration(format!("the schedule {self} never comes")).with_help(help));
+        }
+        if times.windows(2).any(|pair| pair[1].duration_since(pair[0]) < Self::SHORTEST) {
+            return Err(Error::configuration(format!("the schedule {self} is too short")).with_help(help));
+        }
+        Ok(())
+    }
+
     /// When it is due next, after a run that began at `after`. `None`: never, or beyond the calendar.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         match self {
@@ -94,6 +116,18 @@ mod tests {
         for text in ["30m", "1h 30m", "90s", "15 2 * * *", "*/10 * * * * *"] {
             let schedule: Schedule = text.parse().unwrap();
             assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_comes_more_often_than_every_minute_is_refused() {
+        let check = |text: &str| text.parse::<Schedule>().unwrap().check("2026-01-01T12:00:00Z".parse().unwrap());
+        for text in ["1s", "59s", "*/10 * * * * *", "0,59 0 3 * * *"] {
+            let error = check(text).unwrap_err();
+            assert!(error.message().contains("too short") && error.help().unwrap().contains("one minute"), "{error}");
+        }
+        for text in ["1m", "90s", "* * * * *", "30 * * * * *", "15 2 * * *"] {
+            check(text).unwrap();
         }
     }
 

@@ -13,7 +13,7 @@ use crate::sink::{
 };
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    Backend, BatchStream, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result,
+    Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result,
     Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
@@ -252,6 +252,14 @@ impl<S: Source> Source for Flaky<S> {
 
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
         self.source.discover(config).await
+    }
+
+    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+        self.source.resource(config, name)
+    }
+
+    fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
+        self.source.identity(checkpoint)
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

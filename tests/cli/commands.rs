@@ -224,3 +224,93 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
     let ended = super::support::end(child).await.expect(0);
     assert!(ended.stderr.is_empty(), "{}", ended.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_cannot_be_is_refused_at_entry() {
+    let program = Program::new("github_issues");
+    for command in ["enable", "ingest"] {
+        for name in ["nope", "a/b/c", "acme/*", "https://gitlab.com/acme/widgets", "https://github.com/acme"] {
+            let ended = program.run(&[command, "acme/gears", name]).await.expect(4);
+            assert!(ended.stderr.contains("help: write `"), "{name}: {}", ended.stderr);
+        }
+    }
+    assert!(!program.folder().join("github.db").exists());
+    program.run(&["enable", "acme/gears"]).await.expect(0);
+    program.run(&["enable", "nope"]).await.expect(4);
+    for command in
+        [&["disable", "nope"][..], &["reset", "nope", "--yes"], &["remove", "nope", "--yes"], &["runs", "nope"]]
+    {
+        program.run(command).await.expect(4);
+    }
+    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_name_of_a_repository_means_the_same_one() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    let enabled = program.run(&["enable", "https://github.com/Acme/Widgets"]).await.expect(0);
+    assert_eq!(enabled.stdout, "enabled acme/widgets, schedule 30m\n");
+    for name in [
+        "ACME/widgets",
+        "acme/widgets.git",
+        "git@github.com:acme/widgets.git",
+        "https://github.com/acme/widgets/issues",
+    ] {
+        let report = program.json(&["ingest", name]).await;
+        assert_eq!(report["runs"][0]["resource"], "acme/widgets", "{name}");
+    }
+    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 1);
+    let both = program.json(&["ingest", "acme/widgets", "Acme/Widgets"]).await;
+    assert_eq!(both["runs"].as_array().unwrap().len(), 1, "one resource, once");
+    assert_eq!(program.json(&["runs", "Acme/Widgets"]).await["runs"].as_array().unwrap().len(), 5);
+    assert_eq!(program.json(&["preview", "Acme/Widgets"]).await["resource"], "acme/widgets");
+    program.run(&["disable", "Acme/Widgets"]).await.expect(0);
+    assert_eq!(program.json(&["status"]).await["resources"][0]["enabled"], false);
+}
+
+/// What an older version has stored keeps its name, its state and its view.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_is_stored_under_another_case_goes_on_under_it() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    program.run(&["enable", "acme/gears"]).await.expect(0);
+    let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
+    database.execute("update RESOURCE_CONFIGURATION set key = 'Acme/Gears'", []).unwrap();
+    for name in ["acme/gears", "ACME/GEARS", "Acme/Gears", "https://github.com/acme/gears"] {
+        assert_eq!(program.json(&["ingest", name]).await["runs"][0]["resource"], "Acme/Gears", "{name}");
+    }
+    let listed = program.json(&["discover", "--set", "repositories=acme/*"]).await;
+    assert_eq!(listed["resources"], serde_json::json!(["Acme/Gears", "acme/widgets"]));
+    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remove_forgets_a_resource_and_keeps_its_rows() {
+    let upstream = upstream().await;
+    let program = Program::github(upstream.url());
+    program.run(&["ingest", "acme/gears"]).await.expect(0);
+    let refused = program.run(&["remove", "acme/gears"]).await.expect(2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    program.run(&["remove", "acme/gears", "acme/none", "--yes"]).await.expect(6);
+    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 1, "nothing is removed");
+    let removed = program.run(&["remove", "Acme/Gears", "--yes"]).await.expect(0);
+    assert_eq!(removed.stdout, "acme/gears is removed; its rows stay\n");
+    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 0);
+    program.run(&["remove", "acme/gears", "--yes"]).await.expect(6);
+    let again = program.json(&["ingest", "acme/gears"]).await;
+    assert_eq!((&again["counts"]["unchanged"], &again["counts"]["inserted"]), (&30.into(), &0.into()), "{again}");
+    let document = program.json(&["remove", "acme/gears", "--yes"]).await;
+    assert_eq!(document, serde_json::json!({"resources": [{"resource": "acme/gears", "removed": true}]}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_comes_all_the_time_is_refused() {
+    let program = Program::new("github_issues");
+    for schedule in ["1s", "59s", "*/5 * * * * *"] {
+        let ended = program.run(&["enable", "acme/gears", "--schedule", schedule]).await.expect(4);
+        assert!(ended.stderr.contains("too short") && ended.stderr.contains("at least one minute"), "{}", ended.stderr);
+    }
+    assert!(!program.folder().join("github.db").exists());
+    program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
+}

@@ -165,7 +165,7 @@ async fn run_tells_with_each_run_what_was_spent_until_then() {
 
     let upstream = upstream().await;
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
-    world.program.run(&["enable", "acme/gears", "--schedule", "1s"]).await.expect(0);
+    world.program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
     let mut child = world.program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("no run has ended");

@@ -104,8 +104,8 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
 
 pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, limit: usize) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
-    let resource = name.map(Resource::new).transpose()?;
     let connector = session.read()?;
+    let resource = connector.resolve(name).await?.pop();
     let runs = connector.runs(resource.as_ref(), limit).await?;
     if runs.is_empty() {
         check_known(&connector, resource.as_ref(), &kind).await?;

@@ -4,7 +4,7 @@ use jiff::fmt::friendly::SpanPrinter;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Session, resources};
+use super::Session;
 use crate::cli::Exit;
 use crate::cli::args::Ingest;
 use crate::cli::destination::Spending;
@@ -12,13 +12,15 @@ use crate::cli::interrupt::STOPPING;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, rejected};
 use crate::engine::{Event, IngestReport, IngestRequest};
-use crate::{Mode, Result, RunRecord, Source};
+use crate::{Mode, Resource, Result, RunRecord, Source};
 
 pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Result<Exit> {
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     destination.can_tell(ingest.cost())?;
-    let request = IngestRequest::of(resources(&ingest.resources)?)
+    session.refuse(&ingest.resources)?;
+    let named = ingest.resources.iter().map(Resource::new).collect::<Result<Vec<_>>>()?;
+    let request = IngestRequest::of(named)
         .mode(if ingest.reconcile { Mode::Reconcile } else { Mode::Incremental })
         .allow_deletions(ingest.allow_deletions)
         .concurrency(ingest.concurrency.get())

@@ -23,7 +23,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
 use crate::engine::Connector;
-use crate::{Resource, Result, Source, SourceSpec};
+use crate::{Config, Result, Source, SourceSpec};
 
 /// Everything that a command works with.
 struct Session<S> {
@@ -74,6 +74,7 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Enable { resources, schedule } => resources::enable(session, &resources, schedule.as_deref()).await,
         Command::Disable { resources } => resources::disable(session, &resources).await,
         Command::Reset { resource, yes } => resources::reset(session, resource, yes).await,
+        Command::Remove { resources, yes } => resources::remove(session, &resources, yes).await,
         Command::Ingest(ingest) => ingest::ingest(session, ingest).await,
         Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
         Command::Status => history::status(session).await,
@@ -119,6 +120,15 @@ fn log(global: &Global, progress: &Progress) {
 }
 
 impl<S: Source> Session<S> {
+    /// Refuses what cannot be the name of a resource before it makes a database. Where there is one, it may know the name.
+    fn refuse(&self, names: &[String]) -> Result<()> {
+        if self.destination.missing().is_none() {
+            return Ok(());
+        }
+        let given: Config = self.given.values().clone().into_iter().collect();
+        names.iter().try_for_each(|name| self.source.resource(&given, name).map(drop))
+    }
+
     /// The connector over the destination, which is made where there is none.
     fn open(&self) -> Result<Connector> {
         let store = self.destination.open()?;
@@ -146,8 +156,4 @@ impl<S: Source> Session<S> {
     fn connector(&self, store: &Store) -> Connector {
         Connector::new(self.source.clone(), store.backend()).overrides(self.given.values().clone())
     }
-}
-
-fn resources(names: &[String]) -> Result<Vec<Resource>> {
-    names.iter().map(Resource::new).collect()
 }

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Session;
 use crate::cli::Exit;
 use crate::cli::output::table;
-use crate::engine::Connector;
-use crate::{Error, ErrorKind, Resource, Result, Source, SourceSpec};
+use crate::{Error, ErrorKind, Result, Source, SourceSpec};
 
 /// How wide a column may be, and all together, for a person to read.
 const CELL: usize = 40;
@@ -19,19 +18,19 @@ pub(super) async fn preview<S: Source>(
     wanted: Option<String>,
 ) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
-    let resource = Resource::new(name)?;
     let wanted = table_name(&spec, wanted)?;
-    let unknown = || {
+    let unknown = |resource: &str| {
         Error::new(ErrorKind::NotFound, format!("the {} {resource} is not known here", spec.resource_kind))
             .with_help("`status` lists those that are")
     };
     if session.destination.missing().is_some() {
-        return Err(unknown());
+        return Err(unknown(&name));
     }
     let store = session.destination.read()?;
-    let known = Connector::new(session.source, store.backend()).resources().await?;
-    if !known.iter().any(|(known, _)| *known == resource) {
-        return Err(unknown());
+    let connector = session.connector(&store);
+    let resource = connector.resolve([name]).await?.remove(0);
+    if !connector.resources().await?.iter().any(|(known, _)| *known == resource) {
+        return Err(unknown(resource.name()));
     }
     let preview = store.preview(&resource, &wanted, limit).await?;
     if preview.rows.is_empty() {

@@ -2,17 +2,22 @@
 
 use serde_json::json;
 
-use super::{Session, resources};
+use super::Session;
 use crate::cli::Exit;
 use crate::cli::confirm::{confirmed, unanswerable};
 use crate::engine::Schedule;
-use crate::{Resource, Result, Source};
+use crate::{Result, Source};
 
 pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], schedule: Option<&str>) -> Result<Exit> {
     let output = session.output;
-    let resources = resources(names)?;
     let schedule: Option<Schedule> = schedule.map(str::parse).transpose()?;
+    if let Some(schedule) = &schedule {
+        schedule.check(jiff::Timestamp::now())?;
+    }
+    session.refuse(names)?;
     let connector = session.open()?;
+    // One that cannot be is an error, before any other is enabled.
+    let resources = connector.resolve(names).await?;
     for resource in &resources {
         connector.enable(resource, schedule.as_ref()).await?;
     }
@@ -33,8 +38,8 @@ pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], sch
 
 pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) -> Result<Exit> {
     let output = session.output;
-    let resources = resources(names)?;
     let connector = session.look()?;
+    let resources = connector.resolve(names).await?;
     let known = connector.resources().await?;
     let mut lines = Vec::new();
     // One that nobody knows is an error, before any other is disabled.
@@ -54,12 +59,12 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
 
 pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: bool) -> Result<Exit> {
     let output = session.output;
-    let resource = Resource::new(name)?;
     if !yes && let Some(error) = unanswerable("reset") {
         output.error(&error);
         return Ok(Exit::Usage);
     }
     let connector = session.look()?;
+    let resource = connector.resolve([name]).await?.remove(0);
     let question = format!("Forget where {resource} stands? The next run reads it from the start; its rows stay.");
     if !yes && !confirmed(&question)? {
         output.result(&json!({"resource": resource, "reset": false}), || "nothing was done".into())?;
@@ -68,6 +73,35 @@ pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: boo
     connector.reset(&resource).await?;
     output.result(&json!({"resource": resource, "reset": true}), || {
         format!("{resource} is reset: the next run reads it from the start; its rows stay")
+    })?;
+    Ok(Exit::Complete)
+}
+
+pub(super) async fn remove<S: Source>(session: Session<S>, names: &[String], yes: bool) -> Result<Exit> {
+    let output = session.output;
+    if !yes && let Some(error) = unanswerable("remove") {
+        output.error(&error);
+        return Ok(Exit::Usage);
+    }
+    let connector = session.look()?;
+    let resources = connector.resolve(names).await?;
+    // One that nobody knows is an error, before any other is removed.
+    for resource in &resources {
+        connector.must_know(resource).await?;
+    }
+    let listed = resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let question = format!("Forget {listed}, and where reading stands? Rows stay, and so does the history of runs.");
+    if !yes && !confirmed(&question)? {
+        let document: Vec<_> = resources.iter().map(|r| json!({"resource": r, "removed": false})).collect();
+        output.result(&json!({"resources": document}), || "nothing was done".into())?;
+        return Ok(Exit::Complete);
+    }
+    for resource in &resources {
+        connector.remove(resource).await?;
+    }
+    let document: Vec<_> = resources.iter().map(|r| json!({"resource": r, "removed": true})).collect();
+    output.result(&json!({"resources": document}), || {
+        resources.iter().map(|r| format!("{r} is removed; its rows stay")).collect::<Vec<_>>().join("\n")
     })?;
     Ok(Exit::Complete)
 }

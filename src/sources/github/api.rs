@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::credentials::{self, Kind};
+use super::names::Name;
 use super::page::{self, Page};
 use super::ranges::Second;
-use super::settings::{GithubSettings, Name};
+use super::settings::GithubSettings;
 use crate::http::{Client, Response, Url};
 use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 

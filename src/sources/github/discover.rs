@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::api::{Api, Connection, Repository};
 use super::credentials::Kind;
 use super::monitor;
-use super::settings::{GithubSettings, Scope};
+use super::names::Scope;
+use super::settings::GithubSettings;
 use crate::{Error, ErrorKind, Monitor, Resource, Result};
 
 /// The repositories that the settings name, in alphabetical order; with none named, those that the credentials reach.

@@ -27,6 +27,7 @@ mod evidence;
 pub mod fuzzing;
 mod listing;
 mod monitor;
+mod names;
 mod page;
 mod ranges;
 mod reader;
@@ -41,8 +42,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use self::api::Connection;
+use self::checkpoint::Position;
 pub use self::settings::GithubSettings;
-use crate::{BatchStream, Config, Error, ReadRequest, Record, Resource, Result, Source, SourceSpec, VerifyRequest};
+use crate::{
+    BatchStream, Checkpoint, Config, Error, ReadRequest, Record, Resource, Result, Source, SourceSpec, VerifyRequest,
+};
 
 /// The one table.
 const TABLE: &str = "issues";
@@ -124,6 +128,14 @@ impl Source for GithubIssues {
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
         let settings = GithubSettings::of(config)?;
         discover::discover(self.connections.get(&settings).await?, &settings).await
+    }
+
+    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+        names::resource(config, name)
+    }
+
+    fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
+        Position::read(checkpoint).ok()?.identity()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

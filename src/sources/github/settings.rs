@@ -7,8 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::names::Scope;
 use crate::http::{self, Client, Url};
-use crate::{Config, Error, Resource, Result, Retries, SecretRef, Settings};
+use crate::{Config, Error, Result, Retries, SecretRef, Settings};
 
 /// How GitHub is reached, and what is read of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -183,61 +184,6 @@ fn perhaps_without_password<'de, D: Deserializer<'de>>(
     Ok(Option::<Plain>::deserialize(deserializer)?.map(|Plain(text)| text))
 }
 
-/// `owner/name`, checked: safe as part of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) owner: String,
-    pub(super) name: String,
-}
-
-impl Name {
-    /// # Errors
-    /// `Configuration`, when a resource is not of the form `owner/name`.
-    pub(super) fn of(resource: &Resource) -> Result<Self> {
-        match Scope::of(resource.name())? {
-            Scope::Repository(name) => Ok(name),
-            Scope::Owner(owner) => {
-                Err(Error::configuration(format!("{:?} names no single repository", resource.name()))
-                    .with_help(format!("write `{owner}/NAME`; `discover` lists what there is")))
-            }
-        }
-    }
-
-    pub(super) fn path(&self) -> String {
-        format!("repos/{}/{}", self.owner, self.name)
-    }
-}
-
-/// What one entry of `repositories` stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// One repository.
-    Repository(Name),
-    /// All repositories of an organisation or a user.
-    Owner(String),
-}
-
-impl Scope {
-    /// # Errors
-    /// `Configuration`, when the text is neither.
-    pub(super) fn of(text: &str) -> Result<Self> {
-        let plain = |part: &str| {
-            !part.is_empty()
-                && !matches!(part, "." | "..")
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        };
-        match text.split_once('/') {
-            None if plain(text) => Ok(Self::Owner(text.to_owned())),
-            Some((owner, "*")) if plain(owner) => Ok(Self::Owner(owner.to_owned())),
-            Some((owner, name)) if plain(owner) && plain(name) => {
-                Ok(Self::Repository(Name { owner: owner.to_owned(), name: name.to_owned() }))
-            }
-            _ => Err(Error::configuration(format!("{text:?} is no repository"))
-                .with_help("write `owner/name`, as in `rust-lang/rust`, without the address of the site")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -286,15 +232,5 @@ mod tests {
         let error = config(json!({"token": "env:GITHUB_TOKEN", "app_id": "1"})).unwrap_err();
         assert!(error.message().contains("env:GITHUB_TOKEN"), "{error}");
         assert!(error.help().unwrap().contains("variable"), "{:?}", error.help());
-    }
-
-    #[test]
-    fn a_resource_is_owner_and_name() {
-        let name = |text: &str| Name::of(&Resource::new(text).unwrap());
-        assert_eq!(name("vercel/next.js").unwrap().path(), "repos/vercel/next.js");
-        for text in ["widgets", "acme/*", "a/b/c", "https://github.com/a/b", "a/..", "a b/c", "a/b?x", "a/ß", "/", "a/"]
-        {
-            assert!(name(text).unwrap_err().help().unwrap().contains('/'), "{text}");
-        }
     }
 }

@@ -10,7 +10,8 @@ use serde::de::IgnoredAny;
 use super::api::{Api, Connection, Route};
 use super::checkpoint::Position;
 use super::evidence::{Answer, Control, Kind};
-use super::settings::{GithubSettings, Name};
+use super::names::Name;
+use super::settings::GithubSettings;
 use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
 pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) -> Result<Vec<Record>> {
