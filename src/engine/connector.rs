@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::identity::Claims;
 use super::resources::Names;
 use super::{Event, Observer, Schedule};
 use crate::state::{Reconcile, ResourceState, Timings};
@@ -91,6 +92,7 @@ pub struct Connector {
     pub(super) config: Arc<dyn ConfigStore>,
     delivery: Delivery,
     overrides: Map<String, Value>,
+    pub(super) claims: Claims,
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
     /// The warnings that the log has.
@@ -132,6 +134,7 @@ impl Connector {
             config,
             delivery,
             overrides: Map::new(),
+            claims: Claims::default(),
             observer: None,
             warned: Arc::default(),
             clock: Arc::new(Timestamp::now),

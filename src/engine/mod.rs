@@ -12,6 +12,7 @@
 mod connector;
 mod deletions;
 mod event;
+mod identity;
 mod ingest;
 mod join;
 mod resources;

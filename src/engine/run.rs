@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connector::Order;
+use super::identity::Claim;
 use super::join::{Budget, Joined, ReadAhead};
 use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState};
@@ -54,6 +55,8 @@ pub(super) struct Run<'a> {
     /// Where an incremental read resumes, and the full pass under way: as committed.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) reconcile: Option<Reconcile>,
+    /// That this run reads what its first checkpoint says; for a resource that was never read.
+    pub(super) claim: Option<Claim>,
     cancel: CancellationToken,
     began: Instant,
     /// Whether the observer was told that the run has begun, and not yet that it has ended.
@@ -84,6 +87,7 @@ impl<'a> Run<'a> {
             began_at: StateVersion::NONE,
             checkpoint: None,
             reconcile: None,
+            claim: None,
             cancel,
             began: Instant::now(),
             is_under_way: false,
@@ -197,6 +201,11 @@ impl<'a> Run<'a> {
 
     async fn commit_joined(&mut self, joined: Joined) -> Result<()> {
         let Joined { rows, excluded, checkpoint, .. } = joined;
+        if let Some(checkpoint) = &checkpoint
+            && self.is_new()
+        {
+            self.must_be_unknown(checkpoint).await?;
+        }
         let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
         let sweep = self.pass().map(|pass| self.mark(pass));
         match &mut pass {
@@ -209,6 +218,12 @@ impl<'a> Run<'a> {
             left_out.skip(reason, count);
         }
         self.commit_with(left_out, rows, sweep, next, pass).await
+    }
+
+    /// Whether nothing says yet what the resource is.
+    fn is_new(&self) -> bool {
+        let pass = self.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());
+        self.checkpoint.is_none() && pass.is_none()
     }
 
     /// Commits rows and the state that holds with them.

@@ -48,6 +48,43 @@ async fn a_missing_repository() {
     assert_eq!(last_error(&program).await, "not_found");
 }
 
+/// Read under both names, it would have every row twice in the view of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
+    let upstream = Upstream::builder().repository("acme/gears", 30).repository("acme/nuts", 3).start().await.unwrap();
+    let program = Program::github(upstream.url());
+    program.run(&["ingest", "acme/gears", "acme/nuts"]).await.expect(0);
+    upstream.rename_repository("acme/gears", "acme/cogs");
+    for args in [&["ingest", "acme/cogs"][..], &["ingest", "--reconcile", "acme/cogs"]] {
+        let ended = program.run(args).await.expect(4);
+        says(&ended, "acme/cogs is the same repository as acme/gears");
+        assert!(ended.stderr.contains("`remove`"), "{}", ended.stderr);
+    }
+    let known = program.json(&["status"]).await;
+    assert_eq!(known["resources"].as_array().unwrap().len(), 2, "what cannot be read is not left enabled: {known}");
+    let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
+    let rows = || database.query_row("select count(*) from issues", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(rows(), 33, "nothing of it is written");
+    program.run(&["enable", "acme/cogs"]).await.expect(0);
+    program.run(&["ingest"]).await.expect(3);
+    assert_eq!(rows(), 33);
+    program.run(&["remove", "acme/cogs", "--yes"]).await.expect(0);
+    program.run(&["ingest"]).await.expect(0);
+}
+
+/// Neither has committed anything when the other one looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_names_of_a_repository_at_once() {
+    let upstream = Upstream::builder().repository("acme/gears", 300).start().await.unwrap();
+    upstream.rename_repository("acme/gears", "acme/cogs");
+    let program = Program::github(upstream.url());
+    let ended = program.run(&["ingest", "acme/gears", "acme/cogs"]).await.expect(3);
+    says(&ended, "is the same repository as");
+    let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
+    let rows: i64 = database.query_row("select count(*) from issues", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 300);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn disabled_issues() {
     let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
