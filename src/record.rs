@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
@@ -40,25 +41,58 @@ pub enum Operation {
 }
 
 /// The state of one key, raw: snowfeed never builds a tree of values from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The engine rejects a record whose key has no byte or more than [`MAX_KEY`](Self::MAX_KEY), and one whose document is not JSON.
+#[derive(Debug, Clone)]
 pub struct Record {
-    /// What identifies the thing in its table, for ever. At most 255 bytes, so that every backend can index it.
+    /// What identifies the thing in its table, for ever: 1 to 255 bytes, so that every backend can index it.
     pub key: String,
     /// Orders this state among those of the same key.
     pub version: Version,
     /// The state itself, or its end.
     pub operation: Operation,
+    /// Whether a parser has read the document already.
+    is_parsed: bool,
 }
 
 impl Record {
+    /// The bytes that a key has at most.
+    pub const MAX_KEY: usize = 255;
+
     /// The key has this state now. `json` is a complete JSON text; sinks store it as it is.
     pub fn upsert(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
-        Self { key: key.into(), version: version.into(), operation: Operation::Upsert(json.into()) }
+        let operation = Operation::Upsert(json.into());
+        Self { key: key.into(), version: version.into(), operation, is_parsed: false }
     }
 
     /// The source no longer has the key.
     pub fn delete(key: impl Into<String>, version: impl Into<Version>) -> Self {
-        Self { key: key.into(), version: version.into(), operation: Operation::Delete }
+        Self { key: key.into(), version: version.into(), operation: Operation::Delete, is_parsed: false }
+    }
+
+    /// Says that a parser has read the whole document, as it has each text that
+    #[cfg_attr(feature = "http", doc = "[`json::elements`](crate::http::json::elements)")]
+    #[cfg_attr(not(feature = "http"), doc = "`json::elements`")]
+    /// gives, so that the engine does not read it once more.
+    #[must_use]
+    pub fn parsed(mut self) -> Self {
+        self.is_parsed = true;
+        self
+    }
+
+    /// Why this is not a record that a sink can keep, in words for a person; `None` when it is one.
+    pub(crate) fn defect(&self) -> Option<String> {
+        let length = self.key.len();
+        if length == 0 {
+            return Some("the key is empty".to_owned());
+        }
+        if length > Self::MAX_KEY {
+            let begin = &self.key[..self.key.floor_char_boundary(32)];
+            return Some(format!("the key {begin:?}… has {length} bytes, of which {} are allowed", Self::MAX_KEY));
+        }
+        let json = self.json().filter(|_| !self.is_parsed)?;
+        let error = serde_json::from_str::<IgnoredAny>(json).err()?;
+        Some(format!("the document of {:?} is not JSON: {error}", self.key))
     }
 
     /// The JSON text, unless this is a deletion.
@@ -74,6 +108,15 @@ impl Record {
         size_of::<Self>() + self.key.len() + self.json().map_or(0, |json| json.len())
     }
 }
+
+impl PartialEq for Record {
+    /// Whether key, version and operation are the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.key, self.version, &self.operation) == (&other.key, other.version, &other.operation)
+    }
+}
+
+impl Eq for Record {}
 
 /// The hash by which sinks see that a row has not changed: XXH3, 128 bits, of the JSON text.
 ///

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use crate::table::{PLAIN_NAME, is_plain};
 use crate::{
-    Batch, Checkpoint, Config, Mode, Monitor, Record, Resource, Result, Settings, SourceEvent, StoredRecord, TableSpec,
+    Batch, Checkpoint, Config, Error, Mode, Monitor, Record, Resource, Result, Settings, SourceEvent, StoredRecord,
+    TableSpec, Version,
 };
 
 /// The batches of one read, in the order in which they are to be committed.
@@ -78,6 +80,32 @@ impl SourceSpec {
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self
+    }
+
+    /// Checks that every destination can hold what is declared: the name, and the tables with their columns.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal), with advice for the source's author.
+    pub fn validate(&self) -> Result<()> {
+        if !is_plain(&self.name) {
+            return Err(Error::internal(format!("the source's name {:?} is not allowed", self.name)).with_help(
+                format!(
+                    "in the source, pass a name to `SourceSpec::new` of {PLAIN_NAME}; it prefixes environment variables"
+                ),
+            ));
+        }
+        if self.tables.is_empty() {
+            return Err(Error::internal(format!("the source {:?} declares no table", self.name))
+                .with_help("in the source, declare one with `SourceSpec::table`"));
+        }
+        for (index, table) in self.tables.iter().enumerate() {
+            if self.tables[..index].iter().any(|other| other.name == table.name) {
+                return Err(Error::internal(format!("the source declares the table {:?} twice", table.name))
+                    .with_help("in the source, declare each table once, with all its columns"));
+            }
+            table.validate()?;
+        }
+        Ok(())
     }
 
     /// Declares a table.
@@ -161,10 +189,11 @@ pub struct VerifyRequest {
 /// ```
 ///
 /// # Contract
-/// 1. `spec` is constant and pure: no I/O, the same answer every time, at least one table.
+/// 1. `spec` is constant and pure: no I/O, the same answer every time, at least one table, each once. Names of the source, its
+///    tables and their columns are of lower-case letters, digits and `_`.
 /// 2. `check` looks at the settings' shape first and then reaches the remote; it changes nothing.
-/// 3. Every batch names a table of the spec. Its records carry a key that identifies a thing for ever, and a version that
-///    never falls when the thing changes.
+/// 3. Every batch names a table of the spec. Its records carry a key of 1 to 255 bytes that identifies a thing for ever, a
+///    version that never falls when the thing changes, and a document that is JSON.
 /// 4. A checkpoint covers its own batch and all batches before it in the stream: read again from it, and every record that
 ///    the earlier batches did not bring comes (again). It is a lower bound: repeats are legal, gaps are not.
 /// 5. A stream that ends without an error has delivered everything that existed when the read began. What a source cannot

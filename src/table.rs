@@ -5,6 +5,9 @@ mod path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
+pub(crate) use name::{PLAIN_NAME, is_plain};
 pub use name::{Reserved, view_name};
 pub use path::{JsonPath, Step};
 
@@ -67,6 +70,16 @@ pub struct TableSpec {
     pub columns: Vec<Column>,
 }
 
+/// Columns that every table has.
+const GIVEN_COLUMNS: [&str; 3] = ["resource", "deleted_at", "raw"];
+
+/// Tables that destinations keep for themselves, beside those whose names begin with one of [`OWN_PREFIXES`].
+const OWN_TABLES: [&str; 5] =
+    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
+
+/// What the names of tables begin with that a destination keeps for itself.
+const OWN_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
+
 impl TableSpec {
     /// A table without typed columns.
     ///
@@ -75,7 +88,7 @@ impl TableSpec {
     /// part of its program text, so this is a mistake of its author.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        assert!(name::is_plain(&name), "{name:?} is no table name: use lower-case letters, digits and _");
+        assert!(is_plain(&name), "{name:?} is no table name: use lower-case letters, digits and _");
         Self { name, columns: Vec::new() }
     }
 
@@ -86,13 +99,42 @@ impl TableSpec {
     #[must_use]
     pub fn column(mut self, name: impl Into<String>, path: &str, kind: ColumnType) -> Self {
         let name = name.into();
-        assert!(name::is_plain(&name), "{name:?} is no column name: use lower-case letters, digits and _");
+        assert!(is_plain(&name), "{name:?} is no column name: use lower-case letters, digits and _");
         assert!(
-            !["resource", "deleted_at", "raw"].contains(&name.as_str()) && self.columns.iter().all(|c| c.name != name),
+            !GIVEN_COLUMNS.contains(&name.as_str()) && self.columns.iter().all(|c| c.name != name),
             "the column {name:?} exists already"
         );
         let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is no path: {error}"));
         self.columns.push(Column { name, path, kind });
         self
+    }
+
+    /// Checks that every destination can hold this table.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Self { name, columns } = self;
+        if !is_plain(name) {
+            return Err(Error::internal(format!("the table name {name:?} is not allowed"))
+                .with_help(format!("in the source, name it with {PLAIN_NAME}")));
+        }
+        if OWN_TABLES.contains(&name.as_str()) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(Error::internal(format!("the table name {name:?} is taken by the destination itself"))
+                .with_help("in the source, give the table another name"));
+        }
+        for (index, column) in columns.iter().enumerate() {
+            if !is_plain(&column.name) {
+                return Err(Error::internal(format!(
+                    "the column name {:?} of the table {name:?} is not allowed",
+                    column.name
+                ))
+                .with_help(format!("in the source, name it with {PLAIN_NAME}")));
+            }
+            let is_given = GIVEN_COLUMNS.contains(&column.name.as_str());
+            if is_given || columns[..index].iter().any(|other| other.name == column.name) {
+                return Err(Error::internal(format!("the table {name:?} has the column {:?} twice", column.name)).with_help(
+                    "in the source, declare each column once, and none of `resource`, `deleted_at` and `raw`, which every table has",
+                ));
+            }
+        }
+        Ok(())
     }
 }

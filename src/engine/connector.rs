@@ -201,6 +201,7 @@ impl Connector {
 
     /// Stored settings, overridden.
     fn in_force(&self, mut stored: Map<String, Value>) -> Result<Config> {
+        self.spec.validate()?;
         self.spec.settings.merge(&mut stored, self.overrides.clone());
         self.spec.settings.configure(stored)
     }
@@ -220,6 +221,7 @@ impl Connector {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
     pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+        self.spec.validate()?;
         let settings = &self.spec.settings;
         let mut stored = self.stored_settings().await?;
         for (name, value) in values {
@@ -277,6 +279,7 @@ impl Connector {
     /// comes, as that of 30 February, or comes more often than every [`Schedule::SHORTEST`]; whatever the stores and the sink
     /// report.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
+        self.spec.validate()?;
         if let Some(schedule) = schedule {
             schedule.check(self.now())?;
         }

@@ -9,6 +9,7 @@
 //! bytes and time into commits; each commit carries rows, checkpoint and run record together, and names the state that the
 //! run began with, so that of two runs side by side only one gets through.
 
+mod admission;
 mod connector;
 mod deletions;
 mod event;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::admit;
 use super::connector::Order;
 use super::identity::Claim;
 use super::join::{Budget, Joined, ReadAhead};
@@ -169,6 +170,7 @@ impl<'a> Run<'a> {
             mode: self.record.mode,
             monitor: self.monitor.clone(),
         });
+        let stream = admit(stream, self.connector.spec.clone());
         let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
         let (connector, resource, monitor) = (self.connector, self.resource.clone(), self.monitor.clone());
         let seen = |batch: &crate::Batch| {
@@ -267,7 +269,7 @@ impl<'a> Run<'a> {
                 stored.checkpoint != checkpoint || at_checkpoint(&stored.reconcile) != at_checkpoint(&reconcile)
             });
             let order = match sweep {
-                Some(Sweep::Finish(_)) => Order::StateFirst,
+                Some(Sweep::Finish(_) | Sweep::Abandon(_)) => Order::StateFirst,
                 _ if is_progress => Order::RowsFirst,
                 _ => Order::StateFirst,
             };

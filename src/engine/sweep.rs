@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 
 use super::Event;
+use super::admission::admit_records;
 use super::deletions::Deletions;
 use super::run::Run;
 use crate::sink::Older;
 use crate::state::Reconcile;
-use crate::{
-    Error, ErrorKind, Mode, Record, Result, Rows, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest,
-};
+use crate::{Error, ErrorKind, Mode, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest};
 
 /// How many records are looked at in one step.
 const STEP: usize = 500;
@@ -59,7 +58,7 @@ impl Run<'_> {
         let mut deletions = self.expected_deletions().await?;
         match self.sweep_tables(&mut deletions).await {
             Err(Stopped::Pass(error)) => {
-                self.end_pass(self.checkpoint.clone()).await?;
+                self.abandon_pass().await?;
                 Err(error)
             }
             Err(Stopped::Run(error)) => Err(error),
@@ -75,12 +74,14 @@ impl Run<'_> {
     pub(super) async fn end_read_pass(&mut self) -> Result<()> {
         let Some(pass) = &self.reconcile else { return Ok(()) };
         let checkpoint = pass.checkpoint.clone().or_else(|| self.checkpoint.clone());
-        self.end_pass(checkpoint).await
+        let finish = Sweep::Finish(pass.id);
+        self.commit(Vec::new(), Some(finish), checkpoint, None).await
     }
 
-    async fn end_pass(&mut self, checkpoint: Option<crate::Checkpoint>) -> Result<()> {
+    async fn abandon_pass(&mut self) -> Result<()> {
         let Some(pass) = &self.reconcile else { return Ok(()) };
-        self.commit(Vec::new(), Some(Sweep::Finish(pass.id)), checkpoint, None).await
+        let abandon = Sweep::Abandon(pass.id);
+        self.commit(Vec::new(), Some(abandon), self.checkpoint.clone(), None).await
     }
 
     /// Counts what the pass has not come across.
@@ -145,12 +146,12 @@ impl Run<'_> {
             *pass.deleted.entry(table.to_owned()).or_default() += deleted;
         }
         let sweep = self.mark_verified(&pass);
-        let rows = Rows { table: table.to_owned(), records, rejects: Vec::new() };
+        let rows = admit_records(table, records);
         self.commit(vec![rows], Some(sweep), self.checkpoint.clone(), Some(pass)).await
     }
 
     async fn verify(&self, table: &str, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
-        let asked: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
+        let mut asked: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
             config: self.config.clone(),
@@ -165,10 +166,13 @@ impl Run<'_> {
             monitor: self.monitor.clone(),
         };
         let verified = self.connector.source.verify(request).await?;
-        match verified.iter().find(|record| !asked.contains(&record.key)) {
+        match verified.iter().find(|record| !asked.remove(&record.key)) {
             None => Ok(verified),
-            Some(record) => Err(Error::internal("the source verified a record that it was not asked about")
-                .with_context("key", &record.key)),
+            Some(record) => {
+                Err(Error::internal("the source verified a record twice, or one that it was not asked about")
+                    .with_context("key", &record.key)
+                    .with_help("in the source, let `verify` give at most one record for each that it is asked about"))
+            }
         }
     }
 }

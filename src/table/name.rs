@@ -45,9 +45,14 @@ pub fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>
     name
 }
 
-/// Whether a table's or a column's name is made of lower-case letters, digits and `_`, and begins with no digit.
-pub(super) fn is_plain(name: &str) -> bool {
-    name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_')) && name.starts_with(|c: char| !c.is_ascii_digit())
+/// The names of sources, tables and columns, in words for their author.
+pub(crate) const PLAIN_NAME: &str = "1 to 128 lower-case letters, digits and `_`, the first one not a digit";
+
+/// Whether a name is one of [`PLAIN_NAME`].
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.len() <= 128
+        && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
+        && name.starts_with(|c: char| !c.is_ascii_digit())
 }
 
 #[cfg(test)]

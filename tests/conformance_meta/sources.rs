@@ -18,10 +18,14 @@ use super::failing;
 enum Fault {
     None,
     SpecChanges,
+    NameIsNotPlain,
+    TableIsDeclaredTwice,
     CheckFailsTheSecondTime,
     DiscoverFindsNothing,
     TableIsNotDeclared,
     KeyIsEmpty,
+    KeyIsTooLong,
+    KeyIsTooLongInAFullPass,
     DocumentIsNoJson,
     CheckpointRunsAhead,
     CheckpointIsIgnoredOnceRead,
@@ -33,6 +37,7 @@ enum Fault {
     PositionIsShared,
     VerifyAnswersTwice,
     VerifyGivesOthers,
+    VerifyGivesNoJson,
     DocumentsAreNeverTheSame,
     HasNothing,
 }
@@ -60,7 +65,11 @@ impl Numbers {
         let end = (position + 3).min(count);
         let mut batch = Batch::new(if self.is(Fault::TableIsNotDeclared) { "others" } else { "numbers" });
         for number in position + 1..=end {
-            let key = if number == 2 && self.is(Fault::KeyIsEmpty) { String::new() } else { number.to_string() };
+            let key = match self.fault {
+                Fault::KeyIsEmpty if number == 2 => String::new(),
+                Fault::KeyIsTooLong if number == 2 => "2".repeat(256),
+                _ => number.to_string(),
+            };
             let json = match self.fault {
                 Fault::DocumentIsNoJson if number == 2 => "{".into(),
                 Fault::DocumentsAreNeverTheSame => self.calls.fetch_add(1, Ordering::SeqCst).to_string(),
@@ -70,6 +79,9 @@ impl Numbers {
                 continue;
             }
             batch = batch.record(Record::upsert(key, Version(1), json));
+            if number == 2 && mode == Mode::Reconcile && self.is(Fault::KeyIsTooLongInAFullPass) {
+                batch = batch.record(Record::upsert("2".repeat(256), Version(1), "2"));
+            }
         }
         if self.is(Fault::DocumentsAreNeverTheSame) {
             return Some((Ok(batch), end));
@@ -84,7 +96,9 @@ impl Source for Numbers {
     fn spec(&self) -> SourceSpec {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let version = if self.is(Fault::SpecChanges) { format!("{call}.0.0") } else { "1.0.0".into() };
-        SourceSpec::new("numbers", version).table(TableSpec::new("numbers"))
+        let name = if self.is(Fault::NameIsNotPlain) { "Numbers-1" } else { "numbers" };
+        let spec = SourceSpec::new(name, version).table(TableSpec::new("numbers"));
+        if self.is(Fault::TableIsDeclaredTwice) { spec.table(TableSpec::new("numbers")) } else { spec }
     }
 
     async fn check(&self, _: &Config) -> Result<()> {
@@ -136,6 +150,7 @@ impl Source for Numbers {
             request.records.into_iter().map(|record| Record::delete(record.key, record.version)).collect();
         match self.fault {
             Fault::VerifyAnswersTwice => gone.push(gone[0].clone()),
+            Fault::VerifyGivesNoJson => gone[0] = Record::upsert(gone[0].key.clone(), Version(9), "{").parsed(),
             Fault::VerifyGivesOthers => gone.push(Record::delete("somebody else", Version(9))),
             _ => {}
         }
@@ -216,13 +231,17 @@ fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
 
 #[test]
 fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 17] = [
+    let expected: [(Fault, &[&str]); 22] = [
         (Fault::None, &[]),
         (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
+        (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_tables"]),
+        (Fault::TableIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_tables"]),
         (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_and_is_repeatable"]),
         (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
         (Fault::TableIsNotDeclared, &["clause_3_every_batch_names_a_table_of_the_spec"]),
         (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
+        (Fault::KeyIsTooLong, &["clause_3_every_key_has_1_to_255_bytes"]),
+        (Fault::KeyIsTooLongInAFullPass, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::DocumentIsNoJson, &["clause_3_every_document_is_json"]),
         (
             Fault::CheckpointRunsAhead,
@@ -245,6 +264,7 @@ fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::ReadsOnWhenDropped, &["clause_6_a_dropped_stream_leaves_nothing_running"]),
         (Fault::PositionIsShared, &["clause_7_readings_side_by_side_do_not_disturb_each_other"]),
         (Fault::VerifyAnswersTwice, &["clause_9_verify_answers_only_what_it_was_asked"]),
+        (Fault::VerifyGivesNoJson, &["clause_9_verify_answers_only_what_it_was_asked"]),
         (Fault::VerifyGivesOthers, &["clause_9_verify_answers_only_what_it_was_asked"]),
     ];
     for (fault, checks) in expected {

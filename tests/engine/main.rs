@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod apart;
+mod contract;
 mod deletions;
 mod delivery;
 mod metered;

@@ -79,7 +79,7 @@ fn merge_rows(
         .prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
     let older = marks.map_or(Older::Skip, |marks| marks.older);
 
-    for Record { key, version, operation } in &rows.records {
+    for Record { key, version, operation, .. } in &rows.records {
         let json: Option<&str> = match operation {
             crate::Operation::Upsert(json) => Some(json),
             crate::Operation::Delete => None,

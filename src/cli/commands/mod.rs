@@ -44,6 +44,7 @@ pub(super) async fn execute(
     interrupt: &Interrupt,
 ) -> Result<Exit> {
     let spec = source.spec();
+    spec.validate()?;
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
         Command::Completions { shell } => return setup::completions(&spec, program, *shell),

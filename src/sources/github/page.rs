@@ -111,7 +111,10 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
         .and_then(|text| text.parse::<Timestamp>().ok());
     let content = match item.id.map(|id| id.get()) {
         None => Err(Reject { reason: "no id".into(), raw }),
-        Some(id) if id.parse::<u64>().is_ok() => Ok(Record::upsert(id, time.map_or(Version::NONE, Version::from), raw)),
+        Some(id) if id.parse::<u64>().is_ok() => {
+            // The parser that split the page has read it.
+            Ok(Record::upsert(id, time.map_or(Version::NONE, Version::from), raw).parsed())
+        }
         Some(_) => Err(Reject { reason: "the id is not a whole number".into(), raw }),
     };
     Row { second: time.map(Second::from), is_pull_request: item.pull_request.is_some(), content }

@@ -127,6 +127,13 @@ impl SourceCase {
         self.source.read(self.request(mode, checkpoint, Monitor::detached()))
     }
 
+    /// An incremental reading from the start, then a full pass.
+    async fn batches_of_both_modes(&self) -> Vec<Batch> {
+        let mut batches = self.batches(Mode::Incremental, None).await;
+        batches.extend(self.batches(Mode::Reconcile, None).await);
+        batches
+    }
+
     pub(super) async fn batches(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
         drain(self.stream(mode, checkpoint)).await
     }

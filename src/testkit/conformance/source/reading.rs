@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::Fresh;
 use super::{A_WHILE, SourceCase, drain, newest};
-use crate::{Checkpoint, ErrorKind, Mode, Monitor, Operation, StoredRecord, VerifyRequest, Version};
+use crate::{Checkpoint, ErrorKind, Mode, Monitor, Operation, Record, StoredRecord, VerifyRequest, Version};
 
 /// So many checkpoints of a reading are tried, evenly spread.
 const CHECKPOINTS: usize = 64;
@@ -21,11 +21,7 @@ pub async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceC
     assert_eq!((&one.name, &one.version, &one.resource_kind), (&two.name, &two.version, &two.resource_kind));
     assert_eq!(one.tables, two.tables);
     assert_eq!(one.settings.schema(), two.settings.schema());
-    assert!(!one.tables.is_empty(), "the source declares no table");
-    let names: BTreeSet<&str> = one.tables.iter().map(|table| table.name.as_str()).collect();
-    assert_eq!(names.len(), one.tables.len(), "two tables have the same name");
-    let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_');
-    assert!(!one.name.is_empty() && one.name.chars().all(plain), "{:?} is no plain name", one.name);
+    one.validate().unwrap_or_else(|error| panic!("{error}: {}", error.help().unwrap_or_default()));
 }
 
 /// The settings of the case work, however often that is asked.
@@ -47,7 +43,7 @@ pub async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase>) {
 pub async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let tables = case.source.spec().tables;
-    for batch in case.batches(Mode::Incremental, None).await {
+    for batch in case.batches_of_both_modes().await {
         assert!(tables.iter().any(|table| table.name == batch.table), "{:?} was not declared", batch.table);
     }
 }
@@ -55,9 +51,14 @@ pub async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceC
 /// A key identifies something, and fits an index.
 pub async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for batch in case.batches(Mode::Incremental, None).await {
+    for batch in case.batches_of_both_modes().await {
         for record in &batch.records {
-            assert!((1..=255).contains(&record.key.len()), "the key {:?} has {} bytes", record.key, record.key.len());
+            assert!(
+                (1..=Record::MAX_KEY).contains(&record.key.len()),
+                "the key {:?} has {} bytes",
+                record.key,
+                record.key.len()
+            );
         }
     }
 }
@@ -77,14 +78,15 @@ pub async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh
 /// Every document is a complete JSON text.
 pub async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for batch in case.batches(Mode::Incremental, None).await {
-        for record in &batch.records {
-            if let Operation::Upsert(json) = &record.operation {
-                let valid = serde_json::from_str::<IgnoredAny>(json);
-                assert!(valid.is_ok(), "the document of {:?} is no JSON: {valid:?}", record.key);
-            }
-        }
+    for batch in case.batches_of_both_modes().await {
+        batch.records.iter().for_each(assert_json);
     }
+}
+
+/// Panics unless a document is JSON, whatever the source says of it.
+fn assert_json(record: &Record) {
+    let valid = record.json().map(|json| serde_json::from_str::<IgnoredAny>(json));
+    assert!(!matches!(valid, Some(Err(_))), "the document of {:?} is no JSON: {valid:?}", record.key);
 }
 
 /// The batches up to a checkpoint, and those read again from it, have everything together, in both modes.
@@ -259,6 +261,7 @@ pub async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceC
         let answer = case.source.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));
         let mut answered = BTreeSet::new();
         for record in answer {
+            assert_json(&record);
             let is_asked = records.iter().any(|asked| asked.key == record.key);
             assert!(is_asked, "nobody asked about {:?}", record.key);
             assert!(answered.insert(record.key.clone()), "{:?} was answered twice", record.key);

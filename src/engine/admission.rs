@@ -1,0 +1,44 @@
+//! Holds what a source gives to its contract, before anything else sees it.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use crate::{Batch, BatchStream, Error, Record, Reject, Result, Rows, SourceSpec, TableSpec};
+
+/// The batches of a stream, each of a declared table, with what cannot be kept among its rejects.
+pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>) -> BatchStream {
+    stream.map(move |batch| batch.and_then(|batch| admit_batch(batch, &spec.tables))).boxed()
+}
+
+/// Records of one table, with what cannot be kept among the rejects.
+pub(super) fn admit_records(table: &str, records: Vec<Record>) -> Rows {
+    let mut rows = Rows { table: table.to_owned(), records, rejects: Vec::new() };
+    reject_defects(&mut rows.records, &mut rows.rejects);
+    rows
+}
+
+fn admit_batch(mut batch: Batch, tables: &[TableSpec]) -> Result<Batch> {
+    if tables.iter().all(|table| table.name != batch.table) {
+        let declared: Vec<String> = tables.iter().map(|table| format!("`{}`", table.name)).collect();
+        return Err(Error::internal(format!("the source sent a batch for the undeclared table {:?}", batch.table))
+            .with_help(format!(
+                "in the source, name a declared table ({}), or declare this one with `SourceSpec::table`",
+                declared.join(", ")
+            )));
+    }
+    reject_defects(&mut batch.records, &mut batch.rejects);
+    Ok(batch)
+}
+
+/// Moves every record that no sink may get to the rejects.
+fn reject_defects(records: &mut Vec<Record>, rejects: &mut Vec<Reject>) {
+    records.retain_mut(|record| match record.defect() {
+        None => true,
+        Some(reason) => {
+            let raw = record.json().cloned().unwrap_or_else(|| record.key.as_str().into());
+            rejects.push(Reject { reason, raw });
+            false
+        }
+    });
+}

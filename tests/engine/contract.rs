@@ -1,0 +1,162 @@
+//! What the source's contract forbids is found out by the engine, in words for the source's author.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::prelude::*;
+use snowfeed::{RunRecord, RunStatus};
+
+use crate::support::{Scripted, Step, batch, connector, ingest, keys, live, resource};
+
+async fn run(records: impl IntoIterator<Item = Record>) -> (RunRecord, Memory) {
+    let source = Scripted::new(vec![Step::Raw(batch(&["good"], 1).records(records)), Step::Batch(&["after"], 1)]);
+    let (connector, memory) = connector(&source);
+    (ingest(&connector, Mode::Incremental).await, memory)
+}
+
+#[tokio::test]
+async fn a_record_whose_key_does_not_fit_is_rejected_and_the_others_arrive() {
+    let (long, longest) = ("k".repeat(256), "k".repeat(255));
+    for (record, reason) in [
+        (Record::upsert("", Version(1), r#"{"title":"no key"}"#), "the key is empty"),
+        (Record::delete("", Version(1)), "the key is empty"),
+        (Record::upsert(&long, Version(1), "{}"), "256 bytes"),
+        (Record::upsert("ß".repeat(128), Version(1), "{}"), "256 bytes"),
+        (Record::delete(&long, Version(1)), "256 bytes"),
+    ] {
+        let (run, memory) = run([record.clone(), Record::upsert(&longest, Version(1), "{}")]).await;
+        assert_eq!((run.status, run.counts.rejected, run.counts.inserted), (RunStatus::Partial, 1, 3), "{record:?}");
+        assert_eq!(live(&memory), keys(&[("good", 1), ("after", 1), (&longest, 1)]));
+        let rejects = memory.rejects(&resource("r"), "t");
+        assert!(rejects[0].reason.contains(reason), "{rejects:?}");
+        let expected = record.json().map_or(record.key.as_str(), |json| json);
+        assert_eq!(&rejects[0].raw[..], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_json_is_rejected_by_its_key_and_the_others_arrive() {
+    for text in ["", " ", "{", r#"{"a":1} x"#, "{'a':1}", "nul", "NaN", "01", "\u{feff}{}", "\"\u{1}\"", r#""\x""#] {
+        let (run, memory) = run([Record::upsert("bad", Version(1), text)]).await;
+        assert_eq!((run.status, run.counts.rejected, run.counts.inserted), (RunStatus::Partial, 1, 2), "{text:?}");
+        let rejects = memory.rejects(&resource("r"), "t");
+        assert!(rejects[0].reason.contains(r#""bad" is not JSON"#), "{rejects:?}");
+        assert_eq!(&rejects[0].raw[..], text);
+    }
+    for text in ["1", "null", " [] ", "\"\\ud83d\"", "1e999"] {
+        let (run, _) = run([Record::upsert("good too", Version(1), text)]).await;
+        assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 3), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_verify_gives_is_held_to_the_same() {
+    let first = batch(&["a", "c"], 1).record(Record::upsert("b\"", Version(1), "{}"));
+    let source = Scripted::new(vec![Step::Raw(first)]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Batch(&["a"], 1)]);
+    // The script writes keys into its documents as they are, so that a quote breaks them.
+    source.truth.lock().unwrap().extend([("b\"".to_owned(), Some(2)), ("c".to_owned(), None)]);
+    let run = ingest(&connector, Mode::Reconcile).await;
+    assert_eq!((run.status, run.counts.rejected, run.counts.deleted), (RunStatus::Partial, 1, 1), "{run:?}");
+    assert_eq!(live(&memory).get("c"), None);
+}
+
+#[tokio::test]
+async fn a_batch_for_a_table_that_is_not_declared_gives_its_author_advice() {
+    let stray = Batch::new("T").record(Record::upsert("1", Version(1), "{}"));
+    for stray in [stray, Batch::new("t2").checkpoint(Checkpoint::new(&1).unwrap())] {
+        let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Raw(stray.clone()), Step::Batch(&["b"], 1)]);
+        let (connector, memory) = connector(&source);
+        let run = ingest(&connector, Mode::Incremental).await;
+        let error = run.error.unwrap();
+        assert_eq!((run.status, error.kind), (RunStatus::Partial, ErrorKind::Internal));
+        assert!(error.message.contains(&format!("{:?}", stray.table)), "{error:?}");
+        let help = error.help.unwrap();
+        assert!(help.contains("SourceSpec::table") && help.contains("`t`") && !help.contains("ensure"), "{help}");
+        assert_eq!(live(&memory), keys(&[("a", 1)]));
+    }
+}
+
+/// A source that says this about itself, and has nothing.
+#[derive(Debug)]
+struct Says(SourceSpec);
+
+#[async_trait]
+impl Source for Says {
+    fn spec(&self) -> SourceSpec {
+        self.0.clone()
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(vec![])
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        stream::empty().boxed()
+    }
+}
+
+fn table(name: &str, columns: &[&str]) -> TableSpec {
+    let mut table = TableSpec::new("t");
+    table.name = name.to_owned();
+    for column in columns {
+        table = table.column("placeholder", "a", ColumnType::Text);
+        table.columns.last_mut().unwrap().name = (*column).to_owned();
+    }
+    table
+}
+
+#[tokio::test]
+async fn a_source_that_declares_what_no_destination_can_hold_does_nothing_at_all() {
+    let with =
+        |name: &str, tables: &[TableSpec]| tables.iter().cloned().fold(SourceSpec::new(name, "1"), SourceSpec::table);
+    let fine = TableSpec::new("t");
+    for (spec, part) in [
+        (with("Help-Desk", std::slice::from_ref(&fine)), "\"Help-Desk\""),
+        (with("", std::slice::from_ref(&fine)), "\"\""),
+        (with("1st", std::slice::from_ref(&fine)), "\"1st\""),
+        (with("hélp", std::slice::from_ref(&fine)), "\"hélp\""),
+        (with("help", &[]), "no table"),
+        (with("help", &[fine.clone(), fine.clone()]), "\"t\""),
+        (with("help", &[fine.clone(), table("T", &[])]), "\"T\""),
+        (with("help", &[table("two words", &[])]), "\"two words\""),
+        (with("help", &[table(&"t".repeat(300), &[])]), "128"),
+        (with("help", &[table("app_state", &[])]), "\"app_state\""),
+        (with("help", &[table("snowfeed_raw_x", &[])]), "\"snowfeed_raw_x\""),
+        (with("help", &[table("sqlite_x", &[])]), "\"sqlite_x\""),
+        (with("help", &[table("t", &["a", "a"])]), "\"a\""),
+        (with("help", &[table("t", &["a", "A"])]), "\"A\""),
+        (with("help", &[table("t", &["raw"])]), "\"raw\""),
+        (with("help", &[table("t", &["deleted_at"])]), "\"deleted_at\""),
+        (with("help", &[table("t", &["a-b"])]), "\"a-b\""),
+    ] {
+        let memory = Memory::new();
+        let connector = Connector::new(Says(spec), Arc::new(memory.clone()));
+        let one = resource("r");
+        let refusals = [
+            connector.check().await.unwrap_err(),
+            connector.discover().await.unwrap_err(),
+            connector.enable(&one, None).await.unwrap_err(),
+            connector.provision([]).await.unwrap_err(),
+            connector.ingest(IngestRequest::of([one.clone()])).await.unwrap_err(),
+        ];
+        for error in refusals {
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+            let said = format!("{error}; {}", error.help().unwrap());
+            assert!(said.contains(part), "{said} lacks {part}");
+        }
+        assert!(connector.resources().await.unwrap().is_empty());
+    }
+    let fine = with("help_desk2", &[table("t", &["a", "b"]), TableSpec::new("t_2")]);
+    let connector = Connector::new(Says(fine), Arc::new(Memory::new()));
+    connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+}
