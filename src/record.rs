@@ -70,10 +70,8 @@ impl Record {
         Self { key: key.into(), version: version.into(), operation: Operation::Delete, is_parsed: false }
     }
 
-    /// Says that a parser has read the whole document, as it has each text that
-    #[cfg_attr(feature = "http", doc = "[`json::elements`](crate::http::json::elements)")]
-    #[cfg_attr(not(feature = "http"), doc = "`json::elements`")]
-    /// gives, so that the engine does not read it once more.
+    /// Says that a parser has read the whole document, as it has each text that `http::json::elements` gives, so that the engine
+    /// does not read it once more.
     #[must_use]
     pub fn parsed(mut self) -> Self {
         self.is_parsed = true;

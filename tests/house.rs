@@ -24,11 +24,15 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "http" => &[&["error", "monitor", "retries"]],
         "backends/merge" => &[DATA, TRAITS],
         // A form and a shape, which know nothing of any backend.
-        "backends/concatenation" | "backends/preview" => &[],
+        "backends/concatenation" | "backends/preview" | "backends/surrogates" => &[],
         "backends/memory" => &[DATA, TRAITS, &["backends/merge"]],
-        "backends/sqlite" => &[DATA, TRAITS, &["backends/concatenation", "backends/merge", "backends/preview"]],
+        "backends/sqlite" => {
+            &[DATA, TRAITS, &["backends/concatenation", "backends/merge", "backends/preview", "backends/surrogates"]]
+        }
         "backends/snowflake" => {
-            &[DATA, TRAITS, &["backends/concatenation", "backends/merge", "backends/preview", "retries"]]
+            let below =
+                &["backends/concatenation", "backends/merge", "backends/preview", "backends/surrogates", "retries"];
+            &[DATA, TRAITS, below]
         }
         room if room.starts_with("sources/") => &[DATA, TRAITS, &["http", "retries"]],
         "native_app" => &[DATA, TRAITS, &["backends/snowflake"]],
@@ -125,7 +129,7 @@ fn room_of(path: &str, reexports: &BTreeMap<String, String>) -> String {
     let first = steps.next().unwrap_or_default();
     match first {
         "backends" => match steps.next() {
-            Some(next @ ("concatenation" | "memory" | "merge" | "preview" | "snowflake" | "sqlite")) => {
+            Some(next @ ("concatenation" | "memory" | "merge" | "preview" | "snowflake" | "sqlite" | "surrogates")) => {
                 format!("backends/{next}")
             }
             Some(next @ ("Memory" | "Preview" | "Snowflake" | "Sqlite")) => format!("backends/{}", next.to_lowercase()),

@@ -1,6 +1,8 @@
 //! The SQLite backend as a file among other programs: what it refuses, what it survives, what others see.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/environment.rs"]
+mod environment;
 #[path = "support/views.rs"]
 mod views;
 
@@ -252,4 +254,77 @@ async fn a_value_of_another_type_reads_as_null() {
     let records = documents.map(|(number, text)| Record::upsert(number.to_string(), Version::NONE, text.to_owned()));
     sqlite.commit(commit("one", records.collect())).await.unwrap();
     views::assert_as_expected(sqlite.preview(&resource("one"), "issues", 99).await.unwrap());
+}
+
+/// What Python's sqlite3 makes of a query on a file.
+fn python(path: &Path, sql: &str) -> Option<String> {
+    let program =
+        "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))";
+    let mut python = std::process::Command::new("python3");
+    let Ok(output) = python.arg("-c").arg(program).arg(path).arg(sql).output() else {
+        environment::skipped("there is no python3");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn half_a_surrogate_pair_reads_as_the_replacement_character_and_stays_in_the_raw_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("half.db");
+    let sqlite = Sqlite::open(&path).unwrap();
+    let table = TableSpec::new("issues")
+        .column("title", "title", ColumnType::Text)
+        .column("deep", "a.b", ColumnType::Text)
+        .column("json", "a", ColumnType::Json)
+        .column("names", "labels[*].name", ColumnType::Json)
+        .column("at", "at", ColumnType::Timestamp);
+    sqlite.ensure_tables(&resource("one"), &[table]).await.unwrap();
+    let documents = [
+        r#"{"title":"cut \ud83d","a":{"b":"\udE00x","\ud800":[]},"labels":[{"name":"\uDBFF"},{"name":"ok"}],"at":"\ud83d"}"#,
+        r#"{"title":"whole \ud83d\ude00 \\ud83d","a":{"b":"a\u0000b"},"labels":[{"name":"\u0000"}]}"#,
+    ];
+    let records = documents.iter().enumerate();
+    let records: Vec<_> =
+        records.map(|(n, text)| Record::upsert(n.to_string(), Version(1), (*text).to_owned())).collect();
+    sqlite.commit(commit("one", records)).await.unwrap();
+    let expected = serde_json::json!([
+        ["cut \u{fffd}", "\u{fffd}x", {"b": "\u{fffd}x", "\u{fffd}": []}, ["\u{fffd}", "ok"], null, documents[0]],
+        ["whole \u{1f600} \\ud83d", "a\0b", {"b": "a\0b"}, ["\0"], null, documents[1]],
+    ]);
+    let as_read = |rows: serde_json::Value| -> serde_json::Value {
+        let parsed =
+            |value: &serde_json::Value| -> serde_json::Value { serde_json::from_str(value.as_str().unwrap()).unwrap() };
+        let row = |row: &serde_json::Value| {
+            serde_json::json!([row[0], row[1], parsed(&row[2]), parsed(&row[3]), row[4], row[5]])
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    for view in ["issues", "one"] {
+        let sql = format!("SELECT title, deep, json, names, at, raw FROM {view} ORDER BY title");
+        if let Some(rows) = python(&path, &sql) {
+            // SQLite before 3.45 reads a text up to its first NUL.
+            let rows = rows.replace(r#""a", "{"#, r#""a\u0000b", "{"#);
+            assert_eq!(as_read(serde_json::from_str(&rows).unwrap()), expected, "{view}");
+        }
+        let reader = Connection::open(&path).unwrap();
+        let mut find = reader.prepare(&sql).unwrap();
+        let rows = find.query_map([], |row| {
+            let cell = |column| row.get::<_, Option<String>>(column);
+            Ok(serde_json::json!([cell(0)?, cell(1)?, cell(2)?, cell(3)?, cell(4)?, cell(5)?]))
+        });
+        assert_eq!(as_read(rows.unwrap().map(Result::unwrap).collect()), expected, "{view}");
+    }
+    let preview = sqlite.preview(&resource("one"), "issues", 9).await.unwrap();
+    assert_eq!(preview.rows[1][0], "cut \u{fffd}");
+
+    // An update takes it away, and brings it back.
+    for (version, title) in [(2, "whole"), (3, "\\ud83d")] {
+        let text = format!(r#"{{"title":"{title}"}}"#);
+        sqlite.commit(commit("one", vec![Record::upsert("0", Version(version), text)])).await.unwrap();
+        let sql = "SELECT title FROM issues WHERE raw NOT LIKE '%labels%'";
+        let title: String = Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(title, if version == 2 { "whole" } else { "\u{fffd}" });
+    }
 }

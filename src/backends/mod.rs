@@ -10,6 +10,8 @@ mod preview;
 pub mod snowflake;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+mod surrogates;
 
 pub use memory::Memory;
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]

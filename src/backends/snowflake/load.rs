@@ -48,7 +48,7 @@ const REPLACES: &str = "CASE WHEN f.value:f::BOOLEAN THEN 1 ELSE 0 END AS \"REPL
 /// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
 const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
                     f.value:h::VARCHAR AS \"HASH\", f.value:d::VARCHAR AS \"DOCUMENT\", \
-                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END, 'd') AS \"RAW\", b.\"AT\" AS \"AT\", \
+                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN COALESCE(f.value:p::VARCHAR, f.value:d::VARCHAR) END, 'd') AS \"RAW\", b.\"AT\" AS \"AT\", \
                     CASE WHEN f.value:x::BOOLEAN THEN b.\"AT\" END AS \"DELETED_AT\"";
 
 impl Snowflake {

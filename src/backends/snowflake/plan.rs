@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use serde::Serialize;
 
 use crate::backends::merge::{Merge, Present};
+use crate::backends::surrogates;
 use crate::record::content_hash;
 use crate::sink::Older;
 use crate::{Counts, Operation, Record, Version};
@@ -25,6 +26,9 @@ pub(super) struct Image<'a> {
     /// The document; none where the stored one stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     d: Option<&'a str>,
+    /// The document as a VARIANT can hold it, where that is not `d`: without halves of surrogate pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p: Option<String>,
     /// Whether the document is JSON, so that it can be had as a VARIANT.
     j: bool,
     /// Whether the row is marked deleted.
@@ -51,7 +55,8 @@ enum Act {
 impl Image<'_> {
     /// About how many bytes it takes up as JSON.
     pub(super) fn size(&self) -> usize {
-        self.k.len() + self.d.map_or(0, |document| document.len() + document.len() / 8) + 96
+        let text = |text: &str| text.len() + text.len() / 8;
+        self.k.len() + self.d.map_or(0, text) + self.p.as_deref().map_or(0, text) + 96
     }
 
     /// Whether it replaces a row of a higher version.
@@ -142,6 +147,7 @@ impl<'a> Row<'a> {
             v: version,
             h: hash.filter(|_| document.is_some()).map(|hash| hex(&hash)),
             d: document,
+            p: document.and_then(surrogates::replaced),
             j: document.is_some_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()),
             x: deleted,
             o: match (document, self.changed) {

@@ -9,6 +9,7 @@ use super::sql::{raw_table, stamp};
 use super::tables::{Place, check_known, place};
 use super::{rejects, state};
 use crate::backends::merge::{Merge, Present};
+use crate::backends::surrogates;
 use crate::record::content_hash;
 use crate::sink::{Commit, CommitReport, LiveRows, Older, Rows, StoredRecord, Sweep, UnseenQuery};
 use crate::{Counts, Record, Resource, RunId, Version};
@@ -64,11 +65,12 @@ fn merge_rows(
         "SELECT id, version, hash, deleted_at IS NOT NULL FROM {raw} WHERE resource_id = ?1 AND key = ?2"
     ))?;
     let mut insert = prepare(format!(
-        "INSERT INTO {raw} (resource_id, key, version, hash, first_seen, changed_at, deleted_at, raw) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)"
+        "INSERT INTO {raw} (resource_id, key, version, hash, first_seen, changed_at, deleted_at, raw, repaired) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)"
     ))?;
     let mut update = prepare(format!(
-        "UPDATE {raw} SET version = ?2, hash = ?3, changed_at = ?4, deleted_at = NULL, raw = ?5 WHERE id = ?1"
+        "UPDATE {raw} SET version = ?2, hash = ?3, changed_at = ?4, deleted_at = NULL, raw = ?5, repaired = ?6 \
+         WHERE id = ?1"
     ))?;
     let mut delete = prepare(format!("UPDATE {raw} SET version = ?2, changed_at = ?3, deleted_at = ?3 WHERE id = ?1"))?;
     let mut raise = prepare(format!("UPDATE {raw} SET version = ?2 WHERE id = ?1"))?;
@@ -97,9 +99,13 @@ fn merge_rows(
         match merge {
             Merge::Insert | Merge::InsertDeleted => {
                 let deleted_at = json.is_none().then_some(at);
-                insert.execute(params![place.resource_id, key, merged, hash, at, deleted_at, json])?;
+                let repaired = json.and_then(surrogates::replaced);
+                insert.execute(params![place.resource_id, key, merged, hash, at, deleted_at, json, repaired])?;
             }
-            Merge::Update => drop(update.execute(params![row_id, merged, hash, at, json])?),
+            Merge::Update => {
+                let repaired = json.and_then(surrogates::replaced);
+                update.execute(params![row_id, merged, hash, at, json, repaired])?;
+            }
             Merge::Delete => drop(delete.execute(params![row_id, merged, at])?),
             Merge::Raise => drop(raise.execute(params![row_id, merged])?),
             Merge::Unchanged | Merge::Older => {}

@@ -1,4 +1,4 @@
-//! The file: whether it is ours, and its form from version to version.
+//! The file: whether it is ours, and how it is opened.
 
 use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read};
@@ -6,42 +6,40 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::{Attempt, Fault, cannot_open, not_a_database, read_only};
+use super::migration::{self, Header};
 use crate::{Error, Result};
-
-/// By this number in its header a file is known as ours: `SNOF`.
-const APPLICATION_ID: i32 = 0x534E_4F46;
-
-/// What brings a file from version 0 to 1, from 1 to 2, and so on. A step that was released never changes.
-const STEPS: &[&str] = &[include_str!("v1.sql")];
 
 /// How long one writer waits for another.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The version of a file of this program's.
-pub(super) fn newest_version() -> usize {
-    STEPS.len()
-}
-
 /// Opens the file and brings it to this version's form.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let new = inspect(path)
-        .and_then(|new| if is_protected(path) { Err(read_only()) } else { Ok(new) })
-        .map_err(|error| error.with_context("database", path.display()))?;
+        .and_then(|new| if is_protected(path) { Err(read_only().into()) } else { Ok(new) })
+        .map_err(|fault| named(fault, path))?;
     if new {
-        make(path).map_err(|error| error.with_context("database", path.display()))?;
+        make(path).map_err(|error| named(error.into(), path))?;
     }
     let open = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         if connection.is_readonly("main")? {
-            return Err(Fault::Own(read_only().with_context("database", path.display())));
+            return Err(read_only().into());
         }
         prepare(connection, new)
     };
-    open().map_err(|fault| fault.at(path))
+    open().map_err(|fault| named(fault, path))
+}
+
+/// The error for a user, with the name of the file.
+pub(super) fn named(fault: Fault, path: &Path) -> Error {
+    match fault {
+        Fault::Own(error) => error.with_context("database", path.display()),
+        fault => fault.at(path),
+    }
 }
 
 /// A database in memory.
@@ -69,22 +67,25 @@ fn make(path: &Path) -> Result<()> {
 
 /// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back
 /// what another program had left in the file's log. Says whether the file is missing or empty.
-pub(super) fn inspect(path: &Path) -> Result<bool> {
+pub(super) fn inspect(path: &Path) -> Attempt<bool> {
     let mut header = Vec::with_capacity(100);
     match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {
         Ok(_) => {}
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(cannot_open().with_source(error)),
+        Err(error) => return Err(cannot_open().with_source(error).into()),
     }
     if header.is_empty() {
         return Ok(true);
     }
     if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
-        return Err(not_a_database());
+        return Err(not_a_database().into());
     }
     let field = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let (schema_changes, version, application) = (field(40), field(60), field(68));
-    judge(application, version, schema_changes > 0)?;
+    let header = Header { application: field(68), version: field(60), has_tables: field(40) > 0 };
+    header.refuse()?;
+    if header.application == 0 && header.is_lost() {
+        look_inside(path)?;
+    }
     Ok(false)
 }
 
@@ -93,19 +94,19 @@ fn is_protected(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.permissions().readonly())
 }
 
-/// Refuses a file that is not ours, or newer than this program.
-fn judge(application: i32, version: i32, has_tables: bool) -> Result<()> {
-    if application != APPLICATION_ID && (application != 0 || has_tables) {
-        return Err(Error::configuration("the database belongs to another program")
-            .with_help("name another file, or one that does not exist yet: it will be made"));
-    }
-    if application == APPLICATION_ID && usize::try_from(version).is_ok_and(|version| version > STEPS.len()) {
-        return Err(Error::configuration("the database was written by a newer version of this program")
-            .with_context("its version", version)
-            .with_context("newest known", STEPS.len())
-            .with_help("upgrade this program, or name another file"));
-    }
-    Ok(())
+/// Looks at the tables of a file that may be ours, and changes nothing: as if it were on a disk that cannot be written.
+fn look_inside(path: &Path) -> Attempt<()> {
+    let path = std::path::absolute(path).map_err(|error| cannot_open().with_source(error))?;
+    let mut uri = url_of(&path.to_string_lossy());
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    migration::version(&Connection::open_with_flags(uri, flags)?).map(drop)
+}
+
+/// A path as SQLite reads it in a URI.
+pub(super) fn url_of(path: &str) -> String {
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    if cfg!(windows) { format!("file:///{}", path.replace('\\', "/")) } else { format!("file:{path}") }
 }
 
 /// Checks once more what the log may say differently, sets the connection up, and migrates.
@@ -113,23 +114,16 @@ fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
     connection.busy_timeout(PATIENCE)?;
     // Until the file is known as ours, closing it must not write the log back into it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    let version = check(&connection)?;
+    let is_current = migration::is_current(&connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     if new {
         // Documents of a few kB fill such pages well: 200,000 issues of 4.5 kB take 4.7 s of CPU and 1.0 GB, where they take
         // 5.3 s and 1.1 GB with pages of 16 kB, 7.1 s and 1.4 GB with pages of 8 kB.
         connection.pragma_update(None, "page_size", 32_768)?;
     }
-    if version < STEPS.len() {
+    if !is_current {
         begin_log(&connection)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been quicker.
-        for (step, sql) in STEPS.iter().enumerate().skip(check(&transaction)?) {
-            transaction.execute_batch(sql)?;
-            transaction.pragma_update(None, "user_version", i64::try_from(step + 1).unwrap_or(i64::MAX))?;
-        }
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.commit()?;
+        migration::upgrade(&mut connection)?;
     }
     // FULL: what has been committed survives a power cut. In WAL mode it costs one more sync for each commit.
     connection.pragma_update(None, "synchronous", "full")?;
@@ -155,17 +149,4 @@ fn begin_log(connection: &Connection) -> Attempt<()> {
             done => return Ok(done?),
         }
     }
-}
-
-/// The file's version, if it is ours or empty.
-pub(super) fn check(connection: &Connection) -> Attempt<usize> {
-    // One statement, one moment: between two, another process may make the file ours.
-    let (application, version, tables) = connection.query_row(
-        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \
-         FROM pragma_application_id, pragma_user_version",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)),
-    )?;
-    judge(application, version, tables > 0)?;
-    Ok(if application == APPLICATION_ID { usize::try_from(version).unwrap_or(0) } else { 0 })
 }

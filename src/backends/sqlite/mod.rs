@@ -6,6 +6,7 @@ mod fault;
 mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod migration;
 mod preview;
 mod read_only;
 mod rejects;

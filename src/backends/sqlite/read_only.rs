@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Attempt;
-use super::file;
+use super::{file, migration};
 use crate::{Error, ErrorKind, Result};
 
 /// Opens a file as [`file::open`] does; where it or its directory is write-protected, for reading.
@@ -20,14 +20,14 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 }
 
 fn read(path: &Path) -> Result<Connection> {
-    file::inspect(path).map_err(|error| error.with_context("database", path.display()))?;
+    file::inspect(path).map_err(|fault| file::named(fault, path))?;
     // Without a log, nothing has the file open, and nothing beside it need be made to read it.
     let has_log = beside(path, "-wal").exists();
     let read = match (has_log, connect(path, !has_log)) {
         (true, Err(_)) if is_empty(&beside(path, "-wal")) => connect(path, true),
         (_, read) => read,
     };
-    read.map_err(|fault| fault.at(path))
+    read.map_err(|fault| file::named(fault, path))
 }
 
 /// Connects for reading. An immutable file is read without locks, and without its log.
@@ -35,16 +35,15 @@ fn connect(path: &Path, is_immutable: bool) -> Attempt<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri(path, is_immutable)?, flags)?;
     connection.busy_timeout(file::PATIENCE)?;
-    if file::check(&connection)? < file::newest_version() {
+    if !migration::is_current(&connection)? {
         return Err(Error::configuration("the database has the form of an older version of this program")
-            .with_context("database", path.display())
             .with_help("run the command where the file can be written, which brings it up to date")
             .into());
     }
     Ok(connection)
 }
 
-/// The file as SQLite's URI. In a path, only these characters mean something else.
+/// The file as SQLite's URI.
 fn uri(path: &Path, is_immutable: bool) -> Result<String> {
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::configuration("the path of the database is not valid").with_source(error))?;
@@ -53,8 +52,7 @@ fn uri(path: &Path, is_immutable: bool) -> Result<String> {
             .with_context("database", path.display())
             .with_help("make the file and its directory writable, or rename them")
     })?;
-    let text = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    Ok(format!("file:{text}{}", if is_immutable { "?immutable=1" } else { "" }))
+    Ok(format!("{}{}", file::url_of(text), if is_immutable { "?immutable=1" } else { "" }))
 }
 
 /// The file that SQLite keeps beside the database, under the same name with this ending.

@@ -51,6 +51,12 @@ pub(super) fn columns(connection: &Connection, stream_id: i64) -> Attempt<Vec<Co
     Ok(serde_json::from_str(&json)?)
 }
 
+/// The names of all streams.
+pub(super) fn streams(connection: &Connection) -> Attempt<Vec<String>> {
+    let mut find = connection.prepare_cached("SELECT name FROM snowfeed_stream")?;
+    Ok(find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Makes tables and views where they are missing, and adds columns that are new.
 pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[TableSpec]) -> Attempt<()> {
     if let Some(table) = tables.iter().find(|table| is_own(&table.name)) {
@@ -58,9 +64,9 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
             .with_help("the source must give its table another name")
             .into());
     }
-    let mut streams = Vec::with_capacity(tables.len());
+    let mut ensured = Vec::with_capacity(tables.len());
     for table in tables {
-        streams.push((ensure_stream(transaction, table)?, table));
+        ensured.push((ensure_stream(transaction, table)?, table));
     }
     transaction
         .prepare_cached("INSERT INTO snowfeed_resource (name) VALUES (?1) ON CONFLICT DO NOTHING")?
@@ -68,12 +74,9 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
     let resource_id: i64 = transaction
         .prepare_cached("SELECT id FROM snowfeed_resource WHERE name = ?1")?
         .query_row([resource.name()], |row| row.get(0))?;
-    let names: Vec<String> = transaction
-        .prepare_cached("SELECT name FROM snowfeed_stream")?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let names = streams(transaction)?;
     let reserved = |name: &str| is_own(name) || names.iter().any(|stream| stream == name);
-    for (stream_id, table) in streams {
+    for (stream_id, table) in ensured {
         let name = view_name(resource.name(), &table.name, tables.len() == 1, &reserved);
         ensure_resource_view(transaction, &name, resource, Place { resource_id, stream_id }, &table.name)?;
     }
@@ -109,7 +112,7 @@ fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> Attempt<i6
             transaction.execute_batch(&format!(
                 "CREATE TABLE {raw} (id INTEGER PRIMARY KEY, resource_id INTEGER NOT NULL REFERENCES snowfeed_resource (id), \
                  key TEXT NOT NULL, version INTEGER NOT NULL, hash BLOB, first_seen TEXT NOT NULL, \
-                 changed_at TEXT NOT NULL, deleted_at TEXT, raw TEXT);
+                 changed_at TEXT NOT NULL, deleted_at TEXT, raw TEXT, repaired TEXT);
                  CREATE UNIQUE INDEX {index} ON {raw} (resource_id, key);",
                 index = sql::identifier(&format!("snowfeed_raw_{}_by_key", table.name)),
             ))?;
@@ -118,19 +121,38 @@ fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> Attempt<i6
             transaction.last_insert_rowid()
         }
     };
+    make_view(transaction, &table.name, &columns)?;
+    Ok(id)
+}
+
+/// Makes a stream's typed view.
+fn make_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column]) -> Attempt<()> {
     transaction.execute_batch(&format!(
         "CREATE VIEW {view} AS SELECT r.name AS resource, {columns} t.deleted_at AS deleted_at, t.raw AS raw \
          FROM {raw} t JOIN snowfeed_resource r ON r.id = t.resource_id WHERE t.raw IS NOT NULL",
-        view = sql::identifier(&table.name),
-        columns = select_list(&columns),
+        view = sql::identifier(stream),
+        columns = select_list(columns),
+        raw = sql::raw_table(stream),
     ))?;
-    Ok(id)
+    Ok(())
+}
+
+/// Makes the streams' views again. Those of resources are made from them, and stay.
+pub(super) fn make_views_again(transaction: &Transaction<'_>) -> Attempt<()> {
+    let mut find = transaction.prepare("SELECT name, columns FROM snowfeed_stream")?;
+    let streams: Vec<(String, String)> =
+        find.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (stream, columns) in streams {
+        transaction.execute_batch(&format!("DROP VIEW IF EXISTS {}", sql::identifier(&stream)))?;
+        make_view(transaction, &stream, &serde_json::from_str::<Vec<Column>>(&columns)?)?;
+    }
+    Ok(())
 }
 
 /// The typed columns over the raw table `t`, each followed by a comma.
 pub(super) fn select_list(columns: &[Column]) -> String {
     // A source should send valid JSON only. Where one does not, its document must not make the view unreadable.
-    let document = "iif(json_valid(t.raw),t.raw,'{}')";
+    let document = "iif(json_valid(t.raw),ifnull(t.repaired,t.raw),'{}')";
     columns
         .iter()
         .map(|column| format!("{} AS {}, ", sql::column(column, document), sql::identifier(&column.name)))

@@ -1,0 +1,223 @@
+//! Brings a file from the version that wrote it to this program's, step by step.
+//!
+//! | version | what the step to it does |
+//! |---|---|
+//! | 1 | makes the tables |
+//! | 2 | adds `repaired` to the raw tables: documents that hold halves of surrogate pairs, as the views read them |
+//!
+//! Each step is one transaction, which raises the file's `user_version`: a program that dies on the way leaves a file of a version
+//! between, and the next one goes on from there. The last step makes the streams' views again, as this program makes them.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::fault::Attempt;
+use super::{sql, tables};
+use crate::Error;
+use crate::backends::surrogates;
+
+/// By this number in its header a file is known as ours: `SNOF`.
+pub(super) const APPLICATION_ID: i32 = 0x534E_4F46;
+
+/// A step from a version to the next one.
+type Step = fn(&Transaction<'_>) -> Attempt<()>;
+
+/// The steps, from version 0 to 1, from 1 to 2, and so on. One that was released never changes; one that leaves the tables of
+/// [`shape`] alone can be repeated.
+const STEPS: &[Step] = &[make_tables, add_repaired];
+
+/// What the header of a file says, and whether there is more than a header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    pub(super) application: i32,
+    pub(super) version: i32,
+    pub(super) has_tables: bool,
+}
+
+impl Header {
+    fn read(connection: &Connection) -> Attempt<Self> {
+        // One statement, one moment: between two, another process may make the file ours.
+        let header = connection.query_row(
+            "SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_schema) \
+             FROM pragma_application_id, pragma_user_version",
+            [],
+            |row| Ok(Self { application: row.get(0)?, version: row.get(1)?, has_tables: row.get(2)? }),
+        );
+        Ok(header?)
+    }
+
+    /// Refuses a file of another program, or of a newer version. One that has lost what its header says of it, as one has that was
+    /// restored from an SQL dump, may be ours.
+    pub(super) fn refuse(self) -> crate::Result<()> {
+        let Self { application, version, .. } = self;
+        if application != APPLICATION_ID && !(application == 0 && (!self.has_tables || version == 0)) {
+            return Err(not_ours());
+        }
+        if application == APPLICATION_ID && usize::try_from(version).is_ok_and(|version| version > STEPS.len()) {
+            return Err(Error::configuration("the database was written by a newer version of this program")
+                .with_context("its version", version)
+                .with_context("newest known", STEPS.len())
+                .with_help("upgrade this program, or name another file, such as a copy from before the upgrade"));
+        }
+        Ok(())
+    }
+
+    /// Whether only its tables say what the file is.
+    pub(super) fn is_lost(self) -> bool {
+        self.has_tables && self.version <= 0
+    }
+}
+
+/// The version of a file that is ours; 0 when it is empty.
+pub(super) fn version(connection: &Connection) -> Attempt<usize> {
+    let header = Header::read(connection)?;
+    header.refuse()?;
+    if !header.is_lost() {
+        return Ok(usize::try_from(header.version).unwrap_or(0));
+    }
+    match recognize(connection)? {
+        Some(version) => Ok(version),
+        None if header.application == APPLICATION_ID => {
+            Err(Error::configuration("the database has lost its version, and its tables are not those of any version")
+                .with_context("user_version", header.version)
+                .with_help("restore the file from a copy, or name another file: it will be made")
+                .into())
+        }
+        None => Err(not_ours().into()),
+    }
+}
+
+/// Does the steps that are missing. Says from which version to which.
+pub(super) fn upgrade(connection: &mut Connection) -> Attempt<()> {
+    let before = version(connection)?;
+    run(connection, STEPS)?;
+    if before > 0 && before < STEPS.len() {
+        tracing::info!(from = before, to = STEPS.len(), "the database was upgraded");
+    }
+    Ok(())
+}
+
+/// Whether a file of this version needs no step, and its header says so.
+pub(super) fn is_current(connection: &Connection) -> Attempt<bool> {
+    Ok(version(connection)? == STEPS.len() && !Header::read(connection)?.is_lost())
+}
+
+fn run(connection: &mut Connection, steps: &[Step]) -> Attempt<()> {
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been quicker.
+        let version = version(&transaction)?;
+        let reached = match steps.get(version) {
+            Some(step) => {
+                step(&transaction)?;
+                version + 1
+            }
+            None if Header::read(&transaction)?.is_lost() => version,
+            None => return Ok(()),
+        };
+        if reached == steps.len() {
+            tables::make_views_again(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", i64::try_from(reached).unwrap_or(i64::MAX))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()?;
+    }
+}
+
+/// The version whose tables a file has, if it has those of one.
+pub(super) fn recognize(connection: &Connection) -> Attempt<Option<usize>> {
+    let found = shape(connection)?;
+    let mut model = Connection::open_in_memory()?;
+    let (mut before, mut recognized) = (BTreeSet::new(), None);
+    for (index, step) in STEPS.iter().enumerate() {
+        let transaction = model.transaction()?;
+        step(&transaction)?;
+        transaction.commit()?;
+        let shape = shape(&model)?;
+        // A step that leaves these tables alone may or may not have been done, and is done once more.
+        if shape != before && shape.is_subset(&found) {
+            recognized = Some(index + 1);
+        }
+        before = shape;
+    }
+    Ok(recognized)
+}
+
+/// The statements that made what is there.
+fn shape(connection: &Connection) -> Attempt<BTreeSet<String>> {
+    let mut find = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+    Ok(find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+fn not_ours() -> Error {
+    Error::configuration("the database belongs to another program")
+        .with_help("name another file, or one that does not exist yet: it will be made")
+}
+
+/// To version 1.
+fn make_tables(transaction: &Transaction<'_>) -> Attempt<()> {
+    Ok(transaction.execute_batch(include_str!("v1.sql"))?)
+}
+
+/// To version 2.
+fn add_repaired(transaction: &Transaction<'_>) -> Attempt<()> {
+    for stream in tables::streams(transaction)? {
+        let raw = sql::raw_table(&stream);
+        let has = transaction.prepare("SELECT 1 FROM pragma_table_info(?1) WHERE name = 'repaired'")?;
+        if !{ has }.exists([format!("snowfeed_raw_{stream}")])? {
+            transaction.execute_batch(&format!("ALTER TABLE {raw} ADD COLUMN repaired TEXT"))?;
+        }
+        let mut find = transaction
+            .prepare(&format!("SELECT id, raw FROM {raw} WHERE instr(raw, '\\ud') > 0 OR instr(raw, '\\uD') > 0"))?;
+        let mut repair = transaction.prepare(&format!("UPDATE {raw} SET repaired = ?2 WHERE id = ?1"))?;
+        let mut rows = find.query([])?;
+        // Only `repaired` changes, which the query does not look at: no row comes twice.
+        while let Some(row) = rows.next()? {
+            let (id, text): (i64, String) = (row.get(0)?, row.get(1)?);
+            if let Some(repaired) = surrogates::replaced(&text) {
+                repair.execute(rusqlite::params![id, repaired])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version_of(connection: &Connection) -> i32 {
+        Header::read(connection).unwrap().version
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it_and_goes_on_later() {
+        fn half(transaction: &Transaction<'_>) -> Attempt<()> {
+            transaction.execute_batch("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)")?;
+            Ok(())
+        }
+        fn whole(transaction: &Transaction<'_>) -> Attempt<()> {
+            Ok(transaction.execute_batch("CREATE TABLE half (x)")?)
+        }
+        let mut connection = Connection::open_in_memory().unwrap();
+        assert!(run(&mut connection, &[make_tables, half, whole]).is_err());
+        assert_eq!(version_of(&connection), 1);
+        assert!(!shape(&connection).unwrap().contains("CREATE TABLE half (x)"));
+        run(&mut connection, &[make_tables, whole]).unwrap();
+        assert_eq!(version_of(&connection), 2);
+        run(&mut connection, &[make_tables, whole]).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_recognized_by_its_tables() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        assert_eq!(recognize(&connection).unwrap(), None);
+        run(&mut connection, &STEPS[..1]).unwrap();
+        assert_eq!(recognize(&connection).unwrap(), Some(1));
+        connection.execute_batch("CREATE TABLE more (x)").unwrap();
+        assert_eq!(recognize(&connection).unwrap(), Some(1));
+        connection.execute_batch("ALTER TABLE APP_STATE ADD COLUMN x").unwrap();
+        assert_eq!(recognize(&connection).unwrap(), None);
+    }
+}
