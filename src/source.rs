@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use crate::table::{PLAIN_NAME, is_plain};
 use crate::{
     Batch, Checkpoint, Config, Error, Mode, Monitor, Record, Resource, Result, Settings, SourceEvent, StoredRecord,
-    TableSpec, Version,
+    TableSpec,
 };
 
 /// The batches of one read, in the order in which they are to be committed.

@@ -12,8 +12,8 @@ use super::merge::{Merge, Present, conflict, not_ensured};
 use crate::config::{ConfigStore, Domain};
 use crate::record::content_hash;
 use crate::sink::{
-    Commit, CommitReport, LiveRows, Older, OutstandingRejects, RejectQuery, Sink, StoredRecord, StoredReject, StoredRow,
-    Sweep, UnseenQuery,
+    Commit, CommitReport, LiveRows, Older, OutstandingRejects, RejectQuery, Sink, StoredRecord, StoredReject,
+    StoredRow, Sweep, UnseenQuery,
 };
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, TableSpec};

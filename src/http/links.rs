@@ -52,7 +52,9 @@ pub(super) fn page(base: &Url, current: &Url, reference: &str) -> Result<Url> {
         return pinned(base, link);
     }
     let Some(query) = link.query() else {
-        return Err(Error::invalid_data("the server's link to the next page does not say which page").with_context("url", link));
+        return Err(
+            Error::invalid_data("the server's link to the next page does not say which page").with_context("url", link)
+        );
     };
     let mut url = current.clone();
     url.set_query(Some(query));

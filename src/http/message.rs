@@ -39,7 +39,8 @@ fn of_value(value: &Value) -> Option<String> {
         .into_iter()
         .find_map(|name| text(value.get(name)))
         .or_else(|| text(nested.and_then(|error| error.get("message"))));
-    let details: Vec<String> = value.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(detail).collect();
+    let details: Vec<String> =
+        value.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(detail).collect();
     let said = match (main, details.is_empty()) {
         (Some(main), true) => main,
         (Some(main), false) => format!("{main} ({})", details.join("; ")),
@@ -82,7 +83,10 @@ mod tests {
     fn every_form_of_a_message_is_found() {
         for (body, expected) in [
             (r#"{"message":"Bad\n  credentials","documentation_url":"x"}"#, Some("Bad credentials")),
-            (r#"{"message":"Validation Failed","errors":[{"resource":"Search","field":"q","code":"missing"}]}"#, Some("Validation Failed (Search q missing)")),
+            (
+                r#"{"message":"Validation Failed","errors":[{"resource":"Search","field":"q","code":"missing"}]}"#,
+                Some("Validation Failed (Search q missing)"),
+            ),
             (r#"{"message":"No","errors":["a",{"message":"b"}]}"#, Some("No (a; b)")),
             (r#"{"errors":[{"detail":"too old"}]}"#, Some("too old")),
             (r#"{"error":"invalid_grant","error_description":"expired"}"#, Some("expired")),

@@ -50,7 +50,16 @@ impl Request {
     pub(super) fn new(client: Client, method: Method, path_or_url: &str) -> Self {
         let url = links::resolve(&client.0.base, path_or_url);
         let repeatable = method == Method::GET;
-        Self { client, method, url, if_none_match: None, body: None, accept: Vec::new(), repeatable, max_attempts: u32::MAX }
+        Self {
+            client,
+            method,
+            url,
+            if_none_match: None,
+            body: None,
+            accept: Vec::new(),
+            repeatable,
+            max_attempts: u32::MAX,
+        }
     }
 
     /// Adds to the query, percent-encoded, after what the URL already has.

@@ -13,8 +13,8 @@ use crate::sink::{
 };
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record, Resource, Result,
-    Source, SourceSpec, TableSpec, VerifyRequest,
+    Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record,
+    Resource, Result, Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it goes on by a second at each reading, and jumps back by an hour at every tenth.

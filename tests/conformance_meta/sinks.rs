@@ -283,8 +283,7 @@ impl Sink for Naive {
         if let Some(pass) = forgets {
             self.rejects.lock().unwrap().retain(|met| met.place.0 != resource || met.met_by >= pass);
         }
-        if let (Some(change), Some(_), None, false) =
-            (&mut record, version, &refused, self.is(Fault::RecordsLagBehind))
+        if let (Some(change), Some(_), None, false) = (&mut record, version, &refused, self.is(Fault::RecordsLagBehind))
         {
             change.count(&counts);
             self.states.append(snowfeed::StateChange { state: None, ..change.clone() }).await?;

@@ -13,8 +13,8 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, LiveRows, OutstandingRejects,
-    RejectQuery, RunRecord, Sink, Standing, StateChange, StateEntry, StateStore, StateVersion, StoredRecord, UnseenQuery,
-    VerifyRequest,
+    RejectQuery, RunRecord, Sink, Standing, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
+    UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 

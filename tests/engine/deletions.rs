@@ -113,7 +113,7 @@ async fn what_was_marked_before_an_interruption_counts() {
     });
     let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).cancel(stop);
     let run = interrupted.ingest(request).await.unwrap().runs.remove(0);
-    assert!(run.interrupted && run.counts.deleted == 500, "{run:?}");
+    assert!(run.status == RunStatus::Interrupted && run.counts.deleted == 500, "{run:?}");
     let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
     assert_eq!(pass.deleted.get("t"), Some(&500));
     // Meanwhile new ones come, which are gone, too, before the pass goes on: by themselves they would be few enough.

@@ -28,7 +28,8 @@ async fn upstream_at(seconds: impl IntoIterator<Item = i64>) -> Upstream {
     let issue = |(index, second)| {
         let time = jiff::Timestamp::from_second(second).unwrap().to_string();
         let number: usize = index + 1;
-        json!({ "id": 1_000 + number, "number": number, "title": "t", "created_at": time, "updated_at": time }).to_string()
+        json!({ "id": 1_000 + number, "number": number, "title": "t", "created_at": time, "updated_at": time })
+            .to_string()
     };
     let issues = seconds.into_iter().enumerate().map(issue);
     Upstream::builder().repository_from(REPOSITORY, issues).start().await.unwrap()
@@ -183,7 +184,9 @@ async fn requests_are_not_saved_while_the_last_second_lasts() {
 /// Without counted pages, time is cut up, and now and then a page is read for nothing.
 #[tokio::test]
 async fn requests_are_bounded_where_pages_are_not_counted() {
-    for (name, seconds) in distributions().into_iter().filter(|(name, _)| !name.contains("bulk") && !name.contains(" in ")) {
+    for (name, seconds) in
+        distributions().into_iter().filter(|(name, _)| !name.contains("bulk") && !name.contains(" in "))
+    {
         let issue = |(index, second): (usize, &i64)| {
             let (time, number) = (jiff::Timestamp::from_second(*second).unwrap().to_string(), index + 1);
             json!({ "id": number, "number": number, "created_at": time, "updated_at": time }).to_string()

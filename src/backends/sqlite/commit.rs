@@ -12,7 +12,7 @@ use crate::backends::merge::{Merge, Present};
 use crate::backends::surrogates;
 use crate::record::content_hash;
 use crate::sink::{Commit, CommitReport, LiveRows, Older, Rows, StoredRecord, Sweep, UnseenQuery};
-use crate::{Counts, Record, Resource, RunId, Version};
+use crate::{Counts, Record, RunId, Version};
 
 /// Does everything that a commit asks for.
 pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<CommitReport> {

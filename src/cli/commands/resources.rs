@@ -6,7 +6,7 @@ use super::Session;
 use crate::cli::Exit;
 use crate::cli::confirm::{confirmed, unanswerable};
 use crate::engine::Schedule;
-use crate::{Result, Source};
+use crate::{Resource, Result, Source};
 
 pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], schedule: Option<&str>) -> Result<Exit> {
     let output = session.output;

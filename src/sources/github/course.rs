@@ -177,9 +177,15 @@ impl Course {
 
     fn in_flight(&self) -> usize {
         let newest = matches!(self.newest, Newest::Asked | Newest::PageAsked);
-        let probe = self.unsure.as_ref().is_some_and(|unsure| matches!(unsure.asks, Asks::NewestSent | Asks::AfterSent));
+        let probe =
+            self.unsure.as_ref().is_some_and(|unsure| matches!(unsure.asks, Asks::NewestSent | Asks::AfterSent));
         let listing = self.listing.as_ref().map_or(0, Listing::in_flight);
-        self.ranges.busy() + listing + self.strays.len() + usize::from(self.polling) + usize::from(newest) + usize::from(probe)
+        self.ranges.busy()
+            + listing
+            + self.strays.len()
+            + usize::from(self.polling)
+            + usize::from(newest)
+            + usize::from(probe)
     }
 
     /// The next request, if one can be made before another one is answered.

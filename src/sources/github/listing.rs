@@ -264,7 +264,9 @@ impl Listing {
     /// Gives the lower half of the longest part that is being read to a part of its own.
     fn split(&mut self) -> Option<usize> {
         let left = |part: &Part| part.page.saturating_sub(part.low);
-        let index = (0..self.parts.len()).filter(|&index| !self.parts[index].closed).max_by_key(|&index| left(&self.parts[index]))?;
+        let index = (0..self.parts.len())
+            .filter(|&index| !self.parts[index].closed)
+            .max_by_key(|&index| left(&self.parts[index]))?;
         let count = left(&self.parts[index]);
         if count == 0 {
             return None;

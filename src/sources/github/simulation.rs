@@ -429,7 +429,8 @@ impl Spread {
         let seconds: Vec<u64> = match self {
             Self::Evenly { seconds } => (0..rows).map(|_| random.below(*seconds)).collect(),
             Self::Bursts(bursts) => {
-                let burst = |(year, &(rows, each)): (u64, &(u64, u64))| (0..rows).map(move |n| year * 31_536_000 + n / each);
+                let burst =
+                    |(year, &(rows, each)): (u64, &(u64, u64))| (0..rows).map(move |n| year * 31_536_000 + n / each);
                 (0_u64..).zip(bursts).flat_map(burst).collect()
             }
             Self::Faster(percent) => {

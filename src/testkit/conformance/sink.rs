@@ -154,13 +154,12 @@ impl Subject {
 mod tests {
     #[test]
     fn every_check_is_listed() {
-        let text =
-            concat!(
-                include_str!("sink/merging.rs"),
-                include_str!("sink/passes.rs"),
-                include_str!("sink/rejects.rs"),
-                include_str!("sink/together.rs")
-            );
+        let text = concat!(
+            include_str!("sink/merging.rs"),
+            include_str!("sink/passes.rs"),
+            include_str!("sink/rejects.rs"),
+            include_str!("sink/together.rs")
+        );
         super::super::assert_complete(text, &super::clauses());
     }
 }

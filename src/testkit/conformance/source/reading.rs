@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::Fresh;
 use super::{A_WHILE, SourceCase, drain, newest};
-use crate::{Checkpoint, ErrorKind, Mode, Monitor, Operation, Record, StoredRecord, VerifyRequest, Version};
+use crate::{Checkpoint, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
 
 /// So many checkpoints of a reading are tried, evenly spread.
 const CHECKPOINTS: usize = 64;
