@@ -227,6 +227,19 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// The resources that these settings give access to.
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
 
+    /// As [`check`](Self::check), and reports waits, retries and quotas meanwhile: somebody is watching. It gives up soon on a remote
+    /// that cannot be reached. By default it reports nothing.
+    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+        let _ = monitor;
+        self.check(config).await
+    }
+
+    /// As [`discover`](Self::discover), and reports waits, retries and quotas meanwhile. By default it reports nothing.
+    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+        let _ = monitor;
+        self.discover(config).await
+    }
+
     /// The resource that a user means by `name`, in its canonical form: all names that can be told to be of one thing without asking
     /// the remote give one resource, and a canonical name gives itself. `config` is not checked: it may be incomplete or invalid.
     ///
@@ -283,6 +296,14 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
         self.as_ref().discover(config).await
+    }
+
+    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+        self.as_ref().check_with(config, monitor).await
+    }
+
+    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+        self.as_ref().discover_with(config, monitor).await
     }
 
     fn resource(&self, config: &Config, name: &str) -> Result<Resource> {

@@ -15,6 +15,9 @@ use crate::{Mode, RunRecord, SourceEvent, Traffic};
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// How soon it is said that an answer is waited for.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+
 /// Shows how an ingestion goes. Clones share what they show.
 #[derive(Clone)]
 pub(super) struct Progress {
@@ -92,6 +95,15 @@ impl Progress {
                     self.note(&format!("warning: {warning}"));
                 }
             }
+            Event::Remote(SourceEvent::Warning(warning)) => {
+                if warnings.insert(warning.clone()) {
+                    self.note(&format!("warning: {warning}"));
+                }
+            }
+            Event::Remote(SourceEvent::Waiting { reason, until }) => {
+                self.note(&format!("waiting until {}: {reason}", clock(*until)));
+            }
+            Event::Remote(_) => {}
             Event::Source { resource, event } => self.source_event(lanes, resource.name(), event),
             Event::Read { resource, records, traffic } => {
                 let Some(lane) = lanes.get_mut(resource.name()) else { return };
@@ -115,6 +127,23 @@ impl Progress {
                 if let Some(lane) = lane {
                     lane.bar.finish_and_clear();
                     self.bars.remove(&lane.bar);
+                }
+            }
+        }
+    }
+
+    /// Waits for an answer of `remote`, and says that it is waited for where it takes long.
+    pub(super) async fn watch<T>(&self, remote: &str, answer: impl Future<Output = T>) -> T {
+        let mut answer = std::pin::pin!(answer);
+        let began = Instant::now();
+        let mut next = FIRST_WORD;
+        loop {
+            match tokio::time::timeout(next, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) => {
+                    let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    self.note(&format!("no answer from {remote} for {}; still asking", duration(waited)));
+                    next = LINE_EVERY;
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::resources::Names;
 use super::{Event, Observer, Schedule};
 use crate::state::{Reconcile, ResourceState, Timings};
 use crate::{
-    Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode,
+    Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Monitor,
     OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source,
     SourceEvent, SourceSpec, Standing, StateChange, StateEntry, StateStore, StateVersion, Sweep, Traffic,
 };
@@ -246,15 +246,22 @@ impl Connector {
         parse_settings(self.config.get(Domain::Connector, CONFIG_KEY).await?)
     }
 
-    /// Whether the settings in force work: their shape, then the remote.
+    /// Passes on what the source says beside a run.
+    fn monitor(&self) -> Monitor {
+        let watcher = self.clone();
+        Monitor::new(move |event| watcher.emit(Event::Remote(event)))
+    }
+
+    /// Whether the settings in force work: their shape, then the remote. The [observer](Self::observer) is told of waits and retries.
     ///
     /// # Errors
     /// What [`Source::check`] reports.
     pub async fn check(&self) -> Result<()> {
-        self.source.check(&self.config().await?).await
+        self.source.check_with(&self.config().await?, &self.monitor()).await
     }
 
-    /// The resources that the settings in force give access to, by the names under which they are known here.
+    /// The resources that the settings in force give access to, by the names under which they are known here. The
+    /// [observer](Self::observer) is told of waits and retries.
     ///
     /// # Errors
     /// What [`Source::discover`] reports.
@@ -262,7 +269,7 @@ impl Connector {
         let Configured { config, resources: known, .. } = self.configuration().await?;
         let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let mut found = Vec::new();
-        for resource in self.source.discover(&config).await? {
+        for resource in self.source.discover_with(&config, &self.monitor()).await? {
             let resource = names.find(resource.name()).unwrap_or(resource);
             if !found.contains(&resource) {
                 found.push(resource);

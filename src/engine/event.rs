@@ -22,6 +22,8 @@ pub enum Event {
         /// What the source says.
         event: SourceEvent,
     },
+    /// The source has something to say while it [checks](super::Connector::check) or [discovers](super::Connector::discover).
+    Remote(SourceEvent),
     /// A batch has arrived from the source. It is not yet committed.
     Read {
         /// The resource being read.
@@ -76,6 +78,9 @@ impl Event {
                 tracing::warn!(%resource, %reason, %until, "waiting");
             }
             Self::Source { resource, event: SourceEvent::Warning(warning) } => tracing::warn!(%resource, "{warning}"),
+            Self::Remote(SourceEvent::Waiting { reason, until }) => tracing::warn!(%reason, %until, "waiting"),
+            Self::Remote(SourceEvent::Warning(warning)) => tracing::warn!("{warning}"),
+            Self::Remote(event) => tracing::debug!(?event, "source"),
             Self::Source { resource, event } => tracing::debug!(%resource, ?event, "source"),
             Self::Read { resource, records, traffic } => tracing::trace!(%resource, records, ?traffic, "batch read"),
             Self::Committed { resource, commits, counts, .. } => {

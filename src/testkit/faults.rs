@@ -13,7 +13,7 @@ use crate::sink::{
 };
 use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, ReadRequest, Record,
+    Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, Monitor, ReadRequest, Record,
     Resource, Result, Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
@@ -252,6 +252,14 @@ impl<S: Source> Source for Flaky<S> {
 
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
         self.source.discover(config).await
+    }
+
+    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+        self.source.check_with(config, monitor).await
+    }
+
+    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+        self.source.discover_with(config, monitor).await
     }
 
     fn resource(&self, config: &Config, name: &str) -> Result<Resource> {

@@ -1,11 +1,12 @@
 //! What goes wrong: one clear line, a code of its own, and an entry in the history.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use snowfeed::testkit::upstream::{Fault, Upstream};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::support::{Ended, Program};
+use super::support::{Ended, Program, end};
 
 #[track_caller]
 fn says(ended: &Ended, what: &str) {
@@ -27,7 +28,7 @@ async fn a_wrong_token() {
     assert_eq!(last_error(&program).await, "authentication");
 }
 
-/// They have no progress to show it, and may wait for an hour.
+/// It may take an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_quota_while_settings_are_checked() {
     for command in ["check", "discover"] {
@@ -35,7 +36,45 @@ async fn a_used_up_quota_while_settings_are_checked() {
         upstream.fault(Fault::PrimaryLimit { reset_in: Duration::from_secs(1) });
         let program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
         let ended = program.run(&[command]).await.expect(0);
-        assert!(ended.stderr.contains("WARN") && ended.stderr.contains("primary rate limit"), "{command}: {ended:?}");
+        assert!(ended.stderr.contains("waiting until") && ended.stderr.contains("primary rate limit"), "{ended:?}");
+        upstream.fault(Fault::PrimaryLimit { reset_in: Duration::from_secs(1) });
+        let logged = program.run(&["--json", command]).await.expect(0);
+        assert!(logged.stderr.contains("WARN") && logged.stderr.contains("primary rate limit"), "{logged:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_reached_while_settings_are_checked() {
+    let program = Program::github("http://127.0.0.1:1").variable("GITHUB_REPOSITORIES", "acme/gears");
+    let began = Instant::now();
+    let mut child = program.start(&["check"]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = loop {
+        let line = lines.next_line().await.unwrap().expect("it says that it tries again");
+        if line.contains("cannot be reached") {
+            break line;
+        }
+    };
+    assert!(first.contains("before trying again"), "{first}");
+    assert!(began.elapsed() < Duration::from_secs(2), "said after {:?}", began.elapsed());
+    let ended = end(child).await.expect(7);
+    assert!(ended.stdout.contains("remote    failed"), "{ended:?}");
+    assert!(began.elapsed() < Duration::from_secs(8), "given up after {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_while_settings_are_checked() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let program = Program::github(&url)
+        .variable("GITHUB_REPOSITORIES", "acme/gears")
+        .variable("GITHUB_TIMEOUT_SECONDS", "3")
+        .variable("GITHUB_RETRIES", "0");
+    for command in ["check", "discover"] {
+        let ended = program.run(&[command]).await.expect(7);
+        assert!(ended.stderr.contains("no answer from github for 2"), "{command}: {}", ended.stderr);
+        let silent = program.run(&["-q", command]).await.expect(7);
+        assert!(!silent.stderr.contains("no answer"), "{command}: {}", silent.stderr);
     }
 }
 

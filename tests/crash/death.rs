@@ -225,6 +225,22 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
         self.source.discover(config).await
     }
 
+    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+        self.source.check_with(config, monitor).await
+    }
+
+    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+        self.source.discover_with(config, monitor).await
+    }
+
+    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+        self.source.resource(config, name)
+    }
+
+    fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
+        self.source.identity(checkpoint)
+    }
+
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (fuse, meanwhile) = (self.fuse.clone(), self.meanwhile.clone());
         let batches = futures::stream::unfold(self.source.read(request), move |mut batches| {

@@ -10,6 +10,7 @@ use super::{Session, args};
 use crate::cli::Exit;
 use crate::cli::output::{Output, counted, table};
 use crate::cli::settings::parse_argument;
+use crate::engine::Event;
 use crate::{Error, Result, Source, SourceSpec};
 
 /// One thing that was looked at, and how it is.
@@ -82,14 +83,19 @@ async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
     };
     checks.add("settings", connector.config().await.map(|_| given));
     if checks.errors.is_empty() {
-        checks.add("remote", connector.check().await.map(|()| format!("{name} answers")));
+        let progress = session.progress.clone();
+        let connector = connector.observer(move |event: &Event| progress.event(event));
+        let answer = session.progress.watch(&name, connector.check()).await;
+        checks.add("remote", answer.map(|()| format!("{name} answers")));
     }
     checks
 }
 
 pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
-    let resources = session.look()?.discover().await?;
+    let progress = session.progress.clone();
+    let connector = session.look()?.observer(move |event: &Event| progress.event(event));
+    let resources = session.progress.watch(&session.spec.name, connector.discover()).await?;
     if resources.is_empty() {
         output.note(&format!("the settings give access to no {kind} by themselves; name one to `enable` or `ingest`"));
     }

@@ -1,6 +1,7 @@
 //! GitHub's API, as far as it is used here: addresses, requests, and what its refusals mean.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,8 +11,8 @@ use super::names::Name;
 use super::page::{self, Page};
 use super::ranges::Second;
 use super::settings::GithubSettings;
-use crate::http::{Client, Response, Url};
-use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
+use crate::http::{Builder, Client, Response, Url};
+use crate::{Error, ErrorKind, Monitor, Result, Retries, Retry, SourceEvent};
 
 /// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
@@ -28,7 +29,18 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(settings: &GithubSettings) -> Result<Self> {
-        let builder = settings.client()?;
+        Self::over(settings.client()?, settings)
+    }
+
+    /// One that gives up soon where the server cannot be reached or fails: somebody waits for what comes of it.
+    pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
+        let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
+        let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
+        let retries = Retries { attempts: retries + 1, total: Duration::from_secs(5), ..Retries::default() };
+        Self::over(settings.client()?.retry(retries).connect_timeout(Duration::from_secs(4)), &settings)
+    }
+
+    fn over(builder: Builder, settings: &GithubSettings) -> Result<Self> {
         let client = match credentials::authorization(settings)? {
             Some(authorization) => builder.authorization(authorization).build()?,
             None => builder.build()?,

@@ -7,25 +7,27 @@ use serde::Deserialize;
 
 use super::api::{Api, Connection, Repository};
 use super::credentials::Kind;
-use super::monitor;
 use super::names::Scope;
 use super::settings::GithubSettings;
 use crate::{Error, ErrorKind, Monitor, Resource, Result};
 
 /// The repositories that the settings name, in alphabetical order; with none named, those that the credentials reach.
-pub(super) async fn discover(connection: Arc<Connection>, settings: &GithubSettings) -> Result<Vec<Resource>> {
-    let monitor = monitor::logging();
+pub(super) async fn discover(
+    connection: Arc<Connection>,
+    settings: &GithubSettings,
+    monitor: &Monitor,
+) -> Result<Vec<Resource>> {
     let mut names = BTreeSet::new();
     let mut add = |repositories: Vec<Repository>| names.extend(repositories.into_iter().map(|one| one.full_name));
     if settings.repositories.is_empty() {
-        add(reachable(&connection, &monitor).await?);
+        add(reachable(&connection, monitor).await?);
     }
     for entry in &settings.repositories {
         match Scope::of(entry)? {
-            Scope::Owner(owner) => add(owned(&connection, &owner, &monitor).await?),
+            Scope::Owner(owner) => add(owned(&connection, &owner, monitor).await?),
             Scope::Repository(name) => {
                 let full_name = format!("{}/{}", name.owner, name.name);
-                let api = Api::find(connection.clone(), name, &monitor).await?;
+                let api = Api::find(connection.clone(), name, monitor).await?;
                 let id = api.repository_id().unwrap_or_default();
                 add(vec![Repository { id, full_name, has_issues: None }]);
             }
@@ -35,15 +37,14 @@ pub(super) async fn discover(connection: Arc<Connection>, settings: &GithubSetti
 }
 
 /// Reaches GitHub with these credentials, and each repository and owner that is named.
-pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings) -> Result<()> {
-    let monitor = monitor::logging();
+pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
     // Costs no quota. Enterprise servers without limits, and simple servers, answer 404.
-    let answer = connection.client.get("rate_limit").accept(&[404]).send(&monitor).await;
+    let answer = connection.client.get("rate_limit").accept(&[404]).send(monitor).await;
     answer.map_err(|error| refused(error, &connection))?;
     for entry in &settings.repositories {
         match Scope::of(entry)? {
-            Scope::Owner(owner) => drop(is_organization(&connection, &owner, &monitor).await?),
-            Scope::Repository(name) => drop(Api::find(connection.clone(), name, &monitor).await?),
+            Scope::Owner(owner) => drop(is_organization(&connection, &owner, monitor).await?),
+            Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
         }
     }
     Ok(())

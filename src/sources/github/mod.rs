@@ -45,7 +45,8 @@ use self::api::Connection;
 use self::checkpoint::Position;
 pub use self::settings::GithubSettings;
 use crate::{
-    BatchStream, Checkpoint, Config, Error, ReadRequest, Record, Resource, Result, Source, SourceSpec, VerifyRequest,
+    BatchStream, Checkpoint, Config, Error, Monitor, ReadRequest, Record, Resource, Result, Source, SourceSpec,
+    VerifyRequest,
 };
 
 /// The one table.
@@ -80,17 +81,14 @@ pub struct GithubIssues {
 struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
 
 impl Connections {
-    /// The connection for these settings. A new one reads secrets and certificates from files: on a thread that may block, and
-    /// without the lock.
+    /// The connection for these settings.
     async fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
         let key = serde_json::to_string(settings)
             .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
         if let Some(known) = self.latest(&key, None) {
             return Ok(known);
         }
-        let settings = settings.clone();
-        let new = tokio::task::spawn_blocking(move || Connection::new(&settings).map(Arc::new)).await;
-        let new = new.map_err(|error| Error::internal("connecting broke down").with_source(error))??;
+        let new = connect(settings, Connection::new).await?;
         Ok(self.latest(&key, Some(&new)).unwrap_or(new))
     }
 
@@ -110,6 +108,16 @@ impl Connections {
     }
 }
 
+/// Makes a connection. It reads secrets and certificates from files: on a thread that may block.
+async fn connect(
+    settings: &GithubSettings,
+    make: fn(&GithubSettings) -> Result<Connection>,
+) -> Result<Arc<Connection>> {
+    let settings = settings.clone();
+    let made = tokio::task::spawn_blocking(move || make(&settings).map(Arc::new)).await;
+    made.map_err(|error| Error::internal("connecting broke down").with_source(error))?
+}
+
 #[async_trait]
 impl Source for GithubIssues {
     fn spec(&self) -> SourceSpec {
@@ -121,13 +129,22 @@ impl Source for GithubIssues {
     }
 
     async fn check(&self, config: &Config) -> Result<()> {
-        let settings = GithubSettings::of(config)?;
-        discover::check(self.connections.get(&settings).await?, &settings).await
+        self.check_with(config, &monitor::logging()).await
     }
 
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+        self.discover_with(config, &monitor::logging()).await
+    }
+
+    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
         let settings = GithubSettings::of(config)?;
-        discover::discover(self.connections.get(&settings).await?, &settings).await
+        // Its connection is its own: one that gives up soon.
+        discover::check(connect(&settings, Connection::briefly).await?, &settings, monitor).await
+    }
+
+    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+        let settings = GithubSettings::of(config)?;
+        discover::discover(self.connections.get(&settings).await?, &settings, monitor).await
     }
 
     fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
