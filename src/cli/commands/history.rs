@@ -202,3 +202,41 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
     }
     Ok(Exit::Complete)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{ResourceState, StateEntry, Timings};
+    use crate::{Counts, Mode, RunId, StateVersion, Traffic};
+
+    #[test]
+    fn a_run_that_another_one_overtook_is_told_beside_the_state_that_the_other_one_left() {
+        let state = ResourceState {
+            status: RunStatus::Complete,
+            run: RunId::new(),
+            checkpoint: None,
+            reconcile: None,
+            message: None,
+        };
+        let entry = StateEntry { version: StateVersion(2), at: Timestamp::UNIX_EPOCH, state };
+        let run = RunRecord {
+            id: RunId::new(),
+            resource: "r".to_owned(),
+            mode: Mode::Incremental,
+            status: RunStatus::Failed,
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: None,
+            counts: Counts::default(),
+            commits: 0,
+            traffic: Traffic::default(),
+            timings: Timings::default(),
+            error: Some(Error::new(ErrorKind::Conflict, "another run has moved on").report()),
+        };
+        let found = crate::Standing { entry: Some(entry), run: Some(run) };
+        let resource = Resource::new("r").unwrap();
+        let standing = Standing::of(resource, &ResourceConfig::default(), found, None).unwrap();
+        assert_eq!(standing.state, Some(RunStatus::Complete));
+        assert_eq!(standing.message.as_deref(), Some("another run has moved on"));
+        assert_eq!(standing.rejects, None);
+    }
+}
