@@ -91,12 +91,12 @@ impl StdError for Cause {}
 
 /// Whether a smaller answer to the same question may come where this one did not: the server failed at it or took too long, or the
 /// answer was cut short, damaged or too long.
-#[cfg(feature = "github")]
 pub(crate) fn may_depend_on_size(error: &Error) -> bool {
     if let Some(status) = error.status().filter(|status| !(200..300).contains(status)) {
         return matches!(status, 408 | 413 | 500..=599);
     }
-    let Some(cause) = error.source() else { return false };
+    // A web page, or nothing, in place of data.
+    let Some(cause) = error.source() else { return error.kind() == ErrorKind::InvalidData && error.status().is_some() };
     if let Some(broken) = cause.downcast_ref::<reqwest::Error>() {
         return !broken.is_connect() && !broken.is_builder();
     }

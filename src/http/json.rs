@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use bytestring::ByteString;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::{Error, Result};
 
@@ -33,6 +34,37 @@ use crate::{Error, Result};
 /// ```
 pub fn elements<'a, T: Deserialize<'a>>(page: &'a ByteString) -> Elements<'a, T> {
     Elements { page, rest: page, index: 0, state: State::Before, element: PhantomData }
+}
+
+/// Splits a page as [`elements`] does, but goes on after an element that is JSON and no `T`: one bad element costs no other.
+///
+/// # Errors
+///
+/// As for [`elements`], apart from such an element: it comes with its text and its own error.
+///
+/// ```
+/// use snowfeed::http::json;
+///
+/// let page = bytestring::ByteString::from_static("[1, null, 3]");
+/// let each = json::each::<u8>(&page).collect::<snowfeed::Result<Vec<_>>>()?;
+/// assert_eq!(each.iter().map(|(number, _)| number.is_ok()).collect::<Vec<_>>(), [true, false, true]);
+/// assert_eq!(each[1].1, "null");
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+pub fn each<'a, T: Deserialize<'a>>(page: &'a ByteString) -> Each<'a, T> {
+    Each(elements(page))
+}
+
+/// The iterator of [`each`].
+#[derive(Debug)]
+pub struct Each<'a, T>(Elements<'a, T>);
+
+impl<'a, T: Deserialize<'a>> Iterator for Each<'a, T> {
+    type Item = Result<(Result<T>, ByteString)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.step().inspect_err(|_| self.0.state = State::Done).transpose()
+    }
 }
 
 /// The iterator of [`elements`].
@@ -67,7 +99,7 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<(T, ByteString)>> {
+    fn step(&mut self) -> Result<Option<(Result<T>, ByteString)>> {
         match self.state {
             State::Done => return Ok(None),
             State::Before => {
@@ -93,21 +125,27 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
         }
         let text = self.rest.trim_start_matches(SPACE);
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
-        match values.next() {
-            Some(Ok(value)) => {
-                let (raw, rest) = text.split_at(values.byte_offset());
-                self.rest = rest;
-                self.index += 1;
-                self.state = State::Within;
-                Ok(Some((value, self.page.slice_ref(raw))))
+        let (value, length) = match values.next() {
+            Some(Ok(value)) => (Ok(value), values.byte_offset()),
+            Some(Err(error)) if error.is_eof() => return Err(self.error("the array is cut short").with_source(error)),
+            Some(Err(error)) => {
+                let error = self.error("the element cannot be read").with_source(error);
+                let mut any = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+                match any.next() {
+                    Some(Ok(_)) => (Err(error), any.byte_offset()),
+                    _ => return Err(error),
+                }
             }
-            Some(Err(error)) if error.is_eof() => Err(self.error("the array is cut short").with_source(error)),
-            Some(Err(error)) => Err(self.error("the element cannot be read").with_source(error)),
-            None => Err(self.error("the array is cut short")),
-        }
+            None => return Err(self.error("the array is cut short")),
+        };
+        let (raw, rest) = text.split_at(length);
+        self.rest = rest;
+        self.index += 1;
+        self.state = State::Within;
+        Ok(Some((value, self.page.slice_ref(raw))))
     }
 
-    fn end(&mut self) -> Result<Option<(T, ByteString)>> {
+    fn end<E>(&mut self) -> Result<Option<E>> {
         self.state = State::Done;
         if self.rest.trim_start_matches(SPACE).is_empty() {
             Ok(None)
@@ -125,14 +163,18 @@ impl<'a, T: Deserialize<'a>> Iterator for Elements<'a, T> {
     type Item = Result<(T, ByteString)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step().inspect_err(|_| self.state = State::Done).transpose()
+        let element = self.step().and_then(|element| match element {
+            Some((Ok(value), raw)) => Ok(Some((value, raw))),
+            Some((Err(error), _)) => Err(error),
+            None => Ok(None),
+        });
+        element.inspect_err(|_| self.state = State::Done).transpose()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde::de::IgnoredAny;
     use serde_json::Value;
 
     use super::*;
@@ -205,6 +247,24 @@ mod tests {
             let position = error.context().find(|(name, _)| *name == "element").unwrap().1;
             assert_eq!(position, index.to_string(), "{text}");
             assert!(elements.next().is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_element_of_another_shape_costs_no_other() {
+        #[derive(Debug, Deserialize)]
+        struct Key {
+            id: u64,
+        }
+        let bad = [r#"null"#, "7", r#""x""#, "[]", "[{}]", r#"{"id":"x"}"#, r#"{"id":1,"id":2}"#, "true", "-1.5e3"];
+        let page: ByteString = format!("[{{\"id\":1}}, {} ,{{\"id\":2}}]", bad.join(" , ")).into();
+        let all: Vec<_> = each::<Key>(&page).map(Result::unwrap).collect();
+        let good: Vec<u64> = all.iter().filter_map(|(key, _)| key.as_ref().ok()).map(|key| key.id).collect();
+        assert_eq!(good, [1, 2]);
+        let rejected: Vec<&str> = all.iter().filter(|(key, _)| key.is_err()).map(|(_, raw)| &raw[..]).collect();
+        assert_eq!(rejected, bad);
+        for cut in [r#"[{"id":1}, nul"#, r#"[null"#, r#"[{"id":1} {"id":2}]"#, "[null,]", r#"[{"id":1,}]"#] {
+            assert!(each::<Key>(&cut.into()).any(|element| element.is_err()), "{cut}");
         }
     }
 

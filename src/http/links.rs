@@ -62,7 +62,7 @@ pub(super) fn page(base: &Url, current: &Url, reference: &str) -> Result<Url> {
 }
 
 /// The number of the page at a URL: its parameter `page`, or else 1.
-pub(super) fn page_number(url: &Url) -> u64 {
+pub(crate) fn page_number(url: &Url) -> u64 {
     url.query_pairs().find(|(name, _)| name == "page").and_then(|(_, page)| page.parse().ok()).unwrap_or(1)
 }
 

@@ -22,7 +22,9 @@ pub(super) fn said(body: &str) -> Option<String> {
 /// The message of a JSON object that came in place of data.
 pub(super) fn in_place_of_data(body: &str) -> Option<String> {
     let value: Value = serde_json::from_str(body).ok()?;
-    value.is_object().then(|| of_value(&value)).flatten()
+    // A record may well have a title.
+    let has_message = ["message", "error", "errors"].iter().any(|name| value.get(name).is_some());
+    has_message.then(|| of_value(&value)).flatten()
 }
 
 /// Whether a body is a web page, whatever its header says.
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn only_an_object_is_a_message_in_place_of_data() {
         assert_eq!(in_place_of_data(r#"{"message":"no"}"#).as_deref(), Some("no"));
-        for body in [r#"[{"message":"no"}]"#, r#""no""#, "no", "<title>no</title>"] {
+        for body in [r#"[{"message":"no"}]"#, r#"{"id":1,"title":"no"}"#, r#""no""#, "no", "<title>no</title>"] {
             assert_eq!(in_place_of_data(body), None, "{body}");
         }
     }

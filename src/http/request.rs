@@ -22,7 +22,7 @@ use super::limits::{self, Quota, Refusal};
 use super::links;
 use super::message;
 use super::response::Response;
-use crate::{Error, ErrorKind, Monitor, Result, Retries, Retry, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
@@ -43,7 +43,7 @@ pub struct Request {
     body: Option<Result<Bytes>>,
     accept: Vec<u16>,
     repeatable: bool,
-    max_attempts: u32,
+    attempts_at_this_size: u32,
 }
 
 impl Request {
@@ -58,7 +58,7 @@ impl Request {
             body: None,
             accept: Vec::new(),
             repeatable,
-            max_attempts: u32::MAX,
+            attempts_at_this_size: u32::MAX,
         }
     }
 
@@ -101,10 +101,11 @@ impl Request {
         self
     }
 
-    /// Sends the request at most this many times, where the client's [`Retries`](crate::Retries) allow more.
+    /// Gives up after this many attempts, where the client's [`Retries`](crate::Retries) allow more, if the failure
+    /// [may be about the size](fault::may_depend_on_size) of the answer: a smaller one can be asked for.
     #[cfg(feature = "github")]
-    pub(crate) fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = attempts.max(1);
+    pub(crate) fn attempts_at_this_size(mut self, attempts: u32) -> Self {
+        self.attempts_at_this_size = attempts.max(1);
         self
     }
 
@@ -128,8 +129,7 @@ impl Request {
     /// As for [`send`](Self::send), and those of `read`.
     pub async fn send_with<T>(self, monitor: &Monitor, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
         let mut call = Call::new(self)?;
-        let retries = call.client.0.retries;
-        let mut attempts = Retries { attempts: retries.attempts.min(call.max_attempts), ..retries }.start();
+        let mut attempts = call.client.0.retries.start();
         loop {
             let outcome = match call.answer(monitor).await {
                 Ok(response) => {
@@ -142,7 +142,9 @@ impl Request {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
-            let advice = if call.repeatable || untouched { error.retry() } else { Retry::Never };
+            let give_up = attempts.made >= call.attempts_at_this_size && fault::may_depend_on_size(&error);
+            let again = (call.repeatable || untouched) && !give_up;
+            let advice = if again { error.retry() } else { Retry::Never };
             let Some(delay) = attempts.next(advice, call.queued) else {
                 let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
                 return Err(fault::complete(error, &call.url).exhausted());
@@ -171,7 +173,7 @@ struct Call {
     body: Option<Bytes>,
     accept: Vec<u16>,
     repeatable: bool,
-    max_attempts: u32,
+    attempts_at_this_size: u32,
     /// The credential that was sent last.
     credential: Option<SecretString>,
     /// A credential was refused and another one asked for. Once is enough.
@@ -230,7 +232,7 @@ impl Call {
             body: request.body.transpose()?,
             accept: request.accept,
             repeatable: request.repeatable,
-            max_attempts: request.max_attempts,
+            attempts_at_this_size: request.attempts_at_this_size,
             credential: None,
             renewed: false,
             refusals: 0,

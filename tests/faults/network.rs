@@ -82,7 +82,7 @@ fn broken() -> Vec<Case> {
         wire("another protocol", Spoil::OtherProtocol, down, "broke"),
         wire("headers without end", Spoil::EndlessHead, down, "broke"),
         wire("a body without end", Spoil::EndlessBody, bad, "longer than allowed").final_(),
-        wire("JSON of another shape", Spoil::OtherJson, bad, "JSON"),
+        wire("JSON of another shape", Spoil::OtherJson, bad, "JSON").final_(),
     ]
 }
 

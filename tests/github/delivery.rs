@@ -83,14 +83,14 @@ async fn answers_that_stay_broken_are_errors_and_never_passed_over() {
 #[tokio::test]
 async fn records_without_an_id_are_rejected_and_records_without_a_time_are_kept() {
     let upstream = upstream(30).await;
-    upstream.fault_on("/repositories/", Fault::MissingKey("id".into()));
+    upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::MissingKey("id".into()));
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
     assert_eq!((reading.rejects.len(), reading.table.len()), (1, 29));
     assert_eq!(reading.rejects[0].0, "no id");
 
     let upstream = crate::support::upstream(30).await;
-    upstream.fault_on("/repositories/", Fault::MissingKey("updated_at".into()));
+    upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::MissingKey("updated_at".into()));
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
     assert_eq!(reading.table.len(), 30);

@@ -7,14 +7,18 @@ mod access;
 mod conformance;
 mod deletions;
 mod delivery;
+mod discover;
 mod drift;
 #[path = "../support/environment.rs"]
 mod environment;
 mod excluded;
+mod gateway;
 mod limits;
 #[path = "../support/payloads.rs"]
 mod payloads;
 mod pitfalls;
 mod recordings;
+mod refusals;
 mod requests;
+mod stubborn;
 mod support;

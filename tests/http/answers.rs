@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use serde_json::Value;
 use snowfeed::Retries;
-use snowfeed::http::{Response, json};
+use snowfeed::http::{Bearer, More, Response, json};
 use snowfeed::{Error, ErrorKind, Monitor, Retry};
 use wiremock::matchers::{body_json, header, method, path, query_param};
 use wiremock::{Mock, MockServer};
@@ -76,15 +78,44 @@ async fn pages_are_followed_to_their_end_by_relative_and_absolute_links() {
 }
 
 #[tokio::test]
-async fn a_link_elsewhere_or_one_that_cannot_be_read_is_an_error() {
-    for (link, kind) in [
-        ("<https://evil.example/x?page=2>; rel=\"next\"", ErrorKind::Configuration),
-        ("next: /x?page=2", ErrorKind::InvalidData),
-    ] {
+async fn a_link_elsewhere_says_which_page_and_one_that_cannot_be_read_is_an_error() {
+    let answer = async |link: &str| {
         let server = answering([ok("[]").insert_header("link", link)]).await;
         let client = client(&server.uri()).build().unwrap();
-        let error = client.get("x").send(&Monitor::detached()).await.unwrap().next().unwrap_err();
-        assert_eq!(error.kind(), kind, "{error}");
+        (client.get("x?page=1").send(&Monitor::detached()).await.unwrap(), server)
+    };
+    let (response, server) = answer("<https://evil.example/y?page=2>; rel=\"next\"").await;
+    assert_eq!(response.next().unwrap().unwrap().as_str(), format!("{}/x?page=2", server.uri()));
+    let (response, _server) = answer("next: /x?page=2").await;
+    assert_eq!(response.next().unwrap_err().kind(), ErrorKind::InvalidData);
+    let (response, _server) = answer("<https://evil.example/y>; rel=\"next\"").await;
+    assert_eq!(response.next().unwrap_err().kind(), ErrorKind::InvalidData);
+}
+
+#[tokio::test]
+async fn whether_there_is_more_is_known_unknown_or_denied() {
+    for (links, more) in [
+        (&["<?page=2>; rel=next"][..], Some("next")),
+        (&["<?page=1>; rel=\"first\"", "<?page=2>; REL=\"NEXT\""], Some("next")),
+        (&["<?page=9>; rel=\"last\""], Some("next")),
+        (&["<?page=1>; rel=\"last\""], None),
+        (&["<?page=1>; rel=\"prev\", <?page=1>; rel=\"first\""], None),
+        (&[], Some("unknown")),
+        (&["</docs>; rel=\"deprecation\""], Some("unknown")),
+        (&["garbage"], Some("unknown")),
+    ] {
+        let template = links.iter().fold(ok("[]"), |template, link| template.append_header("link", *link));
+        let server = answering([template]).await;
+        let client = client(&server.uri()).build().unwrap();
+        let found = match client.get("x").send(&Monitor::detached()).await.unwrap().more() {
+            More::Next(url) => {
+                assert_eq!(url.query(), Some("page=2"), "{links:?}");
+                Some("next")
+            }
+            More::Last => None,
+            More::Unknown => Some("unknown"),
+        };
+        assert_eq!(found, more, "{links:?}");
     }
 }
 
@@ -188,6 +219,43 @@ async fn answers_that_are_no_data_are_retried_then_errors() {
         assert_eq!((error.kind(), error.retry()), (ErrorKind::InvalidData, Retry::Never), "{name}");
         assert_eq!(seen.requests(), 3, "{name}");
     }
+}
+
+#[tokio::test]
+async fn whole_json_of_another_shape_is_not_asked_for_again_and_its_message_is_shown() {
+    for (body, shown) in [
+        (r#"{"message":"This endpoint was moved","documentation_url":"x"}"#, "This endpoint was moved"),
+        (r#"{"errors":[{"message":"no such field"}]}"#, "no such field"),
+        (r#"{"items":[]}"#, "not the JSON"),
+        (r#"["a"]"#, "not the JSON"),
+        ("null", "not the JSON"),
+    ] {
+        let server = answering([ok(body)]).await;
+        let client = client(&server.uri()).build().unwrap();
+        let work =
+            |monitor| async move { client.get("x").send_with(&monitor, |response| response.json::<Vec<u8>>()).await };
+        let (page, seen) = skipping_waits(work).await;
+        let error = page.unwrap_err();
+        assert_eq!((error.kind(), seen.requests()), (ErrorKind::InvalidData, 1), "{body}: {error}");
+        assert!(error.message().contains(shown) && error.help().is_some(), "{body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_does_not_repeat_the_credential() {
+    let server = answering([ok(r#"{"message":"hush-hush-hush is not a token"}"#)]).await;
+    let client = client(&server.uri()).authorization(Arc::new(Bearer::new(&"hush-hush-hush".into()))).build().unwrap();
+    let read = |response: Response| response.json::<Vec<u8>>();
+    let error = client.get("x").send_with(&Monitor::detached(), read).await.unwrap_err();
+    assert!(error.message().contains("*** is not a token"), "{error}");
+    assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_the_data() {
+    let server = answering([ok("\u{feff}[1, 2]")]).await;
+    let response = client(&server.uri()).build().unwrap().get("x").send(&Monitor::detached()).await.unwrap();
+    assert_eq!(values(&response).unwrap(), [1, 2]);
 }
 
 #[tokio::test]

@@ -122,6 +122,26 @@ async fn of_many_answers_without_end_one_at_a_time_takes_much_memory() {
     assert!(received < (16 + 7 * 4 + 8) << 20, "{} MiB at the same time", received >> 20);
 }
 
+/// Each of them takes a third of the time that is allowed; the last one waits for longer than that.
+#[tokio::test]
+async fn waiting_for_the_turn_of_a_large_answer_is_not_the_servers_delay() {
+    let base = connections(|mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 26214400\r\n\r\n").await;
+        let _ = stream.write_all(&vec![b' '; 24 << 20]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = stream.write_all(&vec![b' '; 1 << 20]).await;
+    })
+    .await;
+    let client = Client::builder(&base).timeout(Duration::from_secs(3)).retry(Retries::none()).build().unwrap();
+    let monitor = Monitor::detached();
+    // More than the connection holds: the server takes its time only once the answer is being read.
+    let requests = (0..5).map(|_| client.get("x").send(&monitor));
+    for answer in futures::future::join_all(requests).await {
+        assert_eq!(answer.unwrap().body().len(), 25 << 20);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_stalls_is_given_up() {
     let stalls = || {

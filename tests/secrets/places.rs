@@ -32,7 +32,9 @@ async fn no_other_host_is_asked_whatever_the_server_points_to() {
     for answer in [
         ResponseTemplate::new(302).insert_header("location", format!("{elsewhere}/x")),
         ResponseTemplate::new(307).insert_header("location", format!("//{}/x", other.address())),
-        ResponseTemplate::new(200).set_body_json(&page).insert_header("link", format!("<{elsewhere}/x>; rel=\"next\"")),
+        ResponseTemplate::new(200)
+            .set_body_json(&page)
+            .insert_header("link", format!("<{elsewhere}/x?page=2>; rel=\"next\"")),
         ResponseTemplate::new(200).set_body_json(&page),
     ] {
         let server = MockServer::start().await;

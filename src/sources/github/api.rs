@@ -11,8 +11,8 @@ use super::names::Name;
 use super::page::{self, Page};
 use super::ranges::Second;
 use super::settings::GithubSettings;
-use crate::http::{Builder, Client, Response, Url};
-use crate::{Error, ErrorKind, Monitor, Result, Retries, Retry, SourceEvent};
+use crate::http::{Builder, Client, Url, fault};
+use crate::{Error, ErrorKind, Monitor, Result, Retries, SourceEvent};
 
 /// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
@@ -56,23 +56,6 @@ impl Connection {
             ));
         }
     }
-
-    /// All elements of a list, page after page.
-    pub(super) async fn list<T: for<'a> Deserialize<'a>>(
-        &self,
-        path: &str,
-        monitor: &Monitor,
-        elements: impl Fn(&Response) -> Result<Vec<T>>,
-    ) -> Result<Vec<T>> {
-        let mut all = Vec::new();
-        let mut request = Some(self.client.get(path).query(&[("per_page", "100")]));
-        while let Some(this) = request.take() {
-            let (page, next) = this.send_with(monitor, |response| Ok((elements(&response)?, response.next()?))).await?;
-            all.extend(page);
-            request = next.map(|url| self.client.get(url.as_str()));
-        }
-        Ok(all)
-    }
 }
 
 /// What GitHub says about a repository.
@@ -105,8 +88,8 @@ pub(super) struct Api {
 /// Why a page did not come.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The server failed at it again and again: a smaller one may do.
-    Heavy,
+    /// The server failed at it again and again, and answers other questions: a smaller one may do.
+    Heavy(Error),
     Error(Error),
 }
 
@@ -164,7 +147,10 @@ impl Api {
     pub(super) async fn must_exist(&self, monitor: &Monitor) -> Result<()> {
         let request = self.connection.client.get(&self.issues("")).query(&[("per_page", "1"), ("state", "all")]);
         let found = request.send_with(monitor, |response| page::rows(response.body())).await;
-        found.map(drop).map_err(|error| explain(error, &self.name))
+        match found {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explain(error, monitor).await),
+        }
     }
 
     /// The repository does not say that its issues are disabled.
@@ -220,7 +206,8 @@ impl Api {
         base.join(path).map_err(|error| Error::internal("a path is no URL").with_source(error))
     }
 
-    /// A page of the list. A page of more than [`SMALLEST_PAGE`] that the server fails at is [`Trouble::Heavy`].
+    /// A page of the list. One that the server fails at, takes too long for, or sends cut short or too long is
+    /// [`Trouble::Heavy`].
     pub(super) async fn page(
         &self,
         url: &str,
@@ -228,35 +215,54 @@ impl Api {
         etag: Option<&str>,
         monitor: &Monitor,
     ) -> Result<Listed, Trouble> {
-        // 503 is left to the client: it is about the server, not about the page.
-        let mut request = self.connection.client.get(url).accept(&[500, 502, 504]);
+        let mut request = self.connection.client.get(url).attempts_at_this_size(HEAVY_AFTER);
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
-        let mut failures = 0;
-        let outcome = request
-            .send_with(monitor, |response| {
-                if response.is_not_modified() {
-                    return Ok(Listed::NotModified);
-                }
-                if response.status() >= 500 {
-                    failures += 1;
-                    let enough = failures >= HEAVY_AFTER && size > SMALLEST_PAGE;
-                    let retry = if enough { Retry::Never } else { Retry::Backoff };
-                    return Err(Error::unavailable("GitHub failed to answer")
-                        .with_status(response.status())
-                        .with_context("url", url)
-                        .with_help("try again later; GitHub's status page tells of outages")
-                        .with_retry(retry));
-                }
+        let outcome = request.send_with(monitor, |response| {
+            if response.is_not_modified() {
+                Ok(Listed::NotModified)
+            } else {
                 page::read(url, size, &response).map(Listed::Page)
-            })
-            .await;
-        match outcome {
-            Err(error) if size > SMALLEST_PAGE && matches!(error.status(), Some(500 | 502 | 504)) => {
-                Err(Trouble::Heavy)
             }
-            outcome => outcome.map_err(|error| Trouble::Error(explain(error, &self.name))),
+        });
+        match outcome.await {
+            Ok(listed) => Ok(listed),
+            Err(error) if fault::may_depend_on_size(&error) && self.answers(monitor).await => {
+                Err(Trouble::Heavy(error))
+            }
+            Err(error) => Err(Trouble::Error(self.explain(error, monitor).await)),
+        }
+    }
+
+    /// Whether the server answers at all, so that a failure is about what was asked for. This waits out a short outage.
+    async fn answers(&self, monitor: &Monitor) -> bool {
+        let path = self.repository_id().map_or_else(|| self.name.path(), |id| format!("repositories/{id}"));
+        match self.connection.client.get(&path).send(monitor).await {
+            Ok(_) => true,
+            Err(error) => error.status().is_some_and(|status| (400..500).contains(&status)),
+        }
+    }
+
+    /// Says what a refusal means for this repository; for one that is known by its id, also whether another one has its name now.
+    pub(super) async fn explain(&self, error: Error, monitor: &Monitor) -> Error {
+        let (Some(404), Some(id)) = (error.status(), self.repository_id()) else { return explain(error, &self.name) };
+        let request = self.connection.client.get(&self.name.path());
+        match request.send_with(monitor, |response| response.json::<Repository>()).await {
+            Ok(other) if other.id != id => {
+                let Name { owner, name } = &self.name;
+                let message = format!("the repository {owner}/{name} was deleted, and another one has its name now");
+                Error::new(ErrorKind::NotFound, message)
+                    .with_status(404)
+                    .with_context("id", id)
+                    .with_context("new id", other.id)
+                    .with_help(
+                        "`reset` the resource to read the new repository from the start; to keep what was read of the old one \
+                         as it is, `disable` the resource",
+                    )
+                    .with_source(error)
+            }
+            _ => explain(error, &self.name),
         }
     }
 
@@ -286,48 +292,85 @@ pub(super) fn issues_disabled(name: &Name) -> Error {
         .with_help("enable issues in the repository's settings, or `disable` this resource; no row was changed")
 }
 
-/// Says what a refusal means for this repository.
+/// Says what a refusal means for this repository, in the server's own words where it gives any.
 pub(super) fn explain(error: Error, name: &Name) -> Error {
     let Name { owner, name } = name;
     let repository = format!("{owner}/{name}");
-    let (kind, message, help) = match error.status() {
-        Some(401) => (
+    let said = error.server_message().unwrap_or_default().to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let Some(status) = error.status() else { return error };
+    let (kind, message, help) = match status {
+        401 => (
             ErrorKind::Authentication,
             format!("GitHub does not accept the credentials, so {repository} was not read"),
             "check that `token` refers to a token that is valid, and belongs to this `api_url`",
         ),
-        Some(403) => (
+        403 if says(&["ip allow list", "ip address", "ip addresses"]) => (
+            ErrorKind::Authentication,
+            format!("GitHub does not let this machine's address read {repository}"),
+            "let an owner of the organisation add the address of this machine to its IP allow list, or run where the address is \
+             allowed",
+        ),
+        403 if says(&["saml", "single sign-on", "sso"]) => (
+            ErrorKind::Authentication,
+            format!("the organisation's single sign-on keeps these credentials from {repository}"),
+            "authorize the token for the organisation: on GitHub under Settings, Developer settings, Personal access tokens, \
+             Configure SSO",
+        ),
+        403 if says(&["personal access token (classic)", "lifetime", "fine-grained"]) => (
+            ErrorKind::Authentication,
+            format!("the organisation's policy keeps this token from {repository}"),
+            "make a token of the kind that the message names, or use a GitHub App",
+        ),
+        403 if says(&["suspended", "blocked", "disabled", "terms of service"]) => (
+            ErrorKind::Authentication,
+            format!("GitHub has blocked the access to {repository}"),
+            "follow the message; an owner of the repository or of the account can ask GitHub's support",
+        ),
+        403 if said.is_empty() || says(&["resource not accessible", "must have", "permission", "not authorized"]) => (
             ErrorKind::Authentication,
             format!("GitHub does not let these credentials read the issues of {repository}"),
             "give the token (or the GitHub App) read access to issues, and authorize it for the organisation's single sign-on",
         ),
-        Some(404) => (
+        403 => (
+            ErrorKind::Authentication,
+            format!("reading the issues of {repository} is forbidden"),
+            "follow the message; where it is not GitHub's, ask those who run the proxy or gateway; otherwise give the token (or \
+             the GitHub App) read access to issues",
+        ),
+        404 => (
             ErrorKind::NotFound,
             format!("the repository {repository} does not exist, or these credentials may not see it"),
             "check the name; for a private repository, check that the token may read it",
         ),
-        Some(410) => (
+        410 => (
             ErrorKind::NotFound,
             format!("issues are disabled in the repository {repository}"),
             "enable issues in the repository's settings, or `disable` this resource",
         ),
-        Some(451) => (
+        451 => (
             ErrorKind::NotFound,
             format!("the repository {repository} is blocked for legal reasons"),
             "`disable` this resource",
         ),
-        Some(409) => (
+        409 => (
             ErrorKind::Unavailable,
             format!("the repository {repository} is empty, or is just being made"),
             "try again later, or `disable` this resource",
         ),
-        Some(422) => (
+        422 if says(&["pagination", "only the first"]) => (
             ErrorKind::InvalidData,
             format!("GitHub does not give so many pages of {repository}"),
             "more issues than GitHub pages through were updated within one second; reading goes on once some of them are updated",
         ),
+        422 => (
+            ErrorKind::InvalidData,
+            format!("GitHub cannot process the request for the issues of {repository}"),
+            "follow the message; if it does not help, check that `api_url` is the address of GitHub's API",
+        ),
         _ => return error,
     };
-    let status = error.status().unwrap_or_default();
-    Error::new(kind, message).with_status(status).with_help(help).with_source(error)
+    let said = error.server_message().map(str::to_owned);
+    let message = said.as_ref().map_or_else(|| message.clone(), |said| format!("{message}: {said}"));
+    Error::new(kind, message).with_status(status).with_help(help).with_server_message(said).with_source(error)
 }

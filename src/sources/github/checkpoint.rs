@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::page::Unread;
 use super::ranges::{Range, Second};
 use crate::http::Url;
 use crate::{Checkpoint, Error, ErrorKind, Result};
@@ -36,6 +37,8 @@ pub(super) struct Position {
     pub(super) anchor: Option<Second>,
     /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
     pub(super) etag: Option<Tag>,
+    /// Issues at which the server failed; every read asks for them again.
+    pub(super) unread: Vec<Unread>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,11 +53,13 @@ struct Written {
     hwm: Option<Second>,
     anchor: Option<Second>,
     etag: Option<Tag>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<Unread>,
 }
 
 impl Position {
     pub(super) fn write(self) -> Result<Checkpoint> {
-        let Self { server, repository: repository_id, without_pull_requests, ranges, hwm, anchor, etag } = self;
+        let Self { server, repository: repository_id, without_pull_requests, ranges, hwm, anchor, etag, unread } = self;
         Checkpoint::new(&Written {
             v: VERSION,
             server,
@@ -64,6 +69,7 @@ impl Position {
             hwm,
             anchor,
             etag,
+            unread,
         })
     }
 
@@ -118,14 +124,23 @@ impl Position {
                 .with_context("known", VERSION)
                 .with_help(help));
         }
-        let Written { server, repository_id, without_pull_requests, ranges, hwm, anchor, etag, .. } =
-            checkpoint.parse()?;
+        let written: Written = checkpoint.parse()?;
+        let ranges = written.ranges;
         // Without an open range and a high-water mark, what comes after the ranges would never be read.
-        let ends = ranges.is_empty() || hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
+        let ends = ranges.is_empty() || written.hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
         if !ends || ranges.iter().any(|range| range.to.is_some() && range.from >= range.to) {
             return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(help));
         }
-        Ok(Self { server, repository: repository_id, without_pull_requests, ranges, hwm, anchor, etag })
+        Ok(Self {
+            server: written.server,
+            repository: written.repository_id,
+            without_pull_requests: written.without_pull_requests,
+            ranges,
+            hwm: written.hwm,
+            anchor: written.anchor,
+            etag: written.etag,
+            unread: written.unread,
+        })
     }
 }
 
@@ -143,6 +158,7 @@ mod tests {
             hwm: Some(Second(1_700_000_000)),
             anchor: None,
             etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
+            unread: vec![Unread { since: Some(Second(5)), place: 2, after: Some(41), before: None }],
         }
     }
 

@@ -95,6 +95,8 @@ pub(super) struct Course {
     newest: Newest,
     /// The tag of the newest page, as it was before what is being read.
     idle: Option<Tag>,
+    /// How many rows the longest page of this read has.
+    longest: usize,
     done: bool,
 }
 
@@ -154,6 +156,7 @@ impl Course {
             unsure: None,
             newest: Newest::After(1),
             idle: None,
+            longest: 0,
             done: false,
         }
     }
@@ -186,6 +189,10 @@ impl Course {
             + usize::from(self.polling)
             + usize::from(newest)
             + usize::from(probe)
+    }
+
+    pub(super) fn position_mut(&mut self) -> &mut Position {
+        &mut self.position
     }
 
     /// The next request, if one can be made before another one is answered.
@@ -327,7 +334,11 @@ impl Course {
     ///
     /// # Errors
     /// `InvalidData`, when the answer cannot be.
-    pub(super) fn answer(&mut self, task: Task, answer: Answer) -> Result<Keep> {
+    pub(super) fn answer(&mut self, task: Task, mut answer: Answer) -> Result<Keep> {
+        if let Answer::Page(facts, _) = &mut answer {
+            self.longest = self.longest.max(facts.rows);
+            facts.longest = self.longest;
+        }
         if self.strays.remove(&task) {
             return Ok(Keep::Within(self.floor(), None));
         }
@@ -446,7 +457,7 @@ impl Course {
     /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
     fn conclude(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
         let floor = self.floor();
-        if facts.more() {
+        if facts.may_go_on() {
             (self.position.etag, self.idle) = (None, None);
             self.before = self.position.hwm;
             self.began = facts.date;

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::api::{Api, Connection, Repository};
 use super::credentials::Kind;
 use super::names::Scope;
 use super::settings::GithubSettings;
+use crate::http::Response;
 use crate::{Error, ErrorKind, Monitor, Resource, Result};
 
 /// The repositories that the settings name, in alphabetical order; with none named, those that the credentials reach.
@@ -39,13 +41,24 @@ pub(super) async fn discover(
 /// Reaches GitHub with these credentials, and each repository and owner that is named.
 pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
     // Costs no quota. Enterprise servers without limits, and simple servers, answer 404.
-    let answer = connection.client.get("rate_limit").accept(&[404]).send(monitor).await;
-    answer.map_err(|error| refused(error, &connection))?;
+    let limits = connection.client.get("rate_limit").accept(&[404]);
+    let answer =
+        limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
+    answer.await.map_err(|error| refused(error, &connection))?;
     for entry in &settings.repositories {
         match Scope::of(entry)? {
             Scope::Owner(owner) => drop(is_organization(&connection, &owner, monitor).await?),
             Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
         }
+    }
+    Ok(())
+}
+
+/// The answer to a question for the limits is one of an API, and no message in place of it.
+fn is_api(response: &Response) -> Result<()> {
+    let answer: serde_json::Map<String, serde_json::Value> = response.json()?;
+    if answer.contains_key("message") && !answer.contains_key("resources") && !answer.contains_key("rate") {
+        return Err(Error::invalid_data("the answer does not tell the limits"));
     }
     Ok(())
 }
@@ -114,18 +127,22 @@ async fn is_ours(connection: &Connection, owner: &str, monitor: &Monitor) -> Res
 }
 
 async fn list(connection: &Connection, path: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
-    let all = connection.list(path, monitor, |response| response.json()).await;
+    let all = connection.list(path, monitor, |response| Ok(response.body().clone())).await;
     all.map_err(|error| refused(error, connection))
 }
 
 async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Repository>> {
     #[derive(Deserialize)]
-    struct Installed {
-        repositories: Vec<Repository>,
+    struct Installed<'a> {
+        #[serde(borrow)]
+        repositories: &'a RawValue,
     }
     match connection.kind {
         Kind::App => {
-            let read = |response: &crate::http::Response| Ok(response.json::<Installed>()?.repositories);
+            let read = |response: &Response| {
+                let Installed { repositories } = response.json()?;
+                Ok(response.body().slice_ref(repositories.get()))
+            };
             connection
                 .list("installation/repositories", monitor, read)
                 .await

@@ -13,8 +13,14 @@
 //!   if the server gives another item of the same kind that it lists, before and after.
 //! * Where a read brings no issue, only pull requests or nothing, the repository is asked whether its issues are enabled.
 //!
+//! * The length of a page alone never ends a read. Where the server does not say whether the list goes on, it is asked once more;
+//!   the look at what is new serves for that, too. A link only says *that* there is more: reading goes on by `updated_at`, at our
+//!   own address.
+//! * A page at which the server fails is made smaller. At last its issues are asked for one by one: one at which the server fails
+//!   becomes a reject that names its neighbours, the rest is read, and every later read asks for it again with one request.
+//!
 //! # Odd records
-//! A record without an `id` is a [`Reject`](crate::Reject). One without a readable `updated_at` is kept, with
+//! An element that is no object, or a record without an `id`, is a [`Reject`](crate::Reject). One without a readable `updated_at` is kept, with
 //! [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
 
 mod api;
@@ -25,6 +31,8 @@ mod discover;
 mod evidence;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod isolate;
+mod list;
 mod listing;
 mod monitor;
 mod names;

@@ -2,14 +2,14 @@
 
 use bytestring::ByteString;
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ranges::{Facts, Second};
-use crate::http::{Response, json};
+use crate::http::{More, Response, Url, json, links};
 use crate::record::content_hash;
-use crate::{Error, Operation, Record, Reject, Result, Version};
+use crate::{Error, Operation, Record, Reject, Result, Retry, Version};
 
 /// What is read of an issue. The rest is passed on as text.
 #[derive(Deserialize)]
@@ -38,6 +38,15 @@ impl Row {
             Err(reject) => &reject.raw,
         }
     }
+
+    /// The issue's number within its repository.
+    pub(super) fn number(&self) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            number: u64,
+        }
+        serde_json::from_str::<Numbered>(self.text()).ok().map(|issue| issue.number)
+    }
 }
 
 /// A page, and where it stands.
@@ -46,15 +55,81 @@ pub(super) struct Page {
     pub(super) rows: Vec<Row>,
     pub(super) facts: Facts,
     pub(super) etag: Option<String>,
+    /// Issues at which the server fails; the page was read around them.
+    pub(super) unread: Vec<Unread>,
+}
+
+/// An issue at which the server fails, by its place in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unread {
+    /// It is among the first `place` rows that were updated since then.
+    pub(super) since: Option<Second>,
+    pub(super) place: u32,
+    /// The numbers of the issues before and after it.
+    pub(super) after: Option<u64>,
+    pub(super) before: Option<u64>,
+}
+
+impl Unread {
+    /// Whether both are the same issue, however it was come to.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.after, self.before) == (other.after, other.before)
+    }
+
+    pub(super) fn reject(&self) -> Reject {
+        let place = match (self.after, self.before) {
+            (Some(after), Some(before)) => format!("between #{after} and #{before}"),
+            (Some(after), None) => format!("after #{after}, the newest"),
+            (None, Some(before)) => format!("before #{before}, the oldest"),
+            (None, None) => "the only one".to_owned(),
+        };
+        let reason = format!("GitHub fails at this issue; in the order of `updated_at` it is {place}");
+        let raw = serde_json::json!({ "after": self.after, "before": self.before, "since": self.since });
+        Reject { reason, raw: raw.to_string().into() }
+    }
 }
 
 /// Splits the answer to a request for `size` rows in the order of `updated_at`.
 ///
 /// # Errors
-/// `InvalidData`: no JSON array of objects, cut short, out of order, or empty although the server names a next page.
+/// `InvalidData`: no JSON array, cut short, out of order, or empty although the server names a next page.
 pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
     let rows = rows(response.body())?;
-    let next = response.next()?.map(String::from);
+    let (first, last) = edges(&rows, url)?;
+    let (next, silent) = match response.more() {
+        More::Next(next) => (Some(String::from(next)), false),
+        More::Last => (None, false),
+        More::Unknown => (None, true),
+    };
+    if rows.is_empty() && next.is_some() {
+        let error = Error::invalid_data("an empty page names a next one").with_context("url", url);
+        return Err(error.with_retry(Retry::Backoff));
+    }
+    let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
+    let probe = if next.is_none() && !rows.is_empty() && (silent || full) { Some(following(url)?) } else { None };
+    let fingerprint = content_hash(response.body());
+    let facts = Facts {
+        url: url.to_owned(),
+        size,
+        rows: rows.len(),
+        first,
+        last,
+        next,
+        probe,
+        // A server that counts pages need not be able to say where they are.
+        pages: response.last_page().ok().flatten(),
+        date: response.date().map(Second::from),
+        fingerprint,
+        ..Facts::default()
+    };
+    Ok(Page { rows, facts, etag: response.etag().map(str::to_owned), unread: Vec::new() })
+}
+
+/// The times of the first and the last row that have one.
+///
+/// # Errors
+/// `InvalidData`, when the rows are out of order.
+pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<Second>, Option<Second>)> {
     let mut times = rows.iter().filter_map(|row| row.second);
     let first = times.next();
     let last = times.try_fold(first, |last, time| (Some(time) >= last).then_some(Some(time)));
@@ -65,23 +140,20 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
                 "the API at this address does not sort as GitHub's does, so that reading it could miss issues",
             ));
     };
-    if rows.is_empty() && next.is_some() {
-        return Err(Error::invalid_data("an empty page names a next one").with_context("url", url));
-    }
-    let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
-    let probe = if full && next.is_none() { Some(following(url)?) } else { None };
-    let fingerprint = content_hash(response.body());
-    // A server that counts pages need not be able to say where they are.
-    let pages = response.last_page().ok().flatten();
-    let date = response.date().map(Second::from);
-    let url = url.to_owned();
-    let facts = Facts { url, size, rows: rows.len(), first, last, next, probe, pages, date, fingerprint };
-    Ok(Page { rows, facts, etag: response.etag().map(str::to_owned) })
+    Ok((first, last))
 }
 
-/// Splits a body into rows.
+/// Splits a body into rows. An element that is no issue is a row with a reject.
 pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
-    json::elements::<Item<'_>>(body).map(|element| element.map(|(item, raw)| row(&item, raw))).collect()
+    let read = |(item, raw): (Result<Item<'_>>, ByteString)| match item {
+        // An array of the right length would pass for an object.
+        Ok(item) if raw.starts_with('{') => row(&item, raw),
+        _ => {
+            let reason = if raw.starts_with('{') { "the object cannot be read" } else { "not a JSON object" };
+            Row { second: None, is_pull_request: false, content: Err(Reject { reason: reason.into(), raw }) }
+        }
+    };
+    json::each::<Item<'_>>(body).map(|element| element.map(read)).collect()
 }
 
 /// Copies what is kept of a page of so many bytes where that is little: as a slice, each record holds on to the whole page.
@@ -120,26 +192,20 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
     Row { second: time.map(Second::from), is_pull_request: item.pull_request.is_some(), content }
 }
 
+/// How many rows an address asks for.
+pub(super) fn size(url: &str) -> Option<u32> {
+    let url: Url = url.parse().ok()?;
+    url.query_pairs().find(|(name, _)| name == "per_page").and_then(|(_, size)| size.parse().ok())
+}
+
 /// The address of the page after this one, for a server that sends no links.
-fn following(url: &str) -> Result<String> {
-    let mut url: crate::http::Url =
+pub(super) fn following(url: &str) -> Result<String> {
+    let url: Url =
         url.parse().map_err(|error| Error::internal("the address of a page is no URL").with_source(error))?;
-    let mut page = 1_u64;
-    let others: Vec<(String, String)> = url
-        .query_pairs()
-        .into_owned()
-        .filter(|(name, value)| {
-            let is_page = name == "page";
-            if is_page {
-                page = value.parse().unwrap_or(1);
-            }
-            !is_page
-        })
-        .collect();
     // A server names the pages as it likes.
-    let next = page.checked_add(1).ok_or_else(|| Error::invalid_data("the address of a page has no next one"))?;
-    url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &next.to_string());
-    Ok(url.into())
+    let next = links::page_number(&url).checked_add(1);
+    let next = next.ok_or_else(|| Error::invalid_data("the address of a page has no next one"))?;
+    Ok(links::numbered(&url, next).into())
 }
 
 #[cfg(test)]
@@ -173,6 +239,10 @@ mod tests {
             (r#"{"id":null}"#, "no id"),
             (r#"{"id":"x"}"#, "the id is not a whole number"),
             (r#"{"id":-1}"#, "the id is not a whole number"),
+            ("null", "not a JSON object"),
+            ("7", "not a JSON object"),
+            ("[{}]", "not a JSON object"),
+            (r#"{"id":1,"id":2}"#, "the object cannot be read"),
         ] {
             let reject = one(text).content.unwrap_err();
             assert_eq!((reject.reason.as_str(), &reject.raw[..]), (reason, text));

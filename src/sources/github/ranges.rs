@@ -98,12 +98,15 @@ pub(super) struct Facts {
     pub(super) last: Option<Second>,
     /// Where the next page is, by the server's link.
     pub(super) next: Option<String>,
-    /// The page holds as many rows as were asked for and the server names no next one: where that would be.
+    /// Where the next page would be, when there may be one and the server does not name it: the page holds as many rows as were
+    /// asked for, or the server does not say whether the list goes on.
     pub(super) probe: Option<String>,
     /// How many pages the list has, where the server counts them.
     pub(super) pages: Option<u64>,
     /// When the server gave this answer, by its clock.
     pub(super) date: Option<Second>,
+    /// How many rows the longest page of this read has, this one included.
+    pub(super) longest: usize,
     /// A hash of the page.
     pub(super) fingerprint: [u8; 16],
 }
@@ -116,7 +119,19 @@ impl Facts {
 
     /// Whether the list goes on, or may go on, after this page.
     pub(super) fn more(&self) -> bool {
+        self.next.is_some() || (self.probe.is_some() && self.is_full())
+    }
+
+    /// Whether there may be a page after this one: the server names it, or does not say.
+    pub(super) fn may_go_on(&self) -> bool {
         self.next.is_some() || self.probe.is_some()
+    }
+
+    /// Whether the server does not say if the list goes on after this page, which is shorter than was asked for. A gateway may
+    /// make pages shorter and drop the links, so that the length alone is no end: only a page that brings nothing new is, and
+    /// only if the server gives longer ones.
+    pub(super) fn is_silent(&self) -> bool {
+        self.next.is_none() && self.probe.is_some() && !self.is_full()
     }
 }
 
@@ -156,6 +171,8 @@ struct Walk {
     fingerprints: Vec<[u8; 16]>,
     /// How many pages in a row had the same.
     repeats: u32,
+    /// The last page came again under the next number: there are no more.
+    closed: bool,
     /// They are no longer what they were then.
     moved: bool,
 }
@@ -379,7 +396,8 @@ impl Work {
     fn keyset(&mut self, facts: Facts, ends: bool, within: Keep) -> (Keep, bool) {
         let progress = facts.last > self.range.at;
         // The last page of a closed range shows a row beyond it. Where it does not, the server is asked once more.
-        let at_end = ends && (self.range.to.is_none() || !progress);
+        let certain = !facts.is_silent() || (!progress && facts.rows < facts.longest);
+        let at_end = ends && certain && (self.range.to.is_none() || !progress);
         if self.passed(&facts) {
             return (within, true);
         }
@@ -398,6 +416,7 @@ impl Work {
             ended: false,
             fingerprints: vec![facts.fingerprint],
             repeats: 0,
+            closed: false,
             moved: false,
         });
         (Keep::Nothing, false)
@@ -413,6 +432,13 @@ impl Work {
                 .with_context("url", &facts.url)
                 .with_help("the API at this address does not page as GitHub's does"));
         }
+        if repeated && facts.is_silent() {
+            walk.pages.pop();
+            walk.back = Some(walk.pages.len() - 1);
+            walk.closed = true;
+            self.walk = Some(walk);
+            return Ok(Keep::Nothing);
+        }
         walk.fingerprints.push(facts.fingerprint);
         match facts.next.or(facts.probe) {
             Some(next) if facts.last <= self.range.at => walk.pages.push(next),
@@ -426,8 +452,10 @@ impl Work {
     fn sweep(&mut self, mut walk: Walk, facts: &Facts, ends: bool) -> bool {
         let page = walk.back.unwrap_or_default();
         walk.reached = walk.reached.or(facts.last);
-        walk.ended |= self.passed(facts) || (page + 1 == walk.pages.len() && ends);
-        walk.moved |= walk.fingerprints.get(page) != Some(&facts.fingerprint);
+        let moved = walk.fingerprints.get(page) != Some(&facts.fingerprint);
+        let certain = !facts.is_silent() || (walk.closed && !moved);
+        walk.ended |= self.passed(facts) || (page + 1 == walk.pages.len() && ends && certain);
+        walk.moved |= moved;
         if page > 0 {
             walk.back = Some(page - 1);
             self.walk = Some(walk);

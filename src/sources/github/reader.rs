@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use super::api::{Api, Listed, Newest, Route, SMALLEST_PAGE, Trouble};
 use super::checkpoint::{Position, Tag};
 use super::course::{Answer, Course, Step, Task};
+use super::isolate;
 use super::names::Name;
-use super::page::{self, Page, Row};
+use super::page::{self, Page, Row, Unread};
 use super::ranges::{Ask, Keep, Second};
 use super::settings::GithubSettings;
 use super::{Connections, EXCLUDED, TABLE};
 use crate::record::content_hash;
-use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Result};
+use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Reject, Result};
 
 /// After so many pages that were made smaller because GitHub failed at larger ones, larger ones are tried again.
 const GROW_AFTER: u32 = 20;
@@ -80,6 +81,9 @@ struct Reader {
     /// Whether it is known that the repository's issues are not disabled.
     has_issues: bool,
     seen: Seen,
+    unread: Unreadable,
+    /// What came of asking for those again.
+    again: Option<Batch>,
 }
 
 impl Reader {
@@ -132,8 +136,14 @@ impl Reader {
             let answer = |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::Listed(Listed::Page(page))));
             in_flight.extend(course.next().map(|step| future::ready(answer(step)).boxed()));
         }
+        let api = Arc::new(api);
+        let mut unread = Unreadable::new(std::mem::take(&mut course.position_mut().unread));
+        let again = unread.ask_again(&api, &monitor).await?;
+        course.position_mut().unread = unread.known();
         Ok(Self {
-            api: Arc::new(api),
+            again: Some(again).filter(|batch| batch.offered() > 0 || unread.is_changed()),
+            unread,
+            api,
             monitor,
             course,
             in_flight,
@@ -149,6 +159,11 @@ impl Reader {
 
     /// The next batch that says something new.
     async fn next(&mut self) -> Result<Option<Batch>> {
+        if let Some(batch) = self.again.take() {
+            let checkpoint = self.position().write()?;
+            self.checkpoint = Some(checkpoint.clone());
+            return Ok(Some(batch.checkpoint(checkpoint)));
+        }
         loop {
             while let Some(step) = self.course.next() {
                 self.in_flight.push(self.send(step));
@@ -172,9 +187,18 @@ impl Reader {
         }
     }
 
+    fn position(&self) -> Position {
+        Position { repository: self.api.repository_id(), ..self.course.position() }
+    }
+
     fn send(&self, step: Step) -> BoxFuture<'static, Answered> {
         let (api, monitor) = (self.api.clone(), self.monitor.clone());
-        let size = if let Ask::Page { size, .. } = step.ask { size } else { self.page_size.now };
+        let size = match &step.ask {
+            Ask::Page { size, .. } => *size,
+            // Pages may have been of another size when this address was found.
+            Ask::Url(url) => page::size(url).unwrap_or(self.page_size.now),
+            Ask::Since(_) | Ask::Newest | Ask::NewestPage => self.page_size.now,
+        };
         // A server that does not tell the time is taken to go by ours.
         let now = Second::from(Timestamp::now());
         Box::pin(async move {
@@ -190,7 +214,12 @@ impl Reader {
                 Ask::Url(url) => Ok(url.clone()),
             };
             let reply = match url {
-                Ok(url) => api.page(&url, size, etag, &monitor).await,
+                Ok(url) => match api.page(&url, size, etag, &monitor).await {
+                    Err(Trouble::Heavy(failure)) if size <= SMALLEST_PAGE => {
+                        isolate::read(&api, &url, size, failure, &monitor).await.map(Listed::Page)
+                    }
+                    listed => listed,
+                },
                 Err(error) => Err(Trouble::Error(error)),
             };
             let reply = reply.map(|mut listed| {
@@ -205,7 +234,8 @@ impl Reader {
 
     fn take(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, Trouble>) -> Result<Option<Batch>> {
         let page = match reply {
-            Err(Trouble::Heavy) => {
+            Err(Trouble::Heavy(error)) => {
+                tracing::debug!(%error, size, "asking for smaller pages");
                 self.page_size.shrink(size);
                 self.course.restart(step.task);
                 return Ok(None);
@@ -237,8 +267,8 @@ impl Reader {
             }
             Ok(Reply::Listed(Listed::Page(page))) => page,
         };
-        let Page { rows, facts, etag } = page;
-        self.page_size.good();
+        let Page { rows, facts, etag, unread } = page;
+        self.page_size.good(!unread.is_empty());
         // A tag is worth keeping only for the address that the next poll will ask for.
         let tag = etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, false));
         let edges = Edges {
@@ -246,14 +276,24 @@ impl Reader {
             high: facts.last.map(|last| last.minus(self.overlap)),
         };
         let keep = self.course.answer(step.task, Answer::Page(facts, tag))?;
-        self.batch(step.task, rows, keep, edges, asked)
+        let rejects = if keep == Keep::Nothing { Vec::new() } else { self.unread.add(unread) };
+        self.course.position_mut().unread = self.unread.known();
+        self.batch(step.task, rows, rejects, keep, edges, asked)
     }
 
     fn tag(&self, value: String, newest: bool) -> Tag {
         Tag { value, credentials: self.api.connection.kind.as_str().to_owned(), newest }
     }
 
-    fn batch(&mut self, task: Task, rows: Vec<Row>, keep: Keep, edges: Edges, asked: &Api) -> Result<Option<Batch>> {
+    fn batch(
+        &mut self,
+        task: Task,
+        rows: Vec<Row>,
+        rejects: Vec<Reject>,
+        keep: Keep,
+        edges: Edges,
+        asked: &Api,
+    ) -> Result<Option<Batch>> {
         let mut batch = Batch::new(TABLE);
         let size = rows.iter().map(|row| row.text().len()).sum();
         let mut seen = self.seen.begin(task);
@@ -269,20 +309,82 @@ impl Reader {
                 Err(reject) => batch.rejects.push(reject),
             }
         }
+        batch.rejects.extend(rejects);
         page::let_go(&mut batch.records, size);
         // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
         if asked.route != self.api.route {
             let beginning = Position::beginning(self.api.connection.client.base_url()).write()?;
             return Ok((batch.offered() > 0).then_some(batch.checkpoint(beginning)));
         }
-        let mut position = self.course.position();
-        position.repository = self.api.repository_id();
-        let checkpoint = position.write()?;
+        let checkpoint = self.position().write()?;
         if batch.offered() == 0 && self.checkpoint.as_ref() == Some(&checkpoint) {
             return Ok(None);
         }
         self.checkpoint = Some(checkpoint.clone());
         Ok(Some(batch.checkpoint(checkpoint)))
+    }
+}
+
+/// Issues at which the server fails.
+#[derive(Default)]
+struct Unreadable {
+    known: Vec<Unread>,
+    /// Of an earlier read, before they were asked for again.
+    before: usize,
+}
+
+impl Unreadable {
+    fn new(known: Vec<Unread>) -> Self {
+        Self { before: known.len(), known }
+    }
+
+    fn known(&self) -> Vec<Unread> {
+        self.known.clone()
+    }
+
+    fn is_changed(&self) -> bool {
+        self.known.len() != self.before
+    }
+
+    /// Asks for those of an earlier read again: what comes is delivered, and what does not is rejected again.
+    async fn ask_again(&mut self, api: &Api, monitor: &Monitor) -> Result<Batch> {
+        let mut batch = Batch::new(TABLE);
+        for unread in std::mem::take(&mut self.known) {
+            match isolate::retry(api, &unread, monitor).await {
+                Ok(None) => {
+                    batch.rejects.push(unread.reject());
+                    self.known.push(unread);
+                }
+                Ok(Some(rows)) => {
+                    for row in rows {
+                        match row.content {
+                            Ok(record) => batch.records.push(record),
+                            Err(reject) => batch.rejects.push(reject),
+                        }
+                    }
+                }
+                // The read itself will come to this.
+                Err(_) => self.known.push(unread),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Rejects for those that were not known.
+    fn add(&mut self, unread: Vec<Unread>) -> Vec<Reject> {
+        let mut rejects = Vec::new();
+        for one in unread {
+            match self.known.iter_mut().find(|known| known.is_same(&one)) {
+                // Of several in a row, the last place covers all.
+                Some(known) if known.since == one.since => known.place = known.place.max(one.place),
+                Some(_) => {}
+                None => {
+                    rejects.push(one.reject());
+                    self.known.push(one);
+                }
+            }
+        }
+        rejects
     }
 }
 
@@ -300,8 +402,13 @@ impl PageSize {
         self.good = 0;
     }
 
-    fn good(&mut self) {
+    /// A page came. `around`: it was read around issues at which the server fails, so that it was not the size that was wrong,
+    /// and larger ones are tried again at once.
+    fn good(&mut self, around: bool) {
         self.good += 1;
+        if around {
+            self.now = self.wanted;
+        }
         if self.now < self.wanted && self.good >= GROW_AFTER {
             self.now = (self.now * 2).min(self.wanted);
             self.good = 0;

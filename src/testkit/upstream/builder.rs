@@ -42,6 +42,7 @@ pub(super) struct Settings {
     pub(super) page_limit: usize,
     pub(super) page_depth: Option<usize>,
     pub(super) cursor_links: bool,
+    pub(super) links: Links,
     pub(super) since_inclusive: bool,
     pub(super) token: Option<SecretString>,
     pub(super) quota: u64,
@@ -50,6 +51,16 @@ pub(super) struct Settings {
     pub(super) most_at_once: Option<usize>,
     pub(super) path_prefix: String,
     pub(super) churn: Churn,
+}
+
+/// Which links reach the client.
+#[derive(Debug, Clone)]
+pub(super) enum Links {
+    Own,
+    /// A gateway drops them.
+    Dropped,
+    /// A gateway passes them on as the server behind it wrote them.
+    Behind(String),
 }
 
 impl Default for UpstreamBuilder {
@@ -65,6 +76,7 @@ impl Default for UpstreamBuilder {
                 page_limit: 100,
                 page_depth: None,
                 cursor_links: false,
+                links: Links::Own,
                 since_inclusive: true,
                 token: None,
                 quota: 1_000_000,
@@ -130,6 +142,18 @@ impl UpstreamBuilder {
     /// Whether links go on with an opaque `after` instead of a page number, as GitHub does for large repositories.
     pub fn cursor_links(mut self, yes: bool) -> Self {
         self.settings.cursor_links = yes;
+        self
+    }
+
+    /// Sends no `Link` header, as behind some gateways.
+    pub fn without_links(mut self) -> Self {
+        self.settings.links = Links::Dropped;
+        self
+    }
+
+    /// Sends links to this base URL, such as `https://api.github.com`, as behind a gateway that passes them on.
+    pub fn links_to(mut self, base_url: impl Into<String>) -> Self {
+        self.settings.links = Links::Behind(base_url.into());
         self
     }
 

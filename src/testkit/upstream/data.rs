@@ -1,6 +1,6 @@
 //! The upstream's data: repositories and, in two orders, their issues.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::generate;
 use super::issue::{Content, Issue};
@@ -34,11 +34,13 @@ impl World {
 
     /// The position of a repository by its present name, whatever the case.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.repositories.iter().position(|repository| repository.name.eq_ignore_ascii_case(name))
+        self.repositories
+            .iter()
+            .position(|repository| !repository.deleted && repository.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn find_id(&self, id: u64) -> Option<usize> {
-        self.repositories.iter().position(|repository| repository.id == id)
+        self.repositories.iter().position(|repository| !repository.deleted && repository.id == id)
     }
 
     pub(super) fn is_organization(&self, owner: &str) -> bool {
@@ -81,6 +83,9 @@ pub(super) struct Repository {
     pub(super) issues_enabled: bool,
     /// Whether pull requests are listed while issues are disabled.
     pub(super) lists_pull_requests: bool,
+    pub(super) deleted: bool,
+    /// Issues at which the server fails.
+    pub(super) broken: BTreeSet<u32>,
     pub(super) issues: BTreeMap<u32, Issue>,
     pub(super) gone: BTreeMap<u32, Gone>,
     /// Fields that issues carry from a number on, as JSON text.
@@ -101,6 +106,8 @@ impl Repository {
             created: now.saturating_sub(generate::YEARS),
             issues_enabled: true,
             lists_pull_requests: false,
+            deleted: false,
+            broken: BTreeSet::new(),
             issues: BTreeMap::new(),
             gone: BTreeMap::new(),
             new_fields: Vec::new(),

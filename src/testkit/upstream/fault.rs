@@ -64,6 +64,19 @@ pub enum Fault {
     InvalidUtf8,
     /// The right record, or the right list, whose last record lacks this key.
     MissingKey(String),
+    /// The right list with one more element, this JSON text, in its middle.
+    BadElement(String),
+    /// The right answer with a header more, or another value of it.
+    Header(&'static str, String),
+    /// Exactly this answer.
+    Says {
+        /// The status code.
+        code: u16,
+        /// The `Content-Type`.
+        content_type: &'static str,
+        /// The body.
+        body: String,
+    },
     /// The right answer with a `Date` header that is wrong by so many seconds.
     ClockSkew(i64),
 }

@@ -246,6 +246,25 @@ impl Upstream {
         self.put(repository, &earlier.text)
     }
 
+    /// Makes the server fail at an issue: the issue itself and every page that it is on answer 500, until
+    /// [`repair`](Self::repair).
+    #[track_caller]
+    pub fn break_issue(&self, repository: &str, number: u32) {
+        self.on_issue(repository, number, |world, index, _| world.repositories[index].broken.insert(number));
+    }
+
+    /// Lets the server answer for all issues of a repository again.
+    #[track_caller]
+    pub fn repair(&self, repository: &str) {
+        self.on(repository, |world, index, _| world.repositories[index].broken.clear());
+    }
+
+    /// Deletes a repository; [`add_repository`](Self::add_repository) can give its name to a new one, with another id.
+    #[track_caller]
+    pub fn delete_repository(&self, repository: &str) {
+        self.on(repository, |world, index, _| world.repositories[index].deleted = true);
+    }
+
     /// Changes what changes between requests; [`Churn::NONE`] brings calm.
     pub fn set_churn(&self, churn: Churn) {
         self.shared.set_churn(churn);

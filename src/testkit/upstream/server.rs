@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::access::Access;
 use super::answer::Answer;
-use super::builder::Settings;
+use super::builder::{Links, Settings};
 use super::churn::Churn;
 use super::clock::{Clock, http_date};
 use super::data::World;
@@ -160,7 +160,7 @@ async fn answer(
         None if too_many => with_quota(Answer::secondary_limit(403), &shared, &received),
         None => routes::answer(&shared, &received),
     };
-    let answer = dress(answer, &shared, received.number());
+    let answer = dress(pass_links_on(answer, &shared), &shared, received.number());
     let answer = match &fault {
         Some(fault) => strike::spoil(fault, answer, &shared),
         None => answer,
@@ -171,6 +171,24 @@ async fn answer(
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = answer.headers;
     Ok(response)
+}
+
+/// What a gateway makes of links.
+fn pass_links_on(mut answer: Answer, shared: &Shared) -> Answer {
+    let links = match &shared.settings.links {
+        Links::Own => return answer,
+        Links::Dropped => None,
+        Links::Behind(base_url) => answer
+            .headers
+            .get("link")
+            .and_then(|link| link.to_str().ok())
+            .map(|link| link.replace(&shared.base_url, base_url)),
+    };
+    answer.headers.remove("link");
+    match links {
+        Some(links) => answer.with("link", links),
+        None => answer,
+    }
 }
 
 /// Tells the asker's quota without using any.

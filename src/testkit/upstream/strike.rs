@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::answer::Answer;
 use super::clock::http_date;
@@ -43,6 +44,9 @@ pub(super) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Opt
         Fault::Html => Answer::json("<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head><body><p>This page is taking too long to load.</p></body></html>\n")
             .with("content-type", "text/html; charset=utf-8"),
         Fault::EmptyBody => Answer::json(""),
+        Fault::Says { code, content_type, body } => {
+            Answer { status: *code, ..Answer::json(body.clone()).with("content-type", content_type) }
+        }
         Fault::EmptyPage => {
             let path = own_path(request, shared);
             let address = format!("{}{}", shared.base_url(), path.split('?').next().unwrap_or_default());
@@ -120,6 +124,14 @@ pub(super) fn spoil(fault: &Fault, mut answer: Answer, shared: &Shared) -> Answe
                 answer.body = body.to_string().into();
             }
         }
+        Fault::BadElement(element) => {
+            if let Ok(mut elements) = serde_json::from_slice::<Vec<&RawValue>>(&answer.body) {
+                let mut texts: Vec<&str> = elements.drain(..).map(RawValue::get).collect();
+                texts.insert(texts.len() / 2, element);
+                answer.body = format!("[{}]", texts.join(",")).into();
+            }
+        }
+        Fault::Header(name, value) => answer = answer.with(name, value),
         Fault::ClockSkew(seconds) => {
             let date = shared.clock.wire().saturating_add(SignedDuration::from_secs(*seconds));
             answer = answer.with("date", http_date(date.unwrap_or(Timestamp::MAX)));

@@ -72,6 +72,9 @@ pub(super) fn list(shared: &Shared, request: &Received, world: &mut World, index
         keys
     };
 
+    if keys.iter().any(|&key| repository.broken.contains(&number_of(key))) {
+        return Answer::error(500, "Server Error");
+    }
     let address = format!("{}/repositories/{}/issues", shared.base_url(), repository.id);
     let link = if settings.cursor_links {
         keys.last().filter(|_| offset + count < total).map(|&last| paging.cursor_link(&address, request, last))
@@ -133,6 +136,9 @@ fn page(repository: &Repository, keys: &[u64]) -> String {
 pub(super) fn item(shared: &Shared, world: &World, index: usize, number: &str) -> Answer {
     let repository = &world.repositories[index];
     let Ok(number) = number.parse::<u32>() else { return Answer::not_found() };
+    if repository.broken.contains(&number) {
+        return Answer::error(500, "Server Error");
+    }
     if let Some(issue) = repository.issues.get(&number) {
         if !repository.shows(issue) {
             return Answer::error(410, "Issues are disabled for this repo");

@@ -1,0 +1,158 @@
+//! A page at which the server fails at any size: its issues are asked for one by one, so that one bad issue costs no other.
+//!
+//! The single pages are read from the last to the first. A row that changes meanwhile moves to the end of the list, and the
+//! rows behind it move up by one: read backwards, none of them is missed. `ranges.rs` says why.
+
+use super::api::{Api, Trouble, explain};
+use super::page::{self, Page, Row, Unread};
+use super::ranges::{Facts, Second};
+use crate::http::{Url, fault, links};
+use crate::record::content_hash;
+use crate::{Error, Monitor, Result};
+
+/// So many single pages are tried behind the page: the list can only be read on from a row behind the bad one.
+const BEHIND: u32 = 2;
+
+/// If the last one fails, too, so many more are tried, and again, up to the limit.
+const MORE: u32 = 4;
+const LIMIT: u32 = 24;
+
+/// How often a single page is asked for.
+const ATTEMPTS: u32 = 2;
+
+/// What is at one place of the list.
+enum Single {
+    Row(Row),
+    Failed,
+    /// The list ends before this place.
+    End,
+}
+
+/// Reads the page of `size` rows at `url` around the issues at which the server fails. `failure` is what it answers to the whole.
+///
+/// # Errors
+/// `failure`, when single issues cannot be read either, or the page is not one with a number.
+pub(super) async fn read(api: &Api, url: &str, size: u32, failure: Error, monitor: &Monitor) -> Result<Page, Trouble> {
+    let give_up = |failure| Trouble::Error(explain(failure, &api.name));
+    let Ok(list) = url.parse::<Url>() else { return Err(give_up(failure)) };
+    if list.query_pairs().any(|(name, _)| matches!(&*name, "after" | "before" | "cursor")) {
+        return Err(give_up(failure));
+    }
+    let page_number = u32::try_from(links::page_number(&list)).unwrap_or(u32::MAX);
+    let Some(start) = (page_number - 1).checked_mul(size) else { return Err(give_up(failure)) };
+    // One before, so that a bad issue at the beginning has a neighbour to be named by.
+    let first = start.saturating_sub(1);
+    let mut count = start - first + size + BEHIND;
+    let places = loop {
+        let mut places = Vec::new();
+        for place in (first..first.saturating_add(count)).rev() {
+            places.push(single(api, &list, place, monitor).await?);
+        }
+        if !matches!(places.first(), Some(Single::Failed)) {
+            places.reverse();
+            break places;
+        }
+        let any = places.iter().any(|place| !matches!(place, Single::Failed));
+        if !any || count >= LIMIT {
+            return Err(give_up(failure));
+        }
+        count += MORE;
+    };
+    tracing::warn!(error = %failure, url, "read the issues of a page one by one, because the server fails at the page");
+    assemble(url, size, &list, first, places).map_err(Trouble::Error)
+}
+
+/// The page with one row that is at this place, counted from 0.
+async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<Single, Trouble> {
+    let mut url = links::numbered(list, u64::from(place) + 1);
+    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair("per_page", "1");
+    let request = api.connection.client.get(url.as_str()).attempts_at_this_size(ATTEMPTS);
+    match request.send_with(monitor, |response| page::rows(response.body())).await {
+        Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(Single::End, Single::Row)),
+        Ok(_) => Err(Trouble::Error(
+            Error::invalid_data("the server gives more rows than were asked for").with_context("url", url),
+        )),
+        Err(error) if fault::may_depend_on_size(&error) => Ok(Single::Failed),
+        Err(error) => Err(Trouble::Error(explain(error, &api.name))),
+    }
+}
+
+/// Makes one page of what was found from place `first` on.
+fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<Single>) -> Result<Page> {
+    let since = list.query_pairs().find(|(name, _)| name == "since").and_then(|(_, since)| since.parse().ok());
+    let since: Option<Second> = since.map(|since: jiff::Timestamp| since.into());
+    let (mut rows, mut unread): (Vec<Row>, Vec<Unread>) = Default::default();
+    let (mut ended, mut found) = (false, 0_usize);
+    for (index, place) in (0..).zip(places) {
+        match place {
+            Single::End => ended = true,
+            Single::Row(row) => {
+                found += 1;
+                let number = row.number();
+                unread.iter_mut().filter(|one| one.before.is_none()).for_each(|one| one.before = number);
+                rows.push(row);
+            }
+            Single::Failed => {
+                found += 1;
+                let after = rows.last().and_then(Row::number);
+                unread.push(place_of(&rows, &unread, since, first + index, after));
+            }
+        }
+    }
+    let (earliest, latest) = page::edges(&rows, url)?;
+    let probe = if ended { None } else { Some(page::following(url)?) };
+    let text: String = rows.iter().map(Row::text).collect();
+    let facts = Facts {
+        url: url.to_owned(),
+        size,
+        rows: found,
+        first: earliest,
+        last: latest,
+        probe,
+        fingerprint: content_hash(&text),
+        ..Facts::default()
+    };
+    Ok(Page { rows, facts, etag: None, unread })
+}
+
+/// Where to ask for an issue again: close to it, where the rows before it tell how many there are since a second.
+fn place_of(rows: &[Row], others: &[Unread], since: Option<Second>, index: u32, after: Option<u64>) -> Unread {
+    let near = rows.iter().rev().find_map(|row| row.second).map(|second| second.minus(1));
+    let outside = |row: &Row| row.second.is_some_and(|second| Some(second) < near);
+    match near {
+        Some(near) if rows.first().is_some_and(outside) => {
+            let within = rows.iter().filter(|row| row.second.is_none_or(|second| second >= near)).count();
+            let place = u32::try_from(within + others.len()).unwrap_or(u32::MAX).saturating_add(1);
+            Unread { since: Some(near), place, after, before: None }
+        }
+        _ => Unread { since, place: index + 1, after, before: None },
+    }
+}
+
+/// Asks for an issue again at which the server failed in an earlier read. `None`: it still does.
+pub(super) async fn retry(api: &Api, unread: &Unread, monitor: &Monitor) -> Result<Option<Vec<Row>>, Trouble> {
+    let size = unread.place.min(100);
+    let url = api.since(unread.since, size).map_err(Trouble::Error)?;
+    let url = match unread.place.div_ceil(size.max(1)) {
+        0 | 1 => url,
+        page => format!("{url}&page={page}"),
+    };
+    let request = api.connection.client.get(&url).attempts_at_this_size(1);
+    let mut rows = match request.send_with(monitor, |response| page::rows(response.body())).await {
+        Ok(rows) => rows,
+        Err(error) if fault::may_depend_on_size(&error) => return Ok(None),
+        Err(error) => return Err(Trouble::Error(explain(error, &api.name))),
+    };
+    // What is between the neighbours; where one of them has moved, more.
+    let position = |rows: &[Row], number: Option<u64>| {
+        number.and_then(|number| rows.iter().position(|row| row.number() == Some(number)))
+    };
+    if let Some(before) = position(&rows, unread.before) {
+        rows.truncate(before);
+    }
+    if let Some(after) = position(&rows, unread.after) {
+        rows.drain(..=after);
+    }
+    Ok(Some(rows))
+}
