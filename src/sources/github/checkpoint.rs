@@ -37,6 +37,8 @@ pub(super) struct Position {
     pub(super) anchor: Option<Second>,
     /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
     pub(super) etag: Option<Tag>,
+    /// How many rows the longest page has that this server ever gave: a shorter one was not cut off.
+    pub(super) longest_page: usize,
     /// Issues at which the server failed; every read asks for them again.
     pub(super) unread: Vec<Unread>,
 }
@@ -53,13 +55,25 @@ struct Written {
     hwm: Option<Second>,
     anchor: Option<Second>,
     etag: Option<Tag>,
+    #[serde(default)]
+    longest_page: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unread: Vec<Unread>,
 }
 
 impl Position {
     pub(super) fn write(self) -> Result<Checkpoint> {
-        let Self { server, repository: repository_id, without_pull_requests, ranges, hwm, anchor, etag, unread } = self;
+        let Self {
+            server,
+            repository: repository_id,
+            without_pull_requests,
+            ranges,
+            hwm,
+            anchor,
+            etag,
+            longest_page,
+            unread,
+        } = self;
         Checkpoint::new(&Written {
             v: VERSION,
             server,
@@ -69,6 +83,7 @@ impl Position {
             hwm,
             anchor,
             etag,
+            longest_page,
             unread,
         })
     }
@@ -82,11 +97,6 @@ impl Position {
     pub(super) fn is_beginning(&self) -> bool {
         let Self { server, without_pull_requests, .. } = self;
         *self == Self { server: server.clone(), without_pull_requests: *without_pull_requests, ..Self::default() }
-    }
-
-    /// The repository, whatever its name: `None` where the server knows it by its name only.
-    pub(super) fn identity(&self) -> Option<String> {
-        Some(format!("{} {}", self.server.as_deref()?, self.repository?))
     }
 
     /// Reads a position of this server. One that names none is taken for its, and loses its tag: the next poll then brings an
@@ -139,6 +149,7 @@ impl Position {
             hwm: written.hwm,
             anchor: written.anchor,
             etag: written.etag,
+            longest_page: written.longest_page,
             unread: written.unread,
         })
     }
@@ -158,6 +169,7 @@ mod tests {
             hwm: Some(Second(1_700_000_000)),
             anchor: None,
             etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
+            longest_page: 100,
             unread: vec![Unread { since: Some(Second(5)), place: 2, after: Some(41), before: None }],
         }
     }

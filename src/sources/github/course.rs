@@ -3,66 +3,23 @@
 use std::collections::HashSet;
 
 use super::checkpoint::{Position, Tag};
+use super::full_page::FullPage;
 use super::listing::{self, Listing, Next, Taken};
 use super::ranges::{Ask, Facts, Keep, Ranges, Second};
+use super::step::{Answer, Step, Task};
 use crate::{Error, Result};
 
 /// A poll that brings at most so many rows keeps its address, so that the entity tag of this very answer serves the next one.
 const FEW: usize = 30;
+
+/// A page of at most so many rows is not one that a gateway has made shorter.
+const TINY: usize = 4;
 
 /// After so many polls that brought too much to end with, the read ends all the same: what existed when it began has come.
 const ROUNDS: u32 = 3;
 
 /// A poll reads so many pages one after another before it looks whether reading them side by side is worth while.
 const PATIENCE: u32 = 3;
-
-/// Who an answer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Task {
-    /// A look for news.
-    Poll,
-    /// The newest row of all, or the newest page.
-    Newest,
-    /// A range, by its number.
-    Range(usize),
-    /// A part of a listing, by its number.
-    Part(usize),
-    /// A listing's witness, once more.
-    Check,
-    /// The page after a poll's.
-    Probe,
-}
-
-impl Task {
-    /// Whether there is another way when the server refuses or fails with this status: pages by their number (GitHub answers
-    /// 422 to high ones) are read by key then, and the newest rows are only a shortcut.
-    pub(super) fn can_do_without(self, status: Option<u16>) -> bool {
-        match self {
-            Self::Poll | Self::Range(_) => false,
-            Self::Part(_) | Self::Check | Self::Probe => matches!(status, Some(400 | 404 | 422)),
-            Self::Newest => matches!(status, Some(400 | 422 | 500..=599)),
-        }
-    }
-}
-
-/// What a request brought.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// Nothing has changed since the entity tag.
-    NotModified,
-    /// A page, and its entity tag where it may be used again.
-    Page(Facts, Option<Tag>),
-    /// The newest row's time, and the entity tag of the page that it is on.
-    Newest(Option<Second>, Option<Tag>),
-}
-
-/// A request to be made.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) task: Task,
-    pub(super) ask: Ask,
-    pub(super) tag: Option<Tag>,
-}
 
 /// One read, from the position where the last one ended.
 #[derive(Debug)]
@@ -89,37 +46,17 @@ pub(super) struct Course {
     early: Option<(Facts, Option<Tag>)>,
     /// A poll is under way that began too early.
     outrun: bool,
-    /// A poll that may have brought everything, or not.
-    unsure: Option<Unsure>,
+    /// A poll's page that may be the only one, or not.
+    full: Option<FullPage>,
     /// Whether to ask for the newest row.
     newest: Newest,
     /// The tag of the newest page, as it was before what is being read.
     idle: Option<Tag>,
     /// How many rows the longest page of this read has.
     longest: usize,
+    /// A poll was made again because nothing said that the list ended with the first one.
+    asked_again: bool,
     done: bool,
-}
-
-/// A poll's page that names no next one, of a server that may send no links: the page after it will tell. When that is empty,
-/// rows may have slipped from it to a full page, which is therefore asked for again. A full page's own tag does not show that
-/// rows come after it: the newest page's does.
-#[derive(Debug)]
-struct Unsure {
-    facts: Facts,
-    tag: Option<Tag>,
-    asks: Asks,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
-    /// For the newest page.
-    Newest,
-    NewestSent,
-    /// For the page after it.
-    After,
-    AfterSent,
-    /// For the page itself, again.
-    Again,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,10 +90,11 @@ impl Course {
             polling: false,
             early: None,
             outrun: false,
-            unsure: None,
+            full: None,
             newest: Newest::After(1),
             idle: None,
             longest: 0,
+            asked_again: false,
             done: false,
         }
     }
@@ -180,15 +118,14 @@ impl Course {
 
     fn in_flight(&self) -> usize {
         let newest = matches!(self.newest, Newest::Asked | Newest::PageAsked);
-        let probe =
-            self.unsure.as_ref().is_some_and(|unsure| matches!(unsure.asks, Asks::NewestSent | Asks::AfterSent));
+        let full = self.full.as_ref().is_some_and(FullPage::is_waiting);
         let listing = self.listing.as_ref().map_or(0, Listing::in_flight);
         self.ranges.busy()
             + listing
             + self.strays.len()
             + usize::from(self.polling)
             + usize::from(newest)
-            + usize::from(probe)
+            + usize::from(full)
     }
 
     pub(super) fn position_mut(&mut self) -> &mut Position {
@@ -206,24 +143,10 @@ impl Course {
         if self.polling {
             return None;
         }
-        if let Some(unsure) = &mut self.unsure {
-            return match unsure.asks {
-                Asks::Newest => {
-                    unsure.asks = Asks::NewestSent;
-                    Some(Step { task: Task::Newest, ask: Ask::NewestPage, tag: None })
-                }
-                Asks::After => {
-                    unsure.asks = Asks::AfterSent;
-                    let url = unsure.facts.probe.clone()?;
-                    Some(Step { task: Task::Probe, ask: Ask::Url(url), tag: None })
-                }
-                Asks::Again => {
-                    self.polling = true;
-                    let ask = Ask::Since(self.position.anchor);
-                    Some(Step { task: Task::Poll, ask, tag: unsure.tag.clone() })
-                }
-                Asks::NewestSent | Asks::AfterSent => None,
-            };
+        if let Some(full) = &mut self.full {
+            let step = full.next(self.position.anchor)?;
+            self.polling = step.task == Task::Poll;
+            return Some(step);
         }
         if self.ranges.is_empty() {
             if self.newest == Newest::PageAsked {
@@ -274,8 +197,8 @@ impl Course {
         if self.strays.remove(&task) {
             return;
         }
-        if let (Task::Newest, Some(unsure)) = (task, &mut self.unsure) {
-            unsure.asks = Asks::Newest;
+        if let (Task::Newest | Task::Probe, Some(full)) = (task, &mut self.full) {
+            full.repeat();
             return;
         }
         match (task, &mut self.listing) {
@@ -286,11 +209,6 @@ impl Course {
                 self.newest = Newest::Page;
             }
             (Task::Newest, None) if self.newest == Newest::Asked => self.newest = Newest::After(1),
-            (Task::Probe, _) => {
-                if let Some(unsure) = &mut self.unsure {
-                    unsure.asks = Asks::After;
-                }
-            }
             _ => self.restart(task),
         }
     }
@@ -301,13 +219,13 @@ impl Course {
         if self.strays.remove(&task) {
             return;
         }
-        if let (Task::Newest, Some(unsure)) = (task, &mut self.unsure) {
-            unsure.asks = Asks::After;
+        if let (Task::Newest, Some(full)) = (task, &mut self.full) {
+            full.newest_came();
             return;
         }
         match (task, &mut self.listing) {
             (Task::Range(id), _) => self.ranges.restart(id),
-            (Task::Poll, _) => (self.polling, self.outrun, self.unsure) = (false, false, None),
+            (Task::Poll, _) => (self.polling, self.outrun, self.full) = (false, false, None),
             (Task::Part(id), Some(listing)) => {
                 listing.repeat(id);
                 self.give_up();
@@ -322,7 +240,7 @@ impl Course {
                 self.position.etag = self.position.etag.take().filter(|tag| !tag.newest);
             }
             (Task::Probe, _) => {
-                if let Some(Unsure { facts, tag, .. }) = self.unsure.take() {
+                if let Some(FullPage { facts, tag, .. }) = self.full.take() {
                     self.conclude(facts, tag);
                 }
             }
@@ -337,13 +255,14 @@ impl Course {
     pub(super) fn answer(&mut self, task: Task, mut answer: Answer) -> Result<Keep> {
         if let Answer::Page(facts, _) = &mut answer {
             self.longest = self.longest.max(facts.rows);
+            self.position.longest_page = self.position.longest_page.max(facts.rows);
             facts.longest = self.longest;
         }
         if self.strays.remove(&task) {
             return Ok(Keep::Within(self.floor(), None));
         }
         let keep = match (task, answer) {
-            (Task::Poll, Answer::NotModified) if self.unsure.as_ref().is_some_and(|unsure| unsure.tag.is_some()) => {
+            (Task::Poll, Answer::NotModified) if self.full.as_ref().is_some_and(|full| full.tag.is_some()) => {
                 self.polling = false;
                 self.is_all();
                 Keep::Nothing
@@ -389,8 +308,8 @@ impl Course {
     }
 
     fn newest(&mut self, newest: Option<Second>, tag: Option<Tag>) {
-        if let Some(unsure) = &mut self.unsure {
-            unsure.asks = Asks::After;
+        if let Some(full) = &mut self.full {
+            full.newest_came();
             self.idle = tag;
             return;
         }
@@ -417,15 +336,14 @@ impl Course {
             self.early = Some((facts, tag));
             return Keep::Within(Some(end.minus(self.overlap)), None);
         }
-        match &self.unsure {
-            Some(unsure) if unsure.facts.fingerprint == facts.fingerprint => {
+        match &self.full {
+            Some(full) if full.facts.fingerprint == facts.fingerprint => {
                 self.is_all();
                 return Keep::Nothing;
             }
-            Some(_) => self.unsure = None,
-            None if facts.next.is_none() && facts.probe.is_some() => {
-                let asks = if facts.is_full() { Asks::Newest } else { Asks::After };
-                self.unsure = Some(Unsure { facts, tag, asks });
+            Some(_) => self.full = None,
+            None if facts.next.is_none() && facts.probe.is_some() && facts.is_full() => {
+                self.full = Some(FullPage::new(facts, tag));
                 return Keep::Within(self.floor(), None);
             }
             None => {}
@@ -435,21 +353,16 @@ impl Course {
 
     /// Takes the page after a poll's.
     fn probed(&mut self, after: &Facts) {
-        let Some(unsure) = &mut self.unsure else { return };
-        if after.rows > 0 || after.more() {
-            if let Some(Unsure { facts, tag, .. }) = self.unsure.take() {
-                self.conclude(facts, tag);
-            }
-        } else if unsure.facts.is_full() {
-            unsure.asks = Asks::Again;
-        } else {
-            self.is_all();
+        if self.full.as_mut().is_some_and(|full| !full.may_be_last(after))
+            && let Some(FullPage { facts, tag, .. }) = self.full.take()
+        {
+            self.conclude(facts, tag);
         }
     }
 
     /// A poll has brought everything, as it turned out.
     fn is_all(&mut self) {
-        if let Some(Unsure { facts, tag, .. }) = self.unsure.take() {
+        if let Some(FullPage { facts, tag, .. }) = self.full.take() {
             self.conclude(Facts { probe: None, ..facts }, tag);
         }
     }
@@ -457,7 +370,11 @@ impl Course {
     /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
     fn conclude(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
         let floor = self.floor();
-        if facts.may_go_on() {
+        let brings_news = facts.last > self.position.hwm;
+        // The next poll looks back a little: when it brings nothing new, the list did end here.
+        let ask_again = facts.is_silent() && brings_news && !self.asked_again;
+        let is_whole = !brings_news && (facts.rows <= TINY || facts.rows < self.position.longest_page);
+        if facts.more() || (facts.is_silent() && !ask_again && !is_whole) {
             (self.position.etag, self.idle) = (None, None);
             self.before = self.position.hwm;
             self.began = facts.date;
@@ -489,10 +406,9 @@ impl Course {
         self.position.hwm = self.position.hwm.max(facts.last);
         let anchor = self.floor();
         self.round += 1;
-        let settled = facts.last.is_some_and(|last| listing::is_settled(last, facts.date, self.overlap));
-        let idle = self.idle.take().filter(|_| settled);
-        let tag = if facts.is_full() { idle } else { tag };
-        if facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS {
+        let tag = tag.filter(|_| !facts.is_full());
+        self.asked_again |= ask_again;
+        if ask_again || (facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
             self.position.anchor = anchor;
             self.position.etag = None;
         } else {

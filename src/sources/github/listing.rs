@@ -26,8 +26,8 @@
 //! * **The end.** Rows that are updated while the list is read, and rows that appear beyond its last page, come with the poll
 //!   that follows: it begins before the last row of the list as it was.
 
-use super::course::Task;
 use super::ranges::{Ask, Facts, Keep, Range, Second};
+use super::step::Task;
 
 /// So many pages are read alone to find a witness.
 const WITNESSES: u32 = 3;

@@ -1,7 +1,8 @@
 //! GitHub issues: the reference source.
 //!
 //! It reads all issues of a repository, of every state, pull requests included, by `updated_at`: side by side and without
-//! missing a row that changes meanwhile. How, and why that holds, is told in `ranges.rs`.
+//! missing a row that changes meanwhile. How, and why that holds, is told in `listing.rs` for servers that count their pages, and
+//! in `ranges.rs` for others.
 //!
 //! # What is asked for
 //! * The first read asks for the repository, to learn its id, and lists `/repositories/{id}/issues` from then on: a
@@ -29,6 +30,7 @@ mod course;
 mod credentials;
 mod discover;
 mod evidence;
+mod full_page;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod isolate;
@@ -39,9 +41,12 @@ mod names;
 mod page;
 mod ranges;
 mod reader;
+#[cfg(test)]
+mod request_count;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod step;
 mod table;
 mod verify;
 

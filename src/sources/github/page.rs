@@ -106,7 +106,8 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
         return Err(error.with_retry(Retry::Backoff));
     }
     let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
-    let probe = if next.is_none() && !rows.is_empty() && (silent || full) { Some(following(url)?) } else { None };
+    let may_go_on = next.is_none() && !rows.is_empty() && (silent || full) && !has_cursor(url);
+    let probe = if may_go_on { Some(following(url)?) } else { None };
     let fingerprint = content_hash(response.body());
     let facts = Facts {
         url: url.to_owned(),
@@ -190,6 +191,12 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
         Some(_) => Err(Reject { reason: "the id is not a whole number".into(), raw }),
     };
     Row { second: time.map(Second::from), is_pull_request: item.pull_request.is_some(), content }
+}
+
+/// Whether a link led here that goes on after a record: the server sends links then, and without one there is no next page.
+fn has_cursor(url: &str) -> bool {
+    let Ok(url) = url.parse::<Url>() else { return false };
+    url.query_pairs().any(|(name, _)| name == "after" || name == "before")
 }
 
 /// How many rows an address asks for.

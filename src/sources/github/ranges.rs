@@ -1,5 +1,8 @@
 //! Ranges of `updated_at`, and which request each of them needs next. Pure: no clock, no network.
 //!
+//! This is how a list is read whose pages are not counted, what an earlier read has left, and what is too new to be read by
+//! page number; the rest is [`super::listing`]'s.
+//!
 //! # Why no row is missed
 //!
 //! The list is sorted by `updated_at`, ascending. A row that changes moves to the end of the list; nothing ever moves the
@@ -120,11 +123,6 @@ impl Facts {
     /// Whether the list goes on, or may go on, after this page.
     pub(super) fn more(&self) -> bool {
         self.next.is_some() || (self.probe.is_some() && self.is_full())
-    }
-
-    /// Whether there may be a page after this one: the server names it, or does not say.
-    pub(super) fn may_go_on(&self) -> bool {
-        self.next.is_some() || self.probe.is_some()
     }
 
     /// Whether the server does not say if the list goes on after this page, which is shorter than was asked for. A gateway may

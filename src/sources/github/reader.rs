@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use super::api::{Api, Listed, Newest, Route, SMALLEST_PAGE, Trouble};
 use super::checkpoint::{Position, Tag};
-use super::course::{Answer, Course, Step, Task};
+use super::course::Course;
 use super::isolate;
 use super::names::Name;
 use super::page::{self, Page, Row, Unread};
 use super::ranges::{Ask, Keep, Second};
 use super::settings::GithubSettings;
+use super::step::{Answer, Step, Task};
 use super::{Connections, EXCLUDED, TABLE};
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Reject, Result};
@@ -258,12 +259,10 @@ impl Reader {
             }
             Ok(Reply::Newest(Some(newest))) => {
                 let tag = newest.etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, true));
-                self.course.answer(step.task, Answer::Newest(newest.second, tag))?;
-                return Ok(None);
+                return self.without_rows(step.task, Answer::Newest(newest.second, tag), asked);
             }
             Ok(Reply::Newest(None) | Reply::Listed(Listed::NotModified)) => {
-                self.course.answer(step.task, Answer::NotModified)?;
-                return Ok(None);
+                return self.without_rows(step.task, Answer::NotModified, asked);
             }
             Ok(Reply::Listed(Listed::Page(page))) => page,
         };
@@ -279,6 +278,16 @@ impl Reader {
         let rejects = if keep == Keep::Nothing { Vec::new() } else { self.unread.add(unread) };
         self.course.position_mut().unread = self.unread.known();
         self.batch(step.task, rows, rejects, keep, edges, asked)
+    }
+
+    /// Takes an answer that brings no rows; a batch only if reading resumes elsewhere from now on.
+    fn without_rows(&mut self, task: Task, answer: Answer, asked: &Api) -> Result<Option<Batch>> {
+        let before = self.course.position();
+        let keep = self.course.answer(task, answer)?;
+        if self.course.position() == before {
+            return Ok(None);
+        }
+        self.batch(task, Vec::new(), Vec::new(), keep, Edges { low: None, high: None }, asked)
     }
 
     fn tag(&self, value: String, newest: bool) -> Tag {

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::checkpoint::{Position, Tag};
-use super::course::{Answer, Course, Step};
+use super::course::Course;
 use super::ranges::{Ask, Facts, Keep, Second};
+use super::step::{Answer, Step};
 use crate::record::content_hash;
 
 /// A small generator of random numbers: proptest gives the seed, and shrinks the scenario around it.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,44 +32,44 @@ impl Random {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Scenario {
-    seed: u64,
-    rows: usize,
+pub(super) struct Scenario {
+    pub(super) seed: u64,
+    pub(super) rows: usize,
     /// The time line: rows crowd when it is short.
-    seconds: u64,
-    page: usize,
-    concurrency: usize,
+    pub(super) seconds: u64,
+    pub(super) page: usize,
+    pub(super) concurrency: usize,
     /// Changes between two steps, in percent.
-    churn: u64,
+    pub(super) churn: u64,
     /// How often the reader crashes, in percent of its batches.
-    crashes: u64,
+    pub(super) crashes: u64,
     /// Whether `since` includes its own second.
-    inclusive: bool,
+    pub(super) inclusive: bool,
     /// Whether the server sends links.
-    links: bool,
+    pub(super) links: bool,
     /// Whether it counts pages, and how many of them it gives by their number.
-    counted: Option<u64>,
+    pub(super) counted: Option<u64>,
     /// By how many seconds its `Date` is behind, as that of a cache is.
-    behind: i64,
+    pub(super) behind: i64,
     /// A server without links gives at most so many rows, however many are asked for.
-    most: usize,
+    pub(super) most: usize,
     /// Whether pages sometimes have to be made smaller.
-    heavy: bool,
-    tags: bool,
+    pub(super) heavy: bool,
+    pub(super) tags: bool,
 }
 
 /// A row: its time, and a count that tells its states apart.
 type State = (i64, u64);
 
-struct List {
-    rows: BTreeMap<u64, State>,
-    now: i64,
-    revision: u64,
-    requests: u64,
+pub(super) struct List {
+    pub(super) rows: BTreeMap<u64, State>,
+    pub(super) now: i64,
+    pub(super) revision: u64,
+    pub(super) requests: u64,
 }
 
 impl List {
-    fn new(random: &mut Random, scenario: &Scenario) -> Self {
+    pub(super) fn new(random: &mut Random, scenario: &Scenario) -> Self {
         let mut rows = BTreeMap::new();
         for id in 0..scenario.rows as u64 {
             rows.insert(id, (1_000 + i64::try_from(random.below(scenario.seconds)).unwrap(), 0));
@@ -156,14 +157,14 @@ enum Served {
     Not,
 }
 
-struct World<'a> {
-    scenario: &'a Scenario,
-    random: Random,
-    list: List,
+pub(super) struct World<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) random: Random,
+    pub(super) list: List,
     /// The destination: merged by version, never the older one.
-    table: HashMap<u64, State>,
-    page: usize,
-    heavy: bool,
+    pub(super) table: HashMap<u64, State>,
+    pub(super) page: usize,
+    pub(super) heavy: bool,
 }
 
 impl World<'_> {
@@ -201,7 +202,7 @@ impl World<'_> {
     }
 
     /// Reads to the end, crashing on the way; gives the position of the last commit and the number of batches.
-    fn read(&mut self, mut committed: Position, churn: u64, crashes: u64) -> (Position, usize) {
+    pub(super) fn read(&mut self, mut committed: Position, churn: u64, crashes: u64) -> (Position, usize) {
         let existing: Vec<u64> = self.list.rows.keys().copied().collect();
         let mut crashes_left = 5;
         // Nobody can read to the end of a list that grows faster than it is read.
@@ -421,103 +422,4 @@ fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
         heavy: false,
         tags: true,
     });
-}
-
-/// When rows were updated.
-#[derive(Debug, Clone)]
-enum Spread {
-    /// Anywhere, as often in any second.
-    Evenly { seconds: u64 },
-    /// Bursts, years apart: so many rows at once, so many of them in each second.
-    Bursts(Vec<(u64, u64)>),
-    /// Each row comes sooner after the one before, by so many percent.
-    Faster(u64),
-    /// One row far in the past, and one in the future.
-    Outliers,
-}
-
-impl Spread {
-    fn times(&self, rows: u64, random: &mut Random) -> Vec<i64> {
-        let seconds: Vec<u64> = match self {
-            Self::Evenly { seconds } => (0..rows).map(|_| random.below(*seconds)).collect(),
-            Self::Bursts(bursts) => {
-                let burst =
-                    |(year, &(rows, each)): (u64, &(u64, u64))| (0..rows).map(move |n| year * 31_536_000 + n / each);
-                (0_u64..).zip(bursts).flat_map(burst).collect()
-            }
-            Self::Faster(percent) => {
-                let (mut second, mut gap) = (0, 50_000_000);
-                let next = |_| {
-                    second += gap / 100;
-                    gap = gap * (100 - percent) / 100;
-                    second
-                };
-                (0..rows).map(next).collect()
-            }
-            Self::Outliers => {
-                let many = 0..rows.saturating_sub(2);
-                many.map(|n| 1_000_000 + n * 100).chain([0, 4_000_000_000]).collect()
-            }
-        };
-        seconds.into_iter().map(|second| 1_000 + i64::try_from(second).unwrap()).collect()
-    }
-}
-
-fn spreads() -> impl Strategy<Value = Spread> {
-    prop_oneof![
-        (1..1_000_000_u64).prop_map(|seconds| Spread::Evenly { seconds }),
-        proptest::collection::vec((1..400_u64, prop_oneof![1..12_u64, 1..500_u64]), 1..12).prop_map(Spread::Bursts),
-        (0..30_u64).prop_map(Spread::Faster),
-        Just(Spread::Outliers),
-    ]
-}
-
-/// Reads a list that nothing changes, long after the last of its rows was; counts the rows and the requests of the read, and of
-/// the idle one after it.
-fn requests(spread: &Spread, rows: u64, page: usize, concurrency: usize, inclusive: bool) -> (usize, u64, u64) {
-    let scenario = Scenario {
-        seed: 1,
-        rows: 0,
-        seconds: 1,
-        page,
-        concurrency,
-        churn: 0,
-        crashes: 0,
-        inclusive,
-        links: true,
-        counted: Some(u64::MAX),
-        behind: 0,
-        most: usize::MAX,
-        heavy: false,
-        tags: true,
-    };
-    let mut random = Random(1);
-    let mut list = List::new(&mut random, &scenario);
-    list.rows = (0..).zip(spread.times(rows, &mut random)).map(|(id, time)| (id, (time, 0))).collect();
-    list.now = 2_000_000_000;
-    let mut world = World { scenario: &scenario, random, list, table: HashMap::new(), page, heavy: false };
-    let (position, _) = world.read(Position::default(), 0, 0);
-    assert_eq!(world.table.len(), world.list.rows.len());
-    let first = world.list.requests;
-    world.read(position, 0, 0);
-    (world.table.len(), first, world.list.requests - first)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn requests_are_few_for_any_spread_and_concurrency(
-        spread in spreads(),
-        rows in 0..2_500_u64,
-        page in prop_oneof![Just(10_usize), 2..40_usize],
-        concurrency in prop_oneof![Just(1_usize), Just(8), Just(32), Just(64), 1..70_usize],
-        inclusive in any::<bool>(),
-    ) {
-        let (rows, requests, idle) = requests(&spread, rows, page, concurrency, inclusive);
-        let pages = rows.div_ceil(page) as u64;
-        // The repository is asked for, too.
-        prop_assert!(requests < pages + pages / 20 + 6, "{requests} requests for {pages} pages");
-        prop_assert_eq!(idle, 1);
-    }
 }
