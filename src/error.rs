@@ -229,7 +229,7 @@ impl Error {
     }
 
     /// What the remote said for itself, on one short line and without credentials.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "github", test))]
     pub(crate) fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }

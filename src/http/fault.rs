@@ -73,9 +73,10 @@ pub(super) fn too_long(max: usize, url: &Url) -> Error {
 
 /// Why an answer did not come whole, where that is no error of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     Timeout,
     TooLong,
+    Damaged,
 }
 
 impl fmt::Display for Cause {
@@ -83,6 +84,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::Timeout => "timeout",
             Self::TooLong => "too long",
+            Self::Damaged => "the JSON is cut short or damaged",
         })
     }
 }

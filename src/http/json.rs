@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::fault::Cause;
 use crate::{Error, Result};
 
 /// Splits a page that is a JSON array into its elements: each one read as a `T`, beside its own text.
@@ -115,7 +116,7 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
                     return self.end();
                 }
                 if !self.skip(',') {
-                    return Err(self.error(if self.rest.is_empty() {
+                    return Err(self.damaged(if self.rest.is_empty() {
                         "the array is cut short"
                     } else {
                         "a comma was expected"
@@ -136,7 +137,7 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
                     _ => return Err(error),
                 }
             }
-            None => return Err(self.error("the array is cut short")),
+            None => return Err(self.damaged("the array is cut short")),
         };
         let (raw, rest) = text.split_at(length);
         self.rest = rest;
@@ -150,8 +151,12 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
         if self.rest.trim_start_matches(SPACE).is_empty() {
             Ok(None)
         } else {
-            Err(self.error("there is more after the end of the array"))
+            Err(self.damaged("there is more after the end of the array"))
         }
+    }
+
+    fn damaged(&self, what: &'static str) -> Error {
+        self.error(what).with_source(Cause::Damaged)
     }
 
     fn error(&self, what: &'static str) -> Error {

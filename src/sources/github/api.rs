@@ -97,7 +97,7 @@ pub(super) enum Trouble {
 #[derive(Debug)]
 pub(super) enum Listed {
     NotModified,
-    Page(Page),
+    Page(Box<Page>),
 }
 
 /// The newest rows.
@@ -223,7 +223,7 @@ impl Api {
             if response.is_not_modified() {
                 Ok(Listed::NotModified)
             } else {
-                page::read(url, size, &response).map(Listed::Page)
+                page::read(url, size, &response).map(|page| Listed::Page(Box::new(page)))
             }
         });
         match outcome.await {

@@ -18,10 +18,13 @@ use super::settings::GithubSettings;
 use super::step::{Answer, Step, Task};
 use super::{Connections, EXCLUDED, TABLE};
 use crate::record::content_hash;
-use crate::{Batch, BatchStream, Checkpoint, Monitor, ReadRequest, Reject, Result};
+use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
 /// After so many pages that were made smaller because GitHub failed at larger ones, larger ones are tried again.
 const GROW_AFTER: u32 = 20;
+
+/// A server that fails at more issues than this is not one with a few bad issues.
+const MOST_UNREAD: usize = 50;
 
 /// Reads a repository. Nothing happens before the stream is polled, and nothing runs beside it.
 pub(super) fn stream(connections: Arc<Connections>, request: ReadRequest) -> BatchStream {
@@ -53,7 +56,7 @@ enum Reply {
 /// It is of use when more pages follow, since then no entity tag is kept, which would be the name's.
 struct Ahead {
     api: Api,
-    page: Page,
+    page: Box<Page>,
 }
 
 impl Ahead {
@@ -217,7 +220,8 @@ impl Reader {
             let reply = match url {
                 Ok(url) => match api.page(&url, size, etag, &monitor).await {
                     Err(Trouble::Heavy(failure)) if size <= SMALLEST_PAGE => {
-                        isolate::read(&api, &url, size, failure, &monitor).await.map(Listed::Page)
+                        let read = isolate::read(&api, &url, size, failure, &monitor).await;
+                        read.map(|page| Listed::Page(Box::new(page)))
                     }
                     listed => listed,
                 },
@@ -264,7 +268,7 @@ impl Reader {
             Ok(Reply::Newest(None) | Reply::Listed(Listed::NotModified)) => {
                 return self.without_rows(step.task, Answer::NotModified, asked);
             }
-            Ok(Reply::Listed(Listed::Page(page))) => page,
+            Ok(Reply::Listed(Listed::Page(page))) => *page,
         };
         let Page { rows, facts, etag, unread } = page;
         self.page_size.good(!unread.is_empty());
@@ -276,6 +280,13 @@ impl Reader {
         };
         let keep = self.course.answer(step.task, Answer::Page(facts, tag))?;
         let rejects = if keep == Keep::Nothing { Vec::new() } else { self.unread.add(unread) };
+        if self.unread.known.len() > MOST_UNREAD {
+            let message = format!("GitHub fails at more than {MOST_UNREAD} issues of this repository");
+            return Err(Error::unavailable(message)
+                .with_context("repository", self.api.name.path())
+                .with_help("try again later; if it stays, ask those who run the server")
+                .exhausted());
+        }
         self.course.position_mut().unread = self.unread.known();
         self.batch(step.task, rows, rejects, keep, edges, asked)
     }
