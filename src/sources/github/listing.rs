@@ -374,3 +374,61 @@ fn is_past(second: Second, date: Option<Second>, overlap: i64) -> bool {
 pub(super) fn is_settled(second: Second, date: Option<Second>, overlap: i64) -> bool {
     is_past(second, date, overlap) || date.is_some_and(|date| second.0 > date.0.saturating_add(overlap))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(number: u64, times: (i64, i64)) -> Facts {
+        let fingerprint = [u8::try_from(number).unwrap(); 16];
+        let (first, last) = (Some(Second(times.0)), Some(Second(times.1)));
+        Facts { size: 10, rows: 10, first, last, date: Some(Second(1_000)), fingerprint, ..Facts::default() }
+    }
+
+    /// A list of `pages` pages whose first one has been read.
+    fn listing(pages: u64) -> Listing {
+        let first = Facts { pages: Some(pages), next: Some("2".into()), ..page(1, (10, 19)) };
+        Listing::begin(None, None, 1, 0, &first).unwrap()
+    }
+
+    fn asked(listing: &mut Listing) -> (usize, u64) {
+        match listing.next() {
+            Some(Next::Page(id, Ask::Page { page, .. })) => (id, page),
+            other => panic!("{other:?} is no page"),
+        }
+    }
+
+    #[test]
+    fn a_number_of_pages_that_is_not_true_is_not_searched_for() {
+        let mut listing = listing(1_000_000);
+        let (id, number) = asked(&mut listing);
+        assert_eq!((number, listing.next()), (1_000_000, None));
+        let empty = Facts { rows: 0, first: None, last: None, ..page(9, (0, 0)) };
+        assert_eq!(listing.page(id, &empty), Some(Taken::GiveUp));
+        let open = Range { from: None, to: None, at: Some(Second(19)) };
+        assert_eq!(listing.left(), [open]);
+    }
+
+    /// Pages 4 and 3 are read beside 2 and 1; after page 2 was read and before page 3 is, a row moves from one to the other.
+    #[test]
+    fn a_row_that_slips_over_a_border_is_read_again_from_below() {
+        let mut listing = listing(5);
+        let (last, _) = asked(&mut listing);
+        listing.page(last, &page(5, (50, 59))).unwrap();
+        let (upper, four) = asked(&mut listing);
+        let (lower, two) = asked(&mut listing);
+        assert_eq!((four, two), (4, 2));
+        listing.page(lower, &page(2, (20, 29))).unwrap();
+        listing.page(upper, &page(4, (40, 49))).unwrap();
+        assert_eq!((asked(&mut listing), asked(&mut listing)), ((lower, 1), (upper, 3)));
+        listing.page(lower, &page(1, (10, 19))).unwrap();
+        listing.page(upper, &page(3, (31, 40))).unwrap();
+        // What is not known to be read is left, should the read end here.
+        assert_eq!(listing.left(), [Range { from: Some(Second(29)), to: Some(Second(32)), at: Some(Second(29)) }]);
+        let (id, again) = asked(&mut listing);
+        assert_eq!((id, again), (upper, 2));
+        let keep = listing.page(id, &Facts { fingerprint: [7; 16], ..page(2, (21, 30)) });
+        assert_eq!(keep, Some(Taken::Keep(Keep::Within(None, None))));
+        assert!(listing.is_done() && listing.left().is_empty());
+    }
+}
