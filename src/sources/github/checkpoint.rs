@@ -99,6 +99,11 @@ impl Position {
         *self == Self { server: server.clone(), without_pull_requests: *without_pull_requests, ..Self::default() }
     }
 
+    /// The repository, whatever its name: `None` where the server knows it by its name only.
+    pub(super) fn identity(&self) -> Option<String> {
+        Some(format!("{} {}", self.server.as_deref()?, self.repository?))
+    }
+
     /// Reads a position of this server. One that names none is taken for its, and loses its tag: the next poll then brings an
     /// answer, with which the name is written down.
     ///
