@@ -213,14 +213,15 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
     let (_file, reference) = secret(&key);
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
     let mut reading = Reading::of(&upstream, app);
+    let tokens = "/app/installations/34/access_tokens";
     reading.source.check(&reading.config).await.unwrap();
+    assert_eq!(upstream.requests_to(tokens), 1, "a check has a connection of its own");
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
-    let tokens = "/app/installations/34/access_tokens";
-    assert_eq!(upstream.requests_to(tokens), 1);
+    assert_eq!(upstream.requests_to(tokens), 2);
     upstream.revoke_installation_tokens();
     reading.read().await.unwrap();
-    assert_eq!(upstream.requests_to(tokens), 2, "a refused token is renewed");
+    assert_eq!(upstream.requests_to(tokens), 3, "a refused token is renewed");
     assert_eq!(reading.source.discover(&reading.config).await.unwrap(), [Resource::new(REPOSITORY).unwrap()]);
 }
 

@@ -94,8 +94,11 @@ def test_a_configuration_may_come_as_text(app):
         ({"settings": {"page-size": 5}}, "INVALID_INPUT", "page_size"),
         ({"settings": {"page_size": "many"}}, "INVALID_INPUT", "a whole number"),
         ({"settings": {"page_size": True}}, "INVALID_INPUT", "a whole number"),
-        ({"settings": {"page_size": -1}}, "INVALID_INPUT", "at least 0"),
-        ({"settings": {"concurrency": 256}}, "INVALID_INPUT", "at most 255"),
+        ({"settings": {"page_size": -1}}, "INVALID_INPUT", "from 1 to 100"),
+        ({"settings": {"page_size": 1000}}, "INVALID_INPUT", "from 1 to 100"),
+        ({"settings": {"concurrency": 101}}, "INVALID_INPUT", "from 1 to 100"),
+        ({"settings": {"retries": 21}}, "INVALID_INPUT", "from 0 to 20"),
+        ({"settings": {"requests_per_minute": 0}}, "INVALID_INPUT", "at least 1"),
         ({"settings": {"pull_requests": 1}}, "INVALID_INPUT", "true or false"),
         ({"settings": {"repositories": "a/b"}}, "INVALID_INPUT", "a list"),
         ({"settings": {"repositories": [1]}}, "INVALID_INPUT", "every item"),
@@ -479,6 +482,28 @@ def test_a_setting_that_is_no_choice_is_refused_with_those_there_are(app, monkey
     app.ok("provision_connector", {"settings": {"detail": right}})
     app.ok("update_settings", {"settings": {"detail": None}})
     assert app.ok("get_connector_status")["configuration"]["settings"] == {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "wrong", "words", "right"),
+    [
+        ({"type": "string", "minLength": 2}, "a", "of at least 2 characters", "ab"),
+        ({"type": "string", "maxLength": 2}, "abc", "of at most 2 characters", "ab"),
+        ({"type": "string", "pattern": "^[a-z]+$"}, "A", "a text that matches '^[a-z]+$'", "a"),
+        ({"type": "number", "exclusiveMinimum": 0}, 0, "more than 0", 0.5),
+        ({"type": "array", "items": {"minimum": 1}, "maxItems": 2}, [1, 2, 3], "of at most 2 entries", [1, 2]),
+        ({"type": "array", "items": {"minimum": 1}}, [0], "a list whose every item is at least 1", [1]),
+        ({"properties": {"x": {"maximum": 9}}}, {"x": 10}, "an object whose 'x' is at most 9", {"x": 9}),
+        ({"properties": {"x": {}}}, {"y": 1}, "an object of x", {"x": 1}),
+        ({"properties": {"x": {}}, "required": ["x"]}, {}, "an object with 'x'", {"x": 1}),
+        ({"additionalProperties": {"maximum": 9}}, {"x": 10}, "an object whose 'x' is at most 9", {"y": 9}),
+    ],
+)
+def test_a_setting_against_its_schema_is_refused_with_what_is_allowed(app, monkeypatch, schema, wrong, words, right):
+    monkeypatch.setitem(SPEC, "settings", {"type": "object", "properties": {"detail": schema}})
+    answer = app.call("provision_connector", {"settings": {"detail": wrong}})
+    assert answer["response_code"] == "INVALID_INPUT" and answer["message"].endswith(words), answer
+    app.ok("provision_connector", {"settings": {"detail": right}})
 
 
 def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_warehouse(app, monkeypatch):

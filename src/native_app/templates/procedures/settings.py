@@ -1,6 +1,7 @@
 """The configuration: what a consumer decides, checked before anything is done with it."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 
 import names
@@ -111,7 +112,7 @@ def read(given, application):
 
 
 def check(settings):
-    """The settings of the source that are set, after a look at names and types. The connector itself checks the rest."""
+    """The settings of the source that are set, held to their schema. The connector itself checks what a schema cannot express."""
     properties = SPEC["settings"].get("properties", {})
     settings = {name: value for name, value in document(settings, "`settings`").items() if value is not None}
     for name, value in settings.items():
@@ -150,13 +151,55 @@ def misfit(schema, value):
     if kinds and not any(fits(kind, value) for kind in kinds):
         return " or ".join(TYPES[kind][1] for kind in kinds if kind != "null")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if "minimum" in schema and value < schema["minimum"]:
-            return f"at least {schema['minimum']}"
-        if "maximum" in schema and value > schema["maximum"]:
-            return f"at most {schema['maximum']}"
-    if isinstance(value, list) and "items" in schema:
-        problem = next((problem for problem in (misfit(schema["items"], item) for item in value) if problem), None)
-        return problem and f"a list whose every item is {problem}"
+        return out_of_range(schema, value)
+    if isinstance(value, str):
+        problem = wrong_size(schema, len(value), "Length", "characters")
+        if problem or re.search(schema.get("pattern", ""), value):
+            return problem
+        return f"a text that matches {schema['pattern']!r}"
+    if isinstance(value, list):
+        problem = wrong_size(schema, len(value), "Items", "entries")
+        problems = (misfit(schema.get("items", {}), item) for item in value)
+        entry = next((problem for problem in problems if problem), None)
+        return problem or (entry and f"a list whose every item is {entry}")
+    if isinstance(value, dict):
+        return misfit_fields(schema, value)
+    return None
+
+
+def misfit_fields(schema, value):
+    """What an object must be, where its fields are not."""
+    fields, rest = schema.get("properties", {}), schema.get("additionalProperties")
+    for name, part in value.items():
+        if name in fields or isinstance(rest, dict):
+            problem = misfit(fields.get(name, rest), part)
+            if problem:
+                return f"an object whose {name!r} is {problem}"
+        elif fields and rest in (None, False):
+            return f"an object of {', '.join(fields)}"
+    missing = [name for name in schema.get("required", []) if name not in value]
+    return f"an object with {missing[0]!r}" if missing else None
+
+
+def out_of_range(schema, value):
+    """What a number must be, where it is not."""
+    least, most = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    fits_least = (least is None or value >= least) and (above is None or value > above)
+    if fits_least and (most is None or value <= most) and (below is None or value < below):
+        return None
+    if least is not None and most is not None:
+        return f"from {least} to {most}"
+    bounds = [("at least", least), ("more than", above), ("at most", most), ("less than", below)]
+    return " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
+
+
+def wrong_size(schema, size, of, unit):
+    """How long a text or a list must be, where it is not."""
+    if size < schema.get(f"min{of}", 0):
+        return f"of at least {schema[f'min{of}']} {unit}"
+    if size > schema.get(f"max{of}", size):
+        return f"of at most {schema[f'max{of}']} {unit}"
     return None
 
 
