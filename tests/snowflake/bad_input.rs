@@ -184,6 +184,21 @@ async fn a_document_of_20_megabytes_is_a_row() {
 }
 
 #[tokio::test]
+async fn half_a_surrogate_pair_is_the_replacement_character_in_the_view_and_stays_in_the_text() {
+    for bind_at_most in [usize::MAX, 0] {
+        let world = World::new(bind_at_most);
+        let one = resource("r");
+        world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+        let text = r#"{"title":"cut \ud83d"}"#;
+        let records = vec![Record::upsert("1", Version(1), text), Record::upsert("2", Version(1), "{}")];
+        world.snowflake.commit(commit(&one, "issues", records)).await.unwrap();
+        let select = |what: &str| format!("SELECT {what} AS T FROM DB.PUBLIC_RAW.\"r\" WHERE \"KEY\" = '1'");
+        assert_eq!(cell(&world, &select("\"RAW\":title::VARCHAR")).await, "cut \u{fffd}");
+        assert_eq!(cell(&world, &select("\"DOCUMENT\"")).await, text);
+    }
+}
+
+#[tokio::test]
 async fn a_document_that_no_row_can_hold_is_rejected_alone() {
     for bind_at_most in [usize::MAX, 0] {
         let world = World::new(bind_at_most);

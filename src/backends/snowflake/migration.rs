@@ -1,5 +1,8 @@
-//! The way from the form before to this one. Each step can be repeated: a program that dies on the way leaves the version as it
-//! was, and the next one begins again.
+//! The way from the forms before to this one, version by version. Snowflake takes no DDL back, so that each step can be repeated: a
+//! program that dies on the way leaves the version as it was, and the next one begins again.
+//!
+//! A step to version N has two halves, both called `..._to_N`: what makes way for the tables of `state.sql`, and what brings those to
+//! their form that were there before. To add one, raise `schema::VERSION` and name its halves in [`prepare`] and [`finish`].
 //!
 //! | version 1 | version 2 |
 //! |---|---|
@@ -9,10 +12,11 @@
 
 use super::client::{Session, Statement};
 use super::names::{Names, identifier, literal};
+use super::schema::VERSION;
 use crate::{Error, Result};
 
-/// The version that there is a way from.
-pub(super) const FROM: i64 = 1;
+/// The oldest version that there is a way from.
+pub(super) const OLDEST: i64 = 1;
 
 /// The type of columns that hold a document.
 pub(super) const LONG_TEXT: &str = "VARCHAR(134217728)";
@@ -25,8 +29,33 @@ const RUN_COLUMNS: &str = "\"ID\", \"RESOURCE\", \"MODE\", \"STATUS\", \"STARTED
                            \"UPDATED\", \"UNCHANGED\", \"DELETED\", \"SKIPPED\", \"REJECTED\", \"COMMITS\", \"REQUESTS\", \
                            \"BYTES\", \"WAITED_MS\", \"TOTAL_MS\", \"ERROR\", \"DOCUMENT\"";
 
-/// Makes way for this version's tables.
-pub(super) async fn prepare(session: &mut dyn Session, names: &Names) -> Result<()> {
+/// Makes way for this version's tables, from those of version `from`.
+pub(super) async fn prepare(session: &mut dyn Session, names: &Names, from: i64) -> Result<()> {
+    for version in from + 1..=VERSION {
+        match version {
+            2 => prepare_to_2(session, names).await?,
+            _ => return Err(no_step(version)),
+        }
+    }
+    Ok(())
+}
+
+/// Brings the tables that stay from version `from` to this version's form.
+pub(super) async fn finish(session: &mut dyn Session, names: &Names, from: i64) -> Result<()> {
+    for version in from + 1..=VERSION {
+        match version {
+            2 => finish_to_2(session, names).await?,
+            _ => return Err(no_step(version)),
+        }
+    }
+    Ok(())
+}
+
+fn no_step(version: i64) -> Error {
+    Error::internal(format!("there is no step to form {version}"))
+}
+
+async fn prepare_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
     refuse_collations(session, names).await?;
     let tables = old_tables(session, names).await?;
     if tables.iter().any(|table| table == "SNOWFEED_FENCE") {
@@ -50,8 +79,7 @@ pub(super) async fn prepare(session: &mut dyn Session, names: &Names) -> Result<
     Ok(())
 }
 
-/// Brings the tables that stay to this version's form.
-pub(super) async fn finish(session: &mut dyn Session, names: &Names) -> Result<()> {
+async fn finish_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
     for (table, column) in [
         ("APP_CONFIGURATION", "DOCUMENT"),
         ("RESOURCE_CONFIGURATION", "DOCUMENT"),

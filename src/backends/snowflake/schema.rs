@@ -30,13 +30,17 @@ pub(super) enum Form {
 /// Refuses tables that are not for this program to write.
 pub(super) async fn refuse(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
     match form {
-        Form::Version(VERSION | migration::FROM) | Form::Begun => Ok(()),
+        Form::Version(migration::OLDEST..=VERSION) | Form::Begun => Ok(()),
         Form::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
             "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
             names.in_database(Names::STATE)
         ))
-        .with_help("upgrade this program")),
-        Form::Version(older) => Err(Error::internal(format!("there is no way from form {older} to form {VERSION}"))),
+        .with_help("upgrade this program, or name another database, such as a clone from before the upgrade")),
+        Form::Version(older) => Err(Error::configuration(format!(
+            "the schema {} has the form {older}, from which there is no way to form {VERSION}",
+            names.in_database(Names::STATE)
+        ))
+        .with_help("name another database")),
         Form::Missing => refuse_strangers(session, names).await,
     }
 }
@@ -55,15 +59,17 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form)
                 .await?;
         }
     }
-    if form != Form::Missing {
-        migration::prepare(session, names).await?;
-    }
+    // What was begun may have been begun by any version.
+    let from = match form {
+        Form::Missing => VERSION,
+        Form::Begun => migration::OLDEST,
+        Form::Version(version) => version,
+    };
+    migration::prepare(session, names, from).await?;
     for statement in statements(names) {
         session.execute(Statement::new(statement)).await?;
     }
-    if form != Form::Missing {
-        migration::finish(session, names).await?;
-    }
+    migration::finish(session, names, from).await?;
     let version = names.state("SNOWFEED_VERSION");
     let done = format!(
         "INSERT INTO {version} (\"VERSION\", \"SCHEMA\") SELECT b.\"VERSION\", b.\"SCHEMA\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \
@@ -183,6 +189,7 @@ pub(super) fn select_version(names: &Names) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::snowflake::client::{Answer, StagedFile};
 
     #[test]
     fn every_statement_makes_one_thing_of_the_connectors_own() {
@@ -197,6 +204,46 @@ mod tests {
                 statement.contains("DEFAULT_DDL_COLLATION = ''"),
                 "{statement}"
             );
+        }
+    }
+
+    /// Counts statements and finds nothing.
+    #[derive(Debug, Default)]
+    struct NoRows(usize);
+
+    #[async_trait::async_trait]
+    impl Session for NoRows {
+        async fn execute(&mut self, _: Statement) -> Result<Answer> {
+            self.0 += 1;
+            Ok(Answer::default())
+        }
+
+        async fn put(&mut self, _: StagedFile) -> Result<()> {
+            Ok(())
+        }
+
+        fn is_idle(&self) -> bool {
+            true
+        }
+
+        async fn close(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn every_version_has_a_step_and_every_other_one_is_refused() {
+        let names = Names::new("db", "public");
+        for version in migration::OLDEST..=VERSION {
+            let mut session = NoRows::default();
+            ensure(&mut session, &names, Form::Version(version)).await.unwrap();
+            assert_eq!(session.0 == 0, version == VERSION, "{version}");
+        }
+        for version in [migration::OLDEST - 1, VERSION + 1] {
+            let mut session = NoRows::default();
+            let error = ensure(&mut session, &names, Form::Version(version)).await.unwrap_err();
+            assert_eq!((error.kind(), session.0), (crate::ErrorKind::Configuration, 0), "{error}");
+            assert!(error.help().is_some());
         }
     }
 }

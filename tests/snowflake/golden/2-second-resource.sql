@@ -144,8 +144,8 @@ UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" SET "TXN" = CAST(CURRENT_TRANS
 
 MERGE INTO "DB"."PUBLIC_RAW"."acme/gadgets" t
     USING (SELECT f.value:k::VARCHAR AS "KEY", f.value:v::NUMBER(38, 0) AS "VERSION", f.value:o::VARCHAR AS "ACT",
-        f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN f.value:d::VARCHAR END,
-            'd') AS "RAW", b."AT" AS "AT", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+        f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN COALESCE(f.value:p::VARCHAR,
+                f.value:d::VARCHAR) END, 'd') AS "RAW", b."AT" AS "AT", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
         FROM (SELECT PARSE_JSON(?) AS "ROWS", CAST(? AS TIMESTAMP_NTZ) AS "AT") b,
         LATERAL FLATTEN(input => b."ROWS") f) s
     ON t."KEY" = s."KEY"

@@ -46,8 +46,8 @@ COPY INTO "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0"
 
 MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     USING (SELECT f."ROW":k::VARCHAR AS "KEY", f."ROW":v::NUMBER(38, 0) AS "VERSION", f."ROW":o::VARCHAR AS "ACT",
-        f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN f."ROW":d::VARCHAR END,
-            'd') AS "RAW", b."AT" AS "AT", CASE WHEN f."ROW":x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+        f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN COALESCE(f."ROW":p::VARCHAR,
+                f."ROW":d::VARCHAR) END, 'd') AS "RAW", b."AT" AS "AT", CASE WHEN f."ROW":x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
         FROM "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" f
         CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS "AT") b) s
     ON t."KEY" = s."KEY"
