@@ -1,11 +1,15 @@
 //! The crate's one error: what went wrong, why, what to do about it, and whether trying again can help.
 
+mod redact;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use redact::{redact, remember};
 
 /// A result whose error is snowfeed's [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,7 +83,7 @@ pub enum Retry {
 /// what to do, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source. Where an HTTP
 /// status or a remote's error code caused it, [`status`](Error::status) and [`code`](Error::code) give them as values.
 ///
-/// No part of an error ever holds a secret.
+/// No part of an error ever holds a secret: credentials in the URLs of its message, its context and its causes are replaced by `***`.
 ///
 /// ```
 /// use snowfeed::{Error, ErrorKind};
@@ -111,7 +115,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: redacted(message.into()),
             help: None,
             retry: Retry::Never,
             status: None,
@@ -152,7 +156,7 @@ impl Error {
     /// Adds a fact, such as the URL. Never branch on it: it is text for people.
     #[must_use]
     pub fn with_context(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.0.context.push((name, value.to_string()));
+        self.0.context.push((name, redact(&value.to_string()).into_owned()));
         self
     }
 
@@ -241,8 +245,16 @@ impl Error {
 
     /// The whole error as plain data, for run histories and JSON output.
     pub fn report(&self) -> ErrorReport {
-        let causes = causes(self).map(ToString::to_string).collect();
+        let causes = causes(self).map(|cause| redact(&cause.to_string()).into_owned()).collect();
         ErrorReport { kind: self.kind(), message: self.to_string(), causes, help: self.help().map(str::to_owned) }
+    }
+}
+
+/// A text without credentials; what is part of the program has none.
+fn redacted(text: Cow<'static, str>) -> Cow<'static, str> {
+    match text {
+        Cow::Owned(text) => Cow::Owned(redact(&text).into_owned()),
+        fixed @ Cow::Borrowed(_) => fixed,
     }
 }
 
@@ -275,7 +287,7 @@ impl fmt::Debug for Error {
             .field("message", &self.0.message)
             .field("context", &self.0.context)
             .field("retry", &self.0.retry)
-            .field("source", &self.0.source)
+            .field("source", &format_args!("{}", redact(&format!("{:?}", self.0.source))))
             .finish_non_exhaustive()
     }
 }

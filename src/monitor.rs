@@ -98,6 +98,10 @@ impl Monitor {
 
     /// Passes an event on.
     pub fn event(&self, event: SourceEvent) {
+        let event = match event {
+            SourceEvent::Warning(warning) => SourceEvent::Warning(crate::error::redact(&warning).into_owned()),
+            event => event,
+        };
         (self.0.listener)(event);
     }
 

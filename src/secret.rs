@@ -58,7 +58,10 @@ impl SecretRef {
         };
         match secret.trim() {
             "" => Err(missing("it is empty".into())),
-            secret => Ok(secret.into()),
+            secret => {
+                crate::error::remember(secret);
+                Ok(secret.into())
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ pub struct Bearer(SecretString);
 impl Bearer {
     /// Sends `Authorization: Bearer <token>`.
     pub fn new(token: &SecretString) -> Self {
+        crate::error::remember(token.expose_secret().trim());
         Self(format!("Bearer {}", token.expose_secret().trim()).into())
     }
 }

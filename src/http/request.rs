@@ -22,6 +22,7 @@ use super::limits::{self, Quota, Refusal};
 use super::links;
 use super::message;
 use super::response::Response;
+use crate::error::redact;
 use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 
 /// How many redirects are followed.
@@ -159,7 +160,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("url", &self.url.as_ref().map(Url::as_str))
+            .field("url", &self.url.as_ref().map(|url| redact(url.as_str())))
             .finish_non_exhaustive()
     }
 }
@@ -322,7 +323,7 @@ impl Call {
         if let Some(credential) = &credential {
             echo::purge(credential, &mut headers);
         }
-        tracing::debug!(method = %self.method, %url, status = status.as_u16(), "answered");
+        tracing::debug!(method = %self.method, url = %redact(url.as_str()), status = status.as_u16(), "answered");
         if let Some(quota) = Quota::of(&headers, now) {
             monitor.event(SourceEvent::Quota {
                 remaining: quota.remaining,

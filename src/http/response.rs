@@ -7,6 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{limits, links};
+use crate::error::redact;
 use crate::{Error, Result, Retry};
 
 /// What an answer says about further pages of its list.
@@ -158,7 +159,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("url", &self.url.as_str())
+            .field("url", &redact(self.url.as_str()))
             .field("redirected", &self.redirected)
             .field("bytes", &self.body.len())
             .finish_non_exhaustive()

@@ -90,3 +90,45 @@ async fn without_a_credential_nothing_is_sent() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(count(&server).await, 0);
 }
+
+#[tokio::test]
+async fn a_credential_in_a_query_is_in_no_error() {
+    let link = |to: &str| json("[]").insert_header("link", to);
+    let said = r#"{"message":"bad: /x?access_token=hushhush&page=2"}"#;
+    for answer in [
+        status(400),
+        status(404).set_body_string(said),
+        status(500),
+        status(302).insert_header("location", "https://elsewhere.example/y?access_token=hushhush&page=2"),
+        status(302).insert_header("location", "http://[/?access_token=hushhush&page=2"),
+        status(302),
+        json("no json").insert_header("x", "y"),
+        status(200).set_body_bytes([0xff]),
+        link("</y?access_token=hushhush&page=2>; rel=\"next"),
+        link("<https://elsewhere.example/y?access_token=hushhush&page=2>; rel=\"next\""),
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let client = client(&server.uri()).retry(snowfeed::Retries { attempts: 1, ..Default::default() });
+        let request = client.build().unwrap().get("x").query(&[("access_token", "hushhush"), ("page", "2")]);
+        assert!(!format!("{request:?}").contains("hush"), "{request:?}");
+        let read = |response: snowfeed::http::Response| {
+            assert!(!format!("{response:?}").contains("hush"), "{response:?}");
+            response.next()?;
+            response.json::<Vec<u8>>().map(drop)
+        };
+        let error = request.send_with(&Monitor::detached(), read).await.unwrap_err();
+        let report = serde_json::to_string(&error.report()).unwrap();
+        assert!(report.contains("access_token=***&page=2"), "{report}");
+        assert!(!format!("{error} {error:?} {report}").contains("hush"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_of_the_header_is_taken_out_of_any_query() {
+    let server = answering([status(400)]).await;
+    let bearer = Arc::new(Bearer::new(&"hunter2hunter2".into()));
+    let client = client(&server.uri()).authorization(bearer).build().unwrap();
+    let error = client.get("x?q=hunter2hunter2").send(&Monitor::detached()).await.unwrap_err();
+    assert!(error.to_string().contains("x?q=***"), "{error}");
+}
