@@ -193,7 +193,8 @@ pub struct VerifyRequest {
 ///    tables and their columns are of lower-case letters, digits and `_`.
 /// 2. `check` looks at the settings' shape first and then reaches the remote; it changes nothing.
 /// 3. Every batch names a table of the spec. Its records carry a key of 1 to 255 bytes that identifies a thing for ever, a
-///    version that never falls when the thing changes, and a document that is JSON.
+///    version that never falls when the thing changes, and a document that is JSON, in which every declared column
+///    finds a value of its type in some records.
 /// 4. A checkpoint covers its own batch and all batches before it in the stream: read again from it, and every record that
 ///    the earlier batches did not bring comes (again). It is a lower bound: repeats are legal, gaps are not.
 /// 5. A stream that ends without an error has delivered everything that existed when the read began. What a source cannot

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::columns::ColumnCheck;
 use crate::{Batch, BatchStream, Error, Record, Reject, Result, Rows, SourceSpec, TableSpec};
 
 /// The batches of a stream, each of a declared table, with what cannot be kept among its rejects.
-pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>) -> BatchStream {
-    stream.map(move |batch| batch.and_then(|batch| admit_batch(batch, &spec.tables))).boxed()
+pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>, columns: ColumnCheck) -> BatchStream {
+    let admitted = stream.map(move |batch| batch.and_then(|batch| admit_batch(batch, &spec.tables)));
+    admitted.inspect(move |batch| batch.iter().for_each(|batch| columns.look(batch))).boxed()
 }
 
 /// Records of one table, with what cannot be kept among the rejects.

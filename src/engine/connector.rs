@@ -494,6 +494,7 @@ impl Connector {
             commits: 0,
             traffic: Traffic::default(),
             timings: Timings::default(),
+            empty_columns: Vec::new(),
             error: None,
         }
     }

@@ -10,6 +10,7 @@
 //! run began with, so that of two runs side by side only one gets through.
 
 mod admission;
+pub(crate) mod columns;
 mod connector;
 mod deletions;
 mod event;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
+use super::columns::{ColumnCheck, ENOUGH};
 use super::connector::Order;
 use super::identity::Claim;
 use super::join::{Budget, Joined, ReadAhead};
@@ -13,7 +14,7 @@ use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState};
 use crate::{
     Checkpoint, Commit, Config, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows,
-    RunRecord, RunStatus, StateChange, StateEntry, StateVersion, Sweep,
+    RunRecord, RunStatus, SourceEvent, StateChange, StateEntry, StateVersion, Sweep,
 };
 
 /// How a run came to its end without an error.
@@ -58,6 +59,8 @@ pub(super) struct Run<'a> {
     pub(super) reconcile: Option<Reconcile>,
     /// That this run reads what its first checkpoint says; for a resource that was never read.
     pub(super) claim: Option<Claim>,
+    /// Which columns have found something.
+    columns: ColumnCheck,
     cancel: CancellationToken,
     began: Instant,
     /// Whether the observer was told that the run has begun, and not yet that it has ended.
@@ -79,6 +82,7 @@ impl<'a> Run<'a> {
             monitor: Monitor::new(move |event| {
                 watcher.emit(Event::Source { resource: observed.clone(), event });
             }),
+            columns: ColumnCheck::new(&connector.spec),
             connector,
             resource,
             config,
@@ -113,6 +117,10 @@ impl<'a> Run<'a> {
         if is_given && is_overtaken && self.record.commits == 0 {
             ended = self.ingest(None, budget).await;
         }
+        if let Some(warning) = self.columns.warning() {
+            self.monitor.event(SourceEvent::Warning(warning));
+        }
+        self.record.empty_columns = self.columns.missing(ENOUGH);
         self.finish(ended).await;
         self.is_under_way = false;
         self.connector.emit(Event::Ended(Box::new(self.record.clone())));
@@ -170,7 +178,7 @@ impl<'a> Run<'a> {
             mode: self.record.mode,
             monitor: self.monitor.clone(),
         });
-        let stream = admit(stream, self.connector.spec.clone());
+        let stream = admit(stream, self.connector.spec.clone(), self.columns.clone());
         let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
         let (connector, resource, monitor) = (self.connector, self.resource.clone(), self.monitor.clone());
         let seen = |batch: &crate::Batch| {

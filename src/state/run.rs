@@ -196,6 +196,8 @@ pub struct RunRecord {
     pub traffic: Traffic,
     /// Where the time went.
     pub timings: Timings,
+    /// Columns that found nothing in any record of the run, as `table.column`: a mistyped path, or a type that never fits.
+    pub empty_columns: Vec<String>,
     /// Why it did not complete.
     pub error: Option<ErrorReport>,
 }

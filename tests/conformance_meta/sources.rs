@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::testkit::conformance::{Fresh, SourceCase, delivery, source};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, Config, Error, Mode, ReadRequest, Record, Resource, Result, Source, SourceSpec,
-    TableSpec, VerifyRequest, Version,
+    Batch, BatchStream, Checkpoint, ColumnType, Config, Error, Mode, ReadRequest, Record, Resource, Result, Source,
+    SourceSpec, TableSpec, VerifyRequest, Version,
 };
 
 use super::failing;
@@ -27,6 +27,7 @@ enum Fault {
     KeyIsTooLong,
     KeyIsTooLongInAFullPass,
     DocumentIsNoJson,
+    ColumnFindsNothing,
     CheckpointRunsAhead,
     CheckpointIsIgnoredOnceRead,
     GarbageIsTheStart,
@@ -98,6 +99,10 @@ impl Source for Numbers {
         let version = if self.is(Fault::SpecChanges) { format!("{call}.0.0") } else { "1.0.0".into() };
         let name = if self.is(Fault::NameIsNotPlain) { "Numbers-1" } else { "numbers" };
         let spec = SourceSpec::new(name, version).table(TableSpec::new("numbers"));
+        if self.is(Fault::ColumnFindsNothing) {
+            let table = TableSpec::new("numbers").column("name", "nmae", ColumnType::Text);
+            return SourceSpec::new("numbers", "1.0.0").table(table);
+        }
         if self.is(Fault::TableIsDeclaredTwice) { spec.table(TableSpec::new("numbers")) } else { spec }
     }
 
@@ -231,7 +236,7 @@ fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
 
 #[test]
 fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 22] = [
+    let expected: [(Fault, &[&str]); 23] = [
         (Fault::None, &[]),
         (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
         (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_tables"]),
@@ -242,6 +247,7 @@ fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLong, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLongInAFullPass, &["clause_3_every_key_has_1_to_255_bytes"]),
+        (Fault::ColumnFindsNothing, &["clause_3_every_column_finds_something"]),
         (Fault::DocumentIsNoJson, &["clause_3_every_document_is_json"]),
         (
             Fault::CheckpointRunsAhead,

@@ -1,13 +1,14 @@
 //! What the source's contract forbids is found out by the engine, in words for the source's author.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
+use snowfeed::engine::Event;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
-use snowfeed::{RunRecord, RunStatus};
+use snowfeed::{RunRecord, RunStatus, SourceEvent};
 
 use crate::support::{Scripted, Step, batch, connector, ingest, keys, live, resource};
 
@@ -159,4 +160,60 @@ async fn a_source_that_declares_what_no_destination_can_hold_does_nothing_at_all
     let fine = with("help_desk2", &[table("t", &["a", "b"]), TableSpec::new("t_2")]);
     let connector = Connector::new(Says(fine), Arc::new(Memory::new()));
     connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+}
+
+/// A source with these columns and 30 records.
+#[derive(Debug)]
+struct Columns(&'static [(&'static str, &'static str, ColumnType)], u32);
+
+#[async_trait]
+impl Source for Columns {
+    fn spec(&self) -> SourceSpec {
+        let columns =
+            self.0.iter().fold(TableSpec::new("t"), |table, (name, path, kind)| table.column(*name, path, *kind));
+        SourceSpec::new("columns", "1").table(columns)
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(vec![])
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        let records =
+            (0..self.1).map(|n| Record::upsert(n.to_string(), Version(1), format!(r#"{{"id":{n},"name":"x"}}"#)));
+        stream::iter([Ok(Batch::new("t").records(records))]).boxed()
+    }
+}
+
+#[tokio::test]
+async fn columns_that_find_nothing_are_reported_at_the_end_of_a_run() {
+    use ColumnType::{Integer, Present, Text};
+    let columns: &[_] = &[
+        ("id", "id", Integer),
+        ("wrong_type", "id", Text),
+        ("mistyped", "nmae", Text),
+        ("name", "name", Text),
+        ("has_more", "more", Present),
+    ];
+    for (count, expected) in [(30, vec!["t.wrong_type".to_owned(), "t.mistyped".to_owned()]), (5, vec![])] {
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let heard = warnings.clone();
+        let observer = move |event: &Event| {
+            if let Event::Source { event: SourceEvent::Warning(warning), .. } = event {
+                heard.lock().unwrap().push(warning.clone());
+            }
+        };
+        let connector = Connector::new(Columns(columns, count), Arc::new(Memory::new())).observer(observer);
+        let run = ingest(&connector, Mode::Incremental).await;
+        assert_eq!((run.status, &run.empty_columns), (RunStatus::Complete, &expected));
+        let stored = connector.runs(None, 1).await.unwrap();
+        assert_eq!(stored[0].empty_columns, expected);
+        let warnings = warnings.lock().unwrap();
+        assert_eq!(warnings.len(), usize::from(count == 30), "{warnings:?}");
+        assert!(warnings.iter().all(|warning| expected.iter().all(|column| warning.contains(column))), "{warnings:?}");
+    }
 }

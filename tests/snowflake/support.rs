@@ -89,6 +89,7 @@ pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
         commits: 1,
         traffic: Traffic::default(),
         timings: Timings::default(),
+        empty_columns: Vec::new(),
         error: None,
     };
     StateChange { key: resource.name().into(), base, at: now, state: Some(state), run: Some(record) }

@@ -28,13 +28,16 @@ pub(super) struct StoredRun {
     traffic: Traffic,
     timings: Timings,
     error: Option<ErrorReport>,
+    #[serde(default)]
+    empty_columns: Vec<String>,
 }
 
 impl From<StoredRun> for RunRecord {
     fn from(run: StoredRun) -> Self {
-        let StoredRun { id, resource, mode, started_at, ended_at, counts, commits, traffic, timings, error, .. } = run;
+        let StoredRun { id, resource, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
+        let (error, empty_columns) = (run.error, run.empty_columns);
         let status = if run.interrupted { RunStatus::Interrupted } else { run.status };
-        Self { id, resource, mode, status, started_at, ended_at, counts, commits, traffic, timings, error }
+        Self { id, resource, mode, status, started_at, ended_at, counts, commits, traffic, timings, empty_columns, error }
     }
 }
 

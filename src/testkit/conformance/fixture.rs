@@ -118,6 +118,7 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
         commits: 1,
         traffic: Traffic { requests: 2, bytes: 3, waited_ms: 4 },
         timings: Default::default(),
+        empty_columns: Vec::new(),
         error: Some(crate::Error::invalid_data("odd").with_help("look").report()),
     }
 }

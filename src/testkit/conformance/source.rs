@@ -57,6 +57,7 @@ macro_rules! __source_clauses {
             clause_3_every_key_has_1_to_255_bytes
             clause_3_no_version_falls_from_one_reading_to_the_next
             clause_3_every_document_is_json
+            clause_3_every_column_finds_something
             clause_4_resuming_at_any_checkpoint_leaves_no_gap
             clause_4_what_changed_after_the_last_checkpoint_comes
             clause_4_a_checkpoint_that_cannot_be_read_is_refused

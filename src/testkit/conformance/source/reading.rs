@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::Fresh;
 use super::{A_WHILE, SourceCase, drain, newest};
+use crate::engine::columns::ColumnCheck;
 use crate::{Checkpoint, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
 
 /// So many checkpoints of a reading are tried, evenly spread.
@@ -81,6 +82,15 @@ pub async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
     for batch in case.batches_of_both_modes().await {
         batch.records.iter().for_each(assert_json);
     }
+}
+
+/// No column is null in every record of the case because its path is mistyped or its type never fits.
+pub async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let check = ColumnCheck::new(&case.source.spec());
+    case.batches_of_both_modes().await.iter().for_each(|batch| check.look(batch));
+    let missing = check.missing(1);
+    assert!(missing.is_empty(), "these columns find nothing, by their paths or their types: {missing:?}");
 }
 
 /// Panics unless a document is JSON, whatever the source says of it.

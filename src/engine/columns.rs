@@ -1,0 +1,203 @@
+//! Columns that find nothing: their path is mistyped, or their type never fits, and every row reads null.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::table::{Column, Step};
+use crate::{Batch, ColumnType, Record, SourceSpec};
+
+/// As many records must be read before a column is reported.
+pub(super) const ENOUGH: u64 = 20;
+
+/// As many records of a table are parsed to find its columns. After that, only those in which the missing member may be.
+const PARSED: u64 = 200;
+
+/// What a column finds in a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Finding {
+    /// A step of the path is not there.
+    Absent,
+    /// A value of another type.
+    Misfit,
+    /// Null, or nothing to look into: the path may be right.
+    Null,
+    /// A value of its type.
+    Fits,
+}
+
+/// Watches which columns find something. Clones share what they have seen.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnCheck(Arc<Mutex<Vec<Table>>>);
+
+#[derive(Debug)]
+struct Table {
+    name: String,
+    records: u64,
+    open: Vec<Open>,
+}
+
+/// A column that has found nothing yet.
+#[derive(Debug)]
+struct Open {
+    column: Column,
+    best: Finding,
+    /// The last member of its path, as it is written in documents.
+    member: String,
+}
+
+impl ColumnCheck {
+    pub(crate) fn new(spec: &SourceSpec) -> Self {
+        let open = |column: &Column| {
+            let last = column.path.steps().iter().rev().find_map(|step| match step {
+                Step::Member(member) => Some(Value::from(member.as_str()).to_string()),
+                Step::Each => None,
+            });
+            Open { column: column.clone(), best: Finding::Absent, member: last.unwrap_or_default() }
+        };
+        // One that says whether something is there may well find nothing.
+        let sought = |column: &&Column| column.kind != ColumnType::Present;
+        let tables = spec.tables.iter().map(|table| Table {
+            name: table.name.clone(),
+            records: 0,
+            open: table.columns.iter().filter(sought).map(open).collect(),
+        });
+        Self(Arc::new(Mutex::new(tables.collect())))
+    }
+
+    /// Looks at a batch for the columns that have found nothing yet.
+    pub(crate) fn look(&self, batch: &Batch) {
+        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = tables.iter_mut().find(|table| table.name == batch.table) {
+            batch.records.iter().for_each(|record| table.look(record));
+        }
+    }
+
+    /// The columns that found nothing, as `table.column`, of tables of which at least `records` documents were read.
+    pub(crate) fn missing(&self, records: u64) -> Vec<String> {
+        let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = tables.iter().filter(|table| table.records >= records.max(1));
+        let missing = read.flat_map(|table| {
+            let found_nothing = table.open.iter().filter(|open| open.best < Finding::Null);
+            found_nothing.map(|open| format!("{}.{}", table.name, open.column.name))
+        });
+        missing.collect()
+    }
+
+    /// What a person should know at the end of a run, if anything.
+    pub(super) fn warning(&self) -> Option<String> {
+        let missing = self.missing(ENOUGH);
+        let (noun, whose) =
+            if missing.len() == 1 { ("column", "its path and type") } else { ("columns", "their paths and types") };
+        (!missing.is_empty()).then(|| {
+            format!(
+                "no record of this run has a value for the {noun} {}, so that every row reads null: in the source, check {whose}",
+                missing.join(", ")
+            )
+        })
+    }
+}
+
+impl Table {
+    fn look(&mut self, record: &Record) {
+        let Some(json) = record.json() else { return };
+        self.records += 1;
+        if self.open.is_empty() {
+            return;
+        }
+        let is_late = self.records > PARSED;
+        if is_late {
+            // By now the others are known: null where it is null, and of another type where it is.
+            self.open.retain(|open| open.best == Finding::Absent || open.best == Finding::Misfit);
+            if !self.open.iter().any(|open| open.best == Finding::Absent && json.contains(&open.member)) {
+                return;
+            }
+        }
+        let Ok(document) = serde_json::from_str::<Value>(json) else { return };
+        for open in &mut self.open {
+            open.best = open.best.max(find(&document, open.column.path.steps(), Some(open.column.kind)));
+        }
+        self.open.retain(|open| open.best != Finding::Fits);
+    }
+}
+
+/// What a path finds; without a type, whether it is anything but null.
+fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> Finding {
+    match (path.split_first(), value) {
+        (_, Value::Null) => Finding::Null,
+        (None, value) => match kind {
+            Some(kind) if !fits(value, kind) => Finding::Misfit,
+            _ => Finding::Fits,
+        },
+        (Some((Step::Member(member), rest)), Value::Object(members)) => {
+            members.get(member).map_or(Finding::Absent, |value| find(value, rest, kind))
+        }
+        (Some((Step::Member(_), _)), _) => Finding::Absent,
+        (Some((Step::Each, rest)), Value::Array(elements)) => {
+            let best = elements.iter().map(|element| find(element, rest, None)).max().unwrap_or(Finding::Null);
+            // What is collected is an array.
+            if best == Finding::Fits && kind != Some(ColumnType::Json) { Finding::Misfit } else { best }
+        }
+        (Some((Step::Each, _)), _) => Finding::Misfit,
+    }
+}
+
+fn fits(value: &Value, kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Text => value.is_string(),
+        ColumnType::Integer => value.is_i64(),
+        ColumnType::Float => value.is_number(),
+        ColumnType::Boolean => value.is_boolean(),
+        ColumnType::Timestamp => value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
+        ColumnType::Json => value.is_object() || value.is_array(),
+        ColumnType::Present => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TableSpec, Version};
+
+    fn missing(kind: ColumnType, path: &str, documents: &[&str]) -> bool {
+        let spec = SourceSpec::new("s", "1").table(TableSpec::new("t").column("c", path, kind));
+        let check = ColumnCheck::new(&spec);
+        let records = documents.iter().map(|text| Record::upsert("k", Version::NONE, (*text).to_owned()));
+        check.look(&Batch::new("t").records(records));
+        !check.missing(1).is_empty()
+    }
+
+    #[test]
+    fn a_column_is_missing_when_no_document_has_a_value_that_fits() {
+        use ColumnType::{Integer, Json, Present, Text, Timestamp};
+        for (kind, path, documents, expected) in [
+            (Text, "a", &[r#"{"a":"x"}"#][..], false),
+            (Text, "b", &[r#"{"a":"x"}"#], true),
+            (Text, "b", &[r#"{"a":"x"}"#, r#"{"b":null}"#], false),
+            (Text, "b", &[r#"{"a":"x"}"#, r#"{"b":"y"}"#], false),
+            (Text, "a.b", &[r#"{"a":null}"#], false),
+            (Text, "a.b", &[r#"{"a":{"c":1}}"#], true),
+            (Text, "a.b", &[r#"{"a":"x"}"#], true),
+            (Integer, "a", &[r#"{"a":"1"}"#], true),
+            (Integer, "a", &[r#"{"a":"1"}"#, r#"{"a":1}"#], false),
+            (Timestamp, "a", &[r#"{"a":"yesterday"}"#], true),
+            (Timestamp, "a", &[r#"{"a":"2024-01-02T03:04:05Z"}"#], false),
+            (Json, "a[*].b", &[r#"{"a":[{"b":1}]}"#], false),
+            (Json, "a[*].b", &[r#"{"a":[]}"#], false),
+            (Json, "a[*].b", &[r#"{"a":[{"c":1}]}"#], true),
+            (Json, "a[*]", &[r#"{"a":{"b":1}}"#], true),
+            (Text, "a[*].b", &[r#"{"a":[{"b":"x"}]}"#], true),
+            (Present, "b", &[r#"{"a":1}"#], false),
+            (Text, "b", &[], false),
+        ] {
+            assert_eq!(missing(kind, path, documents), expected, "{kind:?} {path} {documents:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_comes_late_is_found() {
+        let early = vec![r#"{"a":1}"#; 5_000];
+        assert!(missing(ColumnType::Text, "b", &early));
+        assert!(!missing(ColumnType::Text, "b", &[early.as_slice(), &[r#"{"b":"x"}"#]].concat()));
+    }
+}
