@@ -43,7 +43,7 @@ fn burst(begin: i64, issues: i64, each_second: i64) -> impl Iterator<Item = i64>
 /// Name and seconds of each distribution.
 fn distributions() -> Vec<(&'static str, Vec<i64>)> {
     let evenly = |issues: i64| (0..issues).map(move |n| BEGINNING + n * (8 * YEAR / issues));
-    let grown = |n: i32| BEGINNING + (f64::from(n) / 3_000.0).powi(9).mul_add(8.0 * 365.0 * 86_400.0, 0.0) as i64;
+    let share = |n: i64| i64::try_from(i128::from(n).pow(7) * i128::from(8 * YEAR) / 3_000_i128.pow(7)).unwrap();
     vec![
         ("10,000 evenly", evenly(10_000).collect()),
         ("120 + 120, nine years apart", burst(BEGINNING, 120, 1).chain(burst(BEGINNING + 9 * YEAR, 120, 1)).collect()),
@@ -52,7 +52,8 @@ fn distributions() -> Vec<(&'static str, Vec<i64>)> {
         ("250 in one second, 30 around it", evenly(30).chain(burst(BEGINNING + YEAR, 250, 250)).collect()),
         ("3,000, 60 in each second", burst(BEGINNING, 3_000, 60).collect()),
         ("ten bulk edits of 450", (0..10).flat_map(|n| burst(BEGINNING + n * YEAR / 3, 450, 450)).collect()),
-        ("3,000, ever faster", (0..3_000).map(grown).collect()),
+        ("3,000, ever faster", (0..3_000).rev().map(|n| BEGINNING + 8 * YEAR - share(n)).collect()),
+        ("3,000, ever slower", (0..3_000).map(|n| BEGINNING + share(n)).collect()),
         ("1,000 and one next year", evenly(1_000).chain([1_900_000_000]).collect()),
         ("1,000 and one long ago", evenly(1_000).chain([86_400]).collect()),
         ("100, exactly a page", evenly(100).collect()),
