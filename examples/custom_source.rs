@@ -39,12 +39,7 @@ impl Source for JsonLines {
     fn spec(&self) -> SourceSpec {
         let lines =
             TableSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
-        // A file is read whole: what a full pass does not find in it is gone.
-        SourceSpec::new("jsonl", "1.0.0")
-            .resource_kind("file")
-            .settings(Settings::of::<Folder>())
-            .table(lines)
-            .authoritative()
+        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(Settings::of::<Folder>()).table(lines)
     }
 
     async fn check(&self, config: &Config) -> Result<()> {

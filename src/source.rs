@@ -52,8 +52,8 @@ impl SourceSpec {
     /// Declares that a full pass lists the truth, as a file or a table that is read whole: what it lists replaces what is stored,
     /// whatever the version, and what it leaves out is gone unless [`verify`](Source::verify) says otherwise.
     ///
-    /// Do not declare it of a listing that may lag behind, as that of a server with replicas does, or that moves records from page
-    /// to page while it is read. Without it, a listed state that is older than the stored one is a reason to ask
+    /// Declare it only where a full pass brings each record in its present state. Do not declare it of a log, in which older states
+    /// of a record come first, nor of a listing that may lag behind, as that of a server with replicas does, or that moves records from page to page while it is read. Without it, a listed state that is older than the stored one is a reason to ask
     /// [`verify`](Source::verify).
     #[must_use]
     pub fn authoritative(mut self) -> Self {

@@ -205,6 +205,8 @@ def test_what_is_recorded_of_a_container_is_what_its_run_has_done(configured):
     configured.ok("reconcile_resource", "a/b")
     assert configured.ended("a/b")["last_run"]["mode"] == "reconcile"
     assert configured.account.jobs[-1][-4:] == ["ingest", "--reconcile", "--", "a/b"]
+    configured.ok("reconcile_resource", "a/b", True)
+    assert configured.account.jobs[-1][-5:] == ["ingest", "--reconcile", "--allow-deletions", "--", "a/b"]
 
 
 def readable(app, *resources):

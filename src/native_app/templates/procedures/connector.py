@@ -109,9 +109,9 @@ def ingest_data(session, name):
 
 
 @enveloped
-def reconcile_resource(session, name):
-    """Starts a run that reads everything in a resource, and marks deleted what is gone."""
-    return resources.ingest(session, name, "reconcile")
+def reconcile_resource(session, name, allow_deletions=False):
+    """Starts a run that reads everything in a resource, and marks deleted what is gone, even most of it where that is confirmed."""
+    return resources.ingest(session, name, "reconcile", allow_deletions)
 
 
 @enveloped

@@ -70,20 +70,21 @@ def launch_all(session, configuration, due, enabled):
     return started
 
 
-def launch_one(session, configuration, name, mode="incremental"):
+def launch_one(session, configuration, name, mode="incremental", allow_deletions=False):
     """Starts a container for a resource, and gives its name. Raises ALREADY_RUNNING."""
     for job in settle(session, configuration):
         if name in job["resources"]:
             raise Refusal(
                 "ALREADY_RUNNING", f"{name} is being ingested since {job['started_at'][:19]} UTC", job=job["name"]
             )
-    return launch(session, configuration, [name], mode)
+    return launch(session, configuration, [name], mode, allow_deletions=allow_deletions)
 
 
-def launch(session, configuration, names, mode="incremental", every=False):
+def launch(session, configuration, names, mode="incremental", every=False, allow_deletions=False):
     """Starts a container for these resources, and gives its name; `every` where they are all that are enabled."""
     job, rows = jobs.new_name(), store.jobs(session)
-    arguments = ["ingest", *(["--reconcile"] if mode == "reconcile" else []), *([] if every else ["--", *names])]
+    options = ["--reconcile", *(["--allow-deletions"] if allow_deletions else [])] if mode == "reconcile" else []
+    arguments = ["ingest", *options, *([] if every else ["--", *names])]
     after = destination.newest_run(session, configuration.destination_database)
     # The row comes first: a container without one would be started twice.
     rows.put(job, {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after})

@@ -127,7 +127,7 @@ def delete(session, given, drop_data):
     return ok("deleted, with its data" if drop_data else "deleted; its data stays", resource=resource.name)
 
 
-def ingest(session, given, mode="incremental"):
+def ingest(session, given, mode="incremental", allow_deletions=False):
     """Starts a run of a resource in a container of its own."""
     resource = Resource(session, given)
     resource.known()
@@ -135,7 +135,7 @@ def ingest(session, given, mode="incremental"):
     if not resource.is_enabled():
         raise Refusal("RESOURCE_NOT_ENABLED", f"{resource.name} is disabled: enable it first", resource=resource.name)
     require_container(resource.configuration)
-    job = ingestion.launch_one(session, resource.configuration, resource.name, mode)
+    job = ingestion.launch_one(session, resource.configuration, resource.name, mode, allow_deletions)
     return ok("started in a container, which takes some minutes to come up", resource=resource.name, job=job)
 
 
