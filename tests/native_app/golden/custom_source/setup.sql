@@ -372,6 +372,33 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING)
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
 
+-- The same; ALLOW_DELETIONS confirms that most of a table may be gone.
+CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIONS BOOLEAN)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resources.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py')
+    HANDLER = 'connector.reconcile_resource'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
+
 -- Forgets where a resource stands, so that the next run reads it from the start.
 CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     RETURNS VARIANT
