@@ -345,35 +345,9 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
 
--- Starts a run that reads all of a resource, and marks deleted what is gone.
-CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING)
-    RETURNS VARIANT
-    LANGUAGE PYTHON
-    RUNTIME_VERSION = '3.11'
-    PACKAGES = ('snowflake-snowpark-python')
-    IMPORTS = ('/procedures/answers.py',
-        '/procedures/connector.py',
-        '/procedures/destination.py',
-        '/procedures/ingestion.py',
-        '/procedures/jobs.py',
-        '/procedures/names.py',
-        '/procedures/place.py',
-        '/procedures/pool.py',
-        '/procedures/references.py',
-        '/procedures/resources.py',
-        '/procedures/roles.py',
-        '/procedures/schedules.py',
-        '/procedures/settings.py',
-        '/procedures/spec.py',
-        '/procedures/status.py',
-        '/procedures/store.py',
-        '/procedures/tasks.py')
-    HANDLER = 'connector.reconcile_resource'
-    EXECUTE AS OWNER;
-GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
-
--- The same; ALLOW_DELETIONS confirms that most of a table may be gone.
-CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIONS BOOLEAN)
+-- Starts a run that reads all of a resource, and marks deleted what is gone; ALLOW_DELETIONS confirms that this may
+-- be most of a table.
+CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIONS BOOLEAN DEFAULT FALSE)
     RETURNS VARIANT
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
