@@ -18,9 +18,12 @@ use crate::{Error, Result, SecretRef};
 #[derive(Clone)]
 pub struct Settings {
     schema: Schema,
-    check: Arc<dyn Fn(&Config) -> Result<()> + Send + Sync>,
+    check: Arc<Check>,
     misfit: fn(&Config) -> Option<(String, Error)>,
 }
+
+/// Looks at settings that are complete.
+type Check = dyn Fn(&Config) -> Result<()> + Send + Sync;
 
 impl Settings {
     /// The settings are the fields of `T`; their descriptions are its doc comments.
