@@ -85,7 +85,7 @@ impl Record {
             return Some("the key is empty".to_owned());
         }
         if length > Self::MAX_KEY {
-            let begin = &self.key[..self.key.floor_char_boundary(32)];
+            let begin: String = self.key.chars().take(32).collect();
             return Some(format!("the key {begin:?}… has {length} bytes, of which {} are allowed", Self::MAX_KEY));
         }
         let json = self.json().filter(|_| !self.is_parsed)?;
