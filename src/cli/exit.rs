@@ -136,6 +136,7 @@ mod tests {
             commits: 1,
             traffic: crate::Traffic::default(),
             timings: crate::state::Timings::default(),
+            empty_columns: Vec::new(),
             error: error.map(|kind| crate::Error::new(kind, "x").report()),
         };
         Exit::of_report(&IngestReport { runs: runs.iter().map(run).collect() })

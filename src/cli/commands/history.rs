@@ -230,6 +230,7 @@ mod tests {
             commits: 0,
             traffic: Traffic::default(),
             timings: Timings::default(),
+            empty_columns: Vec::new(),
             error: Some(Error::new(ErrorKind::Conflict, "another run has moved on").report()),
         };
         let found = crate::Standing { entry: Some(entry), run: Some(run) };

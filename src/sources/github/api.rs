@@ -95,7 +95,6 @@ pub(super) enum Trouble {
 
 /// What the answer to a request for a page is.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each request under way")]
 pub(super) enum Listed {
     NotModified,
     Page(Box<Page>),

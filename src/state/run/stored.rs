@@ -37,7 +37,20 @@ impl From<StoredRun> for RunRecord {
         let StoredRun { id, resource, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
         let (error, empty_columns) = (run.error, run.empty_columns);
         let status = if run.interrupted { RunStatus::Interrupted } else { run.status };
-        Self { id, resource, mode, status, started_at, ended_at, counts, commits, traffic, timings, empty_columns, error }
+        Self {
+            id,
+            resource,
+            mode,
+            status,
+            started_at,
+            ended_at,
+            counts,
+            commits,
+            traffic,
+            timings,
+            empty_columns,
+            error,
+        }
     }
 }
 
