@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Connector;
 use super::connector::parse_resource_config;
+use crate::state::Reconcile;
 use crate::{Config, ConfigSnapshot, Domain, Resource, ResourceConfig, Result, Source};
 
 /// The names by which resources are known here, and those that the source takes for the same.
@@ -82,7 +83,10 @@ impl Connector {
     pub(crate) async fn must_know(&self, resource: &Resource) -> Result<()> {
         let is_configured = self.config.get(Domain::Resource, resource.name()).await?.is_some();
         let state = self.state(resource).await?.map(|entry| entry.state);
-        let has_progress = state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.is_some());
+        // A reset that nothing has been read since is no progress.
+        let is_under_way = |pass: &Reconcile| !pass.is_reset || pass.checkpoint.is_some();
+        let has_progress =
+            state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
         if is_configured || has_progress { Ok(()) } else { Err(self.unknown(resource)) }
     }
 }

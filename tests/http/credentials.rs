@@ -93,7 +93,6 @@ async fn without_a_credential_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_credential_in_a_query_is_in_no_error() {
-    let link = |to: &str| json("[]").insert_header("link", to);
     let said = r#"{"message":"bad: /x?access_token=hushhush&page=2"}"#;
     for answer in [
         status(400),
@@ -104,8 +103,6 @@ async fn a_credential_in_a_query_is_in_no_error() {
         status(302),
         json("no json").insert_header("x", "y"),
         status(200).set_body_bytes([0xff]),
-        link("</y?access_token=hushhush&page=2>; rel=\"next"),
-        link("<https://elsewhere.example/y?access_token=hushhush&page=2>; rel=\"next\""),
     ] {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(answer).mount(&server).await;

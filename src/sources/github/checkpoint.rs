@@ -223,7 +223,8 @@ mod tests {
             {"from":"1970-01-01T00:00:10Z","to":null,"at":"1970-01-01T00:00:11Z"}],
             "hwm":"2023-11-14T22:13:20Z","anchor":null,"etag":{"value":"W/\"x\"","credentials":"token"}}"#;
         let old = Checkpoint::new(&serde_json::from_str::<serde_json::Value>(old).unwrap()).unwrap();
-        assert_eq!(Position::read(&old).unwrap(), full());
+        let meant = Position { longest_page: 0, unread: Vec::new(), ..full() };
+        assert_eq!(Position::read(&old).unwrap(), meant);
         // And one that has a poll's tag is written as it was then.
         assert!(!full().write().unwrap().as_str().contains("newest"));
         let newest = full().etag.map(|tag| Tag { newest: true, ..tag });

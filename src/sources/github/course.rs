@@ -246,6 +246,7 @@ impl Course {
             }
             (Task::Part(_) | Task::Check, None) => {}
         }
+        self.end_listing();
     }
 
     /// Takes an answer, and says which rows of its page count.
@@ -295,9 +296,8 @@ impl Course {
             }
             (task, answer) => return Err(Error::internal(format!("{answer:?} is no answer to {task:?}"))),
         };
-        if self.listing.as_ref().is_some_and(Listing::is_done) {
-            self.listing_ended();
-        } else if matches!(task, Task::Range(_)) && self.ranges.is_empty() {
+        self.end_listing();
+        if matches!(task, Task::Range(_)) && self.ranges.is_empty() {
             self.ranges_ended();
         }
         Ok(keep)
@@ -327,8 +327,12 @@ impl Course {
         }
     }
 
-    fn polled(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
+    fn polled(&mut self, mut facts: Facts, tag: Option<Tag>) -> Keep {
         self.polling = false;
+        if self.may_be_cut(&facts) {
+            // It is as good as full: its tag does not show that rows come after it.
+            facts.size = u32::try_from(facts.rows).unwrap_or(u32::MAX);
+        }
         if std::mem::take(&mut self.outrun) {
             return Keep::Nothing;
         }
@@ -353,11 +357,15 @@ impl Course {
 
     /// Takes the page after a poll's.
     fn probed(&mut self, after: &Facts) {
-        if self.full.as_mut().is_some_and(|full| !full.may_be_last(after))
-            && let Some(FullPage { facts, tag, .. }) = self.full.take()
-        {
+        if let Some(FullPage { facts, tag, .. }) = self.full.take_if(|full| !full.may_be_last(after)) {
             self.conclude(facts, tag);
         }
+    }
+
+    /// Whether a poll that brings nothing new may have been cut short: a page as long as any that this server ever gave.
+    fn may_be_cut(&self, facts: &Facts) -> bool {
+        let brings_news = facts.last > self.position.hwm;
+        facts.is_silent() && !brings_news && facts.rows > TINY && facts.rows >= self.position.longest_page
     }
 
     /// A poll has brought everything, as it turned out.
@@ -373,8 +381,7 @@ impl Course {
         let brings_news = facts.last > self.position.hwm;
         // The next poll looks back a little: when it brings nothing new, the list did end here.
         let ask_again = facts.is_silent() && brings_news && !self.asked_again;
-        let is_whole = !brings_news && (facts.rows <= TINY || facts.rows < self.position.longest_page);
-        if facts.more() || (facts.is_silent() && !ask_again && !is_whole) {
+        if facts.more() || (facts.is_silent() && !ask_again && brings_news) {
             (self.position.etag, self.idle) = (None, None);
             self.before = self.position.hwm;
             self.began = facts.date;
@@ -406,6 +413,15 @@ impl Course {
         self.position.hwm = self.position.hwm.max(facts.last);
         let anchor = self.floor();
         self.round += 1;
+        let settled = facts.last.is_some_and(|last| listing::is_settled(last, facts.date, self.overlap));
+        let idle = self.idle.take().filter(|_| settled);
+        if facts.is_full()
+            && let Some(idle) = idle
+        {
+            (self.position.anchor, self.position.etag) = (anchor, Some(idle));
+            self.done = true;
+            return Keep::Within(floor, None);
+        }
         let tag = tag.filter(|_| !facts.is_full());
         self.asked_again |= ask_again;
         if ask_again || (facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
@@ -461,8 +477,9 @@ impl Course {
         }
     }
 
-    fn listing_ended(&mut self) {
-        let Some(listing) = self.listing.take() else { return };
+    /// Goes on after a listing that has come to its end.
+    fn end_listing(&mut self) {
+        let Some(listing) = self.listing.take_if(|listing| listing.is_done()) else { return };
         self.next_part = listing.next_id();
         self.position.hwm = self.position.hwm.max(listing.end());
         self.position.anchor = self.floor();

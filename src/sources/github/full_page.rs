@@ -1,4 +1,5 @@
-//! A poll's page that is full and names no next one, of a server that may send no links.
+//! A poll's page that may be the last one and names no next one, of a server that may send no links: it is full, or as long as any
+//! page of that server ever was.
 //!
 //! The page after it tells whether the list goes on. When that is empty, rows may have slipped from it to the full page, which
 //! is therefore asked for again. The full page's own tag would not show that rows come after it; the newest page's does.

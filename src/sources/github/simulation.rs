@@ -423,3 +423,23 @@ fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
         tags: true,
     });
 }
+
+#[test]
+fn a_listing_whose_last_request_is_refused_comes_to_its_end() {
+    run(&Scenario {
+        seed: 8_470_794_481_390_622_512,
+        rows: 7,
+        seconds: 2_876,
+        page: 3,
+        concurrency: 1,
+        churn: 74,
+        crashes: 11,
+        inclusive: true,
+        links: true,
+        counted: Some(u64::MAX),
+        behind: 3,
+        most: usize::MAX,
+        heavy: true,
+        tags: true,
+    });
+}
