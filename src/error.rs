@@ -104,6 +104,7 @@ struct Inner {
     status: Option<u16>,
     code: Option<String>,
     /// What the remote said for itself; part of the message as well.
+    #[cfg(any(feature = "github", all(feature = "http", test)))]
     server_message: Option<String>,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -120,6 +121,7 @@ impl Error {
             retry: Retry::Never,
             status: None,
             code: None,
+            #[cfg(any(feature = "github", all(feature = "http", test)))]
             server_message: None,
             context: Vec::new(),
             source: None,
@@ -176,9 +178,15 @@ impl Error {
     }
 
     /// Records what the remote said for itself. It does not appear in the text by itself: the message should hold it.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "github", all(feature = "http", test)))]
     pub(crate) fn with_server_message(mut self, message: Option<String>) -> Self {
         self.0.server_message = message;
+        self
+    }
+
+    /// Only the GitHub source looks at it.
+    #[cfg(all(feature = "http", not(any(feature = "github", test))))]
+    pub(crate) fn with_server_message(self, _: Option<String>) -> Self {
         self
     }
 
@@ -233,7 +241,7 @@ impl Error {
     }
 
     /// What the remote said for itself, on one short line and without credentials.
-    #[cfg(any(feature = "github", test))]
+    #[cfg(any(feature = "github", all(feature = "http", test)))]
     pub(crate) fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }

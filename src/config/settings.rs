@@ -236,6 +236,7 @@ impl Settings {
     }
 
     /// The default that a setting declares, or the struct that it is a field of.
+    #[cfg(feature = "cli")]
     pub(crate) fn default_of(&self, name: &str) -> Option<Value> {
         let own = |name: &str| self.property(name).ok()?.get("default").cloned();
         own(name).or_else(|| {

@@ -1,12 +1,11 @@
 use std::fmt;
 
 use bytestring::ByteString;
-use jiff::Timestamp;
 use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 use url::Url;
 
-use super::{limits, links};
+use super::links;
 use crate::error::redact;
 use crate::{Error, Result, Retry};
 
@@ -65,8 +64,8 @@ impl Response {
 
     /// When the server gave the answer, by its clock.
     #[cfg(feature = "github")]
-    pub(crate) fn date(&self) -> Option<Timestamp> {
-        limits::date(self.header("date")?)
+    pub(crate) fn date(&self) -> Option<jiff::Timestamp> {
+        super::limits::date(self.header("date")?)
     }
 
     /// The body. Cheap to clone, and so are its [slices](ByteString::slice_ref).
