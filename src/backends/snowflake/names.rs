@@ -6,7 +6,7 @@ use crate::backends::concatenation::concatenation;
 use crate::table::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
-pub(super) const LONGEST: usize = 255;
+const LONGEST: usize = 255;
 
 /// A name in double quotes, whatever characters it has.
 pub(super) fn identifier(name: &str) -> String {

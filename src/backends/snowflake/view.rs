@@ -6,7 +6,7 @@
 
 use super::client::{Session, Statement};
 use super::columns::select_list;
-use super::names::{LONGEST, Names, literal, plain, union_name};
+use super::names::{Names, literal, plain, union_name};
 use super::pool::is_missing;
 use crate::table::Column;
 use crate::{Error, Result};
@@ -115,18 +115,6 @@ fn names_a_policy(definition: &str) -> bool {
 
 /// Refuses a table of the source whose views would break a limit of Snowflake's. `columns` are those of its view.
 pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Result<()> {
-    let beyond = |what: String, length: usize, longest: usize| {
-        Error::internal(format!("{what} has a name of {length} characters, and Snowflake takes {longest} at most"))
-            .with_help("give it a shorter name in the source's tables")
-    };
-    let (length, longest) = (stream.chars().count(), LONGEST - union_name("").len());
-    if length > longest {
-        return Err(beyond(format!("the table {:?}", start(stream)), length, longest));
-    }
-    if let Some(column) = columns.iter().find(|column| column.name.chars().count() > LONGEST) {
-        let what = format!("the column {:?} of the table {stream:?}", start(&column.name));
-        return Err(beyond(what, column.name.chars().count(), LONGEST));
-    }
     if View::of_stream(names, stream, columns).is_too_long() {
         return Err(Error::internal(format!(
             "the view of the table {stream:?} with its {} columns would be longer than the 1 MB that Snowflake takes",
@@ -135,14 +123,6 @@ pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Re
         .with_help("give the table fewer columns, or shorter paths, in the source's tables"));
     }
     Ok(())
-}
-
-/// The beginning of a name that is too long to show.
-fn start(name: &str) -> String {
-    match name.char_indices().nth(40) {
-        Some((at, _)) => format!("{}…", &name[..at]),
-        None => name.to_owned(),
-    }
 }
 
 /// The typed columns, with a comma behind them where there are any.
