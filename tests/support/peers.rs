@@ -181,10 +181,8 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
     server
 }
 
-/// The packages of the Snowflake server. Version 5 of the connector breaks fakesnow. With `sqlglotc` sqlglot is compiled:
-/// parsing and transforming statements is most of the server's work.
-const FAKESNOW: &[&str] =
-    &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1", "numpy==2.4.6", "sqlglotc==30.22.0"];
+/// What `fakesnow` needs: version 5 of the connector breaks it.
+const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1", "numpy==2.4.6"];
 
 /// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
 /// missing.
@@ -204,7 +202,7 @@ fn shared(
 pub(crate) fn fakesnow() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     shared(&SERVER, "python3", || {
-        let python = python("fakesnow-compiled", FAKESNOW)?;
+        let python = python("fakesnow", FAKESNOW)?;
         let port = free_port();
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fakesnow.py");
         Some(serve_file(&python, file, &[&port.to_string()], port))
