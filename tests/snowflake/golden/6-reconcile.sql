@@ -1,8 +1,8 @@
 -- A full pass: one issue of three is gone.
--- 31 statements:
+-- 32 statements:
 --     8 begin or end a transaction
 --     7 read
---    16 write
+--    17 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
         "DOCUMENT") END AS "TEXT"
