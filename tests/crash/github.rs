@@ -147,7 +147,8 @@ impl Trial {
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
             .overrides([("concurrency".to_owned(), json!(self.case.concurrency))])
             .limits(limits);
-        let request = IngestRequest::of([resource(WIDGETS), resource(GADGETS)]).mode(mode);
+        // A repository may lose all of its issues, or all of its pull requests: nothing is left to compare with.
+        let request = IngestRequest::of([resource(WIDGETS), resource(GADGETS)]).mode(mode).allow_deletions(true);
         let ingestion = tokio::time::timeout(Duration::from_secs(600), connector.ingest(request));
         Some(fuse.outlive(ingestion).await?.expect("an ingestion hangs").unwrap())
     }

@@ -52,6 +52,8 @@ pub(super) struct Course {
     newest: Newest,
     /// The tag of the newest page, as it was before what is being read.
     idle: Option<Tag>,
+    /// When the first page of this read was given, by the server's clock.
+    start: Option<Option<Second>>,
     /// How many rows the longest page of this read has.
     longest: usize,
     /// A poll was made again because nothing said that the list ended with the first one.
@@ -93,6 +95,7 @@ impl Course {
             full: None,
             newest: Newest::After(1),
             idle: None,
+            start: None,
             longest: 0,
             asked_again: false,
             done: false,
@@ -258,6 +261,10 @@ impl Course {
             self.longest = self.longest.max(facts.rows);
             self.position.longest_page = self.position.longest_page.max(facts.rows);
             facts.longest = self.longest;
+            let start = *self.start.get_or_insert(facts.date);
+            let late = |start: Second| Second(start.0.saturating_add(self.overlap));
+            let is_short = facts.rows < self.longest;
+            facts.beyond = is_short && start.is_some_and(|start| facts.last > Some(late(start)));
         }
         if self.strays.remove(&task) {
             return Ok(Keep::Within(self.floor(), None));
@@ -422,7 +429,9 @@ impl Course {
             self.done = true;
             return Keep::Within(floor, None);
         }
-        let tag = tag.filter(|_| !facts.is_full());
+        // The tag of a page that may have been cut does not show that rows come after it.
+        let is_open = facts.probe.is_some() && facts.rows > TINY && facts.rows >= self.position.longest_page;
+        let tag = tag.filter(|_| !facts.is_full() && !is_open);
         self.asked_again |= ask_again;
         if ask_again || (facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
             self.position.anchor = anchor;

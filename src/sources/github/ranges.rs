@@ -110,6 +110,9 @@ pub(super) struct Facts {
     pub(super) date: Option<Second>,
     /// How many rows the longest page of this read has, this one included.
     pub(super) longest: usize,
+    /// Whether its last row changed after the read had begun, and the server gives longer pages: what comes after it has changed
+    /// since then, too, and is for the next read.
+    pub(super) beyond: bool,
     /// A hash of the page.
     pub(super) fingerprint: [u8; 16],
 }
@@ -127,9 +130,9 @@ impl Facts {
 
     /// Whether the server does not say if the list goes on after this page, which is shorter than was asked for. A gateway may
     /// make pages shorter and drop the links, so that the length alone is no end: only a page that brings nothing new is, and
-    /// only if the server gives longer ones.
+    /// only if the server gives longer ones. What changes all the time would never end: a page that reaches beyond the read does.
     pub(super) fn is_silent(&self) -> bool {
-        self.next.is_none() && self.probe.is_some() && !self.is_full()
+        self.next.is_none() && self.probe.is_some() && !self.is_full() && !self.beyond
     }
 }
 
