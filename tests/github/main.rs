@@ -14,6 +14,7 @@ mod environment;
 mod excluded;
 mod gateway;
 mod limits;
+mod outrun;
 #[path = "../support/payloads.rs"]
 mod payloads;
 mod pitfalls;

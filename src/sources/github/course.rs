@@ -15,6 +15,10 @@ const FEW: usize = 30;
 /// A page of at most so many rows is not one that a gateway has made shorter.
 const TINY: usize = 4;
 
+/// A list that changes at every request has no end: after so many pages of what has changed since the read began, the next page
+/// without a link ends it. What comes after that is for the next read.
+const LATE_PAGES: u32 = 64;
+
 /// After so many polls that brought too much to end with, the read ends all the same: what existed when it began has come.
 const ROUNDS: u32 = 3;
 
@@ -52,13 +56,27 @@ pub(super) struct Course {
     newest: Newest,
     /// The tag of the newest page, as it was before what is being read.
     idle: Option<Tag>,
-    /// When the first page of this read was given, by the server's clock.
-    start: Option<Option<Second>>,
+    /// How many pages did not say whether the list goes on.
+    silent_pages: u32,
+    /// Whether the newest row is asked for because of them: not yet, on its way, or for good.
+    bound: Bound,
+    /// The time of the row that was the newest one then.
+    known_newest: Option<Second>,
+    /// How many pages reached beyond it.
+    late_pages: u32,
     /// How many rows the longest page of this read has.
     longest: usize,
     /// A poll was made again because nothing said that the list ended with the first one.
     asked_again: bool,
     done: bool,
+}
+
+/// The newest row, as the end of what a server without links has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Unknown,
+    Asked,
+    Known,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +113,10 @@ impl Course {
             full: None,
             newest: Newest::After(1),
             idle: None,
-            start: None,
+            silent_pages: 0,
+            bound: Bound::Unknown,
+            known_newest: None,
+            late_pages: 0,
             longest: 0,
             asked_again: false,
             done: false,
@@ -129,6 +150,7 @@ impl Course {
             + usize::from(self.polling)
             + usize::from(newest)
             + usize::from(full)
+            + usize::from(self.bound == Bound::Asked)
     }
 
     pub(super) fn position_mut(&mut self) -> &mut Position {
@@ -162,6 +184,13 @@ impl Course {
             self.polling = true;
             let ask = Ask::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
+        }
+        if self.bound == Bound::Asked {
+            return None;
+        }
+        if self.silent_pages >= PATIENCE && self.bound == Bound::Unknown && self.newest != Newest::Asked {
+            self.bound = Bound::Asked;
+            return Some(Step { task: Task::Newest, ask: Ask::Newest, tag: None });
         }
         match (self.newest, self.ranges.open_pages()) {
             (Newest::Page, _) => {
@@ -200,6 +229,10 @@ impl Course {
         if self.strays.remove(&task) {
             return;
         }
+        if task == Task::Newest && self.bound == Bound::Asked {
+            self.bound = Bound::Unknown;
+            return;
+        }
         if let (Task::Newest | Task::Probe, Some(full)) = (task, &mut self.full) {
             full.repeat();
             return;
@@ -220,6 +253,10 @@ impl Course {
     /// read by page number is read by key from now on.
     pub(super) fn restart(&mut self, task: Task) {
         if self.strays.remove(&task) {
+            return;
+        }
+        if task == Task::Newest && self.bound == Bound::Asked {
+            self.bound = Bound::Known;
             return;
         }
         if let (Task::Newest, Some(full)) = (task, &mut self.full) {
@@ -261,10 +298,11 @@ impl Course {
             self.longest = self.longest.max(facts.rows);
             self.position.longest_page = self.position.longest_page.max(facts.rows);
             facts.longest = self.longest;
-            let start = *self.start.get_or_insert(facts.date);
-            let late = |start: Second| Second(start.0.saturating_add(self.overlap));
-            let is_short = facts.rows < self.longest;
-            facts.beyond = is_short && start.is_some_and(|start| facts.last > Some(late(start)));
+            self.silent_pages += u32::from(facts.is_silent());
+            if self.known_newest.is_some_and(|newest| facts.last > Some(newest)) {
+                self.late_pages += 1;
+                facts.beyond = facts.rows < self.longest || self.late_pages > LATE_PAGES;
+            }
         }
         if self.strays.remove(&task) {
             return Ok(Keep::Within(self.floor(), None));
@@ -315,6 +353,10 @@ impl Course {
     }
 
     fn newest(&mut self, newest: Option<Second>, tag: Option<Tag>) {
+        if self.bound == Bound::Asked {
+            (self.bound, self.known_newest) = (Bound::Known, newest);
+            return;
+        }
         if let Some(full) = &mut self.full {
             full.newest_came();
             self.idle = tag;

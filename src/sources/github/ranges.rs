@@ -110,8 +110,7 @@ pub(super) struct Facts {
     pub(super) date: Option<Second>,
     /// How many rows the longest page of this read has, this one included.
     pub(super) longest: usize,
-    /// Whether its last row changed after the read had begun, and the server gives longer pages: what comes after it has changed
-    /// since then, too, and is for the next read.
+    /// Whether it reaches so far beyond the beginning of the read that what comes after it is for the next one.
     pub(super) beyond: bool,
     /// A hash of the page.
     pub(super) fingerprint: [u8; 16],

@@ -1,0 +1,36 @@
+//! A repository in which something changes at every request.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde_json::json;
+use snowfeed::prelude::*;
+use snowfeed::sources::github::GithubIssues;
+use snowfeed::testkit::upstream::{Churn, Upstream};
+
+/// What has changed since the read began comes with the next one: a read that waited for the end would never come to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_ends_although_something_changes_at_every_request() {
+    for (issues, changes, deletions, bulk_edits, concurrency) in
+        [(0, 3, false, false, 1), (2, 3, false, true, 4), (30, 1, false, false, 8), (200, 3, true, true, 8)]
+    {
+        for seed in 0..4 {
+            let upstream = Upstream::builder().seed(seed).repository("acme/widgets", issues).start().await.unwrap();
+            upstream.set_churn(Churn { changes, deletions, bulk_edits });
+            let config =
+                [("api_url", json!(upstream.url())), ("page_size", json!(27)), ("concurrency", json!(concurrency))];
+            let request = ReadRequest {
+                resource: Resource::new("acme/widgets").unwrap(),
+                config: config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+                checkpoint: None,
+                incremental: None,
+                mode: Mode::Incremental,
+                monitor: Monitor::detached(),
+            };
+            let read = GithubIssues::default().read(request).all(|batch| async move { batch.is_ok() });
+            let read = tokio::time::timeout(Duration::from_secs(60), read).await;
+            assert!(read.expect("the read does not end"), "{issues} issues, seed {seed}");
+            assert!(upstream.requests().len() < 200, "{} requests", upstream.requests().len());
+        }
+    }
+}
