@@ -17,7 +17,7 @@ const TINY: usize = 4;
 
 /// A list that changes at every request has no end: after so many pages of what has changed since the read began, the next page
 /// without a link ends it. What comes after that is for the next read.
-const LATE_PAGES: u32 = 64;
+const LATE_PAGES: u32 = 300;
 
 /// After so many polls that brought too much to end with, the read ends all the same: what existed when it began has come.
 const ROUNDS: u32 = 3;
