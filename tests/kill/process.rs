@@ -95,7 +95,11 @@ impl Scene<'_> {
         };
         command.env_clear().env("GITHUB_API_URL", self.upstream.url());
         self.place.point(&mut command, self.database);
-        command.arg("ingest").args(self.resources).args(reconcile.then_some("--reconcile"));
+        command.arg("ingest").args(self.resources);
+        if reconcile {
+            // What the tests delete is really gone.
+            command.args(["--reconcile", "--allow-deletions"]);
+        }
         command
     }
 
