@@ -1,8 +1,11 @@
 //! The course of one read: polls, and what a poll finds too much to read in one page. Pure, like [`super::ranges`].
 
+mod unanswered;
+
 use std::collections::HashSet;
 
 use super::checkpoint::{Position, Tag};
+use super::end::End;
 use super::full_page::FullPage;
 use super::listing::{self, Listing, Next, Taken};
 use super::ranges::{Ask, Facts, Keep, Ranges, Second};
@@ -12,12 +15,8 @@ use crate::{Error, Result};
 /// A poll that brings at most so many rows keeps its address, so that the entity tag of this very answer serves the next one.
 const FEW: usize = 30;
 
-/// A page of at most so many rows is not one that a gateway has made shorter.
+/// A page with at most this many rows counts as one that no gateway has cut.
 const TINY: usize = 4;
-
-/// A list that changes at every request has no end: after so many pages of what has changed since the read began, the next page
-/// without a link ends it. What comes after that is for the next read.
-const LATE_PAGES: u32 = 300;
 
 /// After so many polls that brought too much to end with, the read ends all the same: what existed when it began has come.
 const ROUNDS: u32 = 3;
@@ -56,27 +55,11 @@ pub(super) struct Course {
     newest: Newest,
     /// The tag of the newest page, as it was before what is being read.
     idle: Option<Tag>,
-    /// How many pages did not say whether the list goes on.
-    silent_pages: u32,
-    /// Whether the newest row is asked for because of them: not yet, on its way, or for good.
-    bound: Bound,
-    /// The time of the row that was the newest one then.
-    known_newest: Option<Second>,
-    /// How many pages reached beyond it.
-    late_pages: u32,
-    /// How many rows the longest page of this read has.
-    longest: usize,
+    /// Where the list ends, if the server sends no links.
+    end: End,
     /// A poll was made again because nothing said that the list ended with the first one.
     asked_again: bool,
     done: bool,
-}
-
-/// The newest row, as the end of what a server without links has to give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    Unknown,
-    Asked,
-    Known,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,11 +96,7 @@ impl Course {
             full: None,
             newest: Newest::After(1),
             idle: None,
-            silent_pages: 0,
-            bound: Bound::Unknown,
-            known_newest: None,
-            late_pages: 0,
-            longest: 0,
+            end: End::default(),
             asked_again: false,
             done: false,
         }
@@ -150,7 +129,7 @@ impl Course {
             + usize::from(self.polling)
             + usize::from(newest)
             + usize::from(full)
-            + usize::from(self.bound == Bound::Asked)
+            + usize::from(self.end.is_asking())
     }
 
     pub(super) fn position_mut(&mut self) -> &mut Position {
@@ -185,12 +164,13 @@ impl Course {
             let ask = Ask::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
         }
-        if self.bound == Bound::Asked {
+        if self.end.is_asking() {
             return None;
         }
-        if self.silent_pages >= PATIENCE && self.bound == Bound::Unknown && self.newest != Newest::Asked {
-            self.bound = Bound::Asked;
-            return Some(Step { task: Task::Newest, ask: Ask::Newest, tag: None });
+        if self.newest != Newest::Asked
+            && let Some(step) = self.end.next()
+        {
+            return Some(step);
         }
         match (self.newest, self.ranges.open_pages()) {
             (Newest::Page, _) => {
@@ -224,85 +204,14 @@ impl Course {
         Some(Step { task, ask, tag: None })
     }
 
-    /// A request has to be made again as it was, only elsewhere.
-    pub(super) fn repeat(&mut self, task: Task) {
-        if self.strays.remove(&task) {
-            return;
-        }
-        if task == Task::Newest && self.bound == Bound::Asked {
-            self.bound = Bound::Unknown;
-            return;
-        }
-        if let (Task::Newest | Task::Probe, Some(full)) = (task, &mut self.full) {
-            full.repeat();
-            return;
-        }
-        match (task, &mut self.listing) {
-            (Task::Part(id), Some(listing)) => listing.repeat(id),
-            (Task::Check, Some(listing)) => listing.repeat_check(),
-            (Task::Newest, Some(listing)) => listing.repeat_newest(),
-            (Task::Newest, None) if self.newest == Newest::PageAsked && !self.ranges.is_empty() => {
-                self.newest = Newest::Page;
-            }
-            (Task::Newest, None) if self.newest == Newest::Asked => self.newest = Newest::After(1),
-            _ => self.restart(task),
-        }
-    }
-
-    /// A request was refused, or pages are of another size now: a range has to begin again within its second, and what was
-    /// read by page number is read by key from now on.
-    pub(super) fn restart(&mut self, task: Task) {
-        if self.strays.remove(&task) {
-            return;
-        }
-        if task == Task::Newest && self.bound == Bound::Asked {
-            self.bound = Bound::Known;
-            return;
-        }
-        if let (Task::Newest, Some(full)) = (task, &mut self.full) {
-            full.newest_came();
-            return;
-        }
-        match (task, &mut self.listing) {
-            (Task::Range(id), _) => self.ranges.restart(id),
-            (Task::Poll, _) => (self.polling, self.outrun, self.full) = (false, false, None),
-            (Task::Part(id), Some(listing)) => {
-                listing.repeat(id);
-                self.give_up();
-            }
-            (Task::Check, Some(listing)) => {
-                listing.unchecked();
-                self.outrun();
-            }
-            (Task::Newest, Some(listing)) => listing.newest(false),
-            (Task::Newest, None) => {
-                self.newest = Newest::Never;
-                self.position.etag = self.position.etag.take().filter(|tag| !tag.newest);
-            }
-            (Task::Probe, _) => {
-                if let Some(FullPage { facts, tag, .. }) = self.full.take() {
-                    self.conclude(facts, tag);
-                }
-            }
-            (Task::Part(_) | Task::Check, None) => {}
-        }
-        self.end_listing();
-    }
-
     /// Takes an answer, and says which rows of its page count.
     ///
     /// # Errors
     /// `InvalidData`, when the answer cannot be.
     pub(super) fn answer(&mut self, task: Task, mut answer: Answer) -> Result<Keep> {
         if let Answer::Page(facts, _) = &mut answer {
-            self.longest = self.longest.max(facts.rows);
             self.position.longest_page = self.position.longest_page.max(facts.rows);
-            facts.longest = self.longest;
-            self.silent_pages += u32::from(facts.is_silent());
-            if self.known_newest.is_some_and(|newest| facts.last > Some(newest)) {
-                self.late_pages += 1;
-                facts.beyond = facts.rows < self.longest || self.late_pages > LATE_PAGES;
-            }
+            self.end.look(facts);
         }
         if self.strays.remove(&task) {
             return Ok(Keep::Within(self.floor(), None));
@@ -353,8 +262,8 @@ impl Course {
     }
 
     fn newest(&mut self, newest: Option<Second>, tag: Option<Tag>) {
-        if self.bound == Bound::Asked {
-            (self.bound, self.known_newest) = (Bound::Known, newest);
+        if self.end.is_asking() {
+            self.end.newest_came(newest);
             return;
         }
         if let Some(full) = &mut self.full {
@@ -413,8 +322,12 @@ impl Course {
 
     /// Whether a poll that brings nothing new may have been cut short: a page as long as any that this server ever gave.
     fn may_be_cut(&self, facts: &Facts) -> bool {
-        let brings_news = facts.last > self.position.hwm;
-        facts.is_silent() && !brings_news && facts.rows > TINY && facts.rows >= self.position.longest_page
+        facts.is_silent() && facts.last <= self.position.hwm && self.is_longest(facts)
+    }
+
+    /// Whether a page is as long as any that this server ever gave, and more than [`TINY`].
+    fn is_longest(&self, facts: &Facts) -> bool {
+        facts.rows > TINY && facts.rows >= self.position.longest_page
     }
 
     /// A poll has brought everything, as it turned out.
@@ -427,10 +340,8 @@ impl Course {
     /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
     fn conclude(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
         let floor = self.floor();
-        let brings_news = facts.last > self.position.hwm;
-        // The next poll looks back a little: when it brings nothing new, the list did end here.
-        let ask_again = facts.is_silent() && brings_news && !self.asked_again;
-        if facts.more() || (facts.is_silent() && !ask_again && brings_news) {
+        let is_silent_news = facts.is_silent() && facts.last > self.position.hwm;
+        if facts.more() || (is_silent_news && self.asked_again) {
             (self.position.etag, self.idle) = (None, None);
             self.before = self.position.hwm;
             self.began = facts.date;
@@ -472,10 +383,11 @@ impl Course {
             return Keep::Within(floor, None);
         }
         // The tag of a page that may have been cut does not show that rows come after it.
-        let is_open = facts.probe.is_some() && facts.rows > TINY && facts.rows >= self.position.longest_page;
+        let is_open = facts.probe.is_some() && self.is_longest(&facts);
         let tag = tag.filter(|_| !facts.is_full() && !is_open);
-        self.asked_again |= ask_again;
-        if ask_again || (facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
+        // The next poll looks back a little: when it brings nothing new, the list did end here.
+        self.asked_again |= is_silent_news;
+        if is_silent_news || (facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
             self.position.anchor = anchor;
             self.position.etag = None;
         } else {

@@ -29,6 +29,7 @@ mod checkpoint;
 mod course;
 mod credentials;
 mod discover;
+mod end;
 mod evidence;
 mod full_page;
 #[cfg(fuzzing)]
