@@ -9,10 +9,10 @@ use crate::{Error, Result};
 /// What the bodies of all requests under way take at most, but for the one whose turn it is to be larger, in bytes.
 pub(super) const TOTAL: usize = 8 << 20;
 
-/// Room is given in parts of so many bytes.
+/// The unit in which room is given, in bytes.
 const UNIT: usize = 1 << 10;
 
-/// A request sets out with room for a body of at least so many bytes.
+/// The least room with which a request is sent, in bytes.
 const LEAST: usize = 16 << 10;
 
 /// What a body is taken for before any has come.
@@ -61,7 +61,7 @@ impl Bodies {
 }
 
 impl Room<'_> {
-    /// Waits until the body may have so many bytes.
+    /// Waits until the body may grow to this many bytes.
     pub(super) async fn grow(&mut self, bytes: usize) {
         let wanted = bytes.div_ceil(UNIT);
         let held = self.units.num_permits();
@@ -76,7 +76,7 @@ impl Room<'_> {
         }
     }
 
-    /// The body is complete, with so many bytes.
+    /// The body is complete; `bytes` is its length.
     pub(super) fn done(self, bytes: usize) {
         self.bodies.received(bytes);
     }

@@ -32,7 +32,7 @@ impl Connection {
         Self::over(settings.client()?, settings)
     }
 
-    /// One that gives up soon where the server cannot be reached or fails: somebody waits for what comes of it.
+    /// One that gives up soon where the server cannot be reached or fails, for a person who waits.
     pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
@@ -46,6 +46,20 @@ impl Connection {
             None => builder.build()?,
         };
         Ok(Self { client, kind: Kind::of(settings) })
+    }
+
+    /// The repository at an address; `None` where the server does not know it.
+    ///
+    /// # Errors
+    /// `NotFound`, when it says that its issues are disabled.
+    async fn repository(&self, path: &str, name: &Name, monitor: &Monitor) -> Result<Option<Repository>> {
+        let response = self.client.get(path).accept(&[404]).send_with(monitor, |response| {
+            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
+        });
+        match response.await.map_err(|error| explain(error, name))? {
+            Some(Repository { has_issues: Some(false), .. }) => Err(issues_disabled(name)),
+            repository => Ok(repository),
+        }
     }
 
     /// Anonymous reading is legal and never silent.
@@ -112,13 +126,7 @@ impl Api {
     /// Finds the repository. Its issues are read by its id; where the server does not know the repository they are read
     /// by its name, as a server may speak GitHub's issues API and nothing beside it.
     pub(super) async fn open(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
-        let response = connection.client.get(&name.path()).accept(&[404]).send_with(monitor, |response| {
-            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
-        });
-        let repository = response.await.map_err(|error| explain(error, &name))?;
-        if repository.as_ref().is_some_and(|repository| repository.has_issues == Some(false)) {
-            return Err(issues_disabled(&name));
-        }
+        let repository = connection.repository(&name.path(), &name, monitor).await?;
         let route = repository.map_or_else(|| Route::Name(name.path()), |repository| Route::Id(repository.id));
         Ok(Self { connection, name, route })
     }
@@ -155,24 +163,19 @@ impl Api {
 
     /// The repository does not say that its issues are disabled.
     pub(super) async fn must_have_issues(&self, monitor: &Monitor) -> Result<()> {
-        let path = match &self.route {
+        self.connection.repository(&self.path(), &self.name, monitor).await.map(drop)
+    }
+
+    /// The repository's own address.
+    fn path(&self) -> String {
+        match &self.route {
             Route::Id(id) => format!("repositories/{id}"),
             Route::Name(path) => path.clone(),
-        };
-        let response = self.connection.client.get(&path).accept(&[404]).send_with(monitor, |response| {
-            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
-        });
-        match response.await.map_err(|error| explain(error, &self.name))? {
-            Some(Repository { has_issues: Some(false), .. }) => Err(issues_disabled(&self.name)),
-            _ => Ok(()),
         }
     }
 
     pub(super) fn issues(&self, tail: &str) -> String {
-        match &self.route {
-            Route::Id(id) => format!("repositories/{id}/issues{tail}"),
-            Route::Name(path) => format!("{path}/issues{tail}"),
-        }
+        format!("{}/issues{tail}", self.path())
     }
 
     pub(super) fn repository_id(&self) -> Option<u64> {
@@ -237,8 +240,7 @@ impl Api {
 
     /// Whether the server answers at all, so that a failure is about what was asked for. This waits out a short outage.
     async fn answers(&self, monitor: &Monitor) -> bool {
-        let path = self.repository_id().map_or_else(|| self.name.path(), |id| format!("repositories/{id}"));
-        match self.connection.client.get(&path).send(monitor).await {
+        match self.connection.client.get(&self.path()).send(monitor).await {
             Ok(_) => true,
             Err(error) => error.status().is_some_and(|status| (400..500).contains(&status)),
         }
@@ -266,7 +268,7 @@ impl Api {
         }
     }
 
-    /// The newest rows, so many of them; `None` when they are those of the entity tag.
+    /// The newest `size` rows; `None` when they are those of the entity tag.
     pub(super) async fn newest(&self, size: u32, etag: Option<&str>, monitor: &Monitor) -> Result<Option<Newest>> {
         let mut url = self.url(&self.issues(""))?;
         url.set_query(Some(&format!("state=all&sort=updated&direction=desc&per_page={size}")));

@@ -9,10 +9,10 @@ use super::page;
 use crate::http::{Response, Url};
 use crate::{Error, Monitor, Record, Result};
 
-/// So many pages of the list are searched for an item to compare with.
+/// How many pages of the list are searched for an item to compare with.
 const CONTROL_PAGES: u32 = 50;
 
-/// So many times another item is looked for when the one to compare with has just been deleted.
+/// How often another item is looked for when the one to compare with has just been deleted.
 const CONTROLS: usize = 3;
 
 /// What the server says of one number.

@@ -10,10 +10,10 @@ use crate::http::{Url, fault, links};
 use crate::record::content_hash;
 use crate::{Error, Monitor, Result};
 
-/// So many single pages are tried behind the page: the list can only be read on from a row behind the bad one.
+/// How many single pages are tried after the page: the list can only be read on from a row behind the bad one.
 const BEHIND: u32 = 2;
 
-/// If the last one fails, too, so many more are tried, and again, up to the limit.
+/// If the last one fails, too, `MORE` are tried, and again, up to the limit.
 const MORE: u32 = 4;
 const LIMIT: u32 = 24;
 

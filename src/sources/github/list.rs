@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use bytestring::ByteString;
 
 use super::api::{Connection, Repository};
-use crate::http::{More, Response, json, links};
+use super::page;
+use crate::http::{More, Response, links};
 use crate::{Error, Monitor, Result, SourceEvent};
 
-/// A list of which so many pages in a row bring nothing new is not paged.
+/// After this many pages in a row without anything new, the list is not paged.
 const REPEATS: u32 = 8;
 
 /// What is repeated of an element that cannot be read, and how many organisations are looked up by name.
@@ -106,12 +107,7 @@ enum Element {
 
 /// The repositories of a page, and the text of what is none.
 fn elements(array: &ByteString) -> Result<Vec<Result<Repository, ByteString>>> {
-    let read = |(repository, raw): (Result<Repository>, ByteString)| match repository {
-        // An array of the right length would pass for an object.
-        Ok(repository) if raw.starts_with('{') => Ok(repository),
-        _ => Err(raw),
-    };
-    json::each(array).map(|element| element.map(read)).collect()
+    page::objects(array).map(|element| element.map(|(repository, raw)| repository.ok_or(raw))).collect()
 }
 
 /// The ids of organisations that are missing in an answer, because their single sign-on wants the token to be authorized.

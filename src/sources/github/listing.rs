@@ -29,7 +29,7 @@
 use super::ranges::{Ask, Facts, Keep, Range, Second};
 use super::step::Task;
 
-/// So many pages are read alone to find a witness.
+/// How many pages are read alone to find a witness.
 const WITNESSES: u32 = 3;
 
 /// What a listing needs next.

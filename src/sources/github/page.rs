@@ -146,15 +146,23 @@ pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<Second>, Option<S
 
 /// Splits a body into rows. An element that is no issue is a row with a reject.
 pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
-    let read = |(item, raw): (Result<Item<'_>>, ByteString)| match item {
-        // An array of the right length would pass for an object.
-        Ok(item) if raw.starts_with('{') => row(&item, raw),
-        _ => {
+    let read = |(item, raw): (Option<Item<'_>>, ByteString)| match item {
+        Some(item) => row(&item, raw),
+        None => {
             let reason = if raw.starts_with('{') { "the object cannot be read" } else { "not a JSON object" };
             Row { second: None, is_pull_request: false, content: Err(Reject { reason: reason.into(), raw }) }
         }
     };
-    json::each::<Item<'_>>(body).map(|element| element.map(read)).collect()
+    objects::<Item<'_>>(body).map(|element| element.map(read)).collect()
+}
+
+/// The elements of an array, each with its text; `None` for what is no object that can be read.
+pub(super) fn objects<'a, T: Deserialize<'a>>(
+    array: &'a ByteString,
+) -> impl Iterator<Item = Result<(Option<T>, ByteString)>> {
+    // An array of the right length would pass for an object.
+    let read = |(element, raw): (Result<T>, ByteString)| (element.ok().filter(|_| raw.starts_with('{')), raw);
+    json::each(array).map(move |element| element.map(read))
 }
 
 /// Copies what is kept of a page of so many bytes where that is little: as a slice, each record holds on to the whole page.
