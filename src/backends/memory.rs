@@ -206,10 +206,12 @@ impl Sink for Memory {
             return Err(not_ensured(&resource, ""));
         }
         let is_fence = sweep == Some(Sweep::Fence);
-        if let Some(change) = change.as_ref().filter(|_| !is_fence) {
-            contents.check(change)?;
-        }
-        let before = is_fence.then(|| contents.tables.clone());
+        // A stale fence refuses only what changes a row, which is known when the rows are merged.
+        let stale = match change.as_ref().map(|change| contents.check(change)) {
+            Some(Err(error)) if is_fence => Some((error, contents.tables.clone())),
+            Some(Err(error)) => return Err(error),
+            _ => None,
+        };
         let mut counts = Counts::default();
         for rows in rows {
             let place = (resource.clone(), rows.table);
@@ -237,8 +239,11 @@ impl Sink for Memory {
             contents.seen.remove(&pass);
         }
         let change = change.filter(|_| !is_fence || counts.changed());
-        if let (Some(change), Some(before)) = (&change, before) {
-            contents.check(change).inspect_err(|_| contents.tables = before)?;
+        if change.is_some()
+            && let Some((error, before)) = stale
+        {
+            contents.tables = before;
+            return Err(error);
         }
         if let Some(Sweep::Finish(pass)) = sweep {
             let of_resource = contents.tables.iter_mut().filter(|((known, _), _)| *known == resource);

@@ -83,19 +83,16 @@ impl ColumnCheck {
         });
         missing.collect()
     }
+}
 
-    /// What a person should know at the end of a run, if anything.
-    pub(super) fn warning(&self) -> Option<String> {
-        let missing = self.missing(ENOUGH);
-        let (noun, whose) =
-            if missing.len() == 1 { ("column", "its path and type") } else { ("columns", "their paths and types") };
-        (!missing.is_empty()).then(|| {
-            format!(
-                "no record of this run has a value for the {noun} {}, so that every row reads null: in the source, check {whose}",
-                missing.join(", ")
-            )
-        })
-    }
+/// What a person should know of columns that found nothing.
+pub(super) fn warning(missing: &[String]) -> String {
+    let (noun, whose) =
+        if missing.len() == 1 { ("column", "its path and type") } else { ("columns", "their paths and types") };
+    format!(
+        "no record of this run has a value for the {noun} {}, so that every row reads null: in the source, check {whose}",
+        missing.join(", ")
+    )
 }
 
 impl Table {

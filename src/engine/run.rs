@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
-use super::columns::{ColumnCheck, ENOUGH};
+use super::columns::{self, ColumnCheck, ENOUGH};
 use super::connector::Order;
 use super::identity::Claim;
 use super::join::{Budget, Joined, ReadAhead};
@@ -117,10 +117,10 @@ impl<'a> Run<'a> {
         if is_given && is_overtaken && self.record.commits == 0 {
             ended = self.ingest(None, budget).await;
         }
-        if let Some(warning) = self.columns.warning() {
-            self.monitor.event(SourceEvent::Warning(warning));
-        }
         self.record.empty_columns = self.columns.missing(ENOUGH);
+        if !self.record.empty_columns.is_empty() {
+            self.monitor.event(SourceEvent::Warning(columns::warning(&self.record.empty_columns)));
+        }
         self.finish(ended).await;
         self.is_under_way = false;
         self.connector.emit(Event::Ended(Box::new(self.record.clone())));
@@ -276,11 +276,8 @@ impl<'a> Run<'a> {
             let is_progress = self.stored.as_ref().is_none_or(|stored| {
                 stored.checkpoint != checkpoint || at_checkpoint(&stored.reconcile) != at_checkpoint(&reconcile)
             });
-            let order = match sweep {
-                Some(Sweep::Finish(_) | Sweep::Abandon(_)) => Order::StateFirst,
-                _ if is_progress => Order::RowsFirst,
-                _ => Order::StateFirst,
-            };
+            let ends_pass = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
+            let order = if is_progress && !ends_pass { Order::RowsFirst } else { Order::StateFirst };
             let commit = Commit { resource, run, at, rows, sweep, change };
             let report = self.connector.deliver(commit, order, &mut self.base).await?;
             is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
