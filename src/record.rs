@@ -45,7 +45,7 @@ pub enum Operation {
 /// The engine rejects a record whose key has no byte or more than [`MAX_KEY`](Self::MAX_KEY), and one whose document is not JSON.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// What identifies the thing in its table, for ever: 1 to 255 bytes, so that every backend can index it.
+    /// What identifies the thing in its table, permanently: 1 to 255 bytes, so that every backend can index it.
     pub key: String,
     /// Orders this state among those of the same key.
     pub version: Version,

@@ -192,7 +192,7 @@ pub struct VerifyRequest {
 /// 1. `spec` is constant and pure: no I/O, the same answer every time, at least one table, each once. Names of the source, its
 ///    tables and their columns are of lower-case letters, digits and `_`.
 /// 2. `check` looks at the settings' shape first and then reaches the remote; it changes nothing.
-/// 3. Every batch names a table of the spec. Its records carry a key of 1 to 255 bytes that identifies a thing for ever, a
+/// 3. Every batch names a table of the spec. Its records carry a key of 1 to 255 bytes that identifies a thing permanently, a
 ///    version that never falls when the thing changes, and a document that is JSON, in which every declared column
 ///    finds a value of its type in some records.
 /// 4. A checkpoint covers its own batch and all batches before it in the stream: read again from it, and every record that
@@ -228,7 +228,7 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// The resources that these settings give access to.
     async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
 
-    /// As [`check`](Self::check), and reports waits, retries and quotas meanwhile: somebody is watching. It gives up soon on a remote
+    /// As [`check`](Self::check), and reports waits, retries and quotas meanwhile, for a person who waits. It gives up soon on a remote
     /// that cannot be reached. By default it reports nothing.
     async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
         let _ = monitor;

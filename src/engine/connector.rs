@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use super::identity::Claims;
 use super::resources::Names;
 use super::{Event, Observer, Schedule};
-use crate::state::{Reconcile, ResourceState, Timings};
+use crate::state::Timings;
 use crate::{
     Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Monitor,
     OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source,
-    SourceEvent, SourceSpec, Standing, StateChange, StateEntry, StateStore, StateVersion, Sweep, Traffic,
+    SourceEvent, SourceSpec, Standing, StateEntry, StateStore, StateVersion, Traffic,
 };
 
 /// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
@@ -367,60 +367,6 @@ impl Connector {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the destination cannot tell; whatever it reports.
     pub async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.sink.rejects(query).await
-    }
-
-    /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay; what that run reads replaces
-    /// them, whatever its version, and what it does not read stays as it is until a reconcile run looks for deletions.
-    /// A run that is under way is fenced off. Where the resource has never run there is nothing to forget.
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled and has no state; whatever the stores
-    /// report.
-    pub async fn reset(&self, resource: &Resource) -> Result<()> {
-        let (resource, config) = self.known(resource).await?;
-        if config.is_none() && self.state(&resource).await?.is_none() {
-            return Err(self.unknown(&resource));
-        }
-        self.forget_progress(&resource, "reset: the next run reads from the start").await
-    }
-
-    /// Stores that nothing of a resource has been read, where something has.
-    pub(super) async fn forget_progress(&self, resource: &Resource, message: &str) -> Result<()> {
-        let Some(entry) = self.state(resource).await? else { return Ok(()) };
-        let status = match entry.state.status {
-            // It can commit no more.
-            RunStatus::Running => RunStatus::Interrupted,
-            ended => ended,
-        };
-        let state = ResourceState {
-            status,
-            checkpoint: None,
-            reconcile: Some(Reconcile { is_reset: true, ..Reconcile::new(RunId::new(), self.now()) }),
-            message: Some(message.into()),
-            ..entry.state.clone()
-        };
-        let (key, base, at, run) = (resource.name().into(), entry.version, self.now(), entry.state.run);
-        let change = StateChange { key, base, at, state: Some(state), run: None };
-        match entry.state.reconcile {
-            None => self.state.append(change).await.map(drop),
-            // What the pass has seen is forgotten with it.
-            Some(pass) => {
-                let (sweep, change) = (Some(Sweep::Abandon(pass.id)), Some(change));
-                let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
-                self.deliver(commit, Order::StateFirst, &mut { base }).await.map(drop)
-            }
-        }
-    }
-
-    pub(super) fn unknown(&self, resource: &Resource) -> Error {
-        let kind = &self.spec.resource_kind;
-        Error::new(crate::ErrorKind::NotFound, format!("the {kind} {resource} is not known here"))
-            .with_help("`status` lists those that are")
-    }
-
-    /// Takes back that a resource was enabled.
-    pub(super) async fn forget(&self, resource: &Resource) -> Result<()> {
-        self.config.remove(Domain::Resource, resource.name()).await.map(drop)
     }
 
     async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {

@@ -27,7 +27,7 @@ struct Table {
 }
 
 impl Deletions {
-    /// Adds a table, of which this run has marked so many rows deleted before it was interrupted.
+    /// Adds a table. `deleted`: how many of its rows an interrupted part of this pass has marked deleted already.
     pub(super) fn add(&mut self, table: &str, rows: LiveRows, deleted: u64, limits: &Limits) {
         let before = rows.live + deleted;
         let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
@@ -40,7 +40,7 @@ impl Deletions {
         self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
     }
 
-    /// Whether so many rows may turn out to be gone that no deletion is written before all are known.
+    /// Whether the rows in question might exceed the bound, so that no deletion is written before all are known.
     pub(super) fn must_wait(&self) -> bool {
         self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
     }

@@ -272,6 +272,17 @@ mod tests {
         Limits { commit_rows: 3, commit_bytes: 1 << 20, commit_after: Duration::from_secs(5), ..Limits::default() }
     }
 
+    /// A budget of 64 KiB, and commits that neither rows nor time bring about.
+    fn small_budget() -> Limits {
+        Limits {
+            read_ahead: 64 << 10,
+            commit_bytes: 32 << 10,
+            commit_rows: 1_000_000,
+            commit_after: Duration::from_secs(3_600),
+            ..limits()
+        }
+    }
+
     fn batch(key: usize) -> Batch {
         Batch::new("t")
             .record(Record::upsert(key.to_string(), Version::NONE, "{}"))
@@ -321,13 +332,7 @@ mod tests {
     /// More batches than the budget has units, each below one unit, with commits that are never full.
     #[tokio::test(start_paused = true)]
     async fn many_small_batches_are_committed_before_the_budget_stalls_them() {
-        let limits = Limits {
-            read_ahead: 64 << 10,
-            commit_bytes: 32 << 10,
-            commit_rows: 1_000_000,
-            commit_after: Duration::from_secs(3_600),
-            ..limits()
-        };
+        let limits = small_budget();
         let began = Instant::now();
         let mut ahead = start(stream::iter((0..500).map(|key| Ok(batch(key)))), limits);
         let mut records = 0;
@@ -340,13 +345,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_needs_the_whole_budget_waits_for_no_timer() {
-        let limits = Limits {
-            read_ahead: 64 << 10,
-            commit_bytes: 32 << 10,
-            commit_rows: 1_000_000,
-            commit_after: Duration::from_secs(3_600),
-            ..limits()
-        };
+        let limits = small_budget();
         let budget = Budget::new(&limits);
         let large = || {
             let text = format!("\"{}\"", "x".repeat(100 << 10));

@@ -26,6 +26,8 @@ mod sweep;
 pub use connector::{Clock, Connector};
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};
+#[cfg(feature = "cli")]
+pub(crate) use resources::unknown_resource;
 pub use schedule::Schedule;
 
 pub use crate::sink::Limits;

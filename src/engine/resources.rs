@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Connector;
-use super::connector::parse_resource_config;
-use crate::state::Reconcile;
-use crate::{Config, ConfigSnapshot, Domain, Resource, ResourceConfig, Result, Source};
+use super::connector::{Order, parse_resource_config};
+use crate::state::{Reconcile, ResourceState};
+use crate::{
+    Commit, Config, ConfigSnapshot, Domain, Error, ErrorKind, Resource, ResourceConfig, Result, RunId, RunStatus,
+    Source, SourceSpec, StateChange, Sweep,
+};
 
 /// The names by which resources are known here, and those that the source takes for the same.
 pub(super) struct Names<'a> {
@@ -65,6 +68,58 @@ impl Connector {
         Ok((resource, stored))
     }
 
+    /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay; what that run reads replaces
+    /// them, whatever its version, and what it does not read stays as it is until a reconcile run looks for deletions.
+    /// A run that is under way is fenced off. Where the resource has never run there is nothing to forget.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled and has no state; whatever the stores
+    /// report.
+    pub async fn reset(&self, resource: &Resource) -> Result<()> {
+        let (resource, config) = self.known(resource).await?;
+        if config.is_none() && self.state(&resource).await?.is_none() {
+            return Err(self.unknown(&resource));
+        }
+        self.forget_progress(&resource, "reset: the next run reads from the start").await
+    }
+
+    /// Stores that nothing of a resource has been read, where something has.
+    pub(super) async fn forget_progress(&self, resource: &Resource, message: &str) -> Result<()> {
+        let Some(entry) = self.state(resource).await? else { return Ok(()) };
+        let status = match entry.state.status {
+            // It can commit no more.
+            RunStatus::Running => RunStatus::Interrupted,
+            ended => ended,
+        };
+        let state = ResourceState {
+            status,
+            checkpoint: None,
+            reconcile: Some(Reconcile { is_reset: true, ..Reconcile::new(RunId::new(), self.now()) }),
+            message: Some(message.into()),
+            ..entry.state.clone()
+        };
+        let (key, base, at, run) = (resource.name().into(), entry.version, self.now(), entry.state.run);
+        let change = StateChange { key, base, at, state: Some(state), run: None };
+        match entry.state.reconcile {
+            None => self.state.append(change).await.map(drop),
+            // What the pass has seen is forgotten with it.
+            Some(pass) => {
+                let (sweep, change) = (Some(Sweep::Abandon(pass.id)), Some(change));
+                let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
+                self.deliver(commit, Order::StateFirst, &mut { base }).await.map(drop)
+            }
+        }
+    }
+
+    pub(super) fn unknown(&self, resource: &Resource) -> Error {
+        unknown_resource(&self.spec, resource.name())
+    }
+
+    /// Takes back that a resource was enabled.
+    pub(super) async fn forget(&self, resource: &Resource) -> Result<()> {
+        self.config.remove(Domain::Resource, resource.name()).await.map(drop)
+    }
+
     /// Forgets a resource: its configuration, its schedule, and where it stands. A run that is under way is fenced off. Rows
     /// stay, and the history of runs; when it is enabled again, it is read from the start, and rows merge by key.
     ///
@@ -89,4 +144,10 @@ impl Connector {
             state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
         if is_configured || has_progress { Ok(()) } else { Err(self.unknown(resource)) }
     }
+}
+
+/// The error of a resource that is not known here.
+pub(crate) fn unknown_resource(spec: &SourceSpec, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("the {} {name} is not known here", spec.resource_kind))
+        .with_help("`status` lists those that are")
 }

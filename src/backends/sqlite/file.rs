@@ -89,7 +89,7 @@ pub(super) fn inspect(path: &Path) -> Attempt<bool> {
     Ok(false)
 }
 
-/// Whether the file's permissions let nobody write it.
+/// Whether the file's permissions allow no writing.
 fn is_protected(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.permissions().readonly())
 }

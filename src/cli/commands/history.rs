@@ -8,10 +8,10 @@ use super::Session;
 use crate::cli::Exit;
 use crate::cli::output::{COUNTS, count, counts, duration, table, time};
 use crate::cli::progress;
-use crate::engine::{Connector, Schedule};
+use crate::engine::{Connector, Schedule, unknown_resource};
 use crate::{
-    Error, ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
-    StoredReject,
+    ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
+    SourceSpec, StoredReject,
 };
 
 /// How one resource stands.
@@ -103,12 +103,13 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
 }
 
 pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, limit: usize) -> Result<Exit> {
-    let (output, kind) = (session.output, session.spec.resource_kind.clone());
+    let (output, spec) = (session.output, session.spec.clone());
+    let kind = spec.resource_kind.clone();
     let connector = session.read()?;
     let resource = connector.resolve(name).await?.pop();
     let runs = connector.runs(resource.as_ref(), limit).await?;
     if runs.is_empty() {
-        check_known(&connector, resource.as_ref(), &kind).await?;
+        check_known(&connector, resource.as_ref(), &spec).await?;
         output.note("nothing has run yet");
     }
     output.result(&json!({"runs": runs}), || {
@@ -118,14 +119,13 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
     Ok(Exit::Complete)
 }
 
-/// Refuses to say that there is nothing of a resource that nobody has heard of.
-async fn check_known(connector: &Connector, resource: Option<&Resource>, kind: &str) -> Result<()> {
+/// Refuses a resource that is not known here: that it has no runs would be misleading.
+async fn check_known(connector: &Connector, resource: Option<&Resource>, spec: &SourceSpec) -> Result<()> {
     let Some(resource) = resource else { return Ok(()) };
     if connector.resources().await?.iter().any(|(known, _)| known == resource) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::NotFound, format!("the {kind} {resource} is not known here"))
-        .with_help("`status` lists those that are"))
+    Err(unknown_resource(spec, resource.name()))
 }
 
 fn row(run: &RunRecord) -> Vec<String> {
@@ -174,13 +174,14 @@ fn beginning(text: &str, characters: usize) -> (String, bool) {
 }
 
 pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>, limit: usize) -> Result<Exit> {
-    let (output, kind) = (session.output, session.spec.resource_kind.clone());
+    let (output, spec) = (session.output, session.spec.clone());
+    let kind = spec.resource_kind.clone();
     let resource = name.map(Resource::new).transpose()?;
     let connector = session.read()?;
     let found = connector.rejects(RejectQuery { resource: resource.clone(), limit }).await?;
     let total = found.total();
     if total == 0 {
-        check_known(&connector, resource.as_ref(), &kind).await?;
+        check_known(&connector, resource.as_ref(), &spec).await?;
         output.note("nothing that was rejected is outstanding");
     }
     let rejects: Vec<Reject<'_>> = found.rejects.iter().map(Reject::of).collect();
@@ -231,7 +232,7 @@ mod tests {
             traffic: Traffic::default(),
             timings: Timings::default(),
             empty_columns: Vec::new(),
-            error: Some(Error::new(ErrorKind::Conflict, "another run has moved on").report()),
+            error: Some(crate::Error::new(ErrorKind::Conflict, "another run has moved on").report()),
         };
         let found = crate::Standing { entry: Some(entry), run: Some(run) };
         let resource = Resource::new("r").unwrap();

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::Session;
 use crate::cli::Exit;
 use crate::cli::output::table;
-use crate::{Error, ErrorKind, Result, Source, SourceSpec};
+use crate::engine::unknown_resource;
+use crate::{Error, Result, Source, SourceSpec};
 
 /// How wide a column may be, and all together, for a person to read.
 const CELL: usize = 40;
@@ -19,18 +20,14 @@ pub(super) async fn preview<S: Source>(
 ) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let wanted = table_name(&spec, wanted)?;
-    let unknown = |resource: &str| {
-        Error::new(ErrorKind::NotFound, format!("the {} {resource} is not known here", spec.resource_kind))
-            .with_help("`status` lists those that are")
-    };
     if session.destination.missing().is_some() {
-        return Err(unknown(&name));
+        return Err(unknown_resource(&spec, &name));
     }
     let store = session.destination.read()?;
     let connector = session.connector(&store);
     let resource = connector.resolve([name]).await?.remove(0);
     if !connector.resources().await?.iter().any(|(known, _)| *known == resource) {
-        return Err(unknown(resource.name()));
+        return Err(unknown_resource(&spec, resource.name()));
     }
     let preview = store.preview(&resource, &wanted, limit).await?;
     if preview.rows.is_empty() {

@@ -42,7 +42,7 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
     let resources = connector.resolve(names).await?;
     let known = connector.resources().await?;
     let mut lines = Vec::new();
-    // One that nobody knows is an error, before any other is disabled.
+    // An unknown resource is an error before any other is disabled.
     let (there, unknown): (Vec<_>, Vec<_>) = resources.iter().partition(|r| known.iter().any(|(one, _)| one == *r));
     for resource in unknown.into_iter().chain(there) {
         let was_enabled = connector.disable(resource).await?;
@@ -85,7 +85,7 @@ pub(super) async fn remove<S: Source>(session: Session<S>, names: &[String], yes
     }
     let connector = session.look()?;
     let resources = connector.resolve(names).await?;
-    // One that nobody knows is an error, before any other is removed.
+    // An unknown resource is an error before any other is removed.
     for resource in &resources {
         connector.must_know(resource).await?;
     }

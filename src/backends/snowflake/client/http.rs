@@ -95,7 +95,7 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// So many sessions are remembered: a program that runs for years opens them without end, and each is a branch of the
+/// How many sessions are remembered: a program that runs for years opens more and more of them, and each is a branch of the
 /// statement that asks for their [cost](super::super::Snowflake::warehouse_time).
 const SESSIONS: usize = 64;
 
