@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "http")]
+pub(crate) use redact::{SHORTEST_SECRET, STAND_IN};
 pub(crate) use redact::{redact, remember};
 
 /// A result whose error is snowfeed's [`Error`] unless said otherwise.
@@ -104,7 +106,7 @@ struct Inner {
     status: Option<u16>,
     code: Option<String>,
     /// What the remote said for itself; part of the message as well.
-    #[cfg(any(feature = "github", all(feature = "http", test)))]
+    #[cfg(feature = "http")]
     server_message: Option<String>,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -121,7 +123,7 @@ impl Error {
             retry: Retry::Never,
             status: None,
             code: None,
-            #[cfg(any(feature = "github", all(feature = "http", test)))]
+            #[cfg(feature = "http")]
             server_message: None,
             context: Vec::new(),
             source: None,
@@ -178,15 +180,9 @@ impl Error {
     }
 
     /// Records what the remote said for itself. It does not appear in the text by itself: the message should hold it.
-    #[cfg(any(feature = "github", all(feature = "http", test)))]
+    #[cfg(feature = "http")]
     pub(crate) fn with_server_message(mut self, message: Option<String>) -> Self {
         self.0.server_message = message;
-        self
-    }
-
-    /// Only the GitHub source looks at it.
-    #[cfg(all(feature = "http", not(any(feature = "github", test))))]
-    pub(crate) fn with_server_message(self, _: Option<String>) -> Self {
         self
     }
 
@@ -241,7 +237,8 @@ impl Error {
     }
 
     /// What the remote said for itself, on one short line and without credentials.
-    #[cfg(any(feature = "github", all(feature = "http", test)))]
+    #[cfg(feature = "http")]
+    #[cfg_attr(not(feature = "github"), allow(dead_code, reason = "only the GitHub source looks at it"))]
     pub(crate) fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }

@@ -9,17 +9,17 @@ use std::sync::{Mutex, PoisonError};
 use twox_hash::XxHash3_128;
 
 /// What stands for a credential.
-const STAND_IN: &str = "***";
+pub(crate) const STAND_IN: &str = "***";
 
-/// What is shorter is no secret, and may be any value.
-const SHORTEST: usize = 8;
+/// A shorter text is not taken for a secret: it may be part of any word, or any value. In bytes.
+pub(crate) const SHORTEST_SECRET: usize = 8;
 
 /// Hashes of the secrets that were read, so that they are known wherever a URL repeats them.
 static KNOWN: Mutex<BTreeSet<u128>> = Mutex::new(BTreeSet::new());
 
 /// Remembers a secret, by its hash.
 pub(crate) fn remember(secret: &str) {
-    if secret.len() >= SHORTEST {
+    if secret.len() >= SHORTEST_SECRET {
         KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(XxHash3_128::oneshot(secret.as_bytes()));
     }
 }

@@ -6,11 +6,7 @@ use std::borrow::Cow;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-/// What stands for the credential.
-const STAND_IN: &str = "***";
-
-/// What is shorter is no secret, and may be part of any word.
-const SHORTEST: usize = 8;
+use crate::error::{SHORTEST_SECRET, STAND_IN};
 
 /// The text without the credential, also where it is written as in JSON or in a URL.
 pub(super) fn without<'a>(credential: &SecretString, text: &'a str) -> Cow<'a, str> {
@@ -37,7 +33,7 @@ pub(super) fn purge(credential: &SecretString, headers: &mut HeaderMap) {
 fn forms(credential: &SecretString) -> Vec<String> {
     let header = credential.expose_secret();
     let secret = header.split_once(' ').map_or(header, |(_, secret)| secret).trim();
-    if secret.len() < SHORTEST {
+    if secret.len() < SHORTEST_SECRET {
         return Vec::new();
     }
     let json = serde_json::Value::from(secret).to_string();
