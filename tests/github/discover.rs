@@ -1,52 +1,12 @@
 //! Lists of repositories that are not as they should be.
 
-use std::sync::{Arc, Mutex};
-
 use serde_json::json;
 use snowfeed::Source;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::{Fault, Upstream};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::support::config;
-
-/// Collects warnings.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Message(String);
-        impl Visit for Message {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                if field.name() == "message" {
-                    self.0 = format!("{value:?}");
-                }
-            }
-        }
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        self.0.lock().unwrap().push(message.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
+use crate::warnings::Warnings;
 
 async fn acme() -> Upstream {
     let builder = Upstream::builder().organization("acme");
@@ -58,8 +18,7 @@ async fn discovered(upstream: &Upstream) -> (usize, Vec<String>) {
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let config = config(upstream, json!({ "repositories": ["acme/*"], "retries": 0 }));
     let found = GithubIssues::default().discover(&config).await.unwrap().len();
-    let warnings = warnings.0.lock().unwrap().clone();
-    (found, warnings)
+    (found, warnings.messages())
 }
 
 #[tokio::test]

@@ -23,3 +23,5 @@ mod refusals;
 mod requests;
 mod stubborn;
 mod support;
+#[path = "../support/warnings.rs"]
+mod warnings;

@@ -81,7 +81,7 @@ fn the_setup_script_installs_and_upgrades() {
 
 #[test]
 fn every_configuration_is_made_or_refused_with_its_code() {
-    pytest(&["test_configuration.py", "test_pool.py"], &[]);
+    pytest(&["test_configuration.py", "test_pool.py", "test_settings.py"], &[]);
 }
 
 #[test]

@@ -37,5 +37,6 @@ mod sql;
 mod stage;
 mod support;
 mod transactions;
+#[path = "../support/warnings.rs"]
 mod warnings;
 mod worksheet;

@@ -7,21 +7,36 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps each warning, with its fields, as a line.
+/// Keeps each warning.
 #[derive(Clone, Default)]
-pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Warnings(Arc<Mutex<Vec<Warning>>>);
 
-struct Line(String);
+#[derive(Default)]
+struct Warning {
+    message: String,
+    /// All fields, the message among them.
+    line: String,
+}
 
-impl Visit for Line {
+impl Visit for Warning {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, "{field}={value:?} ");
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+        let _ = write!(self.line, "{field}={value:?} ");
     }
 }
 
+#[allow(dead_code, reason = "each suite looks at one of the two")]
 impl Warnings {
+    /// The warnings with their fields, a line each.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().iter().map(|warning| warning.line.clone()).collect()
+    }
+
+    /// The messages alone.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|warning| warning.message.clone()).collect()
     }
 }
 
@@ -39,9 +54,9 @@ impl Subscriber for Warnings {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        let mut warning = Warning::default();
+        event.record(&mut warning);
+        self.0.lock().unwrap().push(warning);
     }
 
     fn enter(&self, _: &Id) {}

@@ -1,4 +1,4 @@
-"""Configuring: provisioning, settings, references, grants, the test of the connection."""
+"""Configuring: provisioning, references, grants, the test of the connection."""
 
 import json
 import os
@@ -262,15 +262,6 @@ def test_an_application_that_was_renamed_to_a_name_with_quotes_runs_no_container
     assert refusal.value.code == "INVALID_APPLICATION_NAME" and configured.account.jobs == []
 
 
-def test_settings_are_changed_one_by_one_and_null_removes_one(configured):
-    configured.ok("update_settings", {"settings": {"page_size": 50, "retries": 3}, "schedule": "1h"})
-    configured.ok("update_settings", {"settings": {"page_size": None}})
-    configuration = configured.ok("get_connector_status")["configuration"]
-    assert configuration["settings"] == {"retries": 3} and configuration["schedule"] == "1h"
-    assert configured.code("update_settings", {"settings": {"page_size": "x"}}) == "INVALID_INPUT"
-    assert configured.ok("get_connector_status")["configuration"] == configuration
-
-
 def test_references_are_bound_and_taken_away(app):
     app.ok("register_reference", "token", "ADD", "ref1")
     app.ok("register_reference", "TOKEN", "add", "ref2")
@@ -458,52 +449,6 @@ def test_every_code_of_the_procedures_is_in_the_table():
     )
     assert used <= set(CODES)
     assert set(CODES) - used <= {"OK", "UNKNOWN_SQL_ERROR", "INTERNAL_ERROR", "REQUIRED_PRIVILEGES_MISSING"}
-
-
-FULL_OR_SHORT = [{"const": "full", "type": "string"}, {"const": "short", "type": "string"}]
-
-
-@pytest.mark.parametrize(
-    ("schema", "words"),
-    [
-        ({"type": ["string", "null"], "enum": ["full", "short", None]}, "must be one of full, short"),
-        ({"anyOf": [{"type": "string", "enum": ["full", "short"]}, {"type": "null"}]}, "must be one of full, short"),
-        ({"oneOf": FULL_OR_SHORT}, "must be full or short"),
-        ({"anyOf": [{"oneOf": FULL_OR_SHORT}, {"type": "null"}]}, "must be full or short"),
-        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "must be a whole number"),
-    ],
-)
-def test_a_setting_that_is_no_choice_is_refused_with_those_there_are(app, monkeypatch, schema, words):
-    monkeypatch.setitem(SPEC, "settings", {"type": "object", "properties": {"detail": schema}})
-    for wrong in ("Full", True, ["full"]):
-        answer = app.call("provision_connector", {"settings": {"detail": wrong}})
-        assert answer["response_code"] == "INVALID_INPUT" and answer["message"].endswith(words), answer
-    right = 5 if "number" in words else "short"
-    app.ok("provision_connector", {"settings": {"detail": right}})
-    app.ok("update_settings", {"settings": {"detail": None}})
-    assert app.ok("get_connector_status")["configuration"]["settings"] == {}
-
-
-@pytest.mark.parametrize(
-    ("schema", "wrong", "words", "right"),
-    [
-        ({"type": "string", "minLength": 2}, "a", "of at least 2 characters", "ab"),
-        ({"type": "string", "maxLength": 2}, "abc", "of at most 2 characters", "ab"),
-        ({"type": "string", "pattern": "^[a-z]+$"}, "A", "a text that matches '^[a-z]+$'", "a"),
-        ({"type": "number", "exclusiveMinimum": 0}, 0, "more than 0", 0.5),
-        ({"type": "array", "items": {"minimum": 1}, "maxItems": 2}, [1, 2, 3], "of at most 2 entries", [1, 2]),
-        ({"type": "array", "items": {"minimum": 1}}, [0], "a list whose every item is at least 1", [1]),
-        ({"properties": {"x": {"maximum": 9}}}, {"x": 10}, "an object whose 'x' is at most 9", {"x": 9}),
-        ({"properties": {"x": {}}}, {"y": 1}, "an object of x", {"x": 1}),
-        ({"properties": {"x": {}}, "required": ["x"]}, {}, "an object with 'x'", {"x": 1}),
-        ({"additionalProperties": {"maximum": 9}}, {"x": 10}, "an object whose 'x' is at most 9", {"y": 9}),
-    ],
-)
-def test_a_setting_against_its_schema_is_refused_with_what_is_allowed(app, monkeypatch, schema, wrong, words, right):
-    monkeypatch.setitem(SPEC, "settings", {"type": "object", "properties": {"detail": schema}})
-    answer = app.call("provision_connector", {"settings": {"detail": wrong}})
-    assert answer["response_code"] == "INVALID_INPUT" and answer["message"].endswith(words), answer
-    app.ok("provision_connector", {"settings": {"detail": right}})
 
 
 def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_warehouse(app, monkeypatch):
