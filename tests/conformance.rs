@@ -49,7 +49,7 @@ mod snowflake {
     use crate::probes::snowflake::SnowflakeProbe;
 
     fn probe(bind_at_most: usize) -> SnowflakeProbe {
-        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        let server = peers::next_fakesnow().expect("python3, which the Snowflake server of the tests needs");
         SnowflakeProbe::new(server, bind_at_most)
     }
 
@@ -81,7 +81,7 @@ mod hostile_snowflake {
     use crate::probes::snowflake::SnowflakeProbe;
 
     fn probe(bind_at_most: usize) -> SnowflakeProbe {
-        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        let server = peers::next_fakesnow().expect("python3, which the Snowflake server of the tests needs");
         SnowflakeProbe::hostile(server, bind_at_most)
     }
 

@@ -45,13 +45,13 @@ impl Place {
     /// A database of its own on the Snowflake server of the tests. Some commits go through the stage, some do not.
     #[cfg(feature = "snowflake")]
     pub(crate) fn snowflake() -> Option<Self> {
-        Some(Self::Snowflake(SnowflakeProbe::new(crate::peers::fakesnow()?, 600)))
+        Some(Self::Snowflake(SnowflakeProbe::new(crate::peers::next_fakesnow()?, 600)))
     }
 
     /// The same on the hostile account.
     #[cfg(feature = "snowflake")]
     pub(crate) fn hostile() -> Option<Self> {
-        Some(Self::Snowflake(SnowflakeProbe::hostile(crate::peers::fakesnow()?, 600)))
+        Some(Self::Snowflake(SnowflakeProbe::hostile(crate::peers::next_fakesnow()?, 600)))
     }
 
     pub(crate) fn backend(&self) -> Arc<dyn Backend> {

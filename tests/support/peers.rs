@@ -8,8 +8,10 @@ pub(crate) mod environment;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -184,6 +186,9 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
 /// What `fakesnow` needs: version 5 of the connector breaks it.
 const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1", "numpy==2.4.6"];
 
+/// The most Snowflake servers of one test process. Each takes some 200 MB.
+const MOST_SERVERS: usize = 4;
+
 /// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
 /// missing.
 fn shared(
@@ -201,12 +206,26 @@ fn shared(
 /// The Snowflake server of this test process; `None` where there is no Python.
 pub(crate) fn fakesnow() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    shared(&SERVER, "python3", || {
-        let python = python("fakesnow", FAKESNOW)?;
-        let port = free_port();
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fakesnow.py");
-        Some(serve_file(&python, file, &[&port.to_string()], port))
-    })
+    shared(&SERVER, "python3", start_fakesnow)
+}
+
+/// One of several Snowflake servers of this test process, in turn: each keeps one core busy at most. For tests that look only
+/// into a database of their own. `None` where there is no Python.
+pub(crate) fn next_fakesnow() -> Option<&'static Server> {
+    static SERVERS: OnceLock<Vec<OnceLock<Option<Server>>>> = OnceLock::new();
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let servers = SERVERS.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        std::iter::repeat_with(OnceLock::new).take(cores.min(MOST_SERVERS)).collect()
+    });
+    shared(&servers[NEXT.fetch_add(1, Ordering::Relaxed) % servers.len()], "python3", start_fakesnow)
+}
+
+fn start_fakesnow() -> Option<Server> {
+    let python = python("fakesnow", FAKESNOW)?;
+    let port = free_port();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fakesnow.py");
+    Some(serve_file(&python, file, &[&port.to_string()], port))
 }
 
 /// Sends a request without a body to one of a server's switches for tests, such as `/tests/end-sessions?user=me`.

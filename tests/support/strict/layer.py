@@ -17,6 +17,7 @@ from strict import (
     policies,
     results,
     settings,
+    shortcuts,
     sizes,
     statements,
     tables,
@@ -34,6 +35,7 @@ def install(server, duck):
     """Puts the layer into fakesnow."""
     values.install(duck)
     databases.install()
+    shortcuts.install()
     server.parse_one = lambda sql: statements.read(sql).ast
     fakesnow_cursor.parse_one = parse_or_prepared
     FakeSnowflakeCursor._execute = translating(FakeSnowflakeCursor._execute)
