@@ -18,7 +18,10 @@ use crate::{Error, Result};
 /// The oldest version that there is a way from.
 pub(super) const OLDEST: i64 = 1;
 
-/// The type of columns that hold a document.
+/// The most characters that a text of Snowflake's holds.
+pub(crate) const LONGEST_TEXT: u32 = 134_217_728;
+
+/// The type of columns that hold a document: a text of [`LONGEST_TEXT`].
 pub(super) const LONG_TEXT: &str = "VARCHAR(134217728)";
 
 /// What MADE_FROM begins with where a table's keys have a collation, which follows.

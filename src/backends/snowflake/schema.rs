@@ -207,6 +207,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn documents_are_of_one_type() {
+        use crate::backends::snowflake::migration::{LONG_TEXT, LONGEST_TEXT};
+
+        assert_eq!(LONG_TEXT, format!("VARCHAR({LONGEST_TEXT})"));
+        for (at, _) in STATE.match_indices("VARCHAR(") {
+            assert!(STATE[at..].starts_with(LONG_TEXT), "{}", &STATE[at..at + 30]);
+        }
+        let documents = STATE.matches("\"DOCUMENT\" VARCHAR").count();
+        assert_eq!(STATE.matches(&format!("\"DOCUMENT\" {LONG_TEXT}")).count(), documents);
+    }
+
     /// Counts statements and finds nothing.
     #[derive(Debug, Default)]
     struct NoRows(usize);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::backends::snowflake::STATE_SQL;
+use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, Settings, SourceSpec};
 
@@ -42,6 +42,8 @@ pub(super) struct Context {
     schema: Value,
     /// The statements that make the engine's own tables.
     state_sql: &'static str,
+    /// The most characters of a column that holds a document.
+    longest_text: u32,
     external_access_text: String,
     warehouse_text: String,
     /// The files that procedures import.
@@ -127,6 +129,7 @@ impl Context {
                 .collect(),
             schema: without_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
+            longest_text: LONGEST_TEXT,
             external_access_text: match &external_access {
                 Some(name) => {
                     texts.take(name, &format!("Lets the container reach {}, and nothing else.", spec.hosts.join(", ")))

@@ -66,7 +66,7 @@ impl<'a> Deploy<'a> {
         })
     }
 
-    /// The image to push. Without one, the repository must hold it already.
+    /// The image to push. Without one, the app needs that the repository holds it by the time it is installed.
     #[must_use]
     pub fn image(mut self, image: Option<Image>) -> Self {
         self.image = image;
@@ -216,10 +216,19 @@ impl<'a> Deploy<'a> {
         if found.is_none() && self.create_repository {
             repository.make(account, plan).await?;
         } else if found.is_none() {
-            return Err(repository.absent());
+            return Err(repository.absent(account).await?);
         }
         let Some(image) = &self.image else {
-            plan.note(format!("no image was built (`app build --binary`): {to} must be in the repository already"));
+            plan.note(match found {
+                Some(_) => format!(
+                    "no image was built, so that none is pushed: the app needs {to}; if the repository does not \
+                                    hold it, run `app build --binary PROGRAM` and `app deploy` again"
+                ),
+                None => format!(
+                    "no image was built, and a new repository holds none: the app needs {to}; run `app build \
+                                 --binary PROGRAM` and `app deploy` again"
+                ),
+            });
             return Ok(());
         };
         let push = Push { image: image.clone(), to: to.clone(), credentials: self.credentials.clone() };

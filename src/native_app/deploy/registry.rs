@@ -46,24 +46,34 @@ impl Repository {
         Ok(())
     }
 
-    /// That it is missing.
-    pub(super) fn absent(&self) -> Error {
-        absent(
-            format!("the image repository {}", self.sql()),
+    /// That it is missing, with the statements that make it and what it needs.
+    pub(super) async fn absent(&self, account: &mut Account) -> Result<Error> {
+        let mut plan = Plan::default();
+        self.make(account, &mut plan).await?;
+        let statements = plan.steps.iter().map(Step::statement).collect::<Result<Vec<_>>>()?;
+        let missing = match plan.steps.as_slice() {
+            [_] => String::new(),
+            steps => {
+                let what = steps.iter().map(|step| step.what().strip_prefix("create ").unwrap_or_else(|| step.what()));
+                format!("missing are {}: ", what.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let path = self.sql();
+        Ok(absent(
+            format!("the image repository {path}"),
             format!(
-                "run `CREATE IMAGE REPOSITORY {}`, let an administrator run `GRANT READ, WRITE ON IMAGE \
-                 REPOSITORY {} TO ROLE …`, or name another one: --image-repository",
-                self.sql(),
-                self.sql()
+                "{missing}run `{}` (`app deploy` without --no-create-repository does so), let an administrator run `GRANT READ, \
+                 WRITE ON IMAGE REPOSITORY {path} TO ROLE …` where it exists, or name another one: --image-repository",
+                statements.join("; ")
             ),
-        )
+        ))
     }
 }
 
 /// Pushes an image; whether that changed anything.
 pub(super) async fn push(account: &mut Account, push: &Push) -> Result<bool> {
     let repository = Repository::of(&push.to)?;
-    let found = repository.find(account).await?.ok_or_else(|| repository.absent())?;
+    let Some(found) = repository.find(account).await? else { return Err(repository.absent(account).await?) };
     let url = found.get("repository_url");
     let credentials = match &push.credentials {
         Some(credentials) => credentials.clone(),

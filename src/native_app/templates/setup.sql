@@ -11,13 +11,14 @@ CREATE APPLICATION ROLE IF NOT EXISTS APP_DATA_READER
 GRANT APPLICATION ROLE APP_VIEWER TO APPLICATION ROLE APP_ADMIN;
 GRANT APPLICATION ROLE APP_DATA_READER TO APPLICATION ROLE APP_ADMIN;
 
--- What lives as long as the application does.
+-- What lives as long as the application does. Tables that are there already stay as they are: PUBLIC.APPLY_VERSION widens their
+-- texts. A collation that they have from the account does no harm: no two keys that the app gives differ only by case.
 CREATE SCHEMA IF NOT EXISTS STATE;
 
 CREATE TABLE IF NOT EXISTS STATE.APP_CONFIGURATION (
     "KEY" VARCHAR NOT NULL PRIMARY KEY,
     "VALUE" VARIANT,
-    "DOCUMENT" VARCHAR
+    "DOCUMENT" VARCHAR('<<longest_text>>')
 )
     DEFAULT_DDL_COLLATION = '';
 
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS STATE.APP_CONFIGURATION (
 CREATE TABLE IF NOT EXISTS STATE.INGESTION_JOB (
     "KEY" VARCHAR NOT NULL PRIMARY KEY,
     "VALUE" VARIANT,
-    "DOCUMENT" VARCHAR
+    "DOCUMENT" VARCHAR('<<longest_text>>')
 )
     DEFAULT_DDL_COLLATION = '';
 

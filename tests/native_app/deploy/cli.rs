@@ -224,9 +224,19 @@ async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it(
     ] {
         assert!(told.contains(line), "{told}");
     }
+    // Nothing can be there already in what is made only now.
+    assert!(!told.contains("already"), "{told}");
     assert_eq!(world.account.changes(), [""; 0]);
     let refused = world.run(&["app", "deploy", "--no-create-repository"]).await;
-    assert!(world.expect(refused, 6).stderr.contains("CREATE IMAGE REPOSITORY SNOWFEED.PUBLIC.IMAGES"));
+    let said = world.expect(refused, 6).stderr;
+    for part in [
+        "missing are the database SNOWFEED, the image repository SNOWFEED.PUBLIC.IMAGES",
+        "CREATE DATABASE IF NOT EXISTS SNOWFEED",
+        "CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES",
+        "without --no-create-repository",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,7 +100,11 @@ async fn an_image_repository_that_is_missing_is_named_with_the_statement_that_ma
     account.state().world.repositories.clear();
     let error = deploy(&account, &github(), |deploy| deploy.create_repository(false)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.help().unwrap().contains("CREATE IMAGE REPOSITORY SNOWFEED.PUBLIC.IMAGES"), "{error:?}");
+    assert!(
+        error.help().unwrap().contains("CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES"),
+        "{error:?}"
+    );
+    assert!(!error.help().unwrap().contains("CREATE DATABASE"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     assert!(account.world().repositories.contains_key("SNOWFEED.PUBLIC.IMAGES"));

@@ -1,5 +1,7 @@
 """The setup script: at installation, and at every upgrade."""
 
+import os
+
 import installation
 import paths
 import pytest
@@ -113,6 +115,44 @@ def test_what_cannot_be_applied_ends_no_upgrade(configured, statement):
     configured.account.faults.clear()
     installation.run(configured.session)
     assert len(configured.account.running()) == 1
+
+
+def test_an_upgrade_widens_the_texts_of_tables_that_an_earlier_version_made_in_an_account_with_a_collation(real):
+    def made_before(account):
+        del account
+        name = next(iter(real.sql("SELECT CURRENT_DATABASE()").collect()))[0]
+        real.sql(f"ALTER DATABASE {name} SET DEFAULT_DDL_COLLATION = 'en-ci'").collect()
+        real.sql(f"CREATE SCHEMA {name}.STATE").collect()
+        for table in ("APP_CONFIGURATION", "INGESTION_JOB"):
+            columns = '"KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR'
+            real.sql(f"CREATE TABLE {name}.STATE.{table} ({columns})").collect()
+
+    class Older(App):
+        def database(self, name):
+            super().database(name)
+            if name == self.name:
+                made_before(self.account)
+
+    app = Older(real, f"OLDER{next(numbers)}_{os.getpid()}")
+    app.bind()
+    app.ok("provision_connector", {})
+    app.ok("enable_resource", "a/b")
+    assert app.ended("a/b")["last_job"]["code"] == "OK"
+    for table in ("APP_CONFIGURATION", "INGESTION_JOB"):
+        whole = f'"{app.name}"."STATE"."{table}"'
+        app.rows(f'UPDATE {whole} SET "DOCUMENT" = REPEAT(\'x\', 20000000)')
+        (longest,) = app.rows(f'SELECT MAX(LENGTH("DOCUMENT")) AS "LENGTH" FROM {whole}')
+        assert longest["LENGTH"] == 20_000_000
+
+
+def test_keys_of_the_apps_own_tables_never_differ_only_by_case(configured):
+    """Where an account has a collation, tables of an earlier version have it, too."""
+    configured.ok("enable_resource", "a/b")
+    configured.ended("a/b")
+    configured.ingest("a/b")
+    for table in ("APP_CONFIGURATION", "INGESTION_JOB"):
+        keys = [row["KEY"] for row in configured.rows(f'SELECT "KEY" FROM "{configured.name}"."STATE"."{table}"')]
+        assert keys and len({key.upper() for key in keys}) == len(keys), keys
 
 
 def test_an_upgrade_before_anything_is_configured_changes_nothing(app):

@@ -203,7 +203,7 @@ def apply_version(session):
         configuration = settings.load(session)
     except Refusal:
         configuration = None
-    steps = []
+    steps = [lambda: store.widen(session)]
     if settings.runs_containers(configuration):
         steps.append(lambda: pool.make(session, max_nodes(session)))
     if configuration is not None:

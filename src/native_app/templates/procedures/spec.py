@@ -21,4 +21,6 @@ SPEC = {
     "pool_family": "<<pool_family>>",
     # The statements that make the tables of the connector itself; names in braces are to be qualified.
     "state_sql": "<<state_sql>>",
+    # The most characters of a column that holds a document.
+    "longest_text": "<<longest_text>>",
 }

@@ -5,6 +5,7 @@ import json
 import place
 from answers import Refusal
 from names import qualified
+from spec import SPEC
 
 
 class Store:
@@ -58,6 +59,12 @@ def of_app(session):
 def jobs(session):
     """The containers that were started, with how they have ended."""
     return Store(session, place.inside(session, "STATE", "INGESTION_JOB"))
+
+
+def widen(session):
+    """Lets the app's own tables hold a document of any length, also those that an earlier version made."""
+    for store in (of_app(session), jobs(session)):
+        session.sql(f'ALTER TABLE {store.table} ALTER COLUMN "DOCUMENT" SET DATA TYPE VARCHAR({SPEC["longest_text"]})').collect()
 
 
 def resources(session, database):
