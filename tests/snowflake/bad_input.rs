@@ -17,7 +17,7 @@ use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
 
 /// Runs a statement, in which the schema of the connector's own tables is `STATE`.
-async fn edit(world: &World, sql: &str) {
+pub(crate) async fn edit(world: &World, sql: &str) {
     let sql = sql.replace("STATE.", &format!("\"{}\".\"STATE\".", world.database));
     world
         .execute(Statement::new(sql.replace("PUBLIC.", &format!("\"{}\".\"PUBLIC\".", world.database))))
@@ -26,14 +26,14 @@ async fn edit(world: &World, sql: &str) {
 }
 
 /// What a query finds in its only cell.
-async fn cell(world: &World, sql: &str) -> String {
+pub(crate) async fn cell(world: &World, sql: &str) -> String {
     let sql = sql.replace("DB.", &format!("\"{}\".", world.database));
     let answer = world.execute(Statement::new(sql)).await.unwrap();
     answer.rows[0].get(0).unwrap().map(|text| text.to_string()).unwrap_or_default()
 }
 
 /// Three resources with one issue each, ingested.
-async fn ingested() -> (World, Issues) {
+pub(crate) async fn ingested() -> (World, Issues) {
     let (world, source) = (World::new(usize::MAX), Issues::default());
     let all = ["a", "b", "c"];
     all.iter().for_each(|name| source.page(name, 1..2));
@@ -45,7 +45,7 @@ async fn ingested() -> (World, Issues) {
 }
 
 /// Ingests everything in a process of its own: each resource's status, and the error of the one that failed.
-async fn again(world: &World, source: &Issues) -> (Vec<(String, RunStatus)>, String) {
+pub(crate) async fn again(world: &World, source: &Issues) -> (Vec<(String, RunStatus)>, String) {
     let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
     let report = connector.ingest(IngestRequest::default()).await.unwrap();
     let errors = report.runs.iter().filter_map(|run| run.error.as_ref());
@@ -54,7 +54,7 @@ async fn again(world: &World, source: &Issues) -> (Vec<(String, RunStatus)>, Str
     (report.runs.into_iter().map(|run| (run.resource.clone(), run.status)).collect(), said.join("\n"))
 }
 
-fn all_but_a_complete() -> Vec<(String, RunStatus)> {
+pub(crate) fn all_but_a_complete() -> Vec<(String, RunStatus)> {
     let status = |name: &str| (name.to_owned(), if name == "a" { RunStatus::Failed } else { RunStatus::Complete });
     ["a", "b", "c"].map(status).to_vec()
 }

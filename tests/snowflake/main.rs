@@ -18,6 +18,7 @@ mod answers;
 mod bad_input;
 mod careless;
 mod cost;
+mod edited_rows;
 mod engine;
 mod expiry;
 mod fakesnow;

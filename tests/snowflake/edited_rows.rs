@@ -1,0 +1,111 @@
+//! Rows of the connector's own tables that a person has changed, beside those of [`bad_input`](crate::bad_input): each ends with the
+//! right tables, or with a line that says what to do, and whatever else is there goes on.
+
+use std::sync::Arc;
+
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{RunStatus, StateStore};
+
+use crate::bad_input::{again, all_but_a_complete, cell, edit, ingested};
+use crate::source::Issues;
+use crate::support::{World, resource};
+
+/// How many rows each resource has in the view over all of them.
+async fn shown(world: &World) -> String {
+    let select = "SELECT LISTAGG(c.\"N\", ' ') WITHIN GROUP (ORDER BY c.\"RESOURCE\") AS T FROM (SELECT i.\"RESOURCE\", \
+                  COUNT(*)::VARCHAR AS \"N\" FROM DB.PUBLIC.\"ISSUES\" i GROUP BY i.\"RESOURCE\") c";
+    cell(world, select).await
+}
+
+/// Ingests all in another process, where nothing may fail, and everything must be there.
+async fn completes(world: &World, source: &Issues, what: &str) {
+    let (runs, said) = again(world, source).await;
+    assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{what}: {said}");
+    assert_eq!(shown(world).await, "2 2 2", "{what}");
+}
+
+#[tokio::test]
+async fn a_fence_with_rows_that_are_wrong_keeps_nobody_out() {
+    for edits in [
+        "UPDATE STATE.\"SNOWFEED_FENCE/a\" SET \"TXN\" = 'mine', \"RUN\" = 'mine'",
+        "INSERT INTO STATE.\"SNOWFEED_FENCE/a\" SELECT 'mine', 'mine'",
+    ] {
+        let (world, source) = ingested().await;
+        edit(&world, edits).await;
+        completes(&world, &source, edits).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_of_reconcile_runs_and_rejects_that_are_wrong_change_no_table() {
+    for edits in [
+        "INSERT INTO STATE.\"SNOWFEED_SEEN\" SELECT 'no run', 'a', 'issues', '1'",
+        "INSERT INTO STATE.\"REJECTED_RECORD\" (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\") SELECT 'a', 'issues', 'mine', '{oops', 'x'",
+        "DELETE FROM STATE.\"SNOWFEED_RUN\"",
+    ] {
+        let (world, source) = ingested().await;
+        edit(&world, edits).await;
+        completes(&world, &source, edits).await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_the_catalog_that_is_gone_or_names_another_view_comes_back() {
+    for edits in [
+        "DELETE FROM STATE.\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = 'a'",
+        "UPDATE STATE.\"SNOWFEED_TABLE\" SET \"MADE_FROM\" = 'mine' WHERE \"RESOURCE\" = ''",
+        "DELETE FROM STATE.\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = ''",
+    ] {
+        let (world, source) = ingested().await;
+        edit(&world, edits).await;
+        completes(&world, &source, edits).await;
+    }
+}
+
+#[tokio::test]
+async fn a_setting_of_the_connector_that_cannot_be_read_stops_all_with_its_table_and_its_key() {
+    for (value, document) in [("NULL", "'{oops'"), ("PARSE_JSON('5')", "'5'")] {
+        let (world, source) = ingested().await;
+        edit(
+            &world,
+            &format!(
+                "INSERT INTO STATE.\"APP_CONFIGURATION\" (\"KEY\", \"VALUE\", \"DOCUMENT\") SELECT 'config', {value}, {document}"
+            ),
+        )
+        .await;
+        let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
+        let error = connector.ingest(IngestRequest::default()).await.unwrap_err();
+        let said = format!("{error}; {}", error.help().unwrap_or_default());
+        assert!(said.contains("APP_CONFIGURATION") && said.contains("config"), "{document}: {said}");
+        edit(&world, "DELETE FROM STATE.\"APP_CONFIGURATION\" WHERE \"KEY\" = 'config'").await;
+        completes(&world, &source, document).await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_the_data_that_is_wrong_is_right_after_the_next_change_or_a_reset() {
+    for edits in ["UPDATE STATE_RAW.\"a\" SET \"DOCUMENT\" = '{oops', \"RAW\" = NULL", "DELETE FROM STATE_RAW.\"a\""] {
+        let (world, source) = ingested().await;
+        edit(&world, &edits.replace("STATE_RAW", &format!("\"{}\".PUBLIC_RAW", world.database))).await;
+        let (runs, said) = again(&world, &source).await;
+        assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{edits}: {said}");
+        let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
+        connector.reset(&resource("a")).await.unwrap();
+        completes(&world, &source, edits).await;
+    }
+}
+
+#[tokio::test]
+async fn two_states_of_one_version_and_one_of_a_far_version_stop_nothing_else() {
+    for edits in [
+        "INSERT INTO STATE.\"APP_STATE\" SELECT * FROM STATE.\"APP_STATE\" WHERE \"KEY\" = 'a'",
+        "INSERT INTO STATE.\"APP_STATE\" (\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'a', NULL, 9223372036854775807, '2026-01-01T00:00:00Z', '{}'",
+    ] {
+        let (world, source) = ingested().await;
+        edit(&world, edits).await;
+        let (runs, said) = again(&world, &source).await;
+        let complete = runs.iter().all(|(_, status)| *status == RunStatus::Complete);
+        assert!(complete || runs == all_but_a_complete() && said.contains("APP_STATE"), "{edits}: {said}");
+        assert!(world.snowflake.latest("b").await.is_ok());
+    }
+}
