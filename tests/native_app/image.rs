@@ -5,6 +5,7 @@ pub(super) mod container;
 pub(super) mod elf;
 mod foreign;
 mod push;
+mod realm;
 pub(super) mod registry;
 pub(super) mod secrets;
 
@@ -115,7 +116,7 @@ fn files(image: &Image, time: u64) -> BTreeMap<String, Packed> {
     files
 }
 
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -16,6 +16,7 @@ mod golden;
 mod guides;
 mod hostile;
 mod image;
+mod planted;
 mod python;
 mod snow;
 mod support;

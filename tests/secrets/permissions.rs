@@ -51,3 +51,75 @@ async fn a_secret_that_anybody_can_read_is_said_to_be() {
         assert_eq!(said, warned, "{bits:o}: {}", ended.stderr);
     }
 }
+
+/// A database is named by `--db`, or is the default one of the current folder, where others may have put something.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_nowhere_is_no_new_database() {
+    for (link, args) in [
+        ("github.db", &["configure", "page_size=50"][..]),
+        ("github.db", &["ingest", "acme/gears"]),
+        ("x.db", &["--db", "x.db", "status"]),
+        ("demo.db", &["demo", "demo.db"]),
+    ] {
+        let (program, elsewhere) = (Program::github("http://127.0.0.1:1"), tempfile::tempdir().unwrap());
+        let (target, hop) = (elsewhere.path().join("target"), elsewhere.path().join("hop"));
+        std::os::unix::fs::symlink(&target, &hop).unwrap();
+        for first in [&target, &hop] {
+            std::os::unix::fs::symlink(first, program.folder().join(link)).unwrap();
+            let ended = program.run(args).await;
+            let made = fs::symlink_metadata(&target).is_ok();
+            assert!(!made, "{args:?} creates {:o}: {}", mode(&target), ended.stderr);
+            assert_eq!(ended.code, Some(4), "{args:?}: {}", ended.stderr);
+            assert!(ended.stderr.contains("a link to a file that does not exist"), "{}", ended.stderr);
+            fs::remove_file(program.folder().join(link)).unwrap();
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_others_can_use_is_said_to_be() {
+    let upstream = Upstream::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "right");
+    let warning = "anybody on this machine can use the database file";
+    assert!(!program.run(&["ingest", "acme/gears"]).await.expect(0).stderr.contains(warning));
+    for (bits, warned) in [(0o644, true), (0o602, true), (0o640, false), (0o600, false)] {
+        let file = program.folder().join("planted.db");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(bits)).unwrap();
+        let ended = program.run(&["--db", "planted.db", "ingest", "acme/gears"]).await.expect(0);
+        assert_eq!(ended.stderr.contains(warning), warned, "{bits:o}: {}", ended.stderr);
+        for entry in fs::read_dir(program.folder()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with("planted.db")) {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    // What is beside a database that does not exist yet was put there by another.
+    let log = program.folder().join("other.db-wal");
+    fs::write(&log, "").unwrap();
+    fs::set_permissions(&log, Permissions::from_mode(0o666)).unwrap();
+    let ended = program.run(&["--db", "other.db", "ingest", "acme/gears"]).await.expect(0);
+    assert!(ended.stderr.contains(warning) && ended.stderr.contains("other.db-wal"), "{}", ended.stderr);
+}
+
+#[test]
+fn no_file_beside_a_database_leads_elsewhere() {
+    for ending in ["-wal", "-shm", "-journal"] {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for target in ["missing", "precious"] {
+            let (path, target) = (folder.path().join(target), elsewhere.path().join(target));
+            if target.ends_with("precious") {
+                fs::write(&target, "precious").unwrap();
+            }
+            let mut link = path.clone().into_os_string();
+            link.push(ending);
+            std::os::unix::fs::symlink(&target, link).unwrap();
+            // Whether it can be opened is SQLite's to say.
+            drop(snowfeed::backends::Sqlite::open(&path));
+        }
+        assert!(!elsewhere.path().join("missing").exists(), "{ending}");
+        assert_eq!(fs::read(elsewhere.path().join("precious")).unwrap(), b"precious", "{ending}");
+    }
+}

@@ -94,3 +94,9 @@ pub(super) fn cannot_open() -> Error {
         .with_retry(Retry::Never)
         .with_help("check that its directory exists, and that this user may write to it")
 }
+
+/// The path is a link to a file that does not exist.
+pub(super) fn leads_nowhere() -> Error {
+    Error::configuration("the database is a link to a file that does not exist")
+        .with_help("delete the link, or name the file itself")
+}

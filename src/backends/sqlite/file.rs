@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::fault::{Attempt, Fault, cannot_open, not_a_database, read_only};
+use super::fault::{Attempt, Fault, cannot_open, leads_nowhere, not_a_database, read_only};
 use super::migration::{self, Header};
 use crate::{Error, Result};
 
@@ -23,6 +23,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     if new {
         make(path).map_err(|error| named(error.into(), path))?;
     }
+    warn_if_shared(path);
     let open = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -58,11 +59,42 @@ fn make(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
+        // SQLite would create what the link leads to, for everyone to read.
+        Err(error) if error.kind() == IoErrorKind::AlreadyExists && !path.exists() => {
+            Err(leads_nowhere().with_source(error))
+        }
         // Empty, or another process was quicker.
         Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(cannot_open().with_source(error)),
         Ok(_) => Ok(()),
     }
+}
+
+/// Says so when others on this machine can read or change the database or a file beside it. SQLite gives those that it creates the
+/// permissions of the database; one that was there before may have been put there by anyone.
+#[cfg(unix)]
+fn warn_if_shared(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+
+    // Those beside it are where a link leads to.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let file = beside(&path, ending);
+        if std::fs::metadata(&file).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
+            let file = file.display();
+            tracing::warn!(%file, "anybody on this machine can use the database file; run `chmod 600` on it");
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_shared(_: &Path) {}
+
+/// The file that SQLite keeps beside the database, under the same name with this ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back

@@ -1,6 +1,6 @@
 //! Opening a file that may be write-protected, for who only reads.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -22,9 +22,9 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 fn read(path: &Path) -> Result<Connection> {
     file::inspect(path).map_err(|fault| file::named(fault, path))?;
     // Without a log, nothing has the file open, and nothing beside it need be made to read it.
-    let has_log = beside(path, "-wal").exists();
+    let has_log = file::beside(path, "-wal").exists();
     let read = match (has_log, connect(path, !has_log)) {
-        (true, Err(_)) if is_empty(&beside(path, "-wal")) => connect(path, true),
+        (true, Err(_)) if is_empty(&file::beside(path, "-wal")) => connect(path, true),
         (_, read) => read,
     };
     read.map_err(|fault| file::named(fault, path))
@@ -53,13 +53,6 @@ fn uri(path: &Path, is_immutable: bool) -> Result<String> {
             .with_help("make the file and its directory writable, or rename them")
     })?;
     Ok(format!("{}{}", file::url_of(text), if is_immutable { "?immutable=1" } else { "" }))
-}
-
-/// The file that SQLite keeps beside the database, under the same name with this ending.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 fn is_empty(path: &Path) -> bool {

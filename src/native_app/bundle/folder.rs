@@ -1,18 +1,14 @@
-//! A bundle on disk. A file in its folder marks it as one, and lists what was written: nothing else is ever removed.
+//! A bundle on disk. Only what is provably ours is replaced or removed: see [`Listing`].
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, ErrorKind as Io};
+use std::io::{self, ErrorKind as Io, Write};
 use std::path::{Component, Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::Files;
+use super::listing::{Listing, MARKER};
 use crate::{Error, Result};
-
-/// The file that marks a folder as a bundle's.
-pub(super) const MARKER: &str = ".snowfeed-bundle";
-
-/// The first line of the marker.
-const TITLE: &str = "# Files that `app build` wrote here. It removes those that it no longer writes, and no others.";
 
 /// What writing a bundle has done; paths are relative to its folder, in alphabetical order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,122 +21,143 @@ pub struct Written {
     pub removed: Vec<String>,
 }
 
-/// Makes the folder hold these files, and no others that this function has written before.
+/// Makes the folder hold these files, and none that this function has written before and nobody has changed since.
 pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
+    // Without a slash at the end, which would lead through a link.
+    let dir = &dir.components().collect::<PathBuf>();
+    refuse_link(dir)?;
     fs::create_dir_all(dir).map_err(|error| unwritable(dir, error))?;
-    let old = claim(dir)?;
-    let new: BTreeSet<String> = files.keys().cloned().collect();
-    // Were this to stop half-way, the next one would still know what is its own.
-    mark(dir, old.union(&new))?;
+    let (old, new) = (claim(dir)?, Listing::new(files));
     let mut done = Written::default();
+    let mut changes = Vec::new();
+    // Nothing is touched before everything is known to be ours.
     for (path, bytes) in files {
         let place = place(dir, path)?;
-        if fs::read(&place).is_ok_and(|there| there == *bytes) {
-            done.unchanged.push(path.clone());
-            continue;
+        match contents(&place)? {
+            Some(there) if there == *bytes => done.unchanged.push(path.clone()),
+            Some(there) if !old.has(path, &there) => {
+                return Err(Error::configuration(format!("{} is not as `app build` wrote it", place.display()))
+                    .with_help("move the file away or delete it, and build again"));
+            }
+            _ => changes.push((path, place, bytes)),
         }
+    }
+    // Were this to stop half-way, the next one would still know what is its own.
+    mark(dir, &old.union(&new))?;
+    for (path, place, bytes) in changes {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent).map_err(|error| unwritable(parent, error))?;
         }
-        fs::write(&place, bytes).map_err(|error| unwritable(&place, error))?;
+        replace(&place, bytes)?;
         done.written.push(path.clone());
     }
-    for path in old.difference(&new) {
-        if remove(dir, path)? {
+    for path in old.paths().filter(|path| !files.contains_key(*path)) {
+        let place = place(dir, path)?;
+        if contents(&place)?.is_some_and(|there| old.has(path, &there)) {
+            remove(dir, &place)?;
             done.removed.push(path.clone());
         }
     }
-    mark(dir, new.iter())?;
+    mark(dir, &new)?;
     Ok(done)
 }
 
-/// Reads the files that the marker lists.
+/// Reads the files that the marker lists, as they are now.
 pub(super) fn read(dir: &Path) -> Result<Files> {
-    let Some(paths) = marked(dir)? else {
+    let Some(listing) = marked(dir)? else {
         return Err(Error::new(crate::ErrorKind::NotFound, format!("{} holds no bundle", dir.display()))
             .with_help("`app build` writes one"));
     };
     let mut files = Files::new();
-    for path in paths {
-        let place = place(dir, &path)?;
-        match fs::read(&place) {
-            Ok(bytes) => files.insert(path, bytes),
-            Err(error) if error.kind() == Io::NotFound => None,
-            Err(error) => return Err(unreadable(&place, error)),
-        };
+    for path in listing.paths() {
+        if let Some(bytes) = contents(&place(dir, path)?)? {
+            files.insert(path.clone(), bytes);
+        }
     }
     Ok(files)
 }
 
 /// What was written before into a folder that is a bundle's, or empty.
-fn claim(dir: &Path) -> Result<BTreeSet<String>> {
-    if let Some(paths) = marked(dir)? {
-        return Ok(paths);
+fn claim(dir: &Path) -> Result<Listing> {
+    if let Some(listing) = marked(dir)? {
+        return Ok(listing);
     }
     let mut entries = fs::read_dir(dir).map_err(|error| unreadable(dir, error))?;
     if entries.next().is_none() {
-        return Ok(BTreeSet::new());
+        return Ok(Listing::default());
     }
     Err(Error::configuration(format!("{} is not empty, and no bundle of ours", dir.display()))
         .with_help("name an empty folder, or one that `app build` has written before"))
 }
 
-/// The paths that the marker lists; none where there is no marker.
-fn marked(dir: &Path) -> Result<Option<BTreeSet<String>>> {
+/// What the marker lists; `None` where there is no marker.
+fn marked(dir: &Path) -> Result<Option<Listing>> {
     let marker = dir.join(MARKER);
-    match fs::read_to_string(&marker) {
-        Ok(text) => {
-            match text.strip_prefix(TITLE) {
-                Some(list) => Ok(Some(list.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())),
-                None => Err(Error::configuration(format!("{} is none of ours", marker.display()))
-                    .with_help("name an empty folder")),
-            }
-        }
-        Err(error) if error.kind() == Io::NotFound => Ok(None),
-        Err(error) => Err(unreadable(&marker, error)),
-    }
+    refuse_link(&marker)?;
+    let Some(bytes) = contents(&marker)? else { return Ok(None) };
+    let listing = std::str::from_utf8(&bytes).map_err(|_| "is not text".to_owned()).and_then(Listing::parse);
+    listing.map(Some).map_err(|why| {
+        Error::configuration(format!("{} {why}", marker.display()))
+            .with_help(format!("name an empty folder, or delete {} and build again", dir.display()))
+    })
 }
 
-fn mark<'a>(dir: &Path, paths: impl Iterator<Item = &'a String>) -> Result<()> {
-    let mut text = TITLE.to_owned() + "\n";
-    paths.for_each(|path| {
-        text.push_str(path);
-        text.push('\n');
-    });
-    let marker = dir.join(MARKER);
-    if fs::read_to_string(&marker).is_ok_and(|there| there == text) {
+fn mark(dir: &Path, listing: &Listing) -> Result<()> {
+    let (marker, text) = (dir.join(MARKER), listing.to_text());
+    if contents(&marker)?.is_some_and(|there| there == text.as_bytes()) {
         return Ok(());
     }
-    refuse_link(&marker)?;
-    fs::write(&marker, text).map_err(|error| unwritable(&marker, error))
+    replace(&marker, text.as_bytes())
 }
 
-fn remove(dir: &Path, path: &str) -> Result<bool> {
-    let place = place(dir, path)?;
-    match fs::remove_file(&place) {
-        Ok(()) => {}
-        Err(error) if error.kind() == Io::NotFound => return Ok(false),
-        Err(error) => return Err(unwritable(&place, error)),
+/// The bytes of a file; `None` where there is nothing.
+///
+/// # Errors
+/// `Configuration` where there is anything but a file: a named pipe would block forever.
+fn contents(place: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::symlink_metadata(place) {
+        Ok(metadata) if metadata.is_file() => {
+            fs::read(place).map(Some).map_err(|error| unreadable(place, error))
+        }
+        Ok(_) => Err(Error::configuration(format!("{} is not a file", place.display()))
+            .with_help("move it away or delete it, and build again")),
+        Err(error) if error.kind() == Io::NotFound => Ok(None),
+        Err(error) => Err(unreadable(place, error)),
     }
+}
+
+/// Puts a new file in the place of what is there, and never writes into that: it may have another name elsewhere.
+fn replace(place: &Path, bytes: &[u8]) -> Result<()> {
+    let new = place.with_file_name(format!(".{}.new", Uuid::now_v7()));
+    let write = || {
+        fs::File::create_new(&new)?.write_all(bytes)?;
+        fs::rename(&new, place)
+    };
+    write().map_err(|error| {
+        // It may not be there.
+        let _ = fs::remove_file(&new);
+        unwritable(place, error)
+    })
+}
+
+fn remove(dir: &Path, place: &Path) -> Result<()> {
+    fs::remove_file(place).map_err(|error| unwritable(place, error))?;
     for parent in place.ancestors().skip(1).take_while(|parent| *parent != dir) {
-        // Fails where somebody keeps other files in it.
+        // Fails where there are other files in it.
         if fs::remove_dir(parent).is_err() {
             break;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Where a file of the bundle lies: within the folder, whatever the marker says and whatever links there are.
 fn place(dir: &Path, path: &str) -> Result<PathBuf> {
-    let relative = Path::new(path);
-    let within = !path.is_empty() && relative.components().all(|step| matches!(step, Component::Normal(_)));
-    if !within {
-        return Err(Error::configuration(format!("{path:?} leads out of {}", dir.display()))
-            .with_help(format!("delete {} and build again", dir.display())));
-    }
     let mut place = dir.to_owned();
-    for step in relative.components() {
+    for step in Path::new(path).components() {
+        if !matches!(step, Component::Normal(_)) {
+            return Err(Error::internal(format!("{path:?} leads out of {}", dir.display())));
+        }
         place.push(step);
         refuse_link(&place)?;
     }
@@ -150,7 +167,7 @@ fn place(dir: &Path, path: &str) -> Result<PathBuf> {
 fn refuse_link(place: &Path) -> Result<()> {
     if fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_symlink()) {
         return Err(Error::configuration(format!("{} is a link", place.display()))
-            .with_help("a bundle has no links: delete it and build again"));
+            .with_help("a bundle has no links: delete it, or name the folder that it leads to, and build again"));
     }
     Ok(())
 }

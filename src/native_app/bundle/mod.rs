@@ -2,6 +2,7 @@
 
 pub(super) mod context;
 mod folder;
+mod listing;
 mod literal;
 mod render;
 mod templates;
@@ -72,12 +73,13 @@ impl Bundle {
     }
 
     /// Makes a folder hold this bundle: writes what has changed, and removes what an earlier bundle has written and this one
-    /// has not. Files that no bundle has written stay.
+    /// has not. Files that no bundle has written stay, and so do those that were changed since.
     ///
     /// It can be stopped at any moment and repeated.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): the folder is neither empty nor a bundle's, or holds links.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the folder is neither empty nor a bundle's, is a link or holds
+    /// some, or has another file in the place of one of the bundle's: one that was changed by hand, too.
     /// [`Unavailable`](crate::ErrorKind::Unavailable): it cannot be written.
     pub fn write(&self, dir: impl AsRef<Path>) -> Result<Written> {
         folder::write(dir.as_ref(), &self.files)
@@ -146,6 +148,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Files) -> Result<()> {
             return Err(Error::configuration(format!("the name of {} is no text", path.display()))
                 .with_help("rename it, or take it out of the page"));
         };
+        if name.contains(char::is_control) {
+            return Err(Error::configuration(format!("the name of {path:?} has control characters"))
+                .with_help("rename it, or take it out of the page"));
+        }
         // What Python and editors leave behind.
         if name.starts_with('.') || name == "__pycache__" {
             continue;
@@ -153,6 +159,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Files) -> Result<()> {
         let kind = entry.file_type().map_err(unreadable)?;
         if kind.is_dir() {
             collect(&path, &format!("{prefix}{name}/"), files)?;
+        } else if !kind.is_file() {
+            // What a link leads to may be secret, and a bundle is for others.
+            return Err(Error::configuration(format!("{} is neither a file nor a folder", path.display()))
+                .with_help("put a copy of the file in its place, or take it out of the page"));
         } else {
             files.insert(format!("{prefix}{name}"), fs::read(&path).map_err(|error| folder::unreadable(&path, error))?);
         }

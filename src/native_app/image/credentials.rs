@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use oci_client::secrets::RegistryAuth;
+use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -30,8 +30,9 @@ impl Credentials {
         Self::new(SESSION, password.to_string().into())
     }
 
-    pub(super) fn auth(&self) -> RegistryAuth {
-        RegistryAuth::Basic(self.user.clone(), self.password.expose_secret().to_owned())
+    /// Adds them to a request.
+    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth(&self.user, Some(self.password.expose_secret()))
     }
 }
 
@@ -48,9 +49,8 @@ mod tests {
     #[test]
     fn a_session_is_a_password_of_json() {
         let credentials = Credentials::session(&"ver:1-\"token\"".into(), Duration::from_secs(3600));
-        let RegistryAuth::Basic(user, password) = credentials.auth() else { panic!("no password") };
-        assert_eq!(user, "0sessiontoken");
-        let password: serde_json::Value = serde_json::from_str(&password).unwrap();
+        assert_eq!(credentials.user, "0sessiontoken");
+        let password: serde_json::Value = serde_json::from_str(credentials.password.expose_secret()).unwrap();
         assert_eq!(password, json!({"token": "ver:1-\"token\"", "expires_in": 3600}));
     }
 

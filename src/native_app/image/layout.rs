@@ -1,5 +1,6 @@
 //! Images as folders: the OCI image layout.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
@@ -10,6 +11,7 @@ use oci_client::manifest::{
     OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, Platform,
 };
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::builder::ImageBuilder;
 use super::digest;
@@ -52,7 +54,7 @@ impl Image {
         }
         let damaged = |what: &str| Error::invalid_data(format!("the image in {} {what}", folder.display()));
         let index: OciImageIndex = parse(&read(&folder.join(INDEX))?)
-            .map_err(|error| damaged("has no index that can be read").with_source(error).with_help("build it again"))?;
+            .map_err(|error| damaged("has no index that can be read").with_source(error).with_help("delete it and build it again"))?;
         let [entry] = index.manifests.as_slice() else {
             return Err(damaged("is not one image, but several or none")
                 .with_context("images", index.manifests.len())
@@ -61,7 +63,7 @@ impl Image {
         let digits = digest::digits(&entry.digest).ok_or_else(|| damaged("has a digest that is none of SHA-256"))?;
         let bytes = read(&folder.join(BLOBS).join(digits))?;
         if digest::of(&bytes) != entry.digest {
-            return Err(damaged("was changed after it was made").with_help("build it again"));
+            return Err(damaged("was changed after it was made").with_help("delete it and build it again"));
         }
         let manifest = parse(&bytes).map_err(|error| damaged("has no manifest that can be read").with_source(error))?;
         Ok(Self { digest: entry.digest.clone(), folder, bytes, manifest })
@@ -109,7 +111,7 @@ impl Image {
         }
         Err(Error::invalid_data(format!("the image in {} is damaged", self.folder.display()))
             .with_context("blob", &blob.digest)
-            .with_help("build it again"))
+            .with_help("delete it and build it again"))
     }
 }
 
@@ -119,12 +121,26 @@ pub(super) fn write(
     layer: impl FnOnce(BufWriter<File>) -> io::Result<Layer>,
     config: impl FnOnce(String) -> serde_json::Result<Vec<u8>>,
 ) -> Result<Image> {
-    may_replace(&folder)?;
-    let unfinished = beside(&folder, ".unfinished");
-    let written = remove(&unfinished).and_then(|()| write_into(&unfinished, layer, config));
-    let replaced = written.and_then(|()| replace(&folder, &unfinished));
-    replaced.map_err(|error| failed("written", &folder, error))?;
+    // Without a slash at the end, which would lead through a link.
+    let folder = folder.components().collect::<PathBuf>();
+    let old = replaceable(&folder)?;
+    let unfinished = beside(&folder, "unfinished");
+    let written = create(&unfinished).and_then(|()| {
+        let written = write_into(&unfinished, layer, config).and_then(|()| replace(&folder, &unfinished, &old));
+        if written.is_err() {
+            // Created above; gone already where only removing the old image failed.
+            let _ = fs::remove_dir_all(&unfinished);
+        }
+        written
+    });
+    written.map_err(|error| failed("written", &folder, error))?;
     Image::open(folder)
+}
+
+/// Creates a folder that is not there.
+fn create(folder: &Path) -> io::Result<()> {
+    folder.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::create_dir(folder)
 }
 
 fn write_into(
@@ -147,7 +163,13 @@ fn write_into(
         ..OciImageManifest::default()
     };
     let manifest = write_blob(&blobs, OCI_IMAGE_MEDIA_TYPE, &serde_json::to_vec(&manifest)?)?;
-    let index = OciImageIndex {
+    fs::write(folder.join(INDEX), index(manifest)?)?;
+    fs::write(folder.join(MARK), VERSION)
+}
+
+/// The index of an image with this manifest.
+fn index(manifest: OciDescriptor) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&OciImageIndex {
         schema_version: 2,
         media_type: Some(OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned()),
         manifests: vec![ImageIndexEntry {
@@ -159,9 +181,7 @@ fn write_into(
         }],
         artifact_type: None,
         annotations: None,
-    };
-    fs::write(folder.join(INDEX), serde_json::to_vec(&index)?)?;
-    fs::write(folder.join(MARK), VERSION)
+    })
 }
 
 fn write_blob(blobs: &Path, media_type: &str, bytes: &[u8]) -> io::Result<OciDescriptor> {
@@ -186,44 +206,90 @@ fn linux_amd64() -> Platform {
     }
 }
 
-/// Refuses a folder that holds anything but an image.
-fn may_replace(folder: &Path) -> Result<()> {
-    let holds = match fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(failed("written", folder, error)),
+/// The files of the image in `folder`, which may be missing or empty. Whoever can write to the folder can make it look like an
+/// image's, so every byte in it has to be what [`write`] wrote: what is not is not deleted.
+fn replaceable(folder: &Path) -> Result<Vec<PathBuf>> {
+    match ours(folder) {
+        Ok(Some(files)) => Ok(files),
+        Ok(None) => Err(Error::configuration(format!("{} holds something that is no image of ours", folder.display()))
+            .with_help("delete it, or name another folder")),
+        Err(error) => Err(failed("written", folder, error)),
+    }
+}
+
+/// The files of an image that is whole; `None` where there is anything else.
+fn ours(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    match fs::symlink_metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
+        Err(error) => return Err(error),
+    }
+    let mut found = BTreeSet::new();
+    if !collect(folder, &mut found)? {
+        return Ok(None);
+    }
+    if found.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let Ok(image) = Image::open(folder) else { return Ok(None) };
+    let manifest = descriptor(image.media_type(), image.digest.clone(), image.bytes.len() as u64)?;
+    let blob = |blob: &OciDescriptor| {
+        (folder.join(BLOBS).join(digest::digits(&blob.digest).unwrap_or_default()), blob.digest.clone())
     };
-    if !holds || folder.join(MARK).is_file() {
-        return Ok(());
+    let mut expected: BTreeMap<_, _> = image.blobs().chain([&manifest]).map(blob).collect();
+    expected.insert(folder.join(MARK), digest::of(VERSION.as_bytes()));
+    expected.insert(folder.join(INDEX), digest::of(&index(manifest)?));
+    if !found.iter().eq(expected.keys()) {
+        return Ok(None);
     }
-    Err(Error::configuration(format!("{} holds something that is no image", folder.display()))
-        .with_help("empty it, or name another folder"))
+    for (path, digest) in expected {
+        if digest::of(&fs::read(path)?) != digest {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found.into_iter().collect()))
 }
 
-/// Puts the folder `new` in place of `folder`, which may be missing.
-fn replace(folder: &Path, new: &Path) -> io::Result<()> {
-    let old = beside(folder, ".replaced");
-    remove(&old)?;
-    if folder.exists() {
-        fs::rename(folder, &old)?;
+/// Collects the files below `folder`; false where there is anything but files and folders.
+fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let (entry, kind) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))?;
+        if kind.is_file() {
+            files.insert(entry.path());
+        } else if !(kind.is_dir() && collect(&entry.path(), files)?) {
+            return Ok(false);
+        }
     }
-    fs::rename(new, folder)?;
-    remove(&old)
+    Ok(true)
 }
 
-/// The path of a folder next to `folder`, on the same disk.
-fn beside(folder: &Path, suffix: &str) -> PathBuf {
+/// Puts the folder `new` in place of `folder`, which may be missing, and removes what was there: `files`.
+fn replace(folder: &Path, new: &Path, files: &[PathBuf]) -> io::Result<()> {
+    if !folder.exists() {
+        return fs::rename(new, folder);
+    }
+    let old = beside(folder, "replaced");
+    fs::rename(folder, &old)?;
+    fs::rename(new, folder).inspect_err(|_| drop(fs::rename(&old, folder)))?;
+    for file in files {
+        fs::remove_file(old.join(file.strip_prefix(folder).unwrap_or(file)))?;
+    }
+    // Without them it is empty, but for folders of the layout that are empty, too.
+    for parts in [BLOBS, "blobs", ""] {
+        match fs::remove_dir(old.join(parts)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The path of a folder next to `folder`, on the same disk, that nothing has.
+fn beside(folder: &Path, what: &str) -> PathBuf {
     let mut name = folder.file_name().map(OsString::from).unwrap_or_default();
-    name.push(suffix);
+    name.push(format!(".{}.{what}", Uuid::now_v7()));
     folder.with_file_name(name)
-}
-
-/// Removes a folder that may be missing.
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Reads a document of the layout.

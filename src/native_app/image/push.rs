@@ -2,30 +2,24 @@
 
 mod address;
 mod fault;
+mod realm;
+mod registry;
 
 use std::fmt;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use http::HeaderValue;
-use oci_client::client::ClientConfig;
 use oci_client::manifest::OciDescriptor;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, RegistryOperation};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use self::address::Address;
 use self::fault::Fault;
+use self::registry::Registry;
 use super::credentials::Credentials;
 use super::layout::Image;
 use crate::{Error, ErrorKind, Result, Retry};
-
-/// The longest that a registry may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// The longest that a registry may take for one answer. It covers the sending of 4 MiB, the largest piece.
-const ANSWER: Duration = Duration::from_secs(300);
 
 /// What a push does next, or has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +72,7 @@ pub struct Push<'a> {
     image: &'a Image,
     address: Address,
     credentials: Option<Credentials>,
+    token_hosts: Vec<String>,
     overwrite: bool,
     progress: Option<Box<Progress<'a>>>,
 }
@@ -90,13 +85,21 @@ impl<'a> Push<'a> {
     /// [`Configuration`](ErrorKind::Configuration) when the repository or the tag is malformed, or would send a password in the clear.
     pub fn new(image: &'a Image, repository: &str, tag: &str) -> Result<Self> {
         let address = Address::new(repository, tag)?;
-        Ok(Self { image, address, credentials: None, overwrite: false, progress: None })
+        Ok(Self { image, address, credentials: None, token_hosts: Vec::new(), overwrite: false, progress: None })
     }
 
     /// Who pushes. Nobody unless set, which few registries allow.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Another host that credentials may be sent to, encrypted, where the registry trades them for a token there. Without it they
+    /// go to the registry's own host only; for a registry of Snowflake's, to its other hosts, too.
+    #[must_use]
+    pub fn token_host(mut self, host: impl Into<String>) -> Self {
+        self.token_hosts.push(host.into());
         self
     }
 
@@ -125,17 +128,8 @@ impl<'a> Push<'a> {
     /// [`Unavailable`](ErrorKind::Unavailable) when it cannot be reached or fails; [`InvalidData`](ErrorKind::InvalidData) when the
     /// image is damaged.
     pub async fn run(self) -> Result<Pushed> {
-        let config = ClientConfig {
-            protocol: self.address.protocol(),
-            connect_timeout: Some(CONNECT),
-            read_timeout: Some(ANSWER),
-            user_agent: concat!("snowfeed/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        };
-        let client = Client::try_from(config)
-            .map_err(|error| Error::internal("the client for the registry cannot be made").with_source(error))?;
-        let auth = self.credentials.as_ref().map_or(RegistryAuth::Anonymous, Credentials::auth);
-        Upload { push: &self, client, auth }.run().await
+        let registry = Registry::new(&self.address, self.credentials.as_ref(), &self.token_hosts)?;
+        Upload { push: &self, registry }.run().await
     }
 
     fn told(&self, step: Step<'_>) {
@@ -159,16 +153,13 @@ impl fmt::Debug for Push<'_> {
 /// A push with a client.
 struct Upload<'a> {
     push: &'a Push<'a>,
-    client: Client,
-    auth: RegistryAuth,
+    registry: Registry<'a>,
 }
 
 impl Upload<'_> {
     async fn run(self) -> Result<Pushed> {
         let (push, image) = (self.push, self.push.image);
-        // Without a sign-in of its own the client would go on as nobody after a refusal, and hide it.
-        let reference = push.address.reference();
-        self.tried(|| self.client.auth(reference, &self.auth, RegistryOperation::Push)).await?;
+        self.tried(|| self.registry.sign_in()).await?;
 
         let pushed = |sent, changed| Pushed {
             reference: push.address.to_string(),
@@ -191,9 +182,7 @@ impl Upload<'_> {
 
     /// The digest of what the tag stands for; `None`: it is not set.
     async fn tagged(&self) -> Result<Option<String>> {
-        let reference = self.push.address.reference();
-        absent(self.asked(|| self.client.fetch_manifest_digest(reference, &self.auth)).await)
-            .map_err(|fault| self.error(fault))
+        absent(self.asked(|| self.registry.manifest_digest()).await).map_err(|fault| self.error(fault))
     }
 
     /// Sends a part that the registry lacks; how many bytes.
@@ -205,26 +194,24 @@ impl Upload<'_> {
         }
         self.push.told(Step::Sending { digest, size });
         let bytes = self.push.image.read_blob(blob)?;
-        self.tried(|| self.client.push_blob(self.push.address.reference(), &bytes, digest)).await?;
+        self.tried(|| self.registry.upload(&bytes, digest)).await?;
         self.push.told(Step::Sent { digest, size });
         Ok(size)
     }
 
-    /// Whether the registry has a part. Its first byte is asked for, because the client cannot ask for none; the rest of an
-    /// answer that is longer is not read.
+    /// Whether the registry has a part.
     async fn has(&self, blob: &OciDescriptor) -> Result<bool> {
-        let reference = self.push.address.reference();
-        absent(self.asked(|| self.client.pull_blob_stream_partial(reference, blob, 0, Some(1))).await)
-            .map(|answer| answer.is_some())
+        absent(self.asked(|| self.registry.has(&blob.digest)).await)
+            .map(|answer| answer.unwrap_or_default())
             .map_err(|fault| self.error(fault))
     }
 
     /// Sets the tag, and sees that it stands for this image.
     async fn set_tag(&self) -> Result<()> {
-        let (image, reference) = (self.push.image, self.push.address.reference());
+        let image = self.push.image;
         let media_type = HeaderValue::from_str(image.media_type())
             .map_err(|_| Error::invalid_data(format!("the image in {} is damaged", image.folder().display())))?;
-        self.tried(|| self.client.push_manifest_raw(reference, image.manifest().to_vec(), media_type.clone())).await?;
+        self.tried(|| self.registry.set_tag(image.manifest(), &media_type)).await?;
         match self.tagged().await? {
             Some(digest) if digest == image.digest() => Ok(()),
             other => Err(Error::new(ErrorKind::Conflict, format!("{} stands for another image", self.push.address))
@@ -237,25 +224,22 @@ impl Upload<'_> {
     /// Calls the registry, and again where that can help.
     async fn tried<T, F>(&self, call: impl FnMut() -> F) -> Result<T>
     where
-        F: Future<Output = oci_client::errors::Result<T>>,
+        F: Future<Output = Result<T, Fault>>,
     {
         self.asked(call).await.map_err(|fault| self.error(fault))
     }
 
     async fn asked<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Fault>
     where
-        F: Future<Output = oci_client::errors::Result<T>>,
+        F: Future<Output = Result<T, Fault>>,
     {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(5))
             .with_max_times(2)
             .with_jitter();
-        // The client logs the tokens that it is given.
-        let silent = || {
-            let call = call();
-            async { call.with_subscriber(NoSubscriber::new()).await.map_err(Fault::of) }
-        };
+        // What the HTTP client logs may hold a token.
+        let silent = || call().with_subscriber(NoSubscriber::new());
         let tried = silent.retry(pauses).when(|fault| fault.retry() != Retry::Never);
         tried.notify(|fault, pause| tracing::debug!(?fault, ?pause, "the registry is asked again")).await
     }

@@ -5,21 +5,21 @@ use std::path::Path;
 
 use pkcs8::der::asn1::AnyRef;
 use pkcs8::der::{SecretDocument, pem};
-use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfo, LineEnding, ObjectIdentifier, PrivateKeyInfo};
+use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Error, Result};
 
 /// `rsaEncryption` of PKCS #1.
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// How to turn any key that `openssl` reads into one that we read.
 const CONVERT: &str = "convert it: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out rsa_key.p8`";
 
-/// Reads an RSA key as unencrypted PKCS #8 PEM.
+/// Reads an RSA key as unencrypted PKCS #8.
 ///
 /// A passphrase that is not needed is ignored, as Snowflake's tools do.
-pub(super) fn read(file: &Path, passphrase: Option<&SecretString>) -> Result<SecretString> {
+pub(super) fn read(file: &Path, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
     let text = std::fs::read_to_string(file).map(SecretString::from).map_err(|source| match source.kind() {
         io::ErrorKind::InvalidData => error(file, "is not PEM").with_help(CONVERT),
         _ => error(file, "cannot be read").with_source(source).with_help("point `private_key_file` to the key"),
@@ -27,12 +27,10 @@ pub(super) fn read(file: &Path, passphrase: Option<&SecretString>) -> Result<Sec
     let key = plain(file, text.expose_secret().trim(), passphrase)?;
     let algorithm = key.decode_msg::<PrivateKeyInfo<'_>>().map(|key| key.algorithm.oid);
     match algorithm {
-        Ok(RSA) => {}
-        Ok(_) => return Err(error(file, "is not an RSA key").with_help("make one: `openssl genrsa 2048`")),
-        Err(_) => return Err(damaged(file)),
+        Ok(RSA) => Ok(key),
+        Ok(_) => Err(error(file, "is not an RSA key").with_help("make one: `openssl genrsa 2048`")),
+        Err(_) => Err(damaged(file)),
     }
-    let pem = key.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|_| damaged(file))?;
-    Ok(pem.as_str().into())
 }
 
 /// An error about the key in `file`.
@@ -40,7 +38,7 @@ pub(super) fn error(file: &Path, what: &str) -> Error {
     Error::configuration(format!("the private key {} {what}", file.display()))
 }
 
-fn damaged(file: &Path) -> Error {
+pub(super) fn damaged(file: &Path) -> Error {
     error(file, "is damaged").with_help("copy it once more, or make a new one: `openssl genrsa 2048`")
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::jwt::{self, Failure};
 use super::{Connection, Credentials, account, key};
 use crate::{Error, Result};
 
@@ -56,12 +57,12 @@ impl Connection {
         let key = key::read(file, passphrase)?;
         let account = account::read(&self.account, None).name;
         let subject = format!("{account}.{}", self.user).to_uppercase();
-        let token = snowflake_jwt::generate_jwt_token(key.expose_secret(), &subject).map_err(|error| {
-            key::error(file, "cannot sign")
-                .with_source(error)
-                .with_help("use an RSA key of 2048 to 4096 bits: `openssl genrsa 2048`")
-        })?;
-        Ok(token.into())
+        jwt::sign(&key, &subject).map_err(|failure| match failure {
+            Failure::Damaged => key::damaged(file),
+            Failure::Unfit(source) => key::error(file, "cannot sign")
+                .with_source(source)
+                .with_help("use an RSA key of 2048 to 4096 bits: `openssl genrsa 2048`"),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 mod account;
 mod credentials;
 mod files;
+mod jwt;
 mod key;
 mod layers;
 mod login;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use oci_client::Reference;
-use oci_client::client::ClientProtocol;
+use url::Url;
 
 use crate::{Error, Result};
 
@@ -44,10 +44,6 @@ impl Address {
         Ok(Self { reference, encrypted })
     }
 
-    pub(super) fn reference(&self) -> &Reference {
-        &self.reference
-    }
-
     /// The host, with its port.
     pub(super) fn host(&self) -> &str {
         self.reference.registry()
@@ -58,8 +54,14 @@ impl Address {
         self.reference.repository()
     }
 
-    pub(super) fn protocol(&self) -> ClientProtocol {
-        if self.encrypted { ClientProtocol::Https } else { ClientProtocol::Http }
+    /// The tag.
+    pub(super) fn tag(&self) -> &str {
+        self.reference.tag().unwrap_or_default()
+    }
+
+    /// The registry's address.
+    pub(super) fn base(&self) -> Result<Url, url::ParseError> {
+        Url::parse(&format!("{}://{}/", if self.encrypted { "https" } else { "http" }, self.host()))
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
             "https://Acme-Prod.registry.snowflakecomputing.com/db/schema/images/github_issues/",
         ] {
             let address = Address::new(given, "0.1.0").unwrap();
-            assert_eq!(address.protocol(), ClientProtocol::Https);
+            assert_eq!(address.base().unwrap().scheme(), "https");
             assert_eq!(address.host(), "acme-prod.registry.snowflakecomputing.com");
             assert_eq!(address.path(), "db/schema/images/github_issues");
             assert_eq!(
@@ -106,7 +108,8 @@ mod tests {
     #[test]
     fn only_this_machine_is_reached_unencrypted() {
         for host in ["127.0.0.1:5000", "localhost:5000", "localhost"] {
-            assert_eq!(Address::new(&format!("http://{host}/a/b"), "1").unwrap().protocol(), ClientProtocol::Http);
+            let address = Address::new(&format!("http://{host}/a/b"), "1").unwrap();
+            assert_eq!(address.base().unwrap().scheme(), "http");
         }
         for host in ["10.0.0.1:5000", "registry.example", "127.0.0.1.example:80"] {
             let error = Address::new(&format!("http://{host}/a/b"), "1").unwrap_err();

@@ -1,6 +1,7 @@
 //! What a registry's refusals mean.
 
 use oci_client::errors::{OciDistributionError, OciEnvelope, OciErrorCode};
+use url::Url;
 
 use super::address::Address;
 use crate::{Error, ErrorKind, Retry};
@@ -25,10 +26,30 @@ pub(super) enum Fault {
     Failing(OciDistributionError),
     /// It answers as no registry should, or refuses what was sent.
     Refused(OciDistributionError),
+    /// It wants something to go to a host that is not its own.
+    Elsewhere(OciDistributionError),
+}
+
+impl From<OciDistributionError> for Fault {
+    fn from(error: OciDistributionError) -> Self {
+        Self::of(error)
+    }
 }
 
 impl Fault {
-    pub(super) fn of(error: OciDistributionError) -> Self {
+    /// It wants `what` to go to the host of `url`.
+    pub(super) fn elsewhere(url: &Url, what: &str) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Self::elsewhere_named(&format!("{what} to go to {}://{host}{port}", url.scheme()))
+    }
+
+    /// It wants `what`.
+    pub(super) fn elsewhere_named(what: &str) -> Self {
+        Self::Elsewhere(OciDistributionError::SpecViolationError(format!("it wants {what}")))
+    }
+
+    fn of(error: OciDistributionError) -> Self {
         match &error {
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
                 Self::Unknown(error)
@@ -64,7 +85,9 @@ impl Fault {
     pub(super) fn retry(&self) -> Retry {
         match self {
             Self::Busy(_) | Self::Unreachable(_) | Self::Failing(_) => Retry::Backoff,
-            Self::Absent(_) | Self::Unknown(_) | Self::Forbidden(_) | Self::Refused(_) => Retry::Never,
+            Self::Absent(_) | Self::Unknown(_) | Self::Forbidden(_) | Self::Refused(_) | Self::Elsewhere(_) => {
+                Retry::Never
+            },
         }
     }
 
@@ -101,6 +124,11 @@ impl Fault {
                 format!("the registry {host} refused the image"),
                 "see what it says, and whether the address is that of a registry",
             ),
+            Self::Elsewhere(_) => (
+                ErrorKind::Authentication,
+                format!("the registry {host} does not keep to its own host, encrypted, and gets no credentials"),
+                "check the address; if the other host is the registry's, too, name it by `Push::token_host`",
+            ),
         };
         let error = Error::new(kind, message).with_help(help);
         let cause = self.into_cause();
@@ -120,7 +148,8 @@ impl Fault {
             | Self::Busy(cause)
             | Self::Unreachable(cause)
             | Self::Failing(cause)
-            | Self::Refused(cause) => cause,
+            | Self::Refused(cause)
+            | Self::Elsewhere(cause) => cause,
         }
     }
 }
