@@ -8,16 +8,16 @@
 #![cfg(feature = "github")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
-#[path = "support/environment.rs"]
-mod environment;
+#[path = "support/peers.rs"]
+mod peers;
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use environment::skipped;
+use peers::skipped;
 use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
@@ -25,45 +25,7 @@ use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::upstream::{Received, Upstream};
 
-/// The description of July 2026, and the newest Prism that runs on Node 18, which Debian has.
-const PACKAGES: [(&str, &str); 2] = [("@octokit/openapi", "23.0.2"), ("@stoplight/prism-cli", "5.14.2")];
-
 const WIDGETS: &str = "acme/widgets";
-
-fn is_installed(folder: &Path) -> bool {
-    PACKAGES.iter().all(|(name, version)| {
-        let manifest = std::fs::read(folder.join("node_modules").join(name).join("package.json")).unwrap_or_default();
-        serde_json::from_slice::<Value>(&manifest).is_ok_and(|manifest| manifest["version"] == *version)
-    })
-}
-
-/// The folder with the packages; `None` where there is no npm.
-fn install() -> Option<PathBuf> {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(3).unwrap().join("prism");
-    // Written last: npm may have been interrupted when its work was half done.
-    let done = folder.join("done");
-    if done.exists() && is_installed(&folder) {
-        return Some(folder);
-    }
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("package.json"), "{}").unwrap();
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]).current_dir(&folder);
-    npm.args(PACKAGES.map(|(name, version)| format!("{name}@{version}")));
-    let output = match npm.output() {
-        Ok(output) => output,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(error) => panic!("npm cannot be run: {error}"),
-    };
-    assert!(
-        output.status.success() && is_installed(&folder),
-        "npm failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    std::fs::write(done, "").unwrap();
-    Some(folder)
-}
 
 /// A running Prism. It stops when it is dropped.
 struct Prism {
@@ -80,8 +42,7 @@ impl Drop for Prism {
 }
 
 impl Prism {
-    async fn start(folder: &Path) -> Self {
-        let modules = folder.join("node_modules");
+    async fn start(modules: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let mut command = Command::new("node");
         // Without npx between, there is one process to stop.
@@ -177,7 +138,7 @@ async fn recorded() -> (u64, Vec<Received>) {
 
 #[tokio::test]
 async fn every_request_is_as_github_describes_it() {
-    let Some(folder) = tokio::task::spawn_blocking(install).await.unwrap() else {
+    let Some(modules) = tokio::task::spawn_blocking(|| peers::node("prism")).await.unwrap() else {
         return skipped("there is no npm to install Prism with");
     };
     let (repository, mut requests) = recorded().await;
@@ -204,7 +165,7 @@ async fn every_request_is_as_github_describes_it() {
     for part in described_paths {
         assert!(requests.iter().any(|request| request.target().contains(part)), "no request has {part}");
     }
-    let prism = Prism::start(&folder).await;
+    let prism = Prism::start(&modules).await;
     let mut refusals = Vec::new();
     for request in &requests {
         refusals.extend(prism.refusal(request, &described(request, repository)).await);

@@ -34,6 +34,7 @@
 mod args;
 mod commands;
 mod confirm;
+mod core_files;
 mod destination;
 mod exit;
 mod interrupt;
@@ -52,8 +53,10 @@ use output::Output;
 
 use crate::Source;
 
-/// Does what the process's arguments say, and gives the exit code for `main` to return.
+/// Does what the process's arguments say, and gives the exit code for `main` to return. A process that ends badly leaves no core
+/// file, which would hold its secrets.
 pub async fn run(source: impl Source) -> ExitCode {
+    core_files::disable();
     run_from(source, std::env::args_os()).await.into()
 }
 

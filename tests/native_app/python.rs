@@ -10,23 +10,11 @@ use snowfeed::native_app::Bundle;
 use crate::peers;
 use crate::support::github;
 
-const SESSION: [&str; 4] = [
-    "snowflake-snowpark-python==1.56.0",
-    "snowflake-connector-python==4.8.1",
-    "snowflake-native-apps-permission-stub==0.1.14",
-    "pytest==9.2.0",
-];
-
-const NEWEST: [&str; 3] = ["streamlit==1.67.0", "hypothesis==6.170.17", "playwright==1.65.2"];
-
-/// Its dependencies have moved on since.
-const OLDEST: [&str; 2] = ["streamlit==1.22.0", "altair==4.2.2"];
-
 /// Where Debian puts it. Playwright's own browser cannot be had everywhere.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
-    let python = peers::python(name, &[&SESSION[..], packages].concat());
+fn python(name: &str) -> Option<PathBuf> {
+    let python = peers::python(name);
     if python.is_none() {
         peers::skipped("there is no python3, which the app's own tests need");
     }
@@ -37,7 +25,7 @@ fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
 fn app() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = peers::artefacts().join("native-app-python");
+        let folder = peers::artefacts().join("native-app-bundle");
         Bundle::of(&github()).unwrap().write(&folder).unwrap();
         folder
     })
@@ -45,7 +33,7 @@ fn app() -> &'static Path {
 
 /// Runs pytest on these files, and prints its last line. `settings` are further variables of the environment.
 pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
-    let (Some(python), Some(server)) = (python("native-app", &NEWEST), peers::fakesnow()) else { return };
+    let (Some(python), Some(server)) = (python("native-app"), peers::fakesnow()) else { return };
     let mut command = Command::new(python);
     command
         .args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short"])
@@ -104,6 +92,6 @@ fn a_consumer_gets_from_nothing_to_rows_in_a_browser() {
     if !Path::new(CHROMIUM).exists() {
         return peers::skipped("there is no Chromium; Debian has it as the package chromium");
     }
-    let Some(oldest) = python("native-app-oldest", &OLDEST) else { return };
+    let Some(oldest) = python("native-app-oldest") else { return };
     pytest(&["test_browser.py"], &[("SNOWFEED_OLDEST_STREAMLIT", &oldest)]);
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod canary;
 mod commands;
+mod core_files;
 mod echo;
 mod failures;
 mod permissions;

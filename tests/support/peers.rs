@@ -86,14 +86,19 @@ pub(crate) fn artefacts() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// Installs `packages` into the folder `name` by `install`, unless the folder has them. `None`: `install` lacks its program.
-fn installed(name: &str, packages: &[&str], install: impl FnOnce(&Path) -> Option<()>) -> Option<PathBuf> {
-    let folder = artefacts().join("peers").join(name);
+/// A file of what is pinned by hash.
+fn pinned(file: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/packages")).join(file)
+}
+
+/// Installs into the folder `name` by `install`, unless the folder has what `pins` states. `None`: `install` lacks its program.
+fn installed(name: &str, pins: &Path, install: impl FnOnce(&Path) -> Option<()>) -> Option<PathBuf> {
+    let folder = artefacts().join("packages").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let done = folder.join("done");
-    let wanted = packages.join("\n");
+    let wanted = std::fs::read_to_string(pins).unwrap();
     // Written last: an installation that was interrupted is begun again.
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Some(folder);
@@ -112,9 +117,10 @@ fn output(command: &mut Command) -> Option<Output> {
     }
 }
 
-/// A Python that has these packages; `None` where there is no Python. The first test that needs them installs them.
-pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
-    let folder = installed(name, packages, |folder| {
+/// A Python that has the packages of this name; `None` where there is no Python. The first test that needs them installs them.
+pub(crate) fn python(name: &str) -> Option<PathBuf> {
+    let requirements = pinned(&format!("{name}.txt"));
+    let folder = installed(name, &requirements, |folder| {
         let environment = folder.join("venv");
         let made = output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
         assert!(
@@ -124,7 +130,9 @@ pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
             String::from_utf8_lossy(&made.stderr)
         );
         let mut pip = Command::new(environment.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        // What is built here would fetch its build tools, which nothing pins.
+        pip.args(["--only-binary", ":all:", "--require-hashes", "--requirement"]).arg(&requirements);
         let installed = pip.output().unwrap();
         assert!(installed.status.success(), "pip failed: {}", String::from_utf8_lossy(&installed.stderr));
         Some(())
@@ -132,12 +140,15 @@ pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
     Some(folder.join("venv/bin/python"))
 }
 
-/// The `node_modules` with these packages; `None` where there is no npm. The first test that needs them installs them.
-pub(crate) fn node(name: &str, packages: &[&str]) -> Option<PathBuf> {
-    let folder = installed(name, packages, |folder| {
-        std::fs::write(folder.join("package.json"), "{}").unwrap();
+/// The `node_modules` with the packages of this name; `None` where there is no npm. The first test that needs them installs them.
+pub(crate) fn node(name: &str) -> Option<PathBuf> {
+    let pins = pinned(name);
+    let folder = installed(name, &pins.join("package-lock.json"), |folder| {
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(pins.join(file), folder.join(file)).unwrap();
+        }
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]).args(packages);
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
         let installed = output(npm.current_dir(folder))?;
         assert!(installed.status.success(), "npm failed: {}", String::from_utf8_lossy(&installed.stderr));
         Some(())
@@ -183,9 +194,6 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
     server
 }
 
-/// What `fakesnow` needs: version 5 of the connector breaks it.
-const FAKESNOW: &[&str] = &["fakesnow[server]==0.12.1", "snowflake-connector-python==4.8.1", "numpy==2.4.6"];
-
 /// The most Snowflake servers of one test process. Each takes some 200 MB.
 const MOST_SERVERS: usize = 4;
 
@@ -222,7 +230,7 @@ pub(crate) fn next_fakesnow() -> Option<&'static Server> {
 }
 
 fn start_fakesnow() -> Option<Server> {
-    let python = python("fakesnow", FAKESNOW)?;
+    let python = python("fakesnow")?;
     let port = free_port();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fakesnow.py");
     Some(serve_file(&python, file, &[&port.to_string()], port))
@@ -246,7 +254,7 @@ pub(crate) fn moto() -> Option<&'static Server> {
 
 /// An S3 for one test; `None` where there is no Python.
 pub(crate) fn start_moto() -> Option<Server> {
-    let Some(python) = python("moto", &["moto[server]==5.2.5"]) else {
+    let Some(python) = python("moto") else {
         skipped("there is no python3, which the S3 of the tests needs");
         return None;
     };
@@ -258,7 +266,7 @@ pub(crate) fn start_moto() -> Option<Server> {
 pub(crate) fn gcs() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     shared(&SERVER, "python3", || {
-        let python = python("gcs", &["gcp-storage-emulator==2026.7.19"])?;
+        let python = python("gcs")?;
         let port = free_port();
         let port_text = port.to_string();
         let arguments =
@@ -271,7 +279,7 @@ pub(crate) fn gcs() -> Option<&'static Server> {
 pub(crate) fn azurite() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     shared(&SERVER, "npm", || {
-        let modules = node("azurite", &["azurite@3.35.0"])?;
+        let modules = node("azurite")?;
         let port = free_port();
         let port_text = port.to_string();
         let arguments = [
