@@ -76,6 +76,15 @@ fn the_job_runs_the_image_that_the_manifest_lists() {
     }
 }
 
+/// A family of the pool that is larger would buy nothing else.
+#[test]
+fn a_container_may_use_the_whole_machine_of_the_pool() {
+    let bundle = bundle();
+    let job = bundle.text("job.yaml").unwrap();
+    let lines: Vec<&str> = job.lines().map(str::trim).collect();
+    assert!(lines.contains(&"requests:") && !lines.contains(&"limits:"), "{job}");
+}
+
 #[test]
 fn an_app_without_a_container_asks_for_nothing_that_a_container_needs() {
     let bundle = Bundle::of(&github().without_container(true)).unwrap();

@@ -196,3 +196,13 @@ async fn run_or_read(session: &mut Box<dyn Session>, sql: &str) -> usize {
     let answer = session.execute(Statement::new(sql)).await;
     answer.unwrap_or_else(|error| panic!("{sql}: {error:?}")).rows.len()
 }
+
+/// Limits of Snowflake's that nothing in the program can lift.
+#[test]
+fn the_guide_tells_how_many_patches_there_are_and_what_holds_up_an_upgrade() {
+    let guide = fs::read_to_string("docs/guides/native-app.md").unwrap();
+    let guide = guide.split_whitespace().collect::<Vec<_>>().join(" ");
+    for claim in ["A version has at most 130 patches", "a backfill of hours holds up the end of the upgrade"] {
+        assert!(guide.contains(claim), "{claim}");
+    }
+}
