@@ -144,7 +144,8 @@ async fn a_page_leads_nowhere_else() {
     let secret = outer.path().join("hush");
     fs::create_dir(&secret).unwrap();
     fs::write(secret.join("id"), "hunter2").unwrap();
-    for (name, target) in [("key.py", secret.join("id")), ("more", secret.clone()), ("none.py", outer.path().join("x"))] {
+    for (name, target) in [("key.py", secret.join("id")), ("more", secret.clone()), ("none.py", outer.path().join("x"))]
+    {
         let (page, out) = (outer.path().join("page"), outer.path().join("out"));
         fs::create_dir_all(page.join("deep")).unwrap();
         fs::write(page.join("app.py"), "x").unwrap();

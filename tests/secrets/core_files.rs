@@ -58,7 +58,12 @@ async fn no_credential_is_in_a_core_file() {
     const TO_SNOWFLAKE: &[&str] = &["--to", "snowflake", "check"];
     let ways = [
         Given { what: "a token", variables: &[("GITHUB_TOKEN", CANARY)], files: &[], args: &["check"] },
-        Given { what: "a token's file", variables: &[], files: &["hush"], args: &["--set", "token=file:hush", "check"] },
+        Given {
+            what: "a token's file",
+            variables: &[],
+            files: &["hush"],
+            args: &["--set", "token=file:hush", "check"],
+        },
         Given {
             what: "an App's private key",
             variables: &[("GITHUB_APP_ID", "1"), ("GITHUB_INSTALLATION_ID", "2")],

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::{RunStatus, StateStore};
+use snowfeed::{Mode, RunStatus, StateStore};
 
 use crate::bad_input::{again, all_but_a_complete, cell, edit, ingested};
 use crate::source::Issues;
@@ -93,6 +93,28 @@ async fn a_row_of_the_data_that_is_wrong_is_right_after_the_next_change_or_a_res
         connector.reset(&resource("a")).await.unwrap();
         completes(&world, &source, edits).await;
     }
+}
+
+/// A merge updates every row of a key, and a view shows each.
+#[tokio::test]
+async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_how_to_repair_it() {
+    let (world, source) = ingested().await;
+    let raw = format!("\"{}\".PUBLIC_RAW.\"a\"", world.database);
+    edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {raw} LIMIT 1")).await;
+    let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
+    let reconcile = || connector.ingest(IngestRequest { mode: Mode::Reconcile, ..IngestRequest::default() });
+    let runs = reconcile().await.unwrap();
+    let failed: Vec<_> = runs.iter().filter_map(|run| Some((run.resource.name(), run.error.as_ref()?))).collect();
+    let [("a", error)] = failed[..] else { panic!("{runs:?}") };
+    let said = format!("{error:?}");
+    let repair = said.split_once("INSERT OVERWRITE").map(|(_, rest)| format!("INSERT OVERWRITE{rest}")).unwrap();
+    assert!(repair.contains("QUALIFY") && repair.contains(r#"PUBLIC_RAW"#), "{said}");
+    // The imitation knows no INSERT OVERWRITE: the same in two statements.
+    edit(&world, &format!("CREATE TABLE {raw}_KEPT AS SELECT DISTINCT * FROM {raw}")).await;
+    edit(&world, &format!("DELETE FROM {raw}")).await;
+    edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {raw}_KEPT")).await;
+    assert!(reconcile().await.unwrap().iter().all(|run| run.status == RunStatus::Complete));
+    assert_eq!(shown(&world).await, "2 2 2");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::client::{Session, Statement, stage_place};
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
-use crate::{Error, Result, Version};
+use crate::{Error, ErrorKind, Result, Version};
 
 /// How old something is, by the clock of the run that made it, before it is taken for a leftover.
 const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -31,21 +31,29 @@ impl Snowflake {
         records.collect()
     }
 
-    /// How many live rows a table has, and how many of them a full pass has not come across.
+    /// How many live rows a table has, and how many of them a full pass has not come across. A key that is there twice is an error:
+    /// no statement of snowfeed's writes one, and a merge would update both rows and never remove either.
     pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
+        let raw = self.0.names.raw(&name);
         let select = format!(
-            "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\" FROM {} t LEFT JOIN \
-             (SELECT DISTINCT \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
-             WHERE t.\"DELETED_AT\" IS NULL",
-            self.0.names.raw(&name),
+            "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\", \
+             CAST(COUNT(DISTINCT t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \"KEY\" \
+             FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" WHERE t.\"DELETED_AT\" IS NULL",
             self.0.names.state("SNOWFEED_SEEN")
         );
         let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
         let answer = session.execute(select.bind(query.table.as_str())).await?;
         let row = answer.rows.first().ok_or_else(|| Error::internal("a count has no row"))?;
-        let [live, seen] = [row.integer(0)?, row.integer(1)?].map(i64::unsigned_abs);
+        let [live, seen, keys] = [row.integer(0)?, row.integer(1)?, row.integer(2)?].map(i64::unsigned_abs);
+        if keys < live {
+            let doubled = format!("{raw} holds {live} rows with only {keys} keys: rows were inserted by hand");
+            return Err(Error::new(ErrorKind::InvalidData, doubled).with_help(format!(
+                "keep one row of each key, and ingest again: INSERT OVERWRITE INTO {raw} SELECT * FROM {raw} QUALIFY ROW_NUMBER() \
+                 OVER (PARTITION BY \"KEY\" ORDER BY \"VERSION\" DESC) = 1"
+            )));
+        }
         Ok(LiveRows { live, unseen: live.saturating_sub(seen) })
     }
 

@@ -116,9 +116,7 @@ fn mark(dir: &Path, listing: &Listing) -> Result<()> {
 /// `Configuration` where there is anything but a file: a named pipe would block forever.
 fn contents(place: &Path) -> Result<Option<Vec<u8>>> {
     match fs::symlink_metadata(place) {
-        Ok(metadata) if metadata.is_file() => {
-            fs::read(place).map(Some).map_err(|error| unreadable(place, error))
-        }
+        Ok(metadata) if metadata.is_file() => fs::read(place).map(Some).map_err(|error| unreadable(place, error)),
         Ok(_) => Err(Error::configuration(format!("{} is not a file", place.display()))
             .with_help("move it away or delete it, and build again")),
         Err(error) if error.kind() == Io::NotFound => Ok(None),

@@ -80,7 +80,8 @@ fn digest(bytes: &[u8]) -> String {
 /// Whether a bundle of this or another version may have a file at `path`: never outside of its folder.
 fn is_of_a_bundle(path: &str) -> bool {
     let is_plain = Path::new(path).components().all(|step| matches!(step, Component::Normal(_)));
-    let is_known = path.starts_with(PAGE) || path.starts_with(PROCEDURES) || TEMPLATES.iter().any(|(of, _)| *of == path);
+    let is_known =
+        path.starts_with(PAGE) || path.starts_with(PROCEDURES) || TEMPLATES.iter().any(|(of, _)| *of == path);
     is_plain && is_known && !path.contains(char::is_control)
 }
 
@@ -110,7 +111,9 @@ mod tests {
         for path in ["", "notes.txt", ".git/config", "/etc/passwd", "../x", "page/../x", "page/../../x", "image/x"] {
             assert!(listed(path).is_err(), "{path}");
         }
-        for text in [String::new(), format!("{TITLE}\nsetup.sql\n"), format!("{TITLE}\n{}  setup.sql\n", "g".repeat(64))] {
+        for text in
+            [String::new(), format!("{TITLE}\nsetup.sql\n"), format!("{TITLE}\n{}  setup.sql\n", "g".repeat(64))]
+        {
             assert!(Listing::parse(&text).is_err(), "{text}");
         }
     }

@@ -53,8 +53,9 @@ impl Image {
                 .with_help("build it first"));
         }
         let damaged = |what: &str| Error::invalid_data(format!("the image in {} {what}", folder.display()));
-        let index: OciImageIndex = parse(&read(&folder.join(INDEX))?)
-            .map_err(|error| damaged("has no index that can be read").with_source(error).with_help("delete it and build it again"))?;
+        let index: OciImageIndex = parse(&read(&folder.join(INDEX))?).map_err(|error| {
+            damaged("has no index that can be read").with_source(error).with_help("delete it and build it again")
+        })?;
         let [entry] = index.manifests.as_slice() else {
             return Err(damaged("is not one image, but several or none")
                 .with_context("images", index.manifests.len())

@@ -103,7 +103,8 @@ async fn no_redirect_gets_the_credentials() {
 async fn no_upload_goes_to_another_host() {
     for challenge in ["Basic realm=\"x\"".to_owned(), String::new()] {
         let (server, other) = (MockServer::start().await, elsewhere().await);
-        let challenge = if challenge.is_empty() { format!("Bearer realm=\"{}/token\"", server.uri()) } else { challenge };
+        let challenge =
+            if challenge.is_empty() { format!("Bearer realm=\"{}/token\"", server.uri()) } else { challenge };
         let token = ResponseTemplate::new(200).set_body_json(json!({"access_token": "hunter2-token"}));
         given("GET", "/token$").respond_with(token).mount(&server).await;
         given("GET", "/v2/$").respond_with(asks(&challenge)).mount(&server).await;
@@ -151,7 +152,12 @@ async fn a_token_that_expires_during_a_push_is_replaced() {
     }
     // The first token is good for the question of the tag.
     let first = Mock::given(header("authorization", "Bearer first"));
-    first.and(method("HEAD")).and(path_regex("/manifests/")).respond_with(ResponseTemplate::new(404)).mount(&server).await;
+    first
+        .and(method("HEAD"))
+        .and(path_regex("/manifests/"))
+        .respond_with(ResponseTemplate::new(404))
+        .mount(&server)
+        .await;
     let first = Mock::given(header("authorization", "Bearer first"));
     first.respond_with(ResponseTemplate::new(401)).mount(&server).await;
     given("HEAD", "/blobs/").respond_with(ResponseTemplate::new(200)).mount(&server).await;

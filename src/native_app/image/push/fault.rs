@@ -87,7 +87,7 @@ impl Fault {
             Self::Busy(_) | Self::Unreachable(_) | Self::Failing(_) => Retry::Backoff,
             Self::Absent(_) | Self::Unknown(_) | Self::Forbidden(_) | Self::Refused(_) | Self::Elsewhere(_) => {
                 Retry::Never
-            },
+            }
         }
     }
 

@@ -29,7 +29,8 @@ pub(super) struct Realm {
 impl Challenge {
     /// Reads `WWW-Authenticate`.
     pub(super) fn read(header: &HeaderValue) -> Self {
-        let challenges = header.to_str().ok().and_then(|text| http_auth::parse_challenges(text).ok()).unwrap_or_default();
+        let challenges =
+            header.to_str().ok().and_then(|text| http_auth::parse_challenges(text).ok()).unwrap_or_default();
         let bearer = challenges.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"));
         let parameter = |name: &str| {
             let parameters = &bearer?.params;
