@@ -45,6 +45,7 @@ pub struct Request {
     accept: Vec<u16>,
     repeatable: bool,
     attempts_at_this_size: u32,
+    fails_on_no_data: bool,
 }
 
 impl Request {
@@ -60,6 +61,7 @@ impl Request {
             accept: Vec::new(),
             repeatable,
             attempts_at_this_size: u32::MAX,
+            fails_on_no_data: false,
         }
     }
 
@@ -110,6 +112,13 @@ impl Request {
         self
     }
 
+    /// Fails at once where a web page, or nothing, comes in place of data, instead of asking again: for a person who waits.
+    #[cfg(feature = "github")]
+    pub(crate) fn fail_on_no_data(mut self) -> Self {
+        self.fails_on_no_data = true;
+        self
+    }
+
     /// Sends the request until an answer comes, as often as the client's [`Retries`](crate::Retries) allow.
     ///
     /// # Errors
@@ -144,7 +153,9 @@ impl Request {
                 Err(fault) => fault,
             };
             let give_up = attempts.made >= call.attempts_at_this_size && fault::may_depend_on_size(&error);
-            let again = (call.repeatable || untouched) && !give_up;
+            let is_no_data =
+                error.kind() == ErrorKind::InvalidData && error.status().is_some_and(|s| (200..300).contains(&s));
+            let again = (call.repeatable || untouched) && !give_up && !(call.fails_on_no_data && is_no_data);
             let advice = if again { error.retry() } else { Retry::Never };
             let Some(delay) = attempts.next(advice, call.queued) else {
                 let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
@@ -175,6 +186,7 @@ struct Call {
     accept: Vec<u16>,
     repeatable: bool,
     attempts_at_this_size: u32,
+    fails_on_no_data: bool,
     /// The credential that was sent last.
     credential: Option<SecretString>,
     /// A credential was refused and another one asked for. Once is enough.
@@ -234,6 +246,7 @@ impl Call {
             accept: request.accept,
             repeatable: request.repeatable,
             attempts_at_this_size: request.attempts_at_this_size,
+            fails_on_no_data: request.fails_on_no_data,
             credential: None,
             renewed: false,
             refusals: 0,

@@ -78,6 +78,20 @@ async fn a_server_that_does_not_answer_while_settings_are_checked() {
     }
 }
 
+/// A portal that asks for a login answers every question with its page: to ask again is to wait for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_in_place_of_the_server_while_settings_are_checked() {
+    for fault in [Fault::Html, Fault::EmptyBody] {
+        let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+        upstream.fault_while(|_| true, fault);
+        let program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
+        let ended = program.run(&["check"]).await;
+        assert!(ended.stdout.contains("remote    failed"), "{ended:?}");
+        assert!(ended.stderr.contains("check the base URL"), "{ended:?}");
+        assert_eq!(upstream.counts().requests, 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_repository() {
     let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
