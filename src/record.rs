@@ -90,7 +90,7 @@ impl Record {
         }
         let json = self.json().filter(|_| !self.is_parsed)?;
         let error = serde_json::from_str::<IgnoredAny>(json).err()?;
-        Some(format!("the document of {:?} is not JSON: {error}", self.key))
+        Some(format!("{}is not JSON: {error}", document_of(&self.key)))
     }
 
     /// The JSON text, unless this is a deletion.
@@ -105,6 +105,14 @@ impl Record {
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.key.len() + self.json().map_or(0, |json| json.len())
     }
+}
+
+/// How the reason begins for which the document of any key was rejected.
+pub(crate) const DOCUMENT_OF: &str = "the document of the key ";
+
+/// How the reason begins for which the document of this key was rejected.
+pub(crate) fn document_of(key: &str) -> String {
+    format!("{DOCUMENT_OF}{key:?} ")
 }
 
 impl PartialEq for Record {
@@ -154,6 +162,9 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// What could not be made a record of.
     pub rejects: Vec<Reject>,
+    /// Rejects of earlier batches that no longer hold. Those that a record corrects need not be here, where the source tells
+    /// its [subject](crate::Source::subject).
+    pub corrected: Vec<Reject>,
     /// How many records were left out on purpose, by reason: a code in snake case, such as `pull_request`.
     pub excluded: BTreeMap<String, u64>,
     /// Where to resume once this batch *and all batches before it* are committed. `None`: not resumable here.
@@ -195,6 +206,11 @@ impl Batch {
     /// The memory this batch stands for, in bytes.
     pub fn size(&self) -> usize {
         self.records.iter().map(Record::size).sum::<usize>()
-            + self.rejects.iter().map(|reject| reject.raw.len() + reject.reason.len()).sum::<usize>()
+            + self
+                .rejects
+                .iter()
+                .chain(&self.corrected)
+                .map(|reject| reject.raw.len() + reject.reason.len())
+                .sum::<usize>()
     }
 }

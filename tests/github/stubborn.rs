@@ -79,10 +79,11 @@ async fn an_issue_at_which_the_server_fails_is_rejected_by_its_place_and_comes_l
         reading.read().await.unwrap();
 
         upstream.repair(REPOSITORY);
-        reading.rejects.clear();
+        let outstanding = std::mem::take(&mut reading.rejects);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         assert_eq!(reading.rejects, []);
+        assert_eq!(reading.corrected, outstanding[..1], "what came is no longer outstanding");
         upstream.forget_requests();
         reading.read().await.unwrap();
         assert_eq!(upstream.counts().requests, 1);
@@ -107,19 +108,24 @@ async fn it_may_be_the_oldest_the_newest_the_only_one_or_have_neighbours() {
     }
 }
 
+/// Such a second is read by the server's links, by whose numbers or cursors it may name its pages.
 #[tokio::test]
 async fn it_may_be_within_a_second_that_is_longer_than_a_page() {
-    let upstream = upstream(60).await;
-    upstream.clock().advance(Duration::from_secs(60));
-    upstream.bulk_edit(REPOSITORY, 40);
-    let order = order(&upstream);
-    upstream.break_issue(REPOSITORY, order[40]);
-    let mut reading = Reading::of(&upstream, json!({ "concurrency": 1, "retries": 0, "page_size": 10 }));
-    reading.read().await.unwrap();
-    assert_eq!((reading.table.len(), reading.rejects.len()), (59, 1), "{:?}", reading.rejects);
-    upstream.repair(REPOSITORY);
-    reading.read().await.unwrap();
-    reading.assert_same(&upstream);
+    for (cursors, place) in [(false, 40), (true, 40), (true, 21), (true, 59)] {
+        let upstream = Upstream::builder().repository(REPOSITORY, 60).cursor_links(cursors).start().await.unwrap();
+        upstream.clock().advance(Duration::from_secs(60));
+        upstream.bulk_edit(REPOSITORY, 40);
+        let order = order(&upstream);
+        upstream.break_issue(REPOSITORY, order[place]);
+        let mut reading = Reading::of(&upstream, json!({ "concurrency": 1, "retries": 0, "page_size": 10 }));
+        let read = reading.read().await;
+        read.unwrap_or_else(|error| panic!("{place}, cursors: {cursors}: {error}"));
+        let counts = (reading.table.len(), reading.rejects.len());
+        assert_eq!(counts, (59, 1), "{place}, cursors: {cursors}: {:?}", reading.rejects);
+        upstream.repair(REPOSITORY);
+        reading.read().await.unwrap();
+        reading.assert_same(&upstream);
+    }
 }
 
 /// An outage is none of a single issue: nothing is rejected, and the error is the server's.

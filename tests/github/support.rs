@@ -22,6 +22,7 @@ pub(crate) struct Reading {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) table: BTreeMap<String, Record>,
     pub(crate) rejects: Vec<(String, String)>,
+    pub(crate) corrected: Vec<(String, String)>,
     pub(crate) excluded: u64,
     pub(crate) batches: usize,
     pub(crate) offered: u64,
@@ -47,6 +48,7 @@ impl Reading {
             checkpoint: None,
             table: BTreeMap::new(),
             rejects: Vec::new(),
+            corrected: Vec::new(),
             excluded: 0,
             batches: 0,
             offered: 0,
@@ -99,7 +101,9 @@ impl Reading {
                 self.table.insert(record.key.clone(), record);
             }
         }
-        self.rejects.extend(batch.rejects.into_iter().map(|reject| (reject.reason, reject.raw.to_string())));
+        let pair = |reject: snowfeed::Reject| (reject.reason, reject.raw.to_string());
+        self.rejects.extend(batch.rejects.into_iter().map(pair));
+        self.corrected.extend(batch.corrected.into_iter().map(pair));
         self.excluded += batch.excluded.values().sum::<u64>();
         self.checkpoint = Some(batch.checkpoint.expect("every batch is resumable"));
     }

@@ -31,13 +31,10 @@ enum Single {
 /// Reads the page of `size` rows at `url` around the issues at which the server fails. `failure` is what it answers to the whole.
 ///
 /// # Errors
-/// `failure`, when single issues cannot be read either, or the page is not one with a number.
+/// `failure`, when single issues cannot be read either, or only a cursor says which page it is.
 pub(super) async fn read(api: &Api, url: &str, size: u32, failure: Error, monitor: &Monitor) -> Result<Page, Trouble> {
     let give_up = |failure| Trouble::Error(explain(failure, &api.name));
-    let Ok(list) = url.parse::<Url>() else { return Err(give_up(failure)) };
-    if list.query_pairs().any(|(name, _)| matches!(&*name, "after" | "before" | "cursor")) {
-        return Err(give_up(failure));
-    }
+    let Some(list) = url.parse().ok().and_then(|url| page::by_number(&url)) else { return Err(give_up(failure)) };
     let page_number = u32::try_from(links::page_number(&list)).unwrap_or(u32::MAX);
     let Some(start) = (page_number - 1).checked_mul(size) else { return Err(give_up(failure)) };
     // One before, so that a bad issue at the beginning has a neighbour to be named by.
@@ -101,7 +98,7 @@ fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<Single>) -
         }
     }
     let (earliest, latest) = page::edges(&rows, url)?;
-    let probe = if ended { None } else { Some(page::following(url)?) };
+    let probe = if ended { None } else { Some(page::following(list.as_str())?) };
     let text: String = rows.iter().map(Row::text).collect();
     let facts = Facts {
         url: url.to_owned(),

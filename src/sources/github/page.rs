@@ -41,12 +41,17 @@ impl Row {
 
     /// The issue's number within its repository.
     pub(super) fn number(&self) -> Option<u64> {
-        #[derive(Deserialize)]
-        struct Numbered {
-            number: u64,
-        }
-        serde_json::from_str::<Numbered>(self.text()).ok().map(|issue| issue.number)
+        number(self.text())
     }
+}
+
+/// The number of the issue with this text, which need not be one that can be read.
+pub(super) fn number(text: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        number: u64,
+    }
+    serde_json::from_str::<Numbered>(text).ok().map(|issue| issue.number)
 }
 
 /// A page, and where it stands.
@@ -203,8 +208,24 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
 
 /// Whether a link led here that goes on after a record: the server sends links then, and without one there is no next page.
 fn has_cursor(url: &str) -> bool {
-    let Ok(url) = url.parse::<Url>() else { return false };
-    url.query_pairs().any(|(name, _)| name == "after" || name == "before")
+    url.parse::<Url>().is_ok_and(|url| url.query_pairs().any(|(name, _)| is_cursor(&name)))
+}
+
+/// Whether a parameter says after or before which record the list goes on.
+fn is_cursor(name: &str) -> bool {
+    matches!(name, "after" | "before" | "cursor")
+}
+
+/// The same page by its number alone. `None` where only a cursor says which page it is.
+pub(super) fn by_number(url: &Url) -> Option<Url> {
+    let has_number = url.query_pairs().any(|(name, value)| name == "page" && value.parse::<u64>().is_ok());
+    if !url.query_pairs().any(|(name, _)| is_cursor(&name)) {
+        return Some(url.clone());
+    }
+    let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| !is_cursor(name)).collect();
+    let mut numbered = url.clone();
+    numbered.query_pairs_mut().clear().extend_pairs(others);
+    has_number.then_some(numbered)
 }
 
 /// How many rows an address asks for.

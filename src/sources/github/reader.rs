@@ -376,6 +376,7 @@ impl Unreadable {
                     self.known.push(unread);
                 }
                 Ok(Some(rows)) => {
+                    batch.corrected.push(unread.reject());
                     for row in rows {
                         match row.content {
                             Ok(record) => batch.records.push(record),
