@@ -2,6 +2,8 @@
 #![cfg(all(feature = "native-app", feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+#[path = "../support/json_schema.rs"]
+mod json_schema;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/scripted.rs"]

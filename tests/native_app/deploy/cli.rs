@@ -10,6 +10,7 @@ use super::account::Account;
 use crate::example::binary;
 use crate::image::Workshop;
 use crate::image::registry::Registry;
+use crate::json_schema::violations;
 use crate::scripted::PASSWORD;
 
 const TOKEN: &str = "hunter2-token";
@@ -104,6 +105,33 @@ async fn from_nothing_to_an_app_and_back() {
     assert!(left.applications.is_empty() && left.packages.is_empty() && left.secrets.is_empty());
     let gone = world.run(&["app", "status"]).await;
     world.expect(gone, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_read_what_the_schema_says() {
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/json-schema.json")).unwrap();
+    let world = World::new().await;
+    for (definition, args, code) in [
+        ("app_validate", &["app", "validate"][..], 0),
+        ("error", &["app", "deploy"], 6),
+        ("app_build", &["app", "build"], 0),
+        ("app_build", &["app", "build", "--title", "Other"], 0),
+        ("app_validate", &["app", "validate"], 0),
+        ("app_build", &["app", "build"], 0),
+        ("app_steps", &["app", "deploy", "--dry-run"], 0),
+        ("app_steps", &["app", "deploy"], 0),
+        ("app_status", &["app", "status"], 0),
+        ("app_steps", &["app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"], 0),
+        ("app_status", &["app", "status"], 0),
+        ("app_steps", &["app", "upgrade"], 0),
+        ("app_steps", &["app", "uninstall", "--dry-run"], 0),
+        ("app_steps", &["app", "uninstall", "--yes", "--objects", "--with-package"], 0),
+        ("app_status", &["app", "status"], 6),
+    ] {
+        let ended = world.run(&[&["--json"], args].concat()).await;
+        let document: Value = serde_json::from_str(&world.expect(ended, code).stdout).unwrap();
+        assert_eq!(violations(&schema, definition, &document), [""; 0], "{args:?}: {document:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
