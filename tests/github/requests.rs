@@ -203,6 +203,17 @@ async fn requests_are_bounded_where_pages_are_not_counted() {
     }
 }
 
+/// What lies in the future may move at any time, and is read by key, each second's pages twice, by several polls.
+#[tokio::test]
+async fn requests_for_a_burst_in_the_future_are_bounded() {
+    for concurrency in [1, 8, 32] {
+        let upstream = upstream_at(burst(1_900_000_000, 1_200, 100)).await;
+        let (requests, _) = read(&upstream, concurrency).await;
+        println!("1,200 issues of the future, 100 in each second: {requests} requests at {concurrency}");
+        assert!(requests <= 12 * 12, "{requests} requests at {concurrency}");
+    }
+}
+
 #[tokio::test]
 async fn requests_side_by_side_take_time_off() {
     let Ok(latencies) = std::env::var("SNOWFEED_LATENCIES") else { return };
