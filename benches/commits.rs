@@ -51,7 +51,7 @@ fn commits(issues: &[data::Issue]) -> Vec<Commit> {
     let commit = |issues: &[data::Issue]| {
         let record =
             |(id, version, text): &data::Issue| Record::upsert(id.to_string(), Version(*version), text.as_str());
-        let rows = Rows { table: TABLE.into(), records: issues.iter().map(record).collect(), rejects: Vec::new() };
+        let rows = Rows { table: TABLE.into(), records: issues.iter().map(record).collect(), ..Rows::default() };
         let resource = Resource::new("acme/widgets").unwrap();
         Commit { resource, run: RunId::new(), at: Timestamp::UNIX_EPOCH, rows: vec![rows], sweep: None, change: None }
     };

@@ -132,7 +132,7 @@ fn memory_bare_loop(bencher: Bencher<'_, '_>) {
             rows: vec![snowfeed::Rows {
                 table: TABLE.into(),
                 records: batches.iter().flat_map(|batch| batch.records.clone()).collect(),
-                rejects: Vec::new(),
+                ..snowfeed::Rows::default()
             }],
             sweep: None,
             change: None,

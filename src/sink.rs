@@ -57,6 +57,8 @@ pub struct Rows {
     pub records: Vec<Record>,
     /// What could not be made a record of; to be kept beside the tables.
     pub rejects: Vec<Reject>,
+    /// Rejects to be forgotten, where they are kept: they no longer hold. None of them is among `rejects`.
+    pub corrected: Vec<Reject>,
 }
 
 /// What a commit does with a state that is older than the stored one, where the pass has not marked its key yet. Once a key is
@@ -162,6 +164,8 @@ pub struct RejectQuery {
     pub resource: Option<Resource>,
     /// At most this many are given; all are counted.
     pub limit: usize,
+    /// Only those are given of which at most this many bytes were received; all are counted.
+    pub max_raw: Option<usize>,
 }
 
 /// The rejects that the source has not been seen to correct.
@@ -242,8 +246,8 @@ pub struct StoredRow {
 /// 7. A change of state whose base is not the newest version is refused with a [`Conflict`](crate::ErrorKind::Conflict), and
 ///    with it the whole commit. With [`Sweep::Fence`] the change is left out where no row is written, and the report has no version.
 /// 8. Documents come back byte for byte, and any text is a legal key and a legal resource name. Resources are apart.
-/// 9. Rejects are kept, with their reason, each once, and `rejects` gives and counts them. [`Sweep::Finish`] forgets those of the
-///    resource that neither its pass nor a later run has met.
+/// 9. Rejects are kept, with their reason, each once, and `rejects` gives and counts them. A commit forgets those that it says are
+///    [corrected](Rows::corrected), and [`Sweep::Finish`] those of the resource that neither its pass nor a later run has met.
 /// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass, and `live_rows`
 ///     counts them. A mark costs no rewriting of the row. Marks are durable with their commit, and gone after `Finish`.
 /// 11. A commit for a table or resource that was not ensured is an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.

@@ -260,6 +260,14 @@ pub trait Source: Debug + Send + Sync + 'static {
         None
     }
 
+    /// What the text of a record or of a reject is about, such as the number of an issue: equal for two texts of one table only if
+    /// both are about the same thing. A record clears the outstanding rejects about it. `None`, the default: it cannot be told, and
+    /// only a reconcile run clears the reject.
+    fn subject(&self, table: &str, text: &str) -> Option<String> {
+        let _ = (table, text);
+        None
+    }
+
     /// Reads a resource. Nothing happens before the stream is polled.
     fn read(&self, request: ReadRequest) -> BatchStream;
 
@@ -313,6 +321,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
         self.as_ref().identity(checkpoint)
+    }
+
+    fn subject(&self, table: &str, text: &str) -> Option<String> {
+        self.as_ref().subject(table, text)
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

@@ -54,4 +54,11 @@ pub struct ResourceState {
     /// Why it is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the resource is, by the first checkpoint that is about to be committed, where another program may read the same thing
+    /// under another name at the same moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Checkpoint>,
+    /// Whether rejects may be outstanding: only then does a run look for those that it corrects.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_rejects: bool,
 }

@@ -30,7 +30,7 @@ fn document(id: usize, body: &str) -> String {
 }
 
 fn commit(name: &str, records: Vec<Record>) -> Commit {
-    let rows = vec![Rows { table: "issues".into(), records, rejects: vec![] }];
+    let rows = vec![Rows { table: "issues".into(), records, ..Rows::default() }];
     Commit { resource: resource(name), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
 }
 

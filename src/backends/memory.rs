@@ -226,6 +226,7 @@ impl Sink for Memory {
                 let marks = marks.as_mut().map(|(older, marks)| (*older, &mut **marks));
                 table.merge(record, at, marks).count(&mut counts);
             }
+            table.rejects.retain(|kept| !rows.corrected.contains(&kept.reject));
             for reject in rows.rejects {
                 counts.offered += 1;
                 counts.rejected += 1;
@@ -285,7 +286,8 @@ impl Sink for Memory {
             if !rejects.is_empty() {
                 *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
             }
-            found.rejects.extend(rejects.iter().map(|kept| StoredReject {
+            let given = |kept: &&Kept| query.max_raw.is_none_or(|most| kept.reject.raw.len() <= most);
+            found.rejects.extend(rejects.iter().filter(given).map(|kept| StoredReject {
                 resource: resource.name().to_owned(),
                 table: table.clone(),
                 reason: kept.reject.reason.clone(),

@@ -15,7 +15,7 @@ pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>, columns: ColumnC
 
 /// Records of one table, with what cannot be kept among the rejects.
 pub(super) fn admit_records(table: &str, records: Vec<Record>) -> Rows {
-    let mut rows = Rows { table: table.to_owned(), records, rejects: Vec::new() };
+    let mut rows = Rows { table: table.to_owned(), records, ..Rows::default() };
     reject_defects(&mut rows.records, &mut rows.rejects);
     rows
 }

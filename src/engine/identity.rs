@@ -45,18 +45,35 @@ impl Run<'_> {
         let claim = self.connector.claims.claim(&identity, &self.resource).map_err(|other| self.same_as(&other))?;
         let known = self.connector.resources().await?.into_iter().map(|(known, _)| known);
         let others: Vec<Resource> = known.filter(|known| *known != self.resource).collect();
-        // Where there is no other one, no call is paid for.
-        let found = if others.is_empty() { Vec::new() } else { self.connector.standings(&others).await? };
-        for (other, found) in others.iter().zip(found) {
-            let state = found.entry.map(|entry| entry.state);
-            let pass = state.as_ref().and_then(|state| state.reconcile.as_ref()?.checkpoint.as_ref());
-            let checkpoint = state.as_ref().and_then(|state| state.checkpoint.as_ref()).or(pass);
-            if checkpoint.and_then(|checkpoint| source.identity(checkpoint)).as_ref() == Some(&identity) {
-                return Err(self.same_as(other));
-            }
+        // Another program may just be reading one that was never read, and can say what it is only when it commits.
+        if !self.are_other_things(&others, &identity).await? {
+            self.store_claim(checkpoint).await?;
+            self.are_other_things(&others, &identity).await?;
         }
         self.claim = Some(claim);
         Ok(())
+    }
+
+    /// Refuses to go on where one of these resources is the same thing. Says whether it is known of each of them that it is not.
+    async fn are_other_things(&self, others: &[Resource], identity: &str) -> Result<bool> {
+        // Where there is no other one, no call is paid for.
+        if others.is_empty() {
+            return Ok(true);
+        }
+        let mut is_known = true;
+        for (other, found) in others.iter().zip(self.connector.standings(others).await?) {
+            let state = found.entry.map(|entry| entry.state);
+            let checkpoint = state.as_ref().and_then(|state| {
+                let pass = state.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());
+                state.checkpoint.as_ref().or(pass).or(state.claim.as_ref())
+            });
+            let found = checkpoint.and_then(|checkpoint| self.connector.source.identity(checkpoint));
+            if found.as_deref() == Some(identity) {
+                return Err(self.same_as(other));
+            }
+            is_known &= checkpoint.is_some();
+        }
+        Ok(is_known)
     }
 
     fn same_as(&self, other: &Resource) -> Error {

@@ -121,15 +121,19 @@ impl Joined {
         for (reason, count) in batch.excluded {
             *self.excluded.entry(reason).or_default() += count;
         }
-        if batch.records.is_empty() && batch.rejects.is_empty() {
+        if batch.records.is_empty() && batch.rejects.is_empty() && batch.corrected.is_empty() {
             return;
         }
         match self.rows.iter_mut().find(|rows| rows.table == batch.table) {
             Some(rows) => {
                 rows.records.extend(batch.records);
                 rows.rejects.extend(batch.rejects);
+                rows.corrected.extend(batch.corrected);
             }
-            None => self.rows.push(Rows { table: batch.table, records: batch.records, rejects: batch.rejects }),
+            None => {
+                let Batch { table, records, rejects, corrected, .. } = batch;
+                self.rows.push(Rows { table, records, rejects, corrected });
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod event;
 mod identity;
 mod ingest;
 mod join;
+mod outstanding;
 mod resources;
 mod run;
 mod schedule;

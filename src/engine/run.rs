@@ -10,6 +10,7 @@ use super::columns::{self, ColumnCheck, ENOUGH};
 use super::connector::Order;
 use super::identity::Claim;
 use super::join::{Budget, Joined, ReadAhead};
+use super::outstanding::Outstanding;
 use super::{Connector, Event};
 use crate::state::{Reconcile, ResourceState};
 use crate::{
@@ -59,6 +60,8 @@ pub(super) struct Run<'a> {
     pub(super) reconcile: Option<Reconcile>,
     /// That this run reads what its first checkpoint says; for a resource that was never read.
     pub(super) claim: Option<Claim>,
+    /// What was rejected, and not corrected since.
+    outstanding: Outstanding,
     /// Which columns have found something.
     columns: ColumnCheck,
     cancel: CancellationToken,
@@ -93,6 +96,7 @@ impl<'a> Run<'a> {
             checkpoint: None,
             reconcile: None,
             claim: None,
+            outstanding: Outstanding::default(),
             cancel,
             began: Instant::now(),
             is_under_way: false,
@@ -142,6 +146,7 @@ impl<'a> Run<'a> {
             self.stored = Some(entry.state);
         }
         self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
+        self.outstanding = self.find_outstanding().await?;
         if self.record.mode == Mode::Reconcile {
             self.take_up_pass();
         }
@@ -161,6 +166,18 @@ impl<'a> Run<'a> {
                 self.record.timings.verify_ms = millis(began.elapsed());
                 Ok(if swept? { End::Complete } else { End::Interrupted })
             }
+        }
+    }
+
+    /// What is outstanding, where the state says that something may be.
+    async fn find_outstanding(&self) -> Result<Outstanding> {
+        if !self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
+            return Ok(Outstanding::default());
+        }
+        match self.connector.sink.rejects(Outstanding::query(&self.resource)).await {
+            Ok(found) => Ok(Outstanding::new(&self.connector.source, found)),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Outstanding::default()),
+            Err(error) => Err(error),
         }
     }
 
@@ -251,7 +268,7 @@ impl<'a> Run<'a> {
     async fn commit_with(
         &mut self,
         left_out: Counts,
-        rows: Vec<Rows>,
+        mut rows: Vec<Rows>,
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconcile>,
@@ -261,6 +278,10 @@ impl<'a> Run<'a> {
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
         // Once a run has written the state, its record must keep step with its rows.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
+        let had_rejects = self.outstanding.is_any();
+        self.outstanding.take(&self.connector.source, &mut rows);
+        let corrects = rows.iter().any(|rows| !rows.corrected.is_empty());
+        let rejected: u64 = rows.iter().map(|rows| rows.rejects.len() as u64).sum();
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
         // Rows that make no progress move the state, too, where any changes: what a pass has read before must not replace them.
         let fence = (!moved && !has_written && self.connector.is_joined()).then_some(Sweep::Fence);
@@ -269,7 +290,7 @@ impl<'a> Run<'a> {
         let fenced = moved || has_written || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
-        if offered > 0 || (state.is_some() && sweep != Some(Sweep::Fence)) {
+        if offered > 0 || corrects || (state.is_some() && sweep != Some(Sweep::Fence)) {
             let change = state.clone().map(|state| self.change_of_commit(at, state, &left_out));
             let (resource, run) = (self.resource.clone(), self.record.id);
             let at_checkpoint = |pass: &Option<Reconcile>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
@@ -279,7 +300,12 @@ impl<'a> Run<'a> {
             let ends_pass = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
             let order = if is_progress && !ends_pass { Order::RowsFirst } else { Order::StateFirst };
             let commit = Commit { resource, run, at, rows, sweep, change };
-            let report = self.connector.deliver(commit, order, &mut self.base).await?;
+            let delivered = self.connector.deliver(commit, order, &mut self.base).await;
+            // What a commit has corrected that failed is outstanding still.
+            if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {
+                self.outstanding.expect_others();
+            }
+            let report = delivered?;
             is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
             self.record.counts += &report.counts;
             self.record.commits += 1;
@@ -367,7 +393,18 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconcile>,
     ) -> ResourceState {
-        ResourceState { status, run: self.record.id, checkpoint, reconcile, message }
+        let has_rejects = self.outstanding.is_any();
+        ResourceState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
+    }
+
+    /// Stores that this run is about to commit the first of what the resource is. The run's next state takes it back.
+    pub(super) async fn store_claim(&mut self, claim: &Checkpoint) -> Result<()> {
+        let state = self.state(RunStatus::Running, None, self.checkpoint.clone(), self.reconcile.clone());
+        let state = ResourceState { claim: Some(claim.clone()), ..state };
+        let change = StateChange { run: None, ..self.change(self.connector.now(), Some(state.clone())) };
+        self.base = self.connector.state.append(change).await?;
+        self.stored = Some(state);
+        Ok(())
     }
 
     fn change(&self, at: jiff::Timestamp, state: Option<ResourceState>) -> StateChange {

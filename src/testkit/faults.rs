@@ -270,6 +270,10 @@ impl<S: Source> Source for Flaky<S> {
         self.source.identity(checkpoint)
     }
 
+    fn subject(&self, table: &str, text: &str) -> Option<String> {
+        self.source.subject(table, text)
+    }
+
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
         let state = (self.source.read(request), self.batches, false);
@@ -313,7 +317,7 @@ mod tests {
         let mut done = Vec::new();
         for key in ["a", "b", "c"] {
             let records = vec![Record::upsert(key, Version::NONE, "{}")];
-            let rows = vec![Rows { table: "t".into(), records, rejects: vec![] }];
+            let rows = vec![Rows { table: "t".into(), records, ..Rows::default() }];
             let (resource, run, at) = (one.clone(), RunId::new(), jiff::Timestamp::UNIX_EPOCH);
             let result = crashing.commit(Commit { resource, run, at, rows, sweep: None, change: None }).await;
             done.push(result.is_ok());

@@ -80,7 +80,7 @@ impl Source for Issues {
 
 /// A commit of these records.
 pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
-    let rows = vec![Rows { table: TABLE.into(), records, rejects: Vec::new() }];
+    let rows = vec![Rows { table: TABLE.into(), records, ..Rows::default() }];
     Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
 }
 
@@ -93,6 +93,8 @@ pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base:
         checkpoint: Some(Checkpoint::new(&1).unwrap()),
         reconcile: None,
         message: None,
+        claim: None,
+        has_rejects: false,
     };
     commit.change =
         Some(StateChange { key: resource.name().into(), base, at: commit.at, state: Some(state), run: None });

@@ -31,6 +31,7 @@ enum Fault {
     ResourcesIgnoreCase,
     RejectsLoseTheirReason,
     RejectsAreUncounted,
+    CorrectedRejectsStay,
     RejectsOutliveTheirPass,
     AbandonedPassesForgetRejects,
     RecordsLagBehind,
@@ -249,6 +250,10 @@ impl Sink for Naive {
                     tokio::time::sleep(std::time::Duration::from_micros(200)).await;
                 }
             }
+            if refused.is_none() && !self.is(Fault::CorrectedRejectsStay) {
+                let mut met = self.rejects.lock().unwrap();
+                met.retain(|met| met.place != place || !rows.corrected.contains(&met.reject));
+            }
             // A refused commit's rejects are another fault than this one.
             for mut reject in rows.rejects.into_iter().filter(|_| refused.is_none()) {
                 counts.offered += 1;
@@ -333,6 +338,7 @@ impl Sink for Naive {
             }
             found.rejects.push(StoredReject { resource, table, reason, raw, first_seen, last_seen });
         }
+        found.rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
         found.rejects.truncate(query.limit);
         Ok(found)
     }
@@ -371,7 +377,7 @@ fn broken(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 30] = [
+    let expected: [(Fault, &[&str]); 31] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_repeatable_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again"]),
@@ -411,10 +417,12 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
             &[
                 "clause_9_rejects_are_kept_with_their_reason",
                 "clause_9_rejects_are_given_and_counted",
+                "clause_9_a_commit_forgets_the_rejects_that_it_corrects",
                 "clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met",
             ],
         ),
         (Fault::RejectsAreUncounted, &["clause_9_rejects_are_given_and_counted"]),
+        (Fault::CorrectedRejectsStay, &["clause_9_a_commit_forgets_the_rejects_that_it_corrects"]),
         (Fault::RejectsOutliveTheirPass, &["clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met"]),
         (Fault::AbandonedPassesForgetRejects, &["clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met"]),
         (Fault::RecordsLagBehind, &["clause_12_the_run_record_counts_the_commit_it_came_with"]),

@@ -241,6 +241,10 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
         self.source.identity(checkpoint)
     }
 
+    fn subject(&self, table: &str, text: &str) -> Option<String> {
+        self.source.subject(table, text)
+    }
+
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (fuse, meanwhile) = (self.fuse.clone(), self.meanwhile.clone());
         let batches = futures::stream::unfold(self.source.read(request), move |mut batches| {

@@ -105,7 +105,7 @@ impl Place {
                     let delete = row.deleted_at.map(|_| Record::delete(&row.key, row.version));
                     upsert.into_iter().chain(delete)
                 });
-                let rows = vec![Rows { table: table.name.clone(), records: records.collect(), rejects: vec![] }];
+                let rows = vec![Rows { table: table.name.clone(), records: records.collect(), ..Rows::default() }];
                 let (run, at) = (RunId::new(), jiff::Timestamp::now());
                 let commit = Commit { resource: resource.clone(), run, at, rows, sweep: None, change: None };
                 copy.commit(commit).await.unwrap();

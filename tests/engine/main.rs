@@ -6,6 +6,7 @@ mod apart;
 mod contract;
 mod deletions;
 mod delivery;
+mod identity;
 mod metered;
 mod operations;
 mod reconcile;

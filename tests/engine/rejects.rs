@@ -4,7 +4,8 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
 use snowfeed::{Batch, Checkpoint, Mode, Record, Reject, RejectQuery, RunStatus, Version};
 
-use crate::support::{Scripted, Step, batch, connector, ingest, live, resource};
+use crate::store::Store;
+use crate::support::{Scripted, Step, batch, connector, ingest, limits, live, resource};
 
 /// A batch whose checkpoint is the number of the step, with a reject for each of these reasons.
 fn rejecting(step: usize, reasons: &[&str]) -> Batch {
@@ -14,7 +15,7 @@ fn rejecting(step: usize, reasons: &[&str]) -> Batch {
 }
 
 async fn outstanding(connector: &Connector) -> Vec<String> {
-    let query = RejectQuery { resource: Some(resource("r")), limit: 9 };
+    let query = RejectQuery { resource: Some(resource("r")), limit: 9, ..RejectQuery::default() };
     let found = connector.rejects(query).await.unwrap();
     assert_eq!(found.total(), found.rejects.len() as u64);
     let mut reasons: Vec<String> = found.rejects.into_iter().map(|reject| reject.reason).collect();
@@ -45,6 +46,79 @@ async fn what_was_corrected_without_a_newer_time_arrives_by_a_reconcile_run_and_
     assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1), "one is still odd");
     assert_eq!(outstanding(&connector).await, ["no time"]);
     assert!(live(&memory).contains_key("b"));
+}
+
+/// A batch whose checkpoint is the number of the step: one thing came in bad form, another one in a document that is not JSON.
+fn bad(step: usize) -> Batch {
+    let mut batch =
+        Batch::new("t").record(Record::upsert("c", Version(1), "{")).checkpoint(Checkpoint::new(&step).unwrap());
+    batch.rejects = vec![
+        Reject { reason: "no id".into(), raw: r#"{"about":"7"}"#.into() },
+        Reject { reason: "no id".into(), raw: "{}".into() },
+    ];
+    batch
+}
+
+/// The same things in good form.
+fn good(step: usize) -> Batch {
+    let records = [Record::upsert("b", Version(2), r#"{"about":"7"}"#), Record::upsert("c", Version(2), "{}")];
+    Batch::new("t").records(records).checkpoint(Checkpoint::new(&step).unwrap())
+}
+
+#[tokio::test]
+async fn a_record_clears_the_rejects_about_it_in_an_incremental_run() {
+    let source = Scripted::new(vec![Step::Raw(bad(1))]);
+    let (connector, memory) = connector(&source);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(outstanding(&connector).await.len(), 3);
+    // A record about something else clears nothing.
+    source.script("r", vec![Step::Raw(bad(1)), Step::Batch(&["d"], 1)]);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(outstanding(&connector).await.len(), 3);
+
+    source.script("r", vec![Step::Raw(bad(1)), Step::Batch(&["d"], 1), Step::Raw(good(3))]);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
+    assert_eq!(outstanding(&connector).await, ["no id"], "of which nothing tells what it is about");
+    assert!(live(&memory).contains_key("b"));
+    ingest(&connector, Mode::Reconcile).await;
+}
+
+#[tokio::test]
+async fn a_record_clears_a_reject_of_the_same_run() {
+    let mut limits = limits();
+    limits.commit_rows = 1;
+    let source = Scripted::new(vec![Step::Raw(bad(1)), Step::Raw(good(2))]);
+    let memory = Memory::new();
+    let connector = Connector::new(source, std::sync::Arc::new(memory)).limits(limits);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(outstanding(&connector).await, ["no id"]);
+}
+
+#[tokio::test]
+async fn what_the_source_says_is_corrected_is_cleared_and_what_comes_again_is_kept() {
+    let (source, connector, _) = rejected().await;
+    let old = rejecting(1, &["no id", "no time"]);
+    let mut corrects = rejecting(2, &["no time"]);
+    corrects.records.clear();
+    corrects.corrected = old.rejects.clone();
+    source.script("r", vec![Step::Raw(old), Step::Raw(corrects)]);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(outstanding(&connector).await, ["no time"]);
+}
+
+/// A commit that fails has corrected nothing, and the next run looks again.
+#[tokio::test]
+async fn a_commit_that_fails_clears_nothing() {
+    let store = Store::metered();
+    let source = Scripted::new(vec![Step::Raw(bad(1))]);
+    let connector = store.connector(&source, limits());
+    ingest(&connector, Mode::Incremental).await;
+    source.script("r", vec![Step::Raw(bad(1)), Step::Raw(good(2))]);
+    store.refuse(|change| change.state.as_ref().is_some_and(|state| state.status == RunStatus::Running));
+    assert_ne!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
+    store.refuse(|_| false);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(outstanding(&connector).await, ["no id"]);
 }
 
 #[tokio::test]

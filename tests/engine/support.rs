@@ -109,6 +109,11 @@ impl Source for Scripted {
             .boxed()
     }
 
+    fn subject(&self, _: &str, text: &str) -> Option<String> {
+        let document: serde_json::Value = serde_json::from_str(text).ok()?;
+        document["about"].as_str().map(str::to_owned)
+    }
+
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         if let Some(hold) = &self.hold {
             hold.has_come.notify_one();

@@ -63,7 +63,7 @@ pub(crate) fn resource(name: &str) -> Resource {
 
 /// A commit of these rows that changes no state.
 pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> Commit {
-    let rows = vec![Rows { table: table.into(), records, rejects: Vec::new() }];
+    let rows = vec![Rows { table: table.into(), records, ..Rows::default() }];
     Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
 }
 
@@ -76,6 +76,8 @@ pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
         checkpoint: Some(Checkpoint::new(&1).unwrap()),
         reconcile: None,
         message: None,
+        claim: None,
+        has_rejects: false,
     };
     let now = Timestamp::now();
     let record = RunRecord {
@@ -163,7 +165,7 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
 
     let mut first = commit(&resource, "issues", vec![words.record(1), Record::delete("gone", Version(1))]);
     first.rows[0].rejects = vec![Reject { reason: words.text.into(), raw: words.text.into() }];
-    first.rows.push(Rows { table: "events".into(), records: vec![words.record(1)], rejects: vec![] });
+    first.rows.push(Rows { table: "events".into(), records: vec![words.record(1)], ..Rows::default() });
     first.change = Some(change(&resource, StateVersion::NONE));
     snowflake.commit(first).await.unwrap();
     full_pass(snowflake, words, &resource).await;

@@ -96,6 +96,9 @@ impl Snowflake {
             Some(change) => Some(self.append_in(session, change, fence).await?),
             None => None,
         };
+        for write in writes {
+            self.forget_corrected(session, commit, write.rows).await?;
+        }
         for write in met {
             self.see_rejects_again(session, commit, write.rows, write.sorted).await?;
         }

@@ -10,7 +10,7 @@ use super::commit::json;
 use super::plan::hex;
 use super::state::found;
 use super::{Snowflake, time};
-use crate::record::content_hash;
+use crate::record::{content_hash, document_of};
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, Rows, StoredReject};
 use crate::{Error, Record, Reject, Result, RunId};
 
@@ -72,8 +72,8 @@ fn entries<'a>(rejects: &'a [Reject], too_long: &[(&'a str, &'a str)]) -> Vec<Re
     let given = rejects.iter().map(|reject| Rejected::new(reject.reason.as_str().into(), &reject.raw));
     let long = too_long.iter().map(|(key, document)| {
         let reason = format!(
-            "the document of the key {key:?} has {} bytes, and a row in Snowflake holds {LONGEST_DOCUMENT} at most; its beginning \
-             is kept here",
+            "{}has {} bytes, and a row in Snowflake holds {LONGEST_DOCUMENT} at most; its beginning is kept here",
+            document_of(key),
             document.len()
         );
         Rejected::new(reason.into(), document)
@@ -127,6 +127,15 @@ impl Snowflake {
         Ok(())
     }
 
+    /// Forgets what the commit has corrected. It locks the table of all resources, and so comes last.
+    pub(super) async fn forget_corrected(&self, session: &mut dyn Session, commit: &Commit, rows: &Rows) -> Result<()> {
+        for part in parts(&entries(&rows.corrected, &[])) {
+            let forget = self.over_rejects("MERGE INTO {} t USING ", " s ON ") + " WHEN MATCHED THEN DELETE";
+            session.execute(bound(forget, commit, rows, part)?).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are
     /// gone. It locks the table of all resources, and so comes last.
     pub(super) async fn forget_rejects(
@@ -162,9 +171,12 @@ impl Snowflake {
         if query.limit == 0 || counts.is_empty() {
             return Ok(OutstandingRejects { counts, rejects: Vec::new() });
         }
+        let short = query.max_raw.map_or_else(String::new, |most| {
+            format!("{} LENGTH(\"RAW\") <= {most}", if of.is_empty() { " WHERE" } else { " AND" })
+        });
         let time = |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
         let select = format!(
-            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {}, {} FROM {table}{of} ORDER BY \"LAST_SEEN\" DESC, \
+            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {}, {} FROM {table}{of}{short} ORDER BY \"LAST_SEEN\" DESC, \
              \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {}",
             time("FIRST_SEEN"),
             time("LAST_SEEN"),
@@ -183,7 +195,10 @@ impl Snowflake {
                 last_seen: time(5)?,
             })
         });
-        Ok(OutstandingRejects { counts, rejects: rejects.collect::<Result<_>>()? })
+        let mut rejects: Vec<StoredReject> = rejects.collect::<Result<_>>()?;
+        // The statement counts characters.
+        rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
+        Ok(OutstandingRejects { counts, rejects })
     }
 
     /// A statement over what is rejected, as `s`, and the rows `t` of the table that are the same.

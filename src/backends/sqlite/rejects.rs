@@ -8,15 +8,21 @@ use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
 use crate::record::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, Rows, StoredReject};
-use crate::{Resource, RunId};
+use crate::{Reject, Resource, RunId};
 
-/// Keeps what a commit has rejected of one table. A source that meets the same thing at every reading fills no disk with it.
+/// Keeps what a commit has rejected of one table, and forgets what it has corrected. A source that meets the same thing at every reading fills no disk with it.
 pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &Rows) -> Attempt<()> {
     let mut keep = transaction.prepare_cached(
         "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
          ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen), run = max(run, excluded.run)",
     )?;
+    let mut forget = transaction.prepare_cached(
+        "DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND stream = ?2 AND hash = ?3 AND reason = ?4",
+    )?;
+    for Reject { reason, raw } in &rows.corrected {
+        forget.execute(params![commit.resource.name(), rows.table, content_hash(raw), reason])?;
+    }
     let (met_by, at) = (commit.met_by().to_string(), stamp(commit.at));
     for reject in &rows.rejects {
         let raw: &str = &reject.raw;
@@ -42,10 +48,11 @@ pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> Attem
     let counts = counts.collect::<Result<BTreeMap<String, u64>, _>>()?;
     let mut find = connection.prepare_cached(&format!(
         "SELECT resource, stream, reason, raw, first_seen, last_seen FROM REJECTED_RECORD WHERE {of} \
-         ORDER BY last_seen DESC, resource, stream, reason, hash LIMIT ?2"
+         AND (?3 IS NULL OR length(CAST(raw AS BLOB)) <= ?3) ORDER BY last_seen DESC, resource, stream, reason, hash LIMIT ?2"
     ))?;
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    let mut rows = find.query(params![resource, limit])?;
+    let max_raw = query.max_raw.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+    let mut rows = find.query(params![resource, limit, max_raw])?;
     let mut rejects = Vec::new();
     while let Some(row) = rows.next()? {
         let time = |column| Ok::<_, super::fault::Fault>(read_stamp(&row.get::<_, String>(column)?)?);

@@ -14,7 +14,7 @@ fn spec() -> TableSpec {
 }
 
 async fn put(sqlite: &Sqlite, name: &str, records: impl IntoIterator<Item = Record>) {
-    let rows = vec![Rows { table: "issues".into(), records: records.into_iter().collect(), rejects: vec![] }];
+    let rows = vec![Rows { table: "issues".into(), records: records.into_iter().collect(), ..Rows::default() }];
     let at = Timestamp::now();
     let commit = Commit { resource: resource(name), run: RunId::new(), at, rows, sweep: None, change: None };
     sqlite.commit(commit).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_full_disk_is_said_so_and_takes_nothing_with_it() {
     put(&sqlite, "one", [Record::upsert("1", Version::NONE, "{}")]).await;
     sqlite.run(|c| Ok(c.pragma_update(None, "max_page_count", 40)?)).await.unwrap();
     let records = (0..100).map(|n| Record::upsert(format!("k{n}"), Version::NONE, "x".repeat(8_000))).collect();
-    let rows = vec![Rows { table: "issues".into(), records, rejects: vec![] }];
+    let rows = vec![Rows { table: "issues".into(), records, ..Rows::default() }];
     let commit =
         Commit { resource: one.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None };
     let error = sqlite.commit(commit.clone()).await.unwrap_err();

@@ -178,7 +178,7 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
     let kind = spec.resource_kind.clone();
     let resource = name.map(Resource::new).transpose()?;
     let connector = session.read()?;
-    let found = connector.rejects(RejectQuery { resource: resource.clone(), limit }).await?;
+    let found = connector.rejects(RejectQuery { resource: resource.clone(), limit, ..RejectQuery::default() }).await?;
     let total = found.total();
     if total == 0 {
         check_known(&connector, resource.as_ref(), &spec).await?;
@@ -218,6 +218,8 @@ mod tests {
             checkpoint: None,
             reconcile: None,
             message: None,
+            claim: None,
+            has_rejects: false,
         };
         let entry = StateEntry { version: StateVersion(2), at: Timestamp::UNIX_EPOCH, state };
         let run = RunRecord {

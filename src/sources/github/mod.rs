@@ -169,6 +169,10 @@ impl Source for GithubIssues {
         Position::read(checkpoint).ok()?.identity()
     }
 
+    fn subject(&self, _: &str, text: &str) -> Option<String> {
+        page::number(text).map(|number| number.to_string())
+    }
+
     fn read(&self, request: ReadRequest) -> BatchStream {
         reader::stream(self.connections.clone(), request)
     }

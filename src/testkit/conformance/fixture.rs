@@ -87,7 +87,7 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
         resource: widgets(),
         run: RunId::new(),
         at: at(seconds),
-        rows: vec![Rows { table: TABLE.into(), records: records.into_iter().collect(), rejects: vec![] }],
+        rows: vec![Rows { table: TABLE.into(), records: records.into_iter().collect(), ..Rows::default() }],
         sweep: None,
         change: None,
     }
@@ -126,7 +126,15 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
 /// A state whose message tells it from others.
 pub(super) fn state(run: RunId, message: &str) -> ResourceState {
     let status = RunStatus::Running;
-    ResourceState { status, run, checkpoint: None, reconcile: None, message: Some(message.into()) }
+    ResourceState {
+        status,
+        run,
+        checkpoint: None,
+        reconcile: None,
+        message: Some(message.into()),
+        claim: None,
+        has_rejects: false,
+    }
 }
 
 /// A change of state with a new run.

@@ -67,6 +67,7 @@ macro_rules! __sink_clauses {
             clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart
             clause_9_rejects_are_kept_with_their_reason
             clause_9_rejects_are_given_and_counted
+            clause_9_a_commit_forgets_the_rejects_that_it_corrects
             clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met
             clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key
             clause_10_unseen_goes_on_after_a_key

@@ -269,6 +269,8 @@ pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
         checkpoint: Some(checkpoint.clone()),
         reconcile: Some(Reconcile { checkpoint: Some(checkpoint), ..Reconcile::new(RunId::new(), at(1)) }),
         message: Some(ODD_TEXTS.join("\n")),
+        claim: None,
+        has_rejects: true,
     };
     let record = run_record(KEY, run, 1);
     let (key, at) = (KEY.to_owned(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));

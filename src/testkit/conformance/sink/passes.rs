@@ -204,7 +204,7 @@ pub async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe
     let pass = RunId::new();
     subject.put(0, [upsert("a", 1, "x")]).await;
     let mut bad = marked(pass, commit(1, [upsert("a", 1, "x")]));
-    bad.rows.push(Rows { table: "comments".into(), records: vec![], rejects: vec![] });
+    bad.rows.push(Rows { table: "comments".into(), records: vec![], ..Rows::default() });
     assert!(subject.sink.commit(bad).await.is_err());
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
 }

@@ -33,7 +33,7 @@ fn rejecting(resource: &Resource, seconds: i64, reason: &str) -> Commit {
 
 /// The reasons of the outstanding rejects, and how many there are.
 async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> (Vec<String>, u64) {
-    let query = RejectQuery { resource: of.cloned(), limit };
+    let query = RejectQuery { resource: of.cloned(), limit, ..RejectQuery::default() };
     let found = done(subject.sink.rejects(query).await);
     let total = found.total();
     (found.rejects.into_iter().map(|reject| reject.reason).collect(), total)
@@ -58,11 +58,38 @@ pub async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn SinkProbe>)
     assert_eq!(outstanding(&subject, None, 1).await, (vec!["one".into()], 3), "all are counted");
     assert_eq!(outstanding(&subject, None, 0).await, (vec![], 3));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["three".into()], 1));
-    let found = done(subject.sink.rejects(RejectQuery { resource: Some(widgets()), limit: 1 }).await);
+    let found =
+        done(subject.sink.rejects(RejectQuery { resource: Some(widgets()), limit: 1, ..RejectQuery::default() }).await);
     assert_eq!(found.counts, [("acme/widgets".to_owned(), 2)].into());
     let one = &found.rejects[0];
     assert_eq!((one.resource.as_str(), one.table.as_str(), &*one.raw), ("acme/widgets", TABLE, "{\"one\":1}"));
     assert_eq!((one.first_seen, one.last_seen), (at(0), at(3)));
+}
+
+/// Of the commit's resource and table, with the same reason and text, and no others. One that is not there is no error.
+pub async fn clause_9_a_commit_forgets_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let gadgets = resource("acme/gadgets");
+    done(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    for (of, reason) in [(&widgets(), "it's odd"), (&widgets(), "two"), (&gadgets, "it's odd")] {
+        done(subject.sink.commit(rejecting(of, 0, reason)).await);
+    }
+    let mut correcting = commit(1, [upsert("a", 1, "x")]);
+    let odd = rejecting(&widgets(), 0, "it's odd").rows.remove(0).rejects.remove(0);
+    let unlike = Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").rows.remove(0).rejects.remove(0) };
+    let unknown = Reject { reason: "never met".into(), raw: "{}".into() };
+    correcting.rows[0].corrected = vec![odd, unlike, unknown];
+    let counts = done(subject.sink.commit(correcting).await).counts;
+    assert_eq!((counts.offered, counts.inserted), (1, 1), "what is corrected is not counted");
+    assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["two".into()], 1));
+    assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["it's odd".into()], 1));
+    let short = |most| RejectQuery { limit: 9, max_raw: Some(most), ..RejectQuery::default() };
+    let found = done(subject.sink.rejects(short("{\"two\":1}".len())).await);
+    assert_eq!(
+        (found.rejects.len(), found.total()),
+        (1, 2),
+        "only those are given that are short enough, and all are counted"
+    );
 }
 
 /// What the pass has met stays, and what a run has met since it began; of its resource the rest goes. A pass that is given up

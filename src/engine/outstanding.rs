@@ -1,0 +1,102 @@
+//! The outstanding rejects of a resource, as one run knows them: a record that comes in good form clears those that are about it.
+
+use crate::record::{DOCUMENT_OF, document_of};
+use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Rows, Source};
+
+/// As many are looked at, those that were met last first…
+const MOST: usize = 128;
+
+/// … if they are no longer than this, so that they take up as much memory as is read ahead.
+const LONGEST: usize = 48 << 10;
+
+/// What is outstanding, and what it is about.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    known: Vec<Known>,
+    /// Whether there may be others.
+    has_others: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    table: String,
+    reject: Reject,
+    subject: Option<String>,
+}
+
+impl Outstanding {
+    /// What to ask the destination for.
+    pub(super) fn query(resource: &Resource) -> RejectQuery {
+        RejectQuery { resource: Some(resource.clone()), limit: MOST, max_raw: Some(LONGEST) }
+    }
+
+    pub(super) fn new(source: &dyn Source, found: OutstandingRejects) -> Self {
+        let mut new = Self { has_others: found.total() > found.rejects.len() as u64, known: Vec::new() };
+        for found in found.rejects {
+            new.add(source, &found.table, Reject { reason: found.reason, raw: found.raw });
+        }
+        new
+    }
+
+    pub(super) fn is_any(&self) -> bool {
+        self.has_others || !self.known.is_empty()
+    }
+
+    /// That there may be some that this does not know.
+    pub(super) fn expect_others(&mut self) {
+        self.has_others = true;
+    }
+
+    /// Adds to each table's rows which rejects their records correct, and takes both in: they are about to be committed.
+    pub(super) fn take(&mut self, source: &dyn Source, tables: &mut [Rows]) {
+        for rows in tables {
+            let is_met = |reject: &Reject| rows.rejects.contains(reject);
+            rows.corrected.retain(|reject| !is_met(reject));
+            let (here, others): (Vec<Known>, Vec<Known>) =
+                std::mem::take(&mut self.known).into_iter().partition(|known| known.table == rows.table);
+            let corrected = corrected(source, rows, &here);
+            self.known = others;
+            for (known, is_corrected) in here.into_iter().zip(corrected) {
+                if is_corrected && !is_met(&known.reject) {
+                    rows.corrected.push(known.reject);
+                } else if !rows.corrected.contains(&known.reject) {
+                    self.known.push(known);
+                }
+            }
+            for reject in &rows.rejects {
+                self.add(source, &rows.table, reject.clone());
+            }
+        }
+    }
+
+    fn add(&mut self, source: &dyn Source, table: &str, reject: Reject) {
+        if self.known.iter().any(|known| known.table == table && known.reject == reject) {
+            return;
+        }
+        if self.known.len() >= MOST || reject.raw.len() > LONGEST {
+            self.has_others = true;
+            return;
+        }
+        let subject = source.subject(table, &reject.raw);
+        self.known.push(Known { table: table.to_owned(), reject, subject });
+    }
+}
+
+/// Which of these rejects the records correct.
+fn corrected(source: &dyn Source, rows: &Rows, known: &[Known]) -> Vec<bool> {
+    let mut corrected = vec![false; known.len()];
+    let has_subjects = known.iter().any(|known| known.subject.is_some());
+    let has_keys = known.iter().any(|known| known.reject.reason.starts_with(DOCUMENT_OF));
+    if !has_subjects && !has_keys {
+        return corrected;
+    }
+    for record in &rows.records {
+        let subject = record.json().filter(|_| has_subjects).and_then(|json| source.subject(&rows.table, json));
+        let document = has_keys.then(|| document_of(&record.key));
+        for (known, corrected) in known.iter().zip(&mut corrected) {
+            *corrected |= subject.is_some() && known.subject == subject;
+            *corrected |= document.as_ref().is_some_and(|document| known.reject.reason.starts_with(document.as_str()));
+        }
+    }
+    corrected
+}

@@ -1,0 +1,115 @@
+//! Two programs that read one thing under two names at the same moment: it never comes twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::{
+    Batch, BatchStream, Checkpoint, Config, ErrorKind, ReadRequest, Record, Resource, Result, RunRecord, RunStatus,
+    Source, SourceSpec, Standing, StateChange, StateEntry, StateStore, StateVersion, TableSpec, Version,
+};
+use tokio::sync::Barrier;
+
+use crate::support::resource;
+
+/// One thing, whatever its name.
+#[derive(Debug)]
+struct OneThing;
+
+#[async_trait]
+impl Source for OneThing {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("one", "1").table(TableSpec::new("t"))
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(Vec::new())
+    }
+
+    fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
+        checkpoint.parse::<u32>().ok().map(|id| id.to_string())
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        let records = (0..9).map(|key| Record::upsert(key.to_string(), Version(1), "{}"));
+        let batch = Batch::new("t").records(records).checkpoint(Checkpoint::new(&7).unwrap());
+        stream::iter([Ok(batch)]).boxed()
+    }
+}
+
+/// A state that two programs share. Both have seen how the resources stand before either goes on.
+#[derive(Debug)]
+struct Shared {
+    memory: Memory,
+    both: Arc<Barrier>,
+    has_looked: AtomicBool,
+}
+
+#[async_trait]
+impl StateStore for Shared {
+    async fn append(&self, change: StateChange) -> Result<StateVersion> {
+        self.memory.append(change).await
+    }
+
+    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+        self.memory.latest(key).await
+    }
+
+    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+        self.memory.history(key, limit).await
+    }
+
+    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        self.memory.runs(key, limit).await
+    }
+
+    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+        self.memory.prune(key, keep).await
+    }
+
+    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+        let standings = self.memory.standings(keys).await?;
+        if !self.has_looked.swap(true, Ordering::SeqCst) {
+            self.both.wait().await;
+        }
+        Ok(standings)
+    }
+}
+
+#[tokio::test]
+async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once() {
+    let memory = Memory::new();
+    let both = Arc::new(Barrier::new(2));
+    let program = || {
+        let state = Shared { memory: memory.clone(), both: both.clone(), has_looked: AtomicBool::new(false) };
+        Connector::apart(OneThing, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
+    };
+    let (first, second) = (program(), program());
+    for name in ["old", "new"] {
+        first.enable(&resource(name), None).await.unwrap();
+    }
+    let read = |connector: Connector, name: &'static str| async move {
+        connector.ingest(IngestRequest::of([resource(name)])).await.unwrap().runs.remove(0)
+    };
+    let (old, new) = tokio::join!(read(first, "old"), read(second, "new"));
+    let rows = |name: &str| memory.rows(&resource(name), "t").len();
+    assert!(rows("old") == 0 || rows("new") == 0, "both were read");
+    let failed: Vec<_> = [old, new].into_iter().filter(|run| run.status != RunStatus::Complete).collect();
+    assert!(!failed.is_empty());
+    for run in failed {
+        let error = run.error.unwrap();
+        assert_eq!(error.kind, ErrorKind::Configuration, "{error:?}");
+        assert!(error.message.contains("is the same resource as"), "{error:?}");
+    }
+    // What one of them has claimed without reading it does not keep the next run from it.
+    let later = Connector::new(OneThing, Arc::new(memory.clone()));
+    later.ingest(IngestRequest::default()).await.unwrap();
+    assert_eq!((rows("old") + rows("new"), later.resources().await.unwrap().len()), (9, 2));
+}
