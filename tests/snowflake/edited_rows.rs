@@ -104,7 +104,8 @@ async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_h
     let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
     let reconcile = || connector.ingest(IngestRequest { mode: Mode::Reconcile, ..IngestRequest::default() });
     let runs = reconcile().await.unwrap();
-    let failed: Vec<_> = runs.iter().filter_map(|run| Some((run.resource.name(), run.error.as_ref()?))).collect();
+    let failed: Vec<_> =
+        runs.runs.iter().filter_map(|run| Some((run.resource.as_str(), run.error.as_ref()?))).collect();
     let [("a", error)] = failed[..] else { panic!("{runs:?}") };
     let said = format!("{error:?}");
     let repair = said.split_once("INSERT OVERWRITE").map(|(_, rest)| format!("INSERT OVERWRITE{rest}")).unwrap();
@@ -113,7 +114,7 @@ async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_h
     edit(&world, &format!("CREATE TABLE {raw}_KEPT AS SELECT DISTINCT * FROM {raw}")).await;
     edit(&world, &format!("DELETE FROM {raw}")).await;
     edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {raw}_KEPT")).await;
-    assert!(reconcile().await.unwrap().iter().all(|run| run.status == RunStatus::Complete));
+    assert!(reconcile().await.unwrap().runs.iter().all(|run| run.status == RunStatus::Complete));
     assert_eq!(shown(&world).await, "2 2 2");
 }
 
