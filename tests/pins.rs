@@ -37,7 +37,8 @@ fn every_requirement_of_python_has_a_version_and_hashes() {
         }
         // What is wanted is what is pinned.
         let wanted = path.with_extension("in");
-        for wanted in wanted.exists().then(|| requirements(&wanted)).unwrap_or_default() {
+        let wanted = if wanted.exists() { requirements(&wanted) } else { Vec::new() };
+        for wanted in wanted {
             // What an extra brings is pinned beside it.
             let (name, version) = wanted.split_once("==").unwrap();
             let wanted = format!("{}=={version} ", name.split('[').next().unwrap());
