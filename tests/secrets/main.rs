@@ -14,6 +14,7 @@ mod canary;
 mod commands;
 mod echo;
 mod failures;
+mod hosts;
 mod permissions;
 mod places;
 #[cfg(feature = "snowflake")]

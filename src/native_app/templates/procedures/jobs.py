@@ -10,6 +10,7 @@ import names
 import place
 import pool
 import references
+import settings
 from answers import MISSING, NOT_ALLOWED, Refusal, sentence, sql_failures
 from spec import SPEC
 
@@ -92,6 +93,9 @@ def execute(session, database, job, arguments, waits):
     ]
     # A container's own environment names a database and a schema, too: those of the app.
     args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
+    # The program sends a credential only to hosts that its call names: whoever can write to the destination decides none.
+    for name, value in settings.load(session).settings.items():
+        args += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for name in secrets:
         # The folder: which files Snowflake writes into it depends on the type of the secret.
         args += ["--set", f"{name}=file:/run/secrets/{name}"]
