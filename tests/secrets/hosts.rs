@@ -153,7 +153,7 @@ async fn what_is_configured_with_its_credential_works_until_the_credential_is_an
     }
     // The database alone is of no use to the next one.
     fs::write(program.folder().join("hush"), "another-token").unwrap();
-    refused(&program.run(&["ingest", "acme/gears"]).await, "`api_url`");
+    refused(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     program.run(&["ingest", "acme/gears"]).await.expect(0);
 

@@ -197,23 +197,20 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection, fields: &Login
 fn repeats(text: &str, fields: &LoginFields) -> bool {
     /// As much of a long credential is enough to tell.
     const PART: usize = 16;
-    let plain = |text: &str| -> String {
-        let decoded = url::form_urlencoded::parse(text.replace(['&', '='], "").as_bytes())
-            .map(|(name, value)| format!("{name}{value}"))
-            .collect::<String>();
-        decoded.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    // More than is shown of a message.
+    let text: String = text.split_whitespace().flat_map(str::chars).take(4 * MESSAGE).collect();
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let forms = |text: &str| -> [Vec<char>; 2] {
+        let escaped = text.replace(['&', '='], "");
+        let decoded: String = url::form_urlencoded::parse(escaped.as_bytes()).map(|(name, _)| name).collect();
+        [letters(text), letters(&decoded)]
     };
-    let texts = [plain(text), plain(&text.replace('+', ""))];
+    let texts = forms(&text);
     let LoginFields { token, password, spcs_token, .. } = fields;
-    [token, password, spcs_token].into_iter().flatten().any(|secret| {
-        let secret = plain(&secret.expose_secret().replace(['%', '+'], ""));
-        let letters: Vec<char> = secret.chars().collect();
-        let is_in = |part: &[char]| {
-            let part: String = part.iter().collect();
-            texts.iter().any(|text| text.contains(&part))
-        };
+    [token, password, spcs_token].into_iter().flatten().flat_map(|secret| forms(secret.expose_secret())).any(|secret| {
         // A credential without letters and digits is hardly one.
-        !letters.is_empty() && letters.windows(letters.len().min(PART)).any(is_in)
+        let mut parts = secret.windows(secret.len().clamp(1, PART));
+        parts.any(|part| texts.iter().any(|text| text.windows(part.len()).any(|found| found == part)))
     })
 }
 
