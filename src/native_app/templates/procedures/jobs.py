@@ -95,7 +95,8 @@ def execute(session, database, job, arguments, waits):
     args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
     # The program sends a credential only to hosts that its call names: whoever can write to the destination decides none.
     for name, value in settings.load(session).settings.items():
-        args += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        if isinstance(value, (str, list, dict)):
+            args += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for name in secrets:
         # The folder: which files Snowflake writes into it depends on the type of the secret.
         args += ["--set", f"{name}=file:/run/secrets/{name}"]
