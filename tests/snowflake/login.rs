@@ -99,7 +99,9 @@ async fn a_host_that_repeats_the_credential_is_not_quoted() {
             Credentials::OAuth(secret.into()),
             Credentials::AccessToken(secret.into()),
         ] {
-            for (message, code) in [(format!("No way, {repeated}."), "390100".to_owned()), ("No way.".to_owned(), repeated.to_owned())] {
+            for (message, code) in
+                [(format!("No way, {repeated}."), "390100".to_owned()), ("No way.".to_owned(), repeated.to_owned())]
+            {
                 let server = Scripted::start().await;
                 let body = json!({ "success": false, "code": code, "message": message, "data": null });
                 server.on(LOGIN, [Act::json(body)]);

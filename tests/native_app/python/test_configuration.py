@@ -315,7 +315,8 @@ def test_the_connection_is_tested_by_the_program_itself(configured):
 
 
 def test_the_program_is_told_in_its_call_where_it_may_send_the_secret(configured):
-    configured.ok("update_settings", {"settings": {"api_url": "https://ghe.example/api/v3", "repositories": ["a/b"], "page_size": 5}})
+    settings = {"api_url": "https://ghe.example/api/v3", "repositories": ["a/b"], "page_size": 5}
+    configured.ok("update_settings", {"settings": settings})
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("test_connection")
     args = configured.account.jobs[-1]
