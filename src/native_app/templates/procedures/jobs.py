@@ -87,6 +87,7 @@ def start(session, database, job, arguments):
 def execute(session, database, job, arguments, waits):
     """Executes a job, and gives what Snowflake answers. Raises what explains why no container was started."""
     bound = references.required(session)
+    compute_pool = pool.name(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
     mounts = [
         {"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets
@@ -104,7 +105,7 @@ def execute(session, database, job, arguments, waits):
     if references.EXTERNAL_ACCESS in bound:
         access = f"EXTERNAL_ACCESS_INTEGRATIONS = (reference('{references.EXTERNAL_ACCESS}')) "
     text = (
-        f"EXECUTE JOB SERVICE IN COMPUTE POOL {pool.name(session)} NAME = {job} ASYNC = {'FALSE' if waits else 'TRUE'} "
+        f"EXECUTE JOB SERVICE IN COMPUTE POOL {compute_pool} NAME = {job} ASYNC = {'FALSE' if waits else 'TRUE'} "
         f"QUERY_WAREHOUSE = reference('{references.WAREHOUSE}') {access}"
         f"FROM SPECIFICATION_TEMPLATE_FILE = '{SPECIFICATION}' "
         f"USING (args => {names.json_text(json.dumps(args + arguments))}, secrets => {names.json_text(json.dumps(mounts))})"
