@@ -1,8 +1,10 @@
 //! Settings: declared by a source as a plain struct, checked before any request.
 
+mod names;
 mod schema;
 mod settings;
 mod store;
+mod url;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,9 +60,10 @@ impl Config {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         serde_path_to_error::deserialize(Value::Object(self.0.clone())).map_err(|error| {
             let path = error.path().to_string();
+            let reason = without_values(&error.inner().to_string(), &self.0);
             let message = match path.as_str() {
-                "." => format!("the settings are incomplete: {}", error.inner()),
-                path => format!("the setting `{path}` is malformed: {}", error.inner()),
+                "." => format!("the settings are incomplete: {reason}"),
+                path => format!("the setting `{path}` is malformed: {reason}"),
             };
             Error::configuration(message).with_help("`schema` lists the settings, their types and defaults")
         })
@@ -91,6 +94,41 @@ impl Config {
     pub fn values(&self) -> &Map<String, Value> {
         &self.0
     }
+}
+
+/// What serde says of settings, without the values that it repeats: one may be a secret in the wrong place.
+fn without_values(reason: &str, values: &Map<String, Value>) -> String {
+    const REPEAT: [&str; 4] = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+    if REPEAT.iter().any(|start| reason.starts_with(start)) {
+        return match reason.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("it is not {expected}"),
+            None => "its value is not allowed".to_owned(),
+        };
+    }
+    if reason.starts_with("missing field ") {
+        return reason.to_owned();
+    }
+    // The words are those of the source's author, who may repeat it, too.
+    let mut reason = reason.to_owned();
+    let mut rest: Vec<&Value> = values.values().collect();
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::String(text) if text.chars().count() > 2 => {
+                let quoted = format!("{text:?}");
+                reason = reason.replace(&quoted[1..quoted.len() - 1], "…").replace(text.as_str(), "…");
+            }
+            Value::Number(number) => {
+                let number = number.to_string();
+                if number.len() > 3 {
+                    reason = reason.replace(&number, "…");
+                }
+            }
+            Value::Array(entries) => rest.extend(entries),
+            Value::Object(fields) => rest.extend(fields.values()),
+            _ => {}
+        }
+    }
+    reason
 }
 
 impl FromIterator<(String, Value)> for Config {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "http")]
-pub(crate) use redact::{SHORTEST_SECRET, STAND_IN};
+pub(crate) use redact::{SHORTEST_SECRET, STAND_IN, is_credential};
 pub(crate) use redact::{redact, remember};
 
 /// A result whose error is snowfeed's [`Error`] unless said otherwise.

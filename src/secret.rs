@@ -1,11 +1,15 @@
 //! References to secrets. snowfeed stores and prints references only, never what they refer to.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use regex_lite::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -37,14 +41,15 @@ impl SecretRef {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the variable or the file is missing, not text or empty.
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the variable or the file is missing, not text, empty or longer than
+    /// 64 KiB.
     pub fn resolve(&self) -> Result<SecretString> {
         let missing = |why: String| {
             Error::configuration(format!("the secret {self} cannot be read: {why}"))
                 .with_help("set it, or point the setting at another `env:NAME` or `file:PATH`")
         };
         let secret = match self {
-            Self::Env(name) => std::env::var(name).map_err(|error| match error {
+            Self::Env(name) => std::env::var(name).map(SecretString::from).map_err(|error| match error {
                 std::env::VarError::NotPresent => missing("the variable is not set".into()),
                 // The error itself would print the value.
                 std::env::VarError::NotUnicode(_) => missing("the variable is not valid UTF-8".into()),
@@ -53,10 +58,10 @@ impl SecretRef {
                 let mounted =
                     if path.is_dir() { mounted(path).ok_or_else(|| not_mounted(self))? } else { path.clone() };
                 warn_if_shared(&mounted);
-                std::fs::read_to_string(&mounted).map_err(|error| missing(error.to_string()))?
+                read_secret(&mounted).map_err(|error| missing(error.to_string()))?
             }
         };
-        match secret.trim() {
+        match secret.expose_secret().trim() {
             "" => Err(missing("it is empty".into())),
             secret => {
                 crate::error::remember(secret);
@@ -64,6 +69,68 @@ impl SecretRef {
             }
         }
     }
+}
+
+/// The longest secret that is read from a file, in bytes. A private key of 16,384 bits takes 13 kB in PEM.
+const LONGEST_SECRET: usize = 64 << 10;
+
+/// Reads a file that holds a secret and nothing else. Reading stops where it is too long to be one.
+pub(crate) fn read_secret(path: &Path) -> io::Result<SecretString> {
+    read_text(&File::open(path)?, LONGEST_SECRET).map(SecretString::from)
+}
+
+/// Reads a text of at most this many bytes.
+pub(crate) fn read_text(file: &File, most: usize) -> io::Result<String> {
+    String::from_utf8(read_bytes(file, most)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
+}
+
+/// Reads a file of at most this many bytes.
+pub(crate) fn read_bytes(file: &File, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// What tokens of well-known services look like, wherever they are within a text.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(^|[^A-Za-z0-9])(gh[oprsu]_[A-Za-z0-9]{8}|github_pat_[A-Za-z0-9_]{8}|glpat-[A-Za-z0-9_-]{8}|xox[abeprs]-[A-Za-z0-9-]{8}|sk-[A-Za-z0-9_-]{16}|[sr]k_(live|test)_[A-Za-z0-9]{8}|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{30}|pypi-[A-Za-z0-9_-]{16}|hf_[A-Za-z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY)",
+    )
+});
+
+/// How a token begins that stands where the name of a variable or a file belongs. No name begins so.
+static START_OF_TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|[sr]k_(live|test)_|(?i:gh[oprsu]_[a-z0-9]{16}|github_pat_[a-z0-9]{16}))",
+    )
+});
+
+/// The name of an environment variable.
+static VARIABLE: LazyLock<Regex> = LazyLock::new(|| pattern("^[A-Za-z_][A-Za-z0-9_]*$"));
+
+#[allow(clippy::unwrap_used, reason = "the patterns are constants, and a test uses each")]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).unwrap()
+}
+
+/// Whether a text holds what looks like a secret itself. It must not be stored or repeated then.
+pub(crate) fn holds_token(text: &str) -> bool {
+    TOKEN.is_match(text)
+}
+
+/// Whether the name of a variable or a file is a secret by mistake: it begins like one, or is long and mixes all kinds of characters.
+fn is_secret_by_mistake(name: &str) -> bool {
+    let has = |kind: fn(&char) -> bool| name.chars().any(|c| kind(&c));
+    let is_random = name.len() >= 20
+        && !name.contains(['/', '\\', '.', '_'])
+        && has(char::is_ascii_uppercase)
+        && has(char::is_ascii_lowercase)
+        && has(char::is_ascii_digit);
+    START_OF_TOKEN.is_match(name) || TOKEN.is_match(name) || is_random
 }
 
 /// The files that Snowflake mounts for secrets of the types `GENERIC_STRING`, `OAUTH2` and `PASSWORD`. Beside a password
@@ -99,8 +166,12 @@ impl FromStr for SecretRef {
 
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some((_, name)) if is_secret_by_mistake(name) => {
+                Err(Error::configuration("a secret stands where the name of a variable or a file belongs")
+                    .with_help("put the secret into an environment variable, and write `env:` and the variable's name"))
+            }
+            Some(("env", name)) if VARIABLE.is_match(name) => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() && !path.contains(char::is_control) => Ok(Self::File(path.into())),
             // What was given may be the secret itself: it must not be repeated.
             _ => Err(Error::configuration("a secret is given by reference, not by value")
                 .with_help("write `env:NAME` for an environment variable, or `file:PATH` for a file")),
@@ -134,6 +205,9 @@ impl From<SecretRef> for String {
 /// The JSON Schema `format` by which a setting is known to be a secret's reference.
 pub(crate) const SECRET_FORMAT: &str = "secret-reference";
 
+/// What a reference looks like, for who reads the schema.
+const SECRET_PATTERN: &str = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f\x7f]+)$";
+
 impl JsonSchema for SecretRef {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "SecretRef".into()
@@ -144,7 +218,7 @@ impl JsonSchema for SecretRef {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": SECRET_FORMAT, "pattern": "^(env|file):.+" })
+        json_schema!({ "type": "string", "format": SECRET_FORMAT, "pattern": SECRET_PATTERN })
     }
 }
 
@@ -155,7 +229,24 @@ mod tests {
 
     #[test]
     fn a_secret_given_by_value_is_refused_and_not_repeated() {
-        for text in ["ghp_secret", "env:", "file:", "ghp:secret", "", "env:A=B"] {
+        for text in [
+            "ghp_secret",
+            "env:",
+            "file:",
+            "ghp:secret",
+            "",
+            "env:A=B",
+            "env:ghp_secret",
+            "env:GHP_secretsecretsecretsecret",
+            "file:ghp_secret",
+            "env:github_pat_secret",
+            "env:glpat-secret_",
+            "env:xoxb-secret_",
+            "env:sk_live_secret_",
+            "env:secret_.eyJ",
+            "env:Ghpsecret0123456789ABCdef",
+            "file:secret_\nsecond line",
+        ] {
             let error = text.parse::<SecretRef>().unwrap_err();
             assert!(!format!("{error} {error:?} {:?}", error.report()).contains("secret_"), "{error:?}");
             assert!(!format!("{error} {error:?}").contains("ghp"), "{error:?}");
@@ -186,6 +277,45 @@ mod tests {
             assert_eq!(secret.resolve().unwrap().expose_secret(), format!("of {file}"));
             std::fs::remove_file(folder.path().join(file)).unwrap();
         }
+    }
+
+    #[test]
+    fn tokens_are_known_wherever_they_stand() {
+        for text in [
+            "ghp_0123456789abcdef",
+            "x=ghs_0123456789abcdef",
+            "https://host/github_pat_11AAAAAAA0",
+            "glpat-abcdefgh12345678",
+            "xoxb-12345678-abc",
+            "sk-proj-abcdefgh12345678",
+            "sk_live_12345678",
+            "AKIAIOSFODNN7EXAMPLE",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x",
+            "-----BEGIN RSA PRIVATE KEY-----",
+        ] {
+            assert!(holds_token(text), "{text}");
+        }
+        for text in
+            ["acme/widgets", "https://api.github.com", "env:GITHUB_TOKEN", "high_0123456789", "task-0123456789abcdef"]
+        {
+            assert!(!holds_token(text), "{text}");
+        }
+        for name in ["env:GHP_TOKEN", "env:NPM_TOKEN", "env:token", "file:/run/secrets/Token01234567890ab"] {
+            assert!(name.parse::<SecretRef>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_read_to_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let secret = SecretRef::File(file.path().to_owned());
+        std::fs::write(file.path(), "x".repeat(LONGEST_SECRET)).unwrap();
+        assert_eq!(secret.resolve().unwrap().expose_secret().len(), LONGEST_SECRET);
+        std::fs::write(file.path(), "x".repeat(LONGEST_SECRET + 1)).unwrap();
+        let error = secret.resolve().unwrap_err();
+        assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
+        #[cfg(unix)]
+        assert!(SecretRef::File("/dev/zero".into()).resolve().is_err(), "it has no end");
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl SourceSpec {
         self
     }
 
+    /// The environment variable of a setting, whose name may be dotted: `GITHUB_API_URL`.
+    pub(crate) fn variable(&self, setting: &str) -> String {
+        format!("{}_{}", self.name, setting.replace('.', "_")).to_uppercase()
+    }
+
     /// Checks that every destination can hold what is declared: the name, and the tables with their columns.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub(super) struct Global {
     // Not `global`: of a global argument that stands on both sides of the command, clap drops those before it.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// A TOML file with settings [default: {name}.toml, if there is one]
+    /// A TOML file with settings, which only you may write
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Write results and errors to standard output as JSON
@@ -315,9 +315,12 @@ const LONG_HELP: &str = "
 Settings, the later going before the earlier:
   1. defaults, see `{program} schema`
   2. what `{program} configure KEY=VALUE` has stored in the database
-  3. {name}.toml, or the file of --config
+  3. the file of --config; a {name}.toml that it does not name is not loaded
   4. the environment: {NAME}_KEY (for a secret, {NAME}_KEY holds it, and the setting is `env:{NAME}_KEY`)
   5. --set KEY=VALUE
+
+A credential goes only where it was given for: to the default server, to one that 3, 4 or 5 name, or to one that `configure` has
+stored together with it. Otherwise the call is refused, and says how to confirm it.
 
 Results go to standard output, progress and errors to standard error. With --json there is one JSON document on standard
 output (`run`: one line for each run that has ended), also for an error; docs/json.md of snowfeed describes them.

@@ -23,7 +23,7 @@
 //! `docs/json.md` describes them. How it ended is the exit code: see [`Exit`].
 //!
 //! # Settings
-//! The later go before the earlier: defaults; what `configure` has stored; a TOML file (`planets.toml`, or `--config`); the
+//! The later go before the earlier: defaults; what `configure` has stored; the TOML file of `--config`; the
 //! environment (`PLANETS_PAGE_SIZE` gives `page_size`; of a secret's variable only the name is taken); `--set`. Empty
 //! variables are ignored. What is unknown or malformed is named, with where it was given, before anything else happens.
 //!
@@ -37,6 +37,8 @@ mod confirm;
 mod core_files;
 mod destination;
 mod exit;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod interrupt;
 mod output;
 mod progress;

@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::secret::read_text;
 use crate::{Config, Error, Result, SecretRef, SourceSpec};
+
+/// The longest settings file that is read, in bytes.
+const LONGEST_FILE: usize = 1 << 20;
 
 /// Where one setting was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,11 +100,18 @@ impl Given {
                 .with_source(error)
                 .with_help("name a TOML file that exists with --config")
         };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let values: Map<String, Value> = toml::from_str(&text).map_err(|error| {
-            // Its own text would quote the line, which may hold a secret.
+        let file = File::open(path).map_err(unreadable)?;
+        refuse_shared(&file, path)?;
+        let text = read_text(&file, LONGEST_FILE).map_err(unreadable)?;
+        self.add_text(spec, path, &text)
+    }
+
+    /// Adds the settings of a file that holds this text.
+    fn add_text(&mut self, spec: &SourceSpec, path: &Path, text: &str) -> Result<()> {
+        let values: Map<String, Value> = toml::from_str(text).map_err(|error| {
+            // What the parser says is left out: it quotes the line, or a name, which may be a secret.
             let line = 1 + error.span().map_or(0, |span| text[..span.start].matches('\n').count());
-            Error::configuration(format!("the settings file {} is no TOML: {}", path.display(), error.message()))
+            Error::configuration(format!("the settings file {} is not valid TOML", path.display()))
                 .with_context("line", line)
                 .with_help("write each setting as `name = value`, texts in quotes")
         })?;
@@ -115,7 +127,7 @@ impl Given {
         let (mut names, mut taken) = (spec.settings.names().map(str::to_owned).collect::<Vec<_>>(), BTreeSet::new());
         names.extend(spec.settings.leaves());
         for name in names {
-            let key = variable_name(spec, &name);
+            let key = spec.variable(&name);
             // A setting goes before a field that would have the same variable.
             if !taken.insert(key.clone()) {
                 continue;
@@ -148,11 +160,6 @@ impl Given {
     }
 }
 
-/// The environment variable of a setting: `GITHUB_API_URL`.
-fn variable_name(spec: &SourceSpec, setting: &str) -> String {
-    format!("{}_{}", spec.name, setting.replace('.', "_")).to_uppercase()
-}
-
 /// Reads `KEY=VALUE`, by the type of the setting.
 pub(super) fn parse_argument(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
     // What has no `=` may be a secret that was pasted: it is not repeated.
@@ -163,9 +170,43 @@ pub(super) fn parse_argument(spec: &SourceSpec, argument: &str) -> Result<(Strin
     Ok((name.to_owned(), spec.settings.parse(name, text)?))
 }
 
+/// Refuses a file that others may write: it decides where credentials go.
+#[cfg(unix)]
+fn refuse_shared(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let refuse = |why: &str, help: String| {
+        Err(Error::configuration(format!("the settings file {} {why}", path.display())).with_help(help))
+    };
+    let Ok(metadata) = file.metadata() else { return Ok(()) };
+    let me = rustix::process::geteuid().as_raw();
+    if metadata.uid() != me && metadata.uid() != 0 {
+        return refuse("belongs to another user", "copy it, and check what is in it".to_owned());
+    }
+    if metadata.mode() & 0o022 != 0 {
+        let help = format!("run `chmod go-w {}`, and check what is in it", path.display());
+        return refuse("may be written by other users", help);
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn refuse_shared(_: &File, _: &Path) -> Result<()> {
+    Ok(())
+}
+
 /// Says where a malformed setting was given.
 fn from(error: Error, origin: &Origin) -> Error {
     error.with_context("given by", origin)
+}
+
+/// The settings of a file that holds this text.
+#[cfg(fuzzing)]
+pub(super) fn of_text(spec: &SourceSpec, text: &str) -> Result<Config> {
+    let mut given = Given::default();
+    given.add_text(spec, Path::new("settings.toml"), text)?;
+    given.check(spec)?;
+    Ok(given.values.into_iter().collect())
 }
 
 #[cfg(test)]

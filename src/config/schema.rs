@@ -5,6 +5,10 @@ use std::fmt::Display;
 use regex_lite::Regex;
 use serde_json::{Map, Number, Value};
 
+use super::{names, url};
+use crate::SecretRef;
+use crate::secret::SECRET_FORMAT;
+
 /// The checker descends this many schemas at most: one that refers to itself has no end.
 const DEEPEST: usize = 64;
 
@@ -100,7 +104,10 @@ impl<'a> Root<'a> {
         }
         let name = object.keys().find(|name| !known.contains(&name.as_str()) && !known.is_empty())?;
         let help = format!("its fields are: {}", known.join(", "));
-        Some(violation(path, format!("has no field `{name}`"), help))
+        // What is no name may be a secret in the wrong place.
+        let message =
+            if names::is_name(name) { format!("has no field `{name}`") } else { "has an unknown field".into() };
+        Some(violation(path, message, help))
     }
 
     fn check(self, schema: &'a Value, value: &Value, path: &str, depth: usize) -> Option<Violation> {
@@ -268,6 +275,15 @@ fn is_less(one: &Number, other: &Number) -> bool {
 
 fn misfit_text(schema: &Value, text: &str, path: &str) -> Option<Violation> {
     let length = text.chars().count();
+    let format = schema.get("format").and_then(Value::as_str);
+    if format == Some(SECRET_FORMAT) {
+        let error = text.parse::<SecretRef>().err()?;
+        let help = error.help().unwrap_or_default().to_owned();
+        return Some(violation(path, format!("is malformed: {error}"), help));
+    }
+    if format == Some(url::FORMAT) && !url::is_plain(text) {
+        return Some(violation(path, "is not a plain http or https URL".into(), url::HELP.into()));
+    }
     wrong_size(schema, length, ["minLength", "maxLength"], ["character", "characters"], path).or_else(|| {
         let pattern = schema.get("pattern")?.as_str()?;
         match Regex::new(pattern) {

@@ -7,9 +7,9 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
-use super::Config;
 use super::schema::{Root, Violation};
-use crate::secret::SECRET_FORMAT;
+use super::{Config, names, url};
+use crate::secret::{SECRET_FORMAT, holds_token};
 use crate::{Error, Result, SecretRef};
 
 /// The settings that a source declares: names, types, limits, descriptions and defaults, taken from a struct of its own.
@@ -32,8 +32,10 @@ impl Settings {
     /// of type [`SecretRef`] is a secret, given by reference. What the schema says of values holds wherever they are given: ranges
     /// (`#[schemars(range(min = 1, max = 100))]`), lengths (`length`), patterns (`regex`), choices, and the names of fields.
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
+        let mut schema = schemars::schema_for!(T).to_value();
+        url::add_pattern(&mut schema);
         Self {
-            schema: schemars::schema_for!(T),
+            schema: Schema::try_from(schema).unwrap_or_default(),
             check: Arc::new(|config| config.read::<T>().map(drop)),
             misfit: Config::misfit::<T>,
         }
@@ -93,9 +95,34 @@ impl Settings {
         self.property(name).is_ok_and(|property| self.root().has(property, "format", SECRET_FORMAT))
     }
 
-    /// Whether a setting is a URL, whose host the source talks to: its schema has `"format": "uri"`.
+    /// Whether a setting is a URL, whose host the source talks to: its schema has `"format": "uri"`
+    /// (`#[schemars(extend("format" = "uri"))]`). It must be `http` or `https`, without user, password, query and fragment.
     pub fn is_url(&self, name: &str) -> bool {
-        self.property(name).is_ok_and(|property| self.root().has(property, "format", "uri"))
+        self.property(name).is_ok_and(|property| self.root().has(property, "format", url::FORMAT))
+    }
+
+    /// Whether a setting's value is not to be shown: its schema marks it so (`"format": "password"`, `"writeOnly": true`), or its name
+    /// speaks of a secret and it is not a [reference](Self::is_secret) to one.
+    pub(crate) fn is_hidden(&self, name: &str) -> bool {
+        let Ok(property) = self.property(name) else { return names::is_secret(name) };
+        !self.is_secret(name)
+            && (self.root().has(property, "format", "password")
+                || property.get("writeOnly") == Some(&Value::Bool(true))
+                || self.root().has(property, "type", "string") && names::is_secret(name))
+    }
+
+    /// Whether a setting may decide which server a credential goes to, or which server is trusted: a URL, a host, a file of
+    /// certificates (`"format": "path"`), or a text that holds a URL.
+    pub(crate) fn is_route(&self, name: &str, value: &Value) -> bool {
+        let declares = |format: &str| {
+            self.property(name).is_ok_and(|property| {
+                self.root().has(property, "format", format)
+                    || self.root().items(property).is_some_and(|items| self.root().has(items, "format", format))
+            })
+        };
+        ["uri", "uri-reference", "iri", "hostname", "idn-hostname", "ipv4", "ipv6", "path"].into_iter().any(declares)
+            || names::is_route(name)
+            || texts(value).iter().any(|text| text.contains("://"))
     }
 
     /// Checks everything that can be checked without the remote, and gives the configuration that holds these values. Names may be
@@ -119,16 +146,35 @@ impl Settings {
     /// type or against the schema. Settings may be missing.
     pub fn first_invalid(&self, config: &Config) -> Option<(String, Error)> {
         let unknown = |name: &String| self.property(name).err().map(|error| (name.clone(), error));
+        let leaks = |(name, value): (&String, &Value)| {
+            let error = texts(value).iter().find_map(|text| leak(name, text))?;
+            Some((name.clone(), error))
+        };
         let against_schema = || {
             config.values().iter().find_map(|(name, value)| {
                 let found = self.root().violation(self.property(name).ok()?, value, name);
                 // What lacks a field here may get it from elsewhere.
                 let Violation { path, message, help, .. } = found.filter(|violation| !violation.is_incomplete)?;
+                // A number that is out of range may be a secret, too.
+                let message =
+                    if self.may_be_secret(&path) { "has a value that is not allowed".into() } else { message };
                 let error = Error::configuration(format!("the setting `{path}` {message}")).with_help(help);
-                Some((path, error))
+                // The entry of a list was given with the list.
+                Some((path.split('[').next().unwrap_or_default().to_owned(), error))
             })
         };
-        config.values().keys().find_map(unknown).or_else(|| (self.misfit)(config)).or_else(against_schema)
+        config
+            .values()
+            .keys()
+            .find_map(unknown)
+            .or_else(|| config.values().iter().find_map(leaks))
+            .or_else(against_schema)
+            .or_else(|| (self.misfit)(config))
+    }
+
+    /// Whether a rejected value of this setting may be a secret: messages do not show it.
+    fn may_be_secret(&self, name: &str) -> bool {
+        self.is_hidden(name) || names::is_secret(name) && !self.is_secret(name)
     }
 
     /// Puts values over others. Names may be dotted; of a nested struct, only the fields that are given are replaced.
@@ -206,7 +252,8 @@ impl Settings {
             if is("string") {
                 return Ok(Value::String(text.to_owned()));
             }
-            Err(Error::configuration(format!("the setting `{name}` is malformed: {text:?} is no {kind}"))
+            // The text is not repeated: it may be a secret in the wrong place.
+            Err(Error::configuration(format!("the setting `{name}` is malformed: it is not a {kind}"))
                 .with_help("`schema` lists the settings, their types and defaults"))
         };
         if is("boolean") && (text.parse::<bool>().is_ok() || !is("integer") && !is("number")) {
@@ -236,7 +283,6 @@ impl Settings {
     }
 
     /// The default that a setting declares, or the struct that it is a field of.
-    #[cfg(feature = "cli")]
     pub(crate) fn default_of(&self, name: &str) -> Option<Value> {
         let own = |name: &str| self.property(name).ok()?.get("default").cloned();
         own(name).or_else(|| {
@@ -278,11 +324,48 @@ impl Settings {
                 .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
                 .min()
                 .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2);
-            Error::configuration(format!("there is no setting `{name}`")).with_help(match closest {
+            // What is no name may be a secret in the wrong place.
+            let message = match names::is_name(name) && !holds_token(name) {
+                true => format!("there is no setting `{name}`"),
+                false => "there is no such setting".to_owned(),
+            };
+            Error::configuration(message).with_help(match closest {
                 Some((_, known)) => format!("did you mean `{known}`?"),
                 None => format!("the settings are: {}", leaves.join(", ")),
             })
         })
+    }
+}
+
+/// All texts within a value, the names of entries included.
+fn texts(value: &Value) -> Vec<&str> {
+    let (mut texts, mut rest) = (Vec::new(), vec![value]);
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::String(text) => texts.push(text.as_str()),
+            Value::Array(entries) => rest.extend(entries),
+            Value::Object(fields) => {
+                texts.extend(fields.keys().map(String::as_str));
+                rest.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    texts
+}
+
+/// Why a text must not be stored, whatever the setting: it holds a credential.
+fn leak(name: &str, text: &str) -> Option<Error> {
+    let refuse = |what: &str| Error::configuration(format!("the setting `{name}` {what}"));
+    if text.parse::<SecretRef>().is_ok() {
+        None
+    } else if holds_token(text) {
+        let help = "give a secret by reference, `env:NAME` or `file:PATH`, in a setting that is for secrets";
+        Some(refuse("holds what looks like a secret").with_help(help))
+    } else if url::holds_user(text) {
+        Some(refuse("holds a URL with a user or a password").with_help(url::HELP))
+    } else {
+        None
     }
 }
 
@@ -311,182 +394,4 @@ impl fmt::Debug for Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use serde::Deserialize;
-    use serde_json::json;
-
-    #[derive(Default, Deserialize, JsonSchema)]
-    #[serde(default)]
-    #[allow(dead_code, reason = "only its schema and its deserialization matter")]
-    struct Retry {
-        #[schemars(range(min = 1))]
-        attempts: u32,
-        key: Option<SecretRef>,
-    }
-
-    #[derive(Deserialize, JsonSchema)]
-    #[serde(default)]
-    #[allow(dead_code, reason = "only its schema and its deserialization matter")]
-    struct Example {
-        url: String,
-        #[schemars(range(min = 1, max = 100))]
-        page_size: u32,
-        #[schemars(length(max = 3))]
-        ids: Vec<u64>,
-        retry: Option<Retry>,
-        labels: BTreeMap<String, u64>,
-        ratio: f64,
-        token: Option<SecretRef>,
-        names: Vec<String>,
-        deep: bool,
-        limit: Option<u64>,
-    }
-
-    impl Default for Example {
-        fn default() -> Self {
-            let (ids, names, labels) = (Vec::new(), Vec::new(), BTreeMap::new());
-            let (url, page_size, ratio, token, retry) = (String::new(), 1, 1.0, None, None);
-            Self { url, page_size, ids, retry, labels, ratio, token, names, deep: false, limit: None }
-        }
-    }
-
-    fn settings() -> Settings {
-        Settings::of::<Example>()
-    }
-
-    #[test]
-    fn text_is_read_by_the_declared_type() {
-        let parse = |name, text| settings().parse(name, text).unwrap();
-        assert_eq!(parse("url", "5"), json!("5"));
-        assert_eq!(parse("page_size", "5"), json!(5));
-        assert_eq!(parse("ratio", "5"), json!(5.0));
-        assert_eq!(parse("deep", "true"), json!(true));
-        assert_eq!(parse("names", "a, b"), json!(["a", "b"]));
-        assert_eq!(parse("names", r#"["a,b"]"#), json!(["a,b"]));
-        assert_eq!(parse("ids", "1, 2"), json!([1, 2]));
-        assert_eq!(parse("ids", "[1,2]"), json!([1, 2]));
-        assert_eq!(parse("token", "env:X"), json!("env:X"));
-        assert_eq!(parse("limit", "7"), json!(7));
-        assert_eq!(parse("limit", ""), Value::Null);
-        assert_eq!(parse("token", ""), Value::Null);
-    }
-
-    #[test]
-    fn malformed_text_is_named() {
-        for (name, text) in
-            [("page_size", "many"), ("ratio", "x"), ("deep", "yes!"), ("names", "[1"), ("ids", "1,b"), ("limit", "x")]
-        {
-            let error = settings().parse(name, text).unwrap_err();
-            assert!(error.to_string().contains(name) && error.help().is_some(), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_finite_number_is_not_taken_for_nothing() {
-        for text in ["NaN", "inf", "-infinity", "1e999"] {
-            let error = settings().parse("ratio", text).unwrap_err();
-            assert!(error.to_string().contains(text), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_largest_whole_numbers_are_whole_numbers() {
-        assert_eq!(settings().parse("limit", "18446744073709551615").unwrap(), json!(u64::MAX));
-    }
-
-    #[test]
-    fn a_literal_secret_is_refused_without_being_repeated() {
-        let error = settings().parse("token", "ghp_abc").unwrap_err();
-        assert!(error.to_string().contains("token") && !format!("{error:?}").contains("ghp_abc"), "{error:?}");
-        let error = settings().configure([("token".into(), json!("ghp_abc"))]).unwrap_err();
-        assert!(error.to_string().contains("token") && !format!("{error:?}").contains("ghp_abc"), "{error:?}");
-    }
-
-    #[test]
-    fn an_unknown_name_gets_the_closest_one() {
-        let error = settings().configure([("page-size".into(), json!(1))]).unwrap_err();
-        assert_eq!(error.help(), Some("did you mean `page_size`?"));
-        let error = settings().configure([("zzzzzzzzzz".into(), json!(1))]).unwrap_err();
-        assert!(error.help().unwrap().contains("url"), "{error:?}");
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_type_is_named() {
-        let error = settings().configure([("page_size".into(), json!(-1))]).unwrap_err();
-        assert!(error.to_string().contains("`page_size`"), "{error}");
-    }
-
-    #[test]
-    fn the_first_invalid_setting_is_named_whatever_is_missing() {
-        let invalid = |values: Value| settings().first_invalid(&serde_json::from_value(values).unwrap());
-        assert!(invalid(json!({"url": "x", "page_size": 5})).is_none());
-        for (values, name) in [
-            (json!({"url": "x", "names": ["a", 1]}), "names"),
-            (json!({"page_size": "x", "zzz": 5}), "zzz"),
-            (json!({"page_size": 101}), "page_size"),
-            (json!({"ids": [1, 2, 3, 4]}), "ids"),
-            (json!({"retry": {"attempts": 0}}), "retry.attempts"),
-        ] {
-            assert_eq!(invalid(values).unwrap().0, name);
-        }
-    }
-
-    #[test]
-    fn what_is_against_the_schema_is_refused_with_what_is_allowed() {
-        let error = settings().configure([("page_size".into(), json!(1000))]).unwrap_err();
-        assert_eq!(error.message(), "the setting `page_size` is out of range: 1000 is not from 1 to 100");
-        assert_eq!(error.help(), Some("give a whole number from 1 to 100"));
-        let error = settings().configure([("retry.attempts".into(), json!(0))]).unwrap_err();
-        assert!(error.message().contains("`retry.attempts` is out of range"), "{error}");
-        let error = settings().configure([("retry".into(), json!({"atempts": 1}))]).unwrap_err();
-        assert!(error.message().contains("`retry` has no field `atempts`"), "{error}");
-    }
-
-    #[test]
-    fn a_rule_sees_what_the_schema_allows() {
-        let settings = settings().rule(|example: &Example| match example.deep && example.url.is_empty() {
-            true => Err(Error::configuration("`deep` needs a `url`")),
-            false => Ok(()),
-        });
-        assert_eq!(settings.configure([("deep".into(), json!(true))]).unwrap_err().message(), "`deep` needs a `url`");
-        settings.configure([("deep".into(), json!(true)), ("url".into(), json!("x"))]).unwrap();
-    }
-
-    #[test]
-    fn nested_settings_have_dotted_names() {
-        let settings = settings();
-        assert_eq!(settings.parse("retry.attempts", "3").unwrap(), json!(3));
-        assert_eq!(settings.parse("retry", r#"{"attempts":3}"#).unwrap(), json!({"attempts": 3}));
-        assert_eq!(settings.parse("labels.team", "7").unwrap(), json!(7));
-        assert!(settings.is_secret("retry.key") && !settings.is_secret("retry.attempts"));
-        let leaves = settings.leaves();
-        assert!(leaves.contains(&"retry.attempts".to_owned()) && !leaves.contains(&"retry".to_owned()), "{leaves:?}");
-        let error = settings.parse("retry.atempts", "3").unwrap_err();
-        assert_eq!(error.help(), Some("did you mean `retry.attempts`?"));
-        assert!(settings.parse("url.x", "3").is_err());
-    }
-
-    #[test]
-    fn of_a_nested_struct_only_what_is_given_is_replaced() {
-        let mut values = Map::new();
-        let merge = |values: &mut _, name: &str, value| settings().merge(values, [(name.to_owned(), value)]);
-        merge(&mut values, "retry", json!({"attempts": 3, "key": "env:X"}));
-        merge(&mut values, "retry.attempts", json!(4));
-        merge(&mut values, "retry", json!({"attempts": 5}));
-        merge(&mut values, "labels", json!({"a": 1}));
-        merge(&mut values, "labels", json!({"b": 2}));
-        assert_eq!(json!(values), json!({"retry": {"attempts": 5, "key": "env:X"}, "labels": {"b": 2}}));
-        assert!(settings().remove(&mut values, "retry.key") && !settings().remove(&mut values, "retry.key"));
-        assert!(settings().remove(&mut values, "retry.attempts"));
-        assert_eq!(json!(values), json!({"labels": {"b": 2}}));
-    }
-
-    #[test]
-    fn secrets_are_known_as_such() {
-        assert!(settings().is_secret("token"));
-        assert!(!settings().is_secret("url"));
-    }
-}
+mod tests;

@@ -69,6 +69,17 @@ pub trait ConfigStore: Debug + Send + Sync + 'static {
     /// Every entry of a domain, ordered by key.
     async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
 
+    /// Checks that the store is this source's, or not any source's yet, and makes it this source's if it is to be `adopted`. A store
+    /// that two sources can reach would mix their settings and the states of resources of the same name. By default it says nothing:
+    /// a store may belong to one source by the way it is made.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when it belongs to another source.
+    async fn claim(&self, source: &str, adopt: bool) -> Result<()> {
+        let _ = (source, adopt);
+        Ok(())
+    }
+
     /// Every entry of both domains. Stores whose every answer costs a round trip give them all at once.
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
         Ok(ConfigSnapshot {

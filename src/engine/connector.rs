@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::credentials::{BINDINGS_KEY, Use};
 use super::identity::Claims;
-use super::resources::Names;
+use super::resources::{Names, parse_resources};
 use super::{Event, Observer, Schedule};
 use crate::state::Timings;
 use crate::{
@@ -91,10 +92,12 @@ pub struct Connector {
     pub(super) state: Arc<dyn StateStore>,
     pub(super) config: Arc<dyn ConfigStore>,
     delivery: Delivery,
-    overrides: Map<String, Value>,
+    pub(super) overrides: Map<String, Value>,
     pub(super) claims: Claims,
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
+    /// The uses of credentials that were proved.
+    pub(super) proved: Arc<Mutex<BTreeSet<Use>>>,
     /// The warnings that the log has.
     warned: Arc<Mutex<BTreeSet<String>>>,
     clock: Clock,
@@ -136,6 +139,7 @@ impl Connector {
             overrides: Map::new(),
             claims: Claims::default(),
             observer: None,
+            proved: Arc::default(),
             warned: Arc::default(),
             clock: Arc::new(Timestamp::now),
         }
@@ -207,16 +211,27 @@ impl Connector {
     }
 
     /// The settings in force, and every resource that was ever enabled, ordered by name.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) also when a credential would go where it was not given for.
     pub(super) async fn configuration(&self) -> Result<Configured> {
+        self.config.claim(&self.spec.name, false).await?;
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
-        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
+        let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
+        let stored = parse_settings(find(CONFIG_KEY))?;
+        let config = self.in_force(stored.clone())?;
+        self.must_be_bound(&stored, find(BINDINGS_KEY)).await?;
         let (resources, unreadable) = parse_resources(resources);
-        Ok(Configured { config: self.in_force(parse_settings(stored)?)?, resources, unreadable })
+        Ok(Configured { config, resources, unreadable })
     }
 
     /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
     /// longer knows. Names may be dotted. What is checked is what would be in force: settings that are missing here may come from
     /// the [overrides](Self::overrides), which are not stored. Repeatable.
+    ///
+    /// A stored setting that decides where a credential goes (a URL, a proxy, a file of certificates), or which one it is, works only
+    /// together with the credential that was in force when it was provisioned: whoever can write the store must not be able to
+    /// redirect the credentials of others. [Overrides](Self::overrides) are trusted.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
@@ -224,7 +239,8 @@ impl Connector {
         self.spec.validate()?;
         let settings = &self.spec.settings;
         let mut stored = self.stored_settings().await?;
-        for (name, value) in values {
+        let values: Vec<(String, Value)> = values.into_iter().collect();
+        for (name, value) in values.clone() {
             if value.is_null() {
                 // One that an earlier version of the source had is stored, and unknown now.
                 if !settings.remove(&mut stored, &name) {
@@ -239,10 +255,13 @@ impl Connector {
             return Err(error);
         }
         self.in_force(stored.clone())?;
+        self.config.claim(&self.spec.name, true).await?;
+        self.bind_credentials(&stored, values).await?;
         self.config.put(Domain::Connector, CONFIG_KEY, &Value::Object(stored)).await
     }
 
     async fn stored_settings(&self) -> Result<Map<String, Value>> {
+        self.config.claim(&self.spec.name, false).await?;
         parse_settings(self.config.get(Domain::Connector, CONFIG_KEY).await?)
     }
 
@@ -257,7 +276,7 @@ impl Connector {
     /// # Errors
     /// What [`Source::check`] reports.
     pub async fn check(&self) -> Result<()> {
-        self.source.check_with(&self.config().await?, &self.monitor()).await
+        self.source.check_with(&self.configuration().await?.config, &self.monitor()).await
     }
 
     /// The resources that the settings in force give access to, by the names under which they are known here. The
@@ -372,6 +391,7 @@ impl Connector {
     async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {
         let value = serde_json::to_value(config)
             .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
+        self.config.claim(&self.spec.name, true).await?;
         self.config.put(Domain::Resource, resource.name(), &value).await
     }
 
@@ -453,33 +473,6 @@ fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
         Some(_) => Err(Error::configuration("the stored settings are no JSON object")
             .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
     }
-}
-
-/// The resources whose settings can be read, and the names of the others with what is wrong. One row that somebody has changed by
-/// hand must not stop the others.
-fn parse_resources(entries: Vec<(String, Value)>) -> (BTreeMap<Resource, ResourceConfig>, Vec<(String, Error)>) {
-    let (mut resources, mut unreadable) = (BTreeMap::new(), Vec::new());
-    for (name, value) in entries {
-        let parsed =
-            Resource::new(name.as_str()).and_then(|resource| Ok((resource, parse_resource_config(&name, value)?)));
-        match parsed {
-            Ok((resource, config)) => drop(resources.insert(resource, config)),
-            Err(error) => {
-                let help = error.help().unwrap_or_default();
-                tracing::error!(resource = %name, %error, help, "a resource is left out; the others go on");
-                unreadable.push((name, error));
-            }
-        }
-    }
-    (resources, unreadable)
-}
-
-pub(super) fn parse_resource_config(name: &str, value: Value) -> Result<ResourceConfig> {
-    serde_json::from_value(value).map_err(|error| {
-        Error::configuration(format!("the settings of {name:?} in the table RESOURCE_CONFIGURATION cannot be read"))
-            .with_source(error)
-            .with_help("remove the row, or set its VALUE to {\"enabled\": true}; then `enable` the resource again")
-    })
 }
 
 impl fmt::Debug for Connector {

@@ -12,6 +12,7 @@
 mod admission;
 pub(crate) mod columns;
 mod connector;
+mod credentials;
 mod deletions;
 mod event;
 mod identity;

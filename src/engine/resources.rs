@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Connector;
-use super::connector::{Order, parse_resource_config};
+use super::connector::Order;
 use crate::state::{Reconcile, ResourceState};
 use crate::{
     Commit, Config, ConfigSnapshot, Domain, Error, ErrorKind, Resource, ResourceConfig, Result, RunId, RunStatus,
@@ -58,6 +58,7 @@ impl Connector {
 
     /// The resource that this one is known as, and how it is configured.
     pub(super) async fn known(&self, named: &Resource) -> Result<(Resource, Option<ResourceConfig>)> {
+        self.config.claim(&self.spec.name, false).await?;
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
         let config = self.unchecked(connector);
         let names = Names::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
@@ -150,4 +151,33 @@ impl Connector {
 pub(crate) fn unknown_resource(spec: &SourceSpec, name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("the {} {name} is not known here", spec.resource_kind))
         .with_help("`status` lists those that are")
+}
+
+/// The resources whose settings can be read, and the names of the others with what is wrong. One row that somebody has changed by
+/// hand must not stop the others.
+pub(super) fn parse_resources(
+    entries: Vec<(String, Value)>,
+) -> (BTreeMap<Resource, ResourceConfig>, Vec<(String, Error)>) {
+    let (mut resources, mut unreadable) = (BTreeMap::new(), Vec::new());
+    for (name, value) in entries {
+        let parsed =
+            Resource::new(name.as_str()).and_then(|resource| Ok((resource, parse_resource_config(&name, value)?)));
+        match parsed {
+            Ok((resource, config)) => drop(resources.insert(resource, config)),
+            Err(error) => {
+                let help = error.help().unwrap_or_default();
+                tracing::error!(resource = %name, %error, help, "a resource is left out; the others go on");
+                unreadable.push((name, error));
+            }
+        }
+    }
+    (resources, unreadable)
+}
+
+pub(super) fn parse_resource_config(name: &str, value: Value) -> Result<ResourceConfig> {
+    serde_json::from_value(value).map_err(|error| {
+        Error::configuration(format!("the settings of {name:?} in the table RESOURCE_CONFIGURATION cannot be read"))
+            .with_source(error)
+            .with_help("remove the row, or set its VALUE to {\"enabled\": true}; then `enable` the resource again")
+    })
 }

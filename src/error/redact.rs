@@ -89,10 +89,10 @@ fn is_secret(name: &str, value: &str) -> bool {
 }
 
 /// Whether a name says that its value is a credential.
-fn is_credential(name: &str) -> bool {
+pub(crate) fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    const WHOLE: [&str; 10] = ["auth", "code", "jwt", "key", "pass", "pw", "pwd", "sas", "sid", "sig"];
+    const WHOLE: [&str; 11] = ["auth", "code", "cookie", "jwt", "key", "pass", "pw", "pwd", "sas", "sid", "sig"];
     const PART: [&str; 13] = [
         "accesskey",
         "apikey",

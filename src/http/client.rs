@@ -13,6 +13,7 @@ use super::bodies::Bodies;
 use super::gate::Gate;
 use super::links;
 use super::request::Request;
+use crate::error::is_credential;
 use crate::{Error, Result, Retries};
 
 /// Talks to one server, within its limits. Clones are cheap and share everything.
@@ -202,7 +203,7 @@ impl Builder {
         self
     }
 
-    /// Who the client is. Without it, requests are anonymous.
+    /// Who the client is. Without it, requests are anonymous. With it, plain `http` is refused unless the server is on this machine.
     #[must_use]
     pub fn authorization(mut self, authorize: Arc<dyn Authorize>) -> Self {
         self.authorization = Some(authorize);
@@ -231,6 +232,9 @@ impl Builder {
             Some(some) => some,
             None => None,
         };
+        if base.scheme() == "http" && self.has_credentials() {
+            self.refuse_plain_http(&base)?;
+        }
         let mut http = reqwest::Client::builder()
             .default_headers(headers(&self.headers)?)
             // Redirects are followed by `Request`, which holds them to this server.
@@ -238,7 +242,11 @@ impl Builder {
             .connect_timeout(self.connect_timeout);
         if let Some(url) = &self.proxy {
             // The cause is left out: it may repeat the proxy's password.
-            let proxy = reqwest::Proxy::all(url).map_err(|_| Error::configuration("the proxy is not a URL"))?;
+            let proxy = links::proxy(url).and_then(|url| reqwest::Proxy::all(url).ok());
+            let proxy = proxy.ok_or_else(|| {
+                Error::configuration("the proxy is not a plain URL")
+                    .with_help("write `http://HOST:PORT`; a user and a password belong into HTTPS_PROXY")
+            })?;
             http = http.proxy(proxy);
         } else if is_loopback(&base) {
             http = http.no_proxy();
@@ -264,6 +272,25 @@ impl Builder {
             bodies: Bodies::new(),
             timeout: self.timeout,
         })))
+    }
+}
+
+impl Builder {
+    /// Whether requests say who the client is, by authorization or by a header of its own such as `X-Api-Key`.
+    fn has_credentials(&self) -> bool {
+        self.authorization.is_some() || self.headers.iter().any(|(name, _)| is_credential(name))
+    }
+
+    /// Refuses to send credentials in the clear to another machine, or by way of one.
+    fn refuse_plain_http(&self, base: &Url) -> Result<()> {
+        let proxy = self.proxy.as_deref().and_then(links::proxy);
+        let stays_here = is_loopback(base) && proxy.as_ref().is_none_or(is_loopback);
+        if stays_here {
+            return Ok(());
+        }
+        Err(Error::configuration("plain http is refused: the credentials would travel in the clear")
+            .with_context("url", base)
+            .with_help("use https; plain http is only for servers on this machine, or without credentials"))
     }
 }
 
@@ -337,6 +364,11 @@ mod tests {
             ("budget", builder().budget(101)),
             ("per minute", builder().per_minute(0)),
             ("proxy", builder().proxy("http://")),
+            ("proxy", builder().proxy("http://u:hunter2@proxy.example")),
+            ("proxy", builder().proxy("http:/u:hunter2@proxy.example")),
+            ("proxy", builder().proxy("HTTP:\\\\u:hunter2@proxy.example")),
+            ("proxy", builder().proxy("u:hunter2@proxy.example")),
+            ("proxy", builder().proxy("http://proxy.example/?x")),
             ("certificate", builder().certificate_authority(b"no certificate")),
             ("header", builder().header("a b", "c")),
             ("header", builder().header("a", "b\r\nc")),
@@ -348,13 +380,44 @@ mod tests {
     }
 
     #[test]
+    fn credentials_travel_over_plain_http_to_this_machine_only() {
+        let token = || Arc::new(Bearer::new(&"hunter2hunter2".into()));
+        for url in [
+            "http://api.example",
+            "http://10.0.0.1",
+            "http://[2001:db8::1]",
+            "HTTP://api.example",
+            "http://localhost.example",
+            "http://169.254.169.254",
+        ] {
+            for builder in [
+                Client::builder(url).authorization(token()),
+                Client::builder(url).header("X-Api-Key", "hunter2hunter2"),
+                Client::builder(url).header("PRIVATE-TOKEN", "hunter2hunter2"),
+                Client::builder(url).header("Cookie", "session=hunter2hunter2"),
+            ] {
+                let error = builder.build().map(|_| ()).expect_err(url);
+                assert!(error.message().contains("plain http"), "{url}: {error}");
+            }
+            Client::builder(url).build().expect("it is anonymous");
+        }
+        for url in ["https://api.example", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]", "http://localhost"]
+        {
+            Client::builder(url).authorization(token()).build().expect(url);
+        }
+        let through = |proxy: &str| Client::builder("http://127.0.0.1:1").authorization(token()).proxy(proxy).build();
+        assert!(through("http://proxy.example:3128").is_err(), "the proxy would see the token");
+        assert!(through("http://127.0.0.1:3128").is_ok());
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let builder = Client::builder("https://u:hunter2@api.example")
             .header("x-key", "hunter2")
             .proxy("http://u:hunter2@proxy.example")
             .authorization(Arc::new(Bearer::new(&"hunter2".into())));
         assert!(!format!("{builder:?}").contains("hunter2"), "{builder:?}");
-        let client = Builder { base_url: "https://api.example".to_owned(), ..builder }.build().unwrap();
+        let client = Builder { base_url: "https://api.example".to_owned(), proxy: None, ..builder }.build().unwrap();
         assert!(!format!("{client:?}").contains("hunter2"), "{client:?}");
     }
 }

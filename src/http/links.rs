@@ -25,6 +25,13 @@ pub(super) fn base(text: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// Parses the URL of a proxy: as [`base`], with no path.
+pub(super) fn proxy(text: &str) -> Option<Url> {
+    // What a parser would read another way than it looks: without `//` it is a scheme to one and a user to another.
+    let is_plain = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) && !text.contains(['@', '\\']);
+    base(text).ok().filter(|url| is_plain && url.path() == "/")
+}
+
 /// Makes a URL of what a caller asks for: an absolute URL on the server of `base`, or a path below `base`.
 pub(super) fn resolve(base: &Url, path_or_url: &str) -> Result<Url> {
     let absolute = ["http://", "https://"].iter().any(|scheme| path_or_url.starts_with(scheme));

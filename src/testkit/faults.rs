@@ -154,6 +154,10 @@ impl<B: Backend> ConfigStore for Crashing<B> {
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
         self.alive()?.snapshot().await
     }
+
+    async fn claim(&self, source: &str, adopt: bool) -> Result<()> {
+        self.alive()?.claim(source, adopt).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

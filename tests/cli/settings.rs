@@ -20,9 +20,11 @@ async fn each_place_goes_before_the_one_below_it() {
     program.run(&["configure", "page_size=50", "concurrency=2"]).await.expect(0);
     assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
     std::fs::write(program.folder().join("github.toml"), "page_size = 60\nconcurrency = 3\n").unwrap();
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("60", "the file github.toml"));
+    assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
+    let file = ["--config", "github.toml"];
+    assert_eq!(in_force(&program, &file, "page_size").await, expect("60", "the file github.toml"));
     let variable = "the environment variable GITHUB_CONCURRENCY";
-    assert_eq!(in_force(&program, &[], "concurrency").await, expect("4", variable));
+    assert_eq!(in_force(&program, &file, "concurrency").await, expect("4", variable));
     assert_eq!(in_force(&program, &["--set", "concurrency=5"], "concurrency").await, expect("5", "--set"));
     std::fs::write(program.folder().join("other.toml"), "page_size = 70\n").unwrap();
     assert_eq!(in_force(&program, &["--config", "other.toml"], "page_size").await.0, "70");
@@ -50,7 +52,7 @@ async fn what_is_unknown_or_malformed_is_named_before_any_request() {
     let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_RETRIES", "often");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
-    let says = "error: the setting `retries` is malformed: \"often\" is no whole number \
+    let says = "error: the setting `retries` is malformed: it is not a whole number \
                 (given by: the environment variable GITHUB_RETRIES)";
     assert!(ended.stderr.contains(says), "{}", ended.stderr);
 
@@ -66,7 +68,7 @@ async fn what_is_unknown_or_malformed_is_named_before_any_request() {
         assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{set}: {}", ended.stderr);
     }
     std::fs::write(program.folder().join("github.toml"), "page_sise = 5\n").unwrap();
-    let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
+    let ended = program.run(&["--config", "github.toml", "ingest", "acme/gears"]).await.expect(4);
     assert!(ended.stderr.contains("the file github.toml") && ended.stderr.contains("`page_size`"), "{}", ended.stderr);
     assert_eq!(upstream.requests().len(), 0);
 }
@@ -76,7 +78,7 @@ async fn what_is_refused_is_not_stored() {
     let program = Program::new("github_issues");
     for (setting, says) in [
         ("tokne=env:X", "did you mean `token`?"),
-        ("page_size=many", "no whole number"),
+        ("page_size=many", "not a whole number"),
         ("token=ghp_literal", "by reference"),
         ("ghp_literal", "KEY=VALUE"),
         ("page_size=1000", "out of range: 1000 is not from 1 to 100"),

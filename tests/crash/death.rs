@@ -162,6 +162,10 @@ impl ConfigStore for Mortal {
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
         self.backend.snapshot().await
     }
+
+    async fn claim(&self, source: &str, adopt: bool) -> Result<()> {
+        self.backend.claim(source, adopt).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

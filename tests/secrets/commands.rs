@@ -35,13 +35,14 @@ async fn no_command_writes_the_secret_at_any_level() {
         let mut program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
         if by_file {
             fs::write(program.folder().join("hush"), CANARY).unwrap();
-            fs::write(program.folder().join("github.toml"), "token = \"file:hush\"").unwrap();
+            fs::write(program.folder().join("mine.toml"), "token = \"file:hush\"").unwrap();
         } else {
             program = program.variable("GITHUB_TOKEN", CANARY);
         }
         for level in LEVELS {
             for (args, code) in COMMANDS {
-                let args = [level, args].concat();
+                let file: &[&str] = if by_file { &["--config", "mine.toml"] } else { &[] };
+                let args = [level, file, args].concat();
                 assert_silent(&args, &program.run(&args).await.expect(code));
             }
         }
@@ -80,12 +81,12 @@ async fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
     let program = Program::new("github_issues").variable("GITHUB_PROXY", &url).variable("GITHUB_API_URL", &url);
     assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
     let program = Program::new("github_issues");
-    fs::write(program.folder().join("github.toml"), format!("token = '{CANARY}'\nproxy = '{url}'\napi_url = '{url}'"))
+    fs::write(program.folder().join("mine.toml"), format!("token = '{CANARY}'\nproxy = '{url}'\napi_url = '{url}'"))
         .unwrap();
-    assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
+    assert_silent(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
     // Where the file is no TOML, the line with the mistake is the one with the secret.
-    fs::write(program.folder().join("github.toml"), format!("token = {CANARY}")).unwrap();
-    assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
+    fs::write(program.folder().join("mine.toml"), format!("token = {CANARY}")).unwrap();
+    assert_silent(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
 }
 
 #[cfg(feature = "native-app")]

@@ -15,6 +15,7 @@ mod commands;
 mod core_files;
 mod echo;
 mod failures;
+mod hosts;
 mod permissions;
 mod places;
 #[cfg(feature = "snowflake")]

@@ -89,6 +89,33 @@ async fn a_refused_login_says_why_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_host_that_repeats_the_credential_is_not_quoted() {
+    let secret = "Hunter2/ünd+50%-more";
+    let spaced: String = secret.chars().flat_map(|c| [c, ' ']).collect();
+    let encoded = "Hunter2%2F%C3%BCnd%2B50%25-more";
+    for repeated in [secret, &secret.to_uppercase(), &spaced, encoded, &format!("{{\"p\":\"{secret}\"}}")] {
+        for credentials in [
+            Credentials::Password(secret.into()),
+            Credentials::OAuth(secret.into()),
+            Credentials::AccessToken(secret.into()),
+        ] {
+            for (message, code) in
+                [(format!("No way, {repeated}."), "390100".to_owned()), ("No way.".to_owned(), repeated.to_owned())]
+            {
+                let server = Scripted::start().await;
+                let body = json!({ "success": false, "code": code, "message": message, "data": null });
+                server.on(LOGIN, [Act::json(body)]);
+                let connection = Connection { credentials: credentials.clone(), ..connection(server.port) };
+                let error = open(connection).await.map(drop).unwrap_err();
+                let said = format!("{error} {error:?} {:?}", error.report()).to_lowercase().replace(' ', "");
+                assert!(!said.contains("hunter2"), "{said}");
+                assert_eq!(error.kind(), ErrorKind::Authentication);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_account_that_does_not_exist_is_named() {
     for status in [403, 404] {
         let (error, asked) = refused(Act::status(status, "")).await;

@@ -5,8 +5,11 @@ use rusqlite::OptionalExtension;
 use serde_json::Value;
 
 use super::Sqlite;
-use crate::Result;
 use crate::config::{ConfigStore, Domain};
+use crate::{Error, Result};
+
+/// The key in `APP_CONFIGURATION` under which the file says whose it is. One that an older version made does not say so.
+const SOURCE_KEY: &str = "source";
 
 fn table(domain: Domain) -> &'static str {
     match domain {
@@ -44,6 +47,20 @@ impl ConfigStore for Sqlite {
             Ok(transaction.prepare_cached(&sql)?.execute([key])? > 0)
         })
         .await
+    }
+
+    async fn claim(&self, source: &str, adopt: bool) -> Result<()> {
+        let found = self.get(Domain::Connector, SOURCE_KEY).await?;
+        match found.as_ref().and_then(Value::as_str) {
+            Some(owner) if owner == source => Ok(()),
+            Some(owner) => {
+                Err(Error::configuration(format!("the database belongs to the source {owner:?}, not to {source:?}"))
+                    .with_context("database", self.path.display())
+                    .with_help("name another file with --db: each source needs one of its own"))
+            }
+            None if adopt => self.put(Domain::Connector, SOURCE_KEY, &source.into()).await,
+            None => Ok(()),
+        }
     }
 
     async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {

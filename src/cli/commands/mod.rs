@@ -8,7 +8,7 @@ mod preview;
 mod resources;
 mod setup;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -57,7 +57,7 @@ pub(super) async fn execute(
         let place = app::Place { spec: &spec, global: &args.global, progress: &progress, output, interrupt };
         return app::execute(program, command, &place).await;
     }
-    let given = read_settings(&spec, &args.global)?;
+    let given = read_settings(&spec, &args.global, output)?;
     let destination = Destination::of(&spec, &args.global)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
     let session = Session { source, spec, given, destination: destination.clone(), output, progress, interrupt };
@@ -89,10 +89,15 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
     }
 }
 
-fn read_settings(spec: &SourceSpec, global: &Global) -> Result<Given> {
-    let usual = PathBuf::from(format!("{}.toml", spec.name));
-    let file = global.config.clone().or_else(|| usual.is_file().then_some(usual));
-    Given::read(spec, file.as_deref(), |name| std::env::var_os(name), &global.set)
+/// Reads the settings that this call gives. A file in the current folder is not among them unless it is named: whoever made the folder
+/// would decide where credentials go.
+fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<Given> {
+    let file = format!("{}.toml", spec.name);
+    if global.config.is_none() && Path::new(&file).exists() {
+        let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
+        if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
+    }
+    Given::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
 }
 
 /// Writes the program's log to standard error. Without `-v` it holds warnings that nothing else shows; the libraries

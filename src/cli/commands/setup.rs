@@ -111,15 +111,29 @@ pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String
     if session.destination.missing().is_some() {
         session.connector(&session.destination.look()?).provision(values.clone()).await?;
     }
-    session.open()?.provision(values.clone()).await?;
-    output.result(&json!({"stored": values}), || {
+    let connector = session.open()?;
+    connector.provision(values.clone()).await?;
+    let shown: Map<String, Value> =
+        values.iter().map(|(name, value)| (name.clone(), shown(&spec, name, value))).collect();
+    output.result(&json!({"stored": shown}), || {
         let line = |(name, value): (&String, &Value)| match value {
             Value::Null => format!("removed {name}"),
+            _ if spec.settings.is_hidden(name) => format!("stored {name}"),
             value => format!("stored {name} = {value}"),
         };
         values.iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
+    if let Err(error) = connector.check_credentials().await {
+        // It is stored all the same: the credential may be one that this machine does not have.
+        let help = error.help().unwrap_or_default();
+        output.note(&format!("note: this is not used yet: {}; {help}", error.message()));
+    }
     Ok(Exit::Complete)
+}
+
+/// A value as it is shown.
+fn shown(spec: &SourceSpec, name: &str, value: &Value) -> Value {
+    if spec.settings.is_hidden(name) && !value.is_null() { "***".into() } else { value.clone() }
 }
 
 /// Reads `KEY=VALUE`; without a value it means that the key is to be removed, as a null does.
@@ -151,6 +165,7 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
             (Some(_), Some(origin)) => origin,
         };
         let value = value.or_else(|| spec.settings.default_of(name)).unwrap_or_default();
+        let value = shown(&spec, name, &value);
         InForce { name: name.clone(), value, from }
     };
     let settings: Vec<InForce> = leaves.iter().zip(origins).map(in_force).collect();

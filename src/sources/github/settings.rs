@@ -1,22 +1,26 @@
 //! The settings of the source.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::names::Scope;
 use crate::http::{self, Client, Url};
+use crate::secret::read_bytes;
 use crate::{Config, Error, Result, Retries, SecretRef, Settings};
+
+/// The longest file of certificate authorities that is read, in bytes. Those of all public ones take 250 kB.
+const LONGEST_CA_FILE: usize = 8 << 20;
 
 /// How GitHub is reached, and what is read of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GithubSettings {
     /// Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.
-    #[serde(deserialize_with = "without_password")]
     #[schemars(extend("format" = "uri"))]
     pub api_url: String,
     /// A reference to a token, classic or fine-grained, that may read the repositories' issues. Without a token and
@@ -56,10 +60,10 @@ pub struct GithubSettings {
     /// The longest that a request waits for limits, in minutes; after that the run fails with `rate_limited`.
     pub max_wait_minutes: u32,
     /// The URL of a proxy, without a password. Unless given, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.
-    #[serde(deserialize_with = "perhaps_without_password")]
     #[schemars(extend("format" = "uri"))]
     pub proxy: Option<String>,
     /// A file with further certificate authorities to trust, in PEM.
+    #[schemars(extend("format" = "path"))]
     pub ca_file: Option<PathBuf>,
 }
 
@@ -102,15 +106,7 @@ impl GithubSettings {
 
     fn validate(&self) -> Result<()> {
         let wrong = |name: &str, why: &str| Error::configuration(format!("the setting `{name}` {why}"));
-        let url = self.api_url.parse::<Url>().ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.query().is_none()
-                && url.fragment().is_none()
-        });
-        // The value is not repeated: it may hold a password.
+        let url = self.api_url.parse::<Url>().ok().filter(Url::has_host);
         let Some(url) = url else {
             return Err(wrong("api_url", "is no URL of an API")
                 .with_help("write `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server"));
@@ -155,7 +151,7 @@ impl GithubSettings {
             builder = builder.proxy(proxy);
         }
         if let Some(file) = &self.ca_file {
-            let pem = std::fs::read(file).map_err(|error| {
+            let pem = File::open(file).and_then(|file| read_bytes(&file, LONGEST_CA_FILE)).map_err(|error| {
                 Error::configuration("the file with certificate authorities cannot be read")
                     .with_context("ca_file", file.display())
                     .with_source(error)
@@ -164,24 +160,6 @@ impl GithubSettings {
         }
         Ok(builder)
     }
-}
-
-/// Settings are stored and shown: a password within one is refused, and not repeated, before it comes to that.
-fn without_password<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let authority = text.split_once("://").map_or(&*text, |(_, rest)| rest).split(['/', '?', '#']).next();
-    if authority.is_some_and(|authority| authority.contains('@')) {
-        return Err(serde::de::Error::custom("a URL must not hold a user or a password"));
-    }
-    Ok(text)
-}
-
-fn perhaps_without_password<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    struct Plain(#[serde(deserialize_with = "without_password")] String);
-    Ok(Option::<Plain>::deserialize(deserializer)?.map(|Plain(text)| text))
 }
 
 #[cfg(test)]

@@ -314,6 +314,17 @@ def test_the_connection_is_tested_by_the_program_itself(configured):
     assert configured.ok("get_connector_status")["configuration_status"] == "CONNECTED"
 
 
+def test_the_program_is_told_in_its_call_where_it_may_send_the_secret(configured):
+    settings = {"api_url": "https://ghe.example/api/v3", "repositories": ["a/b"], "page_size": 5}
+    configured.ok("update_settings", {"settings": settings})
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("test_connection")
+    args = configured.account.jobs[-1]
+    assert "api_url=https://ghe.example/api/v3" in args, "what is only stored in the destination gets no credential"
+    assert 'repositories=["a/b"]' in args
+    assert not any(argument.startswith("page_size") for argument in args)
+
+
 def test_a_secret_that_is_not_bound_is_not_mounted(configured):
     configured.ok("register_reference", "private_key", "CLEAR", None)
     configured.account.job = engine.ingesting(configured.real)

@@ -1,6 +1,8 @@
 //! Snowflake's errors as this crate's.
 
-use super::super::connection::Connection;
+use secrecy::ExposeSecret;
+
+use super::super::connection::{Connection, LoginFields};
 use super::wire::{QueryData, Reply};
 use crate::{Error, ErrorKind, Retry};
 
@@ -138,7 +140,7 @@ fn with_message(reply: &Reply<QueryData>, message: String) -> Error {
 }
 
 /// The error that a login was answered with.
-pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
+pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection, fields: &LoginFields) -> Error {
     use ErrorKind::{Authentication, Configuration};
     let code = reply.code.as_deref().unwrap_or("none");
     let Meaning { kind, retry, help } = match code.parse::<u32>().unwrap_or_default() {
@@ -174,9 +176,14 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
         ),
         _ => meaning(Authentication, "check the account identifier, the user and the credentials"),
     };
-    let error = Error::new(kind, format!("Snowflake refuses the login: {}", one_line(reply.message.as_deref())));
-    let mut error =
-        with_code(error.with_retry(retry), reply.code.as_deref()).with_context("account", &connection.account);
+    let (message, code) = (reply.message.as_deref(), reply.code.as_deref());
+    let message = match message.is_some_and(|message| repeats(message, fields)) {
+        true => "its reason repeats the credential, and is left out".to_owned(),
+        false => one_line(message),
+    };
+    let code = code.filter(|code| !repeats(code, fields));
+    let error = Error::new(kind, format!("Snowflake refuses the login: {message}"));
+    let mut error = with_code(error.with_retry(retry), code).with_context("account", &connection.account);
     if !connection.user.is_empty() {
         error = error.with_context("user", &connection.user);
     }
@@ -184,6 +191,27 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
         Some(help) => error.with_help(help),
         None => error,
     }
+}
+
+/// Whether a text holds what was sent at a login, or a long part of it, in whatever case, escaped or split by blanks.
+fn repeats(text: &str, fields: &LoginFields) -> bool {
+    /// As much of a long credential is enough to tell.
+    const PART: usize = 16;
+    // More than is shown of a message.
+    let text: String = text.split_whitespace().flat_map(str::chars).take(4 * MESSAGE).collect();
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let forms = |text: &str| -> [Vec<char>; 2] {
+        let escaped = text.replace(['&', '='], "");
+        let decoded: String = url::form_urlencoded::parse(escaped.as_bytes()).map(|(name, _)| name).collect();
+        [letters(text), letters(&decoded)]
+    };
+    let texts = forms(&text);
+    let LoginFields { token, password, spcs_token, .. } = fields;
+    [token, password, spcs_token].into_iter().flatten().flat_map(|secret| forms(secret.expose_secret())).any(|secret| {
+        // A credential without letters and digits is hardly one.
+        let mut parts = secret.windows(secret.len().clamp(1, PART));
+        parts.any(|part| texts.iter().any(|text| text.windows(part.len()).any(|found| found == part)))
+    })
 }
 
 /// Snowflake's message as one line that is not too long.

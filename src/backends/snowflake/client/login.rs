@@ -86,7 +86,7 @@ pub(super) async fn login(client: &Shared) -> Result<Tokens> {
         }
     };
     if !reply.success {
-        return Err(fault::login(&reply, connection));
+        return Err(fault::login(&reply, connection, &fields));
     }
     match reply.data {
         Some(LoginData { token: Some(session), master_token: master, session_id, parameters }) => {

@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::sources::Sources;
+use crate::secret::read_text;
 use crate::{Error, Result};
+
+/// The longest file of connections that is read, in bytes.
+const LONGEST_FILE: usize = 1 << 20;
 
 /// All connections that are written down.
 pub(super) struct Connections {
@@ -122,7 +126,8 @@ fn table(file: &Path) -> Result<Option<Table>> {
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => return Ok(None),
         _ => {}
     }
-    let text = fs::read_to_string(file)
+    let text = fs::File::open(file)
+        .and_then(|file| read_text(&file, LONGEST_FILE))
         .map_err(|error| Error::configuration(format!("{} cannot be read: {error}", file.display())))?;
     parse(&text, &file.display().to_string()).map(Some)
 }

@@ -8,6 +8,7 @@ use pkcs8::der::{SecretDocument, pem};
 use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::secret::read_secret;
 use crate::{Error, Result};
 
 /// `rsaEncryption` of PKCS #1.
@@ -20,7 +21,7 @@ const CONVERT: &str = "convert it: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY
 ///
 /// A passphrase that is not needed is ignored, as Snowflake's tools do.
 pub(super) fn read(file: &Path, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
-    let text = std::fs::read_to_string(file).map(SecretString::from).map_err(|source| match source.kind() {
+    let text = read_secret(file).map_err(|source| match source.kind() {
         io::ErrorKind::InvalidData => error(file, "is not PEM").with_help(CONVERT),
         _ => error(file, "cannot be read").with_source(source).with_help("point `private_key_file` to the key"),
     })?;

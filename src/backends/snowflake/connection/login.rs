@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::jwt::{self, Failure};
 use super::{Connection, Credentials, account, key};
+use crate::secret::read_secret;
 use crate::{Error, Result};
 
 /// What a login request says of who we are: the fields `AUTHENTICATOR`, `TOKEN` and `PASSWORD` of its `data`.
@@ -49,6 +50,9 @@ impl Connection {
             }
         };
         fields.spcs_token = self.spcs_token_file.as_deref().and_then(spcs_token_of);
+        for secret in [&fields.token, &fields.password, &fields.spcs_token].into_iter().flatten() {
+            crate::error::remember(secret.expose_secret());
+        }
         Ok(fields)
     }
 
@@ -83,9 +87,7 @@ fn token_of(file: &Path) -> Result<SecretString> {
         Error::configuration(format!("the token file {} {why}", file.display()))
             .with_help("point `token_file_path` to a file that holds the token and nothing else")
     };
-    let text = std::fs::read_to_string(file)
-        .map(SecretString::from)
-        .map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    let text = read_secret(file).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
     match text.expose_secret().trim() {
         "" => Err(wrong("is empty")),
         token => Ok(token.into()),

@@ -96,7 +96,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
     for (setting, reference) in args.secrets()? {
         install = install.secret(setting, reference.resolve()?)?;
     }
-    for (name, value) in read_settings(place.spec, place.global)?.values() {
+    for (name, value) in read_settings(place.spec, place.global, place.output)?.values() {
         install = install.setting(name, value)?;
     }
     for host in &args.host {

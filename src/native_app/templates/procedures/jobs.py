@@ -10,6 +10,7 @@ import names
 import place
 import pool
 import references
+import settings
 from answers import MISSING, NOT_ALLOWED, Refusal, sentence, sql_failures
 from spec import SPEC
 
@@ -86,12 +87,17 @@ def start(session, database, job, arguments):
 def execute(session, database, job, arguments, waits):
     """Executes a job, and gives what Snowflake answers. Raises what explains why no container was started."""
     bound = references.required(session)
+    compute_pool = pool.name(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
     mounts = [
         {"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets
     ]
     # A container's own environment names a database and a schema, too: those of the app.
     args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
+    # The program sends a credential only to hosts that its call names: whoever can write to the destination decides none.
+    for name, value in settings.load(session).settings.items():
+        if isinstance(value, (str, list, dict)):
+            args += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for name in secrets:
         # The folder: which files Snowflake writes into it depends on the type of the secret.
         args += ["--set", f"{name}=file:/run/secrets/{name}"]
@@ -99,7 +105,7 @@ def execute(session, database, job, arguments, waits):
     if references.EXTERNAL_ACCESS in bound:
         access = f"EXTERNAL_ACCESS_INTEGRATIONS = (reference('{references.EXTERNAL_ACCESS}')) "
     text = (
-        f"EXECUTE JOB SERVICE IN COMPUTE POOL {pool.name(session)} NAME = {job} ASYNC = {'FALSE' if waits else 'TRUE'} "
+        f"EXECUTE JOB SERVICE IN COMPUTE POOL {compute_pool} NAME = {job} ASYNC = {'FALSE' if waits else 'TRUE'} "
         f"QUERY_WAREHOUSE = reference('{references.WAREHOUSE}') {access}"
         f"FROM SPECIFICATION_TEMPLATE_FILE = '{SPECIFICATION}' "
         f"USING (args => {names.json_text(json.dumps(args + arguments))}, secrets => {names.json_text(json.dumps(mounts))})"

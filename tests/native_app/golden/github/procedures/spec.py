@@ -20,6 +20,7 @@ SPEC = {
                 "default": "https://api.github.com",
                 "description": "Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.",
                 "format": "uri",
+                "pattern": "^https?://(\\[[0-9A-Fa-f:.]+\\]|[^\\x00-\\x20\\x7f/?#@\\\\%:\\[\\]<>\"'`{}|^]+)(:[0-9]{1,5})?(/[^\\x00-\\x20\\x7f?#@\\\\]*)?$",
                 "type": "string",
             },
             "app_id": {
@@ -30,6 +31,7 @@ SPEC = {
             "ca_file": {
                 "default": None,
                 "description": "A file with further certificate authorities to trust, in PEM.",
+                "format": "path",
                 "type": ["string", "null"],
             },
             "concurrency": {
@@ -74,13 +76,14 @@ SPEC = {
                 "default": None,
                 "description": "A reference to the GitHub App's private key, in PEM.",
                 "format": "secret-reference",
-                "pattern": "^(env|file):.+",
+                "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\\x00-\\x1f\\x7f]+)$",
                 "type": ["string", "null"],
             },
             "proxy": {
                 "default": None,
                 "description": "The URL of a proxy, without a password. Unless given, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides.",
                 "format": "uri",
+                "pattern": "^https?://(\\[[0-9A-Fa-f:.]+\\]|[^\\x00-\\x20\\x7f/?#@\\\\%:\\[\\]<>\"'`{}|^]+)(:[0-9]{1,5})?(/[^\\x00-\\x20\\x7f?#@\\\\]*)?$",
                 "type": ["string", "null"],
             },
             "pull_requests": {
@@ -129,7 +132,7 @@ SPEC = {
                 "default": None,
                 "description": "A reference to a token, classic or fine-grained, that may read the repositories' issues. Without a token and\nwithout a GitHub App, reading is anonymous: public repositories only, 60 requests an hour.",
                 "format": "secret-reference",
-                "pattern": "^(env|file):.+",
+                "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\\x00-\\x1f\\x7f]+)$",
                 "type": ["string", "null"],
             },
         },

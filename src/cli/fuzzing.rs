@@ -1,0 +1,11 @@
+//! What fuzz targets need of the command line.
+
+use crate::{Config, Result, SourceSpec};
+
+/// The settings of a file that holds this text, checked as those of `--config` are.
+///
+/// # Errors
+/// As for a file: [`Configuration`](crate::ErrorKind::Configuration).
+pub fn settings_of_file(spec: &SourceSpec, text: &str) -> Result<Config> {
+    super::settings::of_text(spec, text)
+}

@@ -1,0 +1,349 @@
+//! Which credential goes where. Whoever can write the configuration store, or plant a database, could send the credentials of whoever
+//! runs the connector to a server of his own. So a credential goes only where it was given for.
+//!
+//! What a call names itself, as an [override](super::Connector::overrides), is trusted: `--set`, the environment, a file that was
+//! asked for. So are a setting's default and, for a credential, the source's own variable (`GITHUB_TOKEN`). Anything else that is
+//! stored and decides where a credential goes, or which one it is, must have been [provisioned](super::Connector::provision) by
+//! someone who had that credential. Then the store holds a proof beside it: a function of the setting and the credential, by which
+//! nobody learns the credential.
+
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
+
+use pbkdf2::pbkdf2_hmac_array;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use super::Connector;
+use crate::{Domain, Error, Result, SecretRef, SourceSpec};
+
+/// The key in [`Domain::Connector`] under which the proofs are stored.
+pub(super) const BINDINGS_KEY: &str = "bindings";
+
+/// So many rounds make guessing a short password from a proof slow.
+const ROUNDS: u32 = 50_000;
+
+/// That a stored setting is used with a credential.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Use {
+    /// The setting that refers to the credential.
+    credential: String,
+    reference: String,
+    /// The stored setting, which may be the same.
+    setting: String,
+    /// Its value, as JSON.
+    value: String,
+}
+
+impl Connector {
+    /// Whether every credential in force was given for where the stored settings send it.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) with the help to confirm it, when one was not.
+    pub async fn check_credentials(&self) -> Result<()> {
+        self.configuration().await.map(drop)
+    }
+
+    /// Refuses to use a credential where it was not given for.
+    pub(super) async fn must_be_bound(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
+        let uses = stored_uses(&self.spec, stored, &self.overrides);
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let (spec, known) = (self.spec.clone(), self.proved().clone());
+        let verify = move || verify(&spec, uses, bindings.as_ref(), &known);
+        let proved = off_the_async_threads(verify).await??;
+        self.proved().extend(proved);
+        Ok(())
+    }
+
+    fn proved(&self) -> MutexGuard<'_, BTreeSet<Use>> {
+        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores that the credentials in force may be used with the settings that were named now.
+    pub(super) async fn bind_credentials(
+        &self,
+        stored: &Map<String, Value>,
+        named: Vec<(String, Value)>,
+    ) -> Result<()> {
+        let uses = stored_uses(&self.spec, stored, &self.overrides);
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let before = self.config.get(Domain::Connector, BINDINGS_KEY).await?;
+        let spec = self.spec.clone();
+        let bind = move || bind(&spec, &uses, &named, before.as_ref());
+        match off_the_async_threads(bind).await? {
+            Some(after) => self.config.put(Domain::Connector, BINDINGS_KEY, &after).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Does what reads files, or computes for long.
+async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::internal("checking the credentials broke off").with_source(error))
+}
+
+/// All uses of credentials that the call itself does not name.
+pub(super) fn stored_uses(spec: &SourceSpec, stored: &Map<String, Value>, overrides: &Map<String, Value>) -> Vec<Use> {
+    let mut merged = stored.clone();
+    spec.settings.merge(&mut merged, overrides.clone());
+    let given: BTreeSet<String> = leaves(overrides).into_iter().map(|(name, _)| name).collect();
+    let leaves = leaves(&merged);
+    let is_stored = |name: &str| !given.contains(name);
+    let is_redirect = |name: &str, value: &Value| {
+        is_stored(name)
+            && !spec.settings.is_secret(name)
+            && spec.settings.is_route(name, value)
+            && !is_default(spec, name, value)
+    };
+    let routes: Vec<&(String, &Value)> = leaves.iter().filter(|(name, value)| is_redirect(name, value)).collect();
+    let mut uses = Vec::new();
+    for (credential, value) in &leaves {
+        for reference in references(value) {
+            let new = |setting: &str, value: &Value| Use {
+                credential: credential.clone(),
+                reference: reference.to_owned(),
+                setting: setting.to_owned(),
+                value: value.to_string(),
+            };
+            if is_stored(credential) && reference != format!("env:{}", spec.variable(credential)) {
+                uses.push(new(credential, value));
+            }
+            uses.extend(routes.iter().map(|(name, value)| new(name, value)));
+        }
+    }
+    uses
+}
+
+/// The settings that have a value, by their dotted names.
+fn leaves(values: &Map<String, Value>) -> Vec<(String, &Value)> {
+    fn add<'v>(within: &str, values: &'v Map<String, Value>, into: &mut Vec<(String, &'v Value)>) {
+        for (name, value) in values {
+            match value {
+                Value::Null => {}
+                Value::Object(fields) => add(&format!("{within}{name}."), fields, into),
+                value => into.push((format!("{within}{name}"), value)),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    add("", values, &mut found);
+    found
+}
+
+/// The references to secrets in a value. It may be a list of structs.
+fn references(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) if text.parse::<SecretRef>().is_ok() => vec![text],
+        Value::Array(entries) => entries.iter().flat_map(references).collect(),
+        Value::Object(fields) => fields.values().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a setting has the value that it has without being set. A slash at the end of a URL makes no difference.
+fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
+    let bare = |value: &Value| value.as_str().map(|text| text.trim_end_matches('/').to_owned());
+    match spec.settings.default_of(name) {
+        Some(default) => default == *value || bare(&default).is_some_and(|text| Some(text) == bare(value)),
+        None => false,
+    }
+}
+
+impl Use {
+    /// What only who has the credential can make.
+    fn proof(&self, source: &str, secret: &SecretString) -> String {
+        let Self { credential, reference, setting, value } = self;
+        let subject = json!(["snowfeed binding", source, credential, reference, setting, value]).to_string();
+        let proof = pbkdf2_hmac_array::<Sha256, 32>(secret.expose_secret().as_bytes(), subject.as_bytes(), ROUNDS);
+        proof.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn secret(&self) -> Result<SecretString> {
+        self.reference.parse::<SecretRef>()?.resolve()
+    }
+
+    /// The error that refuses it.
+    fn refuse(&self, spec: &SourceSpec) -> Error {
+        let Self { credential, reference, setting, value } = self;
+        let text = value.trim_matches('"');
+        let message = if credential == setting {
+            format!(
+                "the stored setting `{setting}` refers to a credential that was not given to this connector: {reference}"
+            )
+        } else {
+            format!(
+                "the credential {reference} (`{credential}`) was not given for the stored setting `{setting}`: {text}"
+            )
+        };
+        Error::configuration(message).with_help(format!(
+            "if you trust it, confirm it: `configure {setting}={text}` where the credential can be read, or name it in each call, by \
+             `--set`, by the variable {} or by a file of `--config`; else `configure {setting}=` removes it",
+            spec.variable(setting)
+        ))
+    }
+}
+
+/// The proofs for what was named in this call, beside those that are there. `None`: nothing is to be stored.
+pub(super) fn bind(
+    spec: &SourceSpec,
+    uses: &[Use],
+    named: &[(String, Value)],
+    stored: Option<&Value>,
+) -> Option<Value> {
+    let mut names = BTreeSet::new();
+    for (name, value) in named {
+        let values = Map::from_iter([(name.clone(), value.clone())]);
+        names.extend(leaves(&values).into_iter().map(|(name, _)| name));
+    }
+    let before: BTreeSet<String> = proofs(stored);
+    let mut after = before.clone();
+    for one in uses.iter().filter(|one| names.contains(&one.setting)) {
+        if let Ok(secret) = one.secret() {
+            after.insert(one.proof(&spec.name, &secret));
+        }
+    }
+    (after != before).then(|| json!(after))
+}
+
+/// Refuses the first use that nothing proves. `known` are those that this process has seen proved: a credential may be renewed.
+pub(super) fn verify(
+    spec: &SourceSpec,
+    uses: Vec<Use>,
+    stored: Option<&Value>,
+    known: &BTreeSet<Use>,
+) -> Result<Vec<Use>> {
+    let proofs = proofs(stored);
+    for one in uses.iter().filter(|one| !known.contains(one)) {
+        if proofs.is_empty() || !proofs.contains(&one.proof(&spec.name, &one.secret()?)) {
+            return Err(one.refuse(spec));
+        }
+    }
+    Ok(uses)
+}
+
+fn proofs(stored: Option<&Value>) -> BTreeSet<String> {
+    stored.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::Settings;
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(default)]
+    #[allow(dead_code, reason = "only its schema and its deserialization matter")]
+    struct Example {
+        #[schemars(extend("format" = "uri"))]
+        api_url: String,
+        /// Not declared to be a URL.
+        endpoint: Option<String>,
+        note: Option<String>,
+        page_size: u32,
+        token: Option<SecretRef>,
+        nested: Option<Nested>,
+    }
+
+    #[derive(Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    #[allow(dead_code, reason = "only its schema and its deserialization matter")]
+    struct Nested {
+        server: Option<String>,
+        key: Option<SecretRef>,
+    }
+
+    impl Default for Example {
+        fn default() -> Self {
+            let api_url = "https://api.example".into();
+            Self { api_url, endpoint: None, note: None, page_size: 1, token: None, nested: None }
+        }
+    }
+
+    fn spec() -> SourceSpec {
+        SourceSpec::new("stars", "1").settings(Settings::of::<Example>())
+    }
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    /// The uses, as `credential>setting`.
+    fn uses(stored: Value, given: Value) -> Vec<String> {
+        let uses = stored_uses(&spec(), &map(stored), &map(given));
+        uses.iter().map(|one| format!("{}>{}", one.reference, one.setting)).collect()
+    }
+
+    #[test]
+    fn what_is_stored_and_decides_where_a_credential_goes_needs_a_proof() {
+        let own = json!({"token": "env:STARS_TOKEN"});
+        for stored in [
+            json!({"api_url": "http://other"}),
+            json!({"endpoint": "other"}),
+            json!({"note": "see https://other"}),
+            json!({"nested": {"server": "other"}}),
+        ] {
+            assert_eq!(uses(stored.clone(), own.clone()).len(), 1, "{stored}");
+            assert_eq!(uses(stored.clone(), json!({})), [""; 0], "there is no credential: {stored}");
+            let mut both = map(stored.clone());
+            both.extend(map(own.clone()));
+            assert_eq!(uses(json!(both), json!({})).len(), 1, "the source's own variable is stored, too: {stored}");
+            let mut given = map(own.clone());
+            given.extend(map(stored.clone()));
+            assert_eq!(uses(stored.clone(), json!(given)), [""; 0], "the call names it: {stored}");
+        }
+        for stored in [json!({"api_url": "https://api.example/"}), json!({"page_size": 5, "note": "x"}), json!({})] {
+            assert_eq!(uses(stored, own.clone()), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_stored_reference_needs_a_proof_unless_it_is_the_sources_own_variable() {
+        assert_eq!(uses(json!({"token": "env:STARS_TOKEN"}), json!({})), [""; 0]);
+        assert_eq!(uses(json!({"token": "env:AWS_SECRET_ACCESS_KEY"}), json!({})), ["env:AWS_SECRET_ACCESS_KEY>token"]);
+        assert_eq!(uses(json!({"nested": {"key": "file:/x"}}), json!({})), ["file:/x>nested.key"]);
+        assert_eq!(uses(json!({"token": "env:OTHER"}), json!({"token": "env:OTHER"})), [""; 0]);
+        assert_eq!(
+            uses(json!({"token": "env:STARS_TOKEN", "api_url": "https://h"}), json!({"token": "file:/t"})),
+            ["file:/t>api_url"]
+        );
+    }
+
+    #[test]
+    fn only_who_has_the_credential_can_prove_a_use() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "right").unwrap();
+        let token = format!("file:{}", file.path().display());
+        let stored = map(json!({"api_url": "https://other", "token": token}));
+        let uses = stored_uses(&spec(), &stored, &Map::new());
+        assert_eq!(uses.len(), 2);
+        let named = [("api_url".to_owned(), json!("https://other"))];
+        let first = bind(&spec(), &uses, &named, None).unwrap();
+        let none = BTreeSet::new();
+        let error = verify(&spec(), uses.clone(), Some(&first), &none).unwrap_err();
+        assert!(error.message().contains("`token`"), "the token was not named: {error}");
+        let both = bind(&spec(), &uses, &[("token".to_owned(), json!(token))], Some(&first)).unwrap();
+        assert!(!both.to_string().contains("right"));
+        let known = verify(&spec(), uses.clone(), Some(&both), &none).unwrap().into_iter().collect();
+
+        std::fs::write(file.path(), "another one").unwrap();
+        assert!(verify(&spec(), uses.clone(), Some(&both), &none).is_err(), "it was not this credential");
+        assert!(verify(&spec(), uses.clone(), Some(&both), &known).is_ok(), "this process has seen it renewed");
+        std::fs::write(file.path(), "right").unwrap();
+        let elsewhere = map(json!({"api_url": "https://evil", "token": token}));
+        let moved = stored_uses(&spec(), &elsewhere, &Map::new());
+        let error = verify(&spec(), moved, Some(&both), &known).unwrap_err();
+        assert!(
+            error.message().contains("https://evil") && error.help().unwrap().contains("STARS_API_URL"),
+            "{error:?}"
+        );
+    }
+}
