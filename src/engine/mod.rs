@@ -13,6 +13,7 @@ mod admission;
 pub(crate) mod columns;
 mod connector;
 mod deletions;
+mod discover;
 mod event;
 mod identity;
 mod ingest;
