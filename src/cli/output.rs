@@ -210,7 +210,8 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert!(!table(&["x"], &[], [vec!["\u{1b}[2J".to_owned()]]).contains('\u{1b}'));
-        let error = Error::unavailable("a\u{1b}]0;x\u{7}").with_help("b\u{202e}").with_source(io::Error::other("c\u{9b}"));
+        let error =
+            Error::unavailable("a\u{1b}]0;x\u{7}").with_help("b\u{202e}").with_source(io::Error::other("c\u{9b}"));
         let text = anstream::adapter::strip_str(&describe(Some("d\r"), &error.report())).to_string();
         assert!(!text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}')), "{text:?}");
     }

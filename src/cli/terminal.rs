@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn colours_stay_and_no_other_sequence() {
         let text = "\u{1b}[2m12:00\u{1b}[0m \u{1b}[38;5;1mx\n\u{1b}[2J\u{1b}]0;x\u{7}\u{1b}[\u{1b}[1m\u{1b}[9";
-        let safe = "\u{1b}[2m12:00\u{1b}[0m \u{1b}[38;5;1mx\n\u{fffd}[2J\u{fffd}]0;x\u{fffd}\u{fffd}[\u{1b}[1m\u{fffd}[9";
+        let safe =
+            "\u{1b}[2m12:00\u{1b}[0m \u{1b}[38;5;1mx\n\u{fffd}[2J\u{fffd}]0;x\u{fffd}\u{fffd}[\u{1b}[1m\u{fffd}[9";
         assert_eq!(plain_but_for_colours(text), safe);
     }
 

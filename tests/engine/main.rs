@@ -6,6 +6,7 @@ mod apart;
 mod contract;
 mod deletions;
 mod delivery;
+mod discover;
 mod metered;
 mod operations;
 mod reconcile;

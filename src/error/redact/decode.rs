@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode_str;
 
 /// A character, and the bytes of the original text that it stands for.
@@ -78,7 +78,8 @@ fn backslash(rest: &[Glyph]) -> Option<(char, usize)> {
         'n' | 'r' | 't' | 'b' | 'f' => Some((' ', 1)),
         '0'..='7' => {
             let length = rest.iter().take(3).take_while(|glyph| glyph.plain().is_digit(8)).count();
-            let code = rest[..length].iter().filter_map(|glyph| glyph.plain().to_digit(8)).fold(0, |code, n| code * 8 + n);
+            let code =
+                rest[..length].iter().filter_map(|glyph| glyph.plain().to_digit(8)).fold(0, |code, n| code * 8 + n);
             Some((char::from_u32(code)?, length))
         }
         c if c.is_ascii_punctuation() => Some((c, 1)),
@@ -109,7 +110,8 @@ fn percent(rest: &[Glyph]) -> Option<(char, usize)> {
     }
     (1..=4).find_map(|bytes| {
         let length = bytes * 3 - 1;
-        let escape: String = std::iter::once('%').chain(rest.get(..length)?.iter().map(|glyph| glyph.plain())).collect();
+        let escape: String =
+            std::iter::once('%').chain(rest.get(..length)?.iter().map(|glyph| glyph.plain())).collect();
         let decoded = percent_decode_str(&escape).decode_utf8().ok()?;
         let mut chars = decoded.chars();
         chars.next().filter(|_| chars.next().is_none()).map(|c| (c, length))
@@ -119,7 +121,8 @@ fn percent(rest: &[Glyph]) -> Option<(char, usize)> {
 /// What follows an ampersand: `#103;`, `#x67;` with or without the semicolon, or a name.
 fn entity(rest: &[Glyph]) -> Option<(char, usize)> {
     let ends = |length: usize| length + usize::from(rest.get(length).is_some_and(|glyph| glyph.plain() == ';'));
-    let run = |skip: usize, radix| rest.iter().skip(skip).take(8).take_while(|glyph| glyph.plain().is_digit(radix)).count();
+    let run =
+        |skip: usize, radix| rest.iter().skip(skip).take(8).take_while(|glyph| glyph.plain().is_digit(radix)).count();
     if rest.first()?.plain() == '#' {
         let is_hex = matches!(rest.get(1)?.plain(), 'x' | 'X');
         let (skip, radix) = if is_hex { (2, 16) } else { (1, 10) };
@@ -165,7 +168,8 @@ const SHORTEST_HEX: usize = 16;
 /// broken into lines.
 pub(super) fn binary(glyphs: &[Glyph]) -> Vec<Vec<Glyph>> {
     let visible: Vec<Glyph> = glyphs.iter().copied().filter(|glyph| !glyph.is_gap()).collect();
-    let is_base64 = |glyph: &Glyph| glyph.plain().is_ascii_alphanumeric() || matches!(glyph.plain(), '+' | '/' | '-' | '_');
+    let is_base64 =
+        |glyph: &Glyph| glyph.plain().is_ascii_alphanumeric() || matches!(glyph.plain(), '+' | '/' | '-' | '_');
     let is_hex = |glyph: &Glyph| glyph.plain().is_ascii_hexdigit();
     let mut decoded = Vec::new();
     for digits in visible.split(|glyph| !is_base64(glyph)).filter(|digits| digits.len() >= SHORTEST_BASE64) {

@@ -43,7 +43,7 @@ pub(crate) fn redact(text: &str) -> Cow<'_, str> {
 /// work with, such as a link to the next page.
 #[cfg(feature = "http")]
 pub(crate) fn redact_known(text: &str) -> Cow<'_, str> {
-    redact_within(text, Scope::Known)
+    if secrets::none_is_known() { Cow::Borrowed(text) } else { redact_within(text, Scope::Known) }
 }
 
 fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {

@@ -85,6 +85,11 @@ pub(crate) fn remember(secret: &str) {
     }
 }
 
+#[cfg(feature = "http")]
+pub(super) fn none_is_known() -> bool {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+}
+
 /// Remembers the value of an `Authorization` header: what follows its scheme and, of user and password, the password.
 #[cfg(feature = "http")]
 pub(crate) fn remember_authorization(header: &str) {

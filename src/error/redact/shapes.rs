@@ -49,7 +49,9 @@ struct Text {
 
 /// Where such texts are.
 pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
-    let visible = glyphs.iter().enumerate().filter(|(_, glyph)| !glyph.is_gap());
+    // A backslash before each character is one that an earlier reader would have dropped.
+    let is_visible = |glyph: &Glyph| !glyph.is_gap() && glyph.plain() != '\\';
+    let visible = glyphs.iter().enumerate().filter(|(_, glyph)| is_visible(glyph));
     let byte = |glyph: &Glyph| u8::try_from(glyph.plain()).ok().filter(u8::is_ascii).unwrap_or(0).to_ascii_lowercase();
     let (indexes, bytes) = visible.map(|(index, glyph)| (index, byte(glyph))).unzip();
     let text = Text { bytes, indexes };

@@ -64,7 +64,10 @@ fn what_is_too_short_to_be_a_secret_stays() {
 #[test]
 fn parts_of_a_long_secret_are_taken_out_too() {
     remember("Lq7zP0aXv93KdmW81nYtRb55");
-    assert_eq!(redact("it begins with Lq7zP0aXv93Kdm and ends with 81nYtRb55xyz"), "it begins with *** and ends with 81nYtRb55xyz");
+    assert_eq!(
+        redact("it begins with Lq7zP0aXv93Kdm and ends with 81nYtRb55xyz"),
+        "it begins with *** and ends with 81nYtRb55xyz"
+    );
     assert_eq!(redact("first Lq7zP0aXv93K, then dmW81nYtRb55"), "first ***, then ***");
 }
 
@@ -129,7 +132,10 @@ enum Notation {
 }
 
 fn notations() -> impl Strategy<Value = Notation> {
-    let gaps = [" ", "\n", "\r\n", "\t", "\0", "\u{7f}", "\u{1b}", "\u{9b}", "\u{ad}", "\u{200b}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{202e}", "\u{2028}"];
+    let gaps = [
+        " ", "\n", "\r\n", "\t", "\0", "\u{7f}", "\u{1b}", "\u{9b}", "\u{ad}", "\u{200b}", "\u{200d}", "\u{2060}",
+        "\u{feff}", "\u{202e}", "\u{2028}",
+    ];
     prop_oneof![
         Just(Notation::Plain),
         Just(Notation::Upper),
@@ -155,7 +161,12 @@ impl Notation {
     fn write(self, text: &str) -> String {
         let each = |write: &dyn Fn(char) -> String| text.chars().map(write).collect::<String>();
         let lines = |text: String, length: usize, gap: &str| {
-            text.chars().collect::<Vec<_>>().chunks(length).map(|line| line.iter().collect()).collect::<Vec<String>>().join(gap)
+            text.chars()
+                .collect::<Vec<_>>()
+                .chunks(length)
+                .map(|line| line.iter().collect())
+                .collect::<Vec<String>>()
+                .join(gap)
         };
         match self {
             Self::Plain => text.to_owned(),

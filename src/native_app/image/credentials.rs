@@ -7,6 +7,8 @@ use oci_client::secrets::RegistryAuth;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use crate::error::remember;
+
 /// The user that stands for whoever holds the session that the password names.
 const SESSION: &str = "0sessiontoken";
 
@@ -31,6 +33,7 @@ impl Credentials {
     }
 
     pub(super) fn auth(&self) -> RegistryAuth {
+        remember(self.password.expose_secret());
         RegistryAuth::Basic(self.user.clone(), self.password.expose_secret().to_owned())
     }
 }

@@ -126,8 +126,20 @@ mod tests {
     fn a_resource_is_owner_and_name() {
         let name = |text: &str| Name::of(&Resource::new(text).unwrap());
         assert_eq!(name("vercel/next.js").unwrap().path(), "repos/vercel/next.js");
-        for text in ["widgets", "acme/*", "a/b/c", "https://github.com/a/b", "a/..", "a b/c", "a/b?x", "a/ß", "/", "a/", "--set/x", "-x"]
-        {
+        for text in [
+            "widgets",
+            "acme/*",
+            "a/b/c",
+            "https://github.com/a/b",
+            "a/..",
+            "a b/c",
+            "a/b?x",
+            "a/ß",
+            "/",
+            "a/",
+            "--set/x",
+            "-x",
+        ] {
             assert!(name(text).unwrap_err().help().unwrap().contains('/'), "{text}");
         }
     }

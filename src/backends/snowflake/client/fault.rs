@@ -2,6 +2,7 @@
 
 use super::super::connection::Connection;
 use super::wire::{QueryData, Reply};
+use crate::error::bounded;
 use crate::{Error, ErrorKind, Retry};
 
 /// The longest part of Snowflake's own message that is worth repeating, in characters.
@@ -186,9 +187,11 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
     }
 }
 
-/// Snowflake's message as one line that is not too long.
+/// Snowflake's message as one line without credentials that is not too long.
 fn one_line(message: Option<&str>) -> String {
-    let words = message.unwrap_or_default().split_whitespace();
+    // Before it is cut: half a credential would not be known as one.
+    let message = bounded(message.unwrap_or_default());
+    let words = message.split_whitespace();
     let mut line = words.collect::<Vec<_>>().join(" ");
     if line.is_empty() {
         return "Snowflake gave no reason".to_owned();
