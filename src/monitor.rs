@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::error::redact;
+use crate::error::bounded;
 
 /// Something that a source reports while it reads.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,10 +101,8 @@ impl Monitor {
     /// Passes an event on.
     pub fn event(&self, event: SourceEvent) {
         let event = match event {
-            SourceEvent::Warning(warning) => SourceEvent::Warning(redact(&warning).into_owned()),
-            SourceEvent::Waiting { reason, until } => {
-                SourceEvent::Waiting { reason: redact(&reason).into_owned(), until }
-            }
+            SourceEvent::Warning(warning) => SourceEvent::Warning(bounded(&warning)),
+            SourceEvent::Waiting { reason, until } => SourceEvent::Waiting { reason: bounded(&reason), until },
             event => event,
         };
         (self.0.listener)(event);

@@ -1,8 +1,9 @@
 //! The secrets in use: what was read as one, or sent as one.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 
 use twox_hash::XxHash3_128;
 
@@ -19,18 +20,43 @@ const MOST: usize = 64;
 const LONG: usize = 20;
 const PART: usize = 12;
 
-/// The secrets, the last used one last.
-static KNOWN: Mutex<VecDeque<Known>> = Mutex::new(VecDeque::new());
+static KNOWN: RwLock<Known> = RwLock::new(Known { secrets: VecDeque::new(), forms: BTreeMap::new() });
 
-/// A secret as hashes, so that its text is in no more places than it must be.
+/// The secrets as hashes, so that their text is in no more places than it must be.
 struct Known {
+    /// The last used one last.
+    secrets: VecDeque<Secret>,
+    /// The hashes of all of them, by how they are made: how the text is folded, and of how many bytes each hash is.
+    forms: BTreeMap<(Fold, usize), HashMap<u128, Part, BuildHasherDefault<Itself>>>,
+}
+
+struct Secret {
     whole: u128,
-    fold: Fold,
-    /// How many bytes of folded text each hash is of.
-    length: usize,
-    hashes: HashSet<u128>,
-    /// How many characters at its beginning and at its end folding drops.
+    form: (Fold, usize),
+    hashes: Vec<u128>,
+}
+
+/// Something that is part of a secret.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Of how many secrets.
+    of: usize,
+    /// How many characters at the beginning and at the end of the secret folding drops.
     edges: (usize, usize),
+}
+
+/// A hash is its own hash.
+#[derive(Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
 }
 
 /// How a text is made comparable. Case never counts, nor do gaps.
@@ -69,25 +95,15 @@ pub(crate) fn remember(secret: &str) {
         return;
     }
     let whole = XxHash3_128::oneshot(secret.as_bytes());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    match known.iter().position(|one| one.whole == whole) {
-        Some(last) if last + 1 == known.len() => {}
-        Some(index) => {
-            let again = known.remove(index);
-            known.extend(again);
-        }
-        None => {
-            known.push_back(Known::new(whole, secret));
-            if known.len() > MOST {
-                known.pop_front();
-            }
-        }
+    let is_recent = |known: &Known| known.secrets.iter().rev().take(MOST / 2).any(|one| one.whole == whole);
+    if !is_recent(&KNOWN.read().unwrap_or_else(PoisonError::into_inner)) {
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(whole, secret);
     }
 }
 
 #[cfg(feature = "http")]
 pub(super) fn none_is_known() -> bool {
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).secrets.is_empty()
 }
 
 /// Remembers the value of an `Authorization` header: what follows its scheme and, of user and password, the password.
@@ -108,53 +124,109 @@ pub(crate) fn remember_authorization(header: &str) {
 }
 
 impl Known {
-    fn new(whole: u128, secret: &str) -> Self {
-        // The first and last line of a key are no secret, and in many a message.
-        let lines: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
-        let mut level = decode::glyphs(&lines.join("\n"));
-        let letters = Fold::Letters.apply(&level).0.len();
-        let fold = if letters < SHORTEST_SECRET { Fold::Punctuation } else { Fold::Letters };
-        let edge = |glyphs: &mut dyn Iterator<Item = &Glyph>| glyphs.take_while(|glyph| !fold.keeps(glyph)).count();
-        let edges = (edge(&mut level.iter()), edge(&mut level.iter().rev()));
-        let folded = fold.apply(&level).0.len();
-        let length = if folded < LONG { folded } else { PART };
-        let mut hashes = HashSet::new();
-        // What is escaped in a secret is undone along with what a remote has escaped.
-        for _ in 0..LEVELS {
-            let mut bytes = fold.apply(&level).0;
-            hashes.extend(windows(&bytes, length).map(XxHash3_128::oneshot));
-            bytes.reverse();
-            hashes.extend(windows(&bytes, length).map(XxHash3_128::oneshot));
-            match decode::unescape(&level) {
-                Some(next) => level = next,
-                None => break,
+    fn add(&mut self, whole: u128, secret: &str) {
+        if let Some(index) = self.secrets.iter().position(|one| one.whole == whole) {
+            let again = self.secrets.remove(index);
+            self.secrets.extend(again);
+            return;
+        }
+        let (form, edges, hashes) = hashes(secret);
+        let parts = self.forms.entry(form).or_default();
+        for hash in &hashes {
+            parts.entry(*hash).or_insert(Part { of: 0, edges }).of += 1;
+        }
+        self.secrets.push_back(Secret { whole, form, hashes: hashes.into_iter().collect() });
+        if self.secrets.len() > MOST {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(Secret { form, hashes, .. }) = self.secrets.pop_front() else { return };
+        let Some(parts) = self.forms.get_mut(&form) else { return };
+        for hash in hashes {
+            if let Some(part) = parts.get_mut(&hash) {
+                part.of -= 1;
+                if part.of == 0 {
+                    parts.remove(&hash);
+                }
             }
         }
-        Self { whole, fold, length, hashes, edges }
+        if parts.is_empty() {
+            self.forms.remove(&form);
+        }
     }
 }
 
-fn windows(bytes: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
-    bytes.windows(length.max(SHORTEST_SECRET))
+/// How a secret is found, how much folding drops at its edges, and the hashes of its parts.
+fn hashes(secret: &str) -> ((Fold, usize), (usize, usize), BTreeSet<u128>) {
+    // The first and last line of a key are no secret, and in many a message.
+    let lines: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
+    let mut level = decode::glyphs(&lines.join("\n"));
+    let letters = Fold::Letters.apply(&level).0.len();
+    let fold = if letters < SHORTEST_SECRET { Fold::Punctuation } else { Fold::Letters };
+    let edge = |glyphs: &mut dyn Iterator<Item = &Glyph>| glyphs.take_while(|glyph| !fold.keeps(glyph)).count();
+    let edges = (edge(&mut level.iter()), edge(&mut level.iter().rev()));
+    let folded = fold.apply(&level).0.len();
+    let length = if folded < LONG { folded.max(SHORTEST_SECRET) } else { PART };
+    let mut hashes = BTreeSet::new();
+    // What is escaped in a secret is undone along with what a remote has escaped.
+    for _ in 0..LEVELS {
+        let mut bytes = fold.apply(&level).0;
+        hashes.extend(bytes.windows(length).map(XxHash3_128::oneshot));
+        bytes.reverse();
+        hashes.extend(bytes.windows(length).map(XxHash3_128::oneshot));
+        match decode::unescape(&level) {
+            Some(next) => level = next,
+            None => break,
+        }
+    }
+    ((fold, length), edges, hashes)
 }
 
 /// Where secrets are in this text, which is decoded.
 pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let forms: BTreeSet<(Fold, usize)> = known.iter().map(|one| (one.fold, one.length)).collect();
-    let mut found: Vec<Range<usize>> = Vec::new();
-    for (fold, length) in forms {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    let mut found = Vec::new();
+    for fold in [Fold::Letters, Fold::Punctuation] {
+        let mut forms = known.forms.range((fold, 0)..=(fold, usize::MAX)).peekable();
+        if forms.peek().is_none() {
+            continue;
+        }
         let (bytes, owners) = fold.apply(glyphs);
-        for (at, window) in windows(&bytes, length).enumerate() {
-            let hash = XxHash3_128::oneshot(window);
-            let alike = |one: &&Known| (one.fold, one.length) == (fold, length) && one.hashes.contains(&hash);
-            let Some(one) = known.iter().find(alike) else { continue };
-            let drops = |glyph: &&Glyph| !fold.keeps(glyph);
-            let (first, last) = (owners[at], owners[at + window.len() - 1]);
-            let before = glyphs[..first].iter().rev().take(one.edges.0).take_while(drops).count();
-            let after = glyphs[last + 1..].iter().take(one.edges.1).take_while(drops).count();
-            found.push(glyphs[first - before].start..glyphs[last + after].end);
+        let drops = |glyph: &&Glyph| !fold.keeps(glyph);
+        for ((_, length), parts) in forms {
+            for (at, window) in bytes.windows(*length).enumerate() {
+                let Some(part) = parts.get(&XxHash3_128::oneshot(window)) else { continue };
+                let (first, last) = (owners[at], owners[at + length - 1]);
+                let before = glyphs[..first].iter().rev().take(part.edges.0).take_while(drops).count();
+                let after = glyphs[last + 1..].iter().take(part.edges.1).take_while(drops).count();
+                found.push(glyphs[first - before].start..glyphs[last + after].end);
+            }
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_been_used_for_long_is_forgotten_with_all_its_parts() {
+        let mut known = Known { secrets: VecDeque::new(), forms: BTreeMap::new() };
+        for number in 0..MOST as u128 + 40 {
+            // They have parts in common.
+            known.add(number, &format!("the-same-beginning-of-all-{number:04}"));
+        }
+        assert_eq!(known.secrets.len(), MOST);
+        let parts = &known.forms[&(Fold::Letters, PART)];
+        let of = |text: &str| parts.get(&XxHash3_128::oneshot(text.as_bytes())).map(|part| part.of);
+        assert_eq!(of("thesamebegin"), Some(MOST));
+        assert_eq!((of("ingofall0003"), of("ingofall0103")), (None, Some(1)));
+        while !known.secrets.is_empty() {
+            known.forget_oldest();
+        }
+        assert!(known.forms.is_empty());
+    }
 }

@@ -40,6 +40,8 @@ fn ordinary_text_stays_as_it_is() {
         "a token begins with ghp_, github_pat_ or eyJ",
         "100 % of the rows, 50% of \"those\", C:\\temp\\new, Q&A, &amp; and \\u0041",
         "commit 3f786850e387550fdab836ed7e6dc881de23001b, request 0193b0c4-7e1a-7c3e-8f5e-0d4f1a2b3c4d",
+        "the regions Asia Pacific Southeast and Asia Pacific Northeast, npm_config_registry, eyJ.eyJ",
+        "give it as http://USER:PASSWORD@HOST:PORT",
         "give it as PEM: -----BEGIN RSA PRIVATE KEY----- and so on",
         "",
     ] {

@@ -8,6 +8,9 @@ use percent_encoding::percent_decode_str;
 use super::STAND_IN;
 use super::decode::Glyph;
 
+/// What help texts have in place of a user and a password.
+const PLACEHOLDER: &str = "USER:PASSWORD";
+
 /// Where credentials are.
 pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
     let mut text = String::with_capacity(glyphs.len());
@@ -17,7 +20,10 @@ pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
         text.push(glyph.c);
         owners.resize(text.len(), index);
     }
-    let places = user_infos(&text).into_iter().chain(values(&text)).filter(|place| text[place.clone()] != *STAND_IN);
+    let places = user_infos(&text)
+        .into_iter()
+        .chain(values(&text))
+        .filter(|place| ![STAND_IN, PLACEHOLDER].contains(&&text[place.clone()]));
     places.map(|Range { start, end }| glyphs[owners[start]].start..glyphs[owners[end - 1]].end).collect()
 }
 
