@@ -272,11 +272,17 @@ const LONGEST: usize = 4 << 10;
 
 /// A text without credentials, of at most [`LONGEST`].
 pub(crate) fn bounded(text: &str) -> String {
-    let redacted = redact(&text[..text.floor_char_boundary(LONGEST_SEARCHED)]);
+    let redacted = redact(beginning(text, LONGEST_SEARCHED));
     if redacted.len() <= LONGEST {
         return redacted.into_owned();
     }
-    format!("{}…", &redacted[..redacted.floor_char_boundary(LONGEST)])
+    format!("{}…", beginning(&redacted, LONGEST))
+}
+
+/// At most so many bytes of a text, up to the end of a character.
+fn beginning(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 /// What an error was caused by, outermost first.
