@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "http")]
-pub(crate) use redact::{SHORTEST_SECRET, STAND_IN, is_credential};
 pub(crate) use redact::{redact, remember};
+#[cfg(feature = "http")]
+pub(crate) use redact::{is_credential, redact_known, remember_authorization};
 
 /// A result whose error is snowfeed's [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -85,7 +85,8 @@ pub enum Retry {
 /// what to do, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source. Where an HTTP
 /// status or a remote's error code caused it, [`status`](Error::status) and [`code`](Error::code) give them as values.
 ///
-/// No part of an error ever holds a secret: credentials in the URLs of its message, its context and its causes are replaced by `***`.
+/// No part of an error ever holds a secret: what is known to be one, looks like a token or is a credential in a URL is replaced by
+/// `***` in its message, help, context and causes, however it is escaped.
 ///
 /// ```
 /// use snowfeed::{Error, ErrorKind};
@@ -153,14 +154,14 @@ impl Error {
     /// Says what the reader can do about it, as an imperative sentence without a full stop.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
-        self.0.help = Some(help.into());
+        self.0.help = Some(redacted(help.into()));
         self
     }
 
     /// Adds a fact, such as the URL. Never branch on it: it is text for people.
     #[must_use]
     pub fn with_context(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.0.context.push((name, redact(&value.to_string()).into_owned()));
+        self.0.context.push((name, bounded(&value.to_string())));
         self
     }
 
@@ -174,7 +175,7 @@ impl Error {
     /// Sets the remote's own error code, such as Snowflake's `002003`, and adds it to the context as `code`.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        let code = code.into();
+        let code = bounded(&code.into());
         self.0.code = Some(code.clone());
         self.with_context("code", code)
     }
@@ -250,7 +251,7 @@ impl Error {
 
     /// The whole error as plain data, for run histories and JSON output.
     pub fn report(&self) -> ErrorReport {
-        let causes = causes(self).map(|cause| redact(&cause.to_string()).into_owned()).collect();
+        let causes = causes(self).map(|cause| bounded(&cause.to_string())).collect();
         ErrorReport { kind: self.kind(), message: self.to_string(), causes, help: self.help().map(str::to_owned) }
     }
 }
@@ -258,9 +259,30 @@ impl Error {
 /// A text without credentials; what is part of the program has none.
 fn redacted(text: Cow<'static, str>) -> Cow<'static, str> {
     match text {
-        Cow::Owned(text) => Cow::Owned(redact(&text).into_owned()),
+        Cow::Owned(text) => Cow::Owned(bounded(&text)),
         fixed @ Cow::Borrowed(_) => fixed,
     }
+}
+
+/// As much of a text as is searched for credentials. The rest is left out, as it would be anyway.
+const LONGEST_SEARCHED: usize = 16 << 10;
+
+/// The longest text within an error: a remote may send a header of any length, and errors are stored. In bytes.
+const LONGEST: usize = 4 << 10;
+
+/// A text without credentials, of at most [`LONGEST`].
+pub(crate) fn bounded(text: &str) -> String {
+    let redacted = redact(beginning(text, LONGEST_SEARCHED));
+    if redacted.len() <= LONGEST {
+        return redacted.into_owned();
+    }
+    format!("{}…", beginning(&redacted, LONGEST))
+}
+
+/// At most so many bytes of a text, up to the end of a character.
+fn beginning(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 /// What an error was caused by, outermost first.

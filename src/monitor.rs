@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::error::bounded;
+
 /// Something that a source reports while it reads.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -99,7 +101,8 @@ impl Monitor {
     /// Passes an event on.
     pub fn event(&self, event: SourceEvent) {
         let event = match event {
-            SourceEvent::Warning(warning) => SourceEvent::Warning(crate::error::redact(&warning).into_owned()),
+            SourceEvent::Warning(warning) => SourceEvent::Warning(bounded(&warning)),
+            SourceEvent::Waiting { reason, until } => SourceEvent::Waiting { reason: bounded(&reason), until },
             event => event,
         };
         (self.0.listener)(event);

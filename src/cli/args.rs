@@ -14,6 +14,7 @@ use clap_complete::Shell;
 pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall, Upgrade};
 
 use super::Exit;
+use super::terminal::plain;
 use crate::SourceSpec;
 
 /// A whole command line. In help texts `{kind}` and `{KIND}` stand for the kind of resource, `{name}` and `{NAME}` for the
@@ -273,7 +274,8 @@ pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>) -> Result<Args, clap
 /// What the user types to start this program.
 pub(super) fn program(spec: &SourceSpec, args: &[OsString]) -> String {
     let name = args.first().and_then(|program| Path::new(program).file_stem()?.to_str());
-    name.unwrap_or(&spec.name).to_owned()
+    // It stands in help texts.
+    plain(name.unwrap_or(&spec.name))
 }
 
 /// What is said in place of clap's own words where an argument is of a feature that this program was built without.

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::output::plain;
+use super::terminal::plain;
 use crate::{Error, Result};
 
 /// The error of a command that would ask, where nobody can answer.

@@ -40,11 +40,14 @@ mod exit;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod interrupt;
+mod log;
 mod output;
 mod progress;
 mod settings;
+mod terminal;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -52,13 +55,16 @@ use serde_json::json;
 pub use exit::Exit;
 use interrupt::Interrupt;
 use output::Output;
+use terminal::plain_lines;
 
 use crate::Source;
+use crate::error::redact;
 
 /// Does what the process's arguments say, and gives the exit code for `main` to return. A process that ends badly leaves no core
 /// file, which would hold its secrets.
 pub async fn run(source: impl Source) -> ExitCode {
     core_files::disable();
+    log::report_panics();
     run_from(source, std::env::args_os()).await.into()
 }
 
@@ -110,7 +116,10 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
         // The exit code tells the same.
         let _ = Output::new(true, false).result(&document, String::new);
     } else {
-        let _ = error.print();
+        let text = error.render().to_string();
+        let safe = plain_lines(&redact(&text));
+        // Its own way of printing has colours, and repeats arguments as they are.
+        let _ = if safe == text { error.print() } else { writeln!(anstream::stderr(), "{}", safe.trim_end()) };
     }
     Exit::Usage
 }
@@ -123,5 +132,5 @@ fn in_a_line(error: &clap::Error) -> String {
     }
     let text = error.render().to_string();
     let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    lines.join(" ").trim_start_matches("error: ").to_owned()
+    redact(lines.join(" ").trim_start_matches("error: ")).into_owned()
 }

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
+use super::terminal::{escaped, plain, plain_lines};
 use crate::{Error, ErrorReport, Result, RunRecord};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -120,23 +121,6 @@ fn to_json<T: Serialize>(document: &T, write: impl Fn(&T) -> serde_json::Result<
     Ok(escaped(json))
 }
 
-/// JSON in which what steers a terminal is escaped, too: the standard asks for that only below U+0020.
-fn escaped(json: String) -> String {
-    if !json.contains(|c| c != '\n' && steers(c)) {
-        return json;
-    }
-    let mut escaped = String::with_capacity(json.len() + 64);
-    for c in json.chars() {
-        if c != '\n' && steers(c) {
-            // Writing into a string does not fail. None of them is beyond U+FFFF.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
-}
-
 fn write_line(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -166,27 +150,6 @@ pub(super) fn table(header: &[&str], numbers: &[&str], rows: impl IntoIterator<I
         }
     }
     table.trim_fmt()
-}
-
-/// Text without what [`steers`] a terminal: it may come from a remote.
-pub(super) fn plain(text: &str) -> String {
-    let safe = |c: char| match c {
-        '\n' | '\t' => ' ',
-        c if steers(c) => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    text.chars().map(safe).collect()
-}
-
-/// The same for a text of several lines.
-fn plain_lines(text: &str) -> String {
-    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
-}
-
-/// Whether a character is a control character, or one that turns the direction of writing, by which a text looks like another.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A count, for a person: `12,300`.
@@ -246,11 +209,11 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31mb\nc\u{7}"), "a\u{fffd}[31mb c\u{fffd}");
-        assert_eq!(plain("a\u{202e}b\u{200f}"), "a\u{fffd}b\u{fffd}");
-        assert_eq!(plain_lines("a\u{9b}\nb"), "a\u{fffd}\nb");
-        assert_eq!(escaped("{\n\"a\":\"\u{9b}\u{202e}é\"}".into()), "{\n\"a\":\"\\u009b\\u202eé\"}");
         assert!(!table(&["x"], &[], [vec!["\u{1b}[2J".to_owned()]]).contains('\u{1b}'));
+        let error =
+            Error::unavailable("a\u{1b}]0;x\u{7}").with_help("b\u{202e}").with_source(io::Error::other("c\u{9b}"));
+        let text = anstream::adapter::strip_str(&describe(Some("d\r"), &error.report())).to_string();
+        assert!(!text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}')), "{text:?}");
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::{Output, clock, count, counted, duration, plain};
+use super::output::{Output, clock, count, counted, duration};
+use super::terminal::plain;
 use crate::engine::Event;
 use crate::{Mode, RunRecord, SourceEvent, Traffic};
 
@@ -70,11 +70,6 @@ impl Progress {
     /// Writes a note to standard error.
     pub(super) fn note(&self, text: &str) {
         self.aside(|| self.output.note(text));
-    }
-
-    /// A writer to standard error that does not disturb the bars.
-    pub(super) fn stderr(&self) -> impl Write + use<> {
-        Aside(self.bars.clone())
     }
 
     pub(super) fn event(&self, event: &Event) {
@@ -232,18 +227,6 @@ pub(super) fn ended(run: &RunRecord) -> String {
 /// What a run has rejected, and where it is.
 pub(super) fn rejected(run: &RunRecord) -> String {
     format!("rejected {}: `rejects` lists what is outstanding", counted(run.counts.rejected, "record"))
-}
-
-struct Aside(MultiProgress);
-
-impl Write for Aside {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }
 
 impl fmt::Debug for Progress {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::columns::ColumnCheck;
+use crate::error::bounded;
 use crate::{Batch, BatchStream, Error, Record, Reject, Result, Rows, SourceSpec, TableSpec};
 
 /// The batches of a stream, each of a declared table, with what cannot be kept among its rejects.
@@ -33,7 +34,7 @@ fn admit_batch(mut batch: Batch, tables: &[TableSpec]) -> Result<Batch> {
     Ok(batch)
 }
 
-/// Moves every record that no sink may get to the rejects.
+/// Moves every record that no sink may get to the rejects, and takes credentials out of their reasons.
 fn reject_defects(records: &mut Vec<Record>, rejects: &mut Vec<Reject>) {
     records.retain_mut(|record| match record.defect() {
         None => true,
@@ -43,4 +44,8 @@ fn reject_defects(records: &mut Vec<Record>, rejects: &mut Vec<Reject>) {
             false
         }
     });
+    // A reason may repeat what a remote said; what was received is kept as it is.
+    for reject in rejects {
+        reject.reason = bounded(&reject.reason);
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::credentials::{BINDINGS_KEY, Use};
 use super::identity::Claims;
-use super::resources::{Names, parse_resources};
+use super::resources::parse_resources;
 use super::{Event, Observer, Schedule};
 use crate::state::Timings;
 use crate::{
@@ -266,7 +266,7 @@ impl Connector {
     }
 
     /// Passes on what the source says beside a run.
-    fn monitor(&self) -> Monitor {
+    pub(super) fn monitor(&self) -> Monitor {
         let watcher = self.clone();
         Monitor::new(move |event| watcher.emit(Event::Remote(event)))
     }
@@ -277,24 +277,6 @@ impl Connector {
     /// What [`Source::check`] reports.
     pub async fn check(&self) -> Result<()> {
         self.source.check_with(&self.configuration().await?.config, &self.monitor()).await
-    }
-
-    /// The resources that the settings in force give access to, by the names under which they are known here. The
-    /// [observer](Self::observer) is told of waits and retries.
-    ///
-    /// # Errors
-    /// What [`Source::discover`] reports.
-    pub async fn discover(&self) -> Result<Vec<Resource>> {
-        let Configured { config, resources: known, .. } = self.configuration().await?;
-        let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
-        let mut found = Vec::new();
-        for resource in self.source.discover_with(&config, &self.monitor()).await? {
-            let resource = names.find(resource.name()).unwrap_or(resource);
-            if !found.contains(&resource) {
-                found.push(resource);
-            }
-        }
-        Ok(found)
     }
 
     /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it. Gives the

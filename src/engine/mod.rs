@@ -14,6 +14,7 @@ pub(crate) mod columns;
 mod connector;
 mod credentials;
 mod deletions;
+mod discover;
 mod event;
 mod identity;
 mod ingest;

@@ -48,9 +48,15 @@ pub(super) fn follow(base: &Url, current: &Url, reference: &str) -> Result<Url> 
     pinned(base, url)
 }
 
+/// The longest address of a page, in bytes: servers take little more.
+const LONGEST_PAGE: usize = 8 << 10;
+
 /// Resolves a link to another page of the list at `current`. A gateway may pass on the links of the server behind it: where one
 /// names another scheme, host or port, or leaves the base path, only its query is used. Nothing is ever sent elsewhere.
 pub(super) fn page(base: &Url, current: &Url, reference: &str) -> Result<Url> {
+    if reference.len() > LONGEST_PAGE {
+        return Err(Error::invalid_data("the server's link to another page is longer than a URL may be"));
+    }
     let link = current.join(reference).map_err(|error| {
         Error::invalid_data(format!("the server points to {reference}, which is not a URL")).with_source(error)
     })?;

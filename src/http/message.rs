@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::error::bounded;
+
 /// The longest part of a server's own words that is repeated.
 const LONGEST: usize = 300;
 
@@ -70,8 +72,10 @@ fn title(html: &str) -> Option<&str> {
     Some(&html[start..end])
 }
 
-/// One short line; `None` when nothing is left.
+/// One short line without credentials; `None` when nothing is left.
 fn short(text: &str) -> Option<String> {
+    // Before it is cut: half a credential would not be known as one.
+    let text = bounded(text);
     let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
     Some(line.chars().take(LONGEST).collect()).filter(|line: &String| !line.is_empty())

@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use jiff::Timestamp;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -15,14 +17,13 @@ use url::Url;
 
 use super::bodies::Room;
 use super::client::Client;
-use super::echo;
 use super::fault::{self, Fault};
 use super::gate::{self, Patience};
 use super::limits::{self, Quota, Refusal};
 use super::links;
 use super::message;
 use super::response::Response;
-use crate::error::redact;
+use crate::error::{redact, redact_known, remember_authorization};
 use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 
 /// How many redirects are followed.
@@ -30,6 +31,10 @@ const REDIRECTS: usize = 5;
 
 /// As much of an error's body as is read: enough for its message.
 const ERROR_BODY: usize = 64 << 10;
+
+/// The longest entity tag or date of a change, in bytes. Sources store these and send them back, and servers take headers of a
+/// few KiB in all.
+const LONGEST_VALIDATOR: usize = 1 << 10;
 
 /// Some servers put one before JSON.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -40,7 +45,7 @@ pub struct Request {
     client: Client,
     method: Method,
     url: Result<Url>,
-    if_none_match: Option<String>,
+    if_none_match: Option<HeaderValue>,
     body: Option<Result<Bytes>>,
     accept: Vec<u16>,
     repeatable: bool,
@@ -76,9 +81,10 @@ impl Request {
     }
 
     /// Asks only for what differs from this [entity tag](Response::etag); the answer may then be
-    /// [not modified](Response::is_not_modified).
+    /// [not modified](Response::is_not_modified). A tag that is longer than 1 KiB or cannot be sent is left out.
     pub fn if_none_match(mut self, etag: &str) -> Self {
-        self.if_none_match = Some(etag.to_owned());
+        let is_short = etag.len() <= LONGEST_VALIDATOR;
+        self.if_none_match = is_short.then(|| HeaderValue::try_from(etag).ok()).flatten();
         self
     }
 
@@ -187,8 +193,6 @@ struct Call {
     repeatable: bool,
     attempts_at_this_size: u32,
     fails_on_no_data: bool,
-    /// The credential that was sent last.
-    credential: Option<SecretString>,
     /// A credential was refused and another one asked for. Once is enough.
     renewed: bool,
     /// How many times a limit refused this request.
@@ -228,10 +232,8 @@ impl Deadline {
 impl Call {
     fn new(request: Request) -> Result<Self> {
         let mut headers = HeaderMap::new();
-        if let Some(etag) = &request.if_none_match {
-            let value = HeaderValue::try_from(etag)
-                .map_err(|error| Error::internal("the entity tag cannot be sent").with_source(error))?;
-            headers.insert(IF_NONE_MATCH, value);
+        if let Some(etag) = request.if_none_match {
+            headers.insert(IF_NONE_MATCH, etag);
         }
         if request.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -247,7 +249,6 @@ impl Call {
             repeatable: request.repeatable,
             attempts_at_this_size: request.attempts_at_this_size,
             fails_on_no_data: request.fails_on_no_data,
-            credential: None,
             renewed: false,
             refusals: 0,
             queued: Duration::ZERO,
@@ -277,11 +278,11 @@ impl Call {
                     return self.response(raw, url, redirects > 0);
                 }
                 _ if accepted => return self.response(raw, url, redirects > 0),
+                // The tag may be what the server cannot take: one that another version of a server gave, or something on the way.
+                400 | 413 | 431 if self.headers.remove(IF_NONE_MATCH).is_some() => {}
                 status => {
                     let told = limits::retry_after(&raw.headers, Timestamp::now());
-                    let body = String::from_utf8_lossy(&raw.body);
-                    let body = raw.credential.as_ref().map_or(Cow::Borrowed(&*body), |own| echo::without(own, &body));
-                    return Err(fault::status(status, &body, told, &url));
+                    return Err(fault::status(status, &String::from_utf8_lossy(&raw.body), told, &url));
                 }
             }
         }
@@ -295,8 +296,7 @@ impl Call {
         if serde_json::from_str::<IgnoredAny>(body).is_err() {
             return if error.retry() == Retry::Never { error.with_retry(Retry::Backoff) } else { error };
         }
-        let body = self.credential.as_ref().map_or(Cow::Borrowed(body), |own| echo::without(own, body));
-        match message::in_place_of_data(&body) {
+        match message::in_place_of_data(body) {
             Some(said) => fault::message_in_place_of_data(status, said, &self.url, error),
             None => error,
         }
@@ -318,11 +318,11 @@ impl Call {
         let mut request = inner.http.request(self.method.clone(), url.clone()).headers(self.headers.clone());
         if let Some(credential) = &credential {
             request = request.header(AUTHORIZATION, sensitive(credential)?);
+            remember_authorization(credential.expose_secret());
         }
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        self.credential.clone_from(&credential);
         monitor.request();
         let stopped = |stopped| match stopped {
             Stopped::Broken(error) => fault::transport(error, url, inner.timeout),
@@ -332,10 +332,7 @@ impl Call {
         let mut deadline = Deadline(Instant::now() + inner.timeout);
         let mut response = deadline.meet(request.send()).await.map_err(stopped)?;
         let now = Timestamp::now();
-        let (status, mut headers) = (response.status(), response.headers().clone());
-        if let Some(credential) = &credential {
-            echo::purge(credential, &mut headers);
-        }
+        let (status, headers) = (response.status(), cleaned(response.headers()));
         tracing::debug!(method = %self.method, url = %redact(url.as_str()), status = status.as_u16(), "answered");
         if let Some(quota) = Quota::of(&headers, now) {
             monitor.event(SourceEvent::Quota {
@@ -402,6 +399,23 @@ fn sensitive(credential: &SecretString) -> Result<HeaderValue> {
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Headers without the secrets in use, which a server may repeat, and without validators that are too long to be sent back.
+fn cleaned(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for validator in [ETAG, LAST_MODIFIED] {
+        if headers.get(&validator).is_some_and(|value| value.len() > LONGEST_VALIDATOR) {
+            headers.remove(&validator);
+        }
+    }
+    for value in headers.values_mut() {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        if let Cow::Owned(clean) = redact_known(&text) {
+            *value = HeaderValue::try_from(clean).unwrap_or(HeaderValue::from_static("***"));
+        }
+    }
+    headers
 }
 
 /// Holds a 2xx answer to be data: a proxy or a sign-in page answers 200, too.

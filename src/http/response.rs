@@ -57,7 +57,8 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The entity tag as it came, weak ones included, for [`if_none_match`](super::Request::if_none_match).
+    /// The entity tag as it came, weak ones included, for [`if_none_match`](super::Request::if_none_match). One that is longer than
+    /// 1 KiB is not kept: a server would not take it back.
     pub fn etag(&self) -> Option<&str> {
         self.header("etag")
     }

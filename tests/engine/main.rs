@@ -7,6 +7,7 @@ mod contract;
 mod deletions;
 mod delivery;
 mod identity;
+mod discover;
 mod metered;
 mod operations;
 mod reconcile;

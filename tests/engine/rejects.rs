@@ -2,7 +2,7 @@
 
 use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
-use snowfeed::{Batch, Checkpoint, Mode, Record, Reject, RejectQuery, RunStatus, Version};
+use snowfeed::{Batch, Checkpoint, Mode, Record, Reject, RejectQuery, RunStatus, SecretRef, Version};
 
 use crate::store::Store;
 use crate::support::{Scripted, Step, batch, connector, ingest, limits, live, resource};
@@ -141,4 +141,16 @@ async fn a_pass_that_was_resumed_keeps_the_rejects_of_its_first_part() {
     source.script("r", vec![first, Step::Batch(&["c"], 1)]);
     assert_eq!(ingest(&connector, Mode::Reconcile).await.status, RunStatus::Complete);
     assert_eq!(outstanding(&connector).await, ["no time"]);
+}
+
+#[tokio::test]
+async fn a_reason_is_kept_without_the_secret_that_it_repeats() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hush-7fQ2-zz91-Kd").unwrap();
+    let secret: SecretRef = format!("file:{}", file.path().display()).parse().unwrap();
+    secret.resolve().unwrap();
+    let reasons = ["no id: hush-7fQ2-zz91-Kd", "no id: \\u0068ush-7fQ2-zz91-Kd", "no id: HUSH 7fq2%2dzz91-KD!"];
+    let (connector, _) = connector(&Scripted::new(vec![Step::Raw(rejecting(1, &reasons))]));
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(outstanding(&connector).await, ["no id: ***", "no id: ***!"], "two are the same now");
 }

@@ -23,5 +23,6 @@ mod refusals;
 mod requests;
 mod stubborn;
 mod support;
+mod validators;
 #[path = "../support/warnings.rs"]
 mod warnings;

@@ -14,3 +14,4 @@ mod payloads;
 mod recorded;
 mod redirects;
 mod support;
+mod validators;

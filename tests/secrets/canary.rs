@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use regex_lite::{Captures, Regex};
+
 use crate::support::Ended;
 
 /// It looks different as JSON, in a URL and in debug output, and has the word [`CORE`] in it, which all of these leave alone.
@@ -27,11 +29,11 @@ fn forms() -> Vec<String> {
     forms
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
     bits.chunks(6)
@@ -43,9 +45,39 @@ fn base64(bytes: &[u8]) -> String {
 /// Where the secret is in these bytes, with what is around it.
 pub(crate) fn found(bytes: &[u8]) -> Option<String> {
     let at = |form: &String| bytes.windows(form.len()).position(|window| window == form.as_bytes());
-    let at = forms().iter().find_map(at)?;
-    let around = &bytes[at.saturating_sub(300)..bytes.len().min(at + 60)];
-    Some(String::from_utf8_lossy(around).into_owned())
+    if let Some(at) = forms().iter().find_map(at) {
+        let around = &bytes[at.saturating_sub(300)..bytes.len().min(at + 60)];
+        return Some(String::from_utf8_lossy(around).into_owned());
+    }
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    loop {
+        let letters: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+        if let Some(at) = letters.to_lowercase().find(&CORE.to_lowercase()) {
+            return Some(letters[at.saturating_sub(100)..letters.len().min(at + 60)].to_owned());
+        }
+        let unescaped = unescape(&text);
+        if unescaped == text {
+            return None;
+        }
+        text = unescaped;
+    }
+}
+
+/// Undoes one level of the escapes of JSON, URLs and HTML, as far as letters and digits are hidden by them.
+fn unescape(text: &str) -> String {
+    if !text.contains(['\\', '%', '&']) {
+        return text.to_owned();
+    }
+    let code = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let replaced = |text: &str, pattern: &str, radix| {
+        let decode = |found: &Captures<'_>| code(&found[1], radix).map_or_else(|| found[0].to_owned(), String::from);
+        Regex::new(pattern).unwrap().replace_all(text, decode).into_owned()
+    };
+    let text = replaced(text, r"\\u([0-9a-fA-F]{4})", 16);
+    let text = replaced(&text, r"\\x([0-9a-fA-F]{2})", 16);
+    let text = replaced(&text, r"%([2-7][0-9a-fA-F])", 16);
+    let text = replaced(&text, r"&#x([0-9a-fA-F]{2,6});", 16);
+    replaced(&text, r"&#([0-9]{2,6});", 10)
 }
 
 #[track_caller]
@@ -89,7 +121,10 @@ fn every_form_of_a_secret_is_found() {
         base64(CANARY.as_bytes()),
         base64(format!("x{CANARY}").as_bytes()),
         base64(format!("xy:{CANARY}").as_bytes()),
-    ] {
+    ]
+    .into_iter()
+    .chain(crate::echo::NOTATIONS.map(|(_, write)| write(CANARY)))
+    {
         assert!(found(text.as_bytes()).is_some(), "{text}");
     }
     assert_eq!(found(b"canary birds"), None);

@@ -4,6 +4,8 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
+use crate::canary::{base64, hex};
+
 /// What it answers, made of the credential that came.
 pub(crate) type Answer = fn(&str) -> ResponseTemplate;
 
@@ -22,6 +24,68 @@ pub(crate) async fn server(answer: Answer) -> MockServer {
     server
 }
 
+/// How a server may write a text so that a filter of plain text passes it by.
+pub(crate) type Notation = fn(&str) -> String;
+
+fn each(text: &str, write: impl Fn(u32) -> String) -> String {
+    text.chars().map(|c| write(u32::from(c))).collect()
+}
+
+/// A text in pieces of five characters.
+fn split(text: &str, gap: &str) -> String {
+    text.as_bytes().chunks(5).map(|piece| std::str::from_utf8(piece).unwrap()).collect::<Vec<_>>().join(gap)
+}
+
+pub(crate) const NOTATIONS: [(&str, Notation); 17] = [
+    ("escapes of JSON", |text| each(text, |c| format!("\\u{c:04x}"))),
+    ("one escape of JSON", |text| text.replacen('C', "\\u0043", 1)),
+    ("escapes of JSON, twice", |text| each(text, |c| format!("\\\\u{c:04X}"))),
+    ("escapes of C", |text| each(text, |c| format!("\\x{c:02x}"))),
+    ("percent signs", |text| each(text, |c| format!("%{c:02x}"))),
+    ("percent signs, twice", |text| each(text, |c| format!("%25{c:02X}"))),
+    ("entities", |text| each(text, |c| format!("&#{c};"))),
+    ("hexadecimal entities", |text| each(text, |c| format!("&#x{c:x};"))),
+    ("upper case", str::to_uppercase),
+    ("lower case", str::to_lowercase),
+    ("pieces on lines", |text| split(text, "\n")),
+    ("pieces with spaces", |text| split(text, " ")),
+    ("pieces with NUL", |text| split(text, "\0")),
+    ("pieces with nothing to see between them", |text| split(text, "\u{200b}")),
+    ("pieces that turn around", |text| split(text, "\u{202e}")),
+    ("base64", |text| base64(text.as_bytes())),
+    ("hexadecimal digits", |text| hex(text.as_bytes())),
+];
+
+/// Answers 400 with a message that has the credential in this notation.
+pub(crate) async fn refusing(notation: Notation) -> MockServer {
+    struct Refusal(Notation);
+
+    impl Respond for Refusal {
+        fn respond(&self, request: &Request) -> ResponseTemplate {
+            let credential = request.headers.get("authorization").and_then(|value| value.to_str().ok());
+            let secret = credential.and_then(|value| value.split_once(' ')).map_or("", |(_, secret)| secret);
+            let quoted = |text: &str| {
+                let json = json!(text).to_string();
+                json[1..json.len() - 1].to_owned()
+            };
+            let written = self.0(secret);
+            // JSON has escapes of its own, which are sent as they are.
+            let text = match &*written {
+                whole if whole.starts_with("\\u") => written,
+                part if part.contains("\\u0043") => self.0(&quoted(secret)),
+                other => quoted(other),
+            };
+            let body = format!("{{\"message\": \"bad credentials: {text} (ghp)\"}}");
+            let link = format!("</x?page=2&next={}>; rel=\"next\"", escaped(&text));
+            status(400).insert_header("link", link).set_body_string(body)
+        }
+    }
+
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(Refusal(notation)).mount(&server).await;
+    server
+}
+
 fn status(code: u16) -> ResponseTemplate {
     ResponseTemplate::new(code)
 }
@@ -31,7 +95,7 @@ fn escaped(secret: &str) -> String {
     url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()
 }
 
-pub(crate) const ANSWERS: [(&str, Answer); 12] = [
+pub(crate) const ANSWERS: [(&str, Answer); 16] = [
     ("401", |secret| status(401).set_body_json(json!({"message": format!("bad credentials {secret}")}))),
     ("403", |secret| status(403).set_body_json(json!({"message": format!("{secret} may not read this")}))),
     ("403 of a limit", |secret| {
@@ -52,6 +116,18 @@ pub(crate) const ANSWERS: [(&str, Answer); 12] = [
         let url = format!("http://user:{0}@elsewhere.invalid/{0}?token={0}#{0}", escaped(secret));
         status(301).insert_header("location", url)
     }),
+    ("a redirect elsewhere, escaped twice", |secret| {
+        let url = format!("http://elsewhere.invalid/{0}?q={0}", escaped(&escaped(secret)));
+        status(301).insert_header("location", url)
+    }),
+    ("a redirect to a path in upper case", |secret| {
+        status(302).insert_header("location", format!("/{}", escaped(&secret.to_uppercase())))
+    }),
+    ("an element that cannot be read", |secret| {
+        let element = split(secret, "\\u200b").replace('"', "\\\"");
+        status(200).set_body_string(format!("[{{\"id\": \"{element}\"}}, \"{element}\"]"))
+    }),
+    ("JSON of another shape", |secret| status(200).set_body_json(json!({"id": secret, "full_name": [secret]}))),
     ("a link elsewhere", |secret| {
         let link = format!("<http://elsewhere.invalid/?token={}>; rel=\"next\"", escaped(secret));
         status(200).insert_header("link", link).set_body_string("[]")

@@ -1,9 +1,12 @@
 //! Whatever goes wrong, and whatever the server says then.
 
+use serde_json::json;
 use snowfeed::testkit::upstream::{Fault, Upstream};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::canary::{CANARY, assert_not_below, assert_silent};
-use crate::echo::{self, ANSWERS};
+use crate::echo::{self, ANSWERS, NOTATIONS};
 use crate::support::Program;
 
 fn impatient(url: &str) -> Program {
@@ -31,6 +34,58 @@ async fn a_server_that_repeats_the_secret_makes_nobody_else_repeat_it() {
         }
         assert!(!server.received_requests().await.unwrap().is_empty(), "{name}");
         assert_not_below(program.folder(), &[]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_notation_in_which_a_server_repeats_the_secret_is_passed_on() {
+    for (name, notation) in NOTATIONS {
+        let server = echo::refusing(notation).await;
+        let program = impatient(&server.uri());
+        for args in [
+            &["-vvv", "check"][..],
+            &["-v", "ingest", "acme/gears"],
+            &["--json", "ingest", "acme/gears"],
+            &["--json", "runs"],
+            &["status"],
+        ] {
+            let ended = program.run(args).await;
+            assert_silent(&[&[name], args].concat(), &ended);
+            if args[0] == "-v" {
+                assert!(ended.stderr.contains("bad credentials") && ended.stderr.contains("***"), "{name}: {ended:?}");
+            }
+        }
+        assert!(!server.received_requests().await.unwrap().is_empty(), "{name}");
+        assert_not_below(program.folder(), &[]);
+    }
+}
+
+/// It belongs to somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_token_that_a_server_sends_is_not_passed_on_either() {
+    let token = format!("ghp_{}{}", "C4n4ryBird".repeat(3), "x7Qz19");
+    for (name, notation) in NOTATIONS {
+        let written = json!(notation(&token)).to_string();
+        let server = MockServer::start().await;
+        let body = format!("{{\"message\": {written}}}").replace("\\\\u", "\\u");
+        Mock::given(any()).respond_with(ResponseTemplate::new(400).set_body_string(body)).mount(&server).await;
+        let program = impatient(&server.uri());
+        for args in [&["-vvv", "check"][..], &["--json", "ingest", "acme/gears"], &["runs"]] {
+            assert_silent(&[&[name], args].concat(), &program.run(args).await);
+        }
+        assert_not_below(program.folder(), &[]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_are_wrong_are_repeated_without_tokens() {
+    let token = format!("ghp_{}{}", "C4n4ryBird".repeat(3), "x7Qz19");
+    let program = Program::new("github_issues");
+    let option = format!("--token={token}");
+    for args in [&[&*token][..], &["ingest", &option], &["--json", &token], &["status", &token], &["ingest", &token]] {
+        let ended = program.run(args).await;
+        assert_ne!(ended.code, Some(0));
+        assert_silent(&["(arguments with a token)"], &ended);
     }
 }
 

@@ -1,19 +1,26 @@
 //! What a server says does not steer the terminal that it is shown on.
 
-use serde_json::json;
+use std::fs;
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use snowfeed::prelude::*;
 use snowfeed::testkit::upstream::Upstream;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Ended, Program};
+use crate::support::{Ended, LONG, Program, end, signal};
 
-/// Changes the colour, the title, clears the screen; once with the escapes of one byte; rings; turns the writing around.
-const EVIL: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{9d}0;x\u{9c}\r\u{8}\u{202e}\u{2066}\u{200f}";
+/// Changes the colour, the title, clears the screen; once with the escapes of one byte; rings; turns the writing around; begins a
+/// line; hides text.
+const EVIL: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{9d}0;x\u{9c}\r\u{8}\u{202e}\u{2066}\u{200f}\u{2028}\u{2029}\u{e0041}";
 
 #[track_caller]
 fn assert_plain(what: &str, ended: &Ended) {
     for text in [&ended.stdout, &ended.stderr] {
-        let odd = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{200f}".contains(c);
+        let odd =
+            |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{200f}\u{2028}\u{2029}\u{e0041}".contains(c);
         let odd: Vec<char> = text.chars().filter(|c| odd(*c)).collect();
         assert!(odd.is_empty(), "{what} writes {odd:?}: {text:?}");
     }
@@ -42,10 +49,131 @@ async fn nothing_in_an_error_reaches_the_terminal_as_it_is() {
         let answer = ResponseTemplate::new(status).set_body_json(json!({"message": format!("x {EVIL} y")}));
         Mock::given(any()).respond_with(answer).mount(&server).await;
         let program = Program::github(&server.uri()).variable("GITHUB_RETRIES", "0");
-        for args in [&["-vvv", "check"][..], &["ingest", "acme/gears"], &["runs"], &["status"]] {
-            assert_plain(&format!("{status} {args:?}"), &program.run(args).await);
+        for args in [
+            &["-vvv", "check"][..],
+            &["ingest", "acme/gears"],
+            &["-v", "ingest", "acme/gears"],
+            &["-q", "ingest", "acme/gears"],
+            &["--json", "ingest", "acme/gears"],
+            &["--json", "-v", "ingest", "acme/gears"],
+            &["-vvv", "discover", "--set", "repositories=acme/*"],
+            &["runs"],
+            &["--json", "runs"],
+            &["status"],
+            &["--json", "status"],
+        ] {
+            let ended = program.run(args).await;
+            assert_plain(&format!("{status} {args:?}"), &ended);
+            if args.contains(&"--json") {
+                ended.json();
+            }
         }
     }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_an_error_of_a_scheduled_run_reaches_the_terminal_as_it_is() {
+    for args in [&["--json", "run"][..], &["-v", "run"], &["run"], &["--json", "-vv", "run"]] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(403).set_body_json(json!({"message": format!("x {EVIL} y")}));
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let program = Program::github(&server.uri()).variable("GITHUB_RETRIES", "0");
+        program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
+        let child = program.start(args);
+        let asked = async {
+            while server.received_requests().await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LONG, asked).await.expect("the server is asked");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        signal(&child, "TERM");
+        let ended = end(child).await;
+        assert_plain(&format!("{args:?}"), &ended);
+        if args[0] == "--json" {
+            let runs: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert!(!runs.is_empty(), "{ended:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_an_argument_or_the_name_of_a_file_reaches_the_terminal_as_it_is() {
+    let program = Program::github("http://127.0.0.1:1").variable("GITHUB_RETRIES", "0");
+    let file = format!("{}.toml", EVIL.replace('/', ""));
+    fs::write(program.folder().join(&file), "token = [").unwrap();
+    let setting = format!("{EVIL}=1");
+    let value = format!("page_size={EVIL}");
+    let option = format!("--{EVIL}");
+    let database = format!("{EVIL}/none.db");
+    for args in [
+        &[EVIL][..],
+        &[&option],
+        &["--json", EVIL],
+        &["--json", "ingest", &option],
+        &["ingest", &option],
+        &["--set", &setting, "check"],
+        &["--set", &value, "check"],
+        &["configure", &setting],
+        &["configure", &value],
+        &["--json", "configure", &setting],
+        &["--config", &file, "check"],
+        &["-vvv", "--config", &file, "check"],
+        &["--config", EVIL, "check"],
+        &["--db", &database, "status"],
+        &["-vvv", "--db", &database, "ingest", "acme/gears"],
+        &["enable", "acme/gears", "--schedule", EVIL],
+        &["runs", "--limit", EVIL],
+        &["rejects", EVIL],
+        &["remove", EVIL, "--yes"],
+        &["reset", EVIL, "--yes"],
+        &["completions", EVIL],
+    ] {
+        let ended = program.run(args).await;
+        assert_plain(&format!("{args:?}"), &ended);
+    }
+}
+
+/// A source whose first word is its last.
+#[derive(Debug)]
+struct Panics;
+
+#[async_trait::async_trait]
+impl Source for Panics {
+    fn spec(&self) -> SourceSpec {
+        panic!("broken: {EVIL} ghp_C4n4ryBirdC4n4ryBirdC4n4ryBirdx7Qz19")
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        futures::stream::empty().boxed()
+    }
+}
+
+/// This program again: a panic is written for the whole process.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_a_panic_reaches_the_terminal_as_it_is() {
+    const CHILD: &str = "SNOWFEED_TEST_PANICS";
+    if std::env::var_os(CHILD).is_some() {
+        snowfeed::cli::run(Panics).await;
+        return;
+    }
+    let name = "terminal::nothing_in_a_panic_reaches_the_terminal_as_it_is";
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture"]).env(CHILD, "1").env("RUST_BACKTRACE", "1");
+    let ended = Ended::from(command.output().await.unwrap());
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.stderr.contains("panicked") && ended.stderr.contains("broken: "), "{}", ended.stderr);
+    assert_plain("a panic", &ended);
+    crate::canary::assert_silent(&["(a panic)"], &ended);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,14 +11,11 @@ mod setup;
 use std::path::Path;
 use std::sync::Arc;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-
 use super::Exit;
 use super::args::{self, Args, Command, Global};
 use super::destination::{Destination, Store};
 use super::interrupt::Interrupt;
+use super::log;
 use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
@@ -51,7 +48,7 @@ pub(super) async fn execute(
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
-    log(&args.global, &progress);
+    log::start(&args.global, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
         let place = app::Place { spec: &spec, global: &args.global, progress: &progress, output, interrupt };
@@ -98,31 +95,6 @@ fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<G
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
     }
     Given::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
-}
-
-/// Writes the program's log to standard error. Without `-v` it holds warnings that nothing else shows; the libraries
-/// that speak HTTP stay at `info`, because beyond it they write what is sent.
-fn log(global: &Global, progress: &Progress) {
-    let level = match global.verbose {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
-        2 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
-    let mut targets = Targets::new().with_default(level);
-    for library in ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls", "snowflake_api"] {
-        targets = targets.with_target(library, level.min(LevelFilter::INFO));
-    }
-    if progress.is_shown() || global.quiet {
-        // The progress shows the same, or nobody wants to be told.
-        targets = targets.with_target("snowfeed::engine::event", LevelFilter::OFF);
-    }
-    let progress = progress.clone();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(move || progress.stderr())
-        .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never);
-    // A program that embeds this one may have a log of its own.
-    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }
 
 impl<S: Source> Session<S> {

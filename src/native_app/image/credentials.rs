@@ -7,6 +7,8 @@ use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use crate::error::remember;
+
 /// The user that stands for whoever holds the session that the password names.
 const SESSION: &str = "0sessiontoken";
 
@@ -32,6 +34,7 @@ impl Credentials {
 
     /// Adds them to a request.
     pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        remember(self.password.expose_secret());
         request.basic_auth(&self.user, Some(self.password.expose_secret()))
     }
 }

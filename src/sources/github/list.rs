@@ -5,19 +5,32 @@ use std::collections::HashSet;
 use bytestring::ByteString;
 
 use super::api::{Connection, Repository};
+use super::names::Scope;
 use super::page;
 use crate::http::{More, Response, links};
+use crate::record::content_hash;
 use crate::{Error, Monitor, Result, SourceEvent};
 
 /// After this many pages in a row without anything new, the list is not paged.
 const REPEATS: u32 = 8;
 
-/// What is repeated of an element that cannot be read, and how many organisations are looked up by name.
+/// Where a list is cut off: a server can make up pages for as long as they are asked for.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    pages: usize,
+    bytes: usize,
+    elements: usize,
+}
+
+const BOUNDS: Bounds = Bounds { pages: 1_000, bytes: 1 << 30, elements: 100_000 };
+
+/// What is repeated of an element that cannot be read, how many of these are told, and how many organisations are looked up by name.
 const EXCERPT: usize = 80;
+const TOLD: usize = 10;
 const ORGANIZATIONS: usize = 10;
 
 impl Connection {
-    /// All repositories of a list. `array` finds the list in an answer.
+    /// All repositories of a list. `array` finds the list in an answer. Where it is too long, the rest is left out with a warning.
     ///
     /// The length of a page ends nothing: where the server does not say whether the list goes on, the next page is asked for,
     /// until one brings nothing new.
@@ -27,33 +40,21 @@ impl Connection {
         monitor: &Monitor,
         array: impl Fn(&Response) -> Result<ByteString>,
     ) -> Result<Vec<Repository>> {
-        let (mut all, mut known) = (Vec::new(), HashSet::new());
-        let mut left_out = None;
-        let mut repeats = 0;
+        let (mut all, mut elements, mut asked) = (Vec::new(), Elements::default(), HashSet::new());
+        let (mut left_out, mut bytes, mut repeats) = (None, 0, 0);
         let mut request = Some(self.client.get(path).query(&[("per_page", "100")]));
         while let Some(this) = request.take() {
-            let answer = this.send_with(monitor, |response| Ok((elements(&array(&response)?)?, response)));
+            let answer = this.send_with(monitor, |response| {
+                let room = BOUNDS.elements.saturating_sub(elements.known.len());
+                Ok((read(&array(&response)?, room)?, response))
+            });
             let (page, response) = answer.await?;
             left_out = left_out.or_else(|| organizations_left_out(&response));
-            let before = known.len();
-            for element in page {
-                match element {
-                    Ok(repository)
-                        if known.insert(Element::Repository(repository.id, repository.full_name.clone())) =>
-                    {
-                        all.push(repository)
-                    }
-                    Ok(_) => {}
-                    Err(raw) if known.insert(Element::Unreadable(raw.clone())) => {
-                        monitor.event(SourceEvent::Warning(format!(
-                            "an element of the list of repositories cannot be read, and is left out: {}",
-                            raw.chars().take(EXCERPT).collect::<String>()
-                        )))
-                    }
-                    Err(_) => {}
-                }
-            }
-            let is_new = known.len() > before;
+            bytes += response.body().len();
+            asked.insert(content_hash(response.url().as_str()));
+            let before = elements.known.len();
+            all.extend(page.into_iter().filter_map(|element| elements.add(element, monitor)));
+            let is_new = elements.known.len() > before;
             repeats = if is_new { 0 } else { repeats + 1 };
             let next = match response.more() {
                 More::Next(url) => Some(url),
@@ -62,13 +63,30 @@ impl Connection {
                 }
                 More::Unknown | More::Last => None,
             };
-            if next.is_some() && repeats >= REPEATS {
+            let Some(next) = next else { break };
+            if repeats >= REPEATS {
                 return Err(Error::invalid_data("the server gives the same page for different page numbers")
                     .with_context("url", response.url())
                     .with_help("the API at this address does not page as GitHub's does"));
             }
-            request = next.map(|url| self.client.get(url.as_str()));
+            if asked.contains(&content_hash(next.as_str())) {
+                return Err(Error::invalid_data("the list of repositories leads back to a page that was read")
+                    .with_context("url", next)
+                    .with_help("the API at this address does not page as GitHub's does"));
+            }
+            let is_full = elements.known.len() >= BOUNDS.elements;
+            if asked.len() >= BOUNDS.pages || bytes >= BOUNDS.bytes || is_full {
+                monitor.event(SourceEvent::Warning(format!(
+                    "the list of repositories does not end after {} pages and {} entries: the rest is left out; name the \
+                     repositories, or their owner, in `repositories`",
+                    asked.len(),
+                    elements.known.len()
+                )));
+                break;
+            }
+            request = Some(self.client.get(next.as_str()));
         }
+        elements.tell_rest(monitor);
         if let Some(ids) = left_out {
             let names = self.organizations(&ids, monitor).await;
             monitor.event(SourceEvent::Warning(format!(
@@ -98,16 +116,63 @@ impl Connection {
     }
 }
 
-/// What a list has shown: a page that shows nothing else brings nothing new.
-#[derive(PartialEq, Eq, Hash)]
-enum Element {
-    Repository(u64, String),
-    Unreadable(ByteString),
+/// An element of a list, and its hash.
+struct Element {
+    hash: [u8; 16],
+    /// The repository, or the beginning of what is none.
+    content: Result<Repository, String>,
 }
 
-/// The repositories of a page, and the text of what is none.
-fn elements(array: &ByteString) -> Result<Vec<Result<Repository, ByteString>>> {
-    page::objects(array).map(|element| element.map(|(repository, raw)| repository.ok_or(raw))).collect()
+/// What a list has shown: a page that shows nothing else brings nothing new.
+#[derive(Default)]
+struct Elements {
+    known: HashSet<[u8; 16]>,
+    unreadable: usize,
+}
+
+impl Elements {
+    /// The repository, if it is one and new. What is none is left out, with a warning.
+    fn add(&mut self, element: Element, monitor: &Monitor) -> Option<Repository> {
+        if !self.known.insert(element.hash) {
+            return None;
+        }
+        match element.content {
+            Ok(repository) => Some(repository),
+            Err(excerpt) => {
+                self.unreadable += 1;
+                if self.unreadable <= TOLD {
+                    monitor.event(SourceEvent::Warning(format!(
+                        "an element of the list of repositories cannot be read, and is left out: {excerpt}"
+                    )));
+                }
+                None
+            }
+        }
+    }
+
+    fn tell_rest(&self, monitor: &Monitor) {
+        if let Some(more @ 1..) = self.unreadable.checked_sub(TOLD) {
+            let warning = format!("{more} more elements of the list of repositories cannot be read, and are left out");
+            monitor.event(SourceEvent::Warning(warning));
+        }
+    }
+}
+
+/// The first so many elements of a page. Nothing of them holds on to the page.
+fn read(array: &ByteString, most: usize) -> Result<Vec<Element>> {
+    let excerpt = |text: &str| text.chars().take(EXCERPT).collect::<String>();
+    let element = |(repository, raw): (Option<Repository>, ByteString)| match repository {
+        // It becomes a path of the API and an argument of a command.
+        Some(repository) if matches!(Scope::of(&repository.full_name), Ok(Scope::Repository(_))) => {
+            let hash = content_hash(&format!("{} {}", repository.id, repository.full_name));
+            Element { hash, content: Ok(repository) }
+        }
+        Some(Repository { full_name, .. }) => {
+            Element { hash: content_hash(&raw), content: Err(format!("{:?} is not a repository", excerpt(&full_name))) }
+        }
+        None => Element { hash: content_hash(&raw), content: Err(excerpt(&raw)) },
+    };
+    page::objects(array).take(most).map(|read| read.map(element)).collect()
 }
 
 /// The ids of organisations that are missing in an answer, because their single sign-on wants the token to be authorized.

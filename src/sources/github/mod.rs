@@ -50,6 +50,7 @@ mod simulation;
 mod step;
 mod table;
 mod verify;
+mod walk;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

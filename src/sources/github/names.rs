@@ -80,6 +80,9 @@ impl Name {
     }
 }
 
+/// The longest name of an owner or of a repository. GitHub's are at most 100 characters long.
+const LONGEST: usize = 255;
+
 /// What one entry of `repositories` stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -95,13 +98,16 @@ impl Scope {
     pub(super) fn of(text: &str) -> Result<Self> {
         let plain = |part: &str| {
             !part.is_empty()
+                && part.len() <= LONGEST
                 && !matches!(part, "." | "..")
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         };
+        // A command line takes what begins with a dash for an option.
+        let is_owner = |part: &str| plain(part) && !part.starts_with('-');
         match text.split_once('/') {
-            None if plain(text) => Ok(Self::Owner(text.to_owned())),
-            Some((owner, "*")) if plain(owner) => Ok(Self::Owner(owner.to_owned())),
-            Some((owner, name)) if plain(owner) && plain(name) => {
+            None if is_owner(text) => Ok(Self::Owner(text.to_owned())),
+            Some((owner, "*")) if is_owner(owner) => Ok(Self::Owner(owner.to_owned())),
+            Some((owner, name)) if is_owner(owner) && plain(name) => {
                 Ok(Self::Repository(Name { owner: owner.to_owned(), name: name.to_owned() }))
             }
             _ => Err(Error::configuration(format!("{text:?} is not a repository"))
@@ -120,8 +126,20 @@ mod tests {
     fn a_resource_is_owner_and_name() {
         let name = |text: &str| Name::of(&Resource::new(text).unwrap());
         assert_eq!(name("vercel/next.js").unwrap().path(), "repos/vercel/next.js");
-        for text in ["widgets", "acme/*", "a/b/c", "https://github.com/a/b", "a/..", "a b/c", "a/b?x", "a/ß", "/", "a/"]
-        {
+        for text in [
+            "widgets",
+            "acme/*",
+            "a/b/c",
+            "https://github.com/a/b",
+            "a/..",
+            "a b/c",
+            "a/b?x",
+            "a/ß",
+            "/",
+            "a/",
+            "--set/x",
+            "-x",
+        ] {
             assert!(name(text).unwrap_err().help().unwrap().contains('/'), "{text}");
         }
     }

@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::listing::Listing;
+use super::walk::Walk;
 use crate::{Error, Result};
 
 /// A range shorter than this is not worth a second request at the same time.
@@ -34,9 +35,6 @@ const SHORTEST: i64 = 4;
 
 /// Ranges are cut up so often at once, and once more for so many pages: each time, most of a page may be read for nothing.
 const CUTS: (u32, u32) = (6, 20);
-
-/// A server that gives the same page under so many addresses in a row does not page at all.
-const REPEATS: u32 = 8;
 
 /// Pages within the newest second are read again at most so often because they have moved; the second is over by then.
 const WALKS: u32 = 16;
@@ -154,27 +152,6 @@ impl Keep {
             }
         }
     }
-}
-
-/// Pages that lie within one second.
-#[derive(Debug)]
-struct Walk {
-    /// Their addresses, page 1 first.
-    pages: Vec<String>,
-    /// Reading them for good, from the last to the first: the page that is next. `None`: looking for the last one.
-    back: Option<usize>,
-    /// The time of the last row on the last page.
-    reached: Option<Second>,
-    /// The range ends within these pages.
-    ended: bool,
-    /// Their hashes, as they were when the last one was looked for.
-    fingerprints: Vec<[u8; 16]>,
-    /// How many pages in a row had the same.
-    repeats: u32,
-    /// The last page came again under the next number: there are no more.
-    closed: bool,
-    /// They are no longer what they were then.
-    moved: bool,
 }
 
 #[derive(Debug)]
@@ -427,11 +404,7 @@ impl Work {
         // Rows that move away may bring a page's rows to the page before it, once or twice.
         let repeated = facts.rows > 0 && walk.fingerprints.last() == Some(&facts.fingerprint);
         walk.repeats = if repeated { walk.repeats + 1 } else { 0 };
-        if walk.repeats >= REPEATS {
-            return Err(Error::invalid_data("the server gives the same page for different page numbers")
-                .with_context("url", &facts.url)
-                .with_help("the API at this address does not page as GitHub's does"));
-        }
+        walk.must_end(&facts)?;
         if repeated && facts.is_silent() {
             walk.pages.pop();
             walk.back = Some(walk.pages.len() - 1);

@@ -1,9 +1,8 @@
 //! Snowflake's errors as this crate's.
 
-use secrecy::ExposeSecret;
-
-use super::super::connection::{Connection, LoginFields};
+use super::super::connection::Connection;
 use super::wire::{QueryData, Reply};
+use crate::error::{bounded, redact};
 use crate::{Error, ErrorKind, Retry};
 
 /// The longest part of Snowflake's own message that is worth repeating, in characters.
@@ -140,7 +139,7 @@ fn with_message(reply: &Reply<QueryData>, message: String) -> Error {
 }
 
 /// The error that a login was answered with.
-pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection, fields: &LoginFields) -> Error {
+pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection) -> Error {
     use ErrorKind::{Authentication, Configuration};
     let code = reply.code.as_deref().unwrap_or("none");
     let Meaning { kind, retry, help } = match code.parse::<u32>().unwrap_or_default() {
@@ -177,11 +176,13 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection, fields: &Login
         _ => meaning(Authentication, "check the account identifier, the user and the credentials"),
     };
     let (message, code) = (reply.message.as_deref(), reply.code.as_deref());
-    let message = match message.is_some_and(|message| repeats(message, fields)) {
-        true => "its reason repeats the credential, and is left out".to_owned(),
-        false => one_line(message),
+    // What is left of a credential that was cut short could still tell of it, and a reason that repeats one explains nothing.
+    let is_clean = |text: &&str| redact(text) == *text;
+    let message = match message.filter(|message| !is_clean(message)) {
+        Some(_) => "its reason repeats a credential, and is left out".to_owned(),
+        None => one_line(message),
     };
-    let code = code.filter(|code| !repeats(code, fields));
+    let code = code.filter(is_clean);
     let error = Error::new(kind, format!("Snowflake refuses the login: {message}"));
     let mut error = with_code(error.with_retry(retry), code).with_context("account", &connection.account);
     if !connection.user.is_empty() {
@@ -193,30 +194,11 @@ pub(super) fn login<D>(reply: &Reply<D>, connection: &Connection, fields: &Login
     }
 }
 
-/// Whether a text holds what was sent at a login, or a long part of it, in whatever case, escaped or split by blanks.
-fn repeats(text: &str, fields: &LoginFields) -> bool {
-    /// As much of a long credential is enough to tell.
-    const PART: usize = 16;
-    // More than is shown of a message.
-    let text: String = text.split_whitespace().flat_map(str::chars).take(4 * MESSAGE).collect();
-    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    let forms = |text: &str| -> [Vec<char>; 2] {
-        let escaped = text.replace(['&', '='], "");
-        let decoded: String = url::form_urlencoded::parse(escaped.as_bytes()).map(|(name, _)| name).collect();
-        [letters(text), letters(&decoded)]
-    };
-    let texts = forms(&text);
-    let LoginFields { token, password, spcs_token, .. } = fields;
-    [token, password, spcs_token].into_iter().flatten().flat_map(|secret| forms(secret.expose_secret())).any(|secret| {
-        // A credential without letters and digits is hardly one.
-        let mut parts = secret.windows(secret.len().clamp(1, PART));
-        parts.any(|part| texts.iter().any(|text| text.windows(part.len()).any(|found| found == part)))
-    })
-}
-
-/// Snowflake's message as one line that is not too long.
+/// Snowflake's message as one line without credentials that is not too long.
 fn one_line(message: Option<&str>) -> String {
-    let words = message.unwrap_or_default().split_whitespace();
+    // Before it is cut: half a credential would not be known as one.
+    let message = bounded(message.unwrap_or_default());
+    let words = message.split_whitespace();
     let mut line = words.collect::<Vec<_>>().join(" ");
     if line.is_empty() {
         return "Snowflake gave no reason".to_owned();

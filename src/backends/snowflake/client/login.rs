@@ -14,6 +14,7 @@ use super::http::Shared;
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData, Reply};
 use super::{IssuedToken, fault, parameters};
+use crate::error::remember;
 use crate::{Error, ErrorKind, Result};
 
 /// How long a session's token is good for where Snowflake does not say so.
@@ -86,7 +87,7 @@ pub(super) async fn login(client: &Shared) -> Result<Tokens> {
         }
     };
     if !reply.success {
-        return Err(fault::login(&reply, connection, &fields));
+        return Err(fault::login(&reply, connection));
     }
     match reply.data {
         Some(LoginData { token: Some(session), master_token: master, session_id, parameters }) => {
@@ -105,6 +106,9 @@ async fn ask(
     fields: &LoginFields,
     session_parameters: &Map<String, Value>,
 ) -> Result<Reply<LoginData>> {
+    for secret in [&fields.token, &fields.password, &fields.spcs_token].into_iter().flatten() {
+        remember(secret.expose_secret());
+    }
     let body = Login {
         data: Data {
             account_name: &connection.account,

@@ -29,6 +29,7 @@ use verdict::Verdict;
 use super::super::connection::Connection;
 use super::result::{LARGEST, too_large};
 use super::wire::Reply;
+use crate::error::remember;
 use crate::{Error, Result, Retries};
 
 /// The longest that connecting may take.
@@ -165,6 +166,7 @@ impl fmt::Debug for Transport {
 }
 
 fn authorization(token: &SecretString) -> SecretString {
+    remember(token.expose_secret());
     format!("Snowflake Token=\"{}\"", token.expose_secret()).into()
 }
 

@@ -1,0 +1,126 @@
+//! Takes credentials out of whatever ends up in errors, logs and the run history: the secrets in use, texts of the shape of a
+//! well-known token, and credentials in URLs.
+//!
+//! A remote may repeat a credential in any notation, so each level of escaping is undone, and each level is searched.
+
+mod decode;
+mod secrets;
+mod shapes;
+mod urls;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use decode::Glyph;
+pub(crate) use secrets::remember;
+#[cfg(feature = "http")]
+pub(crate) use secrets::remember_authorization;
+#[cfg(feature = "http")]
+pub(crate) use urls::is_credential;
+
+/// What stands for a credential.
+pub(crate) const STAND_IN: &str = "***";
+
+/// How many levels of escaping are undone. Text that has more is escaped to hide something.
+const LEVELS: usize = 16;
+
+/// How often a text is searched again after something was taken out of it: what remains may join up to a credential.
+const ROUNDS: usize = 8;
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// The secrets in use.
+    Known,
+    /// Those, texts of the shape of a token, and credentials in URLs.
+    Everything,
+}
+
+/// A text without credentials.
+pub(crate) fn redact(text: &str) -> Cow<'_, str> {
+    redact_within(text, Scope::Everything)
+}
+
+/// A text without the secrets in use. Anything else stays, also what may be a credential: for text that the program goes on to
+/// work with, such as a link to the next page.
+#[cfg(feature = "http")]
+pub(crate) fn redact_known(text: &str) -> Cow<'_, str> {
+    if secrets::none_is_known() { Cow::Borrowed(text) } else { redact_within(text, Scope::Known) }
+}
+
+fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {
+    let mut redacted = Cow::Borrowed(text);
+    for _ in 0..ROUNDS {
+        let found = find(decode::glyphs(&redacted), scope, true);
+        match replace(&redacted, found) {
+            Some(replaced) if replaced != *redacted => redacted = Cow::Owned(replaced),
+            _ => return redacted,
+        }
+    }
+    Cow::Borrowed(STAND_IN)
+}
+
+/// Where credentials are, at each level of escaping; with `binary` also within base64 and hexadecimal digits.
+fn find(mut level: Vec<Glyph>, scope: Scope, binary: bool) -> Vec<Range<usize>> {
+    let all = level.first().map_or(0, |first| first.start)..level.last().map_or(0, |last| last.end);
+    let mut found = Vec::new();
+    for _ in 0..LEVELS {
+        found.extend(secrets::find(&level));
+        if scope == Scope::Everything {
+            found.extend(shapes::find(&level));
+            found.extend(urls::find(&level));
+        }
+        if binary {
+            // Credentials in URLs are not looked for in there: any bytes may look like a part of one.
+            for bytes in decode::binary(&level) {
+                found.extend(find_bytes(bytes, scope));
+            }
+        }
+        match decode::unescape(&level) {
+            Some(next) => level = next,
+            None => return found,
+        }
+    }
+    vec![all]
+}
+
+fn find_bytes(mut level: Vec<Glyph>, scope: Scope) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for _ in 0..LEVELS {
+        found.extend(secrets::find(&level));
+        if scope == Scope::Everything {
+            found.extend(shapes::find(&level));
+        }
+        match decode::unescape(&level) {
+            Some(next) => level = next,
+            None => break,
+        }
+    }
+    found
+}
+
+/// The text with the stand-in in these places; `None` where there are none.
+fn replace(text: &str, mut places: Vec<Range<usize>>) -> Option<String> {
+    if places.is_empty() {
+        return None;
+    }
+    places.sort_by_key(|place| place.start);
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(places.len());
+    for place in places {
+        match joined.last_mut() {
+            Some(last) if place.start <= last.end => last.end = last.end.max(place.end),
+            _ => joined.push(place),
+        }
+    }
+    let (mut replaced, mut copied) = (String::with_capacity(text.len()), 0);
+    for Range { start, end } in joined {
+        replaced.push_str(&text[copied..start]);
+        replaced.push_str(STAND_IN);
+        copied = end;
+    }
+    replaced.push_str(&text[copied..]);
+    Some(replaced)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Pages of issues that were all updated within one second.
+
+use super::ranges::{Facts, Second};
+use crate::{Error, Result};
+
+/// A server that gives the same page under so many addresses in a row does not page at all.
+const REPEATS: u32 = 8;
+
+/// More pages than that of one second are not looked at: a server can make up pages for as long as they are asked for.
+const MOST_PAGES: usize = 20_000;
+
+/// Pages that lie within one second.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// Their addresses, page 1 first.
+    pub(super) pages: Vec<String>,
+    /// Reading them for good, from the last to the first: the page that is next. `None`: looking for the last one.
+    pub(super) back: Option<usize>,
+    /// The time of the last row on the last page.
+    pub(super) reached: Option<Second>,
+    /// The range ends within these pages.
+    pub(super) ended: bool,
+    /// Their hashes, as they were when the last one was looked for.
+    pub(super) fingerprints: Vec<[u8; 16]>,
+    /// How many pages in a row had the same.
+    pub(super) repeats: u32,
+    /// The last page came again under the next number: there are no more.
+    pub(super) closed: bool,
+    /// They are no longer what they were then.
+    pub(super) moved: bool,
+}
+
+impl Walk {
+    /// # Errors
+    /// `InvalidData`, when the server gives pages that lead to no end; `facts` are of the last one.
+    pub(super) fn must_end(&self, facts: &Facts) -> Result<()> {
+        let leads_back = facts.next.as_ref().is_some_and(|next| self.pages.contains(next));
+        let problem = if self.repeats >= REPEATS {
+            "the server gives the same page for different page numbers"
+        } else if leads_back {
+            "the server's link to the next page leads back to a page that was read"
+        } else if self.pages.len() >= MOST_PAGES {
+            "the list of what was updated within one second does not end"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid_data(problem)
+            .with_context("url", &facts.url)
+            .with_help("the API at this address does not page as GitHub's does"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(pages: usize) -> Walk {
+        let pages = (0..pages).map(|page| format!("?page={page}")).collect();
+        let (back, reached, fingerprints, repeats) = (None, None, Vec::new(), 0);
+        Walk { pages, back, reached, ended: false, fingerprints, repeats, closed: false, moved: false }
+    }
+
+    #[test]
+    fn pages_that_lead_back_or_on_and_on_are_an_error() {
+        let next = |page: usize| Facts { next: Some(format!("?page={page}")), ..Facts::default() };
+        walk(3).must_end(&next(3)).unwrap();
+        walk(3).must_end(&Facts::default()).unwrap();
+        for page in 0..3 {
+            let error = walk(3).must_end(&next(page)).unwrap_err();
+            assert!(error.message().contains("leads back"), "{error}");
+        }
+        let error = walk(MOST_PAGES).must_end(&next(MOST_PAGES)).unwrap_err();
+        assert!(error.message().contains("does not end"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What a source says there is.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use snowfeed::SourceEvent;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, Event};
+use snowfeed::prelude::*;
+
+/// Gives these names.
+#[derive(Debug)]
+struct Lists(Vec<String>);
+
+#[async_trait]
+impl Source for Lists {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("lists", "1").table(TableSpec::new("t"))
+    }
+
+    async fn check(&self, _: &Config) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+        self.0.iter().map(Resource::new).collect()
+    }
+
+    fn resource(&self, _: &Config, name: &str) -> Result<Resource> {
+        if name.contains("..") { Err(Error::configuration("not a name")) } else { Resource::new(name) }
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        futures::stream::empty().boxed()
+    }
+}
+
+async fn discovered(names: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = warnings.clone();
+    let connector = Connector::new(Lists(names), Arc::new(Memory::new())).observer(move |event: &Event| {
+        if let Event::Remote(SourceEvent::Warning(warning)) = event {
+            heard.lock().unwrap().push(warning.clone());
+        }
+    });
+    let found = connector.discover().await.unwrap().into_iter().map(String::from).collect();
+    let warnings = warnings.lock().unwrap().clone();
+    (found, warnings)
+}
+
+#[tokio::test]
+async fn names_that_a_command_line_or_a_terminal_would_misread_are_left_out() {
+    let names = ["good", "--set x=y", "-v", "../../etc/passwd", "a\u{1b}[31m", "a\nb", "a\u{9b}", "good", "fine one"];
+    let (found, warnings) = discovered(names.map(str::to_owned).to_vec()).await;
+    assert_eq!(found, ["good", "fine one"]);
+    assert_eq!(warnings.len(), 6, "{warnings:?}");
+    assert!(warnings.iter().all(|warning| !warning.contains(char::is_control)), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn no_source_gives_more_resources_than_a_list_can_hold() {
+    let (found, warnings) = discovered((0..100_010).map(|n| format!("r{n}")).collect()).await;
+    assert_eq!(found.len(), 100_000);
+    assert!(warnings.len() == 1 && warnings[0].contains("100000"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn of_many_names_that_are_left_out_a_few_are_told() {
+    let (found, warnings) = discovered((0..1_000).map(|n| format!("-{n}")).collect()).await;
+    assert!(found.is_empty());
+    assert!(warnings.len() == 11 && warnings[10].starts_with("990 more"), "{warnings:?}");
+}
