@@ -105,6 +105,7 @@ struct Inner {
     retry: Retry,
     status: Option<u16>,
     code: Option<String>,
+    unconfirmed_deletions: Option<u64>,
     /// What the remote said for itself; part of the message as well.
     #[cfg(feature = "http")]
     server_message: Option<String>,
@@ -123,6 +124,7 @@ impl Error {
             retry: Retry::Never,
             status: None,
             code: None,
+            unconfirmed_deletions: None,
             #[cfg(feature = "http")]
             server_message: None,
             context: Vec::new(),
@@ -177,6 +179,14 @@ impl Error {
         let code = code.into();
         self.0.code = Some(code.clone());
         self.with_context("code", code)
+    }
+
+    /// Marks that a person has to confirm deletions: the run asks, and has marked nothing deleted. `rows` are those that were not listed,
+    /// and may be marked deleted once that is confirmed.
+    #[must_use]
+    pub fn with_unconfirmed_deletions(mut self, rows: u64) -> Self {
+        self.0.unconfirmed_deletions = Some(rows);
+        self
     }
 
     /// Records what the remote said for itself. It does not appear in the text by itself: the message should hold it.
@@ -236,6 +246,11 @@ impl Error {
         self.0.code.as_deref()
     }
 
+    /// How many rows may be marked deleted once a person [confirms](Self::with_unconfirmed_deletions) it, where one is asked to.
+    pub fn unconfirmed_deletions(&self) -> Option<u64> {
+        self.0.unconfirmed_deletions
+    }
+
     /// What the remote said for itself, on one short line and without credentials.
     #[cfg(feature = "http")]
     #[cfg_attr(not(feature = "github"), allow(dead_code, reason = "only the GitHub source looks at it"))]
@@ -251,7 +266,13 @@ impl Error {
     /// The whole error as plain data, for run histories and JSON output.
     pub fn report(&self) -> ErrorReport {
         let causes = causes(self).map(|cause| redact(&cause.to_string()).into_owned()).collect();
-        ErrorReport { kind: self.kind(), message: self.to_string(), causes, help: self.help().map(str::to_owned) }
+        ErrorReport {
+            kind: self.kind(),
+            message: self.to_string(),
+            causes,
+            help: self.help().map(str::to_owned),
+            unconfirmed_deletions: self.unconfirmed_deletions(),
+        }
     }
 }
 
@@ -316,6 +337,9 @@ pub struct ErrorReport {
     /// What to do about it.
     #[serde(default)]
     pub help: Option<String>,
+    /// How many rows may be marked deleted once a person confirms it, where the run asks for that.
+    #[serde(default)]
+    pub unconfirmed_deletions: Option<u64>,
 }
 
 #[cfg(test)]

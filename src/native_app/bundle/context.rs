@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::backends::snowflake::STATE_SQL;
+use crate::config::SHORTEST_SCHEDULE;
 use crate::native_app::{App, Name, Names};
+use crate::resource::ResourceNames;
 use crate::{Error, Result, Settings, SourceSpec};
 
 /// The values that every template is rendered with, by the names of these fields.
@@ -19,6 +21,10 @@ pub(super) struct Context {
     /// The version as it is called in the application package: `V1_2_0`.
     version_name: Name,
     resource_kind: String,
+    /// How resources are named; none where any text is a name.
+    resource_names: Option<Naming>,
+    /// The shortest interval of a schedule, in seconds.
+    shortest_schedule: i64,
     title: String,
     description: String,
     package: Name,
@@ -64,6 +70,32 @@ struct Secret {
     description: String,
 }
 
+/// The rule by which the source names its resources, for the procedures.
+#[derive(Debug, Serialize)]
+struct Naming {
+    pattern: String,
+    form: String,
+    ignores_case: bool,
+    suffixes: Vec<String>,
+    addresses: Vec<String>,
+    url_setting: Option<String>,
+    hosts: Vec<String>,
+}
+
+impl From<&ResourceNames> for Naming {
+    fn from(names: &ResourceNames) -> Self {
+        Self {
+            pattern: names.pattern().into(),
+            form: names.form().into(),
+            ignores_case: names.is_case_ignored(),
+            suffixes: names.suffixes().to_vec(),
+            addresses: names.addresses().map(Into::into).collect(),
+            url_setting: names.url_setting().map(Into::into),
+            hosts: names.hosts().to_vec(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Table {
     name: String,
@@ -103,6 +135,8 @@ impl Context {
             version: spec.version.clone(),
             version_name: names.version.clone(),
             resource_kind: spec.resource_kind.clone(),
+            resource_names: spec.resource_names.as_ref().map(Naming::from),
+            shortest_schedule: SHORTEST_SCHEDULE.as_secs(),
             title: app.title.clone(),
             description: app.description.clone(),
             package: names.package.clone(),

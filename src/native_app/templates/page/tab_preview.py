@@ -44,7 +44,7 @@ def show_raw(status):
             st.info("There are no rows.")
         omitted(len(rows), found)
         for index, (key, length, document) in enumerate(rows):
-            with st.expander(f"{texts.escaped(key)}", expanded=index == 0):
+            with st.expander(texts.escaped(key), expanded=index == 0):
                 if not isinstance(document, str):
                     st.info(f"This document is too large to be shown: {int(length)} characters. Select it in a worksheet.")
                 else:

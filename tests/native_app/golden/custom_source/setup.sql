@@ -54,6 +54,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -62,14 +63,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.provision_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PROVISION_CONNECTOR(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -81,6 +85,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -89,14 +94,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.update_settings'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_SETTINGS(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -108,6 +116,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -116,25 +125,29 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.test_connection'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.TEST_CONNECTION() TO APPLICATION ROLE APP_ADMIN;
 
--- How the connector stands.
+-- How the connector stands, with its settings.
 CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
     RETURNS VARIANT
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -143,18 +156,52 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.get_connector_status'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS() TO APPLICATION ROLE APP_ADMIN;
-GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS() TO APPLICATION ROLE APP_VIEWER;
+
+-- How the connector stands, without its settings.
+CREATE OR REPLACE PROCEDURE PUBLIC.GET_VIEWER_STATUS()
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resource_names.py',
+        '/procedures/resources.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/schema.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
+    HANDLER = 'connector.get_viewer_status'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.GET_VIEWER_STATUS() TO APPLICATION ROLE APP_ADMIN;
+GRANT USAGE ON PROCEDURE PUBLIC.GET_VIEWER_STATUS() TO APPLICATION ROLE APP_VIEWER;
 
 -- Suspends every task.
 CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
@@ -163,6 +210,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -171,14 +219,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.pause_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PAUSE_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -190,6 +241,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -198,14 +250,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.resume_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESUME_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -217,6 +272,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -225,14 +281,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.enable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.ENABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -244,6 +303,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -252,14 +312,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.disable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DISABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -271,6 +334,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -279,14 +343,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.update_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_RESOURCE(STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -298,6 +365,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -306,14 +374,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.delete_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DELETE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
@@ -325,6 +396,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -333,14 +405,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.ingest_data'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -353,6 +428,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -361,14 +437,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.reconcile_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
@@ -380,6 +459,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -388,14 +468,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.reset_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESET_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -407,6 +490,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -415,14 +499,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.run_all'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RUN_ALL() TO APPLICATION ROLE APP_ADMIN;
@@ -434,6 +521,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -442,14 +530,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.run_schedule'
     EXECUTE AS OWNER;
 
@@ -460,6 +551,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -468,14 +560,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.register_reference'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.REGISTER_REFERENCE(STRING, STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -487,6 +582,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -495,14 +591,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.get_reference_config'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -514,6 +613,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -522,14 +622,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.grant_callback'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GRANT_CALLBACK(ARRAY) TO APPLICATION ROLE APP_ADMIN;
@@ -558,6 +661,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -566,14 +670,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.apply_version'
     EXECUTE AS OWNER;
 
