@@ -191,3 +191,26 @@ impl ResourceNames {
         host == api || api.strip_prefix("api.").unwrap_or(&api) == site || self.hosts.iter().any(|known| known == site)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_cannot_be_read_is_named() {
+        let names = || ResourceNames::new("^[a-z]+$", "name");
+        assert_eq!(names().address("^(?P<host>x)/(?P<name>.+)$").malformed(), None);
+        assert_eq!(ResourceNames::new("^(?=a)$", "name").malformed(), Some("^(?=a)$"));
+        assert_eq!(names().address("^x/(?P<name>.+)$").malformed(), Some("^x/(?P<name>.+)$"));
+    }
+
+    #[test]
+    fn without_a_setting_only_the_hosts_that_are_declared_serve() {
+        let names = ResourceNames::new("^[a-z]+$", "name").address("^https://(?P<host>[^/]+)/(?P<name>.+)$");
+        assert!(names.resolve("thing", None, "https://a.example/x").is_err());
+        let names = names.served_by("url", ["a.example"]);
+        assert_eq!(names.resolve("thing", None, "https://www.A.example/x").unwrap().name(), "x");
+        assert!(names.resolve("thing", None, "https:///x").is_err());
+        assert!(names.resolve("thing", Some("https://b.example:8443/api"), "https://b.example/x").is_ok());
+    }
+}

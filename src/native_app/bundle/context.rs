@@ -226,11 +226,23 @@ fn label(name: &str) -> String {
     first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
 }
 
-/// The schema with its definitions in the places that refer to them: the app looks nothing up.
+/// The schema with its definitions in the places that refer to them. Those that refer to themselves are kept beside it.
 fn without_references(mut schema: Value) -> Value {
-    match schema.as_object_mut().and_then(|members| members.remove("$defs")) {
-        Some(Value::Object(definitions)) => resolved(&schema, &definitions, &[]),
-        _ => schema,
+    let Some(Value::Object(definitions)) = schema.as_object_mut().and_then(|members| members.remove("$defs")) else {
+        return schema;
+    };
+    let mut schema = resolved(&schema, &definitions, &[]);
+    if let Some(members) = schema.as_object_mut().filter(|members| members.values().any(has_reference)) {
+        members.insert("$defs".into(), Value::Object(definitions));
+    }
+    schema
+}
+
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.contains_key("$ref") || members.values().any(has_reference),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
     }
 }
 
@@ -287,11 +299,13 @@ mod tests {
     #[test]
     fn a_reference_stays_where_it_has_no_end_or_leads_nowhere() {
         let inner = json!({"$ref": "#/$defs/Filter"});
+        let definitions = json!({"Filter": {"type": "object", "properties": {"not": inner}}});
         let schema = without_references(json!({
-            "$defs": {"Filter": {"type": "object", "properties": {"not": inner}}},
+            "$defs": definitions,
             "properties": {"filter": inner, "other": {"$ref": "#/$defs/Missing"}},
         }));
         let filter = json!({"type": "object", "properties": {"not": inner}});
-        assert_eq!(schema, json!({"properties": {"filter": filter, "other": {"$ref": "#/$defs/Missing"}}}));
+        let properties = json!({"filter": filter, "other": {"$ref": "#/$defs/Missing"}});
+        assert_eq!(schema, json!({"$defs": definitions, "properties": properties}));
     }
 }

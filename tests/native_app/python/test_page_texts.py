@@ -32,11 +32,12 @@ HOSTILE = [
 ]
 
 # What shows Markdown, and the functions that make such of any text. `code` and `json` of Streamlit show text.
-MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader", "checkbox", "button")
-MARKDOWN += ("expander", "text_input", "text_area", "selectbox", "number_input", "metric", "form_submit_button", "toggle", "radio", "spinner")
+MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader")
+MARKDOWN += ("checkbox", "button", "expander", "text_input", "text_area", "selectbox", "number_input", "metric", "spinner")
+MARKDOWN += ("form_submit_button", "toggle", "radio")
 SAFE = ("escaped", "code", "sentence", "told", "int", "plain")
 # Texts of the page itself, by the names that they have there.
-OWN = ("how", "rows", "texts.STATUSES.get(status['status'], texts.STATUSES['ERROR'])")
+OWN = ("doing", "how", "rows", "standing")
 
 
 def parts(node):

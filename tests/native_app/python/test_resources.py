@@ -3,10 +3,10 @@
 import json
 import re
 
-import paths  # First: it makes the app's own modules importable.  # noqa: I001
 import pytest
 
 import engine
+import paths
 from account import JobFailed, refused
 from spec import SPEC
 
@@ -470,7 +470,8 @@ def test_those_who_only_look_see_no_settings_and_no_sentence_that_may_speak_of_t
     for view in views:
         rows = configured.rows(f'SELECT * FROM "{configured.name}"."VIEWS"."{view}"')
         assert rows and secret not in json.dumps(rows, default=str), view
-    assert configured.rows(f'SELECT "ERROR_KIND" FROM "{configured.name}"."VIEWS"."CONNECTOR_STATS"') == [{"ERROR_KIND": "authentication"}]
+    kinds = f'SELECT "ERROR_KIND" FROM "{configured.name}"."VIEWS"."CONNECTOR_STATS"'
+    assert configured.rows(kinds) == [{"ERROR_KIND": "authentication"}]
     for fault in (None, f'SELECT .*"{configured.data}"', "SELECT SYSTEM.GET_ALL_REFERENCES"):
         if fault:
             configured.account.fail(fault, refused(f"{secret} and more", 2003), times=9)

@@ -127,7 +127,8 @@ def test_records_that_were_edited_by_hand_stop_neither_the_status_nor_a_schedule
         configured.rows(f'UPDATE {name} SET "DOCUMENT" = \'nonsense\' WHERE "{column}" = \'a/b\'')
         configured.rows(f'UPDATE {name} SET "DOCUMENT" = \'{{"counts": 7, "error": "x"}}\' WHERE "{column}" = \'c/d\'')
     jobs = f'"{configured.name}"."STATE"."INGESTION_JOB"'
-    for key, value in (("old", '{"resources": "a/b"}'), ("older", '{"resources": ["a/b"], "started_at": "yesterday"}'), ("text", '"x"')):
+    old = {"old": '{"resources": "a/b"}', "older": '{"resources": ["a/b"], "started_at": "yesterday"}', "text": '"x"'}
+    for key, value in old.items():
         configured.rows(f'INSERT INTO {jobs} ("KEY", "VALUE", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?', key, value, value)
     own = f'"{configured.name}"."STATE"."APP_CONFIGURATION"'
     configured.rows(f'INSERT INTO {own} ("KEY", "VALUE", "DOCUMENT") SELECT \'failures\', PARSE_JSON(?), \'\'', '{"a/b": "many"}')

@@ -121,7 +121,8 @@ def runs_for_viewers(resource, limit):
     columns = 'RESOURCE", "MODE", "STATUS", "STARTED_AT", "INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS'
     where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
     found = select(
-        f'SELECT "{columns}", "WAITED_SECONDS" * 1000 AS "WAITED_MS", "DURATION_SECONDS" * 1000 AS "TOTAL_MS", "ERROR_KIND" AS "ERROR" '
+        f'SELECT "{columns}", "WAITED_SECONDS" * 1000 AS "WAITED_MS", "DURATION_SECONDS" * 1000 AS "TOTAL_MS", '
+        f'"ERROR_KIND" AS "ERROR" '
         f'FROM "VIEWS"."CONNECTOR_STATS" {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}',
         *params,
     )

@@ -41,7 +41,8 @@ def header(status, controls):
     """The title, how the connector stands, and what changes that."""
     left, middle, right = st.columns([6, 1, 1])
     left.title(texts.escaped(status["title"]))
-    left.caption(f"{texts.STATUSES.get(status['status'], texts.STATUSES['ERROR'])} · version {texts.escaped(status['version'])}")
+    standing = texts.STATUSES.get(status["status"], texts.STATUSES["ERROR"])
+    left.caption(f"{standing} · version {texts.escaped(status['version'])}")
     if middle.button("Refresh", key="refresh"):
         st.session_state.pop("status", None)
         data.rerun()

@@ -54,4 +54,4 @@ def show_raw(status):
 def omitted(shown, found):
     """Says when rows are left out."""
     if shown < found:
-        st.info(f"Only the first {shown} of {found} rows are shown: the others are too large for the page.")
+        st.info(f"Only the first {int(shown)} of {int(found)} rows are shown: the others are too large for the page.")

@@ -36,8 +36,10 @@ def show(status):
     name = left.selectbox("Runs of", [ALL] + [resource["name"] for resource in resources], key="runs_of")
     limit = right.number_input("At most", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
     resource = None if name == ALL else name
-    is_admin = "configuration" in status
-    runs = data.runs(status["configuration"]["destination_database"], resource, limit) if is_admin else data.runs_for_viewers(resource, limit)
+    if "configuration" in status:
+        runs = data.runs(status["configuration"]["destination_database"], resource, limit)
+    else:
+        runs = data.runs_for_viewers(resource, limit)
     if not len(runs):
         st.info("No run has changed anything yet.")
         return

@@ -115,7 +115,7 @@ REFERENCES = {
 
 SPECIAL = "\\`*_{}[]()<>#+-.!|~$:&"
 
-# Words in which Markdown, or Streamlit, finds a link, an address, a symbol or an arrow even where it is escaped. In code they find none.
+# Words in which Markdown, or Streamlit, finds a link, an address, a symbol or an arrow even where it is escaped, but not in code.
 FOUND = re.compile(r"//|@|www\.|:[^\s:]+:|--|[<>]=|->|<-|=>|mailto:", re.IGNORECASE)
 
 

@@ -1,5 +1,5 @@
-"""The resources that are configured. A row that cannot be used, because it was edited by hand or comes from another version, is skipped
-and reported: it stops no other one."""
+"""The resources that are configured. A row that cannot be used, because it was edited by hand or comes from another version, is
+skipped and reported: it stops no other one."""
 
 import resource_names
 import schedules

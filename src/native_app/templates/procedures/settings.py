@@ -12,6 +12,7 @@ import urls
 from answers import Refusal, shown
 from spec import SPEC
 
+
 @dataclass
 class Configuration:
     """What is stored under the key `config`."""

@@ -130,7 +130,7 @@ def start(session, configuration):
 
 
 def undo(session, status, steps):
-    """Takes back what was done, and says how the connector stands: in doubt where that fails, too, or where it was changing already."""
+    """Takes back what was done, and says how the connector stands: in doubt where that fails, or where it was changing already."""
     if attempt(steps) and status not in (STARTING, PAUSING) and attempt(become, session, status):
         return "is as it was"
     attempt(become, session, ERROR)

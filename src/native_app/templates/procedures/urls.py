@@ -5,7 +5,8 @@ import re
 
 # A scheme, a host, a port and a path, and nothing that programs read in different ways: no user, no query, no fragment, no backslash.
 URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^\s\x00-\x20!-,/:-@\[-^`{-\x7f]+)(?::(?P<port>[0-9]{1,5}))?(?:/[^\s?#\\]*)?", re.IGNORECASE
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^\s\x00-\x20!-,/:-@\[-^`{-\x7f]+)(?::(?P<port>[0-9]{1,5}))?(?:/[^\s?#\\]*)?",
+    re.IGNORECASE,
 )
 
 
@@ -19,7 +20,7 @@ def misfit(text):
 
 
 def exposes_credentials(text):
-    """Whether what is sent to a URL could be read on the way. To a proxy it cannot: through it, too, HTTPS is spoken with the source."""
+    """Whether what is sent to a URL could be read on the way. Through a proxy it cannot: HTTPS is spoken with the source."""
     match = URL.fullmatch(text)
     return match is not None and match["scheme"].lower() == "http" and not is_loopback(match["host"].lower())
 
