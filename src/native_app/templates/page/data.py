@@ -116,14 +116,14 @@ def runs(database, resource, limit):
     return found if len(found) else pandas.DataFrame(columns=columns)
 
 
-def runs_for_viewers(resource, limit):
+def runs_for_viewers(view, resource, limit):
     """The same from the app's own view, which tells the kind of an error and not its words."""
     columns = 'RESOURCE", "MODE", "STATUS", "STARTED_AT", "INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS'
     where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
     found = select(
         f'SELECT "{columns}", "WAITED_SECONDS" * 1000 AS "WAITED_MS", "DURATION_SECONDS" * 1000 AS "TOTAL_MS", '
         f'"ERROR_KIND" AS "ERROR" '
-        f'FROM "VIEWS"."CONNECTOR_STATS" {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}',
+        f'FROM {view} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}',
         *params,
     )
     return found if len(found) else pandas.DataFrame(columns=["RESOURCE"])

@@ -39,7 +39,7 @@ def show(status):
     if "configuration" in status:
         runs = data.runs(status["configuration"]["destination_database"], resource, limit)
     else:
-        runs = data.runs_for_viewers(resource, limit)
+        runs = data.runs_for_viewers(status["runs"], resource, limit)
     if not len(runs):
         st.info("No run has changed anything yet.")
         return

@@ -11,7 +11,7 @@ class Configured:
     """Every row, and what is wrong with those that are skipped."""
 
     def __init__(self, session, configuration):
-        self.default_schedule = configuration.schedule
+        self.configuration = configuration
         self.rows = store.resources(session, configuration.destination_database).all()
         found = {name: self.problem_of(name, row) for name, row in self.rows.items()}
         self.problems = {name: problem for name, problem in found.items() if problem}
@@ -21,8 +21,8 @@ class Configured:
         if not isinstance(row.get("enabled"), bool):
             return "its row in RESOURCE_CONFIGURATION cannot be read: enable it again, or delete it"
         try:
-            resource_names.canonical(name)
-            schedules.key(row.get("schedule") or self.default_schedule)
+            resource_names.canonical(name, self.configuration.settings)
+            schedules.key(row.get("schedule") or self.configuration.schedule)
         except Refusal as refusal:
             return str(refusal)
         return None
@@ -33,7 +33,7 @@ class Configured:
 
     def schedule_of(self, name):
         """The schedule of one that is not skipped, as its task writes it."""
-        return schedules.key(self.rows[name].get("schedule") or self.default_schedule)
+        return schedules.key(self.rows[name].get("schedule") or self.configuration.schedule)
 
     def skipped(self):
         """What answers say of those that are skipped."""

@@ -8,6 +8,7 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 import destination
 import ingestion
 import names
+import place
 import pool
 import references
 import settings
@@ -192,6 +193,7 @@ def report_to_viewers(session):
     answer = {name: full[name] for name in kept}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
+    answer["runs"] = place.inside(session, "VIEWS", "CONNECTOR_STATS")
     answer["resources"] = [seen_by_viewers(resource) for resource in full["resources"]]
     return ok(answer["status"].lower(), **answer)
 
