@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use settings::Settings;
+pub(crate) use store::SHORTEST_SCHEDULE;
 pub use store::{ConfigSnapshot, ConfigStore, Domain, ResourceConfig};
 
 use crate::{Error, Result};

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use redact::{redact, remember};
 #[cfg(feature = "http")]
 pub(crate) use redact::{is_credential, redact_known, remember_authorization};
+pub(crate) use redact::{redact, remember};
 
 /// A result whose error is snowfeed's [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,6 +106,7 @@ struct Inner {
     retry: Retry,
     status: Option<u16>,
     code: Option<String>,
+    unconfirmed_deletions: Option<u64>,
     /// What the remote said for itself; part of the message as well.
     #[cfg(feature = "http")]
     server_message: Option<String>,
@@ -124,6 +125,7 @@ impl Error {
             retry: Retry::Never,
             status: None,
             code: None,
+            unconfirmed_deletions: None,
             #[cfg(feature = "http")]
             server_message: None,
             context: Vec::new(),
@@ -178,6 +180,14 @@ impl Error {
         let code = bounded(&code.into());
         self.0.code = Some(code.clone());
         self.with_context("code", code)
+    }
+
+    /// Marks that a person has to confirm deletions: the run asks, and has marked nothing deleted. `rows` are those that were not listed,
+    /// and may be marked deleted once that is confirmed.
+    #[must_use]
+    pub fn with_unconfirmed_deletions(mut self, rows: u64) -> Self {
+        self.0.unconfirmed_deletions = Some(rows);
+        self
     }
 
     /// Records what the remote said for itself. It does not appear in the text by itself: the message should hold it.
@@ -237,6 +247,11 @@ impl Error {
         self.0.code.as_deref()
     }
 
+    /// How many rows may be marked deleted once a person [confirms](Self::with_unconfirmed_deletions) it, where one is asked to.
+    pub fn unconfirmed_deletions(&self) -> Option<u64> {
+        self.0.unconfirmed_deletions
+    }
+
     /// What the remote said for itself, on one short line and without credentials.
     #[cfg(feature = "http")]
     #[cfg_attr(not(feature = "github"), allow(dead_code, reason = "only the GitHub source looks at it"))]
@@ -252,7 +267,13 @@ impl Error {
     /// The whole error as plain data, for run histories and JSON output.
     pub fn report(&self) -> ErrorReport {
         let causes = causes(self).map(|cause| bounded(&cause.to_string())).collect();
-        ErrorReport { kind: self.kind(), message: self.to_string(), causes, help: self.help().map(str::to_owned) }
+        ErrorReport {
+            kind: self.kind(),
+            message: self.to_string(),
+            causes,
+            help: self.help().map(str::to_owned),
+            unconfirmed_deletions: self.unconfirmed_deletions(),
+        }
     }
 }
 
@@ -338,6 +359,9 @@ pub struct ErrorReport {
     /// What to do about it.
     #[serde(default)]
     pub help: Option<String>,
+    /// How many rows may be marked deleted once a person confirms it, where the run asks for that.
+    #[serde(default)]
+    pub unconfirmed_deletions: Option<u64>,
 }
 
 #[cfg(test)]

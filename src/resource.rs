@@ -1,9 +1,12 @@
 //! A resource: one thing that a source can be asked to read.
 
+mod names;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::names::ResourceNames;
 use crate::{Error, Result};
 
 /// One thing that a source can be asked to read, such as the repository `acme/widgets`.

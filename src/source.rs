@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use crate::resource::ResourceNames;
 use crate::table::{PLAIN_NAME, is_plain};
 use crate::{
     Batch, Checkpoint, Config, Error, Mode, Monitor, Record, Resource, Result, Settings, SourceEvent, StoredRecord,
@@ -24,6 +25,8 @@ pub struct SourceSpec {
     pub version: String,
     /// What one resource is, in the singular: `repository`.
     pub resource_kind: String,
+    /// How its resources are named; none where any text is a name.
+    pub resource_names: Option<ResourceNames>,
     /// The settings it takes.
     pub settings: Settings,
     /// The tables that every resource fills.
@@ -42,6 +45,7 @@ impl SourceSpec {
             name: name.into(),
             version: version.into(),
             resource_kind: "resource".into(),
+            resource_names: None,
             settings: Settings::default(),
             tables: Vec::new(),
             hosts: Vec::new(),
@@ -65,6 +69,13 @@ impl SourceSpec {
     #[must_use]
     pub fn resource_kind(mut self, kind: impl Into<String>) -> Self {
         self.resource_kind = kind.into();
+        self
+    }
+
+    /// Declares how resources are named, so that a name is refused, or brought into its canonical form, where it is given.
+    #[must_use]
+    pub fn resource_names(mut self, names: ResourceNames) -> Self {
+        self.resource_names = Some(names);
         self
     }
 
@@ -97,6 +108,11 @@ impl SourceSpec {
                 format!(
                     "in the source, pass a name to `SourceSpec::new` of {PLAIN_NAME}; it prefixes environment variables"
                 ),
+            ));
+        }
+        if let Some(pattern) = self.resource_names.as_ref().and_then(ResourceNames::malformed) {
+            return Err(Error::internal(format!("the source {:?} declares the pattern {pattern:?}", self.name)).with_help(
+                "in the source, declare regular expressions without look-around; those of addresses have the groups `host` and `name`",
             ));
         }
         if self.tables.is_empty() {
@@ -249,13 +265,18 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// The resource that a user means by `name`, in its canonical form: all names that can be told to be of one thing without asking
     /// the remote give one resource, and a canonical name gives itself. `config` is not checked: it may be incomplete or invalid.
     ///
-    /// By default any name is one.
+    /// By default the [declared rule](SourceSpec::resource_names) decides; without one, any name is one.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when no resource can have that name.
     fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
-        let _ = config;
-        Resource::new(name)
+        let spec = self.spec();
+        let Some(names) = &spec.resource_names else { return Resource::new(name) };
+        let url = names.url_setting().and_then(|setting| {
+            let default = || spec.settings.property(setting).ok()?.get("default");
+            config.get(setting).or_else(default)?.as_str()
+        });
+        names.resolve(&spec.resource_kind, url, name)
     }
 
     /// What the resource behind a checkpoint is, whatever its name: equal for two checkpoints only if both were read from the same

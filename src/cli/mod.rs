@@ -111,8 +111,7 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
         return Exit::Complete;
     }
     if json {
-        let document =
-            json!({"error": {"kind": "usage", "message": in_a_line(error), "causes": [], "help": "see `--help`"}});
+        let document = json!({"error": {"kind": "usage", "message": in_a_line(error), "causes": [], "help": "see `--help`", "unconfirmed_deletions": null}});
         // The exit code tells the same.
         let _ = Output::new(true, false).result(&document, String::new);
     } else {

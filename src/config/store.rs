@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +26,9 @@ pub struct ConfigSnapshot {
     /// The entries of [`Domain::Resource`].
     pub resources: Vec<(String, Value)>,
 }
+
+/// The shortest time from one run to the next that a resource can be enabled with, wherever that is done.
+pub(crate) const SHORTEST_SCHEDULE: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is stored for a resource in [`Domain::Resource`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -53,11 +53,19 @@ impl Deletions {
         let empty = |table: &Table| table.rows.live > 0 && table.rows.unseen == table.rows.live;
         match self.tables.iter().find(|(_, table)| empty(table)) {
             None => Ok(()),
-            Some((name, table)) => Err(ask(format!(
+            Some((name, table)) => Err(self.ask(format!(
                 "the source has listed none of the {} live rows of the table `{name}`; no row was marked deleted",
                 table.rows.live
             ))),
         }
+    }
+
+    /// The error of deletions that a person has to confirm.
+    fn ask(&self, message: String) -> Error {
+        let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
+                    records are really gone, run `ingest --reconcile --allow-deletions`";
+        let unseen = self.tables.values().map(|table| table.rows.unseen).sum();
+        Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(unseen)
     }
 
     /// Takes the deletions out of what the source says of a table's records, and holds them back.
@@ -71,7 +79,7 @@ impl Deletions {
         if held.len() as u64 + deleted <= allowed {
             return Ok(());
         }
-        Err(ask(format!(
+        Err(self.ask(format!(
             "more than {allowed} of the {before} live rows of the table `{table}` have disappeared at once; no row was marked deleted"
         )))
     }
@@ -80,14 +88,6 @@ impl Deletions {
     pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
         std::mem::take(&mut self.held).into_iter()
     }
-}
-
-/// The error of deletions that a person has to confirm.
-fn ask(message: String) -> Error {
-    Error::invalid_data(message).with_help(
-        "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
-         records are really gone, run `ingest --reconcile --allow-deletions`",
-    )
 }
 
 #[cfg(test)]
@@ -119,7 +119,8 @@ mod tests {
         let mut deletions = deletions(950, 60, 50);
         assert!(deletions.must_wait());
         deletions.hold("t", &mut gone(50)).unwrap();
-        assert!(deletions.hold("t", &mut gone(1)).is_err());
+        let error = deletions.hold("t", &mut gone(1)).unwrap_err();
+        assert_eq!(error.report().unconfirmed_deletions, Some(60));
     }
 
     #[test]

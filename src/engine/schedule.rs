@@ -7,6 +7,7 @@ use croner::Cron;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result};
 
 /// When a resource is due: every so often, or by a cron expression (in UTC).
@@ -37,7 +38,7 @@ impl Default for Schedule {
 
 impl Schedule {
     /// The shortest time from one run to the next that a resource can be enabled with.
-    pub const SHORTEST: SignedDuration = SignedDuration::from_mins(1);
+    pub const SHORTEST: SignedDuration = SHORTEST_SCHEDULE;
 
     /// Refuses what cannot be meant.
     ///

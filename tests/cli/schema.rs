@@ -107,7 +107,8 @@ async fn run_writes_a_line_for_each_run() {
 
 #[test]
 fn the_test_sees_what_does_not_fit() {
-    let document = json!({"schema_version": 1, "error": {"kind": "odd", "message": 1, "causes": [], "help": null}});
+    let error = json!({"kind": "odd", "message": 1, "causes": [], "help": null, "unconfirmed_deletions": null});
+    let document = json!({"schema_version": 1, "error": error});
     assert_eq!(violations(&schema(), "error", &document).len(), 2);
     assert_eq!(violations(&schema(), "error", &json!({"schema_version": 2})).len(), 2);
     let record = json!({"schema_version": 1, "destination": null});

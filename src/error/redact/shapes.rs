@@ -20,7 +20,7 @@ const fn shape(prefix: &'static str, also: &'static [u8], least: usize, usual: u
     Shape { prefix, also, least, usual }
 }
 
-const SHAPES: [Shape; 11] = [
+const SHAPES: [Shape; 21] = [
     shape("ghp_", b"_", 20, 36),
     shape("gho_", b"_", 20, 36),
     shape("ghu_", b"_", 20, 36),
@@ -28,9 +28,19 @@ const SHAPES: [Shape; 11] = [
     shape("ghr_", b"_", 20, 36),
     shape("github_pat_", b"_", 20, 82),
     shape("glpat-", b"_-.", 20, 20),
+    shape("xoxa-", b"-", 20, 50),
     shape("xoxb-", b"-", 20, 50),
+    shape("xoxe-", b"-.", 20, 50),
     shape("xoxp-", b"-", 20, 50),
+    shape("xoxr-", b"-", 20, 50),
+    shape("xoxs-", b"-", 20, 50),
     shape("sk_live_", b"", 20, 24),
+    shape("sk_test_", b"", 20, 24),
+    shape("rk_live_", b"", 20, 24),
+    shape("rk_test_", b"", 20, 24),
+    shape("aiza", b"-_", 35, 35),
+    shape("hf_", b"", 30, 34),
+    shape("pypi-", b"-_", 40, 160),
     shape("npm_", b"", 36, 36),
 ];
 

@@ -11,6 +11,7 @@ pub use image::Image;
 use jiff::SignedDuration;
 pub use name::Name;
 
+use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result, SourceSpec};
 
 /// What the app is made for: a source, and what is to be called otherwise than by default.
@@ -256,7 +257,7 @@ pub(in crate::native_app) fn check_host_of_a_container(host: &str) -> Result<()>
 /// A task's schedule is at least a minute and at most eight days, or a cron expression of five fields.
 fn check_schedule(schedule: &str) -> Result<()> {
     let sound = match schedule.parse::<SignedDuration>() {
-        Ok(interval) => (SignedDuration::from_mins(1)..=SignedDuration::from_hours(8 * 24)).contains(&interval),
+        Ok(interval) => (SHORTEST_SCHEDULE..=SignedDuration::from_hours(8 * 24)).contains(&interval),
         Err(_) => schedule.split_whitespace().count() == 5 && croner::Cron::from_str(schedule).is_ok(),
     };
     if sound {

@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL};
+use crate::config::SHORTEST_SCHEDULE;
 use crate::native_app::{App, Name, Names};
+use crate::resource::ResourceNames;
+use crate::secret::TOKEN_PATTERN;
 use crate::{Error, Result, Settings, SourceSpec};
 
 /// The values that every template is rendered with, by the names of these fields.
@@ -19,6 +22,12 @@ pub(super) struct Context {
     /// The version as it is called in the application package: `V1_2_0`.
     version_name: Name,
     resource_kind: String,
+    /// How resources are named; none where any text is a name.
+    resource_names: Option<Naming>,
+    /// What tokens of well-known services look like.
+    token_pattern: &'static str,
+    /// The shortest interval of a schedule, in seconds.
+    shortest_schedule: i64,
     title: String,
     description: String,
     package: Name,
@@ -66,6 +75,32 @@ struct Secret {
     description: String,
 }
 
+/// The rule by which the source names its resources, for the procedures.
+#[derive(Debug, Serialize)]
+struct Naming {
+    pattern: String,
+    form: String,
+    ignores_case: bool,
+    suffixes: Vec<String>,
+    addresses: Vec<String>,
+    url_setting: Option<String>,
+    hosts: Vec<String>,
+}
+
+impl From<&ResourceNames> for Naming {
+    fn from(names: &ResourceNames) -> Self {
+        Self {
+            pattern: names.pattern().into(),
+            form: names.form().into(),
+            ignores_case: names.is_case_ignored(),
+            suffixes: names.suffixes().to_vec(),
+            addresses: names.addresses().map(Into::into).collect(),
+            url_setting: names.url_setting().map(Into::into),
+            hosts: names.hosts().to_vec(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Table {
     name: String,
@@ -105,6 +140,9 @@ impl Context {
             version: spec.version.clone(),
             version_name: names.version.clone(),
             resource_kind: spec.resource_kind.clone(),
+            resource_names: spec.resource_names.as_ref().map(Naming::from),
+            token_pattern: TOKEN_PATTERN,
+            shortest_schedule: SHORTEST_SCHEDULE.as_secs(),
             title: app.title.clone(),
             description: app.description.clone(),
             package: names.package.clone(),
@@ -195,11 +233,23 @@ fn label(name: &str) -> String {
     first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
 }
 
-/// The schema with its definitions in the places that refer to them: the app looks nothing up.
+/// The schema with its definitions in the places that refer to them. Those that refer to themselves are kept beside it.
 fn without_references(mut schema: Value) -> Value {
-    match schema.as_object_mut().and_then(|members| members.remove("$defs")) {
-        Some(Value::Object(definitions)) => resolved(&schema, &definitions, &[]),
-        _ => schema,
+    let Some(Value::Object(definitions)) = schema.as_object_mut().and_then(|members| members.remove("$defs")) else {
+        return schema;
+    };
+    let mut schema = resolved(&schema, &definitions, &[]);
+    if let Some(members) = schema.as_object_mut().filter(|members| members.values().any(has_reference)) {
+        members.insert("$defs".into(), Value::Object(definitions));
+    }
+    schema
+}
+
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.contains_key("$ref") || members.values().any(has_reference),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
     }
 }
 
@@ -256,11 +306,13 @@ mod tests {
     #[test]
     fn a_reference_stays_where_it_has_no_end_or_leads_nowhere() {
         let inner = json!({"$ref": "#/$defs/Filter"});
+        let definitions = json!({"Filter": {"type": "object", "properties": {"not": inner}}});
         let schema = without_references(json!({
-            "$defs": {"Filter": {"type": "object", "properties": {"not": inner}}},
+            "$defs": definitions,
             "properties": {"filter": inner, "other": {"$ref": "#/$defs/Missing"}},
         }));
         let filter = json!({"type": "object", "properties": {"not": inner}});
-        assert_eq!(schema, json!({"properties": {"filter": filter, "other": {"$ref": "#/$defs/Missing"}}}));
+        let properties = json!({"filter": filter, "other": {"$ref": "#/$defs/Missing"}});
+        assert_eq!(schema, json!({"$defs": definitions, "properties": properties}));
     }
 }

@@ -137,7 +137,8 @@ async fn connect(
 impl Source for GithubIssues {
     fn spec(&self) -> SourceSpec {
         SourceSpec::new("github", env!("CARGO_PKG_VERSION"))
-            .resource_kind("repository")
+            .resource_kind(names::RESOURCE_KIND)
+            .resource_names(names::rule().clone())
             .settings(GithubSettings::declaration().clone())
             .table(table::issues())
             .host("api.github.com")

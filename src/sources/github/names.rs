@@ -1,60 +1,42 @@
 //! Names of repositories, as users write them.
 
-use crate::http::Url;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::resource::ResourceNames;
 use crate::{Config, Error, Resource, Result};
 
-/// The resource that is meant by a name: `owner/name`, or the address of a repository or of a page in it, as a browser or git has it.
-/// GitHub tells no names apart that differ by case only, so the canonical form has none.
+/// What one resource is.
+pub(super) const RESOURCE_KIND: &str = "repository";
+
+/// One part of `owner/name`. It is never `.` or `..`.
+const PART: &str = r"\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*";
+
+/// How repositories are named: `owner/name`, or the address of a repository or of a page in it, as a browser or git has it. GitHub tells
+/// no names apart that differ by case only.
+pub(super) fn rule() -> &'static ResourceNames {
+    static RULE: LazyLock<ResourceNames> = LazyLock::new(|| {
+        let name = "(?P<name>[^/?#]+/[^/?#]+)";
+        ResourceNames::new(format!("^{PART}/{PART}$"), "owner/name")
+            .ignores_case()
+            .suffix(".git")
+            .address(format!(r"(?i)^https?://(?P<host>api\.[^/:?#@]+)(?::[0-9]+)?/repos/{name}"))
+            .address(format!(r"(?i)^https?://(?P<host>[^/:?#@]+)(?::[0-9]+)?/api/(?:[^/?#]+/)*?repos/{name}"))
+            .address(format!(r"(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/:?#@]+)(?::[0-9]+)?/{name}"))
+            // As git has it: `git@github.com:acme/widgets.git`.
+            .address(format!("^[^/:@]+@(?P<host>[^/:@]+):/?{name}"))
+            // Without a scheme: the name of an owner has no dot.
+            .address(format!(r"^(?P<host>[^/:@]+\.[^/:@]+)/{name}"))
+            .served_by("api_url", ["github.com"])
+    });
+    &RULE
+}
+
+/// The resource that is meant by a name, in its canonical form.
 pub(super) fn resource(config: &Config, name: &str) -> Result<Resource> {
-    let wanted = Resource::new(name)?;
-    let path = match address(name) {
-        Some((host, path)) if is_served_here(config, &host) => path,
-        Some((host, _)) => {
-            return Err(Error::configuration(format!("{name:?} is on another server than `api_url`"))
-                .with_context("host", host)
-                .with_help("write `owner/name`, or set `api_url` to the API of that server"));
-        }
-        None => name.trim_end_matches('/').to_owned(),
-    };
-    let Name { owner, name } = Name::of(&Resource::new(path.trim_end_matches(".git"))?).map_err(|error| {
-        // The name as it was given says more than its path.
-        if path == wanted.name() { error } else { error.with_context("given", wanted.name()) }
-    })?;
-    Resource::new(format!("{owner}/{name}").to_ascii_lowercase())
-}
-
-/// The host and the path `owner/name` of an address.
-fn address(text: &str) -> Option<(String, String)> {
-    let (host, path) = if text.contains("://") {
-        let url: Url = text.parse().ok()?;
-        (url.host_str()?.to_owned(), url.path().to_owned())
-    } else if let Some((_, rest)) = text.split_once('@') {
-        // As git has it: `git@github.com:acme/widgets.git`.
-        let (host, path) = rest.split_once(':')?;
-        (host.to_owned(), path.to_owned())
-    } else {
-        let (host, path) = text.split_once('/')?;
-        // An address without its scheme; the name of an owner has no dot.
-        (host.contains('.') && path.trim_end_matches('/').contains('/')).then(|| (host.to_owned(), path.to_owned()))?
-    };
-    let host = host.to_ascii_lowercase();
-    let path = path.split(['?', '#']).next()?.trim_matches('/');
-    let segments: Vec<&str> = path.split('/').collect();
-    // What follows the repository is a page in it; addresses of the API have something before it.
-    let repository = match segments.iter().position(|segment| *segment == "repos") {
-        Some(api) if host.starts_with("api.") || segments.first() == Some(&"api") => &segments[api + 1..],
-        _ => &segments[..],
-    };
-    Some((host, repository.iter().take(2).copied().collect::<Vec<_>>().join("/")))
-}
-
-/// Whether a host is that of the API in the settings, or of its web site.
-fn is_served_here(config: &Config, host: &str) -> bool {
-    let configured = config.get("api_url").and_then(|url| url.as_str()?.parse::<Url>().ok());
-    let api = configured.as_ref().and_then(Url::host_str).unwrap_or("api.github.com");
-    let site = host.strip_prefix("www.").unwrap_or(host);
-    // A proxy or a gateway in front of GitHub has any name.
-    host == api || api.strip_prefix("api.") == Some(site) || site == "github.com"
+    let url = config.get("api_url").and_then(Value::as_str).unwrap_or("https://api.github.com");
+    rule().resolve(RESOURCE_KIND, Some(url), name)
 }
 
 /// `owner/name`, checked: safe as part of a path.
@@ -149,55 +131,24 @@ mod tests {
         resource(&config, name).map(String::from)
     }
 
+    /// The native app's own test reads the same file.
     #[test]
-    fn all_names_of_a_repository_give_one_resource() {
-        for name in [
-            "acme/widgets",
-            "Acme/Widgets",
-            "acme/widgets/",
-            "acme/widgets.git",
-            "https://github.com/acme/widgets",
-            "https://github.com/Acme/Widgets/",
-            "https://github.com/acme/widgets.git",
-            "https://github.com/acme/widgets/issues",
-            "https://github.com/acme/widgets/issues/7?x=y#z",
-            "http://www.github.com/acme/widgets",
-            "github.com/acme/widgets",
-            "git@github.com:acme/widgets.git",
-            "ssh://git@github.com/acme/widgets.git",
-            "https://api.github.com/repos/acme/widgets",
-        ] {
-            assert_eq!(found(None, name).unwrap(), "acme/widgets", "{name}");
-        }
-        let enterprise = Some("https://ghe.example/api/v3");
-        for name in ["https://ghe.example/acme/widgets", "https://ghe.example/api/v3/repos/acme/widgets/issues"] {
-            assert_eq!(found(enterprise, name).unwrap(), "acme/widgets", "{name}");
-        }
-        assert_eq!(
-            found(Some("https://api.acme.ghe.com"), "https://acme.ghe.com/acme/widgets").unwrap(),
-            "acme/widgets"
-        );
-        assert_eq!(found(None, "vercel/next.js").unwrap(), "vercel/next.js");
-    }
-
-    #[test]
-    fn what_cannot_be_a_repository_is_refused_with_help() {
-        for name in [
-            "nope",
-            "a/b/c",
-            "acme/*",
-            "https://github.com",
-            "https://github.com/acme",
-            "https://gitlab.com/acme/widgets",
-            "git@gitlab.com:acme/widgets.git",
-            "acme/wid gets",
-            "/",
-            "acme/.git",
-            "https://",
-        ] {
-            let error = found(None, name).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{name}");
-            assert!(error.help().is_some(), "{name}: {error}");
+    fn every_way_to_write_a_repository_gives_its_resource_or_is_refused_with_help() {
+        let text = include_str!("../../../tests/native_app/python/resource_names.json");
+        let cases: Vec<(Option<String>, String, Option<String>)> = serde_json::from_str(text).unwrap();
+        for (api_url, name, canonical) in cases {
+            match (found(api_url.as_deref(), &name), canonical) {
+                (Ok(resource), Some(canonical)) => {
+                    assert_eq!(resource, canonical, "{name}");
+                    assert_eq!(found(api_url.as_deref(), &resource).unwrap(), canonical);
+                    Name::of(&Resource::new(resource).unwrap()).unwrap();
+                }
+                (Err(error), None) => {
+                    assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{name}");
+                    assert!(error.help().is_some(), "{name}: {error}");
+                }
+                (found, canonical) => panic!("{name}: {found:?} instead of {canonical:?}"),
+            }
         }
     }
 }

@@ -93,7 +93,8 @@ async fn control(
     .with_help(
         "check that the token may read the repository's issues; if they were really deleted, run \
          `ingest --reconcile --allow-deletions`",
-    ))
+    )
+    .with_unconfirmed_deletions(missing as u64))
 }
 
 /// An issue to ask for.

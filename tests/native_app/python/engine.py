@@ -151,6 +151,17 @@ def failing(real, status="failed", **error):
     return job
 
 
+def asking(real, **error):
+    """A job whose reconcile run has stored something, and asks a person whether it may mark rows deleted."""
+
+    def job(account, args):
+        database = args[args.index("--database") + 1][1:-1]
+        write(real, database, record(args[-1], status="partial", error=error, mode="reconcile"))
+        raise JobFailed(log=json.dumps({"error": error}))
+
+    return job
+
+
 def enabled(real, database):
     """The resources that are enabled."""
     table = qualified(database, "STATE", "RESOURCE_CONFIGURATION")

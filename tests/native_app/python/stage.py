@@ -1,5 +1,6 @@
 """The page as a server, for a browser: one account, kept as long as the process."""
 
+import json
 import os
 
 from snowflake.snowpark import context
@@ -14,5 +15,23 @@ consumer.install(setattr)
 good, bad = engine.ingesting(app.real, rows=12, waited_ms=300), engine.failing(app.real)
 # A container ends as soon as the page looks again.
 app.account.ends_jobs = True
-app.account.job = lambda account, args: (bad if args[-1] == "acme/broken" else good)(account, args)
+EVIL = "https://evil.example/x www.evil.example me@evil.example [x](https://evil.example) <a href='https://evil.example'>x</a>"
+EVIL += " ![x](https://evil.example/x.png) <img src='https://evil.example/x.png'>"
+evil = engine.asking(app.real, kind="invalid_data", message=EVIL, help=EVIL, unconfirmed_deletions=7)
+
+
+def hostile(account, args):
+    """A run that stores hostile records, and one that reports a hostile error."""
+    if "--reconcile" in args:
+        return evil(account, args)
+    said = good(account, args)
+    database, name = args[args.index("--database") + 1], args[-1]
+    document = json.dumps({"id": 1, "number": 1, "title": EVIL, "state": "https://evil.example/state"})
+    text = f'UPDATE {database}."PUBLIC_RAW"."{name}" SET "KEY" = ?, "RAW" = PARSE_JSON(?), "DOCUMENT" = ?'
+    app.real.sql(text, params=[EVIL, document, document]).collect()
+    return said
+
+
+JOBS = {"acme/broken": bad, "acme/evil": hostile}
+app.account.job = lambda account, args: JOBS.get(args[-1], good)(account, args)
 context.get_active_session = lambda: app.session

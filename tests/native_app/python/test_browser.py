@@ -192,3 +192,40 @@ def walk(page):
     page.shot("paused")
     page.press("Resume")
     page.says("Resumed.")
+    hostile(page)
+
+
+def hostile(page):
+    """What others write is shown as text on every tab: nothing of it can be clicked, and no image is fetched."""
+    asked_for = []
+    page.page.on("request", lambda request: asked_for.append(request.url))
+    enable(page, "acme/evil")
+    choose(page, "acme/evil")
+    page.press("Reconcile")
+    page.says("Started in a container")
+    page.tab("Resources")
+    choose(page, "acme/evil")
+    page.says("no longer lists 7 rows")
+    page.page.get_by_text("Yes, up to 7 rows may be marked deleted").click()
+    page.back_to("Resources")
+    page.shot("asks")
+    for name in ("Resources", "State", "Data preview", "Raw data preview"):
+        page.tab(name)
+        if "preview" in name:
+            choose_table(page, "acme/evil", name)
+        page.shot(f"hostile-{name.split()[0].lower()}")
+        for element in ("a[href*='evil']", "img[src*='evil']"):
+            assert page.page.locator(element).count() == 0, (name, element)
+    page.tab("State")
+    page.says("https://evil.example/x")
+    assert not any("evil.example" in url for url in asked_for)
+
+
+def choose_table(page, name, tab):
+    """Chooses a repository on a tab that shows rows."""
+    page.page.get_by_role("combobox").filter(visible=True).first.click()
+    page.page.get_by_role("option", name=name, exact=True).click()
+    if page.version == "oldest":
+        page.settled()
+        page.tab(tab)
+    page.settled()

@@ -58,12 +58,12 @@ def test_a_long_first_run_holds_up_nothing_else(configured):
     for name in ("a/b", "c/d"):
         configured.ok("enable_resource", name)
     configured.ended("a/b")
-    configured.ok("enable_resource", "huge")
+    configured.ok("enable_resource", "acme/huge")
     for _ in range(3):
         configured.tick()
-        for service in [one for one in configured.account.services.values() if one.args[-1] != "huge"]:
+        for service in [one for one in configured.account.services.values() if one.args[-1] != "acme/huge"]:
             service.end(configured.account)
-    assert sum(job[-1] == "huge" for job in configured.account.jobs) == 1
+    assert sum(job[-1] == "acme/huge" for job in configured.account.jobs) == 1
     assert sum(job[-2:] == ["a/b", "c/d"] for job in configured.account.jobs) == 3
 
 
@@ -91,14 +91,14 @@ def test_what_fails_again_and_again_is_left_alone_until_it_is_enabled_again(conf
     configured.account.job = engine.failing(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.account.job = engine.failing(configured.real)
-    configured.ok("enable_resource", "good")
+    configured.ok("enable_resource", "acme/good")
     configured.account.job = lambda account, args: engine.failing(configured.real)(account, args) if args[-1] == "a/b" else ""
     for _ in range(15):
         configured.account.end_jobs()
         configured.tick()
     entries = {one["name"]: one for one in configured.ok("get_connector_status")["resources"]}
     assert entries["a/b"]["failures"] == ingestion.MOST_FAILURES and entries["a/b"]["suspended"]
-    assert not entries["good"]["suspended"] and list(configured.account.running()) == [HALF_HOUR]
+    assert not entries["acme/good"]["suspended"] and list(configured.account.running()) == [HALF_HOUR]
     started = sum("a/b" in job for job in configured.account.jobs)
     assert started == ingestion.MOST_FAILURES
     configured.ok("enable_resource", "a/b")
@@ -184,31 +184,8 @@ def test_only_so_many_containers_are_started_for_single_resources(configured, mo
     monkeypatch.setattr(ingestion, "MOST_TOGETHER", 2)
     configured.ok("pause_connector")
     for number in range(7):
-        configured.ok("enable_resource", f"r{number}")
+        configured.ok("enable_resource", f"acme/r{number}")
     configured.ok("resume_connector")
     configured.tick()
     told = [job[job.index("--") + 1 :] for job in configured.account.jobs]
     assert sorted(map(len, told)) == [1, 1, 1, 2, 2] and len({name for names in told for name in names}) == 7
-
-
-@pytest.mark.parametrize("value", ["5", '"text"', None])
-def test_a_row_that_was_edited_by_hand_is_named(configured, value):
-    configured.ok("enable_resource", "a/b")
-    table = f'"{configured.data}"."STATE"."RESOURCE_CONFIGURATION"'
-    configured.rows(f'UPDATE {table} SET "VALUE" = PARSE_JSON(?)', value)
-    status = configured.ok("get_connector_status")
-    assert status["problem"] == "DESTINATION_UNREADABLE" and "'a/b'" in status["message"]
-    with pytest.raises(SnowparkSQLException, match="RESOURCE_CONFIGURATION.*holds no JSON object"):
-        configured.tick()
-    configured.rows(f"DELETE FROM {table}")
-    configured.tick()
-
-
-def test_a_schedule_that_was_edited_by_hand_is_named(configured):
-    configured.ok("enable_resource", "a/b")
-    table = f'"{configured.data}"."STATE"."RESOURCE_CONFIGURATION"'
-    configured.rows(f'UPDATE {table} SET "VALUE" = PARSE_JSON(?)', '{"enabled": true, "schedule": "soon"}')
-    assert "a/b" in configured.ok("get_connector_status")["message"]
-    assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
-    configured.ok("update_resource", "a/b", "1h")
-    assert list(configured.account.running().values()) == ["60 MINUTE"]

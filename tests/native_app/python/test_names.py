@@ -115,6 +115,8 @@ def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
         "soon",
         "0s",
         "5s",
+        "10s",
+        "59s",
         "193h",
         "11521m",
         "1 2 3",

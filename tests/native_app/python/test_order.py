@@ -6,7 +6,7 @@ import pytest
 
 import names
 
-RESOURCES = ["a/b", "a_b", "c"]
+RESOURCES = ["a/b", "a_b/c", "c/d"]
 SCHEDULES = {"30m": "30 MINUTE", "2h": "120 MINUTE", "15 2 * * *": "USING CRON 15 2 * * * UTC"}
 FAULTS = ["ALTER TASK", "CREATE OR ALTER TASK", "DROP TASK", "MERGE INTO", "SHOW TASKS", "EXECUTE JOB", "DELETE FROM"]
 

@@ -26,9 +26,9 @@ def test_where_no_dialog_opens_the_page_says_what_to_run(page, app, monkeypatch)
 
 
 def test_what_is_shown_of_rows_stays_below_what_a_message_may_have(page, app):
-    shown = configure(page()).fill("new_resource", "big").press("Enable")
-    engine.fill(app.real, app.data, "big", 8)
-    raw, view = f'"{app.data}"."PUBLIC_RAW"."big"', f'"{app.data}"."PUBLIC"."big"'
+    shown = configure(page()).fill("new_resource", "acme/big").press("Enable")
+    engine.fill(app.real, app.data, "acme/big", 8)
+    raw, view = f'"{app.data}"."PUBLIC_RAW"."acme/big"', f'"{app.data}"."PUBLIC"."acme/big"'
     app.rows(f'UPDATE {raw} SET "DOCUMENT" = REPEAT(\'x\', 900000)')
     app.rows(f'UPDATE {raw} SET "DOCUMENT" = REPEAT(\'x\', 1200000) WHERE "KEY" = \'7\'')
     app.rows(f'CREATE OR REPLACE VIEW {view} AS SELECT "KEY", REPEAT(\'y\', 900000) AS "TITLE", "RAW" FROM {raw}')

@@ -1,11 +1,14 @@
 """Resources: their tasks, their runs, pausing and resuming."""
 
 import json
+import re
 
 import pytest
 
 import engine
+import paths
 from account import JobFailed, refused
+from spec import SPEC
 
 HARD = [
     "a-b/c",
@@ -41,7 +44,8 @@ def test_a_first_run_that_cannot_start_is_a_note_and_the_schedule_tries_again(co
     assert len(configured.account.jobs) == 1
 
 
-def test_any_name_is_one_resource_down_to_its_container(configured):
+def test_where_the_source_has_no_rule_any_name_is_one_resource_down_to_its_container(configured, monkeypatch):
+    monkeypatch.setitem(SPEC, "resource_names", None)
     configured.account.job = engine.ingesting(configured.real, rows=1)
     for name in HARD:
         configured.ok("enable_resource", name)
@@ -448,6 +452,36 @@ def test_the_views_tell_what_has_happened(configured):
     assert {"destination_database", "schedule", "scheduler", "max_nodes", "settings"} == {row["CONFIG_KEY"] for row in keys}
     configured.ok("pause_connector")
     assert configured.rows(status) == [{"STATUS": "PAUSED"}]
+
+
+def test_those_who_only_look_see_no_settings_and_no_sentence_that_may_speak_of_them(configured):
+    secret = "https://ghe.internal.example/api/v3"
+    configured.ok("update_settings", {"settings": {"api_url": secret}})
+    configured.account.job = engine.failing(configured.real, message=f"{secret} cannot be reached", help=secret)
+    configured.ok("enable_resource", "a/b")
+    assert configured.ended("a/b")["last_job"]["code"] == "INGESTION_FAILED"
+    setup = (paths.APP / "setup.sql").read_text()
+    procedures = re.findall(r"GRANT USAGE ON PROCEDURE PUBLIC\.(\w+)\([^)]*\) TO APPLICATION ROLE APP_VIEWER", setup)
+    assert procedures == ["GET_VIEWER_STATUS"]
+    granted = [re.fullmatch(r'SELECT ON VIEW .*"(\w+)" TO APPLICATION ROLE (\w+)', text) for text in configured.account.grants]
+    granted = [(match[2], match[1]) for match in granted if match]
+    views = [view for role, view in granted if role == "APP_VIEWER"]
+    assert {"CONNECTOR_STATS", "INGESTION_DEFINITIONS", "SYNC_STATUS"} <= set(views)
+    for view in views:
+        rows = configured.rows(f'SELECT * FROM "{configured.name}"."VIEWS"."{view}"')
+        assert rows and secret not in json.dumps(rows, default=str), view
+    kinds = f'SELECT "ERROR_KIND" FROM "{configured.name}"."VIEWS"."CONNECTOR_STATS"'
+    assert configured.rows(kinds) == [{"ERROR_KIND": "authentication"}]
+    for fault in (None, f'SELECT .*"{configured.data}"', "SELECT SYSTEM.GET_ALL_REFERENCES"):
+        if fault:
+            configured.account.fail(fault, refused(f"{secret} and more", 2003), times=9)
+        answer = configured.call("get_viewer_status")
+        configured.account.faults.clear()
+        assert secret not in json.dumps(answer) and configured.data not in json.dumps(answer)
+    assert configured.ok("get_viewer_status")["resources"][0]["last_run"]["error"] == {"kind": "authentication"}
+    admins = {view for role, view in granted if role == "APP_ADMIN"}
+    assert admins >= {*views, "CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS"}
+    assert secret in json.dumps(configured.rows(f'SELECT * FROM "{configured.name}"."VIEWS"."CONNECTOR_ERRORS"'), default=str)
 
 
 def test_answers_hold_json_only(configured):

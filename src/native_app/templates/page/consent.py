@@ -24,7 +24,7 @@ def ask_for_privileges():
     missing = permissions.get_missing_account_privileges(PRIVILEGES) if permissions else []
     if not missing:
         return
-    st.warning(f"The app still needs these privileges: {', '.join(missing)}.")
+    st.warning(f"The app still needs these privileges: {texts.escaped(', '.join(missing))}.")
     if not has_dialogs():
         instead([f"GRANT {privilege} ON ACCOUNT TO APPLICATION {application()};" for privilege in missing])
         return
@@ -44,7 +44,7 @@ def references(status):
         left.markdown(f"{texts.escaped(texts.reference(name))}: {how}")
         if right.button("Change" if reference["bound"] else "Bind", key=f"bind_{name}", disabled=not dialogs):
             permissions.request_reference(name)
-            told.info(f"Press Refresh once this is done: {texts.reference(name)}.")
+            told.info(f"Press Refresh once this is done: {texts.escaped(texts.reference(name))}.")
             st.session_state.pop("status", None)
     unbound = [name for name, reference in status["references"].items() if not reference["bound"]]
     if unbound and not dialogs:

@@ -57,11 +57,11 @@ def reason(error):
     return "\n".join(text.splitlines()[:LINES])
 
 
-def status():
-    """How the connector stands; read again after an action, and when it is old."""
+def status(procedure):
+    """How the connector stands, by this procedure; read again after an action, and when it is old."""
     known = st.session_state.get("status")
     if known is None or time.time() - known["read_at"] > FRESH:
-        known = {"read_at": time.time(), **call("GET_CONNECTOR_STATUS")}
+        known = {"read_at": time.time(), **call(procedure)}
         if known["response_code"] == "OK":
             st.session_state["status"] = known
     return known
@@ -114,6 +114,19 @@ def runs(database, resource, limit):
     text = f'SELECT {", ".join(shown)} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
     found = select(text, *params)
     return found if len(found) else pandas.DataFrame(columns=columns)
+
+
+def runs_for_viewers(view, resource, limit):
+    """The same from the app's own view, which tells the kind of an error and not its words."""
+    columns = 'RESOURCE", "MODE", "STATUS", "STARTED_AT", "INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS'
+    where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
+    found = select(
+        f'SELECT "{columns}", "WAITED_SECONDS" * 1000 AS "WAITED_MS", "DURATION_SECONDS" * 1000 AS "TOTAL_MS", '
+        f'"ERROR_KIND" AS "ERROR" '
+        f'FROM {view} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}',
+        *params,
+    )
+    return found if len(found) else pandas.DataFrame(columns=["RESOURCE"])
 
 
 def preview(view, limit):

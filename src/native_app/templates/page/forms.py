@@ -68,7 +68,7 @@ def read(name, schema, current, values, problems):
 def field(name, schema, value):
     """One field. What is left empty is None."""
     types, optional = kinds(schema)
-    options = {"label": texts.label(name), "help": schema.get("description"), "key": f"setting_{name}"}
+    options = {"label": texts.escaped(texts.label(name)), "help": schema.get("description"), "key": f"setting_{name}"}
     found = choices(schema)
     if found is not None:
         return choice(found, value, optional=None in found or "default" not in schema, **options)

@@ -10,7 +10,7 @@ import texts
 def show(tabs, controls, before=None):
     """A page with these tabs, and with the buttons that pause and resume if there are to be controls."""
     st.set_page_config(layout="wide")
-    status = data.status()
+    status = data.status("GET_CONNECTOR_STATUS" if controls else "GET_VIEWER_STATUS")
     if status["response_code"] != "OK":
         st.error(texts.told(status))
         st.stop()
@@ -18,10 +18,7 @@ def show(tabs, controls, before=None):
     # This place is there whether it holds anything or not: what comes below stays where it is, and so does the open tab.
     with st.empty().container():
         notice()
-        if "problem" in status:
-            st.error(texts.told({"response_code": status["problem"], "message": status["message"]}))
-        if status["scheduler_problem"]:
-            st.error("**The last run of a schedule could start nothing.**\n\n" + texts.told(status["scheduler_problem"]))
+        problems(status, controls)
         if before:
             guarded(before)
     for tab, content in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
@@ -29,17 +26,29 @@ def show(tabs, controls, before=None):
             guarded(content, status)
 
 
+def problems(status, controls):
+    """What does not work. Those who only look are told without the words, which may speak of settings."""
+    if status.get("problem"):
+        st.error(texts.told({"response_code": status["problem"], "message": status["message"] if controls else ""}))
+    if status["scheduler_problem"]:
+        problem = status["scheduler_problem"] if controls else {"response_code": status["scheduler_problem"]}
+        st.error("**The last run of a schedule could start nothing.**\n\n" + texts.told(problem))
+    for skipped in status.get("skipped", []):
+        st.warning(f"{texts.escaped(skipped['resource'])} is skipped: {texts.escaped(skipped['message'])}")
+
+
 def header(status, controls):
     """The title, how the connector stands, and what changes that."""
     left, middle, right = st.columns([6, 1, 1])
     left.title(texts.escaped(status["title"]))
-    left.caption(f"{texts.STATUSES[status['status']]} · version {texts.escaped(status['version'])}")
+    standing = texts.STATUSES.get(status["status"], texts.STATUSES["ERROR"])
+    left.caption(f"{standing} · version {texts.escaped(status['version'])}")
     if middle.button("Refresh", key="refresh"):
         st.session_state.pop("status", None)
         data.rerun()
     if not controls or status["configuration"] is None:
         return
-    if status["status"] in ("PAUSED", "PAUSING", "ERROR") and right.button("Resume", key="resume", type="primary"):
+    if status["status"] in ("PAUSED", "PAUSING", "STARTING", "ERROR") and right.button("Resume", key="resume", type="primary"):
         data.act("RESUME_CONNECTOR", doing="Resuming…")
     if status["status"] in ("STARTED", "STARTING", "ERROR") and right.button("Pause", key="pause"):
         data.act("PAUSE_CONNECTOR", doing="Pausing…")

@@ -44,7 +44,7 @@ def show_raw(status):
             st.info("There are no rows.")
         omitted(len(rows), found)
         for index, (key, length, document) in enumerate(rows):
-            with st.expander(f"{texts.escaped(key)}", expanded=index == 0):
+            with st.expander(texts.escaped(key), expanded=index == 0):
                 if not isinstance(document, str):
                     st.info(f"This document is too large to be shown: {int(length)} characters. Select it in a worksheet.")
                 else:
@@ -54,4 +54,4 @@ def show_raw(status):
 def omitted(shown, found):
     """Says when rows are left out."""
     if shown < found:
-        st.info(f"Only the first {shown} of {found} rows are shown: the others are too large for the page.")
+        st.info(f"Only the first {int(shown)} of {int(found)} rows are shown: the others are too large for the page.")

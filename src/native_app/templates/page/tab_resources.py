@@ -13,10 +13,10 @@ def show(status):
     if status["configuration"] is None:
         st.info("Configure the connector first, on the tab Configuration.")
         return
-    add(kind)
+    add(kind, status["resource_form"])
     resources = status["resources"]
     if not resources:
-        st.info(f"No {kind} is enabled yet.")
+        st.info(f"No {texts.escaped(kind)} is enabled yet.")
         return
     st.dataframe(table(resources, status["configuration"]["schedule"]), use_container_width=True)
     name = st.selectbox(kind.capitalize(), [resource["name"] for resource in resources], key="chosen")
@@ -25,23 +25,22 @@ def show(status):
         warn(chosen)
     change(status, chosen)
     run(status, chosen)
+    confirm_deletions(status, chosen)
     delete(chosen)
 
 
-def add(kind):
-    """A form that enables one."""
+def add(kind, form):
+    """A form that enables one, whose name has this form."""
     with st.form("enable", clear_on_submit=True):
         left, right = st.columns([4, 1])
-        name = left.text_input(
-            f"Enable a {kind}", key="new_resource", placeholder="owner/name" if kind == "repository" else ""
-        )
+        name = left.text_input(f"Enable a {texts.escaped(kind)}", key="new_resource", placeholder=form)
         right.write("")
         right.write("")
         pressed = right.form_submit_button("Enable", type="primary")
     if pressed and name.strip():
         data.act("ENABLE_RESOURCE", name.strip(), doing="Starting its first run…")
     elif pressed:
-        st.error(f"Name the {kind}.")
+        st.error(f"Name the {texts.escaped(kind)}.")
 
 
 def table(resources, schedule):
@@ -55,22 +54,26 @@ def line(resource, schedule):
     state = (resource["state"] or {}).get("status", "not run yet")
     failed = bool(job.get("failed")) and not resource["container"]
     return {
-        "Name": resource["name"],
+        "Name": texts.plain(resource["name"]),
         "Enabled": "yes" if resource["enabled"] else "no",
         "Schedule": resource["schedule"] or f"{schedule} (default)",
         "State": texts.CONTAINERS.get(resource["container"]) or ("failed" if failed else state),
         "Last run": texts.moment(run.get("started_at")),
         "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
-        "Message": (resource["state"] or {}).get("message") or (job["message"] if failed else ""),
+        "Message": texts.plain(
+            resource["problem"] or (resource["state"] or {}).get("message") or (job["message"] if failed else "")
+        ),
     }
 
 
 def warn(resource):
     """Says when it is left out because it has failed too often, or when its task has been suspended."""
     job = resource["last_job"] or {}
+    if resource["problem"]:
+        st.error(f"It is skipped: {texts.escaped(resource['problem'])}")
     if resource["suspended"]:
         st.warning(
-            f"Its runs have failed {resource['failures']} times in a row, and it is no longer started. Enable it again once the cause "
+            f"Its runs have failed {int(resource['failures'])} times in a row, and it is no longer started. Enable it again once the cause "
             "is fixed."
         )
     elif resource["enabled"] and is_suspended(resource):
@@ -113,7 +116,7 @@ def run(status, resource):
     if status["configuration"]["scheduler"] == "outside":
         return
     left, middle, right, _ = st.columns([1, 1, 1, 3])
-    idle = status["status"] != "STARTED" or not resource["enabled"] or resource["container"] is not None
+    idle = is_idle(status, resource)
     if left.button("Ingest now", key="ingest", disabled=idle, help="Reads what is new."):
         data.act("INGEST_DATA", resource["name"], doing="Starting a container…")
     if middle.button(
@@ -122,6 +125,32 @@ def run(status, resource):
         data.act("RECONCILE_RESOURCE", resource["name"], doing="Starting a container…")
     if right.button("Reset", key="reset", help="The next run reads everything anew. Rows stay."):
         data.act("RESET_RESOURCE", resource["name"], doing="Resetting…")
+
+
+def is_idle(status, resource):
+    """Whether no run can be started now."""
+    is_off = status["status"] != "STARTED" or not resource["enabled"] or bool(resource["problem"])
+    return is_off or resource["container"] is not None
+
+
+def confirm_deletions(status, resource):
+    """What the last reconcile run has asked, where it has: whether rows that the source no longer lists may be marked deleted."""
+    asked = resource["deletions_to_confirm"]
+    if asked is None:
+        return
+    rows = "1 row" if asked["rows"] == 1 else f"{int(asked['rows'])} rows"
+    st.warning(
+        f"The last reconcile run has marked nothing deleted, and asks. The source no longer lists {rows} that are stored. "
+        f"What it said: {texts.escaped(asked['message'])}\n\nCheck the source first: a token that has lost access, or a feature "
+        "that was switched off, looks like this."
+    )
+    if status["configuration"]["scheduler"] == "outside":
+        st.caption("Ingestion runs outside of Snowflake: confirm there, with `ingest --reconcile --allow-deletions`.")
+        return
+    # A consent is for one run: another one asks anew.
+    sure = st.checkbox(f"Yes, up to {rows} may be marked deleted", key=f"sure_deletions_{asked['run']}")
+    if st.button("Reconcile and mark deleted", key="allow_deletions", disabled=not sure or is_idle(status, resource)):
+        data.act("RECONCILE_RESOURCE", resource["name"], True, doing="Starting a container…")
 
 
 def delete(resource):

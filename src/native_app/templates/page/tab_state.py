@@ -24,18 +24,22 @@ SHOWN = {
 
 def show(status):
     """Figures, the last failures, the history and its charts."""
-    if status["configuration"] is None:
+    if status["configuration_status"] == "INSTALLED":
         st.info("Configure the connector first, on the tab Configuration.")
         return
     resources = status["resources"]
     figures(resources)
     for resource in resources:
         if is_failing(resource):
-            st.error(f"**{texts.escaped(resource['name'])}**: {texts.escaped(why(resource))}")
+            st.error(f"{texts.escaped(resource['name'])}: {texts.escaped(why(resource))}")
     left, right = st.columns([3, 1])
     name = left.selectbox("Runs of", [ALL] + [resource["name"] for resource in resources], key="runs_of")
     limit = right.number_input("At most", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
-    runs = data.runs(status["configuration"]["destination_database"], None if name == ALL else name, limit)
+    resource = None if name == ALL else name
+    if "configuration" in status:
+        runs = data.runs(status["configuration"]["destination_database"], resource, limit)
+    else:
+        runs = data.runs_for_viewers(status["runs"], resource, limit)
     if not len(runs):
         st.info("No run has changed anything yet.")
         return
@@ -51,17 +55,19 @@ def is_failing(resource):
 
 def why(resource):
     """Why it fails."""
-    return (resource["state"] or {}).get("message") or (resource["last_job"] or {}).get("message") or "failed"
+    error = (resource["last_run"] or {}).get("error") or {}
+    message = (resource["state"] or {}).get("message") or (resource["last_job"] or {}).get("message")
+    return message or f"failed: {error.get('kind', 'unknown')}"
 
 
 def figures(resources):
     """How many there are, run and fail."""
     failing = sum(is_failing(resource) for resource in resources)
-    newest = max((resource["last_run"]["started_at"] for resource in resources if resource["last_run"]), default=None)
+    newest = max((texts.moment(resource["last_run"]["started_at"]) for resource in resources if resource["last_run"]), default="")
     one, two, three = st.columns(3)
     one.metric("Enabled", sum(resource["enabled"] for resource in resources))
     two.metric("Failing", failing)
-    three.metric("Last change (UTC)", texts.moment(newest) or "none yet")
+    three.metric("Last change (UTC)", newest or "none yet")
 
 
 def history(runs):
@@ -82,5 +88,6 @@ def history(runs):
         st.bar_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
     shown = runs[list(SHOWN)].rename(columns=SHOWN)
     shown["Started"] = shown["Started"].map(texts.moment)
-    shown["Error"] = shown["Error"].fillna("")
+    for column in ("Resource", "Error"):
+        shown[column] = shown[column].fillna("").map(texts.plain)
     st.dataframe(shown.set_index("Started"), use_container_width=True)

@@ -1,5 +1,8 @@
 """What the page says. Every code that a procedure answers with has a text here: what has happened, and what to do."""
 
+import re
+import unicodedata
+
 TEXTS = {
     "OK": ("Done.", ""),
     "INVALID_INPUT": ("This is not understood.", "Change what is named below, and try again."),
@@ -110,12 +113,37 @@ REFERENCES = {
     "warehouse_reference": "Warehouse",
 }
 
-SPECIAL = "\\`*_{}[]()<>#+-.!|~$:"
+SPECIAL = "\\`*_{}[]()<>#+-.!|~$:&"
+
+# Words in which Markdown, or Streamlit, finds a link, an address, a symbol or an arrow even where it is escaped, but not in code.
+FOUND = re.compile(r"//|@|www\.|:[^\s:]+:|--|[<>]=|->|<-|=>|mailto:", re.IGNORECASE)
+
+
+def plain(text):
+    """A text without characters that control how others are shown: line feeds, escape sequences, changes of direction."""
+    return "".join(c if unicodedata.category(c) not in HIDDEN else " " for c in str(text))
+
+
+# The categories of such characters: controls, formats, surrogates, private use, separators of lines and of paragraphs.
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def escaped(text):
-    """A text of somebody else's, as Markdown that means just it."""
-    return "".join("\\" + c if c in SPECIAL else c for c in str(text))
+    """A text of somebody else's, as Markdown that shows just it: no link, no image, no HTML. Every such text on the page goes through
+    here."""
+    return "".join(code(word) if FOUND.search(word) else backslashed(word) for word in re.split(r"(\s+)", plain(text)))
+
+
+def backslashed(text):
+    """A text with a backslash before each character that means something in Markdown."""
+    return "".join("\\" + c if c in SPECIAL else c for c in text)
+
+
+def code(text):
+    """A text as code, whatever backticks it has."""
+    marks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{marks}{space}{text}{space}{marks}"
 
 
 def sentence(text):
@@ -125,13 +153,9 @@ def sentence(text):
 
 def told(answer):
     """What the page says of an answer that is not OK, as Markdown."""
-    title, advice = TEXTS.get(answer["response_code"], TEXTS["INTERNAL_ERROR"])
-    parts = [
-        f"**{title}**",
-        escaped(answer.get("message", "")),
-        advice,
-        f"`{answer['response_code']}`",
-    ]
+    known = answer["response_code"] if answer["response_code"] in TEXTS else "INTERNAL_ERROR"
+    title, advice = TEXTS[known]
+    parts = [f"**{title}**", escaped(answer.get("message") or ""), advice, code(known)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -149,5 +173,6 @@ def reference(name):
 
 
 def moment(text):
-    """A time as people read it, in UTC."""
-    return str(text)[:19].replace("T", " ") if text else ""
+    """A time as people read it, in UTC. Anything else is nothing."""
+    found = re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", str(text), re.ASCII)
+    return found[0].replace("T", " ") if found else ""

@@ -2,8 +2,10 @@
 
 import functools
 import logging
+import re
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
+from spec import SPEC
 
 log = logging.getLogger("connector")
 
@@ -84,7 +86,7 @@ def enveloped(handler):
             return {"response_code": code, "message": sentence(error)}
         except Exception as error:
             log.exception("%s failed", handler.__name__)
-            return {"response_code": "INTERNAL_ERROR", "message": f"{type(error).__name__}: {error}"}
+            return {"response_code": "INTERNAL_ERROR", "message": sentence(error)}
 
     return answering
 
@@ -103,9 +105,38 @@ def raising(handler):
 
 
 def sentence(error):
-    """What Snowflake says of a statement that failed, without the statement's place."""
+    """What went wrong, in one line; of a statement that failed, what Snowflake says, without the statement's place."""
     text = getattr(error, "raw_message", None) or str(error)
-    return " ".join(str(text).split())
+    expected = isinstance(error, (SnowparkSQLException, Refusal))
+    return " ".join(str(text if expected else f"{type(error).__name__}: {text}").split())
+
+
+# Tokens and keys of well-known kinds, as the connector's program knows them, and a user or a password within an address.
+TOKEN = re.compile(SPEC["token_pattern"] + r"|//[^/?#\s]*@")
+
+# What may be a secret beside that: the beginning of a token, or a long text of letters and digits.
+SECRET = re.compile(
+    r"gh[oprsu]_|github_pat_|glpat-|-----BEGIN|:[/\\]*[^/\s]*@|(?=[A-Za-z0-9_+=-]*[0-9])(?=[A-Za-z0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}",
+    re.IGNORECASE,
+)
+
+
+def shown(given):
+    """What was given, as an error repeats it: not where it is long, or may be a secret."""
+    if not isinstance(given, str):
+        return f"a value of the type {type(given).__name__}"
+    is_secret = len(given) > 200 or TOKEN.search(given) or SECRET.search(given)
+    return "what was given" if is_secret else repr(given)
+
+
+def attempt(step, *arguments):
+    """Runs a step that takes something back, and says whether it could: what has failed before it counts more."""
+    try:
+        step(*arguments)
+    except Exception:
+        log.exception("what was done could not be taken back")
+        return False
+    return True
 
 
 def sql_failures(code, what):

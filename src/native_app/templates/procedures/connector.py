@@ -2,8 +2,6 @@
 
 import logging
 
-from snowflake.snowpark.exceptions import SnowparkSQLException
-
 import destination
 import ingestion
 import jobs
@@ -14,7 +12,7 @@ import resources
 import settings
 import status
 import store
-from answers import Refusal, enveloped, ok, raising, sentence, sql_failures
+from answers import Refusal, attempt, enveloped, ok, raising, sentence, sql_failures
 
 log = logging.getLogger("connector")
 
@@ -39,7 +37,7 @@ def update_settings(session, config):
 def apply(session, given):
     """Makes a configuration the one in force. It is stored once what it needs exists, and what is enabled is started after that:
     a kept destination may hold enabled resources before the first configuring."""
-    bindings = given.pop("references", None) if isinstance(given, dict) else None
+    bindings = given.pop("references", None)
     configuration = settings.read(given, place.application(session))
     refuse_move(session, configuration)
     if configuration.has_tasks():
@@ -50,16 +48,32 @@ def apply(session, given):
     database = configuration.destination_database
     with sql_failures("CONFIGURE_CONNECTOR_FAILED", "the connector could not be configured"):
         destination.make(session, database)
-        store.of_source(session, database).put("config", configuration.settings)
+        notes = enforce(session, configuration)
+    return ok(f"configured; data goes to the database {database}", configuration=vars(configuration), notes=notes)
+
+
+def enforce(session, configuration):
+    """Stores a configuration, and does what follows from it. Where that fails, the one before is in force."""
+    database = configuration.destination_database
+    own, source = store.of_app(session), store.of_source(session, database)
+    before = own.get("config"), source.get("config")
+    try:
+        source.put("config", configuration.settings)
         notes = destination.grant(session, database)
         destination.make_views(session, database)
         if configuration.has_tasks():
             notes += pool.make(session, configuration.max_nodes)
-        status.align(session, configuration)
+        notes += status.align(session, configuration)
         settings.save(session, configuration)
         if status.current(session) in (status.CONFIGURING, status.STARTING):
             status.start(session, configuration)
-    return ok(f"configured; data goes to the database {database}", configuration=vars(configuration), notes=notes)
+    except Exception:
+        attempt(own.restore, "config", before[0])
+        attempt(source.restore, "config", before[1])
+        if before[0] is not None:
+            attempt(lambda: status.align(session, settings.load(session)))
+        raise
+    return notes
 
 
 def refuse_move(session, configuration):
@@ -72,7 +86,7 @@ def refuse_move(session, configuration):
         return
     if destination.exists(session, before.destination_database, "RESOURCE_CONFIGURATION"):
         stored = store.resources(session, before.destination_database).all()
-        enabled = [name for name, resource in stored.items() if resource.get("enabled")]
+        enabled = [name for name, resource in stored.items() if resource.get("enabled") is True]
         if enabled:
             message = f"data goes to {before.destination_database}: disable {', '.join(enabled)} before choosing another database"
             raise Refusal("DESTINATION_IN_USE", message)
@@ -151,6 +165,17 @@ def get_connector_status(session):
 
 
 @enveloped
+def get_viewer_status(session):
+    """The same for those who only look. Not even an error tells them about settings."""
+    try:
+        return status.report_to_viewers(session)
+    except Exception as error:
+        log.exception("get_viewer_status failed")
+        code = getattr(error, "code", None) or "UNKNOWN_SQL_ERROR"
+        raise Refusal(code, "the status cannot be read; an administrator of the app sees why") from None
+
+
+@enveloped
 def test_connection(session):
     """Looks at the references first, which costs nothing, and then asks the source itself, in a container."""
     configuration = settings.load(session)
@@ -203,7 +228,7 @@ def apply_version(session):
         configuration = settings.load(session)
     except Refusal:
         configuration = None
-    steps = [lambda: store.widen(session)]
+    steps, notes = [lambda: store.widen(session)], []
     if settings.runs_containers(configuration):
         steps.append(lambda: pool.make(session, max_nodes(session)))
     if configuration is not None:
@@ -213,11 +238,10 @@ def apply_version(session):
             lambda: destination.make_views(session, database),
             lambda: status.align(session, configuration),
         ]
-    notes = []
     for step in steps:
         try:
             notes += step() or []
-        except (SnowparkSQLException, Refusal) as error:
+        except Exception as error:
             log.warning("the version is not applied entirely: %s", error)
             notes.append(sentence(error))
     return ok("this version is in force", notes=notes)

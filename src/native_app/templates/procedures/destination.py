@@ -1,6 +1,7 @@
 """The database that data goes to: its schemas, the engine's tables, and the views and grants over them."""
 
 import json
+import logging
 import re
 import uuid
 from datetime import UTC, datetime
@@ -8,10 +9,12 @@ from datetime import UTC, datetime
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import roles
-from answers import MISSING, NOT_ALLOWED, Refusal
+from answers import MISSING, NOT_ALLOWED, Refusal, attempt
 from names import qualified, quoted
 from place import inside
 from spec import SPEC
+
+log = logging.getLogger("connector")
 
 
 def make(session, database):
@@ -79,6 +82,10 @@ def reading(database):
     return [f"SELECT ON ALL VIEWS IN SCHEMA {public}", f"SELECT ON ALL TABLES IN SCHEMA {raw}"]
 
 
+# Views that show settings, or sentences that may speak of them.
+FOR_ADMINISTRATORS = ("CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS")
+
+
 def make_views(session, database):
     """Makes the views of the app over the destination's state, and lets the application roles read them."""
     run, state, resource = (
@@ -95,15 +102,17 @@ def make_views(session, database):
         "INGESTION_DEFINITIONS": (
             'SELECT r."KEY" AS "RESOURCE", r."VALUE":enabled::BOOLEAN AS "IS_ENABLED", r."VALUE":schedule::VARCHAR AS "SCHEDULE", '
             "CASE s.\"VALUE\":status::VARCHAR WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"VALUE\":status::VARCHAR) END AS \"STATUS\", "
-            's."TIMESTAMP" AS "STATUS_SINCE", s."VALUE":message::VARCHAR AS "MESSAGE" '
+            's."TIMESTAMP" AS "STATUS_SINCE" '
             f'FROM {resource} r LEFT JOIN ({newest_state}) s ON s."KEY" = r."KEY"'
         ),
         "CONNECTOR_STATS": (
             'SELECT "ID", "RESOURCE", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED", '
             '"DELETED", "SKIPPED", "REJECTED", "REQUESTS", "BYTES", "WAITED_MS" / 1000 AS "WAITED_SECONDS", "TOTAL_MS" / 1000 AS '
-            '"DURATION_SECONDS", ("INSERTED" + "UPDATED" + "DELETED") * 1000 / NULLIF("TOTAL_MS", 0) AS "ROWS_PER_SECOND", "ERROR" '
+            '"DURATION_SECONDS", ("INSERTED" + "UPDATED" + "DELETED") * 1000 / NULLIF("TOTAL_MS", 0) AS "ROWS_PER_SECOND", '
+            'TRY_PARSE_JSON("DOCUMENT"):error:kind::VARCHAR AS "ERROR_KIND" '
             f"FROM {run}"
         ),
+        "CONNECTOR_ERRORS": f'SELECT "ID", "RESOURCE", "STATUS", "STARTED_AT", "ERROR" FROM {run} WHERE "ERROR" IS NOT NULL',
         "AGGREGATED_CONNECTOR_STATS": (
             'SELECT DATE_TRUNC(\'HOUR\', "STARTED_AT") AS "RUN_HOUR", COUNT(*) AS "RUNS", '
             'SUM(CASE WHEN "STATUS" = \'failed\' THEN 1 ELSE 0 END) AS "FAILED_RUNS", '
@@ -122,7 +131,7 @@ def make_views(session, database):
     for name, select in views.items():
         view = inside(session, "VIEWS", name)
         session.sql(f"CREATE OR REPLACE VIEW {view} AS {select}").collect()
-        for role in (roles.ADMIN, roles.VIEWER):
+        for role in (roles.ADMIN,) if name in FOR_ADMINISTRATORS else (roles.ADMIN, roles.VIEWER):
             session.sql(f"GRANT SELECT ON VIEW {view} TO APPLICATION ROLE {role}").collect()
 
 
@@ -137,20 +146,54 @@ def runs_after(session, database, run, resource=None):
     """The records of the runs after one, the newest first."""
     where, params = ('AND "RESOURCE" = ?', [run, resource]) if resource else ("", [run])
     table = qualified(database, "STATE", "INGESTION_RUN")
-    text = f'SELECT "DOCUMENT" FROM {table} WHERE "ID" > ? {where} ORDER BY "ID" DESC'
-    return [read(table, row["DOCUMENT"]) for row in session.sql(text, params=params).collect()]
+    text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} WHERE "ID" > ? {where} ORDER BY "ID" DESC'
+    return [run_of(row) for row in session.sql(text, params=params).collect()]
 
 
-def read(table, text):
-    """A document of the engine's. A row that was edited by hand may hold something else."""
+# The status of what cannot be read.
+UNREADABLE = "unreadable"
+
+
+def read(table, key, text):
+    """A document of the engine's. A row that was edited by hand may hold something else: then it says so."""
     try:
         document = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict):
-        start = str(text)[:40]
-        raise Refusal("DESTINATION_UNREADABLE", f"a row of {table} holds no JSON object in DOCUMENT ({start!r}): delete it")
-    return document
+    if isinstance(document, dict):
+        return document
+    log.warning("a row of %s about %r holds no JSON object in DOCUMENT", table, key)
+    message = f"a row of {table} about it cannot be read: delete that row"
+    return {"status": UNREADABLE, "message": message, "error": {"message": message}}
+
+
+COUNTS = ("inserted", "updated", "deleted")
+
+
+def run_of(row):
+    """The record of a run, with a value for all that is asked of it."""
+    document = read("INGESTION_RUN", row["RESOURCE"], row["DOCUMENT"])
+    counts, error = document.get("counts"), document.get("error")
+    counts = counts if isinstance(counts, dict) else {}
+    return {
+        **document,
+        "id": row["ID"],
+        "resource": row["RESOURCE"],
+        "status": text_of(document, "status") or UNREADABLE,
+        "started_at": text_of(document, "started_at"),
+        "counts": {name: counts[name] if is_count(counts.get(name)) else 0 for name in COUNTS},
+        "error": error if isinstance(error, dict) else None,
+    }
+
+
+def text_of(document, name):
+    """A member that is a text; None where it is something else."""
+    return document.get(name) if isinstance(document.get(name), str) else None
+
+
+def is_count(value):
+    """Whether a value of a document is a number of things."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def tables(session, database):
@@ -225,16 +268,18 @@ def forget(session, database, resource):
             params=[resource, version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", json.dumps(state)],
         ).collect()
         session.sql("COMMIT").collect()
-    except SnowparkSQLException:
-        session.sql("ROLLBACK").collect()
+    except Exception:
+        attempt(session.sql("ROLLBACK").collect)
         raise
 
 
-def newest_runs(session, database):
-    """The record of the newest run of each resource."""
+def newest_runs(session, database, mode=None):
+    """The record of the newest run of each resource, of any mode or of one."""
     table = qualified(database, "STATE", "INGESTION_RUN")
-    text = f'SELECT "RESOURCE", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "ID" DESC) = 1'
-    return {row["RESOURCE"]: read(table, row["DOCUMENT"]) for row in session.sql(text).collect()}
+    newest = 'QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "ID" DESC) = 1'
+    where, params = ('WHERE "MODE" = ?', [mode]) if mode else ("", [])
+    text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} {where} {newest}'
+    return {row["RESOURCE"]: run_of(row) for row in session.sql(text, params=params).collect()}
 
 
 # What older versions of the engine called a status.
@@ -247,7 +292,14 @@ def newest_states(session, database):
     text = f'SELECT "KEY", "AT", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
     states = {}
     for row in session.sql(text).collect():
-        state = read(table, row["DOCUMENT"])
-        status = OLD_STATUSES.get(state.get("status"), state.get("status"))
-        states[row["KEY"]] = {"status": status, "message": state.get("message"), "since": row["AT"]}
+        state = read("APP_STATE", row["KEY"], row["DOCUMENT"])
+        status = text_of(state, "status") or UNREADABLE
+        message = text_of(state, "message")
+        states[row["KEY"]] = {"status": OLD_STATUSES.get(status, status), "message": message, "since": row["AT"]}
     return states
+
+
+def has_state(session, database, resource):
+    """Whether anything is known of how far a resource was read."""
+    text = f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", "APP_STATE")} WHERE "KEY" = ? LIMIT 1'
+    return bool(session.sql(text, params=[resource]).collect())

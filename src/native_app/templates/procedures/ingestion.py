@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import destination
 import jobs
-import schedules
 import store
 from answers import Refusal, ok
+from configured import Configured
 
 # A resource whose containers have failed this many times in a row is left alone until it is enabled again.
 MOST_FAILURES = 10
@@ -38,22 +38,18 @@ def now():
 def run_schedule(session, configuration, schedule):
     """What a task does: looks at how containers have ended, and starts those of the resources with this schedule."""
     busy = {name for job in settle(session, configuration) for name in job["resources"]}
-    stored = store.resources(session, configuration.destination_database).all()
-    enabled = [name for name, resource in stored.items() if resource.get("enabled")]
-    failures = failures_of(session)
+    resources, failures = Configured(session, configuration), failures_of(session)
     due = [
         name
-        for name in enabled
-        if schedules.key(stored[name].get("schedule") or configuration.schedule) == schedule
-        and name not in busy
-        and failures.get(name, 0) < MOST_FAILURES
+        for name in resources.enabled()
+        if resources.schedule_of(name) == schedule and name not in busy and failures.get(name, 0) < MOST_FAILURES
     ]
-    started = launch_all(session, configuration, due, enabled)
-    return ok(f"{len(started)} started", jobs=started, resources=due)
+    started = launch_all(session, configuration, due, resources)
+    return ok(f"{len(started)} started", jobs=started, resources=due, skipped=resources.skipped(), notes=resources.notes())
 
 
-def launch_all(session, configuration, due, enabled):
-    """Starts containers for these resources, and gives their names.
+def launch_all(session, configuration, due, resources):
+    """Starts containers for those resources that are due, and gives their names.
 
     A resource whose last run has not ended well, or that has had none, gets a container of its own: nothing waits for its first run,
     and nothing for one that fails. All others share one.
@@ -63,7 +59,8 @@ def launch_all(session, configuration, due, enabled):
     alone = [name for name in due if states.get(name, {}).get("status") != "complete"][:MOST_ALONE]
     together = [name for name in due if name not in alone]
     started = [launch(session, configuration, [name]) for name in alone]
-    if together and len(together) == len(enabled):
+    # Without names the program takes every row, those that are skipped here, too.
+    if together and together == resources.enabled() and not resources.problems:
         return [*started, launch(session, configuration, together, every=True)]
     for first in range(0, len(together), MOST_TOGETHER):
         started.append(launch(session, configuration, together[first : first + MOST_TOGETHER]))
@@ -91,6 +88,7 @@ def launch(session, configuration, names, mode="incremental", every=False, allow
     try:
         jobs.start(session, configuration.destination_database, job, arguments)
     except Refusal:
+        # After any other failure the container may run: `settle` finds out.
         rows.remove(job)
         raise
     return job
@@ -99,8 +97,7 @@ def launch(session, configuration, names, mode="incremental", every=False, allow
 def settle(session, configuration):
     """Looks at every container that had not ended: records how those have ended that have, drops them, and gives the others."""
     rows = store.jobs(session)
-    known = rows.all()
-    begun = {name: job for name, job in known.items() if not job.get("ended_at")}
+    begun = {name: job for name, job in known_jobs(rows).items() if not job.get("ended_at")}
     if not begun:
         return []
     states = jobs.states(session)
@@ -175,7 +172,8 @@ def count_failures(session, resources, failed):
 
 def failures_of(session):
     """How often the containers of each resource have failed in a row; those that have not are missing."""
-    return store.of_app(session).get("failures") or {}
+    stored = store.of_app(session).get("failures") or {}
+    return {name: count for name, count in stored.items() if destination.is_count(count)}
 
 
 def forgive(session, resource):
@@ -186,16 +184,33 @@ def forgive(session, resource):
 def newest(session):
     """The newest container of each resource, by the resource's name."""
     found = {}
-    for name, job in sorted(store.jobs(session).all().items(), key=lambda pair: pair[1]["started_at"]):
+    for name, job in sorted(known_jobs(store.jobs(session)).items(), key=lambda pair: pair[1]["started_at"]):
         found |= {resource: {"name": name, **job} for resource in job["resources"]}
     return found
 
 
 def forget_old(rows):
     """Forgets the oldest containers that have ended."""
-    ended = sorted((job["ended_at"], name) for name, job in rows.all().items() if job.get("ended_at"))
+    ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))
     for _, name in ended[:-REMEMBERED]:
         rows.remove(name)
+
+
+def known_jobs(rows):
+    """The containers that are remembered, but for rows that another version or somebody has written in another form."""
+    return {name: job for name, job in rows.all().items() if is_job(job)}
+
+
+def is_job(job):
+    """Whether this is what `launch` stores of a container."""
+    names, ended = job.get("resources"), job.get("ended_at")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return False
+    try:
+        started = datetime.fromisoformat(job.get("started_at"))
+    except (TypeError, ValueError):
+        return False
+    return started.tzinfo is not None and isinstance(job.get("after"), str) and isinstance(ended, (str, type(None)))
 
 
 def summary(runs):
@@ -206,4 +221,4 @@ def summary(runs):
 
 def words(error):
     """What the program says of an error, and what to do about it."""
-    return ". ".join(text for text in (error.get("message"), error.get("help")) if text)
+    return ". ".join(text for text in (error.get("message"), error.get("help")) if text and isinstance(text, str))

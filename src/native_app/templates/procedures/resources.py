@@ -5,22 +5,13 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 import destination
 import ingestion
 import jobs
+import resource_names
 import schedules
 import settings
 import status
 import store
-from answers import Refusal, ok, sentence, sql_failures
-
-
-def name_of(given):
-    """A resource's name. Raises INVALID_IDENTIFIER."""
-    if not isinstance(given, str) or not given or given.strip() != given:
-        raise Refusal("INVALID_IDENTIFIER", "the resource needs a name without leading or trailing white space")
-    if len(given) > 1000 or not given.isprintable() or "\\" in given:
-        raise Refusal(
-            "INVALID_IDENTIFIER", "the resource's name is too long, or holds a control character or a backslash"
-        )
-    return given
+from answers import Refusal, attempt, ok, sentence, sql_failures
+from configured import Configured
 
 
 class Resource:
@@ -28,12 +19,25 @@ class Resource:
 
     def __init__(self, session, given):
         self.session = session
-        self.name = name_of(given)
         self.configuration = settings.load(session)
         self.database = self.configuration.destination_database
         self.store = store.resources(session, self.database)
         with sql_failures("DESTINATION_UNREADABLE", f"the database {self.database} cannot be read"):
+            self.name = self.find(given)
             self.stored = self.store.get(self.name)
+
+    def find(self, given):
+        """The name under which a resource is known here, or else the canonical form of the name that was given. Raises
+        INVALID_IDENTIFIER."""
+        if isinstance(given, str) and self.store.get(given) is not None:
+            return given
+        own = self.configuration.settings
+        canonical = resource_names.canonical(given, own)
+        if canonical != given and destination.has_state(self.session, self.database, given):
+            return given
+        if self.store.get(canonical) is not None:
+            return canonical
+        return next((name for name in self.store.all() if resource_names.is_form_of(name, canonical, own)), canonical)
 
     def known(self):
         """What is stored of it. Raises RESOURCE_NOT_FOUND."""
@@ -45,28 +49,47 @@ class Resource:
         """Whether it is ingested on schedule."""
         return bool(self.stored and self.stored.get("enabled"))
 
+    def usable(self):
+        """Raises INVALID_IDENTIFIER where the source can have no resource of this name, as a row of another version may say."""
+        resource_names.canonical(self.name, self.configuration.settings)
+        return self
+
+    def changed(self, step):
+        """Sees to the tasks after a change, and does `step`. Where that fails, the resource is as it was before."""
+        try:
+            status.align(self.session, self.configuration)
+            step()
+        except Exception:
+            attempt(self.store.restore, self.name, self.before)
+            attempt(status.align, self.session, self.configuration)
+            raise
+
     def save(self, **changes):
         """Stores changes to it. Without a schedule of its own it has the default one."""
-        stored = {"enabled": False, **(self.stored or {}), **changes}
+        self.before = self.stored
+        stored = {**(self.stored or {}), **changes}
+        if not isinstance(stored.get("enabled"), bool):
+            stored["enabled"] = False
         if stored.get("schedule") is None:
             stored.pop("schedule", None)
         self.store.put(self.name, stored)
         self.stored = stored
 
+    def remove(self):
+        """Removes it from what is configured."""
+        self.before = self.stored
+        self.store.remove(self.name)
+
 
 def enable(session, given):
     """Stores that a resource is enabled, sees to the task of its schedule, and starts its first run. Repeated, it makes the schedule
     take up again a resource that has failed too often."""
-    resource = Resource(session, given)
-    configuration, before, first = resource.configuration, resource.stored, not resource.is_enabled()
+    resource = Resource(session, given).usable()
+    configuration, first = resource.configuration, not resource.is_enabled()
+    schedules.key((resource.stored or {}).get("schedule") or configuration.schedule)
     with sql_failures("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
         resource.save(enabled=True)
-        try:
-            status.align(session, configuration)
-            ingestion.forgive(session, resource.name)
-        except (SnowparkSQLException, Refusal):
-            take_back(resource, before)
-            raise
+        resource.changed(lambda: ingestion.forgive(session, resource.name))
     notes = []
     paused = status.is_paused(session)
     if first and not paused and configuration.has_tasks():
@@ -80,17 +103,9 @@ def start(session, resource):
     """Starts the first run of a resource, and gives back why it did not start: its schedule tries again."""
     try:
         ingestion.launch_one(session, resource.configuration, resource.name)
-    except (SnowparkSQLException, Refusal) as error:
+    except Exception as error:
         return [f"the first run was not started, and the schedule tries again: {sentence(error)}"]
     return []
-
-
-def take_back(resource, before):
-    """Leaves a resource as it was before it was to be enabled."""
-    if before is None:
-        resource.store.remove(resource.name)
-    else:
-        resource.store.put(resource.name, before)
 
 
 def disable(session, given):
@@ -99,7 +114,7 @@ def disable(session, given):
     resource.known()
     with sql_failures("DISABLE_RESOURCE_ERROR", f"{resource.name} could not be disabled"):
         resource.save(enabled=False)
-        status.align(session, resource.configuration)
+        resource.changed(lambda: None)
     return ok("disabled; its data stays", resource=resource.name)
 
 
@@ -111,7 +126,7 @@ def update(session, given, schedule):
         schedules.of_task(schedule)
     with sql_failures("UPDATE_RESOURCE_ERROR", f"{resource.name} could not be changed"):
         resource.save(schedule=schedule)
-        status.align(session, resource.configuration)
+        resource.changed(lambda: None)
     return ok("stored", resource=resource.name, schedule=schedule or resource.configuration.schedule)
 
 
@@ -119,12 +134,16 @@ def delete(session, given, drop_data):
     """Removes a resource's configuration, and its rows and state where that is asked for."""
     resource = Resource(session, given)
     with sql_failures("DELETE_RESOURCE_ERROR", f"{resource.name} could not be deleted"):
-        resource.store.remove(resource.name)
-        status.align(session, resource.configuration)
-        ingestion.forgive(session, resource.name)
-        if drop_data:
-            destination.forget(session, resource.database, resource.name)
+        resource.remove()
+        resource.changed(lambda: forget(resource, drop_data))
     return ok("deleted, with its data" if drop_data else "deleted; its data stays", resource=resource.name)
+
+
+def forget(resource, drop_data):
+    """Forgets what is remembered of a resource that is no longer configured, and its rows where that is asked for."""
+    ingestion.forgive(resource.session, resource.name)
+    if drop_data:
+        destination.forget(resource.session, resource.database, resource.name)
 
 
 def ingest(session, given, mode="incremental", allow_deletions=False):
@@ -134,7 +153,7 @@ def ingest(session, given, mode="incremental", allow_deletions=False):
     status.require_started(session)
     if not resource.is_enabled():
         raise Refusal("RESOURCE_NOT_ENABLED", f"{resource.name} is disabled: enable it first", resource=resource.name)
-    require_container(resource.configuration)
+    require_container(resource.usable().configuration)
     job = ingestion.launch_one(session, resource.configuration, resource.name, mode, allow_deletions)
     return ok("started in a container, which takes some minutes to come up", resource=resource.name, job=job)
 
@@ -145,12 +164,12 @@ def ingest_all(session):
     status.require_started(session)
     require_container(configuration)
     busy = {name for job in ingestion.settle(session, configuration) for name in job["resources"]}
-    stored = store.resources(session, configuration.destination_database).all()
-    enabled = [name for name, resource in stored.items() if resource.get("enabled")]
+    resources = Configured(session, configuration)
+    enabled = resources.enabled()
     due = [name for name in enabled if name not in busy]
-    started = ingestion.launch_all(session, configuration, due, enabled)
+    started = ingestion.launch_all(session, configuration, due, resources)
     message = f"{len(started)} started" if started else "nothing is enabled" if not enabled else "everything is being ingested"
-    return ok(message, resources=due, jobs=started)
+    return ok(message, resources=due, jobs=started, skipped=resources.skipped(), notes=resources.notes())
 
 
 def run_schedule(session, schedule):
@@ -161,8 +180,8 @@ def run_schedule(session, schedule):
         return ok("the connector is not started", jobs=[], resources=[])
     try:
         answer = ingestion.run_schedule(session, configuration, schedule)
-    except (SnowparkSQLException, Refusal) as error:
-        code = getattr(error, "code", "UNKNOWN_SQL_ERROR")
+    except Exception as error:
+        code = getattr(error, "code", None) or ("UNKNOWN_SQL_ERROR" if isinstance(error, SnowparkSQLException) else "INTERNAL_ERROR")
         told = {"response_code": code, "message": sentence(error), "at": ingestion.now().isoformat()}
         problems.put("scheduler_problem", told)
         raise

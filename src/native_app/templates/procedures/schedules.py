@@ -2,7 +2,8 @@
 
 import re
 
-from answers import Refusal
+from answers import Refusal, shown
+from spec import SPEC
 
 UNITS = {"h": 3600, "m": 60, "s": 1}
 PART = re.compile(
@@ -10,9 +11,11 @@ PART = re.compile(
 )
 INTERVAL = re.compile(rf"\s*{PART.pattern}(?:[\s,]*{PART.pattern})*\s*", re.IGNORECASE)
 
-# The shortest and the longest interval of a task, in seconds.
+# The shortest and the longest interval of a task, in seconds. A schedule that is given must be no shorter than the connector's program
+# takes it; one that an earlier version has stored goes on.
 SHORTEST = 10
 LONGEST = 11520 * 60
+SHORTEST_GIVEN = SPEC["shortest_schedule"]
 
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
@@ -28,24 +31,24 @@ FIELDS = [
 HELP = "give an interval such as `30m` or `2h`, or a cron expression of five fields in UTC, such as `15 2 * * *`"
 
 
-def of_task(text):
+def of_task(text, shortest=SHORTEST_GIVEN):
     """What stands after `SCHEDULE =` for a schedule. Raises INVALID_SCHEDULE."""
     if not isinstance(text, str) or not text.strip():
         raise Refusal("INVALID_SCHEDULE", f"the schedule is empty; {HELP}")
-    return interval(text) if INTERVAL.fullmatch(text) else cron(text)
+    return interval(text, shortest) if INTERVAL.fullmatch(text) else cron(text)
 
 
 def key(text):
-    """A schedule as tasks write it, by which equal ones are known: `30 MINUTE` for `30m`. Raises INVALID_SCHEDULE."""
-    return of_task(text).strip("'")
+    """A stored schedule as tasks write it, by which equal ones are known: `30 MINUTE` for `30m`. Raises INVALID_SCHEDULE."""
+    return of_task(text, SHORTEST).strip("'")
 
 
-def interval(text):
+def interval(text, shortest):
     """An interval, in minutes where it has no seconds."""
     parts = PART.findall(text)
     seconds = sum(int(number) * UNITS[unit[0].lower()] for number, unit in parts)
-    if seconds < SHORTEST:
-        raise Refusal("INVALID_SCHEDULE", f"{text!r} is too short: a task runs every {SHORTEST} seconds at most")
+    if seconds < shortest:
+        raise Refusal("INVALID_SCHEDULE", f"{text!r} is too short: give an interval of at least {shortest} seconds, such as `30m`")
     if seconds > LONGEST:
         raise Refusal(
             "INVALID_SCHEDULE",
@@ -58,14 +61,14 @@ def cron(text):
     """A cron expression, checked field by field."""
     fields = text.upper().split()
     if len(fields) == 6:
-        raise Refusal("INVALID_SCHEDULE", f"{text!r} has six fields: a task knows no seconds; leave out the first one")
+        raise Refusal("INVALID_SCHEDULE", f"{shown(text)} has six fields: a task knows no seconds; leave out the first one")
     if len(fields) != 5:
-        raise Refusal("INVALID_SCHEDULE", f"{text!r} is no schedule; {HELP}")
+        raise Refusal("INVALID_SCHEDULE", f"{shown(text)} is not a schedule; {HELP}")
     for field, (name, least, greatest, words) in zip(fields, FIELDS, strict=True):
         if not all(part(one, least, greatest, words, name) for one in field.split(",")):
             raise Refusal(
                 "INVALID_SCHEDULE",
-                f"{field!r} is no {name} in a task's cron expression ({least} to {greatest}); {HELP}",
+                f"{shown(field)} is not a {name} in a task's cron expression ({least} to {greatest}); {HELP}",
             )
     return f"'USING CRON {' '.join(fields)} UTC'"
 

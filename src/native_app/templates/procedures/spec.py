@@ -7,6 +7,8 @@ SPEC = {
     "description": "<<description>>",
     # What one resource is, in the singular.
     "resource_kind": "<<resource_kind>>",
+    # How resources are named; None where any text is a name.
+    "resource_names": "<<resource_names>>",
     "hosts": "<<hosts>>",
     # Settings that are secrets, each bound by a reference of its name.
     "secrets": "<<secrets|map(attribute='name')|list>>",
@@ -14,6 +16,10 @@ SPEC = {
     "settings": "<<schema>>",
     "tables": "<<tables>>",
     "default_schedule": "<<schedule>>",
+    # What tokens of well-known services look like: a regular expression.
+    "token_pattern": "<<token_pattern>>",
+    # The shortest interval of a schedule, in seconds.
+    "shortest_schedule": "<<shortest_schedule>>",
     # Whether the app runs the connector itself, in a container.
     "container": "<<container>>",
     # Who starts ingestion unless the consumer says otherwise: a task of the app, or a process outside of Snowflake.

@@ -1,11 +1,13 @@
 """Tables of keys and JSON values: `APP_CONFIGURATION` and `RESOURCE_CONFIGURATION`, of the app and of the destination."""
 
 import json
+import logging
 
 import place
-from answers import Refusal
 from names import qualified
 from spec import SPEC
+
+log = logging.getLogger("connector")
 
 
 class Store:
@@ -16,7 +18,7 @@ class Store:
         self.table = table
 
     def get(self, key):
-        """The value of a key, or None."""
+        """The value of a key, or None where there is no such row."""
         text = f'SELECT TO_JSON("VALUE") AS "VALUE" FROM {self.table} WHERE "KEY" = ?'
         rows = self.session.sql(text, params=[key]).collect()
         return self.read(key, rows[0]["VALUE"]) if rows else None
@@ -41,14 +43,22 @@ class Store:
         return {row["KEY"]: self.read(row["KEY"], row["VALUE"]) for row in rows}
 
     def read(self, key, text):
-        """A value, which is an object. A row that was edited by hand may hold something else."""
+        """A value, which is an object. A row that was edited by hand may hold something else: it is empty."""
         try:
             value = json.loads(text)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             value = None
-        if not isinstance(value, dict):
-            raise Refusal("DESTINATION_UNREADABLE", f"the row {key!r} of {self.table} holds no JSON object: correct it, or delete it")
-        return value
+        if isinstance(value, dict):
+            return value
+        log.warning("the row %r of %s holds no JSON object", key, self.table)
+        return {}
+
+    def restore(self, key, value):
+        """Makes a row what it was: `value`, or missing where that is None."""
+        if value is None:
+            self.remove(key)
+        else:
+            self.put(key, value)
 
 
 def of_app(session):

@@ -55,6 +55,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -63,14 +64,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.provision_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PROVISION_CONNECTOR(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -82,6 +86,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -90,14 +95,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.update_settings'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_SETTINGS(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -109,6 +117,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -117,25 +126,29 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.test_connection'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.TEST_CONNECTION() TO APPLICATION ROLE APP_ADMIN;
 
--- How the connector stands.
+-- How the connector stands, with its settings.
 CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
     RETURNS VARIANT
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -144,18 +157,52 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.get_connector_status'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS() TO APPLICATION ROLE APP_ADMIN;
-GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS() TO APPLICATION ROLE APP_VIEWER;
+
+-- How the connector stands, without its settings.
+CREATE OR REPLACE PROCEDURE PUBLIC.GET_VIEWER_STATUS()
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
+        '/procedures/connector.py',
+        '/procedures/destination.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/place.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resource_names.py',
+        '/procedures/resources.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/schema.py',
+        '/procedures/settings.py',
+        '/procedures/spec.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
+    HANDLER = 'connector.get_viewer_status'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.GET_VIEWER_STATUS() TO APPLICATION ROLE APP_ADMIN;
+GRANT USAGE ON PROCEDURE PUBLIC.GET_VIEWER_STATUS() TO APPLICATION ROLE APP_VIEWER;
 
 -- Suspends every task.
 CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
@@ -164,6 +211,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -172,14 +220,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.pause_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PAUSE_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -191,6 +242,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -199,14 +251,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.resume_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESUME_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -218,6 +273,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -226,14 +282,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.enable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.ENABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -245,6 +304,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -253,14 +313,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.disable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DISABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -272,6 +335,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -280,14 +344,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.update_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_RESOURCE(STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -299,6 +366,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -307,14 +375,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.delete_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DELETE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
@@ -326,6 +397,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -334,14 +406,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.ingest_data'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -354,6 +429,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -362,14 +438,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.reconcile_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
@@ -381,6 +460,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -389,14 +469,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.reset_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESET_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -408,6 +491,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -416,14 +500,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.run_all'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RUN_ALL() TO APPLICATION ROLE APP_ADMIN;
@@ -435,6 +522,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -443,14 +531,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.run_schedule'
     EXECUTE AS OWNER;
 
@@ -461,6 +552,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -469,14 +561,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.register_reference'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.REGISTER_REFERENCE(STRING, STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -488,6 +583,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -496,14 +592,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.get_reference_config'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -515,6 +614,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -523,14 +623,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.grant_callback'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GRANT_CALLBACK(ARRAY) TO APPLICATION ROLE APP_ADMIN;
@@ -559,6 +662,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
     RUNTIME_VERSION = '3.11'
     PACKAGES = ('snowflake-snowpark-python')
     IMPORTS = ('/procedures/answers.py',
+        '/procedures/configured.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
         '/procedures/ingestion.py',
@@ -567,14 +671,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
         '/procedures/place.py',
         '/procedures/pool.py',
         '/procedures/references.py',
+        '/procedures/resource_names.py',
         '/procedures/resources.py',
         '/procedures/roles.py',
         '/procedures/schedules.py',
+        '/procedures/schema.py',
         '/procedures/settings.py',
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
-        '/procedures/tasks.py')
+        '/procedures/tasks.py',
+        '/procedures/urls.py')
     HANDLER = 'connector.apply_version'
     EXECUTE AS OWNER;
 

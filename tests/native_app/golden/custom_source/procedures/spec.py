@@ -7,6 +7,8 @@ SPEC = {
     "description": "Keeps every file that you enable from jsonl in sync with tables of your own account.",
     # What one resource is, in the singular.
     "resource_kind": "file",
+    # How resources are named; None where any text is a name.
+    "resource_names": None,
     "hosts": [],
     # Settings that are secrets, each bound by a reference of its name.
     "secrets": [],
@@ -21,6 +23,8 @@ SPEC = {
     },
     "tables": [{"name": "lines", "columns": ["id", "name"]}],
     "default_schedule": "30m",
+    # The shortest interval of a schedule, in seconds.
+    "shortest_schedule": 60,
     # Whether the app runs the connector itself, in a container.
     "container": True,
     # Who starts ingestion unless the consumer says otherwise: a task of the app, or a process outside of Snowflake.

@@ -7,6 +7,22 @@ SPEC = {
     "description": "Keeps every repository that you enable from github in sync with tables of your own account.",
     # What one resource is, in the singular.
     "resource_kind": "repository",
+    # How resources are named; None where any text is a name.
+    "resource_names": {
+        "pattern": "^\\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*/\\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        "form": "owner/name",
+        "ignores_case": True,
+        "suffixes": [".git"],
+        "addresses": [
+            "(?i)^https?://(?P<host>api\\.[^/:?#@]+)(?::[0-9]+)?/repos/(?P<name>[^/?#]+/[^/?#]+)",
+            "(?i)^https?://(?P<host>[^/:?#@]+)(?::[0-9]+)?/api/(?:[^/?#]+/)*?repos/(?P<name>[^/?#]+/[^/?#]+)",
+            "(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/:?#@]+)(?::[0-9]+)?/(?P<name>[^/?#]+/[^/?#]+)",
+            "^[^/:@]+@(?P<host>[^/:@]+):/?(?P<name>[^/?#]+/[^/?#]+)",
+            "^(?P<host>[^/:@]+\\.[^/:@]+)/(?P<name>[^/?#]+/[^/?#]+)",
+        ],
+        "url_setting": "api_url",
+        "hosts": ["github.com"],
+    },
     "hosts": ["api.github.com"],
     # Settings that are secrets, each bound by a reference of its name.
     "secrets": ["private_key", "token"],
@@ -178,6 +194,8 @@ SPEC = {
         },
     ],
     "default_schedule": "30m",
+    # The shortest interval of a schedule, in seconds.
+    "shortest_schedule": 60,
     # Whether the app runs the connector itself, in a container.
     "container": True,
     # Who starts ingestion unless the consumer says otherwise: a task of the app, or a process outside of Snowflake.
