@@ -51,10 +51,10 @@ fn ordinary_text_stays_as_it_is() {
 
 #[test]
 fn a_known_secret_is_taken_out_whatever_its_name() {
-    let text = "https://a/?q=hunter2%2Bhunter2&r=hunter2";
+    let text = "https://a/?q=correct%2Bhorse&r=horse";
     assert_eq!(redact(text), text);
-    remember("hunter2+hunter2");
-    assert_eq!(redact(text), "https://a/?q=***&r=hunter2");
+    remember("correct+horse");
+    assert_eq!(redact(text), "https://a/?q=***&r=horse");
 }
 
 #[test]

@@ -5,6 +5,7 @@ import logging
 import re
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
+
 from spec import SPEC
 
 log = logging.getLogger("connector")
