@@ -19,9 +19,10 @@ use crate::{Error, Result};
 pub(super) const OLDEST: i64 = 1;
 
 /// The most characters that a text of Snowflake's holds.
+#[cfg(any(test, feature = "native-app"))]
 pub(crate) const LONGEST_TEXT: u32 = 134_217_728;
 
-/// The type of columns that hold a document: a text of [`LONGEST_TEXT`].
+/// The type of columns that hold a document: a text of the greatest length.
 pub(super) const LONG_TEXT: &str = "VARCHAR(134217728)";
 
 /// What MADE_FROM begins with where a table's keys have a collation, which follows.

@@ -53,10 +53,11 @@ use names::Names;
 use pool::{Lease, Pool};
 use retry::Unanswered;
 
+#[cfg(feature = "native-app")]
+pub(crate) use migration::LONGEST_TEXT;
 /// The statements that make the connector's own tables, for whoever has to make them before it runs: each name stands in
 /// braces, to be qualified.
 #[cfg(feature = "native-app")]
-pub(crate) use migration::LONGEST_TEXT;
 pub(crate) use schema::STATE as STATE_SQL;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.

@@ -31,6 +31,7 @@ const ROUNDS: usize = 8;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// The secrets in use.
+    #[cfg(feature = "http")]
     Known,
     /// Those, texts of the shape of a token, and credentials in URLs.
     Everything,
