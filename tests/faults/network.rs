@@ -67,7 +67,7 @@ fn broken() -> Vec<Case> {
     let garbled = "cut short or garbled";
     vec![
         case("connection refused", Fault::Refused, down, "cannot be reached"),
-        case("no such host", Fault::Url("http://no-such-host.invalid".into()), down, "cannot be found").final_(),
+        case("no such host", Fault::Url("https://no-such-host.invalid".into()), down, "cannot be found").final_(),
         wire("reset before the answer", Spoil::ResetAtOnce, down, "broke"),
         wire("reset after the headers", Spoil::ResetAfterHead, bad, garbled),
         wire("reset in the body", Spoil::ResetMidBody, bad, garbled),

@@ -20,7 +20,7 @@ pub(crate) struct Account {
     account: String,
     /// Where the killed processes find it: its own port, or that of something in between.
     pub(crate) port: AtomicU16,
-    /// As whom they log in. Other tests use the server at the same time.
+    /// As whom they log in, and what their databases begin with. Other tests use the server at the same time.
     user: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -40,7 +40,7 @@ impl Account {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let server = peers::fakesnow()?;
-        let user = format!("mortal{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let user = format!("KILL{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (account, port) = (account.to_owned(), server.port.into());
         Some(Self { server, account, port, user, runtime: runtime.unwrap() })
     }
@@ -55,6 +55,11 @@ impl Drop for Account {
 }
 
 impl Account {
+    /// The name of a database.
+    pub(crate) fn database(&self, database: u32) -> String {
+        format!("{}_{database}", self.user)
+    }
+
     /// The server's own address.
     pub(crate) fn url(&self) -> String {
         self.server.url()
@@ -94,7 +99,7 @@ impl Place for Account {
 
     fn point(&self, command: &mut Command, database: u32) {
         let port = self.port.load(Ordering::Relaxed).to_string();
-        command.args(["--to", "snowflake", "--database", &format!("kill{database}")]);
+        command.args(["--to", "snowflake", "--database", &self.database(database)]);
         command.envs([
             ("SNOWFLAKE_ACCOUNT", self.account.as_str()),
             ("SNOWFLAKE_USER", self.user.as_str()),
@@ -116,15 +121,16 @@ impl Place for Account {
     /// The server keeps everything in memory; it has no way to drop a database.
     fn discard(&self, database: u32) {
         self.within(async |session| {
+            let database = self.database(database);
             for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
-                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"KILL{database}\".\"{schema}\" CASCADE"));
+                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"{database}\".\"{schema}\" CASCADE"));
                 session.execute(drop).await.unwrap();
             }
         });
     }
 
     fn look(&self, database: u32, resource: &str) -> Look {
-        self.within(async |session| look(session, &format!("\"KILL{database}\""), resource).await)
+        self.within(async |session| look(session, &format!("\"{}\"", self.database(database)), resource).await)
     }
 }
 

@@ -52,7 +52,7 @@ fn query_of_view(sent: &[Sent], view: &str) -> String {
 
 /// Copies to all other repositories what the program itself has written of the first one. `sent` is how it did that.
 fn copy_state(account: &Account, upstream: &Upstream, sent: &[Sent]) {
-    let database = format!("\"KILL{DATABASE}\"");
+    let database = format!("\"{}\"", account.database(DATABASE));
     let first = name(0);
     let view = query_of_view(sent, &format!("{database}.\"PUBLIC\".\"{first}\""));
     let union = query_of_view(sent, &format!("{database}.\"PUBLIC_RAW\".\"ISSUES^=all\"")).replace(&first, "");
