@@ -203,7 +203,7 @@ async fn each_fault_of_the_network_is_a_clear_error_and_loses_nothing() {
         if error.kind != *kind || !error.message.contains(says) {
             wrong.push(format!("{name}: {kind}, {says:?} expected: {error:?}"));
         }
-        if !error.message.contains("http://") && *kind != ErrorKind::RateLimited {
+        if !error.message.contains("://") && *kind != ErrorKind::RateLimited {
             wrong.push(format!("{name}: nothing says where: {error:?}"));
         }
         if help.is_empty() {
