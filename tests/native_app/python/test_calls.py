@@ -64,10 +64,15 @@ def test_a_call_that_fits_no_signature_is_refused_before_it_runs(app, text, code
 
 
 def test_null_a_number_and_a_text_of_true_are_taken(configured):
-    for text in ("CALL PUBLIC.DELETE_RESOURCE('a', 'true')", "CALL PUBLIC.DELETE_RESOURCE('a')"):
-        assert json.loads(configured.session.sql(text).collect()[0][0])["response_code"] == "OK"
-    assert json.loads(configured.session.sql("CALL PUBLIC.ENABLE_RESOURCE(5)").collect()[0][0])["resource"] == "5"
-    configured.session.sql("CALL PUBLIC.UPDATE_RESOURCE('5', NULL)").collect()
+    def code(text):
+        return json.loads(configured.session.sql(text).collect()[0][0])["response_code"]
+
+    for text in ("CALL PUBLIC.DELETE_RESOURCE('a/b', 'true')", "CALL PUBLIC.DELETE_RESOURCE('a/b')"):
+        assert code(text) == "OK"
+    # The call is made with the text `5`, which is no name here.
+    assert code("CALL PUBLIC.ENABLE_RESOURCE(5)") == "INVALID_IDENTIFIER"
+    assert code("CALL PUBLIC.ENABLE_RESOURCE('a/b')") == "OK"
+    assert code("CALL PUBLIC.UPDATE_RESOURCE('a/b', NULL)") == "OK"
 
 
 def written():

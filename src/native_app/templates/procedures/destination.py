@@ -167,7 +167,7 @@ def read(table, key, text):
     return {"status": UNREADABLE, "message": message, "error": {"message": message}}
 
 
-COUNTS = ("inserted", "updated", "deleted")
+COUNTS = ("offered", "inserted", "updated", "unchanged", "deleted", "rejected")
 
 
 def run_of(row):

@@ -73,7 +73,8 @@ def load(session):
         "max_nodes": is_number_of_nodes,
         "settings": lambda value: isinstance(value, dict),
     }
-    return Configuration(database, **{name: stored[name] for name, fits in usable.items() if name in stored and fits(stored[name])})
+    kept = {name: stored[name] for name, fits in usable.items() if name in stored and fits(stored[name])}
+    return Configuration(database, **{"scheduler": SPEC["default_scheduler"], **kept})
 
 
 def is_number_of_nodes(value):
