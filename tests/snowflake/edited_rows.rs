@@ -111,9 +111,10 @@ async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_h
     let repair = said.split_once("INSERT OVERWRITE").map(|(_, rest)| format!("INSERT OVERWRITE{rest}")).unwrap();
     assert!(repair.contains("QUALIFY") && repair.contains(r#"PUBLIC_RAW"#), "{said}");
     // The imitation knows no INSERT OVERWRITE: the same in two statements.
-    edit(&world, &format!("CREATE TABLE {raw}_KEPT AS SELECT DISTINCT * FROM {raw}")).await;
+    let kept = format!("\"{}\".PUBLIC_RAW.KEPT", world.database);
+    edit(&world, &format!("CREATE TABLE {kept} AS SELECT DISTINCT * FROM {raw}")).await;
     edit(&world, &format!("DELETE FROM {raw}")).await;
-    edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {raw}_KEPT")).await;
+    edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {kept}")).await;
     assert!(reconcile().await.unwrap().runs.iter().all(|run| run.status == RunStatus::Complete));
     assert_eq!(shown(&world).await, "2 2 2");
 }
