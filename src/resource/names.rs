@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// ```
 /// use snowfeed::resource::ResourceNames;
 ///
-/// let names = ResourceNames::new("^[a-z]+/[a-z]+$", "owner/name")
+/// let names = ResourceNames::new("^[A-Za-z]+/[A-Za-z]+$", "owner/name")
 ///     .ignores_case()
 ///     .address("^https?://(?P<host>[^/:]+)/(?P<name>[^/]+/[^/]+)")
 ///     .served_by("api_url", ["code.example"]);
@@ -54,7 +54,8 @@ impl Pattern {
 }
 
 impl ResourceNames {
-    /// A name matches `pattern`, which begins with `^` and ends with `$`; `form` shows it to people: `owner/name`.
+    /// A name matches `pattern`, which begins with `^` and ends with `$`, as it was written: before [its case](Self::ignores_case) is
+    /// changed. `form` shows it to people: `owner/name`.
     pub fn new(pattern: impl Into<String>, form: impl Into<String>) -> Self {
         Self {
             pattern: Pattern::new(pattern),
