@@ -52,7 +52,7 @@ pub(crate) fn redact_known(text: &str) -> Cow<'_, str> {
 fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {
     let mut redacted = Cow::Borrowed(text);
     for _ in 0..ROUNDS {
-        let found = find(decode::glyphs(&redacted), scope, true);
+        let found = find(decode::glyphs(&redacted), scope);
         match replace(&redacted, found) {
             Some(replaced) if replaced != *redacted => redacted = Cow::Owned(replaced),
             _ => return redacted,
@@ -61,43 +61,42 @@ fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {
     Cow::Borrowed(STAND_IN)
 }
 
-/// Where credentials are, at each level of escaping; with `binary` also within base64 and hexadecimal digits.
-fn find(mut level: Vec<Glyph>, scope: Scope, binary: bool) -> Vec<Range<usize>> {
+/// Where credentials are, at each level of escaping, also within base64 and hexadecimal digits.
+fn find(level: Vec<Glyph>, scope: Scope) -> Vec<Range<usize>> {
     let all = level.first().map_or(0, |first| first.start)..level.last().map_or(0, |last| last.end);
     let mut found = Vec::new();
-    for _ in 0..LEVELS {
-        found.extend(secrets::find(&level));
+    let is_searched = each_level(level, |level| {
+        found.extend(tokens(level, scope));
         if scope == Scope::Everything {
-            found.extend(shapes::find(&level));
-            found.extend(urls::find(&level));
+            found.extend(urls::find(level));
         }
-        if binary {
-            // Credentials in URLs are not looked for in there: any bytes may look like a part of one.
-            for bytes in decode::binary(&level) {
-                found.extend(find_bytes(bytes, scope));
-            }
+        // Credentials in URLs are not looked for in there: any bytes may look like a part of one.
+        for bytes in decode::binary(level) {
+            each_level(bytes, |level| found.extend(tokens(level, scope)));
         }
-        match decode::unescape(&level) {
-            Some(next) => level = next,
-            None => return found,
-        }
-    }
-    vec![all]
+    });
+    if is_searched { found } else { vec![all] }
 }
 
-fn find_bytes(mut level: Vec<Glyph>, scope: Scope) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    for _ in 0..LEVELS {
-        found.extend(secrets::find(&level));
-        if scope == Scope::Everything {
-            found.extend(shapes::find(&level));
-        }
-        match decode::unescape(&level) {
-            Some(next) => level = next,
-            None => break,
-        }
+/// Where secrets in use and texts of the shape of a token are.
+fn tokens(level: &[Glyph], scope: Scope) -> Vec<Range<usize>> {
+    let mut found = secrets::find(level);
+    if scope == Scope::Everything {
+        found.extend(shapes::find(level));
     }
     found
+}
+
+/// Looks at each level of escaping. Says whether these were all.
+fn each_level(mut level: Vec<Glyph>, mut look: impl FnMut(&[Glyph])) -> bool {
+    for _ in 0..LEVELS {
+        look(&level);
+        match decode::unescape(&level) {
+            Some(next) => level = next,
+            None => return true,
+        }
+    }
+    false
 }
 
 /// The text with the stand-in in these places; `None` where there are none.
