@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
@@ -32,13 +33,9 @@ impl Settings {
     /// of type [`SecretRef`] is a secret, given by reference. What the schema says of values holds wherever they are given: ranges
     /// (`#[schemars(range(min = 1, max = 100))]`), lengths (`length`), patterns (`regex`), choices, and the names of fields.
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
-        let mut schema = schemars::schema_for!(T).to_value();
-        url::add_pattern(&mut schema);
-        Self {
-            schema: Schema::try_from(schema).unwrap_or_default(),
-            check: Arc::new(|config| config.read::<T>().map(drop)),
-            misfit: Config::misfit::<T>,
-        }
+        let mut schema = schemars::schema_for!(T);
+        RecursiveTransform(url::add_pattern).transform(&mut schema);
+        Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Config::misfit::<T> }
     }
 
     /// Adds a rule that a schema cannot express, such as two settings that exclude each other. It sees settings that are complete and
@@ -324,7 +321,7 @@ impl Settings {
                 .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
                 .min()
                 .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2);
-            // What is no name may be a secret in the wrong place.
+            // What is not a valid name may be a secret in the wrong place.
             let message = match names::is_name(name) && !holds_token(name) {
                 true => format!("there is no setting `{name}`"),
                 false => "there is no such setting".to_owned(),

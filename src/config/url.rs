@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
-use serde_json::Value;
+use schemars::Schema;
 
 /// The JSON Schema `format` by which a setting is known to be a URL.
 pub(super) const FORMAT: &str = "uri";
@@ -33,22 +33,17 @@ pub(super) fn holds_user(text: &str) -> bool {
     USER.is_match(text)
 }
 
-/// Adds the pattern to every URL of a JSON Schema, so that whoever checks values against it comes to the same.
-pub(super) fn add_pattern(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            if fields.get("format").is_some_and(|format| format == FORMAT) && !fields.contains_key("pattern") {
-                fields.insert("pattern".into(), PATTERN.into());
-            }
-            fields.values_mut().for_each(add_pattern);
-        }
-        Value::Array(schemas) => schemas.iter_mut().for_each(add_pattern),
-        _ => {}
+/// Adds the pattern to the schema of a URL, so that whoever checks values against it comes to the same.
+pub(super) fn add_pattern(schema: &mut Schema) {
+    if schema.get("format").is_some_and(|format| format == FORMAT) && schema.get("pattern").is_none() {
+        schema.insert("pattern".into(), PATTERN.into());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use schemars::transform::{RecursiveTransform, Transform};
+
     use super::*;
 
     #[test]
@@ -112,10 +107,11 @@ mod tests {
 
     #[test]
     fn the_schema_says_what_a_url_is_wherever_it_stands() {
-        let mut schema = serde_json::json!({"properties": {
+        let mut schema = schemars::json_schema!({"properties": {
             "one": {"format": "uri"}, "own": {"format": "uri", "pattern": "x"}, "many": {"items": {"anyOf": [{"format": "uri"}]}},
         }});
-        add_pattern(&mut schema);
+        RecursiveTransform(add_pattern).transform(&mut schema);
+        let schema = schema.to_value();
         assert_eq!(schema["properties"]["one"]["pattern"], PATTERN);
         assert_eq!(schema["properties"]["own"]["pattern"], "x");
         assert_eq!(schema["properties"]["many"]["items"]["anyOf"][0]["pattern"], PATTERN);
