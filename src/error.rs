@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(feature = "cli", feature = "http"))]
+pub(crate) use redact::STAND_IN;
 #[cfg(feature = "http")]
 pub(crate) use redact::{is_credential, redact_known, remember_authorization};
 pub(crate) use redact::{redact, remember};
@@ -300,7 +302,7 @@ pub(crate) fn bounded(text: &str) -> String {
     format!("{}…", beginning(&redacted, LONGEST))
 }
 
-/// At most so many bytes of a text, up to the end of a character.
+/// The beginning of a text: at most `most` bytes, up to the end of a character.
 fn beginning(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or_default()]

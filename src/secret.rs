@@ -57,7 +57,10 @@ impl SecretRef {
             Self::File(path) => {
                 let mounted =
                     if path.is_dir() { mounted(path).ok_or_else(|| not_mounted(self))? } else { path.clone() };
-                warn_if_shared(&mounted);
+                if grants(&mounted, OTHERS) {
+                    let file = mounted.display();
+                    tracing::warn!(%file, "anybody on this machine can read the secret; run `chmod 600` on the file");
+                }
                 read_secret(&mounted).map_err(|error| missing(error.to_string()))?
             }
         };
@@ -145,19 +148,21 @@ fn not_mounted(secret: &SecretRef) -> Error {
         .with_help("bind a Snowflake secret of the type GENERIC_STRING, or point the setting at a file")
 }
 
-/// Says so when anybody on this machine can read the secret.
+/// The permissions of everyone but a file's owner and group.
+pub(crate) const OTHERS: u32 = 0o007;
+
+/// Whether a file gives any of these permissions. Where there are no such permissions, it does not.
 #[cfg(unix)]
-fn warn_if_shared(path: &Path) {
+pub(crate) fn grants(file: &Path, permissions: u32) -> bool {
     use std::os::unix::fs::PermissionsExt;
 
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
-        let file = path.display();
-        tracing::warn!(%file, "anybody on this machine can read the secret; run `chmod 600` on the file");
-    }
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & permissions != 0)
 }
 
 #[cfg(not(unix))]
-fn warn_if_shared(_: &Path) {}
+pub(crate) fn grants(_: &Path, _: u32) -> bool {
+    false
+}
 
 impl FromStr for SecretRef {
     type Err = Error;

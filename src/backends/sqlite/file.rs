@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::{Attempt, Fault, cannot_open, leads_nowhere, not_a_database, read_only};
 use super::migration::{self, Header};
+use crate::secret::{OTHERS, grants};
 use crate::{Error, Result};
 
 /// How long one writer waits for another.
@@ -72,23 +73,17 @@ fn make(path: &Path) -> Result<()> {
 
 /// Says so when others on this machine can read or change the database or a file beside it. SQLite gives those that it creates the
 /// permissions of the database; one that was there before may have been put there by anyone.
-#[cfg(unix)]
 fn warn_if_shared(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-
     // Those beside it are where a link leads to.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     for ending in ["", "-wal", "-shm", "-journal"] {
         let file = beside(&path, ending);
-        if std::fs::metadata(&file).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
+        if grants(&file, OTHERS) {
             let file = file.display();
             tracing::warn!(%file, "anybody on this machine can use the database file; run `chmod 600` on it");
         }
     }
 }
-
-#[cfg(not(unix))]
-fn warn_if_shared(_: &Path) {}
 
 /// The file that SQLite keeps beside the database, under the same name with this ending.
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {

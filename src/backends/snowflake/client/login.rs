@@ -14,7 +14,6 @@ use super::http::Shared;
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData, Reply};
 use super::{IssuedToken, fault, parameters};
-use crate::error::remember;
 use crate::{Error, ErrorKind, Result};
 
 /// How long a session's token is good for where Snowflake does not say so.
@@ -106,9 +105,6 @@ async fn ask(
     fields: &LoginFields,
     session_parameters: &Map<String, Value>,
 ) -> Result<Reply<LoginData>> {
-    for secret in [&fields.token, &fields.password, &fields.spcs_token].into_iter().flatten() {
-        remember(secret.expose_secret());
-    }
     let body = Login {
         data: Data {
             account_name: &connection.account,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::sources::Sources;
-use crate::secret::read_text;
+use crate::secret::{grants, read_text};
 use crate::{Error, Result};
 
 /// The longest file of connections that is read, in bytes.
@@ -142,16 +142,13 @@ fn parse(text: &str, place: &str) -> Result<Table> {
     })
 }
 
-/// Says so when others on this machine can read a file that holds credentials.
-#[cfg(unix)]
-fn warn_if_shared(file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
+/// The permissions of everyone but a file's owner.
+const GROUP_AND_OTHERS: u32 = 0o077;
 
-    if fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+/// Says so when others on this machine can read a file that holds credentials.
+fn warn_if_shared(file: &Path) {
+    if grants(file, GROUP_AND_OTHERS) {
         let file = file.display();
         tracing::warn!(%file, "others on this machine can read Snowflake credentials; run `chmod 600` on the file");
     }
 }
-
-#[cfg(not(unix))]
-fn warn_if_shared(_: &Path) {}

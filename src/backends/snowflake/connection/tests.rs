@@ -5,4 +5,6 @@ mod loading;
 mod login;
 mod precedence;
 mod secrecy;
+#[path = "../../../../tests/support/warnings.rs"]
+mod warnings;
 mod world;

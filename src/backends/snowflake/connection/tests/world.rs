@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::super::Connection;
 use super::super::sources::Sources;
+use super::warnings::Warnings;
 use crate::{Error, Result};
 
 /// What a process is given.
@@ -92,47 +89,11 @@ impl World {
     pub(super) fn warnings(&self) -> Vec<String> {
         let warnings = Warnings::default();
         tracing::subscriber::with_default(warnings.clone(), || self.connection());
-        let warnings = warnings.0.lock().unwrap();
-        warnings.clone()
+        warnings.lines()
     }
 }
 
 /// Everything that an error shows to anybody.
 pub(super) fn shown(error: &Error) -> String {
     format!("{error} {error:?} {:?} {:?}", error.help(), error.report())
-}
-
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Text<'a>(&'a mut String);
-
-impl Visit for Text<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = String::new();
-        event.record(&mut Text(&mut text));
-        self.0.lock().unwrap().push(text);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
