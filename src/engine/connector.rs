@@ -210,13 +210,18 @@ impl Connector {
         self.spec.settings.configure(stored)
     }
 
+    /// Everything that is configured, in a store that is not another source's.
+    pub(super) async fn snapshot(&self) -> Result<ConfigSnapshot> {
+        self.config.claim(&self.spec.name, false).await?;
+        self.config.snapshot().await
+    }
+
     /// The settings in force, and every resource that was ever enabled, ordered by name.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) also when a credential would go where it was not given for.
     pub(super) async fn configuration(&self) -> Result<Configured> {
-        self.config.claim(&self.spec.name, false).await?;
-        let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
+        let ConfigSnapshot { connector, resources } = self.snapshot().await?;
         let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
         let stored = parse_settings(find(CONFIG_KEY))?;
         let config = self.in_force(stored.clone())?;

@@ -1,11 +1,11 @@
 //! Which credential goes where. Whoever can write the configuration store, or plant a database, could send the credentials of whoever
-//! runs the connector to a server of his own. So a credential goes only where it was given for.
+//! runs the connector to a server of their own. So a credential goes only where it was given for.
 //!
 //! What a call names itself, as an [override](super::Connector::overrides), is trusted: `--set`, the environment, a file that was
 //! asked for. So are a setting's default and, for a credential, the source's own variable (`GITHUB_TOKEN`). Anything else that is
 //! stored and decides where a credential goes, or which one it is, must have been [provisioned](super::Connector::provision) by
-//! someone who had that credential. Then the store holds a proof beside it: a function of the setting and the credential, by which
-//! nobody learns the credential.
+//! someone who had that credential. Then the store holds a proof beside it: a function of the setting and the credential, which does not
+//! reveal the credential.
 
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use crate::{Domain, Error, Result, SecretRef, SourceSpec};
 /// The key in [`Domain::Connector`] under which the proofs are stored.
 pub(super) const BINDINGS_KEY: &str = "bindings";
 
-/// So many rounds make guessing a short password from a proof slow.
+/// The rounds of PBKDF2. They make guessing a short password from a proof slow.
 const ROUNDS: u32 = 50_000;
 
 /// That a stored setting is used with a credential.

@@ -7,10 +7,10 @@ use super::connector::Configured;
 use super::resources::Names;
 use crate::{Resource, Result, SourceEvent};
 
-/// So many resources are given at the most. A source may give what a remote says.
+/// The most resources that are returned. A source may return whatever a remote says.
 const MOST: usize = 100_000;
 
-/// So many names that are left out are told.
+/// The most names that are reported as left out.
 const TOLD: usize = 10;
 
 impl Connector {

@@ -58,8 +58,7 @@ impl Connector {
 
     /// The resource that this one is known as, and how it is configured.
     pub(super) async fn known(&self, named: &Resource) -> Result<(Resource, Option<ResourceConfig>)> {
-        self.config.claim(&self.spec.name, false).await?;
-        let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
+        let ConfigSnapshot { connector, resources } = self.snapshot().await?;
         let config = self.unchecked(connector);
         let names = Names::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
         let resource = names.find(named.name())?;
@@ -153,7 +152,7 @@ pub(crate) fn unknown_resource(spec: &SourceSpec, name: &str) -> Error {
         .with_help("`status` lists those that are")
 }
 
-/// The resources whose settings can be read, and the names of the others with what is wrong. One row that somebody has changed by
+/// The resources whose settings can be read, and the names of the others with what is wrong. One row that was changed by
 /// hand must not stop the others.
 pub(super) fn parse_resources(
     entries: Vec<(String, Value)>,

@@ -273,9 +273,7 @@ impl Builder {
             timeout: self.timeout,
         })))
     }
-}
 
-impl Builder {
     /// Whether requests say who the client is, by authorization or by a header of its own such as `X-Api-Key`.
     fn has_credentials(&self) -> bool {
         self.authorization.is_some() || self.headers.iter().any(|(name, _)| is_credential(name))

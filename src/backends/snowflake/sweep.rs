@@ -3,7 +3,7 @@
 use super::client::{Session, Statement, stage_place};
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
-use crate::{Error, ErrorKind, Result, Version};
+use crate::{Error, Result, Version};
 
 /// How old something is, by the clock of the run that made it, before it is taken for a leftover.
 const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -49,7 +49,7 @@ impl Snowflake {
         let [live, seen, keys] = [row.integer(0)?, row.integer(1)?, row.integer(2)?].map(i64::unsigned_abs);
         if keys < live {
             let doubled = format!("{raw} holds {live} rows with only {keys} keys: rows were inserted by hand");
-            return Err(Error::new(ErrorKind::InvalidData, doubled).with_help(format!(
+            return Err(Error::invalid_data(doubled).with_help(format!(
                 "keep one row of each key, and ingest again: INSERT OVERWRITE INTO {raw} SELECT * FROM {raw} QUALIFY ROW_NUMBER() \
                  OVER (PARTITION BY \"KEY\" ORDER BY \"VERSION\" DESC) = 1"
             )));
