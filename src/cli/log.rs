@@ -29,7 +29,7 @@ pub(super) fn start(global: &Global, progress: &Progress) {
         targets = targets.with_target(library, level.min(LevelFilter::INFO));
     }
     if progress.is_shown() || global.quiet {
-        // The progress shows the same, or nobody wants to be told.
+        // The progress shows the same, or the user has asked for quiet.
         targets = targets.with_target("snowfeed::engine::event", LevelFilter::OFF);
     }
     let has_colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
@@ -53,7 +53,7 @@ pub(super) fn report_panics() {
         let trace = std::backtrace::Backtrace::capture();
         let traced = trace.status() == std::backtrace::BacktraceStatus::Captured;
         let text = if traced { format!("{panic}\n{trace}") } else { panic.to_string() };
-        // When standard error is gone there is nobody left to tell.
+        // If standard error is gone, there is nowhere to report to.
         let _ = writeln!(io::stderr(), "{}", plain_lines(&redact(&text)));
     }));
 }

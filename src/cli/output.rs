@@ -81,7 +81,7 @@ impl Output {
     /// Writes something worth knowing to standard error.
     pub(super) fn note(self, text: &str) {
         if !self.is_silent() {
-            // When standard error is gone there is nobody left to tell.
+            // If standard error is gone, there is nowhere to report to.
             let _ = writeln!(anstream::stderr(), "{}", plain(text));
         }
     }

@@ -104,7 +104,7 @@ impl<'a> Root<'a> {
         }
         let name = object.keys().find(|name| !known.contains(&name.as_str()) && !known.is_empty())?;
         let help = format!("its fields are: {}", known.join(", "));
-        // What is no name may be a secret in the wrong place.
+        // What is not a valid name may be a secret in the wrong place.
         let message =
             if names::is_name(name) { format!("has no field `{name}`") } else { "has an unknown field".into() };
         Some(violation(path, message, help))

@@ -13,7 +13,7 @@ use super::decode::{self, Glyph};
 /// A shorter text is not taken for a secret: it may be part of any word, or any value. In bytes.
 pub(crate) const SHORTEST_SECRET: usize = 8;
 
-/// So many of the secrets that were used last are looked for: tokens that are renewed again and again must not add up.
+/// The most secrets that are looked for, those used last: tokens that are renewed again and again must not add up.
 const MOST: usize = 64;
 
 /// Of a secret with at least this many letters and digits, any part of [`PART`] of them is taken out, too.

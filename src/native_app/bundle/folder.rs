@@ -21,7 +21,7 @@ pub struct Written {
     pub removed: Vec<String>,
 }
 
-/// Makes the folder hold these files, and none that this function has written before and nobody has changed since.
+/// Makes the folder hold these files, and removes those that an earlier call wrote and that are unchanged since.
 pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
     // Without a slash at the end, which would lead through a link.
     let dir = &dir.components().collect::<PathBuf>();

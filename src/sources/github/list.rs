@@ -131,7 +131,7 @@ struct Elements {
 }
 
 impl Elements {
-    /// The repository, if it is one and new. What is none is left out, with a warning.
+    /// The repository, if it is one and new. Anything else is left out, with a warning.
     fn add(&mut self, element: Element, monitor: &Monitor) -> Option<Repository> {
         if !self.known.insert(element.hash) {
             return None;
@@ -158,7 +158,7 @@ impl Elements {
     }
 }
 
-/// The first so many elements of a page. Nothing of them holds on to the page.
+/// The first `most` elements of a page. None of them keeps the page in memory.
 fn read(array: &ByteString, most: usize) -> Result<Vec<Element>> {
     let excerpt = |text: &str| text.chars().take(EXCERPT).collect::<String>();
     let element = |(repository, raw): (Option<Repository>, ByteString)| match repository {

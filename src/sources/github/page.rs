@@ -161,7 +161,7 @@ pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
     objects::<Item<'_>>(body).map(|element| element.map(read)).collect()
 }
 
-/// The elements of an array, each with its text; `None` for what is no object that can be read.
+/// The elements of an array, each with its text; `None` for an element that is not a readable object.
 pub(super) fn objects<'a, T: Deserialize<'a>>(
     array: &'a ByteString,
 ) -> impl Iterator<Item = Result<(Option<T>, ByteString)>> {

@@ -3,7 +3,7 @@
 use super::ranges::{Facts, Second};
 use crate::{Error, Result};
 
-/// A server that gives the same page under so many addresses in a row does not page at all.
+/// A server that gives the same page under this many addresses in a row does not page at all.
 const REPEATS: u32 = 8;
 
 /// More pages than that of one second are not looked at: a server can make up pages for as long as they are asked for.
