@@ -92,13 +92,16 @@ fn pinned(file: &str) -> PathBuf {
 }
 
 /// Installs into the folder `name` by `install`, unless the folder has what `pins` states. `None`: `install` lacks its program.
+///
+/// Scripts of a Python environment name their interpreter by its absolute path, so a folder that was moved or copied is
+/// installed again.
 fn installed(name: &str, pins: &Path, install: impl FnOnce(&Path) -> Option<()>) -> Option<PathBuf> {
     let folder = artefacts().join("packages").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let done = folder.join("done");
-    let wanted = std::fs::read_to_string(pins).unwrap();
+    let wanted = format!("{}\n{}", folder.canonicalize().unwrap().display(), std::fs::read_to_string(pins).unwrap());
     // Written last: an installation that was interrupted is begun again.
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Some(folder);
