@@ -59,7 +59,7 @@ pub use sink::{
 };
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
 pub use state::{
-    Counts, Mode, RunId, RunRecord, RunStatus, Standing, StateChange, StateEntry, StateStore, StateVersion,
+    Counts, Mode, RunId, RunRecord, RunStatus, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion,
 };
 pub use table::{ColumnType, TableSpec};
 

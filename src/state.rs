@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
-pub use store::{Standing, StateChange, StateEntry, StateStore, StateVersion};
+pub use store::{ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::Checkpoint;
 

@@ -15,7 +15,7 @@ use crate::state::Timings;
 use crate::{
     Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Monitor,
     OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source,
-    SourceEvent, SourceSpec, Standing, StateEntry, StateStore, StateVersion, Traffic,
+    SourceEvent, SourceSpec, ResourceStatus, StateEntry, StateStore, StateVersion, Traffic,
 };
 
 /// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
@@ -354,9 +354,9 @@ impl Connector {
     ///
     /// # Errors
     /// Whatever the store reports.
-    pub async fn standings(&self, resources: &[Resource]) -> Result<Vec<Standing>> {
+    pub async fn standings(&self, resources: &[Resource]) -> Result<Vec<ResourceStatus>> {
         let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
-        self.state.standings(&keys).await
+        self.state.latest_many(&keys).await
     }
 
     /// At most `limit` runs, of one resource or of all, the newest first.

@@ -32,7 +32,7 @@ pub struct StateEntry {
 
 /// How a key stands: what [`latest`](StateStore::latest) gives, and the first of [`runs`](StateStore::runs).
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Standing {
+pub struct ResourceStatus {
     /// The newest entry.
     pub entry: Option<StateEntry>,
     /// The newest run.
@@ -77,7 +77,7 @@ impl StateChange {
 /// 5. `history` and `runs` give the newest first. `runs` orders by start, then id.
 /// 6. `prune` never removes the newest entry of a key, nor its newest run, and never changes the next version.
 /// 7. Keys are apart, any text is a legal key, and values come back equal.
-/// 8. `standings` gives for each key, in the order of the keys, what `latest` and `runs` give.
+/// 8. `latest_many` gives for each key, in the order of the keys, what `latest` and `runs` give.
 /// 9. A new entry supersedes every other run of its key, which can commit no more: those whose records say
 ///    [`Running`](crate::RunStatus::Running) are [`Interrupted`](crate::RunStatus::Interrupted) from then on.
 ///
@@ -108,10 +108,10 @@ pub trait StateStore: Debug + Send + Sync + 'static {
     async fn prune(&self, key: &str, keep: usize) -> Result<u64>;
 
     /// How each of these keys stands. Stores whose every answer costs a round trip give them all at once.
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
         let mut standings = Vec::with_capacity(keys.len());
         for key in keys {
-            standings.push(Standing {
+            standings.push(ResourceStatus {
                 entry: self.latest(key).await?,
                 run: self.runs(Some(key), 1).await?.into_iter().next(),
             });

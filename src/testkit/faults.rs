@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
-use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, Monitor, ReadRequest, Record,
     Resource, Result, Source, SourceSpec, TableSpec, VerifyRequest,
@@ -183,8 +183,8 @@ impl<B: Backend> StateStore for Crashing<B> {
         self.alive()?.prune(key, keep).await
     }
 
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
-        self.alive()?.standings(keys).await
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+        self.alive()?.latest_many(keys).await
     }
 
     fn is_metered(&self) -> bool {

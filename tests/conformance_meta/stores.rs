@@ -8,7 +8,7 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigSnapshot, ConfigStore, Domain, Error, Result, RunId, RunRecord, RunStatus, Standing, StateChange, StateEntry,
+    ConfigSnapshot, ConfigStore, Domain, Error, Result, RunId, RunRecord, RunStatus, ResourceStatus, StateChange, StateEntry,
     StateStore, StateVersion,
 };
 
@@ -128,11 +128,11 @@ impl StateStore for Faulty {
         Ok(if self.is(Fault::PruneMiscounts) { 0 } else { removed })
     }
 
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
         let mut standings = Vec::new();
         for key in keys {
             let (entry, run) = (self.latest(key).await?, self.runs(Some(key), 1).await?.pop());
-            standings.push(Standing { entry, run });
+            standings.push(ResourceStatus { entry, run });
         }
         if self.is(Fault::StandingsAreReversed) {
             standings.reverse();

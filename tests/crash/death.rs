@@ -13,7 +13,7 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, LiveRows, OutstandingRejects,
-    RejectQuery, RunRecord, Sink, Standing, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
+    RejectQuery, RunRecord, Sink, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
     UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
@@ -191,8 +191,8 @@ impl StateStore for Mortal {
         self.write(self.backend.prune(key, keep)).await
     }
 
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
-        self.backend.standings(keys).await
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+        self.backend.latest_many(keys).await
     }
 
     fn is_metered(&self) -> bool {

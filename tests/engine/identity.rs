@@ -9,7 +9,7 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, Config, ErrorKind, ReadRequest, Record, Resource, Result, RunRecord, RunStatus,
-    Source, SourceSpec, Standing, StateChange, StateEntry, StateStore, StateVersion, TableSpec, Version,
+    Source, SourceSpec, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion, TableSpec, Version,
 };
 use tokio::sync::Barrier;
 
@@ -74,8 +74,8 @@ impl StateStore for Shared {
         self.memory.prune(key, keep).await
     }
 
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
-        let standings = self.memory.standings(keys).await?;
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+        let standings = self.memory.latest_many(keys).await?;
         if !self.has_looked.swap(true, Ordering::SeqCst) {
             self.both.wait().await;
         }

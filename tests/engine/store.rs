@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Limits};
-use snowfeed::{Error, Result, RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{Error, Result, RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::support::Scripted;
 
@@ -83,9 +83,9 @@ impl StateStore for Store {
         self.memory.prune(key, keep).await
     }
 
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
         let _turn = self.turn.lock().await;
-        self.memory.standings(keys).await
+        self.memory.latest_many(keys).await
     }
 
     fn is_metered(&self) -> bool {

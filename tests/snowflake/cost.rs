@@ -87,7 +87,7 @@ async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_a
     world.recording.take();
     assert_eq!(world.snowflake.snapshot().await.unwrap().resources.len(), 1_000);
     assert_eq!(world.recording.statements().len(), 1);
-    let standings = world.snowflake.standings(&names(1_000)).await.unwrap();
+    let standings = world.snowflake.latest_many(&names(1_000)).await.unwrap();
     assert!(standings.len() == 1_000 && standings[7].entry.is_some() && standings[8].entry.is_none());
     assert_eq!(world.recording.statements().len(), 1);
 }

@@ -135,6 +135,6 @@ async fn a_state_is_kept_on_the_hostile_account() {
     }
     // What differs by case alone is not the same.
     let keys = ["acme/gears", "ACME/GEARS"].map(str::to_owned);
-    let standings = snowflake.standings(&keys).await.unwrap();
+    let standings = snowflake.latest_many(&keys).await.unwrap();
     assert!(standings.iter().all(|standing| standing.entry.is_some()), "{standings:?}");
 }

@@ -179,7 +179,7 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
     snowflake.history(key, 9).await.unwrap();
     snowflake.runs(Some(key), 9).await.unwrap();
     snowflake.runs(None, 9).await.unwrap();
-    snowflake.standings(&[key.to_owned()]).await.unwrap();
+    snowflake.latest_many(&[key.to_owned()]).await.unwrap();
     snowflake.prune(key, 1).await.unwrap();
     snowflake.preview(&resource, "issues", 9).await.unwrap();
     snowflake.preview(&resource, "events", 9).await.unwrap();

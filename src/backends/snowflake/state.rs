@@ -12,7 +12,7 @@ use super::pool::is_missing;
 use super::retry::Unanswered;
 use super::{Snowflake, retry, time};
 use crate::backends::merge::conflict;
-use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
 /// What must be locked for a change; nothing, where it has no state.
@@ -293,7 +293,7 @@ impl StateStore for Snowflake {
         Ok(entries + runs)
     }
 
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -308,7 +308,7 @@ impl StateStore for Snowflake {
         );
         let answer = found(self.session().await?.execute(Statement::new(select)).await)?;
         let places: HashMap<&str, usize> = keys.iter().enumerate().map(|(place, key)| (key.as_str(), place)).collect();
-        let mut standings = vec![Standing::default(); keys.len()];
+        let mut standings = vec![ResourceStatus::default(); keys.len()];
         for row in &answer.rows {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {

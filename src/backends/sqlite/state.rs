@@ -7,7 +7,7 @@ use super::Sqlite;
 use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
 use crate::backends::merge::conflict;
-use crate::state::{RunRecord, Standing, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, Result, RunStatus};
 
 /// Stores a change, or refuses it when another run has moved on.
@@ -152,12 +152,12 @@ impl StateStore for Sqlite {
     }
 
     /// In one go: each call for itself would be a wait for the connection and a hop to another thread.
-    async fn standings(&self, keys: &[String]) -> Result<Vec<Standing>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
         let keys = keys.to_vec();
         self.run(move |connection| {
             let standing = |key: &String| {
                 let entry = entries(connection, key, 1)?.pop();
-                Ok(Standing { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
+                Ok(ResourceStatus { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
             };
             keys.iter().map(standing).collect()
         })

@@ -35,7 +35,7 @@ impl Standing {
     fn of(
         resource: Resource,
         config: &ResourceConfig,
-        found: crate::Standing,
+        found: crate::ResourceStatus,
         rejects: Option<&OutstandingRejects>,
     ) -> Result<Self> {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
@@ -236,7 +236,7 @@ mod tests {
             empty_columns: Vec::new(),
             error: Some(crate::Error::new(ErrorKind::Conflict, "another run has moved on").report()),
         };
-        let found = crate::Standing { entry: Some(entry), run: Some(run) };
+        let found = crate::ResourceStatus { entry: Some(entry), run: Some(run) };
         let resource = Resource::new("r").unwrap();
         let standing = Standing::of(resource, &ResourceConfig::default(), found, None).unwrap();
         assert_eq!(standing.state, Some(RunStatus::Complete));

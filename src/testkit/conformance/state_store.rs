@@ -290,13 +290,13 @@ pub async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn S
         push(&*store, "A\0b", n, "odd").await;
     }
     let keys = ["A\0b", "nothing", KEY].map(str::to_owned);
-    let standings = done(store.standings(&keys).await);
+    let standings = done(store.latest_many(&keys).await);
     assert_eq!(standings.len(), keys.len());
     for (key, standing) in keys.iter().zip(standings) {
         assert_eq!(standing.entry, done(store.latest(key).await), "the entry of {key:?}");
         assert_eq!(standing.run, done(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
     }
-    assert_eq!(done(store.standings(&[]).await), []);
+    assert_eq!(done(store.latest_many(&[]).await), []);
 }
 
 /// Other runs of the key that say that they are under way are interrupted, and only those; one of them that is alive may still
@@ -331,7 +331,7 @@ pub async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<
         (dead, RunStatus::Interrupted),
     ];
     assert_eq!(statuses().await, expected);
-    let standing = done(store.standings(&[KEY.to_owned()]).await).remove(0);
+    let standing = done(store.latest_many(&[KEY.to_owned()]).await).remove(0);
     assert_eq!(standing.run.map(|run| run.status), Some(RunStatus::Running), "the newest run is the own one");
     done(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
     assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a run that is alive records its own end");
