@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use snowfeed::backends::Sqlite;
-use snowfeed::{Commit, Record, Resource, Rows, RunId, Sink, TableSpec, Version};
+use snowfeed::{Commit, Record, Resource, RunId, Sink, TableRows, TableSpec, Version};
 use tempfile::TempDir;
 
 const ROWS: u32 = 10_000;
@@ -51,7 +51,8 @@ fn commits(issues: &[data::Issue]) -> Vec<Commit> {
     let commit = |issues: &[data::Issue]| {
         let record =
             |(id, version, text): &data::Issue| Record::upsert(id.to_string(), Version(*version), text.as_str());
-        let rows = Rows { table: TABLE.into(), records: issues.iter().map(record).collect(), ..Rows::default() };
+        let rows =
+            TableRows { table: TABLE.into(), records: issues.iter().map(record).collect(), ..TableRows::default() };
         let resource = Resource::new("acme/widgets").unwrap();
         Commit { resource, run: RunId::new(), at: Timestamp::UNIX_EPOCH, rows: vec![rows], sweep: None, change: None }
     };

@@ -71,11 +71,11 @@ impl Source for Prepared {
         SourceSpec::new("prepared", "1").table(TableSpec::new(TABLE))
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(Vec::new())
     }
 
@@ -95,7 +95,7 @@ fn measure(bencher: Bencher<'_, '_>, connect: impl Fn(Prepared) -> Connector) {
         .counter(ItemsCount::new(ROWS))
         .with_inputs(|| connect(Prepared(Mutex::new(batches.clone()))))
         .bench_local_values(|connector| {
-            let report = runtime.block_on(connector.ingest(IngestRequest::of([resource()]))).unwrap();
+            let report = runtime.block_on(connector.ingest(IngestRequest::new([resource()]))).unwrap();
             assert_eq!(report.counts().inserted, u64::from(ROWS));
             connector
         });
@@ -116,7 +116,7 @@ fn null_bare_loop(bencher: Bencher<'_, '_>) {
 fn null_engine(bencher: Bencher<'_, '_>) {
     measure(bencher, |source| {
         let memory = Arc::new(Memory::new());
-        Connector::apart(source, Arc::new(Null), memory.clone(), memory)
+        Connector::with_stores(source, Arc::new(Null), memory.clone(), memory)
     });
 }
 
@@ -129,10 +129,10 @@ fn memory_bare_loop(bencher: Bencher<'_, '_>) {
             resource: resource(),
             run: RunId::new(),
             at: Timestamp::UNIX_EPOCH,
-            rows: vec![snowfeed::Rows {
+            rows: vec![snowfeed::TableRows {
                 table: TABLE.into(),
                 records: batches.iter().flat_map(|batch| batch.records.clone()).collect(),
-                ..snowfeed::Rows::default()
+                ..snowfeed::TableRows::default()
             }],
             sweep: None,
             change: None,

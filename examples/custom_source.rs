@@ -39,14 +39,14 @@ impl Source for JsonLines {
     fn spec(&self) -> SourceSpec {
         let lines =
             TableSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
-        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(Settings::of::<Folder>()).table(lines)
+        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(SettingsSchema::of::<Folder>()).table(lines)
     }
 
-    async fn check(&self, config: &Config) -> Result<()> {
+    async fn check(&self, config: &Settings) -> Result<()> {
         self.discover(config).await.map(drop)
     }
 
-    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
         let folder = config.read::<Folder>()?.path.read_dir().map_err(unreadable)?;
         let paths = folder.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
         let files = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
@@ -67,7 +67,7 @@ struct Lines {
 
 impl Lines {
     fn open(request: &ReadRequest) -> Result<Self> {
-        let path = request.config.read::<Folder>()?.path.join(format!("{}.jsonl", request.resource));
+        let path = request.settings.read::<Folder>()?.path.join(format!("{}.jsonl", request.resource));
         let at = request.checkpoint.as_ref().map_or(Ok(0), Checkpoint::parse)?;
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         file.seek(SeekFrom::Start(at)).map_err(unreadable)?;

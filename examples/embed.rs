@@ -26,11 +26,11 @@ impl Source for Orders {
         SourceSpec::new("shop", "1.0.0").resource_kind("branch").table(orders)
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(vec![Resource::new("north")?, Resource::new("south")?])
     }
 

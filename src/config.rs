@@ -1,8 +1,8 @@
 //! Settings: declared by a source as a plain struct, checked before any request.
 
+mod json_schema;
 mod names;
-mod schema;
-mod settings;
+mod settings_schema;
 mod store;
 mod url;
 
@@ -10,15 +10,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use settings::Settings;
+pub use settings_schema::SettingsSchema;
 pub(crate) use store::SHORTEST_SCHEDULE;
-pub use store::{ConfigSnapshot, ConfigStore, Domain, ResourceConfig};
+pub use store::{ConfigSnapshot, ConfigStore, Namespace, ResourceConfig};
 
 use crate::{Error, Result};
 
 /// A source's settings, as values by name. It holds references to secrets, never a secret.
 ///
-/// [`Settings::configure`] makes one whose names and types have been checked; a source reads it as its own struct:
+/// [`SettingsSchema::configure`] makes one whose names and types have been checked; a source reads it as its own struct:
 ///
 /// ```
 /// use schemars::JsonSchema;
@@ -51,9 +51,9 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Config(Map<String, Value>);
+pub struct Settings(Map<String, Value>);
 
-impl Config {
+impl Settings {
     /// The settings as a source's own struct.
     ///
     /// # Errors
@@ -132,8 +132,8 @@ fn without_values(reason: &str, values: &Map<String, Value>) -> String {
     reason
 }
 
-impl FromIterator<(String, Value)> for Config {
-    /// Takes values unchecked; [`Settings::configure`] checks.
+impl FromIterator<(String, Value)> for Settings {
+    /// Takes values unchecked; [`SettingsSchema::configure`] checks.
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
         Self(values.into_iter().collect())
     }

@@ -45,29 +45,29 @@ pub mod sources;
 pub mod testkit;
 
 pub use checkpoint::Checkpoint;
-pub use config::{Config, ConfigSnapshot, ConfigStore, Domain, ResourceConfig, Settings};
+pub use config::{ConfigSnapshot, ConfigStore, Namespace, ResourceConfig, Settings, SettingsSchema};
 pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
-pub use monitor::{Monitor, SourceEvent, Traffic, Waiting};
+pub use monitor::{Monitor, SourceEvent, Traffic, WaitGuard};
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
 #[cfg(any(feature = "http", feature = "snowflake"))]
-pub use retries::Retries;
+pub use retries::RetryConfig;
 pub use secret::SecretRef;
 pub use sink::{
-    Backend, Commit, CommitReport, Limits, LiveRows, Older, OutstandingRejects, RejectQuery, Rows, Sink, StoredRecord,
-    StoredReject, StoredRow, Sweep, UnseenQuery,
+    Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,
+    StoredReject, StoredRow, Sweep, TableRows, UnseenQuery,
 };
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
 pub use state::{
-    Counts, Mode, RunId, RunRecord, RunStatus, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion,
+    Counts, Mode, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion,
 };
 pub use table::{ColumnType, TableSpec};
 
 /// What a source's author needs: `use snowfeed::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Batch, BatchStream, Checkpoint, ColumnType, Config, Error, ErrorKind, Mode, Monitor, ReadRequest, Record,
-        Resource, Result, SecretRef, Settings, Source, SourceSpec, TableSpec, Version,
+        Batch, BatchStream, Checkpoint, ColumnType, Error, ErrorKind, Mode, Monitor, ReadRequest, Record, Resource,
+        Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec, Version,
     };
 }
 

@@ -89,13 +89,13 @@ impl Monitor {
 
     /// Counts the time as waiting for a limit until the guard is dropped. Where several wait at once, their time counts once.
     #[must_use = "the wait ends when this is dropped"]
-    pub fn wait(&self) -> Waiting {
+    pub fn wait(&self) -> WaitGuard {
         let mut waits = self.0.waits();
         if waits.under_way == 0 {
             waits.since = Some(Instant::now());
         }
         waits.under_way += 1;
-        Waiting(self.clone())
+        WaitGuard(self.clone())
     }
 
     /// Passes an event on.
@@ -144,9 +144,9 @@ impl Waits {
 
 /// A wait for a limit, which ends when this is dropped.
 #[derive(Debug)]
-pub struct Waiting(Monitor);
+pub struct WaitGuard(Monitor);
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         let mut waits = self.0.0.waits();
         waits.under_way -= 1;

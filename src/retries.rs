@@ -11,11 +11,11 @@ use crate::Retry;
 ///
 /// What it waits for that is no failure counts neither as attempts nor as time: limits, a free place, the pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retries {
+pub struct RetryConfig {
     /// Attempts in all, the first included.
-    pub attempts: u32,
+    pub max_attempts: u32,
     /// No attempt starts later than this after the first.
-    pub total: Duration,
+    pub timeout: Duration,
     /// The first delay; each further one doubles. Every delay is drawn at random between itself and twice itself, so
     /// that requests that failed together do not come back together.
     pub first_delay: Duration,
@@ -23,22 +23,22 @@ pub struct Retries {
     pub max_delay: Duration,
 }
 
-impl Default for Retries {
+impl Default for RetryConfig {
     /// Six attempts within five minutes, the first delay half a second, the longest thirty seconds.
     fn default() -> Self {
         Self {
-            attempts: 6,
-            total: Duration::from_secs(5 * 60),
+            max_attempts: 6,
+            timeout: Duration::from_secs(5 * 60),
             first_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
         }
     }
 }
 
-impl Retries {
+impl RetryConfig {
     /// One attempt only.
     pub fn none() -> Self {
-        Self { attempts: 1, ..Self::default() }
+        Self { max_attempts: 1, ..Self::default() }
     }
 
     pub(crate) fn start(&self) -> Attempts {
@@ -46,9 +46,9 @@ impl Retries {
             .with_jitter()
             .with_min_delay(self.first_delay)
             .with_max_delay(self.max_delay)
-            .with_max_times(usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX))
+            .with_max_times(usize::try_from(self.max_attempts.saturating_sub(1)).unwrap_or(usize::MAX))
             .build();
-        Attempts { delays, total: self.total, started: Instant::now(), made: 1 }
+        Attempts { delays, total: self.timeout, started: Instant::now(), made: 1 }
     }
 }
 
@@ -89,7 +89,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn delays_double_with_jitter_and_end_with_the_attempts() {
-        let retries = Retries { attempts: 4, total: seconds(1000), first_delay: seconds(1), max_delay: seconds(2) };
+        let retries =
+            RetryConfig { max_attempts: 4, timeout: seconds(1000), first_delay: seconds(1), max_delay: seconds(2) };
         let mut attempts = retries.start();
         let mut drawn = Duration::ZERO;
         for base in [1, 2, 2] {
@@ -104,7 +105,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn total_time_ends_the_attempts_but_queueing_does_not_count() {
-        let mut attempts = Retries { total: seconds(100), ..Retries::default() }.start();
+        let mut attempts = RetryConfig { timeout: seconds(100), ..RetryConfig::default() }.start();
         tokio::time::advance(seconds(1000)).await;
         assert_eq!(attempts.next(Retry::Backoff, seconds(800)), None);
         assert!(attempts.next(Retry::Backoff, seconds(950)).is_some());
@@ -112,7 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn advice_is_followed() {
-        let mut attempts = Retries::default().start();
+        let mut attempts = RetryConfig::default().start();
         assert_eq!(attempts.next(Retry::Never, Duration::ZERO), None);
         assert_eq!(attempts.next(Retry::After(seconds(90)), Duration::ZERO), Some(seconds(90)));
         assert_eq!(attempts.next(Retry::After(seconds(9000)), Duration::ZERO), None);

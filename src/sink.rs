@@ -50,7 +50,7 @@ impl Default for Limits {
 
 /// The rows of one table in a [`Commit`].
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Rows {
+pub struct TableRows {
     /// The table's name.
     pub table: String,
     /// The records, in order.
@@ -64,7 +64,7 @@ pub struct Rows {
 /// What a commit does with a state that is older than the stored one, where the pass has not marked its key yet. Once a key is
 /// marked, its states are compared by version, so that no page that was read before an update wins over that update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Older {
+pub enum StalePolicy {
     /// It is skipped, and its key is marked.
     Skip,
     /// It is skipped, and its key is not marked, so that [`unseen`](Sink::unseen) gives the stored record and the source is asked
@@ -78,7 +78,7 @@ pub enum Older {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sweep {
     /// This pass knows of the keys of this commit: mark them.
-    Mark(RunId, Older),
+    Mark(RunId, StalePolicy),
     /// The pass is over: forget what it has seen, and the rejects that it has not met.
     Finish(RunId),
     /// The pass is given up: forget what it has seen, and nothing else.
@@ -98,7 +98,7 @@ pub struct Commit {
     /// The clock's time: the one that the rows' metadata carry.
     pub at: Timestamp,
     /// The rows, by table.
-    pub rows: Vec<Rows>,
+    pub rows: Vec<TableRows>,
     /// What the commit means for a full pass, where one is under way.
     pub sweep: Option<Sweep>,
     /// The change of state. `None` where the state is kept elsewhere.
@@ -108,7 +108,7 @@ pub struct Commit {
 impl Commit {
     /// The id under which the commit's rejects are met: its run, or its pass if that is newer. At the end of a pass, whatever was
     /// met under an older id is no longer outstanding.
-    pub fn met_by(&self) -> RunId {
+    pub fn rejects_seen_by(&self) -> RunId {
         match self.sweep {
             Some(Sweep::Mark(pass, _)) => self.run.max(pass),
             _ => self.run,
@@ -237,7 +237,7 @@ pub struct StoredRow {
 /// 2. `commit` makes rows and state visible together, or nothing of it. A commit that failed can be tried again.
 /// 3. Of two states of a key the one with the higher version stays, in whatever order they arrive. An equal version
 ///    replaces the stored state when the text differs or the operation does; of two in one commit the later one counts.
-///    In a commit that marks, [`Older`] decides about the first state of a key that the pass brings.
+///    In a commit that marks, [`StalePolicy`] decides about the first state of a key that the pass brings.
 /// 4. An upsert that changes nothing rewrites nothing: neither the row nor its metadata.
 /// 5. A deletion keeps the row and its last document and marks it `deleted_at`. A deletion of an unknown key is
 ///    remembered, so that an older upsert that arrives later does not revive it. An upsert that wins revives.
@@ -247,7 +247,7 @@ pub struct StoredRow {
 ///    with it the whole commit. With [`Sweep::Fence`] the change is left out where no row is written, and the report has no version.
 /// 8. Documents come back byte for byte, and any text is a legal key and a legal resource name. Resources are apart.
 /// 9. Rejects are kept, with their reason, each once, and `rejects` gives and counts them. A commit forgets those that it says are
-///    [corrected](Rows::corrected), and [`Sweep::Finish`] those of the resource that neither its pass nor a later run has met.
+///    [corrected](TableRows::corrected), and [`Sweep::Finish`] those of the resource that neither its pass nor a later run has met.
 /// 10. `unseen` gives, ordered by key, the live records of the table that no commit has marked for this pass, and `live_rows`
 ///     counts them. A mark costs no rewriting of the row. Marks are durable with their commit, and gone after `Finish`.
 /// 11. A commit for a table or resource that was not ensured is an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.

@@ -9,8 +9,8 @@ use futures::stream::BoxStream;
 use crate::resource::ResourceNames;
 use crate::table::{PLAIN_NAME, is_plain};
 use crate::{
-    Batch, Checkpoint, Config, Error, Mode, Monitor, Record, Resource, Result, Settings, SourceEvent, StoredRecord,
-    TableSpec,
+    Batch, Checkpoint, Error, Mode, Monitor, Record, Resource, Result, Settings, SettingsSchema, SourceEvent,
+    StoredRecord, TableSpec,
 };
 
 /// The batches of one read, in the order in which they are to be committed.
@@ -28,11 +28,11 @@ pub struct SourceSpec {
     /// How its resources are named; none where any text is a name.
     pub resource_names: Option<ResourceNames>,
     /// The settings it takes.
-    pub settings: Settings,
+    pub settings: SettingsSchema,
     /// The tables that every resource fills.
     pub tables: Vec<TableSpec>,
     /// The hosts that it talks to, `api.example.com` or `api.example.com:8443`, so that a network that is closed can be opened
-    /// for them and nothing else. The hosts of settings that are URLs (see [`Settings::is_url`]) come on top.
+    /// for them and nothing else. The hosts of settings that are URLs (see [`SettingsSchema::is_url`]) come on top.
     pub hosts: Vec<String>,
     /// Whether a full pass is the truth; see [`authoritative`](Self::authoritative).
     pub is_authoritative: bool,
@@ -46,7 +46,7 @@ impl SourceSpec {
             version: version.into(),
             resource_kind: "resource".into(),
             resource_names: None,
-            settings: Settings::default(),
+            settings: SettingsSchema::default(),
             tables: Vec::new(),
             hosts: Vec::new(),
             is_authoritative: false,
@@ -79,9 +79,9 @@ impl SourceSpec {
         self
     }
 
-    /// Declares the settings: [`Settings::of`] a struct.
+    /// Declares the settings: [`SettingsSchema::of`] a struct.
     #[must_use]
-    pub fn settings(mut self, settings: Settings) -> Self {
+    pub fn settings(mut self, settings: SettingsSchema) -> Self {
         self.settings = settings;
         self
     }
@@ -143,7 +143,7 @@ pub struct ReadRequest {
     /// The resource.
     pub resource: Resource,
     /// The settings, checked against what the source declared.
-    pub config: Config,
+    pub settings: Settings,
     /// Where to resume; `None`: at the start.
     pub checkpoint: Option<Checkpoint>,
     /// In [`Mode::Reconcile`], how far incremental reads have come. It is no place to resume, but may tell what the resource is where
@@ -162,7 +162,7 @@ pub struct VerifyRequest {
     /// The resource.
     pub resource: Resource,
     /// The settings.
-    pub config: Config,
+    pub settings: Settings,
     /// The checkpoint with which the pass ended; where it brought none, that of incremental reads.
     pub checkpoint: Option<Checkpoint>,
     /// The table that the records belong to.
@@ -244,32 +244,32 @@ pub trait Source: Debug + Send + Sync + 'static {
     fn spec(&self) -> SourceSpec;
 
     /// Whether these settings work: their shape first, then the remote.
-    async fn check(&self, config: &Config) -> Result<()>;
+    async fn check(&self, config: &Settings) -> Result<()>;
 
     /// The resources that these settings give access to.
-    async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
+    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>>;
 
     /// As [`check`](Self::check), and reports waits, retries and quotas meanwhile, for a person who waits. It gives up soon on a remote
     /// that cannot be reached. By default it reports nothing.
-    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         let _ = monitor;
         self.check(config).await
     }
 
     /// As [`discover`](Self::discover), and reports waits, retries and quotas meanwhile. By default it reports nothing.
-    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
         let _ = monitor;
         self.discover(config).await
     }
 
     /// The resource that a user means by `name`, in its canonical form: all names that can be told to be of one thing without asking
-    /// the remote give one resource, and a canonical name gives itself. `config` is not checked: it may be incomplete or invalid.
+    /// the remote give one resource, and a canonical name gives itself. `settings` is not checked: it may be incomplete or invalid.
     ///
     /// By default the [declared rule](SourceSpec::resource_names) decides; without one, any name is one.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when no resource can have that name.
-    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
         let spec = self.spec();
         let Some(names) = &spec.resource_names else { return Resource::new(name) };
         let url = names.url_setting().and_then(|setting| {
@@ -325,23 +325,23 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         self.as_ref().spec()
     }
 
-    async fn check(&self, config: &Config) -> Result<()> {
+    async fn check(&self, config: &Settings) -> Result<()> {
         self.as_ref().check(config).await
     }
 
-    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
         self.as_ref().discover(config).await
     }
 
-    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         self.as_ref().check_with(config, monitor).await
     }
 
-    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
         self.as_ref().discover_with(config, monitor).await
     }
 
-    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
         self.as_ref().resource(config, name)
     }
 

@@ -15,7 +15,7 @@ use crate::Checkpoint;
 
 /// A full pass over everything the source has, which finds what it no longer has. It outlives the run that began it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reconcile {
+pub struct Reconciliation {
     /// The name under which the sink remembers the keys it has seen: the id of the run that began the pass.
     pub id: RunId,
     /// When the pass began.
@@ -31,7 +31,7 @@ pub struct Reconcile {
     pub deleted: BTreeMap<String, u64>,
 }
 
-impl Reconcile {
+impl Reconciliation {
     /// A pass that begins.
     pub fn new(id: RunId, started_at: Timestamp) -> Self {
         Self { id, started_at, checkpoint: None, is_reset: false, deleted: BTreeMap::new() }
@@ -50,7 +50,7 @@ pub struct ResourceState {
     pub checkpoint: Option<Checkpoint>,
     /// The full pass that is under way, where one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reconcile: Option<Reconcile>,
+    pub reconcile: Option<Reconciliation>,
     /// Why it is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

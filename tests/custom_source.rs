@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use snowfeed::testkit::conformance::SourceCase;
-use snowfeed::{Config, Resource};
+use snowfeed::{Resource, Settings};
 use tempfile::TempDir;
 
 #[path = "../examples/custom_source.rs"]
@@ -24,7 +24,7 @@ fn case() -> SourceCase {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("stars.jsonl");
     (0..2_500).for_each(|line| append(&path, line % 2_000, "star"));
-    let config: Config = [("path".to_owned(), folder.path().to_str().unwrap().into())].into_iter().collect();
+    let config: Settings = [("path".to_owned(), folder.path().to_str().unwrap().into())].into_iter().collect();
     let change = move || {
         append(&path, 7, "changed");
         async {}

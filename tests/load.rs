@@ -35,11 +35,11 @@ impl Source for Ticking {
         SourceSpec::new("ticking", "1").table(TableSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(Vec::new())
     }
 

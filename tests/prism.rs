@@ -23,7 +23,7 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Received, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Received};
 
 const WIDGETS: &str = "acme/widgets";
 
@@ -89,15 +89,15 @@ fn described(request: &Received, repository: u64) -> String {
 }
 
 /// Does everything that the source can do with these settings.
-async fn exercise(upstream: &Upstream, settings: Value) {
+async fn exercise(upstream: &GithubServer, settings: Value) {
     let Value::Object(mut settings) = settings else { panic!("settings are an object") };
     settings.insert("api_url".into(), upstream.url().into());
-    let connector = Connector::new(GithubIssues::default(), Arc::new(Memory::new())).overrides(settings.clone());
+    let connector = Connector::new(GithubIssues::default(), Arc::new(Memory::new())).with_settings(settings.clone());
     connector.check().await.unwrap();
     // Our upstream knows no list of one's own repositories; what counts is what it was asked for.
     let _ = connector.discover().await;
     let widgets = Resource::new(WIDGETS).unwrap();
-    let request = || IngestRequest::of([widgets.clone()]);
+    let request = || IngestRequest::new([widgets.clone()]);
     connector.ingest(request()).await.unwrap();
     let gone = upstream.snapshot(WIDGETS)[5].number;
     upstream.delete(WIDGETS, gone);
@@ -112,7 +112,7 @@ async fn exercise(upstream: &Upstream, settings: Value) {
 
 async fn recorded() -> (u64, Vec<Received>) {
     // Some issues share a second, more than a page of them.
-    let upstream = Upstream::builder().repository(WIDGETS, 700).repository("someone/notes", 3).organization("acme");
+    let upstream = GithubServer::builder().repository(WIDGETS, 700).repository("someone/notes", 3).organization("acme");
     let upstream = upstream.start().await.unwrap();
     upstream.clock().advance(Duration::from_secs(60));
     upstream.bulk_edit(WIDGETS, 250);

@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
 use snowfeed::{
-    ColumnType, Commit, ConfigStore, Domain, Error, ErrorKind, Record, Resource, Rows, RunId, Sink, TableSpec, Version,
+    ColumnType, Commit, ConfigStore, Error, ErrorKind, Namespace, Record, Resource, RunId, Sink, TableRows, TableSpec,
+    Version,
 };
 
 fn resource(name: &str) -> Resource {
@@ -30,7 +31,7 @@ fn document(id: usize, body: &str) -> String {
 }
 
 fn commit(name: &str, records: Vec<Record>) -> Commit {
-    let rows = vec![Rows { table: "issues".into(), records, ..Rows::default() }];
+    let rows = vec![TableRows { table: "issues".into(), records, ..TableRows::default() }];
     Commit { resource: resource(name), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
 }
 
@@ -124,8 +125,8 @@ async fn an_empty_file_becomes_a_database_that_keeps_what_was_stored() {
     std::fs::write(&path, "").unwrap();
     for round in 0..3 {
         let sqlite = Sqlite::open(&path).unwrap();
-        assert_eq!(sqlite.get(Domain::Connector, "round").await.unwrap(), (round > 0).then(|| (round - 1).into()));
-        sqlite.put(Domain::Connector, "round", &round.into()).await.unwrap();
+        assert_eq!(sqlite.get(Namespace::Connector, "round").await.unwrap(), (round > 0).then(|| (round - 1).into()));
+        sqlite.put(Namespace::Connector, "round", &round.into()).await.unwrap();
     }
     let reader = Connection::open(&path).unwrap();
     let mode: String = reader.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
@@ -148,9 +149,9 @@ async fn several_programs_may_open_a_new_file_at_once() {
         };
         for opened in futures::future::join_all((0..4).map(open)).await {
             let (n, sqlite) = opened.unwrap().unwrap();
-            sqlite.put(Domain::Connector, &n.to_string(), &n.into()).await.unwrap();
+            sqlite.put(Namespace::Connector, &n.to_string(), &n.into()).await.unwrap();
         }
-        assert_eq!(Sqlite::open(&path).unwrap().list(Domain::Connector).await.unwrap().len(), 4);
+        assert_eq!(Sqlite::open(&path).unwrap().list(Namespace::Connector).await.unwrap().len(), 4);
     }
 }
 

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus, StateStore};
 
 /// What commit a091f45 has left behind.
@@ -27,8 +27,8 @@ const NEWEST: i64 = 2;
 const HALF: &str = r#"{"id":900,"number":7,"title":"half \ud83d","state":"open","user":{"login":"x"},"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}"#;
 
 /// The upstream as it stood when the file was written.
-async fn upstream() -> Upstream {
-    let builder = Upstream::builder().seed(26).oddities(false);
+async fn upstream() -> GithubServer {
+    let builder = GithubServer::builder().seed(26).oddities(false);
     let upstream = builder.repository("acme/widgets", 6).repository("Acme/Gadgets", 2).start().await.unwrap();
     upstream.clock().advance(Duration::from_secs(60));
     upstream.edit("acme/widgets", 2);
@@ -37,14 +37,14 @@ async fn upstream() -> Upstream {
     upstream
 }
 
-fn write(path: &Path, upstream: &Upstream) {
+fn write(path: &Path, upstream: &GithubServer) {
     let url = format!("{}/", upstream.url().trim_end_matches('/'));
     Connection::open(path).unwrap().execute_batch(&VERSION_1.replace(SERVER, &url)).unwrap();
 }
 
-fn connector(path: &Path, upstream: &Upstream) -> Connector {
+fn connector(path: &Path, upstream: &GithubServer) -> Connector {
     let url = ("api_url".to_owned(), upstream.url().into());
-    Connector::new(GithubIssues::default(), Arc::new(Sqlite::open(path).unwrap())).overrides([url])
+    Connector::new(GithubIssues::default(), Arc::new(Sqlite::open(path).unwrap())).with_settings([url])
 }
 
 async fn ingest(connector: &Connector, mode: Mode) -> Vec<RunRecord> {
@@ -68,7 +68,7 @@ fn live(path: &Path, repository: &str) -> BTreeMap<i64, String> {
     rows
 }
 
-fn there(upstream: &Upstream, repository: &str) -> BTreeMap<i64, String> {
+fn there(upstream: &GithubServer, repository: &str) -> BTreeMap<i64, String> {
     let mut issues = BTreeMap::new();
     upstream.visit(repository, |issue| drop(issues.insert(i64::try_from(issue.id).unwrap(), issue.text)));
     issues

@@ -1,6 +1,6 @@
 //! What the benches work on: issues as GitHub writes them, about 4.5 kB each, always the same ones.
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 const REPOSITORY: &str = "acme/widgets";
 
@@ -11,7 +11,7 @@ pub(crate) type Issue = (i64, i64, String);
 pub(crate) fn issues(count: u32) -> Vec<Issue> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let upstream = Upstream::builder().oddities(false).repository(REPOSITORY, count).start().await.unwrap();
+        let upstream = GithubServer::builder().oddities(false).repository(REPOSITORY, count).start().await.unwrap();
         let mut issues = Vec::new();
         upstream.visit(REPOSITORY, |issue| {
             issues.push((i64::try_from(issue.id).unwrap(), issue.updated_at.as_microsecond(), issue.text))

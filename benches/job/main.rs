@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use ways::Way;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -136,7 +136,7 @@ fn upstream(issues: u32, latency: Duration) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let upstream =
-            Upstream::builder().oddities(false).latency(latency).repository(REPOSITORY, issues).start().await?;
+            GithubServer::builder().oddities(false).latency(latency).repository(REPOSITORY, issues).start().await?;
         println!("{}", upstream.url());
         std::io::stdout().flush()?;
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;

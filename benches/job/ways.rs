@@ -77,8 +77,8 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
 
 async fn ingest(url: &str, file: &Path) -> Outcome<(u64, u64)> {
     let connector = Connector::new(GithubIssues::default(), Arc::new(Sqlite::open(file)?))
-        .overrides([("api_url".to_owned(), Value::from(url))]);
-    let report = connector.ingest(IngestRequest::of([Resource::new(REPOSITORY)?])).await?;
+        .with_settings([("api_url".to_owned(), Value::from(url))]);
+    let report = connector.ingest(IngestRequest::new([Resource::new(REPOSITORY)?])).await?;
     if report.status() != RunStatus::Complete {
         return Err(format!("{:?}", report.runs).into());
     }

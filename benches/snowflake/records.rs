@@ -54,11 +54,11 @@ impl snowfeed::Source for Source {
         SourceSpec::new("bench", "1").table(TableSpec::new(TABLE).column("title", "title", ColumnType::Text))
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(vec![])
     }
 

@@ -141,7 +141,7 @@ async fn ingest(rows: u32, port: u16, bind_at_most: usize) -> Outcome<Figures> {
         (limits.read_ahead, limits.commit_bytes) = (4 << 20, 2 << 20);
     }
     let connector = Connector::new(Source(rows), Arc::new(snowflake.clone())).limits(limits);
-    let report = connector.ingest(IngestRequest::of([Resource::new("bench")?])).await?;
+    let report = connector.ingest(IngestRequest::new([Resource::new("bench")?])).await?;
     if report.status() != RunStatus::Complete {
         return Err(format!("{:?}", report.runs).into());
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Error, Mode, Resource, Result};
 
 const REPOSITORY: &str = "acme/widgets";
@@ -38,14 +38,14 @@ async fn tell(path: PathBuf) -> Result<()> {
     if path.exists() {
         return Err(Error::configuration(format!("{} exists already", path.display())).with_help("name a new file"));
     }
-    let upstream = Upstream::builder().seed(2026).repository(REPOSITORY, ISSUES).start().await?;
+    let upstream = GithubServer::builder().seed(2026).repository(REPOSITORY, ISSUES).start().await?;
     upstream.add_repository("acme/archive");
     println!("A GitHub-like server with {ISSUES} issues in {REPOSITORY} runs at {}.\n", upstream.url());
 
     let database = Arc::new(Sqlite::open(&path)?);
     // Everything is said here, so that GITHUB_TOKEN and its like in the environment change nothing.
     let connector = Connector::new(GithubIssues::default(), database.clone())
-        .overrides([("api_url".to_owned(), upstream.url().into())]);
+        .with_settings([("api_url".to_owned(), upstream.url().into())]);
 
     println!("1. The first ingestion reads everything, ranges of it side by side.");
     ingest(&connector, Mode::Incremental).await?;
@@ -87,7 +87,7 @@ async fn tell(path: PathBuf) -> Result<()> {
 
 async fn ingest(connector: &Connector, mode: Mode) -> Result<()> {
     let began = Instant::now();
-    let report = connector.ingest(IngestRequest::of([Resource::new(REPOSITORY)?]).mode(mode)).await?;
+    let report = connector.ingest(IngestRequest::new([Resource::new(REPOSITORY)?]).mode(mode)).await?;
     let (counts, run) = (report.counts(), &report.runs[0]);
     println!(
         "   {:?}: {} inserted, {} updated, {} deleted, {} unchanged; requests: {}; {:.2} s\n",

@@ -14,7 +14,7 @@ fn bundle(text: &str) -> Bundle {
     let spec =
         SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").table(TableSpec::new("planets"));
     let app = App::from(&spec).title(text).description(text).text("CREATE DATABASE", text);
-    Bundle::of(&app).expect("a bundle")
+    Bundle::new(&app).expect("a bundle")
 }
 
 fn shape(bundle: &Bundle) -> (Vec<Discriminant<Token>>, usize) {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use snowfeed::sources::github::GithubSettings;
-use snowfeed::{SecretRef, Settings};
+use snowfeed::{SecretRef, SettingsSchema};
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default)]
@@ -27,8 +27,8 @@ struct Every {
     secret: Option<SecretRef>,
 }
 
-static DECLARED: LazyLock<[Settings; 2]> =
-    LazyLock::new(|| [Settings::of::<Every>(), Settings::of::<GithubSettings>()]);
+static DECLARED: LazyLock<[SettingsSchema; 2]> =
+    LazyLock::new(|| [SettingsSchema::of::<Every>(), SettingsSchema::of::<GithubSettings>()]);
 
 fuzz_target!(|input: &str| {
     let Some((name, text)) = input.split_once('\n') else { return };

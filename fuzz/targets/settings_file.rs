@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use snowfeed::cli::fuzzing::settings_of_file;
 use snowfeed::sources::github::GithubSettings;
-use snowfeed::{SecretRef, Settings, SourceSpec};
+use snowfeed::{SecretRef, SettingsSchema, SourceSpec};
 
 /// It is no name, so that it may not even be repeated as one.
 const SECRET: &str = "4f1c 9a7b/e2d0";
@@ -41,7 +41,7 @@ struct Nested {
 
 static SPECS: LazyLock<[SourceSpec; 2]> = LazyLock::new(|| {
     let spec = |settings| SourceSpec::new("stars", "1").settings(settings);
-    [spec(Settings::of::<Every>()), spec(Settings::of::<GithubSettings>())]
+    [spec(SettingsSchema::of::<Every>()), spec(SettingsSchema::of::<GithubSettings>())]
 });
 
 fuzz_target!(|input: &str| {

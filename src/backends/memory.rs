@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::merge::{Merge, Present, conflict, not_ensured};
-use crate::config::{ConfigStore, Domain};
+use crate::config::{ConfigStore, Namespace};
 use crate::record::content_hash;
 use crate::sink::{
-    Commit, CommitReport, LiveRows, Older, OutstandingRejects, RejectQuery, Sink, StoredRecord, StoredReject,
+    Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord, StoredReject,
     StoredRow, Sweep, UnseenQuery,
 };
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
@@ -41,7 +41,7 @@ pub struct Memory(Arc<Mutex<Contents>>);
 struct Contents {
     tables: BTreeMap<(Resource, String), Table>,
     seen: BTreeMap<RunId, Seen>,
-    config: BTreeMap<(Domain, String), Value>,
+    config: BTreeMap<(Namespace, String), Value>,
     states: BTreeMap<String, Vec<StateEntry>>,
     runs: BTreeMap<RunId, RunRecord>,
 }
@@ -103,7 +103,7 @@ impl fmt::Debug for Memory {
 
 impl Table {
     /// Merges one record; marks its key where a pass is under way.
-    fn merge(&mut self, record: Record, at: Timestamp, marks: Option<(Older, &mut BTreeSet<String>)>) -> Merge {
+    fn merge(&mut self, record: Record, at: Timestamp, marks: Option<(StalePolicy, &mut BTreeSet<String>)>) -> Merge {
         let hash = record.json().map(|json| content_hash(json));
         let row = self.rows.get_mut(&record.key);
         let present = row.as_ref().map(|row| Present {
@@ -112,7 +112,7 @@ impl Table {
             deleted: row.deleted_at.is_some(),
         });
         let (older, is_marked) =
-            marks.as_ref().map_or((Older::Skip, false), |(older, marks)| (*older, marks.contains(&record.key)));
+            marks.as_ref().map_or((StalePolicy::Skip, false), |(older, marks)| (*older, marks.contains(&record.key)));
         let merge = Merge::of(present, record.version, hash.as_ref(), older, is_marked);
         if let Some((_, marks)) = marks.filter(|_| Merge::marks(present, record.version, older)) {
             marks.insert(record.key.clone());
@@ -195,7 +195,7 @@ impl Sink for Memory {
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let mut locked = self.contents();
         let contents = &mut *locked;
-        let met_by = commit.met_by();
+        let met_by = commit.rejects_seen_by();
         let Commit { resource, at, rows, sweep, change, .. } = commit;
         for rows in &rows {
             if !contents.tables.contains_key(&(resource.clone(), rows.table.clone())) {
@@ -304,20 +304,20 @@ impl Sink for Memory {
 
 #[async_trait]
 impl ConfigStore for Memory {
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         Ok(self.contents().config.get(&(domain, key.to_owned())).cloned())
     }
 
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
         self.contents().config.insert((domain, key.to_owned()), value.clone());
         Ok(())
     }
 
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
         Ok(self.contents().config.remove(&(domain, key.to_owned())).is_some())
     }
 
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         let contents = self.contents();
         let entries = contents.config.iter().filter(|((of, _), _)| *of == domain);
         Ok(entries.map(|((_, key), value)| (key.clone(), value.clone())).collect())

@@ -1,6 +1,6 @@
 //! Which of two states of a key stays: the rule that every backend follows.
 
-use crate::sink::Older;
+use crate::sink::StalePolicy;
 use crate::{Counts, StateVersion, Version};
 
 /// What a backend has of a key.
@@ -47,16 +47,16 @@ impl Merge {
         present: Option<Present>,
         version: Version,
         hash: Option<&[u8; 16]>,
-        older: Older,
+        older: StalePolicy,
         is_marked: bool,
     ) -> Self {
         let Some(present) = present else {
             return if hash.is_some() { Self::Insert } else { Self::InsertDeleted };
         };
         let wins = match older {
-            Older::Skip => false,
-            Older::Verify => present.deleted && hash.is_some() && !is_marked,
-            Older::Replace => !is_marked,
+            StalePolicy::Skip => false,
+            StalePolicy::Verify => present.deleted && hash.is_some() && !is_marked,
+            StalePolicy::Replace => !is_marked,
         };
         if version < present.version && !wins {
             return Self::Older;
@@ -73,8 +73,8 @@ impl Merge {
     }
 
     /// Whether a record with this version marks its key: the pass then knows enough of it.
-    pub(super) fn marks(present: Option<Present>, version: Version, older: Older) -> bool {
-        older != Older::Verify || present.is_none_or(|present| version >= present.version)
+    pub(super) fn marks(present: Option<Present>, version: Version, older: StalePolicy) -> bool {
+        older != StalePolicy::Verify || present.is_none_or(|present| version >= present.version)
     }
 
     /// Counts the record.

@@ -76,7 +76,7 @@ impl Exit {
     }
 
     /// How a command ends that an error of this kind has stopped.
-    pub fn of(kind: ErrorKind) -> Self {
+    pub fn from_kind(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Configuration => Self::Configuration,
             ErrorKind::Authentication => Self::Authentication,
@@ -99,7 +99,8 @@ impl Exit {
             _ if report.runs.iter().all(is_complete_or_overtaken) => Self::Conflict,
             RunStatus::Running | RunStatus::Partial => Self::Partial,
             RunStatus::Failed => {
-                let mut reasons = report.runs.iter().filter_map(|run| run.error.as_ref()).map(|e| Self::of(e.kind));
+                let mut reasons =
+                    report.runs.iter().filter_map(|run| run.error.as_ref()).map(|e| Self::from_kind(e.kind));
                 let first = reasons.next().unwrap_or(Self::Failed);
                 if reasons.all(|reason| reason == first) { first } else { Self::Failed }
             }

@@ -89,7 +89,7 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
             };
             done.unwrap_or_else(|error| {
                 output.error(&error);
-                Exit::of(error.kind())
+                Exit::from_kind(error.kind())
             })
         }
         Err(error) => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::secret::read_text;
-use crate::{Config, Error, Result, SecretRef, SourceSpec};
+use crate::{Error, Result, SecretRef, Settings, SourceSpec};
 
 /// The longest settings file that is read, in bytes.
 const LONGEST_FILE: usize = 1 << 20;
@@ -149,7 +149,7 @@ impl Given {
 
     /// Blames what is unknown or invalid. What is missing may be stored in the database, and is not looked for here.
     fn check(&self, spec: &SourceSpec) -> Result<()> {
-        let config: Config = self.values.clone().into_iter().collect();
+        let config: Settings = self.values.clone().into_iter().collect();
         match spec.settings.first_invalid(&config) {
             None => Ok(()),
             Some((name, error)) => Err(match self.origin(&name) {
@@ -202,7 +202,7 @@ fn from(error: Error, origin: &Origin) -> Error {
 
 /// The settings of a file that holds this text.
 #[cfg(fuzzing)]
-pub(super) fn of_text(spec: &SourceSpec, text: &str) -> Result<Config> {
+pub(super) fn of_text(spec: &SourceSpec, text: &str) -> Result<Settings> {
     let mut given = Given::default();
     given.add_text(spec, Path::new("settings.toml"), text)?;
     given.check(spec)?;

@@ -11,7 +11,7 @@ use crate::Result;
 
 /// The two domains of a [`ConfigStore`]. The same key in both is two entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Domain {
+pub enum Namespace {
     /// Settings of the connector. The reference system calls the table `APP_CONFIGURATION`.
     Connector,
     /// Settings of each resource, by its name. The reference system calls the table `RESOURCE_CONFIGURATION`.
@@ -21,16 +21,16 @@ pub enum Domain {
 /// Every entry of a [`ConfigStore`], ordered by key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConfigSnapshot {
-    /// The entries of [`Domain::Connector`].
+    /// The entries of [`Namespace::Connector`].
     pub connector: Vec<(String, Value)>,
-    /// The entries of [`Domain::Resource`].
+    /// The entries of [`Namespace::Resource`].
     pub resources: Vec<(String, Value)>,
 }
 
 /// The shortest time from one run to the next that a resource can be enabled with, wherever that is done.
 pub(crate) const SHORTEST_SCHEDULE: SignedDuration = SignedDuration::from_mins(1);
 
-/// What is stored for a resource in [`Domain::Resource`].
+/// What is stored for a resource in [`Namespace::Resource`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ResourceConfig {
     /// Whether it is ingested when no resource is named.
@@ -62,16 +62,16 @@ pub struct ResourceConfig {
 #[async_trait]
 pub trait ConfigStore: Debug + Send + Sync + 'static {
     /// The value of a key.
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>>;
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
 
     /// Stores a value, replacing the one before.
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()>;
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
 
     /// Removes a key; says whether there was one.
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool>;
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
 
     /// Every entry of a domain, ordered by key.
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
 
     /// Checks that the store is this source's, or not any source's yet, and makes it this source's if it is to be `adopted`. A store
     /// that two sources can reach would mix their settings and the states of resources of the same name. By default it says nothing:
@@ -87,8 +87,8 @@ pub trait ConfigStore: Debug + Send + Sync + 'static {
     /// Every entry of both domains. Stores whose every answer costs a round trip give them all at once.
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
         Ok(ConfigSnapshot {
-            connector: self.list(Domain::Connector).await?,
-            resources: self.list(Domain::Resource).await?,
+            connector: self.list(Namespace::Connector).await?,
+            resources: self.list(Namespace::Resource).await?,
         })
     }
 }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use super::columns::ColumnCheck;
 use crate::error::bounded;
-use crate::{Batch, BatchStream, Error, Record, Reject, Result, Rows, SourceSpec, TableSpec};
+use crate::{Batch, BatchStream, Error, Record, Reject, Result, SourceSpec, TableRows, TableSpec};
 
 /// The batches of a stream, each of a declared table, with what cannot be kept among its rejects.
 pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>, columns: ColumnCheck) -> BatchStream {
@@ -15,8 +15,8 @@ pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>, columns: ColumnC
 }
 
 /// Records of one table, with what cannot be kept among the rejects.
-pub(super) fn admit_records(table: &str, records: Vec<Record>) -> Rows {
-    let mut rows = Rows { table: table.to_owned(), records, ..Rows::default() };
+pub(super) fn admit_records(table: &str, records: Vec<Record>) -> TableRows {
+    let mut rows = TableRows { table: table.to_owned(), records, ..TableRows::default() };
     reject_defects(&mut rows.records, &mut rows.rejects);
     rows
 }

@@ -15,7 +15,7 @@ const PARSED: u64 = 200;
 
 /// What a column finds in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Finding {
+enum ColumnState {
     /// A step of the path is not there.
     Absent,
     /// A value of another type.
@@ -41,7 +41,7 @@ struct Table {
 #[derive(Debug)]
 struct Open {
     column: Column,
-    best: Finding,
+    best: ColumnState,
     /// The last member of its path, as it is written in documents.
     member: String,
 }
@@ -53,7 +53,7 @@ impl ColumnCheck {
                 Step::Member(member) => Some(Value::from(member.as_str()).to_string()),
                 Step::Each => None,
             });
-            Open { column: column.clone(), best: Finding::Absent, member: last.unwrap_or_default() }
+            Open { column: column.clone(), best: ColumnState::Absent, member: last.unwrap_or_default() }
         };
         // One that says whether something is there may well find nothing.
         let sought = |column: &&Column| column.kind != ColumnType::Present;
@@ -78,7 +78,7 @@ impl ColumnCheck {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = tables.iter().filter(|table| table.records >= records.max(1));
         let missing = read.flat_map(|table| {
-            let found_nothing = table.open.iter().filter(|open| open.best < Finding::Null);
+            let found_nothing = table.open.iter().filter(|open| open.best < ColumnState::Null);
             found_nothing.map(|open| format!("{}.{}", table.name, open.column.name))
         });
         missing.collect()
@@ -105,8 +105,8 @@ impl Table {
         let is_late = self.records > PARSED;
         if is_late {
             // By now the others are known: null where it is null, and of another type where it is.
-            self.open.retain(|open| open.best == Finding::Absent || open.best == Finding::Misfit);
-            if !self.open.iter().any(|open| open.best == Finding::Absent && json.contains(&open.member)) {
+            self.open.retain(|open| open.best == ColumnState::Absent || open.best == ColumnState::Misfit);
+            if !self.open.iter().any(|open| open.best == ColumnState::Absent && json.contains(&open.member)) {
                 return;
             }
         }
@@ -114,28 +114,28 @@ impl Table {
         for open in &mut self.open {
             open.best = open.best.max(find(&document, open.column.path.steps(), Some(open.column.kind)));
         }
-        self.open.retain(|open| open.best != Finding::Fits);
+        self.open.retain(|open| open.best != ColumnState::Fits);
     }
 }
 
 /// What a path finds; without a type, whether it is anything but null.
-fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> Finding {
+fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
     match (path.split_first(), value) {
-        (_, Value::Null) => Finding::Null,
+        (_, Value::Null) => ColumnState::Null,
         (None, value) => match kind {
-            Some(kind) if !fits(value, kind) => Finding::Misfit,
-            _ => Finding::Fits,
+            Some(kind) if !fits(value, kind) => ColumnState::Misfit,
+            _ => ColumnState::Fits,
         },
         (Some((Step::Member(member), rest)), Value::Object(members)) => {
-            members.get(member).map_or(Finding::Absent, |value| find(value, rest, kind))
+            members.get(member).map_or(ColumnState::Absent, |value| find(value, rest, kind))
         }
-        (Some((Step::Member(_), _)), _) => Finding::Absent,
+        (Some((Step::Member(_), _)), _) => ColumnState::Absent,
         (Some((Step::Each, rest)), Value::Array(elements)) => {
-            let best = elements.iter().map(|element| find(element, rest, None)).max().unwrap_or(Finding::Null);
+            let best = elements.iter().map(|element| find(element, rest, None)).max().unwrap_or(ColumnState::Null);
             // What is collected is an array.
-            if best == Finding::Fits && kind != Some(ColumnType::Json) { Finding::Misfit } else { best }
+            if best == ColumnState::Fits && kind != Some(ColumnType::Json) { ColumnState::Misfit } else { best }
         }
-        (Some((Step::Each, _)), _) => Finding::Misfit,
+        (Some((Step::Each, _)), _) => ColumnState::Misfit,
     }
 }
 

@@ -8,17 +8,17 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::credentials::{BINDINGS_KEY, Use};
-use super::identity::Claims;
+use super::identity::IdentityClaims;
 use super::resources::parse_resources;
 use super::{Event, Observer, Schedule};
 use crate::state::Timings;
 use crate::{
-    Backend, Commit, CommitReport, Config, ConfigSnapshot, ConfigStore, Counts, Domain, Error, Limits, Mode, Monitor,
-    OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunId, RunRecord, RunStatus, Sink, Source,
-    SourceEvent, SourceSpec, ResourceStatus, StateEntry, StateStore, StateVersion, Traffic,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Counts, Error, Limits, Mode, Monitor, Namespace,
+    OutstandingRejects, RejectQuery, Resource, ResourceConfig, ResourceStatus, Result, RunId, RunRecord, RunStatus,
+    Settings, Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore, StateVersion, Traffic,
 };
 
-/// The key in [`Domain::Connector`] under which the settings are stored, as in the reference system.
+/// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
 const CONFIG_KEY: &str = "config";
 
 /// How many warnings are remembered, so that the log has each once.
@@ -29,16 +29,16 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How rows and state become visible.
 #[derive(Clone)]
-enum Delivery {
+enum Stores {
     /// One backend is both: one transaction.
-    Joined,
-    /// One after the other, in an [`Order`].
-    Apart,
+    Shared,
+    /// One after the other, in a [`WriteOrder`].
+    Split,
 }
 
 /// What comes first where rows and state are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum WriteOrder {
     /// For progress: a crash between the two repeats rows, which merge by key.
     RowsFirst,
     /// For what is no progress, which are the steps of a sweep and the end of a pass: who was overtaken is refused before he
@@ -49,7 +49,7 @@ pub(super) enum Order {
 /// What the configuration says.
 pub(super) struct Configured {
     /// The settings in force.
-    pub(super) config: Config,
+    pub(super) config: Settings,
     /// Every resource that was ever enabled.
     pub(super) resources: BTreeMap<Resource, ResourceConfig>,
     /// The names of resources whose settings cannot be read, with what is wrong.
@@ -91,9 +91,9 @@ pub struct Connector {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) state: Arc<dyn StateStore>,
     pub(super) config: Arc<dyn ConfigStore>,
-    delivery: Delivery,
+    delivery: Stores,
     pub(super) overrides: Map<String, Value>,
-    pub(super) claims: Claims,
+    pub(super) claims: IdentityClaims,
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
     /// The uses of credentials that were proved.
@@ -106,19 +106,19 @@ pub struct Connector {
 impl Connector {
     /// A connector whose backend keeps rows and state together: they become visible in one transaction.
     pub fn new(source: impl Source, backend: Arc<dyn Backend>) -> Self {
-        Self::assemble(Arc::new(source), backend.clone(), backend.clone(), backend, Delivery::Joined)
+        Self::assemble(Arc::new(source), backend.clone(), backend.clone(), backend, Stores::Shared)
     }
 
     /// A connector whose rows, configuration and state are kept in different places: rows become visible before the
     /// state, so that a crash between the two repeats rows and loses none. The steps of a sweep, and the end of a full pass, come
     /// after the state.
-    pub fn apart(
+    pub fn with_stores(
         source: impl Source,
         sink: Arc<dyn Sink>,
         config: Arc<dyn ConfigStore>,
         state: Arc<dyn StateStore>,
     ) -> Self {
-        Self::assemble(Arc::new(source), sink, config, state, Delivery::Apart)
+        Self::assemble(Arc::new(source), sink, config, state, Stores::Split)
     }
 
     fn assemble(
@@ -126,7 +126,7 @@ impl Connector {
         sink: Arc<dyn Sink>,
         config: Arc<dyn ConfigStore>,
         state: Arc<dyn StateStore>,
-        delivery: Delivery,
+        delivery: Stores,
     ) -> Self {
         Self {
             spec: Arc::new(source.spec()),
@@ -137,7 +137,7 @@ impl Connector {
             config,
             delivery,
             overrides: Map::new(),
-            claims: Claims::default(),
+            claims: IdentityClaims::default(),
             observer: None,
             proved: Arc::default(),
             warned: Arc::default(),
@@ -148,7 +148,7 @@ impl Connector {
     /// Settings that go before the stored ones and are not stored. Names may be dotted; of a nested struct, only the fields that
     /// are given go before the stored ones.
     #[must_use]
-    pub fn overrides(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
+    pub fn with_settings(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
         self.spec.settings.merge(&mut self.overrides, values);
         self
     }
@@ -191,12 +191,12 @@ impl Connector {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
-    pub async fn config(&self) -> Result<Config> {
-        self.in_force(self.stored_settings().await?)
+    pub async fn settings(&self) -> Result<Settings> {
+        self.effective(self.stored_settings().await?)
     }
 
     /// The settings as they are given, for what must work although one of them is wrong.
-    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Config {
+    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Settings {
         let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
         let mut values = parse_settings(stored).unwrap_or_default();
         self.spec.settings.merge(&mut values, self.overrides.clone());
@@ -204,7 +204,7 @@ impl Connector {
     }
 
     /// Stored settings, overridden.
-    fn in_force(&self, mut stored: Map<String, Value>) -> Result<Config> {
+    fn effective(&self, mut stored: Map<String, Value>) -> Result<Settings> {
         self.spec.validate()?;
         self.spec.settings.merge(&mut stored, self.overrides.clone());
         self.spec.settings.configure(stored)
@@ -224,7 +224,7 @@ impl Connector {
         let ConfigSnapshot { connector, resources } = self.snapshot().await?;
         let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
         let stored = parse_settings(find(CONFIG_KEY))?;
-        let config = self.in_force(stored.clone())?;
+        let config = self.effective(stored.clone())?;
         self.must_be_bound(&stored, find(BINDINGS_KEY)).await?;
         let (resources, unreadable) = parse_resources(resources);
         Ok(Configured { config, resources, unreadable })
@@ -259,15 +259,15 @@ impl Connector {
         if let Some((_, error)) = settings.first_invalid(&stored.clone().into_iter().collect()) {
             return Err(error);
         }
-        self.in_force(stored.clone())?;
+        self.effective(stored.clone())?;
         self.config.claim(&self.spec.name, true).await?;
         self.bind_credentials(&stored, values).await?;
-        self.config.put(Domain::Connector, CONFIG_KEY, &Value::Object(stored)).await
+        self.config.put(Namespace::Connector, CONFIG_KEY, &Value::Object(stored)).await
     }
 
     async fn stored_settings(&self) -> Result<Map<String, Value>> {
         self.config.claim(&self.spec.name, false).await?;
-        parse_settings(self.config.get(Domain::Connector, CONFIG_KEY).await?)
+        parse_settings(self.config.get(Namespace::Connector, CONFIG_KEY).await?)
     }
 
     /// Passes on what the source says beside a run.
@@ -339,7 +339,7 @@ impl Connector {
     /// # Errors
     /// Whatever the store reports.
     pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
-        Ok(parse_resources(self.config.list(Domain::Resource).await?).0.into_iter().collect())
+        Ok(parse_resources(self.config.list(Namespace::Resource).await?).0.into_iter().collect())
     }
 
     /// A resource's newest state, where it has one.
@@ -354,7 +354,7 @@ impl Connector {
     ///
     /// # Errors
     /// Whatever the store reports.
-    pub async fn standings(&self, resources: &[Resource]) -> Result<Vec<ResourceStatus>> {
+    pub async fn statuses(&self, resources: &[Resource]) -> Result<Vec<ResourceStatus>> {
         let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
         self.state.latest_many(&keys).await
     }
@@ -379,23 +379,23 @@ impl Connector {
         let value = serde_json::to_value(config)
             .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
         self.config.claim(&self.spec.name, true).await?;
-        self.config.put(Domain::Resource, resource.name(), &value).await
+        self.config.put(Namespace::Resource, resource.name(), &value).await
     }
 
     /// Rows and state in one transaction where the backend is one; else in this order. `base` is the state's version after it.
     pub(super) async fn deliver(
         &self,
         mut commit: Commit,
-        order: Order,
+        order: WriteOrder,
         base: &mut StateVersion,
     ) -> Result<CommitReport> {
-        if matches!(self.delivery, Delivery::Joined) {
+        if matches!(self.delivery, Stores::Shared) {
             let report = self.sink.commit(commit).await?;
             *base = report.version.unwrap_or(*base);
             return Ok(report);
         }
         let mut change = commit.change.take();
-        if let Some(change) = change.take_if(|_| order == Order::StateFirst) {
+        if let Some(change) = change.take_if(|_| order == WriteOrder::StateFirst) {
             *base = self.state.append(change).await?;
         }
         let report = self.sink.commit(commit).await?;
@@ -408,7 +408,7 @@ impl Connector {
 
     /// Whether rows and state become visible in one transaction.
     pub(super) fn is_joined(&self) -> bool {
-        matches!(self.delivery, Delivery::Joined)
+        matches!(self.delivery, Stores::Shared)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -16,9 +16,9 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::Connector;
-use crate::{Domain, Error, Result, SecretRef, SourceSpec};
+use crate::{Error, Namespace, Result, SecretRef, SourceSpec};
 
-/// The key in [`Domain::Connector`] under which the proofs are stored.
+/// The key in [`Namespace::Connector`] under which the proofs are stored.
 pub(super) const BINDINGS_KEY: &str = "bindings";
 
 /// The rounds of PBKDF2. They make guessing a short password from a proof slow.
@@ -72,11 +72,11 @@ impl Connector {
         if uses.is_empty() {
             return Ok(());
         }
-        let before = self.config.get(Domain::Connector, BINDINGS_KEY).await?;
+        let before = self.config.get(Namespace::Connector, BINDINGS_KEY).await?;
         let spec = self.spec.clone();
         let bind = move || bind(&spec, &uses, &named, before.as_ref());
         match off_the_async_threads(bind).await? {
-            Some(after) => self.config.put(Domain::Connector, BINDINGS_KEY, &after).await,
+            Some(after) => self.config.put(Namespace::Connector, BINDINGS_KEY, &after).await,
             None => Ok(()),
         }
     }
@@ -237,7 +237,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::Settings;
+    use crate::SettingsSchema;
 
     #[derive(Deserialize, JsonSchema)]
     #[serde(default)]
@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn spec() -> SourceSpec {
-        SourceSpec::new("stars", "1").settings(Settings::of::<Example>())
+        SourceSpec::new("stars", "1").settings(SettingsSchema::of::<Example>())
     }
 
     fn map(value: Value) -> Map<String, Value> {

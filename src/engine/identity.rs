@@ -8,29 +8,29 @@ use crate::{Checkpoint, Error, ErrorKind, Resource, Result};
 
 /// What the runs of this process read that were new when they began, by its identity: the state says it only once they have committed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Claims(Arc<Mutex<BTreeMap<String, Resource>>>);
+pub(super) struct IdentityClaims(Arc<Mutex<BTreeMap<String, Resource>>>);
 
 /// That a run reads something. It holds until it is dropped.
-pub(super) struct Claim {
-    claims: Claims,
+pub(super) struct IdentityClaim {
+    claims: IdentityClaims,
     identity: String,
 }
 
-impl Claims {
+impl IdentityClaims {
     /// Claims an identity for a resource, unless another one has it.
-    fn claim(&self, identity: &str, resource: &Resource) -> Result<Claim, Resource> {
+    fn claim(&self, identity: &str, resource: &Resource) -> Result<IdentityClaim, Resource> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get(identity) {
             Some(other) if other != resource => Err(other.clone()),
             _ => {
                 all.insert(identity.to_owned(), resource.clone());
-                Ok(Claim { claims: self.clone(), identity: identity.to_owned() })
+                Ok(IdentityClaim { claims: self.clone(), identity: identity.to_owned() })
             }
         }
     }
 }
 
-impl Drop for Claim {
+impl Drop for IdentityClaim {
     fn drop(&mut self) {
         self.claims.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.identity);
     }
@@ -61,7 +61,7 @@ impl Run<'_> {
             return Ok(true);
         }
         let mut is_known = true;
-        for (other, found) in others.iter().zip(self.connector.standings(others).await?) {
+        for (other, found) in others.iter().zip(self.connector.statuses(others).await?) {
             let state = found.entry.map(|entry| entry.state);
             let checkpoint = state.as_ref().and_then(|state| {
                 let pass = state.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());

@@ -6,11 +6,11 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::batcher::ReadBudget;
 use super::connector::{Configured, Connector};
-use super::join::Budget;
 use super::resources::Names;
 use super::run::{Run, Start};
-use crate::{Config, Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus};
+use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings};
 
 /// What to ingest.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Default for IngestRequest {
 
 impl IngestRequest {
     /// These resources, incrementally.
-    pub fn of(resources: impl IntoIterator<Item = Resource>) -> Self {
+    pub fn new(resources: impl IntoIterator<Item = Resource>) -> Self {
         Self { resources: resources.into_iter().collect(), ..Self::default() }
     }
 
@@ -173,7 +173,7 @@ impl Connector {
         if !self.state.is_metered() {
             return Ok(resources.iter().map(|_| None).collect());
         }
-        let standings = self.standings(resources).await?.into_iter();
+        let standings = self.statuses(resources).await?.into_iter();
         Ok(standings.map(|standing| Start::of(standing.entry, true)).collect())
     }
 
@@ -204,7 +204,7 @@ impl Connector {
 /// Runs resources side by side, within one budget.
 pub(super) struct Runner {
     connector: Connector,
-    budget: Budget,
+    budget: ReadBudget,
     allow_deletions: bool,
 }
 
@@ -214,14 +214,14 @@ impl Runner {
         let limits = &mut connector.limits;
         // What waits to be committed is part of what has been read ahead, so it must leave room for reading.
         limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / side_by_side);
-        Self { budget: Budget::new(limits), connector, allow_deletions: false }
+        Self { budget: ReadBudget::new(limits), connector, allow_deletions: false }
     }
 
     /// Runs a resource, whether it is enabled or not, from where it was found to stand, if somebody has looked.
     pub(super) async fn run(
         &self,
         resource: Resource,
-        config: Config,
+        config: Settings,
         mode: Mode,
         start: Option<Start>,
         cancel: CancellationToken,

@@ -10,6 +10,7 @@
 //! run began with, so that of two runs side by side only one gets through.
 
 mod admission;
+mod batcher;
 pub(crate) mod columns;
 mod connector;
 mod credentials;
@@ -18,7 +19,6 @@ mod discover;
 mod event;
 mod identity;
 mod ingest;
-mod join;
 mod outstanding;
 mod resources;
 mod run;

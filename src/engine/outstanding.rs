@@ -1,7 +1,7 @@
 //! The outstanding rejects of a resource, as one run knows them: a record that comes in good form clears those that are about it.
 
 use crate::record::{DOCUMENT_OF, document_of};
-use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Rows, Source};
+use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source, TableRows};
 
 /// As many are looked at, those that were met last first…
 const MOST: usize = 128;
@@ -48,7 +48,7 @@ impl Outstanding {
     }
 
     /// Adds to each table's rows which rejects their records correct, and takes both in: they are about to be committed.
-    pub(super) fn take(&mut self, source: &dyn Source, tables: &mut [Rows]) {
+    pub(super) fn take(&mut self, source: &dyn Source, tables: &mut [TableRows]) {
         for rows in tables {
             let is_met = |reject: &Reject| rows.rejects.contains(reject);
             rows.corrected.retain(|reject| !is_met(reject));
@@ -83,7 +83,7 @@ impl Outstanding {
 }
 
 /// Which of these rejects the records correct.
-fn corrected(source: &dyn Source, rows: &Rows, known: &[Known]) -> Vec<bool> {
+fn corrected(source: &dyn Source, rows: &TableRows, known: &[Known]) -> Vec<bool> {
     let mut corrected = vec![false; known.len()];
     let has_subjects = known.iter().any(|known| known.subject.is_some());
     let has_keys = known.iter().any(|known| known.reject.reason.starts_with(DOCUMENT_OF));

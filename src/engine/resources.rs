@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Connector;
-use super::connector::Order;
-use crate::state::{Reconcile, ResourceState};
+use super::connector::WriteOrder;
+use crate::state::{Reconciliation, ResourceState};
 use crate::{
-    Commit, Config, ConfigSnapshot, Domain, Error, ErrorKind, Resource, ResourceConfig, Result, RunId, RunStatus,
+    Commit, ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings,
     Source, SourceSpec, StateChange, Sweep,
 };
 
 /// The names by which resources are known here, and those that the source takes for the same.
 pub(super) struct Names<'a> {
     source: &'a dyn Source,
-    config: &'a Config,
+    config: &'a Settings,
     /// Each known name by its canonical form, and by itself.
     known: BTreeMap<String, String>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Names<'a> {
 impl<'a> Names<'a> {
     pub(super) fn new<'n>(
         source: &'a dyn Source,
-        config: &'a Config,
+        config: &'a Settings,
         known: impl Iterator<Item = &'n str> + Clone,
     ) -> Self {
         let canonical = |name: &str| source.resource(config, name).ok().map(|one| (one.into(), name.to_owned()));
@@ -94,7 +94,7 @@ impl Connector {
         let state = ResourceState {
             status,
             checkpoint: None,
-            reconcile: Some(Reconcile { is_reset: true, ..Reconcile::new(RunId::new(), self.now()) }),
+            reconcile: Some(Reconciliation { is_reset: true, ..Reconciliation::new(RunId::new(), self.now()) }),
             message: Some(message.into()),
             ..entry.state.clone()
         };
@@ -106,7 +106,7 @@ impl Connector {
             Some(pass) => {
                 let (sweep, change) = (Some(Sweep::Abandon(pass.id)), Some(change));
                 let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
-                self.deliver(commit, Order::StateFirst, &mut { base }).await.map(drop)
+                self.deliver(commit, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
         }
     }
@@ -117,7 +117,7 @@ impl Connector {
 
     /// Takes back that a resource was enabled.
     pub(super) async fn forget(&self, resource: &Resource) -> Result<()> {
-        self.config.remove(Domain::Resource, resource.name()).await.map(drop)
+        self.config.remove(Namespace::Resource, resource.name()).await.map(drop)
     }
 
     /// Forgets a resource: its configuration, its schedule, and where it stands. A run that is under way is fenced off. Rows
@@ -129,17 +129,17 @@ impl Connector {
         let resource = self.resolve([resource.name()]).await?.remove(0);
         self.must_know(&resource).await?;
         // Where this is cut off in between, removing it again does the rest.
-        self.config.remove(Domain::Resource, resource.name()).await?;
+        self.config.remove(Namespace::Resource, resource.name()).await?;
         self.forget_progress(&resource, "removed").await
     }
 
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when nothing is stored of a resource that could be removed.
     pub(crate) async fn must_know(&self, resource: &Resource) -> Result<()> {
-        let is_configured = self.config.get(Domain::Resource, resource.name()).await?.is_some();
+        let is_configured = self.config.get(Namespace::Resource, resource.name()).await?.is_some();
         let state = self.state(resource).await?.map(|entry| entry.state);
         // A reset that nothing has been read since is no progress.
-        let is_under_way = |pass: &Reconcile| !pass.is_reset || pass.checkpoint.is_some();
+        let is_under_way = |pass: &Reconciliation| !pass.is_reset || pass.checkpoint.is_some();
         let has_progress =
             state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
         if is_configured || has_progress { Ok(()) } else { Err(self.unknown(resource)) }

@@ -6,16 +6,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
+use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
 use super::columns::{self, ColumnCheck, ENOUGH};
-use super::connector::Order;
-use super::identity::Claim;
-use super::join::{Budget, Joined, ReadAhead};
+use super::connector::WriteOrder;
+use super::identity::IdentityClaim;
 use super::outstanding::Outstanding;
 use super::{Connector, Event};
-use crate::state::{Reconcile, ResourceState};
+use crate::state::{Reconciliation, ResourceState};
 use crate::{
-    Checkpoint, Commit, Config, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, Rows,
-    RunRecord, RunStatus, SourceEvent, StateChange, StateEntry, StateVersion, Sweep,
+    Checkpoint, Commit, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, RunRecord, RunStatus,
+    Settings, SourceEvent, StateChange, StateEntry, StateVersion, Sweep, TableRows,
 };
 
 /// How a run came to its end without an error.
@@ -45,7 +45,7 @@ impl Start {
 pub(super) struct Run<'a> {
     pub(super) connector: &'a Connector,
     pub(super) resource: Resource,
-    pub(super) config: Config,
+    pub(super) config: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
     /// Whether a person has confirmed that many records may be gone.
@@ -57,9 +57,9 @@ pub(super) struct Run<'a> {
     began_at: StateVersion,
     /// Where an incremental read resumes, and the full pass under way: as committed.
     pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) reconcile: Option<Reconcile>,
+    pub(super) reconcile: Option<Reconciliation>,
     /// That this run reads what its first checkpoint says; for a resource that was never read.
-    pub(super) claim: Option<Claim>,
+    pub(super) claim: Option<IdentityClaim>,
     /// What was rejected, and not corrected since.
     outstanding: Outstanding,
     /// Which columns have found something.
@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         connector: &'a Connector,
         resource: Resource,
-        config: Config,
+        config: Settings,
         mode: Mode,
         allow_deletions: bool,
         cancel: CancellationToken,
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs to the end, whatever it is; the record says which.
-    pub(super) async fn execute(mut self, start: Option<Start>, budget: Budget) -> RunRecord {
+    pub(super) async fn execute(mut self, start: Option<Start>, budget: ReadBudget) -> RunRecord {
         if self.cancel.is_cancelled() {
             // It does not begin, and leaves no trace.
             self.record.status = RunStatus::Interrupted;
@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
         self.record.clone()
     }
 
-    async fn ingest(&mut self, start: Option<Start>, budget: Budget) -> Result<End> {
+    async fn ingest(&mut self, start: Option<Start>, budget: ReadBudget) -> Result<End> {
         let entry = match start {
             Some(Start(entry)) => Some(entry),
             None => self.connector.state(&self.resource).await?,
@@ -148,15 +148,15 @@ impl<'a> Run<'a> {
         self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
         self.outstanding = self.find_outstanding().await?;
         if self.record.mode == Mode::Reconcile {
-            self.take_up_pass();
+            self.resume_reconcile();
         }
         if self.read(budget).await? == End::Interrupted {
             return Ok(End::Interrupted);
         }
         match self.record.mode {
             Mode::Incremental => {
-                if self.pass().is_some() {
-                    self.end_read_pass().await?;
+                if self.reconciliation().is_some() {
+                    self.end_reset_read().await?;
                 }
                 Ok(End::Complete)
             }
@@ -182,14 +182,14 @@ impl<'a> Run<'a> {
     }
 
     /// Reads the source to its end and commits what it brings.
-    async fn read(&mut self, budget: Budget) -> Result<End> {
-        let (checkpoint, incremental) = match self.pass() {
+    async fn read(&mut self, budget: ReadBudget) -> Result<End> {
+        let (checkpoint, incremental) = match self.reconciliation() {
             Some(pass) => (pass.checkpoint.clone(), self.checkpoint.clone()),
             None => (self.checkpoint.clone(), None),
         };
         let stream = self.connector.source.read(ReadRequest {
             resource: self.resource.clone(),
-            config: self.config.clone(),
+            settings: self.config.clone(),
             checkpoint,
             incremental,
             mode: self.record.mode,
@@ -211,14 +211,14 @@ impl<'a> Run<'a> {
             };
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
-                Some(Ok(Some(joined))) => self.commit_joined(joined).await?,
+                Some(Ok(Some(joined))) => self.commit_buffer(joined).await?,
                 Some(Ok(None)) => return Ok(End::Complete),
                 Some(Err(error)) => return Err(error),
                 None => {
                     // What has been joined is whole; to commit it saves the next run some reading.
                     let joined = ahead.take();
                     if !joined.is_empty() {
-                        self.commit_joined(joined).await?;
+                        self.commit_buffer(joined).await?;
                     }
                     return Ok(End::Interrupted);
                 }
@@ -226,15 +226,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn commit_joined(&mut self, joined: Joined) -> Result<()> {
-        let Joined { rows, excluded, checkpoint, .. } = joined;
+    async fn commit_buffer(&mut self, joined: CommitBuffer) -> Result<()> {
+        let CommitBuffer { rows, excluded, checkpoint, .. } = joined;
         if let Some(checkpoint) = &checkpoint
             && self.is_new()
         {
             self.must_be_unknown(checkpoint).await?;
         }
         let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
-        let sweep = self.pass().map(|pass| self.mark(pass));
+        let sweep = self.reconciliation().map(|pass| self.mark(pass));
         match &mut pass {
             Some(pass) if sweep.is_some() => pass.checkpoint = checkpoint.or(pass.checkpoint.take()),
             _ => next = checkpoint.or(next),
@@ -256,10 +256,10 @@ impl<'a> Run<'a> {
     /// Commits rows and the state that holds with them.
     pub(super) async fn commit(
         &mut self,
-        rows: Vec<Rows>,
+        rows: Vec<TableRows>,
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
-        reconcile: Option<Reconcile>,
+        reconcile: Option<Reconciliation>,
     ) -> Result<()> {
         self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile).await
     }
@@ -268,10 +268,10 @@ impl<'a> Run<'a> {
     async fn commit_with(
         &mut self,
         left_out: Counts,
-        mut rows: Vec<Rows>,
+        mut rows: Vec<TableRows>,
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
-        reconcile: Option<Reconcile>,
+        reconcile: Option<Reconciliation>,
     ) -> Result<()> {
         let began = Instant::now();
         let at = self.connector.now();
@@ -293,12 +293,12 @@ impl<'a> Run<'a> {
         if offered > 0 || corrects || (state.is_some() && sweep != Some(Sweep::Fence)) {
             let change = state.clone().map(|state| self.change_of_commit(at, state, &left_out));
             let (resource, run) = (self.resource.clone(), self.record.id);
-            let at_checkpoint = |pass: &Option<Reconcile>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
+            let at_checkpoint = |pass: &Option<Reconciliation>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
             let is_progress = self.stored.as_ref().is_none_or(|stored| {
                 stored.checkpoint != checkpoint || at_checkpoint(&stored.reconcile) != at_checkpoint(&reconcile)
             });
             let ends_pass = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
-            let order = if is_progress && !ends_pass { Order::RowsFirst } else { Order::StateFirst };
+            let order = if is_progress && !ends_pass { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
             let commit = Commit { resource, run, at, rows, sweep, change };
             let delivered = self.connector.deliver(commit, order, &mut self.base).await;
             // What a commit has corrected that failed is outstanding still.
@@ -391,7 +391,7 @@ impl<'a> Run<'a> {
         status: RunStatus,
         message: Option<String>,
         checkpoint: Option<Checkpoint>,
-        reconcile: Option<Reconcile>,
+        reconcile: Option<Reconciliation>,
     ) -> ResourceState {
         let has_rejects = self.outstanding.is_any();
         ResourceState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }

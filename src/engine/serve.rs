@@ -14,7 +14,7 @@ use super::Schedule;
 use super::connector::{Configured, Connector};
 use super::ingest::Runner;
 use super::run::Start;
-use crate::{Config, Mode, Resource, Result, RunStatus};
+use crate::{Mode, Resource, Result, RunStatus, Settings};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.
 const REFRESH: Duration = Duration::from_secs(15);
@@ -44,7 +44,7 @@ impl Connector {
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
         let (mut config, plan) = read?;
         let mut timetable = Timetable { plan, ..Timetable::default() };
-        timetable.take_up();
+        timetable.replan();
         let mut read_at = Instant::now();
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
@@ -94,10 +94,10 @@ impl Connector {
     }
 
     /// The settings in force, and each enabled resource with its schedule and the start of its last run.
-    async fn plan(&self) -> Result<(Config, BTreeMap<Resource, Planned>)> {
+    async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
         let (resources, configs): (Vec<_>, Vec<_>) = known.into_iter().filter(|(_, config)| config.enabled).unzip();
-        let standings = self.standings(&resources).await?;
+        let standings = self.statuses(&resources).await?;
         let mut plan = BTreeMap::new();
         let is_metered = self.state.is_metered();
         for ((resource, config), standing) in resources.into_iter().zip(configs).zip(standings) {
@@ -115,7 +115,7 @@ impl Connector {
             let run = standing.run;
             let cut_off =
                 run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
-            plan.insert(resource, Planned { schedule, last: run.map(|run| run.started_at), cut_off, start });
+            plan.insert(resource, PlannedResource { schedule, last: run.map(|run| run.started_at), cut_off, start });
         }
         Ok((config, plan))
     }
@@ -123,7 +123,7 @@ impl Connector {
 
 /// When a resource last ran, and how often it is to run.
 #[derive(Debug)]
-struct Planned {
+struct PlannedResource {
     schedule: Schedule,
     last: Option<Timestamp>,
     /// Whether that run was interrupted, or has not ended.
@@ -135,7 +135,7 @@ struct Planned {
 /// What is to run, what is running, and what was started here when.
 #[derive(Debug, Default)]
 struct Timetable {
-    plan: BTreeMap<Resource, Planned>,
+    plan: BTreeMap<Resource, PlannedResource>,
     running: BTreeSet<Resource>,
     /// Beside the run history, because a run that cannot begin leaves no record there and must not be tried without pause.
     started: BTreeMap<Resource, Timestamp>,
@@ -143,7 +143,7 @@ struct Timetable {
 
 impl Timetable {
     /// Lets what was cut off go on at once: a program that was stopped and started again must not wait a day for it.
-    fn take_up(&mut self) {
+    fn replan(&mut self) {
         self.plan.values_mut().filter(|planned| planned.cut_off).for_each(|planned| planned.last = None);
     }
 
@@ -208,7 +208,7 @@ mod tests {
 
     /// Resources that are due at these times, and run every minute.
     fn timetable(due: &[(&str, i64)]) -> Timetable {
-        let planned = |second| Planned {
+        let planned = |second| PlannedResource {
             schedule: "1m".parse().unwrap(),
             last: Some(at(second - 60)),
             cut_off: false,
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_has_never_run_is_due_at_once() {
-        let planned = Planned { schedule: Schedule::default(), last: None, cut_off: false, start: None };
+        let planned = PlannedResource { schedule: Schedule::default(), last: None, cut_off: false, start: None };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }

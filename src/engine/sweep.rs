@@ -6,8 +6,8 @@ use super::Event;
 use super::admission::admit_records;
 use super::deletions::Deletions;
 use super::run::Run;
-use crate::sink::Older;
-use crate::state::Reconcile;
+use crate::sink::StalePolicy;
+use crate::state::Reconciliation;
 use crate::{Error, ErrorKind, Mode, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest};
 
 /// How many records are looked at in one step.
@@ -15,9 +15,9 @@ const STEP: usize = 500;
 
 impl Run<'_> {
     /// Begins a full pass, or goes on with the one under way. That one may have seen what was deleted since.
-    pub(super) fn take_up_pass(&mut self) {
+    pub(super) fn resume_reconcile(&mut self) {
         let Some(pass) = &self.reconcile else {
-            self.reconcile = Some(Reconcile::new(self.record.id, self.record.started_at));
+            self.reconcile = Some(Reconciliation::new(self.record.id, self.record.started_at));
             return;
         };
         if pass.is_reset && pass.checkpoint.is_none() {
@@ -30,24 +30,24 @@ impl Run<'_> {
     }
 
     /// The pass that this run goes on with: a reconcile run's, or the read that follows a reset.
-    pub(super) fn pass(&self) -> Option<&Reconcile> {
+    pub(super) fn reconciliation(&self) -> Option<&Reconciliation> {
         self.reconcile.as_ref().filter(|pass| self.record.mode == Mode::Reconcile || pass.is_reset)
     }
 
     /// What a commit of a pass means.
-    pub(super) fn mark(&self, pass: &Reconcile) -> Sweep {
+    pub(super) fn mark(&self, pass: &Reconciliation) -> Sweep {
         let older = match () {
             // Nothing refuses the rows of a run that was overtaken, so that only their versions can.
-            () if !self.connector.is_joined() => Older::Skip,
-            () if pass.is_reset || self.connector.spec.is_authoritative => Older::Replace,
-            () => Older::Verify,
+            () if !self.connector.is_joined() => StalePolicy::Skip,
+            () if pass.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
+            () => StalePolicy::Verify,
         };
         Sweep::Mark(pass.id, older)
     }
 
     /// What a commit of verified records means: they are the truth.
-    fn mark_verified(&self, pass: &Reconcile) -> Sweep {
-        let older = if self.connector.is_joined() { Older::Replace } else { Older::Skip };
+    fn mark_verified(&self, pass: &Reconciliation) -> Sweep {
+        let older = if self.connector.is_joined() { StalePolicy::Replace } else { StalePolicy::Skip };
         Sweep::Mark(pass.id, older)
     }
 
@@ -57,28 +57,28 @@ impl Run<'_> {
     pub(super) async fn sweep(&mut self) -> Result<bool> {
         let mut deletions = self.expected_deletions().await?;
         match self.sweep_tables(&mut deletions).await {
-            Err(Stopped::Pass(error)) => {
-                self.abandon_pass().await?;
+            Err(SweepError::Pass(error)) => {
+                self.abandon_reconcile().await?;
                 Err(error)
             }
-            Err(Stopped::Run(error)) => Err(error),
+            Err(SweepError::Run(error)) => Err(error),
             Ok(false) => Ok(false),
             Ok(true) => {
-                self.end_read_pass().await?;
+                self.end_reset_read().await?;
                 Ok(true)
             }
         }
     }
 
     /// Ends a pass that has read everything: incremental reads go on from where it has come.
-    pub(super) async fn end_read_pass(&mut self) -> Result<()> {
+    pub(super) async fn end_reset_read(&mut self) -> Result<()> {
         let Some(pass) = &self.reconcile else { return Ok(()) };
         let checkpoint = pass.checkpoint.clone().or_else(|| self.checkpoint.clone());
         let finish = Sweep::Finish(pass.id);
         self.commit(Vec::new(), Some(finish), checkpoint, None).await
     }
 
-    async fn abandon_pass(&mut self) -> Result<()> {
+    async fn abandon_reconcile(&mut self) -> Result<()> {
         let Some(pass) = &self.reconcile else { return Ok(()) };
         let abandon = Sweep::Abandon(pass.id);
         self.commit(Vec::new(), Some(abandon), self.checkpoint.clone(), None).await
@@ -96,15 +96,15 @@ impl Run<'_> {
         Ok(deletions)
     }
 
-    fn query(&self, pass: &Reconcile, table: &str, after: Option<String>) -> UnseenQuery {
+    fn query(&self, pass: &Reconciliation, table: &str, after: Option<String>) -> UnseenQuery {
         UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: pass.id, after, limit: STEP }
     }
 
-    async fn sweep_tables(&mut self, deletions: &mut Deletions) -> Result<bool, Stopped> {
+    async fn sweep_tables(&mut self, deletions: &mut Deletions) -> Result<bool, SweepError> {
         let connector = self.connector;
         let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
         if is_bounded && connector.spec.is_authoritative {
-            deletions.refuse_empty_listing().map_err(Stopped::Pass)?;
+            deletions.refuse_empty_listing().map_err(SweepError::Pass)?;
         }
         let must_wait = is_bounded && deletions.must_wait();
         for table in &connector.spec.tables {
@@ -121,11 +121,11 @@ impl Run<'_> {
                 connector.emit(Event::Verifying { resource, records });
                 let mut records = tokio::select! {
                     biased;
-                    verified = self.verify(&table.name, unseen) => verified.map_err(Stopped::by_source)?,
+                    verified = self.verify(&table.name, unseen) => verified.map_err(SweepError::by_source)?,
                     () = self.cancel().cancelled() => return Ok(false),
                 };
                 if must_wait {
-                    deletions.hold(&table.name, &mut records).map_err(Stopped::Pass)?;
+                    deletions.hold(&table.name, &mut records).map_err(SweepError::Pass)?;
                 }
                 self.commit_verified(&table.name, records).await?;
             }
@@ -154,7 +154,7 @@ impl Run<'_> {
         let mut asked: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
-            config: self.config.clone(),
+            settings: self.config.clone(),
             checkpoint: self
                 .reconcile
                 .as_ref()
@@ -178,14 +178,14 @@ impl Run<'_> {
 }
 
 /// Why a sweep has ended before its time.
-enum Stopped {
+enum SweepError {
     /// What the source says cannot be, or a person has to confirm it: the next run begins a pass of its own, with a listing.
     Pass(Error),
     /// The next run goes on.
     Run(Error),
 }
 
-impl Stopped {
+impl SweepError {
     /// An error of the source. What is wrong with its answers may have been wrong with its listing.
     fn by_source(error: Error) -> Self {
         match error.kind() {
@@ -195,7 +195,7 @@ impl Stopped {
     }
 }
 
-impl From<Error> for Stopped {
+impl From<Error> for SweepError {
     fn from(error: Error) -> Self {
         Self::Run(error)
     }

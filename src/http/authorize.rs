@@ -26,7 +26,7 @@ pub trait Authorize: Send + Sync + Debug {
     /// bring another; the request is then sent once more.
     ///
     /// By default there is nothing else to try.
-    async fn refused(&self, header: &SecretString) -> bool {
+    async fn on_unauthorized(&self, header: &SecretString) -> bool {
         let _ = header;
         false
     }

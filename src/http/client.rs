@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::links;
 use super::request::Request;
 use crate::error::is_credential;
-use crate::{Error, Result, Retries};
+use crate::{Error, Result, RetryConfig};
 
 /// Talks to one server, within its limits. Clones are cheap and share everything.
 ///
@@ -27,7 +27,7 @@ pub(super) struct Inner {
     pub(super) base: Url,
     pub(super) gate: Gate,
     pub(super) authorization: Option<Arc<dyn Authorize>>,
-    pub(super) retries: Retries,
+    pub(super) retries: RetryConfig,
     pub(super) max_wait: Duration,
     pub(super) max_body: usize,
     pub(super) bodies: Bodies,
@@ -46,7 +46,7 @@ impl Client {
             ],
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
-            retries: Retries::default(),
+            retries: RetryConfig::default(),
             max_wait: Duration::from_secs(65 * 60),
             budget: 100,
             concurrency: 8,
@@ -96,7 +96,7 @@ pub struct Builder {
     headers: Vec<(String, String)>,
     timeout: Duration,
     connect_timeout: Duration,
-    retries: Retries,
+    retries: RetryConfig,
     max_wait: Duration,
     budget: u8,
     concurrency: usize,
@@ -139,7 +139,7 @@ impl Builder {
 
     /// How often and for how long a failed request is tried again.
     #[must_use]
-    pub fn retry(mut self, retries: Retries) -> Self {
+    pub fn retry(mut self, retries: RetryConfig) -> Self {
         self.retries = retries;
         self
     }

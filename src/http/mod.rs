@@ -34,7 +34,7 @@
 //! |---|---|
 //! | 2xx; 304 to a request with [`if_none_match`](Request::if_none_match) | a [`Response`] |
 //! | 400, 413 or 431 to such a request | asked again without the entity tag |
-//! | a status named in [`accept`](Request::accept) | a [`Response`], except where it is a rate limit |
+//! | a status named in [`allow_status`](Request::allow_status) | a [`Response`], except where it is a rate limit |
 //! | 301, 302, 303, 307, 308 on the same scheme, host and port | followed, at most five times; [`Response::redirected`] says so |
 //! | a redirect to any other place | an error that names it; nothing is sent there |
 //! | a link to any other place | its query, at the URL of the answer: [`Response::next`] |

@@ -98,19 +98,19 @@ impl Request {
 
     /// Statuses that come back as a [`Response`] instead of an error or a redirect, such as 404, 410 and 301 for an item
     /// that may have vanished. Rate limits are waited for all the same.
-    pub fn accept(mut self, statuses: &[u16]) -> Self {
+    pub fn allow_status(mut self, statuses: &[u16]) -> Self {
         self.accept.extend_from_slice(statuses);
         self
     }
 
     /// Lets a POST be sent again like a GET, also where the server may have acted on it: for what does no harm when it is done
     /// twice.
-    pub fn repeatable(mut self) -> Self {
+    pub fn idempotent(mut self) -> Self {
         self.repeatable = true;
         self
     }
 
-    /// Gives up after this many attempts, where the client's [`Retries`](crate::Retries) allow more, if the failure
+    /// Gives up after this many attempts, where the client's [`RetryConfig`](crate::RetryConfig) allow more, if the failure
     /// [may be about the size](fault::may_depend_on_size) of the answer: a smaller one can be asked for.
     #[cfg(feature = "github")]
     pub(crate) fn attempts_at_this_size(mut self, attempts: u32) -> Self {
@@ -125,7 +125,7 @@ impl Request {
         self
     }
 
-    /// Sends the request until an answer comes, as often as the client's [`Retries`](crate::Retries) allow.
+    /// Sends the request until an answer comes, as often as the client's [`RetryConfig`](crate::RetryConfig) allow.
     ///
     /// # Errors
     ///
@@ -362,7 +362,7 @@ impl Call {
     async fn renew(&mut self, refused: Option<&SecretString>) -> bool {
         match (&self.client.0.authorization, refused) {
             (Some(authorize), Some(refused)) if !self.renewed => {
-                self.renewed = authorize.refused(refused).await;
+                self.renewed = authorize.on_unauthorized(refused).await;
                 self.renewed
             }
             _ => false,

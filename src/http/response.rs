@@ -32,7 +32,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The status: 2xx, 304, or one that [`accept`](super::Request::accept) named.
+    /// The status: 2xx, 304, or one that [`allow_status`](super::Request::allow_status) named.
     pub fn status(&self) -> u16 {
         self.status
     }

@@ -9,7 +9,7 @@
 //! use snowfeed::prelude::*;
 //!
 //! let spec = SourceSpec::new("planets", "1.2.0").resource_kind("star").host("api.example.com").table(TableSpec::new("planets"));
-//! let bundle = Bundle::of(&App::from(&spec).title("Planets"))?;
+//! let bundle = Bundle::new(&App::from(&spec).title("Planets"))?;
 //! assert!(bundle.text("manifest.yml").is_some_and(|manifest| manifest.contains("/snowfeed/public/images/planets:1.2.0")));
 //! assert!(bundle.findings().is_empty());
 //! # Ok::<(), snowfeed::Error>(())

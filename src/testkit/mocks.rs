@@ -19,8 +19,8 @@ use serde_json::Value;
 use crate::sink::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
 use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    BatchStream, Config, ConfigStore, Domain, ReadRequest, Record, Resource, Result, Source, SourceSpec, TableSpec,
-    VerifyRequest,
+    BatchStream, ConfigStore, Namespace, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec,
+    TableSpec, VerifyRequest,
 };
 
 mock! {
@@ -31,8 +31,8 @@ mock! {
     #[async_trait]
     impl Source for Source {
         fn spec(&self) -> SourceSpec;
-        async fn check(&self, config: &Config) -> Result<()>;
-        async fn discover(&self, config: &Config) -> Result<Vec<Resource>>;
+        async fn check(&self, config: &Settings) -> Result<()>;
+        async fn discover(&self, config: &Settings) -> Result<Vec<Resource>>;
         fn read(&self, request: ReadRequest) -> BatchStream;
         async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>>;
     }
@@ -59,10 +59,10 @@ mock! {
 
     #[async_trait]
     impl ConfigStore for ConfigStore {
-        async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>>;
-        async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()>;
-        async fn remove(&self, domain: Domain, key: &str) -> Result<bool>;
-        async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
+        async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
+        async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
     }
 }
 
@@ -137,10 +137,10 @@ mock! {
 
     #[async_trait]
     impl ConfigStore for Backend {
-        async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>>;
-        async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()>;
-        async fn remove(&self, domain: Domain, key: &str) -> Result<bool>;
-        async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>>;
+        async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
+        async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
     }
 
     impl StateCalls for Backend {

@@ -1,6 +1,6 @@
 //! What the tests of any connector need.
 
 pub mod conformance;
-pub mod faults;
+pub mod fault_injection;
 pub mod mocks;
 pub mod upstream;

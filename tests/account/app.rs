@@ -38,7 +38,7 @@ fn skipped_if_not_offered(error: snowfeed::Error) -> Stop {
 
 async fn deploy_as(scene: &Scene<'_>, description: &str) -> Result<Report, Stop> {
     let app = scene.app(description);
-    let bundle = Bundle::of(&app)?;
+    let bundle = Bundle::new(&app)?;
     let image = scene.image()?;
     let deploy =
         Deploy::new(&app, &bundle)?.image(image.as_ref().map(|(image, _)| image.clone())).create_repository(true);
@@ -183,7 +183,7 @@ pub(crate) async fn upgrade(scene: &Scene<'_>) -> Ended {
     let app = scene.app(SECOND);
     let mut account = scene.app_account().await?;
     Upgrade::new(&app)?.run(&mut account, &Runner::new()).await?;
-    let status = Status::of(&app, &mut account).await?;
+    let status = Status::load(&app, &mut account).await?;
     account.close().await?;
     let patch = status.application.as_ref().and_then(|application| application.patch);
     ensure!(patch == Some(1), "after the upgrade the application is at patch {patch:?}");
@@ -201,7 +201,7 @@ pub(crate) async fn uninstall(scene: &Scene<'_>) -> Ended {
     let owned: Vec<String> =
         uninstall.owned(&mut account).await?.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect();
     uninstall.run(&mut account, &Runner::new()).await?;
-    let status = Status::of(&app, &mut account).await;
+    let status = Status::load(&app, &mut account).await;
     account.close().await?;
     if let Ok(Status { package, application, .. }) = status {
         ensure!(package.is_none() && application.is_none(), "the package or the application is still there");

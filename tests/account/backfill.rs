@@ -16,7 +16,7 @@ pub(crate) async fn run(scene: &Scene<'_>) -> Ended {
     let snowflake = scene.backend(&database)?;
     let connector = Connector::new(Issues::new(rows), Arc::new(snowflake.clone()));
     let began = Instant::now();
-    let report = connector.ingest(IngestRequest::of([resource("backfill")])).await?;
+    let report = connector.ingest(IngestRequest::new([resource("backfill")])).await?;
     let took = began.elapsed();
     ensure!(report.status() == RunStatus::Complete, "the ingestion did not complete: {report:?}");
     let mut session = scene.session().await?;

@@ -27,7 +27,7 @@ async fn poll(scene: &Scene<'_>, suffix: &str) -> Result<(String, Watched, Vec<u
     let source = Issues::new(20);
     let all: Vec<_> = (0..10).map(|number| resource(&format!("idle {number}"))).collect();
     let first = Connector::new(source.clone(), Arc::new(scene.backend(&database)?));
-    let report = first.ingest(IngestRequest::of(all)).await?;
+    let report = first.ingest(IngestRequest::new(all)).await?;
     ensure!(report.status() == RunStatus::Complete, "the first ingestion did not complete: {report:?}");
     let client = scene.client_in(&database)?;
     let connector = Connector::new(source, Arc::new(scene.backend_over(client.clone(), &database)));

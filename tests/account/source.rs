@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snowfeed::prelude::*;
 use snowfeed::state::ResourceState;
-use snowfeed::{Commit, Rows, RunId, StateChange, StateVersion};
+use snowfeed::{Commit, RunId, StateChange, StateVersion, TableRows};
 
 /// The table that all steps fill.
 pub(crate) const TABLE: &str = "issues";
@@ -59,11 +59,11 @@ impl Source for Issues {
         SourceSpec::new("acceptance", "1").table(table())
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(Vec::new())
     }
 
@@ -80,7 +80,7 @@ impl Source for Issues {
 
 /// A commit of these records.
 pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
-    let rows = vec![Rows { table: TABLE.into(), records, ..Rows::default() }];
+    let rows = vec![TableRows { table: TABLE.into(), records, ..TableRows::default() }];
     Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
 }
 

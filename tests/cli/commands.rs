@@ -1,11 +1,11 @@
 //! Each command, in words.
 
-use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 
 use super::support::Program;
 
-async fn upstream() -> Upstream {
-    Upstream::builder().seed(7).repository("acme/widgets", 250).repository("acme/gears", 30).start().await.unwrap()
+async fn upstream() -> GithubServer {
+    GithubServer::builder().seed(7).repository("acme/widgets", 250).repository("acme/gears", 30).start().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

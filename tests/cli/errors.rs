@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::support::{Ended, Program, end};
@@ -21,7 +21,7 @@ async fn last_error(program: &Program) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token() {
-    let upstream = Upstream::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong-hush");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(5);
     says(&ended, "acme/gears");
@@ -32,7 +32,7 @@ async fn a_wrong_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_quota_while_settings_are_checked() {
     for command in ["check", "discover"] {
-        let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+        let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
         upstream.fault(Fault::PrimaryLimit { reset_in: Duration::from_secs(1) });
         let program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
         let ended = program.run(&[command]).await.expect(0);
@@ -82,7 +82,7 @@ async fn a_server_that_does_not_answer_while_settings_are_checked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_portal_in_place_of_the_server_while_settings_are_checked() {
     for fault in [Fault::Html, Fault::EmptyBody] {
-        let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+        let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
         upstream.fault_while(|_| true, fault);
         let program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
         let ended = program.run(&["check"]).await;
@@ -94,7 +94,7 @@ async fn a_portal_in_place_of_the_server_while_settings_are_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_repository() {
-    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/geras"]).await.expect(6);
     says(&ended, "acme/geras");
@@ -104,7 +104,8 @@ async fn a_missing_repository() {
 /// Read under both names, it would have every row twice in the view of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
-    let upstream = Upstream::builder().repository("acme/gears", 30).repository("acme/nuts", 3).start().await.unwrap();
+    let upstream =
+        GithubServer::builder().repository("acme/gears", 30).repository("acme/nuts", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["ingest", "acme/gears", "acme/nuts"]).await.expect(0);
     upstream.rename_repository("acme/gears", "acme/cogs");
@@ -128,7 +129,7 @@ async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
 /// Neither has committed anything when the other one looks.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_names_of_a_repository_at_once() {
-    let upstream = Upstream::builder().repository("acme/gears", 300).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 300).start().await.unwrap();
     upstream.rename_repository("acme/gears", "acme/cogs");
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/cogs"]).await.expect(3);
@@ -140,7 +141,7 @@ async fn both_names_of_a_repository_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disabled_issues() {
-    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     upstream.disable_issues("acme/gears");
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(6);
@@ -150,7 +151,7 @@ async fn disabled_issues() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_fails_beside_one_that_does_not_is_partial() {
-    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/none"]).await.expect(3);
     says(&ended, "acme/none");

@@ -1,7 +1,7 @@
 //! What programs read: one document for each command, and nothing besides.
 
 use serde_json::Value;
-use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::support::{LONG, Program, end, signal};
@@ -12,7 +12,7 @@ fn keys(value: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_writes_one_document_of_a_known_shape() {
-    let upstream = Upstream::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (args, expected) in [
         (&["check"][..], &["checks", "error", "schema_version", "source", "version"][..]),
@@ -37,7 +37,7 @@ async fn each_command_writes_one_document_of_a_known_shape() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingestion_tells_its_counts_and_its_runs() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let report = program.json(&["ingest", "acme/gears"]).await;
     assert_eq!(report["status"], "complete");
@@ -81,7 +81,7 @@ async fn what_is_missing_on_the_command_line_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn warnings_and_waits_are_logged_unless_it_is_quiet() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     for (args, told) in [(&["--json", "ingest", "acme/gears"][..], true), (&["--json", "--quiet", "ingest"], false)] {
         upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
@@ -95,7 +95,7 @@ async fn warnings_and_waits_are_logged_unless_it_is_quiet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycles() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 3).repository("acme/nuts", 3);
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 3).repository("acme/nuts", 3);
     let upstream = upstream.start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "acme/nuts", "--schedule", "1m"]).await.expect(0);
@@ -116,7 +116,7 @@ async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycle
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_fails_tells_what_it_looked_at() {
-    let upstream = Upstream::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong");
     let document = program.run(&["--json", "check"]).await.expect(5).json();
     assert_eq!(document["error"]["kind"], "authentication");

@@ -4,15 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use super::support::Program;
 
 /// The commands that write nothing.
 const READING: [&[&str]; 4] = [&["status"], &["runs"], &["rejects"], &["preview", "acme/gears"]];
 
-async fn ingested() -> (Upstream, Program) {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+async fn ingested() -> (GithubServer, Program) {
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["ingest", "acme/gears"]).await.expect(0);
     (upstream, program)
@@ -81,7 +81,7 @@ async fn what_another_process_has_written_and_not_yet_moved_into_the_file_is_rea
     let writer = snowfeed::backends::Sqlite::open(&file).unwrap();
     let gears = snowfeed::Resource::new("acme/gears").unwrap();
     let disabled = serde_json::json!({"enabled": false});
-    snowfeed::ConfigStore::put(&writer, snowfeed::Domain::Resource, gears.name(), &disabled).await.unwrap();
+    snowfeed::ConfigStore::put(&writer, snowfeed::Namespace::Resource, gears.name(), &disabled).await.unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     assert_eq!(program.json(&["status"]).await["resources"][0]["enabled"], false);
 }

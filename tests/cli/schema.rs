@@ -1,7 +1,7 @@
 //! What programs read is what `docs/json-schema.json` says.
 
 use serde_json::{Value, json};
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::json_schema::violations;
@@ -27,7 +27,7 @@ fn with_a_reject() -> Program {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_writes_what_the_schema_says() {
-    let upstream = Upstream::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (definition, args) in [
         ("status", &["status"][..]),
@@ -55,7 +55,7 @@ async fn each_command_writes_what_the_schema_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_left_out_rejected_and_refused_fits_too() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let without = ["--json", "ingest", "acme/gears", "--set", "pull_requests=false"];
     let report = program.run(&without).await.expect(0).json();
@@ -75,7 +75,7 @@ async fn what_was_left_out_rejected_and_refused_fits_too() {
         assert_fits(definition, &ended.json());
         assert_eq!(ended.stdout.lines().count() == 1, args.contains(&"run"), "one line of `run`: {}", ended.stdout);
     }
-    let closed = Upstream::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
+    let closed = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
     let wrong = Program::github(closed.url()).variable("GITHUB_TOKEN", "wrong");
     let failed = wrong.run(&["--json", "check"]).await.expect(5).json();
     assert_fits("check", &failed);
@@ -94,7 +94,7 @@ async fn what_was_left_out_rejected_and_refused_fits_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_writes_a_line_for_each_run() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears"]).await.expect(0);
     let mut child = program.start(&["run", "--json"]);

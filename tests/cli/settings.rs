@@ -1,6 +1,6 @@
 //! Settings, from wherever they come.
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use super::support::Program;
 
@@ -49,7 +49,7 @@ async fn what_is_configured_does_not_take_up_the_environment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unknown_or_malformed_is_named_before_any_request() {
-    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_RETRIES", "often");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
     let says = "error: the setting `retries` is malformed: it is not a whole number \

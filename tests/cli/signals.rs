@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::support::{LONG, Program, end, signal, until};
 
 const ISSUES: u32 = 1_500;
 
-async fn slow_upstream() -> Upstream {
-    let builder = Upstream::builder().seed(7).repository("acme/widgets", ISSUES);
+async fn slow_upstream() -> GithubServer {
+    let builder = GithubServer::builder().seed(7).repository("acme/widgets", ISSUES);
     builder.latency(Duration::from_millis(60)).start().await.unwrap()
 }
 
@@ -82,7 +82,7 @@ async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_keeps_a_schedule_until_it_is_stopped() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
     // Shorter than can be enabled, for the test's sake; what is stored is kept to all the same.
@@ -139,7 +139,7 @@ async fn who_asks_again_does_not_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_signals_in_a_row_lose_nothing() {
-    let upstream = Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let child = program.start(&["run"]);
     // It listens for signals before it makes the database.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use super::support::{Ended, Program, end, signal, until};
 use crate::peers::{self, Server};
@@ -57,8 +57,8 @@ impl World {
     }
 }
 
-async fn upstream() -> Upstream {
-    Upstream::builder().seed(7).repository("acme/gears", 30).start().await.unwrap()
+async fn upstream() -> GithubServer {
+    GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap()
 }
 
 #[track_caller]
@@ -141,7 +141,7 @@ async fn a_full_pass_finds_what_was_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_ingestion_keeps_what_it_read_and_the_next_one_completes_it() {
     const ISSUES: u32 = 600;
-    let builder = Upstream::builder().seed(7).repository("acme/widgets", ISSUES);
+    let builder = GithubServer::builder().seed(7).repository("acme/widgets", ISSUES);
     let upstream = builder.latency(Duration::from_millis(60)).start().await.unwrap();
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
     let slowly = ["ingest", "acme/widgets", "--set", "concurrency=1", "--set", "page_size=20", "--json"];

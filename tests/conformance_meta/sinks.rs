@@ -8,8 +8,9 @@ use snowfeed::StoredRow;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, SinkProbe, sink};
 use snowfeed::{
-    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Older, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, StateStore, StoredRecord, StoredReject, Sweep, TableSpec, UnseenQuery,
+    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Operation, OutstandingRejects, Record, Reject,
+    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateStore, StoredRecord, StoredReject, Sweep, TableSpec,
+    UnseenQuery,
 };
 
 use super::failing;
@@ -100,7 +101,7 @@ impl Naive {
     }
 
     /// Whether an older state wins, as far as the pass is concerned; marks the key where it has to be.
-    fn marks(&self, place: &Place, record: &Record, pass: RunId, older: Older) -> bool {
+    fn marks(&self, place: &Place, record: &Record, pass: RunId, older: StalePolicy) -> bool {
         let one =
             if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { pass };
         let stored =
@@ -110,13 +111,13 @@ impl Naive {
         let seen = seen.entry(one).or_default();
         let is_marked = seen.contains(&mark) && !self.is(Fault::OlderAlwaysReplaces);
         let is_newer = stored.is_none_or(|(version, _)| record.version >= version);
-        if older != Older::Verify || is_newer || self.is(Fault::OlderIsAlwaysMarked) {
+        if older != StalePolicy::Verify || is_newer || self.is(Fault::OlderIsAlwaysMarked) {
             seen.insert(mark);
         }
         let wins = match older {
-            Older::Skip => false,
-            Older::Verify => record.json().is_some() && stored.is_some_and(|(_, deleted)| deleted),
-            Older::Replace => true,
+            StalePolicy::Skip => false,
+            StalePolicy::Verify => record.json().is_some() && stored.is_some_and(|(_, deleted)| deleted),
+            StalePolicy::Replace => true,
         };
         wins && !is_marked && !self.is(Fault::OlderNeverReplaces)
     }
@@ -126,7 +127,7 @@ impl Naive {
         place: &Place,
         record: Record,
         at: jiff::Timestamp,
-        marks: Option<(RunId, Older)>,
+        marks: Option<(RunId, StalePolicy)>,
         counts: &mut Counts,
     ) {
         let marking = marks.is_some();
@@ -227,7 +228,7 @@ impl Sink for Naive {
         // Where the state is refused, nothing else has happened.
         let mut version = None;
         let mut refused = None;
-        let (met_by, mut record) = (commit.met_by(), commit.change.clone());
+        let (met_by, mut record) = (commit.rejects_seen_by(), commit.change.clone());
         let is_fence = commit.sweep == Some(Sweep::Fence);
         let fence = commit.change.clone().filter(|_| is_fence);
         if let Some(change) = commit.change.filter(|_| !is_fence || self.is(Fault::FenceIsAlwaysRaised)) {

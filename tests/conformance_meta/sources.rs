@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::testkit::conformance::{Fresh, SourceCase, delivery, source};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, ColumnType, Config, Error, Mode, ReadRequest, Record, Resource, Result, Source,
+    Batch, BatchStream, Checkpoint, ColumnType, Error, Mode, ReadRequest, Record, Resource, Result, Settings, Source,
     SourceSpec, TableSpec, VerifyRequest, Version,
 };
 
@@ -106,12 +106,12 @@ impl Source for Numbers {
         if self.is(Fault::TableIsDeclaredTwice) { spec.table(TableSpec::new("numbers")) } else { spec }
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         let second = self.calls.fetch_add(1, Ordering::SeqCst) > 0;
         if second && self.is(Fault::CheckFailsTheSecondTime) { Err(Error::unavailable("once only")) } else { Ok(()) }
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(if self.is(Fault::DiscoverFindsNothing) { vec![] } else { vec![Resource::new("all")?] })
     }
 
@@ -183,7 +183,7 @@ impl Numbers {
 fn case(fault: Fault) -> SourceCase {
     let count = Arc::new(AtomicU64::new(20));
     let source = Numbers { fault, count: Arc::clone(&count), calls: Arc::default(), shared: Arc::default() };
-    SourceCase::new(source, Config::default(), Resource::new("all").unwrap()).changing(move || {
+    SourceCase::new(source, Settings::default(), Resource::new("all").unwrap()).changing(move || {
         let count = Arc::clone(&count);
         async move {
             count.fetch_add(1, Ordering::SeqCst);

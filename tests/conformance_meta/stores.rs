@@ -8,8 +8,8 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigSnapshot, ConfigStore, Domain, Error, Result, RunId, RunRecord, RunStatus, ResourceStatus, StateChange, StateEntry,
-    StateStore, StateVersion,
+    ConfigSnapshot, ConfigStore, Error, Namespace, ResourceStatus, Result, RunId, RunRecord, RunStatus, StateChange,
+    StateEntry, StateStore, StateVersion,
 };
 
 use super::failing;
@@ -62,8 +62,8 @@ impl Faulty {
         }
     }
 
-    fn domain(&self, domain: Domain) -> Domain {
-        if self.is(Fault::DomainsAreOne) { Domain::Connector } else { domain }
+    fn domain(&self, domain: Namespace) -> Namespace {
+        if self.is(Fault::DomainsAreOne) { Namespace::Connector } else { domain }
     }
 }
 
@@ -143,16 +143,16 @@ impl StateStore for Faulty {
 
 #[async_trait]
 impl ConfigStore for Faulty {
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         let value = self.memory.get(self.domain(domain), &self.key(key)).await?;
         Ok(value.filter(|value| !(self.is(Fault::NullIsNothing) && value.is_null())))
     }
 
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
         self.memory.put(self.domain(domain), &self.key(key), value).await
     }
 
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
         if self.is(Fault::RemoveDoesNothing) {
             return Ok(self.get(domain, key).await?.is_some());
         }
@@ -160,7 +160,7 @@ impl ConfigStore for Faulty {
         Ok(removed || self.is(Fault::RemoveSaysYes))
     }
 
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         let mut list = self.memory.list(self.domain(domain)).await?;
         if self.is(Fault::ListIsUnordered) {
             list.reverse();
@@ -169,7 +169,7 @@ impl ConfigStore for Faulty {
     }
 
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
-        let (connector, resources) = (self.list(Domain::Connector).await?, self.list(Domain::Resource).await?);
+        let (connector, resources) = (self.list(Namespace::Connector).await?, self.list(Namespace::Resource).await?);
         Ok(match self.fault {
             Fault::SnapshotSwapsDomains => ConfigSnapshot { connector: resources, resources: connector },
             _ => ConfigSnapshot { connector, resources },

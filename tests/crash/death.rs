@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Domain, Limits, LiveRows, OutstandingRejects,
-    RejectQuery, RunRecord, Sink, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
+    RejectQuery, ResourceStatus, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
     UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
@@ -143,19 +143,19 @@ impl Sink for Mortal {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl ConfigStore for Mortal {
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         self.backend.get(domain, key).await
     }
 
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
         self.write(self.backend.put(domain, key, value)).await
     }
 
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
         self.write(self.backend.remove(domain, key)).await
     }
 
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         self.backend.list(domain).await
     }
 
@@ -221,23 +221,23 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
         self.source.spec()
     }
 
-    async fn check(&self, config: &Config) -> Result<()> {
+    async fn check(&self, config: &Settings) -> Result<()> {
         self.source.check(config).await
     }
 
-    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
         self.source.discover(config).await
     }
 
-    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         self.source.check_with(config, monitor).await
     }
 
-    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
         self.source.discover_with(config, monitor).await
     }
 
-    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
         self.source.resource(config, name)
     }
 

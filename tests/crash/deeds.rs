@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 /// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// Does it to the repository `here`, beside which there is another one; gives the name that it has then.
-    pub(crate) fn happen(self, upstream: &Upstream, here: &str, there: &str) -> String {
+    pub(crate) fn happen(self, upstream: &GithubServer, here: &str, there: &str) -> String {
         // The upstream's churn deletes beside this, but not at the same time: all of it is one thread.
         let some = |pick: u16| {
             let issues = upstream.snapshot(here);

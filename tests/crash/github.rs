@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use snowfeed::engine::{Connector, IngestReport, IngestRequest, Limits};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Mutations};
 use snowfeed::{Backend, RunStatus};
 
 use crate::death::{Death, Fuse, Mortal, Watched, deaths};
@@ -34,9 +34,9 @@ fn deeds(most: usize) -> impl Strategy<Value = Vec<(bool, Deed)>> {
     proptest::collection::vec((any::<bool>(), deed), 0..=most)
 }
 
-fn churns() -> impl Strategy<Value = Churn> {
+fn churns() -> impl Strategy<Value = Mutations> {
     // Less than a page at every request: what changes faster than it is read cannot be read to its end.
-    (0..4_u32, any::<bool>(), any::<bool>()).prop_map(|(changes, deletions, bulk_edits)| Churn {
+    (0..4_u32, any::<bool>(), any::<bool>()).prop_map(|(changes, deletions, bulk_edits)| Mutations {
         changes,
         deletions,
         bulk_edits,
@@ -47,7 +47,7 @@ fn churns() -> impl Strategy<Value = Churn> {
 struct Life {
     mode: Mode,
     death: Death,
-    churn: Churn,
+    churn: Mutations,
     before: Vec<(bool, Deed)>,
     during: Vec<(bool, Deed)>,
 }
@@ -101,7 +101,7 @@ pub(crate) fn table(rows: Vec<Found>) -> (BTreeMap<u64, String>, HashSet<u64>) {
 }
 
 /// What the upstream has.
-pub(crate) fn truth(upstream: &Upstream, repository: &str) -> BTreeMap<u64, String> {
+pub(crate) fn truth(upstream: &GithubServer, repository: &str) -> BTreeMap<u64, String> {
     upstream.snapshot(repository).into_iter().map(|issue| (issue.id, issue.text)).collect()
 }
 
@@ -113,16 +113,16 @@ pub(crate) fn resource(name: &str) -> Resource {
 pub(crate) fn connector<B: Backend>(
     source: impl Source,
     backend: Arc<B>,
-    upstream: &Upstream,
+    upstream: &GithubServer,
     page_size: u32,
 ) -> Connector {
     let settings = [("api_url".to_owned(), json!(upstream.url())), ("page_size".to_owned(), json!(page_size))];
-    Connector::new(source, backend).overrides(settings)
+    Connector::new(source, backend).with_settings(settings)
 }
 
 struct Trial {
     case: Case,
-    upstream: Arc<Upstream>,
+    upstream: Arc<GithubServer>,
     labels_renamed: Arc<Mutex<bool>>,
 }
 
@@ -145,17 +145,17 @@ impl Trial {
         let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
         let limits = Limits { commit_rows: self.case.commit_rows, max_deleted_percent: 100, ..Limits::default() };
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
-            .overrides([("concurrency".to_owned(), json!(self.case.concurrency))])
+            .with_settings([("concurrency".to_owned(), json!(self.case.concurrency))])
             .limits(limits);
         // A repository may lose all of its issues, or all of its pull requests: nothing is left to compare with.
-        let request = IngestRequest::of([resource(WIDGETS), resource(GADGETS)]).mode(mode).allow_deletions(true);
+        let request = IngestRequest::new([resource(WIDGETS), resource(GADGETS)]).mode(mode).allow_deletions(true);
         let ingestion = tokio::time::timeout(Duration::from_secs(600), connector.ingest(request));
         Some(fuse.outlive(ingestion).await?.expect("an ingestion hangs").unwrap())
     }
 
     /// A run that nothing disturbs, of a source that does not change.
     async fn run_in_peace(&self, place: &Place, mode: Mode) -> IngestReport {
-        self.upstream.set_churn(Churn::NONE);
+        self.upstream.set_churn(Mutations::NONE);
         let report = self.run(place, mode, Fuse::new(None), []).await.unwrap();
         assert_complete(&report);
         report
@@ -224,7 +224,7 @@ fn without_labels(issue: &str) -> Value {
     issue
 }
 
-fn happen(upstream: &Upstream, (first, deed): (bool, Deed), labels_renamed: &Mutex<bool>) {
+fn happen(upstream: &GithubServer, (first, deed): (bool, Deed), labels_renamed: &Mutex<bool>) {
     let (here, there) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
     if matches!(deed, Deed::RenameLabel(_)) {
         *labels_renamed.lock().unwrap() = true;
@@ -235,7 +235,7 @@ fn happen(upstream: &Upstream, (first, deed): (bool, Deed), labels_renamed: &Mut
 fn live_through(case: &Case, place: impl FnOnce() -> Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let upstream = Upstream::builder()
+        let upstream = GithubServer::builder()
             .seed(case.seed)
             .repository(WIDGETS, case.issues[0])
             .repository(GADGETS, case.issues[1])

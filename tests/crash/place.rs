@@ -8,7 +8,7 @@ use snowfeed::prelude::*;
 use snowfeed::state::ResourceState;
 #[cfg(feature = "snowflake")]
 use snowfeed::testkit::conformance::SinkProbe;
-use snowfeed::{Backend, Commit, Rows, RunId, Sink, StateChange, StateStore, StateVersion, StoredRow};
+use snowfeed::{Backend, Commit, RunId, Sink, StateChange, StateStore, StateVersion, StoredRow, TableRows};
 
 #[cfg(feature = "snowflake")]
 use crate::probes::snowflake::SnowflakeProbe;
@@ -105,7 +105,8 @@ impl Place {
                     let delete = row.deleted_at.map(|_| Record::delete(&row.key, row.version));
                     upsert.into_iter().chain(delete)
                 });
-                let rows = vec![Rows { table: table.name.clone(), records: records.collect(), ..Rows::default() }];
+                let rows =
+                    vec![TableRows { table: table.name.clone(), records: records.collect(), ..TableRows::default() }];
                 let (run, at) = (RunId::new(), jiff::Timestamp::now());
                 let commit = Commit { resource: resource.clone(), run, at, rows, sweep: None, change: None };
                 copy.commit(commit).await.unwrap();

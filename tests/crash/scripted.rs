@@ -75,7 +75,7 @@ impl Trial {
         let source = Watched { source: Arc::new(reader), fuse: fuse.clone(), meanwhile: || () };
         let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
         let connector = match self.case.apart {
-            true => Connector::apart(source, backend.clone(), backend.clone(), backend),
+            true => Connector::with_stores(source, backend.clone(), backend.clone(), backend),
             false => Connector::new(source, backend),
         };
         let connector = connector.limits(Limits {
@@ -83,7 +83,7 @@ impl Trial {
             max_deleted_percent: 100,
             ..Limits::default()
         });
-        let request = IngestRequest::of([world()]).mode(mode);
+        let request = IngestRequest::new([world()]).mode(mode);
         let mut report = fuse.outlive(connector.ingest(request)).await?.unwrap();
         Some(report.runs.remove(0))
     }

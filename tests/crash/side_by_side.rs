@@ -9,19 +9,19 @@ use snowfeed::backends::Sqlite;
 use snowfeed::engine::{IngestRequest, Limits};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Mutations};
 use snowfeed::{RunRecord, RunStatus};
 
 use crate::github::{WIDGETS, connector, resource};
 
 /// Runs with a connection, and threads, of its own.
-fn run(file: &Path, upstream: &Upstream, mode: Mode) -> RunRecord {
+fn run(file: &Path, upstream: &GithubServer, mode: Mode) -> RunRecord {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sqlite = Arc::new(Sqlite::open(file).unwrap());
         let limits = Limits { commit_rows: 40, max_deleted_percent: 100, ..Limits::default() };
         let connector = connector(GithubIssues::default(), sqlite, upstream, 30).limits(limits);
-        let request = IngestRequest::of([resource(WIDGETS)]).mode(mode);
+        let request = IngestRequest::new([resource(WIDGETS)]).mode(mode);
         let mut report = connector.ingest(request).await.unwrap();
         report.runs.remove(0)
     })
@@ -30,7 +30,7 @@ fn run(file: &Path, upstream: &Upstream, mode: Mode) -> RunRecord {
 #[test]
 fn two_processes_at_once_lose_and_double_nothing() {
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let upstream = Upstream::builder().seed(5).repository(WIDGETS, 600);
+    let upstream = GithubServer::builder().seed(5).repository(WIDGETS, 600);
     let upstream = server.block_on(upstream.start()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shared.db");
@@ -39,7 +39,7 @@ fn two_processes_at_once_lose_and_double_nothing() {
         // Every fourth round begins with nothing, so that both find an empty place.
         let fresh = dir.path().join(format!("{}.db", round / 4));
         let file = if round < 8 { &file } else { &fresh };
-        upstream.set_churn(Churn { changes: 2, deletions: true, bulk_edits: true });
+        upstream.set_churn(Mutations { changes: 2, deletions: true, bulk_edits: true });
         upstream.bulk_edit(WIDGETS, 300);
         upstream.clock().advance(Duration::from_secs(60));
         let other = if round % 3 == 2 { Mode::Reconcile } else { Mode::Incremental };
@@ -60,7 +60,7 @@ fn two_processes_at_once_lose_and_double_nothing() {
             conflicts += usize::from(conflict);
         }
         assert!(both.iter().any(|run| run.status == RunStatus::Complete), "each stood in the other's way: {both:?}");
-        upstream.set_churn(Churn::NONE);
+        upstream.set_churn(Mutations::NONE);
         assert_eq!(run(file, &upstream, Mode::Incremental).status, RunStatus::Complete);
         let table = crate::github::table(crate::place::rows(file, &resource(WIDGETS), "issues"));
         for (id, text) in crate::github::truth(&upstream, WIDGETS) {

@@ -158,11 +158,11 @@ impl Source for Reader {
         TABLES.iter().fold(SourceSpec::new("world", "1"), |spec, name| spec.table(table(*name)))
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(vec![Resource::new("world")?])
     }
 

@@ -93,11 +93,11 @@ impl Source for Says {
         self.0.clone()
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(vec![])
     }
 
@@ -148,7 +148,7 @@ async fn a_source_that_declares_what_no_destination_can_hold_does_nothing_at_all
             connector.discover().await.unwrap_err(),
             connector.enable(&one, None).await.unwrap_err(),
             connector.provision([]).await.unwrap_err(),
-            connector.ingest(IngestRequest::of([one.clone()])).await.unwrap_err(),
+            connector.ingest(IngestRequest::new([one.clone()])).await.unwrap_err(),
         ];
         for error in refusals {
             assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
@@ -159,7 +159,7 @@ async fn a_source_that_declares_what_no_destination_can_hold_does_nothing_at_all
     }
     let fine = with("help_desk2", &[table("t", &["a", "b"]), TableSpec::new("t_2")]);
     let connector = Connector::new(Says(fine), Arc::new(Memory::new()));
-    connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+    connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
 }
 
 /// A source with these columns and 30 records.
@@ -174,11 +174,11 @@ impl Source for Columns {
         SourceSpec::new("columns", "1").table(columns)
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(vec![])
     }
 

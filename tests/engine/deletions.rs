@@ -33,7 +33,7 @@ async fn shrunk(count: usize, left: usize) -> (Scripted, Connector, Memory) {
 }
 
 async fn allowed(connector: &Connector) -> RunRecord {
-    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).allow_deletions(true);
+    let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).allow_deletions(true);
     connector.ingest(request).await.unwrap().runs.remove(0)
 }
 
@@ -111,7 +111,7 @@ async fn what_was_marked_before_an_interruption_counts() {
             stopped.cancel();
         }
     });
-    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).cancel(stop);
+    let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).cancel(stop);
     let run = interrupted.ingest(request).await.unwrap().runs.remove(0);
     assert!(run.status == RunStatus::Interrupted && run.counts.deleted == 500, "{run:?}");
     let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
@@ -137,11 +137,11 @@ impl Source for Listing {
         if self.1 { spec.authoritative() } else { spec }
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(vec![resource("r")])
     }
 

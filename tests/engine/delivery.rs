@@ -30,7 +30,7 @@ fn fresh_backend() -> MockBackend {
 }
 
 async fn run(connector: &Connector) -> snowfeed::RunRecord {
-    connector.ingest(IngestRequest::of([resource("r")])).await.unwrap().runs.remove(0)
+    connector.ingest(IngestRequest::new([resource("r")])).await.unwrap().runs.remove(0)
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn where_sink_and_state_are_apart_rows_come_first() {
         .returning(|change| Ok(StateVersion(change.base.0 + 1)));
     state.expect_prune().returning(|_, _| Ok(0));
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
-    let connector = Connector::apart(source, Arc::new(sink), Arc::new(config), Arc::new(state)).limits(limits());
+    let connector = Connector::with_stores(source, Arc::new(sink), Arc::new(config), Arc::new(state)).limits(limits());
     assert_eq!(run(&connector).await.status, RunStatus::Complete);
 }
 
@@ -152,7 +152,7 @@ async fn a_crash_between_rows_and_state_repeats_rows_and_loses_none() {
     broken.expect_latest().returning(|_| Ok(None));
     broken.expect_append().returning(|_| Err(Error::unavailable("crashed")));
     let connect = |state: Arc<dyn StateStore>| {
-        Connector::apart(source.clone(), Arc::new(rows.clone()), Arc::new(rows.clone()), state).limits(limits())
+        Connector::with_stores(source.clone(), Arc::new(rows.clone()), Arc::new(rows.clone()), state).limits(limits())
     };
     run(&connect(Arc::new(broken))).await;
     assert_eq!(live(&rows).len(), 1, "the first commit's rows are there, its state is not");

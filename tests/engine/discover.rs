@@ -19,15 +19,15 @@ impl Source for Lists {
         SourceSpec::new("lists", "1").table(TableSpec::new("t"))
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         self.0.iter().map(Resource::new).collect()
     }
 
-    fn resource(&self, _: &Config, name: &str) -> Result<Resource> {
+    fn resource(&self, _: &Settings, name: &str) -> Result<Resource> {
         if name.contains("..") { Err(Error::configuration("not a name")) } else { Resource::new(name) }
     }
 

@@ -8,8 +8,8 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, Config, ErrorKind, ReadRequest, Record, Resource, Result, RunRecord, RunStatus,
-    Source, SourceSpec, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion, TableSpec, Version,
+    Batch, BatchStream, Checkpoint, ErrorKind, ReadRequest, Record, Resource, ResourceStatus, Result, RunRecord,
+    RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion, TableSpec, Version,
 };
 use tokio::sync::Barrier;
 
@@ -25,11 +25,11 @@ impl Source for OneThing {
         SourceSpec::new("one", "1").table(TableSpec::new("t"))
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(Vec::new())
     }
 
@@ -89,14 +89,14 @@ async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once()
     let both = Arc::new(Barrier::new(2));
     let program = || {
         let state = Shared { memory: memory.clone(), both: both.clone(), has_looked: AtomicBool::new(false) };
-        Connector::apart(OneThing, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
+        Connector::with_stores(OneThing, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
     };
     let (first, second) = (program(), program());
     for name in ["old", "new"] {
         first.enable(&resource(name), None).await.unwrap();
     }
     let read = |connector: Connector, name: &'static str| async move {
-        connector.ingest(IngestRequest::of([resource(name)])).await.unwrap().runs.remove(0)
+        connector.ingest(IngestRequest::new([resource(name)])).await.unwrap().runs.remove(0)
     };
     let (old, new) = tokio::join!(read(first, "old"), read(second, "new"));
     let rows = |name: &str| memory.rows(&resource(name), "t").len();

@@ -10,7 +10,7 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Event, IngestRequest, Schedule};
 use snowfeed::prelude::*;
-use snowfeed::{ConfigStore, Domain, StateStore};
+use snowfeed::{ConfigStore, Namespace, StateStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, connector, ingest, resource};
@@ -30,14 +30,14 @@ struct Wanted {
 #[async_trait]
 impl Source for Configured {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("configured", "1").settings(Settings::of::<Wanted>()).table(TableSpec::new("t"))
+        SourceSpec::new("configured", "1").settings(SettingsSchema::of::<Wanted>()).table(TableSpec::new("t"))
     }
 
-    async fn check(&self, config: &Config) -> Result<()> {
+    async fn check(&self, config: &Settings) -> Result<()> {
         config.read::<Wanted>().map(drop)
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(Vec::new())
     }
 
@@ -50,27 +50,31 @@ impl Source for Configured {
 async fn settings_are_checked_merged_and_removed() {
     let memory = Arc::new(Memory::new());
     let connector = Connector::new(Configured, memory.clone());
-    assert_eq!(connector.config().await.unwrap_err().kind(), ErrorKind::Configuration, "`url` is missing");
+    assert_eq!(connector.settings().await.unwrap_err().kind(), ErrorKind::Configuration, "`url` is missing");
 
     connector.provision([("url".into(), json!("u")), ("pages".into(), json!(3))]).await.unwrap();
     connector.provision([("pages".into(), json!(null))]).await.unwrap();
-    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"url": "u"})));
+    assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), Some(json!({"url": "u"})));
 
     for wrong in [("pages", json!("many")), ("urll", json!("u")), ("url", json!(null))] {
         let error = connector.provision([(wrong.0.into(), wrong.1)]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
-    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"url": "u"})), "nothing was stored");
+    assert_eq!(
+        memory.get(Namespace::Connector, "config").await.unwrap(),
+        Some(json!({"url": "u"})),
+        "nothing was stored"
+    );
 }
 
 #[tokio::test]
 async fn a_setting_that_the_source_no_longer_knows_can_be_removed() {
     let memory = Arc::new(Memory::new());
-    memory.put(Domain::Connector, "config", &json!({"url": "u", "old": 1})).await.unwrap();
+    memory.put(Namespace::Connector, "config", &json!({"url": "u", "old": 1})).await.unwrap();
     let connector = Connector::new(Configured, memory);
-    assert_eq!(connector.config().await.unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(connector.settings().await.unwrap_err().kind(), ErrorKind::Configuration);
     connector.provision([("old".into(), json!(null))]).await.unwrap();
-    connector.config().await.unwrap();
+    connector.settings().await.unwrap();
     let error = connector.provision([("older".into(), json!(null))]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration, "neither known nor stored");
 }
@@ -78,29 +82,29 @@ async fn a_setting_that_the_source_no_longer_knows_can_be_removed() {
 #[tokio::test]
 async fn overrides_go_first_and_are_not_stored() {
     let memory = Arc::new(Memory::new());
-    let connector = Connector::new(Configured, memory.clone()).overrides([("url".into(), json!("mine"))]);
-    assert_eq!(connector.config().await.unwrap().get("url"), Some(&json!("mine")));
+    let connector = Connector::new(Configured, memory.clone()).with_settings([("url".into(), json!("mine"))]);
+    assert_eq!(connector.settings().await.unwrap().get("url"), Some(&json!("mine")));
     connector.check().await.unwrap();
-    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), None);
+    assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), None);
 }
 
 /// A required setting that the environment gives must not block what is stored beside it.
 #[tokio::test]
 async fn what_is_stored_may_lack_what_overrides_give() {
     let memory = Arc::new(Memory::new());
-    let connector = Connector::new(Configured, memory.clone()).overrides([("url".into(), json!("mine"))]);
+    let connector = Connector::new(Configured, memory.clone()).with_settings([("url".into(), json!("mine"))]);
     connector.provision([("pages".into(), json!(3))]).await.unwrap();
-    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
-    let connector = connector.overrides([("pages".into(), json!(4))]);
+    assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
+    let connector = connector.with_settings([("pages".into(), json!(4))]);
     let error = connector.provision([("pages".into(), json!("many"))]).await.unwrap_err();
     assert!(error.message().contains("`pages`"), "what is overridden here counts elsewhere: {error}");
-    assert_eq!(memory.get(Domain::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
+    assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
 }
 
 #[tokio::test]
 async fn malformed_settings_stop_an_ingestion_before_it_reads() {
     let connector = Connector::new(Configured, Arc::new(Memory::new()));
-    let error = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap_err();
+    let error = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
@@ -111,10 +115,10 @@ async fn resources_are_enabled_disabled_and_keep_their_schedule() {
     let hourly: Schedule = "1h".parse().unwrap();
     connector.enable(&r, Some(&hourly)).await.unwrap();
     connector.enable(&r, None).await.unwrap();
-    assert_eq!(memory.get(Domain::Resource, "r").await.unwrap(), Some(json!({"enabled": true, "schedule": "1h"})));
+    assert_eq!(memory.get(Namespace::Resource, "r").await.unwrap(), Some(json!({"enabled": true, "schedule": "1h"})));
     assert!(connector.disable(&r).await.unwrap());
     assert!(!connector.disable(&r).await.unwrap(), "it was disabled already");
-    assert_eq!(memory.get(Domain::Resource, "r").await.unwrap(), Some(json!({"enabled": false, "schedule": "1h"})));
+    assert_eq!(memory.get(Namespace::Resource, "r").await.unwrap(), Some(json!({"enabled": false, "schedule": "1h"})));
     assert_eq!(connector.disable(&resource("other")).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
@@ -136,7 +140,7 @@ async fn without_a_name_the_enabled_resources_are_ingested() {
 #[tokio::test]
 async fn named_resources_are_enabled_on_the_way_and_read_once() {
     let (connector, _) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1)]));
-    let report = connector.ingest(IngestRequest::of([resource("r"), resource("r")])).await.unwrap();
+    let report = connector.ingest(IngestRequest::new([resource("r"), resource("r")])).await.unwrap();
     assert_eq!(report.runs.len(), 1);
     assert!(connector.resources().await.unwrap()[0].1.enabled);
 }
@@ -155,7 +159,7 @@ async fn a_name_that_does_not_exist_is_not_left_enabled() {
     assert!(connector.resources().await.unwrap()[0].1.enabled, "it has existed: somebody must decide");
 
     source.script("other", vec![Step::Fail(ErrorKind::Unavailable, "down")]);
-    connector.ingest(IngestRequest::of([resource("other")])).await.unwrap();
+    connector.ingest(IngestRequest::new([resource("other")])).await.unwrap();
     assert_eq!(connector.resources().await.unwrap().len(), 2, "it may well exist");
 }
 
@@ -194,7 +198,7 @@ async fn what_has_not_begun_when_the_stop_comes_is_left_alone() {
         }
     });
     let named = ["a", "b", "c"].map(resource);
-    let report = connector.ingest(IngestRequest::of(named).concurrency(1).cancel(stop)).await.unwrap();
+    let report = connector.ingest(IngestRequest::new(named).concurrency(1).cancel(stop)).await.unwrap();
     assert!(report.interrupted() && report.runs.len() == 3, "{report:?}");
     for name in ["b", "c"] {
         assert_eq!(memory.latest(name).await.unwrap(), None);

@@ -118,7 +118,7 @@ async fn many_vanished_records_are_looked_at_in_steps() {
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![]);
     source.truth.lock().unwrap().extend(many.iter().map(|key| (key.clone(), None)));
-    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).allow_deletions(true);
+    let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).allow_deletions(true);
     let run = connector.ingest(request).await.unwrap().runs.remove(0);
     assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 1_234));
     assert!(live(&memory).is_empty());
@@ -151,7 +151,7 @@ async fn an_interrupted_sweep_asks_about_no_record_twice() {
             stopped.cancel();
         }
     });
-    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).cancel(stop);
+    let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).cancel(stop);
     assert!(connector.ingest(request).await.unwrap().interrupted());
     assert_eq!(ingest(&connector, Mode::Reconcile).await.status, RunStatus::Complete);
     assert_eq!(*asked.lock().unwrap(), [500, 100]);
@@ -173,7 +173,7 @@ async fn a_sweep_is_interrupted_while_the_source_is_asked() {
         hold.has_come.notified().await;
         stop.cancel();
     };
-    let request = IngestRequest::of([resource("r")]).mode(Mode::Reconcile).cancel(stop.clone());
+    let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).cancel(stop.clone());
     let ingest = tokio::time::timeout(std::time::Duration::from_secs(600), connector.ingest(request));
     let (report, ()) = tokio::join!(ingest, interrupt);
     assert!(report.expect("it goes on").unwrap().interrupted());

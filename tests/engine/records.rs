@@ -19,7 +19,7 @@ async fn killed_after(connector: &Connector, commits: u64) {
         }
     });
     tokio::select! {
-        ended = connector.ingest(IngestRequest::of([resource("r")])) => panic!("it has ended: {ended:?}"),
+        ended = connector.ingest(IngestRequest::new([resource("r")])) => panic!("it has ended: {ended:?}"),
         () = reached.notified() => {}
     }
 }
@@ -111,7 +111,7 @@ async fn what_is_stopped_is_interrupted_everywhere() {
             stopped.cancel();
         }
     });
-    let report = connector.ingest(IngestRequest::of([resource("r")]).cancel(stop)).await.unwrap();
+    let report = connector.ingest(IngestRequest::new([resource("r")]).cancel(stop)).await.unwrap();
     assert_eq!((report.status(), report.runs[0].status), (RunStatus::Interrupted, RunStatus::Interrupted));
     assert_eq!(records(&memory).await, report.runs);
     let state = memory.latest("r").await.unwrap().unwrap().state;
@@ -131,7 +131,7 @@ async fn an_ingestion_that_is_dropped_tells_its_observer_that_it_has_ended() {
         _ => {}
     });
     tokio::select! {
-        ended = connector.ingest(IngestRequest::of([resource("r")])) => panic!("it has ended: {ended:?}"),
+        ended = connector.ingest(IngestRequest::new([resource("r")])) => panic!("it has ended: {ended:?}"),
         () = committed.notified() => {}
     }
     let ended = ended.lock().unwrap().clone();

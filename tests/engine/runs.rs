@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use snowfeed::engine::{Event, IngestRequest, Limits};
-use snowfeed::testkit::faults::unsteady_clock;
+use snowfeed::testkit::fault_injection::unsteady_clock;
 use snowfeed::{Checkpoint, Counts, ErrorKind, Mode, Record, Reject, RunStatus, StateStore, Version};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +88,7 @@ async fn one_resource_that_fails_does_not_stop_the_others() {
     source.script("bad", vec![Step::Fail(ErrorKind::NotFound, "gone")]);
     source.script("good", vec![Step::Batch(&["a"], 1)]);
     let (connector, _) = connector(&source);
-    let report = connector.ingest(IngestRequest::of([resource("good"), resource("bad")])).await.unwrap();
+    let report = connector.ingest(IngestRequest::new([resource("good"), resource("bad")])).await.unwrap();
     let statuses: Vec<_> = report.runs.iter().map(|run| (run.resource.as_str(), run.status)).collect();
     assert_eq!(statuses, [("bad", RunStatus::Failed), ("good", RunStatus::Complete)]);
     assert_eq!(report.status(), RunStatus::Partial);
@@ -173,7 +173,7 @@ async fn a_run_that_is_stopped_commits_what_it_has_and_goes_on_later() {
             }
         }
     });
-    let report = watched.ingest(IngestRequest::of([resource("r")]).cancel(stop)).await.unwrap();
+    let report = watched.ingest(IngestRequest::new([resource("r")]).cancel(stop)).await.unwrap();
     assert_eq!((report.status(), report.interrupted()), (RunStatus::Interrupted, true));
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]));
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Limits};
-use snowfeed::{Error, Result, RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{Error, ResourceStatus, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::support::Scripted;
 
@@ -35,7 +35,7 @@ impl Store {
     /// A connector that keeps its state here.
     pub(crate) fn connector(&self, source: &Scripted, limits: Limits) -> Connector {
         let (rows, config) = (Arc::new(self.memory.clone()), Arc::new(self.memory.clone()));
-        Connector::apart(source.clone(), rows, config, Arc::new(self.clone())).limits(limits)
+        Connector::with_stores(source.clone(), rows, config, Arc::new(self.clone())).limits(limits)
     }
 
     /// Refuses the changes of which this says so, from here on.

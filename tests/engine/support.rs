@@ -76,11 +76,11 @@ impl Source for Scripted {
         if self.is_authoritative { spec.authoritative() } else { spec }
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         self.scripts.lock().unwrap().keys().map(Resource::new).collect()
     }
 
@@ -147,7 +147,7 @@ pub(crate) fn connector(source: &Scripted) -> (Connector, Memory) {
 
 /// Ingests the resource `r`.
 pub(crate) async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
-    let request = IngestRequest::of([resource("r")]).mode(mode);
+    let request = IngestRequest::new([resource("r")]).mode(mode);
     let mut report = connector.ingest(request).await.unwrap();
     assert_eq!(report.runs.len(), 1);
     let run = report.runs.remove(0);

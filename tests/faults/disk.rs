@@ -5,15 +5,15 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::environment::skipped;
 use crate::example::binary;
 use crate::program::{self, ended, ingest};
 use crate::scene::{REPOSITORY, missing, missing_or_unreadable};
 
-async fn upstream(issues: u32) -> Upstream {
-    Upstream::builder().repository(REPOSITORY, issues).start().await.unwrap()
+async fn upstream(issues: u32) -> GithubServer {
+    GithubServer::builder().repository(REPOSITORY, issues).start().await.unwrap()
 }
 
 /// A folder, and the path of a database in it.
@@ -24,7 +24,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// The program again, undisturbed: it brings everything.
-fn assert_rerun_is_complete(upstream: &Upstream, file: &Path) {
+fn assert_rerun_is_complete(upstream: &GithubServer, file: &Path) {
     let rerun = ended(&mut ingest(upstream.url(), file));
     assert_eq!(rerun.code, Some(0), "{rerun:#?}");
     assert_eq!(missing(upstream, file), 0);

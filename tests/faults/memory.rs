@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 
 use crate::environment::{number, skipped};
 use crate::program::{Ended, ended, ingest, ingest_all};
@@ -48,7 +48,7 @@ fn measured(mut command: Command) -> (Ended, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_is_ingested_than_fits_into_memory() {
     let issues = u32::try_from(number("SNOWFEED_LOAD_ISSUES").unwrap_or(20_000)).unwrap();
-    let upstream = Upstream::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
+    let upstream = GithubServer::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.db");
     let Some(command) = bounded(upstream.url(), &file) else { return };
@@ -70,7 +70,7 @@ const RESIDENT: u64 = 96;
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_grow_with_concurrency() {
     let repositories: Vec<String> = (0..32).map(|number| format!("acme/part-{number:02}")).collect();
-    let builder = Upstream::builder().oddities(false).latency(Duration::from_millis(20));
+    let builder = GithubServer::builder().oddities(false).latency(Duration::from_millis(20));
     // Pages of 1.2 MiB.
     let issue = |number: usize| {
         let (body, day) = ("x".repeat(12 << 10), number % 28 + 1);
@@ -95,7 +95,7 @@ async fn memory_does_not_grow_with_concurrency() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_of_many_gigabytes_to_many_requests_stay_within_the_bound() {
-    let upstream = Upstream::builder().repository(REPOSITORY, 3_000).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 3_000).start().await.unwrap();
     // By then eight ranges are being read side by side.
     upstream.fault_while(|request| request.number() > 6, Fault::GzipBomb(16 << 30));
     let folder = tempfile::tempdir().unwrap();

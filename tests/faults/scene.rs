@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest, Limits};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Resource, RunRecord};
 
 use crate::wire::Wire;
@@ -17,7 +17,7 @@ pub(crate) const REPOSITORY: &str = "acme/widgets";
 
 /// An upstream, a wire to it, a file, and a token that must stay where it is.
 pub(crate) struct Scene {
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: GithubServer,
     pub(crate) wire: Wire,
     pub(crate) sqlite: Sqlite,
     folder: tempfile::TempDir,
@@ -25,7 +25,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let upstream = Upstream::builder().repository(REPOSITORY, 400).start().await.unwrap();
+        let upstream = GithubServer::builder().repository(REPOSITORY, 400).start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "hush").unwrap();
         let wire = Wire::to(upstream.url());
@@ -37,7 +37,7 @@ impl Scene {
     }
 
     pub(crate) fn request(&self) -> IngestRequest {
-        IngestRequest::of([self.resource()])
+        IngestRequest::new([self.resource()])
     }
 
     /// A connector with these settings and the token, which commits every page.
@@ -45,7 +45,7 @@ impl Scene {
         settings["token"] = json!(format!("file:{}", self.folder.path().join("token").display()));
         let Value::Object(settings) = settings else { unreachable!() };
         Connector::new(GithubIssues::default(), Arc::new(self.sqlite.clone()))
-            .overrides(settings)
+            .with_settings(settings)
             .limits(Limits { commit_rows: 20, ..Limits::default() })
     }
 
@@ -56,12 +56,12 @@ impl Scene {
 }
 
 /// Issues of the upstream whose row is missing or another one, and rows beyond one for each.
-pub(crate) fn missing(upstream: &Upstream, file: &Path) -> usize {
+pub(crate) fn missing(upstream: &GithubServer, file: &Path) -> usize {
     missing_or_unreadable(upstream, file).unwrap()
 }
 
 /// The same of a file that may not be readable.
-pub(crate) fn missing_or_unreadable(upstream: &Upstream, file: &Path) -> rusqlite::Result<usize> {
+pub(crate) fn missing_or_unreadable(upstream: &GithubServer, file: &Path) -> rusqlite::Result<usize> {
     let reader = rusqlite::Connection::open(file)?;
     let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL")?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -75,7 +75,7 @@ pub(crate) fn missing_or_unreadable(upstream: &Upstream, file: &Path) -> rusqlit
 pub(crate) async fn ingest_into(file: &Path, settings: Value) -> RunRecord {
     let Value::Object(settings) = settings else { unreachable!() };
     let sqlite = Sqlite::open(file).unwrap();
-    let connector = Connector::new(GithubIssues::default(), Arc::new(sqlite)).overrides(settings);
-    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]);
+    let connector = Connector::new(GithubIssues::default(), Arc::new(sqlite)).with_settings(settings);
+    let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]);
     connector.ingest(request).await.unwrap().runs.remove(0)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 use snowfeed::{Checkpoint, ErrorKind, Mode, Resource, RunStatus, Source};
 
 use crate::environment::skipped;
@@ -40,7 +40,7 @@ async fn pitfall_11_every_refusal_has_a_message_of_its_own() {
 
 #[tokio::test]
 async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
-    let builder = Upstream::builder().repository(REPOSITORY, 3).token("the-right-one");
+    let builder = GithubServer::builder().repository(REPOSITORY, 3).token("the-right-one");
     let upstream = builder.start().await.unwrap();
     let (_file, reference) = secret("a-wrong-one");
     let mut reading = Reading::of(&upstream, json!({ "token": reference }));
@@ -85,10 +85,10 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
     for issues in [40, 1] {
         let (upstream, memory) = (upstream(issues).await, Memory::new());
         let settings = [("api_url".to_owned(), upstream.url().into())];
-        let connector = Connector::new(GithubIssues::default(), Arc::new(memory.clone())).overrides(settings);
+        let connector = Connector::new(GithubIssues::default(), Arc::new(memory.clone())).with_settings(settings);
         let resource = Resource::new(REPOSITORY).unwrap();
         let ingest = async |mode| {
-            let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(mode)).await.unwrap();
+            let report = connector.ingest(IngestRequest::new([resource.clone()]).mode(mode)).await.unwrap();
             assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
         };
         ingest(Mode::Incremental).await;
@@ -104,7 +104,7 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
         assert_eq!((alive, rows.len()), (there, usize::try_from(issues).unwrap()));
         // The old repository is gone: that is an error, and not a reason to go by the name again.
         upstream.fault_while(|request| request.path().starts_with("/repositories/"), Fault::status(404));
-        let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(Mode::Reconcile)).await.unwrap();
+        let report = connector.ingest(IngestRequest::new([resource.clone()]).mode(Mode::Reconcile)).await.unwrap();
         assert_eq!(report.runs[0].error.as_ref().map(|error| error.kind), Some(ErrorKind::NotFound), "{report:?}");
     }
 }
@@ -113,16 +113,16 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
 #[tokio::test]
 async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
     let (ours, memory) = (upstream(40).await, Memory::new());
-    let builder = Upstream::builder().repository("stranger/other", 5).repository(REPOSITORY, 3);
+    let builder = GithubServer::builder().repository("stranger/other", 5).repository(REPOSITORY, 3);
     let theirs = builder.start().await.unwrap();
     assert_eq!(ours.repository_id(REPOSITORY), theirs.repository_id("stranger/other"));
     let resource = Resource::new(REPOSITORY).unwrap();
-    let connector = |upstream: &Upstream| {
+    let connector = |upstream: &GithubServer| {
         let settings = [("api_url".to_owned(), upstream.url().into())];
-        Connector::new(GithubIssues::default(), Arc::new(memory.clone())).overrides(settings)
+        Connector::new(GithubIssues::default(), Arc::new(memory.clone())).with_settings(settings)
     };
     let ingest = async |connector: &Connector, mode| {
-        let report = connector.ingest(IngestRequest::of([resource.clone()]).mode(mode)).await.unwrap();
+        let report = connector.ingest(IngestRequest::new([resource.clone()]).mode(mode)).await.unwrap();
         report.runs.into_iter().next().unwrap()
     };
     ingest(&connector(&ours), Mode::Incremental).await;
@@ -208,7 +208,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
     let Some(key) = rsa_key() else {
         return skipped("there is no openssl to make a key with");
     };
-    let builder = Upstream::builder().repository(REPOSITORY, 1_200).token("personal");
+    let builder = GithubServer::builder().repository(REPOSITORY, 1_200).token("personal");
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(3_600)).start().await.unwrap();
     let (_file, reference) = secret(&key);
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
@@ -230,7 +230,7 @@ async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
     let Some(key) = rsa_key() else {
         return skipped("there is no openssl to make a key with");
     };
-    let builder = Upstream::builder().repository(REPOSITORY, 30).token("personal");
+    let builder = GithubServer::builder().repository(REPOSITORY, 30).token("personal");
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(240)).start().await.unwrap();
     let (_file, reference) = secret(&key);
     let mut reading =
@@ -247,7 +247,7 @@ async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
         return skipped("there is no openssl to make a key with");
     };
     for fault in [Fault::status(502), Fault::Reset, Fault::TruncatedBody] {
-        let upstream = Upstream::builder().repository(REPOSITORY, 30).token("personal").start().await.unwrap();
+        let upstream = GithubServer::builder().repository(REPOSITORY, 30).token("personal").start().await.unwrap();
         let (_file, reference) = secret(&key);
         let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
         let mut reading = Reading::of(&upstream, app);
@@ -270,7 +270,7 @@ async fn pitfall_12_a_key_that_is_none_is_refused_and_not_repeated() {
 
 #[tokio::test]
 async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
-    let builder = Upstream::builder().repository(REPOSITORY, 300).path_prefix("/api/v3");
+    let builder = GithubServer::builder().repository(REPOSITORY, 300).path_prefix("/api/v3");
     let upstream = builder.start().await.unwrap();
     let url = format!("{}/api/v3", upstream.url().trim_end_matches("/api/v3"));
     let mut reading = Reading::of(&upstream, json!({ "api_url": url }));
@@ -283,7 +283,7 @@ async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
 
 #[tokio::test]
 async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
-    let builder = Upstream::builder().organization("acme").repository("someone/dotfiles", 1);
+    let builder = GithubServer::builder().organization("acme").repository("someone/dotfiles", 1);
     let upstream =
         (0..130).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
     let source = GithubIssues::default();

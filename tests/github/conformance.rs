@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::json;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::conformance::SourceCase;
-use snowfeed::testkit::upstream::Upstream;
-use snowfeed::{Config, Resource};
+use snowfeed::testkit::upstream::GithubServer;
+use snowfeed::{Resource, Settings};
 
 const REPOSITORY: &str = "acme/widgets";
 
 /// 500 issues on pages of 20.
 async fn case() -> SourceCase {
-    let upstream = Arc::new(Upstream::builder().seed(11).repository(REPOSITORY, 500).start().await.unwrap());
-    let config = |page_size: u32| -> Config {
+    let upstream = Arc::new(GithubServer::builder().seed(11).repository(REPOSITORY, 500).start().await.unwrap());
+    let config = |page_size: u32| -> Settings {
         let settings = json!({ "api_url": upstream.url(), "page_size": page_size, "repositories": [REPOSITORY] });
         settings.as_object().unwrap().clone().into_iter().collect()
     };

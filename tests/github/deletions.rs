@@ -7,14 +7,14 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, Received, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, Received};
 use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus};
 
 use crate::support::{REPOSITORY, upstream};
 
 /// A repository, and where its issues are kept.
 struct Kept {
-    upstream: Upstream,
+    upstream: GithubServer,
     memory: Memory,
 }
 
@@ -29,7 +29,7 @@ impl Kept {
     fn connector(&self) -> Connector {
         let settings = [("api_url", json!(self.upstream.url())), ("retries", json!(2)), ("max_wait_minutes", json!(1))];
         Connector::new(GithubIssues::default(), Arc::new(self.memory.clone()))
-            .overrides(settings.map(|(name, value)| (name.to_owned(), value)))
+            .with_settings(settings.map(|(name, value)| (name.to_owned(), value)))
     }
 
     async fn ingest(&self, request: IngestRequest) -> RunRecord {
@@ -37,7 +37,7 @@ impl Kept {
     }
 
     async fn run(&self, mode: Mode) -> RunRecord {
-        self.ingest(IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(mode)).await
+        self.ingest(IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).mode(mode)).await
     }
 
     async fn complete(&self, mode: Mode) -> RunRecord {
@@ -89,7 +89,7 @@ async fn issues_that_are_disabled_are_not_deleted_and_come_back() {
     kept.upstream.disable_all_but_pull_requests(REPOSITORY);
     let run = kept.run(Mode::Reconcile).await;
     kept.assert_refused(&run, "issues are disabled");
-    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
+    let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
     kept.assert_refused(&kept.ingest(request).await, "issues are disabled");
     kept.upstream.enable_issues(REPOSITORY);
     kept.complete(Mode::Reconcile).await;
@@ -191,7 +191,7 @@ async fn where_nothing_is_left_to_compare_with_a_person_is_asked() {
     let run = kept.run(Mode::Reconcile).await;
     kept.assert_refused(&run, "to compare with");
     assert!(run.error.unwrap().help.unwrap().contains("--allow-deletions"));
-    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
+    let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
     let run = kept.ingest(request).await;
     assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 8));
 }
@@ -223,7 +223,7 @@ async fn an_implausible_number_of_deletions_is_confirmed_by_a_person() {
     kept.complete(Mode::Incremental).await;
     assert_eq!(kept.live(), before, "an ordinary run confirms nothing");
     kept.assert_refused(&kept.run(Mode::Reconcile).await, "have disappeared at once");
-    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
+    let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).mode(Mode::Reconcile).allow_deletions(true);
     assert_eq!(kept.ingest(request).await.status, RunStatus::Complete);
     kept.assert_same();
 }

@@ -1,7 +1,7 @@
 //! Nothing is lost and nothing is stale, whatever changes, fails and crashes.
 
 use serde_json::json;
-use snowfeed::testkit::upstream::{Churn, Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, Mutations};
 use snowfeed::{Checkpoint, ErrorKind, Version};
 
 use crate::support::{REPOSITORY, Reading, upstream};
@@ -9,14 +9,14 @@ use crate::support::{REPOSITORY, Reading, upstream};
 #[tokio::test]
 async fn a_crash_after_any_batch_loses_nothing() {
     for every in [1, 2, 3, 5] {
-        let churn = Churn { changes: 2, deletions: false, bulk_edits: true };
-        let builder = Upstream::builder().seed(every as u64).repository(REPOSITORY, 1_500).churn(churn);
+        let churn = Mutations { changes: 2, deletions: false, bulk_edits: true };
+        let builder = GithubServer::builder().seed(every as u64).repository(REPOSITORY, 1_500).churn(churn);
         let upstream = builder.start().await.unwrap();
         let mut reading = Reading::of(&upstream, json!({ "page_size": 30 }));
         for _ in 0..20 {
             reading.read_some(every).await.unwrap();
         }
-        upstream.set_churn(Churn::NONE);
+        upstream.set_churn(Mutations::NONE);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
@@ -40,7 +40,8 @@ async fn going_on_after_a_crash_costs_few_requests_more_than_the_pages_that_are_
 #[tokio::test]
 async fn ranges_are_read_side_by_side_within_the_limit() {
     for concurrency in [1, 4] {
-        let builder = Upstream::builder().repository(REPOSITORY, 3_000).latency(std::time::Duration::from_millis(5));
+        let builder =
+            GithubServer::builder().repository(REPOSITORY, 3_000).latency(std::time::Duration::from_millis(5));
         let upstream = builder.start().await.unwrap();
         let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
         reading.read().await.unwrap();
@@ -62,7 +63,7 @@ async fn answers_that_are_broken_once_are_asked_for_again() {
         Fault::InvalidUtf8,
         Fault::status(500),
     ];
-    let upstream = Upstream::builder().repository(REPOSITORY, 1_500).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 1_500).start().await.unwrap();
     upstream.fault_rate(0.15, faults);
     let mut reading = Reading::of(&upstream, json!({ "retries": 10 }));
     reading.read().await.unwrap();

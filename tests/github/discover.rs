@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 use snowfeed::{Result, Source};
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -12,12 +12,12 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use crate::support::config;
 use crate::warnings::Warnings;
 
-async fn acme() -> Upstream {
-    let builder = Upstream::builder().organization("acme");
+async fn acme() -> GithubServer {
+    let builder = GithubServer::builder().organization("acme");
     (0..5).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap()
 }
 
-async fn discovered(upstream: &Upstream) -> (usize, Vec<String>) {
+async fn discovered(upstream: &GithubServer) -> (usize, Vec<String>) {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let config = config(upstream, json!({ "repositories": ["acme/*"], "retries": 0 }));

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use snowfeed::Monitor;
 use snowfeed::http::Client;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use tokio::task::JoinHandle;
 
 use crate::recordings::history;
@@ -36,7 +36,7 @@ struct Lacks {
     stale: usize,
 }
 
-fn lacks(upstream: &Upstream, table: &Table) -> Lacks {
+fn lacks(upstream: &GithubServer, table: &Table) -> Lacks {
     let mut lacks = Lacks::default();
     for issue in upstream.snapshot(REPOSITORY) {
         match table.get(&issue.id) {
@@ -48,7 +48,7 @@ fn lacks(upstream: &Upstream, table: &Table) -> Lacks {
 }
 
 /// Reads as connectors commonly do: by `updated`, ascending, page after page, from the newest time that is known.
-async fn read_page_numbers(upstream: &Upstream, table: &mut Table) {
+async fn read_page_numbers(upstream: &GithubServer, table: &mut Table) {
     let client = Client::builder(upstream.url()).build().unwrap();
     let monitor = Monitor::detached();
     let since = table.values().max().map(|newest| format!("&since={newest}")).unwrap_or_default();
@@ -68,14 +68,14 @@ async fn read_page_numbers(upstream: &Upstream, table: &mut Table) {
 
 /// A repository with the first half of the history, while the second half happens.
 struct Changing {
-    upstream: Arc<Upstream>,
+    upstream: Arc<GithubServer>,
     over: Arc<AtomicBool>,
     happening: JoinHandle<()>,
 }
 
 impl Changing {
     async fn new(rate: u32, latency: Duration) -> Self {
-        let upstream = Upstream::builder().latency(latency).repository(REPOSITORY, 0).start().await.unwrap();
+        let upstream = GithubServer::builder().latency(latency).repository(REPOSITORY, 0).start().await.unwrap();
         let (upstream, over) = (Arc::new(upstream), Arc::new(AtomicBool::new(false)));
         let mut changes: Vec<String> = history().unwrap().map(|seen| seen.object.get().to_owned()).collect();
         // Those that were observed at once have come to be in this order.
@@ -99,7 +99,7 @@ impl Changing {
     }
 
     /// Lets nothing more happen.
-    async fn end(self) -> Arc<Upstream> {
+    async fn end(self) -> Arc<GithubServer> {
         self.over.store(true, Ordering::SeqCst);
         self.happening.await.unwrap();
         self.upstream

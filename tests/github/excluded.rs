@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Mode, Resource, RunRecord, RunStatus};
 
 use crate::support::{REPOSITORY, Reading, config, upstream};
 
-fn pull_requests(upstream: &Upstream) -> usize {
+fn pull_requests(upstream: &GithubServer) -> usize {
     upstream.snapshot(REPOSITORY).iter().filter(|issue| issue.text.contains(r#""pull_request":{"#)).count()
 }
 
@@ -36,14 +36,14 @@ async fn what_was_left_out_comes_once_it_is_wanted() {
     }
 }
 
-fn connector(upstream: &Upstream, memory: &Memory, pull_requests: bool) -> Connector {
+fn connector(upstream: &GithubServer, memory: &Memory, pull_requests: bool) -> Connector {
     let settings = [("api_url", Value::from(upstream.url())), ("pull_requests", pull_requests.into())];
     Connector::new(GithubIssues::default(), Arc::new(memory.clone()))
-        .overrides(settings.map(|(name, value)| (name.to_owned(), value)))
+        .with_settings(settings.map(|(name, value)| (name.to_owned(), value)))
 }
 
 async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
-    let request = IngestRequest::of([Resource::new(REPOSITORY).unwrap()]).mode(mode);
+    let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).mode(mode);
     let run = connector.ingest(request).await.unwrap().runs.remove(0);
     assert_eq!(run.status, RunStatus::Complete, "{run:?}");
     run

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 use snowfeed::Source;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 
 use crate::support::{REPOSITORY, Reading, config, upstream};
 
 #[tokio::test]
 async fn pages_that_are_shorter_than_asked_for_and_have_no_link_are_not_the_last() {
     for (limit, concurrency) in [(100, 1), (100, 8), (30, 1), (30, 8), (7, 2)] {
-        let builder = Upstream::builder().repository(REPOSITORY, 990).page_limit(limit).without_links();
+        let builder = GithubServer::builder().repository(REPOSITORY, 990).page_limit(limit).without_links();
         let upstream = builder.start().await.unwrap();
         let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
         reading.read().await.unwrap();
@@ -32,7 +32,7 @@ async fn pages_that_are_shorter_than_asked_for_and_have_no_link_are_not_the_last
 #[tokio::test]
 async fn a_second_longer_than_a_page_is_read_without_links() {
     for limit in [100, 30] {
-        let builder = Upstream::builder().repository(REPOSITORY, 400).page_limit(limit).without_links();
+        let builder = GithubServer::builder().repository(REPOSITORY, 400).page_limit(limit).without_links();
         let upstream = builder.start().await.unwrap();
         upstream.clock().advance(Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 330);
@@ -44,7 +44,7 @@ async fn a_second_longer_than_a_page_is_read_without_links() {
 
 #[tokio::test]
 async fn a_server_that_does_not_page_at_all_is_read() {
-    let upstream = Upstream::builder().repository(REPOSITORY, 0).without_links().start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 0).without_links().start().await.unwrap();
     upstream.create(REPOSITORY, 9);
     let page =
         format!("[{}]", upstream.snapshot(REPOSITORY).into_iter().map(|one| one.text).collect::<Vec<_>>().join(","));
@@ -59,7 +59,7 @@ async fn a_server_that_does_not_page_at_all_is_read() {
 async fn links_of_the_server_behind_a_gateway_lead_on_at_our_own_address() {
     for base in ["https://api.github.com", "http://127.0.0.1:1", "https://127.0.0.1/api"] {
         for cursors in [false, true] {
-            let builder = Upstream::builder().repository(REPOSITORY, 700).cursor_links(cursors).links_to(base);
+            let builder = GithubServer::builder().repository(REPOSITORY, 700).cursor_links(cursors).links_to(base);
             let upstream = builder.start().await.unwrap();
             upstream.clock().advance(Duration::from_secs(60));
             upstream.bulk_edit(REPOSITORY, 450);
@@ -73,7 +73,7 @@ async fn links_of_the_server_behind_a_gateway_lead_on_at_our_own_address() {
 #[tokio::test]
 async fn a_link_header_that_cannot_be_read_ends_nothing() {
     for link in ["next page is 2", "<?page=2>; rel=\"deprecation\"", "<https://[>; rel=\"next\""] {
-        let upstream = Upstream::builder().repository(REPOSITORY, 350).page_limit(40).start().await.unwrap();
+        let upstream = GithubServer::builder().repository(REPOSITORY, 350).page_limit(40).start().await.unwrap();
         upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::Header("link", link.into()));
         let mut reading = Reading::of(&upstream, json!({}));
         reading.read().await.unwrap();
@@ -84,10 +84,10 @@ async fn a_link_header_that_cannot_be_read_ends_nothing() {
 #[tokio::test]
 async fn lists_of_repositories_are_read_to_their_end_behind_a_gateway() {
     let builders = [
-        Upstream::builder().without_links(),
-        Upstream::builder().without_links().page_limit(30),
-        Upstream::builder().links_to("https://api.github.com"),
-        Upstream::builder(),
+        GithubServer::builder().without_links(),
+        GithubServer::builder().without_links().page_limit(30),
+        GithubServer::builder().links_to("https://api.github.com"),
+        GithubServer::builder(),
     ];
     for builder in builders {
         let builder = builder.organization("acme");

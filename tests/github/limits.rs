@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snowfeed::ErrorKind;
-use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 
 use crate::support::{REPOSITORY, Reading, upstream};
 
@@ -39,7 +39,7 @@ async fn pitfall_07_a_secondary_limit_never_passes_for_success() {
 
 #[tokio::test]
 async fn pitfall_08_a_wait_says_why_and_until_when_and_a_budget_leaves_the_rest() {
-    let builder = Upstream::builder().repository(REPOSITORY, 900).quota(10).quota_window(Duration::from_secs(2));
+    let builder = GithubServer::builder().repository(REPOSITORY, 900).quota(10).quota_window(Duration::from_secs(2));
     let upstream = builder.start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({ "quota_percent": 60, "concurrency": 1 }));
     let begin = jiff::Timestamp::now();

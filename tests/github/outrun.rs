@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::json;
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Mutations};
 
 /// What has changed since the read began comes with the next one: a read that waited for the end would never come to it.
 #[tokio::test(flavor = "multi_thread")]
@@ -15,13 +15,13 @@ async fn a_read_ends_although_something_changes_at_every_request() {
         [(0, 3, false, false, 1), (2, 3, false, true, 4), (30, 1, false, false, 8), (200, 3, true, true, 8)]
     {
         for seed in 0..4 {
-            let upstream = Upstream::builder().seed(seed).repository("acme/widgets", issues).start().await.unwrap();
-            upstream.set_churn(Churn { changes, deletions, bulk_edits });
+            let upstream = GithubServer::builder().seed(seed).repository("acme/widgets", issues).start().await.unwrap();
+            upstream.set_churn(Mutations { changes, deletions, bulk_edits });
             let config =
                 [("api_url", json!(upstream.url())), ("page_size", json!(27)), ("concurrency", json!(concurrency))];
             let request = ReadRequest {
                 resource: Resource::new("acme/widgets").unwrap(),
-                config: config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+                settings: config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
                 checkpoint: None,
                 incremental: None,
                 mode: Mode::Incremental,

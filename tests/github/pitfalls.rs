@@ -1,14 +1,14 @@
 //! Pagination, the cursor and the data: rows 1 to 5, 9, 10 and 14 of the reference notes.
 
 use serde_json::json;
-use snowfeed::testkit::upstream::{Churn, Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, Mutations};
 use snowfeed::{ErrorKind, Record};
 
 use crate::support::{REPOSITORY, Reading, is_deletion, secret, upstream};
 
 #[tokio::test]
 async fn pitfall_01_page_numbers_that_are_refused_are_not_needed() {
-    let upstream = Upstream::builder().repository(REPOSITORY, 1_500).page_depth(1).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 1_500).page_depth(1).start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
@@ -17,7 +17,7 @@ async fn pitfall_01_page_numbers_that_are_refused_are_not_needed() {
 #[tokio::test]
 async fn pitfall_01_links_are_followed_as_they_are() {
     for cursors in [false, true] {
-        let builder = Upstream::builder().repository(REPOSITORY, 700).cursor_links(cursors);
+        let builder = GithubServer::builder().repository(REPOSITORY, 700).cursor_links(cursors);
         let upstream = builder.start().await.unwrap();
         upstream.clock().advance(std::time::Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 450);
@@ -31,7 +31,7 @@ async fn pitfall_01_links_are_followed_as_they_are() {
 
 #[tokio::test]
 async fn pitfall_01_a_second_with_more_pages_than_github_gives_is_an_error_that_says_so() {
-    let upstream = Upstream::builder().repository(REPOSITORY, 700).page_depth(2).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 700).page_depth(2).start().await.unwrap();
     upstream.clock().advance(std::time::Duration::from_secs(60));
     upstream.bulk_edit(REPOSITORY, 450);
     let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
@@ -42,15 +42,15 @@ async fn pitfall_01_a_second_with_more_pages_than_github_gives_is_an_error_that_
 #[tokio::test]
 async fn pitfall_02_page_drift_loses_nothing() {
     for changes in [1, 3, 10] {
-        let churn = Churn { changes, deletions: false, bulk_edits: true };
-        let builder = Upstream::builder().seed(changes.into()).repository(REPOSITORY, 1_800).churn(churn);
+        let churn = Mutations { changes, deletions: false, bulk_edits: true };
+        let builder = GithubServer::builder().seed(changes.into()).repository(REPOSITORY, 1_800).churn(churn);
         let upstream = builder.start().await.unwrap();
         let existing: Vec<String> = upstream.snapshot(REPOSITORY).iter().map(|issue| issue.id.to_string()).collect();
         let mut reading = Reading::of(&upstream, json!({}));
         reading.read().await.unwrap();
         let missing = existing.iter().filter(|id| !reading.table.contains_key(*id)).count();
         assert_eq!(missing, 0, "{changes} changes for each request");
-        upstream.set_churn(Churn::NONE);
+        upstream.set_churn(Mutations::NONE);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
@@ -59,7 +59,7 @@ async fn pitfall_02_page_drift_loses_nothing() {
 #[tokio::test]
 async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared() {
     for inclusive in [true, false] {
-        let builder = Upstream::builder().repository(REPOSITORY, 400).since_inclusive(inclusive);
+        let builder = GithubServer::builder().repository(REPOSITORY, 400).since_inclusive(inclusive);
         let upstream = builder.start().await.unwrap();
         let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
         reading.read().await.unwrap();
@@ -90,7 +90,7 @@ async fn pitfall_04_what_changes_without_a_new_time_is_found_by_a_full_pass() {
 
 #[tokio::test]
 async fn pitfall_05_what_vanished_is_confirmed_before_it_counts_as_deleted() {
-    let builder = Upstream::builder().repository(REPOSITORY, 50).repository("acme/other", 3);
+    let builder = GithubServer::builder().repository(REPOSITORY, 50).repository("acme/other", 3);
     let upstream = builder.start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Mode, Resource, RunStatus};
 
 use crate::payloads::payload;
@@ -28,7 +28,7 @@ async fn recorded_pages_of_github_arrive_byte_for_byte() {
         }
     }
     assert_eq!(issues.len(), 606);
-    let upstream = Upstream::builder().repository_from(REPOSITORY, issues).start().await.unwrap();
+    let upstream = GithubServer::builder().repository_from(REPOSITORY, issues).start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({ "page_size": 30 }));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
@@ -53,7 +53,7 @@ pub(crate) fn history() -> Option<impl Iterator<Item = Observation>> {
 #[tokio::test]
 async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
     let Some(history) = history() else { return };
-    let upstream = Upstream::builder().repository(REPOSITORY, 0).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 0).start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
     let mut now = None;
     let mut observations = 0_usize;
@@ -85,10 +85,10 @@ async fn a_repository_that_grows_for_two_years_is_kept_in_step() {
     let mut snapshots: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     snapshots.sort();
     let name = "httpwg/http-extensions";
-    let upstream = Upstream::builder().repository(name, 0).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(name, 0).start().await.unwrap();
     let memory = Memory::new();
     let settings = [("api_url".to_owned(), upstream.url().into()), ("page_size".to_owned(), 30.into())];
-    let connector = Connector::new(GithubIssues::default(), Arc::new(memory.clone())).overrides(settings);
+    let connector = Connector::new(GithubIssues::default(), Arc::new(memory.clone())).with_settings(settings);
     let (resource, mut kept) = (Resource::new(name).unwrap(), 0);
     for snapshot in snapshots.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
         // Some are lists of pages, some are flat.
@@ -97,7 +97,7 @@ async fn a_repository_that_grows_for_two_years_is_kept_in_step() {
             upstream.put(name, &issue.to_string()).unwrap();
         }
         // The first snapshots hold open issues only: closed ones turn up later with times long past, which full passes find.
-        let request = IngestRequest::of([resource.clone()]).mode(Mode::Reconcile);
+        let request = IngestRequest::new([resource.clone()]).mode(Mode::Reconcile);
         let report = connector.ingest(request).await.unwrap();
         assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
         let truth: BTreeMap<String, String> =

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::recordings::history;
 use crate::support::{REPOSITORY, Reading};
@@ -24,7 +24,7 @@ fn few(issues: usize) -> u64 {
 }
 
 /// An upstream with one small issue at each of these seconds.
-async fn upstream_at(seconds: impl IntoIterator<Item = i64>) -> Upstream {
+async fn upstream_at(seconds: impl IntoIterator<Item = i64>) -> GithubServer {
     let issue = |(index, second)| {
         let time = jiff::Timestamp::from_second(second).unwrap().to_string();
         let number: usize = index + 1;
@@ -32,7 +32,7 @@ async fn upstream_at(seconds: impl IntoIterator<Item = i64>) -> Upstream {
             .to_string()
     };
     let issues = seconds.into_iter().enumerate().map(issue);
-    Upstream::builder().repository_from(REPOSITORY, issues).start().await.unwrap()
+    GithubServer::builder().repository_from(REPOSITORY, issues).start().await.unwrap()
 }
 
 /// A burst: so many issues, so many of them in each second.
@@ -64,14 +64,14 @@ fn distributions() -> Vec<(&'static str, Vec<i64>)> {
 }
 
 /// Reads all there is, each issue once; tells the requests and the time that it took.
-async fn read(upstream: &Upstream, concurrency: usize) -> (u64, Duration) {
+async fn read(upstream: &GithubServer, concurrency: usize) -> (u64, Duration) {
     let (reading, requests, time) = read_as_often_as_needed(upstream, concurrency).await;
     assert_eq!(reading.offered, reading.table.len() as u64, "an issue came twice");
     (requests, time)
 }
 
 /// Reads all there is, and polls once more; tells the requests and the time that the read took.
-async fn read_as_often_as_needed(upstream: &Upstream, concurrency: usize) -> (Reading, u64, Duration) {
+async fn read_as_often_as_needed(upstream: &GithubServer, concurrency: usize) -> (Reading, u64, Duration) {
     upstream.forget_requests();
     let before = upstream.counts().requests;
     let mut reading = Reading::of(upstream, json!({ "concurrency": concurrency }));
@@ -126,7 +126,7 @@ async fn requests_for_a_real_history_are_within_the_anonymous_quota() {
         })
         .collect();
     for concurrency in [1, 8, 32] {
-        let builder = Upstream::builder().repository_from(REPOSITORY, ended.values()).quota(60);
+        let builder = GithubServer::builder().repository_from(REPOSITORY, ended.values()).quota(60);
         let (upstream, issues) = (builder.start().await.unwrap(), ended.len());
         let (requests, _) = read(&upstream, concurrency).await;
         println!("{issues} issues of a real history: {requests} requests at {concurrency}");
@@ -135,7 +135,7 @@ async fn requests_for_a_real_history_are_within_the_anonymous_quota() {
 }
 
 /// Reads once more; tells the answers' statuses.
-async fn poll(reading: &mut Reading, upstream: &Upstream) -> Vec<u16> {
+async fn poll(reading: &mut Reading, upstream: &GithubServer) -> Vec<u16> {
     upstream.forget_requests();
     reading.read().await.unwrap();
     reading.assert_same(upstream);
@@ -146,7 +146,7 @@ async fn poll(reading: &mut Reading, upstream: &Upstream) -> Vec<u16> {
 async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_second() {
     for cursors in [false, true] {
         for (edited, page_size) in [(29, 100), (99, 100), (100, 100), (101, 100), (250, 100), (1_500, 100), (90, 20)] {
-            let builder = Upstream::builder().repository(REPOSITORY, 2_000).cursor_links(cursors);
+            let builder = GithubServer::builder().repository(REPOSITORY, 2_000).cursor_links(cursors);
             let upstream = builder.start().await.unwrap();
             let mut reading = Reading::of(&upstream, json!({ "page_size": page_size }));
             reading.read().await.unwrap();
@@ -173,7 +173,7 @@ async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_sec
 /// The clock runs: what is edited right after a read has the time of the issues that the read ended with.
 #[tokio::test]
 async fn requests_are_not_saved_while_the_last_second_lasts() {
-    let upstream = Upstream::builder().repository(REPOSITORY, 300).live_clock().start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 300).live_clock().start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({ "page_size": 20, "overlap_seconds": 1 }));
     for round in 0..12 {
         upstream.bulk_edit(REPOSITORY, 70);
@@ -200,7 +200,7 @@ async fn requests_are_bounded_where_pages_are_not_counted() {
         };
         let issues: Vec<_> = seconds.iter().enumerate().map(issue).collect();
         for concurrency in [1, 8, 32] {
-            let builder = Upstream::builder().repository_from(REPOSITORY, &issues).cursor_links(true);
+            let builder = GithubServer::builder().repository_from(REPOSITORY, &issues).cursor_links(true);
             let upstream = builder.start().await.unwrap();
             let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
             let requests = poll(&mut reading, &upstream).await.len() as u64;
@@ -224,7 +224,7 @@ async fn requests_for_a_burst_in_the_future_are_bounded() {
 async fn requests_side_by_side_take_time_off() {
     let Ok(latencies) = std::env::var("SNOWFEED_LATENCIES") else { return };
     for latency in latencies.split(',').map(|ms| Duration::from_millis(ms.parse().unwrap())) {
-        let builder = Upstream::builder().repository(REPOSITORY, 10_000).latency(latency);
+        let builder = GithubServer::builder().repository(REPOSITORY, 10_000).latency(latency);
         let upstream = builder.start().await.unwrap();
         for concurrency in [1, 8, 32] {
             let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snowfeed::ErrorKind;
-use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 
 use crate::support::{REPOSITORY, Reading, upstream};
 
@@ -112,7 +112,7 @@ async fn it_may_be_the_oldest_the_newest_the_only_one_or_have_neighbours() {
 #[tokio::test]
 async fn it_may_be_within_a_second_that_is_longer_than_a_page() {
     for (cursors, place) in [(false, 40), (true, 40), (true, 21), (true, 59)] {
-        let upstream = Upstream::builder().repository(REPOSITORY, 60).cursor_links(cursors).start().await.unwrap();
+        let upstream = GithubServer::builder().repository(REPOSITORY, 60).cursor_links(cursors).start().await.unwrap();
         upstream.clock().advance(Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 40);
         let order = order(&upstream);
@@ -143,7 +143,7 @@ async fn a_server_that_fails_at_everything_is_an_error_and_no_reject() {
 }
 
 /// Numbers in the order of `updated_at`.
-fn order(upstream: &Upstream) -> Vec<u32> {
+fn order(upstream: &GithubServer) -> Vec<u32> {
     let mut issues = upstream.snapshot(REPOSITORY);
     issues.sort_by_key(|issue| (issue.updated_at, issue.number));
     issues.into_iter().map(|issue| issue.number).collect()

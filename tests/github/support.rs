@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{
-    Batch, Checkpoint, Config, Mode, Monitor, Operation, ReadRequest, Record, Resource, Result, Source, SourceEvent,
+    Batch, Checkpoint, Mode, Monitor, Operation, ReadRequest, Record, Resource, Result, Settings, Source, SourceEvent,
     StoredRecord, VerifyRequest,
 };
 
@@ -17,7 +17,7 @@ pub(crate) const REPOSITORY: &str = "acme/widgets";
 /// A source, its settings and what it has delivered so far.
 pub(crate) struct Reading {
     pub(crate) source: Arc<GithubIssues>,
-    pub(crate) config: Config,
+    pub(crate) config: Settings,
     pub(crate) resource: Resource,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) table: BTreeMap<String, Record>,
@@ -30,7 +30,7 @@ pub(crate) struct Reading {
 }
 
 /// Settings with an upstream's address, few retries and whatever else is given.
-pub(crate) fn config(upstream: &Upstream, more: Value) -> Config {
+pub(crate) fn config(upstream: &GithubServer, more: Value) -> Settings {
     let mut values = json!({ "api_url": upstream.url(), "retries": 3, "max_wait_minutes": 1 });
     for (name, value) in more.as_object().unwrap() {
         values[name] = value.clone();
@@ -40,7 +40,7 @@ pub(crate) fn config(upstream: &Upstream, more: Value) -> Config {
 }
 
 impl Reading {
-    pub(crate) fn of(upstream: &Upstream, more: Value) -> Self {
+    pub(crate) fn of(upstream: &GithubServer, more: Value) -> Self {
         Self {
             source: Arc::default(),
             config: config(upstream, more),
@@ -65,7 +65,7 @@ impl Reading {
     pub(crate) async fn read_some(&mut self, batches: usize) -> Result<()> {
         let request = ReadRequest {
             resource: self.resource.clone(),
-            config: self.config.clone(),
+            settings: self.config.clone(),
             checkpoint: self.checkpoint.clone(),
             incremental: None,
             mode: Mode::Incremental,
@@ -110,7 +110,7 @@ impl Reading {
 
     /// The table holds what the upstream has, byte for byte; `gone` rows may be there, too.
     #[track_caller]
-    pub(crate) fn assert_has_all(&self, upstream: &Upstream) {
+    pub(crate) fn assert_has_all(&self, upstream: &GithubServer) {
         for issue in upstream.snapshot(self.resource.name()) {
             let stored = self.table.get(&issue.id.to_string()).map(|record| record.json().unwrap().to_string());
             assert_eq!(stored.as_ref(), Some(&issue.text), "issue {} is missing or stale", issue.number);
@@ -118,7 +118,7 @@ impl Reading {
     }
 
     #[track_caller]
-    pub(crate) fn assert_same(&self, upstream: &Upstream) {
+    pub(crate) fn assert_same(&self, upstream: &GithubServer) {
         self.assert_has_all(upstream);
         assert_eq!(self.table.len(), upstream.len(self.resource.name()));
     }
@@ -140,7 +140,7 @@ impl Reading {
             .collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
-            config: self.config.clone(),
+            settings: self.config.clone(),
             checkpoint: self.checkpoint.clone(),
             table: "issues".into(),
             records,
@@ -173,8 +173,8 @@ pub(crate) fn is_deletion(record: &Record) -> bool {
     record.operation == Operation::Delete
 }
 
-pub(crate) async fn upstream(issues: u32) -> Upstream {
-    Upstream::builder().seed(7).repository(REPOSITORY, issues).start().await.unwrap()
+pub(crate) async fn upstream(issues: u32) -> GithubServer {
+    GithubServer::builder().seed(7).repository(REPOSITORY, issues).start().await.unwrap()
 }
 
 /// A secret in a file, and the reference to it.

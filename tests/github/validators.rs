@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use snowfeed::Checkpoint;
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 
 use crate::support::{REPOSITORY, Reading};
 
@@ -16,7 +16,7 @@ fn with_tag(checkpoint: &Checkpoint, tag: &str) -> Checkpoint {
 
 #[tokio::test]
 async fn a_long_tag_is_neither_stored_nor_sent_back() {
-    let upstream = Upstream::builder().repository(REPOSITORY, 7).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(REPOSITORY, 7).start().await.unwrap();
     let long = format!("\"{}\"", "x".repeat(50_000));
     upstream.fault_while(|_| true, Fault::Header("etag", long));
     let mut reading = Reading::of(&upstream, serde_json::json!({}));
@@ -32,7 +32,7 @@ async fn a_long_tag_is_neither_stored_nor_sent_back() {
 #[tokio::test]
 async fn a_tag_that_is_stored_already_and_that_the_server_cannot_take_stops_no_read() {
     for (tag, refusal) in [(format!("\"{}\"", "x".repeat(380_000)), 431), ("\"odd\"".to_owned(), 400)] {
-        let upstream = Upstream::builder().repository(REPOSITORY, 7).start().await.unwrap();
+        let upstream = GithubServer::builder().repository(REPOSITORY, 7).start().await.unwrap();
         let mut reading = Reading::of(&upstream, serde_json::json!({}));
         reading.read().await.unwrap();
         reading.checkpoint = reading.checkpoint.as_ref().map(|checkpoint| with_tag(checkpoint, &tag));

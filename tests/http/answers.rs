@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use snowfeed::Retries;
+use snowfeed::RetryConfig;
 use snowfeed::http::{Bearer, More, Response, json};
 use snowfeed::{Error, ErrorKind, Monitor, Retry};
 use wiremock::matchers::{body_json, header, method, path, query_param};
@@ -147,7 +147,8 @@ async fn accepted_statuses_are_answers() {
     for code in [301, 404, 409, 410, 500] {
         let server = answering([status(code).set_body_string("{}")]).await;
         let client = client(&server.uri()).build().unwrap();
-        let response = client.get("x").accept(&[301, 404, 409, 410, 500]).send(&Monitor::detached()).await.unwrap();
+        let response =
+            client.get("x").allow_status(&[301, 404, 409, 410, 500]).send(&Monitor::detached()).await.unwrap();
         assert_eq!((response.status(), response.body().as_ref()), (code, "{}"));
     }
 }
@@ -178,7 +179,7 @@ async fn retries_end_and_say_so() {
 #[tokio::test]
 async fn one_attempt_means_one_request() {
     let server = answering([status(502)]).await;
-    let client = client(&server.uri()).retry(Retries::none()).build().unwrap();
+    let client = client(&server.uri()).retry(RetryConfig::none()).build().unwrap();
     client.get("x").send(&Monitor::detached()).await.unwrap_err();
     assert_eq!(count(&server).await, 1);
 }
@@ -284,14 +285,14 @@ async fn what_a_reader_refuses_for_good_is_not_asked_for_again() {
     let server = answering([status(404)]).await;
     let client = crate::support::client(&server.uri()).build().unwrap();
     let read = |_: Response| -> snowfeed::Result<()> { Err(Error::invalid_data("no")) };
-    client.get("x").accept(&[404]).send_with(&Monitor::detached(), read).await.unwrap_err();
+    client.get("x").allow_status(&[404]).send_with(&Monitor::detached(), read).await.unwrap_err();
     assert_eq!(count(&server).await, 1);
 }
 
 #[tokio::test]
 async fn a_json_error_names_the_field() {
     let server = answering([ok(r#"{"items":[{"id":1},{"id":"x"}]}"#)]).await;
-    let client = client(&server.uri()).retry(Retries::none()).build().unwrap();
+    let client = client(&server.uri()).retry(RetryConfig::none()).build().unwrap();
     #[derive(Debug, serde::Deserialize)]
     #[expect(dead_code, reason = "only its shape matters")]
     struct Item {

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use snowfeed::http::Client;
-use snowfeed::{Error, ErrorKind, Monitor, Retries, Retry};
+use snowfeed::{Error, ErrorKind, Monitor, Retry, RetryConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
@@ -69,7 +69,7 @@ async fn a_post_that_does_no_harm_twice_is_repeated() {
         let base = bytes(vec![broken.to_vec(), GOOD.to_vec()]).await;
         let asked = client(&base).build().unwrap();
         let (response, seen) =
-            skipping_waits(|monitor| async move { asked.post("x").repeatable().send(&monitor).await }).await;
+            skipping_waits(|monitor| async move { asked.post("x").idempotent().send(&monitor).await }).await;
         assert_eq!(response.unwrap().body(), "[1]");
         assert_eq!(seen.requests(), 2);
     }
@@ -133,7 +133,7 @@ async fn waiting_for_the_turn_of_a_large_answer_is_not_the_servers_delay() {
         let _ = stream.write_all(&vec![b' '; 1 << 20]).await;
     })
     .await;
-    let client = Client::builder(&base).timeout(Duration::from_secs(3)).retry(Retries::none()).build().unwrap();
+    let client = Client::builder(&base).timeout(Duration::from_secs(3)).retry(RetryConfig::none()).build().unwrap();
     let monitor = Monitor::detached();
     // More than the connection holds: the server takes its time only once the answer is being read.
     let requests = (0..5).map(|_| client.get("x").send(&monitor));
@@ -151,7 +151,7 @@ async fn a_server_that_stalls_is_given_up() {
             std::future::pending::<()>().await;
         })
     };
-    let impatient = Client::builder(&stalls().await).timeout(Duration::from_millis(50)).retry(Retries::none());
+    let impatient = Client::builder(&stalls().await).timeout(Duration::from_millis(50)).retry(RetryConfig::none());
     let error = impatient.build().unwrap().get("x").send(&Monitor::detached()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains("in time"), "{error}");

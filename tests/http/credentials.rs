@@ -26,7 +26,7 @@ impl Authorize for Numbered {
         Ok(Some(self.current()))
     }
 
-    async fn refused(&self, header: &SecretString) -> bool {
+    async fn on_unauthorized(&self, header: &SecretString) -> bool {
         if header.expose_secret() == self.current().expose_secret() {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
@@ -106,7 +106,7 @@ async fn a_credential_in_a_query_is_in_no_error() {
     ] {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(answer).mount(&server).await;
-        let client = client(&server.uri()).retry(snowfeed::Retries { attempts: 1, ..Default::default() });
+        let client = client(&server.uri()).retry(snowfeed::RetryConfig { max_attempts: 1, ..Default::default() });
         let request = client.build().unwrap().get("x").query(&[("access_token", "hushhush"), ("page", "2")]);
         assert!(!format!("{request:?}").contains("hush"), "{request:?}");
         let read = |response: snowfeed::http::Response| {

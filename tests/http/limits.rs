@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use snowfeed::Retries;
+use snowfeed::RetryConfig;
 use snowfeed::{ErrorKind, SourceEvent};
 use tokio::io::AsyncWriteExt;
 use wiremock::ResponseTemplate;
@@ -165,7 +165,7 @@ async fn requests_per_minute_are_bounded() {
 #[tokio::test]
 async fn time_in_the_queue_does_not_cost_a_request_its_retries() {
     let server = answering([json("[]"), status(502), json("[]")]).await;
-    let retries = Retries { total: Duration::from_secs(30), ..Retries::default() };
+    let retries = RetryConfig { timeout: Duration::from_secs(30), ..RetryConfig::default() };
     let client = client(&server.uri()).retry(retries).per_minute(1).build().unwrap();
     let (answers, seen) = skipping_waits(|monitor| async move {
         [client.get("x").send(&monitor).await, client.get("x").send(&monitor).await]

@@ -32,7 +32,7 @@ async fn a_renamed_repository_is_followed_and_visible() {
 async fn a_redirect_can_be_looked_at_instead() {
     let server = answering([status(301).insert_header("location", "https://elsewhere.example/x")]).await;
     let client = client(&server.uri()).build().unwrap();
-    let response = client.get("x").accept(&[301]).send(&Monitor::detached()).await.unwrap();
+    let response = client.get("x").allow_status(&[301]).send(&Monitor::detached()).await.unwrap();
     assert_eq!(response.header("Location"), Some("https://elsewhere.example/x"));
     assert!(!response.redirected());
 }
@@ -43,7 +43,7 @@ async fn an_accepted_status_after_a_redirect_shows_where_it_came_from() {
     let moved = status(301).insert_header("location", "/new");
     Mock::given(path("/old")).respond_with(moved).mount(&server).await;
     let client = client(&server.uri()).build().unwrap();
-    let response = client.get("old").accept(&[404]).send(&Monitor::detached()).await.unwrap();
+    let response = client.get("old").allow_status(&[404]).send(&Monitor::detached()).await.unwrap();
     assert_eq!((response.status(), response.redirected(), response.url().path()), (404, true, "/new"));
 }
 

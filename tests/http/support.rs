@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snowfeed::Retries;
+use snowfeed::RetryConfig;
 use snowfeed::http::{Builder, Client};
 use snowfeed::{Monitor, SourceEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +16,10 @@ use wiremock::{MockServer, Request, Respond, ResponseTemplate};
 /// A client whose timeouts do not fire when the clock skips an hour.
 pub(crate) fn client(base_url: &str) -> Builder {
     let day = Duration::from_secs(24 * 60 * 60);
-    Client::builder(base_url).timeout(day).connect_timeout(day).retry(Retries { attempts: 3, ..Retries::default() })
+    Client::builder(base_url)
+        .timeout(day)
+        .connect_timeout(day)
+        .retry(RetryConfig { max_attempts: 3, ..RetryConfig::default() })
 }
 
 /// What happened while the work ran.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snowfeed::backends::snowflake::client::Statement;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::account::{Account, found};
 use crate::example::binary;
@@ -30,7 +30,7 @@ fn name(number: usize) -> String {
     format!("acme/r{number:04}")
 }
 
-fn program(account: &Account, upstream: &Upstream, arguments: &[&str]) -> Command {
+fn program(account: &Account, upstream: &GithubServer, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("github_issues"));
     command.env_clear().env("GITHUB_API_URL", upstream.url());
     account.point(&mut command, DATABASE);
@@ -51,7 +51,7 @@ fn query_of_view(sent: &[Sent], view: &str) -> String {
 }
 
 /// Copies to all other repositories what the program itself has written of the first one. `sent` is how it did that.
-fn copy_state(account: &Account, upstream: &Upstream, sent: &[Sent]) {
+fn copy_state(account: &Account, upstream: &GithubServer, sent: &[Sent]) {
     let database = format!("\"{}\"", account.database(DATABASE));
     let first = name(0);
     let view = query_of_view(sent, &format!("{database}.\"PUBLIC\".\"{first}\""));
@@ -136,7 +136,7 @@ fn copy_state(account: &Account, upstream: &Upstream, sent: &[Sent]) {
 }
 
 /// Whether the issues of every repository were asked for this many times.
-fn polled(upstream: &Upstream, times: usize) -> bool {
+fn polled(upstream: &GithubServer, times: usize) -> bool {
     let mut polls = HashMap::new();
     for request in upstream.requests().iter().filter(|request| request.path().ends_with("/issues")) {
         *polls.entry(request.path().to_owned()).or_insert(0) += 1;
@@ -148,7 +148,7 @@ fn polled(upstream: &Upstream, times: usize) -> bool {
 fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_binds() {
     let Some(account) = Account::new() else { return };
     let runtime = crate::runtime();
-    let upstream = (0..COUNT).fold(Upstream::builder(), |upstream, number| upstream.repository(name(number), 0));
+    let upstream = (0..COUNT).fold(GithubServer::builder(), |upstream, number| upstream.repository(name(number), 0));
     let upstream = runtime.block_on(upstream.start()).unwrap();
     let proxy = statements::proxy(&account, &runtime);
     let first = name(0);

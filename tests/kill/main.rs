@@ -33,7 +33,7 @@ mod steps;
 
 use matrix::{Extent, ISSUES, Matrix, REPOSITORY};
 use peers::environment::number;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use tokio::runtime::Runtime;
 
 #[test]
@@ -58,8 +58,8 @@ fn no_kill_loses_or_doubles_a_row_in_hostile_snowflake() {
 }
 
 /// The upstream of the named steps.
-fn upstream(runtime: &Runtime) -> Upstream {
-    let upstream = Upstream::builder().seed(number("SNOWFEED_SEED").unwrap_or(9)).repository(REPOSITORY, ISSUES);
+fn upstream(runtime: &Runtime) -> GithubServer {
+    let upstream = GithubServer::builder().seed(number("SNOWFEED_SEED").unwrap_or(9)).repository(REPOSITORY, ISSUES);
     runtime.block_on(upstream.start()).unwrap()
 }
 

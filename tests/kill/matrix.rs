@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Mutations};
 
 use crate::oracle::{Damage, Repository};
 use crate::place::{Look, Place};
@@ -63,7 +63,7 @@ pub(crate) struct Extent {
 }
 
 pub(crate) struct Matrix<'a> {
-    upstream: &'a Upstream,
+    upstream: &'a GithubServer,
     place: &'a dyn Place,
     databases: u32,
     tallies: BTreeMap<(Phase, String), Tally>,
@@ -72,7 +72,7 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    pub(crate) fn new(upstream: &'a Upstream, place: &'a dyn Place) -> Self {
+    pub(crate) fn new(upstream: &'a GithubServer, place: &'a dyn Place) -> Self {
         // The databases of the random kills have the numbers below.
         Self { upstream, place, databases: 10_000, tallies: BTreeMap::new(), missed: 0 }
     }
@@ -105,9 +105,9 @@ impl<'a> Matrix<'a> {
         self.change();
         let reconcile = phase == Phase::FullPass;
         let before = self.look().run;
-        self.upstream.set_churn(Churn { changes: 3, deletions: true, bulk_edits: true });
+        self.upstream.set_churn(Mutations { changes: 3, deletions: true, bulk_edits: true });
         let killed = steps.kill(&self.scene(), reconcile, step);
-        self.upstream.set_churn(Churn::NONE);
+        self.upstream.set_churn(Mutations::NONE);
         self.place.bury();
         if !killed {
             return false;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 
-use snowfeed::testkit::upstream::{SnapshotIssue, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, SnapshotIssue};
 
 use crate::claims::Claims;
 use crate::place::Look;
@@ -48,7 +48,7 @@ impl Repository {
     }
 
     /// Compares what is found with the upstream. Nothing may change meanwhile.
-    pub(crate) fn compare(&self, upstream: &Upstream, look: &Look, exactly: bool) -> Damage {
+    pub(crate) fn compare(&self, upstream: &GithubServer, look: &Look, exactly: bool) -> Damage {
         let mut damage = Damage::default();
         let claims = Claims::of(look.state.as_ref().map(|state| &state["checkpoint"]));
         let mut rows: HashMap<i64, (String, bool)> = HashMap::new();

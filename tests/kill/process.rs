@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::example::binary;
 use crate::place::Place;
@@ -75,7 +75,7 @@ impl Process {
 
 /// One database of a place, and what is ingested into it.
 pub(crate) struct Scene<'a> {
-    pub(crate) upstream: &'a Upstream,
+    pub(crate) upstream: &'a GithubServer,
     pub(crate) place: &'a dyn Place,
     pub(crate) database: u32,
     pub(crate) resources: &'a [&'a str],

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Mutations};
 
 use crate::oracle::{Damage, Repository};
 use crate::peers::environment::number;
@@ -19,7 +19,7 @@ const KILLS_OF_ONE: u32 = 10;
 const KILLS_OF_ONE_NAME: u32 = 7;
 
 struct Trial<'a> {
-    upstream: &'a Upstream,
+    upstream: &'a GithubServer,
     place: &'a dyn Place,
     repositories: [Repository; 2],
     chance: fastrand::Rng,
@@ -67,11 +67,12 @@ pub(crate) fn kill_and_compare(place: &dyn Place) {
     let seed = number("SNOWFEED_SEED").unwrap_or(9);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let [large, small] = place.issues();
-    let upstream = Upstream::builder().seed(seed).repository(REPOSITORIES[0], large).repository(REPOSITORIES[1], small);
+    let upstream =
+        GithubServer::builder().seed(seed).repository(REPOSITORIES[0], large).repository(REPOSITORIES[1], small);
     let upstream = runtime.block_on(upstream.start()).unwrap();
     let repositories = REPOSITORIES.map(|name| Repository(vec![name.to_owned()]));
     let mut trial = Trial { upstream: &upstream, place, repositories, chance: fastrand::Rng::with_seed(seed) };
-    let churn = Churn { changes: 3, deletions: true, bulk_edits: true };
+    let churn = Mutations { changes: 3, deletions: true, bulk_edits: true };
     let (mut killed, mut ahead, mut damage) = (0, 0, Damage::default());
     for database in 0.. {
         if killed >= kills {
@@ -84,7 +85,7 @@ pub(crate) fn kill_and_compare(place: &dyn Place) {
             upstream.set_churn(churn);
             let reconcile = with_passes && trial.chance.bool();
             if trial.kill(database, reconcile) {
-                upstream.set_churn(Churn::NONE);
+                upstream.set_churn(Mutations::NONE);
                 ahead += trial.compare(database, false).ahead;
                 killed += 1;
                 if killed % KILLS_OF_ONE_NAME == 0 {
@@ -96,7 +97,7 @@ pub(crate) fn kill_and_compare(place: &dyn Place) {
                 upstream.clock().advance(Duration::from_secs(30));
             }
         }
-        upstream.set_churn(Churn::NONE);
+        upstream.set_churn(Mutations::NONE);
         trial.scene(database).run(false);
         damage += Damage { left_over: 0, ..trial.compare(database, false) };
         // The first full pass may be the rest of one that began before the last deletions.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use snowfeed::testkit::upstream::{Fault, Received, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, Received};
 
 use crate::process::{Process, Scene};
 
@@ -74,7 +74,7 @@ fn kind(request: &Received) -> String {
 }
 
 /// Leaves a request without an answer; gives whether it has come.
-fn hold<'a>(upstream: &'a Upstream, step: &Step) -> impl Fn() -> bool + use<'a> {
+fn hold<'a>(upstream: &'a GithubServer, step: &Step) -> impl Fn() -> bool + use<'a> {
     let (name, nth) = (step.name.clone(), step.nth);
     let seen = AtomicUsize::new(0);
     let came = Arc::new(AtomicBool::new(false));

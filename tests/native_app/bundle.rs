@@ -10,7 +10,7 @@ use tempfile::tempdir;
 use crate::support::{custom, github};
 
 fn bundle() -> Bundle {
-    Bundle::of(&github()).unwrap()
+    Bundle::new(&github()).unwrap()
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn two_builds_are_the_same_byte_for_byte() {
 #[test]
 fn the_generated_setup_script_breaks_no_rule() {
     for app in [github(), custom(), github().title("it's; \"$$\" USE ROLE x")] {
-        let findings = Bundle::of(&app).unwrap().findings();
+        let findings = Bundle::new(&app).unwrap().findings();
         assert!(findings.is_empty(), "{findings:#?}");
     }
 }
@@ -63,7 +63,7 @@ fn a_setting_that_is_a_secret_becomes_a_reference() {
     for reference in ["warehouse_reference", "github_external_access", "token", "private_key"] {
         assert!(manifest.contains(&format!("- \"{reference}\":")), "{reference}: {manifest}");
     }
-    let custom = Bundle::of(&custom()).unwrap();
+    let custom = Bundle::new(&custom()).unwrap();
     let manifest = custom.text("manifest.yml").unwrap();
     assert!(!manifest.contains("SECRET") && !manifest.contains("external_access"), "{manifest}");
 }
@@ -87,7 +87,7 @@ fn a_container_may_use_the_whole_machine_of_the_pool() {
 
 #[test]
 fn an_app_without_a_container_asks_for_nothing_that_a_container_needs() {
-    let bundle = Bundle::of(&github().without_container(true)).unwrap();
+    let bundle = Bundle::new(&github().without_container(true)).unwrap();
     assert_eq!(bundle.findings(), []);
     let manifest = bundle.text("manifest.yml").unwrap();
     for text in ["container_services", "COMPUTE POOL", "TASK", "EXTERNAL ACCESS", "SECRET"] {
@@ -113,7 +113,7 @@ fn overrides_reach_the_files() {
         .schedule("15 2 * * *")
         .text("CREATE DATABASE", "For rows.")
         .text("token", "A token of yours.");
-    let bundle = Bundle::of(&app).unwrap();
+    let bundle = Bundle::new(&app).unwrap();
     for (path, text) in [
         ("setup.sql", "TITLE = 'My issues'"),
         ("README.md", "# My issues\n\nOf mine."),
@@ -133,7 +133,7 @@ fn overrides_reach_the_files() {
 
 #[test]
 fn a_text_for_what_the_app_does_not_ask_for_is_refused() {
-    let error = Bundle::of(&github().text("CREATE WAREHOUSE", "x")).unwrap_err();
+    let error = Bundle::new(&github().text("CREATE WAREHOUSE", "x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.help().unwrap().contains("CREATE DATABASE, "), "{:?}", error.help());
 }
@@ -142,14 +142,14 @@ fn a_text_for_what_the_app_does_not_ask_for_is_refused() {
 fn a_page_of_ones_own_replaces_the_generated_one() {
     let page = tempdir().unwrap();
     let app = || github().page(&page);
-    let error = Bundle::of(&app()).unwrap_err();
+    let error = Bundle::new(&app()).unwrap_err();
     assert!(error.to_string().contains("has no app.py"), "{error}");
 
     fs::write(page.path().join("app.py"), "import more.tabs").unwrap();
     fs::create_dir_all(page.path().join("more/__pycache__")).unwrap();
     fs::write(page.path().join("more/tabs.py"), "x").unwrap();
     fs::write(page.path().join("more/__pycache__/tabs.pyc"), "x").unwrap();
-    let bundle = Bundle::of(&app()).unwrap();
+    let bundle = Bundle::new(&app()).unwrap();
     assert_eq!(bundle.text("page/app.py"), Some("import more.tabs"));
     let paths: Vec<&str> = bundle.files().map(|(path, _)| path).filter(|path| path.starts_with("page/")).collect();
     assert_eq!(paths, ["page/app.py", "page/environment.yml", "page/more/tabs.py"]);
@@ -164,7 +164,7 @@ fn only_what_has_changed_is_written() {
     assert_eq!(first.written.len(), bundle().files().count());
     let second = bundle().write(&folder).unwrap();
     assert_eq!((second.written.len(), second.unchanged, second.removed.len()), (0, first.written, 0));
-    let third = Bundle::of(&github().schedule("1h")).unwrap().write(&folder).unwrap();
+    let third = Bundle::new(&github().schedule("1h")).unwrap().write(&folder).unwrap();
     assert_eq!(third.written, ["README.md", "procedures/spec.py"]);
 }
 
@@ -173,7 +173,7 @@ fn larger(page: &Path) -> Bundle {
     fs::create_dir_all(page.join("old")).unwrap();
     fs::write(page.join("app.py"), "x").unwrap();
     fs::write(page.join("old/tabs.py"), "x").unwrap();
-    Bundle::of(&github().page(page)).unwrap()
+    Bundle::new(&github().page(page)).unwrap()
 }
 
 #[test]
@@ -220,6 +220,6 @@ fn a_folder_of_somebody_else_is_refused_and_left_alone() {
 fn names_that_cannot_be_stop_the_build() {
     let refused: [App; 3] = [github().application(""), github().schedule("now and then"), github().pool_family("a b")];
     for app in refused {
-        assert_eq!(Bundle::of(&app).unwrap_err().kind(), ErrorKind::Configuration);
+        assert_eq!(Bundle::new(&app).unwrap_err().kind(), ErrorKind::Configuration);
     }
 }

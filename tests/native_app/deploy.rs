@@ -25,7 +25,7 @@ use snowfeed::native_app::{App, Bundle};
 
 /// What is deployed unless a test says otherwise.
 pub(crate) async fn deploy(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> Deploy<'_>) -> Result<Report> {
-    let bundle = Bundle::of(app)?;
+    let bundle = Bundle::new(app)?;
     let mut session = account.open().await;
     let report = set(Deploy::new(app, &bundle)?).run(&mut session, &Runner::new()).await;
     session.close().await.unwrap();

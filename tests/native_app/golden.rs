@@ -10,7 +10,7 @@ use crate::support::{custom, github};
 
 fn golden(name: &str, app: &App) {
     let folder = Path::new("tests/native_app/golden").join(name);
-    let bundle = Bundle::of(app).unwrap();
+    let bundle = Bundle::new(app).unwrap();
     if std::env::var_os("SNOWFEED_BLESS").is_some() {
         let _ = fs::remove_dir_all(&folder);
         for (path, bytes) in generated(&bundle) {

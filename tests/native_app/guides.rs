@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -164,7 +164,7 @@ async fn rows_come_into_snowflake_from_nothing_as_its_guide_says() {
     let Some(server) = peers::fakesnow() else { return };
     let blocks = blocks("snowflake.md", "## From nothing to rows");
     let repository = "rust-lang/log";
-    let upstream = Upstream::builder().repository(repository, 30).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(repository, 30).start().await.unwrap();
     let mut shell = Shell::new(server.port);
     shell.variables.insert("GITHUB_API_URL", upstream.url().to_owned());
     symlink(binary("github_issues"), shell.folder.path().join("bin/connector")).unwrap();

@@ -117,16 +117,16 @@ fn shape(sql: &str) -> (Vec<std::mem::Discriminant<Token>>, Vec<String>) {
 proptest! {
     #[test]
     fn no_text_leaves_its_literal_in_sql(text in hostile()) {
-        let setup = |text: &str| Bundle::of(&app(text)).unwrap().text("setup.sql").unwrap().to_owned();
+        let setup = |text: &str| Bundle::new(&app(text)).unwrap().text("setup.sql").unwrap().to_owned();
         let (plain, hostile) = (shape(&setup("x")), shape(&setup(&text)));
         prop_assert_eq!(plain.0, hostile.0);
         prop_assert_eq!(plain.1.len(), hostile.1.len());
-        prop_assert!(Bundle::of(&app(&text)).unwrap().findings().is_empty());
+        prop_assert!(Bundle::new(&app(&text)).unwrap().findings().is_empty());
     }
 
     #[test]
     fn no_text_makes_a_line_or_a_heading_of_markdown(text in hostile()) {
-        let readme = |text: &str| Bundle::of(&app(text)).unwrap().text("README.md").unwrap().to_owned();
+        let readme = |text: &str| Bundle::new(&app(text)).unwrap().text("README.md").unwrap().to_owned();
         let (plain, hostile) = (readme("x"), readme(&text));
         prop_assert_eq!(plain.lines().count(), hostile.lines().count());
         let cells = |readme: &str| readme.lines().filter(|line| line.starts_with('|')).count();
@@ -162,7 +162,7 @@ fn yaml_and_python_read_every_text_as_it_was_given() {
     let mut input = reader.stdin.take().unwrap();
     let mut output = BufReader::new(reader.stdout.take().unwrap());
     let mut ask = |text: &str| {
-        let bundle = Bundle::of(&app(text)).unwrap();
+        let bundle = Bundle::new(&app(text)).unwrap();
         let file = |path: &str| (path.to_owned(), bundle.text(path).unwrap().to_owned());
         let files = ["manifest.yml", "snowflake.yml", "procedures/spec.py"].map(file);
         writeln!(input, "{}", serde_json::to_string(&BTreeMap::from(files)).unwrap()).unwrap();

@@ -18,7 +18,7 @@ use crate::support::{JsonLines, github};
 const MARKER: &str = ".snowfeed-bundle";
 
 fn bundle() -> Bundle {
-    Bundle::of(&github()).unwrap()
+    Bundle::new(&github()).unwrap()
 }
 
 /// Adds a file to the listing of a bundle, as the listing has it, and as an older one had it.
@@ -68,7 +68,7 @@ fn a_listed_file_of_other_contents_is_neither_removed_nor_replaced() {
     let folder = tempdir().unwrap();
     let title = "# Files that `app build` wrote here";
     fs::write(folder.path().join("README.md"), "precious").unwrap();
-    let whole = Bundle::of(&github()).unwrap();
+    let whole = Bundle::new(&github()).unwrap();
     let listed = tempdir().unwrap();
     whole.write(&listed).unwrap();
     let listing = fs::read_to_string(listed.path().join(MARKER)).unwrap();
@@ -88,7 +88,7 @@ fn a_listed_file_of_other_contents_is_neither_removed_nor_replaced() {
 fn nothing_is_written_through_a_hard_link() {
     let outer = tempdir().unwrap();
     let folder = outer.path().join("sf_build");
-    Bundle::of(&github().schedule("1h")).unwrap().write(&folder).unwrap();
+    Bundle::new(&github().schedule("1h")).unwrap().write(&folder).unwrap();
     // The same contents as a file of ours, which the next build changes, and the listing itself.
     for path in ["README.md", MARKER] {
         let kept = outer.path().join(path);
@@ -119,7 +119,7 @@ fn no_link_leads_out_of_the_folder() {
         let elsewhere = outer.path().join("elsewhere");
         fs::rename(folder.join(path), &elsewhere).unwrap();
         symlink(&elsewhere, folder.join(path)).unwrap();
-        let other = Bundle::of(&github().schedule("1h").title("Another")).unwrap();
+        let other = Bundle::new(&github().schedule("1h").title("Another")).unwrap();
         let before = crate::image::tree(outer.path());
         assert_eq!(other.write(&folder).unwrap_err().kind(), ErrorKind::Configuration, "{path}");
         assert_eq!(Bundle::read(&folder).unwrap_err().kind(), ErrorKind::Configuration, "{path}");
@@ -151,7 +151,7 @@ async fn a_page_leads_nowhere_else() {
         fs::write(page.join("app.py"), "x").unwrap();
         for place in [page.join(name), page.join("deep").join(name)] {
             symlink(&target, &place).unwrap();
-            let error = Bundle::of(&github().page(&page)).unwrap_err();
+            let error = Bundle::new(&github().page(&page)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
             let args = ["lines", "app", "build", "--page", page.to_str().unwrap(), "--out", out.to_str().unwrap()];
             assert_eq!(run_from(JsonLines, args).await, Exit::Configuration, "{name}");
@@ -161,11 +161,11 @@ async fn a_page_leads_nowhere_else() {
     }
     // A name with a line break would be two lines of the listing.
     fs::write(outer.path().join("page/a\nb.py"), "x").unwrap();
-    assert_eq!(Bundle::of(&github().page(outer.path().join("page"))).unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(Bundle::new(&github().page(outer.path().join("page"))).unwrap_err().kind(), ErrorKind::Configuration);
     fs::remove_file(outer.path().join("page/a\nb.py")).unwrap();
     // Neither a pipe nor a socket is waited for.
     let _socket = std::os::unix::net::UnixListener::bind(outer.path().join("page/socket.py")).unwrap();
-    assert_eq!(Bundle::of(&github().page(outer.path().join("page"))).unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(Bundle::new(&github().page(outer.path().join("page"))).unwrap_err().kind(), ErrorKind::Configuration);
 }
 
 #[test]

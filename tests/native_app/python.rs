@@ -26,7 +26,7 @@ fn app() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = peers::artefacts().join("native-app-bundle");
-        Bundle::of(&github()).unwrap().write(&folder).unwrap();
+        Bundle::new(&github()).unwrap().write(&folder).unwrap();
         folder
     })
 }

@@ -16,7 +16,7 @@ fn deployed(app: &App) -> Option<Vec<String>> {
         return None;
     };
     let (folder, home) = (tempdir().unwrap(), tempdir().unwrap());
-    Bundle::of(app).unwrap().write(&folder).unwrap();
+    Bundle::new(app).unwrap().write(&folder).unwrap();
     let answer = Command::new(python.with_file_name("snow"))
         .args(["app", "bundle"])
         .current_dir(&folder)
@@ -50,7 +50,7 @@ fn snowflakes_own_command_line_takes_every_bundle() {
     let odd = github().package("\"My \"\"odd\"\" package\"").title("a: b # c \"d\" 'e' {{ f }}");
     for app in [github(), custom(), github().without_container(true), odd] {
         let Some(files) = deployed(&app) else { return };
-        let bundle = Bundle::of(&app).unwrap();
+        let bundle = Bundle::new(&app).unwrap();
         let ours: Vec<&str> = bundle.files().map(|(path, _)| path).filter(|path| *path != "snowflake.yml").collect();
         assert_eq!(files, ours);
     }

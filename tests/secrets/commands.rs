@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::canary::{CANARY, assert_not_below, assert_silent};
 use crate::support::Program;
@@ -30,7 +30,7 @@ const COMMANDS: [(&[&str], i32); 15] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_command_writes_the_secret_at_any_level() {
-    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 30).start().await.unwrap();
     for by_file in [false, true] {
         let mut program = Program::github(upstream.url()).variable("GITHUB_REPOSITORIES", "acme/gears");
         if by_file {
@@ -52,7 +52,7 @@ async fn no_command_writes_the_secret_at_any_level() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_is_not_written_either() {
-    let upstream = Upstream::builder().token("another").repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token("another").repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
     for level in LEVELS {
         for args in [&["check"][..], &["discover"], &["ingest", "acme/gears"], &["runs"], &["status"]] {

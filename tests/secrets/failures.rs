@@ -1,7 +1,7 @@
 //! Whatever goes wrong, and whatever the server says then.
 
 use serde_json::json;
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -92,7 +92,7 @@ async fn arguments_that_are_wrong_are_repeated_without_tokens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_connections_do_not_bring_it_out() {
     for fault in [Fault::Reset, Fault::status(500), Fault::status(503), Fault::status(418)] {
-        let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
+        let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
         upstream.fault_rate(1.0, [fault]);
         let program = impatient(upstream.url());
         for args in [&["-vvv", "ingest", "acme/gears"][..], &["--json", "ingest", "acme/gears"], &["-vvv", "check"]] {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -58,7 +58,7 @@ fn refused(ended: &Ended, says: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settings_file_in_the_current_folder_is_not_loaded_and_said_to_be_there() {
     let hostile = Hostile::start().await;
-    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     let named = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
     for text in [
         format!("proxy = '{}'\nca_file = 'x.pem'", hostile.url()),
@@ -112,7 +112,7 @@ async fn a_planted_database_sends_no_credential_to_its_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planted_reference_is_not_sent_to_a_host_that_the_call_names_either() {
-    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("AWS_SECRET_ACCESS_KEY", CANARY);
     fs::write(program.folder().join("hush"), CANARY).unwrap();
     for reference in ["env:AWS_SECRET_ACCESS_KEY", "file:hush"] {
@@ -129,7 +129,7 @@ async fn a_planted_reference_is_not_sent_to_a_host_that_the_call_names_either() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_the_call_names_gets_the_credential() {
-    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", CANARY);
     let set = format!("api_url={}", upstream.url());
     program.run(&["--set", &set, "ingest", "acme/gears"]).await.expect(0);
@@ -140,7 +140,7 @@ async fn a_host_that_the_call_names_gets_the_credential() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_configured_with_its_credential_works_until_the_credential_is_another_one() {
-    let upstream = Upstream::builder().token("right-token").repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token("right-token").repository("acme/gears", 3).start().await.unwrap();
     let url = format!("api_url={}", upstream.url());
     let program = Program::new("github_issues");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
@@ -179,7 +179,7 @@ async fn another_setting_does_not_confirm_what_was_planted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_credential_any_configured_host_is_read() {
-    let upstream = Upstream::builder().repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::new("github_issues");
     program.run(&["configure", &format!("api_url={}", upstream.url())]).await.expect(0);
     program.run(&["ingest", "acme/gears"]).await.expect(0);

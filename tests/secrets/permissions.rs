@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::support::Program;
 
@@ -40,7 +40,7 @@ async fn a_database_that_is_there_keeps_its_permissions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_anybody_can_read_is_said_to_be() {
-    let upstream = Upstream::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
+    let upstream = GithubServer::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
     let program = Program::github(upstream.url());
     let file = program.folder().join("hush");
     fs::write(&file, "right").unwrap();
@@ -79,7 +79,7 @@ async fn a_link_that_leads_nowhere_is_no_new_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_others_can_use_is_said_to_be() {
-    let upstream = Upstream::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
+    let upstream = GithubServer::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "right");
     let warning = "anybody on this machine can use the database file";
     assert!(!program.run(&["ingest", "acme/gears"]).await.expect(0).stderr.contains(warning));

@@ -9,7 +9,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::canary::{CANARY, assert_nowhere};
 use crate::support::{Program, end, until};
-use snowfeed::testkit::upstream::{Fault, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer};
 
 /// Everything that a server was sent, as bytes.
 async fn received(server: &MockServer) -> Vec<u8> {
@@ -54,7 +54,7 @@ async fn no_other_host_is_asked_whatever_the_server_points_to() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_process_shows_no_secret_in_its_arguments() {
-    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
+    let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     upstream.fault_rate(1.0, [Fault::Stall]);
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
     let mut child = program.start(&["-vvv", "ingest", "acme/gears"]);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::canary::{CANARY, assert_not_below, assert_nowhere, assert_silent};
 use crate::peers;
@@ -14,7 +14,7 @@ use crate::support::Program;
 async fn neither_secret_is_written_or_stored() {
     let Some(server) = peers::fakesnow() else { return };
     let database = format!("SECRETS{}", std::process::id());
-    let upstream = Upstream::builder().token(CANARY).repository("acme/gears", 30).start().await.unwrap();
+    let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
     let program = program.snowflake(server.port, CANARY, &database);
     let mut written = String::new();

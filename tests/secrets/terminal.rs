@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use snowfeed::prelude::*;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -28,7 +28,7 @@ fn assert_plain(what: &str, ended: &Ended) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_record_reaches_the_terminal_as_it_is() {
-    let upstream = Upstream::builder().repository("acme/gears", 1).start().await.unwrap();
+    let upstream = GithubServer::builder().repository("acme/gears", 1).start().await.unwrap();
     upstream.patch("acme/gears", 1, json!({"title": EVIL, "body": EVIL, "state": EVIL})).unwrap();
     let program = Program::github(upstream.url());
     for args in [
@@ -145,11 +145,11 @@ impl Source for Panics {
         panic!("broken: {EVIL} ghp_C4n4ryBirdC4n4ryBirdC4n4ryBirdx7Qz19")
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         Ok(Vec::new())
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
-    ColumnType, ConfigStore, Domain, Record, RunStatus, Sink, StateStore, StateVersion, TableSpec, Version,
+    ColumnType, ConfigStore, Namespace, Record, RunStatus, Sink, StateStore, StateVersion, TableSpec, Version,
 };
 
 use crate::mocks::{MockClient, MockSession, Yes, backend, row, rows};
@@ -38,7 +38,7 @@ pub(crate) async fn ingested() -> (World, Issues) {
     let all = ["a", "b", "c"];
     all.iter().for_each(|name| source.page(name, 1..2));
     let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
-    let report = connector.ingest(IngestRequest::of(all.map(resource))).await.unwrap();
+    let report = connector.ingest(IngestRequest::new(all.map(resource))).await.unwrap();
     assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
     all.iter().for_each(|name| source.page(name, 2..3));
     (world, source)
@@ -72,7 +72,7 @@ async fn settings_of_a_resource_that_cannot_be_read_stop_that_resource_only() {
         let (runs, said) = again(&world, &source).await;
         assert_eq!(runs, all_but_a_complete(), "{document}: {said}");
         assert!(said.contains("\"a\" in the table RESOURCE_CONFIGURATION") && said.contains("`enable`"), "{said}");
-        assert!(world.snowflake.get(Domain::Resource, "b").await.unwrap().is_some());
+        assert!(world.snowflake.get(Namespace::Resource, "b").await.unwrap().is_some());
     }
 }
 
@@ -80,7 +80,7 @@ async fn settings_of_a_resource_that_cannot_be_read_stop_that_resource_only() {
 async fn a_value_without_its_document_counts() {
     let (world, _) = ingested().await;
     edit(&world, "UPDATE STATE.\"RESOURCE_CONFIGURATION\" SET \"DOCUMENT\" = '{oops', \"VALUE\" = PARSE_JSON('{\"enabled\":false}') WHERE \"KEY\" = 'a'").await;
-    assert_eq!(world.snowflake.get(Domain::Resource, "a").await.unwrap(), Some(json!({"enabled": false})));
+    assert_eq!(world.snowflake.get(Namespace::Resource, "a").await.unwrap(), Some(json!({"enabled": false})));
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn no_text_of_ours_inherits_a_collation() {
     let (world, source) = (World::new(0), Issues::default());
     source.page("r", 1..2);
     let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
-    connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+    connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
     let made: Vec<String> = world.recording.statements().into_iter().map(|statement| statement.sql).collect();
     let tables: Vec<&String> = made.iter().filter(|sql| sql.starts_with("CREATE") && sql.contains(" TABLE ")).collect();
     assert!(tables.len() > 9 && tables.iter().all(|sql| sql.contains("DEFAULT_DDL_COLLATION = ''")), "{tables:?}");

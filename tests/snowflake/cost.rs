@@ -35,7 +35,7 @@ async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
         let (world, source) = (World::new(usize::MAX), Issues::default());
         names(count).iter().for_each(|name| source.page(name, 1..2));
         let all: Vec<_> = names(count).iter().map(|name| resource(name)).collect();
-        ingest(&world, &connector(&world, &source), IngestRequest::of(all)).await;
+        ingest(&world, &connector(&world, &source), IngestRequest::new(all)).await;
         let idle = ingest(&world, &connector(&world, &source), IngestRequest::default()).await;
         assert_eq!(idle.len(), 2, "{count} resources: {idle:?}");
         let another = Connector::new(source.clone(), Arc::new(world.another_process()));
@@ -54,7 +54,7 @@ async fn statements_depend_on_commits_and_not_on_pages() {
         let (world, source) = (World::new(usize::MAX), Issues::default());
         let size = 400 / pages;
         source.pages("r", (0..pages).map(|page| page * size..(page + 1) * size).collect());
-        counts.push(ingest(&world, &connector(&world, &source), IngestRequest::of([resource("r")])).await.len());
+        counts.push(ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await.len());
     }
     assert_eq!(counts[0], counts[1]);
 }
@@ -65,7 +65,7 @@ async fn statements_depend_on_commits_and_not_on_pages() {
 async fn a_run_with_one_small_commit_is_fourteen_statements() {
     let (world, source) = (World::new(usize::MAX), Issues::default());
     source.page("r", 1..3);
-    ingest(&world, &connector(&world, &source), IngestRequest::of([resource("r")])).await;
+    ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await;
     for new in 3..6 {
         source.page("r", new - 1..new + 1);
         assert_eq!(ingest(&world, &connector(&world, &source), IngestRequest::default()).await.len(), 14);
@@ -96,7 +96,7 @@ async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_a
 async fn a_full_pass_that_finds_nothing_gone_looks_once_and_writes_the_marks() {
     let (world, source) = (World::new(usize::MAX), Issues::default());
     source.pages("r", vec![1..3, 3..5]);
-    ingest(&world, &connector(&world, &source), IngestRequest::of([resource("r")])).await;
+    ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await;
     let request = IngestRequest::default().mode(Mode::Reconcile);
     let pass = ingest(&world, &connector(&world, &source), request).await;
     let count = |text: &str| pass.iter().filter(|statement| statement.sql.contains(text)).count();

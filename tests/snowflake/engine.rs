@@ -43,7 +43,7 @@ async fn ingest(client: MockClient, bind_at_most: usize) -> (RunRecord, Vec<Stri
     let source = Issues::default();
     source.page("r", 1..3);
     let connector = Connector::new(source, Arc::new(backend(recording.clone(), bind_at_most)));
-    let report = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+    let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
     let sent = recording.statements().into_iter().map(|statement| statement.sql).collect();
     (report.runs.into_iter().next().unwrap(), sent)
 }
@@ -216,7 +216,7 @@ async fn the_catalog_is_read_once() {
     let all = ["a", "b", "c", "d", "e"];
     all.iter().for_each(|name| source.page(name, 1..2));
     let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
-    connector.ingest(IngestRequest::of(all.map(resource))).await.unwrap();
+    connector.ingest(IngestRequest::new(all.map(resource))).await.unwrap();
     let another = Connector::new(source.clone(), Arc::new(world.another_process()));
     world.recording.take();
     for new in 2..4 {
@@ -249,7 +249,7 @@ async fn a_commit_whose_answer_is_lost_is_tried_again_and_counted_once() {
         let source = Issues::default();
         source.page("r", 1..3);
         let connector = Connector::new(source, Arc::new(breaking(&world, "COMMIT", fate)));
-        let report = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+        let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
         let run = &report.runs[0];
         assert_eq!(
             (run.status, run.commits, run.counts.inserted, run.counts.offered),
@@ -300,7 +300,7 @@ async fn two_resources_side_by_side_use_two_sessions() {
     let all = ["a", "b"];
     all.iter().for_each(|name| source.page(name, 1..2));
     let first = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
-    first.ingest(IngestRequest::of(all.map(resource))).await.unwrap();
+    first.ingest(IngestRequest::new(all.map(resource))).await.unwrap();
     all.iter().for_each(|name| source.page(name, 2..3));
     // Both have begun before either goes on.
     let (both, begun) = (Arc::new(Barrier::new(2)), AtomicUsize::new(0));

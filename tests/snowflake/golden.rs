@@ -167,7 +167,7 @@ async fn a_standard_run_sends_what_the_golden_files_say() {
     let world = World::new(usize::MAX);
     let source = Issues::default();
     let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
-    let of = |name: &str| IngestRequest::of([resource(name)]);
+    let of = |name: &str| IngestRequest::new([resource(name)]);
     let mut wrong = Vec::new();
     let mut compare = |name, title| wrong.extend(compare(&world, name, title));
 
@@ -198,7 +198,7 @@ async fn a_large_commit_sends_what_its_golden_file_says() {
     let source = Issues::default();
     let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
     source.page("acme/widgets", 1..3);
-    ingest(&connector, IngestRequest::of([resource("acme/widgets")])).await;
+    ingest(&connector, IngestRequest::new([resource("acme/widgets")])).await;
     world.recording.take();
     source.page("acme/widgets", 3..5);
     ingest(&connector, IngestRequest::default()).await;

@@ -88,7 +88,7 @@ async fn a_database_of_version_1_goes_on_where_it_was() {
         let source = Issues::default();
         source.pages("r", vec![1..2, 2..4]);
         let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
-        let report = connector.ingest(IngestRequest::of([resource("r")])).await.unwrap();
+        let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
         assert_eq!((report.status(), report.counts().inserted), (RunStatus::Complete, 2), "{report:?}");
         assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(3));
         assert_eq!((version(&world).await.as_str(), runs(&world).await.as_str()), ("2", "2"));

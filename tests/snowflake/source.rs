@@ -42,11 +42,11 @@ impl Source for Issues {
         tables().into_iter().fold(SourceSpec::new("issues", "1").authoritative(), SourceSpec::table)
     }
 
-    async fn check(&self, _: &Config) -> Result<()> {
+    async fn check(&self, _: &Settings) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
         self.0.lock().unwrap().keys().map(Resource::new).collect()
     }
 

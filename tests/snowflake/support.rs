@@ -8,8 +8,9 @@ use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
 use snowfeed::state::{ResourceState, Timings};
 use snowfeed::{
-    Checkpoint, ColumnType, Commit, ConfigStore, Counts, Domain, Mode, Older, Record, Reject, Resource, Rows, RunId,
-    RunRecord, RunStatus, Sink, StateChange, StateStore, StateVersion, Sweep, TableSpec, Traffic, UnseenQuery, Version,
+    Checkpoint, ColumnType, Commit, ConfigStore, Counts, Mode, Namespace, Record, Reject, Resource, RunId, RunRecord,
+    RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, Sweep, TableRows, TableSpec, Traffic,
+    UnseenQuery, Version,
 };
 
 use crate::peers;
@@ -63,7 +64,7 @@ pub(crate) fn resource(name: &str) -> Resource {
 
 /// A commit of these rows that changes no state.
 pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> Commit {
-    let rows = vec![Rows { table: table.into(), records, ..Rows::default() }];
+    let rows = vec![TableRows { table: table.into(), records, ..TableRows::default() }];
     Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
 }
 
@@ -165,7 +166,7 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
 
     let mut first = commit(&resource, "issues", vec![words.record(1), Record::delete("gone", Version(1))]);
     first.rows[0].rejects = vec![Reject { reason: words.text.into(), raw: words.text.into() }];
-    first.rows.push(Rows { table: "events".into(), records: vec![words.record(1)], ..Rows::default() });
+    first.rows.push(TableRows { table: "events".into(), records: vec![words.record(1)], ..TableRows::default() });
     first.change = Some(change(&resource, StateVersion::NONE));
     snowflake.commit(first).await.unwrap();
     full_pass(snowflake, words, &resource).await;
@@ -186,19 +187,19 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
 }
 
 async fn configure(snowflake: &Snowflake, words: &Words<'_>) {
-    for domain in [Domain::Connector, Domain::Resource] {
+    for domain in [Namespace::Connector, Namespace::Resource] {
         snowflake.put(domain, words.key, &json!({ words.member: words.text })).await.unwrap();
         snowflake.get(domain, words.key).await.unwrap();
         snowflake.list(domain).await.unwrap();
     }
     snowflake.snapshot().await.unwrap();
-    snowflake.remove(Domain::Connector, words.key).await.unwrap();
+    snowflake.remove(Namespace::Connector, words.key).await.unwrap();
 }
 
 async fn full_pass(snowflake: &Snowflake, words: &Words<'_>, resource: &Resource) {
     let sweep = RunId::new();
     let mut marks = commit(resource, "events", vec![words.record(2)]);
-    marks.sweep = Some(Sweep::Mark(sweep, Older::Verify));
+    marks.sweep = Some(Sweep::Mark(sweep, StalePolicy::Verify));
     snowflake.commit(marks).await.unwrap();
     for after in [None, Some(words.key.to_owned())] {
         let table = "issues".into();

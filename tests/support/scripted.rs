@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snowfeed::Retries;
+use snowfeed::RetryConfig;
 use snowfeed::backends::snowflake::client::HttpClient;
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,9 +39,9 @@ pub(crate) fn connection(port: u16) -> Connection {
 }
 
 /// Retries for tests: four attempts with hardly a pause.
-pub(crate) fn brief() -> Retries {
+pub(crate) fn brief() -> RetryConfig {
     let pause = Duration::from_millis(1);
-    Retries { attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::RETRIES }
+    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::RETRIES }
 }
 
 /// A request that came.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::{Answer, WIDGETS, client, get, send, walk};
 
 const LIST: &str = "/repos/acme/widgets/issues?state=all&per_page=10";
 
-async fn ask(upstream: &Upstream, target: &str, token: Option<&str>, etag: Option<&str>) -> Answer {
+async fn ask(upstream: &GithubServer, target: &str, token: Option<&str>, etag: Option<&str>) -> Answer {
     let mut request = client().get(format!("{}{target}", upstream.url()));
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -27,7 +27,7 @@ fn quota(answer: &Answer) -> (u64, u64, u64) {
 
 #[tokio::test]
 async fn a_304_is_free_for_a_token_and_not_without() {
-    let upstream = Upstream::builder().repository(WIDGETS, 30).token("right").quota(100).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 30).token("right").quota(100).start().await.unwrap();
     for (token, second) in [(Some("right"), (100, 99, 1)), (None, (60, 58, 2))] {
         let first = ask(&upstream, LIST, token, None).await;
         let etag = first.header("etag").unwrap().to_owned();
@@ -43,7 +43,7 @@ async fn a_304_is_free_for_a_token_and_not_without() {
 
 #[tokio::test]
 async fn an_etag_is_of_the_page_and_of_the_token() {
-    let upstream = Upstream::builder().repository(WIDGETS, 30).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 30).start().await.unwrap();
     let etag = ask(&upstream, LIST, Some("one"), None).await.header("etag").unwrap().to_owned();
     assert_eq!(ask(&upstream, LIST, Some("two"), Some(&etag)).await.status, 200);
     upstream.edit(WIDGETS, 1);
@@ -54,7 +54,7 @@ async fn an_etag_is_of_the_page_and_of_the_token() {
 
 #[tokio::test]
 async fn a_used_up_quota_answers_403_until_the_window_ends() {
-    let upstream = Upstream::builder().repository(WIDGETS, 3).quota(2).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 3).quota(2).start().await.unwrap();
     assert_eq!(quota(&get(&upstream, LIST).await), (2, 1, 1));
     assert_eq!(quota(&get(&upstream, "/rate_limit").await), (2, 1, 1));
     assert_eq!(quota(&get(&upstream, LIST).await), (2, 0, 2));
@@ -71,7 +71,7 @@ async fn a_used_up_quota_answers_403_until_the_window_ends() {
 
 #[tokio::test]
 async fn a_wrong_token_is_refused_and_none_is_anonymous() {
-    let upstream = Upstream::builder().repository(WIDGETS, 3).token("right").start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 3).token("right").start().await.unwrap();
     let wrong = ask(&upstream, LIST, Some("wrong"), None).await;
     assert_eq!((wrong.status, wrong.json()["message"].as_str()), (401, Some("Bad credentials")));
     assert_eq!(ask(&upstream, LIST, Some("right"), None).await.status, 200);
@@ -85,7 +85,7 @@ async fn a_wrong_token_is_refused_and_none_is_anonymous() {
 
 #[tokio::test]
 async fn an_app_gets_installation_tokens_that_end() {
-    let upstream = Upstream::builder().repository(WIDGETS, 3).token("right").start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 3).token("right").start().await.unwrap();
     let new_token = async |jwt: &str| {
         let url = format!("{}/app/installations/12/access_tokens", upstream.url());
         send(client().post(url).bearer_auth(jwt)).await.unwrap()
@@ -108,7 +108,7 @@ async fn an_app_gets_installation_tokens_that_end() {
 
 #[tokio::test]
 async fn owners_are_users_or_organisations_with_pages_of_repositories() {
-    let mut builder = Upstream::builder().organization("acme").repository("ada/notes", 1);
+    let mut builder = GithubServer::builder().organization("acme").repository("ada/notes", 1);
     for index in 0..45 {
         builder = builder.repository(format!("acme/r{index}"), 1);
     }
@@ -129,7 +129,7 @@ async fn owners_are_users_or_organisations_with_pages_of_repositories() {
 #[tokio::test]
 async fn requests_in_flight_are_counted_and_can_be_too_many() {
     let upstream =
-        Upstream::builder().repository(WIDGETS, 3).latency(Duration::from_secs(2)).most_at_once(4).start().await;
+        GithubServer::builder().repository(WIDGETS, 3).latency(Duration::from_secs(2)).most_at_once(4).start().await;
     let upstream = Arc::new(upstream.unwrap());
     let client = client();
     let asking = (0..6).map(|_| send(client.get(format!("{}{LIST}", upstream.url()))));
@@ -148,7 +148,7 @@ async fn requests_in_flight_are_counted_and_can_be_too_many() {
 
 #[tokio::test]
 async fn a_dropped_upstream_is_gone() {
-    let upstream = Upstream::builder().repository(WIDGETS, 3).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 3).start().await.unwrap();
     let url = format!("{}{LIST}", upstream.url());
     let client = client();
     assert_eq!(send(client.get(&url)).await.unwrap().status, 200);

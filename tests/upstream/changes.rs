@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::testkit::upstream::{Churn, Upstream};
+use snowfeed::testkit::upstream::{GithubServer, Mutations};
 
 use crate::{WIDGETS, client, get, send, walk};
 
-async fn widgets(issues: u32) -> Upstream {
-    Upstream::builder().seed(1).repository(WIDGETS, issues).repository("acme/gadgets", 3).start().await.unwrap()
+async fn widgets(issues: u32) -> GithubServer {
+    GithubServer::builder().seed(1).repository(WIDGETS, issues).repository("acme/gadgets", 3).start().await.unwrap()
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn given_issues_are_served_as_given_and_replaced_by_number() {
                "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:{second:02}Z"}}"#
         )
     };
-    let upstream = Upstream::builder().repository_from(WIDGETS, [text("one", 1)]).start().await.unwrap();
+    let upstream = GithubServer::builder().repository_from(WIDGETS, [text("one", 1)]).start().await.unwrap();
     let list = || async { get(&upstream, "/repos/acme/widgets/issues?sort=updated").await };
     assert_eq!(list().await.text, format!("[{}]", text("one", 1)));
     upstream.put(WIDGETS, &text("two", 2)).unwrap();
@@ -122,7 +122,7 @@ async fn given_issues_are_served_as_given_and_replaced_by_number() {
     assert_eq!(item["state"], "closed");
     assert!(item["title"].as_str().unwrap().starts_with("two\0 (edited)"));
     assert!(upstream.put(WIDGETS, r#"{"number": 1}"#).is_err());
-    let refused = Upstream::builder().repository_from(WIDGETS, ["[]"]).start().await;
+    let refused = GithubServer::builder().repository_from(WIDGETS, ["[]"]).start().await;
     assert_eq!(refused.unwrap_err().kind(), snowfeed::ErrorKind::InvalidData);
 }
 
@@ -136,7 +136,7 @@ async fn bulk_edits_share_one_second_across_pages() {
 }
 
 /// The reader that everybody writes first.
-async fn read_by_page_number(upstream: &Upstream) -> BTreeSet<u64> {
+async fn read_by_page_number(upstream: &GithubServer) -> BTreeSet<u64> {
     walk(upstream, "/repos/acme/widgets/issues?state=all&sort=updated&direction=asc&per_page=50")
         .await
         .into_iter()
@@ -144,7 +144,7 @@ async fn read_by_page_number(upstream: &Upstream) -> BTreeSet<u64> {
 }
 
 /// A reader by keyset: always page 1 of what is not older than the last row.
-async fn read_by_keyset(upstream: &Upstream) -> BTreeSet<u64> {
+async fn read_by_keyset(upstream: &GithubServer) -> BTreeSet<u64> {
     let client = client();
     let mut seen = BTreeMap::new();
     let mut since = "2000-01-01T00:00:00Z".to_owned();
@@ -157,7 +157,7 @@ async fn read_by_keyset(upstream: &Upstream) -> BTreeSet<u64> {
         let answer = send(client.get(url)).await.unwrap();
         if upstream.counts().requests == 60 {
             // Calm comes at some time, or the newest second would never end.
-            upstream.set_churn(Churn::NONE);
+            upstream.set_churn(Mutations::NONE);
         }
         let times = answer.column("updated_at");
         let fresh = answer
@@ -178,7 +178,7 @@ async fn read_by_keyset(upstream: &Upstream) -> BTreeSet<u64> {
 
 #[tokio::test]
 async fn churn_makes_page_numbers_lose_rows_and_keysets_not() {
-    let churning = || Upstream::builder().seed(9).repository(WIDGETS, 1_500).changes_per_request(5).start();
+    let churning = || GithubServer::builder().seed(9).repository(WIDGETS, 1_500).changes_per_request(5).start();
     let upstream = churning().await.unwrap();
     let there_all_along: BTreeSet<u64> = upstream.snapshot(WIDGETS).into_iter().map(|issue| issue.id).collect();
     let lost = there_all_along.difference(&read_by_page_number(&upstream).await).count();
@@ -193,8 +193,8 @@ async fn churn_makes_page_numbers_lose_rows_and_keysets_not() {
 async fn churn_follows_the_seed_and_can_delete_and_edit_in_bulk() {
     let mut outcomes = Vec::new();
     for _ in 0..2 {
-        let churn = Churn { changes: 10, deletions: true, bulk_edits: true };
-        let upstream = Upstream::builder().seed(3).repository(WIDGETS, 300).churn(churn).start().await.unwrap();
+        let churn = Mutations { changes: 10, deletions: true, bulk_edits: true };
+        let upstream = GithubServer::builder().seed(3).repository(WIDGETS, 300).churn(churn).start().await.unwrap();
         for _ in 0..100 {
             get(&upstream, "/repos/acme/widgets/issues?per_page=1").await;
         }

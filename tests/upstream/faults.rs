@@ -3,15 +3,15 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{Fault, RetryAfter, Upstream};
+use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 use tokio::time::timeout;
 
 use crate::{WIDGETS, client, get, send, try_get};
 
 const LIST: &str = "/repos/acme/widgets/issues?state=all&per_page=20";
 
-async fn widgets() -> Upstream {
-    Upstream::builder().seed(5).repository(WIDGETS, 60).start().await.unwrap()
+async fn widgets() -> GithubServer {
+    GithubServer::builder().seed(5).repository(WIDGETS, 60).start().await.unwrap()
 }
 
 #[tokio::test]

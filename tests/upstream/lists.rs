@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::{WIDGETS, get, truth, walk};
 
-async fn widgets(issues: u32) -> Upstream {
-    Upstream::builder().seed(42).repository(WIDGETS, issues).start().await.unwrap()
+async fn widgets(issues: u32) -> GithubServer {
+    GithubServer::builder().seed(42).repository(WIDGETS, issues).start().await.unwrap()
 }
 
 #[tokio::test]
@@ -75,7 +75,8 @@ async fn orders_hold_in_both_directions() {
 #[tokio::test]
 async fn since_includes_its_second_or_not_as_told() {
     for inclusive in [true, false] {
-        let upstream = Upstream::builder().repository(WIDGETS, 400).since_inclusive(inclusive).start().await.unwrap();
+        let upstream =
+            GithubServer::builder().repository(WIDGETS, 400).since_inclusive(inclusive).start().await.unwrap();
         let mut issues = upstream.snapshot(WIDGETS);
         issues.sort_by_key(|issue| (issue.updated_at, issue.number));
         let pivot = issues[200].updated_at;
@@ -99,7 +100,8 @@ async fn since_includes_its_second_or_not_as_told() {
 
 #[tokio::test]
 async fn pages_beyond_the_depth_want_a_cursor_and_cursors_reach_the_end() {
-    let upstream = Upstream::builder().repository(WIDGETS, 950).page_depth(3).cursor_links(true).start().await.unwrap();
+    let upstream =
+        GithubServer::builder().repository(WIDGETS, 950).page_depth(3).cursor_links(true).start().await.unwrap();
     let deep = get(&upstream, "/repos/acme/widgets/issues?state=all&per_page=100&page=4").await;
     assert_eq!(deep.status, 422);
     assert!(deep.text.contains("cursor based pagination"), "{}", deep.text);
@@ -136,7 +138,7 @@ async fn a_seed_gives_the_same_bytes_in_every_server() {
     let (one, two) = (widgets(200).await, widgets(200).await);
     assert_ne!(one.url(), two.url());
     assert_eq!(one.snapshot(WIDGETS), two.snapshot(WIDGETS));
-    let other = Upstream::builder().seed(43).repository(WIDGETS, 200).start().await.unwrap();
+    let other = GithubServer::builder().seed(43).repository(WIDGETS, 200).start().await.unwrap();
     assert_ne!(one.snapshot(WIDGETS), other.snapshot(WIDGETS));
 }
 

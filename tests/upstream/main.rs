@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 
@@ -69,17 +69,17 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<An
 }
 
 /// Asks for an address, or for a path of the upstream.
-pub(crate) async fn get(upstream: &Upstream, target: &str) -> Answer {
+pub(crate) async fn get(upstream: &GithubServer, target: &str) -> Answer {
     try_get(upstream, target).await.unwrap()
 }
 
-pub(crate) async fn try_get(upstream: &Upstream, target: &str) -> reqwest::Result<Answer> {
+pub(crate) async fn try_get(upstream: &GithubServer, target: &str) -> reqwest::Result<Answer> {
     let url = if target.starts_with("http") { target.to_owned() } else { format!("{}{target}", upstream.url()) };
     send(client().get(url)).await
 }
 
 /// Follows `next` to the end and returns every id in the order of arrival.
-pub(crate) async fn walk(upstream: &Upstream, target: &str) -> Vec<u64> {
+pub(crate) async fn walk(upstream: &GithubServer, target: &str) -> Vec<u64> {
     let mut ids = Vec::new();
     let mut next = Some(target.to_owned());
     while let Some(target) = next {
@@ -91,6 +91,6 @@ pub(crate) async fn walk(upstream: &Upstream, target: &str) -> Vec<u64> {
     ids
 }
 
-pub(crate) fn truth(upstream: &Upstream) -> BTreeSet<u64> {
+pub(crate) fn truth(upstream: &GithubServer) -> BTreeSet<u64> {
     upstream.snapshot(WIDGETS).into_iter().map(|issue| issue.id).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::payloads::payload;
 use crate::{WIDGETS, get};
@@ -41,7 +41,7 @@ async fn recorded_issues_come_back_on_the_same_pages_with_the_same_links() {
     let issues = pages.iter().flat_map(|(body, _)| serde_json::from_str::<Vec<Box<RawValue>>>(body).unwrap());
     let issues: Vec<String> = issues.map(|issue| issue.get().to_owned()).collect();
     assert_eq!(issues.len(), 606);
-    let upstream = Upstream::builder().repository_from("hub4j/github-api", issues).start().await.unwrap();
+    let upstream = GithubServer::builder().repository_from("hub4j/github-api", issues).start().await.unwrap();
     let mut next = Some("/repos/hub4j/github-api/issues?state=closed".to_owned());
     for (body, mapping) in pages {
         let answer = get(&upstream, &next.unwrap()).await;
@@ -56,7 +56,7 @@ async fn recorded_issues_come_back_on_the_same_pages_with_the_same_links() {
 #[tokio::test]
 async fn generated_issues_have_every_key_that_recorded_ones_have() {
     let Some(pages) = recorded_pages() else { return };
-    let upstream = Upstream::builder().repository(WIDGETS, 100).start().await.unwrap();
+    let upstream = GithubServer::builder().repository(WIDGETS, 100).start().await.unwrap();
     let paths = |values: &[Value]| {
         let mut found = BTreeSet::new();
         for value in values {

@@ -13,13 +13,13 @@ use super::rejects::{Sorted, unreadable_row};
 use super::retry::Unanswered;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
-use crate::sink::{Commit, CommitReport, Older, Rows, Sweep};
+use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
 struct Write<'a> {
     place: Place,
-    rows: &'a Rows,
+    rows: &'a TableRows,
     sorted: &'a Sorted<'a>,
     source: Source<'a>,
     /// The keys that the commit does not mark, where it marks.
@@ -41,8 +41,8 @@ impl Snowflake {
             let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
             let place = Place { name, run: commit.run, number };
             let (older, pass) = match commit.sweep {
-                Some(Sweep::Mark(pass, older)) => (older, Some(pass).filter(|_| older != Older::Skip)),
-                _ => (Older::Skip, None),
+                Some(Sweep::Mark(pass, older)) => (older, Some(pass).filter(|_| older != StalePolicy::Skip)),
+                _ => (StalePolicy::Skip, None),
             };
             let found = self.found(&mut *session, commit, rows, &place, &sorted.records, pass).await?;
             let Plan { images, counts: counted, unmarked } = plan(found, &sorted.records, older);
@@ -131,7 +131,7 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &Rows,
+        rows: &TableRows,
         place: &Place,
         records: &[Record],
         pass: Option<RunId>,

@@ -8,7 +8,7 @@ use super::client::{Row, Statement};
 use super::state::found;
 use super::{Snowflake, retry};
 use crate::Result;
-use crate::config::{ConfigSnapshot, ConfigStore, Domain};
+use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
 
 /// The exact text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
 /// written only one of the two. What is no JSON makes no statement fail.
@@ -16,10 +16,10 @@ const TEXT: &str = "CASE WHEN TO_JSON(TRY_PARSE_JSON(\"DOCUMENT\", 'd')) = TO_JS
                     ELSE COALESCE(TO_JSON(\"VALUE\"), \"DOCUMENT\") END AS \"TEXT\"";
 
 impl Snowflake {
-    fn table(&self, domain: Domain) -> String {
+    fn table(&self, domain: Namespace) -> String {
         self.0.names.state(match domain {
-            Domain::Connector => "APP_CONFIGURATION",
-            Domain::Resource => "RESOURCE_CONFIGURATION",
+            Namespace::Connector => "APP_CONFIGURATION",
+            Namespace::Resource => "RESOURCE_CONFIGURATION",
         })
     }
 
@@ -73,13 +73,13 @@ fn entry(row: &Row, column: usize) -> Result<(String, Value)> {
 
 #[async_trait]
 impl ConfigStore for Snowflake {
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         let select = format!("SELECT \"KEY\", {TEXT} FROM {} WHERE \"KEY\" = ?", self.table(domain));
         let answer = found(self.session().await?.execute(Statement::new(select).bind(key)).await)?;
         Ok(answer.rows.first().map(|row| entry(row, 0)).transpose()?.map(|(_, value)| value))
     }
 
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
         let merge = format!(
             "MERGE INTO {} t USING (SELECT b.\"KEY\", PARSE_JSON(b.\"DOCUMENT\") AS \"VALUE\", b.\"DOCUMENT\" FROM (SELECT \
              CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b) s ON t.\"KEY\" = s.\"KEY\" WHEN MATCHED \
@@ -90,12 +90,12 @@ impl ConfigStore for Snowflake {
         self.change(Statement::new(merge).bind(key).bind(value.to_string())).await.map(drop)
     }
 
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
         let delete = format!("DELETE FROM {} WHERE \"KEY\" = ?", self.table(domain));
         Ok(self.change(Statement::new(delete).bind(key)).await? > 0)
     }
 
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         let select = format!("SELECT \"KEY\", {TEXT} FROM {} ORDER BY \"KEY\"", self.table(domain));
         let answer = found(self.session().await?.execute(Statement::new(select)).await)?;
         answer.rows.iter().map(|row| entry(row, 0)).collect()
@@ -107,8 +107,8 @@ impl ConfigStore for Snowflake {
         // Without a bound value the text is always the same, so that Snowflake can answer from its cache of results.
         let both = format!(
             "{} UNION ALL {} ORDER BY 1, 2",
-            select("connector", Domain::Connector),
-            select("resource", Domain::Resource)
+            select("connector", Namespace::Connector),
+            select("resource", Namespace::Resource)
         );
         let answer = self.with_catalog(both).await?;
         let mut snapshot = ConfigSnapshot::default();

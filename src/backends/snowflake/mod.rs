@@ -43,7 +43,7 @@ use crate::backends::merge::not_ensured;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
-use crate::{Error, Resource, Result, Retries, TableSpec};
+use crate::{Error, Resource, Result, RetryConfig, TableSpec};
 pub use check::Finding;
 
 use catalog::Catalog;
@@ -137,7 +137,7 @@ impl Snowflake {
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
-    pub fn connect_with(connection: Connection, retries: Retries) -> Result<Self> {
+    pub fn connect_with(connection: Connection, retries: RetryConfig) -> Result<Self> {
         let Some(database) = connection.database.clone() else {
             return Err(Error::configuration("the Snowflake connection names no database")
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));

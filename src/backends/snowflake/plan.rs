@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::backends::merge::{Merge, Present};
 use crate::backends::surrogates;
 use crate::record::content_hash;
-use crate::sink::Older;
+use crate::sink::StalePolicy;
 use crate::{Counts, Operation, Record, Version};
 
 /// A row as it is to be written.
@@ -93,7 +93,7 @@ struct Row<'a> {
 }
 
 /// Decides what becomes of records, given what is there of their keys.
-pub(super) fn plan<'a>(mut found: HashMap<String, Found>, records: &'a [Record], older: Older) -> Plan<'a> {
+pub(super) fn plan<'a>(mut found: HashMap<String, Found>, records: &'a [Record], older: StalePolicy) -> Plan<'a> {
     let mut counts = Counts::default();
     let mut rows: Vec<(&'a str, Row<'a>)> = Vec::new();
     let mut places: HashMap<&'a str, usize> = HashMap::new();
@@ -118,7 +118,7 @@ impl<'a> Row<'a> {
         Self { present, document: None, changed: false, touched: false, is_marked, replaces: false }
     }
 
-    fn apply(&mut self, record: &'a Record, older: Older) -> Merge {
+    fn apply(&mut self, record: &'a Record, older: StalePolicy) -> Merge {
         let hash = record.json().map(|json| content_hash(json));
         let merge = Merge::of(self.present, record.version, hash.as_ref(), older, self.is_marked);
         self.is_marked |= Merge::marks(self.present, record.version, older);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn plan<'a>(found: HashMap<String, Found>, records: &'a [Record]) -> (Vec<Image<'a>>, Counts) {
-        let Plan { images, counts, .. } = super::plan(found, records, Older::Skip);
+        let Plan { images, counts, .. } = super::plan(found, records, StalePolicy::Skip);
         (images, counts)
     }
 
@@ -222,22 +222,22 @@ mod tests {
     #[test]
     fn an_older_state_replaces_only_what_the_pass_has_not_marked() {
         let records = [upsert(3, "{\"a\":1}"), upsert(2, "[]")];
-        let plan = super::plan(present(5, Some("{}"), false), &records, Older::Replace);
+        let plan = super::plan(present(5, Some("{}"), false), &records, StalePolicy::Replace);
         let [image] = plan.images.as_slice() else { panic!("{:?}", plan.images) };
         assert_eq!((image.v, image.d, image.replaces()), (3, Some("{\"a\":1}"), true));
         assert_eq!((plan.counts.updated, plan.counts.skipped_total(), plan.unmarked.len()), (1, 1, 0));
         let mut marked = present(5, Some("{}"), false);
         marked.values_mut().for_each(|found| found.is_marked = true);
-        let plan = super::plan(marked, &records, Older::Replace);
+        let plan = super::plan(marked, &records, StalePolicy::Replace);
         assert_eq!((plan.images.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 2, 0));
     }
 
     #[test]
     fn an_older_state_that_has_to_be_verified_marks_nothing_and_revives() {
         let records = [upsert(3, "{\"a\":1}")];
-        let plan = super::plan(present(5, Some("{}"), false), &records, Older::Verify);
+        let plan = super::plan(present(5, Some("{}"), false), &records, StalePolicy::Verify);
         assert_eq!((plan.images.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 1, 1));
-        let plan = super::plan(present(5, Some("{}"), true), &records, Older::Verify);
+        let plan = super::plan(present(5, Some("{}"), true), &records, StalePolicy::Verify);
         let [image] = plan.images.as_slice() else { panic!("{:?}", plan.images) };
         assert_eq!((image.v, image.x, image.replaces(), plan.unmarked.len()), (3, false, true, 1));
     }

@@ -11,7 +11,7 @@ use super::plan::hex;
 use super::state::found;
 use super::{Snowflake, time};
 use crate::record::{content_hash, document_of};
-use crate::sink::{Commit, OutstandingRejects, RejectQuery, Rows, StoredReject};
+use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Error, Record, Reject, Result, RunId};
 
 /// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a part of
@@ -94,7 +94,7 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &Rows,
+        rows: &TableRows,
         sorted: &Sorted<'_>,
     ) -> Result<bool> {
         let mut was_met = false;
@@ -116,7 +116,7 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &Rows,
+        rows: &TableRows,
         sorted: &Sorted<'_>,
     ) -> Result<()> {
         for part in parts(&entries(&rows.rejects, &sorted.too_long)) {
@@ -128,7 +128,12 @@ impl Snowflake {
     }
 
     /// Forgets what the commit has corrected. It locks the table of all resources, and so comes last.
-    pub(super) async fn forget_corrected(&self, session: &mut dyn Session, commit: &Commit, rows: &Rows) -> Result<()> {
+    pub(super) async fn forget_corrected(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        rows: &TableRows,
+    ) -> Result<()> {
         for part in parts(&entries(&rows.corrected, &[])) {
             let forget = self.over_rejects("MERGE INTO {} t USING ", " s ON ") + " WHEN MATCHED THEN DELETE";
             session.execute(bound(forget, commit, rows, part)?).await?;
@@ -217,9 +222,9 @@ impl Snowflake {
 }
 
 /// The statement with what it is about.
-fn bound(sql: String, commit: &Commit, rows: &Rows, part: &[Rejected<'_>]) -> Result<Statement> {
+fn bound(sql: String, commit: &Commit, rows: &TableRows, part: &[Rejected<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
-    Ok(statement.bind(commit.met_by().to_string()).bind(time::stamp(commit.at)).bind(json(&part)?))
+    Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::stamp(commit.at)).bind(json(&part)?))
 }
 
 /// The entries in parts, each for one statement.

@@ -12,7 +12,7 @@ use super::pool::is_missing;
 use super::retry::Unanswered;
 use super::{Snowflake, retry, time};
 use crate::backends::merge::conflict;
-use crate::state::{RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
 /// What must be locked for a change; nothing, where it has no state.

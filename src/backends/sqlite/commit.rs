@@ -11,7 +11,7 @@ use super::{rejects, state};
 use crate::backends::merge::{Merge, Present};
 use crate::backends::surrogates;
 use crate::record::content_hash;
-use crate::sink::{Commit, CommitReport, LiveRows, Older, Rows, StoredRecord, Sweep, UnseenQuery};
+use crate::sink::{Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, Sweep, TableRows, UnseenQuery};
 use crate::{Counts, Record, RunId, Version};
 
 /// Does everything that a commit asks for.
@@ -47,13 +47,13 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<
 #[derive(Debug, Clone, Copy)]
 struct Marks {
     sweep: i64,
-    older: Older,
+    older: StalePolicy,
 }
 
 /// Merges the records of one table.
 fn merge_rows(
     transaction: &Transaction<'_>,
-    rows: &Rows,
+    rows: &TableRows,
     place: Place,
     at: &str,
     marks: Option<Marks>,
@@ -79,7 +79,7 @@ fn merge_rows(
     )?;
     let mut seen = transaction
         .prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
-    let older = marks.map_or(Older::Skip, |marks| marks.older);
+    let older = marks.map_or(StalePolicy::Skip, |marks| marks.older);
 
     for Record { key, version, operation, .. } in &rows.records {
         let json: Option<&str> = match operation {

@@ -5,22 +5,22 @@ use rusqlite::OptionalExtension;
 use serde_json::Value;
 
 use super::Sqlite;
-use crate::config::{ConfigStore, Domain};
+use crate::config::{ConfigStore, Namespace};
 use crate::{Error, Result};
 
 /// The key in `APP_CONFIGURATION` under which the file says whose it is. One that an older version made does not say so.
 const SOURCE_KEY: &str = "source";
 
-fn table(domain: Domain) -> &'static str {
+fn table(domain: Namespace) -> &'static str {
     match domain {
-        Domain::Connector => "APP_CONFIGURATION",
-        Domain::Resource => "RESOURCE_CONFIGURATION",
+        Namespace::Connector => "APP_CONFIGURATION",
+        Namespace::Resource => "RESOURCE_CONFIGURATION",
     }
 }
 
 #[async_trait]
 impl ConfigStore for Sqlite {
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         let key = key.to_owned();
         self.run(move |connection| {
             let mut find = connection.prepare_cached(&format!("SELECT value FROM {} WHERE key = ?1", table(domain)))?;
@@ -30,7 +30,7 @@ impl ConfigStore for Sqlite {
         .await
     }
 
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
         let (key, json) = (key.to_owned(), value.to_string());
         self.write(move |transaction| {
             let sql = format!("INSERT OR REPLACE INTO {} (key, value) VALUES (?1, ?2)", table(domain));
@@ -40,7 +40,7 @@ impl ConfigStore for Sqlite {
         .await
     }
 
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
         let key = key.to_owned();
         self.write(move |transaction| {
             let sql = format!("DELETE FROM {} WHERE key = ?1", table(domain));
@@ -50,7 +50,7 @@ impl ConfigStore for Sqlite {
     }
 
     async fn claim(&self, source: &str, adopt: bool) -> Result<()> {
-        let found = self.get(Domain::Connector, SOURCE_KEY).await?;
+        let found = self.get(Namespace::Connector, SOURCE_KEY).await?;
         match found.as_ref().and_then(Value::as_str) {
             Some(owner) if owner == source => Ok(()),
             Some(owner) => {
@@ -58,12 +58,12 @@ impl ConfigStore for Sqlite {
                     .with_context("database", self.path.display())
                     .with_help("name another file with --db: each source needs one of its own"))
             }
-            None if adopt => self.put(Domain::Connector, SOURCE_KEY, &source.into()).await,
+            None if adopt => self.put(Namespace::Connector, SOURCE_KEY, &source.into()).await,
             None => Ok(()),
         }
     }
 
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         self.run(move |connection| {
             let sql = format!("SELECT key, value FROM {} ORDER BY key", table(domain));
             let mut find = connection.prepare_cached(&sql)?;

@@ -7,11 +7,11 @@ use rusqlite::{Connection, Transaction, params};
 use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
 use crate::record::content_hash;
-use crate::sink::{Commit, OutstandingRejects, RejectQuery, Rows, StoredReject};
+use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Reject, Resource, RunId};
 
 /// Keeps what a commit has rejected of one table, and forgets what it has corrected. A source that meets the same thing at every reading fills no disk with it.
-pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &Rows) -> Attempt<()> {
+pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableRows) -> Attempt<()> {
     let mut keep = transaction.prepare_cached(
         "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
@@ -23,7 +23,7 @@ pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &Rows) 
     for Reject { reason, raw } in &rows.corrected {
         forget.execute(params![commit.resource.name(), rows.table, content_hash(raw), reason])?;
     }
-    let (met_by, at) = (commit.met_by().to_string(), stamp(commit.at));
+    let (met_by, at) = (commit.rejects_seen_by().to_string(), stamp(commit.at));
     for reject in &rows.rejects {
         let raw: &str = &reject.raw;
         keep.execute(params![commit.resource.name(), rows.table, reject.reason, raw, at, met_by, content_hash(raw)])?;

@@ -7,7 +7,7 @@ use super::Sqlite;
 use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
 use crate::backends::merge::conflict;
-use crate::state::{RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, Result, RunStatus};
 
 /// Stores a change, or refuses it when another run has moved on.

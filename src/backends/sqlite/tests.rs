@@ -1,5 +1,5 @@
 use super::*;
-use crate::sink::{Commit, Rows};
+use crate::sink::{Commit, TableRows};
 use crate::table::Column;
 use crate::{ColumnType, Record, RunId, Version};
 use jiff::Timestamp;
@@ -14,7 +14,8 @@ fn spec() -> TableSpec {
 }
 
 async fn put(sqlite: &Sqlite, name: &str, records: impl IntoIterator<Item = Record>) {
-    let rows = vec![Rows { table: "issues".into(), records: records.into_iter().collect(), ..Rows::default() }];
+    let rows =
+        vec![TableRows { table: "issues".into(), records: records.into_iter().collect(), ..TableRows::default() }];
     let at = Timestamp::now();
     let commit = Commit { resource: resource(name), run: RunId::new(), at, rows, sweep: None, change: None };
     sqlite.commit(commit).await.unwrap();
@@ -83,7 +84,7 @@ async fn a_full_disk_is_said_so_and_takes_nothing_with_it() {
     put(&sqlite, "one", [Record::upsert("1", Version::NONE, "{}")]).await;
     sqlite.run(|c| Ok(c.pragma_update(None, "max_page_count", 40)?)).await.unwrap();
     let records = (0..100).map(|n| Record::upsert(format!("k{n}"), Version::NONE, "x".repeat(8_000))).collect();
-    let rows = vec![Rows { table: "issues".into(), records, ..Rows::default() }];
+    let rows = vec![TableRows { table: "issues".into(), records, ..TableRows::default() }];
     let commit =
         Commit { resource: one.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None };
     let error = sqlite.commit(commit.clone()).await.unwrap_err();

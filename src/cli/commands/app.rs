@@ -34,7 +34,7 @@ pub(super) async fn execute(program: &str, command: &AppCommand, place: &Place<'
 }
 
 fn build(spec: &SourceSpec, app: &App, binary: Option<&Path>, out: &Path, output: Output) -> Result<Exit> {
-    let bundle = Bundle::of(app)?;
+    let bundle = Bundle::new(app)?;
     let findings = bundle.findings();
     if !findings.is_empty() {
         return report(&findings, &[], output);
@@ -103,7 +103,7 @@ fn image(
 }
 
 fn validate(app: &App, out: &Path, output: Output) -> Result<Exit> {
-    let fresh = Bundle::of(app)?;
+    let fresh = Bundle::new(app)?;
     let built = match Bundle::read(out) {
         Ok(built) => built,
         Err(error) if error.kind() == ErrorKind::NotFound => {

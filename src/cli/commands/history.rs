@@ -82,7 +82,7 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
     let connector = session.read()?;
     let (resources, configs): (Vec<_>, Vec<_>) = connector.resources().await?.into_iter().unzip();
-    let found = connector.standings(&resources).await?;
+    let found = connector.statuses(&resources).await?;
     let rejects = match connector.rejects(RejectQuery::default()).await {
         Err(error) if error.kind() == ErrorKind::Unsupported => None,
         rejects => Some(rejects?),

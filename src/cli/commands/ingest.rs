@@ -20,7 +20,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     destination.can_tell(ingest.cost())?;
     session.refuse(&ingest.resources)?;
     let named = ingest.resources.iter().map(Resource::new).collect::<Result<Vec<_>>>()?;
-    let request = IngestRequest::of(named)
+    let request = IngestRequest::new(named)
         .mode(if ingest.reconcile { Mode::Reconcile } else { Mode::Incremental })
         .allow_deletions(ingest.allow_deletions)
         .concurrency(ingest.concurrency.get())

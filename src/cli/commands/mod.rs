@@ -20,7 +20,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::settings::Given;
 use crate::engine::Connector;
-use crate::{Config, Result, Source, SourceSpec};
+use crate::{Result, Settings, Source, SourceSpec};
 
 /// Everything that a command works with.
 struct Session<S> {
@@ -103,7 +103,7 @@ impl<S: Source> Session<S> {
         if self.destination.missing().is_none() {
             return Ok(());
         }
-        let given: Config = self.given.values().clone().into_iter().collect();
+        let given: Settings = self.given.values().clone().into_iter().collect();
         names.iter().try_for_each(|name| self.source.resource(&given, name).map(drop))
     }
 
@@ -132,6 +132,6 @@ impl<S: Source> Session<S> {
     }
 
     fn connector(&self, store: &Store) -> Connector {
-        Connector::new(self.source.clone(), store.backend()).overrides(self.given.values().clone())
+        Connector::new(self.source.clone(), store.backend()).with_settings(self.given.values().clone())
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
             output.error(error);
         }
     }
-    Ok(checks.errors.first().map_or(Exit::Complete, |error| Exit::of(error.kind())))
+    Ok(checks.errors.first().map_or(Exit::Complete, |error| Exit::from_kind(error.kind())))
 }
 
 /// Looks at one thing after the other, until one is wrong on which those behind it depend.
@@ -82,7 +82,7 @@ async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
             return checks;
         }
     };
-    checks.add("settings", connector.config().await.map(|_| given));
+    checks.add("settings", connector.settings().await.map(|_| given));
     if checks.errors.is_empty() {
         let progress = session.progress.clone();
         let connector = connector.observer(move |event: &Event| progress.event(event));
@@ -157,7 +157,7 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
     let (output, spec) = (session.output, session.spec.clone());
     let leaves = spec.settings.leaves();
     let origins: Vec<_> = leaves.iter().map(|name| session.given.origin(name).map(ToString::to_string)).collect();
-    let config = session.look()?.config().await?;
+    let config = session.look()?.settings().await?;
     let in_force = |(name, origin): (&String, Option<String>)| {
         let value = config.get(name).cloned();
         let from = match (&value, origin) {

@@ -7,7 +7,7 @@ use super::{Finding, Spending, variable};
 use crate::backends::Snowflake;
 use crate::backends::snowflake::client::HttpClient;
 use crate::backends::snowflake::connection::{Connection, Credentials};
-use crate::{Error, Result, Retries, SourceSpec};
+use crate::{Error, Result, RetryConfig, SourceSpec};
 
 /// What the command line says of the database; where it is, and who we are there, is read when it is first needed.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Target {
         self.opened(HttpClient::RETRIES).map(|opened| opened.snowflake.clone())
     }
 
-    fn opened(&self, retries: Retries) -> Result<&Opened> {
+    fn opened(&self, retries: RetryConfig) -> Result<&Opened> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
@@ -56,7 +56,7 @@ impl Target {
 
     pub(super) async fn check(&self) -> Vec<Finding> {
         // Who looks wants to know how it is now.
-        let brief = Retries { attempts: 3, ..HttpClient::RETRIES };
+        let brief = RetryConfig { max_attempts: 3, ..HttpClient::RETRIES };
         let opened = match self.opened(brief) {
             Ok(opened) => opened,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],

@@ -6,7 +6,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::{ErrorKind, Settings};
+use crate::{ErrorKind, SettingsSchema};
 
 #[derive(Deserialize, JsonSchema)]
 #[allow(dead_code, reason = "only its schema and its deserialization matter")]
@@ -36,7 +36,7 @@ struct Retry {
 }
 
 fn spec() -> SourceSpec {
-    SourceSpec::new("stars", "1").settings(Settings::of::<Example>())
+    SourceSpec::new("stars", "1").settings(SettingsSchema::of::<Example>())
 }
 
 fn file(text: &str) -> NamedTempFile {

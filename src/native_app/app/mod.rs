@@ -27,7 +27,7 @@ use crate::{Error, Result, SourceSpec};
 /// | [`schedule`](Self::schedule) | `30m` |
 ///
 /// # Errors
-/// The setters take anything. What cannot be is said by [`names`](Self::names) and by [`Bundle::of`](super::Bundle::of).
+/// The setters take anything. What cannot be is said by [`names`](Self::names) and by [`Bundle::new`](super::Bundle::new).
 #[derive(Debug, Clone)]
 pub struct App {
     pub(super) spec: SourceSpec,

@@ -10,7 +10,7 @@ use crate::config::SHORTEST_SCHEDULE;
 use crate::native_app::{App, Name, Names};
 use crate::resource::ResourceNames;
 use crate::secret::TOKEN_PATTERN;
-use crate::{Error, Result, Settings, SourceSpec};
+use crate::{Error, Result, SettingsSchema, SourceSpec};
 
 /// The values that every template is rendered with, by the names of these fields.
 #[derive(Debug, Serialize)]
@@ -210,7 +210,7 @@ impl Texts {
     }
 }
 
-fn secrets(settings: &Settings, texts: &mut Texts) -> Vec<Secret> {
+fn secrets(settings: &SettingsSchema, texts: &mut Texts) -> Vec<Secret> {
     let secret = |name: &str| Secret {
         name: name.to_owned(),
         label: label(name),
@@ -220,7 +220,7 @@ fn secrets(settings: &Settings, texts: &mut Texts) -> Vec<Secret> {
 }
 
 /// The description of a setting, in one line.
-fn description(settings: &Settings, name: &str) -> String {
+fn description(settings: &SettingsSchema, name: &str) -> String {
     let property = settings.property(name).ok();
     let text = property.and_then(|property| property.get("description")?.as_str()).unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

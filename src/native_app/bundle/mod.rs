@@ -48,7 +48,7 @@ impl Bundle {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): a name, a host or a schedule cannot be, a text is for nothing
     /// that the app asks for, or the folder of the page cannot be used.
-    pub fn of(app: &App) -> Result<Self> {
+    pub fn new(app: &App) -> Result<Self> {
         let names = app.names()?;
         app.check()?;
         let page = app.page.as_deref().map(page).transpose()?;

@@ -136,7 +136,7 @@ impl Status {
     ///
     /// # Errors
     /// As [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them. What the role may not see is left out.
-    pub async fn of(app: &App, account: &mut Account) -> Result<Self> {
+    pub async fn load(app: &App, account: &mut Account) -> Result<Self> {
         let names = app.names()?;
         Ok(Self { package: package(account, &names).await?, application: application(account, &names).await? })
     }

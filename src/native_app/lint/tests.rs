@@ -15,7 +15,7 @@ fn findings(statements: &str) -> Vec<Finding> {
         {statements}"
     );
     let spec = SourceSpec::new("planets", "1").table(TableSpec::new("planets"));
-    let mut bundle = Bundle::of(&App::from(&spec)).unwrap();
+    let mut bundle = Bundle::new(&App::from(&spec)).unwrap();
     bundle.files.insert("setup.sql".into(), script.into());
     bundle.files.insert("procedures/m.py".into(), b"def f(session):\n    pass\n".to_vec());
     lint(&bundle)

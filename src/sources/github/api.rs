@@ -12,7 +12,7 @@ use super::page::{self, Page};
 use super::ranges::Second;
 use super::settings::GithubSettings;
 use crate::http::{Builder, Client, Url, fault};
-use crate::{Error, ErrorKind, Monitor, Result, Retries, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Result, RetryConfig, SourceEvent};
 
 /// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
@@ -36,7 +36,8 @@ impl Connection {
     pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
-        let retries = Retries { attempts: retries + 1, total: Duration::from_secs(5), ..Retries::default() };
+        let retries =
+            RetryConfig { max_attempts: retries + 1, timeout: Duration::from_secs(5), ..RetryConfig::default() };
         Self::over(settings.client()?.retry(retries).connect_timeout(Duration::from_secs(4)), &settings)
     }
 
@@ -53,7 +54,7 @@ impl Connection {
     /// # Errors
     /// `NotFound`, when it says that its issues are disabled.
     async fn repository(&self, path: &str, name: &Name, monitor: &Monitor) -> Result<Option<Repository>> {
-        let response = self.client.get(path).accept(&[404]).send_with(monitor, |response| {
+        let response = self.client.get(path).allow_status(&[404]).send_with(monitor, |response| {
             if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
         });
         match response.await.map_err(|error| explain(error, name))? {

@@ -98,7 +98,7 @@ impl Authorize for Token {
         self.read().map(Some)
     }
 
-    async fn refused(&self, header: &SecretString) -> bool {
+    async fn on_unauthorized(&self, header: &SecretString) -> bool {
         {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             if current.as_ref().is_some_and(|current| current.expose_secret() == header.expose_secret()) {
@@ -175,7 +175,7 @@ impl Installation {
         let granted: Granted = self
             .client
             .post(&path)
-            .repeatable()
+            .idempotent()
             .send_with(&monitor::logging(), |response| response.json())
             .await
             .map_err(|error| match error.kind() {
@@ -212,7 +212,7 @@ impl Authorize for Installation {
         Ok(Some(header))
     }
 
-    async fn refused(&self, header: &SecretString) -> bool {
+    async fn on_unauthorized(&self, header: &SecretString) -> bool {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|lease| lease.header.expose_secret() == header.expose_secret()) {
             *current = None;

@@ -66,7 +66,7 @@ impl Api {
         let path = self.issues(&format!("/{number}"));
         // A repository that is addressed by its name may have another one: there a redirect is followed.
         let accepted: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
-        let request = self.connection.client.get(&path).accept(accepted);
+        let request = self.connection.client.get(&path).allow_status(accepted);
         request
             .send_with(monitor, |response| match response.status() {
                 301 if self.has_moved(number, &response) => Ok(Answer::Missing),

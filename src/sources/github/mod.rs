@@ -60,7 +60,7 @@ use self::api::Connection;
 use self::checkpoint::Position;
 pub use self::settings::GithubSettings;
 use crate::{
-    BatchStream, Checkpoint, Config, Error, Monitor, ReadRequest, Record, Resource, Result, Source, SourceSpec,
+    BatchStream, Checkpoint, Error, Monitor, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec,
     VerifyRequest,
 };
 
@@ -144,26 +144,26 @@ impl Source for GithubIssues {
             .host("api.github.com")
     }
 
-    async fn check(&self, config: &Config) -> Result<()> {
+    async fn check(&self, config: &Settings) -> Result<()> {
         self.check_with(config, &monitor::logging()).await
     }
 
-    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
         self.discover_with(config, &monitor::logging()).await
     }
 
-    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
-        let settings = GithubSettings::of(config)?;
+    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
+        let settings = GithubSettings::from_settings(config)?;
         // Its connection is its own: one that gives up soon.
         discover::check(connect(&settings, Connection::briefly).await?, &settings, monitor).await
     }
 
-    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
-        let settings = GithubSettings::of(config)?;
+    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
+        let settings = GithubSettings::from_settings(config)?;
         discover::discover(self.connections.get(&settings).await?, &settings, monitor).await
     }
 
-    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
         names::resource(config, name)
     }
 
@@ -180,7 +180,7 @@ impl Source for GithubIssues {
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        let settings = GithubSettings::of(&request.config)?;
+        let settings = GithubSettings::from_settings(&request.settings)?;
         verify::verify(self.connections.get(&settings).await?, request).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::resource::ResourceNames;
-use crate::{Config, Error, Resource, Result};
+use crate::{Error, Resource, Result, Settings};
 
 /// What one resource is.
 pub(super) const RESOURCE_KIND: &str = "repository";
@@ -34,7 +34,7 @@ pub(super) fn rule() -> &'static ResourceNames {
 }
 
 /// The resource that is meant by a name, in its canonical form.
-pub(super) fn resource(config: &Config, name: &str) -> Result<Resource> {
+pub(super) fn resource(config: &Settings, name: &str) -> Result<Resource> {
     let url = config.get("api_url").and_then(Value::as_str).unwrap_or("https://api.github.com");
     rule().resolve(RESOURCE_KIND, Some(url), name)
 }

@@ -92,8 +92,8 @@ struct Reader {
 
 impl Reader {
     async fn open(connections: &Connections, request: ReadRequest) -> Result<Self> {
-        let ReadRequest { resource, config, checkpoint, incremental, monitor, .. } = request;
-        let settings = GithubSettings::of(&config)?;
+        let ReadRequest { resource, settings: config, checkpoint, incremental, monitor, .. } = request;
+        let settings = GithubSettings::from_settings(&config)?;
         let name = Name::of(&resource)?;
         let connection = connections.get(&settings).await?;
         let server = connection.client.base_url().clone();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::names::Scope;
 use crate::http::{self, Client, Url};
 use crate::secret::read_bytes;
-use crate::{Config, Error, Result, Retries, SecretRef, Settings};
+use crate::{Error, Result, RetryConfig, SecretRef, Settings, SettingsSchema};
 
 /// The longest file of certificate authorities that is read, in bytes. Those of all public ones take 250 kB.
 const LONGEST_CA_FILE: usize = 8 << 20;
@@ -93,14 +93,14 @@ impl Default for GithubSettings {
 
 impl GithubSettings {
     /// What the source declares: these settings, with the rules that they keep among each other.
-    pub(super) fn declaration() -> &'static Settings {
-        static DECLARATION: LazyLock<Settings> =
-            LazyLock::new(|| Settings::of::<GithubSettings>().rule(GithubSettings::validate));
+    pub(super) fn declaration() -> &'static SettingsSchema {
+        static DECLARATION: LazyLock<SettingsSchema> =
+            LazyLock::new(|| SettingsSchema::of::<GithubSettings>().rule(GithubSettings::validate));
         &DECLARATION
     }
 
     /// Reads the settings and checks all that can be checked without a request.
-    pub(super) fn of(config: &Config) -> Result<Self> {
+    pub(super) fn from_settings(config: &Settings) -> Result<Self> {
         Self::declaration().configure(config.values().clone())?.read()
     }
 
@@ -140,7 +140,7 @@ impl GithubSettings {
         let mut builder = Client::builder(&self.api_url)
             .header("x-github-api-version", "2022-11-28")
             .timeout(Duration::from_secs(self.timeout_seconds.into()))
-            .retry(Retries { attempts: self.retries + 1, ..Retries::default() })
+            .retry(RetryConfig { max_attempts: self.retries + 1, ..RetryConfig::default() })
             .max_wait(Duration::from_secs(60 * u64::from(self.max_wait_minutes)))
             .concurrency(self.concurrency.into())
             .budget(self.quota_percent);
@@ -170,7 +170,7 @@ mod tests {
 
     fn config(value: Value) -> Result<GithubSettings> {
         let Value::Object(values) = value else { panic!("an object") };
-        GithubSettings::of(&values.into_iter().collect())
+        GithubSettings::from_settings(&values.into_iter().collect())
     }
 
     #[test]

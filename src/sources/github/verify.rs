@@ -15,8 +15,8 @@ use super::settings::GithubSettings;
 use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
 pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) -> Result<Vec<Record>> {
-    let VerifyRequest { resource, config, checkpoint, records, allow_deletions, monitor, .. } = request;
-    let settings = GithubSettings::of(&config)?;
+    let VerifyRequest { resource, settings: config, checkpoint, records, allow_deletions, monitor, .. } = request;
+    let settings = GithubSettings::from_settings(&config)?;
     let name = Name::of(&resource)?;
     let server = connection.client.base_url();
     let position = checkpoint.as_ref().map(|checkpoint| Position::of(server, checkpoint)).transpose()?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{ODD_TEXTS, done};
 use super::{Clause, Fresh, dropped_after};
-use crate::{ConfigStore, Domain};
+use crate::{ConfigStore, Namespace};
 
 /// Tests a [`ConfigStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
 ///
@@ -45,7 +45,7 @@ pub fn clauses() -> Vec<Clause<dyn ConfigStore>> {
     crate::__config_store_clauses! { __conformance_list () }
 }
 
-const DOMAIN: Domain = Domain::Connector;
+const DOMAIN: Namespace = Namespace::Connector;
 
 /// What was put last counts; what was never put is `None`.
 pub async fn clause_1_get_gives_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
@@ -70,12 +70,12 @@ pub async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
 /// The same key in both domains is two entries.
 pub async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
-    done(store.put(Domain::Connector, "key", &json!("connector")).await);
-    assert_eq!(done(store.get(Domain::Resource, "key").await), None);
-    done(store.put(Domain::Resource, "key", &json!("resource")).await);
-    assert_eq!(done(store.get(Domain::Connector, "key").await), Some(json!("connector")));
-    assert!(done(store.remove(Domain::Connector, "key").await));
-    assert_eq!(done(store.list(Domain::Resource).await), [("key".to_owned(), json!("resource"))]);
+    done(store.put(Namespace::Connector, "key", &json!("connector")).await);
+    assert_eq!(done(store.get(Namespace::Resource, "key").await), None);
+    done(store.put(Namespace::Resource, "key", &json!("resource")).await);
+    assert_eq!(done(store.get(Namespace::Connector, "key").await), Some(json!("connector")));
+    assert!(done(store.remove(Namespace::Connector, "key").await));
+    assert_eq!(done(store.list(Namespace::Resource).await), [("key".to_owned(), json!("resource"))]);
 }
 
 /// `list` gives everything once, in the order of the keys' bytes.
@@ -171,12 +171,12 @@ pub async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
 pub async fn clause_6_a_snapshot_is_what_list_gives(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for key in ["b", "a\0"] {
-        done(store.put(Domain::Connector, key, &json!({"of": key})).await);
+        done(store.put(Namespace::Connector, key, &json!({"of": key})).await);
     }
-    done(store.put(Domain::Resource, "b", &json!([1.5, null])).await);
+    done(store.put(Namespace::Resource, "b", &json!([1.5, null])).await);
     let snapshot = done(store.snapshot().await);
-    assert_eq!(snapshot.connector, done(store.list(Domain::Connector).await));
-    assert_eq!(snapshot.resources, done(store.list(Domain::Resource).await));
+    assert_eq!(snapshot.connector, done(store.list(Namespace::Connector).await));
+    assert_eq!(snapshot.resources, done(store.list(Namespace::Resource).await));
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{Clause, Fresh, SourceCase};
 use crate::backends::Memory;
 use crate::engine::{Connector, IngestReport, IngestRequest};
 use crate::sink::Limits;
-use crate::testkit::faults::{Crash, Crashing, Flaky};
+use crate::testkit::fault_injection::{CrashPoint, CrashingBackend, FlakySource};
 use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 
 /// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun, and then the same table.
@@ -76,8 +76,8 @@ type Rows = BTreeMap<(String, String), Row>;
 /// Runs a source once, each batch in a commit of its own where the engine can.
 async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
     let limits = Limits { commit_rows: 1, ..Limits::default() };
-    let connector = Connector::new(source, backend).overrides(case.config.values().clone()).limits(limits);
-    connector.ingest(IngestRequest::of([case.resource.clone()]).mode(mode)).await
+    let connector = Connector::new(source, backend).with_settings(case.config.values().clone()).limits(limits);
+    connector.ingest(IngestRequest::new([case.resource.clone()]).mode(mode)).await
 }
 
 /// Runs the source of the case to its end.
@@ -121,7 +121,7 @@ fn moments(count: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Crashes at every commit of a run; after each, another run has to bring the table to what it would have been.
-async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash) {
+async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> CrashPoint) {
     let expected = expected(case).await;
     let before = || async {
         let memory = Memory::new();
@@ -130,12 +130,12 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
         }
         memory
     };
-    let counting = Arc::new(Crashing::new(before().await, Crash::BeforeCommit(u64::MAX)));
+    let counting = Arc::new(CrashingBackend::new(before().await, CrashPoint::BeforeCommit(u64::MAX)));
     let whole = ingest(case, Arc::clone(&case.source), counting.clone(), mode).await;
     assert!(whole.is_ok(), "the run failed: {whole:?}");
     for commit in moments(counting.commits()) {
         let memory = before().await;
-        let crashing = Arc::new(Crashing::new(memory.clone(), crash(commit)));
+        let crashing = Arc::new(CrashingBackend::new(memory.clone(), crash(commit)));
         // How it ends is as open as in a crash.
         let _ = ingest(case, Arc::clone(&case.source), crashing.clone(), mode).await;
         if !crashing.has_crashed() {
@@ -149,19 +149,19 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
 
 /// A run that dies before it commits, at any commit, is made good by the next.
 pub async fn clause_1_a_crash_before_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
-    crash_everywhere(&*fresh.make().await, Mode::Incremental, Crash::BeforeCommit).await;
+    crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::BeforeCommit).await;
 }
 
 /// A run that dies after it has committed, and before it learns so, is made good by the next.
 pub async fn clause_1_a_crash_after_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
-    crash_everywhere(&*fresh.make().await, Mode::Incremental, Crash::AfterCommit).await;
+    crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::AfterCommit).await;
 }
 
 /// The same for a full pass, which goes on where it was and deletes nothing that is there.
 pub async fn clause_1_a_crash_in_a_full_pass_loses_nothing(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    crash_everywhere(&case, Mode::Reconcile, Crash::BeforeCommit).await;
-    crash_everywhere(&case, Mode::Reconcile, Crash::AfterCommit).await;
+    crash_everywhere(&case, Mode::Reconcile, CrashPoint::BeforeCommit).await;
+    crash_everywhere(&case, Mode::Reconcile, CrashPoint::AfterCommit).await;
 }
 
 /// A source that fails after any batch goes on with the next run.
@@ -172,7 +172,7 @@ pub async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<Source
     for batch in moments(batches as u64) {
         let memory = Memory::new();
         let after = usize::try_from(batch).unwrap_or(usize::MAX);
-        let source = Arc::new(Flaky::new(Arc::clone(&case.source), after).failures(1));
+        let source = Arc::new(FlakySource::new(Arc::clone(&case.source), after).failures(1));
         let report = ingest(&case, Arc::clone(&source), Arc::new(memory.clone()), Mode::Incremental).await;
         let is_complete = report.is_ok_and(|report| report.status() == RunStatus::Complete);
         // A source that reads side by side may need fewer batches this time.
@@ -189,7 +189,7 @@ pub async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase
     let Some(change) = &case.change else { return };
     for commit in 0..3 {
         let memory = Memory::new();
-        let crashing = Crashing::new(memory.clone(), Crash::AfterCommit(commit));
+        let crashing = CrashingBackend::new(memory.clone(), CrashPoint::AfterCommit(commit));
         let _ = ingest(&case, Arc::clone(&case.source), Arc::new(crashing), Mode::Incremental).await;
         change().await;
         complete(&case, &memory, Mode::Incremental).await;

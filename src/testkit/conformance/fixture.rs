@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::sink::{Commit, Older, Rows, Sweep};
+use crate::sink::{Commit, StalePolicy, Sweep, TableRows};
 use crate::state::{ResourceState, StateChange};
 use crate::{
     Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, TableSpec, Traffic,
@@ -87,7 +87,7 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
         resource: widgets(),
         run: RunId::new(),
         at: at(seconds),
-        rows: vec![Rows { table: TABLE.into(), records: records.into_iter().collect(), ..Rows::default() }],
+        rows: vec![TableRows { table: TABLE.into(), records: records.into_iter().collect(), ..TableRows::default() }],
         sweep: None,
         change: None,
     }
@@ -95,11 +95,11 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
 
 /// The same commit, as part of a full pass that skips older states.
 pub(super) fn marked(pass: RunId, commit: Commit) -> Commit {
-    marked_as(pass, Older::Skip, commit)
+    marked_as(pass, StalePolicy::Skip, commit)
 }
 
 /// The same commit, as part of a full pass that treats older states so.
-pub(super) fn marked_as(pass: RunId, older: Older, commit: Commit) -> Commit {
+pub(super) fn marked_as(pass: RunId, older: StalePolicy, commit: Commit) -> Commit {
     Commit { sweep: Some(Sweep::Mark(pass, older)), ..commit }
 }
 

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 pub use reading::*;
 
 use super::Clause;
-use crate::{Batch, BatchStream, Checkpoint, Config, Mode, Monitor, ReadRequest, Resource, Source, Version};
+use crate::{Batch, BatchStream, Checkpoint, Mode, Monitor, ReadRequest, Resource, Settings, Source, Version};
 
 /// Tests a [`Source`] against its contract: one `#[test]` for each clause, over the [`SourceCase`] that the expression
 /// makes.
@@ -80,8 +80,8 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
 /// A source, and what it shall read. It must stay the same while it is read, unless [`changing`](Self::changing) is told.
 pub struct SourceCase {
     pub(super) source: Arc<dyn Source>,
-    pub(super) config: Config,
-    other: Config,
+    pub(super) config: Settings,
+    other: Settings,
     pub(super) resource: Resource,
     pub(super) change: Option<Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>>,
     kept: Vec<Box<dyn Any + Send + Sync>>,
@@ -89,7 +89,7 @@ pub struct SourceCase {
 
 impl SourceCase {
     /// A source, its settings, and a resource that it can read with them.
-    pub fn new(source: impl Source, config: Config, resource: Resource) -> Self {
+    pub fn new(source: impl Source, config: Settings, resource: Resource) -> Self {
         let (source, other) = (Arc::new(source), config.clone());
         Self { source, config, other, resource, change: None, kept: Vec::new() }
     }
@@ -97,7 +97,7 @@ impl SourceCase {
     /// Other settings under which the same resource has the same records, such as another page size. They are used beside
     /// the first ones, on the same source.
     #[must_use]
-    pub fn other_config(mut self, config: Config) -> Self {
+    pub fn other_config(mut self, config: Settings) -> Self {
         self.other = config;
         self
     }
@@ -121,7 +121,7 @@ impl SourceCase {
 
     fn request(&self, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
         let (resource, config) = (self.resource.clone(), self.config.clone());
-        ReadRequest { resource, config, checkpoint, incremental: None, mode, monitor }
+        ReadRequest { resource, settings: config, checkpoint, incremental: None, mode, monitor }
     }
 
     fn stream(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {

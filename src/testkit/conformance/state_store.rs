@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::fixture::{ODD_TEXTS, assert_refused, at, change, done, run_record};
 use super::{Clause, Fresh, dropped_after};
-use crate::state::{Reconcile, ResourceState};
+use crate::state::{Reconciliation, ResourceState};
 use crate::{Checkpoint, ErrorKind, RunId, RunRecord, RunStatus, StateChange, StateStore, StateVersion};
 
 /// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
@@ -267,7 +267,7 @@ pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
         status: RunStatus::Failed,
         run,
         checkpoint: Some(checkpoint.clone()),
-        reconcile: Some(Reconcile { checkpoint: Some(checkpoint), ..Reconcile::new(RunId::new(), at(1)) }),
+        reconcile: Some(Reconciliation { checkpoint: Some(checkpoint), ..Reconciliation::new(RunId::new(), at(1)) }),
         message: Some(ODD_TEXTS.join("\n")),
         claim: None,
         has_rejects: true,

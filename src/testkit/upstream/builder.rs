@@ -5,22 +5,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::churn::Churn;
 use super::clock::Clock;
 use super::data::World;
 use super::generate;
-use super::handle::Upstream;
+use super::handle::GithubServer;
 use super::issue::Issue;
+use super::mutations::Mutations;
 use super::server;
 use crate::Result;
 
 /// 15 January 2026, noon: where the clock stands unless told otherwise.
 const NOON: i64 = 1_768_478_400;
 
-/// Settings of an [`Upstream`]; every one has a default.
+/// Settings of an [`GithubServer`]; every one has a default.
 #[derive(Debug)]
 #[must_use = "nothing runs before `start`"]
-pub struct UpstreamBuilder {
+pub struct GithubServerBuilder {
     pub(super) seed: u64,
     pub(super) clock: Clock,
     pub(super) oddities: bool,
@@ -50,7 +50,7 @@ pub(super) struct Settings {
     pub(super) token_lifetime: Duration,
     pub(super) most_at_once: Option<usize>,
     pub(super) path_prefix: String,
-    pub(super) churn: Churn,
+    pub(super) churn: Mutations,
 }
 
 /// Which links reach the client.
@@ -63,7 +63,7 @@ pub(super) enum Links {
     Behind(String),
 }
 
-impl Default for UpstreamBuilder {
+impl Default for GithubServerBuilder {
     fn default() -> Self {
         Self {
             seed: 0,
@@ -84,13 +84,13 @@ impl Default for UpstreamBuilder {
                 token_lifetime: Duration::from_secs(3_600),
                 most_at_once: None,
                 path_prefix: String::new(),
-                churn: Churn::NONE,
+                churn: Mutations::NONE,
             },
         }
     }
 }
 
-impl UpstreamBuilder {
+impl GithubServerBuilder {
     /// The number from which all data and all chance follow; 0 unless set.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -98,7 +98,7 @@ impl UpstreamBuilder {
     }
 
     /// Adds a repository, `owner/name`, with so many generated issues. Zero is fine, for one that
-    /// [`put`](Upstream::put) fills later.
+    /// [`put`](GithubServer::put) fills later.
     pub fn repository(mut self, name: impl Into<String>, issues: u32) -> Self {
         self.repositories.push((name.into(), Issues::Generated(issues)));
         self
@@ -202,14 +202,14 @@ impl UpstreamBuilder {
     }
 
     /// What changes between requests; nothing unless set.
-    pub fn churn(mut self, churn: Churn) -> Self {
+    pub fn churn(mut self, churn: Mutations) -> Self {
         self.settings.churn = churn;
         self
     }
 
     /// So many changes before each list of issues is answered.
     pub fn changes_per_request(self, changes: u32) -> Self {
-        self.churn(Churn::per_request(changes))
+        self.churn(Mutations::per_request(changes))
     }
 
     /// Whether some generated issues hold what breaks connectors: NUL characters, 64 KB of text, no user. They do
@@ -236,7 +236,7 @@ impl UpstreamBuilder {
     /// # Errors
     ///
     /// When no port can be had, or when a loaded issue is not one.
-    pub async fn start(self) -> Result<Upstream> {
+    pub async fn start(self) -> Result<GithubServer> {
         let mut world = World::new(self.seed, self.oddities, self.organizations);
         let now = self.clock.second();
         for (name, issues) in self.repositories {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 /// The time that the upstream believes it is. Clones share it.
 ///
 /// It stands still at a fixed instant until somebody [advances](Self::advance) it, so that a seed gives the same data
-/// on every machine; [`UpstreamBuilder::live_clock`](super::UpstreamBuilder::live_clock) makes it run.
+/// on every machine; [`GithubServerBuilder::live_clock`](super::GithubServerBuilder::live_clock) makes it run.
 ///
 /// A change that comes after a list was served never gets a second that the list may have shown: `Date` has told the client
 /// that those seconds are over. A standing clock moves on by a second then, which the wire does not see.

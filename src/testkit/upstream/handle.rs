@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::builder::UpstreamBuilder;
+use super::builder::GithubServerBuilder;
 use super::changes;
-use super::churn::Churn;
 use super::clock::{Clock, timestamp};
 use super::data::{Gone, World};
 use super::fault::Fault;
 use super::issue::Issue;
 use super::log::{Counts, Received};
+use super::mutations::Mutations;
 use super::server::Shared;
 use crate::Result;
 
@@ -27,7 +27,7 @@ use crate::Result;
 /// Methods that take a repository panic when there is none of that name, and those that take an issue's number panic when
 /// there is none of that number: a test that misspells a name should not pass.
 #[derive(Debug)]
-pub struct Upstream {
+pub struct GithubServer {
     pub(super) shared: Arc<Shared>,
     pub(super) accept: JoinHandle<()>,
 }
@@ -45,16 +45,16 @@ pub struct SnapshotIssue {
     pub text: String,
 }
 
-impl Drop for Upstream {
+impl Drop for GithubServer {
     fn drop(&mut self) {
         self.accept.abort();
     }
 }
 
-impl Upstream {
+impl GithubServer {
     /// An upstream to be set up.
-    pub fn builder() -> UpstreamBuilder {
-        UpstreamBuilder::default()
+    pub fn builder() -> GithubServerBuilder {
+        GithubServerBuilder::default()
     }
 
     /// The base address, such as `http://127.0.0.1:40123`, without a slash at its end.
@@ -265,8 +265,8 @@ impl Upstream {
         self.on(repository, |world, index, _| world.repositories[index].deleted = true);
     }
 
-    /// Changes what changes between requests; [`Churn::NONE`] brings calm.
-    pub fn set_churn(&self, churn: Churn) {
+    /// Changes what changes between requests; [`Mutations::NONE`] brings calm.
+    pub fn set_churn(&self, churn: Mutations) {
         self.shared.set_churn(churn);
     }
 

@@ -65,7 +65,7 @@ impl Received {
     }
 }
 
-/// Totals since the start, or since [`Upstream::forget_requests`](super::Upstream::forget_requests).
+/// Totals since the start, or since [`GithubServer::forget_requests`](super::GithubServer::forget_requests).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Requests received.

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use super::clock::timestamp;
 use super::data::Repository;
+use super::fixtures::{BODY, COLORS, LABELS, NAMES, TITLE_ENDS, TITLE_STARTS};
 use super::generate::mix;
 use super::issue::Issue;
-use super::words::{BODY, COLORS, LABELS, NAMES, TITLE_ENDS, TITLE_STARTS};
 
 /// Users that a repository's issues are spread over.
 const PEOPLE: usize = 60;

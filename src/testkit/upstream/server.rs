@@ -19,13 +19,13 @@ use tokio::task::JoinSet;
 use super::access::Access;
 use super::answer::Answer;
 use super::builder::{Links, Settings};
-use super::churn::Churn;
 use super::clock::{Clock, http_date};
 use super::data::World;
 use super::fault::{Fault, Faults};
-use super::handle::Upstream;
+use super::handle::GithubServer;
 use super::log::{Log, Received};
-use super::{routes, strike};
+use super::mutations::Mutations;
+use super::{fault_injection, routes};
 use crate::{Error, Result};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     base_url: String,
     world: Mutex<World>,
-    churn: Mutex<Churn>,
+    churn: Mutex<Mutations>,
     faults: Mutex<Faults>,
     access: Mutex<Access>,
 }
@@ -66,17 +66,17 @@ impl Shared {
         lock(&self.access)
     }
 
-    pub(super) fn churn(&self) -> Churn {
+    pub(super) fn churn(&self) -> Mutations {
         *lock(&self.churn)
     }
 
-    pub(super) fn set_churn(&self, churn: Churn) {
+    pub(super) fn set_churn(&self, churn: Mutations) {
         *lock(&self.churn) = churn;
     }
 }
 
 /// Starts to listen; the returned handle stops it.
-pub(super) async fn start(settings: Settings, clock: Clock, world: World, seed: u64) -> Result<Upstream> {
+pub(super) async fn start(settings: Settings, clock: Clock, world: World, seed: u64) -> Result<GithubServer> {
     let unavailable =
         |error: io::Error| Error::unavailable("the upstream cannot listen on 127.0.0.1").with_source(error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unavailable)?;
@@ -93,7 +93,7 @@ pub(super) async fn start(settings: Settings, clock: Clock, world: World, seed: 
         access: Mutex::default(),
     });
     let accept = tokio::spawn(accept(listener, Arc::clone(&shared)));
-    Ok(Upstream { shared, accept })
+    Ok(GithubServer { shared, accept })
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -155,18 +155,18 @@ async fn answer(
         _ => {}
     }
     let too_many = shared.settings.most_at_once.is_some_and(|most| in_flight.at_once > most);
-    let answer = match fault.as_ref().and_then(|fault| strike::instead(fault, &shared, &received)) {
+    let answer = match fault.as_ref().and_then(|fault| fault_injection::instead(fault, &shared, &received)) {
         Some(answer) => answer,
         None if too_many => with_quota(Answer::secondary_limit(403), &shared, &received),
         None => routes::answer(&shared, &received),
     };
     let answer = dress(pass_links_on(answer, &shared), &shared, received.number());
     let answer = match &fault {
-        Some(fault) => strike::spoil(fault, answer, &shared),
+        Some(fault) => fault_injection::spoil(fault, answer, &shared),
         None => answer,
     };
     shared.log.answered(received.number(), answer.status, answer.body.len());
-    let body = strike::body(fault.as_ref(), answer.body);
+    let body = fault_injection::body(fault.as_ref(), answer.body);
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = answer.headers;

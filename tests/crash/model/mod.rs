@@ -16,7 +16,7 @@ use serde_json::json;
 use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest, Limits};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Backend, RunId, RunRecord, RunStatus};
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +84,7 @@ impl Trial {
             ("concurrency", json!(case.concurrency)),
         ];
         Connector::new(source, backend)
-            .overrides(settings.map(|(name, value)| (name.to_owned(), value)))
+            .with_settings(settings.map(|(name, value)| (name.to_owned(), value)))
             .limits(Limits { commit_rows: case.commit_rows, max_deleted_percent: 100, ..Limits::default() })
     }
 
@@ -118,7 +118,7 @@ impl Trial {
     async fn run(&self, place: &Place, named: &[Which], ingestion: &Ingestion) -> IngestReport {
         let connector = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
         let before = self.begin(place).await;
-        let request = IngestRequest::of(named.iter().copied().map(resource)).mode(ingestion.mode);
+        let request = IngestRequest::new(named.iter().copied().map(resource)).mode(ingestion.mode);
         let report = in_time(connector.ingest(request)).await.unwrap();
         crate::github::assert_complete(&report);
         self.end(place, &before, &report.runs).await;
@@ -225,7 +225,7 @@ impl Trial {
         let fuse = Fuse::new(death);
         let connector = self.connector(place.backend(), &fuse, ingestion.meanwhile.clone());
         let before = self.begin(&place).await;
-        let request = IngestRequest::of([0, 1].map(resource)).mode(ingestion.mode);
+        let request = IngestRequest::new([0, 1].map(resource)).mode(ingestion.mode);
         let ended = fuse.outlive(in_time(connector.ingest(request))).await;
         drop(connector);
         let place = place.reopen().await;
@@ -249,7 +249,7 @@ impl Trial {
         let before = self.begin(place).await;
         let first = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
         let second = self.connector(place.another(), &Fuse::new(None), Vec::new());
-        let request = |mode| IngestRequest::of([0, 1].map(resource)).mode(mode);
+        let request = |mode| IngestRequest::new([0, 1].map(resource)).mode(mode);
         let both = futures::future::join(first.ingest(request(ingestion.mode)), second.ingest(request(other)));
         let (first, second) = in_time(both).await;
         let runs: Vec<RunRecord> =
@@ -338,7 +338,7 @@ fn live_through(case: &Case, place: impl FnOnce() -> Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let [widgets, gadgets] = case.issues;
-        let upstream = Upstream::builder().seed(case.seed).since_inclusive(case.inclusive);
+        let upstream = GithubServer::builder().seed(case.seed).since_inclusive(case.inclusive);
         let upstream = upstream.repository(NAMES[0], widgets).repository(NAMES[1], gadgets).start().await.unwrap();
         let world = Arc::new(World::new(upstream, NAMES));
         Trial { case: case.clone(), world, hours: Arc::new(AtomicI64::new(1)) }.live_through(place()).await;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 use snowfeed::RunId;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use crate::claims::Claims;
 use crate::place::Found;
@@ -47,12 +47,12 @@ impl Reference {
     }
 
     /// What the upstream has now.
-    pub(crate) fn snapshot(&self, upstream: &Upstream) -> Snapshot {
+    pub(crate) fn snapshot(&self, upstream: &GithubServer) -> Snapshot {
         upstream.snapshot(&self.name).into_iter().map(|issue| (issue.id, (issue.updated_at, issue.text))).collect()
     }
 
     /// Notes what has changed at the upstream.
-    pub(crate) fn note(&mut self, upstream: &Upstream) {
+    pub(crate) fn note(&mut self, upstream: &GithubServer) {
         for (id, state) in self.snapshot(upstream) {
             let history = self.history.entry(id).or_default();
             if history.last() != Some(&state) {

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 
 use super::reference::{Reference, Snapshot};
 use super::steps::Which;
@@ -10,12 +10,12 @@ use crate::deeds::Deed;
 
 /// The upstream, and what is known of it.
 pub(super) struct World {
-    pub(super) upstream: Upstream,
+    pub(super) upstream: GithubServer,
     references: Mutex<[Reference; 2]>,
 }
 
 impl World {
-    pub(super) fn new(upstream: Upstream, names: [&str; 2]) -> Self {
+    pub(super) fn new(upstream: GithubServer, names: [&str; 2]) -> Self {
         let references = names.map(Reference::new).map(|mut reference| {
             reference.note(&upstream);
             reference

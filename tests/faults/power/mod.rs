@@ -13,7 +13,7 @@ use std::time::Duration;
 use disk::{Disk, Luck};
 use serde_json::json;
 use snowfeed::RunStatus;
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use tempfile::TempDir;
 use trace::Event;
 
@@ -50,7 +50,7 @@ fn holding(file: &Path) -> Option<Holding> {
 
 /// An upstream, and what a program did to its file while it ingested from there.
 struct Recording {
-    upstream: Upstream,
+    upstream: GithubServer,
     wire: Wire,
     events: Vec<Event>,
 }
@@ -58,7 +58,7 @@ struct Recording {
 impl Recording {
     /// Runs the program again and again on one file while the upstream changes in between; `None`: nothing can record it.
     async fn new(seed: u64) -> Option<Self> {
-        let upstream = Upstream::builder().seed(seed).repository(REPOSITORY, 500).start().await.unwrap();
+        let upstream = GithubServer::builder().seed(seed).repository(REPOSITORY, 500).start().await.unwrap();
         let wire = Wire::to(upstream.url());
         wire.connect();
         // Slow answers, so that most runs commit several times: a commit is due after a second.

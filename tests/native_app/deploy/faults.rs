@@ -108,7 +108,7 @@ async fn a_call_that_is_stopped_between_two_steps_says_so_and_goes_on_later() {
 
     let account = Account::start().await;
     let (app, stop) = (github(), CancellationToken::new());
-    let bundle = Bundle::of(&app).unwrap();
+    let bundle = Bundle::new(&app).unwrap();
     let stops = stop.clone();
     let runner = Runner::new().stop(stop).progress(move |_| stops.cancel());
     let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &runner).await.unwrap();

@@ -26,7 +26,7 @@ async fn a_deploy_makes_the_repository_with_its_database() {
 #[tokio::test]
 async fn a_dry_run_tells_the_statements_and_the_privileges() {
     let account = Account::fresh().await;
-    let (app, bundle) = (github().image_repository("/images/apps/github"), Bundle::of(&github()).unwrap());
+    let (app, bundle) = (github().image_repository("/images/apps/github"), Bundle::new(&github()).unwrap());
     let dry = Runner::new().dry_run(true);
     let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &dry).await.unwrap();
     let told: Vec<(&str, &str)> =

@@ -12,7 +12,7 @@ use crate::support::{custom, github};
 async fn the_bundle_arrives_as_it_is_and_becomes_a_version() {
     let account = Account::start().await;
     let report = deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
-    let bundle = Bundle::of(&github()).unwrap();
+    let bundle = Bundle::new(&github()).unwrap();
     let files = account.files();
     for (path, bytes) in bundle.files().filter(|(path, _)| *path != "snowflake.yml") {
         assert_eq!(files[&format!("GITHUB_CONNECTOR_PKG.APP_SRC.STAGE/{path}")], bytes, "{path}");
@@ -149,7 +149,7 @@ async fn a_package_without_release_channels_gets_its_version_in_the_older_way() 
 #[tokio::test]
 async fn a_bundle_that_breaks_a_rule_is_refused_before_anything_is_asked() {
     let folder = tempfile::tempdir().unwrap();
-    Bundle::of(&github()).unwrap().write(&folder).unwrap();
+    Bundle::new(&github()).unwrap().write(&folder).unwrap();
     std::fs::write(folder.path().join("setup.sql"), "USE ROLE ACCOUNTADMIN;").unwrap();
     let bundle = Bundle::read(&folder).unwrap();
     let error = snowfeed::native_app::deploy::Deploy::new(&github(), &bundle).unwrap_err();

@@ -29,7 +29,7 @@ async fn full() -> Account {
 
 /// With little patience.
 async fn deploy_soon(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> Deploy<'_>) -> Result<Report> {
-    let bundle = Bundle::of(app).unwrap();
+    let bundle = Bundle::new(app).unwrap();
     let runner = Runner::new().wait(Duration::from_millis(300));
     set(Deploy::new(app, &bundle).unwrap()).run(&mut account.open().await, &runner).await
 }

@@ -19,7 +19,7 @@ fn with_token() -> Install {
 #[tokio::test]
 async fn a_secret_reaches_snowflake_and_nobody_else() {
     let (account, ear) = (Account::start().await, Ear::default());
-    let bundle = Bundle::of(&github()).unwrap();
+    let bundle = Bundle::new(&github()).unwrap();
     let said = async {
         let mut session = account.open().await;
         Deploy::new(&github(), &bundle).unwrap().run(&mut session, &Runner::new()).await.unwrap();

@@ -51,7 +51,7 @@ impl Snow {
         let path = home.path().join("config.toml");
         fs::write(&path, config).unwrap();
         private(&path);
-        Bundle::of(&github()).unwrap().write(&bundle).unwrap();
+        Bundle::new(&github()).unwrap().write(&bundle).unwrap();
         Some(Self { program: python.with_file_name("snow"), home, bundle })
     }
 

@@ -9,13 +9,13 @@ use crate::support::github;
 #[tokio::test]
 async fn what_there_is_is_told_and_nothing_is_changed() {
     let account = Account::start().await;
-    assert_eq!(Status::of(&github(), &mut account.open().await).await.unwrap(), Status::default());
+    assert_eq!(Status::load(&github(), &mut account.open().await).await.unwrap(), Status::default());
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     install(&account, &github(), |i| i.secret("token", super::install::token("s3cret")).unwrap()).await.unwrap();
     let pool = super::account::Pool { owner: "GITHUB_CONNECTOR".into(), ..super::account::Pool::default() };
     account.state().world.pools.insert("GITHUB_CONNECTOR_POOL".into(), pool);
     account.log();
-    let status = Status::of(&github(), &mut account.open().await).await.unwrap();
+    let status = Status::load(&github(), &mut account.open().await).await.unwrap();
     let (package, application) = (status.package.unwrap(), status.application.unwrap());
     assert!(package.ours && package.versions.len() == 1 && package.versions[0].state == "READY");
     assert_eq!(package.released.unwrap().version, "V0_1_0");
@@ -36,7 +36,7 @@ async fn what_the_role_may_not_see_is_left_out() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.state().forbidden = vec!["SHOW VERSIONS", "SHOW RELEASE"];
-    let status = Status::of(&github(), &mut account.open().await).await.unwrap();
+    let status = Status::load(&github(), &mut account.open().await).await.unwrap();
     assert!(status.package.unwrap().versions.is_empty());
 }
 
@@ -46,7 +46,7 @@ async fn a_version_on_which_runs_still_go_on_is_told() {
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
     let previous =
-        async || Status::of(&github(), &mut account.open().await).await.unwrap().application.unwrap().previous;
+        async || Status::load(&github(), &mut account.open().await).await.unwrap().application.unwrap().previous;
     assert_eq!(previous().await, None);
     account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().previous = Some(("V0_0_9".into(), 3));
     let previous = previous().await.unwrap();

@@ -84,7 +84,7 @@ async fn the_status_tells_whose_the_pool_is_and_leaves_others_out() {
         (POOL.to_owned(), pool("OTHER_APP", "OTHER_APP")),
         ("GITHUB_CONNECTOR_2_POOL".to_owned(), pool("GITHUB_CONNECTOR_2", "GITHUB_CONNECTOR_2")),
     ]);
-    let status = Status::of(&github(), &mut account.open().await).await.unwrap();
+    let status = Status::load(&github(), &mut account.open().await).await.unwrap();
     let pools = status.application.unwrap().pools;
     assert_eq!(pools.len(), 1, "{pools:?}");
     assert_eq!((pools[0].name.as_str(), pools[0].other.as_deref()), (POOL, Some("OTHER_APP")));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use snowfeed::native_app::image::{Image, Push};
-use snowfeed::testkit::upstream::Upstream;
+use snowfeed::testkit::upstream::GithubServer;
 use tempfile::TempDir;
 
 use super::registry::{Registry, has, succeeded};
@@ -99,7 +99,7 @@ impl Drop for Podman {
 struct Scene {
     podman: Podman,
     reference: String,
-    upstream: Upstream,
+    upstream: GithubServer,
     files: TempDir,
     registry: Registry,
 }
@@ -112,7 +112,7 @@ impl Scene {
         let place = github().names().unwrap().image;
         let repository = format!("http://{}{}/{}", registry.host(), place.repository_path(), place.name);
         let pushed = Push::new(&image, &repository, &place.tag).unwrap().run().await.unwrap();
-        let upstream = Upstream::builder().repository(REPOSITORY, 250).token(TOKEN).start().await.unwrap();
+        let upstream = GithubServer::builder().repository(REPOSITORY, 250).token(TOKEN).start().await.unwrap();
         Some(Self { podman, reference: pushed.reference, upstream, files, registry })
     }
 

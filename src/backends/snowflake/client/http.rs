@@ -12,12 +12,12 @@ use super::super::connection::Connection;
 use super::session::HttpSession;
 use super::transport::Transport;
 use super::{Client, Session, Spent, login, parameters};
-use crate::{Result, Retries};
+use crate::{Result, RetryConfig};
 
 /// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
 ///
 /// # Retries
-/// A request that brings no answer is sent again, within its [`Retries`], with the same request id, by which Snowflake knows
+/// A request that brings no answer is sent again, within its [`RetryConfig`], with the same request id, by which Snowflake knows
 /// it. What Snowflake answers is final. Redirects 307 and 308 are followed to the same host and, with TLS, to others of
 /// Snowflake's; no credential goes anywhere else.
 ///
@@ -37,9 +37,9 @@ pub(super) struct Shared {
 impl HttpClient {
     /// How often, and for how long, a request that brought no answer is sent again unless something else is said: twelve attempts
     /// within five minutes, the first delay half a second, the longest thirty seconds.
-    pub const RETRIES: Retries = Retries {
-        attempts: 12,
-        total: Duration::from_secs(5 * 60),
+    pub const RETRIES: RetryConfig = RetryConfig {
+        max_attempts: 12,
+        timeout: Duration::from_secs(5 * 60),
         first_delay: Duration::from_millis(500),
         max_delay: Duration::from_secs(30),
     };
@@ -56,7 +56,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with_retries(connection: Connection, retries: Retries) -> Result<Self> {
+    pub fn with_retries(connection: Connection, retries: RetryConfig) -> Result<Self> {
         let transport = Transport::new(&connection, retries)?;
         parameters::warn_of_ignored(&connection);
         Ok(Self(Arc::new(Shared {

@@ -65,7 +65,7 @@ pub(super) async fn close<T>(account: Account, result: Result<T>) -> Result<T> {
 
 pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) -> Result<Exit> {
     let bundle = Bundle::read(&args.out)?;
-    let differing = Bundle::of(app).map(|fresh| fresh.differences(&bundle).join(", "))?;
+    let differing = Bundle::new(app).map(|fresh| fresh.differences(&bundle).join(", "))?;
     if !differing.is_empty() {
         place.output.note(&format!("note: `app build` would change {differing}; what was built is deployed"));
     }

@@ -9,7 +9,7 @@ use crate::native_app::deploy::{ApplicationStatus, PackageStatus, Previous, Stat
 
 pub(super) async fn status(app: &App, place: &Place<'_>) -> Result<Exit> {
     let mut account = open(place.connection()?).await?;
-    let status = Status::of(app, &mut account).await;
+    let status = Status::load(app, &mut account).await;
     let status = close(account, status).await?;
     place.output.result(&status, || {
         let package = status.package.as_ref().map_or_else(|| "no application package".to_owned(), package);

@@ -5,7 +5,7 @@ use super::super::fixture::{
     TABLE, at, commit, delete, document, done, marked, marked_as, resource, tables, upsert, widgets,
 };
 use super::{SinkProbe, Subject};
-use crate::sink::{LiveRows, Older, Rows, Sweep, UnseenQuery};
+use crate::sink::{LiveRows, StalePolicy, Sweep, TableRows, UnseenQuery};
 use crate::{Commit, Record, RunId, Sink, Version};
 
 impl Subject {
@@ -14,7 +14,7 @@ impl Subject {
         &self,
         seconds: i64,
         pass: RunId,
-        older: Older,
+        older: StalePolicy,
         records: impl IntoIterator<Item = Record>,
     ) -> crate::Counts {
         let counts = done(self.sink.commit(marked_as(pass, older, commit(seconds, records))).await).counts;
@@ -29,14 +29,14 @@ pub async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh
     let (one, two) = (RunId::new(), RunId::new());
     subject.put(0, [upsert("a", 9, "from next year"), upsert("b", 9, "x"), delete("b", 9), upsert("c", 1, "x")]).await;
     let older = [upsert("a", 3, "today"), upsert("b", 3, "back"), upsert("c", 1, "x"), upsert("d", 3, "new")];
-    let counts = subject.put_marked(1, one, Older::Replace, older).await;
+    let counts = subject.put_marked(1, one, StalePolicy::Replace, older).await;
     assert_eq!((counts.updated, counts.unchanged, counts.inserted), (2, 1, 1), "{counts:?}");
     let live = |version, title: &str| (Version(version), Some(document(title).into()));
     let found = subject.live().await.into_iter().map(|(_, version, json)| (version, json)).collect::<Vec<_>>();
     assert_eq!(found, [live(3, "today"), live(3, "back"), live(1, "x"), live(3, "new")]);
     assert_eq!(unseen(&*subject.sink, one, None, 9).await, Vec::<String>::new());
     // Another pass has not marked it.
-    subject.put_marked(2, two, Older::Replace, [upsert("a", 2, "yesterday")]).await;
+    subject.put_marked(2, two, StalePolicy::Replace, [upsert("a", 2, "yesterday")]).await;
     assert_eq!(subject.rows().await[0].version, Version(2));
 }
 
@@ -50,10 +50,10 @@ pub async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<
     let all = |version| keys.iter().flat_map(move |key| (0..ORDERS.len()).map(move |n| state(key(n), version)));
     subject.put(0, all(9)).await;
     let one = ORDERS.iter().enumerate().flat_map(|(n, order)| order.map(|version| state(together(n), version)));
-    subject.put_marked(1, pass, Older::Replace, one).await;
+    subject.put_marked(1, pass, StalePolicy::Replace, one).await;
     for step in 0..3 {
         let some = ORDERS.iter().enumerate().map(|(n, order)| state(apart(n), order[step]));
-        subject.put_marked(2, pass, Older::Replace, some).await;
+        subject.put_marked(2, pass, StalePolicy::Replace, some).await;
     }
     for row in subject.rows().await {
         assert_eq!((row.version, row.json.as_deref()), (Version(5), Some(document("5").as_str())), "{}", row.key);
@@ -64,14 +64,14 @@ pub async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<
 pub async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_version(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x")]).await;
-    let counts = subject.put_marked(1, pass, Older::Replace, [delete("a", 2), upsert("b", 2, "y")]).await;
+    let counts = subject.put_marked(1, pass, StalePolicy::Replace, [delete("a", 2), upsert("b", 2, "y")]).await;
     assert_eq!((counts.deleted, counts.updated), (1, 1), "{counts:?}");
     let rows = subject.rows().await;
     assert_eq!((rows[0].version, rows[0].deleted_at), (Version(9), Some(at(1))));
     assert_eq!((rows[1].version, rows[1].deleted_at), (Version(2), None));
     subject.put(2, [upsert("a", 8, "old")]).await;
     // The pass knows of it, so that a page that was read before the deletion does not revive it.
-    subject.put_marked(3, pass, Older::Replace, [upsert("a", 8, "old")]).await;
+    subject.put_marked(3, pass, StalePolicy::Replace, [upsert("a", 8, "old")]).await;
     assert_eq!(subject.live().await.len(), 1);
 }
 
@@ -81,11 +81,11 @@ pub async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh
     subject.put(0, [upsert("a", 9, "new"), upsert("b", 9, "new"), upsert("c", 9, "new")]).await;
     let before = subject.rows().await;
     let records = [upsert("a", 3, "old"), upsert("b", 9, "new"), upsert("c", 3, "old"), upsert("c", 9, "new")];
-    let counts = subject.put_marked(1, pass, Older::Verify, records).await;
+    let counts = subject.put_marked(1, pass, StalePolicy::Verify, records).await;
     assert_eq!((counts.unchanged, counts.skipped_total()), (2, 2), "{counts:?}");
     assert_eq!(subject.rows().await, before);
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
-    subject.put_marked(2, pass, Older::Replace, [upsert("a", 3, "true")]).await;
+    subject.put_marked(2, pass, StalePolicy::Replace, [upsert("a", 3, "true")]).await;
     assert_eq!(subject.rows().await[0].json.as_deref(), Some(document("true").as_str()));
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, Vec::<String>::new());
 }
@@ -94,7 +94,7 @@ pub async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh
 pub async fn clause_3_an_older_state_that_has_to_be_verified_revives(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), delete("a", 9), upsert("b", 9, "x"), delete("b", 9)]).await;
-    let counts = subject.put_marked(1, pass, Older::Verify, [upsert("a", 3, "old"), upsert("b", 9, "x")]).await;
+    let counts = subject.put_marked(1, pass, StalePolicy::Verify, [upsert("a", 3, "old"), upsert("b", 9, "x")]).await;
     assert_eq!(counts.updated, 2, "{counts:?}");
     assert_eq!(subject.live().await.len(), 2);
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
@@ -105,7 +105,7 @@ pub async fn clause_3_where_older_states_are_skipped_they_are_marked(fresh: Fres
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x"), delete("b", 9)]).await;
     let before = subject.rows().await;
-    let counts = subject.put_marked(1, pass, Older::Skip, [upsert("a", 3, "old"), upsert("b", 3, "old")]).await;
+    let counts = subject.put_marked(1, pass, StalePolicy::Skip, [upsert("a", 3, "old"), upsert("b", 3, "old")]).await;
     assert_eq!(counts.skipped_total(), 2, "{counts:?}");
     assert_eq!(subject.rows().await, before);
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, Vec::<String>::new());
@@ -204,7 +204,7 @@ pub async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe
     let pass = RunId::new();
     subject.put(0, [upsert("a", 1, "x")]).await;
     let mut bad = marked(pass, commit(1, [upsert("a", 1, "x")]));
-    bad.rows.push(Rows { table: "comments".into(), records: vec![], ..Rows::default() });
+    bad.rows.push(TableRows { table: "comments".into(), records: vec![], ..TableRows::default() });
     assert!(subject.sink.commit(bad).await.is_err());
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
 }

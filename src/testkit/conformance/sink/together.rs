@@ -10,7 +10,7 @@ use super::super::fixture::{
 };
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
-use crate::sink::{Rows, Sweep};
+use crate::sink::{Sweep, TableRows};
 use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
 
 /// `ensure_tables` a second time leaves everything that is there.
@@ -65,7 +65,11 @@ pub async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again(fre
     let before = subject.rows().await;
     let mut commit = commit(1, [upsert("a", 2, "new"), upsert("b", 2, "new")]);
     commit.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
-    commit.rows.push(Rows { table: "comments".into(), records: vec![upsert("c", 1, "x")], ..Rows::default() });
+    commit.rows.push(TableRows {
+        table: "comments".into(),
+        records: vec![upsert("c", 1, "x")],
+        ..TableRows::default()
+    });
     assert!(subject.sink.commit(commit.clone()).await.is_err());
     assert_eq!(subject.rows().await, before);
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
@@ -206,7 +210,11 @@ pub async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
     let mut elsewhere = commit(0, [upsert("a", 1, "x")]);
-    elsewhere.rows.push(Rows { table: "comments".into(), records: vec![upsert("c", 1, "x")], ..Rows::default() });
+    elsewhere.rows.push(TableRows {
+        table: "comments".into(),
+        records: vec![upsert("c", 1, "x")],
+        ..TableRows::default()
+    });
     assert_refused(subject.sink.commit(elsewhere).await, ErrorKind::Internal);
     let unknown = Commit { resource: gadgets.clone(), ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);

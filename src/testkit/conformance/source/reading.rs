@@ -228,7 +228,7 @@ pub async fn clause_7_readings_side_by_side_do_not_disturb_each_other(fresh: Fre
     let case = fresh.make().await;
     let alone = newest(&case.batches(Mode::Incremental, None).await);
     let mut request = case.request(Mode::Incremental, None, Monitor::detached());
-    request.config = case.other.clone();
+    request.settings = case.other.clone();
     let (mut one, mut two) = (case.stream(Mode::Incremental, None), case.source.read(request));
     let (mut ones, mut twos) = (Vec::new(), Vec::new());
     for _ in 0..2 {
@@ -261,7 +261,7 @@ pub async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceC
         records.dedup_by(|a, b| a.key == b.key);
         let request = VerifyRequest {
             resource: case.resource.clone(),
-            config: case.config.clone(),
+            settings: case.config.clone(),
             checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
             table: table.name,
             records: records.clone(),

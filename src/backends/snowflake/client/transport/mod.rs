@@ -30,7 +30,7 @@ use super::super::connection::Connection;
 use super::result::{LARGEST, too_large};
 use super::wire::Reply;
 use crate::error::remember;
-use crate::{Error, Result, Retries};
+use crate::{Error, Result, RetryConfig};
 
 /// The longest that connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(connection: &Connection, retries: Retries) -> Result<Self> {
+    pub(super) fn new(connection: &Connection, retries: RetryConfig) -> Result<Self> {
         let address = Address::of(connection)?;
         let is_loopback = address.is_loopback();
         let mut http = reqwest::Client::builder()

@@ -8,14 +8,14 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::{into_error, into_middleware};
-use crate::{Retries, Retry};
+use crate::{Retry, RetryConfig};
 
 /// Sends a request that brought no answer again.
 ///
 /// Sending a statement again is safe: it carries the same request id, by which Snowflake knows it. An answer of Snowflake's is
 /// final, whatever it says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Resend(pub(super) Retries);
+pub(super) struct Resend(pub(super) RetryConfig);
 
 /// Which attempt a request is, for those further down.
 #[derive(Debug, Clone, Copy)]

@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Limits;
-use crate::{Batch, BatchStream, Checkpoint, Error, Result, Rows};
+use crate::{Batch, BatchStream, Checkpoint, Error, Result, TableRows};
 
 /// Bytes that may be read ahead, for all resources together, in units of [`UNIT`].
 ///
 /// Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(super) struct ReadBudget {
     units: Arc<Semaphore>,
     total: u32,
     demand: watch::Sender<Demand>,
@@ -53,7 +53,7 @@ impl Drop for Counted {
     }
 }
 
-impl Budget {
+impl ReadBudget {
     pub(super) fn new(limits: &Limits) -> Self {
         let total = u32::try_from(limits.read_ahead / UNIT).unwrap_or(u32::MAX).max(2);
         Self { units: Arc::new(Semaphore::new(total as usize)), total, demand: watch::Sender::default() }
@@ -95,8 +95,8 @@ impl Budget {
 
 /// Batches joined into what one commit will hold.
 #[derive(Debug, Default)]
-pub(super) struct Joined {
-    pub(super) rows: Vec<Rows>,
+pub(super) struct CommitBuffer {
+    pub(super) rows: Vec<TableRows>,
     pub(super) excluded: BTreeMap<String, u64>,
     pub(super) checkpoint: Option<Checkpoint>,
     records: usize,
@@ -107,7 +107,7 @@ pub(super) struct Joined {
     _committing: Option<Counted>,
 }
 
-impl Joined {
+impl CommitBuffer {
     fn add(&mut self, batch: Batch, reserved: OwnedSemaphorePermit) {
         self.records += batch.records.len() + batch.rejects.len();
         self.batches += 1;
@@ -132,7 +132,7 @@ impl Joined {
             }
             None => {
                 let Batch { table, records, rejects, corrected, .. } = batch;
-                self.rows.push(Rows { table, records, rejects, corrected });
+                self.rows.push(TableRows { table, records, rejects, corrected });
             }
         }
     }
@@ -152,10 +152,10 @@ impl Joined {
 pub(super) struct ReadAhead {
     batches: mpsc::UnboundedReceiver<(Result<Batch>, OwnedSemaphorePermit)>,
     reader: Option<AbortOnDropHandle<Result<()>>>,
-    budget: Budget,
+    budget: ReadBudget,
     limits: Limits,
     /// Joined but not yet given out; kept here so that dropping the future of `next` loses nothing.
-    pending: Joined,
+    pending: CommitBuffer,
     /// When `pending` is given out at the latest.
     due: Instant,
     /// What ended the stream, to be given out after `pending`.
@@ -163,7 +163,7 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    pub(super) fn start(mut stream: BatchStream, budget: Budget, limits: Limits) -> Self {
+    pub(super) fn start(mut stream: BatchStream, budget: ReadBudget, limits: Limits) -> Self {
         // Bounded by the budget, in bytes.
         let (sender, batches) = mpsc::unbounded_channel();
         let room = budget.clone();
@@ -192,7 +192,7 @@ impl ReadAhead {
             reader: Some(AbortOnDropHandle::new(reader)),
             budget,
             limits,
-            pending: Joined::default(),
+            pending: CommitBuffer::default(),
             due: Instant::now(),
             failed: None,
         }
@@ -202,7 +202,7 @@ impl ReadAhead {
     ///
     /// # Cancellation
     /// A dropped future keeps what it has joined for the next call, or for [`take`](Self::take).
-    pub(super) async fn next(&mut self, mut seen: impl FnMut(&Batch)) -> Result<Option<Joined>> {
+    pub(super) async fn next(&mut self, mut seen: impl FnMut(&Batch)) -> Result<Option<CommitBuffer>> {
         while self.failed.is_none() && !self.is_full() {
             let arrived = if self.pending.is_empty() {
                 self.batches.recv().await
@@ -236,7 +236,7 @@ impl ReadAhead {
     }
 
     /// What has been joined so far.
-    pub(super) fn take(&mut self) -> Joined {
+    pub(super) fn take(&mut self) -> CommitBuffer {
         let mut taken = std::mem::take(&mut self.pending);
         if !taken.is_empty() {
             taken._committing = Some(self.budget.count(|demand| &mut demand.committing));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     fn start(stream: impl futures::Stream<Item = Result<Batch>> + Send + 'static, limits: Limits) -> ReadAhead {
-        ReadAhead::start(stream.boxed(), Budget::new(&limits), limits)
+        ReadAhead::start(stream.boxed(), ReadBudget::new(&limits), limits)
     }
 
     #[tokio::test]
@@ -350,7 +350,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_needs_the_whole_budget_waits_for_no_timer() {
         let limits = small_budget();
-        let budget = Budget::new(&limits);
+        let budget = ReadBudget::new(&limits);
         let large = || {
             let text = format!("\"{}\"", "x".repeat(100 << 10));
             Ok(Batch::new("t").record(Record::upsert("large", Version::NONE, text)))

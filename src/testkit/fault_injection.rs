@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
-use crate::state::{RunRecord, ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    Backend, BatchStream, Checkpoint, Config, ConfigSnapshot, ConfigStore, Domain, Error, Monitor, ReadRequest, Record,
-    Resource, Result, Source, SourceSpec, TableSpec, VerifyRequest,
+    Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Error, Monitor, Namespace, ReadRequest, Record,
+    Resource, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it goes on by a second at each reading, and jumps back by an hour at every tenth.
@@ -37,9 +37,9 @@ pub fn unsteady_clock(start: Timestamp) -> impl Fn() -> Timestamp + Send + Sync 
     }
 }
 
-/// Where a [`Crashing`] backend crashes.
+/// Where a [`CrashingBackend`] backend crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crash {
+pub enum CrashPoint {
     /// At the commit with this number, the first being 0: it is not done.
     BeforeCommit(u64),
     /// At the commit with this number: it is done, and nobody learns of it.
@@ -59,16 +59,16 @@ pub enum Crash {
 /// assert!(!crashing.has_crashed());
 /// ```
 #[derive(Debug)]
-pub struct Crashing<B> {
+pub struct CrashingBackend<B> {
     backend: B,
-    crash: Crash,
+    crash: CrashPoint,
     commits: AtomicU64,
     crashed: AtomicBool,
 }
 
-impl<B: Backend> Crashing<B> {
+impl<B: Backend> CrashingBackend<B> {
     /// A backend that will crash.
-    pub fn new(backend: B, crash: Crash) -> Self {
+    pub fn new(backend: B, crash: CrashPoint) -> Self {
         Self { backend, crash, commits: AtomicU64::new(0), crashed: AtomicBool::new(false) }
     }
 
@@ -100,7 +100,7 @@ fn dead() -> Error {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<B: Backend> Sink for Crashing<B> {
+impl<B: Backend> Sink for CrashingBackend<B> {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
         self.alive()?.ensure_tables(resource, tables).await
     }
@@ -108,11 +108,11 @@ impl<B: Backend> Sink for Crashing<B> {
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let backend = self.alive()?;
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
-        if self.crash == Crash::BeforeCommit(number) {
+        if self.crash == CrashPoint::BeforeCommit(number) {
             return self.die();
         }
         let done = backend.commit(commit).await;
-        if self.crash == Crash::AfterCommit(number) { self.die() } else { done }
+        if self.crash == CrashPoint::AfterCommit(number) { self.die() } else { done }
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -134,20 +134,20 @@ impl<B: Backend> Sink for Crashing<B> {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<B: Backend> ConfigStore for Crashing<B> {
-    async fn get(&self, domain: Domain, key: &str) -> Result<Option<Value>> {
+impl<B: Backend> ConfigStore for CrashingBackend<B> {
+    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         self.alive()?.get(domain, key).await
     }
 
-    async fn put(&self, domain: Domain, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
         self.alive()?.put(domain, key, value).await
     }
 
-    async fn remove(&self, domain: Domain, key: &str) -> Result<bool> {
+    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
         self.alive()?.remove(domain, key).await
     }
 
-    async fn list(&self, domain: Domain) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         self.alive()?.list(domain).await
     }
 
@@ -162,7 +162,7 @@ impl<B: Backend> ConfigStore for Crashing<B> {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<B: Backend> StateStore for Crashing<B> {
+impl<B: Backend> StateStore for CrashingBackend<B> {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
         self.alive()?.append(change).await
     }
@@ -217,14 +217,14 @@ impl<B: Backend> StateStore for Crashing<B> {
 /// # });
 /// ```
 #[derive(Debug)]
-pub struct Flaky<S> {
+pub struct FlakySource<S> {
     source: S,
     batches: usize,
     failures: Arc<AtomicU64>,
     has_failed: Arc<AtomicBool>,
 }
 
-impl<S: Source> Flaky<S> {
+impl<S: Source> FlakySource<S> {
     /// A source that always fails after so many batches.
     pub fn new(source: S, batches: usize) -> Self {
         Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
@@ -245,28 +245,28 @@ impl<S: Source> Flaky<S> {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<S: Source> Source for Flaky<S> {
+impl<S: Source> Source for FlakySource<S> {
     fn spec(&self) -> SourceSpec {
         self.source.spec()
     }
 
-    async fn check(&self, config: &Config) -> Result<()> {
+    async fn check(&self, config: &Settings) -> Result<()> {
         self.source.check(config).await
     }
 
-    async fn discover(&self, config: &Config) -> Result<Vec<Resource>> {
+    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
         self.source.discover(config).await
     }
 
-    async fn check_with(&self, config: &Config, monitor: &Monitor) -> Result<()> {
+    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         self.source.check_with(config, monitor).await
     }
 
-    async fn discover_with(&self, config: &Config, monitor: &Monitor) -> Result<Vec<Resource>> {
+    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
         self.source.discover_with(config, monitor).await
     }
 
-    fn resource(&self, config: &Config, name: &str) -> Result<Resource> {
+    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
         self.source.resource(config, name)
     }
 
@@ -311,17 +311,17 @@ impl<S: Source> Source for Flaky<S> {
 mod tests {
     use super::*;
     use crate::backends::Memory;
-    use crate::{Retry, Rows, RunId, Version};
+    use crate::{Retry, RunId, TableRows, Version};
 
-    async fn crash(crash: Crash) -> (Memory, Crashing<Memory>, Vec<bool>) {
+    async fn crash(crash: CrashPoint) -> (Memory, CrashingBackend<Memory>, Vec<bool>) {
         let memory = Memory::new();
-        let crashing = Crashing::new(memory.clone(), crash);
+        let crashing = CrashingBackend::new(memory.clone(), crash);
         let one = Resource::new("one").unwrap();
         crashing.ensure_tables(&one, &[TableSpec::new("t")]).await.unwrap();
         let mut done = Vec::new();
         for key in ["a", "b", "c"] {
             let records = vec![Record::upsert(key, Version::NONE, "{}")];
-            let rows = vec![Rows { table: "t".into(), records, ..Rows::default() }];
+            let rows = vec![TableRows { table: "t".into(), records, ..TableRows::default() }];
             let (resource, run, at) = (one.clone(), RunId::new(), jiff::Timestamp::UNIX_EPOCH);
             let result = crashing.commit(Commit { resource, run, at, rows, sweep: None, change: None }).await;
             done.push(result.is_ok());
@@ -332,16 +332,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_crash_before_a_commit_leaves_it_undone_and_refuses_everything_after() {
-        let (memory, crashing, done) = crash(Crash::BeforeCommit(1)).await;
+        let (memory, crashing, done) = crash(CrashPoint::BeforeCommit(1)).await;
         assert_eq!(done, [true, false, false]);
         assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 1);
         assert!(crashing.has_crashed() && crashing.latest("one").await.is_err());
-        assert!(crashing.get(Domain::Connector, "x").await.is_err());
+        assert!(crashing.get(Namespace::Connector, "x").await.is_err());
     }
 
     #[tokio::test]
     async fn a_crash_after_a_commit_leaves_it_done_and_says_otherwise() {
-        let (memory, crashing, done) = crash(Crash::AfterCommit(1)).await;
+        let (memory, crashing, done) = crash(CrashPoint::AfterCommit(1)).await;
         assert_eq!((done, crashing.commits()), (vec![true, false, false], 2));
         assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 2);
     }

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
-use super::schema::{Root, Violation};
-use super::{Config, names, url};
+use super::json_schema::{Root, Violation};
+use super::{Settings, names, url};
 use crate::secret::{SECRET_FORMAT, holds_token};
 use crate::{Error, Result, SecretRef};
 
@@ -17,16 +17,16 @@ use crate::{Error, Result, SecretRef};
 ///
 /// A setting within a nested struct has a dotted name: `retry.attempts`.
 #[derive(Clone)]
-pub struct Settings {
+pub struct SettingsSchema {
     schema: Schema,
     check: Arc<Check>,
-    misfit: fn(&Config) -> Option<(String, Error)>,
+    misfit: fn(&Settings) -> Option<(String, Error)>,
 }
 
 /// Looks at settings that are complete.
-type Check = dyn Fn(&Config) -> Result<()> + Send + Sync;
+type Check = dyn Fn(&Settings) -> Result<()> + Send + Sync;
 
-impl Settings {
+impl SettingsSchema {
     /// The settings are the fields of `T`; their descriptions are its doc comments.
     ///
     /// The fields of a `#[serde(default)]` struct are optional, and their defaults become part of the schema. A field
@@ -35,7 +35,7 @@ impl Settings {
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
         let mut schema = schemars::schema_for!(T);
         RecursiveTransform(url::add_pattern).transform(&mut schema);
-        Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Config::misfit::<T> }
+        Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Settings::misfit::<T> }
     }
 
     /// Adds a rule that a schema cannot express, such as two settings that exclude each other. It sees settings that are complete and
@@ -128,10 +128,10 @@ impl Settings {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): a name is unknown (the help names the closest one), a value is of the wrong
     /// type, out of its range or against another rule of the schema or of the [source](Self::rule), or one is missing.
-    pub fn configure(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<Config> {
+    pub fn configure(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<Settings> {
         let mut merged = Map::new();
         self.merge(&mut merged, values);
-        let config: Config = merged.into_iter().collect();
+        let config: Settings = merged.into_iter().collect();
         if let Some((_, error)) = self.first_invalid(&config) {
             return Err(error);
         }
@@ -141,7 +141,7 @@ impl Settings {
 
     /// The first setting that cannot hold whatever the others are, with what is wrong: its name is unknown, or its value of the wrong
     /// type or against the schema. Settings may be missing.
-    pub fn first_invalid(&self, config: &Config) -> Option<(String, Error)> {
+    pub fn first_invalid(&self, config: &Settings) -> Option<(String, Error)> {
         let unknown = |name: &String| self.property(name).err().map(|error| (name.clone(), error));
         let leaks = |(name, value): (&String, &Value)| {
             let error = texts(value).iter().find_map(|text| leak(name, text))?;
@@ -377,14 +377,14 @@ fn object(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
-impl Default for Settings {
+impl Default for SettingsSchema {
     /// No settings at all.
     fn default() -> Self {
         Self { schema: Schema::default(), check: Arc::new(|_| Ok(())), misfit: |_| None }
     }
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for SettingsSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
     }

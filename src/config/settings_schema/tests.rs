@@ -39,8 +39,8 @@ impl Default for Example {
     }
 }
 
-fn settings() -> Settings {
-    Settings::of::<Example>()
+fn settings() -> SettingsSchema {
+    SettingsSchema::of::<Example>()
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn repeats<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Re
 
 #[test]
 fn what_was_rejected_is_not_repeated_whatever_the_setting() {
-    let settings = Settings::of::<Careless>();
+    let settings = SettingsSchema::of::<Careless>();
     for (name, value) in [
         ("pin", json!(123_456)),
         ("pin", json!("hunter\"2")),

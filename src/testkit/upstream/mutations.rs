@@ -11,7 +11,7 @@ use super::timeline::number_of;
 ///
 /// A standing [`Clock`] moves on by a second or two at every such request; the changes before one list share a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Churn {
+pub struct Mutations {
     /// Changes before each list: mostly edits, now and then a new issue, a close or a reopening.
     pub changes: u32,
     /// Whether some changes delete an issue.
@@ -20,7 +20,7 @@ pub struct Churn {
     pub bulk_edits: bool,
 }
 
-impl Churn {
+impl Mutations {
     /// Nothing changes by itself.
     pub const NONE: Self = Self { changes: 0, deletions: false, bulk_edits: false };
 
