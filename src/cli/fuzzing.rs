@@ -1,11 +1,11 @@
 //! What fuzz targets need of the command line.
 
-use crate::{Config, Result, SourceSpec};
+use crate::{Settings, Result, SourceSpec};
 
 /// The settings of a file that holds this text, checked as those of `--config` are.
 ///
 /// # Errors
 /// As for a file: [`Configuration`](crate::ErrorKind::Configuration).
-pub fn settings_of_file(spec: &SourceSpec, text: &str) -> Result<Config> {
+pub fn settings_of_file(spec: &SourceSpec, text: &str) -> Result<Settings> {
     super::settings::of_text(spec, text)
 }
