@@ -19,7 +19,7 @@ pub(super) fn check_host(host: &str) -> Result<()> {
 
 /// A network rule takes more than a container may use: see "Configure service egress" in Snowflake's documentation of its
 /// container services.
-pub(super) fn check_host_of_a_container(host: &str) -> Result<()> {
+pub(super) fn check_container_host(host: &str) -> Result<()> {
     let port = host.split_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if !host.starts_with('*') && port.is_none_or(|port| matches!(port, 22 | 80 | 443 | 1024..)) {
         return Ok(());
@@ -31,7 +31,7 @@ pub(super) fn check_host_of_a_container(host: &str) -> Result<()> {
 }
 
 /// The host of a URL as a network rule names it: with its port, unless that is 443.
-fn of_url(url: &str) -> Option<String> {
+fn url_host(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let host = url.host_str()?;
     Some(match url.port_or_known_default()? {
@@ -41,7 +41,7 @@ fn of_url(url: &str) -> Option<String> {
 }
 
 /// The host that a setting's value leads to, where the setting is a URL and has a value.
-pub(super) fn of_setting(spec: &SourceSpec, name: &str, value: &Value) -> Result<Option<String>> {
+pub(super) fn setting_host(spec: &SourceSpec, name: &str, value: &Value) -> Result<Option<String>> {
     let text = match value.as_str() {
         Some(text) if !text.is_empty() && spec.settings.is_url(name) => text,
         _ => return Ok(None),
@@ -51,11 +51,11 @@ pub(super) fn of_setting(spec: &SourceSpec, name: &str, value: &Value) -> Result
         Error::configuration(format!("the setting `{name}` is not a URL with a host"))
             .with_help("write it as https://HOST/PATH")
     };
-    of_url(text).map(Some).ok_or_else(unread)
+    url_host(text).map(Some).ok_or_else(unread)
 }
 
 /// Which of the hosts that are wanted a network rule does not have.
-pub(super) fn missing<'a>(wanted: &'a [String], present: &[String]) -> Vec<&'a str> {
+pub(super) fn missing_hosts<'a>(wanted: &'a [String], present: &[String]) -> Vec<&'a str> {
     let whole = |host: &str| if host.contains(':') { host.to_owned() } else { format!("{host}:443") };
     let present: Vec<String> = present.iter().map(|host| whole(host).to_ascii_lowercase()).collect();
     let is_missing = |host: &&str| !present.contains(&whole(host).to_ascii_lowercase());
@@ -63,7 +63,7 @@ pub(super) fn missing<'a>(wanted: &'a [String], present: &[String]) -> Vec<&'a s
 }
 
 /// The hosts of a rule as DESCRIBE prints them: `a,b`, `[a, b]`, `['a','b']`. `None` where that is not understood.
-pub(super) fn described(list: &str) -> Option<Vec<String>> {
+pub(super) fn parse_hosts(list: &str) -> Option<Vec<String>> {
     let members = list.trim().trim_matches(['[', ']', '(', ')']).split(',');
     let members = members.map(|member| member.trim_matches([' ', '\'', '"'])).filter(|member| !member.is_empty());
     let is_host = |member: &str| member.chars().all(|c| c.is_ascii_alphanumeric() || "-.*:".contains(c));
@@ -83,18 +83,18 @@ mod tests {
             ("ghe.example.com", None),
             ("file:///etc/passwd", None),
         ] {
-            assert_eq!(of_url(url).as_deref(), host, "{url}");
+            assert_eq!(url_host(url).as_deref(), host, "{url}");
         }
     }
 
     #[test]
     fn hosts_are_read_as_they_are_printed_and_compared_with_their_ports() {
         for list in ["a.example,b.example:8443", "[a.example, b.example:8443]", "['a.example','b.example:8443']"] {
-            assert_eq!(described(list).unwrap(), ["a.example", "b.example:8443"], "{list}");
+            assert_eq!(parse_hosts(list).unwrap(), ["a.example", "b.example:8443"], "{list}");
         }
-        assert_eq!(described("").unwrap(), [""; 0]);
-        assert_eq!(described("{\"hosts\": 1}"), None);
+        assert_eq!(parse_hosts("").unwrap(), [""; 0]);
+        assert_eq!(parse_hosts("{\"hosts\": 1}"), None);
         let wanted = ["A.example".to_owned(), "b.example".to_owned()];
-        assert_eq!(missing(&wanted, &["a.example:443".to_owned(), "b.example:80".to_owned()]), ["b.example"]);
+        assert_eq!(missing_hosts(&wanted, &["a.example:443".to_owned(), "b.example:80".to_owned()]), ["b.example"]);
     }
 }

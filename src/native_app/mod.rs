@@ -22,6 +22,6 @@ mod hosts;
 pub mod image;
 pub mod lint;
 
-pub use app::{App, Image, Name, Names};
-pub use bundle::{Bundle, Written};
+pub use app::{App, ImageReference, Name, Names};
+pub use bundle::{Bundle, WriteReport};
 pub use lint::{Finding, Rule};

@@ -11,7 +11,7 @@ mod package;
 mod privileges;
 mod registry;
 mod remove;
-mod room;
+mod version_limits;
 mod rules;
 mod secrecy;
 mod snow;

@@ -51,7 +51,7 @@ pub(super) async fn execute(
     log::start(&args.global, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
-        let place = app::Place { spec: &spec, global: &args.global, progress: &progress, output, interrupt };
+        let place = app::CommandContext { spec: &spec, global: &args.global, progress: &progress, output, interrupt };
         return app::execute(program, command, &place).await;
     }
     let given = read_settings(&spec, &args.global, output)?;

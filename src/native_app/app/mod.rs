@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-pub use image::Image;
+pub use image::ImageReference;
 use jiff::SignedDuration;
 pub use name::Name;
 
-use super::hosts::{check_host, check_host_of_a_container};
+use super::hosts::{check_host, check_container_host};
 use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result, SourceSpec};
 
@@ -55,7 +55,7 @@ pub struct Names {
     /// The version in the application package: `V1_2_0`.
     pub version: Name,
     /// The container's image.
-    pub image: Image,
+    pub image: ImageReference,
 }
 
 impl From<&SourceSpec> for App {
@@ -180,12 +180,12 @@ impl App {
             return Err(Error::configuration(format!("the package and the application are both called {package}"))
                 .with_help("give one of them another name: they are both objects of one account"));
         }
-        let image = Image::new(&self.image_repository, &self.program, &self.spec.version)?;
-        Ok(Names { package, application, version: version(&self.spec.version)?, image })
+        let image = ImageReference::new(&self.image_repository, &self.program, &self.spec.version)?;
+        Ok(Names { package, application, version: version_name(&self.spec.version)?, image })
     }
 
     /// Checks all that is no name.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check_settings(&self) -> Result<()> {
         let family = &self.pool_family;
         if family.is_empty() || !family.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(Error::configuration(format!("{family:?} is no family of machines"))
@@ -194,7 +194,7 @@ impl App {
         for host in &self.spec.hosts {
             check_host(host)?;
             if self.container {
-                check_host_of_a_container(host)?;
+                check_container_host(host)?;
             }
         }
         check_schedule(&self.schedule)
@@ -219,7 +219,7 @@ fn check_source(spec: &SourceSpec) -> Result<()> {
 }
 
 /// A version as the name that it has in an application package.
-fn version(version: &str) -> Result<Name> {
+fn version_name(version: &str) -> Result<Name> {
     /// Snowflake's limit.
     const LONGEST: usize = 30;
     let name: String = version.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(names.application.as_str(), "GITHUB_CONNECTOR");
         assert_eq!(names.version.as_str(), "V1_2_0");
         assert_eq!(names.image.to_string(), "/snowfeed/public/images/github:1.2.0");
-        app().check().unwrap();
+        app().check_settings().unwrap();
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
             App::from(&SourceSpec::new("github", "1").host("api.example.com:81")),
         ];
         for app in refused {
-            let error = app.check().unwrap_err();
+            let error = app.check_settings().unwrap_err();
             assert!(error.kind() == crate::ErrorKind::Configuration && error.help().is_some(), "{error}");
         }
     }
@@ -305,11 +305,11 @@ mod tests {
     #[test]
     fn schedules_and_hosts_that_snowflake_takes_are_taken() {
         for schedule in ["1m", "30m", "2h", "192h", "15 2 * * *"] {
-            app().schedule(schedule).check().unwrap();
+            app().schedule(schedule).check_settings().unwrap();
         }
         for host in ["api.example.com:8443", "api.example.com:80", "localhost"] {
-            App::from(&SourceSpec::new("github", "1").host(host)).check().unwrap();
+            App::from(&SourceSpec::new("github", "1").host(host)).check_settings().unwrap();
         }
-        App::from(&SourceSpec::new("github", "1").host("*.example.com")).without_container(true).check().unwrap();
+        App::from(&SourceSpec::new("github", "1").host("*.example.com")).without_container(true).check_settings().unwrap();
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Context {
     version_name: Name,
     resource_kind: String,
     /// How resources are named; none where any text is a name.
-    resource_names: Option<Naming>,
+    resource_names: Option<ResourceNameRule>,
     /// What tokens of well-known services look like.
     token_pattern: &'static str,
     /// The shortest interval of a schedule, in seconds.
@@ -77,7 +77,7 @@ struct Secret {
 
 /// The rule by which the source names its resources, for the procedures.
 #[derive(Debug, Serialize)]
-struct Naming {
+struct ResourceNameRule {
     pattern: String,
     form: String,
     ignores_case: bool,
@@ -87,7 +87,7 @@ struct Naming {
     hosts: Vec<String>,
 }
 
-impl From<&ResourceNames> for Naming {
+impl From<&ResourceNames> for ResourceNameRule {
     fn from(names: &ResourceNames) -> Self {
         Self {
             pattern: names.pattern().into(),
@@ -131,7 +131,7 @@ pub(in crate::native_app) fn external_access(spec: &SourceSpec) -> Option<String
 impl Context {
     /// # Errors
     /// `Configuration`: a text was given for what the app does not ask for.
-    pub(super) fn of(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
+    pub(super) fn new(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
         let mut texts = Texts(app.texts.clone());
         let spec = &app.spec;
         let external_access = external_access(spec).filter(|_| app.container);
@@ -140,7 +140,7 @@ impl Context {
             version: spec.version.clone(),
             version_name: names.version.clone(),
             resource_kind: spec.resource_kind.clone(),
-            resource_names: spec.resource_names.as_ref().map(Naming::from),
+            resource_names: spec.resource_names.as_ref().map(ResourceNameRule::from),
             token_pattern: TOKEN_PATTERN,
             shortest_schedule: SHORTEST_SCHEDULE.as_secs(),
             title: app.title.clone(),
@@ -165,7 +165,7 @@ impl Context {
                     columns: table.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
-            schema: without_references(spec.settings.schema().as_value().clone()),
+            schema: inline_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
             longest_text: LONGEST_TEXT,
             external_access_text: match &external_access {
@@ -179,12 +179,12 @@ impl Context {
             imports,
             artifacts,
         };
-        texts.none_left(&context)?;
+        texts.reject_unused(&context)?;
         Ok(context)
     }
 
     /// What a text can be given for.
-    fn asked_for(&self) -> impl Iterator<Item = &str> {
+    fn names_with_texts(&self) -> impl Iterator<Item = &str> {
         let privileges = self.privileges.iter().map(|privilege| privilege.name);
         let secrets = self.secrets.iter().map(|secret| secret.name.as_str());
         privileges.chain(secrets).chain(self.external_access.as_deref()).chain([self.warehouse])
@@ -199,12 +199,12 @@ impl Texts {
         self.0.remove(of).unwrap_or_else(|| default.to_owned())
     }
 
-    fn none_left(self, context: &Context) -> Result<()> {
+    fn reject_unused(self, context: &Context) -> Result<()> {
         match self.0.into_keys().next() {
             None => Ok(()),
             Some(of) => {
                 Err(Error::configuration(format!("the app does not ask for {of:?}, so that its text is shown nowhere"))
-                    .with_help(format!("it asks for {}", context.asked_for().collect::<Vec<_>>().join(", "))))
+                    .with_help(format!("it asks for {}", context.names_with_texts().collect::<Vec<_>>().join(", "))))
             }
         }
     }
@@ -234,11 +234,11 @@ fn label(name: &str) -> String {
 }
 
 /// The schema with its definitions in the places that refer to them. Those that refer to themselves are kept beside it.
-fn without_references(mut schema: Value) -> Value {
+fn inline_references(mut schema: Value) -> Value {
     let Some(Value::Object(definitions)) = schema.as_object_mut().and_then(|members| members.remove("$defs")) else {
         return schema;
     };
-    let mut schema = resolved(&schema, &definitions, &[]);
+    let mut schema = resolve(&schema, &definitions, &[]);
     if let Some(members) = schema.as_object_mut().filter(|members| members.values().any(has_reference)) {
         members.insert("$defs".into(), Value::Object(definitions));
     }
@@ -254,23 +254,23 @@ fn has_reference(schema: &Value) -> bool {
 }
 
 /// `within` are the definitions that this is a part of. One that refers to itself has no end: there the reference stays.
-fn resolved(schema: &Value, definitions: &Map<String, Value>, within: &[&str]) -> Value {
+fn resolve(schema: &Value, definitions: &Map<String, Value>, within: &[&str]) -> Value {
     match schema {
         Value::Object(members) => {
             let name = members.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
             let found = name.filter(|name| !within.contains(name)).and_then(|name| definitions.get_key_value(name));
             let mut all = Map::new();
             if let Some((name, definition)) = found
-                && let Value::Object(members) = resolved(definition, definitions, &[within, &[name.as_str()]].concat())
+                && let Value::Object(members) = resolve(definition, definitions, &[within, &[name.as_str()]].concat())
             {
                 all = members;
             }
             // What is said here, such as a description, counts more than what is said of the type.
             let own = members.iter().filter(|(key, _)| found.is_none() || *key != "$ref");
-            all.extend(own.map(|(key, value)| (key.clone(), resolved(value, definitions, within))));
+            all.extend(own.map(|(key, value)| (key.clone(), resolve(value, definitions, within))));
             Value::Object(all)
         }
-        Value::Array(items) => items.iter().map(|item| resolved(item, definitions, within)).collect(),
+        Value::Array(items) => items.iter().map(|item| resolve(item, definitions, within)).collect(),
         other => other.clone(),
     }
 }
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn definitions_stand_where_they_are_referred_to() {
-        let schema = without_references(json!({
+        let schema = inline_references(json!({
             "$defs": {
                 "Detail": {"oneOf": [{"const": "full", "type": "string"}, {"$ref": "#/$defs/Short"}], "description": "A type."},
                 "Short": {"const": "short", "type": "string"},
@@ -307,7 +307,7 @@ mod tests {
     fn a_reference_stays_where_it_has_no_end_or_leads_nowhere() {
         let inner = json!({"$ref": "#/$defs/Filter"});
         let definitions = json!({"Filter": {"type": "object", "properties": {"not": inner}}});
-        let schema = without_references(json!({
+        let schema = inline_references(json!({
             "$defs": definitions,
             "properties": {"filter": inner, "other": {"$ref": "#/$defs/Missing"}},
         }));

@@ -16,7 +16,7 @@ pub(in crate::native_app) type Files = BTreeMap<String, Vec<u8>>;
 
 /// What writing a bundle has done; paths are relative to its folder, in alphabetical order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Written {
+pub struct WriteReport {
     /// Files that are new or have changed.
     pub written: Vec<String>,
     /// Files that were there already, the same.
@@ -26,17 +26,17 @@ pub struct Written {
 }
 
 /// Makes the folder hold these files, and removes those that an earlier call wrote and that are unchanged since.
-pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
+pub(super) fn write(dir: &Path, files: &Files) -> Result<WriteReport> {
     // Without a slash at the end, which would lead through a link.
     let dir = &dir.components().collect::<PathBuf>();
     refuse_link(dir)?;
     fs::create_dir_all(dir).map_err(|error| unwritable(dir, error))?;
-    let (old, new) = (claim(dir)?, Listing::new(files));
-    let mut done = Written::default();
+    let (old, new) = (existing_listing(dir)?, Listing::new(files));
+    let mut done = WriteReport::default();
     let mut changes = Vec::new();
     // Nothing is touched before everything is known to be ours.
     for (path, bytes) in files {
-        let place = place(dir, path)?;
+        let place = safe_path(dir, path)?;
         match contents(&place)? {
             Some(there) if there == *bytes => done.unchanged.push(path.clone()),
             Some(there) if !old.has(path, &there) => {
@@ -47,7 +47,7 @@ pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
         }
     }
     // Were this to stop half-way, the next one would still know what is its own.
-    mark(dir, &old.union(&new))?;
+    write_listing(dir, &old.union(&new))?;
     for (path, place, bytes) in changes {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent).map_err(|error| unwritable(parent, error))?;
@@ -56,25 +56,25 @@ pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
         done.written.push(path.clone());
     }
     for path in old.paths().filter(|path| !files.contains_key(*path)) {
-        let place = place(dir, path)?;
+        let place = safe_path(dir, path)?;
         if contents(&place)?.is_some_and(|there| old.has(path, &there)) {
             remove(dir, &place)?;
             done.removed.push(path.clone());
         }
     }
-    mark(dir, &new)?;
+    write_listing(dir, &new)?;
     Ok(done)
 }
 
 /// Reads the files that the marker lists, as they are now.
 pub(super) fn read(dir: &Path) -> Result<Files> {
-    let Some(listing) = marked(dir)? else {
+    let Some(listing) = read_listing(dir)? else {
         return Err(Error::new(crate::ErrorKind::NotFound, format!("{} holds no bundle", dir.display()))
             .with_help("`app build` writes one"));
     };
     let mut files = Files::new();
     for path in listing.paths() {
-        if let Some(bytes) = contents(&place(dir, path)?)? {
+        if let Some(bytes) = contents(&safe_path(dir, path)?)? {
             files.insert(path.clone(), bytes);
         }
     }
@@ -82,8 +82,8 @@ pub(super) fn read(dir: &Path) -> Result<Files> {
 }
 
 /// What was written before into a folder that is a bundle's, or empty.
-fn claim(dir: &Path) -> Result<Listing> {
-    if let Some(listing) = marked(dir)? {
+fn existing_listing(dir: &Path) -> Result<Listing> {
+    if let Some(listing) = read_listing(dir)? {
         return Ok(listing);
     }
     let mut entries = fs::read_dir(dir).map_err(|error| unreadable(dir, error))?;
@@ -95,7 +95,7 @@ fn claim(dir: &Path) -> Result<Listing> {
 }
 
 /// What the marker lists; `None` where there is no marker.
-fn marked(dir: &Path) -> Result<Option<Listing>> {
+fn read_listing(dir: &Path) -> Result<Option<Listing>> {
     let marker = dir.join(MARKER);
     refuse_link(&marker)?;
     let Some(bytes) = contents(&marker)? else { return Ok(None) };
@@ -106,7 +106,7 @@ fn marked(dir: &Path) -> Result<Option<Listing>> {
     })
 }
 
-fn mark(dir: &Path, listing: &Listing) -> Result<()> {
+fn write_listing(dir: &Path, listing: &Listing) -> Result<()> {
     let (marker, text) = (dir.join(MARKER), listing.to_text());
     if contents(&marker)?.is_some_and(|there| there == text.as_bytes()) {
         return Ok(());
@@ -154,7 +154,7 @@ fn remove(dir: &Path, place: &Path) -> Result<()> {
 }
 
 /// Where a file of the bundle lies: within the folder, whatever the marker says and whatever links there are.
-fn place(dir: &Path, path: &str) -> Result<PathBuf> {
+fn safe_path(dir: &Path, path: &str) -> Result<PathBuf> {
     let mut place = dir.to_owned();
     for step in Path::new(path).components() {
         if !matches!(step, Component::Normal(_)) {

@@ -13,7 +13,7 @@ use minijinja::value::{Serde, Value};
 
 use context::Context;
 use folder::Files;
-pub use folder::Written;
+pub use folder::WriteReport;
 use templates::{PAGE, PROCEDURES, TEMPLATES};
 
 use super::{App, Names};
@@ -45,7 +45,7 @@ impl Bundle {
     /// that the app asks for, or the folder of the page cannot be used.
     pub fn new(app: &App) -> Result<Self> {
         let names = app.names()?;
-        app.check()?;
+        app.check_settings()?;
         let page = app.page.as_deref().map(page).transpose()?;
         let templates = || TEMPLATES.iter().filter(|(path, _)| page.is_none() || !is_code_of_page(path));
         let context = context(app, &names, templates().map(|(path, _)| *path), page.iter().flat_map(BTreeMap::keys))?;
@@ -76,7 +76,7 @@ impl Bundle {
     /// [`Configuration`](crate::ErrorKind::Configuration): the folder is neither empty nor a bundle's, is a link or holds
     /// some, or has another file in the place of one of the bundle's: one that was changed by hand, too.
     /// [`Unavailable`](crate::ErrorKind::Unavailable): it cannot be written.
-    pub fn write(&self, dir: impl AsRef<Path>) -> Result<Written> {
+    pub fn write(&self, dir: impl AsRef<Path>) -> Result<WriteReport> {
         folder::write(dir.as_ref(), &self.files)
     }
 
@@ -110,7 +110,7 @@ fn context<'a>(
     let imports = paths.iter().filter(|path| path.starts_with(PROCEDURES)).map(|path| format!("/{path}")).collect();
     // The project file itself is no part of the package.
     let artifacts = paths.iter().filter(|path| *path != "snowflake.yml").cloned().collect();
-    Ok(Serde(Context::of(app, names, imports, artifacts)?).into())
+    Ok(Serde(Context::new(app, names, imports, artifacts)?).into())
 }
 
 /// Whether a template is part of what a page of one's own replaces.

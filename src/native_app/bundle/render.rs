@@ -24,7 +24,7 @@ pub(super) fn render(path: &str, template: &str, context: &Value) -> Result<Stri
     let wrong = |error: minijinja::Error| {
         Error::internal(format!("the template of {path} cannot be rendered")).with_source(error)
     };
-    let language = Language::of(path).ok_or_else(|| Error::internal(format!("{path} is in no known language")))?;
+    let language = Language::from_path(path).ok_or_else(|| Error::internal(format!("{path} is in no known language")))?;
     let environment = environment(language).map_err(wrong)?;
     environment.render_named_str(path, template, context).map_err(wrong)
 }
@@ -81,7 +81,7 @@ pub(super) enum Language {
 
 impl Language {
     /// The language of a file with this path.
-    pub(super) fn of(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         match path.rsplit_once('.')?.1 {
             "md" => Some(Self::Markdown),
             "py" => Some(Self::Python),
@@ -93,11 +93,11 @@ impl Language {
 
     /// A value as this language writes it.
     pub(super) fn literal(self, value: &Value) -> Result<String, minijinja::Error> {
-        self.nested(value, 1)
+        self.literal_at(value, 1)
     }
 
     /// A value that begins in a line which is indented so many times.
-    fn nested(self, value: &Value, depth: usize) -> Result<String, minijinja::Error> {
+    fn literal_at(self, value: &Value, depth: usize) -> Result<String, minijinja::Error> {
         let words = |none: &str, yes: &str, no: &str| match value.kind() {
             ValueKind::None => none.to_owned(),
             _ => if value.is_true() { yes } else { no }.to_owned(),
@@ -118,8 +118,8 @@ impl Language {
             }
             (Self::Yaml | Self::Python, ValueKind::Map) => {
                 let entry = |key: Value| {
-                    let item = self.nested(&value.get_item(&key)?, depth + 1)?;
-                    Ok(format!("{}: {item}", self.nested(&key, depth + 1)?))
+                    let item = self.literal_at(&value.get_item(&key)?, depth + 1)?;
+                    Ok(format!("{}: {item}", self.literal_at(&key, depth + 1)?))
                 };
                 let entries: Vec<String> = value.try_iter()?.map(entry).collect::<Result<_, minijinja::Error>>()?;
                 Ok(self.enclosed("{", &entries, "}", depth))
@@ -132,7 +132,7 @@ impl Language {
     }
 
     fn items(self, value: &Value, depth: usize) -> Result<Vec<String>, minijinja::Error> {
-        value.try_iter()?.map(|item| self.nested(&item, depth + 1)).collect()
+        value.try_iter()?.map(|item| self.literal_at(&item, depth + 1)).collect()
     }
 
     /// A list or a map: on one line, or where that gets too long in Python, on a line for each item.

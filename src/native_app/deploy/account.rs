@@ -45,16 +45,16 @@ impl Account {
     }
 
     /// Rows of a SHOW, LIST or DESCRIBE.
-    pub(super) async fn rows(&mut self, sql: impl Into<String>) -> Result<Vec<Found>> {
+    pub(super) async fn rows(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         let sql = sql.into();
         match self.execute(Statement::new(&sql)).await {
-            Ok(answer) => Ok(found(answer)),
+            Ok(answer) => Ok(show_rows(answer)),
             Err(error) => Err(error.with_context("statement", sql)),
         }
     }
 
     /// The same; no rows where what is asked for does not exist, or is hidden from the role.
-    pub(super) async fn rows_if_any(&mut self, sql: impl Into<String>) -> Result<Vec<Found>> {
+    pub(super) async fn rows_if_any(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         match self.rows(sql).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             rows => rows,
@@ -62,7 +62,7 @@ impl Account {
     }
 
     /// One object: `kind` is what follows SHOW, `place` where it is looked for, such as `IN SCHEMA D.S`.
-    pub(super) async fn find(&mut self, kind: &str, name: &Name, place: &str) -> Result<Option<Found>> {
+    pub(super) async fn find(&mut self, kind: &str, name: &Name, place: &str) -> Result<Option<ShowRow>> {
         let statement = format!("SHOW {kind} LIKE {} {place}", like_pattern(name));
         let rows = self.rows_if_any(statement.trim_end()).await?;
         Ok(rows.into_iter().find(|row| row.get("name") == name.as_str()))
@@ -78,9 +78,9 @@ impl Account {
 
 /// A row of what there is, by the names of the columns.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Found(BTreeMap<String, String>);
+pub(super) struct ShowRow(BTreeMap<String, String>);
 
-impl Found {
+impl ShowRow {
     /// The text of a column; empty where it is null, or there is none.
     pub(super) fn get(&self, column: &str) -> &str {
         self.0.get(column).map_or("", String::as_str)
@@ -101,13 +101,13 @@ impl Found {
     }
 
     /// Whether we made it.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(super) fn is_made_by_snowfeed(&self) -> bool {
         self.get("comment").starts_with(MARKER)
     }
 
     /// Refuses what somebody else has made. `kind` and `name` are for the reader.
-    pub(super) fn claim(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
-        if adopt || self.is_ours() {
+    pub(super) fn check_marker(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
+        if adopt || self.is_made_by_snowfeed() {
             return Ok(());
         }
         let comment = self.get("comment");
@@ -119,11 +119,11 @@ impl Found {
     }
 }
 
-fn found(answer: Answer) -> Vec<Found> {
+fn show_rows(answer: Answer) -> Vec<ShowRow> {
     let columns: Vec<String> = answer.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let row = |cells: Vec<_>| {
         let cells = columns.iter().cloned().zip(cells);
-        Found(
+        ShowRow(
             cells
                 .filter_map(|(name, cell): (String, Option<bytestring::ByteString>)| Some((name, cell?.to_string())))
                 .collect(),
@@ -144,7 +144,7 @@ pub(super) fn qualified_name(parts: &[&Name]) -> String {
 }
 
 /// An error of kind `NotFound` with what the role may lack.
-pub(super) fn absent(what: impl fmt::Display, help: impl Into<Cow<'static, str>>) -> Error {
+pub(super) fn not_found(what: impl fmt::Display, help: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::NotFound, format!("{what} does not exist, or the role may not see it")).with_help(help)
 }
 

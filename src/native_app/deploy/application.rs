@@ -1,6 +1,6 @@
 //! The installed application: where it comes from, and its compute pool.
 
-use super::account::{Account, Found, absent, text_literal};
+use super::account::{Account, ShowRow, not_found, text_literal};
 use super::version::{Versions, released};
 use crate::native_app::{Name, Names};
 use crate::{Error, ErrorKind, Result};
@@ -8,31 +8,31 @@ use crate::{Error, ErrorKind, Result};
 /// Where an app is installed and upgraded from. An app is upgraded in the way in which it was installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Origin {
+pub enum InstallSource {
     /// The newest patch of this version of the source, in a package of the same account: for trying it out.
     #[default]
     Version,
     /// What the package of the same account has released (see [`Deploy::release`](super::Deploy::release)).
-    Release,
+    ReleaseDirective,
     /// A listing, by its global name: how consumers in other accounts get it. It is upgraded as its provider releases.
     Listing(String),
 }
 
 /// A version and, where it is known, its patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct TargetVersion {
     version: Name,
     patch: u64,
 }
 
-impl Origin {
+impl InstallSource {
     /// What there is to install. `None`: whatever Snowflake finds.
-    pub(super) async fn target(&self, account: &mut Account, names: &Names) -> Result<Option<Target>> {
+    pub(super) async fn target(&self, account: &mut Account, names: &Names) -> Result<Option<TargetVersion>> {
         let Names { package, version, .. } = names;
         match self {
             Self::Version => {
                 let missing = |what: String| {
-                    absent(what, "run `app deploy`; or take what is released: --released, or --listing NAME")
+                    not_found(what, "run `app deploy`; or take what is released: --released, or --listing NAME")
                 };
                 let versions = Versions::read(account, package).await.map_err(|error| match error.kind() {
                     ErrorKind::NotFound => missing(format!("the application package {package}")).with_source(error),
@@ -40,11 +40,11 @@ impl Origin {
                 })?;
                 let newest =
                     versions.newest(version).ok_or_else(|| missing(format!("the version {version} of {package}")))?;
-                Ok(Some(Target { version: version.clone(), patch: newest.number }))
+                Ok(Some(TargetVersion { version: version.clone(), patch: newest.number }))
             }
             // Who may only install does not see it.
-            Self::Release => match released(account, package).await? {
-                Some((version, patch)) => Ok(Some(Target { version: Name::stored(version)?, patch })),
+            Self::ReleaseDirective => match released(account, package).await? {
+                Some((version, patch)) => Ok(Some(TargetVersion { version: Name::stored(version)?, patch })),
                 None => Ok(None),
             },
             Self::Listing(_) => Ok(None),
@@ -52,27 +52,27 @@ impl Origin {
     }
 
     /// What follows `CREATE APPLICATION name`.
-    pub(super) fn clause(&self, names: &Names, target: Option<&Target>) -> String {
+    pub(super) fn from_clause(&self, names: &Names, target: Option<&TargetVersion>) -> String {
         match self {
             Self::Listing(listing) => format!("FROM LISTING {}", text_literal(listing)),
-            Self::Version | Self::Release => {
-                format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using(target))
+            Self::Version | Self::ReleaseDirective => {
+                format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using_clause(target))
             }
         }
     }
 
     /// What follows `ALTER APPLICATION name UPGRADE`, a blank first.
-    pub(super) fn using(&self, target: Option<&Target>) -> String {
+    pub(super) fn using_clause(&self, target: Option<&TargetVersion>) -> String {
         match (self, target) {
-            (Self::Version, Some(Target { version, patch })) => format!(" USING VERSION {version} PATCH {patch}"),
+            (Self::Version, Some(TargetVersion { version, patch })) => format!(" USING VERSION {version} PATCH {patch}"),
             _ => String::new(),
         }
     }
 }
 
-impl Target {
+impl TargetVersion {
     /// Whether an application has it.
-    pub(super) fn is_that_of(&self, application: &Found) -> bool {
+    pub(super) fn is_version_of(&self, application: &ShowRow) -> bool {
         application.get("version") == self.version.as_str() && application.number("patch") == Some(self.patch)
     }
 }
@@ -83,7 +83,7 @@ pub(super) fn pool_name(application: &Name) -> Result<Name> {
 }
 
 /// The pool, if there is one that the role may see.
-pub(super) async fn find_pool(account: &mut Account, application: &Name) -> Result<Option<Found>> {
+pub(super) async fn find_pool(account: &mut Account, application: &Name) -> Result<Option<ShowRow>> {
     account.find("COMPUTE POOLS", &pool_name(application)?, "").await
 }
 
@@ -108,10 +108,10 @@ pub(super) async fn check_pool(account: &mut Account, application: &Name, is_ins
 }
 
 /// The application, if there is one; refuses somebody else's.
-pub(super) async fn find(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<Found>> {
+pub(super) async fn find(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<ShowRow>> {
     let found = account.find("APPLICATIONS", name, "").await?;
     if let Some(found) = &found {
-        found.claim("application", name, adopt, "give another name (--application)")?;
+        found.check_marker("application", name, adopt, "give another name (--application)")?;
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! What a consumer grants an application: privileges, references, and its application roles.
 
-use super::access::{Access, Bound};
+use super::external_access::{ExternalAccess, BoundSecrets};
 use super::account::{Account, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::Result;
@@ -31,15 +31,15 @@ impl ApplicationRole {
     }
 }
 
-pub(super) struct Consent<'a> {
+pub(super) struct Grants<'a> {
     /// The account's privileges that the app asks for.
     pub(super) privileges: &'a [&'static str],
     /// The reference of the external access integration, if the app has it.
     pub(super) external_access: Option<String>,
     pub(super) application: &'a Name,
-    pub(super) access: &'a Access,
+    pub(super) access: &'a ExternalAccess,
     /// The secrets that there are.
-    pub(super) bound: &'a Bound,
+    pub(super) bound: &'a BoundSecrets,
     pub(super) warehouse: Option<&'a Name>,
     pub(super) roles: &'a [(ApplicationRole, Name)],
 }
@@ -57,12 +57,12 @@ struct Binding {
 
 impl Binding {
     /// Whether an object that Snowflake names is this one; it may write the name with or without quotes.
-    fn is_to(&self, name: &str) -> bool {
+    fn targets(&self, name: &str) -> bool {
         name == self.name.as_str() || name == self.name.sql()
     }
 }
 
-impl Consent<'_> {
+impl Grants<'_> {
     /// What is missing. Of an application that does not exist yet: all that the source asks for, but for the privileges, which
     /// Snowflake grants by itself at installation.
     pub(super) async fn plan(&self, account: &mut Account, exists: bool) -> Result<Plan> {
@@ -73,7 +73,7 @@ impl Consent<'_> {
             self.bind_missing(account, bindings, &mut plan).await?;
         } else {
             plan.note(format!("Snowflake grants at installation: {}", self.privileges.join(", ")));
-            plan.steps.extend(bindings.iter().map(|binding| self.bind(binding)));
+            plan.steps.extend(bindings.iter().map(|binding| self.bind_step(binding)));
         }
         for (role, to) in self.roles {
             let name = qualified_name(&[self.application, &Name::stored(role.as_str())?]);
@@ -120,8 +120,8 @@ impl Consent<'_> {
             match row.map(|row| row.get("object_name")) {
                 // This version of the app does not ask for it.
                 None => {}
-                Some("") => plan.push(self.bind(&binding)),
-                Some(name) if binding.is_to(name) => {}
+                Some("") => plan.push(self.bind_step(&binding)),
+                Some(name) if binding.targets(name) => {}
                 Some(name) => plan.note(format!("{} stays bound to {name}", binding.reference)),
             }
         }
@@ -152,7 +152,7 @@ impl Consent<'_> {
         secrets.chain(integration).chain(warehouse).collect()
     }
 
-    fn bind(&self, binding: &Binding) -> Step {
+    fn bind_step(&self, binding: &Binding) -> Step {
         let Binding { reference, kind, object, privilege, .. } = binding;
         let call = format!(
             "CALL {}.PUBLIC.REGISTER_REFERENCE({}, 'ADD', SYSTEM$REFERENCE('{kind}', {}, 'PERSISTENT', '{privilege}'))",

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::access::{Access, Bound};
-use super::account::{Account, MARKER, absent, text_literal};
-use super::application::{self, Origin};
-use super::grants::{ApplicationRole, Consent};
+use super::external_access::{ExternalAccess, BoundSecrets};
+use super::account::{Account, MARKER, not_found, text_literal};
+use super::application::{self, InstallSource};
+use super::grants::{ApplicationRole, Grants};
 use super::plan::{Plan, Privilege, Step};
 use super::runner::{Report, Runner};
 use crate::native_app::bundle::context::{external_access, privileges};
-use crate::native_app::hosts::{self, check_host, check_host_of_a_container};
+use crate::native_app::hosts::{self, check_host, check_container_host};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, SourceSpec};
 
@@ -29,8 +29,8 @@ pub struct Install {
     /// Whether the app runs the connector itself, and so needs a way to the source and its secrets.
     container: bool,
     names: Names,
-    origin: Origin,
-    place: Option<(Name, Name)>,
+    origin: InstallSource,
+    objects_schema: Option<(Name, Name)>,
     secrets: BTreeMap<String, SecretString>,
     /// Hosts besides those of the source.
     hosts: Vec<String>,
@@ -50,8 +50,8 @@ impl Install {
             privileges: privileges(app).map(|(name, _)| name).collect(),
             container: app.container,
             names: app.names()?,
-            origin: Origin::default(),
-            place: None,
+            origin: InstallSource::default(),
+            objects_schema: None,
             secrets: BTreeMap::new(),
             hosts: Vec::new(),
             warehouse: None,
@@ -62,7 +62,7 @@ impl Install {
 
     /// Where it is installed from.
     #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
+    pub fn source(mut self, origin: InstallSource) -> Self {
         self.origin = origin;
         self
     }
@@ -71,7 +71,7 @@ impl Install {
     /// given.
     #[must_use]
     pub fn objects_in(mut self, database: Name, schema: Name) -> Self {
-        self.place = Some((database, schema));
+        self.objects_schema = Some((database, schema));
         self
     }
 
@@ -103,7 +103,7 @@ impl Install {
     pub fn host(mut self, host: impl Into<String>) -> Result<Self> {
         let host = host.into();
         check_host(&host)?;
-        check_host_of_a_container(&host)?;
+        check_container_host(&host)?;
         if !self.hosts.contains(&host) {
             self.hosts.push(host);
         }
@@ -116,7 +116,7 @@ impl Install {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): it is not a URL, or not of a host that a container can reach.
     pub fn setting(self, name: &str, value: &Value) -> Result<Self> {
-        match hosts::of_setting(&self.spec, name, value)? {
+        match hosts::setting_host(&self.spec, name, value)? {
             Some(host) if self.container && !self.spec.hosts.contains(&host) => {
                 self.host(host).map_err(|error| error.with_context("setting", name))
             }
@@ -159,7 +159,7 @@ impl Install {
     /// [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let mut report = Report::default();
-        let access = Access::of(&self.spec, &self.hosts, &self.names.application, self.place.as_ref())?;
+        let access = ExternalAccess::new(&self.spec, &self.hosts, &self.names.application, self.objects_schema.as_ref())?;
         let mut plan = Plan::default();
         // First of all: nothing is made for an application that may not be made.
         let found = application::find(account, &self.names.application, self.adopt).await?;
@@ -169,7 +169,7 @@ impl Install {
         let create = if found.is_none() { Some(self.create(account).await?) } else { None };
         let bound = match self.container {
             true => access.plan(account, &self.secrets, self.adopt, &mut plan).await?,
-            false => Bound::new(),
+            false => BoundSecrets::new(),
         };
         plan.steps.extend(create);
         runner.run(account, plan, &mut report).await?;
@@ -177,7 +177,7 @@ impl Install {
             return Ok(report);
         }
         let exists = found.is_some() || !runner.is_dry();
-        let plan = self.consent(&access, &bound).plan(account, exists).await?;
+        let plan = self.grants(&access, &bound).plan(account, exists).await?;
         runner.run(account, plan, &mut report).await?;
         Ok(report)
     }
@@ -185,7 +185,7 @@ impl Install {
     async fn create(&self, account: &mut Account) -> Result<Step> {
         let application = &self.names.application;
         let target = self.origin.target(account, &self.names).await?;
-        let from = self.origin.clause(&self.names, target.as_ref());
+        let from = self.origin.from_clause(&self.names, target.as_ref());
         Ok(Step::run(
             format!("create the application {application}"),
             format!("CREATE APPLICATION {application} {from} COMMENT = {}", text_literal(MARKER)),
@@ -193,8 +193,8 @@ impl Install {
         ))
     }
 
-    fn consent<'a>(&'a self, access: &'a Access, bound: &'a Bound) -> Consent<'a> {
-        Consent {
+    fn grants<'a>(&'a self, access: &'a ExternalAccess, bound: &'a BoundSecrets) -> Grants<'a> {
+        Grants {
             privileges: &self.privileges,
             external_access: external_access(&self.spec).filter(|_| self.container),
             application: &self.names.application,
@@ -210,7 +210,7 @@ impl Install {
 #[derive(Debug)]
 pub struct Upgrade {
     names: Names,
-    origin: Origin,
+    origin: InstallSource,
     adopt: bool,
 }
 
@@ -220,12 +220,12 @@ impl Upgrade {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
     pub fn new(app: &App) -> Result<Self> {
-        Ok(Self { names: app.names()?, origin: Origin::default(), adopt: false })
+        Ok(Self { names: app.names()?, origin: InstallSource::default(), adopt: false })
     }
 
     /// Where it was installed from.
     #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
+    pub fn origin(mut self, origin: InstallSource) -> Self {
         self.origin = origin;
         self
     }
@@ -250,15 +250,15 @@ impl Upgrade {
         let name = &self.names.application;
         let found = application::find(account, name, self.adopt)
             .await?
-            .ok_or_else(|| absent(format!("the application {name}"), "run `app install`"))?;
+            .ok_or_else(|| not_found(format!("the application {name}"), "run `app install`"))?;
         let target = self.origin.target(account, &self.names).await?;
         let mut plan = Plan::default();
-        if target.as_ref().is_some_and(|target| target.is_that_of(&found)) {
+        if target.as_ref().is_some_and(|target| target.is_version_of(&found)) {
             plan.note(format!("{name} has {}, patch {} already", found.get("version"), found.get("patch")));
         } else {
             plan.push(Step::run(
                 format!("upgrade {name} from {}, patch {}", found.get("version"), found.get("patch")),
-                format!("ALTER APPLICATION {name} UPGRADE{}", self.origin.using(target.as_ref())),
+                format!("ALTER APPLICATION {name} UPGRADE{}", self.origin.using_clause(target.as_ref())),
                 Privilege::ownership(format!("APPLICATION {name}")),
             ));
         }

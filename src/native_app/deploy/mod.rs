@@ -27,7 +27,7 @@
 //! # }
 //! ```
 
-mod access;
+mod external_access;
 mod account;
 mod application;
 mod grants;
@@ -42,13 +42,13 @@ mod uninstall;
 mod version;
 
 pub use account::Account;
-pub use application::Origin;
+pub use application::InstallSource;
 pub use grants::ApplicationRole;
 pub use install::{Install, Upgrade};
 pub use package::Deploy;
 pub use plan::{Privilege, Step};
-pub use runner::{Done, Report, Runner};
+pub use runner::{StepReport, Report, Runner};
 pub use status::{
-    ApplicationStatus, Granted, PackageStatus, Pool, Previous, Reference, Release, Status, VersionStatus,
+    ApplicationStatus, PrivilegeStatus, PackageStatus, PoolStatus, PreviousVersion, ReferenceStatus, ReleasedVersion, Status, VersionStatus,
 };
-pub use uninstall::{Owned, Uninstall};
+pub use uninstall::{OwnedObject, Uninstall};

@@ -1,11 +1,11 @@
 //! The provider's side: the application package.
 
-use super::account::{Account, Found, MARKER, text_literal};
-use super::image_repository::Repository;
-use super::plan::{Action, Plan, Privilege, Push, Step};
+use super::account::{Account, ShowRow, MARKER, text_literal};
+use super::image_repository::ImageRepository;
+use super::plan::{Action, Plan, Privilege, ImagePush, Step};
 use super::runner::{Report, Runner};
 use super::stage::{self, Stage};
-use super::version::{self, CHANNEL, Room, Versions, holds, released};
+use super::version::{self, CHANNEL, VersionLimits, Versions, contains_name, released};
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
@@ -123,29 +123,29 @@ impl<'a> Deploy<'a> {
 
     async fn plan(&self, account: &mut Account) -> Result<Plan> {
         let mut plan = Plan::default();
-        let there = There::read(self, account).await?;
+        let there = PackageState::read(self, account).await?;
         let files = stage::files(self.bundle);
         let label = version::label(&self.version, &files, self.image.as_ref());
         self.check(&label, &there, &mut plan)?;
         if there.package.is_none() {
-            self.make_package(&mut plan);
+            self.create_package(&mut plan);
         }
-        let stage = Stage::of(&self.names.package)?;
+        let stage = Stage::new(&self.names.package)?;
         if !there.has_stage {
-            stage.make(&mut plan);
+            stage.create(&mut plan);
         }
-        stage.fill(&files, &there.listed, &mut plan)?;
+        stage.upload(&files, &there.listed, &mut plan)?;
         if self.container {
             self.push_image(account, &mut plan).await?;
         }
-        self.retire(&there, &mut plan);
-        self.add_version(&label, &stage, &there, &mut plan);
+        self.drop_old_version(&there, &mut plan);
+        self.add_version_steps(&label, &stage, &there, &mut plan);
         Ok(plan)
     }
 
     /// Refuses what Snowflake would refuse after everything else was done.
-    fn check(&self, label: &str, there: &There, plan: &mut Plan) -> Result<()> {
-        let room = Room {
+    fn check(&self, label: &str, there: &PackageState, plan: &mut Plan) -> Result<()> {
+        let room = VersionLimits {
             package: &self.names.package,
             version: &self.names.version,
             versions: &there.versions,
@@ -162,7 +162,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// Drops the version that was named to go.
-    fn retire(&self, there: &There, plan: &mut Plan) {
+    fn drop_old_version(&self, there: &PackageState, plan: &mut Plan) {
         let Some(version) = &self.drop_version else { return };
         let package = &self.names.package;
         if there.versions.newest(version).is_none() {
@@ -179,7 +179,7 @@ impl<'a> Deploy<'a> {
                 format!("ALTER APPLICATION PACKAGE {package} MODIFY RELEASE CHANNEL {CHANNEL} DROP VERSION {version}");
             plan.push(Step {
                 what: format!("drop {version} from the release channel {CHANNEL}"),
-                action: Action::RunOnce { statement: Statement::new(how), done: "512010" },
+                action: Action::RunOnce { statement: Statement::new(how), already_done: "512010" },
                 privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
             });
             plan.push(Step {
@@ -191,7 +191,7 @@ impl<'a> Deploy<'a> {
         plan.push(self.alter(format!("deregister the version {version}"), &format!("DEREGISTER VERSION {version}")));
     }
 
-    fn make_package(&self, plan: &mut Plan) {
+    fn create_package(&self, plan: &mut Plan) {
         let package = &self.names.package;
         plan.push(Step::run(
             format!("create the application package {package}"),
@@ -205,12 +205,12 @@ impl<'a> Deploy<'a> {
 
     async fn push_image(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
         let to = &self.names.image;
-        let repository = Repository::of(to)?;
+        let repository = ImageRepository::from_reference(to)?;
         let found = repository.find(account).await?;
         if found.is_none() && self.create_repository {
-            repository.make(account, plan).await?;
+            repository.create(account, plan).await?;
         } else if found.is_none() {
-            return Err(repository.absent(account).await?);
+            return Err(repository.missing_error(account).await?);
         }
         let Some(image) = &self.image else {
             plan.note(match found {
@@ -225,7 +225,7 @@ impl<'a> Deploy<'a> {
             });
             return Ok(());
         };
-        let push = Push { image: image.clone(), to: to.clone(), credentials: self.credentials.clone() };
+        let push = ImagePush { image: image.clone(), destination: to.clone(), credentials: self.credentials.clone() };
         plan.push(Step {
             what: format!("push the image {to}"),
             action: Action::Push(Box::new(push)),
@@ -234,7 +234,7 @@ impl<'a> Deploy<'a> {
         Ok(())
     }
 
-    fn add_version(&self, label: &str, stage: &Stage, there: &There, plan: &mut Plan) {
+    fn add_version_steps(&self, label: &str, stage: &Stage, there: &PackageState, plan: &mut Plan) {
         let version = &self.names.version;
         let newest = there.versions.newest(version);
         let patch = match newest {
@@ -247,7 +247,7 @@ impl<'a> Deploy<'a> {
                 what: "let Snowflake check the setup script".to_owned(),
                 action: Action::Validate(Statement::new(format!(
                     "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})",
-                    stage.at("")
+                    stage.literal("")
                 ))),
                 privilege: Privilege::on("READ", format!("STAGE {}", stage.sql())),
             });
@@ -261,15 +261,15 @@ impl<'a> Deploy<'a> {
             } else {
                 format!("add the version {version}")
             };
-            let using = format!("USING {} LABEL = {}", stage.at(""), text_literal(label));
+            let using = format!("USING {} LABEL = {}", stage.literal(""), text_literal(label));
             plan.push(self.alter(what, &format!("{add} {using}")));
         }
         if self.release {
-            self.set_release(patch, there, plan);
+            self.release_steps(patch, there, plan);
         }
     }
 
-    fn set_release(&self, patch: u64, there: &There, plan: &mut Plan) {
+    fn release_steps(&self, patch: u64, there: &PackageState, plan: &mut Plan) {
         let version = &self.names.version;
         let channel = if there.has_channels { format!("MODIFY RELEASE CHANNEL {CHANNEL} ") } else { String::new() };
         if there.has_channels && !there.channel.iter().any(|held| held == version.as_str()) {
@@ -291,10 +291,10 @@ impl<'a> Deploy<'a> {
 }
 
 /// What there is of a package.
-struct There {
-    package: Option<Found>,
+struct PackageState {
+    package: Option<ShowRow>,
     has_stage: bool,
-    listed: Vec<Found>,
+    listed: Vec<ShowRow>,
     versions: Versions,
     has_channels: bool,
     /// The versions of the channel, and those that are in any channel.
@@ -304,7 +304,7 @@ struct There {
     released: Option<(String, u64)>,
 }
 
-impl There {
+impl PackageState {
     async fn read(deploy: &Deploy<'_>, account: &mut Account) -> Result<Self> {
         let Names { package, .. } = &deploy.names;
         let found = account.find("APPLICATION PACKAGES", package, "").await?;
@@ -320,15 +320,15 @@ impl There {
                 released: None,
             });
         };
-        found.claim("application package", package, deploy.adopt, "give another name (--package)")?;
-        let stage = Stage::of(package)?;
+        found.check_marker("application package", package, deploy.adopt, "give another name (--package)")?;
+        let stage = Stage::new(package)?;
         let has_stage =
             account.find("STAGES", &stage.name, &format!("IN SCHEMA {}", stage.schema_sql())).await?.is_some();
-        let listed = if has_stage { account.rows(format!("LIST {}", stage.at(""))).await? } else { Vec::new() };
+        let listed = if has_stage { account.rows(format!("LIST {}", stage.literal(""))).await? } else { Vec::new() };
         let channels = account.rows_if_any(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
         let versions = Versions::read(account, package).await?;
-        let held = |row: &Found| -> Vec<String> {
-            versions.names().filter(|name| holds(row.get("versions"), name)).map(str::to_owned).collect()
+        let held = |row: &ShowRow| -> Vec<String> {
+            versions.names().filter(|name| contains_name(row.get("versions"), name)).map(str::to_owned).collect()
         };
         let channel = channels.iter().find(|row| row.get("name") == CHANNEL).map(held).unwrap_or_default();
         let assigned = channels.iter().flat_map(held).collect();

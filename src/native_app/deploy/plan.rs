@@ -23,7 +23,7 @@ pub(super) enum Action {
     /// A statement.
     Run(Statement),
     /// A statement whose refusal with this code says that it was done already.
-    RunOnce { statement: Statement, done: &'static str },
+    RunOnce { statement: Statement, already_done: &'static str },
     /// A call of one of the app's procedures, which says in its answer whether it went well.
     Call(Statement),
     /// A question to Snowflake whether the setup script on the stage is sound. It changes nothing.
@@ -31,16 +31,16 @@ pub(super) enum Action {
     /// A file that goes to a stage.
     Put(StagedFile),
     /// An image that goes to a repository of the account.
-    Push(Box<Push>),
+    Push(Box<ImagePush>),
     /// A wait until a version of a package is in no release channel.
     AwaitRemoval { package: Name, version: Name },
 }
 
 /// An image, and where it goes.
 #[derive(Debug, Clone)]
-pub(super) struct Push {
+pub(super) struct ImagePush {
     pub(super) image: Image,
-    pub(super) to: app::Image,
+    pub(super) destination: app::ImageReference,
     /// Of whom; the session's own, unless given.
     pub(super) credentials: Option<Credentials>,
 }
@@ -69,7 +69,7 @@ impl Step {
             Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.clone(),
             Action::RunOnce { statement, .. } => statement.sql.clone(),
             Action::Put(file) => file.statement()?.sql,
-            Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.to),
+            Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.destination),
             Action::AwaitRemoval { package, version } => {
                 format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")
             }
@@ -156,7 +156,7 @@ impl Privilege {
     }
 
     /// What an administrator can do for a role that lacks it.
-    pub(super) fn remedy(&self, role: &str) -> String {
+    pub(super) fn grant_help(&self, role: &str) -> String {
         match self {
             Self::On { privilege, object } => {
                 format!(

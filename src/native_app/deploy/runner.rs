@@ -20,14 +20,14 @@ pub struct Report {
     /// Whether it was stopped between two steps. The next call goes on from there.
     pub stopped: bool,
     /// The steps, in order. Without any, everything was as it should be.
-    pub steps: Vec<Done>,
+    pub steps: Vec<StepReport>,
     /// What is worth knowing besides.
     pub notes: Vec<String>,
 }
 
 /// A step that was done, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Done {
+pub struct StepReport {
     /// What it does, in words.
     pub what: String,
     /// Its statement, with `***` for each secret.
@@ -115,11 +115,11 @@ impl<'a> Runner<'a> {
                 }
                 match self.perform(account, &step, report).await {
                     Ok(changed) => changed,
-                    Err(error) => return Err(explain(error, &step, account).await),
+                    Err(error) => return Err(explain_error(error, &step, account).await),
                 }
             };
             let privilege = step.privilege.to_string();
-            report.steps.push(Done { what: step.what, statement, privilege, changed });
+            report.steps.push(StepReport { what: step.what, statement, privilege, changed });
         }
         Ok(())
     }
@@ -128,13 +128,13 @@ impl<'a> Runner<'a> {
     async fn perform(&self, account: &mut Account, step: &Step, report: &mut Report) -> Result<bool> {
         match &step.action {
             Action::Run(statement) => account.execute(statement.clone()).await.map(|_| true),
-            Action::RunOnce { statement, done } => match account.execute(statement.clone()).await {
+            Action::RunOnce { statement, already_done: done } => match account.execute(statement.clone()).await {
                 Err(error) if error.code() == Some(*done) => Ok(false),
                 answer => answer.map(|_| true),
             },
-            Action::Call(statement) => of_procedure(&account.execute(statement.clone()).await?).map(|()| true),
+            Action::Call(statement) => check_procedure_response(&account.execute(statement.clone()).await?).map(|()| true),
             Action::Validate(statement) => {
-                report.notes.extend(of_validation(&account.execute(statement.clone()).await?)?);
+                report.notes.extend(validation_warnings(&account.execute(statement.clone()).await?)?);
                 Ok(false)
             }
             Action::Put(file) => account.put(file.clone()).await.map(|()| true),
@@ -154,12 +154,12 @@ impl fmt::Debug for Runner<'_> {
 
 /// Says at which step an error came, which privilege may be missing, and what to do. The codes are those that Snowflake's own command
 /// line knows. Unverified: see docs/unverified.md#error-codes.
-pub(super) async fn explain(error: Error, step: &Step, account: &mut Account) -> Error {
+pub(super) async fn explain_error(error: Error, step: &Step, account: &mut Account) -> Error {
     let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
     let error = error.with_context("step", &step.what);
     match code {
-        3001 | 3041 | 2003 | 2043 => missing(error, code, step, account).await,
-        code => match help(code) {
+        3001 | 3041 | 2003 | 2043 => privilege_error(error, code, step, account).await,
+        code => match help_for_code(code) {
             Some(help) => error.with_help(help),
             None => error,
         },
@@ -167,10 +167,10 @@ pub(super) async fn explain(error: Error, step: &Step, account: &mut Account) ->
 }
 
 /// Where the role may not, or does not see what is there.
-async fn missing(error: Error, code: u32, step: &Step, account: &mut Account) -> Error {
+async fn privilege_error(error: Error, code: u32, step: &Step, account: &mut Account) -> Error {
     let role = account.role().await;
     let named = role.as_deref().unwrap_or("<role>");
-    let remedy = step.privilege.remedy(named);
+    let remedy = step.privilege.grant_help(named);
     let error = error.with_context("role", named).with_context("needs", &step.privilege);
     match code {
         2003 | 2043 => error.with_help(format!("check the name; if it exists, the role may not see it: {remedy}")),
@@ -179,7 +179,7 @@ async fn missing(error: Error, code: u32, step: &Step, account: &mut Account) ->
 }
 
 /// What to do about an error of this code.
-fn help(code: u32) -> Option<&'static str> {
+fn help_for_code(code: u32) -> Option<&'static str> {
     Some(match code {
         2002 => "another object has this name: give another one (--application, --package)",
         606 | 93_083 => "the setup script needs a warehouse: give one (--warehouse) that the role may use",
@@ -221,7 +221,7 @@ fn help(code: u32) -> Option<&'static str> {
 
 /// What a procedure of the app answers.
 #[derive(Deserialize)]
-struct Envelope {
+struct ProcedureResponse {
     response_code: String,
     #[serde(default)]
     message: String,
@@ -233,14 +233,14 @@ struct Validation {
     #[serde(default)]
     status: String,
     #[serde(default)]
-    errors: Vec<Complaint>,
+    errors: Vec<ValidationMessage>,
     #[serde(default)]
-    warnings: Vec<Complaint>,
+    warnings: Vec<ValidationMessage>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Complaint {
+struct ValidationMessage {
     #[serde(default)]
     message: String,
     #[serde(default)]
@@ -251,7 +251,7 @@ struct Complaint {
     line: Option<i64>,
 }
 
-impl Complaint {
+impl ValidationMessage {
     /// `setup.sql, line 3: what is wrong`.
     fn line(&self) -> String {
         let place = match (self.file_name.as_str(), self.line) {
@@ -270,8 +270,8 @@ fn text(answer: &Answer) -> Result<&str> {
 }
 
 /// Whether a call of a procedure went well.
-pub(super) fn of_procedure(answer: &Answer) -> Result<()> {
-    let Envelope { response_code, message } = serde_json::from_str(text(answer)?)
+pub(super) fn check_procedure_response(answer: &Answer) -> Result<()> {
+    let ProcedureResponse { response_code, message } = serde_json::from_str(text(answer)?)
         .map_err(|error| Error::invalid_data("the app answered in a way that is not understood").with_source(error))?;
     if response_code == "OK" {
         return Ok(());
@@ -280,11 +280,11 @@ pub(super) fn of_procedure(answer: &Answer) -> Result<()> {
 }
 
 /// The warnings. Errors are one error.
-pub(super) fn of_validation(answer: &Answer) -> Result<Vec<String>> {
+pub(super) fn validation_warnings(answer: &Answer) -> Result<Vec<String>> {
     let validation: Validation = serde_json::from_str(text(answer)?).map_err(|error| {
         Error::invalid_data("Snowflake's validation answered in a way that is not understood").with_source(error)
     })?;
-    let lines = |complaints: &[Complaint]| complaints.iter().map(Complaint::line).collect::<Vec<_>>();
+    let lines = |complaints: &[ValidationMessage]| complaints.iter().map(ValidationMessage::line).collect::<Vec<_>>();
     if validation.errors.is_empty()
         && !validation.status.eq_ignore_ascii_case("FAIL")
         && !validation.status.starts_with("FAILURE")
@@ -312,18 +312,18 @@ mod tests {
     #[test]
     fn warnings_are_told_and_errors_are_an_error() {
         let warned = r#"{"status":"SUCCESS","errors":[],"warnings":[{"message":"old","cause":"why","errorCode":"1","fileName":"setup.sql","line":3,"column":1}]}"#;
-        assert_eq!(of_validation(&answered(warned)).unwrap(), ["setup.sql, line 3: old: why"]);
+        assert_eq!(validation_warnings(&answered(warned)).unwrap(), ["setup.sql, line 3: old: why"]);
         let failed = r#"{"status":"FAIL","errors":[{"message":"bad","fileName":"setup.sql","line":-1},{"cause":"worse"}],"warnings":[]}"#;
-        let error = of_validation(&answered(failed)).unwrap_err();
+        let error = validation_warnings(&answered(failed)).unwrap_err();
         assert!(error.message().ends_with("setup.sql: bad; worse"), "{error}");
     }
 
     #[test]
     fn a_procedure_that_refuses_is_an_error() {
-        of_procedure(&answered(r#"{"response_code":"OK","message":"done"}"#)).unwrap();
-        let refused = of_procedure(&answered(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();
+        check_procedure_response(&answered(r#"{"response_code":"OK","message":"done"}"#)).unwrap();
+        let refused = check_procedure_response(&answered(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();
         assert!(refused.to_string().contains("INVALID_REFERENCE"), "{refused}");
-        assert!(of_procedure(&answered("what?")).is_err());
-        assert!(of_procedure(&Answer::default()).is_err());
+        assert!(check_procedure_response(&answered("what?")).is_err());
+        assert!(check_procedure_response(&Answer::default()).is_err());
     }
 }

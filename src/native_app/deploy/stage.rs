@@ -6,7 +6,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::account::{Found, qualified_name, text_literal};
+use super::account::{ShowRow, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::backends::snowflake::client::StagedFile;
 use crate::native_app::{Bundle, Name};
@@ -24,7 +24,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn of(package: &Name) -> Result<Self> {
+    pub(super) fn new(package: &Name) -> Result<Self> {
         Ok(Self { package: package.clone(), schema: Name::stored(SCHEMA)?, name: Name::stored(STAGE)? })
     }
 
@@ -37,13 +37,13 @@ impl Stage {
     }
 
     /// The stage, or a path on it, as a literal.
-    pub(super) fn at(&self, path: &str) -> String {
+    pub(super) fn literal(&self, path: &str) -> String {
         let slash = if path.is_empty() { "" } else { "/" };
         text_literal(&format!("@{}{slash}{path}", self.sql()))
     }
 
     /// What makes the stage. Both statements can be repeated.
-    pub(super) fn make(&self, plan: &mut Plan) {
+    pub(super) fn create(&self, plan: &mut Plan) {
         let (schema, stage) = (self.schema_sql(), self.sql());
         plan.push(Step::run(
             format!("create the schema {schema}"),
@@ -60,12 +60,12 @@ impl Stage {
     }
 
     /// What makes the stage hold the bundle's files and no others, where it holds those that LIST has found.
-    pub(super) fn fill(&self, files: &BTreeMap<&str, &[u8]>, listed: &[Found], plan: &mut Plan) -> Result<()> {
-        let listed: BTreeMap<&str, &str> = listed.iter().filter_map(staged).collect();
+    pub(super) fn upload(&self, files: &BTreeMap<&str, &[u8]>, listed: &[ShowRow], plan: &mut Plan) -> Result<()> {
+        let listed: BTreeMap<&str, &str> = listed.iter().filter_map(path_and_md5).collect();
         let stale: Vec<&str> = listed.keys().copied().filter(|path| !files.contains_key(path)).collect();
         let privilege = || Privilege::on("WRITE", format!("STAGE {}", self.sql()));
         for path in &stale {
-            plan.push(Step::run(format!("remove {path}"), format!("REMOVE {}", self.at(path)), privilege()));
+            plan.push(Step::run(format!("remove {path}"), format!("REMOVE {}", self.literal(path)), privilege()));
         }
         for (path, bytes) in files {
             // REMOVE takes everything along whose path begins like this.
@@ -93,7 +93,7 @@ impl Stage {
 }
 
 /// A file that LIST has found: its path on the stage, and its MD5. The path comes with the stage's name in front.
-fn staged(row: &Found) -> Option<(&str, &str)> {
+fn path_and_md5(row: &ShowRow) -> Option<(&str, &str)> {
     let (_, path) = row.get("name").split_once('/')?;
     Some((path, row.get("md5")))
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::access::Access;
-use super::account::{Account, Found};
+use super::external_access::ExternalAccess;
+use super::account::{Account, ShowRow};
 use super::application;
 use super::plan::{Plan, Privilege, Step};
 use super::runner::{Report, Runner};
@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 pub struct Uninstall {
     spec: SourceSpec,
     names: Names,
-    place: Option<(Name, Name)>,
+    objects_schema: Option<(Name, Name)>,
     cascade: bool,
     objects: bool,
     package: bool,
@@ -24,7 +24,7 @@ pub struct Uninstall {
 
 /// An object outside of the application that it owns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Owned {
+pub struct OwnedObject {
     /// Such as `DATABASE`, `COMPUTE_POOL`.
     pub kind: String,
     /// Its name.
@@ -40,7 +40,7 @@ impl Uninstall {
         Ok(Self {
             spec: app.spec.clone(),
             names: app.names()?,
-            place: None,
+            objects_schema: None,
             cascade: false,
             objects: false,
             package: false,
@@ -67,7 +67,7 @@ impl Uninstall {
     /// Where those objects are: see [`Install::objects_in`](super::Install::objects_in).
     #[must_use]
     pub fn objects_in(mut self, database: Name, schema: Name) -> Self {
-        self.place = Some((database, schema));
+        self.objects_schema = Some((database, schema));
         self
     }
 
@@ -89,14 +89,14 @@ impl Uninstall {
     ///
     /// # Errors
     /// [`Conflict`](ErrorKind::Conflict): somebody else has installed it.
-    pub async fn owned(&self, account: &mut Account) -> Result<Vec<Owned>> {
+    pub async fn owned_objects(&self, account: &mut Account) -> Result<Vec<OwnedObject>> {
         let name = &self.names.application;
         if application::find(account, name, self.adopt).await?.is_none() {
             return Ok(Vec::new());
         }
         let rows = account.rows(format!("SHOW OBJECTS OWNED BY APPLICATION {name}")).await?;
-        let kind = |row: &Found| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
-        Ok(rows.iter().map(|row| Owned { kind: kind(row), name: row.get("name").to_owned() }).collect())
+        let kind = |row: &ShowRow| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
+        Ok(rows.iter().map(|row| OwnedObject { kind: kind(row), name: row.get("name").to_owned() }).collect())
     }
 
     /// Removes, or says what it would remove.
@@ -108,9 +108,9 @@ impl Uninstall {
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let Names { application: name, package, .. } = &self.names;
         let mut plan = Plan::default();
-        let owned = self.owned(account).await?;
-        let is_pool = |owned: &Owned| owned.kind.replace(['_', ' '], "").eq_ignore_ascii_case("COMPUTEPOOL");
-        let kept: Vec<&Owned> = owned.iter().filter(|owned| !is_pool(owned)).collect();
+        let owned = self.owned_objects(account).await?;
+        let is_pool = |owned: &OwnedObject| owned.kind.replace(['_', ' '], "").eq_ignore_ascii_case("COMPUTEPOOL");
+        let kept: Vec<&OwnedObject> = owned.iter().filter(|owned| !is_pool(owned)).collect();
         if !kept.is_empty() && !self.cascade {
             let list = kept.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect::<Vec<_>>().join(", ");
             return Err(Error::new(ErrorKind::Conflict, format!("{name} owns {list}")).with_help(
@@ -147,12 +147,12 @@ impl Uninstall {
             ));
         }
         if self.objects {
-            Access::of(&self.spec, &[], name, self.place.as_ref())?.remove(account, &mut plan).await?;
+            ExternalAccess::new(&self.spec, &[], name, self.objects_schema.as_ref())?.remove(account, &mut plan).await?;
         }
         if self.package
             && let Some(found) = account.find("APPLICATION PACKAGES", package, "").await?
         {
-            found.claim("application package", package, self.adopt, "name the right one (--package)")?;
+            found.check_marker("application package", package, self.adopt, "name the right one (--package)")?;
             plan.push(Step::run(
                 format!("drop the application package {package}"),
                 format!("DROP APPLICATION PACKAGE IF EXISTS {package}"),

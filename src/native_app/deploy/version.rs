@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, Found};
+use super::account::{Account, ShowRow};
 use crate::native_app::Name;
 use crate::native_app::image::Image;
 use crate::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ impl Versions {
     pub(super) async fn read(account: &mut Account, package: &Name) -> Result<Self> {
         let rows = account.rows(format!("SHOW VERSIONS IN APPLICATION PACKAGE {package}")).await?;
         let rows = rows.iter().filter(|row| row.text("dropped_on").is_none());
-        rows.map(patch).collect::<Result<_>>().map(Self)
+        rows.map(parse_patch).collect::<Result<_>>().map(Self)
     }
 
     /// The newest patch of a version. `None`: there is no such version.
@@ -59,7 +59,7 @@ impl Versions {
     pub(super) fn check_patch(&self, version: &Name, label: &str) -> Result<Option<String>> {
         let Some(newest) = self.newest(version).filter(|newest| newest.label != label) else { return Ok(None) };
         let raise = "raise the source's version: the next deploy makes a version of it";
-        if let (Some(before), Some(now)) = (fixed(&newest.label), fixed(label))
+        if let (Some(before), Some(now)) = (constraints_digest(&newest.label), constraints_digest(label))
             && before != now
         {
             let message = format!(
@@ -79,7 +79,7 @@ impl Versions {
     }
 }
 
-fn patch(row: &Found) -> Result<Patch> {
+fn parse_patch(row: &ShowRow) -> Result<Patch> {
     let number = row.number("patch").ok_or_else(|| {
         Error::invalid_data("Snowflake did not say which patches a version has").with_context("patch", row.get("patch"))
     })?;
@@ -98,7 +98,7 @@ pub(super) fn label(version: &str, files: &BTreeMap<&str, &[u8]>, image: Option<
     }
     digest.update(image.map_or("", Image::digest));
     let manifest = files.get("manifest.yml").map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
-    let fixed = Sha256::digest(asked_for(&manifest).join("\n"));
+    let fixed = Sha256::digest(patch_constraints(&manifest).join("\n"));
     format!("{version}+{}.{}", hex(&digest.finalize()[..DIGEST]), hex(&fixed[..FIXED]))
 }
 
@@ -107,13 +107,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The digest in a label of what a patch may not change; labels of other tools have none.
-fn fixed(label: &str) -> Option<&str> {
+fn constraints_digest(label: &str) -> Option<&str> {
     let (all, fixed) = label.rsplit_once('+')?.1.split_once('.')?;
     (all.len() == 2 * DIGEST && fixed.len() == 2 * FIXED).then_some(fixed)
 }
 
 /// What a patch may not change: the version of the manifest, the privileges and the images that it lists.
-fn asked_for(manifest: &str) -> Vec<&str> {
+fn patch_constraints(manifest: &str) -> Vec<&str> {
     let entries = |section: &'static str| -> Vec<&str> {
         let indent = |line: &str| line.len() - line.trim_start().len();
         let mut lines = manifest.lines().skip_while(|line| line.trim() != section);
@@ -129,7 +129,7 @@ fn asked_for(manifest: &str) -> Vec<&str> {
 pub(super) const MOST_VERSIONS: usize = 2;
 
 /// What is known of a package when a version is to be added.
-pub(super) struct Room<'a> {
+pub(super) struct VersionLimits<'a> {
     pub(super) package: &'a Name,
     pub(super) version: &'a Name,
     pub(super) versions: &'a Versions,
@@ -147,7 +147,7 @@ pub(super) struct Room<'a> {
     pub(super) releases: bool,
 }
 
-impl Room<'_> {
+impl VersionLimits<'_> {
     /// Refuses a version that Snowflake could not add, before anything is changed.
     pub(super) fn check(&self) -> Result<()> {
         let Self { package, version, .. } = self;
@@ -194,7 +194,7 @@ pub(super) async fn await_removal(
     let pause = (limit / 30).clamp(Duration::from_millis(20), Duration::from_secs(10));
     loop {
         let channels = account.rows(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
-        if !channels.iter().any(|row| holds(row.get("versions"), version.as_str())) || stop.is_cancelled() {
+        if !channels.iter().any(|row| contains_name(row.get("versions"), version.as_str())) || stop.is_cancelled() {
             return Ok(());
         }
         if Instant::now() >= end {
@@ -214,13 +214,13 @@ pub(super) async fn await_removal(
 pub(super) async fn released(account: &mut Account, package: &Name) -> Result<Option<(String, u64)>> {
     let rows = account.rows_if_any(format!("SHOW RELEASE DIRECTIVES IN APPLICATION PACKAGE {package}")).await?;
     // A package without release channels has no such column, or nothing in it.
-    let is_default = |row: &&Found| row.get("name") == CHANNEL && matches!(row.get("release_channel"), "" | CHANNEL);
+    let is_default = |row: &&ShowRow| row.get("name") == CHANNEL && matches!(row.get("release_channel"), "" | CHANNEL);
     let row = rows.iter().find(is_default);
     Ok(row.and_then(|row| Some((row.text("version")?, row.number("patch")?))))
 }
 
 /// Whether a list, `["V1","V2"]` or `[V1, V2]`, holds a name.
-pub(super) fn holds(list: &str, name: &str) -> bool {
+pub(super) fn contains_name(list: &str, name: &str) -> bool {
     match serde_json::from_str::<Vec<String>>(list) {
         Ok(names) => names.iter().any(|one| one == name),
         Err(_) => list.trim_matches(['[', ']']).split(',').any(|one| one.trim() == name),
@@ -244,13 +244,13 @@ mod tests {
     fn what_a_patch_may_not_change_is_told_apart_in_the_label() {
         let manifest = "manifest_version: 2\n\nartifacts:\n  container_services:\n    images:\n      - \"/a/b/c:1\"\n\n\
                         privileges:\n  - \"CREATE DATABASE\":\n      description: \"why\"\n\nreferences:\n  - \"token\":\n";
-        assert_eq!(asked_for(manifest), ["manifest_version: 2", "- \"CREATE DATABASE\":", "- \"/a/b/c:1\""]);
+        assert_eq!(patch_constraints(manifest), ["manifest_version: 2", "- \"CREATE DATABASE\":", "- \"/a/b/c:1\""]);
         let labelled =
             |manifest: &str| label("1.0.0+b.1", &BTreeMap::from([("manifest.yml", manifest.as_bytes())]), None);
         let (before, text) = (labelled(manifest), labelled(&manifest.replace("why", "because")));
-        assert!(fixed(&before).is_some() && before != text && fixed(&before) == fixed(&text));
-        assert_ne!(fixed(&before), fixed(&labelled(&manifest.replace("DATABASE", "WAREHOUSE"))));
-        assert_eq!(fixed("1.0.0+5f0c5f0c5f0c"), None);
-        assert_eq!(fixed("0.1.0"), None);
+        assert!(constraints_digest(&before).is_some() && before != text && constraints_digest(&before) == constraints_digest(&text));
+        assert_ne!(constraints_digest(&before), constraints_digest(&labelled(&manifest.replace("DATABASE", "WAREHOUSE"))));
+        assert_eq!(constraints_digest("1.0.0+5f0c5f0c5f0c"), None);
+        assert_eq!(constraints_digest("0.1.0"), None);
     }
 }

@@ -122,7 +122,7 @@ impl ImageBuilder {
     pub fn check(&self) -> Result<()> {
         self.program_name()?;
         self.check_env()?;
-        binary::open(&self.program).map(drop)
+        binary::open_program(&self.program).map(drop)
     }
 
     /// Checks the program and writes the image to `folder`, in place of an image that is there. It blocks: seconds for a large
@@ -137,7 +137,7 @@ impl ImageBuilder {
         self.check_env()?;
         let time = u64::try_from(self.created.as_second())
             .map_err(|_| Error::configuration(format!("an image cannot be made before 1970, at {}", self.created)))?;
-        let program = binary::open(&self.program)?;
+        let program = binary::open_program(&self.program)?;
         let certificates = self.certificates.as_deref().map(read_certificates).transpose()?;
 
         let passwd = format!("root:x:0:0:root:/root:/sbin/nologin\nconnector:x:{0}:{0}::/:/sbin/nologin\n", self.user);
@@ -188,19 +188,19 @@ impl ImageBuilder {
             env.entry("SSL_CERT_FILE".to_owned()).or_insert_with(|| format!("/{CERTIFICATES}"));
         }
         let created = Timestamp::from_second(self.created.as_second()).unwrap_or_default().to_string();
-        serde_json::to_vec(&Config {
+        serde_json::to_vec(&ImageConfig {
             created: &created,
             architecture: "amd64",
             os: "linux",
-            config: Process {
+            config: ContainerConfig {
                 user: format!("{0}:{0}", self.user),
                 env: env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
                 entrypoint: [format!("/usr/local/bin/{name}")],
                 working_dir: "/",
                 labels: &self.labels,
             },
-            rootfs: Files { r#type: "layers", diff_ids: [diff_id] },
-            history: [Made { created: &created, created_by: "snowfeed" }],
+            rootfs: RootFs { r#type: "layers", diff_ids: [diff_id] },
+            history: [HistoryEntry { created: &created, created_by: "snowfeed" }],
         })
     }
 }
@@ -224,18 +224,18 @@ fn read_certificates(bundle: &Path) -> Result<Vec<u8>> {
 /// The configuration of an image, as OCI defines it. Its fields are written in this order, whatever the features of the JSON
 /// library, so that the digest stays the same.
 #[derive(Serialize)]
-struct Config<'a> {
+struct ImageConfig<'a> {
     created: &'a str,
     architecture: &'a str,
     os: &'a str,
-    config: Process<'a>,
-    rootfs: Files<'a>,
-    history: [Made<'a>; 1],
+    config: ContainerConfig<'a>,
+    rootfs: RootFs<'a>,
+    history: [HistoryEntry<'a>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Process<'a> {
+struct ContainerConfig<'a> {
     user: String,
     env: Vec<String>,
     entrypoint: [String; 1],
@@ -244,13 +244,13 @@ struct Process<'a> {
 }
 
 #[derive(Serialize)]
-struct Files<'a> {
+struct RootFs<'a> {
     r#type: &'a str,
     diff_ids: [String; 1],
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct HistoryEntry<'a> {
     created: &'a str,
     created_by: &'a str,
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 
-use super::digest::Digesting;
+use super::digest::DigestWriter;
 
 /// What `gzip` writes where it does not say on which system it ran.
 const UNKNOWN_SYSTEM: u8 = 255;
@@ -50,13 +50,13 @@ pub(super) struct Layer {
     pub(super) diff_id: String,
 }
 
-/// Writes `entries`, sorted, owned by root and last changed at `time` (seconds since 1970). What is held in memory does not
+/// Writes `entries`, sorted, owned_objects by root and last changed at `time` (seconds since 1970). What is held in memory does not
 /// grow with the files.
 pub(super) fn write(mut entries: Vec<Entry<'_>>, time: u64, to: impl Write) -> io::Result<Layer> {
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    let compressed = Digesting::new(to);
+    let compressed = DigestWriter::new(to);
     let gzip = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(compressed, Compression::new(6));
-    let mut archive = Builder::new(Digesting::new(gzip));
+    let mut archive = Builder::new(DigestWriter::new(gzip));
     for entry in entries {
         append(&mut archive, entry, time)?;
     }

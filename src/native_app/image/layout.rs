@@ -55,9 +55,9 @@ impl Image {
                 .with_context("images", index.manifests.len())
                 .with_help("Snowflake runs images with one manifest, for linux/amd64"));
         };
-        let digits = digest::digits(&entry.digest).ok_or_else(|| damaged("has a digest that is none of SHA-256"))?;
+        let digits = digest::hex_digits(&entry.digest).ok_or_else(|| damaged("has a digest that is none of SHA-256"))?;
         let bytes = read(&folder.join(BLOBS).join(digits))?;
-        if digest::of(&bytes) != entry.digest {
+        if digest::sha256_digest(&bytes) != entry.digest {
             return Err(damaged("was changed after it was made").with_help("delete it and build it again"));
         }
         let manifest = parse(&bytes).map_err(|error| damaged("has no manifest that can be read").with_source(error))?;
@@ -96,7 +96,7 @@ impl Image {
 
     /// Reads one of its blobs.
     pub(super) fn read_blob(&self, blob: &OciDescriptor) -> Result<Vec<u8>> {
-        let digits = digest::digits(&blob.digest).ok_or_else(|| {
+        let digits = digest::hex_digits(&blob.digest).ok_or_else(|| {
             Error::invalid_data(format!("the image in {} has a blob without SHA-256", self.folder.display()))
         })?;
         let path = self.folder.join(BLOBS).join(digits);
@@ -118,8 +118,8 @@ pub(super) fn write(
 ) -> Result<Image> {
     // Without a slash at the end, which would lead through a link.
     let folder = folder.components().collect::<PathBuf>();
-    let old = replaceable(&folder)?;
-    let unfinished = beside(&folder, "unfinished");
+    let old = replaceable_files(&folder)?;
+    let unfinished = sibling(&folder, "unfinished");
     let written = create(&unfinished).and_then(|()| {
         let written = write_into(&unfinished, layer, config).and_then(|()| replace(&folder, &unfinished, &old));
         if written.is_err() {
@@ -147,7 +147,7 @@ fn write_into(
     fs::create_dir_all(&blobs)?;
     let nameless = blobs.join("layer");
     let layer = layer(BufWriter::new(File::create(&nameless)?))?;
-    fs::rename(nameless, blobs.join(digest::digits(&layer.digest).unwrap_or_default()))?;
+    fs::rename(nameless, blobs.join(digest::hex_digits(&layer.digest).unwrap_or_default()))?;
 
     let config = config(layer.diff_id)?;
     let layer = descriptor(IMAGE_LAYER_GZIP_MEDIA_TYPE, layer.digest, layer.size)?;
@@ -180,8 +180,8 @@ fn index(manifest: OciDescriptor) -> serde_json::Result<Vec<u8>> {
 }
 
 fn write_blob(blobs: &Path, media_type: &str, bytes: &[u8]) -> io::Result<OciDescriptor> {
-    let digest = digest::of(bytes);
-    fs::write(blobs.join(digest::digits(&digest).unwrap_or_default()), bytes)?;
+    let digest = digest::sha256_digest(bytes);
+    fs::write(blobs.join(digest::hex_digits(&digest).unwrap_or_default()), bytes)?;
     descriptor(media_type, digest, bytes.len() as u64)
 }
 
@@ -203,8 +203,8 @@ fn linux_amd64() -> Platform {
 
 /// The files of the image in `folder`, which may be missing or empty. Whoever can write to the folder can make it look like an
 /// image's, so every byte in it has to be what [`write`] wrote: what is not is not deleted.
-fn replaceable(folder: &Path) -> Result<Vec<PathBuf>> {
-    match ours(folder) {
+fn replaceable_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    match image_files(folder) {
         Ok(Some(files)) => Ok(files),
         Ok(None) => Err(Error::configuration(format!("{} holds something that is no image of ours", folder.display()))
             .with_help("delete it, or name another folder")),
@@ -213,7 +213,7 @@ fn replaceable(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The files of an image that is whole; `None` where there is anything else.
-fn ours(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+fn image_files(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     match fs::symlink_metadata(folder) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Ok(None),
@@ -230,16 +230,16 @@ fn ours(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     let Ok(image) = Image::open(folder) else { return Ok(None) };
     let manifest = descriptor(image.media_type(), image.digest.clone(), image.bytes.len() as u64)?;
     let blob = |blob: &OciDescriptor| {
-        (folder.join(BLOBS).join(digest::digits(&blob.digest).unwrap_or_default()), blob.digest.clone())
+        (folder.join(BLOBS).join(digest::hex_digits(&blob.digest).unwrap_or_default()), blob.digest.clone())
     };
     let mut expected: BTreeMap<_, _> = image.blobs().chain([&manifest]).map(blob).collect();
-    expected.insert(folder.join(MARK), digest::of(VERSION.as_bytes()));
-    expected.insert(folder.join(INDEX), digest::of(&index(manifest)?));
+    expected.insert(folder.join(MARK), digest::sha256_digest(VERSION.as_bytes()));
+    expected.insert(folder.join(INDEX), digest::sha256_digest(&index(manifest)?));
     if !found.iter().eq(expected.keys()) {
         return Ok(None);
     }
     for (path, digest) in expected {
-        if digest::of(&fs::read(path)?) != digest {
+        if digest::sha256_digest(&fs::read(path)?) != digest {
             return Ok(None);
         }
     }
@@ -264,7 +264,7 @@ fn replace(folder: &Path, new: &Path, files: &[PathBuf]) -> io::Result<()> {
     if !folder.exists() {
         return fs::rename(new, folder);
     }
-    let old = beside(folder, "replaced");
+    let old = sibling(folder, "replaced");
     fs::rename(folder, &old)?;
     fs::rename(new, folder).inspect_err(|_| drop(fs::rename(&old, folder)))?;
     for file in files {
@@ -281,7 +281,7 @@ fn replace(folder: &Path, new: &Path, files: &[PathBuf]) -> io::Result<()> {
 }
 
 /// The path of a folder next to `folder`, on the same disk, that nothing has.
-fn beside(folder: &Path, what: &str) -> PathBuf {
+fn sibling(folder: &Path, what: &str) -> PathBuf {
     let mut name = folder.file_name().map(OsString::from).unwrap_or_default();
     name.push(format!(".{}.{what}", Uuid::now_v7()));
     folder.with_file_name(name)

@@ -30,4 +30,4 @@ mod push;
 pub use binary::{build_command, cross_build_command};
 pub use builder::{ImageBuilder, USER};
 pub use layout::Image;
-pub use push::{Credentials, Push, Pushed, Step};
+pub use push::{Credentials, Push, PushReport, PushEvent};

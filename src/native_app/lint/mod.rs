@@ -28,14 +28,14 @@ fn lint(bundle: &Bundle) -> Vec<Finding> {
     }
     let statements = match statement::split(bundle.text("setup.sql").unwrap_or_default()) {
         Ok(statements) => statements,
-        Err(statement::Unreadable { line, message }) => {
+        Err(statement::ParseError { line, message }) => {
             findings.0.push(Finding { rule: Rule::Readable, line, message });
             return findings.0;
         }
     };
     for statement in &statements {
-        begins(statement, &mut findings);
-        references(statement, &mut findings);
+        check_first_word(statement, &mut findings);
+        check_references(statement, &mut findings);
     }
     rules::check_objects(&statements, &mut findings);
     rules::check_files(&statements, bundle, &mut findings);
@@ -50,7 +50,7 @@ const VERBS: [&str; 14] = [
     "SHOW", "UPDATE",
 ];
 
-fn begins(statement: &Statement, findings: &mut Findings) {
+fn check_first_word(statement: &Statement, findings: &mut Findings) {
     match statement.leading_words().first() {
         Some(&"USE") => {
             findings.add(Rule::NoUse, statement, "a setup script cannot USE anything: name objects with their schema");
@@ -67,7 +67,7 @@ fn begins(statement: &Statement, findings: &mut Findings) {
     }
 }
 
-fn references(statement: &Statement, findings: &mut Findings) {
+fn check_references(statement: &Statement, findings: &mut Findings) {
     let is_call = |pair: &[statement::Part]| {
         pair[0].word() == Some("REFERENCE") && pair[1] == statement::Part::Symbol("(".into())
     };

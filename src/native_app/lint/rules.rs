@@ -45,7 +45,7 @@ const KINDS: [&str; 31] = [
 const STATELESS: [&str; 5] = ["EXTERNAL FUNCTION", "FUNCTION", "PROCEDURE", "STREAMLIT", "VIEW"];
 
 /// Kinds that lie in no schema.
-const OUTSIDE: [&str; 8] = [
+const WITHOUT_SCHEMA: [&str; 8] = [
     "APPLICATION ROLE",
     "COMPUTE POOL",
     "DATABASE",
@@ -64,7 +64,7 @@ pub(super) struct Object<'a> {
 }
 
 /// The object that a statement speaks of right after these words: its kind and its name.
-pub(super) fn object<'a>(parts: &'a [Part]) -> Option<Object<'a>> {
+pub(super) fn parse_object<'a>(parts: &'a [Part]) -> Option<Object<'a>> {
     let words: Vec<&str> = parts.iter().map_while(Part::word).collect();
     let is = |at: usize, kind: &str| {
         let steps: Vec<&str> = kind.split(' ').collect();
@@ -90,8 +90,8 @@ pub(super) struct Schemas<'a> {
 
 impl<'a> Schemas<'a> {
     /// Takes note of a statement that makes a schema.
-    pub(super) fn note(&mut self, statement: &'a Statement) {
-        let Some(Object { kind: "SCHEMA", name }) = made(statement) else { return };
+    pub(super) fn record(&mut self, statement: &'a Statement) {
+        let Some(Object { kind: "SCHEMA", name }) = created_object(statement) else { return };
         let Some(name) = name.last() else { return };
         self.all.insert(name);
         if statement.leading_words().contains(&"VERSIONED") {
@@ -111,9 +111,9 @@ fn schema<'a>(object: &Object<'a>) -> Option<&'a str> {
 }
 
 /// What a CREATE makes.
-pub(super) fn made(statement: &Statement) -> Option<Object<'_>> {
+pub(super) fn created_object(statement: &Statement) -> Option<Object<'_>> {
     let (create, rest) = statement.parts.split_first()?;
-    (create.word() == Some("CREATE")).then(|| object(rest)).flatten()
+    (create.word() == Some("CREATE")).then(|| parse_object(rest)).flatten()
 }
 
 pub(super) fn check_objects(statements: &[Statement], findings: &mut Findings) {
@@ -122,10 +122,10 @@ pub(super) fn check_objects(statements: &[Statement], findings: &mut Findings) {
         match statement.leading_words().first() {
             Some(&"CREATE") => create(statement, &schemas, findings),
             Some(&"DROP") => drop(statement, findings),
-            Some(&"EXECUTE") => job(statement, &schemas, findings),
+            Some(&"EXECUTE") => check_job(statement, &schemas, findings),
             _ => {}
         }
-        schemas.note(statement);
+        schemas.record(statement);
     }
 }
 
@@ -133,7 +133,7 @@ fn create(statement: &Statement, schemas: &Schemas<'_>, findings: &mut Findings)
     let words = statement.leading_words();
     let says = |phrase: &[&str]| statement.has(phrase);
     let (replaces, alters) = (words.get(1..3) == Some(&["OR", "REPLACE"]), words.get(1..3) == Some(&["OR", "ALTER"]));
-    let Some(object) = made(statement) else {
+    let Some(object) = created_object(statement) else {
         findings.add(Rule::Readable, statement, "this makes an object of a kind that is not known here");
         return;
     };
@@ -166,7 +166,7 @@ fn create(statement: &Statement, schemas: &Schemas<'_>, findings: &mut Findings)
     if kind == "SCHEMA" && words.contains(&"VERSIONED") && !alters {
         findings.add(Rule::VersionedSchemas, statement, "write CREATE OR ALTER VERSIONED SCHEMA");
     }
-    place(statement, &object, schemas, findings);
+    check_schema(statement, &object, schemas, findings);
 }
 
 fn repeatable(kind: &str) -> &'static str {
@@ -174,9 +174,9 @@ fn repeatable(kind: &str) -> &'static str {
 }
 
 /// Where an object lies.
-fn place(statement: &Statement, object: &Object<'_>, schemas: &Schemas<'_>, findings: &mut Findings) {
+fn check_schema(statement: &Statement, object: &Object<'_>, schemas: &Schemas<'_>, findings: &mut Findings) {
     let kind = object.kind;
-    if OUTSIDE.contains(&kind) {
+    if WITHOUT_SCHEMA.contains(&kind) {
         return;
     }
     match schema(object) {
@@ -200,7 +200,7 @@ fn place(statement: &Statement, object: &Object<'_>, schemas: &Schemas<'_>, find
 }
 
 fn drop(statement: &Statement, findings: &mut Findings) {
-    match object(&statement.parts[1..]) {
+    match parse_object(&statement.parts[1..]) {
         Some(Object { kind, .. }) if STATELESS.contains(&kind) => {
             if !statement.has(&["IF", "EXISTS"]) {
                 findings.add(
@@ -218,7 +218,7 @@ fn drop(statement: &Statement, findings: &mut Findings) {
 }
 
 /// A job is a service, too: it needs a schema that is not versioned.
-fn job(statement: &Statement, schemas: &Schemas<'_>, findings: &mut Findings) {
+fn check_job(statement: &Statement, schemas: &Schemas<'_>, findings: &mut Findings) {
     if !statement.has(&["EXECUTE", "JOB", "SERVICE"]) {
         return;
     }
@@ -236,8 +236,8 @@ fn job(statement: &Statement, schemas: &Schemas<'_>, findings: &mut Findings) {
 pub(super) fn check_files(statements: &[Statement], bundle: &Bundle, findings: &mut Findings) {
     let mut schemas = Schemas::default();
     for statement in statements {
-        schemas.note(statement);
-        let Some(object) = made(statement) else { continue };
+        schemas.record(statement);
+        let Some(object) = created_object(statement) else { continue };
         match object.kind {
             "FUNCTION" | "PROCEDURE" => {
                 let imports = statement.list("IMPORTS").unwrap_or_default();
@@ -245,13 +245,13 @@ pub(super) fn check_files(statements: &[Statement], bundle: &Bundle, findings: &
                     findings.add(Rule::Imports, statement, "only code in a versioned schema can import files");
                 }
                 for import in &imports {
-                    import_exists(statement, import, bundle, findings);
+                    check_import(statement, import, bundle, findings);
                 }
                 if statement.property("LANGUAGE").or(language(statement)) == Some("PYTHON") {
-                    python(statement, &imports, bundle, findings);
+                    check_python(statement, &imports, bundle, findings);
                 }
             }
-            "STREAMLIT" => page(statement, bundle, findings),
+            "STREAMLIT" => check_page(statement, bundle, findings),
             _ => {}
         }
     }
@@ -262,7 +262,7 @@ fn language(statement: &Statement) -> Option<&str> {
     statement.after(&["LANGUAGE"])?.first()?.word()
 }
 
-fn import_exists(statement: &Statement, import: &str, bundle: &Bundle, findings: &mut Findings) {
+fn check_import(statement: &Statement, import: &str, bundle: &Bundle, findings: &mut Findings) {
     match import.strip_prefix('/') {
         None => findings.add(
             Rule::Imports,
@@ -276,7 +276,7 @@ fn import_exists(statement: &Statement, import: &str, bundle: &Bundle, findings:
     }
 }
 
-fn python(statement: &Statement, imports: &[&str], bundle: &Bundle, findings: &mut Findings) {
+fn check_python(statement: &Statement, imports: &[&str], bundle: &Bundle, findings: &mut Findings) {
     let runtime = statement.property("RUNTIME_VERSION").unwrap_or_default();
     let version: Vec<u32> = runtime.split('.').map_while(|step| step.parse().ok()).collect();
     if version < vec![3, 11] {
@@ -312,7 +312,7 @@ fn python(statement: &Statement, imports: &[&str], bundle: &Bundle, findings: &m
     }
 }
 
-fn page(statement: &Statement, bundle: &Bundle, findings: &mut Findings) {
+fn check_page(statement: &Statement, bundle: &Bundle, findings: &mut Findings) {
     let folder = statement.after(&["FROM"]).and_then(|rest| rest.first()?.text()).unwrap_or_default();
     let main = statement.property("MAIN_FILE").unwrap_or_default();
     let path = format!("{}/{}", folder.trim_matches('/'), main.trim_start_matches('/'));
@@ -325,7 +325,7 @@ pub(super) fn check_grants(statements: &[Statement], findings: &mut Findings) {
     let mut objects = BTreeSet::new();
     let mut roles = BTreeSet::new();
     for statement in statements {
-        if let Some(object) = made(statement) {
+        if let Some(object) = created_object(statement) {
             if object.kind == "APPLICATION ROLE" {
                 roles.extend(object.name.last().copied());
             }
@@ -346,7 +346,7 @@ pub(super) fn check_grants(statements: &[Statement], findings: &mut Findings) {
             }
             Some(_) => {}
         }
-        if let Some(object) = statement.after(&["ON"]).and_then(one)
+        if let Some(object) = statement.after(&["ON"]).and_then(single_object)
             && !objects.contains(&(object.kind, object.name.clone()))
         {
             let message = format!("the {} {} is not made before it is granted", object.kind, object.name.join("."));
@@ -356,7 +356,7 @@ pub(super) fn check_grants(statements: &[Statement], findings: &mut Findings) {
 }
 
 /// The object that a grant is on, where it is one: not ALL, not FUTURE.
-fn one(parts: &[Part]) -> Option<Object<'_>> {
+fn single_object(parts: &[Part]) -> Option<Object<'_>> {
     let is_one = !matches!(parts.first().and_then(Part::word), Some("ALL" | "FUTURE" | "ACCOUNT"));
-    is_one.then(|| object(parts)).flatten()
+    is_one.then(|| parse_object(parts)).flatten()
 }

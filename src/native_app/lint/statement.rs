@@ -5,7 +5,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Why a script cannot be told into statements, and in which line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct ParseError {
     pub(super) line: u64,
     pub(super) message: String,
 }
@@ -35,11 +35,11 @@ pub(super) struct Statement {
 }
 
 /// The statements of a script, without their semicolons.
-pub(super) fn split(script: &str) -> Result<Vec<Statement>, Unreadable> {
+pub(super) fn split(script: &str) -> Result<Vec<Statement>, ParseError> {
     let dialect = SnowflakeDialect;
     let tokens = Tokenizer::new(&dialect, script)
         .tokenize_with_location()
-        .map_err(|error| Unreadable { line: error.location.line, message: error.message })?;
+        .map_err(|error| ParseError { line: error.location.line, message: error.message })?;
     let mut statements = Vec::new();
     let mut current: Option<Statement> = None;
     for token in tokens {
@@ -127,7 +127,7 @@ impl Part {
     }
 
     /// The name that this is, as Snowflake stores it.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(super) fn parse_name(&self) -> Option<&str> {
         match self {
             Self::Word(name) | Self::Quoted(name) => Some(name),
             _ => None,
@@ -140,7 +140,7 @@ pub(super) fn name(parts: &[Part]) -> Vec<&str> {
     let mut steps = Vec::new();
     let mut rest = parts;
     while let Some((step, after)) = rest.split_first() {
-        let Some(step) = step.name() else { break };
+        let Some(step) = step.parse_name() else { break };
         steps.push(step);
         match after.split_first() {
             Some((Part::Symbol(dot), after)) if dot == "." => rest = after,

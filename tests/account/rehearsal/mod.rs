@@ -79,7 +79,7 @@ impl Rehearsal {
     /// Everything that there is, by kind and name, with its comment.
     pub(crate) fn objects(&self) -> BTreeMap<String, String> {
         let mut objects = self.catalog.lock().unwrap().objects();
-        let world = self.account.world();
+        let world = self.account.scenario();
         objects.extend(
             world
                 .databases

@@ -39,7 +39,7 @@ pub(crate) async fn start_hanging(hangs: Option<&'static str>) -> Arc<Account> {
 fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Asked) -> Act {
     let sql = asked.sql();
     if let Some((name, call)) = sql.strip_prefix("CALL \"").and_then(|rest| rest.split_once("\".PUBLIC.")) {
-        if !account.world().applications.contains_key(name) {
+        if !account.scenario().applications.contains_key(name) {
             return Act::error("002003", "02000", &format!("the application {name} does not exist or not authorized."));
         }
         return match call_of(apps.entry(name.to_owned()).or_default(), name, call, asked) {
@@ -93,7 +93,7 @@ fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Act {
 
 /// The objects of a kind whose names begin so.
 fn show(account: &Account, kind: &str, prefix: &str) -> Act {
-    let world = account.world();
+    let world = account.scenario();
     let mut found: Vec<(String, String)> = match kind {
         "APPLICATIONS" => world.applications.into_iter().map(|(name, app)| (name, app.comment)).collect(),
         "APPLICATION PACKAGES" => world.packages.into_iter().map(|(name, package)| (name, package.comment)).collect(),
@@ -105,7 +105,7 @@ fn show(account: &Account, kind: &str, prefix: &str) -> Act {
     };
     if matches!(kind, "COMPUTE POOLS" | "DATABASES") {
         let wanted = if kind == "DATABASES" { "DATABASE" } else { "COMPUTE_POOL" };
-        let owned = account.world().applications.into_values().flat_map(|app| app.owned);
+        let owned = account.scenario().applications.into_values().flat_map(|app| app.owned);
         found.extend(owned.filter(|(of, _)| of == wanted).map(|(_, name)| (name, String::new())));
     }
     found.retain(|(name, _)| name.starts_with(prefix));

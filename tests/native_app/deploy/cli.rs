@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::account::Account;
 use crate::example::binary;
-use crate::image::Workshop;
+use crate::image::ImageFolder;
 use crate::image::registry::Registry;
 use crate::json_schema::violations;
 use crate::scripted::PASSWORD;
@@ -16,20 +16,20 @@ use crate::scripted::PASSWORD;
 const TOKEN: &str = "hunter2-token";
 
 /// The example program, in a folder of its own, and the account that it talks to.
-struct World {
+struct CliScenario {
     account: Account,
     folder: TempDir,
     variables: BTreeMap<&'static str, String>,
 }
 
 /// How a program ended.
-struct Ended {
+struct ProgramOutput {
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-impl World {
+impl CliScenario {
     async fn new() -> Self {
         Self::of(Account::start().await)
     }
@@ -52,13 +52,13 @@ impl World {
         Self { account, folder, variables }
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ended {
+    async fn run(&self, arguments: &[&str]) -> ProgramOutput {
         let mut command = Command::new(binary("github_issues"));
         command.args(arguments).current_dir(&self.folder).env_clear().envs(&self.variables).stdin(Stdio::null());
         let Output { status, stdout, stderr } =
             tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let ended = Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
+        let ended = ProgramOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
         for text in [&ended.stdout, &ended.stderr] {
             assert!(!text.contains("hunter2"), "{text}");
         }
@@ -66,12 +66,12 @@ impl World {
     }
 
     #[track_caller]
-    fn expect(&self, ended: Ended, code: i32) -> Ended {
+    fn expect(&self, ended: ProgramOutput, code: i32) -> ProgramOutput {
         assert_eq!(ended.code, Some(code), "{}{}", ended.stdout, ended.stderr);
         ended
     }
 
-    async fn good(&self, arguments: &[&str]) -> Ended {
+    async fn good(&self, arguments: &[&str]) -> ProgramOutput {
         let ended = self.run(arguments).await;
         self.expect(ended, 0)
     }
@@ -79,7 +79,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_nothing_to_an_app_and_back() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     world.good(&["app", "build"]).await;
     let deployed = world.good(&["app", "deploy", "--release"]).await;
     assert!(deployed.stderr.contains("create the application package GITHUB_CONNECTOR_PKG\n"), "{}", deployed.stderr);
@@ -110,7 +110,7 @@ async fn from_nothing_to_an_app_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_read_what_the_schema_says() {
     let schema: Value = serde_json::from_str(include_str!("../../../docs/json-schema.json")).unwrap();
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     for (definition, args, code) in [
         ("app_validate", &["app", "validate"][..], 0),
         ("error", &["app", "deploy"], 6),
@@ -136,7 +136,7 @@ async fn programs_read_what_the_schema_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_prints_the_statements_and_changes_nothing() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     world.good(&["app", "build"]).await;
     let before = world.account.world();
     let deploy = world.good(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
@@ -173,7 +173,7 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_removed_without_being_asked() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     world.good(&["app", "build"]).await;
     world.good(&["app", "deploy"]).await;
     world.good(&["app", "install"]).await;
@@ -189,7 +189,7 @@ async fn nothing_is_removed_without_being_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     let unbuilt = world.run(&["app", "deploy"]).await;
     let unbuilt = world.expect(unbuilt, 6);
     assert!(unbuilt.stderr.contains("app build"), "{}", unbuilt.stderr);
@@ -210,7 +210,7 @@ async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_since_the_build_is_told() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     world.good(&["app", "build", "--title", "Old"]).await;
     let deployed = world.good(&["app", "deploy"]).await;
     assert!(deployed.stderr.contains("`app build` would change"), "{}", deployed.stderr);
@@ -218,7 +218,7 @@ async fn what_was_changed_since_the_build_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_has_help() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     for command in ["deploy", "install", "upgrade", "status", "uninstall"] {
         let help = world.good(&["app", command, "--help"]).await.stdout;
         assert!(help.contains("--application") && !help.contains("{kind}") && !help.contains("{name}"), "{help}");
@@ -228,9 +228,9 @@ async fn every_command_has_help() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_of_the_build_is_pushed() {
     let Some(registry) = Registry::open() else { return };
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     world.good(&["app", "build"]).await;
-    let image = Workshop::new().builder().write(world.folder.path().join("sf_build/image")).unwrap();
+    let image = ImageFolder::new().builder().write(world.folder.path().join("sf_build/image")).unwrap();
     let url = format!("http://{}/snowfeed/public/images", registry.host());
     world.account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
     let deployed: Value = serde_json::from_str(&world.good(&["--json", "app", "deploy"]).await.stdout).unwrap();
@@ -243,7 +243,7 @@ async fn the_image_of_the_build_is_pushed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it() {
-    let world = World::of(Account::fresh().await);
+    let world = CliScenario::of(Account::fresh().await);
     world.good(&["app", "build"]).await;
     let told = world.good(&["app", "deploy", "--dry-run"]).await.stdout;
     for line in [
@@ -269,7 +269,7 @@ async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
-    let mut world = World::new().await;
+    let mut world = CliScenario::new().await;
     world.good(&["app", "build"]).await;
     world.good(&["app", "deploy"]).await;
     world.variables.insert("GITHUB_PROXY", "http://proxy.acme.com:3128".to_owned());
@@ -284,7 +284,7 @@ async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_to_drop_is_named_by_an_argument() {
-    let world = World::new().await;
+    let world = CliScenario::new().await;
     world.good(&["app", "build"]).await;
     let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
     let refused = world.run(&["app", "deploy", "--drop-version", &name]).await;

@@ -10,7 +10,7 @@ use crate::support::github;
 
 /// What is done to an account, and what it needs before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+enum Operation {
     Deploy,
     Patch,
     Install,
@@ -18,32 +18,32 @@ enum Act {
     Uninstall,
 }
 
-async fn prepare(account: &Account, act: Act) {
-    if act != Act::Deploy {
+async fn prepare(account: &Account, act: Operation) {
+    if act != Operation::Deploy {
         deploy(account, &github(), |deploy| deploy.release(true)).await.unwrap();
     }
-    if matches!(act, Act::Upgrade | Act::Uninstall) {
+    if matches!(act, Operation::Upgrade | Operation::Uninstall) {
         install(account, &github(), whole).await.unwrap();
         deploy(account, &github().title("Newer"), |deploy| deploy).await.unwrap();
     }
-    if act == Act::Install {
+    if act == Operation::Install {
         account.state().grants_at_installation = false;
     }
     account.log();
 }
 
-async fn perform(account: &Account, act: Act) -> Result<Report> {
+async fn perform(account: &Account, act: Operation) -> Result<Report> {
     match act {
-        Act::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
-        Act::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
-        Act::Install => install(account, &github(), whole).await,
-        Act::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
-        Act::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
+        Operation::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
+        Operation::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
+        Operation::Install => install(account, &github(), whole).await,
+        Operation::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
+        Operation::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
     }
 }
 
 /// The account, once everything went well; and how many statements that took.
-async fn expected(act: Act) -> (World, Vec<String>, usize) {
+async fn expected(act: Operation) -> (World, Vec<String>, usize) {
     let account = Account::start().await;
     prepare(&account, act).await;
     perform(&account, act).await.unwrap();
@@ -51,7 +51,7 @@ async fn expected(act: Act) -> (World, Vec<String>, usize) {
     (account.world(), account.files().into_keys().collect(), count)
 }
 
-async fn converges(act: Act) {
+async fn converges(act: Operation) {
     let (world, files, count) = expected(act).await;
     assert!(count >= 2, "{act:?}");
     for fault in [Fault::Fails, Fault::NoAnswer] {
@@ -65,7 +65,7 @@ async fn converges(act: Act) {
             assert_eq!(account.world(), world, "{act:?}, {fault:?} at {at}");
             assert_eq!(account.files().into_keys().collect::<Vec<_>>(), files, "{act:?}, {fault:?} at {at}");
             let log = account.log();
-            if act != Act::Uninstall {
+            if act != Operation::Uninstall {
                 assert!(!log.iter().any(|sql| sql.starts_with("DROP") || sql.contains("OR REPLACE")), "{log:#?}");
             }
             perform(&account, act).await.ok();
@@ -77,27 +77,27 @@ async fn converges(act: Act) {
 
 #[tokio::test]
 async fn a_deploy_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Deploy).await;
+    converges(Operation::Deploy).await;
 }
 
 #[tokio::test]
 async fn a_patch_that_stops_anywhere_is_completed_by_the_next_and_made_once() {
-    converges(Act::Patch).await;
+    converges(Operation::Patch).await;
 }
 
 #[tokio::test]
 async fn an_installation_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Install).await;
+    converges(Operation::Install).await;
 }
 
 #[tokio::test]
 async fn an_upgrade_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Upgrade).await;
+    converges(Operation::Upgrade).await;
 }
 
 #[tokio::test]
 async fn a_removal_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Uninstall).await;
+    converges(Operation::Uninstall).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::account::Account;
 use super::deploy;
 use crate::support::github;
 
-const MADE: [&str; 2] = [
+const CREATED: [&str; 2] = [
     "CREATE DATABASE IF NOT EXISTS SNOWFEED COMMENT = 'Made by snowfeed'",
     "CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES COMMENT = 'Made by snowfeed'",
 ];
@@ -18,7 +18,7 @@ async fn a_deploy_makes_the_repository_with_its_database() {
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let changes = account.changes();
     let at = |sql: &str| changes.iter().position(|change| change == sql).unwrap_or_else(|| panic!("{changes:#?}"));
-    assert_eq!(at(MADE[0]) + 1, at(MADE[1]));
+    assert_eq!(at(CREATED[0]) + 1, at(CREATED[1]));
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     assert_eq!(account.changes(), [""; 0]);
 }

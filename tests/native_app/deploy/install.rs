@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use snowfeed::ErrorKind;
-use snowfeed::native_app::deploy::{ApplicationRole, Install, Origin};
+use snowfeed::native_app::deploy::{ApplicationRole, Install, InstallSource};
 
 use super::account::Account;
 use super::{deploy, install, upgrade, whats};
@@ -200,14 +200,14 @@ async fn a_version_that_is_missing_says_how_to_get_it() {
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.help().unwrap().contains("app deploy"), "{error:?}");
     account.log();
-    let error = install(&account, &github(), |install| install.origin(Origin::Release)).await.unwrap_err();
+    let error = install(&account, &github(), |install| install.source(InstallSource::ReleaseDirective)).await.unwrap_err();
     assert!(error.help().unwrap().contains("--release"), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_listing_is_installed_from_without_a_package() {
     let account = Account::start().await;
-    install(&account, &github(), |install| install.origin(Origin::Listing("GZ'1".into()))).await.unwrap();
+    install(&account, &github(), |install| install.source(InstallSource::Listing("GZ'1".into()))).await.unwrap();
     let changes = account.changes();
     assert!(
         changes.iter().any(|sql| sql.starts_with("CREATE APPLICATION GITHUB_CONNECTOR FROM LISTING 'GZ''1' COMMENT")),

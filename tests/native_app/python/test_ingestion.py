@@ -97,10 +97,10 @@ def test_what_fails_again_and_again_is_left_alone_until_it_is_enabled_again(conf
         configured.account.end_jobs()
         configured.tick()
     entries = {one["name"]: one for one in configured.ok("get_connector_status")["resources"]}
-    assert entries["a/b"]["failures"] == ingestion.MOST_FAILURES and entries["a/b"]["suspended"]
+    assert entries["a/b"]["failures"] == ingestion.MAX_FAILURES and entries["a/b"]["suspended"]
     assert not entries["acme/good"]["suspended"] and list(configured.account.running()) == [HALF_HOUR]
     started = sum("a/b" in job for job in configured.account.jobs)
-    assert started == ingestion.MOST_FAILURES
+    assert started == ingestion.MAX_FAILURES
     configured.ok("enable_resource", "a/b")
     configured.account.end_jobs()
     configured.tick()
@@ -180,8 +180,8 @@ def test_a_task_that_runs_while_the_connector_is_paused_starts_nothing(configure
 
 
 def test_only_so_many_containers_are_started_for_single_resources(configured, monkeypatch):
-    monkeypatch.setattr(ingestion, "MOST_ALONE", 2)
-    monkeypatch.setattr(ingestion, "MOST_TOGETHER", 2)
+    monkeypatch.setattr(ingestion, "MAX_SINGLE_CONTAINERS", 2)
+    monkeypatch.setattr(ingestion, "MAX_RESOURCES_PER_CONTAINER", 2)
     configured.ok("pause_connector")
     for number in range(7):
         configured.ok("enable_resource", f"acme/r{number}")

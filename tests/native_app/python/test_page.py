@@ -8,7 +8,7 @@ from snowflake.snowpark import context
 from snowflake.snowpark.exceptions import SnowparkSQLException
 from streamlit.testing.v1 import AppTest
 
-import consent
+import grants
 import engine
 import forms
 import paths
@@ -136,7 +136,7 @@ def configure(page):
 
 def test_the_page_asks_for_what_is_missing_once(page):
     shown = page()
-    assert shown.consumer.asked == [tuple(consent.PRIVILEGES)]
+    assert shown.consumer.asked == [tuple(grants.PRIVILEGES)]
     assert not shown.press("refresh").has("grant_privileges")
 
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use url::{Host, Url};
 
 use super::address::Address;
-use super::error::Fault;
+use super::error::RegistryError;
 use crate::error::remember;
 
 /// The user that stands for whoever holds the session that the password names.
@@ -90,21 +90,21 @@ impl Realm {
     /// Its address, where credentials for the registry may go there: to the registry's own host, to another of Snowflake's if the
     /// registry is Snowflake's, or to a host that the caller has named; encrypted, unless the registry itself is on this machine
     /// and is not.
-    pub(super) fn url(&self, registry: &Address, allowed: &[String]) -> Result<Url, Fault> {
-        let url = Url::parse(&self.address).map_err(|_| Fault::elsewhere_named("an address that is none"))?;
-        let base = registry.base().map_err(|_| Fault::elsewhere_named("an address that is none"))?;
+    pub(super) fn url(&self, registry: &Address, allowed: &[String]) -> Result<Url, RegistryError> {
+        let url = Url::parse(&self.address).map_err(|_| RegistryError::foreign("an address that is none"))?;
+        let base = registry.base().map_err(|_| RegistryError::foreign("an address that is none"))?;
         let is_own = url.host() == base.host();
         let is_safe = url.scheme() == "https" || (url.scheme() == "http" && base.scheme() == "http" && is_own);
         let is_plain = url.username().is_empty() && url.password().is_none();
         let is_allowed = url.host_str().is_some_and(|host| allowed.iter().any(|name| name.eq_ignore_ascii_case(host)));
-        if is_plain && is_safe && (is_own || is_allowed || (is_snowflakes(&base) && is_snowflakes(&url))) {
+        if is_plain && is_safe && (is_own || is_allowed || (is_snowflake_host(&base) && is_snowflake_host(&url))) {
             return Ok(url);
         }
-        Err(Fault::elsewhere(&url, "the credentials"))
+        Err(RegistryError::foreign_host(&url, "the credentials"))
     }
 }
 
-fn is_snowflakes(url: &Url) -> bool {
+fn is_snowflake_host(url: &Url) -> bool {
     let Some(Host::Domain(host)) = url.host() else { return false };
     url.scheme() == "https" && SNOWFLAKE.iter().any(|domain| host.ends_with(domain))
 }
@@ -127,7 +127,7 @@ mod tests {
         assert!(printed.contains("ROBOT") && !printed.contains("hunter2"), "{printed}");
     }
 
-    fn may_go(registry: &str, realm: &str, allowed: &[&str]) -> bool {
+    fn is_allowed(registry: &str, realm: &str, allowed: &[&str]) -> bool {
         let address = Address::new(&format!("{registry}/a/b"), "1").unwrap();
         let allowed: Vec<String> = allowed.iter().map(|host| (*host).to_owned()).collect();
         Realm { address: realm.to_owned(), service: None }.url(&address, &allowed).is_ok()
@@ -143,7 +143,7 @@ mod tests {
             ("http://127.0.0.1:5000", "https://127.0.0.1:5001/token"),
             ("a-b.registry.snowflakecomputing.com", "https://a-b.snowflakecomputing.com/login"),
         ] {
-            assert!(may_go(registry, realm, &[]), "{registry}: {realm}");
+            assert!(is_allowed(registry, realm, &[]), "{registry}: {realm}");
         }
     }
 
@@ -165,15 +165,15 @@ mod tests {
             ("a.registry.snowflakecomputing.com", "https://snowflakecomputing.com.example/token"),
             ("a.registry.snowflakecomputing.com", "http://a.snowflakecomputing.com/token"),
         ] {
-            assert!(!may_go(registry, realm, &[]), "{registry}: {realm}");
+            assert!(!is_allowed(registry, realm, &[]), "{registry}: {realm}");
         }
     }
 
     #[test]
     fn the_caller_may_name_another_host() {
-        assert!(may_go("registry.example", "https://auth.example/token", &["other.example", "Auth.example"]));
-        assert!(!may_go("registry.example", "http://auth.example/token", &["auth.example"]));
-        assert!(!may_go("http://127.0.0.1:5000", "http://auth.example/token", &["auth.example"]));
+        assert!(is_allowed("registry.example", "https://auth.example/token", &["other.example", "Auth.example"]));
+        assert!(!is_allowed("registry.example", "http://auth.example/token", &["auth.example"]));
+        assert!(!is_allowed("http://127.0.0.1:5000", "http://auth.example/token", &["auth.example"]));
     }
 
     #[test]

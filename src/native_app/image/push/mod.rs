@@ -15,7 +15,7 @@ use tracing::subscriber::NoSubscriber;
 
 use self::address::Address;
 pub use self::auth::Credentials;
-use self::error::Fault;
+use self::error::RegistryError;
 use self::registry::Registry;
 use super::layout::Image;
 use crate::{Error, ErrorKind, Result, RetryConfig};
@@ -30,7 +30,7 @@ const RETRY: RetryConfig = RetryConfig {
 /// What a push does next, or has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Step<'a> {
+pub enum PushEvent<'a> {
     /// The registry has this part already.
     Present {
         /// The part's digest.
@@ -56,7 +56,7 @@ pub enum Step<'a> {
 
 /// An image that a registry holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
+pub struct PushReport {
     /// Where it is: `host/path:tag`.
     pub reference: String,
     /// What it is: [`Image::digest`].
@@ -68,7 +68,7 @@ pub struct Pushed {
 }
 
 /// Who is told the steps.
-type Progress<'a> = dyn Fn(Step<'_>) + Send + Sync + 'a;
+type Progress<'a> = dyn Fn(PushEvent<'_>) + Send + Sync + 'a;
 
 /// The work of bringing an image into a registry.
 ///
@@ -118,7 +118,7 @@ impl<'a> Push<'a> {
 
     /// Is told each [`Step`].
     #[must_use]
-    pub fn progress(mut self, progress: impl Fn(Step<'_>) + Send + Sync + 'a) -> Self {
+    pub fn progress(mut self, progress: impl Fn(PushEvent<'_>) + Send + Sync + 'a) -> Self {
         self.progress = Some(Box::new(progress));
         self
     }
@@ -133,12 +133,12 @@ impl<'a> Push<'a> {
     /// registry refuses the credentials or their rights; [`NotFound`](ErrorKind::NotFound) when it has no such repository;
     /// [`Unavailable`](ErrorKind::Unavailable) when it cannot be reached or fails; [`InvalidData`](ErrorKind::InvalidData) when the
     /// image is damaged.
-    pub async fn run(self) -> Result<Pushed> {
+    pub async fn run(self) -> Result<PushReport> {
         let registry = Registry::new(&self.address, self.credentials.as_ref(), &self.token_hosts)?;
         Upload { push: &self, registry }.run().await
     }
 
-    fn told(&self, step: Step<'_>) {
+    fn emit(&self, step: PushEvent<'_>) {
         if let Some(progress) = &self.progress {
             progress(step);
         }
@@ -163,17 +163,17 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn run(self) -> Result<Pushed> {
+    async fn run(self) -> Result<PushReport> {
         let (push, image) = (self.push, self.push.image);
-        self.tried(|| self.registry.sign_in()).await?;
+        self.call(|| self.registry.sign_in()).await?;
 
-        let pushed = |sent, changed| Pushed {
+        let pushed = |sent, changed| PushReport {
             reference: push.address.to_string(),
             digest: image.digest().to_owned(),
             sent,
             changed,
         };
-        match self.tagged().await? {
+        match self.tag_digest().await? {
             Some(digest) if digest == image.digest() => return Ok(pushed(0, false)),
             Some(digest) if !push.overwrite => return Err(self.conflict(&digest)),
             _ => {}
@@ -187,27 +187,27 @@ impl Upload<'_> {
     }
 
     /// The digest of what the tag stands for; `None`: it is not set.
-    async fn tagged(&self) -> Result<Option<String>> {
-        absent(self.asked(|| self.registry.manifest_digest()).await).map_err(|fault| self.error(fault))
+    async fn tag_digest(&self) -> Result<Option<String>> {
+        none_if_not_found(self.retry(|| self.registry.manifest_digest()).await).map_err(|fault| self.error(fault))
     }
 
     /// Sends a part that the registry lacks; how many bytes.
     async fn send(&self, blob: &OciDescriptor) -> Result<u64> {
         let (digest, size) = (blob.digest.as_str(), u64::try_from(blob.size).unwrap_or_default());
         if self.has(blob).await? {
-            self.push.told(Step::Present { digest, size });
+            self.push.emit(PushEvent::Present { digest, size });
             return Ok(0);
         }
-        self.push.told(Step::Sending { digest, size });
+        self.push.emit(PushEvent::Sending { digest, size });
         let bytes = self.push.image.read_blob(blob)?;
-        self.tried(|| self.registry.upload(&bytes, digest)).await?;
-        self.push.told(Step::Sent { digest, size });
+        self.call(|| self.registry.upload(&bytes, digest)).await?;
+        self.push.emit(PushEvent::Sent { digest, size });
         Ok(size)
     }
 
     /// Whether the registry has a part.
     async fn has(&self, blob: &OciDescriptor) -> Result<bool> {
-        absent(self.asked(|| self.registry.has(&blob.digest)).await)
+        none_if_not_found(self.retry(|| self.registry.has(&blob.digest)).await)
             .map(|answer| answer.unwrap_or_default())
             .map_err(|fault| self.error(fault))
     }
@@ -217,8 +217,8 @@ impl Upload<'_> {
         let image = self.push.image;
         let media_type = HeaderValue::from_str(image.media_type())
             .map_err(|_| Error::invalid_data(format!("the image in {} is damaged", image.folder().display())))?;
-        self.tried(|| self.registry.set_tag(image.manifest(), &media_type)).await?;
-        match self.tagged().await? {
+        self.call(|| self.registry.set_tag(image.manifest(), &media_type)).await?;
+        match self.tag_digest().await? {
             Some(digest) if digest == image.digest() => Ok(()),
             other => Err(Error::new(ErrorKind::Conflict, format!("{} stands for another image", self.push.address))
                 .with_context("pushed", image.digest())
@@ -228,23 +228,23 @@ impl Upload<'_> {
     }
 
     /// Calls the registry, and again where that can help.
-    async fn tried<T, F>(&self, call: impl FnMut() -> F) -> Result<T>
+    async fn call<T, F>(&self, call: impl FnMut() -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, RegistryError>>,
     {
-        self.asked(call).await.map_err(|fault| self.error(fault))
+        self.retry(call).await.map_err(|fault| self.error(fault))
     }
 
-    async fn asked<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Fault>
+    async fn retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, RegistryError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, RegistryError>>,
     {
         // The HTTP client may log a token.
         let silent = || call().with_subscriber(NoSubscriber::new());
-        RETRY.run(silent, Fault::retry).await
+        RETRY.run(silent, RegistryError::retry).await
     }
 
-    fn error(&self, fault: Fault) -> Error {
+    fn error(&self, fault: RegistryError) -> Error {
         fault.error(&self.push.address)
     }
 
@@ -258,9 +258,9 @@ impl Upload<'_> {
 }
 
 /// `None` for what the registry does not have.
-fn absent<T>(answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
+fn none_if_not_found<T>(answer: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
     match answer {
-        Err(Fault::Absent(_)) => Ok(None),
+        Err(RegistryError::NotFound(_)) => Ok(None),
         answer => answer.map(Some),
     }
 }

@@ -19,7 +19,7 @@ use url::Url;
 
 use super::address::Address;
 use super::auth::{Challenge, Credentials, Realm};
-use super::error::Fault;
+use super::error::RegistryError;
 use crate::native_app::image::digest;
 use crate::{Error, Result};
 
@@ -37,14 +37,14 @@ const BODY: usize = 4 * 1024 * 1024;
 
 /// What a request says of who we are.
 enum Authorization {
-    Nobody,
+    Anonymous,
     Password(Credentials),
     Token(SecretString),
 }
 
 /// A token, by either of the names that it has, or both.
 #[derive(Deserialize)]
-struct Issued {
+struct TokenResponse {
     token: Option<String>,
     access_token: Option<String>,
 }
@@ -73,18 +73,18 @@ impl<'a> Registry<'a> {
             .user_agent(concat!("snowfeed/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::internal("the client for the registry cannot be made").with_source(error))?;
-        Ok(Self { http, address, credentials, token_hosts, authorization: RwLock::new(Authorization::Nobody) })
+        Ok(Self { http, address, credentials, token_hosts, authorization: RwLock::new(Authorization::Anonymous) })
     }
 
     /// Asks the registry how it wants to be signed in to, and does so.
-    pub(super) async fn sign_in(&self) -> Result<(), Fault> {
+    pub(super) async fn sign_in(&self) -> Result<(), RegistryError> {
         let answer = self.http.get(self.url("")?).send().await.map_err(Failure::from)?;
-        let mut authorization = self.credentials.cloned().map_or(Authorization::Nobody, Authorization::Password);
+        let mut authorization = self.credentials.cloned().map_or(Authorization::Anonymous, Authorization::Password);
         match answer.headers().get(WWW_AUTHENTICATE) {
             None if answer.status().is_redirection() || answer.status().is_server_error() => {
-                return Err(refusal(answer).await.into());
+                return Err(response_error(answer).await.into());
             }
-            None => authorization = Authorization::Nobody,
+            None => authorization = Authorization::Anonymous,
             Some(header) => {
                 if let Challenge::Token(realm) = Challenge::read(header) {
                     authorization = Authorization::Token(self.token(&realm).await?);
@@ -96,7 +96,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Trades the credentials for a token.
-    async fn token(&self, realm: &Realm) -> Result<SecretString, Fault> {
+    async fn token(&self, realm: &Realm) -> Result<SecretString, RegistryError> {
         let url = realm.url(self.address, self.token_hosts)?;
         let scope = format!("repository:{}:pull,push", self.address.path());
         let mut request = self.http.get(url).query(&[("scope", scope)]);
@@ -117,7 +117,7 @@ impl<'a> Registry<'a> {
             return Err(Failure::AuthenticationFailure(status.to_string()).into());
         }
         let undecodable = || Failure::RegistryTokenDecodeError("its answer holds none".to_owned());
-        let issued: Issued = serde_json::from_slice(&body(answer).await?).map_err(|_| undecodable())?;
+        let issued: TokenResponse = serde_json::from_slice(&body(answer).await?).map_err(|_| undecodable())?;
         let token = issued.token.or(issued.access_token).map(SecretString::from).ok_or_else(undecodable)?;
         // A header takes it, or it is none.
         HeaderValue::from_str(token.expose_secret()).map_err(|_| undecodable())?;
@@ -126,7 +126,7 @@ impl<'a> Registry<'a> {
     }
 
     /// The digest of what the tag stands for.
-    pub(super) async fn manifest_digest(&self) -> Result<String, Fault> {
+    pub(super) async fn manifest_digest(&self) -> Result<String, RegistryError> {
         let url = self.url(&format!("{}/manifests/{}", self.address.path(), self.address.tag()))?;
         let kinds = [
             OCI_IMAGE_MEDIA_TYPE,
@@ -143,11 +143,11 @@ impl<'a> Registry<'a> {
             return Ok(digest.to_owned());
         }
         let answer = expect(ask(Method::GET).await?, StatusCode::OK).await?;
-        Ok(digest::of(&body(answer).await?))
+        Ok(digest::sha256_digest(&body(answer).await?))
     }
 
     /// Whether the registry has a blob. One that it keeps elsewhere, it has: that place is not asked.
-    pub(super) async fn has(&self, digest: &str) -> Result<bool, Fault> {
+    pub(super) async fn has(&self, digest: &str) -> Result<bool, RegistryError> {
         let url = self.url(&format!("{}/blobs/{digest}", self.address.path()))?;
         let answer = self.send(move |http| http.head(url.clone())).await?;
         if answer.status().is_redirection() {
@@ -157,7 +157,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Uploads a blob in pieces, or at once where the registry does not take pieces.
-    pub(super) async fn upload(&self, bytes: &[u8], digest: &str) -> Result<(), Fault> {
+    pub(super) async fn upload(&self, bytes: &[u8], digest: &str) -> Result<(), RegistryError> {
         let mut location = self.begin().await?;
         let mut start = 0;
         for piece in bytes.chunks(PIECE) {
@@ -176,14 +176,14 @@ impl<'a> Registry<'a> {
         self.finish(location, &[], digest).await
     }
 
-    async fn begin(&self) -> Result<Url, Fault> {
+    async fn begin(&self) -> Result<Url, RegistryError> {
         let url = self.url(&format!("{}/blobs/uploads/", self.address.path()))?;
         let answer = self.send(move |http| http.post(url.clone()).header(CONTENT_LENGTH, 0)).await?;
         self.location(&expect(answer, StatusCode::ACCEPTED).await?)
     }
 
     /// Ends an upload with these last bytes.
-    async fn finish(&self, mut url: Url, bytes: &[u8], digest: &str) -> Result<(), Fault> {
+    async fn finish(&self, mut url: Url, bytes: &[u8], digest: &str) -> Result<(), RegistryError> {
         url.query_pairs_mut().append_pair("digest", digest);
         let send = |http: &Client| {
             let request = http.put(url.clone()).header(CONTENT_TYPE, "application/octet-stream");
@@ -193,14 +193,14 @@ impl<'a> Registry<'a> {
     }
 
     /// Sets the tag to a manifest.
-    pub(super) async fn set_tag(&self, manifest: &[u8], media_type: &HeaderValue) -> Result<(), Fault> {
+    pub(super) async fn set_tag(&self, manifest: &[u8], media_type: &HeaderValue) -> Result<(), RegistryError> {
         let url = self.url(&format!("{}/manifests/{}", self.address.path(), self.address.tag()))?;
         let send = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, media_type).body(manifest.to_vec());
         expect(self.send(send).await?, StatusCode::CREATED).await.map(drop)
     }
 
     /// Sends a request to the registry itself with what it knows us by; once more where a token is no longer valid.
-    async fn send(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Response, Fault> {
+    async fn send(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Response, RegistryError> {
         let answer = self.authorized(request(&self.http)).await?;
         let has_token = matches!(*self.authorization.read().await, Authorization::Token(_));
         if answer.status() != StatusCode::UNAUTHORIZED || !has_token {
@@ -210,9 +210,9 @@ impl<'a> Registry<'a> {
         self.authorized(request(&self.http)).await
     }
 
-    async fn authorized(&self, request: RequestBuilder) -> Result<Response, Fault> {
+    async fn authorized(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
         let request = match &*self.authorization.read().await {
-            Authorization::Nobody => request,
+            Authorization::Anonymous => request,
             Authorization::Password(credentials) => credentials.apply(request),
             Authorization::Token(token) => request.bearer_auth(token.expose_secret()),
         };
@@ -225,7 +225,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Where an upload goes on: the registry's own host only, whatever it says.
-    fn location(&self, answer: &Response) -> Result<Url, Fault> {
+    fn location(&self, answer: &Response) -> Result<Url, RegistryError> {
         let location = answer.headers().get(LOCATION).ok_or(Failure::RegistryNoLocationError)?;
         let url = self.url("")?.join(location.to_str().map_err(Failure::from)?);
         let url = url.map_err(|error| Failure::UrlParseError(error.to_string()))?;
@@ -233,20 +233,20 @@ impl<'a> Registry<'a> {
         if plain && url.origin() == self.url("")?.origin() {
             return Ok(url);
         }
-        Err(Fault::elsewhere(&url, "the upload"))
+        Err(RegistryError::foreign_host(&url, "the upload"))
     }
 }
 
 /// The answer, if it has the expected status.
-async fn expect(answer: Response, wanted: StatusCode) -> Result<Response, Fault> {
+async fn expect(answer: Response, wanted: StatusCode) -> Result<Response, RegistryError> {
     if answer.status() == wanted {
         return Ok(answer);
     }
-    Err(refusal(answer).await.into())
+    Err(response_error(answer).await.into())
 }
 
 /// What a registry says with an answer that is not what was asked for.
-async fn refusal(answer: Response) -> Failure {
+async fn response_error(answer: Response) -> Failure {
     let (status, url) = (answer.status(), answer.url().path().to_owned());
     if status == StatusCode::UNAUTHORIZED {
         return Failure::UnauthorizedError { url };

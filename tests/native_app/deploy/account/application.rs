@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::words::Words;
-use super::{Application, From, Pool, Refusal, State, World, absent, exists, said};
+use super::sql_tokens::Tokens;
+use super::{Application, InstalledFrom, Pool, SqlError, State, Scenario, absent, exists, said};
 
 /// Of which kind a reference may be, and with which privileges; all of them only for as long as they are not taken away.
 const REFERENCES: [(&str, &[&str]); 3] = [
@@ -14,12 +14,12 @@ const REFERENCES: [(&str, &[&str]); 3] = [
     ("WAREHOUSE", &["MODIFY", "MONITOR", "OPERATE", "USAGE"]),
 ];
 
-fn refused<T>(code: &str, why: &str) -> Result<T, Refusal> {
+fn refused<T>(code: &str, why: &str) -> Result<T, SqlError> {
     Err((code.to_owned(), "42601", why.to_owned()))
 }
 
 impl State {
-    pub(super) fn create_application(&mut self, path: String, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn create_application(&mut self, path: String, mut words: Tokens) -> Result<Value, SqlError> {
         let world = &mut self.world;
         if world.applications.contains_key(&path) || world.databases.contains(&path) {
             return Err(exists(&path));
@@ -27,7 +27,7 @@ impl State {
         let comment = words.one("COMMENT");
         let package = if words.eat("FROM APPLICATION PACKAGE") { words.path() } else { String::new() };
         let using = words.eat("USING VERSION").then(|| words.name());
-        let from = if using.is_some() { From::Version } else { From::Release };
+        let from = if using.is_some() { InstalledFrom::Version } else { InstalledFrom::Release };
         let (version, patch) = world.version(&package, using, &mut words)?;
         let asked = world.packages.get(&package).and_then(|package| package.privileges.get(&version)).cloned();
         let privileges = asked.unwrap_or_default().into_iter().map(|name| (name, self.grants_at_installation));
@@ -44,7 +44,7 @@ impl State {
         Ok(said("created"))
     }
 
-    pub(super) fn alter_application(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn alter_application(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let world = &mut self.world;
         let path = words.path();
         let app = world.applications.get(&path).ok_or_else(|| absent("Application"))?;
@@ -52,8 +52,8 @@ impl State {
         if words.eat("UPGRADE") {
             let using = words.eat("USING VERSION").then(|| words.name());
             match (from, &using) {
-                (From::Version, None) => return refused("093055", "the application is in development mode"),
-                (From::Release, Some(_)) => return refused("093046", "the application is not in development mode"),
+                (InstalledFrom::Version, None) => return refused("093055", "the application is in development mode"),
+                (InstalledFrom::Release, Some(_)) => return refused("093046", "the application is not in development mode"),
                 _ => {}
             }
             if !source.is_empty() && !world.packages.contains_key(&source) {
@@ -66,7 +66,7 @@ impl State {
         Ok(said("altered"))
     }
 
-    pub(super) fn drop_application(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn drop_application(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let if_exists = words.eat("IF EXISTS");
         let path = words.path();
         let world = &mut self.world;
@@ -91,7 +91,7 @@ impl State {
     }
 
     /// A call of a procedure of an application.
-    pub(super) fn call_application(&mut self, path: &str, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn call_application(&mut self, path: &str, mut words: Tokens) -> Result<Value, SqlError> {
         let (name, procedure) = path.split_once(".PUBLIC.").ok_or_else(|| absent(path))?;
         if !self.world.applications.contains_key(name) {
             return Err(absent("Application"));
@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    fn register_reference(&mut self, name: &str, mut words: Words) -> Result<Value, Refusal> {
+    fn register_reference(&mut self, name: &str, mut words: Tokens) -> Result<Value, SqlError> {
         let reference = words.text();
         words.eat_mark(',');
         assert_eq!(words.text(), "ADD");
@@ -117,7 +117,7 @@ impl State {
         words.eat_mark('(');
         let kind = words.text();
         words.eat_mark(',');
-        let object = Words::of(&words.text()).path();
+        let object = Tokens::of(&words.text()).path();
         words.eat_mark(',');
         let lifetime = words.text();
         words.eat_mark(',');
@@ -146,7 +146,7 @@ impl State {
     }
 
     /// What the app's own procedure does to the account: a pool that is bound to it, and a database.
-    fn provision(&mut self, name: &str, words: Words) -> Result<Value, Refusal> {
+    fn provision(&mut self, name: &str, words: Tokens) -> Result<Value, SqlError> {
         if words.rest().ends_with("'") {
             let what = format!("Invalid argument types for function 'PROVISION_CONNECTOR': {}", words.rest());
             return Err(("001044".into(), "42P13", what));
@@ -164,7 +164,7 @@ impl State {
         Ok(envelope("OK", "configured"))
     }
 
-    pub(super) fn drop_pool(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn drop_pool(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let if_exists = words.eat("IF EXISTS");
         let path = words.path();
         let world = &mut self.world;
@@ -182,7 +182,7 @@ impl State {
         Ok(said("dropped"))
     }
 
-    pub(super) fn grant(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn grant(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         if words.eat("APPLICATION ROLE") {
             let path = words.path();
             let (name, role) = path.rsplit_once('.').unwrap();
@@ -205,9 +205,9 @@ fn envelope(code: &str, message: &str) -> Value {
     said(&json!({ "response_code": code, "message": message }).to_string())
 }
 
-impl World {
+impl Scenario {
     /// The version that an application gets.
-    fn version(&self, package: &str, using: Option<String>, words: &mut Words) -> Result<(String, u64), Refusal> {
+    fn version(&self, package: &str, using: Option<String>, words: &mut Tokens) -> Result<(String, u64), SqlError> {
         // A listing.
         if package.is_empty() {
             return Ok(("V1".into(), 0));

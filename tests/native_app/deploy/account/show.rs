@@ -5,19 +5,19 @@ use std::fs;
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-use super::words::{Word, Words, target};
-use super::{From, Refusal, State, absent, files, table};
+use super::sql_tokens::{Token, Tokens, target};
+use super::{InstalledFrom, SqlError, State, absent, files, table};
 
 fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
 /// What stands behind IN.
-fn place_of(words: &mut Words) -> String {
+fn place_of(words: &mut Tokens) -> String {
     let mut rest = words.clone();
     let mut place = String::new();
     while let Some(word) = rest.next() {
-        if word == Word::Name("IN".into()) {
+        if word == Token::Name("IN".into()) {
             let _ = rest.eat("SCHEMA") || rest.eat("DATABASE");
             place = rest.path();
         }
@@ -40,8 +40,8 @@ fn matches(name: &str, pattern: &str) -> bool {
 }
 
 impl State {
-    pub(super) fn show(&mut self, sql: &str) -> Result<Value, Refusal> {
-        let mut words = Words::of(sql);
+    pub(super) fn show(&mut self, sql: &str) -> Result<Value, SqlError> {
+        let mut words = Tokens::of(sql);
         words.next();
         if words.eat("RELEASE CHANNELS IN APPLICATION PACKAGE") {
             return self.channels(&words.path());
@@ -202,8 +202,8 @@ impl State {
     }
 
     /// The release channels of a package. Versions that were dropped leave while somebody looks.
-    fn channels(&mut self, path: &str) -> Result<Value, Refusal> {
-        let installed = self.world.applications.values().filter(|app| app.source == path && app.from == From::Release);
+    fn channels(&mut self, path: &str) -> Result<Value, SqlError> {
+        let installed = self.world.applications.values().filter(|app| app.source == path && app.from == InstalledFrom::Release);
         let used: Vec<String> = installed.map(|app| app.version.clone()).collect();
         let package = self.world.packages.get_mut(path).ok_or_else(|| absent("Package"))?;
         package.looked_at(&used);
@@ -215,9 +215,9 @@ impl State {
     /// Objects of a schema, or schemas of a database, which must exist.
     fn in_schema<'a>(
         &self,
-        mut words: Words,
+        mut words: Tokens,
         objects: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, SqlError> {
         let place = place_of(&mut words);
         let world = &self.world;
         let is_place = world.schemas.contains(&place)
@@ -235,7 +235,7 @@ impl State {
         Ok(table(&["name", "comment"], within.collect()))
     }
 
-    pub(super) fn list(&self, sql: &str) -> Result<Value, Refusal> {
+    pub(super) fn list(&self, sql: &str) -> Result<Value, SqlError> {
         let (stage, path) = target(sql);
         if !self.world.stages.contains(&stage) {
             return Err(absent("Stage"));

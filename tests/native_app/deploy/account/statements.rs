@@ -5,12 +5,12 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::words::{Words, target};
-use super::{Object, Package, Pool, Refusal, State, World, absent, exists, files, invalid, limits, said};
+use super::sql_tokens::{Tokens, target};
+use super::{AccountObject, Package, Pool, SqlError, State, Scenario, absent, exists, files, invalid, limits, said};
 
 impl State {
-    pub(super) fn change(&mut self, sql: &str) -> Result<Value, Refusal> {
-        let mut words = Words::of(sql);
+    pub(super) fn change(&mut self, sql: &str) -> Result<Value, SqlError> {
+        let mut words = Tokens::of(sql);
         if words.eat("SELECT CURRENT_ROLE") {
             return Ok(said("TESTER"));
         }
@@ -45,7 +45,7 @@ impl State {
         Err(super::unknown(sql))
     }
 
-    fn create(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
+    fn create(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
         let replaces = words.eat("OR REPLACE");
         let alters = words.eat("OR ALTER");
         let kinds = [
@@ -128,7 +128,7 @@ impl State {
                 let object = match kind {
                     "SECRET" => secret(&words, comment)?,
                     "NETWORK RULE" => rule(&words, comment)?,
-                    _ => Object { comment, value: world.allowed(&words, "none", "[]")?, ..Object::default() },
+                    _ => AccountObject { comment, value: world.allowed(&words, "none", "[]")?, ..AccountObject::default() },
                 };
                 let objects = world.objects(kind);
                 match objects.get(&path) {
@@ -144,7 +144,7 @@ impl State {
         Ok(said("created"))
     }
 
-    fn put(&mut self, sql: &str) -> Result<Value, Refusal> {
+    fn put(&mut self, sql: &str) -> Result<Value, SqlError> {
         let (_, file) = sql.split_once("file://").unwrap();
         let file = file.split(['\'', ' ', '\n']).next().unwrap();
         let (stage, path) = target(sql);
@@ -161,7 +161,7 @@ impl State {
         }))
     }
 
-    fn remove(&mut self, sql: &str) -> Result<Value, Refusal> {
+    fn remove(&mut self, sql: &str) -> Result<Value, SqlError> {
         let (stage, path) = target(sql);
         for (file, place) in files(&self.stage(&stage)) {
             // Everything whose path begins like this.
@@ -172,7 +172,7 @@ impl State {
         Ok(said("removed"))
     }
 
-    fn call(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    fn call(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let path = words.path();
         if path.starts_with("SYSTEM$VALIDATE_NATIVE_APP_SETUP") {
             let sound = json!({ "status": "SUCCESS", "errors": [], "warnings": [] });
@@ -184,7 +184,7 @@ impl State {
         self.call_application(&path, words)
     }
 
-    fn alter(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
+    fn alter(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
         let world = &mut self.world;
         if words.eat("SESSION") {
             return Ok(said("Statement executed successfully."));
@@ -217,7 +217,7 @@ impl State {
         self.alter_application(words)
     }
 
-    fn drop(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    fn drop(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         if words.eat("APPLICATION PACKAGE") {
             words.eat("IF EXISTS");
             self.world.packages.remove(&words.path());
@@ -236,8 +236,8 @@ impl State {
     }
 }
 
-impl World {
-    fn objects(&mut self, kind: &str) -> &mut BTreeMap<String, Object> {
+impl Scenario {
+    fn objects(&mut self, kind: &str) -> &mut BTreeMap<String, AccountObject> {
         match kind {
             "SECRET" => &mut self.secrets,
             "NETWORK RULE" => &mut self.rules,
@@ -246,7 +246,7 @@ impl World {
     }
 
     /// What an integration allows: rules and secrets, of which each must exist.
-    fn allowed(&self, words: &Words, secrets: &str, rules: &str) -> Result<String, Refusal> {
+    fn allowed(&self, words: &Tokens, secrets: &str, rules: &str) -> Result<String, SqlError> {
         let given = |name: &str| words.option(name);
         let rules = match given("ALLOWED_NETWORK_RULES") {
             None => rules.to_owned(),
@@ -277,7 +277,7 @@ impl World {
 }
 
 /// A secret: each type has properties of its own, and needs them.
-fn secret(words: &Words, comment: String) -> Result<Object, Refusal> {
+fn secret(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     let kind = words.one("TYPE");
     let needs: &[&str] = match kind.as_str() {
         "GENERIC_STRING" => &["SECRET_STRING"],
@@ -290,19 +290,19 @@ fn secret(words: &Words, comment: String) -> Result<Object, Refusal> {
     if let Some(missing) = needs.iter().find(|name| words.option(name).is_none()) {
         return Err(invalid(format!("{missing} is missing for a secret of TYPE = {kind}")));
     }
-    Ok(Object { comment, value: words.one("SECRET_STRING"), kind, mode: String::new() })
+    Ok(AccountObject { comment, value: words.one("SECRET_STRING"), kind, mode: String::new() })
 }
 
 /// A network rule: what it holds must fit its type, and its type its mode.
-fn rule(words: &Words, comment: String) -> Result<Object, Refusal> {
+fn rule(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     let (kind, mode) = (words.one("TYPE"), words.one("MODE"));
     if kind == "HOST_PORT" && mode != "EGRESS" {
         return Err(invalid("a network rule of TYPE = HOST_PORT needs MODE = EGRESS"));
     }
-    Ok(Object { comment, value: values(words, &kind)?, kind, mode })
+    Ok(AccountObject { comment, value: values(words, &kind)?, kind, mode })
 }
 
-fn values(words: &Words, kind: &str) -> Result<String, Refusal> {
+fn values(words: &Tokens, kind: &str) -> Result<String, SqlError> {
     let values = words.option("VALUE_LIST").ok_or_else(|| invalid("VALUE_LIST is missing"))?;
     if kind == "HOST_PORT" {
         values.iter().try_for_each(|value| limits::host(value))?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::account::{Account, Found, MARKER, qualified_name, text_literal};
+use super::account::{Account, ShowRow, MARKER, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::{Name, hosts};
@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 
 /// The objects of one application, by their names.
 #[derive(Debug, Clone)]
-pub(super) struct Access {
+pub(super) struct ExternalAccess {
     pub(super) database: Name,
     pub(super) schema: Name,
     /// The hosts that the source talks to, and those that were asked for besides.
@@ -24,11 +24,11 @@ pub(super) struct Access {
 }
 
 /// Which secrets there are, or will be.
-pub(super) type Bound = BTreeSet<String>;
+pub(super) type BoundSecrets = BTreeSet<String>;
 
-impl Access {
+impl ExternalAccess {
     /// The objects of `application`, which lie in a schema, but for the integration, which is the account's.
-    pub(super) fn of(
+    pub(super) fn new(
         spec: &SourceSpec,
         more_hosts: &[String],
         application: &Name,
@@ -64,7 +64,7 @@ impl Access {
         qualified_name(&[&self.database, &self.schema, name])
     }
 
-    async fn find(&self, account: &mut Account, kind: &str, name: &Name) -> Result<Option<Found>> {
+    async fn find(&self, account: &mut Account, kind: &str, name: &Name) -> Result<Option<ShowRow>> {
         account.find(kind, name, &format!("IN SCHEMA {}", self.schema_sql())).await
     }
 
@@ -75,8 +75,8 @@ impl Access {
         given: &BTreeMap<String, SecretString>,
         adopt: bool,
         plan: &mut Plan,
-    ) -> Result<Bound> {
-        let mut bound = Bound::new();
+    ) -> Result<BoundSecrets> {
+        let mut bound = BoundSecrets::new();
         if self.hosts.is_empty() && given.is_empty() {
             return Ok(bound);
         }
@@ -86,13 +86,13 @@ impl Access {
             match (given.get(setting), found) {
                 (Some(value), found) => {
                     if let Some(found) = &found {
-                        found.claim("secret", name, adopt, "bind it on the app's page instead of giving --secret")?;
+                        found.check_marker("secret", name, adopt, "bind it on the app's page instead of giving --secret")?;
                         self.check_type(name, found, &["GENERIC_STRING"])?;
                     }
                     plan.push(self.set_secret(name, value, found.is_some()));
                 }
                 (None, None) => continue,
-                (None, Some(found)) if adopt || found.is_ours() => {
+                (None, Some(found)) if adopt || found.is_made_by_snowfeed() => {
                     self.check_type(name, &found, &READABLE)?;
                     plan.note(format!("the secret {} is kept", self.sql(name)));
                 }
@@ -107,14 +107,14 @@ impl Access {
             bound.insert(setting.clone());
         }
         if !self.hosts.is_empty() {
-            self.set_rule(account, adopt, plan).await?;
-            self.set_integration(account, &bound, adopt, plan).await?;
+            self.plan_network_rule(account, adopt, plan).await?;
+            self.plan_integration(account, &bound, adopt, plan).await?;
         }
         Ok(bound)
     }
 
     /// Refuses a secret that the app could not read, or whose value could not be set.
-    fn check_type(&self, name: &Name, found: &Found, allowed: &[&str]) -> Result<()> {
+    fn check_type(&self, name: &Name, found: &ShowRow, allowed: &[&str]) -> Result<()> {
         let kind = found.get("secret_type").to_ascii_uppercase();
         if kind.is_empty() || allowed.contains(&kind.as_str()) {
             return Ok(());
@@ -149,7 +149,7 @@ impl Access {
     }
 
     /// Makes the network rule, or adds to it: what a consumer has added stays.
-    async fn set_rule(&self, account: &mut Account, adopt: bool, plan: &mut Plan) -> Result<()> {
+    async fn plan_network_rule(&self, account: &mut Account, adopt: bool, plan: &mut Plan) -> Result<()> {
         let path = self.sql(&self.rule);
         let list = |hosts: &[String]| hosts.iter().map(|host| text_literal(host)).collect::<Vec<_>>().join(", ");
         let Some(found) = self.find(account, "NETWORK RULES", &self.rule).await? else {
@@ -164,7 +164,7 @@ impl Access {
             ));
             return Ok(());
         };
-        found.claim("network rule", &self.rule, adopt, "give another place: --objects-in DATABASE.SCHEMA")?;
+        found.check_marker("network rule", &self.rule, adopt, "give another place: --objects-in DATABASE.SCHEMA")?;
         let described = account.rows(format!("DESCRIBE NETWORK RULE {path}")).await?;
         let (kind, mode) = (column(&described, "type"), column(&described, "mode"));
         if !matches!(kind, "" | "HOST_PORT") || !matches!(mode, "" | "EGRESS") {
@@ -173,7 +173,7 @@ impl Access {
             return Err(Error::new(ErrorKind::Conflict, message)
                 .with_help("drop it, or make the app's objects elsewhere: --objects-in DATABASE.SCHEMA"));
         }
-        let present = hosts::described(column(&described, "value_list")).ok_or_else(|| {
+        let present = hosts::parse_hosts(column(&described, "value_list")).ok_or_else(|| {
             Error::invalid_data(format!("the hosts of the network rule {path} are not understood"))
                 .with_context("value_list", column(&described, "value_list"))
                 .with_help(format!(
@@ -181,7 +181,7 @@ impl Access {
                     list(&self.hosts)
                 ))
         })?;
-        let missing: Vec<String> = hosts::missing(&self.hosts, &present).into_iter().map(str::to_owned).collect();
+        let missing: Vec<String> = hosts::missing_hosts(&self.hosts, &present).into_iter().map(str::to_owned).collect();
         if !missing.is_empty() {
             plan.push(Step::run(
                 format!("allow {} by the network rule {path}, too", missing.join(", ")),
@@ -193,26 +193,26 @@ impl Access {
     }
 
     /// Makes the integration, or adds to what it allows.
-    async fn set_integration(&self, account: &mut Account, bound: &Bound, adopt: bool, plan: &mut Plan) -> Result<()> {
+    async fn plan_integration(&self, account: &mut Account, bound: &BoundSecrets, adopt: bool, plan: &mut Plan) -> Result<()> {
         let name = &self.integration;
         let rule = vec![self.database.clone(), self.schema.clone(), self.rule.clone()];
         let secret = |setting: &String| {
             self.secrets.get(setting).map(|secret| vec![self.database.clone(), self.schema.clone(), secret.clone()])
         };
-        let secrets: Vec<Path> = bound.iter().filter_map(secret).collect();
+        let secrets: Vec<QualifiedName> = bound.iter().filter_map(secret).collect();
         let Some(found) = account.find("EXTERNAL ACCESS INTEGRATIONS", name, "").await? else {
-            let list = if secrets.is_empty() { "none".to_owned() } else { paths_sql(&secrets) };
+            let list = if secrets.is_empty() { "none".to_owned() } else { names_sql(&secrets) };
             let sql = format!(
                 "CREATE EXTERNAL ACCESS INTEGRATION {name} ALLOWED_NETWORK_RULES = {} ALLOWED_AUTHENTICATION_SECRETS = {list} \
                  ENABLED = TRUE COMMENT = {}",
-                paths_sql(&[rule]),
+                names_sql(&[rule]),
                 text_literal(MARKER)
             );
             let what = format!("create the external access integration {name}");
             plan.push(Step::run(what, sql, Privilege::account("CREATE EXTERNAL ACCESS INTEGRATION")));
             return Ok(());
         };
-        found.claim("external access integration", name, adopt, "give the application another name (--application)")?;
+        found.check_marker("external access integration", name, adopt, "give the application another name (--application)")?;
         let described = account.rows(format!("DESCRIBE EXTERNAL ACCESS INTEGRATION {name}")).await?;
         let property = |property: &str| {
             let row = described.iter().find(|row| row.get("property").eq_ignore_ascii_case(property));
@@ -224,17 +224,17 @@ impl Access {
             if printed.trim_matches(['[', ']']).eq_ignore_ascii_case("all") {
                 continue;
             }
-            let present = described_paths(printed).ok_or_else(|| {
+            let present = parse_names(printed).ok_or_else(|| {
                 Error::invalid_data(format!("what the external access integration {name} allows is not understood"))
                     .with_context(allowed, printed)
                     .with_help(format!(
                         "add to it by hand: ALTER EXTERNAL ACCESS INTEGRATION {name} SET {allowed} = (…), with {}",
-                        paths_sql(&wanted)
+                        names_sql(&wanted)
                     ))
             })?;
-            let missing: Vec<Path> = wanted.into_iter().filter(|path| !present.contains(path)).collect();
+            let missing: Vec<QualifiedName> = wanted.into_iter().filter(|path| !present.contains(path)).collect();
             if !missing.is_empty() {
-                set.push(format!("{allowed} = {}", paths_sql(&[present, missing].concat())));
+                set.push(format!("{allowed} = {}", names_sql(&[present, missing].concat())));
             }
         }
         if !property("ENABLED").eq_ignore_ascii_case("true") {
@@ -253,15 +253,15 @@ impl Access {
     /// Drops what was made for an application. The database stays.
     pub(super) async fn remove(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
         let found = account.find("EXTERNAL ACCESS INTEGRATIONS", &self.integration, "").await?;
-        if found.is_some_and(|found| found.is_ours()) {
+        if found.is_some_and(|found| found.is_made_by_snowfeed()) {
             plan.push(drop("INTEGRATION", &self.integration.sql()));
         }
         for name in self.secrets.values() {
-            if self.find(account, "SECRETS", name).await?.is_some_and(|found| found.is_ours()) {
+            if self.find(account, "SECRETS", name).await?.is_some_and(|found| found.is_made_by_snowfeed()) {
                 plan.push(drop("SECRET", &self.sql(name)));
             }
         }
-        if self.find(account, "NETWORK RULES", &self.rule).await?.is_some_and(|found| found.is_ours()) {
+        if self.find(account, "NETWORK RULES", &self.rule).await?.is_some_and(|found| found.is_made_by_snowfeed()) {
             plan.push(drop("NETWORK RULE", &self.sql(&self.rule)));
         }
         Ok(())
@@ -286,19 +286,19 @@ fn confidential(sql: impl Fn(&str) -> String, value: &SecretString) -> Statement
 const READABLE: [&str; 3] = ["GENERIC_STRING", "PASSWORD", "OAUTH2"];
 
 /// The parts of a name.
-type Path = Vec<Name>;
+type QualifiedName = Vec<Name>;
 
-fn column<'a>(described: &'a [Found], name: &str) -> &'a str {
+fn column<'a>(described: &'a [ShowRow], name: &str) -> &'a str {
     described.first().map_or("", |row| row.get(name))
 }
 
-fn paths_sql(paths: &[Path]) -> String {
+fn names_sql(paths: &[QualifiedName]) -> String {
     let paths = paths.iter().map(|path| qualified_name(&path.iter().collect::<Vec<_>>()));
     format!("({})", paths.collect::<Vec<_>>().join(", "))
 }
 
 /// Objects as DESCRIBE prints them: `[D.S.A, D.S."b"]`. `None` where that is not understood.
-fn described_paths(list: &str) -> Option<Vec<Path>> {
+fn parse_names(list: &str) -> Option<Vec<QualifiedName>> {
     let list = list.trim();
     let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);
     if list.trim().is_empty() || list.eq_ignore_ascii_case("none") {
@@ -309,14 +309,14 @@ fn described_paths(list: &str) -> Option<Vec<Path>> {
         None => Name::stored(part).ok(),
     };
     let path = |path: &str| {
-        let parts: Option<Path> = outside_quotes(path.trim(), '.').into_iter().map(part).collect();
+        let parts: Option<QualifiedName> = split_unquoted(path.trim(), '.').into_iter().map(part).collect();
         parts.filter(|parts| parts.len() == 3)
     };
-    outside_quotes(list, ',').into_iter().map(path).collect()
+    split_unquoted(list, ',').into_iter().map(path).collect()
 }
 
 /// The parts of a text between marks that stand outside of double quotes.
-fn outside_quotes(text: &str, mark: char) -> Vec<&str> {
+fn split_unquoted(text: &str, mark: char) -> Vec<&str> {
     let mut quoted = false;
     text.split(|c: char| {
         quoted ^= c == '"';
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_an_integration_allows_is_read_as_it_is_printed() {
-        let sql = |list: &str| described_paths(list).map(|paths| paths_sql(&paths));
+        let sql = |list: &str| parse_names(list).map(|paths| names_sql(&paths));
         assert_eq!(sql("[D.S.A, D.S.\"b.c\"]").unwrap(), "(D.S.A, D.S.\"b.c\")");
         assert_eq!(sql("[D.S.my rule]").unwrap(), "(D.S.\"my rule\")");
         assert_eq!(sql("none").unwrap(), "()");

@@ -59,8 +59,8 @@ async fn a_third_version_is_refused_with_what_to_drop_and_takes_its_place() {
 async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
     let account = Account::start().await;
     deploy(&account, &version("1.0.0"), |deploy| deploy.release(true)).await.unwrap();
-    let released = snowfeed::native_app::deploy::Origin::Release;
-    install(&account, &version("1.0.0"), |install| install.origin(released.clone())).await.unwrap();
+    let released = snowfeed::native_app::deploy::InstallSource::ReleaseDirective;
+    install(&account, &version("1.0.0"), |install| install.source(released.clone())).await.unwrap();
     deploy(&account, &version("2.0.0"), |deploy| deploy.release(true)).await.unwrap();
     let app = version("3.0.0");
     let third = || deploy_soon(&account, &app, |d| d.release(true).drop_version(Some("V1_0_0".parse().unwrap())));
