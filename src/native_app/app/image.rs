@@ -1,4 +1,4 @@
-//! Where the container's image is found in a Snowflake account.
+//! The reference of the container image in a Snowflake account.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::{Error, Result};
 
-/// The longest tag that a registry takes.
+/// The maximum length of a tag.
 const LONGEST_TAG: usize = 128;
 
-/// An image in a Snowflake account: `/database/schema/repository/name:tag`, in lower case. A version's tag does not change once
-/// it is published.
+/// The reference of an image in a Snowflake account: `/database/schema/repository/name:tag`, in lower case. The image of a published
+/// tag does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageReference {
     /// The database that the repository is in, in lower case.
@@ -29,7 +29,7 @@ impl ImageReference {
     pub(super) fn new(repository: &str, name: &str, version: &str) -> Result<Self> {
         let steps: Vec<&str> = repository.trim_start_matches('/').split('/').collect();
         let [database, schema, repository] = steps.as_slice() else {
-            return Err(Error::configuration(format!("{repository:?} is no path of an image repository"))
+            return Err(Error::configuration(format!("{repository:?} is not the path of an image repository"))
                 .with_help("write /database/schema/repository, in lower case"));
         };
         for step in steps.iter().copied().chain([name]) {
@@ -44,7 +44,7 @@ impl ImageReference {
         })
     }
 
-    /// The repository without the image: `/database/schema/repository`.
+    /// The path of the repository: `/database/schema/repository`.
     pub fn repository_path(&self) -> String {
         format!("/{}/{}/{}", self.database, self.schema, self.repository)
     }
@@ -56,26 +56,26 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// One step of an image's path.
+/// Validates one segment of an image's path.
 fn check_path_segment(step: &str) -> Result<()> {
     let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '.');
     if !step.is_empty() && step.chars().all(allowed) && step.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(Error::configuration(format!("{step:?} cannot be part of an image's path")).with_help(format!(
+    Err(Error::configuration(format!("{step:?} is not a valid segment of an image's path")).with_help(format!(
         "Snowflake's image paths are lower-case letters, digits, `_`, `-` and `.`, beginning with a letter or digit{}",
         if step.to_lowercase() == step { "" } else { "; write it in lower case" }
     )))
 }
 
-/// A version as a tag. `+`, which may stand in a version, may not stand in a tag.
+/// The tag of a version. A tag cannot contain `+`, which a version can.
 fn image_tag(version: &str) -> Result<String> {
     let tag = version.replace('+', "-");
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.chars().all(allowed) && !tag.starts_with(['.', '-']) {
         return Ok(tag);
     }
-    Err(Error::configuration(format!("the version {version:?} cannot be the tag of an image"))
+    Err(Error::configuration(format!("the version {version:?} is not a valid image tag"))
         .with_help("give the source a version such as 1.2.0"))
 }
 

@@ -1,13 +1,13 @@
-//! The templates, each under the path that its file has in the bundle.
+//! The templates, by the paths of their files in the bundle.
 
-/// Includes templates by their path. A new file is one more line.
+/// Includes templates by path.
 macro_rules! templates {
     ($($path:literal,)*) => {
         &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/native_app/templates/", $path))),)*]
     };
 }
 
-/// The folder of what procedures import.
+/// The folder of the procedures' code.
 pub(super) const PROCEDURES: &str = "procedures/";
 
 /// The folder of the page.

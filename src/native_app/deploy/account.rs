@@ -1,4 +1,4 @@
-//! Reads what an account holds.
+//! A session in an account, and the rows of SHOW, LIST and DESCRIBE.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use crate::backends::snowflake::client::{Answer, IssuedToken, Session, StagedFil
 use crate::native_app::Name;
 use crate::{Error, ErrorKind, Result};
 
-/// What marks the objects that we made, in their comments. Objects of the same name that lack it belong to somebody else.
+/// The comment of every object that snowfeed creates. Objects without it belong to another program or person.
 pub(super) const MARKER: &str = "Made by snowfeed";
 
 /// A session in an account.
@@ -19,7 +19,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account, by a session that is logged in.
+    /// Uses an open session.
     pub fn new(session: Box<dyn Session>) -> Self {
         Self { session }
     }
@@ -27,7 +27,7 @@ impl Account {
     /// Ends the session.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) when Snowflake does not answer; the session ends by itself later.
+    /// [`Unavailable`](ErrorKind::Unavailable) if Snowflake cannot be reached; the session expires later.
     pub async fn close(self) -> Result<()> {
         self.session.close().await
     }
@@ -44,7 +44,7 @@ impl Account {
         self.session.issue_token().await
     }
 
-    /// Rows of a SHOW, LIST or DESCRIBE.
+    /// Returns the rows of a SHOW, LIST or DESCRIBE.
     pub(super) async fn rows(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         let sql = sql.into();
         match self.execute(Statement::new(&sql)).await {
@@ -53,7 +53,7 @@ impl Account {
         }
     }
 
-    /// The same; no rows where what is asked for does not exist, or is hidden from the role.
+    /// Like [`rows`](Self::rows), but returns no rows if the object does not exist or the role may not see it.
     pub(super) async fn rows_if_any(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         match self.rows(sql).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -61,14 +61,14 @@ impl Account {
         }
     }
 
-    /// One object: `kind` is what follows SHOW, `place` where it is looked for, such as `IN SCHEMA D.S`.
-    pub(super) async fn find(&mut self, kind: &str, name: &Name, place: &str) -> Result<Option<ShowRow>> {
-        let statement = format!("SHOW {kind} LIKE {} {place}", like_pattern(name));
+    /// Finds one object. `kind` follows SHOW; `scope` limits the search, such as `IN SCHEMA D.S`.
+    pub(super) async fn find(&mut self, kind: &str, name: &Name, scope: &str) -> Result<Option<ShowRow>> {
+        let statement = format!("SHOW {kind} LIKE {} {scope}", like_pattern(name));
         let rows = self.rows_if_any(statement.trim_end()).await?;
         Ok(rows.into_iter().find(|row| row.get("name") == name.as_str()))
     }
 
-    /// The role of the session, as SQL writes it.
+    /// The session's role, as SQL.
     pub(super) async fn role(&mut self) -> Option<String> {
         let answer = self.execute(Statement::new("SELECT CURRENT_ROLE()")).await.ok()?;
         let role = answer.rows.first()?.text(0).ok()?;
@@ -76,17 +76,17 @@ impl Account {
     }
 }
 
-/// A row of what there is, by the names of the columns.
+/// A row of SHOW, LIST or DESCRIBE, by lower-case column names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ShowRow(BTreeMap<String, String>);
 
 impl ShowRow {
-    /// The text of a column; empty where it is null, or there is none.
+    /// The text of a column; empty if the value is null or the column is missing.
     pub(super) fn get(&self, column: &str) -> &str {
         self.0.get(column).map_or("", String::as_str)
     }
 
-    /// The text of a column, unless it is empty.
+    /// The text of a column; `None` if it is empty.
     pub(super) fn text(&self, column: &str) -> Option<String> {
         self.0.get(column).filter(|text| !text.is_empty()).cloned()
     }
@@ -95,27 +95,27 @@ impl ShowRow {
         self.get(column).parse().ok()
     }
 
-    /// Whether a column says yes.
+    /// Whether a boolean column is true.
     pub(super) fn is(&self, column: &str) -> bool {
         matches!(self.get(column).to_ascii_lowercase().as_str(), "true" | "y" | "yes" | "1")
     }
 
-    /// Whether we made it.
+    /// Whether snowfeed created the object.
     pub(super) fn is_made_by_snowfeed(&self) -> bool {
         self.get("comment").starts_with(MARKER)
     }
 
-    /// Refuses what somebody else has made. `kind` and `name` are for the reader.
+    /// Rejects an object that snowfeed did not create, unless it is adopted. `kind` and `name` are for the message.
     pub(super) fn check_marker(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
         if adopt || self.is_made_by_snowfeed() {
             return Ok(());
         }
         let comment = self.get("comment");
         let by = if comment.is_empty() { "none".to_owned() } else { format!("{comment:?}") };
-        Err(Error::new(ErrorKind::Conflict, format!("the {kind} {name} was made by somebody else"))
+        Err(Error::new(ErrorKind::Conflict, format!("the {kind} {name} was not created by snowfeed"))
             .with_context("owner", self.get("owner"))
             .with_context("comment", by)
-            .with_help(format!("{otherwise}, or say --adopt if it may be changed")))
+            .with_help(format!("{otherwise}, or pass --adopt if it may be changed")))
     }
 }
 
@@ -132,18 +132,17 @@ fn show_rows(answer: Answer) -> Vec<ShowRow> {
     answer.rows.into_iter().map(|cells| row(cells.0)).collect()
 }
 
-/// The pattern of a SHOW that finds at least this name. A name may hold what a pattern reads otherwise, so that what is found is
-/// still to be compared.
+/// The pattern of a SHOW that matches at least this name. A name may contain wildcards, so the caller compares the rows' names.
 pub(super) fn like_pattern(name: &Name) -> String {
     text_literal(&name.as_str().replace('\\', "_"))
 }
 
-/// A name of several parts.
+/// The qualified name of an object.
 pub(super) fn qualified_name(parts: &[&Name]) -> String {
     parts.iter().map(|part| part.sql()).collect::<Vec<_>>().join(".")
 }
 
-/// An error of kind `NotFound` with what the role may lack.
+/// An error of kind `NotFound`, which may also mean that the role lacks privileges.
 pub(super) fn not_found(what: impl fmt::Display, help: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::NotFound, format!("{what} does not exist, or the role may not see it")).with_help(help)
 }

@@ -1,12 +1,12 @@
 //! The image repository of an account.
 
-use super::account::{Account, ShowRow, MARKER, not_found, qualified_name, text_literal};
-use super::plan::{Plan, Privilege, ImagePush, Step};
+use super::account::{Account, MARKER, ShowRow, not_found, qualified_name, text_literal};
+use super::plan::{ImagePush, Plan, Privilege, Step};
 use crate::native_app::image::{self, Credentials};
 use crate::native_app::{Name, app};
 use crate::{Error, Result};
 
-/// The names of a repository, as SQL has them. Image paths are lower case, and mean names without quotes.
+/// The names of a repository in SQL. Image paths are lower case and stand for unquoted names.
 pub(super) struct ImageRepository {
     pub(super) database: Name,
     pub(super) schema: Name,
@@ -30,7 +30,7 @@ impl ImageRepository {
         account.find("IMAGE REPOSITORIES", &self.name, &format!("IN SCHEMA {}", self.schema_sql())).await
     }
 
-    /// Makes it, and the database and the schema that it needs, as far as they are missing.
+    /// Plans the creation of the repository, and of its database and schema if they are missing.
     pub(super) async fn create(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
         plan.create_schema(account, &self.database, &self.schema).await?;
         let path = self.sql();
@@ -42,7 +42,7 @@ impl ImageRepository {
         Ok(())
     }
 
-    /// That it is missing, with the statements that make it and what it needs.
+    /// The error for a missing repository; its help lists the statements that create it.
     pub(super) async fn missing_error(&self, account: &mut Account) -> Result<Error> {
         let mut plan = Plan::default();
         self.create(account, &mut plan).await?;
@@ -51,22 +51,22 @@ impl ImageRepository {
             [_] => String::new(),
             steps => {
                 let what = steps.iter().map(|step| step.what().strip_prefix("create ").unwrap_or_else(|| step.what()));
-                format!("missing are {}: ", what.collect::<Vec<_>>().join(", "))
+                format!("{} are missing: ", what.collect::<Vec<_>>().join(", "))
             }
         };
         let path = self.sql();
         Ok(not_found(
             format!("the image repository {path}"),
             format!(
-                "{missing}run `{}` (`app deploy` without --no-create-repository does so), let an administrator run `GRANT READ, \
-                 WRITE ON IMAGE REPOSITORY {path} TO ROLE …` where it exists, or name another one: --image-repository",
+                "{missing}run `{}` (`app deploy` without --no-create-repository does it); if it exists, let an administrator run `GRANT \
+                 READ, WRITE ON IMAGE REPOSITORY {path} TO ROLE …`; or choose another one with --image-repository",
                 statements.join("; ")
             ),
         ))
     }
 }
 
-/// Pushes an image; whether that changed anything.
+/// Pushes an image; returns whether that changed the tag.
 pub(super) async fn push(account: &mut Account, push: &ImagePush) -> Result<bool> {
     let repository = ImageRepository::from_reference(&push.destination)?;
     let Some(found) = repository.find(account).await? else { return Err(repository.missing_error(account).await?) };

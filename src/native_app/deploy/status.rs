@@ -1,4 +1,4 @@
-//! How an app stands in an account.
+//! The status of an app in an account.
 
 use serde::Serialize;
 
@@ -8,10 +8,10 @@ use super::version::released;
 use crate::native_app::{App, Names};
 use crate::{ErrorKind, Result};
 
-/// How an app stands in an account, as far as the role may see it.
+/// The status of an app in an account, as far as the role can see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The application package; `None` where there is none, or the role does not see it.
+    /// The application package; `None` if it does not exist or the role cannot see it.
     pub package: Option<PackageStatus>,
     /// The application.
     pub application: Option<ApplicationStatus>,
@@ -24,11 +24,11 @@ pub struct PackageStatus {
     pub name: String,
     /// The role that owns it.
     pub owner: String,
-    /// Whether we made it.
+    /// Whether snowfeed created it.
     pub ours: bool,
     /// Its versions, oldest first.
     pub versions: Vec<VersionStatus>,
-    /// What consumers get.
+    /// The released version.
     pub released: Option<ReleasedVersion>,
 }
 
@@ -39,15 +39,15 @@ pub struct VersionStatus {
     pub version: String,
     /// The patch.
     pub patch: u64,
-    /// What consumers are shown.
+    /// The label that consumers see.
     pub label: String,
     /// Such as `READY`.
     pub state: String,
-    /// Of Snowflake's security scan, such as `NOT_REVIEWED`.
+    /// The state of Snowflake's security scan, such as `NOT_REVIEWED`.
     pub review: String,
 }
 
-/// What consumers get.
+/// A released version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReleasedVersion {
     /// The version.
@@ -63,7 +63,7 @@ pub struct ApplicationStatus {
     pub name: String,
     /// The role that owns it.
     pub owner: String,
-    /// Whether we made it.
+    /// Whether snowfeed created it.
     pub ours: bool,
     /// Its version.
     pub version: String,
@@ -71,30 +71,30 @@ pub struct ApplicationStatus {
     pub patch: Option<u64>,
     /// Such as `COMPLETE`, `UPGRADING`, `FAILED`.
     pub state: String,
-    /// Why its last upgrade failed, where it did.
+    /// Why its last upgrade failed; empty if it did not.
     pub failure: String,
-    /// The version that it had before: runs that began on it end on it, and hold up the end of the upgrade.
+    /// The previous version. Runs that began with it finish with it and delay the end of the upgrade.
     pub previous: Option<PreviousVersion>,
-    /// Why it is disabled, where it is.
+    /// Why it is disabled; empty if it is not.
     pub disabled: String,
-    /// When it was last upgraded, as Snowflake writes it.
+    /// The time of its last upgrade, as Snowflake formats it.
     pub upgraded: String,
-    /// Its references, and what they are bound to.
+    /// Its references and their bindings.
     pub references: Vec<ReferenceStatus>,
-    /// The privileges that it asks for.
+    /// The privileges that it requests.
     pub privileges: Vec<PrivilegeStatus>,
     /// Its compute pools.
     pub pools: Vec<PoolStatus>,
 }
 
-/// The version that an application had before its last upgrade.
+/// The version of an application before its last upgrade.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PreviousVersion {
     /// The version.
     pub version: String,
     /// The patch.
     pub patch: u64,
-    /// Its state, as Snowflake writes it.
+    /// Its state, as Snowflake reports it.
     pub state: String,
 }
 
@@ -103,11 +103,11 @@ pub struct PreviousVersion {
 pub struct ReferenceStatus {
     /// Its name.
     pub name: String,
-    /// The object; `None` where it is not bound.
+    /// The bound object; `None` if it is not bound.
     pub object: Option<String>,
 }
 
-/// A privilege that the app asks for.
+/// A privilege that the app requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PrivilegeStatus {
     /// Such as `EXECUTE TASK`.
@@ -123,16 +123,16 @@ pub struct PoolStatus {
     pub name: String,
     /// Such as `IDLE`, `ACTIVE`, `SUSPENDED`.
     pub state: String,
-    /// How many services and jobs run on it.
+    /// The number of services and jobs that run on it.
     pub services: u64,
-    /// How many jobs run on it.
+    /// The number of jobs that run on it.
     pub jobs: u64,
-    /// Another application that it belongs to, or one that was dropped; this one cannot use it.
+    /// Another application, possibly a dropped one, that it belongs to, so that this one cannot use it.
     pub other: Option<String>,
 }
 
 impl Status {
-    /// Of an app. It only reads.
+    /// Reads the status of an app.
     ///
     /// # Errors
     /// As [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them. What the role may not see is left out.
@@ -181,7 +181,7 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
     });
     let references = rows_if_visible(account, format!("SHOW REFERENCES IN APPLICATION {name}")).await?;
     let privileges = rows_if_visible(account, format!("SHOW PRIVILEGES IN APPLICATION {name}")).await?;
-    // Its name begins with the application's; which characters the rest of it has is the app's own affair.
+    // A pool's name begins with the application's name.
     let pattern = text_literal(&format!("{}%", name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
     let pools = rows_if_visible(account, format!("SHOW COMPUTE POOLS LIKE {pattern}")).await?;
     let object = |row: &ShowRow| {
@@ -190,7 +190,7 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
         (row.text("object_name").is_some()).then(|| parts.join("."))
     };
     let own = app::pool_name(name)?;
-    // Names that only begin like this one are those of other applications.
+    // A longer name with the same prefix may belong to another application.
     let is_own = |row: &&ShowRow| row.get("application") == name.as_str() || row.get("name") == own.as_str();
     let pool = |row: &ShowRow| PoolStatus {
         name: row.get("name").to_owned(),
@@ -222,7 +222,7 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
     }))
 }
 
-/// Rows; none where the role may not see them.
+/// Returns rows; none if the role may not see them.
 async fn rows_if_visible(account: &mut Account, sql: String) -> Result<Vec<ShowRow>> {
     match account.rows_if_any(sql).await {
         Err(error) if is_hidden(&error) => Ok(Vec::new()),

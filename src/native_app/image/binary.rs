@@ -1,4 +1,4 @@
-//! Whether a program can run in an image that holds nothing but it.
+//! Checks that a program can run in an image without libraries.
 
 use std::fs::File;
 use std::io::Seek;
@@ -10,13 +10,13 @@ use object::{Endianness, FileKind, ReadCache};
 
 use crate::{Error, Result};
 
-/// What cargo builds for on Linux on x86-64; Snowflake runs linux/amd64 only.
+/// The target on Linux x86-64. Snowflake runs only linux/amd64.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// What it builds for on other machines: with this C library, programs are static without being told.
+/// The target on other machines: musl links statically by default.
 const CROSS_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The command that builds `program`, by the last parts of its path, as an image needs it, on Linux on x86-64: a program in a folder
-/// `examples` is an example of its package, any other a binary. Features are the package's own affair and left out.
+/// The command that builds `program` for an image on Linux x86-64. A program in a folder `examples` is an example of its package, any
+/// other a binary. Features are not included.
 ///
 /// ```
 /// use snowfeed::native_app::image::build_command;
@@ -34,8 +34,8 @@ pub fn build_command(program: impl AsRef<Path>) -> String {
     )
 }
 
-/// The same for macOS, Windows and ARM machines. It needs `cargo-zigbuild` (`pip install cargo-zigbuild` brings it with the C
-/// compiler that it calls) and `rustup target add x86_64-unknown-linux-musl`.
+/// The command for macOS, Windows and ARM machines. It needs `cargo-zigbuild` (`pip install cargo-zigbuild` also installs its C
+/// compiler) and `rustup target add x86_64-unknown-linux-musl`.
 ///
 /// ```
 /// use snowfeed::native_app::image::cross_build_command;
@@ -55,7 +55,7 @@ fn cargo_target(program: &Path) -> String {
     format!("--{} {name}", if is_example { "example" } else { "bin" })
 }
 
-/// What is wrong with a program, and whether another kind of machine has built it.
+/// Why a program cannot run in the image, and whether it was built for another platform.
 struct Incompatibility {
     why: &'static str,
     is_foreign: bool,
@@ -71,7 +71,7 @@ impl Incompatibility {
     }
 }
 
-/// Opens a program at its beginning, and sees that it is one for Linux on x86-64 that needs no library.
+/// Opens a program and checks that it is a static executable for Linux x86-64.
 ///
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration), with the command that builds the right one.
@@ -89,9 +89,9 @@ pub(super) fn open_program(program: &Path) -> Result<File> {
     };
     let unread = |error| wrong(Incompatibility::here("cannot be read")).with_source(error);
     let file = File::open(program).map_err(unread)?;
-    // A folder can be opened, too.
+    // A folder can be opened too.
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(wrong(Incompatibility::here("is no file")));
+        return Err(wrong(Incompatibility::here("is not a file")));
     }
     let data = ReadCache::new(file);
     incompatibility(&data).map_or(Ok(()), |unfit| Err(wrong(unfit)))?;
@@ -110,18 +110,18 @@ fn incompatibility(data: &ReadCache<File>) -> Option<Incompatibility> {
             return Some(Incompatibility::foreign("was built for macOS"));
         }
         Ok(FileKind::Pe32 | FileKind::Pe64) => return Some(Incompatibility::foreign("was built for Windows")),
-        _ => return Some(Incompatibility::here("is no ELF file, so it was not built for Linux")),
+        _ => return Some(Incompatibility::here("is not an ELF file, so it was not built for Linux")),
     }
     let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return damaged() };
     let Ok(endian) = header.endian() else { return damaged() };
     match header.e_machine(endian) {
         elf::EM_X86_64 => {}
         elf::EM_AARCH64 => return Some(Incompatibility::foreign("was built for ARM (AArch64), not for x86-64")),
-        _ => return Some(Incompatibility::foreign("was built for another processor than x86-64")),
+        _ => return Some(Incompatibility::foreign("was built for a processor other than x86-64")),
     }
-    // The system's own toolchains leave the field 0.
+    // Toolchains for Linux leave this field 0.
     if ![elf::ELFOSABI_SYSV, elf::ELFOSABI_GNU].contains(&header.e_ident().os_abi) {
-        return Some(Incompatibility::foreign("was built for another system than Linux"));
+        return Some(Incompatibility::foreign("was built for an operating system other than Linux"));
     }
     if ![elf::ET_EXEC, elf::ET_DYN].contains(&header.e_type(endian)) {
         return Some(Incompatibility::here("is no program, but a part of one"));

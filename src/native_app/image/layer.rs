@@ -1,4 +1,4 @@
-//! The one layer of an image: a compressed archive of the files that the program finds around it.
+//! The only layer of an image: a compressed archive of the program and its files.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::digest::DigestWriter;
 
-/// What `gzip` writes where it does not say on which system it ran.
+/// The value of gzip's OS field for an unknown system.
 const UNKNOWN_SYSTEM: u8 = 255;
 
 /// A file or a folder of the layer.

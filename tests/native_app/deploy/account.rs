@@ -5,16 +5,16 @@
 // By their paths: the acceptance run shares this file.
 #[path = "account/application.rs"]
 mod application;
-#[path = "account/change.rs"]
-mod statements;
 #[path = "account/limits.rs"]
 mod limits;
 #[path = "account/package.rs"]
 mod package;
 #[path = "account/show.rs"]
 mod show;
-#[path = "account/words.rs"]
+#[path = "account/sql_tokens.rs"]
 mod sql_tokens;
+#[path = "account/statements.rs"]
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -112,7 +112,7 @@ pub(crate) struct Pool {
 
 /// What there is.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Scenario {
+pub(crate) struct AccountContents {
     pub(crate) packages: BTreeMap<String, Package>,
     pub(crate) applications: BTreeMap<String, Application>,
     pub(crate) databases: BTreeSet<String>,
@@ -136,7 +136,7 @@ pub(crate) enum InjectedFault {
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) world: Scenario,
+    pub(crate) contents: AccountContents,
     /// Statements that came, each once.
     pub(crate) log: Vec<String>,
     /// What the role may not do: the beginnings of statements.
@@ -174,11 +174,11 @@ impl Account {
     pub(crate) async fn start() -> Self {
         let account = Self::fresh().await;
         {
-            let world = &mut account.state().world;
-            world.databases.insert("SNOWFEED".into());
-            world.schemas.insert("SNOWFEED.PUBLIC".into());
+            let contents = &mut account.state().contents;
+            contents.databases.insert("SNOWFEED".into());
+            contents.schemas.insert("SNOWFEED.PUBLIC".into());
             let url = "registry.invalid/snowfeed/public/images";
-            world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url.into());
+            contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url.into());
         }
         account
     }
@@ -206,8 +206,8 @@ impl Account {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn scenario(&self) -> Scenario {
-        self.state().world.clone()
+    pub(crate) fn contents(&self) -> AccountContents {
+        self.state().contents.clone()
     }
 
     /// A session in it.

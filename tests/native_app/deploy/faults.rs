@@ -3,7 +3,7 @@
 use snowfeed::Result;
 use snowfeed::native_app::deploy::Report;
 
-use super::account::{Account, Fault, World};
+use super::account::{Account, AccountContents, InjectedFault};
 use super::install::whole;
 use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
@@ -43,18 +43,18 @@ async fn perform(account: &Account, act: Operation) -> Result<Report> {
 }
 
 /// The account, once everything went well; and how many statements that took.
-async fn expected(act: Operation) -> (World, Vec<String>, usize) {
+async fn expected(act: Operation) -> (AccountContents, Vec<String>, usize) {
     let account = Account::start().await;
     prepare(&account, act).await;
     perform(&account, act).await.unwrap();
     let count = account.log().len();
-    (account.world(), account.files().into_keys().collect(), count)
+    (account.contents(), account.files().into_keys().collect(), count)
 }
 
 async fn converges(act: Operation) {
-    let (world, files, count) = expected(act).await;
+    let (contents, files, count) = expected(act).await;
     assert!(count >= 2, "{act:?}");
-    for fault in [Fault::Fails, Fault::NoAnswer] {
+    for fault in [InjectedFault::Fails, InjectedFault::NoAnswer] {
         for at in 0..count {
             let account = Account::start().await;
             prepare(&account, act).await;
@@ -62,7 +62,7 @@ async fn converges(act: Operation) {
             perform(&account, act).await.expect_err("a statement went wrong");
             account.mend();
             perform(&account, act).await.unwrap_or_else(|error| panic!("{act:?}, {fault:?} at {at}: {error:?}"));
-            assert_eq!(account.world(), world, "{act:?}, {fault:?} at {at}");
+            assert_eq!(account.contents(), contents, "{act:?}, {fault:?} at {at}");
             assert_eq!(account.files().into_keys().collect::<Vec<_>>(), files, "{act:?}, {fault:?} at {at}");
             let log = account.log();
             if act != Operation::Uninstall {

@@ -41,13 +41,13 @@ async fn a_dry_run_tells_the_statements_and_the_privileges() {
     ] {
         assert!(told.contains(&step), "{told:#?}");
     }
-    assert_eq!((account.changes().len(), account.world().databases.len()), (0, 0));
+    assert_eq!((account.changes().len(), account.contents().databases.len()), (0, 0));
 }
 
 #[tokio::test]
 async fn only_what_is_missing_is_made() {
     let account = Account::fresh().await;
-    account.state().world.databases.insert("SNOWFEED".into());
+    account.state().contents.databases.insert("SNOWFEED".into());
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let changes = account.changes();
     assert!(changes.iter().any(|sql| sql.starts_with("CREATE SCHEMA IF NOT EXISTS SNOWFEED.PUBLIC ")), "{changes:#?}");

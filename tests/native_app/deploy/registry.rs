@@ -17,7 +17,7 @@ fn image(workshop: &ImageFolder) -> Image {
 async fn account(registry: &Registry) -> Account {
     let account = Account::start().await;
     let url = format!("http://{}/snowfeed/public/images", registry.host());
-    account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
+    account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
     account
 }
 
@@ -52,7 +52,7 @@ async fn another_image_under_the_same_tag_is_refused_and_makes_no_version() {
     let other = workshop.builder().version("0.1.0").env("A", "B").write(workshop.path("other")).unwrap();
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(other.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert_eq!(account.world().packages["GITHUB_CONNECTOR_PKG"].versions.len(), 1);
+    assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].versions.len(), 1);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn the_session_s_own_token_is_the_password_unless_there_is_another() {
     let asks = wiremock::ResponseTemplate::new(401).insert_header("www-authenticate", "Basic realm=\"registry\"");
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(asks).mount(&server).await;
     let (account, workshop) = (Account::start().await, ImageFolder::new());
-    account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), format!("{}/images", server.uri()));
+    account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), format!("{}/images", server.uri()));
     let image = image(&workshop);
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");

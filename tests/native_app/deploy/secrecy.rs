@@ -38,7 +38,7 @@ async fn a_secret_reaches_snowflake_and_nobody_else() {
     }
     .with_subscriber(ear.clone())
     .await;
-    assert!(account.world().secrets.values().any(|secret| secret.value == SECRET));
+    assert!(account.contents().secrets.values().any(|secret| secret.value == SECRET));
     let heard = ear.text();
     assert!(heard.contains("SECRET_STRING = '***'"), "the ear hears: {heard}");
     for text in [said, heard] {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::native_app::image::{Credentials, Image, Push, PushReport, PushEvent};
+use snowfeed::native_app::image::{Credentials, Image, Push, PushEvent, PushReport};
 use snowfeed::{Error, ErrorKind};
 use wiremock::matchers::{method, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};

@@ -32,7 +32,7 @@ def test_one_container_ingests_all_with_a_schedule_once_their_first_runs_are_don
         configured.ok("disable_resource", name)
     assert configured.account.tasks == {}, "nothing is left to start"
     configured.ended("a/b")
-    assert configured.ok("run_all")["message"] == "nothing is enabled"
+    assert configured.ok("run_all")["message"] == "no resource is enabled"
 
 
 def test_nothing_is_started_twice_while_its_container_runs(configured):
@@ -41,7 +41,7 @@ def test_nothing_is_started_twice_while_its_container_runs(configured):
     configured.ok("enable_resource", "c/d")
     for _ in range(3):
         configured.tick()
-    assert configured.ok("run_all")["message"] == "everything is being ingested"
+    assert configured.ok("run_all")["message"] == "every resource is already being ingested"
     assert len(configured.account.jobs) == 2
     for procedure in ("ingest_data", "reconcile_resource"):
         answer = configured.call(procedure, "a/b")

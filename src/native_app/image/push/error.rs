@@ -1,4 +1,4 @@
-//! Errors of a registry.
+//! Classifies the errors of a registry.
 
 use oci_client::errors::{OciDistributionError, OciEnvelope, OciErrorCode};
 use url::Url;
@@ -6,27 +6,27 @@ use url::Url;
 use super::address::Address;
 use crate::{Error, ErrorKind, Retry};
 
-/// The longest part of a registry's own message that is worth repeating, in characters.
+/// The maximum length of a registry's message in an error, in characters.
 const MESSAGE: usize = 300;
 
 /// A call to a registry that failed.
 #[derive(Debug)]
 pub(super) enum RegistryError {
-    /// It does not know what was asked for.
+    /// The repository, tag or blob does not exist.
     NotFound(OciDistributionError),
-    /// It does not know us.
+    /// The credentials are not valid.
     Unauthorized(OciDistributionError),
-    /// It knows us, and does not let us.
+    /// The credentials lack a right.
     Forbidden(OciDistributionError),
-    /// It wants to be asked less often.
+    /// The registry limits the rate of requests.
     RateLimited(OciDistributionError),
-    /// It cannot be reached.
+    /// The registry cannot be reached.
     Unreachable(OciDistributionError),
-    /// It fails on its side.
+    /// The registry has an internal error.
     ServerError(OciDistributionError),
-    /// It answers as no registry should, or refuses what was sent.
+    /// The registry rejects the request, or violates the specification.
     Rejected(OciDistributionError),
-    /// It wants something to go to a host that is not its own.
+    /// The registry refers to a host that must not receive the data.
     ForeignHost(OciDistributionError),
 }
 
@@ -37,14 +37,14 @@ impl From<OciDistributionError> for RegistryError {
 }
 
 impl RegistryError {
-    /// It wants `what` to go to the host of `url`.
+    /// The registry wants `what` to be sent to the host of `url`.
     pub(super) fn foreign_host(url: &Url, what: &str) -> Self {
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         Self::foreign(&format!("{what} to go to {}://{host}{port}", url.scheme()))
     }
 
-    /// It wants `what`.
+    /// The registry wants `what`.
     pub(super) fn foreign(what: &str) -> Self {
         Self::ForeignHost(OciDistributionError::SpecViolationError(format!("it wants {what}")))
     }
@@ -81,42 +81,44 @@ impl RegistryError {
         }
     }
 
-    /// Whether the same call is worth another try.
+    /// Whether retrying the call can help.
     pub(super) fn retry(&self) -> Retry {
         match self {
             Self::RateLimited(_) | Self::Unreachable(_) | Self::ServerError(_) => Retry::Backoff,
-            Self::NotFound(_) | Self::Unauthorized(_) | Self::Forbidden(_) | Self::Rejected(_) | Self::ForeignHost(_) => {
-                Retry::Never
-            }
+            Self::NotFound(_)
+            | Self::Unauthorized(_)
+            | Self::Forbidden(_)
+            | Self::Rejected(_)
+            | Self::ForeignHost(_) => Retry::Never,
         }
     }
 
-    /// As the error of a push to `address`.
+    /// Converts it to the error of a push to `address`.
     pub(super) fn error(self, address: &Address) -> Error {
         let host = address.host();
         let (kind, message, help) = match &self {
             Self::NotFound(_) => (
                 ErrorKind::NotFound,
                 format!("the registry {host} has no repository for {}", address.path()),
-                "check the path against `SHOW IMAGE REPOSITORIES`, or make it with `CREATE IMAGE REPOSITORY`",
+                "compare the path with `SHOW IMAGE REPOSITORIES`, or create the repository with `CREATE IMAGE REPOSITORY`",
             ),
             Self::Unauthorized(_) => (
                 ErrorKind::Authentication,
-                format!("the registry {host} refused the credentials"),
-                "sign in again, or give a programmatic access token that is still valid",
+                format!("the registry {host} rejected the credentials"),
+                "sign in again, or use a valid programmatic access token",
             ),
             Self::Forbidden(_) => (
                 ErrorKind::Authentication,
                 format!("the registry {host} does not let this user push to {}", address.path()),
-                "let an administrator run `GRANT WRITE ON IMAGE REPOSITORY … TO ROLE …`; the user's default role counts",
+                "let an administrator run `GRANT WRITE ON IMAGE REPOSITORY … TO ROLE …`; the user's default role applies",
             ),
             Self::RateLimited(_) => {
-                (ErrorKind::RateLimited, format!("the registry {host} is asked too often"), "try again later")
+                (ErrorKind::RateLimited, format!("the registry {host} limits the rate of requests"), "try again later")
             }
             Self::Unreachable(_) => (
                 ErrorKind::Unavailable,
                 format!("the registry {host} cannot be reached"),
-                "check the host, and that this machine may reach it",
+                "check the host and this machine's network access to it",
             ),
             Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} fails"), "try again later"),
             Self::Rejected(_) => (

@@ -23,9 +23,9 @@ impl State {
         let path = words.path();
         let manifest = if sql.contains("@") { Some(self.privileges_of(sql)?) } else { None };
         let used: Vec<Application> =
-            self.world.applications.values().filter(|app| app.source == path).cloned().collect();
+            self.contents.applications.values().filter(|app| app.source == path).cloned().collect();
         let leaves_after = self.leaves_after;
-        let package = self.world.packages.get_mut(&path).ok_or_else(|| absent("Package"))?;
+        let package = self.contents.packages.get_mut(&path).ok_or_else(|| absent("Package"))?;
         package.alter(words, manifest, &used, leaves_after)
     }
 
