@@ -1,8 +1,8 @@
 //! An image on its way into a registry.
 
 mod address;
-mod fault;
-mod realm;
+mod auth;
+mod error;
 mod registry;
 
 use std::fmt;
@@ -14,9 +14,9 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use self::address::Address;
-use self::fault::Fault;
+pub use self::auth::Credentials;
+use self::error::Fault;
 use self::registry::Registry;
-use super::credentials::Credentials;
 use super::layout::Image;
 use crate::{Error, ErrorKind, Result, RetryConfig};
 
