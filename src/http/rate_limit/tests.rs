@@ -17,7 +17,7 @@ fn limiter(concurrency: usize, budget: u8) -> RateLimiter {
 }
 
 async fn acquire(limiter: &RateLimiter) -> Permit<'_> {
-    limiter.acquire(&Monitor::detached(), &mut Duration::ZERO).await.unwrap()
+    limiter.acquire(&Monitor::detached(), &mut Duration::default()).await.unwrap()
 }
 
 /// How many requests can be under way now; ends them all.
@@ -88,7 +88,7 @@ async fn a_wait_that_is_too_long_is_an_error_at_once() {
     let limiter = limiter(8, 100);
     limiter.record_throttled(Limit::Primary, 2 * HOUR);
     let before = Instant::now();
-    let error = limiter.acquire(&Monitor::detached(), &mut Duration::ZERO).await.err().unwrap();
+    let error = limiter.acquire(&Monitor::detached(), &mut Duration::default()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert!(error.help().is_some());
     assert_eq!(before.elapsed(), Duration::ZERO);
