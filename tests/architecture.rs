@@ -20,16 +20,17 @@ type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The layers, the highest first: imports point down. `core` stands for the four lowest ones.
 const LAYERS: &[Layer] = &[
-    ("cli", &["cli"], &["native_app", "snowflake", "sqlite", "preview", "engine", "net", "core"]),
-    ("native_app", &["native_app"], &["snowflake", "driver", "net", "core"]),
+    ("cli", &["cli"], &["native_app", "snowflake", "sqlite", "preview", "connection", "engine", "net", "core"]),
+    ("native_app", &["native_app"], &["snowflake", "driver", "connection", "net", "core"]),
     ("testkit", &["testkit"], &["memory", "engine", "core"]),
     ("github", &["sources/github"], &["http", "net", "core"]),
     ("memory", &["backends/memory"], &["merge", "core"]),
     ("sqlite", &["backends/sqlite"], &["merge", "sql", "preview", "core"]),
-    ("snowflake", &["backends/snowflake"], &["driver", "merge", "sql", "preview", "net", "core"]),
+    ("snowflake", &["backends/snowflake"], &["driver", "connection", "merge", "sql", "preview", "net", "core"]),
     ("sql", &["backends/surrogates", "backends/concatenation"], &[]),
     ("preview", &["backends/preview"], &[]),
-    ("driver", &["snowflake"], &["net", "data", "error"]),
+    ("driver", &["snowflake"], &["connection", "net", "data", "error"]),
+    ("connection", &["snowflake/connection"], &["net", "data", "error"]),
     ("merge", &["backends/merge", "sink/merge"], &["core"]),
     ("engine", &["engine"], &["core"]),
     ("http", &["http"], &["net", "monitor", "error"]),
@@ -49,8 +50,7 @@ const REEXPORTS: &[&str] = &["lib.rs", "backends/mod.rs", "sources/mod.rs", "int
 const ALLOWED: (&str, &str) = ("http/request.rs", "http/client.rs");
 
 /// Folders that still have import cycles inside. Remove a folder from this list once it has none.
-const CYCLIC: &[&str] =
-    &["backends/snowflake/", "backends/sqlite/", "cli/", "engine/", "error/", "snowflake/", "sources/github/", "state"];
+const CYCLIC: &[&str] = &["backends/snowflake/", "cli/", "engine/", "error/", "snowflake/", "sources/github/", "state"];
 
 fn imports() -> Imports {
     read_crate(Path::new("src"))
