@@ -129,7 +129,7 @@ async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {
     let counted = session.execute(Statement::new("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"T\"")).await?;
     let rows = counted.rows.first().ok_or("no count")?.integer(0)?.unsigned_abs();
     session.close().await?;
-    let spent = client.spent();
+    let spent = client.usage();
     Ok(Figures { commits: files, statements: spent.statements, staged: spent.staged_bytes, ..figures(rows) })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use snowfeed::Result;
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{Answer, Client, Session, Statement};
+use snowfeed::backends::snowflake::client::{QueryResult, Client, Session, Statement};
 use snowfeed::backends::snowflake::connection::Connection;
 
 use crate::endpoints::Part;
@@ -70,12 +70,12 @@ impl Scene<'_> {
 }
 
 /// Runs a statement.
-pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Result<Answer> {
+pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Result<QueryResult> {
     session.execute(Statement::new(sql)).await
 }
 
 /// The only cell of an answer, as text; empty for null.
-pub(crate) fn cell(answer: &Answer) -> Result<String> {
+pub(crate) fn cell(answer: &QueryResult) -> Result<String> {
     let row = answer.rows.first().ok_or_else(|| snowfeed::Error::invalid_data("the answer has no row"))?;
     Ok(row.get(0)?.map(|text| text.to_string()).unwrap_or_default())
 }

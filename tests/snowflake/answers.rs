@@ -9,12 +9,12 @@ use arrow_ipc::writer::StreamWriter;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Client, Statement};
+use snowfeed::backends::snowflake::client::{QueryResult, Client, Statement};
 use snowfeed::{Error, ErrorKind, Result, Retry};
 
 use crate::scripted::{Act, QUERY, Scripted, result};
 
-async fn ask(server: &Scripted) -> Result<Answer> {
+async fn ask(server: &Scripted) -> Result<QueryResult> {
     server.client().open().await.unwrap().execute(Statement::new("SELECT v FROM t")).await
 }
 
@@ -24,7 +24,7 @@ async fn failure(acts: impl IntoIterator<Item = Act>) -> (Error, usize) {
     (ask(&server).await.unwrap_err(), server.asked(QUERY).len())
 }
 
-fn texts(answer: &Answer) -> Vec<String> {
+fn texts(answer: &QueryResult) -> Vec<String> {
     answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect()
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, StagedFile, Statement};
+use snowfeed::backends::snowflake::client::{QueryResult, Client, HttpClient, Session, StagedFile, Statement};
 use snowfeed::{Error, StateStore, StateVersion};
 
 use crate::peers;
@@ -25,7 +25,7 @@ async fn client() -> (HttpClient, String) {
     (HttpClient::new(connection).unwrap(), user)
 }
 
-async fn run(session: &mut Box<dyn Session>, sql: &str) -> Answer {
+async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
     session.execute(Statement::new(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 

@@ -9,7 +9,7 @@ use crate::peers::free_port;
 use crate::scripted::{Act, LOGIN, PASSWORD, Scripted, brief, connection};
 
 async fn open(connection: Connection) -> Result<Box<dyn Session>> {
-    HttpClient::with_retries(connection, brief())?.open().await
+    HttpClient::with_retry(connection, brief())?.open().await
 }
 
 async fn refused(act: Act) -> (Error, usize) {

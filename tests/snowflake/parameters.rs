@@ -47,7 +47,7 @@ fn sent(asked: &Asked) -> Map<String, Value> {
 
 fn client(server: &Scripted, parameters: Map<String, Value>) -> HttpClient {
     let connection = Connection { session_parameters: parameters, ..connection(server.port) };
-    HttpClient::with_retries(connection, brief()).unwrap()
+    HttpClient::with_retry(connection, brief()).unwrap()
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn no_secret_is_ever_printed() {
     ] {
         let (server, storage) = (Scripted::start().await, Scripted::start().await);
         let connection = Connection { credentials, ..connection(server.port) };
-        let client = HttpClient::with_retries(connection.clone(), brief()).unwrap();
+        let client = HttpClient::with_retry(connection.clone(), brief()).unwrap();
         let _ = write!(printed, "{connection:?} {client:?}");
         let mut session = client.open().await.unwrap();
         let renewed =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
+use snowfeed::backends::snowflake::client::{QueryResult, Client, HttpClient, Statement};
 use snowfeed::state::{ResourceState, Timings};
 use snowfeed::{
     Checkpoint, ColumnType, Commit, ConfigStore, Counts, Mode, Namespace, Record, Reject, Resource, RunId, RunRecord,
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// Runs a statement that is not written down.
-    pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<Answer> {
+    pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<QueryResult> {
         self.client.open().await?.execute(statement).await
     }
 }

@@ -113,7 +113,7 @@ pub(crate) mod snowflake {
 
     use async_trait::async_trait;
     use snowfeed::backends::Snowflake;
-    use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
+    use snowfeed::backends::snowflake::client::{QueryResult, Client, HttpClient, Statement};
     use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
     use snowfeed::testkit::conformance::SinkProbe;
     use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow, Version};
@@ -182,7 +182,7 @@ pub(crate) mod snowflake {
             Self { snowflake, ..self }
         }
 
-        pub(crate) async fn select(&self, statement: Statement) -> Answer {
+        pub(crate) async fn select(&self, statement: Statement) -> QueryResult {
             self.reader.open().await.unwrap().execute(statement).await.unwrap()
         }
 

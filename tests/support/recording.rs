@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{Answer, Client, Session, Spent, StagedFile, Statement};
+use snowfeed::backends::snowflake::client::{QueryResult, Client, Session, Usage, StagedFile, Statement};
 
 /// One call, by the number of the session that made it: the first one opened is 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl Client for Recording {
         Ok(Box::new(recorded))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 }
 
@@ -86,13 +86,13 @@ impl RecordedSession {
 
 #[async_trait]
 impl Session for RecordedSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.note(What::Statement(statement.clone()));
         self.session.execute(statement).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        self.note(What::Put(file.statement()?));
+        self.note(What::Put(file.put_statement()?));
         self.session.put(file).await
     }
 

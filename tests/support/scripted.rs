@@ -41,7 +41,7 @@ pub(crate) fn connection(port: u16) -> Connection {
 /// Retries for tests: four attempts with hardly a pause.
 pub(crate) fn brief() -> RetryConfig {
     let pause = Duration::from_millis(1);
-    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::RETRIES }
+    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::DEFAULT_RETRY }
 }
 
 /// A request that came.
@@ -188,7 +188,7 @@ impl Scripted {
     }
 
     pub(crate) fn client(&self) -> HttpClient {
-        HttpClient::with_retries(connection(self.port), brief()).unwrap()
+        HttpClient::with_retry(connection(self.port), brief()).unwrap()
     }
 
     /// The requests for a path so far.

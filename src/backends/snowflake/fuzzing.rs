@@ -9,8 +9,8 @@ pub fn identifier(name: &str) -> String {
 }
 
 /// The name that a person means by this.
-pub fn resolve(given: &str) -> String {
-    names::resolve(given)
+pub fn normalize(given: &str) -> String {
+    names::normalize(given)
 }
 
 /// A text.
@@ -34,6 +34,6 @@ pub fn load_name(raw: &str, run: &str, number: usize) -> String {
 }
 
 /// The run that such a table belongs to.
-pub fn run_of(load_name: &str) -> Option<uuid::Uuid> {
-    names::run_of(load_name)
+pub fn load_table_run(load_name: &str) -> Option<uuid::Uuid> {
+    names::load_table_run(load_name)
 }

@@ -47,11 +47,11 @@ use crate::{Error, Resource, Result, RetryConfig, TableSpec};
 pub use check::Finding;
 
 use catalog::Catalog;
-use client::{Client, HttpClient, Session, Spent};
+use client::{Client, HttpClient, Session, Usage};
 use connection::Connection;
 use names::Names;
-use pool::{Lease, Pool};
-use retry::Unanswered;
+use pool::{PooledSession, SessionPool};
+use retry::UnknownOutcome;
 
 #[cfg(feature = "native-app")]
 pub(crate) use migration::LONGEST_TEXT;
@@ -106,7 +106,7 @@ pub(crate) use schema::STATE as STATE_SQL;
 pub struct Snowflake(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
+    pool: SessionPool,
     names: Names,
     /// The warehouse that the connection names, for who asks why there is none.
     warehouse: Option<String>,
@@ -114,11 +114,11 @@ struct Inner {
     bind_at_most: usize,
     cleaned: AtomicBool,
     /// When a run's record was last written.
-    recorded: time::Rising,
+    run_clock: time::MonotonicClock,
 }
 
 /// Rows of up to this many bytes travel as a bound value.
-const BIND_AT_MOST: usize = 2 << 20;
+const DEFAULT_MAX_BIND_BYTES: usize = 2 << 20;
 
 /// The schema of the views, unless the connection names one.
 const SCHEMA: &str = "PUBLIC";
@@ -130,7 +130,7 @@ impl Snowflake {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
     pub fn connect(connection: Connection) -> Result<Self> {
-        Self::connect_with(connection, HttpClient::RETRIES)
+        Self::connect_with(connection, HttpClient::DEFAULT_RETRY)
     }
 
     /// The same, with other retries of requests that bring no answer than [`HttpClient::RETRIES`].
@@ -144,7 +144,7 @@ impl Snowflake {
         };
         let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
         let warehouse = connection.warehouse.clone();
-        let mut snowflake = Self::over(Arc::new(HttpClient::with_retries(connection, retries)?), &database, &schema);
+        let mut snowflake = Self::over(Arc::new(HttpClient::with_retry(connection, retries)?), &database, &schema);
         if let Some(inner) = Arc::get_mut(&mut snowflake.0) {
             inner.warehouse = warehouse;
         }
@@ -155,13 +155,13 @@ impl Snowflake {
     /// without quotes they mean upper case, `"in quotes"` they mean themselves.
     pub fn over(client: Arc<dyn Client>, database: &str, schema: &str) -> Self {
         Self(Arc::new(Inner {
-            pool: Pool::new(client),
+            pool: SessionPool::new(client),
             names: Names::new(database, schema),
             warehouse: None,
             catalog: Mutex::new(None),
-            bind_at_most: BIND_AT_MOST,
+            bind_at_most: DEFAULT_MAX_BIND_BYTES,
             cleaned: AtomicBool::new(false),
-            recorded: time::Rising::default(),
+            run_clock: time::MonotonicClock::default(),
         }))
     }
 
@@ -176,8 +176,8 @@ impl Snowflake {
     }
 
     /// What was spent so far.
-    pub fn spent(&self) -> Spent {
-        self.0.pool.client().spent()
+    pub fn spent(&self) -> Usage {
+        self.0.pool.client().usage()
     }
 
     /// Ends the sessions. A later call opens new ones.
@@ -189,7 +189,7 @@ impl Snowflake {
         self.0.pool.close().await
     }
 
-    async fn session(&self) -> Result<Lease> {
+    async fn session(&self) -> Result<PooledSession> {
         self.0.pool.session().await
     }
 
@@ -222,7 +222,7 @@ impl fmt::Debug for Snowflake {
 impl Sink for Snowflake {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
         // What is known to be there needs no session, let alone a login.
-        if self.0.catalog.lock().await.as_ref().is_some_and(|catalog| catalog.has(&self.0.names, resource, tables)) {
+        if self.0.catalog.lock().await.as_ref().is_some_and(|catalog| catalog.is_current(&self.0.names, resource, tables)) {
             return Ok(());
         }
         retry::transaction(|| async {
@@ -234,8 +234,8 @@ impl Sink for Snowflake {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        let unanswered = Unanswered::none();
-        retry::transaction(|| self.try_commit(&commit, &unanswered)).await
+        let unknown = UnknownOutcome::new();
+        retry::transaction(|| self.try_commit(&commit, &unknown)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

@@ -10,18 +10,18 @@ use crate::{Result, Retry};
 /// Does a piece of work that happens wholly or not at all, up to five times, as long as its error says that it is worth it. The
 /// error that remains says that no outer layer need try again.
 pub(super) async fn transaction<T, F: Future<Output = Result<T>>>(work: impl FnMut() -> F) -> Result<T> {
-    let pauses = ExponentialBuilder::default()
+    let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
         .with_max_delay(Duration::from_secs(5))
         .with_max_times(4)
         .with_jitter();
-    let tried = work.retry(pauses).when(|error| error.retry() != Retry::Never);
+    let tried = work.retry(backoff).when(|error| error.retry() != Retry::Never);
     let tried = tried.notify(|error, pause| tracing::debug!(%error, ?pause, "a transaction is tried again"));
     tried.await.map_err(crate::Error::exhausted)
 }
 
 /// Pauses without end, ever longer and up to half a minute, between tries at what several programs do at once.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> {
+pub(super) fn backoff() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_delay(Duration::from_secs(30))
@@ -32,14 +32,14 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 
 /// What an earlier try of a transaction would have given, had its COMMIT been answered. It may have happened all the same.
 #[derive(Debug)]
-pub(super) struct Unanswered<T>(Mutex<Option<T>>);
+pub(super) struct UnknownOutcome<T>(Mutex<Option<T>>);
 
-impl<T> Unanswered<T> {
-    pub(super) fn none() -> Self {
+impl<T> UnknownOutcome<T> {
+    pub(super) fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    pub(super) fn keep(&self, given: T) {
+    pub(super) fn set(&self, given: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
     }
 

@@ -72,12 +72,12 @@ impl Snowflake {
         let names = &self.0.names;
         let find = format!(
             "SELECT \"TABLE_NAME\" FROM {} WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
-            names.in_database("INFORMATION_SCHEMA") + ".\"TABLES\""
+            names.schema_name("INFORMATION_SCHEMA") + ".\"TABLES\""
         );
         let tables = session.execute(Statement::new(find).bind(names.raw_schema())).await?;
         for row in tables.rows {
             let table = row.text(0)?;
-            if names::run_of(table).is_some_and(is_leftover) {
+            if names::load_table_run(table).is_some_and(is_leftover) {
                 session.execute(Statement::new(format!("DROP TABLE IF EXISTS {}", names.raw(table)))).await?;
             }
         }

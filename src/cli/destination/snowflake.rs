@@ -41,7 +41,7 @@ impl Target {
     }
 
     pub(super) fn open(&self) -> Result<Snowflake> {
-        self.opened(HttpClient::RETRIES).map(|opened| opened.snowflake.clone())
+        self.opened(HttpClient::DEFAULT_RETRY).map(|opened| opened.snowflake.clone())
     }
 
     fn opened(&self, retries: RetryConfig) -> Result<&Opened> {
@@ -56,7 +56,7 @@ impl Target {
 
     pub(super) async fn check(&self) -> Vec<Finding> {
         // Who looks wants to know how it is now.
-        let brief = RetryConfig { max_attempts: 3, ..HttpClient::RETRIES };
+        let brief = RetryConfig { max_attempts: 3, ..HttpClient::DEFAULT_RETRY };
         let opened = match self.opened(brief) {
             Ok(opened) => opened,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::sql;
-use crate::backends::snowflake::client::{Answer, IssuedToken, Session, StagedFile, Statement};
+use crate::backends::snowflake::client::{QueryResult, IssuedToken, Session, StagedFile, Statement};
 use crate::native_app::Name;
 use crate::{Error, ErrorKind, Result};
 
@@ -30,7 +30,7 @@ impl Account {
         self.session.close().await
     }
 
-    pub(super) async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.session.execute(statement).await
     }
 
@@ -117,7 +117,7 @@ impl Found {
     }
 }
 
-fn found(answer: Answer) -> Vec<Found> {
+fn found(answer: QueryResult) -> Vec<Found> {
     let columns: Vec<String> = answer.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let row = |cells: Vec<_>| {
         let cells = columns.iter().cloned().zip(cells);

@@ -66,7 +66,7 @@ impl Step {
         Ok(match &self.action {
             Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.clone(),
             Action::RunOnce { statement, .. } => statement.sql.clone(),
-            Action::Put(file) => file.statement()?.sql,
+            Action::Put(file) => file.put_statement()?.sql,
             Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.to),
             Action::AwaitRemoval { package, version } => {
                 format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")

@@ -29,7 +29,7 @@ impl Rule {
     }
 
     #[track_caller]
-    fn code(answer: snowfeed::Result<snowfeed::backends::snowflake::client::Answer>, sql: &str) -> String {
+    fn code(answer: snowfeed::Result<snowfeed::backends::snowflake::client::QueryResult>, sql: &str) -> String {
         let error = answer.err().unwrap_or_else(|| panic!("accepted: {sql}"));
         let code = error.code().map(str::to_owned);
         code.unwrap_or_else(|| panic!("{sql}: {error:?}"))

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
+use snowfeed::backends::snowflake::client::{QueryResult, Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use snowfeed::native_app::image::{Image, Push};
 use snowfeed::testkit::upstream::GithubServer;
@@ -224,6 +224,6 @@ async fn the_procedures_run_the_program_in_its_container() {
     tokio::task::block_in_place(|| pytest(&["test_container.py"], &[("SNOWFEED_CONTAINER", &file)]));
 }
 
-async fn ask(session: &mut Box<dyn Session>, statement: Statement) -> Answer {
+async fn ask(session: &mut Box<dyn Session>, statement: Statement) -> QueryResult {
     session.execute(statement).await.unwrap()
 }

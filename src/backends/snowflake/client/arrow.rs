@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const PRECISION: u8 = 38;
 
 /// Rows of which nothing but nulls has come take no space in a stream, whatever their number; so many of them are believed.
-const MOST_EMPTY: usize = 1 << 20;
+const MAX_EMPTY_ROWS: usize = 1 << 20;
 
 /// Decodes a stream of record batches; nothing is a stream without rows.
 pub(super) fn rows(stream: &[u8]) -> Result<Vec<Row>> {
@@ -32,7 +32,7 @@ fn decode(stream: &[u8]) -> Result<Vec<Row>> {
     let mut decoder = StreamDecoder::new();
     let (mut rest, mut rows) = (stream.into(), Vec::new());
     while let Some(batch) = decoder.decode(&mut rest).map_err(garbled)? {
-        if batch.num_rows() > stream.len().saturating_mul(8).max(MOST_EMPTY) {
+        if batch.num_rows() > stream.len().saturating_mul(8).max(MAX_EMPTY_ROWS) {
             return Err(Error::invalid_data("an answer says that it has more rows than it has bits"));
         }
         append(&batch, &mut rows)?;
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn rows_that_take_no_space_are_believed_only_up_to_a_number() {
         let empty = |rows| rows_of(Arc::new(NullArray::new(rows)));
-        assert_eq!(empty(MOST_EMPTY).unwrap().len(), MOST_EMPTY);
+        assert_eq!(empty(MAX_EMPTY_ROWS).unwrap().len(), MAX_EMPTY_ROWS);
         assert!(empty(1 << 40).unwrap_err().to_string().contains("more rows than"));
     }
 

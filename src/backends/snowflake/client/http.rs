@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::super::connection::Connection;
 use super::session::HttpSession;
 use super::transport::Transport;
-use super::{Client, Session, Spent, login, parameters};
+use super::{Client, Session, Usage, login, parameters};
 use crate::{Result, RetryConfig};
 
 /// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
@@ -25,19 +25,19 @@ use crate::{Result, RetryConfig};
 /// Statements are logged at debug level, without bound values: their text, request id, query id and time. No body, header or
 /// credential is logged at any level, by this or by the crates below it.
 #[derive(Clone)]
-pub struct HttpClient(Arc<Shared>);
+pub struct HttpClient(Arc<ClientInner>);
 
 /// What all sessions of a client have in common.
-pub(super) struct Shared {
+pub(super) struct ClientInner {
     pub(super) connection: Arc<Connection>,
     pub(super) transport: Arc<Transport>,
-    pub(super) meter: Meter,
+    pub(super) meter: UsageCounters,
 }
 
 impl HttpClient {
     /// How often, and for how long, a request that brought no answer is sent again unless something else is said: twelve attempts
     /// within five minutes, the first delay half a second, the longest thirty seconds.
-    pub const RETRIES: RetryConfig = RetryConfig {
+    pub const DEFAULT_RETRY: RetryConfig = RetryConfig {
         max_attempts: 12,
         timeout: Duration::from_secs(5 * 60),
         first_delay: Duration::from_millis(500),
@@ -49,20 +49,20 @@ impl HttpClient {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the host is none, or a proxy is not a URL.
     pub fn new(connection: Connection) -> Result<Self> {
-        Self::with_retries(connection, Self::RETRIES)
+        Self::with_retry(connection, Self::DEFAULT_RETRY)
     }
 
     /// A client that sends a request again as often, and for as long, as `retries` say.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with_retries(connection: Connection, retries: RetryConfig) -> Result<Self> {
+    pub fn with_retry(connection: Connection, retries: RetryConfig) -> Result<Self> {
         let transport = Transport::new(&connection, retries)?;
-        parameters::warn_of_ignored(&connection);
-        Ok(Self(Arc::new(Shared {
+        parameters::warn_about_ignored(&connection);
+        Ok(Self(Arc::new(ClientInner {
             connection: Arc::new(connection),
             transport: Arc::new(transport),
-            meter: Meter::default(),
+            meter: UsageCounters::default(),
         })))
     }
 }
@@ -74,11 +74,11 @@ impl Client for HttpClient {
         Ok(Box::new(HttpSession::new(Arc::clone(&self.0), tokens)))
     }
 
-    fn spent(&self) -> Spent {
+    fn usage(&self) -> Usage {
         self.0.meter.read()
     }
 
-    fn sessions(&self) -> Vec<u64> {
+    fn session_ids(&self) -> Vec<u64> {
         self.0.meter.sessions.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
@@ -97,11 +97,11 @@ impl fmt::Debug for HttpClient {
 
 /// How many sessions are remembered: a program that runs for years opens more and more of them, and each is a branch of the
 /// statement that asks for their [cost](super::super::Snowflake::warehouse_time).
-const SESSIONS: usize = 64;
+const MAX_SESSION_IDS: usize = 64;
 
 /// Counts what is spent.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(super) struct UsageCounters {
     statements: AtomicU64,
     logins: AtomicU64,
     staged_bytes: AtomicU64,
@@ -110,27 +110,27 @@ pub(super) struct Meter {
     sessions: Mutex<VecDeque<u64>>,
 }
 
-impl Meter {
-    pub(super) fn ran(&self, time: Duration) {
+impl UsageCounters {
+    pub(super) fn add_statement(&self, time: Duration) {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.busy_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn logged_in(&self, session: Option<u64>) {
+    pub(super) fn add_login(&self, session: Option<u64>) {
         self.logins.fetch_add(1, Ordering::Relaxed);
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.extend(session);
-        if sessions.len() > SESSIONS {
+        if sessions.len() > MAX_SESSION_IDS {
             sessions.pop_front();
         }
     }
 
-    pub(super) fn staged(&self, bytes: u64) {
+    pub(super) fn add_staged_bytes(&self, bytes: u64) {
         self.staged_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn read(&self) -> Spent {
-        Spent {
+    fn read(&self) -> Usage {
+        Usage {
             statements: self.statements.load(Ordering::Relaxed),
             logins: self.logins.load(Ordering::Relaxed),
             staged_bytes: self.staged_bytes.load(Ordering::Relaxed),
@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn only_the_newest_sessions_are_remembered() {
-        let meter = Meter::default();
-        (0..1_000).for_each(|session| meter.logged_in(Some(session)));
-        meter.logged_in(None);
+        let meter = UsageCounters::default();
+        (0..1_000).for_each(|session| meter.add_login(Some(session)));
+        meter.add_login(None);
         let sessions = meter.sessions.lock().unwrap();
-        assert_eq!((sessions.len(), sessions.front(), sessions.back()), (SESSIONS, Some(&936), Some(&999)));
+        assert_eq!((sessions.len(), sessions.front(), sessions.back()), (MAX_SESSION_IDS, Some(&936), Some(&999)));
         assert_eq!(meter.read().logins, 1_001);
     }
 }

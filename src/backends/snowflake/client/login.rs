@@ -10,9 +10,9 @@ use snowflake_api::connection::QueryType;
 use uuid::Uuid;
 
 use super::super::connection::{Connection, LoginFields};
-use super::http::Shared;
+use super::http::ClientInner;
 use super::transport::Transport;
-use super::wire::{LoginData, Renewal, RenewalData, Reply};
+use super::wire::{LoginData, Renewal, RenewalData, Response};
 use super::{IssuedToken, fault, parameters};
 use crate::{Error, ErrorKind, Result};
 
@@ -20,17 +20,17 @@ use crate::{Error, ErrorKind, Result};
 const TOKEN_VALIDITY: Duration = Duration::from_secs(3600);
 
 /// What a session is known by.
-pub(super) struct Tokens {
+pub(super) struct TokenPair {
     session: SecretString,
     /// With it, Snowflake hands out a new session token.
     master: Option<SecretString>,
 }
 
 /// The tokens of a session, which may be replaced while a statement runs.
-pub(super) struct Pass(Mutex<Arc<Tokens>>);
+pub(super) struct SessionTokens(Mutex<Arc<TokenPair>>);
 
-impl Pass {
-    pub(super) fn new(tokens: Tokens) -> Self {
+impl SessionTokens {
+    pub(super) fn new(tokens: TokenPair) -> Self {
         Self(Mutex::new(Arc::new(tokens)))
     }
 
@@ -39,23 +39,23 @@ impl Pass {
         self.current().session.clone()
     }
 
-    pub(super) fn replace(&self, tokens: Tokens) {
+    pub(super) fn replace(&self, tokens: TokenPair) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
     }
 
-    fn current(&self) -> Arc<Tokens> {
+    fn current(&self) -> Arc<TokenPair> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[derive(Serialize)]
 struct Login<'a> {
-    data: Data<'a>,
+    data: LoginData2<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-struct Data<'a> {
+struct LoginData2<'a> {
     account_name: &'a str,
     login_name: &'a str,
     client_app_id: &'static str,
@@ -73,40 +73,40 @@ struct Data<'a> {
 }
 
 /// Logs in.
-pub(super) async fn login(client: &Shared) -> Result<Tokens> {
-    let Shared { transport, connection, meter } = client;
-    let fields = fields(connection).await?;
+pub(super) async fn login(client: &ClientInner) -> Result<TokenPair> {
+    let ClientInner { transport, connection, meter } = client;
+    let fields = read_login_fields(connection).await?;
     let mut session_parameters = parameters::of(connection);
     let reply = loop {
-        let reply = ask(transport, connection, &fields, &session_parameters).await?;
-        let refuses_parameter = |message| parameters::leave_out_refused(&mut session_parameters, connection, message);
+        let reply = request_login(transport, connection, &fields, &session_parameters).await?;
+        let refuses_parameter = |message| parameters::remove_rejected(&mut session_parameters, connection, message);
         match reply.message.as_deref().filter(|_| !reply.success).map(refuses_parameter).transpose()? {
             Some(true) => {}
             _ => break reply,
         }
     };
     if !reply.success {
-        return Err(fault::login(&reply, connection));
+        return Err(fault::login_error(&reply, connection));
     }
     match reply.data {
         Some(LoginData { token: Some(session), master_token: master, session_id, parameters }) => {
-            meter.logged_in(session_id);
+            meter.add_login(session_id);
             parameters::check(parameters.as_ref())?;
-            Ok(Tokens { session, master })
+            Ok(TokenPair { session, master })
         }
         _ => Err(Error::invalid_data("Snowflake accepted the login, and gave no token for it")
             .with_help("a second factor or a new password may be asked for: use a key pair, or a token")),
     }
 }
 
-async fn ask(
+async fn request_login(
     transport: &Transport,
     connection: &Connection,
     fields: &LoginFields,
     session_parameters: &Map<String, Value>,
-) -> Result<Reply<LoginData>> {
+) -> Result<Response<LoginData>> {
     let body = Login {
-        data: Data {
+        data: LoginData2 {
             account_name: &connection.account,
             login_name: &connection.user,
             client_app_id: "snowfeed",
@@ -133,7 +133,7 @@ async fn ask(
 }
 
 /// Asks for a new token for the same session, whose transaction stays open. Whether there is one.
-pub(super) async fn renew(transport: &Transport, pass: &Pass) -> Result<bool> {
+pub(super) async fn renew(transport: &Transport, pass: &SessionTokens) -> Result<bool> {
     let tokens = pass.current();
     let Some(master) = &tokens.master else { return Ok(false) };
     let body = Renewal { old_session_token: tokens.session.expose_secret(), request_type: "RENEW" };
@@ -144,12 +144,12 @@ pub(super) async fn renew(transport: &Transport, pass: &Pass) -> Result<bool> {
     else {
         return Ok(false);
     };
-    pass.replace(Tokens { session, master: master_token.or_else(|| tokens.master.clone()) });
+    pass.replace(TokenPair { session, master: master_token.or_else(|| tokens.master.clone()) });
     Ok(true)
 }
 
 /// Asks for a token of the same session for another client, such as one of the image registry. The session's own stays as it is.
-pub(super) async fn issue(transport: &Transport, pass: &Pass) -> Result<IssuedToken> {
+pub(super) async fn issue_token(transport: &Transport, pass: &SessionTokens) -> Result<IssuedToken> {
     let tokens = pass.current();
     let refused = || {
         Error::new(ErrorKind::Authentication, "Snowflake issues no token for other clients to this session")
@@ -168,7 +168,7 @@ pub(super) async fn issue(transport: &Transport, pass: &Pass) -> Result<IssuedTo
     }
 }
 
-async fn fields(connection: &Arc<Connection>) -> Result<LoginFields> {
+async fn read_login_fields(connection: &Arc<Connection>) -> Result<LoginFields> {
     let connection = Arc::clone(connection);
     tokio::task::spawn_blocking(move || connection.login_fields())
         .await

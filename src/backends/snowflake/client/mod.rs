@@ -29,8 +29,8 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 pub use http::HttpClient;
-pub(super) use put::place as stage_place;
-pub use rows::{Answer, Row};
+pub(super) use put::stage_reference as stage_place;
+pub use rows::{QueryResult, Row};
 pub(crate) use statement::text_literal;
 pub use statement::{Bind, Statement};
 
@@ -47,11 +47,11 @@ pub trait Client: Debug + Send + Sync + 'static {
     async fn open(&self) -> Result<Box<dyn Session>>;
 
     /// What was spent so far, by all sessions of this client.
-    fn spent(&self) -> Spent;
+    fn usage(&self) -> Usage;
 
     /// The numbers of the newest sessions, in the order of their logins; those that Snowflake gave no number are left out. A
     /// client that opens sessions without end remembers a bounded number of them.
-    fn sessions(&self) -> Vec<u64> {
+    fn session_ids(&self) -> Vec<u64> {
         Vec::new()
     }
 }
@@ -80,7 +80,7 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// When no answer comes to a COMMIT, or to a statement that changes something outside of a transaction, the error says
     /// that its outcome is unknown. After that, or after a lost transaction, the session may be of no more use; see
     /// [`is_idle`](Self::is_idle).
-    async fn execute(&mut self, statement: Statement) -> Result<Answer>;
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult>;
 
     /// Stores a file on a stage, replacing one of the same name.
     async fn put(&mut self, file: StagedFile) -> Result<()>;
@@ -123,7 +123,7 @@ pub struct StagedFile {
 
 /// What was spent on Snowflake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Spent {
+pub struct Usage {
     /// Statements run, PUT among them.
     pub statements: u64,
     /// Logins.

@@ -16,7 +16,7 @@ struct Parameter {
     name: &'static str,
     value: Setting,
     /// Why a connection cannot set it.
-    why: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -38,8 +38,8 @@ impl From<Setting> for Value {
     }
 }
 
-const fn set(name: &'static str, value: Setting, why: &'static str) -> Parameter {
-    Parameter { name, value, why }
+const fn set(name: &'static str, value: Setting, reason: &'static str) -> Parameter {
+    Parameter { name, value, reason }
 }
 
 /// The one parameter without which there is no session.
@@ -50,7 +50,7 @@ const TIMESTAMP: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM"#;
 const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
 
 /// What we depend on.
-const OURS: &[Parameter] = &[
+const REQUIRED: &[Parameter] = &[
     set(AUTOCOMMIT, Truth(true), "what runs outside of a transaction would be rolled back with the session"),
     set("QUOTED_IDENTIFIERS_IGNORE_CASE", Truth(false), "names that differ only by case would become one"),
     set("ROWS_PER_RESULTSET", Number(0), "answers would be cut"),
@@ -102,13 +102,13 @@ const DEFAULTS: &[(&str, Setting)] = &[
 /// The parameters to set at a login.
 pub(super) fn of(connection: &Connection) -> Map<String, Value> {
     let mut parameters: Map<String, Value> =
-        OURS.iter().map(|ours| (ours.name.to_owned(), ours.value.into())).collect();
-    let theirs = connection.session_parameters.iter().filter(|(name, _)| of_ours(name).is_none());
+        REQUIRED.iter().map(|ours| (ours.name.to_owned(), ours.value.into())).collect();
+    let theirs = connection.session_parameters.iter().filter(|(name, _)| required(name).is_none());
     parameters.extend(theirs.map(|(name, value)| (name.clone(), value.clone())));
     let tag = connection.query_tag.as_deref().map(|tag| ("QUERY_TAG", tag.into()));
     let defaults = DEFAULTS.iter().map(|(name, value)| (*name, (*value).into())).chain(tag);
     for (name, value) in defaults {
-        if !connection.session_parameters.keys().any(|theirs| is_same(theirs, name)) {
+        if !connection.session_parameters.keys().any(|theirs| same_name(theirs, name)) {
             parameters.insert(name.to_owned(), value);
         }
     }
@@ -116,10 +116,10 @@ pub(super) fn of(connection: &Connection) -> Map<String, Value> {
 }
 
 /// Says which of the connection's parameters have no effect.
-pub(super) fn warn_of_ignored(connection: &Connection) {
+pub(super) fn warn_about_ignored(connection: &Connection) {
     for name in connection.session_parameters.keys() {
-        if let Some(ours) = of_ours(name) {
-            tracing::warn!("{name} of the connection's `session_parameters` is ignored: {}", ours.why);
+        if let Some(ours) = required(name) {
+            tracing::warn!("{name} of the connection's `session_parameters` is ignored: {}", ours.reason);
         }
     }
 }
@@ -129,7 +129,7 @@ pub(super) fn warn_of_ignored(connection: &Connection) {
 ///
 /// # Errors
 /// `Configuration` when the connection has set it, and for AUTOCOMMIT.
-pub(super) fn leave_out_refused(
+pub(super) fn remove_rejected(
     parameters: &mut Map<String, Value>,
     connection: &Connection,
     message: &str,
@@ -141,12 +141,12 @@ pub(super) fn leave_out_refused(
     let Some(name) = parameters.keys().find(|name| has_word(&message, &name.to_ascii_uppercase())).cloned() else {
         return Ok(false);
     };
-    if of_ours(&name).is_none() && connection.session_parameters.contains_key(&name) {
+    if required(&name).is_none() && connection.session_parameters.contains_key(&name) {
         return Err(Error::configuration(format!("Snowflake refuses the session parameter {name} of the connection"))
             .with_help("correct it in `session_parameters` of the connection, or leave it out"));
     }
-    if is_same(&name, AUTOCOMMIT) {
-        return Err(without_autocommit());
+    if same_name(&name, AUTOCOMMIT) {
+        return Err(autocommit_off());
     }
     tracing::warn!("Snowflake refuses the session parameter {name}, which is left out: the account's own value counts");
     parameters.remove(&name);
@@ -155,28 +155,28 @@ pub(super) fn leave_out_refused(
 
 /// Refuses a session that Snowflake has opened without AUTOCOMMIT. `parameters` are those that it answers a login with.
 pub(super) fn check(parameters: Option<&Value>) -> Result<()> {
-    let is_autocommit = |parameter: &&Value| parameter["name"].as_str().is_some_and(|name| is_same(name, AUTOCOMMIT));
+    let is_autocommit = |parameter: &&Value| parameter["name"].as_str().is_some_and(|name| same_name(name, AUTOCOMMIT));
     let autocommit = parameters.and_then(Value::as_array).and_then(|all| all.iter().find(is_autocommit));
     let is_off = |value: &Value| {
         value.as_bool() == Some(false) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("false"))
     };
     match autocommit {
-        Some(parameter) if is_off(&parameter["value"]) => Err(without_autocommit()),
+        Some(parameter) if is_off(&parameter["value"]) => Err(autocommit_off()),
         _ => Ok(()),
     }
 }
 
-fn without_autocommit() -> Error {
+fn autocommit_off() -> Error {
     Error::configuration("Snowflake opens no session with AUTOCOMMIT, and in one without it nothing would be stored")
         .with_help("let an administrator run `ALTER USER … SET AUTOCOMMIT = TRUE`")
 }
 
-fn of_ours(name: &str) -> Option<&'static Parameter> {
-    OURS.iter().find(|ours| is_same(name, ours.name))
+fn required(name: &str) -> Option<&'static Parameter> {
+    REQUIRED.iter().find(|ours| same_name(name, ours.name))
 }
 
 /// Snowflake reads a parameter's name in either case.
-fn is_same(one: &str, other: &str) -> bool {
+fn same_name(one: &str, other: &str) -> bool {
     one.trim().eq_ignore_ascii_case(other)
 }
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn no_parameter_is_named_twice() {
         let names: std::collections::BTreeSet<_> =
-            OURS.iter().map(|ours| ours.name).chain(DEFAULTS.iter().map(|(name, _)| *name)).collect();
-        assert_eq!(names.len(), OURS.len() + DEFAULTS.len());
+            REQUIRED.iter().map(|ours| ours.name).chain(DEFAULTS.iter().map(|(name, _)| *name)).collect();
+        assert_eq!(names.len(), REQUIRED.len() + DEFAULTS.len());
     }
 }

@@ -6,34 +6,34 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::fault;
-use super::login::{self, Pass};
+use super::login::{self, SessionTokens};
 use super::transport::Transport;
-use super::wire::{QueryData, Reply, TOKEN_EXPIRED};
+use super::wire::{QueryData, Response, TOKEN_EXPIRED};
 use crate::{Error, Result};
 
 /// The first pause between two questions; each further one doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = Duration::from_secs(5);
 /// A question that Snowflake held for this long has waited for us: the next one follows at once.
-const HELD: Duration = Duration::from_secs(1);
+const LONG_POLL: Duration = Duration::from_secs(1);
 
 /// Asks for the result until there is one, however long that takes.
-pub(super) async fn until_done(
+pub(super) async fn poll_until_done(
     transport: &Transport,
-    pass: &Pass,
-    mut reply: Reply<QueryData>,
-) -> Result<Reply<QueryData>> {
+    pass: &SessionTokens,
+    mut reply: Response<QueryData>,
+) -> Result<Response<QueryData>> {
     let mut pauses =
-        ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).without_max_times().build();
+        ExponentialBuilder::new().with_min_delay(FIRST_DELAY).with_max_delay(MAX_DELAY).without_max_times().build();
     while reply.is_running() {
         let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
             Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
         })?;
         let asked = Instant::now();
-        let answer = result(transport, pass, &path).await?;
-        if answer.is_running() && asked.elapsed() < HELD {
-            tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        let answer = fetch_result(transport, pass, &path).await?;
+        if answer.is_running() && asked.elapsed() < LONG_POLL {
+            tokio::time::sleep(pauses.next().unwrap_or(MAX_DELAY)).await;
         }
         reply = answer;
     }
@@ -41,7 +41,7 @@ pub(super) async fn until_done(
 }
 
 /// Asks once for the result at a path. A token lives for an hour, which a statement may well take.
-async fn result(transport: &Transport, pass: &Pass, path: &str) -> Result<Reply<QueryData>> {
+async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
     let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
     if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
         answer = transport.result(path, &pass.token()).await?;
@@ -53,13 +53,13 @@ async fn result(transport: &Transport, pass: &Pass, path: &str) -> Result<Reply<
 }
 
 /// Asks once more for the result of a statement that is done. Snowflake keeps it for a day, and makes new links to its parts.
-pub(super) async fn again(transport: &Transport, pass: &Pass, query_id: &str) -> Result<QueryData> {
+pub(super) async fn refetch_result(transport: &Transport, pass: &SessionTokens, query_id: &str) -> Result<QueryData> {
     // It becomes a part of a path.
     if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(Error::invalid_data("Snowflake gave a statement an id that cannot be asked for"));
     }
-    let reply = result(transport, pass, &format!("/queries/{query_id}/result")).await?;
-    let reply = until_done(transport, pass, reply).await?;
+    let reply = fetch_result(transport, pass, &format!("/queries/{query_id}/result")).await?;
+    let reply = poll_until_done(transport, pass, reply).await?;
     match reply.data {
         Some(data) if reply.success => Ok(data),
         _ => {

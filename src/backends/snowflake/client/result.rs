@@ -12,36 +12,36 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::super::blocking;
-use super::login::Pass;
+use super::login::SessionTokens;
 use super::transport::Transport;
 use super::wire::{Chunk, QueryData};
-use super::{Answer, Row, arrow, polling};
+use super::{QueryResult, Row, arrow, polling};
 use crate::{Error, Result, Retry};
 
 /// How many parts of a result are fetched at once.
-const PARALLEL: usize = 4;
+const CONCURRENT_DOWNLOADS: usize = 4;
 
 /// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
-pub(super) const LARGEST: usize = 256 << 20;
+pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
 /// What may be on its way through memory at once, in all sessions of the process, in MiB: parts that are fetched and unpacked. A
 /// part that is larger goes alone.
-const IN_FLIGHT: u32 = 256;
-static ROOM: Semaphore = Semaphore::const_new(IN_FLIGHT as usize);
+const MAX_IN_FLIGHT_MIB: u32 = 256;
+static IN_FLIGHT: Semaphore = Semaphore::const_new(MAX_IN_FLIGHT_MIB as usize);
 
 /// The size of a part, in bytes, where Snowflake does not say so.
-const USUAL: u64 = 16 << 20;
+const DEFAULT_PART_BYTES: u64 = 16 << 20;
 
 /// Rows that come with an answer are decoded where they are up to this size, in bytes: a thread costs more.
-const SMALL: usize = 64 << 10;
+const MAX_SYNC_BYTES: usize = 64 << 10;
 
 /// Gathers all rows of an answer, in order.
 ///
 /// Links to parts live for some hours. Where they have expired, Snowflake makes new ones, as long as that brings more parts.
-pub(super) async fn gather(transport: &Transport, pass: &Pass, mut data: QueryData) -> Result<Answer> {
+pub(super) async fn collect_rows(transport: &Transport, pass: &SessionTokens, mut data: QueryData) -> Result<QueryResult> {
     let total = data.total;
     let mut parts = Parts::of(&mut data)?;
-    let mut answer = inline_beside(data).await?;
+    let mut answer = decode_inline(data).await?;
     let (mut done, mut renewed) = (0, None);
     while let Err(error) = parts.fetch(transport, &mut done, &mut answer.rows).await {
         if !is_expired(&error) || renewed == Some(done) {
@@ -49,11 +49,11 @@ pub(super) async fn gather(transport: &Transport, pass: &Pass, mut data: QueryDa
         }
         tracing::debug!(parts = done, "the links to the parts of a result have expired");
         renewed = Some(done);
-        let mut again = polling::again(transport, pass, &answer.query_id).await?;
-        parts = parts.renewed(Parts::of(&mut again)?)?;
+        let mut again = polling::refetch_result(transport, pass, &answer.query_id).await?;
+        parts = parts.with_new_links(Parts::of(&mut again)?)?;
     }
     if let Some(total) = total {
-        complete(u64::try_from(answer.rows.len()).unwrap_or(u64::MAX), total)?;
+        check_complete(u64::try_from(answer.rows.len()).unwrap_or(u64::MAX), total)?;
     }
     Ok(answer)
 }
@@ -76,7 +76,7 @@ impl Parts {
     async fn fetch(&self, transport: &Transport, done: &mut usize, rows: &mut Vec<Row>) -> Result<()> {
         let rest: Vec<Chunk> = self.chunks.iter().skip(*done).cloned().collect();
         let fetched = rest.into_iter().map(|chunk| fetch(transport, chunk, self.headers.clone(), self.is_arrow));
-        let mut fetched = stream::iter(fetched).buffered(PARALLEL);
+        let mut fetched = stream::iter(fetched).buffered(CONCURRENT_DOWNLOADS);
         while let Some(more) = fetched.try_next().await? {
             rows.extend(more);
             *done += 1;
@@ -85,7 +85,7 @@ impl Parts {
     }
 
     /// The same parts with new links.
-    fn renewed(&self, new: Self) -> Result<Self> {
+    fn with_new_links(&self, new: Self) -> Result<Self> {
         let rows = |parts: &Self| parts.chunks.iter().map(|chunk| chunk.row_count).collect::<Vec<_>>();
         if rows(self) == rows(&new) && self.is_arrow == new.is_arrow {
             return Ok(new);
@@ -100,34 +100,34 @@ fn is_expired(error: &Error) -> bool {
 }
 
 /// The part of an answer that came with it.
-async fn inline_beside(data: QueryData) -> Result<Answer> {
-    if data.rowset_base64.as_ref().is_some_and(|rows| rows.len() > SMALL) {
-        return blocking::run(move || inline(data)).await;
+async fn decode_inline(data: QueryData) -> Result<QueryResult> {
+    if data.rowset_base64.as_ref().is_some_and(|rows| rows.len() > MAX_SYNC_BYTES) {
+        return blocking::run(move || inline_rows(data)).await;
     }
-    inline(data)
+    inline_rows(data)
 }
 
 /// The part of an answer that came with it.
-pub(super) fn inline(data: QueryData) -> Result<Answer> {
+pub(super) fn inline_rows(data: QueryData) -> Result<QueryResult> {
     let columns = data.rowtype.unwrap_or_default().into_iter().map(|column| column.name).collect();
     let rows = match (data.rowset, data.rowset_base64) {
         (Some(rows), _) => rows.into_iter().map(row).collect(),
         (None, Some(encoded)) => arrow::rows(&base64(&encoded)?)?,
         (None, None) => Vec::new(),
     };
-    Ok(Answer { columns, rows, query_id: data.query_id.unwrap_or_default() })
+    Ok(QueryResult { columns, rows, query_id: data.query_id.unwrap_or_default() })
 }
 
 async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow: bool) -> Result<Vec<Row>> {
-    let size = chunk.uncompressed_size.unwrap_or(USUAL).div_ceil(1 << 20);
-    let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, IN_FLIGHT);
-    let room = ROOM.acquire_many(size).await;
+    let size = chunk.uncompressed_size.unwrap_or(DEFAULT_PART_BYTES).div_ceil(1 << 20);
+    let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, MAX_IN_FLIGHT_MIB);
+    let room = IN_FLIGHT.acquire_many(size).await;
     let room = room.map_err(|error| Error::internal("there is no room for a part of a result").with_source(error))?;
     let packed = transport.fetch(&chunk.url, headers).await?;
     let rows = blocking::run(move || {
         let _room = room;
-        let bytes = decompressed(packed)?;
-        if is_arrow { arrow::rows(&bytes) } else { json(&bytes) }
+        let bytes = decompress(packed)?;
+        if is_arrow { arrow::rows(&bytes) } else { json_rows(&bytes) }
     });
     let rows = rows.await?;
     if rows.len() != chunk.row_count {
@@ -137,7 +137,7 @@ async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow
 }
 
 /// Snowflake has been seen to answer with fewer rows than it says there are.
-fn complete(rows: u64, total: u64) -> Result<()> {
+fn check_complete(rows: u64, total: u64) -> Result<()> {
     if rows < total { Err(incomplete(rows, total)) } else { Ok(()) }
 }
 
@@ -180,29 +180,29 @@ fn base64(encoded: &str) -> Result<Vec<u8>> {
 }
 
 /// The storage does not always say that it hands out compressed bytes, so that the HTTP client leaves them as they are.
-pub(super) fn decompressed(bytes: Bytes) -> Result<Bytes> {
+pub(super) fn decompress(bytes: Bytes) -> Result<Bytes> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(bytes);
     }
     let mut plain = Vec::new();
     // One byte more than is allowed, by which it is known to be too much.
-    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    let most = u64::try_from(MAX_PART_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     MultiGzDecoder::new(bytes.as_ref())
         .take(most)
         .read_to_end(&mut plain)
         .map_err(|error| Error::invalid_data("a part of a result is garbled").with_source(error))?;
-    if plain.len() > LARGEST { Err(too_large()) } else { Ok(plain.into()) }
+    if plain.len() > MAX_PART_BYTES { Err(too_large()) } else { Ok(plain.into()) }
 }
 
 /// A part of which more would come than Snowflake ever makes.
 pub(super) fn too_large() -> Error {
     Error::invalid_data("a part of a result is larger than any that Snowflake makes")
-        .with_context("bytes allowed", LARGEST)
+        .with_context("bytes allowed", MAX_PART_BYTES)
         .with_help("check the proxy, if there is one: it may have changed what it passed on")
 }
 
 /// Rows with commas between them, without brackets around them.
-pub(super) fn json(bytes: &[u8]) -> Result<Vec<Row>> {
+pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
     let whole = [b"[", bytes, b"]"].concat();
     // The cause is left out: it may repeat a value.
     let rows: Vec<Vec<Option<String>>> =
@@ -227,12 +227,12 @@ mod tests {
     fn a_part_that_grows_without_end_is_refused() {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
         let zeros = vec![0; 1 << 20];
-        for _ in 0..=LARGEST >> 20 {
+        for _ in 0..=MAX_PART_BYTES >> 20 {
             bomb.write_all(&zeros).unwrap();
         }
         let bomb = bomb.finish().unwrap();
         assert!(bomb.len() < 8 << 20, "{}", bomb.len());
-        let error = decompressed(bomb.into()).unwrap_err();
+        let error = decompress(bomb.into()).unwrap_err();
         assert!(error.to_string().contains("larger than any"), "{error}");
     }
 }

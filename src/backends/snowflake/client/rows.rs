@@ -7,7 +7,7 @@ use crate::{Error, Result};
 /// What a statement answers: a table of texts, as Snowflake writes them: `true` or `1`, `-1.50`, and a timestamp, unless it
 /// was cast to text, as seconds since 1970 with a fraction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub struct QueryResult {
     /// The columns' names.
     pub columns: Vec<String>,
     /// The rows.
@@ -16,12 +16,12 @@ pub struct Answer {
     pub query_id: String,
 }
 
-impl Answer {
+impl QueryResult {
     /// How many rows a DML statement has changed: the sum of the numbers in its only row.
     ///
     /// # Errors
     /// [`InvalidData`](crate::ErrorKind::InvalidData) when the answer is no count.
-    pub fn affected(&self) -> Result<u64> {
+    pub fn rows_affected(&self) -> Result<u64> {
         let [row] = self.rows.as_slice() else {
             return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
         };
@@ -92,14 +92,14 @@ mod tests {
 
     #[test]
     fn counts_that_cannot_be_added_are_refused() {
-        let answer = |cells: &[&str]| Answer {
+        let answer = |cells: &[&str]| QueryResult {
             rows: vec![Row(cells.iter().map(|cell| Some((*cell).into())).collect())],
-            ..Answer::default()
+            ..QueryResult::default()
         };
-        assert_eq!(answer(&["3", "4"]).affected().unwrap(), 7);
-        assert_eq!(answer(&["9223372036854775807", "1"]).affected().unwrap(), 1 << 63);
+        assert_eq!(answer(&["3", "4"]).rows_affected().unwrap(), 7);
+        assert_eq!(answer(&["9223372036854775807", "1"]).rows_affected().unwrap(), 1 << 63);
         for cells in [["-1", "0"], ["5", "-9223372036854775808"]] {
-            assert_eq!(answer(&cells).affected().unwrap_err().kind(), crate::ErrorKind::InvalidData, "{cells:?}");
+            assert_eq!(answer(&cells).rows_affected().unwrap_err().kind(), crate::ErrorKind::InvalidData, "{cells:?}");
         }
     }
 }

@@ -12,50 +12,50 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::stage::{self, Origin};
-use super::farewell::Farewell;
-use super::http::Shared;
-use super::login::{self, Pass, Tokens};
+use super::farewell::SessionCleanup;
+use super::http::ClientInner;
+use super::login::{self, SessionTokens, TokenPair};
 use super::put;
-use super::verb::Verb;
-use super::wire::{Bindings, Empty, Query, QueryData, Reply, TOKEN_EXPIRED};
-use super::{Answer, IssuedToken, Session, StagedFile, Statement, fault, polling, result};
+use super::verb::StatementKind;
+use super::wire::{Bindings, Empty, Query, QueryData, Response, TOKEN_EXPIRED};
+use super::{QueryResult, IssuedToken, Session, StagedFile, Statement, fault, polling, result};
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
 /// token after one.
-const IDLE: Duration = Duration::from_secs(45 * 60);
+const HEARTBEAT_AFTER: Duration = Duration::from_secs(45 * 60);
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum SessionState {
     /// Outside of a transaction.
     Idle,
     /// Within one.
-    Transaction,
+    InTransaction,
     /// A statement runs, or was left before its end.
-    Statement,
+    Executing,
     /// Its transaction ended by itself, or nobody knows whether it did: no further statement may run as if it were part of it.
     Lost,
 }
 
 /// A session of [`HttpClient`](super::HttpClient).
 pub(super) struct HttpSession {
-    client: Arc<Shared>,
-    farewell: Farewell,
+    client: Arc<ClientInner>,
+    farewell: SessionCleanup,
     /// `None` once it is closed.
-    pass: Option<Arc<Pass>>,
-    phase: Phase,
+    pass: Option<Arc<SessionTokens>>,
+    phase: SessionState,
     sequence: u64,
     used: Instant,
 }
 
 impl HttpSession {
-    pub(super) fn new(client: Arc<Shared>, tokens: Tokens) -> Self {
+    pub(super) fn new(client: Arc<ClientInner>, tokens: TokenPair) -> Self {
         Self {
-            farewell: Farewell::new(Arc::clone(&client.transport)),
+            farewell: SessionCleanup::new(Arc::clone(&client.transport)),
             client,
-            pass: Some(Arc::new(Pass::new(tokens))),
-            phase: Phase::Idle,
+            pass: Some(Arc::new(SessionTokens::new(tokens))),
+            phase: SessionState::Idle,
             sequence: 0,
             used: Instant::now(),
         }
@@ -63,31 +63,31 @@ impl HttpSession {
 
     /// Runs a statement, and keeps track of where that leaves the session.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
-        let verb = Verb::of(&statement.sql);
-        let phase = self.begin(verb)?;
+        let verb = StatementKind::parse(&statement.sql);
+        let phase = self.start(verb)?;
         let began = Instant::now();
         let request_id = Uuid::now_v7().to_string();
-        let ended = self.answered(statement, &request_id, phase).await;
-        self.client.meter.ran(began.elapsed());
+        let ended = self.execute_with_renewal(statement, &request_id, phase).await;
+        self.client.meter.add_statement(began.elapsed());
         self.used = Instant::now();
         let ended = match ended {
-            Ok(Reply { success: true, data, .. }) => {
-                let (phase, ended) = succeeded(verb, phase, data);
+            Ok(Response { success: true, data, .. }) => {
+                let (phase, ended) = after_success(verb, phase, data);
                 self.phase = phase;
                 ended
             }
             Ok(reply) => {
-                let is_lost = phase == Phase::Transaction && fault::aborts_transaction(&reply);
-                self.phase = if is_lost { Phase::Lost } else { phase };
-                Err(if statement.is_confidential() { fault::confidential(&reply) } else { fault::statement(&reply) })
+                let is_lost = phase == SessionState::InTransaction && fault::aborts_transaction(&reply);
+                self.phase = if is_lost { SessionState::Lost } else { phase };
+                Err(if statement.is_confidential() { fault::confidential_error(&reply) } else { fault::statement_error(&reply) })
             }
-            Err(Unanswered::Ended(error)) => {
-                self.phase = if phase == Phase::Transaction { Phase::Lost } else { phase };
+            Err(SendError::Ended(error)) => {
+                self.phase = if phase == SessionState::InTransaction { SessionState::Lost } else { phase };
                 Err(error)
             }
-            Err(Unanswered::Unknown(error)) => {
-                self.phase = if phase == Phase::Transaction || verb == Verb::Begin { Phase::Lost } else { phase };
-                Err(unknown(verb, phase, error))
+            Err(SendError::Unknown(error)) => {
+                self.phase = if phase == SessionState::InTransaction || verb == StatementKind::Begin { SessionState::Lost } else { phase };
+                Err(unknown_outcome(verb, phase, error))
             }
         };
         tracing::debug!(
@@ -102,44 +102,44 @@ impl HttpSession {
     }
 
     /// Claims the session for one statement.
-    fn begin(&mut self, verb: Verb) -> Result<Phase> {
+    fn start(&mut self, verb: StatementKind) -> Result<SessionState> {
         match self.phase {
-            Phase::Transaction if verb == Verb::Ddl => {
+            SessionState::InTransaction if verb == StatementKind::Ddl => {
                 Err(Error::internal("a statement that changes objects would commit the open transaction")
                     .with_help("run it before the transaction begins, or after its end"))
             }
-            phase @ (Phase::Idle | Phase::Transaction) => {
+            phase @ (SessionState::Idle | SessionState::InTransaction) => {
                 // It stays so if the future of the statement is dropped.
-                self.phase = Phase::Statement;
+                self.phase = SessionState::Executing;
                 Ok(phase)
             }
-            Phase::Statement => Err(Error::internal("a session was used after one of its statements was cancelled")
+            SessionState::Executing => Err(Error::internal("a session was used after one of its statements was cancelled")
                 .with_help("open another session")),
-            Phase::Lost => Err(Error::unavailable("the session was lost, and its transaction with it")
+            SessionState::Lost => Err(Error::unavailable("the session was lost, and its transaction with it")
                 .with_help("open another session, and run the transaction again")),
         }
     }
 
     /// Brings a statement to its end. A session that has expired is taken up again once, if nothing is lost by it.
-    async fn answered(
+    async fn execute_with_renewal(
         &mut self,
         statement: &Statement,
         request_id: &str,
-        phase: Phase,
-    ) -> Result<Reply<QueryData>, Unanswered> {
-        if self.used.elapsed() > IDLE {
-            self.show_alive(phase).await?;
+        phase: SessionState,
+    ) -> Result<Response<QueryData>, SendError> {
+        if self.used.elapsed() > HEARTBEAT_AFTER {
+            self.send_heartbeat(phase).await?;
         }
         self.sequence += 1;
         let reply = self.send(statement, request_id).await?;
         let Some(code) = reply.expiry().map(str::to_owned) else { return Ok(reply) };
         // Snowflake did not run it.
-        self.take_up(&code, phase).await?;
+        self.resume(&code, phase).await?;
         self.send(statement, request_id).await
     }
 
-    async fn send(&self, statement: &Statement, request_id: &str) -> Result<Reply<QueryData>, Unanswered> {
-        let pass = self.pass()?;
+    async fn send(&self, statement: &Statement, request_id: &str) -> Result<Response<QueryData>, SendError> {
+        let pass = self.tokens()?;
         let query = Query {
             sql_text: statement.text(),
             async_exec: false,
@@ -148,25 +148,25 @@ impl HttpSession {
             is_internal: false,
             bindings: Bindings(&statement.binds),
         };
-        let watch = self.farewell.watch(pass, &statement.sql, request_id);
+        let watch = self.farewell.cancel_on_drop(pass, &statement.sql, request_id);
         let transport = &self.client.transport;
         let parameters = [("requestId", request_id)];
         let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&pass.token()), query).await;
-        let reply = polling::until_done(transport, pass, reply.map_err(Unanswered::Unknown)?).await;
-        let reply = reply.map_err(Unanswered::Unknown)?;
+        let reply = polling::poll_until_done(transport, pass, reply.map_err(SendError::Unknown)?).await;
+        let reply = reply.map_err(SendError::Unknown)?;
         watch.done();
         Ok(reply)
     }
 
     /// Tells Snowflake that the session is still in use.
-    async fn show_alive(&mut self, phase: Phase) -> Result<(), Unanswered> {
+    async fn send_heartbeat(&mut self, phase: SessionState) -> Result<(), SendError> {
         let request_id = Uuid::now_v7().to_string();
-        let token = self.pass()?.token();
+        let token = self.tokens()?.token();
         let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, &token, Empty {});
         // A statement will show whether it matters that this one brought no answer.
         match heartbeat.await {
             Ok(reply) => match reply.expiry() {
-                Some(code) => self.take_up(code, phase).await,
+                Some(code) => self.resume(code, phase).await,
                 None => Ok(()),
             },
             Err(error) => {
@@ -177,38 +177,38 @@ impl HttpSession {
     }
 
     /// Continues after Snowflake said by `code` that the session has expired.
-    async fn take_up(&mut self, code: &str, phase: Phase) -> Result<(), Unanswered> {
-        let pass = Arc::clone(self.pass()?);
+    async fn resume(&mut self, code: &str, phase: SessionState) -> Result<(), SendError> {
+        let pass = Arc::clone(self.tokens()?);
         // Where only the token has, the session is still there, and its transaction.
-        if code == TOKEN_EXPIRED && login::renew(&self.client.transport, &pass).await.map_err(Unanswered::Ended)? {
+        if code == TOKEN_EXPIRED && login::renew(&self.client.transport, &pass).await.map_err(SendError::Ended)? {
             return Ok(());
         }
-        if phase == Phase::Transaction {
+        if phase == SessionState::InTransaction {
             self.pass = None;
             let error =
                 Error::unavailable("the session expired within a transaction, which is lost: nothing was committed")
                     .with_code(code)
                     .with_help("run the whole transaction again, in another session");
-            return Err(Unanswered::Ended(error));
+            return Err(SendError::Ended(error));
         }
-        pass.replace(login::login(&self.client).await.map_err(Unanswered::Ended)?);
+        pass.replace(login::login(&self.client).await.map_err(SendError::Ended)?);
         Ok(())
     }
 
-    fn pass(&self) -> Result<&Arc<Pass>, Unanswered> {
-        self.pass.as_ref().ok_or_else(|| Unanswered::Ended(Error::internal("a session was used after its end")))
+    fn tokens(&self) -> Result<&Arc<SessionTokens>, SendError> {
+        self.pass.as_ref().ok_or_else(|| SendError::Ended(Error::internal("a session was used after its end")))
     }
 }
 
 /// Why there is no answer to a statement.
-enum Unanswered {
+enum SendError {
     /// It certainly did not run.
     Ended(Error),
     /// It may have run, or run still.
     Unknown(Error),
 }
 
-impl Unanswered {
+impl SendError {
     fn into_error(self) -> Error {
         match self {
             Self::Ended(error) | Self::Unknown(error) => error,
@@ -220,24 +220,24 @@ impl Unanswered {
 ///
 /// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
 /// aborted the transaction; what came after that, it has stored statement by statement.
-fn succeeded(verb: Verb, phase: Phase, data: Option<QueryData>) -> (Phase, Result<QueryData>) {
+fn after_success(verb: StatementKind, phase: SessionState, data: Option<QueryData>) -> (SessionState, Result<QueryData>) {
     match (verb, data) {
-        (Verb::Commit, None) if phase == Phase::Transaction => (Phase::Lost, Err(fault::lost_transaction())),
-        (Verb::Commit | Verb::Rollback, data) => (Phase::Idle, Ok(data.unwrap_or_default())),
-        (verb, Some(data)) => (if verb == Verb::Begin { Phase::Transaction } else { phase }, Ok(data)),
+        (StatementKind::Commit, None) if phase == SessionState::InTransaction => (SessionState::Lost, Err(fault::lost_transaction())),
+        (StatementKind::Commit | StatementKind::Rollback, data) => (SessionState::Idle, Ok(data.unwrap_or_default())),
+        (verb, Some(data)) => (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data)),
         // Whether a BEGIN without a result has begun a transaction, nobody knows.
         (verb, None) => (
-            if verb == Verb::Begin { Phase::Lost } else { phase },
+            if verb == StatementKind::Begin { SessionState::Lost } else { phase },
             Err(Error::invalid_data("Snowflake said nothing about a statement's result")),
         ),
     }
 }
 
 /// Says what is left open where no answer came.
-fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
+fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Error {
     let message = match (verb, phase) {
-        (Verb::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
-        (Verb::Write | Verb::Ddl, Phase::Idle) => "no answer came to a statement: whether it had an effect is unknown",
+        (StatementKind::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
+        (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => "no answer came to a statement: whether it had an effect is unknown",
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
@@ -251,21 +251,21 @@ fn unknown(verb: Verb, phase: Phase, error: Error) -> Error {
 
 #[async_trait]
 impl Session for HttpSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         let data = self.run(&statement).await?;
-        let pass = self.pass().map_err(Unanswered::into_error)?;
-        result::gather(&self.client.transport, pass, data).await
+        let pass = self.tokens().map_err(SendError::into_error)?;
+        result::collect_rows(&self.client.transport, pass, data).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        let statement = file.statement()?;
+        let statement = file.put_statement()?;
         let origin = if self.client.transport.is_loopback() { Origin::Loopback } else { Origin::Remote };
         let mut again = true;
         loop {
-            let answer = put::answer(&self.run(&statement).await?)?;
+            let answer = put::put_response(&self.run(&statement).await?)?;
             match stage::upload(&answer, origin, &file.name, &file.content).await {
                 Ok(bytes) => {
-                    self.client.meter.staged(bytes);
+                    self.client.meter.add_staged_bytes(bytes);
                     return Ok(());
                 }
                 // The credentials in the answer live for an hour, and may have waited for their turn for longer.
@@ -276,11 +276,11 @@ impl Session for HttpSession {
     }
 
     async fn issue_token(&mut self) -> Result<IssuedToken> {
-        login::issue(&self.client.transport, self.pass().map_err(Unanswered::into_error)?).await
+        login::issue_token(&self.client.transport, self.tokens().map_err(SendError::into_error)?).await
     }
 
     fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle
+        self.phase == SessionState::Idle
     }
 
     async fn close(mut self: Box<Self>) -> Result<()> {

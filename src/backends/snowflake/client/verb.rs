@@ -2,7 +2,7 @@
 
 /// The part that a statement plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum StatementKind {
     /// Opens a transaction.
     Begin,
     /// Makes a transaction's changes last.
@@ -17,8 +17,8 @@ pub(super) enum Verb {
     Write,
 }
 
-impl Verb {
-    pub(super) fn of(sql: &str) -> Self {
+impl StatementKind {
+    pub(super) fn parse(sql: &str) -> Self {
         let mut words = without_comments(sql).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let mut word = || words.by_ref().find(|word| !word.is_empty()).unwrap_or_default().to_ascii_uppercase();
         match (word().as_str(), word().as_str()) {
@@ -55,23 +55,23 @@ mod tests {
     #[test]
     fn a_statement_is_known_by_its_first_words() {
         for (sql, verb) in [
-            ("BEGIN", Verb::Begin),
-            ("begin transaction name x", Verb::Begin),
-            ("start transaction", Verb::Begin),
-            ("BEGIN LET x := 1; END", Verb::Write),
-            ("-- a comment\n/* and */ COMMIT;", Verb::Commit),
-            ("ROLLBACK WORK", Verb::Rollback),
-            ("select 1", Verb::Read),
-            ("(SELECT 1)", Verb::Read),
-            ("MERGE INTO t", Verb::Write),
-            ("TRUNCATE TABLE t", Verb::Write),
-            ("create or replace view v", Verb::Ddl),
-            ("DROPPED", Verb::Write),
-            ("COMMITTED", Verb::Write),
-            ("-- nothing", Verb::Write),
-            ("", Verb::Write),
+            ("BEGIN", StatementKind::Begin),
+            ("begin transaction name x", StatementKind::Begin),
+            ("start transaction", StatementKind::Begin),
+            ("BEGIN LET x := 1; END", StatementKind::Write),
+            ("-- a comment\n/* and */ COMMIT;", StatementKind::Commit),
+            ("ROLLBACK WORK", StatementKind::Rollback),
+            ("select 1", StatementKind::Read),
+            ("(SELECT 1)", StatementKind::Read),
+            ("MERGE INTO t", StatementKind::Write),
+            ("TRUNCATE TABLE t", StatementKind::Write),
+            ("create or replace view v", StatementKind::Ddl),
+            ("DROPPED", StatementKind::Write),
+            ("COMMITTED", StatementKind::Write),
+            ("-- nothing", StatementKind::Write),
+            ("", StatementKind::Write),
         ] {
-            assert_eq!(Verb::of(sql), verb, "{sql}");
+            assert_eq!(StatementKind::parse(sql), verb, "{sql}");
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) const TOKEN_EXPIRED: &str = "390112";
 
 /// What every request is answered with.
 #[derive(Deserialize)]
-pub(super) struct Reply<D> {
+pub(super) struct Response<D> {
     #[serde(default)]
     pub(super) success: bool,
     pub(super) code: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Reply<D> {
     pub(super) data: Option<D>,
 }
 
-impl<D> Reply<D> {
+impl<D> Response<D> {
     /// Whether the statement is still running.
     pub(super) fn is_running(&self) -> bool {
         self.code.as_deref().is_some_and(|code| RUNNING.contains(&code))
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_answer_with_nulls_for_what_it_lacks_is_understood() {
-        let reply: Reply<QueryData> = serde_json::from_str(
+        let reply: Response<QueryData> = serde_json::from_str(
             r#"{"data":{"rowtype":null,"rowset":null,"chunks":null,"qrmk":null,"extra":[1]},"code":null,"message":null,"success":true}"#,
         )
         .unwrap();

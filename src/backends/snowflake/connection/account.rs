@@ -1,10 +1,10 @@
-//! Account identifiers: their names and their hosts.
+//! AccountAddress identifiers: their names and their hosts.
 
 use crate::{Error, Result};
 
 /// An account identifier, taken apart.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Account {
+pub(super) struct AccountAddress {
     /// Its name alone, as a login request and a token of a key pair carry it: without region and domain.
     pub(super) name: String,
     /// Where it is reached.
@@ -16,14 +16,14 @@ const DOMAIN: &str = ".snowflakecomputing.";
 
 /// Takes an identifier apart: `ORG-NAME`, `LOCATOR`, `LOCATOR.REGION`, `LOCATOR.REGION.CLOUD`, or the host or URL of an account. A
 /// region is what older settings hold beside the account, and goes before one within it.
-pub(super) fn read(identifier: &str, region: Option<&str>) -> Account {
+pub(super) fn read(identifier: &str, region: Option<&str>) -> AccountAddress {
     let identifier = bare(identifier);
     let lower = identifier.to_ascii_lowercase();
     let (qualified, host) = match lower.find(DOMAIN) {
         Some(end) => (&identifier[..end], format!("{}{}", with_hyphens(&lower[..end]), &lower[end..])),
         None => (identifier, host_of(&lower, region)),
     };
-    Account { name: name(qualified, host.contains(".global.")).to_owned(), host }
+    AccountAddress { name: name(qualified, host.contains(".global.")).to_owned(), host }
 }
 
 /// Refuses a name that cannot be an account's.

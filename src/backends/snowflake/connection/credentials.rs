@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use super::layers::{Key, Layers};
+use super::layers::{SettingKey, ConnectionSettings};
 use crate::{Error, ErrorKind, Result};
 
 /// How we say who we are.
@@ -32,20 +32,20 @@ pub enum Credentials {
 
 impl Credentials {
     /// Whether a login must name its user; a token names its own.
-    pub(super) fn need_user(&self) -> bool {
+    pub(super) fn require_user(&self) -> bool {
         matches!(self, Self::KeyPair { .. } | Self::Password(_))
     }
 }
 
-const AUTHENTICATOR: Key = Key::new(&["authenticator"]);
-const KEY_FILE: Key = Key::new(&["private_key_file", "private_key_path"]);
-const PASSPHRASE: Key = Key::new(&["private_key_passphrase", "private_key_file_pwd"]);
-const PASSWORD: Key = Key::new(&["password"]);
-const TOKEN: Key = Key::new(&["token"]);
-const TOKEN_FILE: Key = Key::new(&["token_file_path"]);
+const AUTHENTICATOR: SettingKey = SettingKey::new(&["authenticator"]);
+const KEY_FILE: SettingKey = SettingKey::new(&["private_key_file", "private_key_path"]);
+const PASSPHRASE: SettingKey = SettingKey::new(&["private_key_passphrase", "private_key_file_pwd"]);
+const PASSWORD: SettingKey = SettingKey::new(&["password"]);
+const TOKEN: SettingKey = SettingKey::new(&["token"]);
+const TOKEN_FILE: SettingKey = SettingKey::new(&["token_file_path"]);
 
 /// The keys of this module.
-pub(super) const KEYS: &[Key] = &[AUTHENTICATOR, KEY_FILE, PASSPHRASE, PASSWORD, TOKEN, TOKEN_FILE];
+pub(super) const KEYS: &[SettingKey] = &[AUTHENTICATOR, KEY_FILE, PASSPHRASE, PASSWORD, TOKEN, TOKEN_FILE];
 
 /// What works without a person at the screen.
 const WORKING: &str =
@@ -62,7 +62,7 @@ const OTHERS: &[&str] = &[
 ];
 
 /// What the settings say. `mounted` is the token that Snowflake gives to a container that runs inside it.
-pub(super) fn choose(settings: &Layers<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
+pub(super) fn choose(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
     let Some(authenticator) = settings.text(AUTHENTICATOR)? else { return implied(settings, mounted) };
     let name = authenticator.value.to_uppercase();
     let missing = |what: &str| {
@@ -94,7 +94,7 @@ pub(super) fn choose(settings: &Layers<'_>, mounted: Option<PathBuf>) -> Result<
 }
 
 /// Without a word on how: a key goes before a password, as in Snowflake's tools.
-fn implied(settings: &Layers<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
+fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
     if let Some(pair) = key_pair(settings)? {
         return Ok(pair);
     }
@@ -111,7 +111,7 @@ fn implied(settings: &Layers<'_>, mounted: Option<PathBuf>) -> Result<Credential
     Err(Error::configuration("the Snowflake connection has no credentials").with_help(WORKING))
 }
 
-fn key_pair(settings: &Layers<'_>) -> Result<Option<Credentials>> {
+fn key_pair(settings: &ConnectionSettings<'_>) -> Result<Option<Credentials>> {
     let Some(file) = settings.path(KEY_FILE)? else { return Ok(None) };
     // Snowflake's tools let this one go before what the connection says.
     let passphrase = match settings.variable("PRIVATE_KEY_PASSPHRASE") {
@@ -123,7 +123,7 @@ fn key_pair(settings: &Layers<'_>) -> Result<Option<Credentials>> {
 
 /// A token; a file that holds one goes before the token itself, as in Snowflake's tools.
 fn token(
-    settings: &Layers<'_>,
+    settings: &ConnectionSettings<'_>,
     itself: fn(SecretString) -> Credentials,
     file: fn(PathBuf) -> Credentials,
 ) -> Result<Option<Credentials>> {

@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::sources::Sources;
+use super::sources::Environment;
 use crate::secret::{grants, read_text};
 use crate::{Error, Result};
 
 /// The longest file of connections that is read, in bytes.
-const LONGEST_FILE: usize = 1 << 20;
+const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// All connections that are written down.
-pub(super) struct Connections {
+pub(super) struct ConnectionFiles {
     sections: Table,
     default: Option<String>,
     /// What they were read from, for messages.
     place: String,
 }
 
-impl Connections {
+impl ConnectionFiles {
     /// Reads `connections.toml` and `config.toml`, or as much as there is of them.
-    pub(super) fn read(sources: &Sources<'_>) -> Result<Self> {
+    pub(super) fn read(sources: &Environment<'_>) -> Result<Self> {
         let folder = folder(sources);
         let config = match &folder {
             Some(folder) => table(&folder.join("config.toml"))?,
@@ -74,7 +74,7 @@ impl Connections {
 }
 
 /// The connections and where they are written: one place only, as what Snowflake's tools find first hides the rest.
-fn sections(sources: &Sources<'_>, folder: Option<&Path>, config: Option<Table>) -> Result<Option<(Table, String)>> {
+fn sections(sources: &Environment<'_>, folder: Option<&Path>, config: Option<Table>) -> Result<Option<(Table, String)>> {
     if let Some(text) = sources.text("SNOWFLAKE_CONNECTIONS") {
         return Ok(Some((parse(&text, "SNOWFLAKE_CONNECTIONS")?, "SNOWFLAKE_CONNECTIONS".to_owned())));
     }
@@ -97,13 +97,13 @@ fn sections(sources: &Sources<'_>, folder: Option<&Path>, config: Option<Table>)
 }
 
 /// The folder that Snowflake's tools read: theirs if it exists, else the platform's own.
-fn folder(sources: &Sources<'_>) -> Option<PathBuf> {
+fn folder(sources: &Environment<'_>) -> Option<PathBuf> {
     let own = sources.text("SNOWFLAKE_HOME").unwrap_or_else(|| "~/.snowflake".to_owned());
     let own = sources.expand(own.into());
     if own.is_dir() { Some(own) } else { platform_folder(sources) }
 }
 
-fn platform_folder(sources: &Sources<'_>) -> Option<PathBuf> {
+fn platform_folder(sources: &Environment<'_>) -> Option<PathBuf> {
     let (variable, default) = if cfg!(windows) {
         ("LOCALAPPDATA", "AppData/Local")
     } else if cfg!(target_os = "macos") {
@@ -127,7 +127,7 @@ fn table(file: &Path) -> Result<Option<Table>> {
         _ => {}
     }
     let text = fs::File::open(file)
-        .and_then(|file| read_text(&file, LONGEST_FILE))
+        .and_then(|file| read_text(&file, MAX_FILE_BYTES))
         .map_err(|error| Error::configuration(format!("{} cannot be read: {error}", file.display())))?;
     parse(&text, &file.display().to_string()).map(Some)
 }

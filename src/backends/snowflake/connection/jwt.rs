@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::key::RSA;
 
 /// How long a token claims to be valid, in seconds. Snowflake takes it for an hour at most.
-const VALID: i64 = 24 * 60 * 60;
+const VALIDITY_SECONDS: i64 = 24 * 60 * 60;
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -26,27 +26,27 @@ struct Claims<'a> {
 
 /// Why a key makes no token. It tells nothing of the key.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum SignError {
     /// It is not an RSA key as PKCS #1 defines it.
-    Damaged,
+    InvalidKey,
     /// It cannot sign.
-    Unfit(jsonwebtoken::errors::Error),
+    Signing(jsonwebtoken::errors::Error),
 }
 
-impl From<der::Error> for Failure {
+impl From<der::Error> for SignError {
     fn from(_: der::Error) -> Self {
-        Self::Damaged
+        Self::InvalidKey
     }
 }
 
 /// A token for `subject`, which is `ACCOUNT.USER`, signed by an RSA key in PKCS #8.
-pub(super) fn sign(key: &SecretDocument, subject: &str) -> Result<SecretString, Failure> {
+pub(super) fn sign(key: &SecretDocument, subject: &str) -> Result<SecretString, SignError> {
     let pkcs1 = key.decode_msg::<PrivateKeyInfo<'_>>()?.private_key;
     let now = Timestamp::now().as_second();
     let iss = format!("{subject}.SHA256:{}", fingerprint(pkcs1)?);
-    let claims = Claims { iss, sub: subject, iat: now, exp: now + VALID };
+    let claims = Claims { iss, sub: subject, iat: now, exp: now + VALIDITY_SECONDS };
     let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &EncodingKey::from_rsa_der(pkcs1));
-    token.map(SecretString::from).map_err(Failure::Unfit)
+    token.map(SecretString::from).map_err(SignError::Signing)
 }
 
 /// By what Snowflake knows a key: the SHA-256 of its public half, in the form `SubjectPublicKeyInfo`, as base64.

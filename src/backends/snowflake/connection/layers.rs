@@ -6,36 +6,36 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
-use super::sources::Sources;
+use super::sources::Environment;
 use crate::{Error, Result};
 
 /// A setting's names, the first one preferred.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
+pub(super) struct SettingKey {
     names: &'static [&'static str],
 }
 
-impl Key {
+impl SettingKey {
     pub(super) const fn new(names: &'static [&'static str]) -> Self {
         Self { names }
     }
 }
 
 /// What was found, and where: the place is for messages, the value never is.
-pub(super) struct Found<T> {
+pub(super) struct Setting<T> {
     pub(super) value: T,
     pub(super) origin: String,
 }
 
 /// One connection's settings.
-pub(super) struct Layers<'a> {
-    sources: &'a Sources<'a>,
+pub(super) struct ConnectionSettings<'a> {
+    sources: &'a Environment<'a>,
     name: String,
     section: Table,
 }
 
-impl<'a> Layers<'a> {
-    pub(super) fn new(sources: &'a Sources<'a>, name: String, section: Table) -> Self {
+impl<'a> ConnectionSettings<'a> {
+    pub(super) fn new(sources: &'a Environment<'a>, name: String, section: Table) -> Self {
         Self { sources, name, section }
     }
 
@@ -45,12 +45,12 @@ impl<'a> Layers<'a> {
     }
 
     /// Whether any of `keys` is set in the environment for this connection and no other.
-    pub(super) fn has_variables(&self, keys: &[Key]) -> bool {
+    pub(super) fn has_variables(&self, keys: &[SettingKey]) -> bool {
         keys.iter().any(|key| self.own_variable(*key).is_some())
     }
 
     /// What is found first. Empty settings count as none, as they stand in many templates.
-    pub(super) fn find(&self, key: Key) -> Result<Option<Found<OsString>>> {
+    pub(super) fn find(&self, key: SettingKey) -> Result<Option<Setting<OsString>>> {
         if let Some(found) = self.own_variable(key) {
             return Ok(Some(found));
         }
@@ -61,25 +61,25 @@ impl<'a> Layers<'a> {
     }
 
     /// An environment variable that says something.
-    pub(super) fn variable(&self, name: &str) -> Option<Found<OsString>> {
+    pub(super) fn variable(&self, name: &str) -> Option<Setting<OsString>> {
         let value = (self.sources.variable)(name).filter(|value| !is_blank(value))?;
-        Some(Found { value, origin: name.to_owned() })
+        Some(Setting { value, origin: name.to_owned() })
     }
 
     /// A setting as text without white space around it.
-    pub(super) fn text(&self, key: Key) -> Result<Option<Found<String>>> {
+    pub(super) fn text(&self, key: SettingKey) -> Result<Option<Setting<String>>> {
         let Some(found) = self.find(key)? else { return Ok(None) };
-        let Found { value, origin } = found.unicode()?;
-        Ok(Some(Found { value: value.trim().to_owned(), origin }))
+        let Setting { value, origin } = found.unicode()?;
+        Ok(Some(Setting { value: value.trim().to_owned(), origin }))
     }
 
     /// A secret, exactly as it stands.
-    pub(super) fn secret(&self, key: Key) -> Result<Option<SecretString>> {
-        self.find(key)?.map(Found::secret).transpose()
+    pub(super) fn secret(&self, key: SettingKey) -> Result<Option<SecretString>> {
+        self.find(key)?.map(Setting::secret).transpose()
     }
 
     /// A file's path, of which `~` is the home directory.
-    pub(super) fn path(&self, key: Key) -> Result<Option<PathBuf>> {
+    pub(super) fn path(&self, key: SettingKey) -> Result<Option<PathBuf>> {
         Ok(self.find(key)?.map(|found| self.sources.expand(PathBuf::from(found.value))))
     }
 
@@ -92,14 +92,14 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn own_variable(&self, key: Key) -> Option<Found<OsString>> {
+    fn own_variable(&self, key: SettingKey) -> Option<Setting<OsString>> {
         let connection = self.name.to_uppercase();
         key.names
             .iter()
             .find_map(|name| self.variable(&format!("SNOWFLAKE_CONNECTIONS_{connection}_{}", name.to_uppercase())))
     }
 
-    fn in_file(&self, key: Key) -> Result<Option<Found<OsString>>> {
+    fn in_file(&self, key: SettingKey) -> Result<Option<Setting<OsString>>> {
         for name in key.names {
             let value = match self.section.get(*name) {
                 None => continue,
@@ -108,7 +108,7 @@ impl<'a> Layers<'a> {
                 Some(_) => return Err(Error::configuration(format!("{} is not a text", self.origin(name)))),
             };
             if !is_blank(&value) {
-                return Ok(Some(Found { value, origin: self.origin(name) }));
+                return Ok(Some(Setting { value, origin: self.origin(name) }));
             }
         }
         Ok(None)
@@ -119,15 +119,15 @@ impl<'a> Layers<'a> {
     }
 }
 
-impl Found<OsString> {
+impl Setting<OsString> {
     pub(super) fn secret(self) -> Result<SecretString> {
         Ok(self.unicode()?.value.into())
     }
 
-    fn unicode(self) -> Result<Found<String>> {
+    fn unicode(self) -> Result<Setting<String>> {
         let Self { value, origin } = self;
         match value.into_string() {
-            Ok(value) => Ok(Found { value, origin }),
+            Ok(value) => Ok(Setting { value, origin }),
             Err(_) => Err(Error::configuration(format!("{origin} is not valid UTF-8"))),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::jwt::{self, Failure};
+use super::jwt::{self, SignError};
 use super::{Connection, Credentials, account, key};
 use crate::secret::read_secret;
 use crate::{Error, Result};
@@ -62,8 +62,8 @@ impl Connection {
         let account = account::read(&self.account, None).name;
         let subject = format!("{account}.{}", self.user).to_uppercase();
         jwt::sign(&key, &subject).map_err(|failure| match failure {
-            Failure::Damaged => key::damaged(file),
-            Failure::Unfit(source) => key::error(file, "cannot sign")
+            SignError::InvalidKey => key::damaged(file),
+            SignError::Signing(source) => key::error(file, "cannot sign")
                 .with_source(source)
                 .with_help("use an RSA key of 2048 to 4096 bits: `openssl genrsa 2048`"),
         })

@@ -133,7 +133,7 @@ impl Connection {
     /// missing or wrong; [`Unsupported`](crate::ErrorKind::Unsupported) for ways to authenticate that need a person. No error
     /// repeats the value of a setting: it might be a secret.
     pub fn load(name: Option<&str>) -> Result<Self> {
-        sources::Sources::of_this_process().connection(name)
+        sources::Environment::of_process().connection(name)
     }
 
     /// Sets the role of the session.
@@ -213,7 +213,7 @@ impl Connection {
             return Err(Error::configuration("plain http is refused: the credentials would travel in the clear")
                 .with_help("use `protocol = \"https\"`; http is only for servers on this machine"));
         }
-        if self.user.is_empty() && self.credentials.need_user() {
+        if self.user.is_empty() && self.credentials.require_user() {
             return Err(Error::configuration("the Snowflake connection names no user")
                 .with_help("set `user` in the connection, or SNOWFLAKE_USER"));
         }

@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use serde_json::Map;
 use toml::Value;
 
-use super::files::Connections;
-use super::layers::{Found, Key, Layers};
+use super::files::ConnectionFiles;
+use super::layers::{Setting, SettingKey, ConnectionSettings};
 use super::{Connection, Credentials, Protocol, account, credentials};
 use crate::{Error, Result};
 
-const ACCOUNT: Key = Key::new(&["account"]);
-const USER: Key = Key::new(&["user"]);
-const HOST: Key = Key::new(&["host"]);
-const PORT: Key = Key::new(&["port"]);
-const PROTOCOL: Key = Key::new(&["protocol"]);
-const REGION: Key = Key::new(&["region"]);
-const ROLE: Key = Key::new(&["role"]);
-const WAREHOUSE: Key = Key::new(&["warehouse"]);
-const DATABASE: Key = Key::new(&["database"]);
-const SCHEMA: Key = Key::new(&["schema"]);
+const ACCOUNT: SettingKey = SettingKey::new(&["account"]);
+const USER: SettingKey = SettingKey::new(&["user"]);
+const HOST: SettingKey = SettingKey::new(&["host"]);
+const PORT: SettingKey = SettingKey::new(&["port"]);
+const PROTOCOL: SettingKey = SettingKey::new(&["protocol"]);
+const REGION: SettingKey = SettingKey::new(&["region"]);
+const ROLE: SettingKey = SettingKey::new(&["role"]);
+const WAREHOUSE: SettingKey = SettingKey::new(&["warehouse"]);
+const DATABASE: SettingKey = SettingKey::new(&["database"]);
+const SCHEMA: SettingKey = SettingKey::new(&["schema"]);
 
 /// The keys of this module.
-const KEYS: &[Key] = &[ACCOUNT, USER, HOST, PORT, PROTOCOL, REGION, ROLE, WAREHOUSE, DATABASE, SCHEMA];
+const KEYS: &[SettingKey] = &[ACCOUNT, USER, HOST, PORT, PROTOCOL, REGION, ROLE, WAREHOUSE, DATABASE, SCHEMA];
 
 /// What a process is given: all that the settings depend on.
-pub(super) struct Sources<'a> {
+pub(super) struct Environment<'a> {
     /// The user's home directory.
     pub(super) home: Option<PathBuf>,
     /// The environment.
@@ -37,9 +37,9 @@ pub(super) struct Sources<'a> {
     pub(super) spcs_token_file: &'a Path,
 }
 
-impl Sources<'static> {
+impl Environment<'static> {
     /// Those of this process.
-    pub(super) fn of_this_process() -> Self {
+    pub(super) fn of_process() -> Self {
         Self {
             home: std::env::home_dir(),
             variable: &|name| std::env::var_os(name),
@@ -49,7 +49,7 @@ impl Sources<'static> {
     }
 }
 
-impl Sources<'_> {
+impl Environment<'_> {
     /// The connection called `name`, or the default one.
     pub(super) fn connection(&self, name: Option<&str>) -> Result<Connection> {
         let settings = self.settings(name)?;
@@ -66,8 +66,8 @@ impl Sources<'_> {
     }
 
     /// The settings of the connection that is meant.
-    fn settings(&self, name: Option<&str>) -> Result<Layers<'_>> {
-        let connections = Connections::read(self)?;
+    fn settings(&self, name: Option<&str>) -> Result<ConnectionSettings<'_>> {
+        let connections = ConnectionFiles::read(self)?;
         let asked = name
             .map(str::to_owned)
             .or_else(|| self.text("SNOWFLAKE_DEFAULT_CONNECTION_NAME"))
@@ -75,7 +75,7 @@ impl Sources<'_> {
         let name = asked.clone().unwrap_or_else(|| "default".to_owned());
         let section = connections.section(&name)?;
         let written = section.is_some();
-        let settings = Layers::new(self, name, section.unwrap_or_default());
+        let settings = ConnectionSettings::new(self, name, section.unwrap_or_default());
         // Without a name, the environment alone is enough. A name must be found, lest a slip of the pen reach another account.
         let known = written || settings.has_variables(KEYS) || settings.has_variables(credentials::KEYS);
         if known || (asked.is_none() && settings.find(ACCOUNT)?.is_some()) {
@@ -86,12 +86,12 @@ impl Sources<'_> {
     }
 
     /// The token of a container inside Snowflake, if we run in one.
-    fn mounted_token(&self, settings: &Layers<'_>) -> Result<Option<PathBuf>> {
+    fn mounted_token(&self, settings: &ConnectionSettings<'_>) -> Result<Option<PathBuf>> {
         Ok((self.is_inside(settings)? && self.token_file.is_file()).then(|| self.token_file.to_owned()))
     }
 
     /// Whether we run in a container and mean to reach what it was made for: its tokens must go nowhere else.
-    fn is_inside(&self, settings: &Layers<'_>) -> Result<bool> {
+    fn is_inside(&self, settings: &ConnectionSettings<'_>) -> Result<bool> {
         let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(false) };
         let host = settings.text(HOST)?.map(|found| found.value);
         Ok(host.as_deref() == Some(inside.trim()))
@@ -111,7 +111,7 @@ impl Sources<'_> {
     }
 }
 
-fn connection(settings: &Layers<'_>, credentials: Credentials) -> Result<Connection> {
+fn connection(settings: &ConnectionSettings<'_>, credentials: Credentials) -> Result<Connection> {
     let text = |key| Ok::<_, Error>(settings.text(key)?.map(|found| found.value));
     let identifier = text(ACCOUNT)?.unwrap_or_default();
     let mut connection = Connection::new(&identifier, text(USER)?.unwrap_or_default(), credentials);
@@ -134,7 +134,7 @@ fn connection(settings: &Layers<'_>, credentials: Credentials) -> Result<Connect
     Ok(connection)
 }
 
-fn protocol(found: &Found<String>) -> Result<Protocol> {
+fn protocol(found: &Setting<String>) -> Result<Protocol> {
     match found.value.to_ascii_lowercase().as_str() {
         "https" => Ok(Protocol::Https),
         "http" => Ok(Protocol::Http),
@@ -142,7 +142,7 @@ fn protocol(found: &Found<String>) -> Result<Protocol> {
     }
 }
 
-fn port(found: &Found<String>) -> Result<u16> {
+fn port(found: &Setting<String>) -> Result<u16> {
     match found.value.parse() {
         Ok(port) if port > 0 => Ok(port),
         _ => {

@@ -10,14 +10,14 @@ use crate::{Error, ErrorKind, Result};
 /// Debug output shows no secret.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PutAnswer {
+pub struct PutResponse {
     stage_info: StageInfo,
     /// Whether there is a key to encrypt the file with. The key itself is not kept.
     #[serde(default, rename = "encryptionMaterial", deserialize_with = "has_key")]
     is_client_side_encrypted: bool,
 }
 
-impl PutAnswer {
+impl PutResponse {
     /// Where to store.
     pub(super) fn stage(&self) -> &StageInfo {
         &self.stage_info
@@ -47,13 +47,13 @@ pub(super) struct StageInfo {
     /// A host to speak to instead of the cloud's usual one, without the bucket or the account: private links, FIPS.
     #[serde(default, deserialize_with = "text")]
     pub(super) end_point: Option<String>,
-    /// Google Cloud Storage: speak to the host of the region.
+    /// Google Cloud UploadTarget: speak to the host of the region.
     #[serde(default, deserialize_with = "flag")]
     pub(super) use_regional_url: bool,
-    /// Google Cloud Storage: speak to the host of the bucket.
+    /// Google Cloud UploadTarget: speak to the host of the bucket.
     #[serde(default, deserialize_with = "flag")]
     pub(super) use_virtual_url: bool,
-    /// Google Cloud Storage: a URL that takes the file, and is a secret as a whole.
+    /// Google Cloud UploadTarget: a URL that takes the file, and is a secret as a whole.
     #[serde(default, deserialize_with = "secret")]
     pub(super) presigned_url: Option<SecretString>,
     #[serde(default, deserialize_with = "credentials")]
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    fn answer(value: serde_json::Value) -> PutAnswer {
+    fn answer(value: serde_json::Value) -> PutResponse {
         serde_json::from_value(value).unwrap()
     }
 

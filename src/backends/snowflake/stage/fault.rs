@@ -18,14 +18,14 @@ use crate::error::causes;
 use crate::{Error, ErrorKind};
 
 /// How much is read of an answer that is no success.
-const BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The codes by which S3 and Google Cloud Storage call credentials expired in an answer with status 400.
+/// The codes by which S3 and Google Cloud UploadTarget call credentials expired in an answer with status 400.
 const EXPIRED: [&str; 3] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
 
 /// Why a request failed.
 #[derive(Debug, Clone)]
-enum Fault {
+enum RequestFailure {
     /// The storage answered so.
     Answer { host: String, status: u16, code: Option<String> },
     /// There was no answer.
@@ -34,22 +34,22 @@ enum Fault {
 
 /// Watches the requests of a store, and knows why the last one that failed did.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watch(Arc<Mutex<Option<Fault>>>);
+pub(super) struct FailureRecorder(Arc<Mutex<Option<RequestFailure>>>);
 
-impl Watch {
-    fn note(&self, fault: Fault) {
+impl FailureRecorder {
+    fn record(&self, fault: RequestFailure) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
     /// The error to give for an upload that failed. `presigned`: a status of 400 says that the URL has expired.
     pub(super) fn explain(&self, storage: &'static str, presigned: bool) -> Error {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            Some(Fault::Answer { host, status, code }) => {
-                let error = answered(storage, presigned, status, code.as_deref());
+            Some(RequestFailure::Answer { host, status, code }) => {
+                let error = response_error(storage, presigned, status, code.as_deref());
                 let error = error.with_context("host", host).with_status(status);
                 code.into_iter().fold(error, |error, code| error.with_code(code))
             }
-            Some(Fault::Transport { host, cause }) => {
+            Some(RequestFailure::Transport { host, cause }) => {
                 Error::new(ErrorKind::Unavailable, format!("{storage} cannot be reached: {cause}"))
                     .with_context("host", host)
                     .with_help(
@@ -61,17 +61,17 @@ impl Watch {
     }
 }
 
-fn answered(storage: &str, presigned: bool, status: u16, code: Option<&str>) -> Error {
+fn response_error(storage: &str, presigned: bool, status: u16, code: Option<&str>) -> Error {
     let expired = code.is_some_and(|code| EXPIRED.contains(&code));
     match status {
-        400 if presigned || expired => refused(storage),
-        401 | 403 => refused(storage),
+        400 if presigned || expired => credentials_rejected(storage),
+        401 | 403 => credentials_rejected(storage),
         404 => Error::new(ErrorKind::NotFound, format!("{storage} has no such place as Snowflake named for its stage")),
         _ => Error::new(ErrorKind::Unavailable, format!("{storage} did not take the file")),
     }
 }
 
-fn refused(storage: &str) -> Error {
+fn credentials_rejected(storage: &str) -> Error {
     Error::new(
         ErrorKind::Authentication,
         format!("{storage} refused the credentials that Snowflake gave for its stage, as when they have expired"),
@@ -79,25 +79,25 @@ fn refused(storage: &str) -> Error {
     .with_help("run the PUT statement again for new ones; if they are refused, too, look at this machine's clock and at network policies")
 }
 
-impl HttpConnector for Watch {
+impl HttpConnector for FailureRecorder {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Watched { inner, watch: self.clone() }))
+        Ok(HttpClient::new(RecordingService { inner, watch: self.clone() }))
     }
 }
 
 #[derive(Debug)]
-struct Watched {
+struct RecordingService {
     inner: HttpClient,
-    watch: Watch,
+    watch: FailureRecorder,
 }
 
 #[async_trait]
-impl HttpService for Watched {
+impl HttpService for RecordingService {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let response = self.inner.execute(request).await.inspect_err(|error| {
-            self.watch.note(Fault::Transport { host: host.clone(), cause: root(error) });
+            self.watch.record(RequestFailure::Transport { host: host.clone(), cause: root(error) });
         })?;
         if response.status().is_success() {
             return Ok(response);
@@ -108,12 +108,12 @@ impl HttpService for Watched {
         // Without its body the answer still has a status.
         while let Ok(Some(piece)) = stream.try_next().await {
             body.extend_from_slice(&piece);
-            if body.len() >= BODY {
+            if body.len() >= MAX_BODY_BYTES {
                 break;
             }
         }
         let body = body.freeze();
-        self.watch.note(Fault::Answer { host, status: parts.status.as_u16(), code: code(&body) });
+        self.watch.record(RequestFailure::Answer { host, status: parts.status.as_u16(), code: code(&body) });
         Ok(HttpResponse::from_parts(parts, body.into()))
     }
 }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn expired_credentials_are_told_from_other_faults() {
-        let kind = |presigned, status, code| answered("S", presigned, status, code).kind();
+        let kind = |presigned, status, code| response_error("S", presigned, status, code).kind();
         for (presigned, status, code) in [
             (false, 400, Some("ExpiredToken")),
             (false, 401, None),

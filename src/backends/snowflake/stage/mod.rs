@@ -1,5 +1,5 @@
 //! Files on an internal stage: a PUT statement answers where a file belongs and gives credentials for that place;
-//! [`upload`] stores it there, with Amazon S3, Azure Blob Storage or Google Cloud Storage. [`GzipLines`] writes such files.
+//! [`upload`] stores it there, with Amazon S3, Azure Blob UploadTarget or Google Cloud UploadTarget. [`GzipLines`] writes such files.
 //!
 //! # Encryption
 //! The stage must encrypt on the server: `CREATE STAGE … ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')`. A stage without that clause
@@ -20,8 +20,8 @@ mod storage;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use answer::PutAnswer;
-pub use ndjson::{GzipLines, LIMIT};
+pub use answer::PutResponse;
+pub use ndjson::{GzipLines, FULL_FILE_BYTES};
 
 use crate::{Error, Result, RunId};
 
@@ -36,7 +36,7 @@ pub enum Origin {
 
 /// Stores a file under `name` where a PUT statement said, and gives its size in bytes. A file of the same name is replaced.
 ///
-/// With Amazon S3 and Azure a file over 16 MiB travels in parts of 8 MiB, four at a time; with Google Cloud Storage in one
+/// With Amazon S3 and Azure a file over 16 MiB travels in parts of 8 MiB, four at a time; with Google Cloud UploadTarget in one
 /// request, because the token given for it need not allow more. What fails in passing (5xx, 408, 429, a broken
 /// connection) is tried again by the request, six times at most.
 ///
@@ -53,12 +53,12 @@ pub enum Origin {
 /// - [`Internal`](crate::ErrorKind::Internal): the name has other characters than letters, digits, `.`, `_` and `-`.
 ///
 /// An error names the storage's host, its status and its error code, never a URL.
-pub async fn upload(answer: &PutAnswer, origin: Origin, name: &str, content: &[Bytes]) -> Result<u64> {
+pub async fn upload(answer: &PutResponse, origin: Origin, name: &str, content: &[Bytes]) -> Result<u64> {
     if !is_plain(name) {
         return Err(Error::internal(format!("{name:?} is no name for a file on a stage")));
     }
     let size = content.iter().map(Bytes::len).sum();
-    place::locate(answer, origin, name, size)?.store(content, size).await?;
+    place::locate(answer, origin, name, size)?.upload(content, size).await?;
     u64::try_from(size).map_err(|error| Error::internal("a file is larger than can be counted").with_source(error))
 }
 

@@ -11,7 +11,7 @@ use super::super::blocking;
 use crate::{Error, Result};
 
 /// The compressed size at which a file is [full](GzipLines::is_full): 100 MB, from where on Snowflake loads a file well.
-pub const LIMIT: u64 = 100_000_000;
+pub const FULL_FILE_BYTES: u64 = 100_000_000;
 
 /// Where the curve bends. Issues of GitHub shrink 5.4, 6.8, 7.2 and 7.9 times at levels 1, 2, 3 and 6; one core packs 416, 305,
 /// 253 and 180 MB of them in a second.
@@ -41,7 +41,7 @@ const PIECE: usize = 512 * 1024;
 #[derive(Debug)]
 pub struct GzipLines {
     /// `None` while it works on another thread, and for good if that work was not waited for.
-    encoder: Option<GzEncoder<Pieces>>,
+    encoder: Option<GzEncoder<Chunks>>,
     /// Lines that are still to be compressed.
     block: Vec<u8>,
     size: u64,
@@ -52,7 +52,7 @@ impl GzipLines {
     /// An empty file.
     #[allow(clippy::new_without_default, reason = "a file is begun, not defaulted")]
     pub fn new() -> Self {
-        Self { encoder: Some(GzEncoder::new(Pieces::default(), LEVEL)), block: Vec::new(), size: 0, lines: 0 }
+        Self { encoder: Some(GzEncoder::new(Chunks::default(), LEVEL)), block: Vec::new(), size: 0, lines: 0 }
     }
 
     /// Adds a line.
@@ -112,7 +112,7 @@ impl GzipLines {
         Ok(())
     }
 
-    fn keep(&mut self, encoder: GzEncoder<Pieces>) {
+    fn keep(&mut self, encoder: GzEncoder<Chunks>) {
         self.size = encoder.get_ref().size;
         self.encoder = Some(encoder);
     }
@@ -128,9 +128,9 @@ impl GzipLines {
         self.size
     }
 
-    /// Whether it is time for another file: the compressed size has reached [`LIMIT`].
+    /// Whether it is time for another file: the compressed size has reached [`FULL_FILE_BYTES`].
     pub fn is_full(&self) -> bool {
-        self.size() >= LIMIT
+        self.size() >= FULL_FILE_BYTES
     }
 
     /// Ends the file, and gives its content.
@@ -154,13 +154,13 @@ fn broken(error: io::Error) -> Error {
 
 /// What was written, in pieces of the same size.
 #[derive(Debug, Default)]
-struct Pieces {
+struct Chunks {
     full: Vec<Bytes>,
     last: BytesMut,
     size: u64,
 }
 
-impl Pieces {
+impl Chunks {
     fn into_pieces(mut self) -> Vec<Bytes> {
         if !self.last.is_empty() {
             self.full.push(self.last.freeze());
@@ -169,7 +169,7 @@ impl Pieces {
     }
 }
 
-impl Write for Pieces {
+impl Write for Chunks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.last.len() == PIECE {
             self.full.push(std::mem::take(&mut self.last).freeze());

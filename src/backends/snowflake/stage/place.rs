@@ -13,10 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::Origin;
-use super::answer::{LocationType, PutAnswer, StageInfo};
+use super::answer::{LocationType, PutResponse, StageInfo};
 use super::endpoint::{Endpoint, is_allowed};
-use super::fault::Watch;
-use super::storage::{Kind, Storage, in_flight};
+use super::fault::FailureRecorder;
+use super::storage::{StorageKind, UploadTarget, in_flight};
 use crate::{Error, Result};
 
 /// No request is tried again when this much time has passed since it was first tried.
@@ -24,38 +24,38 @@ const RETRY_WITHIN: Duration = Duration::from_secs(5 * 60);
 /// How often a request is tried again.
 const RETRIES: usize = 6;
 /// How long a request may take whatever its size.
-const PATIENCE: Duration = Duration::from_secs(60);
+const BASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The slowest connection on which no request runs out of time, in bytes per second.
-const SLOWEST: u32 = 256 * 1024;
+const MIN_BYTES_PER_SECOND: u32 = 256 * 1024;
 
 /// The region whose `storage.googleapis.com` is another one, although Snowflake does not say so.
 const GCS_ME_CENTRAL_2: &str = "me-central2";
 
 /// Finds the place of the file `name`, which is `size` bytes large.
-pub(super) fn locate(answer: &PutAnswer, origin: Origin, name: &str, size: usize) -> Result<Storage> {
+pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usize) -> Result<UploadTarget> {
     answer.refuse_client_side_encryption()?;
     let stage = answer.stage();
     let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, origin)).transpose()?;
-    let place = Place { stage, endpoint, origin, name, size, watch: Watch::default() };
+    let place = StageLocation { stage, endpoint, origin, name, size, watch: FailureRecorder::default() };
     match stage.location_type {
         LocationType::S3 => place.s3("Amazon S3"),
-        LocationType::Azure => place.azure("Azure Blob Storage"),
-        LocationType::Gcs => place.gcs("Google Cloud Storage"),
+        LocationType::Azure => place.azure("Azure Blob UploadTarget"),
+        LocationType::Gcs => place.gcs("Google Cloud UploadTarget"),
         LocationType::Folder => place.folder(),
     }
 }
 
-struct Place<'a> {
+struct StageLocation<'a> {
     stage: &'a StageInfo,
     endpoint: Option<Endpoint>,
     origin: Origin,
     name: &'a str,
     size: usize,
-    watch: Watch,
+    watch: FailureRecorder,
 }
 
-impl Place<'_> {
-    fn s3(self, cloud: &'static str) -> Result<Storage> {
+impl StageLocation<'_> {
+    fn s3(self, cloud: &'static str) -> Result<UploadTarget> {
         let (bucket, path) = self.bucket_and_path()?;
         let region = self.stage.region.as_deref().unwrap_or("us-east-1");
         let creds = &self.stage.creds;
@@ -64,7 +64,7 @@ impl Place<'_> {
             .with_region(region)
             .with_endpoint(self.s3_url(bucket, region))
             .with_virtual_hosted_style_request(!self.is_emulated())
-            .with_access_key_id(creds.aws_key_id.as_deref().ok_or_else(|| incomplete(cloud))?)
+            .with_access_key_id(creds.aws_key_id.as_deref().ok_or_else(|| incomplete_response(cloud))?)
             .with_secret_access_key(exposed(creds.aws_secret_key.as_ref(), cloud)?);
         if let Some(token) = &creds.aws_token {
             builder = builder.with_token(token.expose_secret());
@@ -74,14 +74,14 @@ impl Place<'_> {
             .with_client_options(self.options(true).with_allow_http(self.is_emulated()))
             .with_http_connector(self.watch.clone())
             .build()
-            .map_err(|_| unusable(cloud))?;
-        let kind = Kind::Cloud { name: cloud, presigned: false, watch: self.watch };
-        Ok(Storage { store: Box::new(store), path, in_parts: true, kind })
+            .map_err(|_| unusable_location(cloud))?;
+        let kind = StorageKind::Cloud { name: cloud, presigned: false, watch: self.watch };
+        Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
     }
 
-    fn azure(self, cloud: &'static str) -> Result<Storage> {
+    fn azure(self, cloud: &'static str) -> Result<UploadTarget> {
         let (container, path) = self.bucket_and_path()?;
-        let account = self.stage.storage_account.as_deref().ok_or_else(|| incomplete(cloud))?;
+        let account = self.stage.storage_account.as_deref().ok_or_else(|| incomplete_response(cloud))?;
         let store = MicrosoftAzureBuilder::new()
             .with_account(account)
             .with_container_name(container)
@@ -91,24 +91,24 @@ impl Place<'_> {
             .with_client_options(self.options(true).with_allow_http(self.is_emulated()))
             .with_http_connector(self.watch.clone())
             .build()
-            .map_err(|_| unusable(cloud))?;
-        let kind = Kind::Cloud { name: cloud, presigned: false, watch: self.watch };
-        Ok(Storage { store: Box::new(store), path, in_parts: true, kind })
+            .map_err(|_| unusable_location(cloud))?;
+        let kind = StorageKind::Cloud { name: cloud, presigned: false, watch: self.watch };
+        Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
     }
 
-    /// Google Cloud Storage takes a file by a plain PUT: with a token, or to a URL that has one in itself.
-    fn gcs(self, cloud: &'static str) -> Result<Storage> {
+    /// Google Cloud UploadTarget takes a file by a plain PUT: with a token, or to a URL that has one in itself.
+    fn gcs(self, cloud: &'static str) -> Result<UploadTarget> {
         // As Snowflake's drivers do: the file stays packed, and the signature of a URL may cover the header.
         let mut headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(""))]);
         let folder = match (&self.stage.creds.gcs_access_token, &self.stage.presigned_url) {
             (Some(token), _) => {
-                headers.insert(AUTHORIZATION, bearer(token).ok_or_else(|| incomplete(cloud))?);
+                headers.insert(AUTHORIZATION, bearer(token).ok_or_else(|| incomplete_response(cloud))?);
                 self.gcs_folder()
             }
             (None, Some(url)) => self.presigned_folder(url.expose_secret()),
-            (None, None) => return Err(incomplete(cloud)),
+            (None, None) => return Err(incomplete_response(cloud)),
         };
-        let folder = folder.filter(|url| is_allowed(url, self.origin)).ok_or_else(|| unusable(cloud))?;
+        let folder = folder.filter(|url| is_allowed(url, self.origin)).ok_or_else(|| unusable_location(cloud))?;
         let presigned = !headers.contains_key(AUTHORIZATION);
         let options = self.options(false).with_allow_http(folder.scheme() == "http").with_default_headers(headers);
         let store = HttpBuilder::new()
@@ -117,12 +117,12 @@ impl Place<'_> {
             .with_client_options(options)
             .with_http_connector(self.watch.clone())
             .build()
-            .map_err(|_| unusable(cloud))?;
-        let kind = Kind::Cloud { name: cloud, presigned, watch: self.watch };
-        Ok(Storage { store: Box::new(store), path: Path::from(self.name), in_parts: false, kind })
+            .map_err(|_| unusable_location(cloud))?;
+        let kind = StorageKind::Cloud { name: cloud, presigned, watch: self.watch };
+        Ok(UploadTarget { store: Box::new(store), path: Path::from(self.name), in_parts: false, kind })
     }
 
-    fn folder(self) -> Result<Storage> {
+    fn folder(self) -> Result<UploadTarget> {
         if self.origin == Origin::Remote {
             return Err(Error::invalid_data(
                 "Snowflake named a folder of this machine for its stage, which is not written to",
@@ -131,7 +131,7 @@ impl Place<'_> {
         let path = std::path::Path::new(&self.stage.location).join(self.name);
         let path = Path::from_absolute_path(path)
             .map_err(|error| Error::invalid_data("the stage's folder is none").with_source(error))?;
-        Ok(Storage { store: Box::new(LocalFileSystem::new()), path, in_parts: false, kind: Kind::Folder })
+        Ok(UploadTarget { store: Box::new(LocalFileSystem::new()), path, in_parts: false, kind: StorageKind::Folder })
     }
 
     /// The bucket, and where in it the file belongs.
@@ -205,14 +205,14 @@ impl Place<'_> {
         ClientOptions::new()
             .with_user_agent(HeaderValue::from_static(concat!("snowfeed/", env!("CARGO_PKG_VERSION"))))
             .with_connect_timeout(Duration::from_secs(10))
-            .with_timeout(patience(in_flight(self.size, in_parts)))
+            .with_timeout(request_timeout(in_flight(self.size, in_parts)))
     }
 }
 
 /// How long a request may take that shares a slow connection with all that travels beside it, `bytes` together.
-fn patience(bytes: usize) -> Duration {
+fn request_timeout(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    PATIENCE + Duration::from_secs((bytes / SLOWEST).into())
+    BASE_TIMEOUT + Duration::from_secs((bytes / MIN_BYTES_PER_SECOND).into())
 }
 
 fn retries() -> RetryConfig {
@@ -220,7 +220,7 @@ fn retries() -> RetryConfig {
 }
 
 fn exposed<'a>(secret: Option<&'a SecretString>, cloud: &str) -> Result<&'a str> {
-    secret.map(ExposeSecret::expose_secret).ok_or_else(|| incomplete(cloud))
+    secret.map(ExposeSecret::expose_secret).ok_or_else(|| incomplete_response(cloud))
 }
 
 fn bearer(token: &SecretString) -> Option<HeaderValue> {
@@ -229,12 +229,12 @@ fn bearer(token: &SecretString) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn incomplete(cloud: &str) -> Error {
+fn incomplete_response(cloud: &str) -> Error {
     Error::invalid_data(format!("Snowflake answered a PUT statement without what {cloud} asks for"))
 }
 
 /// The cause may hold a URL with a signature: it is left out.
-fn unusable(cloud: &str) -> Error {
+fn unusable_location(cloud: &str) -> Error {
     Error::invalid_data(format!("Snowflake named no usable place at {cloud} for its stage"))
 }
 
@@ -245,12 +245,12 @@ mod tests {
     use super::*;
 
     /// Calls `ask` with the place of a file on this stage.
-    fn at<T>(mut stage: Value, ask: impl FnOnce(&Place<'_>) -> T) -> T {
+    fn at<T>(mut stage: Value, ask: impl FnOnce(&StageLocation<'_>) -> T) -> T {
         stage["location"] = json!("bucket/some/where/");
-        let answer: PutAnswer = serde_json::from_value(json!({ "stageInfo": stage })).unwrap();
+        let answer: PutResponse = serde_json::from_value(json!({ "stageInfo": stage })).unwrap();
         let stage = answer.stage();
         let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, Origin::Remote).unwrap());
-        ask(&Place { stage, endpoint, origin: Origin::Remote, name: "a.json.gz", size: 1, watch: Watch::default() })
+        ask(&StageLocation { stage, endpoint, origin: Origin::Remote, name: "a.json.gz", size: 1, watch: FailureRecorder::default() })
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_large_file_has_the_time_that_a_slow_connection_takes() {
-        assert_eq!(patience(0), PATIENCE);
-        assert_eq!(patience(100_000_000), PATIENCE + Duration::from_secs(381));
+        assert_eq!(request_timeout(0), BASE_TIMEOUT);
+        assert_eq!(request_timeout(100_000_000), BASE_TIMEOUT + Duration::from_secs(381));
     }
 }

@@ -14,16 +14,16 @@ use super::resend::Attempt;
 use crate::{Error, Result};
 
 /// The account in the addresses that stand for Snowflake until they come here. The real one may not even be a host's name.
-pub(super) const STAND_IN: &str = "account";
+pub(super) const PLACEHOLDER_ACCOUNT: &str = "account";
 /// The address that stands for Snowflake.
-pub(super) const STAND_IN_URL: &str = "https://account.snowflakecomputing.com";
-const STAND_IN_HOST: &str = "account.snowflakecomputing.com";
+pub(super) const PLACEHOLDER_URL: &str = "https://account.snowflakecomputing.com";
+const PLACEHOLDER_HOST: &str = "account.snowflakecomputing.com";
 
 /// Snowflake's address.
 #[derive(Debug, Clone)]
-pub(super) struct Address(Url);
+pub(super) struct BaseUrl(Url);
 
-impl Address {
+impl BaseUrl {
     /// # Errors
     /// `Configuration` when the connection's host is none.
     pub(super) fn of(connection: &Connection) -> Result<Self> {
@@ -80,14 +80,14 @@ impl Address {
 }
 
 #[async_trait]
-impl Middleware for Address {
+impl Middleware for BaseUrl {
     async fn handle(
         &self,
         mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        if request.url().host_str() == Some(STAND_IN_HOST) {
+        if request.url().host_str() == Some(PLACEHOLDER_HOST) {
             let url = self.resolve(request.url(), extensions.get::<Attempt>());
             *request.url_mut() = url;
         }
@@ -102,13 +102,13 @@ impl Middleware for Address {
 mod tests {
     use super::*;
 
-    fn address() -> Address {
-        Address(Url::parse("http://127.0.0.1:8080").unwrap())
+    fn address() -> BaseUrl {
+        BaseUrl(Url::parse("http://127.0.0.1:8080").unwrap())
     }
 
     #[test]
     fn our_parameters_replace_the_ones_made_up() {
-        let stand_in = format!("{STAND_IN_URL}//session/token-request?requestId=theirs&request_guid=x&requestId=ours");
+        let stand_in = format!("{PLACEHOLDER_URL}//session/token-request?requestId=theirs&request_guid=x&requestId=ours");
         let stand_in = Url::parse(&stand_in).unwrap();
         let attempt = Attempt { before: 2, reason: 503, began: 17 };
         let url = address().resolve(&stand_in, Some(&attempt));
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_attempt_has_a_guid_of_its_own() {
-        let stand_in = Url::parse(STAND_IN_URL).unwrap();
+        let stand_in = Url::parse(PLACEHOLDER_URL).unwrap();
         assert_ne!(address().resolve(&stand_in, None), address().resolve(&stand_in, None));
     }
 }

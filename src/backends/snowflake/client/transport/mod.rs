@@ -21,21 +21,21 @@ use serde::de::DeserializeOwned;
 use snowflake_api::connection::{Connection as Crate, ConnectionError, QueryType};
 use url::Url;
 
-use address::{Address, STAND_IN, STAND_IN_URL};
-use redirect::Redirects;
-use resend::Resend;
-use verdict::Verdict;
+use address::{BaseUrl, PLACEHOLDER_ACCOUNT, PLACEHOLDER_URL};
+use redirect::FollowRedirects;
+use resend::RetryMiddleware;
+use verdict::ResponseClassifier;
 
 use super::super::connection::Connection;
-use super::result::{LARGEST, too_large};
-use super::wire::Reply;
+use super::result::{MAX_PART_BYTES, too_large};
+use super::wire::Response;
 use crate::error::remember;
 use crate::{Error, Result, RetryConfig};
 
 /// The longest that connecting may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest silence. Snowflake itself answers within 45 seconds, were it only to say that a statement still runs.
-const SILENCE: Duration = Duration::from_secs(90);
+const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The way to one account. It is shared by all sessions.
 pub(super) struct Transport {
@@ -48,12 +48,12 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(connection: &Connection, retries: RetryConfig) -> Result<Self> {
-        let address = Address::of(connection)?;
+        let address = BaseUrl::of(connection)?;
         let is_loopback = address.is_loopback();
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("snowfeed/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .referer(false)
             // Credentials go where we were told to take them: see `redirect`.
             .redirect(Policy::none())
@@ -67,15 +67,15 @@ impl Transport {
             Error::configuration("the HTTP client cannot be set up").with_help("check the proxy").with_source(error)
         })?;
         let direct = ClientBuilder::new(http.clone())
-            .with(Resend(retries))
+            .with(RetryMiddleware(retries))
             .with(address)
-            .with(Verdict::Snowflake)
-            .with(Redirects)
+            .with(ResponseClassifier::Snowflake)
+            .with(FollowRedirects)
             .build();
         Ok(Self {
             snowflake: Crate::new_with_middware(direct.clone()),
             direct,
-            storage: ClientBuilder::new(http).with(Resend(retries)).with(Verdict::Storage).build(),
+            storage: ClientBuilder::new(http).with(RetryMiddleware(retries)).with(ResponseClassifier::Storage).build(),
             is_loopback,
         })
     }
@@ -92,14 +92,14 @@ impl Transport {
         parameters: &[(&str, &str)],
         token: Option<&SecretString>,
         body: impl Serialize,
-    ) -> Result<Reply<D>> {
+    ) -> Result<Response<D>> {
         let token = token.map(authorization);
         let token = token.as_ref().map(|token| token.expose_secret());
-        self.snowflake.request(request, STAND_IN, parameters, token, body).await.map_err(failed)
+        self.snowflake.request(request, PLACEHOLDER_ACCOUNT, parameters, token, body).await.map_err(from_connection_error)
     }
 
     /// Asks for the result of a statement, at a path that Snowflake gave.
-    pub(super) async fn result<D: DeserializeOwned>(&self, path: &str, token: &SecretString) -> Result<Reply<D>> {
+    pub(super) async fn result<D: DeserializeOwned>(&self, path: &str, token: &SecretString) -> Result<Response<D>> {
         // An address elsewhere would carry the token there.
         if !path.starts_with('/') || path.starts_with("//") || path.contains('\\') {
             return Err(Error::invalid_data("Snowflake named no path where the result of a statement is"));
@@ -111,9 +111,9 @@ impl Transport {
             ("accept".to_owned(), "application/json".to_owned()),
             ("authorization".to_owned(), token.expose_secret().to_owned()),
         ]);
-        let body = self.snowflake.get_chunk(&format!("{STAND_IN_URL}{path}"), &headers).await.map_err(failed)?;
+        let body = self.snowflake.get_chunk(&format!("{PLACEHOLDER_URL}{path}"), &headers).await.map_err(from_connection_error)?;
         // The cause is left out: it may repeat what was sent.
-        serde_json::from_slice(&body).map_err(|_| not_understood())
+        serde_json::from_slice(&body).map_err(|_| unexpected_form())
     }
 
     /// Posts to a path for which the crate has no call.
@@ -123,8 +123,8 @@ impl Transport {
         request_id: &str,
         token: &SecretString,
         body: impl Serialize,
-    ) -> Result<Reply<D>> {
-        let url = Url::parse_with_params(&format!("{STAND_IN_URL}{path}"), [("requestId", request_id)])
+    ) -> Result<Response<D>> {
+        let url = Url::parse_with_params(&format!("{PLACEHOLDER_URL}{path}"), [("requestId", request_id)])
             .map_err(|_| Error::internal("a path of Snowflake's is no path").with_context("path", path))?;
         let body = serde_json::to_vec(&body)
             .map_err(|error| Error::internal("a request cannot be written").with_source(error))?;
@@ -136,8 +136,8 @@ impl Transport {
             .header(AUTHORIZATION, sensitive(authorization(token).expose_secret())?)
             .body(body);
         let response = request.send().await.map_err(into_error)?;
-        let body = response.bytes().await.map_err(|_| not_understood())?;
-        serde_json::from_slice(&body).map_err(|_| not_understood())
+        let body = response.bytes().await.map_err(|_| unexpected_form())?;
+        serde_json::from_slice(&body).map_err(|_| unexpected_form())
     }
 
     /// Fetches a part of a result. Its host is not Snowflake's: it gets `headers`, and no token.
@@ -150,7 +150,7 @@ impl Transport {
         };
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(cut_off)? {
-            if chunk.len() > LARGEST.saturating_sub(body.len()) {
+            if chunk.len() > MAX_PART_BYTES.saturating_sub(body.len()) {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
@@ -177,7 +177,7 @@ fn sensitive(text: &str) -> Result<HeaderValue> {
     Ok(value)
 }
 
-fn not_understood() -> Error {
+fn unexpected_form() -> Error {
     Error::invalid_data("Snowflake's answer does not have the form that was expected")
         .with_help("look for a newer version of snowfeed, or report this with the name of the operation")
 }
@@ -192,7 +192,7 @@ fn into_middleware(error: Error) -> reqwest_middleware::Error {
 fn into_error(error: reqwest_middleware::Error) -> Error {
     match error {
         reqwest_middleware::Error::Middleware(error) => {
-            error.downcast().unwrap_or_else(|_| Error::internal("a request failed in a way that nobody has looked at"))
+            error.downcast().unwrap_or_else(|_| Error::internal("a request from_connection_error in a way that nobody has looked at"))
         }
         reqwest_middleware::Error::Reqwest(error) => {
             Error::internal("a request could not be made").with_source(error.without_url())
@@ -200,11 +200,11 @@ fn into_error(error: reqwest_middleware::Error) -> Error {
     }
 }
 
-fn failed(error: ConnectionError) -> Error {
+fn from_connection_error(error: ConnectionError) -> Error {
     match error {
         ConnectionError::RequestMiddlewareError(error) => into_error(error),
         // Of a body that was there in full and was JSON: only its form can be wrong.
-        ConnectionError::RequestError(_) | ConnectionError::Deserialization(_) => not_understood(),
+        ConnectionError::RequestError(_) | ConnectionError::Deserialization(_) => unexpected_form(),
         ConnectionError::InvalidHeader(_) => Error::invalid_data("Snowflake gave a token that cannot be sent back"),
         ConnectionError::UrlParsing(error) => Error::internal("a URL could not be made").with_source(error),
     }

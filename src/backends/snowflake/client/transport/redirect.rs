@@ -1,4 +1,4 @@
-//! Redirects of Snowflake's. It answers 307 or 308 where another of its hosts should take a request, and its drivers follow, with
+//! FollowRedirects of Snowflake's. It answers 307 or 308 where another of its hosts should take a request, and its drivers follow, with
 //! method, body and token. So do we, but only where a token may go.
 
 use async_trait::async_trait;
@@ -9,24 +9,24 @@ use reqwest_middleware::{Middleware, Next};
 use url::{Host, Url};
 
 /// How many redirects one attempt follows.
-const HOPS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// The domains whose hosts are all Snowflake's, private links among them.
-const DOMAINS: [&str; 2] = ["snowflakecomputing.com", "snowflakecomputing.cn"];
+const SNOWFLAKE_DOMAINS: [&str; 2] = ["snowflakecomputing.com", "snowflakecomputing.cn"];
 
 /// Follows redirects to the same host, and to others of Snowflake's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Redirects;
+pub(super) struct FollowRedirects;
 
 #[async_trait]
-impl Middleware for Redirects {
+impl Middleware for FollowRedirects {
     async fn handle(
         &self,
         mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        for _ in 0..HOPS {
+        for _ in 0..MAX_REDIRECTS {
             // What cannot be sent twice is sent once; no body of ours is such.
             let Some(copy) = request.try_clone() else { break };
             let response = next.clone().run(copy, extensions).await?;
@@ -59,12 +59,12 @@ pub(super) fn may_follow(from: &Url, to: &Url) -> bool {
         return false;
     }
     let is_same_host = to.host() == from.host() && to.port_or_known_default() == from.port_or_known_default();
-    is_same_host || (to.scheme() == "https" && to.port().is_none() && is_snowflakes(to))
+    is_same_host || (to.scheme() == "https" && to.port().is_none() && is_snowflake_host(to))
 }
 
-fn is_snowflakes(url: &Url) -> bool {
+fn is_snowflake_host(url: &Url) -> bool {
     let Some(Host::Domain(host)) = url.host() else { return false };
-    DOMAINS.iter().any(|domain| host.strip_suffix(domain).is_some_and(|name| name.ends_with('.')))
+    SNOWFLAKE_DOMAINS.iter().any(|domain| host.strip_suffix(domain).is_some_and(|name| name.ends_with('.')))
 }
 
 #[cfg(test)]

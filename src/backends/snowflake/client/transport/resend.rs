@@ -15,7 +15,7 @@ use crate::{Retry, RetryConfig};
 /// Sending a statement again is safe: it carries the same request id, by which Snowflake knows it. An answer of Snowflake's is
 /// final, whatever it says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Resend(pub(super) RetryConfig);
+pub(super) struct RetryMiddleware(pub(super) RetryConfig);
 
 /// Which attempt a request is, for those further down.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) struct Attempt {
 pub(super) struct LastStatus(pub(super) u16);
 
 #[async_trait]
-impl Middleware for Resend {
+impl Middleware for RetryMiddleware {
     async fn handle(
         &self,
         request: Request,

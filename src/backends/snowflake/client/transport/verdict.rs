@@ -20,7 +20,7 @@ use crate::{Error, ErrorKind, Result, Retry};
 
 /// Who is asked, and so what counts as an answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Verdict {
+pub(super) enum ResponseClassifier {
     /// Snowflake: a JSON object that says whether it went well.
     Snowflake,
     /// The storage that holds parts of a result: any body with a status of success.
@@ -28,20 +28,20 @@ pub(super) enum Verdict {
 }
 
 /// The longest that a server may ask us to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 #[async_trait]
-impl Middleware for Verdict {
+impl Middleware for ResponseClassifier {
     async fn handle(
         &self,
         request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let asked = Asked { url: request.url().clone(), who: *self };
+        let asked = RequestContext { url: request.url().clone(), who: *self };
         let response = match next.run(request, extensions).await {
             Ok(response) => response,
-            Err(reqwest_middleware::Error::Reqwest(error)) => return Err(into_middleware(asked.unanswered(error))),
+            Err(reqwest_middleware::Error::Reqwest(error)) => return Err(into_middleware(asked.transport_error(error))),
             Err(error) => return Err(error),
         };
         let status = response.status();
@@ -74,12 +74,12 @@ impl Envelope {
     }
 }
 
-struct Asked {
+struct RequestContext {
     url: Url,
-    who: Verdict,
+    who: ResponseClassifier,
 }
 
-impl Asked {
+impl RequestContext {
     fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the server")
     }
@@ -93,37 +93,37 @@ impl Asked {
         let headers = response.headers().clone();
         let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         if status.is_redirection() {
-            return Err(self.redirected(&response).with_status(status.as_u16()));
+            return Err(self.redirect_error(&response).with_status(status.as_u16()));
         }
         let body = match response.bytes().await {
             Ok(body) => body,
             // The status decides when the body adds nothing to it.
             Err(_) if !status.is_success() => Bytes::new(),
-            Err(error) => return Err(self.unanswered(error)),
+            Err(error) => return Err(self.transport_error(error)),
         };
-        if matches!(self.who, Verdict::Snowflake) {
+        if matches!(self.who, ResponseClassifier::Snowflake) {
             let envelope = serde_json::from_slice::<Envelope>(&body);
             if envelope.as_ref().is_ok_and(|envelope| status.is_success() || envelope.is_refusal()) {
                 return Ok(body);
             }
             if status.is_success() {
                 let html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("html")) || is_html(&body);
-                return Err(self.no_answer(&body, html).with_status(status.as_u16()));
+                return Err(self.unexpected_body(&body, html).with_status(status.as_u16()));
             }
         } else if status.is_success() {
             return Ok(body);
         }
         let told = header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok());
-        Err(self.refused(status, told.map(Duration::from_secs)).with_status(status.as_u16()))
+        Err(self.status_error(status, told.map(Duration::from_secs)).with_status(status.as_u16()))
     }
 
     /// No answer, or only its beginning.
-    fn unanswered(&self, error: reqwest::Error) -> Error {
+    fn transport_error(&self, error: reqwest::Error) -> Error {
         // After a redirect it is another one.
         let host = error.url().and_then(Url::host_str).unwrap_or(self.host());
         let says = |words: &[&str]| is_caused_by(&error, words);
         let fault = if error.is_connect() && says(&["proxy authorization required"]) {
-            // The proxy's answer to CONNECT.
+            // The proxy's answer to CONNECT_TIMEOUT.
             proxy_refusal()
         } else if error.is_connect() && says(&["dns error", "failed to lookup address"]) {
             // At a login it is mostly a wrong name, and then nobody should wait for minutes to be told.
@@ -149,7 +149,7 @@ impl Asked {
     }
 
     /// A body that is no answer, although the status is one of success.
-    fn no_answer(&self, body: &[u8], html: bool) -> Error {
+    fn unexpected_body(&self, body: &[u8], html: bool) -> Error {
         let host = self.host();
         if html {
             Error::new(ErrorKind::Unavailable, format!("{host} answered with a web page, not as Snowflake does"))
@@ -169,11 +169,11 @@ impl Asked {
     }
 
     /// A redirect that was not followed, or one too many.
-    fn redirected(&self, response: &Response) -> Error {
+    fn redirect_error(&self, response: &Response) -> Error {
         let host = self.host();
         let to = target(response);
         let names = |to: &Url| matches!(to.host(), Some(Host::Domain(name)) if name != host);
-        let error = if !matches!(self, Self { who: Verdict::Snowflake, .. }) || !is_temporary(response.status()) {
+        let error = if !matches!(self, Self { who: ResponseClassifier::Snowflake, .. }) || !is_temporary(response.status()) {
             Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
         } else if to.as_ref().is_some_and(|to| may_follow(response.url(), to)) {
             Error::unavailable(format!("{host} redirects a request again and again"))
@@ -188,14 +188,14 @@ impl Asked {
     }
 
     /// A status of failure that Snowflake itself does not explain.
-    fn refused(&self, status: StatusCode, told: Option<Duration>) -> Error {
+    fn status_error(&self, status: StatusCode, told: Option<Duration>) -> Error {
         let host = self.host();
-        let advice = told.map_or(Retry::Backoff, |told| Retry::After(told.min(LONGEST_WAIT)));
+        let advice = told.map_or(Retry::Backoff, |told| Retry::After(told.min(MAX_RETRY_AFTER)));
         match status.as_u16() {
             403 | 404 if self.is_login() => Error::configuration(format!("no Snowflake account answers at {host}"))
                 .with_help("check the account identifier: ORG-ACCOUNT, or LOCATOR.REGION"),
             // In each cloud's words: the signature of the link has expired.
-            400 | 401 | 403 if matches!(self.who, Verdict::Storage) => {
+            400 | 401 | 403 if matches!(self.who, ResponseClassifier::Storage) => {
                 Error::unavailable(format!("{host} no longer hands out a part of the result"))
                     .with_help("run it again: the links to the parts of a result live for some hours")
                     .with_retry(Retry::Never)

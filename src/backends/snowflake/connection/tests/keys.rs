@@ -188,7 +188,7 @@ pub(super) const ELLIPTIC: Key = Key(
 );
 
 /// `openssl genrsa 1024`.
-pub(super) const SMALL: Key = Key(
+pub(super) const MAX_SYNC_BYTES: Key = Key(
     "PRIVATE KEY",
     "
     MIICdgIBADANBgkqhkiG9w0BAQEFAASCAmAwggJcAgEAAoGBAKyqWJwgW4vMwCaD9AFY17cfisbIBjVyCOd2wlTPMw76rUN4o+Z24MssnxVaNcBb

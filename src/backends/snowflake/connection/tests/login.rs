@@ -97,7 +97,7 @@ fn keys_that_will_not_do_are_told_apart() {
     let damaged = plain.replacen("MII", "AII", 1);
     for (content, expected, help) in [
         (keys::ELLIPTIC.pem(), "is not an RSA key", "openssl genrsa"),
-        (keys::SMALL.pem(), "cannot sign", "2048"),
+        (keys::MAX_SYNC_BYTES.pem(), "cannot sign", "2048"),
         (keys::PBES1.pem(), "is encrypted in a form that is not known here", "openssl pkcs8"),
         (legacy, "is encrypted in a form that is too old", "openssl pkcs8"),
         (plain.replace("PRIVATE", "EC PRIVATE"), "is not an RSA key in PKCS #8", "openssl pkcs8"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::super::Connection;
-use super::super::sources::Sources;
+use super::super::sources::Environment;
 use super::warnings::Warnings;
 use crate::{Error, Result};
 
@@ -72,7 +72,7 @@ impl World {
         let (token_file, spcs_token_file) = (self.path("session/token"), self.path("session/spcs_token"));
         let variable = |name: &str| self.variables.get(name).cloned();
         let home = Some(self.home.path().to_owned());
-        Sources { home, variable: &variable, token_file: &token_file, spcs_token_file: &spcs_token_file }
+        Environment { home, variable: &variable, token_file: &token_file, spcs_token_file: &spcs_token_file }
             .connection(name)
     }
 
