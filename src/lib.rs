@@ -44,6 +44,19 @@ pub mod sources;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
+#[cfg(feature = "snowflake")]
+mod snowflake;
+
+/// The Snowflake driver, for this repository's tests, benches and fuzz targets. Semver covers nothing in here.
+#[cfg(all(feature = "snowflake", any(feature = "testkit", fuzzing)))]
+#[doc(hidden)]
+pub mod internals {
+    pub mod snowflake {
+        pub use crate::backends::snowflake::internals::*;
+        pub use crate::snowflake::*;
+    }
+}
+
 pub use checkpoint::Checkpoint;
 pub use config::{ConfigSnapshot, ConfigStore, Namespace, ResourceConfig, Settings, SettingsSchema};
 pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::client::{Row, Session, Statement};
+use crate::snowflake::{Row, Session, Statement};
 use super::fence::Fence;
 use super::migration::{self, COLLATED, LONG_TEXT};
 use super::names::{Names, digest, disambiguated_name, upper_name, resource_name, union_name};

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Snowflake;
 use super::catalog::Catalog;
-use super::client::{QueryResult, Row, Session, Statement};
+use crate::snowflake::{QueryResult, Row, Session, Statement};
 use super::migration;
 use super::names::{Names, identifier, normalize};
 use super::pool::is_missing;

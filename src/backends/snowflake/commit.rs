@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::client::{Bind, Session, Statement};
+use crate::snowflake::{Bind, Session, Statement};
 use super::fence::Fence;
 use super::load::{LoadTarget, MergeInput};
 use super::plan::{ExistingRow, MergePlan, plan, unhex};

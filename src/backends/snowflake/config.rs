@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::catalog::Catalog;
-use super::client::{Row, Statement};
+use crate::snowflake::{Row, Statement};
 use super::state::or_empty;
 use super::{Snowflake, retry};
 use crate::Result;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Snowflake;
-use super::client::Statement;
+use crate::snowflake::Statement;
 use super::names::{Names, identifier};
 use crate::{Error, ErrorKind, Result};
 

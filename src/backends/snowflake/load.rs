@@ -1,11 +1,11 @@
 //! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
 
 use super::Snowflake;
-use super::client::{Session, StagedFile, Statement, stage_place};
+use crate::snowflake::{Session, StagedFile, Statement, stage_reference};
 use super::commit::json;
 use super::names;
 use super::plan::RowWrite;
-use super::stage::{GzipLines, file_name};
+use crate::snowflake::stage::{GzipLines, file_name};
 use crate::{Error, Result, RunId};
 
 /// Where the rows of one table go, and for whom.
@@ -62,7 +62,7 @@ impl Snowflake {
         if writes.is_empty() {
             return Ok(MergeInput::Empty);
         }
-        if writes.iter().map(RowWrite::size).sum::<usize>() <= self.0.bind_at_most {
+        if writes.iter().map(RowWrite::size).sum::<usize>() <= self.0.max_bind_bytes {
             return Ok(MergeInput::Bound(writes));
         }
         self.clean_up(session).await;
@@ -153,7 +153,7 @@ impl MergeInput<'_> {
         if !session.is_idle() {
             return;
         }
-        let place = stage_place(&format!("{folder}/"));
+        let place = stage_reference(&format!("{folder}/"));
         for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE {place}")] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
                 tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
@@ -166,7 +166,7 @@ impl Staged {
     /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows, .. } = self;
-        let place = stage_place(&format!("{folder}/"));
+        let place = stage_reference(&format!("{folder}/"));
         let copy = format!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)");
         let copied = session.execute(Statement::new(copy)).await?;
         let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));

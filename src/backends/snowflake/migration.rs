@@ -10,7 +10,7 @@
 //! | `INGESTION_RUN`, a table that is merged into | `SNOWFEED_RUN`, which only grows, and a view of the old name |
 //! | texts of up to 16 MiB, with the account's collation | texts of up to 128 MiB, without any |
 
-use super::client::{Session, Statement};
+use crate::snowflake::{Session, Statement};
 use super::names::{Names, identifier, literal};
 use super::schema::VERSION;
 use crate::{Error, Result};

@@ -3,11 +3,6 @@
 //! [`Snowflake`] is the backend. Below it is a [`client`] of its own, and the [`connection`] settings that Snowflake's other
 //! tools read; files travel to Snowflake by a [`stage`].
 
-pub mod client;
-pub mod connection;
-pub mod stage;
-
-mod blocking;
 mod catalog;
 mod check;
 mod columns;
@@ -15,8 +10,9 @@ mod commit;
 mod config;
 mod cost;
 mod fence;
-#[cfg(fuzzing)]
-pub mod fuzzing;
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub(crate) mod internals;
 mod load;
 mod migration;
 mod names;
@@ -43,12 +39,13 @@ use crate::backends::merge::not_ensured;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
+use crate::snowflake::{Client, HttpClient, Session};
 use crate::{Error, Resource, Result, RetryConfig, TableSpec};
 pub use check::Finding;
 
+pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
+
 use catalog::Catalog;
-use client::{Client, HttpClient, Session, Usage};
-use connection::Connection;
 use names::Names;
 use pool::{PooledSession, SessionPool};
 use retry::UnknownOutcome;
@@ -90,10 +87,10 @@ pub(crate) use schema::STATE as STATE_SQL;
 /// ```no_run
 /// use std::sync::Arc;
 /// use snowfeed::backends::Snowflake;
-/// use snowfeed::backends::snowflake::connection::Connection;
+/// use snowfeed::backends::snowflake::ConnectionConfig;
 /// # use snowfeed::engine::Connector;
 /// # fn connector(source: impl snowfeed::Source) -> snowfeed::Result<()> {
-/// let connection = Connection::load(Some("ingest"))?;
+/// let connection = ConnectionConfig::load(Some("ingest"))?;
 /// let connector = Connector::new(source, Arc::new(Snowflake::connect(connection)?));
 /// # Ok(())
 /// # }
@@ -111,7 +108,7 @@ struct Inner {
     /// The warehouse that the connection names, for who asks why there is none.
     warehouse: Option<String>,
     catalog: Mutex<Option<Catalog>>,
-    bind_at_most: usize,
+    max_bind_bytes: usize,
     cleaned: AtomicBool,
     /// When a run's record was last written.
     run_clock: time::MonotonicClock,
@@ -129,7 +126,7 @@ impl Snowflake {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
-    pub fn connect(connection: Connection) -> Result<Self> {
+    pub fn connect(connection: ConnectionConfig) -> Result<Self> {
         Self::connect_with(connection, HttpClient::DEFAULT_RETRY)
     }
 
@@ -137,14 +134,14 @@ impl Snowflake {
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
-    pub fn connect_with(connection: Connection, retries: RetryConfig) -> Result<Self> {
+    pub fn connect_with(connection: ConnectionConfig, retries: RetryConfig) -> Result<Self> {
         let Some(database) = connection.database.clone() else {
             return Err(Error::configuration("the Snowflake connection names no database")
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
         };
         let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
         let warehouse = connection.warehouse.clone();
-        let mut snowflake = Self::over(Arc::new(HttpClient::with_retry(connection, retries)?), &database, &schema);
+        let mut snowflake = Self::with_client(Arc::new(HttpClient::with_retry(connection, retries)?), &database, &schema);
         if let Some(inner) = Arc::get_mut(&mut snowflake.0) {
             inner.warehouse = warehouse;
         }
@@ -153,13 +150,13 @@ impl Snowflake {
 
     /// A backend over any client, in this database, with its views in this schema. Names are read as Snowflake reads them:
     /// without quotes they mean upper case, `"in quotes"` they mean themselves.
-    pub fn over(client: Arc<dyn Client>, database: &str, schema: &str) -> Self {
+    pub fn with_client(client: Arc<dyn Client>, database: &str, schema: &str) -> Self {
         Self(Arc::new(Inner {
             pool: SessionPool::new(client),
             names: Names::new(database, schema),
             warehouse: None,
             catalog: Mutex::new(None),
-            bind_at_most: DEFAULT_MAX_BIND_BYTES,
+            max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
             cleaned: AtomicBool::new(false),
             run_clock: time::MonotonicClock::default(),
         }))
@@ -168,9 +165,9 @@ impl Snowflake {
     /// Sends rows of up to this many bytes, for each table and commit, as a bound value, and what is larger through the stage.
     /// Must be called before the backend is cloned or used; later it has no effect.
     #[must_use]
-    pub fn bind_at_most(mut self, bytes: usize) -> Self {
+    pub fn max_bind_bytes(mut self, bytes: usize) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.bind_at_most = bytes;
+            inner.max_bind_bytes = bytes;
         }
         self
     }

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::client::{Client, Session, Statement};
+use crate::snowflake::{Client, Session, Statement};
 use super::retry::UnknownOutcome;
 use crate::{Error, Result};
 

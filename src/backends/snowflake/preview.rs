@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Snowflake;
-use super::client::Statement;
+use crate::snowflake::Statement;
 use super::columns::select_list;
 use super::names::upper_name;
 use crate::backends::Preview;

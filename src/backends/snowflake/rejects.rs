@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::client::{Session, Statement};
+use crate::snowflake::{Session, Statement};
 use super::commit::json;
 use super::plan::hex;
 use super::state::or_empty;

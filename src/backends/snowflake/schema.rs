@@ -1,7 +1,7 @@
 //! The schemas, and the connector's own tables: made where they are missing, brought to this version's form where they are
 //! older, and left alone where they are somebody else's.
 
-use super::client::{Session, Statement};
+use crate::snowflake::{Session, Statement};
 use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
@@ -189,7 +189,7 @@ pub(super) fn select_version(names: &Names) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::snowflake::client::{QueryResult, StagedFile};
+    use crate::snowflake::{QueryResult, StagedFile};
 
     #[test]
     fn every_statement_makes_one_thing_of_the_connectors_own() {

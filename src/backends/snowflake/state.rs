@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::client::{QueryResult, Row, Session, Statement};
+use crate::snowflake::{QueryResult, Row, Session, Statement};
 use super::commit::json;
 use super::fence::{self, Fence};
 use super::names::{Names, literal};

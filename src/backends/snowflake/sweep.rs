@@ -1,6 +1,6 @@
 //! Full passes: which rows they have not come across, and what is left of runs that died.
 
-use super::client::{Session, Statement, stage_place};
+use crate::snowflake::{Session, Statement, stage_reference};
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
 use crate::{Error, Result, Version};
@@ -82,7 +82,7 @@ impl Snowflake {
             }
         }
         let stage = names.state("SNOWFEED_STAGE");
-        let files = session.execute(Statement::new(format!("LIST {}", stage_place(&stage)))).await?;
+        let files = session.execute(Statement::new(format!("LIST {}", stage_reference(&stage)))).await?;
         let mut runs: Vec<uuid::Uuid> = Vec::new();
         for row in files.rows {
             // The name begins with the stage's.
@@ -92,7 +92,7 @@ impl Snowflake {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
-            let place = stage_place(&format!("{stage}/{run}/"));
+            let place = stage_reference(&format!("{stage}/{run}/"));
             session.execute(Statement::new(format!("REMOVE {place}"))).await?;
         }
         Ok(())

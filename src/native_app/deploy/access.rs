@@ -9,7 +9,7 @@ use super::hosts;
 use super::privilege::Privilege;
 use super::sql;
 use super::step::{Action, Plan, Step};
-use crate::backends::snowflake::client::Statement;
+use crate::snowflake::Statement;
 use crate::native_app::Name;
 use crate::{Error, ErrorKind, Result, SourceSpec};
 

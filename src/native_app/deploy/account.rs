@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::sql;
-use crate::backends::snowflake::client::{QueryResult, IssuedToken, Session, StagedFile, Statement};
+use crate::snowflake::{QueryResult, IssuedToken, Session, StagedFile, Statement};
 use crate::native_app::Name;
 use crate::{Error, ErrorKind, Result};
 

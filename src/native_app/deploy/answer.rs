@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::backends::snowflake::client::QueryResult;
+use crate::snowflake::QueryResult;
 use crate::{Error, Result};
 
 /// What a procedure of the app answers.
@@ -88,7 +88,7 @@ mod tests {
     use bytestring::ByteString;
 
     use super::*;
-    use crate::backends::snowflake::client::Row;
+    use crate::snowflake::Row;
 
     fn answered(text: &str) -> QueryResult {
         let rows = vec![Row(vec![Some(ByteString::from(text))])];

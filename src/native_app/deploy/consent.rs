@@ -7,7 +7,7 @@ use super::privilege::Privilege;
 use super::sql;
 use super::step::{Action, Plan, Step};
 use crate::Result;
-use crate::backends::snowflake::client::Statement;
+use crate::snowflake::Statement;
 use crate::native_app::Name;
 use crate::native_app::bundle::context::WAREHOUSE;
 

@@ -9,7 +9,7 @@ use super::sql;
 use super::stage::{self, Stage};
 use super::step::{Action, Plan, Push, Step};
 use super::versions::{self, Versions};
-use crate::backends::snowflake::client::Statement;
+use crate::snowflake::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
 use crate::{Error, Result};

@@ -1,6 +1,6 @@
 //! What is pasted into statements: Snowflake binds nothing in the statements that make and change objects.
 
-pub(super) use crate::backends::snowflake::client::text_literal as text;
+pub(super) use crate::snowflake::text_literal as text;
 use crate::native_app::Name;
 
 /// The pattern of a SHOW that finds at least this name. A name may hold what a pattern reads otherwise, so that what is found is

@@ -10,7 +10,7 @@ use super::account::Found;
 use super::privilege::Privilege;
 use super::sql;
 use super::step::{Action, Plan, Step};
-use crate::backends::snowflake::client::StagedFile;
+use crate::snowflake::StagedFile;
 use crate::native_app::{Bundle, Name};
 use crate::{Error, Result};
 

@@ -2,7 +2,7 @@
 
 use super::privilege::Privilege;
 use crate::Result;
-use crate::backends::snowflake::client::{StagedFile, Statement};
+use crate::snowflake::{StagedFile, Statement};
 use crate::native_app::Name;
 use crate::native_app::app;
 use crate::native_app::image::{Credentials, Image};

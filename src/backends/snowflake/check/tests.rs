@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::super::client::{Client, Usage, StagedFile};
+use crate::snowflake::{Client, Usage, StagedFile};
 use super::*;
 
 type Answers = Vec<(&'static str, std::result::Result<QueryResult, (&'static str, &'static str)>)>;
@@ -85,7 +85,7 @@ fn with(more: Answers) -> Answers {
 
 async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
     let account = Account { answers: Arc::new(answers), asked: Arc::default() };
-    let findings = Snowflake::over(Arc::new(account.clone()), database, "PUBLIC").check().await;
+    let findings = Snowflake::with_client(Arc::new(account.clone()), database, "PUBLIC").check().await;
     for sql in account.asked.lock().unwrap().iter() {
         assert!(sql.starts_with("SELECT ") || sql.starts_with("SHOW "), "a check changes nothing: {sql}");
     }

@@ -2,8 +2,8 @@
 
 use secrecy::SecretString;
 
-use crate::backends::snowflake::client::{Client, HttpClient};
-use crate::backends::snowflake::connection::Connection;
+use crate::snowflake::{Client, HttpClient};
+use crate::backends::snowflake::ConnectionConfig;
 use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
 use crate::cli::commands::read_settings;
@@ -30,9 +30,9 @@ pub(in crate::cli::commands) struct Place<'a> {
 
 impl Place<'_> {
     /// The account's connection. The app's objects are named with their database and schema, whatever those of the session are.
-    pub(super) fn connection(&self) -> Result<Connection> {
+    pub(super) fn connection(&self) -> Result<ConnectionConfig> {
         let connection = connection(&self.global.snowflake, &tag(self.spec))?;
-        Ok(Connection { database: None, schema: None, ..connection })
+        Ok(ConnectionConfig { database: None, schema: None, ..connection })
     }
 
     fn runner(&self, operation: &Operation) -> Result<Runner<'_>> {
@@ -51,7 +51,7 @@ impl Place<'_> {
     }
 }
 
-pub(super) async fn open(connection: Connection) -> Result<Account> {
+pub(super) async fn open(connection: ConnectionConfig) -> Result<Account> {
     Ok(Account::new(HttpClient::new(connection)?.open().await?))
 }
 
