@@ -38,14 +38,14 @@ pub mod http;
 #[cfg(feature = "native-app")]
 pub mod native_app;
 #[cfg(any(feature = "http", feature = "snowflake"))]
-pub mod retries;
+mod net;
 #[cfg(feature = "github")]
 pub mod sources;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
 #[cfg(feature = "snowflake")]
-mod snowflake;
+pub(crate) mod snowflake;
 
 /// The Snowflake driver, for this repository's tests, benches and fuzz targets. Semver covers nothing in here.
 #[cfg(all(feature = "snowflake", any(feature = "testkit", fuzzing)))]
@@ -55,16 +55,22 @@ pub mod internals {
         pub use crate::backends::snowflake::internals::*;
         pub use crate::snowflake::*;
     }
+
+    /// The app's account, over an open session.
+    #[cfg(feature = "native-app")]
+    pub fn app_account(session: Box<dyn snowflake::Session>) -> crate::native_app::deploy::Account {
+        crate::native_app::deploy::Account::new(session)
+    }
 }
 
 pub use checkpoint::Checkpoint;
 pub use config::{ConfigSnapshot, ConfigStore, Namespace, ResourceConfig, Settings, SettingsSchema};
 pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
 pub use monitor::{Monitor, SourceEvent, Traffic, WaitGuard};
+#[cfg(any(feature = "http", feature = "snowflake"))]
+pub use net::RetryConfig;
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
-#[cfg(any(feature = "http", feature = "snowflake"))]
-pub use retries::RetryConfig;
 pub use secret::SecretRef;
 pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,

@@ -59,7 +59,12 @@ impl SessionCleanup {
     }
 
     /// Watches over a statement: it is cancelled if the watch is dropped before [`Watch::done`].
-    pub(super) fn cancel_on_drop<'a>(&'a self, pass: &'a Arc<SessionTokens>, sql: &'a str, request_id: &'a str) -> CancelOnDrop<'a> {
+    pub(super) fn cancel_on_drop<'a>(
+        &'a self,
+        pass: &'a Arc<SessionTokens>,
+        sql: &'a str,
+        request_id: &'a str,
+    ) -> CancelOnDrop<'a> {
         CancelOnDrop { farewell: self, pass, sql, request_id, done: false }
     }
 

@@ -48,8 +48,12 @@ fn classify_statement(code: &str, state: &str, message: &str) -> Classification 
             "check the name and the role: it needs `GRANT USAGE ON DATABASE … TO ROLE …`, `GRANT USAGE ON SCHEMA … TO \
              ROLE …`, and a privilege on the object itself",
         ),
-        "003001" => permanent(Configuration, "use another role, or let an administrator GRANT the privilege to this one"),
-        "000604" => permanent(Unavailable, "somebody stopped the statement in Snowflake: find out who, and run it again"),
+        "003001" => {
+            permanent(Configuration, "use another role, or let an administrator GRANT the privilege to this one")
+        }
+        "000604" => {
+            permanent(Unavailable, "somebody stopped the statement in Snowflake: find out who, and run it again")
+        }
         "000630" => permanent(
             Unavailable,
             "raise STATEMENT_TIMEOUT_IN_SECONDS of the warehouse or the user, or use a larger warehouse",
@@ -59,9 +63,10 @@ fn classify_statement(code: &str, state: &str, message: &str) -> Classification 
         // What Snowflake, and the server of the tests, answer when they fail themselves. The latter also answers so to
         // transactions that conflict.
         "000603" | "261000" => transient("see https://status.snowflake.com, and try again later"),
-        "390104" | "390111" | "390112" | "390114" => {
-            permanent(Authentication, "run it again; if it stays so, check whether the user or its tokens were disabled")
-        }
+        "390104" | "390111" | "390112" | "390114" => permanent(
+            Authentication,
+            "run it again; if it stays so, check whether the user or its tokens were disabled",
+        ),
         "001003" => permanent(Internal, "report this: it is most likely a bug of ours"),
         _ if says("is suspended") => permanent(
             Configuration,

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use snowflake_api::connection::QueryType;
 use uuid::Uuid;
 
-use super::connection::{ConnectionConfig, LoginFields};
 use super::client::ClientInner;
+use super::connection::{ConnectionConfig, LoginFields};
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData, Response};
 use super::{IssuedToken, error, parameters};

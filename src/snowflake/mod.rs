@@ -1,7 +1,9 @@
-//! A client for Snowflake: sessions, statements with bind variables, rows.
+//! The driver: sessions, statements with bind variables, rows, and files on stages.
 //!
 //! [`Client`] and [`Session`] are traits, so that what is built on them can be tested without a server. [`HttpClient`] is the
 //! implementation that talks to Snowflake.
+
+#![cfg_attr(not(feature = "testkit"), allow(unreachable_pub, reason = "`testkit` exposes it as `internals`"))]
 
 mod arrow;
 mod blocking;

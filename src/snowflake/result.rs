@@ -38,7 +38,11 @@ const MAX_SYNC_BYTES: usize = 64 << 10;
 /// Gathers all rows of an answer, in order.
 ///
 /// Links to parts live for some hours. Where they have expired, Snowflake makes new ones, as long as that brings more parts.
-pub(super) async fn collect_rows(transport: &Transport, pass: &SessionTokens, mut data: QueryData) -> Result<QueryResult> {
+pub(super) async fn collect_rows(
+    transport: &Transport,
+    pass: &SessionTokens,
+    mut data: QueryData,
+) -> Result<QueryResult> {
     let total = data.total;
     let mut parts = Parts::of(&mut data)?;
     let mut answer = decode_inline(data).await?;
@@ -298,10 +302,10 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use super::*;
+    use std::io::Write;
 
     #[test]
     fn a_part_that_grows_without_end_is_refused() {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use serde_json::Value;
 use snowflake_api::connection::QueryType;
@@ -20,6 +19,7 @@ use super::statement::{StatementKind, put_response};
 use super::transport::Transport;
 use super::wire::{Bindings, Empty, Query, QueryData, Response, TOKEN_EXPIRED};
 use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result};
+use crate::net::delays;
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
@@ -80,14 +80,22 @@ impl HttpSession {
             Ok(reply) => {
                 let is_lost = phase == SessionState::InTransaction && error::aborts_transaction(&reply);
                 self.phase = if is_lost { SessionState::Lost } else { phase };
-                Err(if statement.is_confidential() { error::confidential_error(&reply) } else { error::statement_error(&reply) })
+                Err(if statement.is_confidential() {
+                    error::confidential_error(&reply)
+                } else {
+                    error::statement_error(&reply)
+                })
             }
             Err(SendError::Ended(error)) => {
                 self.phase = if phase == SessionState::InTransaction { SessionState::Lost } else { phase };
                 Err(error)
             }
             Err(SendError::Unknown(error)) => {
-                self.phase = if phase == SessionState::InTransaction || verb == StatementKind::Begin { SessionState::Lost } else { phase };
+                self.phase = if phase == SessionState::InTransaction || verb == StatementKind::Begin {
+                    SessionState::Lost
+                } else {
+                    phase
+                };
                 Err(unknown_outcome(verb, phase, error))
             }
         };
@@ -114,8 +122,10 @@ impl HttpSession {
                 self.phase = SessionState::Executing;
                 Ok(phase)
             }
-            SessionState::Executing => Err(Error::internal("a session was used after one of its statements was cancelled")
-                .with_help("open another session")),
+            SessionState::Executing => {
+                Err(Error::internal("a session was used after one of its statements was cancelled")
+                    .with_help("open another session"))
+            }
             SessionState::Lost => Err(Error::unavailable("the session was lost, and its transaction with it")
                 .with_help("open another session, and run the transaction again")),
         }
@@ -221,11 +231,19 @@ impl SendError {
 ///
 /// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
 /// aborted the transaction; what came after that, it has stored statement by statement.
-fn after_success(verb: StatementKind, phase: SessionState, data: Option<QueryData>) -> (SessionState, Result<QueryData>) {
+fn after_success(
+    verb: StatementKind,
+    phase: SessionState,
+    data: Option<QueryData>,
+) -> (SessionState, Result<QueryData>) {
     match (verb, data) {
-        (StatementKind::Commit, None) if phase == SessionState::InTransaction => (SessionState::Lost, Err(error::lost_transaction())),
+        (StatementKind::Commit, None) if phase == SessionState::InTransaction => {
+            (SessionState::Lost, Err(error::lost_transaction()))
+        }
         (StatementKind::Commit | StatementKind::Rollback, data) => (SessionState::Idle, Ok(data.unwrap_or_default())),
-        (verb, Some(data)) => (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data)),
+        (verb, Some(data)) => {
+            (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data))
+        }
         // Whether a BEGIN without a result has begun a transaction, nobody knows.
         (verb, None) => (
             if verb == StatementKind::Begin { SessionState::Lost } else { phase },
@@ -238,7 +256,9 @@ fn after_success(verb: StatementKind, phase: SessionState, data: Option<QueryDat
 fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Error {
     let message = match (verb, phase) {
         (StatementKind::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
-        (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => "no answer came to a statement: whether it had an effect is unknown",
+        (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => {
+            "no answer came to a statement: whether it had an effect is unknown"
+        }
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
@@ -323,8 +343,7 @@ pub(super) async fn poll_until_done(
     pass: &SessionTokens,
     mut reply: Response<QueryData>,
 ) -> Result<Response<QueryData>> {
-    let mut pauses =
-        ExponentialBuilder::new().with_min_delay(FIRST_DELAY).with_max_delay(MAX_DELAY).without_max_times().build();
+    let mut delays = delays(FIRST_DELAY, MAX_DELAY);
     while reply.is_running() {
         let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
             Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
@@ -332,7 +351,7 @@ pub(super) async fn poll_until_done(
         let asked = Instant::now();
         let answer = fetch_result(transport, pass, &path).await?;
         if answer.is_running() && asked.elapsed() < LONG_POLL {
-            tokio::time::sleep(pauses.next().unwrap_or(MAX_DELAY)).await;
+            tokio::time::sleep(delays.next().unwrap_or(MAX_DELAY)).await;
         }
         reply = answer;
     }

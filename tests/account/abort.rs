@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use snowfeed::backends::snowflake::client::{QueryResult, Client, Session, Usage, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, StagedFile, Statement, Usage};
 use snowfeed::{Result, Sink, StateStore, StateVersion};
 
 use crate::load::rows;

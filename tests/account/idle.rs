@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snowfeed::RunStatus;
-use snowfeed::backends::snowflake::client::Client;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Client;
 
 use crate::ledger::Watched;
 use crate::scene::{Scene, ask};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use snowfeed::backends::snowflake::client::{QueryResult, Client, IssuedToken, Session, Usage, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, IssuedToken, QueryResult, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, Result};
 
 /// What one step asked.

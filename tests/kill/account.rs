@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
 
 use crate::peers::{self, Server};
 use crate::place::{Look, Place, Row};
@@ -67,7 +67,7 @@ impl Account {
 
     /// Does something in a session of its own. It looks from an account that cuts no results.
     pub(crate) fn within<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
-        let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+        let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
         self.runtime.block_on(async {
             let mut session = HttpClient::new(connection).unwrap().open().await.unwrap();
@@ -153,10 +153,7 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Look
 }
 
 /// The rows that a statement gives; none where there is no such table yet.
-pub(crate) async fn found(
-    session: &mut dyn Session,
-    select: Statement,
-) -> Vec<snowfeed::backends::snowflake::client::Row> {
+pub(crate) async fn found(session: &mut dyn Session, select: Statement) -> Vec<snowfeed::internals::snowflake::Row> {
     match session.execute(select).await {
         Ok(answer) => answer.rows,
         Err(error) => {

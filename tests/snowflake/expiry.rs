@@ -1,7 +1,7 @@
 //! What expires while it is in use: tokens, the links to the parts of a result, the places for files.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Client, Session, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, Session, StagedFile, Statement};
 use snowfeed::{ErrorKind, Retry};
 
 use crate::scripted::{ABORT, Act, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Scripted, result};
@@ -21,7 +21,7 @@ fn in_parts(storage: &Scripted, paths: &[&str]) -> Act {
 }
 
 fn part(row: &str) -> Act {
-    Act::Answer(200, vec![], json!([row]).to_string().into_bytes())
+    Act::Respond(200, vec![], json!([row]).to_string().into_bytes())
 }
 
 fn expired() -> Act {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{QueryResult, Bind, Client, HttpClient, Session, StagedFile, Statement};
-use snowfeed::backends::snowflake::connection::Connection;
+use snowfeed::backends::snowflake::ConnectionConfig;
+use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, StagedFile, Statement};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     run(&mut session, &format!("CREATE SCHEMA {name}.S")).await;
     session.close().await.unwrap();
     let connection =
-        Connection { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
+        ConnectionConfig { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
     let client = HttpClient::with_retry(connection, brief()).unwrap();
     let session = client.open().await.unwrap();
     Some((client, session))

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use mockall::mock;
 use serde_json::{Value, json};
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{QueryResult, Bind, Client, Row, Session, Usage, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Bind, Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result};
 
 mock! {
@@ -223,8 +223,8 @@ fn bound_text(bind: &Bind) -> &str {
 }
 
 /// A backend over a client, with rows on their way as bound values up to this many bytes.
-pub(crate) fn backend(client: impl Client, bind_at_most: usize) -> Snowflake {
-    Snowflake::over(Arc::new(client), "DB", "PUBLIC").bind_at_most(bind_at_most)
+pub(crate) fn backend(client: impl Client, max_bind_bytes: usize) -> Snowflake {
+    snowfeed::internals::snowflake::backend_with(Arc::new(client), "DB", "PUBLIC", max_bind_bytes)
 }
 
 /// What happens to a statement on its way.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Client, HttpClient};
-use snowfeed::backends::snowflake::connection::Connection;
+use snowfeed::backends::snowflake::ConnectionConfig;
+use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::scripted::{Act, Asked, LOGIN, Scripted, brief, connection};
 use crate::warnings::Warnings;
@@ -46,7 +46,7 @@ fn sent(asked: &Asked) -> Map<String, Value> {
 }
 
 fn client(server: &Scripted, parameters: Map<String, Value>) -> HttpClient {
-    let connection = Connection { session_parameters: parameters, ..connection(server.port) };
+    let connection = ConnectionConfig { session_parameters: parameters, ..connection(server.port) };
     HttpClient::with_retry(connection, brief()).unwrap()
 }
 
@@ -94,7 +94,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut parameters = hostile();
         parameters.insert("WEEK_START".to_owned(), 1.into());
-        let connection = Connection { session_parameters: parameters, ..connection(443) };
+        let connection = ConnectionConfig { session_parameters: parameters, ..connection(443) };
         HttpClient::new(connection).unwrap()
     });
     let warnings = warnings.lines();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Statement};
 use snowfeed::{Error, ErrorKind, Retry};
 
 use crate::scripted::{ABORT, Act, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, SESSION_TOKEN, Scripted};

@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 use std::sync::{Mutex, Once};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -81,7 +81,7 @@ async fn no_secret_is_ever_printed() {
         Credentials::AccessToken("hunter2-pat".into()),
     ] {
         let (server, storage) = (Scripted::start().await, Scripted::start().await);
-        let connection = Connection { credentials, ..connection(server.port) };
+        let connection = ConnectionConfig { credentials, ..connection(server.port) };
         let client = HttpClient::with_retry(connection.clone(), brief()).unwrap();
         let _ = write!(printed, "{connection:?} {client:?}");
         let mut session = client.open().await.unwrap();
@@ -95,7 +95,7 @@ async fn no_secret_is_ever_printed() {
                 json!({ "rowset": [], "chunks": chunks, "chunkHeaders": { "x-key": "hunter2-key" }, "queryId": "q" });
             Act::json(json!({ "data": data, "success": true }))
         };
-        storage.on("/good", [Act::Answer(200, vec![], b"[\"x\"]".to_vec())]);
+        storage.on("/good", [Act::Respond(200, vec![], b"[\"x\"]".to_vec())]);
         storage.on("/bad", [Act::text(403, "text/xml", "<hunter2-body/>")]);
         let rows = Act::rows(json!([["hunter2-value"]]));
         let misshapen = Act::status(200, "{\"data\": \"hunter2-body\", \"success\": true}");
@@ -112,7 +112,7 @@ async fn no_secret_is_ever_printed() {
             (vec![Act::status(200, "{\"data\": \"hunter2-body")], &rows),
             (vec![Act::text(200, "text/html", "<html>hunter2-body")], &rows),
             (
-                vec![Act::Answer(
+                vec![Act::Respond(
                     302,
                     vec![("location", "http://a:hunter2-b@localhost/?hunter2-c".to_owned())],
                     vec![],

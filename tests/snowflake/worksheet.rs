@@ -1,7 +1,7 @@
 //! The typed views, as somebody with a worksheet finds them.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{QueryResult, Statement};
+use snowfeed::internals::snowflake::{QueryResult, Statement};
 use snowfeed::{ColumnType, Record, Sink, TableSpec, Version};
 
 use crate::probes::snowflake::fresh_database;
@@ -27,8 +27,8 @@ fn some(row: &[&str]) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn a_value_of_another_type_reads_as_null() {
-    for bind_at_most in [usize::MAX, 0] {
-        let world = World::new(bind_at_most);
+    for max_bind_bytes in [usize::MAX, 0] {
+        let world = World::new(max_bind_bytes);
         let one = resource("one");
         world.snowflake.ensure_tables(&one, &[views::spec()]).await.unwrap();
         let documents: Vec<&str> = views::cases().into_iter().map(|(document, _)| document).collect();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{QueryResult, Client, Session, Usage, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, StagedFile, Statement, Usage};
 
 /// One call, by the number of the session that made it: the first one opened is 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum What {
     Statement(Statement),
     /// A file for a stage, by the statement that [`HttpClient`] sends for it.
     ///
-    /// [`HttpClient`]: snowfeed::backends::snowflake::client::HttpClient
+    /// [`HttpClient`]: snowfeed::internals::snowflake::HttpClient
     Put(Statement),
 }
 

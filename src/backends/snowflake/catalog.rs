@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::snowflake::{Row, Session, Statement};
 use super::fence::Fence;
 use super::migration::{self, COLLATED, LONG_TEXT};
-use super::names::{Names, digest, disambiguated_name, upper_name, resource_name, union_name};
+use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
 use super::pool::is_missing;
 use super::retry::backoff;
 use super::schema::{self, SchemaVersion, VERSION};
 use super::view::{View, check_table};
+use crate::snowflake::{Row, Session, Statement};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
 
@@ -206,7 +206,8 @@ impl Catalog {
     /// Whether there is room for a resource already.
     pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
         specs.iter().all(|spec| {
-            self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs)) && self.are_views_current(names, spec)
+            self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs))
+                && self.are_views_current(names, spec)
         })
     }
 
@@ -227,7 +228,13 @@ impl Catalog {
     }
 
     /// A resource's part of a stream as it should be.
-    fn desired_table(&self, names: &Names, resource: &Resource, spec: &TableSpec, specs: &[TableSpec]) -> ResourceTable {
+    fn desired_table(
+        &self,
+        names: &Names,
+        resource: &Resource,
+        spec: &TableSpec,
+        specs: &[TableSpec],
+    ) -> ResourceTable {
         let (name, columns) = (self.name_for(resource, spec, specs), self.merged_columns(spec));
         let made_from = digest(&View::for_resource(names, &name, &columns).select);
         ResourceTable { name, columns, made_from }
@@ -472,7 +479,13 @@ async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str)
 }
 
 /// Writes what the view of a stream was made from, unless somebody else has claimed it since.
-async fn finish_claim(session: &mut dyn Session, names: &Names, stream: &str, claimed: &str, made: &UnionView) -> Result<bool> {
+async fn finish_claim(
+    session: &mut dyn Session,
+    names: &Names,
+    stream: &str,
+    claimed: &str,
+    made: &UnionView,
+) -> Result<bool> {
     let update = format!(
         "UPDATE {} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
         names.state("SNOWFEED_TABLE")

@@ -7,11 +7,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Snowflake;
 use super::catalog::Catalog;
-use crate::snowflake::{QueryResult, Row, Session, Statement};
 use super::migration;
 use super::names::{Names, identifier, normalize};
 use super::pool::is_missing;
 use super::schema::{self, SchemaVersion};
+use crate::snowflake::{QueryResult, Row, Session, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// One thing that was looked at.
@@ -228,7 +228,11 @@ struct Grant<'a> {
 }
 
 /// Whether the role, or one that it has been granted, has a privilege; `None` where that cannot be seen.
-async fn has_privilege(session: &mut dyn Session, role: &str, is_it: impl Fn(&Grant<'_>) -> bool) -> Result<Option<bool>> {
+async fn has_privilege(
+    session: &mut dyn Session,
+    role: &str,
+    is_it: impl Fn(&Grant<'_>) -> bool,
+) -> Result<Option<bool>> {
     // Everybody has PUBLIC.
     let mut waiting = VecDeque::from([role.to_owned(), "PUBLIC".to_owned()]);
     let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();

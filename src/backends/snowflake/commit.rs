@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::snowflake::{Bind, Session, Statement};
 use super::fence::Fence;
 use super::load::{LoadTarget, MergeInput};
 use super::plan::{ExistingRow, MergePlan, plan, unhex};
@@ -14,6 +13,7 @@ use super::retry::UnknownOutcome;
 use super::{Snowflake, state, time};
 use crate::backends::merge::{Present, not_ensured};
 use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
+use crate::snowflake::{Bind, Session, Statement};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
@@ -41,7 +41,9 @@ impl Snowflake {
             let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
             let target = LoadTarget { name, run: commit.run, index };
             let (policy, sweep_run) = match commit.sweep {
-                Some(Sweep::Mark(sweep_run, policy)) => (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip)),
+                Some(Sweep::Mark(sweep_run, policy)) => {
+                    (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip))
+                }
                 _ => (StalePolicy::Skip, None),
             };
             let found = self.existing_rows(&mut *session, commit, rows, &target, &checked.records, sweep_run).await?;

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::catalog::Catalog;
-use crate::snowflake::{Row, Statement};
 use super::state::or_empty;
 use super::{Snowflake, retry};
 use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
+use crate::snowflake::{Row, Statement};
 
 /// The rfc3339 text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
 /// written only one of the two. What is no JSON makes no statement fail.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Snowflake;
-use crate::snowflake::Statement;
 use super::names::{Names, identifier};
+use crate::snowflake::Statement;
 use crate::{Error, ErrorKind, Result};
 
 impl Snowflake {

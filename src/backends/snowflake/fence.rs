@@ -6,9 +6,9 @@
 //! Where Snowflake has ended that transaction meanwhile, later statements of the session commit on their own, and find that
 //! theirs is another one.
 
-use crate::snowflake::{Session, Statement};
 use super::names::{Names, fence_name};
 use super::pool::{PooledSession, is_missing};
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Result};
 
 /// The fence of one key.

@@ -1,39 +1,47 @@
-//! Names and texts as SQL, for the fuzz targets.
+//! Doors for this repository's tests, benches and fuzz targets. Semver covers nothing in here.
 
-use super::{columns, names};
+#![allow(missing_docs, reason = "not public API")]
+
+use std::sync::Arc;
+
+use super::{Inner, Snowflake, columns, names};
+use crate::snowflake::Client;
 use crate::table::{Column, Reserved};
 
-/// A name.
-pub fn identifier(name: &str) -> String {
-    names::identifier(name)
+/// A backend over any client.
+pub fn backend(client: Arc<dyn Client>, database: &str, schema: &str) -> Snowflake {
+    Snowflake(Arc::new(Inner::new(client, database, schema)))
 }
 
-/// The name that a person means by this.
+/// The same, with a limit for bound rows.
+pub fn backend_with(client: Arc<dyn Client>, database: &str, schema: &str, max_bind_bytes: usize) -> Snowflake {
+    Snowflake(Arc::new(Inner { max_bind_bytes, ..Inner::new(client, database, schema) }))
+}
+
+pub fn identifier(name: &str) -> String {
+    names::identifier(name).to_string()
+}
+
 pub fn normalize(given: &str) -> String {
     names::normalize(given)
 }
 
-/// A text.
 pub fn literal(text: &str) -> String {
-    names::literal(text)
+    names::literal(text).to_string()
 }
 
-/// The columns of a typed view.
 pub fn select_list(columns: &[Column]) -> String {
-    columns::select_list(columns)
+    columns::select_list(columns).to_string()
 }
 
-/// The name of a resource's view and table.
 pub fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     names::resource_name(resource, table, sole, reserved)
 }
 
-/// The name of the table through which a run loads into another one.
 pub fn load_name(raw: &str, run: &str, number: usize) -> String {
     names::load_name(raw, run, number)
 }
 
-/// The run that such a table belongs to.
 pub fn load_table_run(load_name: &str) -> Option<uuid::Uuid> {
     names::load_table_run(load_name)
 }

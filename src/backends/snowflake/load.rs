@@ -1,11 +1,11 @@
 //! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
 
 use super::Snowflake;
-use crate::snowflake::{Session, StagedFile, Statement, stage_reference};
 use super::commit::json;
 use super::names;
 use super::plan::RowWrite;
 use crate::snowflake::stage::{GzipLines, file_name};
+use crate::snowflake::{Session, StagedFile, Statement, stage_reference};
 use crate::{Error, Result, RunId};
 
 /// Where the rows of one table go, and for whom.

@@ -10,9 +10,9 @@
 //! | `INGESTION_RUN`, a table that is merged into | `SNOWFEED_RUN`, which only grows, and a view of the old name |
 //! | texts of up to 16 MiB, with the account's collation | texts of up to 128 MiB, without any |
 
-use crate::snowflake::{Session, Statement};
 use super::names::{Names, identifier, literal};
 use super::schema::VERSION;
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Result};
 
 /// The oldest version that there is a way from.
@@ -120,7 +120,11 @@ pub(super) struct CollatedColumn {
 }
 
 /// The columns of a schema that have a collation, by table.
-pub(super) async fn collated_columns(session: &mut dyn Session, names: &Names, schema: &str) -> Result<Vec<CollatedColumn>> {
+pub(super) async fn collated_columns(
+    session: &mut dyn Session,
+    names: &Names,
+    schema: &str,
+) -> Result<Vec<CollatedColumn>> {
     let select = format!(
         "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
          \"COLLATION_NAME\" IS NOT NULL ORDER BY 1, 2",
@@ -157,7 +161,10 @@ pub(super) async fn check_collations(session: &mut dyn Session, names: &Names) -
 
 /// Marks the raw tables whose keys have a collation, so that their resources are refused and no others.
 async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
-    let keys = collated_columns(session, names, &names.raw_schema()).await?.into_iter().filter(|column| column.column == "KEY");
+    let keys = collated_columns(session, names, &names.raw_schema())
+        .await?
+        .into_iter()
+        .filter(|column| column.column == "KEY");
     for CollatedColumn { table, collation, .. } in keys {
         let mark = format!(
             "UPDATE {} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",

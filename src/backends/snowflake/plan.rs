@@ -93,7 +93,11 @@ struct PendingRow<'a> {
 }
 
 /// Decides what becomes of records, given what is there of their keys.
-pub(super) fn plan<'a>(mut found: HashMap<String, ExistingRow>, records: &'a [Record], older: StalePolicy) -> MergePlan<'a> {
+pub(super) fn plan<'a>(
+    mut found: HashMap<String, ExistingRow>,
+    records: &'a [Record],
+    older: StalePolicy,
+) -> MergePlan<'a> {
     let mut counts = Counts::default();
     let mut rows: Vec<(&'a str, PendingRow<'a>)> = Vec::new();
     let mut places: HashMap<&'a str, usize> = HashMap::new();

@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::snowflake::{Client, Session, Statement};
 use super::retry::UnknownOutcome;
+use crate::snowflake::{Client, Session, Statement};
 use crate::{Error, Result};
 
 /// Sessions for work side by side: opened when one is needed and none waits.

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::Snowflake;
-use crate::snowflake::Statement;
 use super::columns::select_list;
 use super::names::upper_name;
 use crate::backends::Preview;
 use crate::backends::merge::not_ensured;
+use crate::snowflake::Statement;
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 

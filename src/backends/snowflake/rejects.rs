@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::snowflake::{Session, Statement};
 use super::commit::json;
 use super::plan::hex;
 use super::state::or_empty;
 use super::{Snowflake, time};
 use crate::record::{content_hash, document_of};
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Record, Reject, Result, RunId};
 
 /// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a batch of

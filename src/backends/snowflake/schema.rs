@@ -1,10 +1,10 @@
 //! The schemas, and the connector's own tables: made where they are missing, brought to this version's form where they are
 //! older, and left alone where they are somebody else's.
 
-use crate::snowflake::{Session, Statement};
 use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Result};
 
 /// The version of the tables' form that this program writes.

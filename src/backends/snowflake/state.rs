@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use crate::snowflake::{QueryResult, Row, Session, Statement};
 use super::commit::json;
 use super::fence::{self, Fence};
 use super::names::{Names, literal};
@@ -12,6 +11,7 @@ use super::pool::is_missing;
 use super::retry::UnknownOutcome;
 use super::{Snowflake, retry, time};
 use crate::backends::merge::conflict;
+use crate::snowflake::{QueryResult, Row, Session, Statement};
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
@@ -108,7 +108,8 @@ impl Snowflake {
         let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
         let run_clock = time::ntz_text(self.0.run_clock.next());
         let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(run_clock);
-        let mut insert = insert.bind(time::ntz_text(run.started_at)).bind(run.ended_at.map(time::ntz_text)).bind(document);
+        let mut insert =
+            insert.bind(time::ntz_text(run.started_at)).bind(run.ended_at.map(time::ntz_text)).bind(document);
         if fence.is_some() {
             insert = insert.bind(run.resource.as_str()).bind(run.id.to_string());
         }
@@ -287,7 +288,8 @@ impl StateStore for Snowflake {
         );
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
-        let entries = session.execute(Statement::new(old_entries).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
+        let entries =
+            session.execute(Statement::new(old_entries).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
         session.execute(Statement::new(superseded).bind(key).bind(key)).await?;
         let runs = session.execute(Statement::new(old_runs).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
         Ok(entries + runs)

@@ -1,8 +1,8 @@
 //! Full passes: which rows they have not come across, and what is left of runs that died.
 
-use crate::snowflake::{Session, Statement, stage_reference};
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
+use crate::snowflake::{Session, Statement, stage_reference};
 use crate::{Error, Result, Version};
 
 /// How old something is, by the clock of the run that made it, before it is taken for a leftover.

@@ -4,10 +4,10 @@
 //! view is replaced only when its text changes, and not at all while a policy is on it. What changes with every new resource,
 //! the union of the raw tables, is a view of its own below the stream's.
 
-use crate::snowflake::{Session, Statement};
 use super::columns::select_list;
-use super::names::{Names, literal, upper_name, union_name};
+use super::names::{Names, literal, union_name, upper_name};
 use super::pool::is_missing;
+use crate::snowflake::{Session, Statement};
 use crate::table::Column;
 use crate::{Error, Result};
 

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use super::super::args::{Global, SnowflakeArgs, To};
 use super::{Finding, Spending, variable};
 use crate::backends::Snowflake;
-use crate::snowflake::HttpClient;
 use crate::backends::snowflake::{ConnectionConfig, Credentials};
+use crate::snowflake::HttpClient;
 use crate::{Error, Result, RetryConfig, SourceSpec};
 
 /// What the command line says of the database; where it is, and who we are there, is read when it is first needed.
@@ -50,7 +50,7 @@ impl Target {
         }
         let connection = connection(&self.args, &self.tag)?;
         let described = describe(&connection);
-        let snowflake = Snowflake::connect_with(connection, retries)?;
+        let snowflake = Snowflake::builder(connection).retry(retries).build()?;
         Ok(self.opened.get_or_init(|| Opened { snowflake, connection: described }))
     }
 
@@ -69,7 +69,7 @@ impl Target {
 
     /// What was spent; nothing where nothing was opened.
     pub(super) fn spent(&self) -> Option<Spending> {
-        let spent = self.opened.get()?.snowflake.spent();
+        let spent = self.opened.get()?.snowflake.usage();
         Some(Spending {
             kind: "snowflake",
             statements: spent.statements,

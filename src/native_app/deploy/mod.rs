@@ -9,8 +9,7 @@
 //! line, tried with a server on loopback.
 //!
 //! ```no_run
-//! use snowfeed::backends::snowflake::client::{Client, HttpClient};
-//! use snowfeed::backends::snowflake::connection::Connection;
+//! use snowfeed::backends::snowflake::ConnectionConfig;
 //! use snowfeed::native_app::deploy::{Account, Deploy, Runner};
 //! use snowfeed::native_app::{App, Bundle};
 //! # use snowfeed::prelude::*;
@@ -18,7 +17,7 @@
 //! # async fn example(spec: &SourceSpec) -> Result<()> {
 //! let app = App::from(spec);
 //! let bundle = Bundle::read("sf_build")?;
-//! let mut account = Account::new(HttpClient::new(Connection::load(None)?)?.open().await?);
+//! let mut account = Account::connect(ConnectionConfig::load(None)?).await?;
 //! let report = Deploy::new(&app, &bundle)?.run(&mut account, &Runner::new().dry_run(true)).await?;
 //! for step in &report.steps {
 //!     println!("{} -- needs {}", step.statement, step.privilege);
@@ -29,35 +28,26 @@
 
 mod access;
 mod account;
-mod answer;
-mod consent;
-mod explain;
-mod hosts;
+mod application;
+mod grants;
+mod image_repository;
 mod install;
-mod origin;
 mod package;
-mod pool;
-mod privilege;
-mod registry;
-mod retire;
+mod plan;
 mod runner;
-mod sql;
 mod stage;
 mod status;
-mod step;
 mod uninstall;
-mod upgrade;
-mod versions;
+mod version;
 
 pub use account::Account;
-pub use install::{ApplicationRole, Install};
-pub use origin::Origin;
+pub use application::Origin;
+pub use grants::ApplicationRole;
+pub use install::{Install, Upgrade};
 pub use package::Deploy;
-pub use privilege::Privilege;
+pub use plan::{Privilege, Step};
 pub use runner::{Done, Report, Runner};
 pub use status::{
     ApplicationStatus, Granted, PackageStatus, Pool, Previous, Reference, Release, Status, VersionStatus,
 };
-pub use step::Step;
 pub use uninstall::{Owned, Uninstall};
-pub use upgrade::Upgrade;

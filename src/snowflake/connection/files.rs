@@ -74,7 +74,11 @@ impl ConnectionFiles {
 }
 
 /// The connections and where they are written: one place only, as what Snowflake's tools find first hides the rest.
-fn sections(sources: &Environment<'_>, folder: Option<&Path>, config: Option<Table>) -> Result<Option<(Table, String)>> {
+fn sections(
+    sources: &Environment<'_>,
+    folder: Option<&Path>,
+    config: Option<Table>,
+) -> Result<Option<(Table, String)>> {
     if let Some(text) = sources.text("SNOWFLAKE_CONNECTIONS") {
         return Ok(Some((parse(&text, "SNOWFLAKE_CONNECTIONS")?, "SNOWFLAKE_CONNECTIONS".to_owned())));
     }

@@ -1,5 +1,6 @@
 //! Settings in, connections out; credentials in, login fields out.
 
+mod environment;
 mod keys;
 mod loading;
 mod login;
@@ -7,4 +8,3 @@ mod precedence;
 mod secrecy;
 #[path = "../../../tests/support/warnings.rs"]
 mod warnings;
-mod environment;

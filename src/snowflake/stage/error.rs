@@ -82,14 +82,14 @@ fn credentials_rejected(storage: &str) -> Error {
 impl HttpConnector for FailureRecorder {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(RecordingService { inner, watch: self.clone() }))
+        Ok(HttpClient::new(RecordingService { inner, failures: self.clone() }))
     }
 }
 
 #[derive(Debug)]
 struct RecordingService {
     inner: HttpClient,
-    watch: FailureRecorder,
+    failures: FailureRecorder,
 }
 
 #[async_trait]
@@ -97,7 +97,7 @@ impl HttpService for RecordingService {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let response = self.inner.execute(request).await.inspect_err(|error| {
-            self.watch.record(RequestFailure::Transport { host: host.clone(), cause: root(error) });
+            self.failures.record(RequestFailure::Transport { host: host.clone(), cause: root(error) });
         })?;
         if response.status().is_success() {
             return Ok(response);
@@ -113,7 +113,7 @@ impl HttpService for RecordingService {
             }
         }
         let body = body.freeze();
-        self.watch.record(RequestFailure::Answer { host, status: parts.status.as_u16(), code: code(&body) });
+        self.failures.record(RequestFailure::Answer { host, status: parts.status.as_u16(), code: code(&body) });
         Ok(HttpResponse::from_parts(parts, body.into()))
     }
 }

@@ -10,11 +10,12 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 use super::error::FailureRecorder;
 use super::put_response::{LocationType, PutResponse, StageInfo};
 use super::{Origin, StorageKind, UploadTarget, in_flight};
+use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
 /// No request is tried again when this much time has passed since it was first tried.
@@ -34,7 +35,7 @@ pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usi
     answer.refuse_client_side_encryption()?;
     let stage = answer.stage();
     let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, origin)).transpose()?;
-    let place = StageLocation { stage, endpoint, origin, name, size, watch: FailureRecorder::default() };
+    let place = StageLocation { stage, endpoint, origin, name, size, failures: FailureRecorder::default() };
     match stage.location_type {
         LocationType::S3 => place.s3("Amazon S3"),
         LocationType::Azure => place.azure("Azure Blob Storage"),
@@ -49,7 +50,7 @@ struct StageLocation<'a> {
     origin: Origin,
     name: &'a str,
     size: usize,
-    watch: FailureRecorder,
+    failures: FailureRecorder,
 }
 
 impl StageLocation<'_> {
@@ -70,10 +71,10 @@ impl StageLocation<'_> {
         let store = builder
             .with_retry(retries())
             .with_client_options(self.options(true).with_allow_http(self.is_emulated()))
-            .with_http_connector(self.watch.clone())
+            .with_http_connector(self.failures.clone())
             .build()
             .map_err(|_| unusable_location(cloud))?;
-        let kind = StorageKind::Cloud { name: cloud, presigned: false, watch: self.watch };
+        let kind = StorageKind::Cloud { name: cloud, presigned: false, failures: self.failures };
         Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
     }
 
@@ -87,10 +88,10 @@ impl StageLocation<'_> {
             .with_config(AzureConfigKey::SasKey, exposed(self.stage.creds.azure_sas_token.as_ref(), cloud)?)
             .with_retry(retries())
             .with_client_options(self.options(true).with_allow_http(self.is_emulated()))
-            .with_http_connector(self.watch.clone())
+            .with_http_connector(self.failures.clone())
             .build()
             .map_err(|_| unusable_location(cloud))?;
-        let kind = StorageKind::Cloud { name: cloud, presigned: false, watch: self.watch };
+        let kind = StorageKind::Cloud { name: cloud, presigned: false, failures: self.failures };
         Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
     }
 
@@ -113,10 +114,10 @@ impl StageLocation<'_> {
             .with_url(folder)
             .with_retry(retries())
             .with_client_options(options)
-            .with_http_connector(self.watch.clone())
+            .with_http_connector(self.failures.clone())
             .build()
             .map_err(|_| unusable_location(cloud))?;
-        let kind = StorageKind::Cloud { name: cloud, presigned, watch: self.watch };
+        let kind = StorageKind::Cloud { name: cloud, presigned, failures: self.failures };
         Ok(UploadTarget { store: Box::new(store), path: Path::from(self.name), in_parts: false, kind })
     }
 
@@ -265,19 +266,13 @@ impl Endpoint {
 
 /// Whether a file and its credentials may be sent there: with TLS, or without leaving this machine.
 pub(super) fn is_allowed(url: &Url, origin: Origin) -> bool {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback && origin == Origin::Loopback)
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback_url(url) && origin == Origin::Loopback)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
     use super::*;
+    use serde_json::{Value, json};
 
     /// Calls `ask` with the place of a file on this stage.
     fn at<T>(mut stage: Value, ask: impl FnOnce(&StageLocation<'_>) -> T) -> T {
@@ -285,7 +280,14 @@ mod tests {
         let answer: PutResponse = serde_json::from_value(json!({ "stageInfo": stage })).unwrap();
         let stage = answer.stage();
         let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, Origin::Remote).unwrap());
-        ask(&StageLocation { stage, endpoint, origin: Origin::Remote, name: "a.json.gz", size: 1, watch: FailureRecorder::default() })
+        ask(&StageLocation {
+            stage,
+            endpoint,
+            origin: Origin::Remote,
+            name: "a.json.gz",
+            size: 1,
+            failures: FailureRecorder::default(),
+        })
     }
 
     #[test]

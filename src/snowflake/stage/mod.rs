@@ -89,16 +89,16 @@ const CONCURRENCY: usize = 4;
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// The place of one file in a storage.
-pub(super) struct UploadTarget {
-    pub(super) store: Box<dyn ObjectStore>,
-    pub(super) path: Path,
+struct UploadTarget {
+    store: Box<dyn ObjectStore>,
+    path: Path,
     /// Whether a large file travels in parts.
-    pub(super) in_parts: bool,
-    pub(super) kind: StorageKind,
+    in_parts: bool,
+    kind: StorageKind,
 }
 
 /// Where the store's faults come from.
-pub(super) enum StorageKind {
+enum StorageKind {
     /// A cloud, by name.
     Cloud { name: &'static str, presigned: bool, failures: FailureRecorder },
     /// A folder of this machine.
@@ -135,9 +135,11 @@ impl UploadTarget {
 
     fn explain(&self, error: object_store::Error) -> Error {
         match &self.kind {
-            StorageKind::Cloud { name, presigned, watch } => watch.explain(name, *presigned),
-            StorageKind::Folder => Error::new(ErrorKind::Unavailable, "the file cannot be written into the stage's folder")
-                .with_source(error),
+            StorageKind::Cloud { name, presigned, failures } => failures.explain(name, *presigned),
+            StorageKind::Folder => {
+                Error::new(ErrorKind::Unavailable, "the file cannot be written into the stage's folder")
+                    .with_source(error)
+            }
         }
     }
 }

@@ -9,8 +9,9 @@ use reqwest_middleware::{Middleware, Next};
 use url::{Host, Url};
 use uuid::Uuid;
 
-use super::Attempt;
 use super::super::connection::ConnectionConfig;
+use super::Attempt;
+use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
 /// The account in the addresses that stand for Snowflake until they come here. The real one may not even be a host's name.
@@ -44,12 +45,7 @@ impl BaseUrl {
 
     /// Whether it is on this machine, where a proxy cannot reach it.
     pub(super) fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+        is_loopback_url(&self.0)
     }
 
     /// The real URL for one that stands for it, for this attempt.
@@ -167,7 +163,8 @@ mod tests {
 
     #[test]
     fn our_parameters_replace_the_ones_made_up() {
-        let stand_in = format!("{PLACEHOLDER_URL}//session/token-request?requestId=theirs&request_guid=x&requestId=ours");
+        let stand_in =
+            format!("{PLACEHOLDER_URL}//session/token-request?requestId=theirs&request_guid=x&requestId=ours");
         let stand_in = Url::parse(&stand_in).unwrap();
         let attempt = Attempt { before: 2, reason: 503, began: 17 };
         let url = address().resolve(&stand_in, Some(&attempt));

@@ -93,7 +93,10 @@ impl Transport {
     ) -> Result<Response<D>> {
         let token = token.map(authorization);
         let token = token.as_ref().map(|token| token.expose_secret());
-        self.snowflake.request(request, PLACEHOLDER_ACCOUNT, parameters, token, body).await.map_err(from_connection_error)
+        self.snowflake
+            .request(request, PLACEHOLDER_ACCOUNT, parameters, token, body)
+            .await
+            .map_err(from_connection_error)
     }
 
     /// Asks for the result of a statement, at a path that Snowflake gave.
@@ -109,7 +112,11 @@ impl Transport {
             ("accept".to_owned(), "application/json".to_owned()),
             ("authorization".to_owned(), token.expose_secret().to_owned()),
         ]);
-        let body = self.snowflake.get_chunk(&format!("{PLACEHOLDER_URL}{path}"), &headers).await.map_err(from_connection_error)?;
+        let body = self
+            .snowflake
+            .get_chunk(&format!("{PLACEHOLDER_URL}{path}"), &headers)
+            .await
+            .map_err(from_connection_error)?;
         // The cause is left out: it may repeat what was sent.
         serde_json::from_slice(&body).map_err(|_| unexpected_form())
     }
@@ -189,9 +196,9 @@ fn into_middleware(error: Error) -> reqwest_middleware::Error {
 /// together.
 fn into_error(error: reqwest_middleware::Error) -> Error {
     match error {
-        reqwest_middleware::Error::Middleware(error) => {
-            error.downcast().unwrap_or_else(|_| Error::internal("a request from_connection_error in a way that nobody has looked at"))
-        }
+        reqwest_middleware::Error::Middleware(error) => error
+            .downcast()
+            .unwrap_or_else(|_| Error::internal("a request from_connection_error in a way that nobody has looked at")),
         reqwest_middleware::Error::Reqwest(error) => {
             Error::internal("a request could not be made").with_source(error.without_url())
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use snowfeed::backends::snowflake::client::{QueryResult, Client, Row, Session, Usage, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result};
 
 /// What happens to a statement.

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use github_server::GithubServer;
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{QueryResult, Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, Statement};
 use snowfeed::native_app::image::{Image, Push};
-use snowfeed::testkit::upstream::GithubServer;
 use tempfile::TempDir;
 
 use super::registry::{Registry, has, succeeded};
@@ -175,7 +175,7 @@ async fn a_container_ingests_with_a_mounted_secret() {
 async fn a_container_ingests_into_snowflake_with_its_session_token() {
     let (Some(server), Some(scene)) = (peers::fakesnow(), Scene::set().await) else { return };
     let database = format!("CONTAINER_{}", std::process::id());
-    let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+    let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
     ask(&mut session, Statement::new(format!("CREATE DATABASE {database}"))).await;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use crate::snowflake::{Client, Usage, StagedFile};
 use super::*;
+use crate::snowflake::{Client, StagedFile, Usage};
 
 type Answers = Vec<(&'static str, std::result::Result<QueryResult, (&'static str, &'static str)>)>;
 
@@ -85,7 +85,7 @@ fn with(more: Answers) -> Answers {
 
 async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
     let account = Account { answers: Arc::new(answers), asked: Arc::default() };
-    let findings = Snowflake::with_client(Arc::new(account.clone()), database, "PUBLIC").check().await;
+    let findings = super::super::internals::backend(Arc::new(account.clone()), database, "PUBLIC").check().await;
     for sql in account.asked.lock().unwrap().iter() {
         assert!(sql.starts_with("SELECT ") || sql.starts_with("SHOW "), "a check changes nothing: {sql}");
     }
@@ -112,9 +112,11 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
 
 #[tokio::test]
 async fn tables_of_this_version_need_no_privilege_to_make_more() {
-    let findings =
-        look_at(with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]), "db")
-            .await;
+    let findings = look_at(
+        with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
+        "db",
+    )
+    .await;
     assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 2)");
     let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
     assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("brings them up to date"), "{older:?}");

@@ -2,7 +2,6 @@
 
 use secrecy::SecretString;
 
-use crate::snowflake::{Client, HttpClient};
 use crate::backends::snowflake::ConnectionConfig;
 use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
@@ -51,10 +50,6 @@ impl Place<'_> {
     }
 }
 
-pub(super) async fn open(connection: ConnectionConfig) -> Result<Account> {
-    Ok(Account::new(HttpClient::new(connection)?.open().await?))
-}
-
 /// Ends the session, and passes on what came of it.
 pub(super) async fn close<T>(account: Account, result: Result<T>) -> Result<T> {
     if let Err(error) = account.close().await {
@@ -84,7 +79,7 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
         .create_repository(!args.no_create_repository)
         .drop_version(args.drop_version()?)
         .release(args.release);
-    let mut account = open(connection).await?;
+    let mut account = Account::connect(connection).await?;
     let report = deploy.run(&mut account, &runner).await;
     place.report(&close(account, report).await?)
 }
@@ -116,7 +111,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
         }
     }
     let runner = place.runner(&args.operation)?;
-    let mut account = open(connection).await?;
+    let mut account = Account::connect(connection).await?;
     let report = install.run(&mut account, &runner).await;
     place.report(&close(account, report).await?)
 }
@@ -124,7 +119,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
 pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &Place<'_>) -> Result<Exit> {
     let upgrade = Upgrade::new(app)?.origin(args.origin()).adopt(args.operation.adopt);
     let runner = place.runner(&args.operation)?;
-    let mut account = open(place.connection()?).await?;
+    let mut account = Account::connect(place.connection()?).await?;
     let report = upgrade.run(&mut account, &runner).await;
     place.report(&close(account, report).await?)
 }
@@ -144,7 +139,7 @@ pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Place<'
         uninstall = uninstall.objects_in(database, schema);
     }
     let connection = place.connection()?;
-    let mut account = open(connection).await?;
+    let mut account = Account::connect(connection).await?;
     let report = ask_and_remove(&uninstall, app, asks, &args.operation, &mut account, place).await;
     match close(account, report).await? {
         Some(report) => place.report(&report),

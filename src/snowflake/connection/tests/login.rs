@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret;
 
 use super::super::{ConnectionConfig, Credentials};
-use super::keys::{self, FINGERPRINT, PASSPHRASE};
 use super::environment::{TestEnvironment, shown};
+use super::keys::{self, FINGERPRINT, PASSPHRASE};
 use crate::Error;
 
 /// A connection whose key is in a file with this content.

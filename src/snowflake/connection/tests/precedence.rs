@@ -54,15 +54,17 @@ fn config_toml_holds_connections_when_there_is_no_connections_toml() {
 
 #[test]
 fn connections_toml_hides_the_connections_of_config_toml() {
-    let world = TestEnvironment::new().connections(TWO).config("[connections.third]\naccount='third'\nuser='u'\npassword='p'");
+    let world =
+        TestEnvironment::new().connections(TWO).config("[connections.third]\naccount='third'\nuser='u'\npassword='p'");
     let error = world.load(Some("third")).unwrap_err();
     assert!(error.help().unwrap().ends_with("default, second"), "{}", shown(&error));
 }
 
 #[test]
 fn a_variable_of_connections_goes_before_the_files() {
-    let world =
-        TestEnvironment::new().connections(TWO).set("SNOWFLAKE_CONNECTIONS", "[default]\naccount='v'\nuser='u'\npassword='p'");
+    let world = TestEnvironment::new()
+        .connections(TWO)
+        .set("SNOWFLAKE_CONNECTIONS", "[default]\naccount='v'\nuser='u'\npassword='p'");
     assert_eq!(world.connection().account, "v");
 }
 
@@ -115,7 +117,8 @@ fn a_connection_of_variables_of_its_own_needs_no_file() {
 
 #[test]
 fn a_name_that_does_not_exist_is_never_replaced_by_the_environment() {
-    let world = TestEnvironment::new().set("SNOWFLAKE_ACCOUNT", "a").set("SNOWFLAKE_USER", "u").set("SNOWFLAKE_PASSWORD", "p");
+    let world =
+        TestEnvironment::new().set("SNOWFLAKE_ACCOUNT", "a").set("SNOWFLAKE_USER", "u").set("SNOWFLAKE_PASSWORD", "p");
     assert!(world.load(Some("prdo")).unwrap_err().message().starts_with("there is no Snowflake connection \"prdo\""));
     let world = world.set("SNOWFLAKE_DEFAULT_CONNECTION_NAME", "prdo");
     assert!(world.error().message().starts_with("there is no Snowflake connection \"prdo\""));
@@ -134,7 +137,8 @@ fn empty_settings_count_as_none() {
 
 #[test]
 fn snowflake_home_goes_before_the_home_directory() {
-    let world = TestEnvironment::new().connections(TWO).file("elsewhere/connections.toml", TWO.replace("first", "elsewhere"));
+    let world =
+        TestEnvironment::new().connections(TWO).file("elsewhere/connections.toml", TWO.replace("first", "elsewhere"));
     assert_eq!(world.set("SNOWFLAKE_HOME", "~/elsewhere").connection().account, "elsewhere");
 }
 
@@ -197,7 +201,8 @@ fn inside_snowflake_other_credentials_go_before_the_containers() {
 
 #[test]
 fn the_containers_token_goes_to_no_other_host() {
-    let world = TestEnvironment::new().inside_snowflake().connections("[default]\nhost='elsewhere.example'\naccount='a'");
+    let world =
+        TestEnvironment::new().inside_snowflake().connections("[default]\nhost='elsewhere.example'\naccount='a'");
     assert_eq!(world.error().message(), "the Snowflake connection has no credentials");
 }
 
