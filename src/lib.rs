@@ -56,11 +56,8 @@ pub mod internals {
         pub use crate::snowflake::*;
     }
 
-    /// The app's account, over an open session.
     #[cfg(feature = "native-app")]
-    pub fn app_account(session: Box<dyn snowflake::Session>) -> crate::native_app::deploy::Account {
-        crate::native_app::deploy::Account::new(session)
-    }
+    pub use crate::native_app::deploy::app_account;
 }
 
 pub use checkpoint::Checkpoint;

@@ -130,7 +130,10 @@ pub struct SnowflakeBuilder {
 }
 
 impl SnowflakeBuilder {
-    /// Sets how requests without a response are retried. The default is twelve attempts within five minutes.
+    /// Twelve attempts within five minutes, with delays from half a second to thirty seconds.
+    pub const DEFAULT_RETRY: RetryConfig = HttpClient::DEFAULT_RETRY;
+
+    /// Sets how requests without a response are retried. The default is [`DEFAULT_RETRY`](Self::DEFAULT_RETRY).
     pub fn retry(mut self, retry: RetryConfig) -> Self {
         self.retry = retry;
         self
@@ -187,7 +190,7 @@ impl Snowflake {
 
     /// Starts a builder.
     pub fn builder(connection: ConnectionConfig) -> SnowflakeBuilder {
-        SnowflakeBuilder { connection, retry: HttpClient::DEFAULT_RETRY, max_bind_bytes: DEFAULT_MAX_BIND_BYTES }
+        SnowflakeBuilder { connection, retry: SnowflakeBuilder::DEFAULT_RETRY, max_bind_bytes: DEFAULT_MAX_BIND_BYTES }
     }
 
     /// Returns what this backend has spent so far.

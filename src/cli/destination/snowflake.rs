@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 use super::super::args::{Global, SnowflakeArgs, To};
 use super::{Finding, Spending, variable};
 use crate::backends::Snowflake;
-use crate::backends::snowflake::{ConnectionConfig, Credentials};
-use crate::snowflake::HttpClient;
+use crate::backends::snowflake::{ConnectionConfig, Credentials, SnowflakeBuilder};
 use crate::{Error, Result, RetryConfig, SourceSpec};
 
 /// What the command line says of the database; where it is, and who we are there, is read when it is first needed.
@@ -41,7 +40,7 @@ impl Target {
     }
 
     pub(super) fn open(&self) -> Result<Snowflake> {
-        self.opened(HttpClient::DEFAULT_RETRY).map(|opened| opened.snowflake.clone())
+        self.opened(SnowflakeBuilder::DEFAULT_RETRY).map(|opened| opened.snowflake.clone())
     }
 
     fn opened(&self, retries: RetryConfig) -> Result<&Opened> {
@@ -56,7 +55,7 @@ impl Target {
 
     pub(super) async fn check(&self) -> Vec<Finding> {
         // Who looks wants to know how it is now.
-        let brief = RetryConfig { max_attempts: 3, ..HttpClient::DEFAULT_RETRY };
+        let brief = RetryConfig { max_attempts: 3, ..SnowflakeBuilder::DEFAULT_RETRY };
         let opened = match self.opened(brief) {
             Ok(opened) => opened,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],

@@ -30,7 +30,7 @@ impl Account {
     }
 
     /// Uses an open session.
-    pub(crate) fn new(session: Box<dyn Session>) -> Self {
+    fn new(session: Box<dyn Session>) -> Self {
         Self { session }
     }
 
@@ -84,6 +84,13 @@ impl Account {
         let role = answer.rows.first()?.text(0).ok()?;
         Name::stored(role.to_string()).ok().map(|role| role.sql())
     }
+}
+
+/// An account over any session, for this repository's tests.
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub fn app_account(session: Box<dyn Session>) -> Account {
+    Account::new(session)
 }
 
 /// A row of what there is, by the names of the columns.

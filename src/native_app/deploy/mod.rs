@@ -41,6 +41,9 @@ mod uninstall;
 mod version;
 
 pub use account::Account;
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub use account::app_account;
 pub use application::Origin;
 pub use grants::ApplicationRole;
 pub use install::{Install, Upgrade};
