@@ -7,9 +7,9 @@ use std::sync::Arc;
 use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::backends::Sqlite;
-use snowfeed::engine::{Connector, IngestRequest, Limits};
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Resource, RunRecord};
+use snowfeed::{Limits, Resource, RunRecord};
 
 use crate::wire::Wire;
 
@@ -46,7 +46,7 @@ impl Scene {
         let Value::Object(settings) = settings else { unreachable!() };
         Connector::new(GithubIssues::default(), Arc::new(self.sqlite.clone()))
             .with_settings(settings)
-            .limits(Limits { commit_rows: 20, ..Limits::default() })
+            .limits(Limits::default().commit_rows(20))
     }
 
     /// See [`missing`].

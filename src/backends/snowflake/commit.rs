@@ -11,7 +11,8 @@ use super::pool::is_missing;
 use super::rejects::{SizeChecked, unreadable_row};
 use super::retry::UnknownOutcome;
 use super::{Snowflake, state, time};
-use crate::backends::merge::{Present, not_ensured};
+use crate::sink::merge::StoredVersion;
+use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
 use crate::snowflake::{Bind, Session, Statement};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
@@ -171,7 +172,7 @@ impl Snowflake {
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
             let version =
                 row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&target.name), &key, error))?;
-            let present = Present { version: Version(version), hash, deleted: row.boolean(3)? };
+            let present = StoredVersion::new(Version(version), hash, row.boolean(3)?);
             let is_marked = if sweep_run.is_some() { row.boolean(4)? } else { false };
             Ok((key, ExistingRow { present, is_marked }))
         });

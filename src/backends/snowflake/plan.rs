@@ -7,10 +7,9 @@ use std::collections::{HashMap, HashSet};
 use bytestring::ByteString;
 use serde::Serialize;
 
-use crate::backends::merge::{Merge, Present};
 use crate::backends::surrogates;
-use crate::record::content_hash;
 use crate::sink::StalePolicy;
+use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::{Counts, Operation, Record, Version};
 
 /// A row as it is to be written.
@@ -49,7 +48,8 @@ enum WriteKind {
     /// It keeps its document, and is marked deleted.
     Delete,
     /// Only its version rises.
-    Raise,
+    #[serde(rename = "raise")]
+    BumpVersion,
 }
 
 impl RowWrite<'_> {
@@ -68,7 +68,7 @@ impl RowWrite<'_> {
 /// What a raw table has of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExistingRow {
-    pub(super) present: Present,
+    pub(super) present: StoredVersion,
     /// Whether the pass that commits has marked the key.
     pub(super) is_marked: bool,
 }
@@ -84,7 +84,7 @@ pub(super) struct MergePlan<'a> {
 
 /// What becomes of one key.
 struct PendingRow<'a> {
-    present: Option<Present>,
+    present: Option<StoredVersion>,
     document: Option<&'a ByteString>,
     changed: bool,
     touched: bool,
@@ -96,7 +96,7 @@ struct PendingRow<'a> {
 pub(super) fn plan<'a>(
     mut found: HashMap<String, ExistingRow>,
     records: &'a [Record],
-    older: StalePolicy,
+    policy: StalePolicy,
 ) -> MergePlan<'a> {
     let mut counts = Counts::default();
     let mut rows: Vec<(&'a str, PendingRow<'a>)> = Vec::new();
@@ -105,37 +105,35 @@ pub(super) fn plan<'a>(
         let place = match places.entry(record.key.as_str()) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => {
-                rows.push((&record.key, PendingRow::of(found.remove(&record.key))));
+                rows.push((&record.key, PendingRow::new(found.remove(&record.key))));
                 *place.insert(rows.len() - 1)
             }
         };
-        rows[place].1.apply(record, older).count(&mut counts);
+        rows[place].1.apply(record, policy).count(&mut counts);
     }
     let unmarked = rows.iter().filter(|(_, row)| !row.is_marked).map(|(key, _)| *key).collect();
     let touched = rows.into_iter().filter(|(_, row)| row.touched);
-    MergePlan { writes: touched.filter_map(|(key, row)| row.write(key)).collect(), counts, unmarked }
+    MergePlan { writes: touched.filter_map(|(key, row)| row.into_write(key)).collect(), counts, unmarked }
 }
 
 impl<'a> PendingRow<'a> {
-    fn of(found: Option<ExistingRow>) -> Self {
+    fn new(found: Option<ExistingRow>) -> Self {
         let (present, is_marked) = found.map_or((None, false), |found| (Some(found.present), found.is_marked));
         Self { present, document: None, changed: false, touched: false, is_marked, replaces: false }
     }
 
-    fn apply(&mut self, record: &'a Record, older: StalePolicy) -> Merge {
-        let hash = record.json().map(|json| content_hash(json));
-        let merge = Merge::of(self.present, record.version, hash.as_ref(), older, self.is_marked);
-        self.is_marked |= Merge::marks(self.present, record.version, older);
+    fn apply(&mut self, record: &'a Record, policy: StalePolicy) -> Merge {
+        let merge = Merge::new(self.present, record, policy, self.is_marked);
+        self.is_marked |= merge.marks;
         let stored = self.present.and_then(|present| present.hash);
-        let deleted = match merge {
-            Merge::Unchanged | Merge::Older => return merge,
-            Merge::Insert | Merge::Update => false,
-            Merge::InsertDeleted | Merge::Delete | Merge::Raise => true,
+        let deleted = match merge.action {
+            MergeAction::Unchanged | MergeAction::Skip => return merge,
+            MergeAction::Insert | MergeAction::Update => false,
+            MergeAction::InsertDeleted | MergeAction::Delete | MergeAction::BumpVersion => true,
         };
-        let version = Present::merged(self.present, record.version, hash.is_none());
-        self.replaces |= self.present.is_some_and(|present| version < present.version);
-        self.present = Some(Present { version, hash: hash.or(stored), deleted });
-        self.changed |= merge != Merge::Raise;
+        self.replaces |= self.present.is_some_and(|present| merge.version < present.version);
+        self.present = Some(StoredVersion::new(merge.version, merge.hash.or(stored), deleted));
+        self.changed |= merge.action != MergeAction::BumpVersion;
         self.touched = true;
         if let Operation::Upsert(json) = &record.operation {
             self.document = Some(json);
@@ -143,8 +141,8 @@ impl<'a> PendingRow<'a> {
         merge
     }
 
-    fn write(self, key: &'a str) -> Option<RowWrite<'a>> {
-        let Present { version: Version(version), hash, deleted } = self.present?;
+    fn into_write(self, key: &'a str) -> Option<RowWrite<'a>> {
+        let StoredVersion { version: Version(version), hash, deleted } = self.present?;
         let document = self.document.map(|document| &**document);
         Some(RowWrite {
             k: key,
@@ -157,7 +155,7 @@ impl<'a> PendingRow<'a> {
             o: match (document, self.changed) {
                 (Some(_), _) => WriteKind::Write,
                 (None, true) => WriteKind::Delete,
-                (None, false) => WriteKind::Raise,
+                (None, false) => WriteKind::BumpVersion,
             },
             replaces: self.replaces,
         })
@@ -177,6 +175,7 @@ pub(super) fn unhex(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::merge::content_hash;
     use proptest::prelude::*;
 
     fn upsert(version: i64, text: &str) -> Record {
@@ -188,7 +187,7 @@ mod tests {
     }
 
     fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, ExistingRow> {
-        let present = Present { version: Version(version), hash: text.map(content_hash), deleted };
+        let present = StoredVersion::new(Version(version), text.map(content_hash), deleted);
         [("k".to_owned(), ExistingRow { present, is_marked: false })].into()
     }
 
@@ -219,7 +218,7 @@ mod tests {
         let records = [delete(9)];
         let (writes, counts) = plan(present(5, Some("{}"), true), &records);
         let [write] = writes.as_slice() else { panic!("{writes:?}") };
-        assert_eq!((write.v, write.d, write.x, write.o), (9, None, true, WriteKind::Raise));
+        assert_eq!((write.v, write.d, write.x, write.o), (9, None, true, WriteKind::BumpVersion));
         assert_eq!(counts.unchanged, 1);
     }
 

@@ -6,7 +6,7 @@ use super::Snowflake;
 use super::columns::select_list;
 use super::names::upper_name;
 use crate::backends::Preview;
-use crate::backends::merge::not_ensured;
+use crate::sink::not_ensured;
 use crate::snowflake::Statement;
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
