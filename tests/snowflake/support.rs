@@ -14,12 +14,12 @@ use snowfeed::{
 
 use crate::peers;
 use crate::probes::snowflake::{connection, fresh_database};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 
 /// A database of its own, empty at first.
 pub(crate) struct World {
     pub(crate) snowflake: Snowflake,
-    pub(crate) recording: Recording,
+    pub(crate) recording: RecordingClient,
     pub(crate) database: String,
     /// A client that nobody records.
     client: Arc<dyn Client>,
@@ -36,7 +36,7 @@ impl World {
         let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
         let connection = connection(server).database(&database).schema("PUBLIC");
         let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
-        let recording = Recording::of(client.clone());
+        let recording = RecordingClient::new(client.clone());
         let snowflake = snowfeed::internals::snowflake::backend_with(
             Arc::new(recording.clone()),
             &database,
