@@ -17,13 +17,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use github_server::{GithubServer, Received};
 use peers::skipped;
 use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{GithubServer, Received};
 
 const WIDGETS: &str = "acme/widgets";
 

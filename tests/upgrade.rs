@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use github_server::GithubServer;
 use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus, StateStore};
 
 /// What commit a091f45 has left behind.

@@ -1,6 +1,6 @@
 //! What the benches work on: issues as GitHub writes them, about 4.5 kB each, always the same ones.
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 const REPOSITORY: &str = "acme/widgets";
 

@@ -14,8 +14,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
+use github_server::GithubServer;
 use serde::{Deserialize, Serialize};
-use snowfeed::testkit::upstream::GithubServer;
 use ways::Way;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;

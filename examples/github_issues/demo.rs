@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use github_server::GithubServer;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Error, Mode, Resource, Result};
 
 const REPOSITORY: &str = "acme/widgets";
@@ -38,7 +38,10 @@ async fn tell(path: PathBuf) -> Result<()> {
     if path.exists() {
         return Err(Error::configuration(format!("{} exists already", path.display())).with_help("name a new file"));
     }
-    let upstream = GithubServer::builder().seed(2026).repository(REPOSITORY, ISSUES).start().await?;
+    let upstream =
+        GithubServer::builder().seed(2026).repository(REPOSITORY, ISSUES).start().await.map_err(|error| {
+            Error::unavailable("the server of the demonstration cannot listen on 127.0.0.1").with_source(error)
+        })?;
     upstream.add_repository("acme/archive");
     println!("A GitHub-like server with {ISSUES} issues in {REPOSITORY} runs at {}.\n", upstream.url());
 

@@ -1,6 +1,6 @@
 //! What fuzz targets need of the command line.
 
-use crate::{Settings, Result, SourceSpec};
+use crate::{Result, Settings, SourceSpec};
 
 /// The settings of a file that holds this text, checked as those of `--config` are.
 ///

@@ -1,6 +1,4 @@
-//! What the tests of any connector need.
+//! Conformance suites and fault injection, for the tests of any connector.
 
 pub mod conformance;
 pub mod fault_injection;
-pub mod mocks;
-pub mod upstream;

@@ -1,6 +1,6 @@
 //! Each command, in words.
 
-use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
+use github_server::{Fault, GithubServer, RetryAfter};
 
 use super::support::Program;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use snowfeed::testkit::upstream::{Fault, GithubServer};
+use github_server::{Fault, GithubServer};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::support::{Ended, Program, end};

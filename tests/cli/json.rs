@@ -1,7 +1,7 @@
 //! What programs read: one document for each command, and nothing besides.
 
+use github_server::{Fault, GithubServer, RetryAfter};
 use serde_json::Value;
-use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::support::{LONG, Program, end, signal};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use super::support::Program;
 

@@ -1,7 +1,7 @@
 //! What programs read is what `docs/json-schema.json` says.
 
+use github_server::GithubServer;
 use serde_json::{Value, json};
-use snowfeed::testkit::upstream::GithubServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::json_schema::violations;

@@ -1,6 +1,6 @@
 //! Settings, from wherever they come.
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use super::support::Program;
 

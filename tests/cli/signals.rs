@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::support::{LONG, Program, end, signal, until};

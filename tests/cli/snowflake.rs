@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use github_server::GithubServer;
 use serde_json::Value;
 use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::testkit::upstream::GithubServer;
 
 use super::support::{Ended, Program, end, signal, until};
 use crate::peers::{self, Server};

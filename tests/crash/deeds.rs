@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 /// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
 #[derive(Debug, Clone, Copy)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use github_server::{GithubServer, Mutations};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use snowfeed::engine::{Connector, IngestReport, IngestRequest, Limits};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{GithubServer, Mutations};
 use snowfeed::{Backend, RunStatus};
 
 use crate::death::{Death, Fuse, Mortal, Watched, deaths};

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use github_server::{GithubServer, Mutations};
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{IngestRequest, Limits};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{GithubServer, Mutations};
 use snowfeed::{RunRecord, RunStatus};
 
 use crate::github::{WIDGETS, connector, resource};

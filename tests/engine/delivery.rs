@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::mocks::{MockBackend, MockConfigStore, MockSink, MockStateStore};
 use mockall::Sequence;
 use mockall::predicate::always;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::testkit::mocks::{MockBackend, MockConfigStore, MockSink, MockStateStore};
 use snowfeed::{CommitReport, Counts, Error, ErrorKind, Mode, RunStatus, StateStore, StateVersion};
 
 use crate::support::{Scripted, Step, batch, connector, ingest, limits, live, resource};

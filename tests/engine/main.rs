@@ -9,6 +9,7 @@ mod delivery;
 mod discover;
 mod identity;
 mod metered;
+mod mocks;
 mod operations;
 mod reconcile;
 mod records;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use crate::environment::skipped;
 use crate::example::binary;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{Fault, GithubServer};
+use github_server::{Fault, GithubServer};
 
 use crate::environment::{number, skipped};
 use crate::program::{Ended, ended, ingest, ingest_all};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use github_server::{Fault as Answer, RetryAfter};
 use serde_json::json;
-use snowfeed::testkit::upstream::{Fault as Answer, RetryAfter};
 use snowfeed::{ErrorKind, ErrorReport, RunRecord, RunStatus};
 use tokio::net::TcpListener;
 

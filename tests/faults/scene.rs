@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest, Limits};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Resource, RunRecord};
 
 use crate::wire::Wire;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
 
+use github_server::{Fault, GithubServer};
 use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, GithubServer};
 use snowfeed::{Checkpoint, ErrorKind, Mode, Resource, RunStatus, Source};
 
 use crate::environment::skipped;

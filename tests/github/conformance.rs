@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use github_server::GithubServer;
 use serde_json::json;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::conformance::SourceCase;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Resource, Settings};
 
 const REPOSITORY: &str = "acme/widgets";

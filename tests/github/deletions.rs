@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use github_server::{Fault, GithubServer, Received};
 use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, GithubServer, Received};
 use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus};
 
 use crate::support::{REPOSITORY, upstream};

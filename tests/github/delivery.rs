@@ -1,7 +1,7 @@
 //! Nothing is lost and nothing is stale, whatever changes, fails and crashes.
 
+use github_server::{Fault, GithubServer, Mutations};
 use serde_json::json;
-use snowfeed::testkit::upstream::{Fault, GithubServer, Mutations};
 use snowfeed::{Checkpoint, ErrorKind, Version};
 
 use crate::support::{REPOSITORY, Reading, upstream};

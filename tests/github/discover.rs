@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use github_server::{Fault, GithubServer};
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, GithubServer};
 use snowfeed::{Result, Source};
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::{join, join_all};
+use github_server::GithubServer;
 use serde::Deserialize;
 use serde_json::json;
 use snowfeed::Monitor;
 use snowfeed::http::Client;
-use snowfeed::testkit::upstream::GithubServer;
 use tokio::task::JoinHandle;
 
 use crate::recordings::history;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Mode, Resource, RunRecord, RunStatus};
 
 use crate::support::{REPOSITORY, Reading, config, upstream};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use github_server::{Fault, GithubServer};
 use serde_json::json;
 use snowfeed::Source;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{Fault, GithubServer};
 
 use crate::support::{REPOSITORY, Reading, config, upstream};
 

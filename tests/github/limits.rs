@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use github_server::{Fault, GithubServer, RetryAfter};
 use serde_json::json;
 use snowfeed::ErrorKind;
-use snowfeed::testkit::upstream::{Fault, GithubServer, RetryAfter};
 
 use crate::support::{REPOSITORY, Reading, upstream};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use github_server::{GithubServer, Mutations};
 use serde_json::json;
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::{GithubServer, Mutations};
 
 /// What has changed since the read began comes with the next one: a read that waited for the end would never come to it.
 #[tokio::test(flavor = "multi_thread")]

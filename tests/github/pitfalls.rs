@@ -1,7 +1,7 @@
 //! Pagination, the cursor and the data: rows 1 to 5, 9, 10 and 14 of the reference notes.
 
+use github_server::{Fault, GithubServer, Mutations};
 use serde_json::json;
-use snowfeed::testkit::upstream::{Fault, GithubServer, Mutations};
 use snowfeed::{ErrorKind, Record};
 
 use crate::support::{REPOSITORY, Reading, is_deletion, secret, upstream};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use github_server::Fault;
 use serde_json::json;
-use snowfeed::testkit::upstream::Fault;
 use snowfeed::{ErrorKind, Source};
 
 use crate::support::{REPOSITORY, Reading, config, upstream};

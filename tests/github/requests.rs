@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use github_server::GithubServer;
 use serde_json::json;
-use snowfeed::testkit::upstream::GithubServer;
 
 use crate::recordings::history;
 use crate::support::{REPOSITORY, Reading};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
+use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{
     Batch, Checkpoint, Mode, Monitor, Operation, ReadRequest, Record, Resource, Result, Settings, Source, SourceEvent,
     StoredRecord, VerifyRequest,

@@ -1,8 +1,8 @@
 //! Entity tags that a server could not take back.
 
+use github_server::{Fault, GithubServer};
 use serde_json::Value;
 use snowfeed::Checkpoint;
-use snowfeed::testkit::upstream::{Fault, GithubServer};
 
 use crate::support::{REPOSITORY, Reading};
 

@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
+use github_server::GithubServer;
 use serde_json::json;
 use snowfeed::backends::snowflake::client::Statement;
-use snowfeed::testkit::upstream::GithubServer;
 
 use crate::account::{Account, found};
 use crate::example::binary;

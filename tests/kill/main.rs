@@ -31,9 +31,9 @@ mod random;
 mod statements;
 mod steps;
 
+use github_server::GithubServer;
 use matrix::{Extent, ISSUES, Matrix, REPOSITORY};
 use peers::environment::number;
-use snowfeed::testkit::upstream::GithubServer;
 use tokio::runtime::Runtime;
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{GithubServer, Mutations};
+use github_server::{GithubServer, Mutations};
 
 use crate::oracle::{Damage, Repository};
 use crate::place::{Look, Place};

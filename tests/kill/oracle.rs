@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 
-use snowfeed::testkit::upstream::{GithubServer, SnapshotIssue};
+use github_server::{GithubServer, SnapshotIssue};
 
 use crate::claims::Claims;
 use crate::place::Look;

@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use crate::example::binary;
 use crate::place::Place;

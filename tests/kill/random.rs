@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use snowfeed::testkit::upstream::{GithubServer, Mutations};
+use github_server::{GithubServer, Mutations};
 
 use crate::oracle::{Damage, Repository};
 use crate::peers::environment::number;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use snowfeed::testkit::upstream::{Fault, GithubServer, Received};
+use github_server::{Fault, GithubServer, Received};
 
 use crate::process::{Process, Scene};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use crate::canary::{CANARY, assert_not_below, assert_silent};
 use crate::support::Program;

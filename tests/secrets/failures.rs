@@ -1,7 +1,7 @@
 //! Whatever goes wrong, and whatever the server says then.
 
+use github_server::{Fault, GithubServer};
 use serde_json::json;
-use snowfeed::testkit::upstream::{Fault, GithubServer};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

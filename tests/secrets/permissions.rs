@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use crate::support::Program;
 

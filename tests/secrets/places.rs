@@ -9,7 +9,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::canary::{CANARY, assert_nowhere};
 use crate::support::{Program, end, until};
-use snowfeed::testkit::upstream::{Fault, GithubServer};
+use github_server::{Fault, GithubServer};
 
 /// Everything that a server was sent, as bytes.
 async fn received(server: &MockServer) -> Vec<u8> {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use github_server::GithubServer;
 use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::testkit::upstream::GithubServer;
 
 use crate::canary::{CANARY, assert_not_below, assert_nowhere, assert_silent};
 use crate::peers;

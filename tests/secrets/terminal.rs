@@ -4,9 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use futures::StreamExt;
+use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::prelude::*;
-use snowfeed::testkit::upstream::GithubServer;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use github_server::GithubServer;
 use proptest::prelude::*;
 use serde_json::json;
 use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest, Limits};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::testkit::upstream::GithubServer;
 use snowfeed::{Backend, RunId, RunRecord, RunStatus};
 use tokio_util::sync::CancellationToken;
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use github_server::GithubServer;
 use jiff::Timestamp;
 use serde_json::Value;
 use snowfeed::RunId;
-use snowfeed::testkit::upstream::GithubServer;
 
 use crate::claims::Claims;
 use crate::place::Found;

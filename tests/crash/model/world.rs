@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use snowfeed::testkit::upstream::GithubServer;
+use github_server::GithubServer;
 
 use super::reference::{Reference, Snapshot};
 use super::steps::Which;

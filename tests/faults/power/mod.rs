@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use disk::{Disk, Luck};
+use github_server::GithubServer;
 use serde_json::json;
 use snowfeed::RunStatus;
-use snowfeed::testkit::upstream::GithubServer;
 use tempfile::TempDir;
 use trace::Event;
 

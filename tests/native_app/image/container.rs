@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 use snowfeed::native_app::image::{Image, Push};
-use snowfeed::testkit::upstream::GithubServer;
 use tempfile::TempDir;
 
 use super::registry::{Registry, has, succeeded};

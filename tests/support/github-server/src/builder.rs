@@ -1,0 +1,258 @@
+//! How an upstream is set up.
+
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::data::World;
+use crate::generate;
+use crate::handle::GithubServer;
+use crate::issue::Issue;
+use crate::mutations::Mutations;
+use crate::server;
+
+/// 15 January 2026, noon: where the clock stands unless told otherwise.
+const NOON: i64 = 1_768_478_400;
+
+/// Settings of an [`GithubServer`]; every one has a default.
+#[derive(Debug)]
+#[must_use = "nothing runs before `start`"]
+pub struct GithubServerBuilder {
+    pub(crate) seed: u64,
+    pub(crate) clock: Clock,
+    pub(crate) oddities: bool,
+    repositories: Vec<(String, Issues)>,
+    organizations: Vec<String>,
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug)]
+enum Issues {
+    Generated(u32),
+    Loaded(Vec<String>),
+}
+
+/// What the server needs to know for each request.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) latency: Duration,
+    pub(crate) page_limit: usize,
+    pub(crate) page_depth: Option<usize>,
+    pub(crate) cursor_links: bool,
+    pub(crate) links: Links,
+    pub(crate) since_inclusive: bool,
+    pub(crate) token: Option<String>,
+    pub(crate) quota: u64,
+    pub(crate) quota_window: Duration,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) most_at_once: Option<usize>,
+    pub(crate) path_prefix: String,
+    pub(crate) churn: Mutations,
+}
+
+/// Which links reach the client.
+#[derive(Debug, Clone)]
+pub(crate) enum Links {
+    Own,
+    /// A gateway drops them.
+    Dropped,
+    /// A gateway passes them on as the server behind it wrote them.
+    Behind(String),
+}
+
+impl Default for GithubServerBuilder {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            clock: Clock::standing(Timestamp::from_second(NOON).unwrap_or(Timestamp::UNIX_EPOCH)),
+            oddities: true,
+            repositories: Vec::new(),
+            organizations: Vec::new(),
+            settings: Settings {
+                latency: Duration::ZERO,
+                page_limit: 100,
+                page_depth: None,
+                cursor_links: false,
+                links: Links::Own,
+                since_inclusive: true,
+                token: None,
+                quota: 1_000_000,
+                quota_window: Duration::from_secs(3_600),
+                token_lifetime: Duration::from_secs(3_600),
+                most_at_once: None,
+                path_prefix: String::new(),
+                churn: Mutations::NONE,
+            },
+        }
+    }
+}
+
+impl GithubServerBuilder {
+    /// The number from which all data and all chance follow; 0 unless set.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Adds a repository, `owner/name`, with so many generated issues. Zero is fine, for one that
+    /// [`put`](GithubServer::put) fills later.
+    pub fn repository(mut self, name: impl Into<String>, issues: u32) -> Self {
+        self.repositories.push((name.into(), Issues::Generated(issues)));
+        self
+    }
+
+    /// Adds a repository with issues as GitHub sent them, one JSON object each.
+    pub fn repository_from(
+        mut self,
+        name: impl Into<String>,
+        issues: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let issues = issues.into_iter().map(Into::into).collect();
+        self.repositories.push((name.into(), Issues::Loaded(issues)));
+        self
+    }
+
+    /// Makes an owner an organisation; the others are users.
+    pub fn organization(mut self, owner: impl Into<String>) -> Self {
+        self.organizations.push(owner.into());
+        self
+    }
+
+    /// How long every answer takes; nothing unless set.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.settings.latency = latency;
+        self
+    }
+
+    /// The most issues on a page, whatever `per_page` asks for; 100 unless set.
+    pub fn page_limit(mut self, issues: usize) -> Self {
+        self.settings.page_limit = issues.max(1);
+        self
+    }
+
+    /// Answers 422 to a `page` greater than this one; any page is fine unless set.
+    pub fn page_depth(mut self, pages: usize) -> Self {
+        self.settings.page_depth = Some(pages);
+        self
+    }
+
+    /// Whether links go on with an opaque `after` instead of a page number, as GitHub does for large repositories.
+    pub fn cursor_links(mut self, yes: bool) -> Self {
+        self.settings.cursor_links = yes;
+        self
+    }
+
+    /// Sends no `Link` header, as behind some gateways.
+    pub fn without_links(mut self) -> Self {
+        self.settings.links = Links::Dropped;
+        self
+    }
+
+    /// Sends links to this base URL, such as `https://api.github.com`, as behind a gateway that passes them on.
+    pub fn links_to(mut self, base_url: impl Into<String>) -> Self {
+        self.settings.links = Links::Behind(base_url.into());
+        self
+    }
+
+    /// Whether an issue updated in the very second of `since` is listed; it is unless set. GitHub's documentation says
+    /// both.
+    pub fn since_inclusive(mut self, yes: bool) -> Self {
+        self.settings.since_inclusive = yes;
+        self
+    }
+
+    /// Asks for this token. Another one gets 401; no token at all gets the anonymous quota of 60 requests.
+    /// Unless set, any token and none are as good.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.settings.token = Some(token.into());
+        self
+    }
+
+    /// How many requests each token has in a [window](Self::quota_window); a million unless set.
+    pub fn quota(mut self, requests: u64) -> Self {
+        self.settings.quota = requests;
+        self
+    }
+
+    /// How long a quota lasts; an hour unless set.
+    pub fn quota_window(mut self, window: Duration) -> Self {
+        self.settings.quota_window = window;
+        self
+    }
+
+    /// How long an installation token lives; an hour unless set.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.token_lifetime = lifetime;
+        self
+    }
+
+    /// Answers with the secondary limit while more requests than this are in flight; GitHub allows 100. Off unless set.
+    pub fn most_at_once(mut self, requests: usize) -> Self {
+        self.settings.most_at_once = Some(requests);
+        self
+    }
+
+    /// A path before every other, such as `/api/v3` of GitHub Enterprise.
+    pub fn path_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.path_prefix = prefix.into().trim_end_matches('/').to_owned();
+        self
+    }
+
+    /// What changes between requests; nothing unless set.
+    pub fn churn(mut self, churn: Mutations) -> Self {
+        self.settings.churn = churn;
+        self
+    }
+
+    /// So many changes before each list of issues is answered.
+    pub fn changes_per_request(self, changes: u32) -> Self {
+        self.churn(Mutations::per_request(changes))
+    }
+
+    /// Whether some generated issues hold what breaks connectors: NUL characters, 64 KB of text, no user. They do
+    /// unless set.
+    pub fn oddities(mut self, yes: bool) -> Self {
+        self.oddities = yes;
+        self
+    }
+
+    /// Where the clock stands; noon of 15 January 2026 (UTC) unless set.
+    pub fn clock_at(mut self, time: Timestamp) -> Self {
+        self.clock = Clock::standing(time);
+        self
+    }
+
+    /// Lets the clock run with the machine's, for demonstrations; two such servers never have equal data.
+    pub fn live_clock(mut self) -> Self {
+        self.clock = Clock::running();
+        self
+    }
+
+    /// Makes the data and starts to serve on 127.0.0.1, on a port that is free, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had, or when a loaded issue is not one.
+    pub async fn start(self) -> io::Result<GithubServer> {
+        let mut world = World::new(self.seed, self.oddities, self.organizations);
+        let now = self.clock.second();
+        for (name, issues) in self.repositories {
+            let index = world.add(&name, now);
+            let repository = &mut world.repositories[index];
+            match issues {
+                Issues::Generated(count) => {
+                    let issues = generate::issues(count, repository.seed, |number| repository.id_of(number), now);
+                    repository.fill(issues);
+                }
+                Issues::Loaded(texts) => {
+                    for text in texts {
+                        repository.put(Issue::from_raw(&text)?);
+                    }
+                }
+            }
+        }
+        server::start(self.settings, self.clock, world, self.seed).await
+    }
+}

@@ -1,0 +1,174 @@
+//! What can happen to an issue.
+
+use std::io;
+
+use serde_json::{Map, Value};
+
+use crate::clock::timestamp;
+use crate::data::{Gone, Repository, World};
+use crate::generate::mix;
+use crate::issue::{Content, Issue};
+
+/// Opens a new issue and tells its number.
+pub(crate) fn create(world: &mut World, repository: usize, now: u32) -> u32 {
+    let repository = &mut world.repositories[repository];
+    let number = repository.take_number();
+    let content = Content::Seed(mix(repository.seed, u64::from(number)));
+    let id = repository.id_of(number);
+    repository.put(Issue {
+        id,
+        content,
+        number,
+        created: now,
+        updated: now,
+        closed: 0,
+        revision: 0,
+        comments: 0,
+        open: true,
+    });
+    number
+}
+
+/// Gives an issue another title, body and labels.
+pub(crate) fn edit(world: &mut World, repository: usize, number: u32, now: u32) {
+    change(
+        &mut world.repositories[repository],
+        number,
+        now,
+        |issue| issue.comments += 1,
+        |object| {
+            let title = object.get("title").and_then(Value::as_str).unwrap_or_default();
+            let comments = object.get("comments").and_then(Value::as_u64).unwrap_or_default();
+            let title = format!("{title} (edited)");
+            object.insert("title".into(), title.into());
+            object.insert("comments".into(), (comments + 1).into());
+        },
+    );
+}
+
+/// Closes or reopens an issue.
+pub(crate) fn set_open(world: &mut World, repository: usize, number: u32, open: bool, now: u32) {
+    change(
+        &mut world.repositories[repository],
+        number,
+        now,
+        |issue| {
+            issue.open = open;
+            issue.closed = if open { 0 } else { now };
+        },
+        |object| {
+            object.insert("state".into(), if open { "open" } else { "closed" }.into());
+            object.insert("closed_at".into(), if open { Value::Null } else { timestamp(now).to_string().into() });
+        },
+    );
+}
+
+/// Changes an issue, as data or as text, and sets its `updated_at`.
+fn change(
+    repository: &mut Repository,
+    number: u32,
+    now: u32,
+    generated: impl FnOnce(&mut Issue),
+    raw: impl FnOnce(&mut Map<String, Value>),
+) {
+    let Some(mut issue) = repository.take(number) else { return };
+    match &issue.content {
+        Content::Seed(_) => {
+            generated(&mut issue);
+            issue.revision += 1;
+            issue.updated = now;
+        }
+        Content::Raw(text) => {
+            let mut object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+            raw(&mut object);
+            object.insert("updated_at".into(), timestamp(now).to_string().into());
+            if let Ok(changed) = Issue::from_raw(&Value::Object(object).to_string()) {
+                issue = changed;
+            }
+        }
+    }
+    repository.put(issue);
+}
+
+/// Edits `count` random issues within one second.
+pub(crate) fn bulk_edit(world: &mut World, repository: usize, count: usize, now: u32) {
+    let mut numbers: Vec<u32> = world.repositories[repository].issues.keys().copied().collect();
+    world.rng.shuffle(&mut numbers);
+    for number in numbers.into_iter().take(count) {
+        edit(world, repository, number, now);
+    }
+}
+
+/// Takes an issue out of every list.
+pub(crate) fn delete(world: &mut World, repository: usize, number: u32, gone: Gone) {
+    let repository = &mut world.repositories[repository];
+    if repository.take(number).is_some() {
+        repository.gone.insert(number, gone);
+    }
+}
+
+/// Moves an issue to another repository, where it gets a new id and number.
+pub(crate) fn transfer(world: &mut World, from: usize, number: u32, to: usize, now: u32) -> Option<u32> {
+    let mut issue = world.repositories[from].take(number)?;
+    let target = &mut world.repositories[to];
+    let (new, target_id) = (target.take_number(), target.id);
+    issue.number = new;
+    issue.id = target.id_of(new);
+    issue.updated = now;
+    if let Content::Raw(text) = &issue.content {
+        let patch = serde_json::json!({
+            "id": issue.id, "number": new, "updated_at": timestamp(now).to_string(),
+            "repository_url": format!("https://api.github.com/repos/{}", target.name),
+        });
+        issue = Issue::patched(text, object(patch)).unwrap_or(issue);
+    }
+    target.put(issue);
+    world.repositories[from].gone.insert(number, Gone::Moved { repository: target_id, number: new });
+    Some(new)
+}
+
+/// Sets keys of an issue's JSON; its `updated_at` becomes `updated` unless the patch has one.
+pub(crate) fn patch(repository: &mut Repository, number: u32, patch: Value, updated: u32) -> io::Result<()> {
+    let Some(issue) = repository.issues.get(&number) else { return Ok(()) };
+    // Fields that came later are appended when the issue is written, so they must not be stored as well.
+    let fields = std::mem::take(&mut repository.new_fields);
+    let text = repository.text(issue);
+    repository.new_fields = fields;
+    let mut keys = Map::new();
+    keys.insert("updated_at".into(), timestamp(updated).to_string().into());
+    keys.extend(object(patch));
+    let changed = Issue::patched(&text, keys)?;
+    repository.take(number);
+    repository.put(changed);
+    Ok(())
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// Renames a label in every issue that bears it; no `updated_at` moves.
+pub(crate) fn rename_label(repository: &mut Repository, old: &str, new: &str) {
+    for label in &mut repository.fragments.labels {
+        if label == old {
+            new.clone_into(label);
+        }
+    }
+    repository.fragments.refresh();
+    for issue in repository.issues.values_mut() {
+        let Content::Raw(text) = &issue.content else { continue };
+        if !text.contains(old) {
+            continue;
+        }
+        let Ok(mut object) = serde_json::from_str::<Value>(text) else { continue };
+        for label in object["labels"].as_array_mut().into_iter().flatten() {
+            if label["name"] == old {
+                label["name"] = new.into();
+            }
+        }
+        issue.content = Content::Raw(object.to_string().into());
+    }
+}

@@ -1,0 +1,76 @@
+//! One issue: a few dozen bytes for a generated one, the text itself for a loaded one.
+
+use std::io;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::clock::second_of;
+
+/// What an issue's JSON is made from.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// Everything follows from this number and the revision.
+    Seed(u64),
+    /// The JSON as it was given.
+    Raw(Box<str>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Issue {
+    pub(crate) id: u64,
+    pub(crate) content: Content,
+    pub(crate) number: u32,
+    pub(crate) created: u32,
+    pub(crate) updated: u32,
+    /// Zero while it is open.
+    pub(crate) closed: u32,
+    pub(crate) revision: u32,
+    pub(crate) comments: u32,
+    pub(crate) open: bool,
+}
+
+/// The part of a raw issue that the upstream must know.
+#[derive(Deserialize)]
+struct Head {
+    id: u64,
+    number: u32,
+    #[serde(default)]
+    state: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(default)]
+    closed_at: Option<Timestamp>,
+    #[serde(default)]
+    comments: u32,
+}
+
+impl Issue {
+    /// An issue as GitHub sent it.
+    pub(crate) fn from_raw(text: &str) -> io::Result<Self> {
+        let text = text.trim();
+        let head: Head = serde_json::from_str(text).map_err(|error| {
+            let wanted = "one JSON object with id, number, created_at and updated_at";
+            io::Error::new(io::ErrorKind::InvalidData, format!("not an issue as GitHub sends it ({wanted}): {error}"))
+        })?;
+        Ok(Self {
+            id: head.id,
+            content: Content::Raw(text.into()),
+            number: head.number,
+            created: second_of(head.created_at),
+            updated: second_of(head.updated_at),
+            closed: head.closed_at.map(second_of).unwrap_or_default(),
+            revision: 0,
+            comments: head.comments,
+            open: head.state.as_deref() != Some("closed"),
+        })
+    }
+
+    /// Changes the keys of an issue, given its present text; it is raw from then on.
+    pub(crate) fn patched(text: &str, patch: Map<String, Value>) -> io::Result<Self> {
+        let mut object: Map<String, Value> = serde_json::from_str(text)?;
+        object.extend(patch);
+        Self::from_raw(&Value::Object(object).to_string())
+    }
+}

@@ -1,0 +1,131 @@
+//! What each path answers when nothing goes wrong.
+
+mod issues;
+mod links;
+mod repositories;
+
+pub(crate) use links::next_page;
+
+use twox_hash::XxHash3_128;
+
+use super::answer::Answer;
+use super::data::World;
+use super::log::Received;
+use super::server::{Shared, with_quota};
+
+/// The answer to a request: who asks, what the quota allows, what the path holds, and whether the asker has it already.
+pub(crate) fn answer(shared: &Shared, request: &Received) -> Answer {
+    let Some(path) = request.path().strip_prefix(shared.settings.path_prefix.as_str()) else {
+        return Answer::not_found();
+    };
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let now = shared.clock.wire();
+    if request.header("user-agent").is_none_or(str::is_empty) {
+        return Answer::error(
+            403,
+            "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
+        );
+    }
+    if let (["app", "installations", id, "access_tokens"], "POST") = (segments.as_slice(), request.method()) {
+        return shared.access().installation_token(id, request, shared.settings.token_lifetime, now);
+    }
+    if !shared.access().admits(request, &shared.settings, now) {
+        return Answer::error(401, "Bad credentials");
+    }
+    if segments == ["rate_limit"] {
+        return rate_limit(shared, request);
+    }
+    let mut quota = shared.access().spend(request, &shared.settings, now, 1);
+    if quota.exceeded {
+        return quota.headers(Answer::primary_limit());
+    }
+    let mut answer = if request.method() == "GET" { route(shared, request, &segments) } else { Answer::not_found() };
+    if answer.status == 200 {
+        let etag = etag(&answer, request);
+        if request.header("if-none-match").is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+            shared.access().refund(request, &mut quota);
+            answer = Answer { status: 304, body: Default::default(), ..answer };
+            answer.headers.remove("content-type");
+            answer.headers.remove("link");
+        }
+        answer = answer.with("etag", etag).with("cache-control", "private, max-age=60, s-maxage=60");
+    }
+    quota.headers(answer)
+}
+
+fn route(shared: &Shared, request: &Received, segments: &[&str]) -> Answer {
+    let mut world = shared.world();
+    match segments {
+        ["repos", owner, name, rest @ ..] => {
+            let full = format!("{owner}/{name}");
+            match (world.find(&full), world.former_names.get(&full.to_lowercase())) {
+                (Some(index), _) => in_repository(shared, request, &mut world, index, rest),
+                (None, Some(&index)) => {
+                    let mut address = format!("{}/repositories/{}", shared.base_url(), world.repositories[index].id);
+                    for segment in rest {
+                        address.push('/');
+                        address.push_str(segment);
+                    }
+                    if let Some((_, query)) = request.target().split_once('?') {
+                        address.push('?');
+                        address.push_str(query);
+                    }
+                    Answer::moved(301, &address)
+                }
+                (None, None) => Answer::not_found(),
+            }
+        }
+        ["repositories", id, rest @ ..] => match id.parse().ok().and_then(|id| world.find_id(id)) {
+            Some(index) => in_repository(shared, request, &mut world, index, rest),
+            None => Answer::not_found(),
+        },
+        ["users", login] => repositories::owner(&world, login),
+        ["orgs", login, "repos"] if world.is_organization(login) => {
+            repositories::list(shared, request, &world, |owner| owner.eq_ignore_ascii_case(login))
+        }
+        ["users", login, "repos"] => {
+            repositories::list(shared, request, &world, |owner| owner.eq_ignore_ascii_case(login))
+        }
+        ["organizations" | "user", id, "repos"] => {
+            repositories::list(shared, request, &world, |owner| repositories::owner_id(owner).to_string() == *id)
+        }
+        ["installation", "repositories"] => repositories::installation(shared, request, &world),
+        _ => Answer::not_found(),
+    }
+}
+
+fn in_repository(shared: &Shared, request: &Received, world: &mut World, index: usize, rest: &[&str]) -> Answer {
+    match rest {
+        [] => Answer::json(repositories::json(&world.repositories[index], world)),
+        ["issues", ..]
+            if !world.repositories[index].issues_enabled && !world.repositories[index].lists_pull_requests =>
+        {
+            Answer::error(410, "Issues are disabled for this repo")
+        }
+        ["issues"] => issues::list(shared, request, world, index),
+        ["issues", number] => issues::item(shared, world, index, number),
+        _ => Answer::not_found(),
+    }
+}
+
+/// The quota, which costs nothing to ask.
+fn rate_limit(shared: &Shared, request: &Received) -> Answer {
+    let now = shared.clock.wire();
+    let quota = shared.access().spend(request, &shared.settings, now, 0);
+    let core = serde_json::json!({
+        "limit": quota.limit, "used": quota.used, "remaining": quota.remaining(), "reset": quota.reset.as_second(),
+    });
+    let body = serde_json::json!({ "resources": { "core": core }, "rate": core });
+    with_quota(Answer::json(body.to_string()), shared, request)
+}
+
+/// A weak tag of what is sent and to whom.
+fn etag(answer: &Answer, request: &Received) -> String {
+    let link = answer.headers.get("link").map(|link| link.as_bytes());
+    let mut rest = XxHash3_128::oneshot(&answer.body).to_le_bytes().to_vec();
+    for part in [link, request.header("authorization").map(str::as_bytes)] {
+        rest.push(0);
+        rest.extend_from_slice(part.unwrap_or_default());
+    }
+    format!("W/\"{:032x}\"", XxHash3_128::oneshot(&rest))
+}
