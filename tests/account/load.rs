@@ -1,8 +1,10 @@
 //! Both ways of rows into the account, with odd documents, which come back byte for byte.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use snowfeed::backends::Snowflake;
+use snowfeed::internals::snowflake::backend_with;
 use snowfeed::{Record, Resource, RunId, Sink, UnseenQuery, Version};
 
 use crate::scene::{Scene, ask, cell};
@@ -45,13 +47,8 @@ fn records(documents: &[(&str, String, bool)]) -> Vec<Record> {
 pub(crate) async fn rows(snowflake: &Snowflake, of: &Resource) -> snowfeed::Result<BTreeMap<String, String>> {
     let (mut found, mut after) = (BTreeMap::new(), None);
     loop {
-        let query = UnseenQuery {
-            resource: of.clone(),
-            table: TABLE.into(),
-            sweep: RunId::new(),
-            after: after.clone(),
-            limit: 1_000,
-        };
+        let mut query = UnseenQuery::new(of.clone(), TABLE, RunId::new(), 1_000);
+        query.after = after.take();
         let page = snowflake.unseen(query).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after = Some(last.key.clone());
@@ -78,14 +75,13 @@ fn compare(sent: &[Record], stored: &BTreeMap<String, String>) -> Vec<String> {
 async fn load(
     scene: &Scene<'_>,
     suffix: &str,
-    bind_at_most: Option<usize>,
+    max_bind_bytes: Option<usize>,
     more: Vec<Record>,
 ) -> Result<(String, Resource), crate::step::Stop> {
     let database = scene.database(suffix).await?;
-    let snowflake = scene.backend(&database)?;
-    let snowflake = match bind_at_most {
-        Some(bytes) => snowflake.bind_at_most(bytes),
-        None => snowflake,
+    let snowflake = match max_bind_bytes {
+        Some(bytes) => backend_with(Arc::new(scene.client_in(&database)?), &database, "PUBLIC", bytes),
+        None => scene.backend(&database)?,
     };
     let (odd, mut documents) = (resource("odd documents"), odd_documents());
     if scene.run.endpoints.is_imitation() {

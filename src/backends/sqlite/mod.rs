@@ -10,6 +10,7 @@ mod migration;
 mod preview;
 mod read_only;
 mod rejects;
+mod sink;
 mod sql;
 mod state;
 mod tables;
@@ -20,12 +21,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use crate::sink::{Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery};
-use crate::{Error, Resource, Result, TableSpec};
+use crate::{Error, Result};
 use fault::Attempt;
 
 /// A backend in one SQLite file: rows, configuration, state and run history, committed together.
@@ -39,7 +38,7 @@ use fault::Attempt;
 /// | name | what |
 /// |---|---|
 /// | each stream, `issues` | a typed view of all resources, with a `resource` column |
-/// | each resource, `acme/widgets` | the same view, of that resource only; named by [`view_name`](crate::table::view_name) |
+/// | each resource, `acme/widgets` | the same view, of that resource only; the name is quoted where it is not lower-case |
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `key`, `value` |
 /// | `APP_STATE` | `timestamp`, `key`, `value`, `version`; the highest version of a key counts |
 /// | `INGESTION_RUN` | the run history, one row for each run |
@@ -141,29 +140,5 @@ impl Sqlite {
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Sink for Sqlite {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
-        let (resource, tables) = (resource.clone(), tables.to_vec());
-        self.write(move |transaction| tables::ensure(transaction, &resource, &tables)).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        self.write(move |transaction| commit::commit(transaction, &commit)).await
-    }
-
-    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
-        self.run(move |connection| commit::unseen(connection, &query)).await
-    }
-
-    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
-        self.run(move |connection| commit::live_rows(connection, &query)).await
-    }
-
-    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
-        self.run(move |connection| rejects::outstanding(connection, &query)).await
     }
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(super) use crate::backends::snowflake::client::text_literal;
-use crate::backends::snowflake::client::{Answer, IssuedToken, Session, StagedFile, Statement};
+use crate::backends::snowflake::ConnectionConfig;
 use crate::native_app::Name;
+pub(super) use crate::snowflake::text_literal;
+use crate::snowflake::{Client, HttpClient, IssuedToken, QueryResult, Session, StagedFile, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// The comment of every object that snowfeed creates. Objects without it belong to another program or person.
@@ -19,8 +20,17 @@ pub struct Account {
 }
 
 impl Account {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// [`Configuration`](ErrorKind::Configuration) when the connection is malformed; [`Authentication`](ErrorKind::Authentication)
+    /// when Snowflake rejects the login; [`Unavailable`](ErrorKind::Unavailable) when Snowflake cannot be reached.
+    pub async fn connect(connection: ConnectionConfig) -> Result<Self> {
+        Ok(Self::new(HttpClient::new(connection)?.open().await?))
+    }
+
     /// Uses an open session.
-    pub fn new(session: Box<dyn Session>) -> Self {
+    fn new(session: Box<dyn Session>) -> Self {
         Self { session }
     }
 
@@ -32,7 +42,7 @@ impl Account {
         self.session.close().await
     }
 
-    pub(super) async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.session.execute(statement).await
     }
 
@@ -74,6 +84,13 @@ impl Account {
         let role = answer.rows.first()?.text(0).ok()?;
         Name::stored(role.to_string()).ok().map(|role| role.sql())
     }
+}
+
+/// An account over any session, for this repository's tests.
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub fn app_account(session: Box<dyn Session>) -> Account {
+    Account::new(session)
 }
 
 /// A row of SHOW, LIST or DESCRIBE, by lower-case column names.
@@ -119,7 +136,7 @@ impl ShowRow {
     }
 }
 
-fn show_rows(answer: Answer) -> Vec<ShowRow> {
+fn show_rows(answer: QueryResult) -> Vec<ShowRow> {
     let columns: Vec<String> = answer.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let row = |cells: Vec<_>| {
         let cells = columns.iter().cloned().zip(cells);

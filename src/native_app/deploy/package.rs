@@ -6,9 +6,9 @@ use super::plan::{Action, ImagePush, Plan, Privilege, Step};
 use super::runner::{Report, Runner};
 use super::stage::{self, Stage};
 use super::version::{self, CHANNEL, VersionLimits, Versions, contains_name, released};
-use crate::backends::snowflake::client::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
+use crate::snowflake::Statement;
 use crate::{Error, Result};
 
 /// Deploys a bundle and its image to an application package: creates the package and its stage if they are missing, uploads changed
@@ -113,7 +113,7 @@ impl<'a> Deploy<'a> {
     /// package cannot hold another version or patch, or a patch would change the privileges;
     /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing and must not be created;
     /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names, or Snowflake rejects the
-    /// setup script; others as [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
+    /// setup script; others as Snowflake reports them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let plan = self.plan(account).await?;
         let mut report = Report::default();

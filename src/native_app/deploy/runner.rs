@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::account::Account;
 use super::plan::{Action, Plan, Step};
 use super::{image_repository, version};
-use crate::backends::snowflake::client::Answer;
+use crate::snowflake::QueryResult;
 use crate::{Error, Result};
 
 /// The steps that were executed, or that a dry run would execute.
@@ -268,13 +268,13 @@ impl ValidationMessage {
     }
 }
 
-fn text(answer: &Answer) -> Result<&str> {
+fn text(answer: &QueryResult) -> Result<&str> {
     let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake returned no row for a call"))?;
     Ok(row.text(0)?)
 }
 
 /// Returns an error unless a procedure's response is OK.
-pub(super) fn check_procedure_response(answer: &Answer) -> Result<()> {
+pub(super) fn check_procedure_response(answer: &QueryResult) -> Result<()> {
     let ProcedureResponse { response_code, message } = serde_json::from_str(text(answer)?)
         .map_err(|error| Error::invalid_data("the app's response cannot be parsed").with_source(error))?;
     if response_code == "OK" {
@@ -285,7 +285,7 @@ pub(super) fn check_procedure_response(answer: &Answer) -> Result<()> {
 }
 
 /// Returns the warnings, or one error with all errors.
-pub(super) fn validation_warnings(answer: &Answer) -> Result<Vec<String>> {
+pub(super) fn validation_warnings(answer: &QueryResult) -> Result<Vec<String>> {
     let validation: Validation = serde_json::from_str(text(answer)?).map_err(|error| {
         Error::invalid_data("the result of Snowflake's validation cannot be parsed").with_source(error)
     })?;
@@ -307,11 +307,11 @@ mod tests {
     use bytestring::ByteString;
 
     use super::*;
-    use crate::backends::snowflake::client::Row;
+    use crate::snowflake::Row;
 
-    fn result(text: &str) -> Answer {
+    fn result(text: &str) -> QueryResult {
         let rows = vec![Row(vec![Some(ByteString::from(text))])];
-        Answer { columns: vec!["V".into()], rows, query_id: "q".into() }
+        QueryResult { columns: vec!["V".into()], rows, query_id: "q".into() }
     }
 
     #[test]
@@ -330,6 +330,6 @@ mod tests {
             check_procedure_response(&result(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();
         assert!(refused.to_string().contains("INVALID_REFERENCE"), "{refused}");
         assert!(check_procedure_response(&result("what?")).is_err());
-        assert!(check_procedure_response(&Answer::default()).is_err());
+        assert!(check_procedure_response(&QueryResult::default()).is_err());
     }
 }

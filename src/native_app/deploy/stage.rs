@@ -8,8 +8,8 @@ use md5::{Digest, Md5};
 
 use super::account::{ShowRow, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
-use crate::backends::snowflake::client::StagedFile;
 use crate::native_app::{Bundle, Name};
+use crate::snowflake::StagedFile;
 use crate::{Error, Result};
 
 /// The same names as in Snowflake CLI, so that both deploy to the same stage.

@@ -56,10 +56,7 @@ async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
         "{changes:#?}"
     );
     assert!(!changes.iter().any(|sql| sql.contains("procedures/")), "{changes:#?}");
-    assert!(
-        whats(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]),
-        "{report:#?}"
-    );
+    assert!(whats(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
     assert!(!account.files().keys().any(|path| path.ends_with("viewer.py")));
 }
 
