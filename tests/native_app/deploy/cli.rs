@@ -288,6 +288,6 @@ async fn a_version_to_drop_is_named_by_an_argument() {
     contents.good(&["app", "build"]).await;
     let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
     let refused = contents.run(&["app", "deploy", "--drop-version", &name]).await;
-    assert!(contents.expect(refused, 4).stderr.contains("the version that is deployed"));
+    assert!(contents.expect(refused, 4).stderr.contains("the version to deploy"));
     contents.good(&["app", "deploy", "--drop-version", "v0"]).await;
 }

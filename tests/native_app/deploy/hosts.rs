@@ -46,7 +46,7 @@ async fn a_host_that_the_consumer_has_added_stays() {
             "ALTER NETWORK RULE {RULE} SET VALUE_LIST = ('api.github.com:443', 'theirs.example', 'ghe.acme.com:8443', 'cdn.acme.com')"
         )]
     );
-    assert_eq!(whats(&report), [format!("allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}, too")]);
+    assert_eq!(whats(&report), [format!("also allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}")]);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_rule_that_is_not_understood_or_of_another_type_is_left_alone() {
     account.log();
     account.state().contents.rules.get_mut(RULE).unwrap().value = "{not a list}".into();
     let error = install(&account, &github(), enterprise).await.unwrap_err();
-    assert!(error.help().unwrap().contains("by hand"), "{error:?}");
+    assert!(error.help().unwrap().contains("manually"), "{error:?}");
     account.state().contents.rules.get_mut(RULE).unwrap().kind = "IPV4".into();
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.message().contains("TYPE = IPV4"), "{error:?}");

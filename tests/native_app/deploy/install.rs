@@ -176,7 +176,7 @@ async fn an_app_without_a_container_needs_neither_image_nor_access() {
     );
     assert_eq!(contents.applications["GITHUB_CONNECTOR"].references["warehouse_reference"], "COMPUTE_WH");
     let error = Install::new(&app).unwrap().secret("token", token("s3cret")).unwrap_err();
-    assert!(error.help().unwrap().contains("outside of Snowflake"), "{error:?}");
+    assert!(error.help().unwrap().contains("outside Snowflake"), "{error:?}");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn a_secret_whose_type_takes_no_value_is_refused_before_anything_is_done()
     let given = |i: snowfeed::native_app::deploy::Install| i.secret("token", super::install::token("s3cret")).unwrap();
     let error = install(&account, &github(), given).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.message().contains("TYPE = PASSWORD, and not GENERIC_STRING"), "{error}");
+    assert!(error.message().contains("TYPE = PASSWORD, not GENERIC_STRING"), "{error}");
     assert!(error.help().unwrap().contains("--objects-in"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
 }
@@ -57,7 +57,7 @@ async fn an_app_is_not_installed_beside_a_pool_that_it_could_not_use() {
     for (application, why) in [
         ("GITHUB_CONNECTOR", "was dropped"),
         ("OTHER_APP", "belongs to the application OTHER_APP"),
-        ("", "exists already"),
+        ("", "already exists"),
     ] {
         let account = Account::start().await;
         deploy(&account, &github(), |deploy| deploy).await.unwrap();

@@ -80,7 +80,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
 #[tokio::test]
 async fn what_is_released_or_deployed_is_not_dropped() {
     let account = full().await;
-    for (app, dropped, help) in [("3.0.0", "V2_0_0", "--release"), ("2.0.0", "V2_0_0", "another one")] {
+    for (app, dropped, help) in [("3.0.0", "V2_0_0", "--release"), ("2.0.0", "V2_0_0", "another version")] {
         let error =
             deploy(&account, &version(app), |d| d.drop_version(Some(dropped.parse().unwrap()))).await.unwrap_err();
         assert!(error.help().unwrap().contains(help), "{error:?}");
@@ -123,8 +123,8 @@ async fn a_patch_that_would_change_the_privileges_is_refused_before_anything_is_
     account.log();
     let error = deploy(&account, &github().without_container(true), |deploy| deploy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.message().contains("a patch may not change privileges"), "{error}");
-    assert!(error.help().unwrap().contains("raise the source's version"), "{error:?}");
+    assert!(error.message().contains("a patch cannot change them"), "{error}");
+    assert!(error.help().unwrap().contains("increase the source's version"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     // Another text for a privilege is no other privilege, and another version may ask for others.
     deploy(&account, &github().text("CREATE DATABASE", "For the data."), |deploy| deploy).await.unwrap();
@@ -145,7 +145,7 @@ async fn the_last_patches_of_a_version_are_told_and_the_131st_is_refused() {
     assert!(report.notes.iter().any(|note| note.contains("130 of at most 130 patches")), "{report:?}");
     account.log();
     let error = deploy(&account, &github().title("Too many"), |deploy| deploy).await.unwrap_err();
-    assert!(error.help().unwrap().contains("raise the source's version"), "{error:?}");
+    assert!(error.help().unwrap().contains("increase the source's version"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     // The same files are no new patch.
     deploy(&account, &github().title("One more"), |deploy| deploy).await.unwrap();
