@@ -2,23 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::Unread;
-use super::ranges::{Range, Second};
+use super::page::UnreadIssue;
+use super::step::{EntityTag, Range, UnixSecond};
 use crate::http::Url;
 use crate::{Checkpoint, Error, ErrorKind, Result};
 
 /// The version of the format.
 const VERSION: u32 = 1;
-
-/// An entity tag, and the kind of credentials it was given to: it is worth nothing to any other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tag {
-    pub(super) value: String,
-    pub(super) credentials: String,
-    /// It is the newest page's, newest first, and not that of a poll.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) newest: bool,
-}
 
 /// How far a repository has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,15 +22,15 @@ pub(super) struct Position {
     /// What is still to be read; when there is nothing, the next read is a poll.
     pub(super) ranges: Vec<Range>,
     /// The latest `updated_at` that was delivered: but for late ones, every row up to it was.
-    pub(super) hwm: Option<Second>,
+    pub(super) hwm: Option<UnixSecond>,
     /// The `since` of the next poll; `None`: everything.
-    pub(super) anchor: Option<Second>,
+    pub(super) anchor: Option<UnixSecond>,
     /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
-    pub(super) etag: Option<Tag>,
+    pub(super) etag: Option<EntityTag>,
     /// How many rows the longest page has that this server ever gave: a shorter one was not cut off.
     pub(super) longest_page: usize,
     /// Issues at which the server failed; every read asks for them again.
-    pub(super) unread: Vec<Unread>,
+    pub(super) unread: Vec<UnreadIssue>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,13 +42,13 @@ struct Written {
     #[serde(default)]
     without_pull_requests: bool,
     ranges: Vec<Range>,
-    hwm: Option<Second>,
-    anchor: Option<Second>,
-    etag: Option<Tag>,
+    hwm: Option<UnixSecond>,
+    anchor: Option<UnixSecond>,
+    etag: Option<EntityTag>,
     #[serde(default)]
     longest_page: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    unread: Vec<Unread>,
+    unread: Vec<UnreadIssue>,
 }
 
 impl Position {
@@ -165,17 +155,17 @@ mod tests {
     use super::*;
 
     fn full() -> Position {
-        let range = |from, to| Range { from: Some(Second(from)), to, at: Some(Second(from + 1)) };
+        let range = |from, to| Range { from: Some(UnixSecond(from)), to, at: Some(UnixSecond(from + 1)) };
         Position {
             server: Some("https://ghe.example/api/v3/".into()),
             repository: Some(7),
             without_pull_requests: true,
-            ranges: vec![range(0, Some(Second(10))), range(10, None)],
-            hwm: Some(Second(1_700_000_000)),
+            ranges: vec![range(0, Some(UnixSecond(10))), range(10, None)],
+            hwm: Some(UnixSecond(1_700_000_000)),
             anchor: None,
-            etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
+            etag: Some(EntityTag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
             longest_page: 100,
-            unread: vec![Unread { since: Some(Second(5)), place: 2, after: Some(41), before: None }],
+            unread: vec![UnreadIssue { since: Some(UnixSecond(5)), place: 2, after: Some(41), before: None }],
         }
     }
 
@@ -227,7 +217,7 @@ mod tests {
         assert_eq!(Position::read(&old).unwrap(), meant);
         // And one that has a poll's tag is written as it was then.
         assert!(!full().write().unwrap().as_str().contains("newest"));
-        let newest = full().etag.map(|tag| Tag { newest: true, ..tag });
+        let newest = full().etag.map(|tag| EntityTag { newest: true, ..tag });
         let position = Position { etag: newest, ..full() };
         assert_eq!(Position::read(&position.clone().write().unwrap()).unwrap(), position);
     }

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
-use super::checkpoint::{Position, Tag};
-use super::course::Course;
-use super::ranges::{Ask, Facts, Keep, Second};
-use super::step::{Answer, Step};
+use super::checkpoint::Position;
+use super::read_plan::ReadPlan;
+use super::step::{EntityTag, PageInfo, PageRequest, RowFilter, Step, StepResult, UnixSecond};
 use crate::sink::merge::content_hash;
 
 /// A small generator of random numbers: proptest gives the seed, and shrinks the scenario around it.
@@ -105,12 +104,12 @@ impl List {
         all
     }
 
-    fn newest(&self) -> Option<Second> {
-        self.rows.values().map(|(second, _)| Second(*second)).max()
+    fn newest(&self) -> Option<UnixSecond> {
+        self.rows.values().map(|(second, _)| UnixSecond(*second)).max()
     }
 
     /// Serves an address such as `990/2/5`: since, page, size.
-    fn page(&mut self, url: &str, scenario: &Scenario) -> (Vec<(u64, State)>, Facts, String) {
+    fn page(&mut self, url: &str, scenario: &Scenario) -> (Vec<(u64, State)>, PageInfo, String) {
         self.requests += 1;
         let parts: Vec<i64> = url.split('/').map(|part| part.parse().unwrap()).collect();
         let (since, page) = (parts[0], usize::try_from(parts[1]).unwrap());
@@ -130,9 +129,9 @@ impl List {
         // Like GitHub, the server sends no links where one page holds everything.
         let silent = !scenario.links || (page == 1 && !goes_on);
         let probe = (next.is_none() && !rows.is_empty() && (silent || rows.len() == size)).then(following);
-        let time = |row: Option<&(u64, State)>| row.map(|(_, (second, _))| Second(*second));
+        let time = |row: Option<&(u64, State)>| row.map(|(_, (second, _))| UnixSecond(*second));
         let text = format!("{rows:?}");
-        let facts = Facts {
+        let info = PageInfo {
             url: url.to_owned(),
             rows: rows.len(),
             first: time(rows.first()),
@@ -140,19 +139,19 @@ impl List {
             next,
             probe,
             pages,
-            date: Some(Second(self.now - scenario.behind)),
+            date: Some(UnixSecond(self.now - scenario.behind)),
             size: u32::try_from(parts[2]).unwrap(),
             fingerprint: content_hash(&text),
-            ..Facts::default()
+            ..PageInfo::default()
         };
-        (rows, facts, format!("{url} {text}"))
+        (rows, info, format!("{url} {text}"))
     }
 }
 
 enum Served {
-    Page(Vec<(u64, State)>, Facts, Option<Tag>),
+    Page(Vec<(u64, State)>, PageInfo, Option<EntityTag>),
     NotModified,
-    Newest(Option<Second>, Option<Tag>),
+    Newest(Option<UnixSecond>, Option<EntityTag>),
     /// Too heavy, or refused.
     Not,
 }
@@ -169,9 +168,9 @@ pub(super) struct World<'a> {
 
 impl World<'_> {
     fn serve(&mut self, step: &Step) -> Served {
-        let tag = |value, newest| Tag { value, credentials: String::new(), newest };
+        let tag = |value, newest| EntityTag { value, credentials: String::new(), newest };
         let url = match &step.ask {
-            Ask::Newest | Ask::NewestPage => {
+            PageRequest::Newest | PageRequest::NewestPage => {
                 self.list.requests += 1;
                 let newest: Vec<_> = self.list.sorted().into_iter().rev().take(self.scenario.page).collect();
                 let tag = tag(format!("{newest:?}"), true);
@@ -181,17 +180,19 @@ impl World<'_> {
                 return Served::Newest(self.list.newest(), Some(tag).filter(|_| self.scenario.tags));
             }
             _ if self.heavy && self.random.chance(5) => return Served::Not,
-            Ask::Page { page, .. } if self.scenario.counted.is_none_or(|depth| *page > depth) => return Served::Not,
-            Ask::Since(since) => format!("{}/1/{}", since.map_or(-1, |since| since.0), self.page),
-            Ask::Page { since, size, page } => format!("{}/{page}/{size}", since.map_or(-1, |since| since.0)),
-            Ask::Url(url) => url.clone(),
+            PageRequest::Page { page, .. } if self.scenario.counted.is_none_or(|depth| *page > depth) => {
+                return Served::Not;
+            }
+            PageRequest::Since(since) => format!("{}/1/{}", since.map_or(-1, |since| since.0), self.page),
+            PageRequest::Page { since, size, page } => format!("{}/{page}/{size}", since.map_or(-1, |since| since.0)),
+            PageRequest::Url(url) => url.clone(),
         };
-        let (rows, facts, etag) = self.list.page(&url, self.scenario);
+        let (rows, info, etag) = self.list.page(&url, self.scenario);
         if !self.scenario.tags {
-            return Served::Page(rows, facts, None);
+            return Served::Page(rows, info, None);
         }
         let tag = tag(etag, false);
-        if step.tag.as_ref() == Some(&tag) { Served::NotModified } else { Served::Page(rows, facts, Some(tag)) }
+        if step.tag.as_ref() == Some(&tag) { Served::NotModified } else { Served::Page(rows, info, Some(tag)) }
     }
 
     fn commit(&mut self, rows: &[(u64, State)]) {
@@ -210,7 +211,7 @@ impl World<'_> {
         let mut batches = 0;
         'process: loop {
             let saved = committed.clone().write().unwrap();
-            let mut course = Course::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
+            let mut course = ReadPlan::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
             let (mut asked, mut served): (Vec<Step>, Vec<(Step, Served)>) = Default::default();
             let mut uncommitted: Vec<(Vec<(u64, State)>, Position)> = Vec::new();
             loop {
@@ -232,9 +233,9 @@ impl World<'_> {
                 }
                 let (step, answer) = served.swap_remove(self.random.index(served.len()));
                 let (rows, answer) = match answer {
-                    Served::Page(rows, facts, tag) => (rows, Answer::Page(facts, tag)),
-                    Served::NotModified => (Vec::new(), Answer::NotModified),
-                    Served::Newest(newest, tag) => (Vec::new(), Answer::Newest(newest, tag)),
+                    Served::Page(rows, info, tag) => (rows, StepResult::Page(info, tag)),
+                    Served::NotModified => (Vec::new(), StepResult::NotModified),
+                    Served::Newest(newest, tag) => (Vec::new(), StepResult::Newest(newest, tag)),
                     Served::Not => {
                         if self.heavy {
                             self.page = 2 + self.random.index(self.scenario.page);
@@ -243,9 +244,9 @@ impl World<'_> {
                         continue;
                     }
                 };
-                let keep: Keep = course.answer(step.task, answer).unwrap();
+                let keep: RowFilter = course.answer(step.task, answer).unwrap();
                 let rows: Vec<_> =
-                    rows.into_iter().filter(|(_, (second, _))| keep.has(Some(Second(*second)))).collect();
+                    rows.into_iter().filter(|(_, (second, _))| keep.has(Some(UnixSecond(*second)))).collect();
                 let position = course.position();
                 if !rows.is_empty() || position != committed {
                     batches += 1;

@@ -1,10 +1,10 @@
 //! What becomes of a request that brought no answer.
 
-use super::super::full_page::FullPage;
+use super::super::list_end::LastPageCheck;
 use super::super::step::Task;
-use super::{Course, Newest};
+use super::{NewestRequest, ReadPlan};
 
-impl Course {
+impl ReadPlan {
     /// A request has to be made again as it was, only elsewhere.
     pub(in crate::sources::github) fn repeat(&mut self, task: Task) {
         if self.strays.remove(&task) {
@@ -22,10 +22,10 @@ impl Course {
             (Task::Part(id), Some(listing)) => listing.repeat(id),
             (Task::Check, Some(listing)) => listing.repeat_check(),
             (Task::Newest, Some(listing)) => listing.repeat_newest(),
-            (Task::Newest, None) if self.newest == Newest::PageAsked && !self.ranges.is_empty() => {
-                self.newest = Newest::Page;
+            (Task::Newest, None) if self.newest == NewestRequest::PageSent && !self.ranges.is_empty() => {
+                self.newest = NewestRequest::Page;
             }
-            (Task::Newest, None) if self.newest == Newest::Asked => self.newest = Newest::After(1),
+            (Task::Newest, None) if self.newest == NewestRequest::Sent => self.newest = NewestRequest::After(1),
             _ => self.restart(task),
         }
     }
@@ -57,12 +57,12 @@ impl Course {
             }
             (Task::Newest, Some(listing)) => listing.newest(false),
             (Task::Newest, None) => {
-                self.newest = Newest::Never;
+                self.newest = NewestRequest::Never;
                 self.position.etag = self.position.etag.take().filter(|tag| !tag.newest);
             }
             (Task::Probe, _) => {
-                if let Some(FullPage { facts, tag, .. }) = self.full.take() {
-                    self.conclude(facts, tag);
+                if let Some(LastPageCheck { info, tag, .. }) = self.full.take() {
+                    self.conclude(info, tag);
                 }
             }
             (Task::Part(_) | Task::Check, None) => {}

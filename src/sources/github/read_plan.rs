@@ -1,15 +1,14 @@
 //! The course of one read: polls, and what a poll finds too much to read in one page. Pure, like [`super::ranges`].
 
-mod unanswered;
+mod failed;
 
 use std::collections::HashSet;
 
-use super::checkpoint::{Position, Tag};
-use super::end::End;
-use super::full_page::FullPage;
-use super::listing::{self, Listing, Next, Taken};
-use super::ranges::{Ask, Facts, Keep, Ranges, Second};
-use super::step::{Answer, Step, Task};
+use super::checkpoint::Position;
+use super::list_end::{LastPageCheck, ListEnd};
+use super::numbered_pages::{self, NextRequest, NumberedPages, PageOutcome};
+use super::ranges::Ranges;
+use super::step::{EntityTag, PageInfo, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
 use crate::{Error, Result};
 
 /// A poll that brings at most so many rows keeps its address, so that the entity tag of this very answer serves the next one.
@@ -26,11 +25,11 @@ const PATIENCE: u32 = 3;
 
 /// One read, from the position where the last one ended.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct ReadPlan {
     position: Position,
     ranges: Ranges,
     /// A list whose pages are counted, and read by their numbers.
-    listing: Option<Listing>,
+    listing: Option<NumberedPages>,
     /// The number of the next part of a listing.
     next_part: usize,
     /// Requests of a listing that was given up: their rows are delivered, and nothing follows from them.
@@ -41,42 +40,42 @@ pub(super) struct Course {
     concurrency: usize,
     round: u32,
     /// The high-water mark before the ranges that are being read; `None` also for those of an earlier read.
-    before: Option<Second>,
+    before: Option<UnixSecond>,
     /// When the poll that they follow from was answered.
-    began: Option<Second>,
+    began: Option<UnixSecond>,
     polling: bool,
     /// A poll that was answered while a listing was being checked.
-    early: Option<(Facts, Option<Tag>)>,
+    early: Option<(PageInfo, Option<EntityTag>)>,
     /// A poll is under way that began too early.
     outrun: bool,
     /// A poll's page that may be the only one, or not.
-    full: Option<FullPage>,
+    full: Option<LastPageCheck>,
     /// Whether to ask for the newest row.
-    newest: Newest,
+    newest: NewestRequest,
     /// The tag of the newest page, as it was before what is being read.
-    idle: Option<Tag>,
+    idle: Option<EntityTag>,
     /// Where the list ends, if the server sends no links.
-    end: End,
+    end: ListEnd,
     /// A poll was made again because nothing said that the list ended with the first one.
     asked_again: bool,
     done: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Newest {
+enum NewestRequest {
     /// Once the open range has taken so many pages.
     After(u32),
     /// It is being asked for.
-    Asked,
+    Sent,
     /// The newest page, before anything else.
     Page,
     /// It is being asked for.
-    PageAsked,
+    PageSent,
     /// Not, or not any more.
     Never,
 }
 
-impl Course {
+impl ReadPlan {
     pub(super) fn new(mut position: Position, overlap: i64, concurrency: usize) -> Self {
         let ranges = Ranges::new(std::mem::take(&mut position.ranges));
         Self {
@@ -94,9 +93,9 @@ impl Course {
             early: None,
             outrun: false,
             full: None,
-            newest: Newest::After(1),
+            newest: NewestRequest::After(1),
             idle: None,
-            end: End::default(),
+            end: ListEnd::default(),
             asked_again: false,
             done: false,
         }
@@ -109,8 +108,8 @@ impl Course {
     /// Where to resume once everything that was kept so far is committed.
     pub(super) fn position(&self) -> Position {
         // The open range may have ended before others.
-        let end = self.ranges.end().max(self.listing.as_ref().and_then(Listing::end));
-        let ranges = self.listing.as_ref().map_or_else(|| self.ranges.left(), Listing::left);
+        let end = self.ranges.end().max(self.listing.as_ref().and_then(NumberedPages::end));
+        let ranges = self.listing.as_ref().map_or_else(|| self.ranges.left(), NumberedPages::left);
         let mut position = Position { ranges, hwm: self.position.hwm.max(end), ..self.position.clone() };
         if self.listing.is_some() && position.ranges.is_empty() {
             // Nothing is left of the list: a poll is next.
@@ -120,9 +119,9 @@ impl Course {
     }
 
     fn in_flight(&self) -> usize {
-        let newest = matches!(self.newest, Newest::Asked | Newest::PageAsked);
-        let full = self.full.as_ref().is_some_and(FullPage::is_waiting);
-        let listing = self.listing.as_ref().map_or(0, Listing::in_flight);
+        let newest = matches!(self.newest, NewestRequest::Sent | NewestRequest::PageSent);
+        let full = self.full.as_ref().is_some_and(LastPageCheck::is_waiting);
+        let listing = self.listing.as_ref().map_or(0, NumberedPages::in_flight);
         self.ranges.busy()
             + listing
             + self.strays.len()
@@ -153,34 +152,34 @@ impl Course {
             return Some(step);
         }
         if self.ranges.is_empty() {
-            if self.newest == Newest::PageAsked {
+            if self.newest == NewestRequest::PageSent {
                 return None;
             }
             if let Some(tag) = self.position.etag.clone().filter(|tag| tag.newest) {
-                self.newest = Newest::PageAsked;
-                return Some(Step { task: Task::Newest, ask: Ask::NewestPage, tag: Some(tag) });
+                self.newest = NewestRequest::PageSent;
+                return Some(Step { task: Task::Newest, ask: PageRequest::NewestPage, tag: Some(tag) });
             }
             self.polling = true;
-            let ask = Ask::Since(self.position.anchor);
+            let ask = PageRequest::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
         }
         if self.end.is_asking() {
             return None;
         }
-        if self.newest != Newest::Asked
+        if self.newest != NewestRequest::Sent
             && let Some(step) = self.end.next()
         {
             return Some(step);
         }
         match (self.newest, self.ranges.open_pages()) {
-            (Newest::Page, _) => {
-                self.newest = Newest::PageAsked;
-                return Some(Step { task: Task::Newest, ask: Ask::NewestPage, tag: None });
+            (NewestRequest::Page, _) => {
+                self.newest = NewestRequest::PageSent;
+                return Some(Step { task: Task::Newest, ask: PageRequest::NewestPage, tag: None });
             }
-            (Newest::PageAsked, _) => return None,
-            (Newest::After(patience), Some(pages)) if pages >= patience && self.concurrency > 1 => {
-                self.newest = Newest::Asked;
-                return Some(Step { task: Task::Newest, ask: Ask::Newest, tag: None });
+            (NewestRequest::PageSent, _) => return None,
+            (NewestRequest::After(patience), Some(pages)) if pages >= patience && self.concurrency > 1 => {
+                self.newest = NewestRequest::Sent;
+                return Some(Step { task: Task::Newest, ask: PageRequest::Newest, tag: None });
             }
             _ => {}
         }
@@ -191,13 +190,13 @@ impl Course {
     fn next_of_listing(&mut self) -> Option<Step> {
         let listing = self.listing.as_mut()?;
         let (task, ask) = match listing.next() {
-            Some(Next::Page(id, ask)) => (Task::Part(id), ask),
-            Some(Next::Check(ask)) => (Task::Check, ask),
-            Some(Next::Newest) => (Task::Newest, Ask::NewestPage),
+            Some(NextRequest::Page(id, ask)) => (Task::Part(id), ask),
+            Some(NextRequest::Check(ask)) => (Task::Check, ask),
+            Some(NextRequest::Newest) => (Task::Newest, PageRequest::NewestPage),
             // Every page has been read, so the poll need not wait for the check.
             None if listing.is_checking() && !listing.wants_tag() && !self.polling && self.early.is_none() => {
                 self.polling = true;
-                (Task::Poll, Ask::Since(listing.end().map(|end| end.minus(self.overlap))))
+                (Task::Poll, PageRequest::Since(listing.end().map(|end| end.minus(self.overlap))))
             }
             None => return None,
         };
@@ -208,44 +207,44 @@ impl Course {
     ///
     /// # Errors
     /// `InvalidData`, when the answer cannot be.
-    pub(super) fn answer(&mut self, task: Task, mut answer: Answer) -> Result<Keep> {
-        if let Answer::Page(facts, _) = &mut answer {
-            self.position.longest_page = self.position.longest_page.max(facts.rows);
-            self.end.look(facts);
+    pub(super) fn answer(&mut self, task: Task, mut answer: StepResult) -> Result<RowFilter> {
+        if let StepResult::Page(info, _) = &mut answer {
+            self.position.longest_page = self.position.longest_page.max(info.rows);
+            self.end.look(info);
         }
         if self.strays.remove(&task) {
-            return Ok(Keep::Within(self.floor(), None));
+            return Ok(RowFilter::Within(self.floor(), None));
         }
         let keep = match (task, answer) {
-            (Task::Poll, Answer::NotModified) if self.full.as_ref().is_some_and(|full| full.tag.is_some()) => {
+            (Task::Poll, StepResult::NotModified) if self.full.as_ref().is_some_and(|full| full.tag.is_some()) => {
                 self.polling = false;
                 self.is_all();
-                Keep::Nothing
+                RowFilter::Nothing
             }
-            (Task::Poll, Answer::NotModified) if self.position.etag.is_some() => {
+            (Task::Poll, StepResult::NotModified) if self.position.etag.is_some() => {
                 self.done = true;
-                Keep::Nothing
+                RowFilter::Nothing
             }
-            (Task::Newest, Answer::NotModified) if self.position.etag.as_ref().is_some_and(|tag| tag.newest) => {
+            (Task::Newest, StepResult::NotModified) if self.position.etag.as_ref().is_some_and(|tag| tag.newest) => {
                 self.done = true;
-                Keep::Nothing
+                RowFilter::Nothing
             }
-            (Task::Poll, Answer::Page(facts, tag)) => self.polled(facts, tag),
-            (Task::Probe, Answer::Page(after, _)) => {
+            (Task::Poll, StepResult::Page(info, tag)) => self.polled(info, tag),
+            (Task::Probe, StepResult::Page(after, _)) => {
                 self.probed(&after);
-                Keep::Nothing
+                RowFilter::Nothing
             }
-            (Task::Range(id), Answer::Page(facts, _)) => self.ranges.page(id, facts)?,
-            (Task::Part(id), Answer::Page(facts, _)) => self.listed(id, &facts)?,
-            (Task::Check, Answer::Page(facts, _)) => {
-                self.checked(&facts);
-                Keep::Nothing
+            (Task::Range(id), StepResult::Page(info, _)) => self.ranges.page(id, info)?,
+            (Task::Part(id), StepResult::Page(info, _)) => self.listed(id, &info)?,
+            (Task::Check, StepResult::Page(info, _)) => {
+                self.checked(&info);
+                RowFilter::Nothing
             }
-            (Task::Newest, Answer::Newest(newest, tag)) => {
+            (Task::Newest, StepResult::Newest(newest, tag)) => {
                 self.newest(newest, tag);
-                Keep::Nothing
+                RowFilter::Nothing
             }
-            (_, Answer::NotModified) => {
+            (_, StepResult::NotModified) => {
                 return Err(Error::invalid_data("the server answers 304 to a request without an entity tag"));
             }
             (task, answer) => return Err(Error::internal(format!("{answer:?} is no answer to {task:?}"))),
@@ -257,11 +256,11 @@ impl Course {
         Ok(keep)
     }
 
-    fn floor(&self) -> Option<Second> {
+    fn floor(&self) -> Option<UnixSecond> {
         self.position.hwm.map(|hwm| hwm.minus(self.overlap))
     }
 
-    fn newest(&mut self, newest: Option<Second>, tag: Option<Tag>) {
+    fn newest(&mut self, newest: Option<UnixSecond>, tag: Option<EntityTag>) {
         if self.end.is_asking() {
             self.end.newest_came(newest);
             return;
@@ -276,144 +275,144 @@ impl Course {
             self.idle = tag;
             return;
         }
-        match std::mem::replace(&mut self.newest, Newest::Never) {
+        match std::mem::replace(&mut self.newest, NewestRequest::Never) {
             // These may be other ranges than those that it was asked for.
-            Newest::Asked => self.ranges.set_newest(newest),
-            Newest::PageAsked if self.ranges.is_empty() => self.position.etag = None,
-            Newest::PageAsked => self.idle = tag,
+            NewestRequest::Sent => self.ranges.set_newest(newest),
+            NewestRequest::PageSent if self.ranges.is_empty() => self.position.etag = None,
+            NewestRequest::PageSent => self.idle = tag,
             _ => {}
         }
     }
 
-    fn polled(&mut self, mut facts: Facts, tag: Option<Tag>) -> Keep {
+    fn polled(&mut self, mut info: PageInfo, tag: Option<EntityTag>) -> RowFilter {
         self.polling = false;
-        if self.may_be_cut(&facts) {
+        if self.may_be_cut(&info) {
             // It is as good as full: its tag does not show that rows come after it.
-            facts.size = u32::try_from(facts.rows).unwrap_or(u32::MAX);
+            info.size = u32::try_from(info.rows).unwrap_or(u32::MAX);
         }
         if std::mem::take(&mut self.outrun) {
-            return Keep::Nothing;
+            return RowFilter::Nothing;
         }
-        if let Some(end) = self.listing.as_ref().and_then(Listing::end) {
-            self.early = Some((facts, tag));
-            return Keep::Within(Some(end.minus(self.overlap)), None);
+        if let Some(end) = self.listing.as_ref().and_then(NumberedPages::end) {
+            self.early = Some((info, tag));
+            return RowFilter::Within(Some(end.minus(self.overlap)), None);
         }
         match &self.full {
-            Some(full) if full.facts.fingerprint == facts.fingerprint => {
+            Some(full) if full.info.fingerprint == info.fingerprint => {
                 self.is_all();
-                return Keep::Nothing;
+                return RowFilter::Nothing;
             }
             Some(_) => self.full = None,
-            None if facts.next.is_none() && facts.probe.is_some() && facts.is_full() => {
-                self.full = Some(FullPage::new(facts, tag));
-                return Keep::Within(self.floor(), None);
+            None if info.next.is_none() && info.probe.is_some() && info.is_full() => {
+                self.full = Some(LastPageCheck::new(info, tag));
+                return RowFilter::Within(self.floor(), None);
             }
             None => {}
         }
-        self.conclude(facts, tag)
+        self.conclude(info, tag)
     }
 
     /// Takes the page after a poll's.
-    fn probed(&mut self, after: &Facts) {
-        if let Some(FullPage { facts, tag, .. }) = self.full.take_if(|full| !full.may_be_last(after)) {
-            self.conclude(facts, tag);
+    fn probed(&mut self, after: &PageInfo) {
+        if let Some(LastPageCheck { info, tag, .. }) = self.full.take_if(|full| !full.may_be_last(after)) {
+            self.conclude(info, tag);
         }
     }
 
     /// Whether a poll that brings nothing new may have been cut short: a page as long as any that this server ever gave.
-    fn may_be_cut(&self, facts: &Facts) -> bool {
-        facts.is_silent() && facts.last <= self.position.hwm && self.is_longest(facts)
+    fn may_be_cut(&self, info: &PageInfo) -> bool {
+        info.is_silent() && info.last <= self.position.hwm && self.is_longest(info)
     }
 
     /// Whether a page is as long as any that this server ever gave, and more than [`TINY`].
-    fn is_longest(&self, facts: &Facts) -> bool {
-        facts.rows > TINY && facts.rows >= self.position.longest_page
+    fn is_longest(&self, info: &PageInfo) -> bool {
+        info.rows > TINY && info.rows >= self.position.longest_page
     }
 
     /// A poll has brought everything, as it turned out.
     fn is_all(&mut self) {
-        if let Some(FullPage { facts, tag, .. }) = self.full.take() {
-            self.conclude(Facts { probe: None, ..facts }, tag);
+        if let Some(LastPageCheck { info, tag, .. }) = self.full.take() {
+            self.conclude(PageInfo { probe: None, ..info }, tag);
         }
     }
 
     /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
-    fn conclude(&mut self, facts: Facts, tag: Option<Tag>) -> Keep {
+    fn conclude(&mut self, info: PageInfo, tag: Option<EntityTag>) -> RowFilter {
         let floor = self.floor();
-        let is_silent_news = facts.is_silent() && facts.last > self.position.hwm;
-        if facts.more() || (is_silent_news && self.asked_again) {
+        let is_silent_news = info.is_silent() && info.last > self.position.hwm;
+        if info.more() || (is_silent_news && self.asked_again) {
             (self.position.etag, self.idle) = (None, None);
             self.before = self.position.hwm;
-            self.began = facts.date;
+            self.began = info.date;
             if self.round == 0
                 && let anchor = self.position.anchor
-                && let Some(listing) = Listing::begin(anchor, floor, self.overlap, self.next_part, &facts)
+                && let Some(listing) = NumberedPages::begin(anchor, floor, self.overlap, self.next_part, &info)
             {
                 self.round = 1;
                 self.listing = Some(listing);
-                return Keep::Within(floor, None);
+                return RowFilter::Within(floor, None);
             }
             // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
             // by rows that move on, so that nothing is left to look for afterwards.
             self.newest = match (self.round, self.position.hwm) {
                 // A page of rows that are known: their seconds hold more than a page, which no later poll need read again.
-                (_, Some(hwm)) if facts.last <= Some(hwm) => Newest::Page,
+                (_, Some(hwm)) if info.last <= Some(hwm) => NewestRequest::Page,
                 // As it was: it may be known already.
                 (0, None) => self.newest,
-                (0, Some(_)) => Newest::After(PATIENCE),
-                _ => Newest::Never,
+                (0, Some(_)) => NewestRequest::After(PATIENCE),
+                _ => NewestRequest::Never,
             };
             if self.round > 0 || self.position.hwm.is_some() {
                 self.ranges = Ranges::new(Vec::new());
             }
             self.round += 1;
-            let at = self.position.anchor.map(|anchor| Second(anchor.0.saturating_add(1)));
-            return self.ranges.begin(floor, at, facts);
+            let at = self.position.anchor.map(|anchor| UnixSecond(anchor.0.saturating_add(1)));
+            return self.ranges.begin(floor, at, info);
         }
-        self.position.hwm = self.position.hwm.max(facts.last);
+        self.position.hwm = self.position.hwm.max(info.last);
         let anchor = self.floor();
         self.round += 1;
-        let settled = facts.last.is_some_and(|last| listing::is_settled(last, facts.date, self.overlap));
+        let settled = info.last.is_some_and(|last| numbered_pages::is_settled(last, info.date, self.overlap));
         let idle = self.idle.take().filter(|_| settled);
-        if facts.is_full()
+        if info.is_full()
             && let Some(idle) = idle
         {
             (self.position.anchor, self.position.etag) = (anchor, Some(idle));
             self.done = true;
-            return Keep::Within(floor, None);
+            return RowFilter::Within(floor, None);
         }
         // The tag of a page that may have been cut does not show that rows come after it.
-        let is_open = facts.probe.is_some() && self.is_longest(&facts);
-        let tag = tag.filter(|_| !facts.is_full() && !is_open);
+        let is_open = info.probe.is_some() && self.is_longest(&info);
+        let tag = tag.filter(|_| !info.is_full() && !is_open);
         // The next poll looks back a little: when it brings nothing new, the list did end here.
         self.asked_again |= is_silent_news;
-        if is_silent_news || (facts.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
+        if is_silent_news || (info.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
             self.position.anchor = anchor;
             self.position.etag = None;
         } else {
             self.position.etag = tag;
             self.done = true;
         }
-        Keep::Within(floor, None)
+        RowFilter::Within(floor, None)
     }
 
-    fn listed(&mut self, id: usize, facts: &Facts) -> Result<Keep> {
-        match self.listing.as_mut().and_then(|listing| listing.page(id, facts)) {
-            Some(Taken::Keep(keep)) => Ok(keep),
-            Some(Taken::GiveUp) => {
+    fn listed(&mut self, id: usize, info: &PageInfo) -> Result<RowFilter> {
+        match self.listing.as_mut().and_then(|listing| listing.page(id, info)) {
+            Some(PageOutcome::Keep(keep)) => Ok(keep),
+            Some(PageOutcome::GiveUp) => {
                 if let Some(listing) = &mut self.listing {
                     listing.repeat(id);
                 }
                 self.give_up();
-                Ok(Keep::Nothing)
+                Ok(RowFilter::Nothing)
             }
             None => Err(Error::internal("a page came for a part that does not exist")),
         }
     }
 
-    fn checked(&mut self, facts: &Facts) {
+    fn checked(&mut self, info: &PageInfo) {
         if let Some(listing) = &mut self.listing {
-            listing.checked(facts);
+            listing.checked(info);
             if !listing.is_same() {
                 self.outrun();
             }
@@ -433,8 +432,8 @@ impl Course {
         self.strays.extend(listing.tasks());
         self.outrun();
         self.idle = None;
-        self.ranges = Ranges::of_listing(&listing);
-        self.newest = Newest::After(1);
+        self.ranges = Ranges::resume(listing.left(), listing.end());
+        self.newest = NewestRequest::After(1);
         if self.ranges.is_empty() {
             self.ranges_ended();
         }
@@ -448,8 +447,8 @@ impl Course {
         self.position.anchor = self.floor();
         self.position.etag = self.idle.take().filter(|_| listing.is_unchanged());
         self.done = self.position.etag.is_some();
-        if let Some((facts, tag)) = self.early.take() {
-            self.polled(facts, tag);
+        if let Some((info, tag)) = self.early.take() {
+            self.polled(info, tag);
         }
     }
 
@@ -460,7 +459,7 @@ impl Course {
         // From a later anchor a poll may be small enough to bring an entity tag.
         let nothing_new =
             (self.position.hwm, self.position.anchor) == (self.before, anchor) && !self.ranges.was_split();
-        let settled = |hwm| listing::is_settled(hwm, self.began, self.overlap);
+        let settled = |hwm| numbered_pages::is_settled(hwm, self.began, self.overlap);
         let settled = nothing_new && self.position.hwm.is_some_and(settled);
         self.position.etag = self.idle.take().filter(|_| settled);
         self.done = self.round >= ROUNDS || nothing_new;
