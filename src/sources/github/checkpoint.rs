@@ -99,7 +99,7 @@ impl Position {
     ///
     /// # Errors
     /// `Checkpoint`, as for [`read`](Self::read), and when it comes from another server.
-    pub(super) fn of(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
+    pub(super) fn for_server(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
         let position = Self::read(checkpoint)?;
         match &position.server {
             None => Ok(Self { server: Some(server.to_string()), etag: None, ..position }),
@@ -191,16 +191,16 @@ mod tests {
         });
         let here: Url = "https://ghe.example/api/v3/".parse().unwrap();
         for checkpoint in [written, old.unwrap()] {
-            assert_eq!(Position::of(&here, &checkpoint).unwrap(), Position { etag: None, ..full() });
+            assert_eq!(Position::for_server(&here, &checkpoint).unwrap(), Position { etag: None, ..full() });
         }
     }
 
     #[test]
     fn what_names_another_server_is_refused_with_help() {
         let written = full().write().unwrap();
-        assert_eq!(Position::of(&"https://ghe.example/api/v3/".parse().unwrap(), &written).unwrap(), full());
+        assert_eq!(Position::for_server(&"https://ghe.example/api/v3/".parse().unwrap(), &written).unwrap(), full());
         for elsewhere in ["http://ghe.example/api/v3/", "https://ghe.example:8443/api/v3/", "https://ghe.example/"] {
-            let error = Position::of(&elsewhere.parse().unwrap(), &written).unwrap_err();
+            let error = Position::for_server(&elsewhere.parse().unwrap(), &written).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Checkpoint, "{elsewhere}");
             assert!(error.help().unwrap().contains("reset"), "{elsewhere}");
         }

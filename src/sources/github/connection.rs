@@ -83,7 +83,7 @@ impl Connection {
             Some(authorization) => builder.authorization(authorization).build()?,
             None => builder.build()?,
         };
-        Ok(Self { client, kind: CredentialKind::of(settings) })
+        Ok(Self { client, kind: CredentialKind::from_settings(settings) })
     }
 
     /// The repository at an address; `None` where the server does not know it.

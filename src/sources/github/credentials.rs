@@ -25,7 +25,7 @@ pub(super) enum CredentialKind {
 }
 
 impl CredentialKind {
-    pub(super) fn of(settings: &GithubSettings) -> Self {
+    pub(super) fn from_settings(settings: &GithubSettings) -> Self {
         match settings {
             GithubSettings { token: Some(_), .. } => Self::Token,
             GithubSettings { app_id: Some(_), .. } => Self::App,

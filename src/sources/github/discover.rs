@@ -26,7 +26,7 @@ pub(super) async fn discover(
         add(reachable(&connection, monitor).await?);
     }
     for entry in &settings.repositories {
-        match Scope::of(entry)? {
+        match Scope::parse(entry)? {
             Scope::Owner(owner) => add(owned(&connection, &owner, monitor).await?),
             Scope::Repository(name) => {
                 let full_name = format!("{}/{}", name.owner, name.name);
@@ -47,7 +47,7 @@ pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
     answer.await.map_err(|error| refused(error, &connection))?;
     for entry in &settings.repositories {
-        match Scope::of(entry)? {
+        match Scope::parse(entry)? {
             Scope::Owner(owner) => drop(is_organization(&connection, &owner, monitor).await?),
             Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
         }

@@ -46,7 +46,7 @@ pub(super) enum IssueKind {
 }
 
 impl IssueKind {
-    pub(super) fn of(is_pull_request: bool) -> Self {
+    pub(super) fn new(is_pull_request: bool) -> Self {
         if is_pull_request { Self::PullRequest } else { Self::Issue }
     }
 }
@@ -180,7 +180,7 @@ fn find(body: &str, kind: IssueKind, other: Option<&ControlIssue>) -> Result<Lis
     let elements: Vec<&RawValue> = serde_json::from_str(body)
         .map_err(|error| Error::invalid_data("the list of issues is no JSON array").with_source(error))?;
     let listed = elements.iter().filter_map(|element| serde_json::from_str::<ListedIssue<'_>>(element.get()).ok());
-    let of_kind = listed.filter(|listed| IssueKind::of(listed.pull_request.is_some()) == kind);
+    let of_kind = listed.filter(|listed| IssueKind::new(listed.pull_request.is_some()) == kind);
     let control = of_kind
         .map(|listed| ControlIssue { key: listed.id.get().to_owned(), number: listed.number })
         .find(|control| other != Some(control));

@@ -106,7 +106,7 @@ fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<SingleRow>
         }
     }
     let (earliest, latest) = page::edges(&rows, url)?;
-    let probe = if ended { None } else { Some(page::following(list.as_str())?) };
+    let unconfirmed_next = if ended { None } else { Some(page::following(list.as_str())?) };
     let text: String = rows.iter().map(Row::text).collect();
     let info = PageInfo {
         url: url.to_owned(),
@@ -114,7 +114,7 @@ fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<SingleRow>
         rows: found,
         first: earliest,
         last: latest,
-        probe,
+        unconfirmed_next,
         fingerprint: content_hash(&text),
         ..PageInfo::default()
     };

@@ -17,7 +17,7 @@ pub(super) struct ListEnd {
     /// How many rows the longest page of this read has.
     longest: usize,
     /// How many pages did not say whether the list goes on.
-    silent_pages: u32,
+    open_ended_pages: u32,
     newest: NewestRow,
     /// How many pages reached beyond the newest row.
     late_pages: u32,
@@ -38,22 +38,22 @@ impl ListEnd {
     pub(super) fn look(&mut self, page: &mut PageInfo) {
         self.longest = self.longest.max(page.rows);
         page.longest = self.longest;
-        self.silent_pages += u32::from(page.is_silent());
+        self.open_ended_pages += u32::from(page.is_end_unknown());
         if let NewestRow::At(Some(newest)) = self.newest
             && page.last > Some(newest)
         {
             self.late_pages += 1;
-            page.beyond = page.rows < self.longest || self.late_pages > LATE_PAGES;
+            page.is_beyond_read = page.rows < self.longest || self.late_pages > LATE_PAGES;
         }
     }
 
     /// The request for the newest row, when it is wanted.
     pub(super) fn next(&mut self) -> Option<Step> {
-        if self.newest != NewestRow::Unknown || self.silent_pages < PATIENCE {
+        if self.newest != NewestRow::Unknown || self.open_ended_pages < PATIENCE {
             return None;
         }
         self.newest = NewestRow::Asked;
-        Some(Step { task: Task::Newest, ask: PageRequest::Newest, tag: None })
+        Some(Step { task: Task::Newest, request: PageRequest::Newest, tag: None })
     }
 
     /// Whether the newest row is being asked for.
@@ -112,14 +112,16 @@ impl LastPageCheck {
         match self.state {
             CheckState::Newest => {
                 self.state = CheckState::NewestSent;
-                Some(Step { task: Task::Newest, ask: PageRequest::NewestPage, tag: None })
+                Some(Step { task: Task::Newest, request: PageRequest::NewestPage, tag: None })
             }
             CheckState::Following => {
                 self.state = CheckState::FollowingSent;
-                let url = self.info.probe.clone()?;
-                Some(Step { task: Task::Probe, ask: PageRequest::Url(url), tag: None })
+                let url = self.info.unconfirmed_next.clone()?;
+                Some(Step { task: Task::Probe, request: PageRequest::Url(url), tag: None })
             }
-            CheckState::Again => Some(Step { task: Task::Poll, ask: PageRequest::Since(since), tag: self.tag.clone() }),
+            CheckState::Again => {
+                Some(Step { task: Task::Poll, request: PageRequest::Since(since), tag: self.tag.clone() })
+            }
             CheckState::NewestSent | CheckState::FollowingSent => None,
         }
     }
@@ -137,6 +139,6 @@ impl LastPageCheck {
     /// Takes the page after it: false when the list goes on.
     pub(super) fn may_be_last(&mut self, after: &PageInfo) -> bool {
         self.state = CheckState::Again;
-        after.rows == 0 && !after.more()
+        after.rows == 0 && !after.may_continue()
     }
 }

@@ -216,7 +216,7 @@ impl NumberedPages {
         left
     }
 
-    fn ask(&self, page: u64) -> PageRequest {
+    fn request(&self, page: u64) -> PageRequest {
         PageRequest::Page { since: self.since, size: self.size, page }
     }
 
@@ -224,7 +224,7 @@ impl NumberedPages {
         let part = &mut self.parts[index];
         part.busy = true;
         let (id, page) = (part.id, part.page);
-        NextRequest::Page(id, self.ask(page))
+        NextRequest::Page(id, self.request(page))
     }
 
     /// The next request, if one can be made before another one is answered.
@@ -251,9 +251,9 @@ impl NumberedPages {
             && (open > 1 || self.newest == RequestState::Succeeded)
             && let Some(reference) = &self.reference
         {
-            let ask = self.ask(reference.page);
+            let request = self.request(reference.page);
             self.check = RequestState::Sent;
-            return Some(NextRequest::Check(ask));
+            return Some(NextRequest::Check(request));
         }
         if self.check == RequestState::Sent {
             return None;
@@ -387,13 +387,13 @@ mod tests {
     }
 
     /// A list of `pages` pages whose first one has been read.
-    fn listing(pages: u64) -> NumberedPages {
+    fn list(pages: u64) -> NumberedPages {
         let first = PageInfo { pages: Some(pages), next: Some("2".into()), ..page(1, (10, 19)) };
         NumberedPages::begin(None, None, 1, 0, &first).unwrap()
     }
 
-    fn asked(listing: &mut NumberedPages) -> (usize, u64) {
-        match listing.next() {
+    fn asked(list: &mut NumberedPages) -> (usize, u64) {
+        match list.next() {
             Some(NextRequest::Page(id, PageRequest::Page { page, .. })) => (id, page),
             other => panic!("{other:?} is no page"),
         }
@@ -401,38 +401,38 @@ mod tests {
 
     #[test]
     fn a_number_of_pages_that_is_not_true_is_not_searched_for() {
-        let mut listing = listing(1_000_000);
-        let (id, number) = asked(&mut listing);
-        assert_eq!((number, listing.next()), (1_000_000, None));
+        let mut list = list(1_000_000);
+        let (id, number) = asked(&mut list);
+        assert_eq!((number, list.next()), (1_000_000, None));
         let empty = PageInfo { rows: 0, first: None, last: None, ..page(9, (0, 0)) };
-        assert_eq!(listing.page(id, &empty), Some(PageOutcome::GiveUp));
+        assert_eq!(list.page(id, &empty), Some(PageOutcome::GiveUp));
         let open = Range { from: None, to: None, at: Some(UnixSecond(19)) };
-        assert_eq!(listing.left(), [open]);
+        assert_eq!(list.left(), [open]);
     }
 
     /// Pages 4 and 3 are read beside 2 and 1; after page 2 was read and before page 3 is, a row moves from one to the other.
     #[test]
     fn a_row_that_slips_over_a_border_is_read_again_from_below() {
-        let mut listing = listing(5);
-        let (last, _) = asked(&mut listing);
-        listing.page(last, &page(5, (50, 59))).unwrap();
-        let (upper, four) = asked(&mut listing);
-        let (lower, two) = asked(&mut listing);
+        let mut list = list(5);
+        let (last, _) = asked(&mut list);
+        list.page(last, &page(5, (50, 59))).unwrap();
+        let (upper, four) = asked(&mut list);
+        let (lower, two) = asked(&mut list);
         assert_eq!((four, two), (4, 2));
-        listing.page(lower, &page(2, (20, 29))).unwrap();
-        listing.page(upper, &page(4, (40, 49))).unwrap();
-        assert_eq!((asked(&mut listing), asked(&mut listing)), ((lower, 1), (upper, 3)));
-        listing.page(lower, &page(1, (10, 19))).unwrap();
-        listing.page(upper, &page(3, (31, 40))).unwrap();
+        list.page(lower, &page(2, (20, 29))).unwrap();
+        list.page(upper, &page(4, (40, 49))).unwrap();
+        assert_eq!((asked(&mut list), asked(&mut list)), ((lower, 1), (upper, 3)));
+        list.page(lower, &page(1, (10, 19))).unwrap();
+        list.page(upper, &page(3, (31, 40))).unwrap();
         // What is not known to be read is left, should the read end here.
         assert_eq!(
-            listing.left(),
+            list.left(),
             [Range { from: Some(UnixSecond(29)), to: Some(UnixSecond(32)), at: Some(UnixSecond(29)) }]
         );
-        let (id, again) = asked(&mut listing);
+        let (id, again) = asked(&mut list);
         assert_eq!((id, again), (upper, 2));
-        let keep = listing.page(id, &PageInfo { fingerprint: [7; 16], ..page(2, (21, 30)) });
+        let keep = list.page(id, &PageInfo { fingerprint: [7; 16], ..page(2, (21, 30)) });
         assert_eq!(keep, Some(PageOutcome::Keep(RowFilter::Within(None, None))));
-        assert!(listing.is_done() && listing.left().is_empty());
+        assert!(list.is_done() && list.left().is_empty());
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
     }
     let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
     let may_go_on = next.is_none() && !rows.is_empty() && (silent || full) && !has_cursor(url);
-    let probe = if may_go_on { Some(following(url)?) } else { None };
+    let unconfirmed_next = if may_go_on { Some(following(url)?) } else { None };
     let fingerprint = content_hash(response.body());
     let info = PageInfo {
         url: url.to_owned(),
@@ -121,7 +121,7 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
         first,
         last,
         next,
-        probe,
+        unconfirmed_next,
         // A server that counts pages need not be able to say where they are.
         pages: response.last_page().ok().flatten(),
         date: response.date().map(UnixSecond::from),
@@ -171,7 +171,7 @@ pub(super) fn objects<'a, T: Deserialize<'a>>(
 }
 
 /// Copies what is kept of a page of so many bytes where that is little: as a slice, each record holds on to the whole page.
-pub(super) fn detach(records: &mut [Record], page: usize) {
+pub(super) fn detach_records(records: &mut [Record], page: usize) {
     let kept: usize = records.iter().map(Record::size).sum();
     if kept >= page / 2 {
         return;
@@ -297,7 +297,7 @@ mod tests {
             let body: ByteString = format!("[{},{}]", row(1, 100), row(2, others)).into();
             let mut records = vec![rows(&body).unwrap().remove(0).content.unwrap()];
             let before = records[0].clone();
-            detach(&mut records, body.len());
+            detach_records(&mut records, body.len());
             assert_eq!(records[0], before);
             let place = records[0].json().unwrap().as_ptr();
             assert_eq!(body.as_bytes().as_ptr_range().contains(&place), is_held, "{others}");

@@ -49,8 +49,8 @@ struct RangeState {
     /// is not the end of the range. Rows may since have moved to behind what that page shows, and before the cut.
     cut: bool,
     /// How often pages within the newest second were read again.
-    walks: u32,
-    walk: Option<TieScan>,
+    rescans: u32,
+    scan: Option<TieScan>,
 }
 
 /// Ranges, and who reads which.
@@ -87,7 +87,7 @@ impl Ranges {
     fn add(&mut self, range: Range, span: i64) -> usize {
         let id = self.next_id;
         self.next_id += 1;
-        self.state.push(RangeState { id, range, busy: false, span, pages: 0, cut: false, walks: 0, walk: None });
+        self.state.push(RangeState { id, range, busy: false, span, pages: 0, cut: false, rescans: 0, scan: None });
         id
     }
 
@@ -98,8 +98,8 @@ impl Ranges {
         let index = self.state.len() - 1;
         let state = &mut self.state[index];
         state.pages += 1;
-        let (ends, within) = (!page.more(), RowFilter::Within(state.range.from, state.range.to));
-        let (keep, ended) = state.keyset(page, ends, within);
+        let (ends, within) = (!page.may_continue(), RowFilter::Within(state.range.from, state.range.to));
+        let (keep, ended) = state.apply_page(page, ends, within);
         if ended {
             self.remove(index);
         }
@@ -117,7 +117,7 @@ impl Ranges {
         self.state.is_empty()
     }
 
-    pub(super) fn busy(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.state.iter().filter(|state| state.busy).count()
     }
 
@@ -151,18 +151,18 @@ impl Ranges {
     pub(super) fn next(&mut self) -> Option<(usize, PageRequest)> {
         let index = match self.state.iter().position(|state| !state.busy) {
             Some(index) => index,
-            None => self.halve()?,
+            None => self.split_largest()?,
         };
         let state = &mut self.state[index];
         state.busy = true;
-        let ask = match &state.walk {
+        let request = match &state.scan {
             None => PageRequest::Since(state.range.at.map(|at| at.minus(1))),
-            Some(walk) => PageRequest::Url(walk.pages[walk.back.unwrap_or(walk.pages.len() - 1)].clone()),
+            Some(scan) => PageRequest::Url(scan.pages[scan.backward.unwrap_or(scan.pages.len() - 1)].clone()),
         };
-        Some((state.id, ask))
+        Some((state.id, request))
     }
 
-    fn halve(&mut self) -> Option<usize> {
+    fn split_largest(&mut self) -> Option<usize> {
         if self.cuts >= CUT_LIMIT.0 + self.pages / CUT_LIMIT.1 {
             return None;
         }
@@ -173,7 +173,8 @@ impl Ranges {
         let index = (0..self.state.len())
             .filter(|&index| {
                 let state = &self.state[index];
-                state.is_known() && seconds_left(state).is_some_and(|left| left > MIN_RANGE.max(state.worth()))
+                state.is_known()
+                    && seconds_left(state).is_some_and(|left| left > MIN_RANGE.max(state.min_seconds_left()))
             })
             .max_by_key(|&index| {
                 let state = &self.state[index];
@@ -187,8 +188,8 @@ impl Ranges {
         let upper = Range { from: Some(middle), to: state.range.to, at: Some(middle) };
         state.range.to = Some(middle);
         state.cut = true;
-        if let Some(walk) = &mut state.walk {
-            walk.ended = false;
+        if let Some(scan) = &mut state.scan {
+            scan.ended = false;
         }
         let span = state.span;
         self.add(upper, span);
@@ -200,7 +201,7 @@ impl Ranges {
     /// Forgets how far a range had come within one second: the addresses of those pages are no longer good.
     pub(super) fn restart(&mut self, id: usize) {
         if let Some(state) = self.state.iter_mut().find(|state| state.id == id) {
-            state.walk = None;
+            state.scan = None;
             state.busy = false;
         }
     }
@@ -217,12 +218,12 @@ impl Ranges {
         let state = &mut self.state[index];
         state.busy = false;
         state.pages += 1;
-        let ends = !std::mem::take(&mut state.cut) && !info.more();
+        let ends = !std::mem::take(&mut state.cut) && !info.may_continue();
         let within = RowFilter::Within(state.range.from, state.range.to);
-        let (keep, ended) = match state.walk.take() {
-            None => state.keyset(info, ends, within),
-            Some(walk) if walk.back.is_none() => (state.scan_forward(walk, info)?, false),
-            Some(walk) => (within, state.read_backward(walk, &info, ends)),
+        let (keep, ended) = match state.scan.take() {
+            None => state.apply_page(info, ends, within),
+            Some(scan) if scan.backward.is_none() => (state.scan_forward(scan, info)?, false),
+            Some(scan) => (within, state.read_backward(scan, &info, ends)),
         };
         if ended {
             self.remove(index);
@@ -240,7 +241,7 @@ impl RangeState {
 
     /// How many seconds must be left for a second request at the same time: two pages' worth, where a page was read and what
     /// is left is as dense. Where nothing was read yet that is not known, and at the end of the list rows are denser.
-    fn worth(&self) -> i64 {
+    fn min_seconds_left(&self) -> i64 {
         match (self.range.to, self.pages) {
             (None, _) => self.span / 8,
             (Some(_), 0) => self.span / 2,
@@ -248,16 +249,16 @@ impl RangeState {
         }
     }
 
-    fn passed(&self, info: &PageInfo) -> bool {
+    fn is_past_end(&self, info: &PageInfo) -> bool {
         self.range.to.is_some() && info.last >= self.range.to
     }
 
-    fn keyset(&mut self, info: PageInfo, ends: bool, within: RowFilter) -> (RowFilter, bool) {
+    fn apply_page(&mut self, info: PageInfo, ends: bool, within: RowFilter) -> (RowFilter, bool) {
         let progress = info.last > self.range.at;
         // The last page of a closed range shows a row beyond it. Where it does not, the server is asked once more.
-        let certain = !info.is_silent() || (!progress && info.rows < info.longest);
+        let certain = !info.is_end_unknown() || (!progress && info.rows < info.longest);
         let at_end = ends && certain && (self.range.to.is_none() || !progress);
-        if self.passed(&info) {
+        if self.is_past_end(&info) {
             return (within, true);
         }
         if progress || at_end {
@@ -267,10 +268,10 @@ impl RangeState {
             self.range.at = self.range.at.max(info.last);
             return (within, at_end);
         }
-        let Some(next) = info.next.or(info.probe) else { return (within, false) };
-        self.walk = Some(TieScan {
+        let Some(next) = info.next.or(info.unconfirmed_next) else { return (within, false) };
+        self.scan = Some(TieScan {
             pages: vec![info.url, next],
-            back: None,
+            backward: None,
             reached: None,
             ended: false,
             fingerprints: vec![info.fingerprint],
@@ -282,46 +283,46 @@ impl RangeState {
     }
 
     /// Looks for the first page that reaches past the second.
-    fn scan_forward(&mut self, mut walk: TieScan, info: PageInfo) -> Result<RowFilter> {
+    fn scan_forward(&mut self, mut scan: TieScan, info: PageInfo) -> Result<RowFilter> {
         // Rows that move away may bring a page's rows to the page before it, once or twice.
-        let repeated = info.rows > 0 && walk.fingerprints.last() == Some(&info.fingerprint);
-        walk.repeats = if repeated { walk.repeats + 1 } else { 0 };
-        walk.must_end(&info)?;
-        if repeated && info.is_silent() {
-            walk.pages.pop();
-            walk.back = Some(walk.pages.len() - 1);
-            walk.closed = true;
-            self.walk = Some(walk);
+        let repeated = info.rows > 0 && scan.fingerprints.last() == Some(&info.fingerprint);
+        scan.repeats = if repeated { scan.repeats + 1 } else { 0 };
+        scan.must_end(&info)?;
+        if repeated && info.is_end_unknown() {
+            scan.pages.pop();
+            scan.backward = Some(scan.pages.len() - 1);
+            scan.closed = true;
+            self.scan = Some(scan);
             return Ok(RowFilter::Nothing);
         }
-        walk.fingerprints.push(info.fingerprint);
-        match info.next.or(info.probe) {
-            Some(next) if info.last <= self.range.at => walk.pages.push(next),
-            _ => walk.back = Some(walk.pages.len() - 1),
+        scan.fingerprints.push(info.fingerprint);
+        match info.next.or(info.unconfirmed_next) {
+            Some(next) if info.last <= self.range.at => scan.pages.push(next),
+            _ => scan.backward = Some(scan.pages.len() - 1),
         }
-        self.walk = Some(walk);
+        self.scan = Some(scan);
         Ok(RowFilter::Nothing)
     }
 
     /// Reads those pages for good, backwards; true when the range has ended with them.
-    fn read_backward(&mut self, mut walk: TieScan, info: &PageInfo, ends: bool) -> bool {
-        let page = walk.back.unwrap_or_default();
-        walk.reached = walk.reached.or(info.last);
-        let moved = walk.fingerprints.get(page) != Some(&info.fingerprint);
-        let certain = !info.is_silent() || (walk.closed && !moved);
-        walk.ended |= self.passed(info) || (page + 1 == walk.pages.len() && ends && certain);
-        walk.moved |= moved;
+    fn read_backward(&mut self, mut scan: TieScan, info: &PageInfo, ends: bool) -> bool {
+        let page = scan.backward.unwrap_or_default();
+        scan.reached = scan.reached.or(info.last);
+        let moved = scan.fingerprints.get(page) != Some(&info.fingerprint);
+        let certain = !info.is_end_unknown() || (scan.closed && !moved);
+        scan.ended |= self.is_past_end(info) || (page + 1 == scan.pages.len() && ends && certain);
+        scan.moved |= moved;
         if page > 0 {
-            walk.back = Some(page - 1);
-            self.walk = Some(walk);
+            scan.backward = Some(page - 1);
+            self.scan = Some(scan);
             return false;
         }
-        if walk.ended && walk.moved && self.range.to.is_none() && self.walks < MAX_TIE_SCANS {
-            self.walks += 1;
+        if scan.ended && scan.moved && self.range.to.is_none() && self.rescans < MAX_TIE_SCANS {
+            self.rescans += 1;
             return false;
         }
-        self.range.at = self.range.at.max(walk.reached);
-        walk.ended
+        self.range.at = self.range.at.max(scan.reached);
+        scan.ended
     }
 }
 
@@ -341,8 +342,8 @@ mod tests {
             ..PageInfo::default()
         };
         for _ in 0..20 {
-            let (id, ask) = ranges.next().unwrap();
-            let url = if let PageRequest::Url(url) = ask { url } else { "page".to_owned() };
+            let (id, request) = ranges.next().unwrap();
+            let url = if let PageRequest::Url(url) = request { url } else { "page".to_owned() };
             if let Err(error) = ranges.page(id, page(url)) {
                 assert!(error.to_string().contains("same page"), "{error}");
                 return;

@@ -12,16 +12,16 @@ use super::step::{EntityTag, PageInfo, PageRequest, RowFilter, Step, StepResult,
 use crate::{Error, Result};
 
 /// A poll that brings at most so many rows keeps its address, so that the entity tag of this very answer serves the next one.
-const FEW: usize = 30;
+const SMALL_POLL: usize = 30;
 
 /// A page with at most this many rows counts as one that no gateway has cut.
-const TINY: usize = 4;
+const MAX_UNCUT_PAGE: usize = 4;
 
 /// After so many polls that brought too much to end with, the read ends all the same: what existed when it began has come.
-const ROUNDS: u32 = 3;
+const MAX_ROUNDS: u32 = 3;
 
 /// A poll reads so many pages one after another before it looks whether reading them side by side is worth while.
-const PATIENCE: u32 = 3;
+const SEQUENTIAL_PAGES: u32 = 3;
 
 /// One read, from the position where the last one ended.
 #[derive(Debug)]
@@ -29,31 +29,31 @@ pub(super) struct ReadPlan {
     position: Position,
     ranges: Ranges,
     /// A list whose pages are counted, and read by their numbers.
-    listing: Option<NumberedPages>,
+    numbered: Option<NumberedPages>,
     /// The number of the next part of a listing.
     next_part: usize,
     /// Requests of a listing that was given up: their rows are delivered, and nothing follows from them.
-    strays: HashSet<Task>,
+    abandoned: HashSet<Task>,
     /// Rows that appear so many seconds late are still found.
     overlap: i64,
     /// Requests at once.
     concurrency: usize,
     round: u32,
     /// The high-water mark before the ranges that are being read; `None` also for those of an earlier read.
-    before: Option<UnixSecond>,
+    previous_hwm: Option<UnixSecond>,
     /// When the poll that they follow from was answered.
-    began: Option<UnixSecond>,
+    poll_date: Option<UnixSecond>,
     polling: bool,
     /// A poll that was answered while a listing was being checked.
-    early: Option<(PageInfo, Option<EntityTag>)>,
+    early_poll: Option<(PageInfo, Option<EntityTag>)>,
     /// A poll is under way that began too early.
-    outrun: bool,
+    discard_poll: bool,
     /// A poll's page that may be the only one, or not.
-    full: Option<LastPageCheck>,
+    last_page_check: Option<LastPageCheck>,
     /// Whether to ask for the newest row.
     newest: NewestRequest,
     /// The tag of the newest page, as it was before what is being read.
-    idle: Option<EntityTag>,
+    newest_page_tag: Option<EntityTag>,
     /// Where the list ends, if the server sends no links.
     end: ListEnd,
     /// A poll was made again because nothing said that the list ended with the first one.
@@ -81,20 +81,20 @@ impl ReadPlan {
         Self {
             position,
             ranges,
-            listing: None,
+            numbered: None,
             next_part: 0,
-            strays: HashSet::new(),
+            abandoned: HashSet::new(),
             overlap: overlap.max(1),
             concurrency: concurrency.max(1),
             round: 0,
-            before: None,
-            began: None,
+            previous_hwm: None,
+            poll_date: None,
             polling: false,
-            early: None,
-            outrun: false,
-            full: None,
+            early_poll: None,
+            discard_poll: false,
+            last_page_check: None,
             newest: NewestRequest::After(1),
-            idle: None,
+            newest_page_tag: None,
             end: ListEnd::default(),
             asked_again: false,
             done: false,
@@ -108,10 +108,10 @@ impl ReadPlan {
     /// Where to resume once everything that was kept so far is committed.
     pub(super) fn position(&self) -> Position {
         // The open range may have ended before others.
-        let end = self.ranges.end().max(self.listing.as_ref().and_then(NumberedPages::end));
-        let ranges = self.listing.as_ref().map_or_else(|| self.ranges.left(), NumberedPages::left);
+        let end = self.ranges.end().max(self.numbered.as_ref().and_then(NumberedPages::end));
+        let ranges = self.numbered.as_ref().map_or_else(|| self.ranges.left(), NumberedPages::left);
         let mut position = Position { ranges, hwm: self.position.hwm.max(end), ..self.position.clone() };
-        if self.listing.is_some() && position.ranges.is_empty() {
+        if self.numbered.is_some() && position.ranges.is_empty() {
             // Nothing is left of the list: a poll is next.
             position.anchor = position.hwm.map(|hwm| hwm.minus(self.overlap));
         }
@@ -120,14 +120,14 @@ impl ReadPlan {
 
     fn in_flight(&self) -> usize {
         let newest = matches!(self.newest, NewestRequest::Sent | NewestRequest::PageSent);
-        let full = self.full.as_ref().is_some_and(LastPageCheck::is_waiting);
-        let listing = self.listing.as_ref().map_or(0, NumberedPages::in_flight);
-        self.ranges.busy()
-            + listing
-            + self.strays.len()
+        let last_page_check = self.last_page_check.as_ref().is_some_and(LastPageCheck::is_waiting);
+        let numbered = self.numbered.as_ref().map_or(0, NumberedPages::in_flight);
+        self.ranges.in_flight()
+            + numbered
+            + self.abandoned.len()
             + usize::from(self.polling)
             + usize::from(newest)
-            + usize::from(full)
+            + usize::from(last_page_check)
             + usize::from(self.end.is_asking())
     }
 
@@ -136,18 +136,18 @@ impl ReadPlan {
     }
 
     /// The next request, if one can be made before another one is answered.
-    pub(super) fn next(&mut self) -> Option<Step> {
+    pub(super) fn next_step(&mut self) -> Option<Step> {
         if self.done || self.in_flight() >= self.concurrency {
             return None;
         }
-        if self.listing.is_some() {
-            return self.next_of_listing();
+        if self.numbered.is_some() {
+            return self.next_numbered_step();
         }
         if self.polling {
             return None;
         }
-        if let Some(full) = &mut self.full {
-            let step = full.next(self.position.anchor)?;
+        if let Some(last_page_check) = &mut self.last_page_check {
+            let step = last_page_check.next(self.position.anchor)?;
             self.polling = step.task == Task::Poll;
             return Some(step);
         }
@@ -157,11 +157,11 @@ impl ReadPlan {
             }
             if let Some(tag) = self.position.etag.clone().filter(|tag| tag.newest) {
                 self.newest = NewestRequest::PageSent;
-                return Some(Step { task: Task::Newest, ask: PageRequest::NewestPage, tag: Some(tag) });
+                return Some(Step { task: Task::Newest, request: PageRequest::NewestPage, tag: Some(tag) });
             }
             self.polling = true;
-            let ask = PageRequest::Since(self.position.anchor);
-            return Some(Step { task: Task::Poll, ask, tag: self.position.etag.clone() });
+            let request = PageRequest::Since(self.position.anchor);
+            return Some(Step { task: Task::Poll, request, tag: self.position.etag.clone() });
         }
         if self.end.is_asking() {
             return None;
@@ -174,51 +174,53 @@ impl ReadPlan {
         match (self.newest, self.ranges.open_pages()) {
             (NewestRequest::Page, _) => {
                 self.newest = NewestRequest::PageSent;
-                return Some(Step { task: Task::Newest, ask: PageRequest::NewestPage, tag: None });
+                return Some(Step { task: Task::Newest, request: PageRequest::NewestPage, tag: None });
             }
             (NewestRequest::PageSent, _) => return None,
             (NewestRequest::After(patience), Some(pages)) if pages >= patience && self.concurrency > 1 => {
                 self.newest = NewestRequest::Sent;
-                return Some(Step { task: Task::Newest, ask: PageRequest::Newest, tag: None });
+                return Some(Step { task: Task::Newest, request: PageRequest::Newest, tag: None });
             }
             _ => {}
         }
-        let (id, ask) = self.ranges.next()?;
-        Some(Step { task: Task::Range(id), ask, tag: None })
+        let (id, request) = self.ranges.next()?;
+        Some(Step { task: Task::Range(id), request, tag: None })
     }
 
-    fn next_of_listing(&mut self) -> Option<Step> {
-        let listing = self.listing.as_mut()?;
-        let (task, ask) = match listing.next() {
-            Some(NextRequest::Page(id, ask)) => (Task::Part(id), ask),
-            Some(NextRequest::Check(ask)) => (Task::Check, ask),
+    fn next_numbered_step(&mut self) -> Option<Step> {
+        let numbered = self.numbered.as_mut()?;
+        let (task, request) = match numbered.next() {
+            Some(NextRequest::Page(id, request)) => (Task::Part(id), request),
+            Some(NextRequest::Check(request)) => (Task::Check, request),
             Some(NextRequest::Newest) => (Task::Newest, PageRequest::NewestPage),
             // Every page has been read, so the poll need not wait for the check.
-            None if listing.is_checking() && !listing.wants_tag() && !self.polling && self.early.is_none() => {
+            None if numbered.is_checking() && !numbered.wants_tag() && !self.polling && self.early_poll.is_none() => {
                 self.polling = true;
-                (Task::Poll, PageRequest::Since(listing.end().map(|end| end.minus(self.overlap))))
+                (Task::Poll, PageRequest::Since(numbered.end().map(|end| end.minus(self.overlap))))
             }
             None => return None,
         };
-        Some(Step { task, ask, tag: None })
+        Some(Step { task, request, tag: None })
     }
 
     /// Takes an answer, and says which rows of its page count.
     ///
     /// # Errors
     /// `InvalidData`, when the answer cannot be.
-    pub(super) fn answer(&mut self, task: Task, mut answer: StepResult) -> Result<RowFilter> {
+    pub(super) fn apply(&mut self, task: Task, mut answer: StepResult) -> Result<RowFilter> {
         if let StepResult::Page(info, _) = &mut answer {
             self.position.longest_page = self.position.longest_page.max(info.rows);
             self.end.look(info);
         }
-        if self.strays.remove(&task) {
+        if self.abandoned.remove(&task) {
             return Ok(RowFilter::Within(self.floor(), None));
         }
         let keep = match (task, answer) {
-            (Task::Poll, StepResult::NotModified) if self.full.as_ref().is_some_and(|full| full.tag.is_some()) => {
+            (Task::Poll, StepResult::NotModified)
+                if self.last_page_check.as_ref().is_some_and(|last_page_check| last_page_check.tag.is_some()) =>
+            {
                 self.polling = false;
-                self.is_all();
+                self.finish_poll();
                 RowFilter::Nothing
             }
             (Task::Poll, StepResult::NotModified) if self.position.etag.is_some() => {
@@ -235,7 +237,7 @@ impl ReadPlan {
                 RowFilter::Nothing
             }
             (Task::Range(id), StepResult::Page(info, _)) => self.ranges.page(id, info)?,
-            (Task::Part(id), StepResult::Page(info, _)) => self.listed(id, &info)?,
+            (Task::Part(id), StepResult::Page(info, _)) => self.apply_part(id, &info)?,
             (Task::Check, StepResult::Page(info, _)) => {
                 self.checked(&info);
                 RowFilter::Nothing
@@ -249,7 +251,7 @@ impl ReadPlan {
             }
             (task, answer) => return Err(Error::internal(format!("{answer:?} is no answer to {task:?}"))),
         };
-        self.end_listing();
+        self.end_numbered();
         if matches!(task, Task::Range(_)) && self.ranges.is_empty() {
             self.ranges_ended();
         }
@@ -265,21 +267,21 @@ impl ReadPlan {
             self.end.newest_came(newest);
             return;
         }
-        if let Some(full) = &mut self.full {
-            full.newest_came();
-            self.idle = tag;
+        if let Some(last_page_check) = &mut self.last_page_check {
+            last_page_check.newest_came();
+            self.newest_page_tag = tag;
             return;
         }
-        if let Some(listing) = &mut self.listing {
-            listing.newest(tag.is_some());
-            self.idle = tag;
+        if let Some(numbered) = &mut self.numbered {
+            numbered.newest(tag.is_some());
+            self.newest_page_tag = tag;
             return;
         }
         match std::mem::replace(&mut self.newest, NewestRequest::Never) {
             // These may be other ranges than those that it was asked for.
             NewestRequest::Sent => self.ranges.set_newest(newest),
             NewestRequest::PageSent if self.ranges.is_empty() => self.position.etag = None,
-            NewestRequest::PageSent => self.idle = tag,
+            NewestRequest::PageSent => self.newest_page_tag = tag,
             _ => {}
         }
     }
@@ -290,66 +292,68 @@ impl ReadPlan {
             // It is as good as full: its tag does not show that rows come after it.
             info.size = u32::try_from(info.rows).unwrap_or(u32::MAX);
         }
-        if std::mem::take(&mut self.outrun) {
+        if std::mem::take(&mut self.discard_poll) {
             return RowFilter::Nothing;
         }
-        if let Some(end) = self.listing.as_ref().and_then(NumberedPages::end) {
-            self.early = Some((info, tag));
+        if let Some(end) = self.numbered.as_ref().and_then(NumberedPages::end) {
+            self.early_poll = Some((info, tag));
             return RowFilter::Within(Some(end.minus(self.overlap)), None);
         }
-        match &self.full {
-            Some(full) if full.info.fingerprint == info.fingerprint => {
-                self.is_all();
+        match &self.last_page_check {
+            Some(last_page_check) if last_page_check.info.fingerprint == info.fingerprint => {
+                self.finish_poll();
                 return RowFilter::Nothing;
             }
-            Some(_) => self.full = None,
-            None if info.next.is_none() && info.probe.is_some() && info.is_full() => {
-                self.full = Some(LastPageCheck::new(info, tag));
+            Some(_) => self.last_page_check = None,
+            None if info.next.is_none() && info.unconfirmed_next.is_some() && info.is_full() => {
+                self.last_page_check = Some(LastPageCheck::new(info, tag));
                 return RowFilter::Within(self.floor(), None);
             }
             None => {}
         }
-        self.conclude(info, tag)
+        self.apply_poll(info, tag)
     }
 
     /// Takes the page after a poll's.
     fn probed(&mut self, after: &PageInfo) {
-        if let Some(LastPageCheck { info, tag, .. }) = self.full.take_if(|full| !full.may_be_last(after)) {
-            self.conclude(info, tag);
+        if let Some(LastPageCheck { info, tag, .. }) =
+            self.last_page_check.take_if(|last_page_check| !last_page_check.may_be_last(after))
+        {
+            self.apply_poll(info, tag);
         }
     }
 
     /// Whether a poll that brings nothing new may have been cut short: a page as long as any that this server ever gave.
     fn may_be_cut(&self, info: &PageInfo) -> bool {
-        info.is_silent() && info.last <= self.position.hwm && self.is_longest(info)
+        info.is_end_unknown() && info.last <= self.position.hwm && self.is_longest(info)
     }
 
-    /// Whether a page is as long as any that this server ever gave, and more than [`TINY`].
+    /// Whether a page is as long as any that this server ever gave, and more than [`MAX_UNCUT_PAGE`].
     fn is_longest(&self, info: &PageInfo) -> bool {
-        info.rows > TINY && info.rows >= self.position.longest_page
+        info.rows > MAX_UNCUT_PAGE && info.rows >= self.position.longest_page
     }
 
     /// A poll has brought everything, as it turned out.
-    fn is_all(&mut self) {
-        if let Some(LastPageCheck { info, tag, .. }) = self.full.take() {
-            self.conclude(PageInfo { probe: None, ..info }, tag);
+    fn finish_poll(&mut self) {
+        if let Some(LastPageCheck { info, tag, .. }) = self.last_page_check.take() {
+            self.apply_poll(PageInfo { unconfirmed_next: None, ..info }, tag);
         }
     }
 
     /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
-    fn conclude(&mut self, info: PageInfo, tag: Option<EntityTag>) -> RowFilter {
+    fn apply_poll(&mut self, info: PageInfo, tag: Option<EntityTag>) -> RowFilter {
         let floor = self.floor();
-        let is_silent_news = info.is_silent() && info.last > self.position.hwm;
-        if info.more() || (is_silent_news && self.asked_again) {
-            (self.position.etag, self.idle) = (None, None);
-            self.before = self.position.hwm;
-            self.began = info.date;
+        let is_silent_news = info.is_end_unknown() && info.last > self.position.hwm;
+        if info.may_continue() || (is_silent_news && self.asked_again) {
+            (self.position.etag, self.newest_page_tag) = (None, None);
+            self.previous_hwm = self.position.hwm;
+            self.poll_date = info.date;
             if self.round == 0
                 && let anchor = self.position.anchor
-                && let Some(listing) = NumberedPages::begin(anchor, floor, self.overlap, self.next_part, &info)
+                && let Some(numbered) = NumberedPages::begin(anchor, floor, self.overlap, self.next_part, &info)
             {
                 self.round = 1;
-                self.listing = Some(listing);
+                self.numbered = Some(numbered);
                 return RowFilter::Within(floor, None);
             }
             // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
@@ -359,7 +363,7 @@ impl ReadPlan {
                 (_, Some(hwm)) if info.last <= Some(hwm) => NewestRequest::Page,
                 // As it was: it may be known already.
                 (0, None) => self.newest,
-                (0, Some(_)) => NewestRequest::After(PATIENCE),
+                (0, Some(_)) => NewestRequest::After(SEQUENTIAL_PAGES),
                 _ => NewestRequest::Never,
             };
             if self.round > 0 || self.position.hwm.is_some() {
@@ -373,20 +377,20 @@ impl ReadPlan {
         let anchor = self.floor();
         self.round += 1;
         let settled = info.last.is_some_and(|last| numbered_pages::is_settled(last, info.date, self.overlap));
-        let idle = self.idle.take().filter(|_| settled);
+        let newest_page_tag = self.newest_page_tag.take().filter(|_| settled);
         if info.is_full()
-            && let Some(idle) = idle
+            && let Some(newest_page_tag) = newest_page_tag
         {
-            (self.position.anchor, self.position.etag) = (anchor, Some(idle));
+            (self.position.anchor, self.position.etag) = (anchor, Some(newest_page_tag));
             self.done = true;
             return RowFilter::Within(floor, None);
         }
         // The tag of a page that may have been cut does not show that rows come after it.
-        let is_open = info.probe.is_some() && self.is_longest(&info);
+        let is_open = info.unconfirmed_next.is_some() && self.is_longest(&info);
         let tag = tag.filter(|_| !info.is_full() && !is_open);
         // The next poll looks back a little: when it brings nothing new, the list did end here.
         self.asked_again |= is_silent_news;
-        if is_silent_news || (info.rows > FEW && anchor > self.position.anchor && self.round < ROUNDS) {
+        if is_silent_news || (info.rows > SMALL_POLL && anchor > self.position.anchor && self.round < MAX_ROUNDS) {
             self.position.anchor = anchor;
             self.position.etag = None;
         } else {
@@ -396,12 +400,12 @@ impl ReadPlan {
         RowFilter::Within(floor, None)
     }
 
-    fn listed(&mut self, id: usize, info: &PageInfo) -> Result<RowFilter> {
-        match self.listing.as_mut().and_then(|listing| listing.page(id, info)) {
+    fn apply_part(&mut self, id: usize, info: &PageInfo) -> Result<RowFilter> {
+        match self.numbered.as_mut().and_then(|numbered| numbered.page(id, info)) {
             Some(PageOutcome::Keep(keep)) => Ok(keep),
             Some(PageOutcome::GiveUp) => {
-                if let Some(listing) = &mut self.listing {
-                    listing.repeat(id);
+                if let Some(numbered) = &mut self.numbered {
+                    numbered.repeat(id);
                 }
                 self.give_up();
                 Ok(RowFilter::Nothing)
@@ -411,28 +415,28 @@ impl ReadPlan {
     }
 
     fn checked(&mut self, info: &PageInfo) {
-        if let Some(listing) = &mut self.listing {
-            listing.checked(info);
-            if !listing.is_same() {
-                self.outrun();
+        if let Some(numbered) = &mut self.numbered {
+            numbered.checked(info);
+            if !numbered.is_same() {
+                self.invalidate_poll();
             }
         }
     }
 
     /// Something has changed, and pages have to be read again: the poll that was to end the read began too early.
-    fn outrun(&mut self) {
-        self.early = None;
-        self.outrun = self.polling;
+    fn invalidate_poll(&mut self) {
+        self.early_poll = None;
+        self.discard_poll = self.polling;
     }
 
     /// Reads what is left of a listing by key.
     fn give_up(&mut self) {
-        let Some(listing) = self.listing.take() else { return };
-        self.next_part = listing.next_id();
-        self.strays.extend(listing.tasks());
-        self.outrun();
-        self.idle = None;
-        self.ranges = Ranges::resume(listing.left(), listing.end());
+        let Some(numbered) = self.numbered.take() else { return };
+        self.next_part = numbered.next_id();
+        self.abandoned.extend(numbered.tasks());
+        self.invalidate_poll();
+        self.newest_page_tag = None;
+        self.ranges = Ranges::resume(numbered.left(), numbered.end());
         self.newest = NewestRequest::After(1);
         if self.ranges.is_empty() {
             self.ranges_ended();
@@ -440,14 +444,14 @@ impl ReadPlan {
     }
 
     /// Goes on after a listing that has come to its end.
-    fn end_listing(&mut self) {
-        let Some(listing) = self.listing.take_if(|listing| listing.is_done()) else { return };
-        self.next_part = listing.next_id();
-        self.position.hwm = self.position.hwm.max(listing.end());
+    fn end_numbered(&mut self) {
+        let Some(numbered) = self.numbered.take_if(|numbered| numbered.is_done()) else { return };
+        self.next_part = numbered.next_id();
+        self.position.hwm = self.position.hwm.max(numbered.end());
         self.position.anchor = self.floor();
-        self.position.etag = self.idle.take().filter(|_| listing.is_unchanged());
+        self.position.etag = self.newest_page_tag.take().filter(|_| numbered.is_unchanged());
         self.done = self.position.etag.is_some();
-        if let Some((info, tag)) = self.early.take() {
+        if let Some((info, tag)) = self.early_poll.take() {
             self.polled(info, tag);
         }
     }
@@ -458,11 +462,11 @@ impl ReadPlan {
         self.position.anchor = self.floor();
         // From a later anchor a poll may be small enough to bring an entity tag.
         let nothing_new =
-            (self.position.hwm, self.position.anchor) == (self.before, anchor) && !self.ranges.was_split();
-        let settled = |hwm| numbered_pages::is_settled(hwm, self.began, self.overlap);
+            (self.position.hwm, self.position.anchor) == (self.previous_hwm, anchor) && !self.ranges.was_split();
+        let settled = |hwm| numbered_pages::is_settled(hwm, self.poll_date, self.overlap);
         let settled = nothing_new && self.position.hwm.is_some_and(settled);
-        self.position.etag = self.idle.take().filter(|_| settled);
-        self.done = self.round >= ROUNDS || nothing_new;
+        self.position.etag = self.newest_page_tag.take().filter(|_| settled);
+        self.done = self.round >= MAX_ROUNDS || nothing_new;
         self.ranges = Ranges::new(Vec::new());
     }
 }

@@ -81,7 +81,7 @@ struct Reader {
     /// The checkpoint that holds already.
     checkpoint: Option<Checkpoint>,
     /// Whether nobody knows yet that the server knows the repository by its id.
-    may_lack_id: bool,
+    is_id_unconfirmed: bool,
     /// Whether it is known that the repository's issues are not disabled.
     has_issues: bool,
     seen: Seen,
@@ -94,11 +94,11 @@ impl Reader {
     async fn open(connections: &Connections, request: ReadRequest) -> Result<Self> {
         let ReadRequest { resource, settings: config, checkpoint, incremental, monitor, .. } = request;
         let settings = GithubSettings::from_settings(&config)?;
-        let name = Name::of(&resource)?;
+        let name = Name::from_resource(&resource)?;
         let connection = connections.get(&settings).await?;
         let server = connection.client.base_url().clone();
         let beginning = Position::beginning(&server);
-        let read = |checkpoint: &Checkpoint| Position::of(&server, checkpoint);
+        let read = |checkpoint: &Checkpoint| Position::for_server(&server, checkpoint);
         // What was left out before lies behind the mark: wanted now, it comes with everything, from the start.
         let wanted = |known: Position| {
             let lacks = known.without_pull_requests && settings.pull_requests;
@@ -109,7 +109,7 @@ impl Reader {
         // A full pass reads what incremental reads have read, whatever has its name by now.
         let identity = incremental.as_ref().map(read).transpose()?.and_then(|position| position.repository);
         let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..beginning.clone() }));
-        let may_lack_id = known.is_none();
+        let is_id_unconfirmed = known.is_none();
         connection.announce(&monitor);
         let (api, mut position, ahead) = match known {
             None => {
@@ -139,7 +139,7 @@ impl Reader {
         if let Some(Prefetch { api: by_name, page }) = ahead.filter(|_| api.repository_id().is_some()) {
             let answer =
                 |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::PageResponse(PageResponse::Page(page))));
-            in_flight.extend(plan.next().map(|step| future::ready(answer(step)).boxed()));
+            in_flight.extend(plan.next_step().map(|step| future::ready(answer(step)).boxed()));
         }
         let api = Arc::new(api);
         let mut unread = FailingIssues::new(std::mem::take(&mut plan.position_mut().unread));
@@ -156,8 +156,8 @@ impl Reader {
             pull_requests: settings.pull_requests,
             overlap,
             checkpoint,
-            may_lack_id,
-            has_issues: may_lack_id,
+            is_id_unconfirmed,
+            has_issues: is_id_unconfirmed,
             seen: Seen::default(),
         })
     }
@@ -170,7 +170,7 @@ impl Reader {
             return Ok(Some(batch.checkpoint(checkpoint)));
         }
         loop {
-            while let Some(step) = self.plan.next() {
+            while let Some(step) = self.plan.next_step() {
                 self.in_flight.push(self.send(step));
             }
             if self.plan.is_done() {
@@ -186,7 +186,7 @@ impl Reader {
                 }
                 self.has_issues = true;
             }
-            if let Some(batch) = self.take(&step, &api, size, reply)? {
+            if let Some(batch) = self.apply(&step, &api, size, reply)? {
                 return Ok(Some(batch));
             }
         }
@@ -198,7 +198,7 @@ impl Reader {
 
     fn send(&self, step: Step) -> BoxFuture<'static, Answered> {
         let (api, monitor) = (self.api.clone(), self.monitor.clone());
-        let size = match &step.ask {
+        let size = match &step.request {
             PageRequest::Page { size, .. } => *size,
             // Pages may have been of another size when this address was found.
             PageRequest::Url(url) => page::size(url).unwrap_or(self.page_size.now),
@@ -208,9 +208,9 @@ impl Reader {
         let now = UnixSecond::from(Timestamp::now());
         Box::pin(async move {
             let etag = step.tag.as_ref().map(|tag| tag.value.as_str());
-            let url = match &step.ask {
+            let url = match &step.request {
                 PageRequest::Newest | PageRequest::NewestPage => {
-                    let size = if step.ask == PageRequest::Newest { 1 } else { size };
+                    let size = if step.request == PageRequest::Newest { 1 } else { size };
                     let newest = api.newest(size, etag, &monitor).await;
                     return (step, api, size, newest.map(Reply::Newest).map_err(PageError::Other));
                 }
@@ -238,7 +238,7 @@ impl Reader {
         })
     }
 
-    fn take(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, PageError>) -> Result<Option<Batch>> {
+    fn apply(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, PageError>) -> Result<Option<Batch>> {
         let page = match reply {
             Err(PageError::TooLarge(error)) => {
                 tracing::debug!(%error, size, "asking for smaller pages");
@@ -248,7 +248,7 @@ impl Reader {
             }
             Err(PageError::Other(error)) => {
                 // Only the very first answers of all decide how the repository is addressed; others may still be under way.
-                if (self.may_lack_id && self.checkpoint.is_none() || asked.route != self.api.route)
+                if (self.is_id_unconfirmed && self.checkpoint.is_none() || asked.route != self.api.route)
                     && error.status() == Some(404)
                     && let Some(by_name) = asked.by_name()
                 {
@@ -279,13 +279,13 @@ impl Reader {
             low: info.first.map(|first| UnixSecond(first.0 + self.overlap)),
             high: info.last.map(|last| last.minus(self.overlap)),
         };
-        let keep = self.plan.answer(step.task, StepResult::Page(info, tag))?;
+        let keep = self.plan.apply(step.task, StepResult::Page(info, tag))?;
         let rejects = if keep == RowFilter::Nothing { Vec::new() } else { self.unread.add(unread) };
         if self.unread.len() > MOST_UNREAD {
             let message = format!("GitHub fails at more than {MOST_UNREAD} issues of this repository");
             return Err(Error::unavailable(message)
                 .with_context("repository", self.api.name.path())
-                .with_help("try again later; if it stays, ask those who run the server")
+                .with_help("try again later; if it stays, request those who run the server")
                 .exhausted());
         }
         self.plan.position_mut().unread = self.unread.known();
@@ -295,7 +295,7 @@ impl Reader {
     /// Takes an answer that brings no rows; a batch only if reading resumes elsewhere from now on.
     fn without_rows(&mut self, task: Task, answer: StepResult, asked: &Api) -> Result<Option<Batch>> {
         let before = self.plan.position();
-        let keep = self.plan.answer(task, answer)?;
+        let keep = self.plan.apply(task, answer)?;
         if self.plan.position() == before {
             return Ok(None);
         }
@@ -331,7 +331,7 @@ impl Reader {
             }
         }
         batch.rejects.extend(rejects);
-        page::detach(&mut batch.records, size);
+        page::detach_records(&mut batch.records, size);
         // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
         if asked.route != self.api.route {
             let beginning = Position::beginning(self.api.connection.client.base_url()).write()?;

@@ -163,7 +163,7 @@ fn read(array: &ByteString, most: usize) -> Result<Vec<ListedRepository>> {
     let excerpt = |text: &str| text.chars().take(EXCERPT).collect::<String>();
     let element = |(repository, raw): (Option<Repository>, ByteString)| match repository {
         // It becomes a path of the API and an argument of a command.
-        Some(repository) if matches!(Scope::of(&repository.full_name), Ok(Scope::Repository(_))) => {
+        Some(repository) if matches!(Scope::parse(&repository.full_name), Ok(Scope::Repository(_))) => {
             let hash = content_hash(&format!("{} {}", repository.id, repository.full_name));
             ListedRepository { hash, content: Ok(repository) }
         }

@@ -128,7 +128,7 @@ impl List {
         let next = (scenario.links && goes_on).then(following);
         // Like GitHub, the server sends no links where one page holds everything.
         let silent = !scenario.links || (page == 1 && !goes_on);
-        let probe = (next.is_none() && !rows.is_empty() && (silent || rows.len() == size)).then(following);
+        let unconfirmed_next = (next.is_none() && !rows.is_empty() && (silent || rows.len() == size)).then(following);
         let time = |row: Option<&(u64, State)>| row.map(|(_, (second, _))| UnixSecond(*second));
         let text = format!("{rows:?}");
         let info = PageInfo {
@@ -137,7 +137,7 @@ impl List {
             first: time(rows.first()),
             last: time(rows.last()),
             next,
-            probe,
+            unconfirmed_next,
             pages,
             date: Some(UnixSecond(self.now - scenario.behind)),
             size: u32::try_from(parts[2]).unwrap(),
@@ -169,7 +169,7 @@ pub(super) struct World<'a> {
 impl World<'_> {
     fn serve(&mut self, step: &Step) -> Served {
         let tag = |value, newest| EntityTag { value, credentials: String::new(), newest };
-        let url = match &step.ask {
+        let url = match &step.request {
             PageRequest::Newest | PageRequest::NewestPage => {
                 self.list.requests += 1;
                 let newest: Vec<_> = self.list.sorted().into_iter().rev().take(self.scenario.page).collect();

@@ -65,7 +65,7 @@ pub(super) struct PageInfo {
     pub(super) next: Option<String>,
     /// Where the next page would be, when there may be one and the server does not name it: the page holds as many rows as were
     /// asked for, or the server does not say whether the list goes on.
-    pub(super) probe: Option<String>,
+    pub(super) unconfirmed_next: Option<String>,
     /// How many pages the list has, where the server counts them.
     pub(super) pages: Option<u64>,
     /// When the server gave this answer, by its clock.
@@ -73,7 +73,7 @@ pub(super) struct PageInfo {
     /// How many rows the longest page of this read has, this one included.
     pub(super) longest: usize,
     /// Whether it reaches so far beyond the beginning of the read that what comes after it is for the next one.
-    pub(super) beyond: bool,
+    pub(super) is_beyond_read: bool,
     /// A hash of the page.
     pub(super) fingerprint: [u8; 16],
 }
@@ -85,15 +85,15 @@ impl PageInfo {
     }
 
     /// Whether the list goes on, or may go on, after this page.
-    pub(super) fn more(&self) -> bool {
-        self.next.is_some() || (self.probe.is_some() && self.is_full())
+    pub(super) fn may_continue(&self) -> bool {
+        self.next.is_some() || (self.unconfirmed_next.is_some() && self.is_full())
     }
 
     /// Whether the server does not say if the list goes on after this page, which is shorter than was asked for. A gateway may
     /// make pages shorter and drop the links, so that the length alone is no end: only a page that brings nothing new is, and
     /// only if the server gives longer ones. What changes all the time would never end: a page that reaches beyond the read does.
-    pub(super) fn is_silent(&self) -> bool {
-        self.next.is_none() && self.probe.is_some() && !self.is_full() && !self.beyond
+    pub(super) fn is_end_unknown(&self) -> bool {
+        self.next.is_none() && self.unconfirmed_next.is_some() && !self.is_full() && !self.is_beyond_read
     }
 }
 
@@ -172,6 +172,6 @@ pub(super) enum StepResult {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) task: Task,
-    pub(super) ask: PageRequest,
+    pub(super) request: PageRequest,
     pub(super) tag: Option<EntityTag>,
 }

@@ -15,7 +15,7 @@ pub(super) struct TieScan {
     /// Their addresses, page 1 first.
     pub(super) pages: Vec<String>,
     /// Reading them for good, from the last to the first: the page that is next. `None`: looking for the last one.
-    pub(super) back: Option<usize>,
+    pub(super) backward: Option<usize>,
     /// The time of the last row on the last page.
     pub(super) reached: Option<UnixSecond>,
     /// The range ends within these pages.
@@ -38,7 +38,7 @@ impl TieScan {
         let problem = if self.repeats >= REPEATS {
             "the server gives the same page for different page numbers"
         } else if leads_back {
-            "the server's link to the next page leads back to a page that was read"
+            "the server's link to the next page leads backward to a page that was read"
         } else if self.pages.len() >= MOST_PAGES {
             "the list of what was updated within one second does not end"
         } else {
@@ -54,22 +54,22 @@ impl TieScan {
 mod tests {
     use super::*;
 
-    fn walk(pages: usize) -> TieScan {
+    fn scan(pages: usize) -> TieScan {
         let pages = (0..pages).map(|page| format!("?page={page}")).collect();
-        let (back, reached, fingerprints, repeats) = (None, None, Vec::new(), 0);
-        TieScan { pages, back, reached, ended: false, fingerprints, repeats, closed: false, moved: false }
+        let (backward, reached, fingerprints, repeats) = (None, None, Vec::new(), 0);
+        TieScan { pages, backward, reached, ended: false, fingerprints, repeats, closed: false, moved: false }
     }
 
     #[test]
     fn pages_that_lead_back_or_on_and_on_are_an_error() {
         let next = |page: usize| PageInfo { next: Some(format!("?page={page}")), ..PageInfo::default() };
-        walk(3).must_end(&next(3)).unwrap();
-        walk(3).must_end(&PageInfo::default()).unwrap();
+        scan(3).must_end(&next(3)).unwrap();
+        scan(3).must_end(&PageInfo::default()).unwrap();
         for page in 0..3 {
-            let error = walk(3).must_end(&next(page)).unwrap_err();
-            assert!(error.message().contains("leads back"), "{error}");
+            let error = scan(3).must_end(&next(page)).unwrap_err();
+            assert!(error.message().contains("leads backward"), "{error}");
         }
-        let error = walk(MOST_PAGES).must_end(&next(MOST_PAGES)).unwrap_err();
+        let error = scan(MOST_PAGES).must_end(&next(MOST_PAGES)).unwrap_err();
         assert!(error.message().contains("does not end"), "{error}");
     }
 }

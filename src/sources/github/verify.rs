@@ -18,9 +18,9 @@ use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyReq
 pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) -> Result<Vec<Record>> {
     let VerifyRequest { resource, settings: config, checkpoint, records, allow_deletions, monitor, .. } = request;
     let settings = GithubSettings::from_settings(&config)?;
-    let name = Name::of(&resource)?;
+    let name = Name::from_resource(&resource)?;
     let server = connection.client.base_url();
-    let position = checkpoint.as_ref().map(|checkpoint| Position::of(server, checkpoint)).transpose()?;
+    let position = checkpoint.as_ref().map(|checkpoint| Position::for_server(server, checkpoint)).transpose()?;
     let api = match position {
         None => Api::find(connection, name, &monitor).await?,
         Some(Position { repository: Some(id), .. }) => Api { connection, name, route: Route::Id(id) },
@@ -29,7 +29,8 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
             Api { connection, name, route }
         }
     };
-    let issues = records.into_iter().filter_map(|record| StoredIssue::of(record, settings.pull_requests, &monitor));
+    let issues =
+        records.into_iter().filter_map(|record| StoredIssue::from_record(record, settings.pull_requests, &monitor));
     let concurrency = settings.concurrency.into();
     let (mut answers, missing) = ask_all(&api, issues.collect(), concurrency, &monitor).await?;
     for (kind, missing) in missing {
@@ -106,7 +107,7 @@ struct StoredIssue {
 }
 
 impl StoredIssue {
-    fn of(stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Option<Self> {
+    fn from_record(stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Option<Self> {
         #[derive(Deserialize)]
         struct IssueNumber {
             number: u64,
@@ -120,7 +121,7 @@ impl StoredIssue {
             )));
             return None;
         };
-        let kind = IssueKind::of(pull_request.is_some());
+        let kind = IssueKind::new(pull_request.is_some());
         // The pass has left it out, and so says nothing of it.
         (kind == IssueKind::Issue || pull_requests).then_some(Self { stored, number, kind })
     }
