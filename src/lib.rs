@@ -81,6 +81,16 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod internals {
     pub use crate::table::view_name;
+
+    /// The read plan of the GitHub source, for simulations.
+    #[cfg(feature = "github")]
+    pub mod github {
+        pub use crate::sources::github::checkpoint::Position;
+        pub use crate::sources::github::read_plan::ReadPlan;
+        pub use crate::sources::github::step::{
+            EntityTag, PageInfo, PageRequest, Range, RowFilter, Step, StepResult, Task, UnixSecond,
+        };
+    }
 }
 
 /// The documents whose code is compiled with the tests.

@@ -1,5 +1,10 @@
 //! Where reading a repository resumes.
 
+#![cfg_attr(
+    not(any(feature = "testkit", fuzzing)),
+    allow(unreachable_pub, reason = "the simulations in the tests use what is public here, through `internals`")
+)]
+
 use serde::{Deserialize, Serialize};
 
 use super::page::UnreadIssue;
@@ -12,7 +17,7 @@ const VERSION: u32 = 1;
 
 /// How far a repository has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Position {
+pub struct Position {
     /// The address of the API that gave the rest: elsewhere, the id is another repository's. `None`: it was not written down.
     pub(super) server: Option<String>,
     /// GitHub's id of the repository, which outlives its name. `None`: the server knows it by its name only.
@@ -26,7 +31,7 @@ pub(super) struct Position {
     /// The `since` of the next poll; `None`: everything.
     pub(super) anchor: Option<UnixSecond>,
     /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
-    pub(super) etag: Option<EntityTag>,
+    pub etag: Option<EntityTag>,
     /// How many rows the longest page has that this server ever gave: a shorter one was not cut off.
     pub(super) longest_page: usize,
     /// Issues at which the server failed; every read asks for them again.
@@ -52,7 +57,8 @@ struct Written {
 }
 
 impl Position {
-    pub(super) fn write(self) -> Result<Checkpoint> {
+    /// Writes the position as a checkpoint.
+    pub fn write(self) -> Result<Checkpoint> {
         let Self {
             server,
             repository: repository_id,
@@ -114,9 +120,11 @@ impl Position {
         }
     }
 
+    /// Reads a position from a checkpoint.
+    ///
     /// # Errors
-    /// `Checkpoint`, when this was written by another version, or cannot be a position.
-    pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self> {
+    /// `Checkpoint`, when another version of the source wrote it, or it is inconsistent.
+    pub fn read(checkpoint: &Checkpoint) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
             v: u32,

@@ -25,7 +25,7 @@
 //! [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
 
 mod api;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod connection;
 mod credentials;
 mod discover;
@@ -39,15 +39,11 @@ mod names;
 mod numbered_pages;
 mod page;
 mod ranges;
-mod read_plan;
+pub(crate) mod read_plan;
 mod reader;
 mod repository_list;
-#[cfg(test)]
-mod request_count;
 mod settings;
-#[cfg(test)]
-mod simulation;
-mod step;
+pub(crate) mod step;
 mod table;
 mod tie_scan;
 mod verify;

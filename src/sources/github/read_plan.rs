@@ -1,5 +1,10 @@
 //! The course of one read: polls, and what a poll finds too much to read in one page. Pure, like [`super::ranges`].
 
+#![cfg_attr(
+    not(any(feature = "testkit", fuzzing)),
+    allow(unreachable_pub, reason = "the simulations in the tests use what is public here, through `internals`")
+)]
+
 mod failed;
 
 use std::collections::HashSet;
@@ -25,7 +30,7 @@ const SEQUENTIAL_PAGES: u32 = 3;
 
 /// One read, from the position where the last one ended.
 #[derive(Debug)]
-pub(super) struct ReadPlan {
+pub struct ReadPlan {
     position: Position,
     ranges: Ranges,
     /// A list whose pages are counted, and read by their numbers.
@@ -76,7 +81,8 @@ enum NewestRequest {
 }
 
 impl ReadPlan {
-    pub(super) fn new(mut position: Position, overlap: i64, concurrency: usize) -> Self {
+    /// Plans a read from a position. `overlap` is in seconds; `concurrency` bounds the requests under way.
+    pub fn new(mut position: Position, overlap: i64, concurrency: usize) -> Self {
         let ranges = Ranges::new(std::mem::take(&mut position.ranges));
         Self {
             position,
@@ -101,12 +107,13 @@ impl ReadPlan {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    /// Whether the read is complete.
+    pub fn is_done(&self) -> bool {
         self.done
     }
 
     /// Where to resume once everything that was kept so far is committed.
-    pub(super) fn position(&self) -> Position {
+    pub fn position(&self) -> Position {
         // The open range may have ended before others.
         let end = self.ranges.end().max(self.numbered.as_ref().and_then(NumberedPages::end));
         let ranges = self.numbered.as_ref().map_or_else(|| self.ranges.left(), NumberedPages::left);
@@ -136,7 +143,7 @@ impl ReadPlan {
     }
 
     /// The next request, if one can be made before another one is answered.
-    pub(super) fn next_step(&mut self) -> Option<Step> {
+    pub fn next_step(&mut self) -> Option<Step> {
         if self.done || self.in_flight() >= self.concurrency {
             return None;
         }
@@ -207,7 +214,7 @@ impl ReadPlan {
     ///
     /// # Errors
     /// `InvalidData`, when the answer cannot be.
-    pub(super) fn apply(&mut self, task: Task, mut answer: StepResult) -> Result<RowFilter> {
+    pub fn apply(&mut self, task: Task, mut answer: StepResult) -> Result<RowFilter> {
         if let StepResult::Page(info, _) = &mut answer {
             self.position.longest_page = self.position.longest_page.max(info.rows);
             self.end.look(info);

@@ -1,4 +1,9 @@
-//! The requests of a read, and their answers.
+//! The vocabulary of a read plan: requests, what the plan needs to know of their responses, and points in time.
+
+#![cfg_attr(
+    not(any(feature = "testkit", fuzzing)),
+    allow(unreachable_pub, reason = "the simulations in the tests use what is public here, through `internals`")
+)]
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,10 +11,11 @@ use serde::{Deserialize, Serialize};
 /// Whole seconds since 1970: GitHub's granularity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Timestamp", into = "Timestamp")]
-pub(super) struct UnixSecond(pub(super) i64);
+pub struct UnixSecond(pub i64);
 
 impl UnixSecond {
-    pub(super) fn minus(self, seconds: i64) -> Self {
+    /// The time that is this many seconds earlier.
+    pub fn minus(self, seconds: i64) -> Self {
         Self(self.0.saturating_sub(seconds))
     }
 }
@@ -26,88 +32,101 @@ impl From<UnixSecond> for Timestamp {
     }
 }
 
-/// A part of the time line that is still to be read: from `from` (`None`: from its beginning) to before `to` (`None`: to
-/// its end). All rows before `at` are delivered.
+/// A range of `updated_at` that is still to be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Range {
-    pub(super) from: Option<UnixSecond>,
-    pub(super) to: Option<UnixSecond>,
-    pub(super) at: Option<UnixSecond>,
+pub struct Range {
+    /// Its start; `None`: the beginning of time.
+    pub from: Option<UnixSecond>,
+    /// Its end, exclusive; `None`: the end of the list.
+    pub to: Option<UnixSecond>,
+    /// All rows before this time have been delivered.
+    pub at: Option<UnixSecond>,
 }
 
-/// What to ask for.
+/// A request for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PageRequest {
-    /// Page 1 of what was updated since then.
+pub enum PageRequest {
+    /// Page 1 of the rows updated since this time.
     Since(Option<UnixSecond>),
-    /// Exactly this address.
+    /// Exactly this URL.
     Url(String),
-    /// A page of what was updated since then, by its number.
-    Page { since: Option<UnixSecond>, size: u32, page: u64 },
+    /// A page by its number.
+    Page {
+        /// The list has the rows updated since this time.
+        since: Option<UnixSecond>,
+        /// Rows per page.
+        size: u32,
+        /// The number of the page, counted from 1.
+        page: u64,
+    },
     /// The newest row.
     Newest,
-    /// As many of the newest rows as make a page, the newest first.
+    /// A page of the newest rows, the newest first.
     NewestPage,
 }
 
-/// What the planner needs to know about a page.
+/// What the read plan needs to know about a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct PageInfo {
-    /// The address that was asked for.
-    pub(super) url: String,
-    /// How many rows were asked for.
-    pub(super) size: u32,
-    pub(super) rows: usize,
-    /// The times of the first and the last row that have one.
-    pub(super) first: Option<UnixSecond>,
-    pub(super) last: Option<UnixSecond>,
-    /// Where the next page is, by the server's link.
-    pub(super) next: Option<String>,
-    /// Where the next page would be, when there may be one and the server does not name it: the page holds as many rows as were
-    /// asked for, or the server does not say whether the list goes on.
-    pub(super) unconfirmed_next: Option<String>,
+pub struct PageInfo {
+    /// The URL of the request.
+    pub url: String,
+    /// How many rows were requested.
+    pub size: u32,
+    /// How many rows it has.
+    pub rows: usize,
+    /// The time of the first row that has one.
+    pub first: Option<UnixSecond>,
+    /// The time of the last row that has one.
+    pub last: Option<UnixSecond>,
+    /// The next page, according to the server's link.
+    pub next: Option<String>,
+    /// The next page without a link from the server: there may be one, because the page is full, or because the server does not say
+    /// whether the list continues.
+    pub unconfirmed_next: Option<String>,
     /// How many pages the list has, where the server counts them.
-    pub(super) pages: Option<u64>,
-    /// When the server gave this answer, by its clock.
-    pub(super) date: Option<UnixSecond>,
-    /// How many rows the longest page of this read has, this one included.
-    pub(super) longest: usize,
-    /// Whether it reaches so far beyond the beginning of the read that what comes after it is for the next one.
-    pub(super) is_beyond_read: bool,
+    pub pages: Option<u64>,
+    /// The time of the response, by the server's clock.
+    pub date: Option<UnixSecond>,
+    /// The number of rows of the longest page of this read, including this one.
+    pub longest: usize,
+    /// It extends so far beyond the start of the read that its successors are left to the next read.
+    pub is_beyond_read: bool,
     /// A hash of the page.
-    pub(super) fingerprint: [u8; 16],
+    pub fingerprint: [u8; 16],
 }
 
 impl PageInfo {
-    /// Whether it holds as many rows as were asked for.
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether it has as many rows as were requested.
+    pub fn is_full(&self) -> bool {
         self.rows >= usize::try_from(self.size).unwrap_or(usize::MAX)
     }
 
-    /// Whether the list goes on, or may go on, after this page.
-    pub(super) fn may_continue(&self) -> bool {
+    /// Whether the list continues, or may continue, after this page.
+    pub fn may_continue(&self) -> bool {
         self.next.is_some() || (self.unconfirmed_next.is_some() && self.is_full())
     }
 
-    /// Whether the server does not say if the list goes on after this page, which is shorter than was asked for. A gateway may
-    /// make pages shorter and drop the links, so that the length alone is no end: only a page that brings nothing new is, and
-    /// only if the server gives longer ones. What changes all the time would never end: a page that reaches beyond the read does.
-    pub(super) fn is_end_unknown(&self) -> bool {
+    /// Whether the server does not say if the list continues after this page, which is shorter than requested.
+    ///
+    /// A gateway may shorten pages and drop links, so the length alone is not an end. Only a page without news is, and only if the
+    /// server sends longer ones. A list that changes all the time would never end; a page beyond the read ends it.
+    pub fn is_end_unknown(&self) -> bool {
         self.next.is_none() && self.unconfirmed_next.is_some() && !self.is_full() && !self.is_beyond_read
     }
 }
 
-/// Which rows of a page count; a row without a time counts in any case but `Nothing`.
+/// Which rows of a page are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowFilter {
+pub enum RowFilter {
     /// None: they will be read again.
     Nothing,
-    /// Those from the first time to before the second.
+    /// Those from the first time to before the second, and all rows without a time.
     Within(Option<UnixSecond>, Option<UnixSecond>),
 }
 
 impl RowFilter {
-    pub(super) fn has(self, second: Option<UnixSecond>) -> bool {
+    /// Whether a row with this time is delivered.
+    pub fn has(self, second: Option<UnixSecond>) -> bool {
         match (self, second) {
             (Self::Nothing, _) => false,
             (Self::Within(..), None) => true,
@@ -118,37 +137,39 @@ impl RowFilter {
     }
 }
 
-/// An entity tag, and the kind of credentials it was given to: it is worth nothing to any other.
+/// An entity tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct EntityTag {
-    pub(super) value: String,
-    pub(super) credentials: String,
-    /// It is the newest page's, newest first, and not that of a poll.
+pub struct EntityTag {
+    /// The tag itself.
+    pub value: String,
+    /// The kind of credentials that received it; it is worthless to others.
+    pub credentials: String,
+    /// Whether it is the tag of the newest page, newest first, rather than that of a poll.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) newest: bool,
+    pub newest: bool,
 }
 
-/// Who an answer is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Task {
-    /// A look for news.
+pub enum Task {
+    /// Looks for news.
     Poll,
-    /// The newest row of all, or the newest page.
+    /// The newest row, or the newest page.
     Newest,
-    /// A range, by its number.
+    /// A page of a range, by the range's number.
     Range(usize),
-    /// A part of a listing, by its number.
+    /// A page of a part of a numbered list, by the part's number.
     Part(usize),
-    /// A listing's witness, once more.
+    /// The reference page of a numbered list, once more.
     Check,
-    /// The page after a poll's.
+    /// The page after that of a poll.
     Probe,
 }
 
 impl Task {
-    /// Whether there is another way when the server refuses or fails with this status: pages by their number (GitHub answers
-    /// 422 to high ones) are read by key then, and the newest rows are only a shortcut.
-    pub(super) fn can_do_without(self, status: Option<u16>) -> bool {
+    /// Whether the read can do without it when the server answers with this status: rows of numbered pages (GitHub answers 422 to
+    /// high numbers) can be read by key, and the newest rows are only a shortcut.
+    pub(crate) fn can_do_without(self, status: Option<u16>) -> bool {
         match self {
             Self::Poll | Self::Range(_) => false,
             Self::Part(_) | Self::Check | Self::Probe => matches!(status, Some(400 | 404 | 422)),
@@ -157,21 +178,24 @@ impl Task {
     }
 }
 
-/// What a request brought.
+/// The result of a request.
 #[derive(Debug)]
-pub(super) enum StepResult {
+pub enum StepResult {
     /// Nothing has changed since the entity tag.
     NotModified,
-    /// A page, and its entity tag where it may be used again.
+    /// A page, and its entity tag where it can be used again.
     Page(PageInfo, Option<EntityTag>),
-    /// The newest row's time, and the entity tag of the page that it is on.
+    /// The time of the newest row, and the entity tag of its page.
     Newest(Option<UnixSecond>, Option<EntityTag>),
 }
 
-/// A request to be made.
+/// A request to be sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) task: Task,
-    pub(super) request: PageRequest,
-    pub(super) tag: Option<EntityTag>,
+pub struct Step {
+    /// Its purpose.
+    pub task: Task,
+    /// What is requested.
+    pub request: PageRequest,
+    /// Makes the request conditional.
+    pub tag: Option<EntityTag>,
 }

@@ -1,5 +1,10 @@
 //! What becomes of a request that brought no answer.
 
+#![cfg_attr(
+    not(any(feature = "testkit", fuzzing)),
+    allow(unreachable_pub, reason = "the simulations in the tests use what is public here, through `internals`")
+)]
+
 use super::super::list_end::LastPageCheck;
 use super::super::step::Task;
 use super::{NewestRequest, ReadPlan};
@@ -32,7 +37,7 @@ impl ReadPlan {
 
     /// A request was refused, or pages are of another size now: a range has to begin again within its second, and what was
     /// read by page number is read by key from now on.
-    pub(in crate::sources::github) fn restart(&mut self, task: Task) {
+    pub fn restart(&mut self, task: Task) {
         if self.abandoned.remove(&task) {
             return;
         }
