@@ -4,7 +4,7 @@
 mod concatenation;
 mod memory;
 mod merge;
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+#[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 mod preview;
 #[cfg(feature = "snowflake")]
 pub mod snowflake;
@@ -14,7 +14,7 @@ pub mod sqlite;
 mod surrogates;
 
 pub use memory::Memory;
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+#[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 pub use preview::Preview;
 #[cfg(feature = "snowflake")]
 pub use snowflake::Snowflake;
