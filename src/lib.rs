@@ -38,7 +38,7 @@ pub mod http;
 #[cfg(feature = "native-app")]
 pub mod native_app;
 #[cfg(any(feature = "http", feature = "snowflake"))]
-pub mod retries;
+mod net;
 #[cfg(feature = "github")]
 pub mod sources;
 #[cfg(feature = "testkit")]
@@ -48,10 +48,10 @@ pub use checkpoint::Checkpoint;
 pub use config::{ConfigSnapshot, ConfigStore, Namespace, ResourceConfig, Settings, SettingsSchema};
 pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
 pub use monitor::{Monitor, SourceEvent, Traffic, WaitGuard};
+#[cfg(any(feature = "http", feature = "snowflake"))]
+pub use net::RetryConfig;
 pub use record::{Batch, Operation, Record, Reject, Version};
 pub use resource::Resource;
-#[cfg(any(feature = "http", feature = "snowflake"))]
-pub use retries::RetryConfig;
 pub use secret::SecretRef;
 pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,

@@ -14,6 +14,7 @@ use super::gate::Gate;
 use super::links;
 use super::request::Request;
 use crate::error::is_credential;
+use crate::net::is_loopback_url;
 use crate::{Error, Result, RetryConfig};
 
 /// Talks to one server, within its limits. Clones are cheap and share everything.
@@ -248,7 +249,8 @@ impl Builder {
                     .with_help("write `http://HOST:PORT`; a user and a password belong into HTTPS_PROXY")
             })?;
             http = http.proxy(proxy);
-        } else if is_loopback(&base) {
+        } else if is_loopback_url(&base) {
+            // A proxy cannot reach it.
             http = http.no_proxy();
         }
         for pem in &self.authorities {
@@ -282,23 +284,13 @@ impl Builder {
     /// Refuses to send credentials in the clear to another machine, or by way of one.
     fn refuse_plain_http(&self, base: &Url) -> Result<()> {
         let proxy = self.proxy.as_deref().and_then(links::proxy);
-        let stays_here = is_loopback(base) && proxy.as_ref().is_none_or(is_loopback);
+        let stays_here = is_loopback_url(base) && proxy.as_ref().is_none_or(is_loopback_url);
         if stays_here {
             return Ok(());
         }
         Err(Error::configuration("plain http is refused: the credentials would travel in the clear")
             .with_context("url", base)
             .with_help("use https; plain http is only for servers on this machine, or without credentials"))
-    }
-}
-
-/// Whether a server is on this machine, where a proxy cannot reach it.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::message;
-use crate::error::is_caused_by;
+use crate::net::{TransportFailure, proxy_refusal};
 use crate::{Error, ErrorKind, Retry};
 
 /// A request that brought no answer to work with.
@@ -26,31 +26,32 @@ impl From<Error> for Fault {
 /// No answer, or only its beginning.
 pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> Fault {
     let origin = url.origin().ascii_serialization();
-    let untouched = error.is_connect();
-    let says = |words: &[&str]| is_caused_by(&error, words);
-    let fault = if untouched && says(&["proxy authorization required"]) {
-        proxy_refusal(url)
-    } else if untouched && says(&["dns error", "failed to lookup address"]) {
-        Error::unavailable(format!("the host of {origin} cannot be found"))
-            .with_help("check the base URL and, if there is one, the proxy")
-    } else if untouched && says(&["certificate"]) {
-        Error::unavailable(format!("the certificate of {origin} is not trusted"))
-            .with_help("give the certificate authority that issued it, or check the base URL")
-            .with_retry(Retry::Never)
-    } else if error.is_timeout() {
-        let what = if untouched { "cannot be reached in time" } else { "did not answer in time" };
+    let failure = TransportFailure::classify(&error);
+    let late = |what: &str| {
         Error::unavailable(format!("{origin} {what}"))
             .with_context("timeout", format!("{}s", timeout.as_secs_f32()))
             .with_help("check the network, or allow more time")
-    } else if untouched {
-        Error::unavailable(format!("{origin} cannot be reached"))
-            .with_help("check the base URL, the network and, if there is one, the proxy")
-    } else if error.is_body() || error.is_decode() {
-        Error::invalid_data("the answer is cut short or garbled").with_retry(Retry::Backoff)
-    } else {
-        Error::unavailable(format!("the connection to {origin} broke"))
     };
-    Fault { error: fault.with_context("url", url).with_source(error.without_url()), untouched }
+    let fault = match failure {
+        TransportFailure::ProxyAuthentication => proxy_refusal(url.scheme()),
+        TransportFailure::HostNotFound => Error::unavailable(format!("the host of {origin} cannot be found"))
+            .with_help("check the base URL and, if there is one, the proxy"),
+        TransportFailure::UntrustedCertificate => {
+            Error::unavailable(format!("the certificate of {origin} is not trusted"))
+                .with_help("give the certificate authority that issued it, or check the base URL")
+                .with_retry(Retry::Never)
+        }
+        TransportFailure::ConnectTimeout => late("cannot be reached in time"),
+        TransportFailure::ConnectFailed => Error::unavailable(format!("{origin} cannot be reached"))
+            .with_help("check the base URL, the network and, if there is one, the proxy"),
+        TransportFailure::Timeout => late("did not answer in time"),
+        TransportFailure::IncompleteBody => {
+            Error::invalid_data("the answer is cut short or garbled").with_retry(Retry::Backoff)
+        }
+        TransportFailure::Disconnected => Error::unavailable(format!("the connection to {origin} broke")),
+    };
+    let fault = fault.with_context("url", url).with_source(error.without_url());
+    Fault { error: fault, untouched: failure.is_before_request() }
 }
 
 /// The answer, or the rest of it, did not come in time.
@@ -106,14 +107,6 @@ pub(crate) fn may_depend_on_size(error: &Error) -> bool {
     cause.is::<Cause>() || cause.is::<std::str::Utf8Error>() || cause.downcast_ref().is_some_and(is_damaged)
 }
 
-/// The proxy asks who we are: for `https` it answers CONNECT so, and for `http` the request itself.
-fn proxy_refusal(url: &Url) -> Error {
-    let variable = if url.scheme() == "https" { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-    Error::new(ErrorKind::Authentication, "the proxy asks for credentials").with_help(format!(
-        "give them in the environment, {variable}=http://USER:PASSWORD@HOST:PORT, and name the proxy nowhere else"
-    ))
-}
-
 /// Adds what a user must know of a request that has failed for good, where it is not said yet: the address, and what to do.
 pub(super) fn complete(error: Error, url: &Url) -> Error {
     let named = error.context().any(|(name, _)| matches!(name, "url" | "redirected from"));
@@ -150,7 +143,7 @@ pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url)
             .with_help("check the name, and what the credentials may read"),
         410 => not_found("gone: it was removed or is switched off"),
         451 => not_found("withheld for legal reasons"),
-        407 => proxy_refusal(url),
+        407 => proxy_refusal(url.scheme()),
         408 | 425 | 500..=599 => new(ErrorKind::Unavailable, "the server failed to answer")
             .with_retry(advice)
             .with_help("try again later; if it stays, ask those who run the server"),

@@ -18,6 +18,7 @@
 pub mod app;
 pub mod bundle;
 pub mod deploy;
+mod hosts;
 pub mod image;
 pub mod lint;
 

@@ -3,31 +3,25 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use crate::net::delays_with_jitter;
+use crate::{Error, Result, RetryConfig};
 
-use crate::{Result, Retry};
+const TRANSACTION: RetryConfig = RetryConfig {
+    max_attempts: 5,
+    timeout: Duration::MAX,
+    first_delay: Duration::from_millis(50),
+    max_delay: Duration::from_secs(5),
+};
 
 /// Does a piece of work that happens wholly or not at all, up to five times, as long as its error says that it is worth it. The
 /// error that remains says that no outer layer need try again.
 pub(super) async fn transaction<T, F: Future<Output = Result<T>>>(work: impl FnMut() -> F) -> Result<T> {
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(Duration::from_secs(5))
-        .with_max_times(4)
-        .with_jitter();
-    let tried = work.retry(pauses).when(|error| error.retry() != Retry::Never);
-    let tried = tried.notify(|error, pause| tracing::debug!(%error, ?pause, "a transaction is tried again"));
-    tried.await.map_err(crate::Error::exhausted)
+    TRANSACTION.run(work, Error::retry).await.map_err(Error::exhausted)
 }
 
 /// Pauses without end, ever longer and up to half a minute, between tries at what several programs do at once.
 pub(super) fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(30))
-        .without_max_times()
-        .with_jitter()
-        .build()
+    delays_with_jitter(Duration::from_millis(200), Duration::from_secs(30))
 }
 
 /// What an earlier try of a transaction would have given, had its COMMIT been answered. It may have happened all the same.

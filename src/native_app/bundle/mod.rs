@@ -2,8 +2,6 @@
 
 pub(super) mod context;
 mod folder;
-mod listing;
-mod literal;
 mod render;
 mod templates;
 
@@ -14,15 +12,12 @@ use std::path::Path;
 use minijinja::value::{Serde, Value};
 
 use context::Context;
+use folder::Files;
 pub use folder::Written;
 use templates::{PAGE, PROCEDURES, TEMPLATES};
 
-use super::lint::{self, Finding};
 use super::{App, Names};
 use crate::{Error, Result};
-
-/// Files by their paths, with `/` between the steps.
-type Files = BTreeMap<String, Vec<u8>>;
 
 /// What an application package is made of: every file but the image, in memory.
 ///
@@ -100,11 +95,6 @@ impl Bundle {
         let paths: BTreeSet<&String> = self.files.keys().chain(other.files.keys()).collect();
         let differ = |path: &&String| self.files.get(*path) != other.files.get(*path);
         paths.into_iter().filter(differ).map(String::as_str).collect()
-    }
-
-    /// What Snowflake would refuse, or what would break at an upgrade.
-    pub fn findings(&self) -> Vec<Finding> {
-        lint::lint(self)
     }
 }
 

@@ -11,11 +11,12 @@
 //!
 //! A value is always escaped for its language; a template cannot switch that off. Snowflake's own `{{ variables }}` pass.
 
+use std::fmt::Write;
+
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, UndefinedBehavior};
 
-use super::literal::{Language, markdown_code};
 use crate::{Error, Result};
 
 /// The file that a template becomes.
@@ -66,6 +67,165 @@ fn syntax(language: Language) -> Result<SyntaxConfig, minijinja::Error> {
     syntax.keep_trailing_newline(true).build()
 }
 
+/// The longest list or map that stays on one line, in bytes.
+const LONGEST_LINE: usize = 100;
+
+/// The language of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    Markdown,
+    Python,
+    Sql,
+    Yaml,
+}
+
+impl Language {
+    /// The language of a file with this path.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path.rsplit_once('.')?.1 {
+            "md" => Some(Self::Markdown),
+            "py" => Some(Self::Python),
+            "sql" => Some(Self::Sql),
+            "yml" | "yaml" => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+
+    /// A value as this language writes it.
+    pub(super) fn literal(self, value: &Value) -> Result<String, minijinja::Error> {
+        self.nested(value, 1)
+    }
+
+    /// A value that begins in a line which is indented so many times.
+    fn nested(self, value: &Value, depth: usize) -> Result<String, minijinja::Error> {
+        let words = |none: &str, yes: &str, no: &str| match value.kind() {
+            ValueKind::None => none.to_owned(),
+            _ => if value.is_true() { yes } else { no }.to_owned(),
+        };
+        match (self, value.kind()) {
+            (_, ValueKind::Number) => Ok(value.to_string()),
+            (_, ValueKind::String) => Ok(self.text(value.as_str().unwrap_or_default())),
+            (Self::Python, ValueKind::None | ValueKind::Bool) => Ok(words("None", "True", "False")),
+            (Self::Yaml, ValueKind::None | ValueKind::Bool) => Ok(words("null", "true", "false")),
+            (Self::Sql, ValueKind::None | ValueKind::Bool) => Ok(words("NULL", "TRUE", "FALSE")),
+            (Self::Sql, ValueKind::Seq) => {
+                let items = self.items(value, depth)?;
+                let line = items.join(", ");
+                Ok(if line.len() <= LONGEST_LINE { line } else { items.join(",\n        ") })
+            }
+            (Self::Yaml | Self::Python, ValueKind::Seq) => {
+                Ok(self.enclosed("[", &self.items(value, depth)?, "]", depth))
+            }
+            (Self::Yaml | Self::Python, ValueKind::Map) => {
+                let entry = |key: Value| {
+                    let item = self.nested(&value.get_item(&key)?, depth + 1)?;
+                    Ok(format!("{}: {item}", self.nested(&key, depth + 1)?))
+                };
+                let entries: Vec<String> = value.try_iter()?.map(entry).collect::<Result<_, minijinja::Error>>()?;
+                Ok(self.enclosed("{", &entries, "}", depth))
+            }
+            (_, kind) => {
+                let message = format!("{self:?} has no literal for a value of kind {kind}");
+                Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
+            }
+        }
+    }
+
+    fn items(self, value: &Value, depth: usize) -> Result<Vec<String>, minijinja::Error> {
+        value.try_iter()?.map(|item| self.nested(&item, depth + 1)).collect()
+    }
+
+    /// A list or a map: on one line, or where that gets too long in Python, on a line for each item.
+    fn enclosed(self, open: &str, items: &[String], close: &str, depth: usize) -> String {
+        let line = format!("{open}{}{close}", items.join(", "));
+        if self != Self::Python || (line.len() <= LONGEST_LINE && !line.contains('\n')) {
+            return line;
+        }
+        let indent = "    ".repeat(depth);
+        let lines: String = items.iter().map(|item| format!("{indent}    {item},\n")).collect();
+        format!("{open}\n{lines}{indent}{close}")
+    }
+
+    fn text(self, text: &str) -> String {
+        match self {
+            Self::Markdown => markdown(text),
+            Self::Python => double_quoted(text, &[]),
+            // Two of them begin a variable of Snowflake's own templates.
+            Self::Yaml => double_quoted(text, &['{', '}', '%']),
+            Self::Sql => single_quoted(text),
+        }
+    }
+}
+
+/// Whether every one of the languages reads the character as itself within a text. A YAML document may hold no others; a
+/// line that ends at U+2028 ends for some of its readers.
+fn is_printable(c: char) -> bool {
+    let is_noncharacter = u32::from(c) & 0xFFFE == 0xFFFE;
+    let is_separator = matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FDD0}'..='\u{FDEF}');
+    // What turns the direction of writing makes a text look like another one.
+    let is_bidi = matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    !c.is_control() && !is_noncharacter && !is_separator && !is_bidi
+}
+
+/// A text in double quotes: Python and YAML know the same escapes. Those of `also` are escaped, too.
+fn double_quoted(text: &str, also: &[char]) -> String {
+    let mut literal = String::from("\"");
+    for c in text.chars() {
+        let code = u32::from(c);
+        // Writing into a string does not fail.
+        let _ = match c {
+            '"' | '\\' => write!(literal, "\\{c}"),
+            '\n' => write!(literal, "\\n"),
+            c if is_printable(c) && !also.contains(&c) => write!(literal, "{c}"),
+            _ if code <= 0xFF => write!(literal, "\\x{code:02x}"),
+            _ if code <= 0xFFFF => write!(literal, "\\u{code:04x}"),
+            _ => write!(literal, "\\U{code:08x}"),
+        };
+    }
+    literal + "\""
+}
+
+/// A text in single quotes, as SQL writes it.
+fn single_quoted(text: &str) -> String {
+    let mut literal = String::from("'");
+    for c in text.chars() {
+        let code = u32::from(c);
+        let _ = match c {
+            '\'' => write!(literal, "''"),
+            '\\' => write!(literal, "\\\\"),
+            '\n' => write!(literal, "\\n"),
+            c if is_printable(c) => write!(literal, "{c}"),
+            _ if code <= 0xFFFF => write!(literal, "\\u{code:04x}"),
+            // There is no escape for these, and none of them can be seen.
+            _ => Ok(()),
+        };
+    }
+    literal + "'"
+}
+
+/// A text within a line of Markdown that is no code.
+fn markdown(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            c if c.is_whitespace() || c.is_control() => escaped.push(' '),
+            c if c.is_ascii_punctuation()
+                && !matches!(c, ',' | ';' | ':' | '\'' | '/' | '?' | '"' | '.' | '-' | '(' | ')') =>
+            {
+                escaped.extend(['\\', c]);
+            }
+            c if is_printable(c) => escaped.push(c),
+            _ => {}
+        }
+    }
+    escaped.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text within code of Markdown: on one line, and without what would end the code.
+pub(super) fn markdown_code(text: &str) -> String {
+    text.chars().map(|c| if c == '`' { '\'' } else { c }).filter(|c| is_printable(*c)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use minijinja::value::Serde;
@@ -112,5 +272,36 @@ mod tests {
     #[test]
     fn a_value_that_is_not_there_is_an_error() {
         assert!(render("a.sql", "'<<nothing>>'", &Value::UNDEFINED).is_err());
+    }
+
+    #[test]
+    fn values_are_written_as_each_language_writes_them() {
+        let value = Serde(serde_json::json!({"a": [1, true, null, "x"]})).into();
+        assert_eq!(Language::Python.literal(&value).unwrap(), r#"{"a": [1, True, None, "x"]}"#);
+        assert_eq!(Language::Yaml.literal(&value).unwrap(), r#"{"a": [1, true, null, "x"]}"#);
+        let list = Serde(["/a.py", "it's"]).into();
+        assert_eq!(Language::Sql.literal(&list).unwrap(), "'/a.py', 'it''s'");
+    }
+
+    #[test]
+    fn a_text_does_not_leave_its_literal() {
+        let text = "a\"b'c\\d\n''' \"\"\" $$ # : {{ x }} <% y %> \u{2028}\u{202e}é😀\0";
+        assert_eq!(
+            Language::Yaml.text(text),
+            "\"a\\\"b'c\\\\d\\n''' \\\"\\\"\\\" $$ # : \\x7b\\x7b x \\x7d\\x7d <\\x25 y \\x25> \\u2028\\u202eé😀\\x00\""
+        );
+        assert_eq!(single_quoted("a'b\\c\n$$\0"), "'a''b\\\\c\\n$$\\u0000'");
+    }
+
+    #[test]
+    fn a_text_makes_no_markdown_of_its_own() {
+        assert_eq!(markdown("# a\n\n<script> [x](y) `z` | *b*"), "\\# a \\<script\\> \\[x\\](y) \\`z\\` \\| \\*b\\*");
+        assert_eq!(markdown_code("a```b\nc"), "a'''bc");
+    }
+
+    #[test]
+    fn what_a_language_has_no_literal_for_is_an_error() {
+        assert!(Language::Sql.literal(&Value::UNDEFINED).is_err());
+        assert!(Language::Markdown.literal(&Serde(["a"]).into()).is_err());
     }
 }

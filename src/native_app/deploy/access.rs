@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::account::{Account, Found, MARKER};
-use super::hosts;
-use super::privilege::Privilege;
-use super::sql;
-use super::step::{Action, Plan, Step};
+use super::account::{Account, Found, MARKER, qualified_name, text_literal};
+use super::plan::{Action, Plan, Privilege, Step};
 use crate::backends::snowflake::client::Statement;
-use crate::native_app::Name;
+use crate::native_app::{Name, hosts};
 use crate::{Error, ErrorKind, Result, SourceSpec};
 
 /// The objects of one application, by their names.
@@ -59,12 +56,12 @@ impl Access {
     }
 
     fn schema_sql(&self) -> String {
-        sql::path(&[&self.database, &self.schema])
+        qualified_name(&[&self.database, &self.schema])
     }
 
     /// An object in the schema.
     pub(super) fn sql(&self, name: &Name) -> String {
-        sql::path(&[&self.database, &self.schema, name])
+        qualified_name(&[&self.database, &self.schema, name])
     }
 
     async fn find(&self, account: &mut Account, kind: &str, name: &Name) -> Result<Option<Found>> {
@@ -130,17 +127,17 @@ impl Access {
     }
 
     async fn make_schema(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
-        make_schema(account, &self.database, &self.schema, plan).await
+        plan.create_schema(account, &self.database, &self.schema).await
     }
 
     fn set_secret(&self, name: &Name, value: &SecretString, exists: bool) -> Step {
         let path = self.sql(name);
         let (what, statement, privilege) = if exists {
-            let sql = |value: &str| format!("ALTER SECRET {path} SET SECRET_STRING = {}", sql::text(value));
+            let sql = |value: &str| format!("ALTER SECRET {path} SET SECRET_STRING = {}", text_literal(value));
             (format!("set the secret {path}"), confidential(sql, value), Privilege::ownership(format!("SECRET {path}")))
         } else {
             let sql = |value: &str| {
-                let (value, comment) = (sql::text(value), sql::text(MARKER));
+                let (value, comment) = (text_literal(value), text_literal(MARKER));
                 format!(
                     "CREATE SECRET IF NOT EXISTS {path} TYPE = GENERIC_STRING SECRET_STRING = {value} COMMENT = {comment}"
                 )
@@ -154,14 +151,14 @@ impl Access {
     /// Makes the network rule, or adds to it: what a consumer has added stays.
     async fn set_rule(&self, account: &mut Account, adopt: bool, plan: &mut Plan) -> Result<()> {
         let path = self.sql(&self.rule);
-        let list = |hosts: &[String]| hosts.iter().map(|host| sql::text(host)).collect::<Vec<_>>().join(", ");
+        let list = |hosts: &[String]| hosts.iter().map(|host| text_literal(host)).collect::<Vec<_>>().join(", ");
         let Some(found) = self.find(account, "NETWORK RULES", &self.rule).await? else {
             plan.push(Step::run(
                 format!("allow {} by the network rule {path}", self.hosts.join(", ")),
                 format!(
                     "CREATE OR ALTER NETWORK RULE {path} TYPE = HOST_PORT VALUE_LIST = ({}) MODE = EGRESS COMMENT = {}",
                     list(&self.hosts),
-                    sql::text(MARKER)
+                    text_literal(MARKER)
                 ),
                 Privilege::on("CREATE NETWORK RULE", format!("SCHEMA {}", self.schema_sql())),
             ));
@@ -209,7 +206,7 @@ impl Access {
                 "CREATE EXTERNAL ACCESS INTEGRATION {name} ALLOWED_NETWORK_RULES = {} ALLOWED_AUTHENTICATION_SECRETS = {list} \
                  ENABLED = TRUE COMMENT = {}",
                 paths_sql(&[rule]),
-                sql::text(MARKER)
+                text_literal(MARKER)
             );
             let what = format!("create the external access integration {name}");
             plan.push(Step::run(what, sql, Privilege::account("CREATE EXTERNAL ACCESS INTEGRATION")));
@@ -296,7 +293,7 @@ fn column<'a>(described: &'a [Found], name: &str) -> &'a str {
 }
 
 fn paths_sql(paths: &[Path]) -> String {
-    let paths = paths.iter().map(|path| sql::path(&path.iter().collect::<Vec<_>>()));
+    let paths = paths.iter().map(|path| qualified_name(&path.iter().collect::<Vec<_>>()));
     format!("({})", paths.collect::<Vec<_>>().join(", "))
 }
 
@@ -326,30 +323,6 @@ fn outside_quotes(text: &str, mark: char) -> Vec<&str> {
         c == mark && !quoted
     })
     .collect()
-}
-
-/// Makes a schema and its database where they are missing.
-pub(super) async fn make_schema(account: &mut Account, database: &Name, schema: &Name, plan: &mut Plan) -> Result<()> {
-    if account.find("DATABASES", database, "").await?.is_none() {
-        plan.push(Step::run(
-            format!("create the database {database}"),
-            format!("CREATE DATABASE IF NOT EXISTS {database} COMMENT = {}", sql::text(MARKER)),
-            Privilege::account("CREATE DATABASE"),
-        ));
-        // A new database has it.
-        if schema.as_str() == "PUBLIC" {
-            return Ok(());
-        }
-    }
-    if account.find("SCHEMAS", schema, &format!("IN DATABASE {database}")).await?.is_none() {
-        let path = sql::path(&[database, schema]);
-        plan.push(Step::run(
-            format!("create the schema {path}"),
-            format!("CREATE SCHEMA IF NOT EXISTS {path} COMMENT = {}", sql::text(MARKER)),
-            Privilege::on("CREATE SCHEMA", format!("DATABASE {database}")),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! What there is in an account.
+//! Reads what an account holds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::sql;
+pub(super) use crate::backends::snowflake::client::text_literal;
 use crate::backends::snowflake::client::{Answer, IssuedToken, Session, StagedFile, Statement};
 use crate::native_app::Name;
 use crate::{Error, ErrorKind, Result};
@@ -61,7 +63,7 @@ impl Account {
 
     /// One object: `kind` is what follows SHOW, `place` where it is looked for, such as `IN SCHEMA D.S`.
     pub(super) async fn find(&mut self, kind: &str, name: &Name, place: &str) -> Result<Option<Found>> {
-        let statement = format!("SHOW {kind} LIKE {} {place}", sql::like(name));
+        let statement = format!("SHOW {kind} LIKE {} {place}", like_pattern(name));
         let rows = self.rows_if_any(statement.trim_end()).await?;
         Ok(rows.into_iter().find(|row| row.get("name") == name.as_str()))
     }
@@ -128,4 +130,32 @@ fn found(answer: Answer) -> Vec<Found> {
         )
     };
     answer.rows.into_iter().map(|cells| row(cells.0)).collect()
+}
+
+/// The pattern of a SHOW that finds at least this name. A name may hold what a pattern reads otherwise, so that what is found is
+/// still to be compared.
+pub(super) fn like_pattern(name: &Name) -> String {
+    text_literal(&name.as_str().replace('\\', "_"))
+}
+
+/// A name of several parts.
+pub(super) fn qualified_name(parts: &[&Name]) -> String {
+    parts.iter().map(|part| part.sql()).collect::<Vec<_>>().join(".")
+}
+
+/// An error of kind `NotFound` with what the role may lack.
+pub(super) fn absent(what: impl fmt::Display, help: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{what} does not exist, or the role may not see it")).with_help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_pattern_is_no_escape() {
+        let name: Name = "\"a\\'b\"".parse().unwrap();
+        assert_eq!(like_pattern(&name), "'a_''b'");
+        assert_eq!(qualified_name(&[&name, &"c".parse().unwrap()]), "\"a\\'b\".C");
+    }
 }

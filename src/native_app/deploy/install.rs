@@ -6,41 +6,15 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::access::{Access, Bound};
-use super::account::{Account, Found, MARKER};
-use super::consent::Consent;
-use super::origin::Origin;
-use super::privilege::Privilege;
+use super::account::{Account, MARKER, absent, text_literal};
+use super::application::{self, Origin};
+use super::grants::{ApplicationRole, Consent};
+use super::plan::{Plan, Privilege, Step};
 use super::runner::{Report, Runner};
-use super::sql;
-use super::step::{Plan, Step};
-use super::{hosts, pool};
-use crate::native_app::app::{check_host, check_host_of_a_container};
 use crate::native_app::bundle::context::{external_access, privileges};
+use crate::native_app::hosts::{self, check_host, check_host_of_a_container};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, SourceSpec};
-
-/// An application role, and what it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ApplicationRole {
-    /// Configures the connector.
-    Admin,
-    /// Sees the page and how the connector stands.
-    Viewer,
-    /// Reads what was ingested.
-    DataReader,
-}
-
-impl ApplicationRole {
-    /// The name in the application.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "APP_ADMIN",
-            Self::Viewer => "APP_VIEWER",
-            Self::DataReader => "APP_DATA_READER",
-        }
-    }
-}
 
 /// Installs an app for a consumer: makes the network rule, the secrets and the external access integration, creates the
 /// application, grants it the privileges that it was not granted by its installation, and binds its references.
@@ -188,9 +162,9 @@ impl Install {
         let access = Access::of(&self.spec, &self.hosts, &self.names.application, self.place.as_ref())?;
         let mut plan = Plan::default();
         // First of all: nothing is made for an application that may not be made.
-        let found = application(account, &self.names.application, self.adopt).await?;
+        let found = application::find(account, &self.names.application, self.adopt).await?;
         if self.container {
-            pool::check(account, &self.names.application, found.is_some()).await?;
+            application::check_pool(account, &self.names.application, found.is_some()).await?;
         }
         let create = if found.is_none() { Some(self.create(account).await?) } else { None };
         let bound = match self.container {
@@ -214,7 +188,7 @@ impl Install {
         let from = self.origin.clause(&self.names, target.as_ref());
         Ok(Step::run(
             format!("create the application {application}"),
-            format!("CREATE APPLICATION {application} {from} COMMENT = {}", sql::text(MARKER)),
+            format!("CREATE APPLICATION {application} {from} COMMENT = {}", text_literal(MARKER)),
             Privilege::account("CREATE APPLICATION"),
         ))
     }
@@ -232,11 +206,64 @@ impl Install {
     }
 }
 
-/// The application, if there is one; refuses somebody else's.
-pub(super) async fn application(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<Found>> {
-    let found = account.find("APPLICATIONS", name, "").await?;
-    if let Some(found) = &found {
-        found.claim("application", name, adopt, "give another name (--application)")?;
+/// Upgrades an application in the way in which it was installed. State, data and tasks stay. It can be repeated.
+#[derive(Debug)]
+pub struct Upgrade {
+    names: Names,
+    origin: Origin,
+    adopt: bool,
+}
+
+impl Upgrade {
+    /// Of an app.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
+    pub fn new(app: &App) -> Result<Self> {
+        Ok(Self { names: app.names()?, origin: Origin::default(), adopt: false })
     }
-    Ok(found)
+
+    /// Where it was installed from.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// Whether an application that somebody else has installed may be upgraded.
+    #[must_use]
+    pub fn adopt(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Upgrades, unless the application has that version and patch already.
+    ///
+    /// # Cancellation
+    /// Dropping the future cancels the upgrade as far as Snowflake can be reached; whether it took place is then told by
+    /// [`Status`](super::Status).
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound): there is no such application or version; otherwise as of
+    /// [`Install::run`](super::Install::run). Where only a new installation helps, the help says so; it is never done by itself.
+    pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
+        let name = &self.names.application;
+        let found = application::find(account, name, self.adopt)
+            .await?
+            .ok_or_else(|| absent(format!("the application {name}"), "run `app install`"))?;
+        let target = self.origin.target(account, &self.names).await?;
+        let mut plan = Plan::default();
+        if target.as_ref().is_some_and(|target| target.is_that_of(&found)) {
+            plan.note(format!("{name} has {}, patch {} already", found.get("version"), found.get("patch")));
+        } else {
+            plan.push(Step::run(
+                format!("upgrade {name} from {}, patch {}", found.get("version"), found.get("patch")),
+                format!("ALTER APPLICATION {name} UPGRADE{}", self.origin.using(target.as_ref())),
+                Privilege::ownership(format!("APPLICATION {name}")),
+            ));
+        }
+        let mut report = Report::default();
+        runner.run(account, plan, &mut report).await?;
+        Ok(report)
+    }
 }

@@ -29,35 +29,26 @@
 
 mod access;
 mod account;
-mod answer;
-mod consent;
-mod explain;
-mod hosts;
+mod application;
+mod grants;
+mod image_repository;
 mod install;
-mod origin;
 mod package;
-mod pool;
-mod privilege;
-mod registry;
-mod retire;
+mod plan;
 mod runner;
-mod sql;
 mod stage;
 mod status;
-mod step;
 mod uninstall;
-mod upgrade;
-mod versions;
+mod version;
 
 pub use account::Account;
-pub use install::{ApplicationRole, Install};
-pub use origin::Origin;
+pub use application::Origin;
+pub use grants::ApplicationRole;
+pub use install::{Install, Upgrade};
 pub use package::Deploy;
-pub use privilege::Privilege;
+pub use plan::{Privilege, Step};
 pub use runner::{Done, Report, Runner};
 pub use status::{
     ApplicationStatus, Granted, PackageStatus, Pool, Previous, Reference, Release, Status, VersionStatus,
 };
-pub use step::Step;
 pub use uninstall::{Owned, Uninstall};
-pub use upgrade::Upgrade;

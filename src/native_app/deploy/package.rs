@@ -1,21 +1,15 @@
 //! The provider's side: the application package.
 
-use super::account::{Account, Found, MARKER};
-use super::privilege::Privilege;
-use super::registry::Repository;
-use super::retire::Room;
+use super::account::{Account, Found, MARKER, text_literal};
+use super::image_repository::Repository;
+use super::plan::{Action, Plan, Privilege, Push, Step};
 use super::runner::{Report, Runner};
-use super::sql;
 use super::stage::{self, Stage};
-use super::step::{Action, Plan, Push, Step};
-use super::versions::{self, Versions};
+use super::version::{self, CHANNEL, Room, Versions, holds, released};
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
 use crate::{Error, Result};
-
-/// The release channel that consumers install from unless they say otherwise.
-pub(super) const CHANNEL: &str = "DEFAULT";
 
 /// Brings a bundle and its image into an application package: the package and its stage are made where they are missing, files
 /// that have changed are uploaded, stale ones removed, the image pushed, the setup script checked by Snowflake, and a version or a
@@ -131,7 +125,7 @@ impl<'a> Deploy<'a> {
         let mut plan = Plan::default();
         let there = There::read(self, account).await?;
         let files = stage::files(self.bundle);
-        let label = versions::label(&self.version, &files, self.image.as_ref());
+        let label = version::label(&self.version, &files, self.image.as_ref());
         self.check(&label, &there, &mut plan)?;
         if there.package.is_none() {
             self.make_package(&mut plan);
@@ -203,7 +197,7 @@ impl<'a> Deploy<'a> {
             format!("create the application package {package}"),
             format!(
                 "CREATE APPLICATION PACKAGE IF NOT EXISTS {package} COMMENT = {} DISTRIBUTION = INTERNAL ENABLE_RELEASE_CHANNELS = TRUE",
-                sql::text(MARKER)
+                text_literal(MARKER)
             ),
             Privilege::account("CREATE APPLICATION PACKAGE"),
         ));
@@ -267,7 +261,7 @@ impl<'a> Deploy<'a> {
             } else {
                 format!("add the version {version}")
             };
-            let using = format!("USING {} LABEL = {}", stage.at(""), sql::text(label));
+            let using = format!("USING {} LABEL = {}", stage.at(""), text_literal(label));
             plan.push(self.alter(what, &format!("{add} {using}")));
         }
         if self.release {
@@ -351,22 +345,5 @@ impl There {
             assigned,
             released,
         })
-    }
-}
-
-/// The version and the patch that consumers get unless they are told apart.
-pub(super) async fn released(account: &mut Account, package: &Name) -> Result<Option<(String, u64)>> {
-    let rows = account.rows_if_any(format!("SHOW RELEASE DIRECTIVES IN APPLICATION PACKAGE {package}")).await?;
-    // A package without release channels has no such column, or nothing in it.
-    let is_default = |row: &&Found| row.get("name") == CHANNEL && matches!(row.get("release_channel"), "" | CHANNEL);
-    let row = rows.iter().find(is_default);
-    Ok(row.and_then(|row| Some((row.text("version")?, row.number("patch")?))))
-}
-
-/// Whether a list, `["V1","V2"]` or `[V1, V2]`, holds a name.
-pub(super) fn holds(list: &str, name: &str) -> bool {
-    match serde_json::from_str::<Vec<String>>(list) {
-        Ok(names) => names.iter().any(|one| one == name),
-        Err(_) => list.trim_matches(['[', ']']).split(',').any(|one| one.trim() == name),
     }
 }

@@ -6,10 +6,8 @@ use std::fmt::Write;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::account::Found;
-use super::privilege::Privilege;
-use super::sql;
-use super::step::{Action, Plan, Step};
+use super::account::{Found, qualified_name, text_literal};
+use super::plan::{Action, Plan, Privilege, Step};
 use crate::backends::snowflake::client::StagedFile;
 use crate::native_app::{Bundle, Name};
 use crate::{Error, Result};
@@ -31,17 +29,17 @@ impl Stage {
     }
 
     pub(super) fn schema_sql(&self) -> String {
-        sql::path(&[&self.package, &self.schema])
+        qualified_name(&[&self.package, &self.schema])
     }
 
     pub(super) fn sql(&self) -> String {
-        sql::path(&[&self.package, &self.schema, &self.name])
+        qualified_name(&[&self.package, &self.schema, &self.name])
     }
 
     /// The stage, or a path on it, as a literal.
     pub(super) fn at(&self, path: &str) -> String {
         let slash = if path.is_empty() { "" } else { "/" };
-        sql::text(&format!("@{}{slash}{path}", self.sql()))
+        text_literal(&format!("@{}{slash}{path}", self.sql()))
     }
 
     /// What makes the stage. Both statements can be repeated.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::account::{Account, Found};
-use super::package::released;
-use super::{pool, sql};
+use super::account::{Account, Found, text_literal};
+use super::application as app;
+use super::version::released;
 use crate::native_app::{App, Names};
 use crate::{ErrorKind, Result};
 
@@ -182,14 +182,14 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
     let references = visible(account, format!("SHOW REFERENCES IN APPLICATION {name}")).await?;
     let privileges = visible(account, format!("SHOW PRIVILEGES IN APPLICATION {name}")).await?;
     // Its name begins with the application's; which characters the rest of it has is the app's own affair.
-    let pattern = sql::text(&format!("{}%", name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
+    let pattern = text_literal(&format!("{}%", name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
     let pools = visible(account, format!("SHOW COMPUTE POOLS LIKE {pattern}")).await?;
     let object = |row: &Found| {
         let parts = [row.text("database_name"), row.text("schema_name"), row.text("object_name")];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (row.text("object_name").is_some()).then(|| parts.join("."))
     };
-    let own = pool::name(name)?;
+    let own = app::pool_name(name)?;
     // Names that only begin like this one are those of other applications.
     let is_own = |row: &&Found| row.get("application") == name.as_str() || row.get("name") == own.as_str();
     let pool = |row: &Found| Pool {

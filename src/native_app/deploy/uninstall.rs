@@ -3,12 +3,10 @@
 use serde::Serialize;
 
 use super::access::Access;
-use super::account::Account;
-use super::install::application;
-use super::pool;
-use super::privilege::Privilege;
+use super::account::{Account, Found};
+use super::application;
+use super::plan::{Plan, Privilege, Step};
 use super::runner::{Report, Runner};
-use super::step::{Plan, Step};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, ErrorKind, Result, SourceSpec};
 
@@ -93,12 +91,11 @@ impl Uninstall {
     /// [`Conflict`](ErrorKind::Conflict): somebody else has installed it.
     pub async fn owned(&self, account: &mut Account) -> Result<Vec<Owned>> {
         let name = &self.names.application;
-        if application(account, name, self.adopt).await?.is_none() {
+        if application::find(account, name, self.adopt).await?.is_none() {
             return Ok(Vec::new());
         }
         let rows = account.rows(format!("SHOW OBJECTS OWNED BY APPLICATION {name}")).await?;
-        let kind =
-            |row: &super::account::Found| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
+        let kind = |row: &Found| row.text("type").or_else(|| row.text("object_type")).unwrap_or_default();
         Ok(rows.iter().map(|row| Owned { kind: kind(row), name: row.get("name").to_owned() }).collect())
     }
 
@@ -128,8 +125,8 @@ impl Uninstall {
                  them",
             ));
         }
-        let pool = pool::find(account, name).await?;
-        let exists = application(account, name, self.adopt).await?.is_some();
+        let pool = application::find_pool(account, name).await?;
+        let exists = application::find(account, name, self.adopt).await?.is_some();
         if exists {
             // Of what else it owns, nothing is left to be asked about.
             let cascade = if self.cascade || !owned.is_empty() { " CASCADE" } else { "" };
@@ -142,7 +139,7 @@ impl Uninstall {
         // One that a role owns, or that an earlier removal has left, is bound to this application and goes, too.
         let is_bound = pool.is_some_and(|pool| pool.get("application") == name.as_str());
         if is_bound && !owned.iter().any(is_pool) {
-            let pool = pool::name(name)?;
+            let pool = application::pool_name(name)?;
             plan.push(Step::run(
                 format!("drop the compute pool {pool}, which no other application can use"),
                 format!("DROP COMPUTE POOL IF EXISTS {pool}"),

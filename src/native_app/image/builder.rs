@@ -33,8 +33,15 @@ pub struct ImageBuilder {
     labels: BTreeMap<String, String>,
 }
 
+impl Image {
+    /// An image of `program`, a file that was built for it: see [`build_command`](super::build_command).
+    pub fn builder(program: impl Into<PathBuf>) -> ImageBuilder {
+        ImageBuilder::new(program.into())
+    }
+}
+
 impl ImageBuilder {
-    pub(super) fn new(program: PathBuf) -> Self {
+    fn new(program: PathBuf) -> Self {
         Self {
             program,
             name: None,

@@ -13,7 +13,6 @@ use oci_client::manifest::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::builder::ImageBuilder;
 use super::digest;
 use super::layer::Layer;
 use crate::{Error, ErrorKind, Result};
@@ -36,11 +35,6 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image of `program`, a file that was built for it: see [`build_command`](super::build_command).
-    pub fn builder(program: impl Into<PathBuf>) -> ImageBuilder {
-        ImageBuilder::new(program.into())
-    }
-
     /// The image in `folder`, written before by this or by another tool.
     ///
     /// # Errors

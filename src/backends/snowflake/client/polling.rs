@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::fault;
 use super::login::{self, Pass};
 use super::transport::Transport;
 use super::wire::{QueryData, Reply, TOKEN_EXPIRED};
+use crate::net::delays;
 use crate::{Error, Result};
 
 /// The first pause between two questions; each further one doubles.
@@ -24,8 +24,7 @@ pub(super) async fn until_done(
     pass: &Pass,
     mut reply: Reply<QueryData>,
 ) -> Result<Reply<QueryData>> {
-    let mut pauses =
-        ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).without_max_times().build();
+    let mut pauses = delays(FIRST_PAUSE, LONGEST_PAUSE);
     while reply.is_running() {
         let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
             Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use url::Host;
 
+use crate::net::is_loopback;
 use crate::{Error, Result};
 
 pub use credentials::Credentials;
@@ -209,7 +210,7 @@ impl Connection {
         if self.port == 0 {
             return Err(Error::configuration("the port of the Snowflake connection is 0").with_help("leave `port` out"));
         }
-        if self.protocol == Protocol::Http && !is_this_machine(&host) {
+        if self.protocol == Protocol::Http && !is_loopback(&host) {
             return Err(Error::configuration("plain http is refused: the credentials would travel in the clear")
                 .with_help("use `protocol = \"https\"`; http is only for servers on this machine"));
         }
@@ -218,15 +219,5 @@ impl Connection {
                 .with_help("set `user` in the connection, or SNOWFLAKE_USER"));
         }
         Ok(())
-    }
-}
-
-/// Whether what is sent there never leaves this machine.
-fn is_this_machine(host: &Host<String>) -> bool {
-    match host {
-        // Names below `localhost` are asked of the network by some resolvers.
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }

@@ -1,8 +1,9 @@
 //! Which hosts a PUT statement may send us to.
 
-use url::{Host, Url};
+use url::Url;
 
 use super::Origin;
+use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
 /// A host to speak to instead of a cloud's usual one.
@@ -34,13 +35,7 @@ impl Endpoint {
 
 /// Whether a file and its credentials may be sent there: with TLS, or without leaving this machine.
 pub(super) fn is_allowed(url: &Url, origin: Origin) -> bool {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback && origin == Origin::Loopback)
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback_url(url) && origin == Origin::Loopback)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Where an image goes.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use oci_client::Reference;
 use url::Url;
 
+use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
 /// A repository and a tag in it.
@@ -80,8 +80,7 @@ fn malformed(what: &str, why: &str) -> Error {
 
 /// Whether a host, which may have a port, is this machine.
 fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    Url::parse(&format!("http://{host}")).is_ok_and(|url| is_loopback_url(&url))
 }
 
 #[cfg(test)]

@@ -18,9 +18,8 @@ use tokio::sync::RwLock;
 use url::Url;
 
 use super::address::Address;
-use super::fault::Fault;
-use super::realm::{Challenge, Realm};
-use crate::native_app::image::credentials::Credentials;
+use super::auth::{Challenge, Credentials, Realm};
+use super::error::Fault;
 use crate::native_app::image::digest;
 use crate::{Error, Result};
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::super::super::connection::Connection;
 use super::resend::Attempt;
+use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
 /// The account in the addresses that stand for Snowflake until they come here. The real one may not even be a host's name.
@@ -44,12 +45,7 @@ impl Address {
 
     /// Whether it is on this machine, where a proxy cannot reach it.
     pub(super) fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+        is_loopback_url(&self.0)
     }
 
     /// The real URL for one that stands for it, for this attempt.

@@ -15,7 +15,7 @@ use url::{Host, Url};
 use super::into_middleware;
 use super::redirect::{is_temporary, may_follow, target};
 use super::resend::LastStatus;
-use crate::error::is_caused_by;
+use crate::net::{TransportFailure, proxy_refusal};
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// Who is asked, and so what counts as an answer.
@@ -121,29 +121,33 @@ impl Asked {
     fn unanswered(&self, error: reqwest::Error) -> Error {
         // After a redirect it is another one.
         let host = error.url().and_then(Url::host_str).unwrap_or(self.host());
-        let says = |words: &[&str]| is_caused_by(&error, words);
-        let fault = if error.is_connect() && says(&["proxy authorization required"]) {
-            // The proxy's answer to CONNECT.
-            proxy_refusal()
-        } else if error.is_connect() && says(&["dns error", "failed to lookup address"]) {
-            // At a login it is mostly a wrong name, and then nobody should wait for minutes to be told.
-            let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
-            Error::unavailable(format!("the host {host} cannot be found"))
-                .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network")
-                .with_retry(retry)
-        } else if says(&["certificate"]) {
-            Error::unavailable(format!("the certificate of {host} is not trusted"))
-                .with_help("check the account identifier, and whether a proxy stands in between")
-                .with_retry(Retry::Never)
-        } else if error.is_connect() {
-            Error::unavailable(format!("{host} cannot be reached"))
-                .with_help("check the network, the account identifier and, if there is one, the proxy")
-        } else if error.is_timeout() {
-            Error::unavailable(format!("{host} did not answer in time")).with_help("check the network")
-        } else if error.is_body() || error.is_decode() {
-            Error::unavailable(format!("the answer of {host} was cut off")).with_help("check the network")
-        } else {
-            Error::unavailable(format!("the connection to {host} broke")).with_help("check the network")
+        let fault = match TransportFailure::classify(&error) {
+            TransportFailure::ProxyAuthentication => proxy_refusal(self.url.scheme()),
+            TransportFailure::HostNotFound => {
+                // At a login the name is usually wrong, and waiting for minutes would not help.
+                let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
+                Error::unavailable(format!("the host {host} cannot be found"))
+                    .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network")
+                    .with_retry(retry)
+            }
+            TransportFailure::UntrustedCertificate => {
+                Error::unavailable(format!("the certificate of {host} is not trusted"))
+                    .with_help("check the account identifier, and whether a proxy stands in between")
+                    .with_retry(Retry::Never)
+            }
+            TransportFailure::ConnectTimeout | TransportFailure::ConnectFailed => {
+                Error::unavailable(format!("{host} cannot be reached"))
+                    .with_help("check the network, the account identifier and, if there is one, the proxy")
+            }
+            TransportFailure::Timeout => {
+                Error::unavailable(format!("{host} did not answer in time")).with_help("check the network")
+            }
+            TransportFailure::IncompleteBody => {
+                Error::unavailable(format!("the answer of {host} was cut off")).with_help("check the network")
+            }
+            TransportFailure::Disconnected => {
+                Error::unavailable(format!("the connection to {host} broke")).with_help("check the network")
+            }
         };
         fault.with_source(error.without_url())
     }
@@ -200,7 +204,7 @@ impl Asked {
                     .with_help("run it again: the links to the parts of a result live for some hours")
                     .with_retry(Retry::Never)
             }
-            407 => proxy_refusal(),
+            407 => proxy_refusal(self.url.scheme()),
             429 => Error::new(ErrorKind::RateLimited, format!("{host} takes no more requests for now"))
                 .with_help("run less at once")
                 .with_retry(advice),
@@ -211,11 +215,6 @@ impl Asked {
                 .with_help("check the host of the connection, and whether a proxy stands in between"),
         }
     }
-}
-
-fn proxy_refusal() -> Error {
-    Error::new(ErrorKind::Authentication, "the proxy asks for credentials")
-        .with_help("give them in the environment: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT")
 }
 
 fn is_html(body: &[u8]) -> bool {

@@ -1,25 +1,31 @@
 //! An image on its way into a registry.
 
 mod address;
-mod fault;
-mod realm;
+mod auth;
+mod error;
 mod registry;
 
 use std::fmt;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use http::HeaderValue;
 use oci_client::manifest::OciDescriptor;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use self::address::Address;
-use self::fault::Fault;
+pub use self::auth::Credentials;
+use self::error::Fault;
 use self::registry::Registry;
-use super::credentials::Credentials;
 use super::layout::Image;
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result, RetryConfig};
+
+const RETRY: RetryConfig = RetryConfig {
+    max_attempts: 3,
+    timeout: Duration::MAX,
+    first_delay: Duration::from_millis(200),
+    max_delay: Duration::from_secs(5),
+};
 
 /// What a push does next, or has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,15 +239,9 @@ impl Upload<'_> {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(200))
-            .with_max_delay(Duration::from_secs(5))
-            .with_max_times(2)
-            .with_jitter();
-        // What the HTTP client logs may hold a token.
+        // The HTTP client may log a token.
         let silent = || call().with_subscriber(NoSubscriber::new());
-        let tried = silent.retry(pauses).when(|fault| fault.retry() != Retry::Never);
-        tried.notify(|fault, pause| tracing::debug!(?fault, ?pause, "the registry is asked again")).await
+        RETRY.run(silent, Fault::retry).await
     }
 
     fn error(&self, fault: Fault) -> Error {

@@ -1,4 +1,4 @@
-//! How often, and for how long, a request that failed is tried again.
+//! The retry policy.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use tokio::time::Instant;
 
 use crate::Retry;
 
-/// How often, and for how long, a request that failed is tried again.
+/// How often, and for how long, a failed request is retried.
 ///
-/// What it waits for that is no failure counts neither as attempts nor as time: limits, a free place, the pace.
+/// Time spent on rate limits, permits or pacing counts toward neither limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryConfig {
-    /// Attempts in all, the first included.
+    /// The maximum number of attempts, including the first.
     pub max_attempts: u32,
-    /// No attempt starts later than this after the first.
+    /// No attempt starts later than this after the first one.
     pub timeout: Duration,
     /// The first delay; each further one doubles. Every delay is drawn at random between itself and twice itself, so
-    /// that requests that failed together do not come back together.
+    /// that requests that failed together are not retried together.
     pub first_delay: Duration,
-    /// The longest a delay grows, before the draw.
+    /// The longest delay, before the random draw.
     pub max_delay: Duration,
 }
 
 impl Default for RetryConfig {
-    /// Six attempts within five minutes, the first delay half a second, the longest thirty seconds.
+    /// Six attempts within five minutes, with delays from half a second to thirty seconds.
     fn default() -> Self {
         Self {
             max_attempts: 6,
@@ -36,47 +36,81 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    /// One attempt only.
+    /// Makes one attempt only.
     pub fn none() -> Self {
         Self { max_attempts: 1, ..Self::default() }
     }
 
+    /// Starts the first attempt.
     pub(crate) fn start(&self) -> Attempts {
-        let delays = ExponentialBuilder::new()
+        let delays = backoff(self.first_delay, self.max_delay)
             .with_jitter()
-            .with_min_delay(self.first_delay)
-            .with_max_delay(self.max_delay)
             .with_max_times(usize::try_from(self.max_attempts.saturating_sub(1)).unwrap_or(usize::MAX))
             .build();
-        Attempts { delays, total: self.timeout, started: Instant::now(), made: 1 }
+        Attempts { delays, timeout: self.timeout, started: Instant::now(), made: 1 }
+    }
+
+    /// Repeats an operation until it succeeds, `advice` on its error is [`Retry::Never`], or the limits are reached.
+    #[cfg(feature = "snowflake")]
+    pub(crate) async fn run<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
+        &self,
+        mut operation: impl FnMut() -> F,
+        advice: impl Fn(&E) -> Retry,
+    ) -> Result<T, E> {
+        let mut attempts = self.start();
+        loop {
+            let error = match operation().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(delay) = attempts.next(advice(&error), Duration::ZERO) else { return Err(error) };
+            tracing::debug!(?error, ?delay, "retrying");
+            tokio::time::sleep(delay).await;
+        }
     }
 }
 
-/// The attempts of one request.
+/// The attempts at one request.
 pub(crate) struct Attempts {
     delays: ExponentialBackoff,
-    total: Duration,
+    timeout: Duration,
     started: Instant,
+    /// The number of attempts so far, including the current one.
     pub(crate) made: u32,
 }
 
 impl Attempts {
-    /// How long to wait before another attempt; `None` to give up. `queued` is the time in which it was
-    /// not this request's turn.
+    /// Returns the delay before another attempt; `None` to give up. `queued` is the time spent on rate limits, permits or pacing.
     pub(crate) fn next(&mut self, advice: Retry, queued: Duration) -> Option<Duration> {
         let at_least = match advice {
             Retry::Never => return None,
             Retry::Backoff => Duration::ZERO,
-            Retry::After(told) => told,
+            Retry::After(delay) => delay,
         };
         let delay = self.delays.next()?.max(at_least);
         let elapsed = self.started.elapsed().saturating_sub(queued);
-        if elapsed.saturating_add(delay) > self.total {
+        if elapsed.saturating_add(delay) > self.timeout {
             return None;
         }
         self.made += 1;
         Some(delay)
     }
+}
+
+/// Doubling delays without end, as between two polls.
+#[cfg(feature = "snowflake")]
+pub(crate) fn delays(first: Duration, max: Duration) -> impl Iterator<Item = Duration> {
+    backoff(first, max).without_max_times().build()
+}
+
+/// Doubling delays without end, each drawn at random between itself and twice itself, so that several programs get out of step.
+#[cfg(feature = "snowflake")]
+pub(crate) fn delays_with_jitter(first: Duration, max: Duration) -> impl Iterator<Item = Duration> {
+    backoff(first, max).with_jitter().without_max_times().build()
+}
+
+fn backoff(first: Duration, max: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::new().with_min_delay(first).with_max_delay(max)
 }
 
 #[cfg(test)]
@@ -112,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn advice_is_followed() {
+    async fn retry_advice_is_followed() {
         let mut attempts = RetryConfig::default().start();
         assert_eq!(attempts.next(Retry::Never, Duration::ZERO), None);
         assert_eq!(attempts.next(Retry::After(seconds(90)), Duration::ZERO), Some(seconds(90)));

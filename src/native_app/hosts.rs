@@ -1,9 +1,34 @@
-//! The hosts that an app may reach: of its source, of settings that are URLs, and those that a network rule has.
+//! The hosts that an app may reach: those of its source, those of settings that are URLs, those of a network rule.
 
 use serde_json::Value;
 use url::Url;
 
 use crate::{Error, Result, SourceSpec};
+
+pub(super) fn check_host(host: &str) -> Result<()> {
+    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let labels = name.strip_prefix("*.").unwrap_or(name);
+    let sound = labels.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if sound {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{host:?} is no host"))
+        .with_help("declare it as `api.example.com` or `api.example.com:8443`, without a scheme or a path"))
+}
+
+/// A network rule takes more than a container may use: see "Configure service egress" in Snowflake's documentation of its
+/// container services.
+pub(super) fn check_host_of_a_container(host: &str) -> Result<()> {
+    let port = host.split_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if !host.starts_with('*') && port.is_none_or(|port| matches!(port, 22 | 80 | 443 | 1024..)) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{host:?} cannot be reached from a container in Snowflake")).with_help(
+        "declare each host in full, without `*`, and a port of 22, 80, 443, or from 1024 on; or build the app with \
+         --without-container",
+    ))
+}
 
 /// The host of a URL as a network rule names it: with its port, unless that is 443.
 fn of_url(url: &str) -> Option<String> {

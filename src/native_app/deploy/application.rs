@@ -1,12 +1,9 @@
-//! Where an app is installed from.
+//! The installed application: where it comes from, and its compute pool.
 
-use super::account::{Account, Found};
-use super::explain::absent;
-use super::package::released;
-use super::sql;
-use super::versions::Versions;
+use super::account::{Account, Found, absent, text_literal};
+use super::version::{Versions, released};
 use crate::native_app::{Name, Names};
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Where an app is installed and upgraded from. An app is upgraded in the way in which it was installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +54,7 @@ impl Origin {
     /// What follows `CREATE APPLICATION name`.
     pub(super) fn clause(&self, names: &Names, target: Option<&Target>) -> String {
         match self {
-            Self::Listing(listing) => format!("FROM LISTING {}", sql::text(listing)),
+            Self::Listing(listing) => format!("FROM LISTING {}", text_literal(listing)),
             Self::Version | Self::Release => {
                 format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using(target))
             }
@@ -78,4 +75,43 @@ impl Target {
     pub(super) fn is_that_of(&self, application: &Found) -> bool {
         application.get("version") == self.version.as_str() && application.number("patch") == Some(self.patch)
     }
+}
+
+/// The name that the app's procedures give their pool.
+pub(super) fn pool_name(application: &Name) -> Result<Name> {
+    application.with_suffix("POOL")
+}
+
+/// The pool, if there is one that the role may see.
+pub(super) async fn find_pool(account: &mut Account, application: &Name) -> Result<Option<Found>> {
+    account.find("COMPUTE POOLS", &pool_name(application)?, "").await
+}
+
+/// Refuses a pool that the application could not use: another application's, or whatever there is before it is installed.
+pub(super) async fn check_pool(account: &mut Account, application: &Name, is_installed: bool) -> Result<()> {
+    let Some(found) = find_pool(account, application).await? else { return Ok(()) };
+    let of = found.get("application");
+    if is_installed && (of.is_empty() || of == application.as_str()) {
+        return Ok(());
+    }
+    let pool = pool_name(application)?;
+    let what = match of {
+        "" => format!("the compute pool {pool} exists already, and an app can only use one that it makes itself"),
+        of if of == application.as_str() => {
+            format!("the compute pool {pool} is bound to an application that was dropped")
+        }
+        of => format!("the compute pool {pool} belongs to the application {of}"),
+    };
+    Err(Error::new(ErrorKind::Conflict, what)
+        .with_context("owner", found.get("owner"))
+        .with_help(format!("run `DROP COMPUTE POOL {pool}` if nothing needs it, or give another name (--application)")))
+}
+
+/// The application, if there is one; refuses somebody else's.
+pub(super) async fn find(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<Found>> {
+    let found = account.find("APPLICATIONS", name, "").await?;
+    if let Some(found) = &found {
+        found.claim("application", name, adopt, "give another name (--application)")?;
+    }
+    Ok(found)
 }

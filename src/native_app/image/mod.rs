@@ -22,7 +22,6 @@
 
 mod binary;
 mod builder;
-mod credentials;
 mod digest;
 mod layer;
 mod layout;
@@ -30,6 +29,5 @@ mod push;
 
 pub use binary::{build_command, cross_build_command};
 pub use builder::{ImageBuilder, USER};
-pub use credentials::Credentials;
 pub use layout::Image;
-pub use push::{Push, Pushed, Step};
+pub use push::{Credentials, Push, Pushed, Step};

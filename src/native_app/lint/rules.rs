@@ -1,9 +1,10 @@
-//! Rules for what is made and dropped.
+//! The rules for statements that create, drop and grant, and for the files that they use.
 
 use std::collections::BTreeSet;
 
+use super::finding::{Findings, Rule};
 use super::statement::{Part, Statement, name};
-use super::{Findings, Rule};
+use crate::native_app::Bundle;
 
 /// Kinds of objects, longest first, so that `DYNAMIC TABLE` is no `TABLE`.
 const KINDS: [&str; 31] = [
@@ -115,7 +116,7 @@ pub(super) fn made(statement: &Statement) -> Option<Object<'_>> {
     (create.word() == Some("CREATE")).then(|| object(rest)).flatten()
 }
 
-pub(super) fn check(statements: &[Statement], findings: &mut Findings) {
+pub(super) fn check_objects(statements: &[Statement], findings: &mut Findings) {
     let mut schemas = Schemas::default();
     for statement in statements {
         match statement.leading_words().first() {
@@ -230,4 +231,132 @@ fn job(statement: &Statement, schemas: &Schemas<'_>, findings: &mut Findings) {
             "a job cannot run in a versioned schema: name it in another one",
         );
     }
+}
+
+pub(super) fn check_files(statements: &[Statement], bundle: &Bundle, findings: &mut Findings) {
+    let mut schemas = Schemas::default();
+    for statement in statements {
+        schemas.note(statement);
+        let Some(object) = made(statement) else { continue };
+        match object.kind {
+            "FUNCTION" | "PROCEDURE" => {
+                let imports = statement.list("IMPORTS").unwrap_or_default();
+                if !imports.is_empty() && !schemas.is_versioned(&object) {
+                    findings.add(Rule::Imports, statement, "only code in a versioned schema can import files");
+                }
+                for import in &imports {
+                    import_exists(statement, import, bundle, findings);
+                }
+                if statement.property("LANGUAGE").or(language(statement)) == Some("PYTHON") {
+                    python(statement, &imports, bundle, findings);
+                }
+            }
+            "STREAMLIT" => page(statement, bundle, findings),
+            _ => {}
+        }
+    }
+}
+
+/// `LANGUAGE PYTHON`.
+fn language(statement: &Statement) -> Option<&str> {
+    statement.after(&["LANGUAGE"])?.first()?.word()
+}
+
+fn import_exists(statement: &Statement, import: &str, bundle: &Bundle, findings: &mut Findings) {
+    match import.strip_prefix('/') {
+        None => findings.add(
+            Rule::Imports,
+            statement,
+            format!("{import:?} is no path of the bundle: it begins with / there, and a stage cannot be imported from"),
+        ),
+        Some(path) if bundle.text(path).is_none() => {
+            findings.add(Rule::Imports, statement, format!("the bundle has no file {import}"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn python(statement: &Statement, imports: &[&str], bundle: &Bundle, findings: &mut Findings) {
+    let runtime = statement.property("RUNTIME_VERSION").unwrap_or_default();
+    let version: Vec<u32> = runtime.split('.').map_while(|step| step.parse().ok()).collect();
+    if version < vec![3, 11] {
+        findings.add(
+            Rule::PythonRuntime,
+            statement,
+            "write RUNTIME_VERSION = '3.11' or later: earlier ones are being withdrawn",
+        );
+    }
+    let Some((module, function)) = statement.property("HANDLER").and_then(|handler| handler.split_once('.')) else {
+        if !imports.is_empty() {
+            findings.add(
+                Rule::Handlers,
+                statement,
+                "HANDLER names no function of an imported file: write 'module.function'",
+            );
+        }
+        return;
+    };
+    let file = format!("/{module}.py");
+    let Some(import) = imports.iter().find(|import| import.ends_with(&file)) else {
+        findings.add(Rule::Handlers, statement, format!("the handler's module {module} is not imported"));
+        return;
+    };
+    // That the file is missing is said already.
+    let Some(code) = import.strip_prefix('/').and_then(|path| bundle.text(path)) else { return };
+    let defined = |line: &str| {
+        line.strip_prefix("def ")
+            .is_some_and(|rest| rest.strip_prefix(function).is_some_and(|rest| rest.starts_with('(')))
+    };
+    if !code.lines().any(defined) {
+        findings.add(Rule::Handlers, statement, format!("{import} has no function {function}"));
+    }
+}
+
+fn page(statement: &Statement, bundle: &Bundle, findings: &mut Findings) {
+    let folder = statement.after(&["FROM"]).and_then(|rest| rest.first()?.text()).unwrap_or_default();
+    let main = statement.property("MAIN_FILE").unwrap_or_default();
+    let path = format!("{}/{}", folder.trim_matches('/'), main.trim_start_matches('/'));
+    if !folder.starts_with('/') || bundle.text(&path).is_none() {
+        findings.add(Rule::Imports, statement, format!("the bundle has no page /{path}"));
+    }
+}
+
+pub(super) fn check_grants(statements: &[Statement], findings: &mut Findings) {
+    let mut objects = BTreeSet::new();
+    let mut roles = BTreeSet::new();
+    for statement in statements {
+        if let Some(object) = made(statement) {
+            if object.kind == "APPLICATION ROLE" {
+                roles.extend(object.name.last().copied());
+            }
+            objects.insert((object.kind, object.name));
+            continue;
+        }
+        if statement.leading_words().first() != Some(&"GRANT") {
+            continue;
+        }
+        match statement.after(&["TO", "APPLICATION", "ROLE"]).map(|rest| name(rest).last().copied().unwrap_or_default())
+        {
+            None => {
+                findings.add(Rule::ApplicationRoles, statement, "grants of an app go to its application roles only");
+            }
+            Some(role) if !roles.contains(role) => {
+                let message = format!("the script has not made the application role {role} before");
+                findings.add(Rule::ApplicationRoles, statement, message);
+            }
+            Some(_) => {}
+        }
+        if let Some(object) = statement.after(&["ON"]).and_then(one)
+            && !objects.contains(&(object.kind, object.name.clone()))
+        {
+            let message = format!("the {} {} is not made before it is granted", object.kind, object.name.join("."));
+            findings.add(Rule::GrantsLast, statement, message);
+        }
+    }
+}
+
+/// The object that a grant is on, where it is one: not ALL, not FUTURE.
+fn one(parts: &[Part]) -> Option<Object<'_>> {
+    let is_one = !matches!(parts.first().and_then(Part::word), Some("ALL" | "FUTURE" | "ACCOUNT"));
+    is_one.then(|| object(parts)).flatten()
 }

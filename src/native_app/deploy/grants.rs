@@ -1,15 +1,35 @@
-//! What a consumer allows an application: privileges, references, and who may use it.
+//! What a consumer grants an application: privileges, references, and its application roles.
 
 use super::access::{Access, Bound};
-use super::account::Account;
-use super::install::ApplicationRole;
-use super::privilege::Privilege;
-use super::sql;
-use super::step::{Action, Plan, Step};
+use super::account::{Account, qualified_name, text_literal};
+use super::plan::{Action, Plan, Privilege, Step};
 use crate::Result;
 use crate::backends::snowflake::client::Statement;
 use crate::native_app::Name;
 use crate::native_app::bundle::context::WAREHOUSE;
+
+/// An application role, and what it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApplicationRole {
+    /// Configures the connector.
+    Admin,
+    /// Sees the page and how the connector stands.
+    Viewer,
+    /// Reads what was ingested.
+    DataReader,
+}
+
+impl ApplicationRole {
+    /// The name in the application.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "APP_ADMIN",
+            Self::Viewer => "APP_VIEWER",
+            Self::DataReader => "APP_DATA_READER",
+        }
+    }
+}
 
 pub(super) struct Consent<'a> {
     /// The account's privileges that the app asks for.
@@ -56,7 +76,7 @@ impl Consent<'_> {
             plan.steps.extend(bindings.iter().map(|binding| self.bind(binding)));
         }
         for (role, to) in self.roles {
-            let name = sql::path(&[self.application, &Name::stored(role.as_str())?]);
+            let name = qualified_name(&[self.application, &Name::stored(role.as_str())?]);
             let has = exists && {
                 let grants = account.rows_if_any(format!("SHOW GRANTS OF APPLICATION ROLE {name}")).await?;
                 grants.iter().any(|row| row.get("granted_to") == "ROLE" && row.get("grantee_name") == to.as_str())
@@ -137,8 +157,8 @@ impl Consent<'_> {
         let call = format!(
             "CALL {}.PUBLIC.REGISTER_REFERENCE({}, 'ADD', SYSTEM$REFERENCE('{kind}', {}, 'PERSISTENT', '{privilege}'))",
             self.application,
-            sql::text(reference),
-            sql::text(object)
+            text_literal(reference),
+            text_literal(object)
         );
         let noun = kind.replace('_', " ");
         let needed = match *kind {

@@ -1,11 +1,7 @@
-//! The account's image repository.
+//! The image repository of an account.
 
-use super::access::make_schema;
-use super::account::{Account, Found, MARKER};
-use super::explain::absent;
-use super::privilege::Privilege;
-use super::sql;
-use super::step::{Plan, Push, Step};
+use super::account::{Account, Found, MARKER, absent, qualified_name, text_literal};
+use super::plan::{Plan, Privilege, Push, Step};
 use crate::native_app::image::{self, Credentials};
 use crate::native_app::{Name, app};
 use crate::{Error, Result};
@@ -23,11 +19,11 @@ impl Repository {
     }
 
     pub(super) fn sql(&self) -> String {
-        sql::path(&[&self.database, &self.schema, &self.name])
+        qualified_name(&[&self.database, &self.schema, &self.name])
     }
 
     pub(super) fn schema_sql(&self) -> String {
-        sql::path(&[&self.database, &self.schema])
+        qualified_name(&[&self.database, &self.schema])
     }
 
     pub(super) async fn find(&self, account: &mut Account) -> Result<Option<Found>> {
@@ -36,11 +32,11 @@ impl Repository {
 
     /// Makes it, and the database and the schema that it needs, as far as they are missing.
     pub(super) async fn make(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
-        make_schema(account, &self.database, &self.schema, plan).await?;
+        plan.create_schema(account, &self.database, &self.schema).await?;
         let path = self.sql();
         plan.push(Step::run(
             format!("create the image repository {path}"),
-            format!("CREATE IMAGE REPOSITORY IF NOT EXISTS {path} COMMENT = {}", sql::text(MARKER)),
+            format!("CREATE IMAGE REPOSITORY IF NOT EXISTS {path} COMMENT = {}", text_literal(MARKER)),
             Privilege::on("CREATE IMAGE REPOSITORY", format!("SCHEMA {}", self.schema_sql())),
         ));
         Ok(())

@@ -1,4 +1,4 @@
-//! What a registry's refusals mean.
+//! Errors of a registry.
 
 use oci_client::errors::{OciDistributionError, OciEnvelope, OciErrorCode};
 use url::Url;

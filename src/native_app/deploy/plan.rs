@@ -1,0 +1,186 @@
+//! The steps that change an account, each with its statement and the privilege that it needs.
+
+use std::fmt;
+
+use super::account::{Account, MARKER, qualified_name, text_literal};
+use crate::Result;
+use crate::backends::snowflake::client::{StagedFile, Statement};
+use crate::native_app::Name;
+use crate::native_app::app;
+use crate::native_app::image::{Credentials, Image};
+
+/// One change of an account.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub(super) what: String,
+    pub(super) action: Action,
+    pub(super) privilege: Privilege,
+}
+
+/// How a step is done.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// A statement.
+    Run(Statement),
+    /// A statement whose refusal with this code says that it was done already.
+    RunOnce { statement: Statement, done: &'static str },
+    /// A call of one of the app's procedures, which says in its answer whether it went well.
+    Call(Statement),
+    /// A question to Snowflake whether the setup script on the stage is sound. It changes nothing.
+    Validate(Statement),
+    /// A file that goes to a stage.
+    Put(StagedFile),
+    /// An image that goes to a repository of the account.
+    Push(Box<Push>),
+    /// A wait until a version of a package is in no release channel.
+    AwaitRemoval { package: Name, version: Name },
+}
+
+/// An image, and where it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Push {
+    pub(super) image: Image,
+    pub(super) to: app::Image,
+    /// Of whom; the session's own, unless given.
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl Step {
+    pub(super) fn run(what: impl Into<String>, sql: impl Into<String>, privilege: Privilege) -> Self {
+        Self { what: what.into(), action: Action::Run(Statement::new(sql)), privilege }
+    }
+
+    /// What it does, in words: `create the schema D.S`.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What the role needs for it.
+    pub fn privilege(&self) -> &Privilege {
+        &self.privilege
+    }
+
+    /// The statement that it runs, with `***` for each secret; of an image, what is pushed; of a wait, what for.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal): a file has a name that cannot be in a statement.
+    pub fn statement(&self) -> Result<String> {
+        Ok(match &self.action {
+            Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.clone(),
+            Action::RunOnce { statement, .. } => statement.sql.clone(),
+            Action::Put(file) => file.statement()?.sql,
+            Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.to),
+            Action::AwaitRemoval { package, version } => {
+                format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")
+            }
+        })
+    }
+}
+
+/// Steps that bring an account to where it should be. Without any, it is there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// What is worth knowing besides.
+    pub(super) notes: Vec<String>,
+}
+
+impl Plan {
+    pub(super) fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Creates a schema and its database where they are missing.
+    pub(super) async fn create_schema(&mut self, account: &mut Account, database: &Name, schema: &Name) -> Result<()> {
+        if account.find("DATABASES", database, "").await?.is_none() {
+            self.push(Step::run(
+                format!("create the database {database}"),
+                format!("CREATE DATABASE IF NOT EXISTS {database} COMMENT = {}", text_literal(MARKER)),
+                Privilege::account("CREATE DATABASE"),
+            ));
+            // A new database has this schema.
+            if schema.as_str() == "PUBLIC" {
+                return Ok(());
+            }
+        }
+        if account.find("SCHEMAS", schema, &format!("IN DATABASE {database}")).await?.is_none() {
+            let path = qualified_name(&[database, schema]);
+            self.push(Step::run(
+                format!("create the schema {path}"),
+                format!("CREATE SCHEMA IF NOT EXISTS {path} COMMENT = {}", text_literal(MARKER)),
+                Privilege::on("CREATE SCHEMA", format!("DATABASE {database}")),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The least that a role needs for a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Privilege {
+    /// A privilege on an object, or on the account.
+    On {
+        /// Such as `CREATE APPLICATION PACKAGE`.
+        privilege: &'static str,
+        /// Such as `ACCOUNT`, or `SCHEMA D.S`.
+        object: String,
+    },
+    /// The object is the role's own.
+    Ownership {
+        /// Such as `APPLICATION G`.
+        object: String,
+    },
+    /// It may pass this privilege of the account on to others.
+    Grant {
+        /// Such as `EXECUTE TASK`.
+        privilege: String,
+    },
+}
+
+impl Privilege {
+    pub(super) fn on(privilege: &'static str, object: impl Into<String>) -> Self {
+        Self::On { privilege, object: object.into() }
+    }
+
+    pub(super) fn account(privilege: &'static str) -> Self {
+        Self::on(privilege, "ACCOUNT")
+    }
+
+    pub(super) fn ownership(object: impl Into<String>) -> Self {
+        Self::Ownership { object: object.into() }
+    }
+
+    /// What an administrator can do for a role that lacks it.
+    pub(super) fn remedy(&self, role: &str) -> String {
+        match self {
+            Self::On { privilege, object } => {
+                format!(
+                    "let an administrator run `GRANT {privilege} ON {object} TO ROLE {role}`, or use another role (--role)"
+                )
+            }
+            Self::Ownership { object } => format!(
+                "use the role that owns it (--role), or let an administrator run \
+                 `GRANT OWNERSHIP ON {object} TO ROLE {role} COPY CURRENT GRANTS`"
+            ),
+            Self::Grant { privilege } => format!(
+                "let an administrator run `GRANT {privilege} ON ACCOUNT TO ROLE {role} WITH GRANT OPTION`, or grant it to the \
+                 application as it is printed by --dry-run"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Privilege {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On { privilege, object } => write!(f, "{privilege} on {object}"),
+            Self::Ownership { object } => write!(f, "OWNERSHIP on {object}"),
+            Self::Grant { privilege } => write!(f, "{privilege} on ACCOUNT, with the grant option"),
+        }
+    }
+}
