@@ -16,7 +16,7 @@ use clap_complete::Shell;
 pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall, Upgrade};
 
 use super::Exit;
-use super::destination::Destinations;
+use super::destination::{DestinationArgs, Destinations};
 use super::terminal::plain;
 use crate::SourceSpec;
 
@@ -56,57 +56,6 @@ pub(super) struct Global {
     /// Write nothing but results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-}
-
-/// The built-in destinations, as far as this program was built with them.
-#[derive(Debug, Default, clap::Args)]
-pub(super) struct DestinationArgs {
-    /// The database file [default: {name}.db; environment: SNOWFEED_DB]
-    #[cfg(feature = "sqlite")]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(super) db: Option<PathBuf>,
-    #[cfg(feature = "snowflake")]
-    #[command(flatten, next_help_heading = "Snowflake")]
-    pub(super) snowflake: SnowflakeArgs,
-}
-
-/// The kind of destination, and what belongs to Snowflake.
-#[cfg(feature = "snowflake")]
-#[derive(Debug, Default, Clone, clap::Args)]
-pub(super) struct SnowflakeArgs {
-    #[cfg_attr(feature = "sqlite", doc = "The kind of destination [default: sqlite; environment: SNOWFEED_TO]")]
-    #[cfg_attr(
-        not(feature = "sqlite"),
-        doc = "The kind of destination [default: snowflake; environment: SNOWFEED_TO]"
-    )]
-    #[arg(long, global = true, value_name = "DESTINATION", value_enum)]
-    pub(super) to: Option<DestinationKind>,
-    /// A connection of Snowflake's tools, by its name [default: theirs]
-    #[arg(long, global = true, value_name = "CONNECTION")]
-    pub(super) connection: Option<String>,
-    /// The database, instead of the connection's
-    #[arg(long, global = true, value_name = "DATABASE")]
-    pub(super) database: Option<String>,
-    /// The schema of the views, instead of the connection's [default: PUBLIC]
-    #[arg(long, global = true, value_name = "SCHEMA")]
-    pub(super) schema: Option<String>,
-    /// The warehouse, instead of the connection's
-    #[arg(long, global = true, value_name = "WAREHOUSE")]
-    pub(super) warehouse: Option<String>,
-    /// The role, instead of the connection's
-    #[arg(long, global = true, value_name = "ROLE")]
-    pub(super) role: Option<String>,
-}
-
-/// The destinations.
-#[cfg(feature = "snowflake")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum DestinationKind {
-    /// The file of --db
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-    /// A Snowflake database
-    Snowflake,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! The destination of a command: a SQLite file, a Snowflake database, or a backend that the program brings along.
 
+mod args;
 mod custom;
 #[cfg(feature = "snowflake")]
 pub(super) mod snowflake;
@@ -13,10 +14,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub(super) use args::DestinationArgs;
+#[cfg(feature = "snowflake")]
+pub(super) use args::SnowflakeArgs;
 use custom::CustomDestination;
 pub(super) use custom::OpenBackend;
 
-use super::args::DestinationArgs;
 use super::output::{bytes, counted, duration};
 use crate::backends::Preview;
 use crate::{Backend, Error, Resource, Result, SourceSpec};

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
-use super::super::args::{DestinationArgs, DestinationKind, SnowflakeArgs};
-use super::{Destination, Finding, Store, Usage, variable};
+use super::args::DestinationKind;
+use super::{Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
 use crate::backends::snowflake::client::HttpClient;
 use crate::backends::snowflake::connection::{Connection, Credentials};
 use crate::backends::{Preview, Snowflake};

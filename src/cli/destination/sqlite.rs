@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::super::args::DestinationArgs;
-use super::{Destination, Finding, Store, Usage, variable};
+use super::{Destination, DestinationArgs, Finding, Store, Usage, variable};
 use crate::backends::{Preview, Sqlite};
 use crate::{Backend, Resource, Result, SourceSpec};
 
