@@ -51,10 +51,9 @@ fn commits(issues: &[data::Issue]) -> Vec<Commit> {
     let commit = |issues: &[data::Issue]| {
         let record =
             |(id, version, text): &data::Issue| Record::upsert(id.to_string(), Version(*version), text.as_str());
-        let rows =
-            TableRows { table: TABLE.into(), records: issues.iter().map(record).collect(), ..TableRows::default() };
         let resource = Resource::new("acme/widgets").unwrap();
-        Commit { resource, run: RunId::new(), at: Timestamp::UNIX_EPOCH, rows: vec![rows], sweep: None, change: None }
+        let rows = TableRows::new(TABLE, issues.iter().map(record));
+        Commit::new(resource, RunId::new(), Timestamp::UNIX_EPOCH).rows(rows)
     };
     issues.chunks(COMMIT).map(commit).collect()
 }

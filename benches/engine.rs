@@ -52,8 +52,9 @@ impl Sink for Null {
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let records = commit.rows.iter().map(|rows| rows.records.len() as u64).sum();
         divan::black_box_drop(commit);
-        let counts = Counts { offered: records, inserted: records, ..Counts::default() };
-        Ok(CommitReport { counts, version: None })
+        let mut counts = Counts::default();
+        (counts.offered, counts.inserted) = (records, records);
+        Ok(CommitReport::new(counts, None))
     }
 
     async fn unseen(&self, _: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -125,17 +126,9 @@ fn null_engine(bencher: Bencher<'_, '_>) {
 fn memory_bare_loop(bencher: Bencher<'_, '_>) {
     let (runtime, batches) = (runtime(), batches());
     let commits = || -> Vec<Commit> {
-        let commit = |batches: &[Batch]| Commit {
-            resource: resource(),
-            run: RunId::new(),
-            at: Timestamp::UNIX_EPOCH,
-            rows: vec![snowfeed::TableRows {
-                table: TABLE.into(),
-                records: batches.iter().flat_map(|batch| batch.records.clone()).collect(),
-                ..snowfeed::TableRows::default()
-            }],
-            sweep: None,
-            change: None,
+        let commit = |batches: &[Batch]| {
+            let records = batches.iter().flat_map(|batch| batch.records.clone());
+            Commit::new(resource(), RunId::new(), Timestamp::UNIX_EPOCH).rows(snowfeed::TableRows::new(TABLE, records))
         };
         batches.chunks(10).map(commit).collect()
     };

@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use snowfeed::Reject;
 use snowfeed::prelude::*;
 
 /// The settings: the comment of a field becomes its description.
@@ -88,7 +87,7 @@ impl Lines {
                     let version = Version(i64::try_from(self.at).unwrap_or(i64::MAX));
                     batch.records.push(Record::upsert(id.to_string(), version, line.trim_end()));
                 }
-                Err(error) => batch.rejects.push(Reject { reason: error.to_string(), raw: line.into() }),
+                Err(error) => batch = batch.reject(error.to_string(), line),
             }
             self.at += length as u64;
         }

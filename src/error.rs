@@ -1,4 +1,4 @@
-//! The crate's one error: what went wrong, why, what to do about it, and whether trying again can help.
+//! The error type of this crate: what failed, why, how to fix it, and whether a retry can help.
 
 mod redact;
 
@@ -15,38 +15,38 @@ pub(crate) use redact::STAND_IN;
 pub(crate) use redact::{is_credential, redact_known, remember_authorization};
 pub(crate) use redact::{redact, remember};
 
-/// A result whose error is snowfeed's [`Error`] unless said otherwise.
+/// A result whose error is [`Error`] by default.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of thing went wrong. Callers branch on this, never on a message.
+/// The kind of an error. Callers branch on it, never on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A setting is unknown, missing or malformed.
     Configuration,
-    /// The remote refused who we say we are.
+    /// The remote rejected the credentials.
     Authentication,
-    /// What was asked for does not exist, or is hidden from us.
+    /// The requested object does not exist, or the credentials may not see it.
     NotFound,
-    /// A quota is used up, and waiting for it would take longer than allowed.
+    /// A quota is used up, and waiting for it would take too long.
     RateLimited,
-    /// The remote or the backend cannot be reached, or fails on its side.
+    /// The remote or the backend cannot be reached, or has failed.
     Unavailable,
-    /// Data came that cannot be what it claims to be.
+    /// The remote sent invalid data.
     InvalidData,
-    /// A checkpoint cannot be read by this version of its source.
+    /// This version of the source cannot read the checkpoint.
     Checkpoint,
-    /// Another run has moved on since this one started, or what is there belongs to somebody else.
+    /// Another run has moved on since this one started, or the object belongs to another program.
     Conflict,
-    /// The operation does not exist here.
+    /// This implementation does not support the operation.
     Unsupported,
-    /// A bug of ours, or of a source or backend built on us.
+    /// A bug in snowfeed, or in a source or backend.
     Internal,
 }
 
 impl ErrorKind {
-    /// The kind as it is written in reports and in JSON, such as `not_found`.
+    /// The kind in snake case, as in reports and in JSON: `not_found`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
@@ -69,26 +69,27 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Whether, and when, the same operation is worth another try.
+/// Whether, and when, to retry an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Retry {
-    /// The same call will fail the same way; somebody has to change something.
+    /// The same call would fail again: someone has to change something first.
     #[default]
     Never,
-    /// The fault may pass: try again, waiting a little longer each time.
+    /// The failure may be temporary: retry with growing delays.
     Backoff,
-    /// The remote said when: not before this much time has passed.
+    /// The remote asked to wait this long before a retry.
     After(Duration),
 }
 
-/// Everything that can go wrong in snowfeed.
+/// The error of every operation in snowfeed.
 ///
-/// An error has a [kind](ErrorKind) to branch on, a message for a person, often a [help](Error::help) text that says
-/// what to do, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source. Where an HTTP
-/// status or a remote's error code caused it, [`status`](Error::status) and [`code`](Error::code) give them as values.
+/// An error has a [kind](ErrorKind) to branch on, a message for people, often a [help](Error::help) text that says how to fix
+/// it, [context](Error::context) as name-value pairs, [retry advice](Retry), and a source. Where an HTTP
+/// status or a remote's error code caused it, [`status`](Error::status) and [`code`](Error::code) return them.
 ///
-/// No part of an error ever holds a secret: what is known to be one, looks like a token or is a credential in a URL is replaced by
-/// `***` in its message, help, context and causes, however it is escaped.
+/// No part of an error holds a secret: known secrets, texts that look like tokens, and credentials in URLs are replaced by `***` in
+/// its message, help, context and causes, however they are escaped.
 ///
 /// ```
 /// use snowfeed::{Error, ErrorKind};
@@ -109,7 +110,7 @@ struct Inner {
     status: Option<u16>,
     code: Option<String>,
     unconfirmed_deletions: Option<u64>,
-    /// What the remote said for itself; part of the message as well.
+    /// The remote's own message; part of `message` as well.
     #[cfg(feature = "http")]
     server_message: Option<String>,
     context: Vec<(&'static str, String)>,
@@ -117,8 +118,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind` with a one-line message that names what went wrong; it is not worth a retry until
-    /// [`with_retry`](Self::with_retry) says so.
+    /// An error of this kind with a one-line message. It is not retried unless [`with_retry`](Self::with_retry) is set.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -140,12 +140,12 @@ impl Error {
         Self::new(ErrorKind::Configuration, message)
     }
 
-    /// Data that cannot be what it claims to be.
+    /// Invalid data.
     pub fn invalid_data(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::InvalidData, message)
     }
 
-    /// A fault of the remote or the backend that may pass.
+    /// A failure of the remote or the backend that may be temporary.
     pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Unavailable, message).with_retry(Retry::Backoff)
     }
@@ -155,14 +155,14 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Says what the reader can do about it, as an imperative sentence without a full stop.
+    /// Sets how to fix it, as an imperative sentence without a full stop.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.0.help = Some(redacted(help.into()));
         self
     }
 
-    /// Adds a fact, such as the URL. Never branch on it: it is text for people.
+    /// Adds a fact, such as the URL. It is text for people: do not branch on it.
     #[must_use]
     pub fn with_context(mut self, name: &'static str, value: impl ToString) -> Self {
         self.0.context.push((name, bounded(&value.to_string())));
@@ -184,15 +184,15 @@ impl Error {
         self.with_context("code", code)
     }
 
-    /// Marks that a person has to confirm deletions: the run asks, and has marked nothing deleted. `rows` are those that were not listed,
-    /// and may be marked deleted once that is confirmed.
+    /// Marks that a person has to confirm deletions, and that the run has marked nothing deleted. `rows` is the number of rows
+    /// that the source did not list.
     #[must_use]
     pub fn with_unconfirmed_deletions(mut self, rows: u64) -> Self {
         self.0.unconfirmed_deletions = Some(rows);
         self
     }
 
-    /// Records what the remote said for itself. It does not appear in the text by itself: the message should hold it.
+    /// Sets the remote's own message. The text of the error does not include it: the message should.
     #[cfg(feature = "http")]
     pub(crate) fn with_server_message(mut self, message: Option<String>) -> Self {
         self.0.server_message = message;
@@ -206,7 +206,7 @@ impl Error {
         self
     }
 
-    /// Marks that retrying was tried and did not help, so that no outer layer tries again.
+    /// Marks that retries have failed, so that no outer layer retries again.
     #[must_use]
     pub fn exhausted(self) -> Self {
         self.with_retry(Retry::Never)
@@ -219,7 +219,7 @@ impl Error {
         self
     }
 
-    /// What kind of thing went wrong.
+    /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -229,44 +229,44 @@ impl Error {
         &self.0.message
     }
 
-    /// What to do about it, where that is known.
+    /// How to fix it, if that is known.
     pub fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
 
-    /// Whether the same operation is worth another try.
+    /// Whether to retry the operation.
     pub fn retry(&self) -> Retry {
         self.0.retry
     }
 
-    /// The HTTP status that the error is about, where there is one.
+    /// The HTTP status that caused it, if any.
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
 
-    /// The remote's own error code, where it gave one.
+    /// The remote's own error code, if any.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// How many rows may be marked deleted once a person [confirms](Self::with_unconfirmed_deletions) it, where one is asked to.
+    /// The number of rows whose deletion a person has to [confirm](Self::with_unconfirmed_deletions), if any.
     pub fn unconfirmed_deletions(&self) -> Option<u64> {
         self.0.unconfirmed_deletions
     }
 
-    /// What the remote said for itself, on one short line and without credentials.
+    /// The remote's own message, on one short line and without credentials.
     #[cfg(feature = "http")]
     #[cfg_attr(not(feature = "github"), allow(dead_code, reason = "only the GitHub source looks at it"))]
     pub(crate) fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }
 
-    /// The facts that were recorded, in the order in which they were added.
+    /// The facts, in the order in which they were added.
     pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.context.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// The whole error as plain data, for run histories and JSON output.
+    /// The error as plain data, for run histories and JSON output.
     pub fn report(&self) -> ErrorReport {
         let causes = causes(self).map(|cause| bounded(&cause.to_string())).collect();
         ErrorReport {
@@ -279,7 +279,7 @@ impl Error {
     }
 }
 
-/// A text without credentials; what is part of the program has none.
+/// Removes credentials from a text. Literals have none.
 fn redacted(text: Cow<'static, str>) -> Cow<'static, str> {
     match text {
         Cow::Owned(text) => Cow::Owned(bounded(&text)),
@@ -287,13 +287,13 @@ fn redacted(text: Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
-/// As much of a text as is searched for credentials. The rest is left out, as it would be anyway.
+/// The longest part of a text that is searched for credentials; the rest would be cut anyway.
 const LONGEST_SEARCHED: usize = 16 << 10;
 
-/// The longest text within an error: a remote may send a header of any length, and errors are stored. In bytes.
+/// The longest text within an error, in bytes: a remote may send a header of any length, and errors are stored.
 const LONGEST: usize = 4 << 10;
 
-/// A text without credentials, of at most [`LONGEST`].
+/// Removes credentials from a text, and cuts it to [`LONGEST`].
 pub(crate) fn bounded(text: &str) -> String {
     let redacted = redact(beginning(text, LONGEST_SEARCHED));
     if redacted.len() <= LONGEST {
@@ -302,18 +302,18 @@ pub(crate) fn bounded(text: &str) -> String {
     format!("{}…", beginning(&redacted, LONGEST))
 }
 
-/// The beginning of a text: at most `most` bytes, up to the end of a character.
+/// The first `most` bytes of a text, cut at the end of a character.
 fn beginning(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or_default()]
 }
 
-/// What an error was caused by, outermost first.
+/// The causes of an error, outermost first.
 pub(crate) fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
-/// Whether a cause of an error has one of these words, all in lower case, in its text: some faults show in no other way.
+/// Whether the text of a cause contains one of these words, all in lower case: some failures can be told in no other way.
 #[cfg(any(feature = "http", feature = "snowflake"))]
 pub(crate) fn is_caused_by(error: &dyn StdError, words: &[&str]) -> bool {
     causes(error).map(|cause| cause.to_string().to_lowercase()).any(|text| words.iter().any(|word| text.contains(word)))
@@ -348,20 +348,21 @@ impl StdError for Error {
     }
 }
 
-/// An [`Error`] as plain data: what is written into the run history and printed as JSON.
+/// An [`Error`] as plain data, for the run history and JSON output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ErrorReport {
-    /// What kind of thing went wrong.
+    /// The kind.
     pub kind: ErrorKind,
     /// One line: the message and its context.
     pub message: String,
     /// The chain of causes, outermost first.
     #[serde(default)]
     pub causes: Vec<String>,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(default)]
     pub help: Option<String>,
-    /// How many rows may be marked deleted once a person confirms it, where the run asks for that.
+    /// The number of rows whose deletion a person has to confirm.
     #[serde(default)]
     pub unconfirmed_deletions: Option<u64>,
 }

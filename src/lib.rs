@@ -18,18 +18,18 @@
 //! committed with its records, never apart; and records stay raw, so that nothing a source sends is ever lost to a type.
 
 pub mod backends;
-pub mod checkpoint;
-pub mod config;
+mod checkpoint;
+mod config;
 pub mod engine;
-pub mod error;
-pub mod monitor;
-pub mod record;
-pub mod resource;
-pub mod secret;
-pub mod sink;
-pub mod source;
-pub mod state;
-pub mod table;
+mod error;
+mod monitor;
+mod record;
+mod resource;
+mod secret;
+mod sink;
+mod source;
+mod state;
+mod table;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -51,17 +51,22 @@ pub use monitor::{Monitor, SourceEvent, Traffic, WaitGuard};
 #[cfg(any(feature = "http", feature = "snowflake"))]
 pub use net::RetryConfig;
 pub use record::{Batch, Operation, Record, Reject, Version};
-pub use resource::Resource;
+pub use resource::{Resource, ResourceNames};
 pub use secret::SecretRef;
+pub use sink::merge;
 pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,
     StoredReject, StoredRow, Sweep, TableRows, UnseenQuery,
 };
 pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
 pub use state::{
-    Counts, Mode, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry, StateStore, StateVersion,
+    Counts, Mode, Reconciliation, ResourceState, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
+    StateStore, StateVersion, Timings,
 };
-pub use table::{ColumnType, TableSpec};
+pub use table::{Column, ColumnType, JsonPath, Step, TableSpec};
+
+/// The crates whose types appear in this crate's signatures and whose versions are below 1.0 or easily missed.
+pub use {bytestring, futures, jiff, schemars, secrecy};
 
 /// What a source's author needs: `use snowfeed::prelude::*;`.
 pub mod prelude {
@@ -69,6 +74,13 @@ pub mod prelude {
         Batch, BatchStream, Checkpoint, ColumnType, Error, ErrorKind, Mode, Monitor, ReadRequest, Record, Resource,
         Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec, Version,
     };
+}
+
+/// What the tests, benches and fuzz targets of this crate use beyond its public API. It may change at any time.
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::table::view_name;
 }
 
 /// The documents whose code is compiled with the tests.

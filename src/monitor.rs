@@ -1,4 +1,4 @@
-//! What a source tells the engine beside its data: traffic, waits and quotas.
+//! What a source reports beside its data: traffic, waits and quotas.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,46 +11,47 @@ use tokio::time::Instant;
 
 use crate::error::bounded;
 
-/// Something that a source reports while it reads.
+/// An event that a source reports while it reads.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SourceEvent {
-    /// The source pauses by itself, for instance because a quota is used up.
+    /// The source pauses, for instance because a quota is used up.
     Waiting {
-        /// Why, in words for a person: `primary rate limit`.
+        /// Why, as a message for people: `primary rate limit`.
         reason: String,
-        /// Until when.
+        /// The end of the pause.
         until: Timestamp,
     },
     /// The wait is over.
     Resumed,
-    /// How much of the remote's quota is left.
+    /// The state of the remote's quota.
     Quota {
         /// Requests left in this window.
         remaining: u64,
-        /// Requests that a window holds, where the remote says so.
+        /// Requests in each window, if the remote reports it.
         limit: Option<u64>,
-        /// When the window ends, where the remote says so.
+        /// The end of the window, if the remote reports it.
         reset: Option<Timestamp>,
     },
-    /// Something that a person should know and that stops nothing, such as `reading anonymously`.
+    /// A message for people that does not stop the run, such as `reading anonymously`.
     Warning(String),
 }
 
-/// What a source's reading has cost so far.
+/// The traffic of a source so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Traffic {
-    /// Requests sent, retries included.
+    /// Requests sent, including retries.
     pub requests: u64,
     /// Bytes received in response bodies, after decompression.
     pub bytes: u64,
-    /// Time during which at least one request waited for a limit, in milliseconds. Waits side by side count once.
+    /// The time in which at least one request waited for a limit, in milliseconds. Concurrent waits count once.
     pub waited_ms: u64,
 }
 
-/// A source's line to the engine: counts traffic and passes [`SourceEvent`]s on.
+/// Counts a source's traffic and passes its [`SourceEvent`]s to the engine.
 ///
-/// Clones share their counters. It is cheap to clone and never blocks.
+/// Clones are cheap and share their counters. Its methods never block.
 #[derive(Clone)]
 pub struct Monitor(Arc<Inner>);
 
@@ -62,7 +63,7 @@ struct Inner {
 }
 
 impl Monitor {
-    /// A monitor that hands every event to `listener`, which must not block.
+    /// A monitor that passes every event to `listener`, which must not block.
     pub fn new(listener: impl Fn(SourceEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             requests: AtomicU64::new(0),
@@ -77,24 +78,24 @@ impl Monitor {
         Self::new(|_| {})
     }
 
-    /// Counts one request sent.
+    /// Counts a request.
     pub fn request(&self) {
         self.0.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts bytes received.
+    /// Counts received bytes.
     pub fn received(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Counts the time as waiting for a limit until the guard is dropped. Where several wait at once, their time counts once.
+    /// Counts the time until the guard is dropped as waiting for a limit. Concurrent waits count once.
     #[must_use = "the wait ends when this is dropped"]
     pub fn wait(&self) -> WaitGuard {
         let mut waits = self.0.waits();
-        if waits.under_way == 0 {
+        if waits.waiting == 0 {
             waits.since = Some(Instant::now());
         }
-        waits.under_way += 1;
+        waits.waiting += 1;
         WaitGuard(self.clone())
     }
 
@@ -108,7 +109,7 @@ impl Monitor {
         (self.0.listener)(event);
     }
 
-    /// What reading has cost so far.
+    /// The traffic so far.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             requests: self.0.requests.load(Ordering::Relaxed),
@@ -120,19 +121,19 @@ impl Monitor {
 
 impl Inner {
     fn waits(&self) -> MutexGuard<'_, Waits> {
-        // Nothing panics while it is held.
+        // No code panics while it is held.
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The time during which something waited.
+/// Adds up the time in which at least one request waited.
 #[derive(Default)]
 struct Waits {
-    /// How many wait now.
-    under_way: usize,
-    /// Since when at least one has been waiting.
+    /// The number of current waits.
+    waiting: usize,
+    /// The start of the current waits.
     since: Option<Instant>,
-    /// The time before that.
+    /// The total of earlier waits.
     ended: Duration,
 }
 
@@ -142,15 +143,15 @@ impl Waits {
     }
 }
 
-/// A wait for a limit, which ends when this is dropped.
+/// A wait for a limit that ends when the guard is dropped.
 #[derive(Debug)]
 pub struct WaitGuard(Monitor);
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
         let mut waits = self.0.0.waits();
-        waits.under_way -= 1;
-        if waits.under_way == 0 {
+        waits.waiting -= 1;
+        if waits.waiting == 0 {
             waits.ended = waits.total();
             waits.since = None;
         }
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn waits_side_by_side_count_once_and_one_that_goes_on_counts() {
+    async fn concurrent_waits_count_once_and_a_current_wait_counts() {
         let monitor = Monitor::detached();
         let (first, second) = (monitor.wait(), monitor.clone().wait());
         tokio::time::advance(Duration::from_secs(2)).await;

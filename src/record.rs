@@ -1,4 +1,4 @@
-//! Records and the batches they travel in.
+//! Records, and the batches that carry them.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,26 @@ use bytestring::ByteString;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use twox_hash::XxHash3_128;
 
 use crate::Checkpoint;
 
-/// Orders the states of one key: of two states, the one with the higher version is the newer one.
+/// Orders the states of one key: the state with the higher version is newer.
 ///
-/// Any number that grows will do: a timestamp in microseconds (see the `From` implementation), a sequence number, a
-/// revision. A source whose records carry nothing of the kind uses [`Version::NONE`] throughout; then the state that
-/// arrives last wins.
+/// Use any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
+/// revision. A source whose records have none uses [`Version::NONE`] throughout; then the state that arrives last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub i64);
 
 impl Version {
-    /// The version of records that have none. It is the lowest that a record should carry.
+    /// The version of records that have none, and the lowest that a record should have.
     pub const NONE: Self = Self(0);
+}
+
+impl From<i64> for Version {
+    fn from(number: i64) -> Self {
+        Self(number)
+    }
 }
 
 impl From<Timestamp> for Version {
@@ -32,53 +36,54 @@ impl From<Timestamp> for Version {
 }
 
 /// What a record does to its key.
+///
+/// It is exhaustive: a destination that ignored a new operation would lose data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// The key has this state now: a JSON text, exactly as the source sent it.
+    /// Sets the state of the key: a JSON text, exactly as the source sent it.
     Upsert(ByteString),
-    /// The source no longer has the key. Sinks mark it deleted and keep its last state.
+    /// Deletes the key. Sinks mark it deleted and keep its last state.
     Delete,
 }
 
-/// The state of one key, raw: snowfeed never builds a tree of values from it.
+/// The state of one key, as raw JSON.
 ///
-/// The engine rejects a record whose key has no byte or more than [`MAX_KEY`](Self::MAX_KEY), and one whose document is not JSON.
+/// The engine rejects a record whose key is empty or longer than [`MAX_KEY`](Self::MAX_KEY), and one whose document is not JSON.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// What identifies the thing in its table, permanently: 1 to 255 bytes, so that every backend can index it.
+    /// Identifies the object in its table permanently: 1 to 255 bytes, so that every backend can index it.
     pub key: String,
     /// Orders this state among those of the same key.
     pub version: Version,
-    /// The state itself, or its end.
+    /// The state itself, or a deletion.
     pub operation: Operation,
-    /// Whether a parser has read the document already.
+    /// Whether a parser has already validated the document.
     is_parsed: bool,
 }
 
 impl Record {
-    /// The bytes that a key has at most.
+    /// The longest key, in bytes.
     pub const MAX_KEY: usize = 255;
 
-    /// The key has this state now. `json` is a complete JSON text; sinks store it as it is.
+    /// Sets the state of a key. `json` is a complete JSON text; sinks store it unchanged.
     pub fn upsert(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
         let operation = Operation::Upsert(json.into());
         Self { key: key.into(), version: version.into(), operation, is_parsed: false }
     }
 
-    /// The source no longer has the key.
+    /// Deletes a key that the source no longer has.
     pub fn delete(key: impl Into<String>, version: impl Into<Version>) -> Self {
         Self { key: key.into(), version: version.into(), operation: Operation::Delete, is_parsed: false }
     }
 
-    /// Says that a parser has read the whole document, as it has each text that `http::json::elements` gives, so that the engine
-    /// does not read it once more.
+    /// Declares that the document has been parsed, as `http::json::elements` does, so that the engine does not validate it again.
     #[must_use]
     pub fn parsed(mut self) -> Self {
         self.is_parsed = true;
         self
     }
 
-    /// Why this is not a record that a sink can keep, in words for a person; `None` when it is one.
+    /// Why a sink cannot store this record, as a message for people; `None` if it can.
     pub(crate) fn defect(&self) -> Option<String> {
         let length = self.key.len();
         if length == 0 {
@@ -101,22 +106,22 @@ impl Record {
         }
     }
 
-    /// The memory this record stands for, in bytes.
+    /// The memory that this record takes, in bytes.
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.key.len() + self.json().map_or(0, |json| json.len())
     }
 }
 
-/// How the reason begins for which the document of any key was rejected.
+/// The start of every reason for rejecting a document whose key is known.
 pub(crate) const DOCUMENT_OF: &str = "the document of the key ";
 
-/// How the reason begins for which the document of this key was rejected.
+/// The start of the reason for rejecting the document of this key.
 pub(crate) fn document_of(key: &str) -> String {
     format!("{DOCUMENT_OF}{key:?} ")
 }
 
 impl PartialEq for Record {
-    /// Whether key, version and operation are the same.
+    /// Compares key, version and operation.
     fn eq(&self, other: &Self) -> bool {
         (&self.key, self.version, &self.operation) == (&other.key, other.version, &other.operation)
     }
@@ -124,48 +129,52 @@ impl PartialEq for Record {
 
 impl Eq for Record {}
 
-/// The hash by which sinks see that a row has not changed: XXH3, 128 bits, of the JSON text.
+/// Something that a source received and could not turn into a [`Record`], such as an object without a key.
 ///
-/// It guards against needless rewriting, not against an attacker.
-pub fn content_hash(json: &str) -> [u8; 16] {
-    XxHash3_128::oneshot(json.as_bytes()).to_be_bytes()
-}
-
-/// Something that a source received and could not make a [`Record`] of, such as an object without a key.
-///
-/// Sinks keep it, beside the reason, so that nothing is lost; a run with rejects never ends as complete.
+/// Sinks store it with its reason, so that nothing is lost. A run with rejects never ends as complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reject {
-    /// Why it is no record, in words for a person: `no id`.
+    /// Why it is not a record, as a message for people: `no id`.
     pub reason: String,
-    /// What was received.
+    /// What the source received.
     pub raw: ByteString,
 }
 
-/// Records of one table on their way from a source to a sink, and the checkpoint that holds once they are committed.
+impl Reject {
+    /// Rejects what was received, for a reason.
+    pub fn new(reason: impl Into<String>, raw: impl Into<ByteString>) -> Self {
+        Self { reason: reason.into(), raw: raw.into() }
+    }
+}
+
+/// Records of one table, and the checkpoint that holds once they are committed.
 ///
 /// ```
 /// use snowfeed::{Batch, Checkpoint, Record, Version};
 ///
 /// let batch = Batch::new("posts")
 ///     .record(Record::upsert("1", Version::NONE, r#"{"id":1,"title":"hello"}"#))
+///     .reject("no id", r#"{"title":"lost"}"#)
+///     .exclude("draft", 2)
 ///     .checkpoint(Checkpoint::new(&1)?);
-/// assert_eq!(batch.offered(), 1);
+/// assert_eq!(batch.offered(), 4);
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Batch {
     /// The table, by the name of its [`TableSpec`](crate::TableSpec).
     pub table: String,
     /// The records, in the order in which the source has them. Of two records with the same key and version the later
-    /// one counts.
+    /// one wins.
     pub records: Vec<Record>,
-    /// What could not be made a record of.
+    /// Objects that could not be turned into records.
     pub rejects: Vec<Reject>,
-    /// Rejects of earlier batches that no longer hold. Those that a record corrects need not be here, where the source tells
-    /// its [subject](crate::Source::subject).
+    /// Rejects of earlier batches that no longer hold. If the source implements [`subject`](crate::Source::subject), a record
+    /// corrects the rejects of its subject without being listed here.
     pub corrected: Vec<Reject>,
-    /// How many records were left out on purpose, by reason: a code in snake case, such as `pull_request`.
+    /// The numbers of objects left out on purpose, by reason: a code in snake case, such as `pull_request`.
     pub excluded: BTreeMap<String, u64>,
     /// Where to resume once this batch *and all batches before it* are committed. `None`: not resumable here.
     pub checkpoint: Option<Checkpoint>,
@@ -191,6 +200,20 @@ impl Batch {
         self
     }
 
+    /// Adds an object that could not be turned into a record, and why.
+    #[must_use]
+    pub fn reject(mut self, reason: impl Into<String>, raw: impl Into<ByteString>) -> Self {
+        self.rejects.push(Reject::new(reason, raw));
+        self
+    }
+
+    /// Counts objects that were left out on purpose, such as 3 for the reason `pull_request`.
+    #[must_use]
+    pub fn exclude(mut self, reason: impl Into<String>, count: u64) -> Self {
+        *self.excluded.entry(reason.into()).or_default() += count;
+        self
+    }
+
     /// Sets the checkpoint.
     #[must_use]
     pub fn checkpoint(mut self, checkpoint: Checkpoint) -> Self {
@@ -198,12 +221,12 @@ impl Batch {
         self
     }
 
-    /// Everything the source saw for this batch: records, rejects and what was left out on purpose.
+    /// The number of objects that the source read for this batch: records, rejects and exclusions.
     pub fn offered(&self) -> u64 {
         (self.records.len() + self.rejects.len()) as u64 + self.excluded.values().sum::<u64>()
     }
 
-    /// The memory this batch stands for, in bytes.
+    /// The memory that this batch takes, in bytes.
     pub fn size(&self) -> usize {
         self.records.iter().map(Record::size).sum::<usize>()
             + self

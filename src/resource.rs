@@ -1,4 +1,4 @@
-//! A resource: one thing that a source can be asked to read.
+//! Resources: what a source reads.
 
 mod names;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub use self::names::ResourceNames;
 use crate::{Error, Result};
 
-/// One thing that a source can be asked to read, such as the repository `acme/widgets`.
+/// Something that a source can read, such as the repository `acme/widgets`.
 ///
-/// Its name is what a user types, the key of its state, and the name of its view. Any text is legal but the empty one
-/// and one with leading or trailing white space.
+/// A user types its name, which is also the key of its state and the name of its view. Any text is legal, unless it is empty
+/// or has leading or trailing white space.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Resource(String);
@@ -21,11 +21,11 @@ impl Resource {
     /// A resource by its name.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the name is empty or begins or ends with white space.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the name is empty or has leading or trailing white space.
     pub fn new(name: impl Into<String>) -> Result<Self> {
         let name = name.into();
         if name.is_empty() || name.trim() != name {
-            return Err(Error::configuration(format!("{name:?} is no resource name"))
+            return Err(Error::configuration(format!("{name:?} is not a resource name"))
                 .with_help("name it without leading or trailing white space"));
         }
         Ok(Self(name))

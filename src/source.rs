@@ -13,33 +13,34 @@ use crate::{
     StoredRecord, TableSpec,
 };
 
-/// The batches of one read, in the order in which they are to be committed.
+/// The batches of one read, in the order in which the engine commits them.
 pub type BatchStream = BoxStream<'static, Result<Batch>>;
 
-/// What a source says about itself.
+/// The description of a source: its name, settings and tables.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SourceSpec {
     /// Its name, `github`: lower-case letters, digits and `_`. It prefixes environment variables (`GITHUB_TOKEN`).
     pub name: String,
     /// Its version; by convention `env!("CARGO_PKG_VERSION")`.
     pub version: String,
-    /// What one resource is, in the singular: `repository`.
+    /// The kind of its resources, in the singular: `repository`.
     pub resource_kind: String,
-    /// How its resources are named; none where any text is a name.
+    /// The rule for the names of its resources; `None` if any text is a name.
     pub resource_names: Option<ResourceNames>,
-    /// The settings it takes.
+    /// Its settings.
     pub settings: SettingsSchema,
-    /// The tables that every resource fills.
+    /// Its tables: each resource has rows in all of them.
     pub tables: Vec<TableSpec>,
-    /// The hosts that it talks to, `api.example.com` or `api.example.com:8443`, so that a network that is closed can be opened
-    /// for them and nothing else. The hosts of settings that are URLs (see [`SettingsSchema::is_url`]) come on top.
+    /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
+    /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
     pub hosts: Vec<String>,
-    /// Whether a full pass is the truth; see [`authoritative`](Self::authoritative).
+    /// Whether a reconcile run lists the truth; see [`authoritative`](Self::authoritative).
     pub is_authoritative: bool,
 }
 
 impl SourceSpec {
-    /// A source without settings and tables whose resources are called "resource".
+    /// A source without settings and tables, whose resources are of the kind `resource`.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -53,40 +54,41 @@ impl SourceSpec {
         }
     }
 
-    /// Declares that a full pass lists the truth, as a file or a table that is read whole: what it lists replaces what is stored,
-    /// whatever the version, and what it leaves out is gone unless [`verify`](Source::verify) says otherwise.
+    /// Declares that a reconcile run lists the truth, like a file or a table that is read whole: what it lists replaces what is stored,
+    /// whatever the version, and what it leaves out is deleted unless [`verify`](Source::verify) returns it.
     ///
-    /// Declare it only where a full pass brings each record in its present state. Do not declare it of a log, in which older states
-    /// of a record come first, nor of a listing that may lag behind, as that of a server with replicas does, or that moves records from page to page while it is read. Without it, a listed state that is older than the stored one is a reason to ask
-    /// [`verify`](Source::verify).
+    /// Declare it only if a reconcile run returns each record in its current state. Do not declare it for a log, which returns older
+    /// states of a record first, nor for a listing that may lag behind, like that of a server with replicas, or that moves records from
+    /// page to page while it is read. Without it, the engine calls [`verify`](Source::verify) for every listed state that is older than the
+    /// stored one.
     #[must_use]
     pub fn authoritative(mut self) -> Self {
         self.is_authoritative = true;
         self
     }
 
-    /// Says what one resource is, in the singular.
+    /// Sets the kind of its resources, in the singular.
     #[must_use]
     pub fn resource_kind(mut self, kind: impl Into<String>) -> Self {
         self.resource_kind = kind.into();
         self
     }
 
-    /// Declares how resources are named, so that a name is refused, or brought into its canonical form, where it is given.
+    /// Sets the rule for the names of resources: it rejects names, and brings them into their canonical form.
     #[must_use]
     pub fn resource_names(mut self, names: ResourceNames) -> Self {
         self.resource_names = Some(names);
         self
     }
 
-    /// Declares the settings: [`SettingsSchema::of`] a struct.
+    /// Sets the settings: [`SettingsSchema::of`] a struct.
     #[must_use]
     pub fn settings(mut self, settings: SettingsSchema) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Declares a host that it talks to: a name, with a port where that is not 443.
+    /// Adds a host that it connects to: a name, with a port if that is not 443.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
@@ -98,10 +100,10 @@ impl SourceSpec {
         format!("{}_{}", self.name, setting.replace('.', "_")).to_uppercase()
     }
 
-    /// Checks that every destination can hold what is declared: the name, and the tables with their columns.
+    /// Checks that every destination can store what is declared: the name, and the tables with their columns.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal), with advice for the source's author.
+    /// [`Internal`](crate::ErrorKind::Internal), with help for the source's author.
     pub fn validate(&self) -> Result<()> {
         if !is_plain(&self.name) {
             return Err(Error::internal(format!("the source's name {:?} is not allowed", self.name)).with_help(
@@ -129,7 +131,7 @@ impl SourceSpec {
         Ok(())
     }
 
-    /// Declares a table.
+    /// Adds a table.
     #[must_use]
     pub fn table(mut self, table: TableSpec) -> Self {
         self.tables.push(table);
@@ -137,46 +139,84 @@ impl SourceSpec {
     }
 }
 
-/// What to read.
+/// A request to read a resource.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ReadRequest {
     /// The resource.
     pub resource: Resource,
-    /// The settings, checked against what the source declared.
+    /// The settings, checked against the source's schema.
     pub settings: Settings,
     /// Where to resume; `None`: at the start.
     pub checkpoint: Option<Checkpoint>,
-    /// In [`Mode::Reconcile`], how far incremental reads have come. It is no place to resume, but may tell what the resource is where
-    /// its name does not: an id that outlives renames.
+    /// In [`Mode::Reconcile`], the checkpoint of incremental reads. Do not resume from it; use it to recover a stable id of the resource
+    /// that survives renames.
     pub incremental: Option<Checkpoint>,
-    /// In [`Mode::Reconcile`], every record that exists must be in the stream (or have been in the one that the
-    /// checkpoint stems from); in [`Mode::Incremental`], those that changed.
+    /// In [`Mode::Reconcile`], the stream must contain every record that exists (unless the stream of the checkpoint did);
+    /// in [`Mode::Incremental`], those that changed.
     pub mode: Mode,
-    /// Where to report traffic, waits and quotas.
+    /// Receives traffic, waits and quotas.
     pub monitor: Monitor,
 }
 
-/// Records that a full pass did not come across, or came across in an older state, for the source to look at once more.
+impl ReadRequest {
+    /// Reads a resource incrementally from the start, and reports to nobody. The fields set the rest.
+    pub fn new(resource: Resource, settings: Settings) -> Self {
+        let (checkpoint, incremental, mode) = (None, None, Mode::Incremental);
+        Self { resource, settings, checkpoint, incremental, mode, monitor: Monitor::detached() }
+    }
+
+    /// Sets how to read.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets where to resume.
+    #[must_use]
+    pub fn checkpoint(mut self, checkpoint: Option<Checkpoint>) -> Self {
+        self.checkpoint = checkpoint;
+        self
+    }
+}
+
+/// A request to verify records that a reconcile run has not seen, or has seen in an older state.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct VerifyRequest {
     /// The resource.
     pub resource: Resource,
     /// The settings.
     pub settings: Settings,
-    /// The checkpoint with which the pass ended; where it brought none, that of incremental reads.
+    /// The last checkpoint of the reconciliation; if it has none, that of incremental reads.
     pub checkpoint: Option<Checkpoint>,
     /// The table that the records belong to.
     pub table: String,
-    /// The records, as the destination has them.
+    /// The records, as the destination stores them.
     pub records: Vec<StoredRecord>,
-    /// Whether a person has confirmed that any number of records may be gone. An answer that is about the resource as a whole is
-    /// no evidence even so.
+    /// Whether a person has confirmed that any number of records may be deleted. Even then, an answer about the resource as a whole
+    /// is not evidence.
     pub allow_deletions: bool,
-    /// Where to report traffic, waits and quotas.
+    /// Receives traffic, waits and quotas.
     pub monitor: Monitor,
 }
 
-/// Where data comes from: the one trait that a connector's author implements.
+impl VerifyRequest {
+    /// Verifies records of a table, and reports to nobody. The fields set the rest.
+    pub fn new(
+        resource: Resource,
+        settings: Settings,
+        table: impl Into<String>,
+        records: impl IntoIterator<Item = StoredRecord>,
+    ) -> Self {
+        let (table, records) = (table.into(), records.into_iter().collect());
+        let (checkpoint, monitor) = (None, Monitor::detached());
+        Self { resource, settings, checkpoint, table, records, allow_deletions: false, monitor }
+    }
+}
+
+/// A source of data: the one trait that a connector's author implements.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -194,11 +234,11 @@ pub struct VerifyRequest {
 ///             .table(TableSpec::new("planets").column("name", "name", ColumnType::Text))
 ///     }
 ///
-///     async fn check(&self, _: &Config) -> Result<()> {
+///     async fn check(&self, _: &Settings) -> Result<()> {
 ///         Ok(())
 ///     }
 ///
-///     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> {
+///     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
 ///         Ok(vec![Resource::new("sun")?])
 ///     }
 ///
@@ -210,105 +250,108 @@ pub struct VerifyRequest {
 /// ```
 ///
 /// # Contract
-/// 1. `spec` is constant and pure: no I/O, the same answer every time, at least one table, each once. Names of the source, its
-///    tables and their columns are of lower-case letters, digits and `_`.
-/// 2. `check` looks at the settings' shape first and then reaches the remote; it changes nothing.
-/// 3. Every batch names a table of the spec. Its records carry a key of 1 to 255 bytes that identifies a thing permanently, a
-///    version that never falls when the thing changes, and a document that is JSON, in which every declared column
-///    finds a value of its type in some records.
-/// 4. A checkpoint covers its own batch and all batches before it in the stream: read again from it, and every record that
-///    the earlier batches did not bring comes (again). It is a lower bound: repeats are legal, gaps are not.
+/// 1. `spec` is constant and pure: no I/O, the same result every time, at least one table, each once. The names of the source, its
+///    tables and their columns consist of lower-case letters, digits and `_`.
+/// 2. `check` validates the settings first and then connects to the remote; it changes nothing.
+/// 3. Every batch names a table of the spec. Its records have a key of 1 to 255 bytes that identifies an object permanently, a
+///    version that never falls when the object changes, and a JSON document. In some records, every declared column has a value of
+///    its type.
+/// 4. A checkpoint covers its own batch and all batches before it in the stream: a read that resumes from it returns every record that
+///    these batches did not contain. It is a lower bound: repeats are legal, gaps are not.
 /// 5. A stream that ends without an error has delivered everything that existed when the read began. What a source cannot
-///    read is an error or a [`Reject`](crate::Reject), never silence. After an error the stream ends.
-/// 6. Reading is pull: a source does nothing that is not polled, holds a bounded number of records, and keeps nothing
-///    between two reads that a checkpoint would have to hold.
-/// 7. A source keeps no configuration: one value serves any number of configurations at the same time.
-/// 8. Retrying is the source's own business (see `snowfeed::http`): an error that comes out of the stream ends the run.
-/// 9. `verify` gives at most one record for each one asked about, with the same key. It gives a deletion only on evidence about
-///    that very record: an answer about the resource, the credentials or the server is an error. What it gives replaces what is
+///    read is an error or a [`Reject`](crate::Reject), never dropped silently. After an error the stream ends.
+/// 6. A source works only when polled, holds a bounded number of records, and keeps nothing between two reads that belongs in a
+///    checkpoint.
+/// 7. A source keeps no settings: one value serves any number of settings at the same time.
+/// 8. The source retries (see `snowfeed::http`): an error in the stream ends the run.
+/// 9. `verify` returns at most one record for each requested one, with the same key. It returns a deletion only on evidence about
+///    that very record: an answer about the resource, the credentials or the server is an error. Its records replace what is
 ///    stored, whatever the version.
 ///
-/// The suite is `source_conformance!` of the test kit.
+/// `source_conformance!` of the test kit tests all of them but 8.
+///
+/// # Wrappers
+/// A type that forwards to another source must forward every method, those with a default too: put
+/// `#[deny(clippy::missing_trait_methods)]` on the `impl`.
 ///
 /// # Cancellation
-/// The engine drops the stream or the future at any await point. Nothing may be left running.
+/// The engine may drop the stream or the future at any await point. Leave nothing running.
 ///
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration) for settings, [`Authentication`](crate::ErrorKind::Authentication),
-/// [`NotFound`](crate::ErrorKind::NotFound) for a resource that is missing, [`RateLimited`](crate::ErrorKind::RateLimited) and
-/// [`Unavailable`](crate::ErrorKind::Unavailable) once retrying did not help,
+/// [`NotFound`](crate::ErrorKind::NotFound) for a missing resource, [`RateLimited`](crate::ErrorKind::RateLimited) and
+/// [`Unavailable`](crate::ErrorKind::Unavailable) after retries,
 /// [`InvalidData`](crate::ErrorKind::InvalidData), [`Checkpoint`](crate::ErrorKind::Checkpoint).
 #[async_trait]
 pub trait Source: Debug + Send + Sync + 'static {
-    /// Its name, version, settings and tables.
+    /// Returns its name, version, settings and tables.
     fn spec(&self) -> SourceSpec;
 
-    /// Whether these settings work: their shape first, then the remote.
-    async fn check(&self, config: &Settings) -> Result<()>;
+    /// Checks these settings: validates them, then connects to the remote.
+    async fn check(&self, settings: &Settings) -> Result<()>;
 
-    /// The resources that these settings give access to.
-    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>>;
+    /// Returns the resources that these settings give access to.
+    async fn discover(&self, settings: &Settings) -> Result<Vec<Resource>>;
 
-    /// As [`check`](Self::check), and reports waits, retries and quotas meanwhile, for a person who waits. It gives up soon on a remote
-    /// that cannot be reached. By default it reports nothing.
-    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
+    /// Like [`check`](Self::check), but reports waits, retries and quotas to a waiting person, and fails fast if the remote
+    /// cannot be reached. The default reports nothing.
+    async fn check_with(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
         let _ = monitor;
-        self.check(config).await
+        self.check(settings).await
     }
 
-    /// As [`discover`](Self::discover), and reports waits, retries and quotas meanwhile. By default it reports nothing.
-    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
+    /// Like [`discover`](Self::discover), but reports waits, retries and quotas. The default reports nothing.
+    async fn discover_with(&self, settings: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
         let _ = monitor;
-        self.discover(config).await
+        self.discover(settings).await
     }
 
-    /// The resource that a user means by `name`, in its canonical form: all names that can be told to be of one thing without asking
-    /// the remote give one resource, and a canonical name gives itself. `settings` is not checked: it may be incomplete or invalid.
+    /// Returns the resource that a user means by `name`, in its canonical form: without I/O, it maps all known spellings of a name to one
+    /// resource, and a canonical name to itself. `settings` may be incomplete or invalid.
     ///
-    /// By default the [declared rule](SourceSpec::resource_names) decides; without one, any name is one.
+    /// The default applies the [declared rule](SourceSpec::resource_names); without one, it accepts any name.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when no resource can have that name.
-    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
+    /// [`Configuration`](crate::ErrorKind::Configuration) if no resource can have that name.
+    fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
         let spec = self.spec();
         let Some(names) = &spec.resource_names else { return Resource::new(name) };
         let url = names.url_setting().and_then(|setting| {
             let default = || spec.settings.property(setting).ok()?.get("default");
-            config.get(setting).or_else(default)?.as_str()
+            settings.get(setting).or_else(default)?.as_str()
         });
         names.resolve(&spec.resource_kind, url, name)
     }
 
-    /// What the resource behind a checkpoint is, whatever its name: equal for two checkpoints only if both were read from the same
-    /// thing. The engine refuses to read one thing under two names. `None`, the default: it cannot be told.
+    /// Returns a stable id of the resource that a checkpoint belongs to: two checkpoints have the same id only if both were read
+    /// from the same resource. The engine refuses to read one resource under two names. The default, `None`, means unknown.
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
         let _ = checkpoint;
         None
     }
 
-    /// What the text of a record or of a reject is about, such as the number of an issue: equal for two texts of one table only if
-    /// both are about the same thing. A record clears the outstanding rejects about it. `None`, the default: it cannot be told, and
-    /// only a reconcile run clears the reject.
+    /// Returns the subject of a record's or a reject's text, such as the number of an issue: two texts of one table have the same
+    /// subject only if both are about the same object. A record clears the outstanding rejects of its subject. The default, `None`,
+    /// means unknown: then only a reconcile run clears the reject.
     fn subject(&self, table: &str, text: &str) -> Option<String> {
         let _ = (table, text);
         None
     }
 
-    /// Reads a resource. Nothing happens before the stream is polled.
+    /// Reads a resource. The source starts when the stream is polled.
     fn read(&self, request: ReadRequest) -> BatchStream;
 
-    /// Looks once more at records that a full pass did not come across, or came across in a state that is older than the stored
-    /// one: gives for each one that is gone a deletion, and for each one that is still there its present state. A record that it
-    /// gives nothing for stays as it is.
+    /// Verifies records that a reconcile run has not seen, or has seen in a state older than the stored one. Returns a deletion for each
+    /// one that is gone, and the current state of each one that still exists. Records that it does not return stay unchanged.
     ///
-    /// By default all of them are gone where the full pass is [authoritative](SourceSpec::authoritative); elsewhere it gives
-    /// nothing, and reports so.
+    /// The default deletes all of them if the source is [authoritative](SourceSpec::authoritative); otherwise it returns
+    /// nothing, with a warning.
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         let VerifyRequest { table, records, monitor, .. } = request;
         if !self.spec().is_authoritative {
             monitor.event(SourceEvent::Warning(format!(
-                "the source cannot look at single records: {} of the table {table}, which a full pass did not list or listed in an \
-                 older state, stay as they are",
+                "the source cannot verify single records: {} of the table {table}, which the reconcile run did not list or listed in \
+                 an older state, stay unchanged",
                 records.len()
             )));
             return Ok(Vec::new());
@@ -325,24 +368,24 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         self.as_ref().spec()
     }
 
-    async fn check(&self, config: &Settings) -> Result<()> {
-        self.as_ref().check(config).await
+    async fn check(&self, settings: &Settings) -> Result<()> {
+        self.as_ref().check(settings).await
     }
 
-    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
-        self.as_ref().discover(config).await
+    async fn discover(&self, settings: &Settings) -> Result<Vec<Resource>> {
+        self.as_ref().discover(settings).await
     }
 
-    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
-        self.as_ref().check_with(config, monitor).await
+    async fn check_with(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
+        self.as_ref().check_with(settings, monitor).await
     }
 
-    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
-        self.as_ref().discover_with(config, monitor).await
+    async fn discover_with(&self, settings: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
+        self.as_ref().discover_with(settings, monitor).await
     }
 
-    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
-        self.as_ref().resource(config, name)
+    fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
+        self.as_ref().resource(settings, name)
     }
 
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {

@@ -1,4 +1,4 @@
-//! State: what has been ingested, and what each run did.
+//! The state of resources, and the history of runs.
 
 mod run;
 mod store;
@@ -13,26 +13,28 @@ pub use store::{ResourceStatus, StateChange, StateEntry, StateStore, StateVersio
 
 use crate::Checkpoint;
 
-/// A full pass over everything the source has, which finds what it no longer has. It outlives the run that began it.
+/// A reconciliation in progress: a read of everything that the source has, to find what it no longer has. It may take several
+/// reconcile runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Reconciliation {
-    /// The name under which the sink remembers the keys it has seen: the id of the run that began the pass.
+    /// Identifies its marks in the sink: the id of the run that began it.
     pub id: RunId,
-    /// When the pass began.
+    /// When it began.
     pub started_at: Timestamp,
-    /// Where the pass may resume; `None` at its start.
+    /// Where it resumes; `None`: at the start.
     pub checkpoint: Option<Checkpoint>,
-    /// Whether a reset began it: what it reads replaces what is stored, whatever the version, and an incremental run goes on with it
-    /// and ends it. Only a reconcile run looks for deletions at its end.
+    /// Whether a reset began it. Then what it reads replaces what is stored, whatever the version, and an incremental run continues
+    /// and ends it. Only a reconcile run checks for deletions at its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_reset: bool,
-    /// How many rows of each table it has marked deleted so far.
+    /// The number of rows that it has marked deleted so far, by table.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deleted: BTreeMap<String, u64>,
 }
 
 impl Reconciliation {
-    /// A pass that begins.
+    /// A reconciliation that begins.
     pub fn new(id: RunId, started_at: Timestamp) -> Self {
         Self { id, started_at, checkpoint: None, is_reset: false, deleted: BTreeMap::new() }
     }
@@ -40,25 +42,33 @@ impl Reconciliation {
 
 /// The state of one resource: the value of an entry in `APP_STATE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ResourceState {
-    /// How the last run that wrote it stands or ended, in the same word as in that run's record.
+    /// The status of the last run that wrote it, as in that run's record.
     pub status: RunStatus,
-    /// The run that wrote this.
+    /// The run that wrote it.
     pub run: RunId,
     /// Where an incremental read resumes; `None`: at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
-    /// The full pass that is under way, where one is.
+    /// The reconciliation in progress, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile: Option<Reconciliation>,
     /// Why it is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the resource is, by the first checkpoint that is about to be committed, where another program may read the same thing
+    /// The first checkpoint, before it is committed. It shows other programs which resource this is, in case they read the same one
     /// under another name at the same moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Checkpoint>,
-    /// Whether rejects may be outstanding: only then does a run look for those that it corrects.
+    /// Whether rejects may be outstanding: only then does a run query them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_rejects: bool,
+}
+
+impl ResourceState {
+    /// The state of a resource of which nothing has been read yet, written by this run.
+    pub fn new(status: RunStatus, run: RunId) -> Self {
+        Self { status, run, checkpoint: None, reconcile: None, message: None, claim: None, has_rejects: false }
+    }
 }

@@ -1,4 +1,4 @@
-//! Tables: what a user finds in the destination.
+//! Tables and the columns of their typed views.
 
 mod name;
 mod path;
@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+#[cfg(feature = "snowflake")]
+pub(crate) use name::Reserved;
+pub use name::view_name;
 pub(crate) use name::{PLAIN_NAME, is_plain};
-pub use name::{Reserved, view_name};
 pub use path::{JsonPath, Step};
 
-/// The type that a column of the typed view gives to what its path finds. A value of another type reads as null; the
-/// raw document keeps it.
+/// The type of a column of a typed view. A value of another type reads as null; the raw document keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -29,29 +30,37 @@ pub enum ColumnType {
     Timestamp,
     /// A JSON document of its own: an object, or an array.
     Json,
-    /// Whether the path leads to anything but null.
+    /// Whether the path finds a value that is not null.
     Present,
 }
 
 /// One column of a table's typed view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Column {
     /// Its name: lower-case letters, digits and `_`.
     pub name: String,
-    /// Where its value is in the raw document.
+    /// The path of its value in the raw document.
     pub path: JsonPath,
-    /// What type it has.
+    /// Its type.
     pub kind: ColumnType,
+}
+
+impl Column {
+    /// A column. [`TableSpec::column`] checks its name.
+    pub fn new(name: impl Into<String>, path: JsonPath, kind: ColumnType) -> Self {
+        Self { name: name.into(), path, kind }
+    }
 }
 
 /// A table that a source fills: its name and the columns of its typed view.
 ///
-/// A table *grows*: a later version of a source may add columns, and backends add them to the view. The raw documents
-/// are kept whole, so a column added later has values for the rows of years ago. Columns are never dropped by themselves.
+/// A later version of a source may add columns, and backends add them to the view. Backends keep the raw documents, so a column
+/// added later has values for all old rows. Backends never drop columns.
 ///
-/// Every table has these columns without being asked: `resource` (in the view over all resources), `deleted_at` (null
-/// for a live row) and `raw` (the document as it was sent). Backends keep besides, in their own tables, the key, the
-/// version, a content hash, and when a row was first seen and last changed.
+/// Every table also has the columns `resource` (in the view over all resources), `deleted_at` (null for a live row) and `raw` (the
+/// document as it was sent). In their own tables, backends also keep the key, the version, a content hash, and the times when a
+/// row was first seen and last changed.
 ///
 /// ```
 /// use snowfeed::{ColumnType, TableSpec};
@@ -63,8 +72,9 @@ pub struct Column {
 /// assert_eq!(issues.columns.len(), 3);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TableSpec {
-    /// The name of the stream, `issues`: lower-case letters, digits and `_`.
+    /// Its name, `issues`: lower-case letters, digits and `_`.
     pub name: String,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
@@ -73,38 +83,38 @@ pub struct TableSpec {
 /// Columns that every table has.
 const GIVEN_COLUMNS: [&str; 3] = ["resource", "deleted_at", "raw"];
 
-/// Tables that destinations keep for themselves, beside those whose names begin with one of [`OWN_PREFIXES`].
+/// Tables that destinations reserve, beside those whose names begin with one of [`OWN_PREFIXES`].
 const OWN_TABLES: [&str; 5] =
     ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
 
-/// What the names of tables begin with that a destination keeps for itself.
+/// Prefixes of table names that destinations reserve.
 const OWN_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
 
 impl TableSpec {
     /// A table without typed columns.
     ///
     /// # Panics
-    /// When the name is not made of lower-case letters, digits and `_`, or begins with a digit: a source's tables are
-    /// part of its program text, so this is a mistake of its author.
+    /// Panics if the name is not made of lower-case letters, digits and `_`, or begins with a digit. A source's tables are
+    /// part of its code, so this is a bug of the source.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        assert!(is_plain(&name), "{name:?} is no table name: use lower-case letters, digits and _");
+        assert!(is_plain(&name), "{name:?} is not a table name: use lower-case letters, digits and _");
         Self { name, columns: Vec::new() }
     }
 
     /// Adds a column: its name, its [path](JsonPath), its type.
     ///
     /// # Panics
-    /// When the name is not plain or is taken, or the path is malformed: a mistake of the source's author.
+    /// Panics if the name is invalid or taken, or the path is malformed: a bug of the source.
     #[must_use]
     pub fn column(mut self, name: impl Into<String>, path: &str, kind: ColumnType) -> Self {
         let name = name.into();
-        assert!(is_plain(&name), "{name:?} is no column name: use lower-case letters, digits and _");
+        assert!(is_plain(&name), "{name:?} is not a column name: use lower-case letters, digits and _");
         assert!(
             !GIVEN_COLUMNS.contains(&name.as_str()) && self.columns.iter().all(|c| c.name != name),
             "the column {name:?} exists already"
         );
-        let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is no path: {error}"));
+        let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
         self.columns.push(Column { name, path, kind });
         self
     }

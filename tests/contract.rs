@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use snowfeed::testkit::conformance::{config_store, delivery, sink, source, state_store};
+use snowfeed::testkit::conformance::suite::{Clause, config_store, delivery, sink, source, state_store};
 
 #[test]
 fn the_page_of_the_contracts_names_the_tests_of_the_suites() {
     let page = include_str!("../docs/contract.md");
     let sections: Vec<&str> = page.split("\n## ").skip(1).collect();
-    fn names<T: ?Sized>(clauses: Vec<snowfeed::testkit::conformance::Clause<T>>) -> BTreeSet<String> {
+    fn names<T: ?Sized>(clauses: Vec<Clause<T>>) -> BTreeSet<String> {
         clauses.into_iter().map(|clause| clause.name.to_owned()).collect()
     }
     let suites = [
-        ("Source", names(source::clauses())),
-        ("Sink", names(sink::clauses())),
-        ("StateStore", names(state_store::clauses())),
-        ("ConfigStore", names(config_store::clauses())),
-        ("Delivery", names(delivery::clauses())),
+        ("Source", names(source())),
+        ("Sink", names(sink())),
+        ("StateStore", names(state_store())),
+        ("ConfigStore", names(config_store())),
+        ("Delivery", names(delivery())),
     ];
     assert_eq!(sections.len(), suites.len());
     for (section, (name, clauses)) in sections.iter().zip(suites) {

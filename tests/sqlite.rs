@@ -31,8 +31,7 @@ fn document(id: usize, body: &str) -> String {
 }
 
 fn commit(name: &str, records: Vec<Record>) -> Commit {
-    let rows = vec![TableRows { table: "issues".into(), records, ..TableRows::default() }];
-    Commit { resource: resource(name), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
+    Commit::new(resource(name), RunId::new(), Timestamp::now()).rows(TableRows::new("issues", records))
 }
 
 /// Opens a file that must be refused, and checks that no byte of it has changed, nor a file beside it.
@@ -238,8 +237,9 @@ async fn a_thousand_resources_each_have_a_view() {
 
     let reader = Connection::open(&path).unwrap();
     for name in &names {
-        let view =
-            snowfeed::table::view_name(name, "issues", true, &|view| view == "issues" || view.starts_with("sqlite_"));
+        let view = snowfeed::internals::view_name(name, "issues", true, &|view| {
+            view == "issues" || view.starts_with("sqlite_")
+        });
         let body: String = reader.query_row(&format!("SELECT body FROM \"{view}\""), [], |row| row.get(0)).unwrap();
         assert_eq!(body, *name);
     }

@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use snowfeed::Resource;
 use snowfeed::backends::snowflake::fuzzing::{identifier, load_name, resolve, resource_name, run_of};
 use snowfeed::backends::sqlite;
-use snowfeed::table::{JsonPath, view_name};
+use snowfeed::JsonPath;
+use snowfeed::internals::view_name;
 use sqlparser::dialect::{Dialect, SQLiteDialect, SnowflakeDialect};
 use sqlparser::tokenizer::{Token, Tokenizer};
 

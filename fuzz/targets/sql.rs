@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use libfuzzer_sys::fuzz_target;
 use rusqlite::Connection;
 use snowfeed::backends::{snowflake, sqlite};
-use snowfeed::table::{Column, ColumnType, JsonPath};
+use snowfeed::{Column, ColumnType, JsonPath};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -34,7 +34,7 @@ fn snowflake_value(sql: &str) -> String {
 }
 
 fn column(path: &JsonPath) -> Column {
-    Column { name: "c".into(), path: path.clone(), kind: ColumnType::Integer }
+    Column::new("c", path.clone(), ColumnType::Integer)
 }
 
 fuzz_target!(|text: &str| {

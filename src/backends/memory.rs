@@ -8,12 +8,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::merge::{Merge, Present, conflict, not_ensured};
 use crate::config::{ConfigStore, Namespace};
-use crate::record::content_hash;
+use crate::sink::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use crate::sink::{
     Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord, StoredReject,
-    StoredRow, Sweep, UnseenQuery,
+    StoredRow, Sweep, UnseenQuery, conflict, not_ensured,
 };
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, TableSpec};
@@ -104,39 +103,37 @@ impl fmt::Debug for Memory {
 impl Table {
     /// Merges one record; marks its key where a pass is under way.
     fn merge(&mut self, record: Record, at: Timestamp, marks: Option<(StalePolicy, &mut BTreeSet<String>)>) -> Merge {
-        let hash = record.json().map(|json| content_hash(json));
         let row = self.rows.get_mut(&record.key);
-        let present = row.as_ref().map(|row| Present {
-            version: row.version,
-            hash: row.json.as_ref().map(|json| content_hash(json)),
-            deleted: row.deleted_at.is_some(),
+        let stored = row.as_ref().map(|row| {
+            let hash = row.json.as_ref().map(|json| content_hash(json));
+            StoredVersion::new(row.version, hash, row.deleted_at.is_some())
         });
-        let (older, is_marked) =
-            marks.as_ref().map_or((StalePolicy::Skip, false), |(older, marks)| (*older, marks.contains(&record.key)));
-        let merge = Merge::of(present, record.version, hash.as_ref(), older, is_marked);
-        if let Some((_, marks)) = marks.filter(|_| Merge::marks(present, record.version, older)) {
+        let (policy, is_marked) =
+            marks.as_ref().map_or((StalePolicy::Skip, false), |(policy, marks)| (*policy, marks.contains(&record.key)));
+        let merge = Merge::new(stored, &record, policy, is_marked);
+        if let Some((_, marks)) = marks.filter(|_| merge.marks) {
             marks.insert(record.key.clone());
         }
         let json = match record.operation {
             Operation::Upsert(json) => Some(json),
             Operation::Delete => None,
         };
-        let version = Present::merged(present, record.version, json.is_none());
-        match (merge, row) {
-            (Merge::Insert | Merge::InsertDeleted, _) | (_, None) => {
+        let version = merge.version;
+        match (merge.action, row) {
+            (MergeAction::Insert | MergeAction::InsertDeleted, _) | (_, None) => {
                 let deleted_at = json.is_none().then_some(at);
                 let key = record.key;
                 self.rows
                     .insert(key.clone(), StoredRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
             }
-            (Merge::Update, Some(row)) => {
+            (MergeAction::Update, Some(row)) => {
                 (row.version, row.json, row.changed_at, row.deleted_at) = (version, json, at, None);
             }
-            (Merge::Delete, Some(row)) => {
+            (MergeAction::Delete, Some(row)) => {
                 (row.version, row.changed_at, row.deleted_at) = (version, at, Some(at));
             }
-            (Merge::Raise, Some(row)) => row.version = version,
-            (Merge::Unchanged | Merge::Older, Some(_)) => {}
+            (MergeAction::BumpVersion, Some(row)) => row.version = version,
+            (MergeAction::Unchanged | MergeAction::Skip, Some(_)) => {}
         }
         merge
     }

@@ -3,7 +3,6 @@
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 mod concatenation;
 mod memory;
-mod merge;
 #[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 mod preview;
 #[cfg(feature = "snowflake")]

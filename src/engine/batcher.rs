@@ -8,8 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Limits;
-use crate::{Batch, BatchStream, Checkpoint, Error, Result, TableRows};
+use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Result, TableRows};
 
 /// Bytes that may be read ahead, for all resources together, in units of [`UNIT`].
 ///

@@ -11,11 +11,10 @@ use super::credentials::{BINDINGS_KEY, Use};
 use super::identity::IdentityClaims;
 use super::resources::parse_resources;
 use super::{Event, Observer, Schedule};
-use crate::state::Timings;
 use crate::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Counts, Error, Limits, Mode, Monitor, Namespace,
-    OutstandingRejects, RejectQuery, Resource, ResourceConfig, ResourceStatus, Result, RunId, RunRecord, RunStatus,
-    Settings, Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore, StateVersion, Traffic,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Error, Limits, Mode, Monitor, Namespace,
+    OutstandingRejects, RejectQuery, Resource, ResourceConfig, ResourceStatus, Result, RunId, RunRecord, Settings,
+    Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore, StateVersion,
 };
 
 /// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
@@ -24,8 +23,8 @@ const CONFIG_KEY: &str = "config";
 /// How many warnings are remembered, so that the log has each once.
 const MOST_WARNINGS: usize = 1_000;
 
-/// Gives the time. The default is the system's clock.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Returns the time.
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How rows and state become visible.
 #[derive(Clone)]
@@ -436,20 +435,7 @@ impl Connector {
 
     /// The record of a run that begins now.
     pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
-        RunRecord {
-            id: RunId::new(),
-            resource: resource.into(),
-            mode,
-            status: RunStatus::Running,
-            started_at: self.now(),
-            ended_at: None,
-            counts: Counts::default(),
-            commits: 0,
-            traffic: Traffic::default(),
-            timings: Timings::default(),
-            empty_columns: Vec::new(),
-            error: None,
-        }
+        RunRecord::new(RunId::new(), resource, mode, self.now())
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Limits;
 use crate::sink::LiveRows;
-use crate::{Error, Record, Result};
+use crate::{Error, Limits, Record, Result};
 
 /// The deletions of one reconcile run, table by table.
 #[derive(Debug, Default)]

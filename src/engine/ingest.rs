@@ -14,6 +14,7 @@ use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, Ru
 
 /// What to ingest.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct IngestRequest {
     /// The resources; they are enabled on the way, under the names by which they are [known here](Connector::resolve). None: all
     /// that are enabled.
@@ -21,7 +22,7 @@ pub struct IngestRequest {
     /// How they are read.
     pub mode: Mode,
     /// Whether a [reconcile](Mode::Reconcile) run may mark any number of rows deleted. Without it, one that would mark more than
-    /// [`Limits`](super::Limits) allow marks none, and ends as partial.
+    /// [`Limits`](crate::Limits) allow marks none, and ends as partial.
     pub allow_deletions: bool,
     /// How many are read side by side.
     pub concurrency: usize,
@@ -74,6 +75,7 @@ impl IngestRequest {
 
 /// What an ingestion did: one record for each resource, ordered by name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct IngestReport {
     /// The runs.
     pub runs: Vec<RunRecord>,

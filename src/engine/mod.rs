@@ -26,14 +26,13 @@ mod schedule;
 mod serve;
 mod sweep;
 
-pub use connector::{Clock, Connector};
+pub use connector::Connector;
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};
 #[cfg(feature = "cli")]
 pub(crate) use resources::unknown_resource;
 pub use schedule::Schedule;
-
-pub use crate::sink::Limits;
+pub use tokio_util::sync::CancellationToken;
 
 #[cfg(doc)]
 use crate::Source;

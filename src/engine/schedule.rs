@@ -1,4 +1,4 @@
-//! When a resource is due.
+//! The schedule of a resource.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result};
 
-/// When a resource is due: every so often, or by a cron expression (in UTC).
+/// The schedule of a resource, parsed from an interval such as `30m`, or from a cron expression (in UTC) of five fields, or six with
+/// seconds first. An interval is the time from the start of one run to the start of the next.
 ///
 /// ```
 /// use snowfeed::engine::Schedule;
@@ -22,36 +23,38 @@ use crate::{Error, Result};
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
 #[derive(Clone, PartialEq)]
-pub enum Schedule {
-    /// Every so often, counted from the start of one run to the start of the next.
+pub struct Schedule(Kind);
+
+#[derive(Clone, PartialEq)]
+enum Kind {
+    /// An interval from the start of one run to the start of the next.
     Every(SignedDuration),
-    /// By a cron expression of five fields, or six with seconds first. Times are UTC.
     Cron(Box<Cron>),
 }
 
 impl Default for Schedule {
-    /// Every 30 minutes, as the reference system.
+    /// Every 30 minutes, like the reference system.
     fn default() -> Self {
-        Self::Every(SignedDuration::from_mins(30))
+        Self(Kind::Every(SignedDuration::from_mins(30)))
     }
 }
 
 impl Schedule {
-    /// The shortest time from one run to the next that a resource can be enabled with.
+    /// The shortest interval with which a resource can be enabled.
     pub const SHORTEST: SignedDuration = SHORTEST_SCHEDULE;
 
-    /// Refuses what cannot be meant.
+    /// Rejects schedules that are never due, or due too often.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when it never comes, or comes too often.
+    /// [`Configuration`](crate::ErrorKind::Configuration).
     pub(crate) fn check(&self, now: Timestamp) -> Result<()> {
         let help =
             "give an interval of at least one minute, such as `30m`, or a cron expression (UTC) such as `15 2 * * *`";
-        // What a cron expression has of seconds repeats every minute.
+        // The seconds of a cron expression repeat every minute.
         let times: Vec<Timestamp> =
             std::iter::successors(Some(now), |last| self.next(*last)).skip(1).take(60).collect();
         if times.is_empty() {
-            return Err(Error::configuration(format!("the schedule {self} never comes")).with_help(help));
+            return Err(Error::configuration(format!("the schedule {self} is never due")).with_help(help));
         }
         if times.windows(2).any(|pair| pair[1].duration_since(pair[0]) < Self::SHORTEST) {
             return Err(Error::configuration(format!("the schedule {self} is too short")).with_help(help));
@@ -59,11 +62,11 @@ impl Schedule {
         Ok(())
     }
 
-    /// When it is due next, after a run that began at `after`. `None`: never, or beyond the calendar.
+    /// Returns when a run is due after one that began at `after`; `None` if never, or beyond the calendar.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Every(interval) => after.checked_add(*interval).ok(),
-            Self::Cron(cron) => {
+        match &self.0 {
+            Kind::Every(interval) => after.checked_add(*interval).ok(),
+            Kind::Cron(cron) => {
                 let after = after.to_zoned(TimeZone::UTC);
                 cron.find_next_occurrence(&after, false).ok().map(|next| next.timestamp())
             }
@@ -80,14 +83,14 @@ impl FromStr for Schedule {
                 return Err(Error::configuration(format!("the schedule {text:?} is too short"))
                     .with_help("give an interval of at least one second, such as `30m`"));
             }
-            return Ok(Self::Every(interval));
+            return Ok(Self(Kind::Every(interval)));
         }
-        Cron::from_str(text).map(|cron| Self::Cron(Box::new(cron))).map_err(|error| {
-            let refused = Error::configuration(format!("{text:?} is no schedule")).with_help(
+        Cron::from_str(text).map(|cron| Self(Kind::Cron(Box::new(cron)))).map_err(|error| {
+            let refused = Error::configuration(format!("{text:?} is not a schedule")).with_help(
                 "give an interval in hours, minutes and seconds, such as `30m` or `24h`, or a cron expression (UTC) such as \
                  `15 2 * * *`",
             );
-            // Of what is one word, nobody meant a cron expression.
+            // A single word was not meant as a cron expression.
             if text.contains(' ') { refused.with_source(error) } else { refused }
         })
     }
@@ -95,9 +98,9 @@ impl FromStr for Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Every(interval) => write!(f, "{interval:#}"),
-            Self::Cron(cron) => f.write_str(cron.as_str()),
+        match &self.0 {
+            Kind::Every(interval) => write!(f, "{interval:#}"),
+            Kind::Cron(cron) => f.write_str(cron.as_str()),
         }
     }
 }

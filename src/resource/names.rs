@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// expressions in the common subset of `regex-lite` and Python: no look-around, groups written `(?P<name>…)`.
 ///
 /// ```
-/// use snowfeed::resource::ResourceNames;
+/// use snowfeed::ResourceNames;
 ///
 /// let names = ResourceNames::new("^[A-Za-z]+/[A-Za-z]+$", "owner/name")
 ///     .ignores_case()

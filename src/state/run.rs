@@ -1,4 +1,4 @@
-//! Runs: what each ingestion of a resource did.
+//! The records of runs.
 
 mod stored;
 
@@ -12,14 +12,14 @@ use uuid::Uuid;
 
 use crate::{ErrorReport, Traffic};
 
-/// Names one run of one resource. Ids of later runs sort after those of earlier ones (UUID version 7).
+/// Identifies one run of one resource. Ids of later runs sort after those of earlier ones (UUID version 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(Uuid);
 
 impl RunId {
     /// A new id.
-    #[allow(clippy::new_without_default, reason = "each call gives another value")]
+    #[allow(clippy::new_without_default, reason = "each call returns another value")]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
@@ -37,34 +37,36 @@ impl std::str::FromStr for RunId {
     fn from_str(text: &str) -> crate::Result<Self> {
         text.parse()
             .map(Self)
-            .map_err(|error| crate::Error::invalid_data(format!("{text:?} is no run id")).with_source(error))
+            .map_err(|error| crate::Error::invalid_data(format!("{text:?} is not a run id")).with_source(error))
     }
 }
 
 /// How a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Mode {
-    /// What is new since the checkpoint.
+    /// Reads what is new since the checkpoint.
     Incremental,
-    /// Everything once; what the source no longer has is marked deleted.
+    /// Reads everything once, and marks deleted what the source no longer has.
     Reconcile,
 }
 
-/// How a run stands or ended. The state of a resource, the command line and its JSON use the same words.
+/// The status of a run. The state of a resource, the command line and its JSON use the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RunStatus {
-    /// The run has committed something and has not ended. After a crash it says so until the next run of the resource commits.
-    // States of older versions have the words in upper case.
+    /// The run has committed something and has not ended. After a crash it stays until the next run of the resource commits.
+    // Older versions wrote these words in upper case.
     #[serde(alias = "RUNNING")]
     Running,
-    /// Everything that the source offered is in the destination.
+    /// Everything that the source returned is in the destination.
     #[serde(alias = "DONE")]
     Complete,
     /// Something was left out: the run failed after it had committed, or it rejected records.
     Partial,
-    /// The run was stopped, or its process died, before it had read everything. The next run goes on from its last commit.
+    /// The run was stopped, or its process died, before it had read everything. The next run continues from its last commit.
     Interrupted,
     /// The run failed, and nothing was committed.
     #[serde(alias = "FAILED")]
@@ -72,7 +74,7 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// The status as it is written everywhere, such as `interrupted`.
+    /// The status in snake case, such as `interrupted`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -90,17 +92,18 @@ impl fmt::Display for RunStatus {
     }
 }
 
-/// What became of the records that a source offered. `offered` is the sum of all others.
+/// What became of the records that a source returned. `offered` is the sum of all others.
 ///
-/// In JSON `skipped` is their number, and `skipped_by_reason` has the number for each reason.
+/// In JSON `skipped` is a number, and `skipped_by_reason` has the number for each reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "stored::StoredCounts", into = "stored::StoredCounts")]
+#[non_exhaustive]
 pub struct Counts {
-    /// Everything the source saw.
+    /// All objects that the source read.
     pub offered: u64,
-    /// Keys seen for the first time.
+    /// Keys that arrived for the first time.
     pub inserted: u64,
-    /// Keys whose state changed, among them those that had been deleted and are back.
+    /// Keys whose state changed, including deleted ones that are back.
     pub updated: u64,
     /// Keys whose state was the same.
     pub unchanged: u64,
@@ -108,27 +111,27 @@ pub struct Counts {
     pub deleted: u64,
     /// Records that were not stored, by reason: a code in snake case, such as [`Counts::OLDER`].
     pub skipped: BTreeMap<String, u64>,
-    /// What could not be made a record of; it is kept beside the tables.
+    /// Objects that could not be turned into records; they are kept beside the tables.
     pub rejected: u64,
 }
 
 impl Counts {
-    /// The reason of records that were older than what the sink already had.
+    /// The reason for skipping records that are older than the stored ones.
     pub const OLDER: &'static str = "older_version";
 
-    /// Counts records that were not stored. A reason in words becomes a code: `pull request` becomes `pull_request`.
+    /// Counts records that were not stored. The reason becomes a code: `pull request` becomes `pull_request`.
     pub fn skip(&mut self, reason: impl AsRef<str>, count: u64) {
         if count > 0 {
             *self.skipped.entry(stored::code(reason.as_ref())).or_default() += count;
         }
     }
 
-    /// How many records were not stored, whatever the reason.
+    /// The number of records that were not stored, for whatever reason.
     pub fn skipped_total(&self) -> u64 {
         self.skipped.values().sum()
     }
 
-    /// Whether every record that was offered is accounted for.
+    /// Whether every object that the source read is accounted for.
     pub fn add_up(&self) -> bool {
         self.offered
             == self.inserted + self.updated + self.unchanged + self.deleted + self.rejected + self.skipped_total()
@@ -161,6 +164,7 @@ impl AddAssign<&Self> for Counts {
 
 /// Where a run's time went, in milliseconds. Reading and committing overlap, so they need not add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Timings {
     /// From start to end.
     pub total_ms: u64,
@@ -168,38 +172,59 @@ pub struct Timings {
     pub read_ms: u64,
     /// In the sink's `commit`.
     pub commit_ms: u64,
-    /// Looking for what the source no longer has.
+    /// In verifying what the source no longer lists.
     pub verify_ms: u64,
 }
 
-/// What one run of one resource did: a row of the run history.
+/// The record of one run of one resource: a row of the run history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "stored::StoredRun")]
+#[non_exhaustive]
 pub struct RunRecord {
-    /// Its name.
+    /// Its id.
     pub id: RunId,
     /// The resource.
     pub resource: String,
     /// How it was read.
     pub mode: Mode,
-    /// How it ended.
+    /// Its status.
     pub status: RunStatus,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended; `None` while it is under way, or after a crash.
+    /// When it ended; `None` while it is running, or after a crash.
     pub ended_at: Option<Timestamp>,
     /// What became of the records.
     pub counts: Counts,
-    /// How many commits it made.
+    /// The number of its commits.
     pub commits: u64,
-    /// What reading cost.
+    /// The traffic of its source.
     pub traffic: Traffic,
     /// Where the time went.
     pub timings: Timings,
-    /// Columns that found nothing in any record of the run, as `table.column`: a mistyped path, or a type that never fits.
+    /// Columns that were null in every record of the run, as `table.column`: a mistyped path, or a type that never fits.
     pub empty_columns: Vec<String>,
     /// Why it did not complete.
     pub error: Option<ErrorReport>,
+}
+
+impl RunRecord {
+    /// The record of a run that begins.
+    pub fn new(id: RunId, resource: impl Into<String>, mode: Mode, started_at: Timestamp) -> Self {
+        Self {
+            id,
+            resource: resource.into(),
+            mode,
+            status: RunStatus::Running,
+            started_at,
+            ended_at: None,
+            counts: Counts::default(),
+            commits: 0,
+            traffic: Traffic::default(),
+            timings: Timings::default(),
+            empty_columns: Vec::new(),
+            error: None,
+        }
+    }
 }
 
 #[cfg(test)]

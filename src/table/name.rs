@@ -1,12 +1,12 @@
-//! Names of views, one for each resource, whatever its name is.
+//! Names of views: one for each resource, whatever its name.
 
-/// Which view names are taken by the backend itself, in lower case: streams, its own tables, prefixes it must not use.
-pub type Reserved<'a> = &'a dyn Fn(&str) -> bool;
+/// Whether the backend reserves a view name, given in lower case: tables, its own tables, forbidden prefixes.
+pub(crate) type Reserved<'a> = &'a dyn Fn(&str) -> bool;
 
-/// The name of the view over one resource's rows in one table.
+/// Returns the name of the view over one resource's rows in one table.
 ///
-/// The encoding is injective, also where a database ignores the case of ASCII letters: no two resources share a name.
-/// It keeps what can be kept, so `acme/widgets` stays `acme/widgets`; the name must be quoted wherever it is used.
+/// No two resources share a view name, not even in a database that ignores the case of ASCII letters.
+/// `acme/widgets` stays `acme/widgets`; the name must be quoted in SQL.
 ///
 /// | in the resource's name | in the view's name |
 /// |---|---|
@@ -18,7 +18,7 @@ pub type Reserved<'a> = &'a dyn Fn(&str) -> bool;
 /// A source with several tables (`sole` is false) gets `/table` appended. A name that is reserved gets `^=` in front.
 ///
 /// ```
-/// use snowfeed::table::view_name;
+/// use snowfeed::internals::view_name;
 ///
 /// let free = |_: &str| false;
 /// assert_eq!(view_name("acme/widgets", "issues", true, &free), "acme/widgets");
@@ -45,10 +45,10 @@ pub fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>
     name
 }
 
-/// The names of sources, tables and columns, in words for their author.
+/// Describes the valid names of sources, tables and columns.
 pub(crate) const PLAIN_NAME: &str = "1 to 128 lower-case letters, digits and `_`, the first one not a digit";
 
-/// Whether a name is one of [`PLAIN_NAME`].
+/// Whether a name is as [`PLAIN_NAME`] describes.
 pub(crate) fn is_plain(name: &str) -> bool {
     name.len() <= 128
         && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 /// One step of a [`JsonPath`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Into the member of an object.
     Member(String),
@@ -16,7 +17,7 @@ pub enum Step {
     Each,
 }
 
-/// Where a value is in a document: `title`, `user.login`, `labels[*].name`, `"odd.key".x`.
+/// The path of a value in a document: `title`, `user.login`, `labels[*].name`, `"odd.key".x`.
 ///
 /// Members are separated by dots; one that holds a dot, a bracket or a quote is written in double quotes, with `\"` and
 /// `\\` inside. `[*]`, at most once, collects what follows from every element of an array.
@@ -66,7 +67,7 @@ impl FromStr for JsonPath {
     }
 }
 
-/// Reads a quoted member up to its closing quote; gives the member and what follows it.
+/// Reads a quoted member up to its closing quote. Returns the member and the rest.
 fn unquote(quoted: &str) -> Option<(String, &str)> {
     let mut member = String::new();
     let mut chars = quoted.char_indices();

@@ -45,13 +45,8 @@ fn records(documents: &[(&str, String, bool)]) -> Vec<Record> {
 pub(crate) async fn rows(snowflake: &Snowflake, of: &Resource) -> snowfeed::Result<BTreeMap<String, String>> {
     let (mut found, mut after) = (BTreeMap::new(), None);
     loop {
-        let query = UnseenQuery {
-            resource: of.clone(),
-            table: TABLE.into(),
-            sweep: RunId::new(),
-            after: after.clone(),
-            limit: 1_000,
-        };
+        let mut query = UnseenQuery::new(of.clone(), TABLE, RunId::new(), 1_000);
+        query.after = after.take();
         let page = snowflake.unseen(query).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after = Some(last.key.clone());

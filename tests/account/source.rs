@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use snowfeed::ResourceState;
 use snowfeed::prelude::*;
-use snowfeed::state::ResourceState;
 use snowfeed::{Commit, RunId, StateChange, StateVersion, TableRows};
 
 /// The table that all steps fill.
@@ -80,23 +80,14 @@ impl Source for Issues {
 
 /// A commit of these records.
 pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
-    let rows = vec![TableRows { table: TABLE.into(), records, ..TableRows::default() }];
-    Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
+    Commit::new(resource.clone(), RunId::new(), Timestamp::now()).rows(TableRows::new(TABLE, records))
 }
 
 /// The same, with a new state of the resource on this base.
 pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base: StateVersion) -> Commit {
-    let mut commit = commit(resource, records);
-    let state = ResourceState {
-        status: snowfeed::RunStatus::Running,
-        run: commit.run,
-        checkpoint: Some(Checkpoint::new(&1).unwrap()),
-        reconcile: None,
-        message: None,
-        claim: None,
-        has_rejects: false,
-    };
-    commit.change =
-        Some(StateChange { key: resource.name().into(), base, at: commit.at, state: Some(state), run: None });
-    commit
+    let commit = commit(resource, records);
+    let mut state = ResourceState::new(snowfeed::RunStatus::Running, commit.run);
+    state.checkpoint = Some(Checkpoint::new(&1).unwrap());
+    let change = StateChange::new(resource.name(), base, commit.at).state(state);
+    commit.change(change)
 }

@@ -131,7 +131,7 @@ async fn enable_and_disable_say_so_and_status_shows_it() {
 async fn what_cannot_be_done_is_said_before_anything_else_is() {
     let program = Program::new("github_issues");
     let never = program.run(&["enable", "acme/gears", "--schedule", "0 2 30 2 *"]).await.expect(4);
-    assert!(never.stderr.contains("never comes"), "{}", never.stderr);
+    assert!(never.stderr.contains("never due"), "{}", never.stderr);
     program.run(&["enable", "acme/gears"]).await.expect(0);
     program.run(&["disable", "acme/gears", "acme/nuts"]).await.expect(6);
     assert_eq!(program.json(&["status"]).await["resources"][0]["enabled"], true);

@@ -7,7 +7,7 @@ mod stores;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use snowfeed::testkit::conformance::{Clause, Fresh, run};
+use snowfeed::testkit::conformance::suite::{Clause, Fresh, run};
 
 /// The names of the checks that fail.
 fn failing<T: ?Sized + 'static>(clauses: Vec<Clause<T>>, fresh: &Fresh<T>) -> Vec<&'static str> {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use snowfeed::StoredRow;
 use snowfeed::backends::Memory;
-use snowfeed::testkit::conformance::{Fresh, SinkProbe, sink};
+use snowfeed::testkit::conformance::SinkProbe;
+use snowfeed::testkit::conformance::suite::{Fresh, sink};
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Operation, OutstandingRejects, Record, Reject,
     RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateStore, StoredRecord, StoredReject, Sweep, TableSpec,
@@ -145,7 +146,7 @@ impl Naive {
         let Some(row) = rows.get_mut(&key) else {
             *(if json.is_some() { &mut counts.inserted } else { &mut counts.deleted }) += 1;
             let deleted_at = json.is_none().then_some(at);
-            rows.insert(key.clone(), StoredRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
+            rows.insert(key.clone(), StoredRow::new(key, version, json, at).changed(at, deleted_at));
             return;
         };
         let order = if self.is(Fault::VersionsAreText) {
@@ -292,9 +293,11 @@ impl Sink for Naive {
         if let (Some(change), Some(_), None, false) = (&mut record, version, &refused, self.is(Fault::RecordsLagBehind))
         {
             change.count(&counts);
-            self.states.append(snowfeed::StateChange { state: None, ..change.clone() }).await?;
+            let mut late = change.clone();
+            late.state = None;
+            self.states.append(late).await?;
         }
-        refused.map_or(Ok(CommitReport { counts, version }), Err)
+        refused.map_or(Ok(CommitReport::new(counts, version)), Err)
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -311,20 +314,20 @@ impl Sink for Naive {
         }
         let record = |row: &StoredRow| {
             let json = row.json.clone().unwrap();
-            StoredRecord { key: row.key.clone(), version: row.version, json }
+            StoredRecord::new(&*row.key, row.version, json)
         };
         Ok(rows.into_iter().take(query.limit).map(record).collect())
     }
 
     async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
         let count = async |sweep| {
-            let query = UnseenQuery { sweep, after: None, limit: usize::MAX, ..query.clone() };
+            let query = UnseenQuery::new(query.resource.clone(), &*query.table, sweep, usize::MAX);
             self.unseen(query).await.map(|records| records.len() as u64)
         };
         let deleted = self.tables.lock().unwrap()[&self.place(&query.resource, &query.table)].len() as u64;
         let live = count(RunId::new()).await?;
         let live = if self.is(Fault::LiveRowsCountsDeletions) { deleted } else { live };
-        Ok(LiveRows { live, unseen: count(query.sweep).await? })
+        Ok(LiveRows::new(live, count(query.sweep).await?))
     }
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
@@ -332,12 +335,12 @@ impl Sink for Naive {
         met.retain(|met| query.resource.as_ref().is_none_or(|one| *one == met.place.0));
         met.sort_by_key(|met| std::cmp::Reverse(met.last_seen));
         let mut found = OutstandingRejects::default();
-        for Met { place: (resource, table), reject: Reject { reason, raw }, first_seen, last_seen, .. } in met {
+        for Met { place: (resource, table), reject, first_seen, last_seen, .. } in met {
             let resource = resource.name().to_owned();
             if !self.is(Fault::RejectsAreUncounted) || found.rejects.len() < query.limit {
                 *found.counts.entry(resource.clone()).or_default() += 1;
             }
-            found.rejects.push(StoredReject { resource, table, reason, raw, first_seen, last_seen });
+            found.rejects.push(StoredReject::new(resource, table, reject, [first_seen, last_seen]));
         }
         found.rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
         found.rejects.truncate(query.limit);
@@ -373,7 +376,7 @@ impl SinkProbe for NaiveProbe {
 fn broken(fault: Fault) -> Vec<&'static str> {
     let fresh: Fresh<dyn SinkProbe> =
         Fresh::new(move || async move { Arc::new(NaiveProbe(Arc::new(Naive::new(fault)))) as Arc<dyn SinkProbe> });
-    failing(sink::clauses(), &fresh)
+    failing(sink(), &fresh)
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use snowfeed::testkit::conformance::{Fresh, SourceCase, delivery, source};
+use snowfeed::testkit::conformance::SourceCase;
+use snowfeed::testkit::conformance::suite::{Fresh, delivery, source};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, ColumnType, Error, Mode, ReadRequest, Record, Resource, Result, Settings, Source,
     SourceSpec, TableSpec, VerifyRequest, Version,
@@ -230,7 +231,7 @@ fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
     ];
     for (fault, checks) in expected {
         let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });
-        assert_eq!(failing(delivery::clauses(), &fresh), checks, "{fault:?}");
+        assert_eq!(failing(delivery(), &fresh), checks, "{fault:?}");
     }
 }
 
@@ -275,6 +276,6 @@ fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
     ];
     for (fault, checks) in expected {
         let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });
-        assert_eq!(failing(source::clauses(), &fresh), checks, "{fault:?}");
+        assert_eq!(failing(source(), &fresh), checks, "{fault:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::Value;
 use snowfeed::backends::Memory;
-use snowfeed::testkit::conformance::{Fresh, config_store, state_store};
+use snowfeed::testkit::conformance::suite::{Fresh, config_store, state_store};
 use snowfeed::{
     ConfigSnapshot, ConfigStore, Error, Namespace, ResourceStatus, Result, RunId, RunRecord, RunStatus, StateChange,
     StateEntry, StateStore, StateVersion,
@@ -78,13 +78,14 @@ impl StateStore for Faulty {
         {
             run.id = RunId::new();
         }
-        let only_run = StateChange { state: None, ..change.clone() };
+        let mut only_run = change.clone();
+        only_run.state = None;
         let before = self.memory.runs(None, 100).await?;
         match self.memory.append(change).await {
             Ok(version) => {
                 let running = before.into_iter().filter(|run| run.status == RunStatus::Running);
                 for run in running.filter(|_| self.is(Fault::SupersededRunsGoOn)) {
-                    self.memory.append(StateChange { run: Some(run), ..only_run.clone() }).await?;
+                    self.memory.append(only_run.clone().run(run)).await?;
                 }
                 self.times.lock().unwrap().insert((key, version), at);
                 Ok(if self.is(Fault::AppendReportsTheBase) { base } else { version })
@@ -129,15 +130,15 @@ impl StateStore for Faulty {
     }
 
     async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
-        let mut standings = Vec::new();
+        let mut statuses = Vec::new();
         for key in keys {
             let (entry, run) = (self.latest(key).await?, self.runs(Some(key), 1).await?.pop());
-            standings.push(ResourceStatus { entry, run });
+            statuses.push(ResourceStatus::new(entry, run));
         }
         if self.is(Fault::StandingsAreReversed) {
-            standings.reverse();
+            statuses.reverse();
         }
-        Ok(standings)
+        Ok(statuses)
     }
 }
 
@@ -171,8 +172,8 @@ impl ConfigStore for Faulty {
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
         let (connector, resources) = (self.list(Namespace::Connector).await?, self.list(Namespace::Resource).await?);
         Ok(match self.fault {
-            Fault::SnapshotSwapsDomains => ConfigSnapshot { connector: resources, resources: connector },
-            _ => ConfigSnapshot { connector, resources },
+            Fault::SnapshotSwapsDomains => ConfigSnapshot::new(resources, connector),
+            _ => ConfigSnapshot::new(connector, resources),
         })
     }
 }
@@ -209,7 +210,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
     for (fault, checks) in expected {
         let fresh: Fresh<dyn StateStore> =
             Fresh::new(move || async move { Arc::new(Faulty::new(fault)) as Arc<dyn StateStore> });
-        assert_eq!(failing(state_store::clauses(), &fresh), checks, "{fault:?}");
+        assert_eq!(failing(state_store(), &fresh), checks, "{fault:?}");
     }
 }
 
@@ -228,6 +229,6 @@ fn a_config_store_with_one_fault_fails_the_checks_of_that_fault() {
     for (fault, checks) in expected {
         let fresh: Fresh<dyn ConfigStore> =
             Fresh::new(move || async move { Arc::new(Faulty::new(fault)) as Arc<dyn ConfigStore> });
-        assert_eq!(failing(config_store::clauses(), &fresh), checks, "{fault:?}");
+        assert_eq!(failing(config_store(), &fresh), checks, "{fault:?}");
     }
 }

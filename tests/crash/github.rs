@@ -7,10 +7,10 @@ use std::time::Duration;
 use github_server::{GithubServer, Mutations};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use snowfeed::engine::{Connector, IngestReport, IngestRequest, Limits};
+use snowfeed::engine::{Connector, IngestReport, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Backend, RunStatus};
+use snowfeed::{Backend, Limits, RunStatus};
 
 use crate::death::{Death, Fuse, Mortal, Watched, deaths};
 use crate::deeds::Deed;
@@ -143,7 +143,7 @@ impl Trial {
         };
         let source = Watched { source: Arc::new(GithubIssues::default()), fuse: fuse.clone(), meanwhile };
         let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
-        let limits = Limits { commit_rows: self.case.commit_rows, max_deleted_percent: 100, ..Limits::default() };
+        let limits = Limits::default().commit_rows(self.case.commit_rows).max_deleted_percent(100);
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
             .with_settings([("concurrency".to_owned(), json!(self.case.concurrency))])
             .limits(limits);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use snowfeed::backends::{Memory, Sqlite};
 use snowfeed::prelude::*;
-use snowfeed::state::ResourceState;
 #[cfg(feature = "snowflake")]
 use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{Backend, Commit, RunId, Sink, StateChange, StateStore, StateVersion, StoredRow, TableRows};
@@ -105,16 +104,14 @@ impl Place {
                     let delete = row.deleted_at.map(|_| Record::delete(&row.key, row.version));
                     upsert.into_iter().chain(delete)
                 });
-                let rows =
-                    vec![TableRows { table: table.name.clone(), records: records.collect(), ..TableRows::default() }];
-                let (run, at) = (RunId::new(), jiff::Timestamp::now());
-                let commit = Commit { resource: resource.clone(), run, at, rows, sweep: None, change: None };
+                let rows = TableRows::new(&*table.name, records);
+                let commit = Commit::new(resource.clone(), RunId::new(), jiff::Timestamp::now()).rows(rows);
                 copy.commit(commit).await.unwrap();
             }
             if let Some(entry) = self.backend().latest(resource.name()).await.unwrap() {
-                let state = Some(ResourceState { reconcile: None, ..entry.state });
-                let key = resource.name().to_owned();
-                let change = StateChange { key, base: StateVersion::NONE, at: entry.at, state, run: None };
+                let mut state = entry.state;
+                state.reconcile = None;
+                let change = StateChange::new(resource.name(), StateVersion::NONE, entry.at).state(state);
                 copy.append(change).await.unwrap();
             }
         }

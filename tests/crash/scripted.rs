@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use snowfeed::engine::{Connector, IngestRequest, Limits};
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
-use snowfeed::{RunRecord, RunStatus};
+use snowfeed::{Limits, RunRecord, RunStatus};
 
 use crate::death::{Death, Fuse, Mortal, Watched, deaths};
 use crate::place::Place;
@@ -78,11 +78,7 @@ impl Trial {
             true => Connector::with_stores(source, backend.clone(), backend.clone(), backend),
             false => Connector::new(source, backend),
         };
-        let connector = connector.limits(Limits {
-            commit_rows: self.case.commit_rows,
-            max_deleted_percent: 100,
-            ..Limits::default()
-        });
+        let connector = connector.limits(Limits::default().commit_rows(self.case.commit_rows).max_deleted_percent(100));
         let request = IngestRequest::new([world()]).mode(mode);
         let mut report = fuse.outlive(connector.ingest(request)).await?.unwrap();
         Some(report.runs.remove(0))

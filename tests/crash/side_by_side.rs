@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use github_server::{GithubServer, Mutations};
 use snowfeed::backends::Sqlite;
-use snowfeed::engine::{IngestRequest, Limits};
+use snowfeed::engine::IngestRequest;
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{RunRecord, RunStatus};
+use snowfeed::{Limits, RunRecord, RunStatus};
 
 use crate::github::{WIDGETS, connector, resource};
 
@@ -19,7 +19,7 @@ fn run(file: &Path, upstream: &GithubServer, mode: Mode) -> RunRecord {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sqlite = Arc::new(Sqlite::open(file).unwrap());
-        let limits = Limits { commit_rows: 40, max_deleted_percent: 100, ..Limits::default() };
+        let limits = Limits::default().commit_rows(40).max_deleted_percent(100);
         let connector = connector(GithubIssues::default(), sqlite, upstream, 30).limits(limits);
         let request = IngestRequest::new([resource(WIDGETS)]).mode(mode);
         let mut report = connector.ingest(request).await.unwrap();

@@ -1,7 +1,6 @@
 //! Rows here, state there: what is deleted is deleted by the pass that is under way, and by no other.
 
 use snowfeed::engine::Connector;
-use snowfeed::state::ResourceState;
 use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
 
 use crate::store::Store;
@@ -61,9 +60,10 @@ async fn a_run_whose_end_is_overtaken_is_in_the_history_all_the_same() {
     let memory = store.memory.clone();
     store.refuse(move |change| {
         // Somebody resets the resource between the last commit and the end.
-        if let Some(state) = change.state.clone().filter(|state| state.status == RunStatus::Complete) {
-            let state = Some(ResourceState { checkpoint: None, ..state });
-            futures::executor::block_on(memory.append(StateChange { state, run: None, ..change.clone() })).unwrap();
+        if let Some(mut state) = change.state.clone().filter(|state| state.status == RunStatus::Complete) {
+            state.checkpoint = None;
+            let reset = StateChange::new(&*change.key, change.base, change.at).state(state);
+            futures::executor::block_on(memory.append(reset)).unwrap();
         }
         false
     });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::{Memory, Sqlite};
-use snowfeed::engine::{Connector, IngestRequest, Limits};
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::{Backend, RunRecord, RunStatus, StateStore};
 use tokio_util::sync::CancellationToken;
@@ -96,7 +96,7 @@ async fn the_bound_is_a_setting() {
     assert_eq!(ingest(&connector.max_deleted_percent(60), Mode::Reconcile).await.status, RunStatus::Complete);
     assert_eq!(live(&memory).len(), 20);
     let (_source, connector, _memory) = shrunk(5, 4).await;
-    let strict = Limits { max_deleted_rows: 0, ..limits() };
+    let strict = limits().max_deleted_rows(0);
     assert_asks(&ingest(&connector.limits(strict), Mode::Reconcile).await);
 }
 

@@ -11,11 +11,13 @@ use snowfeed::{CommitReport, Counts, Error, ErrorKind, Mode, RunStatus, StateSto
 use crate::support::{Scripted, Step, batch, connector, ingest, limits, live, resource};
 
 fn report(counts: Counts, version: Option<u64>) -> snowfeed::Result<CommitReport> {
-    Ok(CommitReport { counts, version: version.map(StateVersion) })
+    Ok(CommitReport::new(counts, version.map(StateVersion)))
 }
 
 fn inserted(count: u64) -> Counts {
-    Counts { offered: count, inserted: count, ..Counts::default() }
+    let mut counts = Counts::default();
+    (counts.offered, counts.inserted) = (count, count);
+    counts
 }
 
 /// A backend that knows no settings and no state, and makes any table.
@@ -99,7 +101,9 @@ async fn nothing_follows_a_commit_that_failed() {
 
 #[tokio::test]
 async fn a_sink_whose_report_does_not_add_up_ends_the_run() {
-    for lie in [inserted(0), Counts { offered: 1, ..Counts::default() }, inserted(2)] {
+    let mut offered = Counts::default();
+    offered.offered = 1;
+    for lie in [inserted(0), offered, inserted(2)] {
         let mut backend = fresh_backend();
         backend.expect_commit().once().return_once(move |_| report(lie, Some(1)));
         backend.expect_append().returning(|_| Ok(StateVersion(2)));

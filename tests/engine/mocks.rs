@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use mockall::mock;
 use serde_json::Value;
 
-use snowfeed::sink::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
-use snowfeed::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
 use snowfeed::{ConfigStore, Namespace, Resource, Result, TableSpec};
+use snowfeed::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 
 mock! {
     /// A [`Sink`].

@@ -192,6 +192,6 @@ async fn a_reset_forgets_a_pass_that_was_under_way() {
     connector.reset(&resource("r")).await.unwrap();
     let new = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
     assert!(new.id != pass.id && new.is_reset && new.checkpoint.is_none(), "{new:?}");
-    let query = UnseenQuery { resource: resource("r"), table: "t".into(), sweep: pass.id, after: None, limit: 9 };
+    let query = UnseenQuery::new(resource("r"), "t", pass.id, 9);
     assert_eq!(memory.unseen(query).await.unwrap().len(), 2, "the marks are gone");
 }

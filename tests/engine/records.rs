@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use snowfeed::engine::{Connector, Event, IngestRequest};
-use snowfeed::state::{ResourceState, StateChange};
-use snowfeed::{ErrorKind, Mode, RunRecord, RunStatus, StateStore};
+use snowfeed::{ErrorKind, Mode, ResourceState, RunRecord, RunStatus, StateChange, StateStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Hold, Scripted, Step, batch, connector, ingest, resource, waiting_in_a_sweep};
@@ -87,9 +86,9 @@ async fn a_run_that_is_alive_ends_with_its_own_words_though_another_one_overtook
         hold.has_come.notified().await;
         // Another process: it has moved on, and says that the one that waits is over.
         let entry = memory.latest("r").await.unwrap().unwrap();
-        let state = Some(ResourceState { status: RunStatus::Complete, run: snowfeed::RunId::new(), ..entry.state });
-        let (key, base, at) = ("r".to_owned(), entry.version, entry.at);
-        memory.append(StateChange { key, base, at, state, run: None }).await.unwrap();
+        let mut state = entry.state;
+        (state.status, state.run) = (RunStatus::Complete, snowfeed::RunId::new());
+        memory.append(StateChange::new("r", entry.version, entry.at).state(state)).await.unwrap();
         assert_eq!(records(&memory).await[0].status, RunStatus::Interrupted);
         hold.goes_on.notify_one();
     };

@@ -10,12 +10,12 @@ use crate::support::{Scripted, Step, batch, connector, ingest, limits, live, res
 /// A batch whose checkpoint is the number of the step, with a reject for each of these reasons.
 fn rejecting(step: usize, reasons: &[&str]) -> Batch {
     let mut batch = batch(&["a"], 1).checkpoint(Checkpoint::new(&step).unwrap());
-    batch.rejects = reasons.iter().map(|reason| Reject { reason: (*reason).into(), raw: "{}".into() }).collect();
+    batch.rejects = reasons.iter().map(|reason| Reject::new(*reason, "{}")).collect();
     batch
 }
 
 async fn outstanding(connector: &Connector) -> Vec<String> {
-    let query = RejectQuery { resource: Some(resource("r")), limit: 9, ..RejectQuery::default() };
+    let query = RejectQuery::new(9).resource(resource("r"));
     let found = connector.rejects(query).await.unwrap();
     assert_eq!(found.total(), found.rejects.len() as u64);
     let mut reasons: Vec<String> = found.rejects.into_iter().map(|reject| reject.reason).collect();
@@ -50,13 +50,11 @@ async fn what_was_corrected_without_a_newer_time_arrives_by_a_reconcile_run_and_
 
 /// A batch whose checkpoint is the number of the step: one thing came in bad form, another one in a document that is not JSON.
 fn bad(step: usize) -> Batch {
-    let mut batch =
-        Batch::new("t").record(Record::upsert("c", Version(1), "{")).checkpoint(Checkpoint::new(&step).unwrap());
-    batch.rejects = vec![
-        Reject { reason: "no id".into(), raw: r#"{"about":"7"}"#.into() },
-        Reject { reason: "no id".into(), raw: "{}".into() },
-    ];
-    batch
+    Batch::new("t")
+        .record(Record::upsert("c", Version(1), "{"))
+        .reject("no id", r#"{"about":"7"}"#)
+        .reject("no id", "{}")
+        .checkpoint(Checkpoint::new(&step).unwrap())
 }
 
 /// The same things in good form.

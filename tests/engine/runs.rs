@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use snowfeed::engine::{Event, IngestRequest, Limits};
+use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::testkit::fault_injection::unsteady_clock;
-use snowfeed::{Checkpoint, Counts, ErrorKind, Mode, Record, Reject, RunStatus, StateStore, Version};
+use snowfeed::{Checkpoint, Counts, ErrorKind, Limits, Mode, Record, RunStatus, StateStore, Version};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, batch, connector, ingest, keys, limits, live, resource};
@@ -127,8 +127,7 @@ async fn a_batch_without_a_checkpoint_keeps_the_one_before() {
 
 #[tokio::test]
 async fn a_run_with_rejects_is_partial_and_they_are_kept() {
-    let mut odd = batch(&["a"], 1).checkpoint(Checkpoint::new(&1).unwrap());
-    odd.rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+    let odd = batch(&["a"], 1).reject("no id", "{}").checkpoint(Checkpoint::new(&1).unwrap());
     let (connector, memory) = connector(&Scripted::new(vec![Step::Raw(odd.clone())]));
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1));
@@ -150,7 +149,7 @@ async fn an_older_version_never_replaces_a_newer_one() {
 async fn small_batches_become_one_commit_and_keep_the_last_checkpoint() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Batch(&["c"], 1)]);
     let (connector, memory) = connector(&source);
-    let connector = connector.limits(snowfeed::engine::Limits::default());
+    let connector = connector.limits(snowfeed::Limits::default());
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.commits, run.counts.inserted), (1, 3));
     let state = memory.latest("r").await.unwrap().unwrap().state;
@@ -162,7 +161,7 @@ async fn a_run_that_is_stopped_commits_what_it_has_and_goes_on_later() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Hang]);
     let (connector, memory) = connector(&source);
     // Far from any limit, so that the batches wait to be joined when the run is stopped.
-    let patient = snowfeed::engine::Limits { commit_after: std::time::Duration::from_secs(3600), ..Default::default() };
+    let patient = Limits::default().commit_after(std::time::Duration::from_secs(3600));
     let stop = CancellationToken::new();
     let (observed, reads) = (stop.clone(), Mutex::new(0));
     let watched = connector.clone().limits(patient).observer(move |event: &Event| {
@@ -213,7 +212,7 @@ async fn a_clock_that_steps_back_does_no_harm() {
 async fn old_history_is_pruned() {
     let source = Scripted::new(vec![]);
     let (connector, memory) = connector(&source);
-    let connector = connector.limits(snowfeed::engine::Limits { history: 3, ..limits() });
+    let connector = connector.limits(limits().history(3));
     for _ in 0..6 {
         ingest(&connector, Mode::Incremental).await;
     }
@@ -261,11 +260,8 @@ async fn a_deletion_from_the_source_marks_the_row() {
 #[tokio::test]
 async fn bounds_of_zero_leave_nothing_out() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["c"], 1)]);
-    for limits in [
-        Limits { commit_rows: 0, ..Limits::default() },
-        Limits { commit_bytes: 0, ..Limits::default() },
-        Limits { read_ahead: 0, ..Limits::default() },
-    ] {
+    for limits in [Limits::default().commit_rows(0), Limits::default().commit_bytes(0), Limits::default().read_ahead(0)]
+    {
         let (connector, memory) = connector(&source);
         let connector = connector.limits(limits);
         assert_eq!(ingest(&connector, Mode::Incremental).await.counts.inserted, 3, "{limits:?}");

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, Limits};
-use snowfeed::{Error, ResourceStatus, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::engine::Connector;
+use snowfeed::{Error, Limits, ResourceStatus, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::support::Scripted;
 

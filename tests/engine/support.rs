@@ -135,8 +135,8 @@ pub(crate) fn resource(name: &str) -> Resource {
 }
 
 /// Every batch becomes a commit of its own.
-pub(crate) fn limits() -> snowfeed::engine::Limits {
-    snowfeed::engine::Limits { commit_rows: 1, ..Default::default() }
+pub(crate) fn limits() -> snowfeed::Limits {
+    snowfeed::Limits::default().commit_rows(1)
 }
 
 /// A connector over a fresh memory backend that commits every batch by itself.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use snowfeed::engine::{Connector, Limits};
-use snowfeed::{Checkpoint, StateStore};
+use snowfeed::engine::Connector;
+use snowfeed::{Checkpoint, Limits, StateStore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use crate::support::{Scripted, Step, resource};
 /// A connector that commits so many seconds after it has read something.
 fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
     let store = Store::default();
-    let limits = Limits { commit_after: Duration::from_secs(commit_after), ..Limits::default() };
+    let limits = Limits::default().commit_after(Duration::from_secs(commit_after));
     (store.connector(&source, limits), store)
 }
 

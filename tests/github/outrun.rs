@@ -19,14 +19,8 @@ async fn a_read_ends_although_something_changes_at_every_request() {
             upstream.set_churn(Mutations { changes, deletions, bulk_edits });
             let config =
                 [("api_url", json!(upstream.url())), ("page_size", json!(27)), ("concurrency", json!(concurrency))];
-            let request = ReadRequest {
-                resource: Resource::new("acme/widgets").unwrap(),
-                settings: config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-                checkpoint: None,
-                incremental: None,
-                mode: Mode::Incremental,
-                monitor: Monitor::detached(),
-            };
+            let settings = config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let request = ReadRequest::new(Resource::new("acme/widgets").unwrap(), settings);
             let read = GithubIssues::default().read(request).all(|batch| async move { batch.is_ok() });
             let read = tokio::time::timeout(Duration::from_secs(60), read).await;
             assert!(read.expect("the read does not end"), "{issues} issues, seed {seed}");

@@ -8,7 +8,7 @@ use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
-    Batch, Checkpoint, Mode, Monitor, Operation, ReadRequest, Record, Resource, Result, Settings, Source, SourceEvent,
+    Batch, Checkpoint, Monitor, Operation, ReadRequest, Record, Resource, Result, Settings, Source, SourceEvent,
     StoredRecord, VerifyRequest,
 };
 
@@ -63,14 +63,9 @@ impl Reading {
 
     /// Reads to the end, or until so many batches are committed.
     pub(crate) async fn read_some(&mut self, batches: usize) -> Result<()> {
-        let request = ReadRequest {
-            resource: self.resource.clone(),
-            settings: self.config.clone(),
-            checkpoint: self.checkpoint.clone(),
-            incremental: None,
-            mode: Mode::Incremental,
-            monitor: self.monitor(),
-        };
+        let mut request =
+            ReadRequest::new(self.resource.clone(), self.config.clone()).checkpoint(self.checkpoint.clone());
+        request.monitor = self.monitor();
         let mut stream = self.source.read(request);
         for _ in 0..batches {
             match stream.next().await {
@@ -132,21 +127,9 @@ impl Reading {
                 let json: Value = serde_json::from_str(record.json().unwrap()).unwrap();
                 numbers.contains(&u32::try_from(json["number"].as_u64().unwrap()).unwrap())
             })
-            .map(|record| StoredRecord {
-                key: record.key.clone(),
-                version: record.version,
-                json: record.json().unwrap().clone(),
-            })
-            .collect();
-        let request = VerifyRequest {
-            resource: self.resource.clone(),
-            settings: self.config.clone(),
-            checkpoint: self.checkpoint.clone(),
-            table: "issues".into(),
-            records,
-            allow_deletions: false,
-            monitor: self.monitor(),
-        };
+            .map(|record| StoredRecord::new(&*record.key, record.version, record.json().unwrap().clone()));
+        let mut request = VerifyRequest::new(self.resource.clone(), self.config.clone(), "issues", records);
+        (request.checkpoint, request.monitor) = (self.checkpoint.clone(), self.monitor());
         self.source.verify(request).await
     }
 

@@ -12,7 +12,7 @@ use snowfeed::{
 };
 
 use crate::mocks::{MockClient, MockSession, Yes, backend, row, rows};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
 
@@ -268,7 +268,7 @@ async fn a_transaction_that_snowflake_has_ended_is_tried_again_and_none_of_it_co
         yes.complete(&mut session);
         let mut client = MockClient::new();
         client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
-        let recording = Recording::of(Arc::new(client));
+        let recording = RecordingClient::new(Arc::new(client));
         let snowflake = backend(recording.clone(), usize::MAX);
         let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
         assert_eq!(version, StateVersion(1));

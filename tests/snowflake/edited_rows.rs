@@ -102,7 +102,7 @@ async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_h
     let raw = format!("\"{}\".PUBLIC_RAW.\"a\"", world.database);
     edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {raw} LIMIT 1")).await;
     let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
-    let reconcile = || connector.ingest(IngestRequest { mode: Mode::Reconcile, ..IngestRequest::default() });
+    let reconcile = || connector.ingest(IngestRequest::default().mode(Mode::Reconcile));
     let runs = reconcile().await.unwrap();
     let failed: Vec<_> =
         runs.runs.iter().filter_map(|run| Some((run.resource.as_str(), run.error.as_ref()?))).collect();

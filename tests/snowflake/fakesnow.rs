@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::peers::{self, Server};
-use crate::scripted::{brief, connection};
+use crate::scripted::{connection, fast_retries};
 
 fn to(server: &Server) -> HttpClient {
-    HttpClient::with_retries(connection(server.port), brief()).unwrap()
+    HttpClient::with_retries(connection(server.port), fast_retries()).unwrap()
 }
 
 /// A client that works in a database of its own; `None` where there is no server.
@@ -27,7 +27,7 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     session.close().await.unwrap();
     let connection =
         Connection { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
-    let client = HttpClient::with_retries(connection, brief()).unwrap();
+    let client = HttpClient::with_retries(connection, fast_retries()).unwrap();
     let session = client.open().await.unwrap();
     Some((client, session))
 }
@@ -174,7 +174,7 @@ async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
 async fn an_expired_session_is_taken_up_again() {
     let Some(server) = peers::fakesnow() else { return };
     let forgetful = Forgetful::before(server).await;
-    let client = HttpClient::with_retries(connection(forgetful.port), brief()).unwrap();
+    let client = HttpClient::with_retries(connection(forgetful.port), fast_retries()).unwrap();
     let mut session = client.open().await.unwrap();
     forgetful.forget();
     assert_eq!(&**run(&mut session, "SELECT 'here' AS x").await.rows[0].text(0).unwrap(), "here");

@@ -10,7 +10,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace, Word};
 
 use crate::mocks::{Yes, backend};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 use crate::support::{Words, World, everything, without_ids};
 
 /// Names that no system likes.
@@ -47,7 +47,7 @@ async fn sent(words: &Words<'_>) -> Vec<Statement> {
 async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
     for bind_at_most in [usize::MAX, 0] {
-        let recording = Recording::of(Arc::new(Yes::default().client()));
+        let recording = RecordingClient::new(Arc::new(Yes::default().client()));
         everything(&backend(recording.clone(), bind_at_most), words).await;
         sent.extend(recording.statements());
     }

@@ -6,21 +6,20 @@ use jiff::Timestamp;
 use serde_json::json;
 use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
-use snowfeed::state::{ResourceState, Timings};
 use snowfeed::{
-    Checkpoint, ColumnType, Commit, ConfigStore, Counts, Mode, Namespace, Record, Reject, Resource, RunId, RunRecord,
-    RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, Sweep, TableRows, TableSpec, Traffic,
+    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, ResourceState, RunId,
+    RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, Sweep, TableRows, TableSpec,
     UnseenQuery, Version,
 };
 
 use crate::peers;
 use crate::probes::snowflake::{connection, fresh_database};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 
 /// A database of its own, empty at first.
 pub(crate) struct World {
     pub(crate) snowflake: Snowflake,
-    pub(crate) recording: Recording,
+    pub(crate) recording: RecordingClient,
     pub(crate) database: String,
     /// A client that nobody records.
     client: Arc<dyn Client>,
@@ -37,7 +36,7 @@ impl World {
         let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
         let connection = connection(server).database(&database).schema("PUBLIC");
         let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
-        let recording = Recording::of(client.clone());
+        let recording = RecordingClient::new(client.clone());
         let snowflake = Snowflake::over(Arc::new(recording.clone()), &database, "PUBLIC").bind_at_most(bind_at_most);
         Self { snowflake, recording, database, client }
     }
@@ -64,38 +63,18 @@ pub(crate) fn resource(name: &str) -> Resource {
 
 /// A commit of these rows that changes no state.
 pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> Commit {
-    let rows = vec![TableRows { table: table.into(), records, ..TableRows::default() }];
-    Commit { resource: resource.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None }
+    Commit::new(resource.clone(), RunId::new(), Timestamp::now()).rows(TableRows::new(table, records))
 }
 
 /// A change of the state of this resource.
 pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
     let run = RunId::new();
-    let state = ResourceState {
-        status: RunStatus::Complete,
-        run,
-        checkpoint: Some(Checkpoint::new(&1).unwrap()),
-        reconcile: None,
-        message: None,
-        claim: None,
-        has_rejects: false,
-    };
+    let mut state = ResourceState::new(RunStatus::Complete, run);
+    state.checkpoint = Some(Checkpoint::new(&1).unwrap());
     let now = Timestamp::now();
-    let record = RunRecord {
-        id: run,
-        resource: resource.name().into(),
-        mode: Mode::Incremental,
-        status: RunStatus::Complete,
-        started_at: now,
-        ended_at: Some(now),
-        counts: Counts::default(),
-        commits: 1,
-        traffic: Traffic::default(),
-        timings: Timings::default(),
-        empty_columns: Vec::new(),
-        error: None,
-    };
-    StateChange { key: resource.name().into(), base, at: now, state: Some(state), run: Some(record) }
+    let mut record = RunRecord::new(run, resource.name(), Mode::Incremental, now);
+    (record.status, record.ended_at, record.commits) = (RunStatus::Complete, Some(now), 1);
+    StateChange::new(resource.name(), base, now).state(state).run(record)
 }
 
 /// What a test wants to see in a database, and has everything that a backend does done with.
@@ -165,14 +144,16 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
     configure(snowflake, words).await;
 
     let mut first = commit(&resource, "issues", vec![words.record(1), Record::delete("gone", Version(1))]);
-    first.rows[0].rejects = vec![Reject { reason: words.text.into(), raw: words.text.into() }];
-    first.rows.push(TableRows { table: "events".into(), records: vec![words.record(1)], ..TableRows::default() });
+    first.rows[0].rejects = vec![Reject::new(words.text, words.text)];
+    first.rows.push(TableRows::new("events", [words.record(1)]));
     first.change = Some(change(&resource, StateVersion::NONE));
     snowflake.commit(first).await.unwrap();
     full_pass(snowflake, words, &resource).await;
 
     snowflake.append(change(&resource, StateVersion(1))).await.unwrap();
-    snowflake.append(StateChange { state: None, ..change(&resource, StateVersion(2)) }).await.unwrap();
+    let mut only_run = change(&resource, StateVersion(2));
+    only_run.state = None;
+    snowflake.append(only_run).await.unwrap();
     // Refused, where somebody looks at the base.
     let _ = snowflake.append(change(&resource, StateVersion(1))).await;
     let key = resource.name();
@@ -202,8 +183,8 @@ async fn full_pass(snowflake: &Snowflake, words: &Words<'_>, resource: &Resource
     marks.sweep = Some(Sweep::Mark(sweep, StalePolicy::Verify));
     snowflake.commit(marks).await.unwrap();
     for after in [None, Some(words.key.to_owned())] {
-        let table = "issues".into();
-        let query = UnseenQuery { resource: resource.clone(), table, sweep, after, limit: 9 };
+        let mut query = UnseenQuery::new(resource.clone(), "issues", sweep, 9);
+        query.after = after;
         snowflake.unseen(query.clone()).await.unwrap();
         // Where nothing is answered, there is no count.
         let _ = snowflake.live_rows(query).await;

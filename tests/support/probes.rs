@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use snowfeed::StoredRow;
 use snowfeed::backends::{Memory, Sqlite};
 use snowfeed::testkit::conformance::SinkProbe;
-use snowfeed::{Reject, Resource, Sink, StateStore, Version};
+use snowfeed::{Reject, Resource, Sink, StateStore};
 
 /// A look into [`Memory`].
 pub(crate) struct MemoryProbe(Memory);
@@ -82,14 +82,10 @@ impl SinkProbe for SqliteProbe {
             .unwrap();
         let time = |text: String| text.parse().unwrap();
         let rows = find.query_map([resource.name()], |row| {
-            Ok(StoredRow {
-                key: row.get(0)?,
-                version: Version(row.get(1)?),
-                json: row.get::<_, Option<String>>(2)?.map(Into::into),
-                first_seen: time(row.get(3)?),
-                changed_at: time(row.get(4)?),
-                deleted_at: row.get::<_, Option<String>>(5)?.map(time),
-            })
+            let (key, version, json) =
+                (row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<String>>(2)?);
+            let new = StoredRow::new(key, version, json.map(Into::into), time(row.get(3)?));
+            Ok(new.changed(time(row.get(4)?), row.get::<_, Option<String>>(5)?.map(time)))
         });
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }
@@ -99,7 +95,7 @@ impl SinkProbe for SqliteProbe {
         let mut find =
             reader.prepare("SELECT reason, raw FROM REJECTED_RECORD WHERE resource = ?1 AND stream = ?2").unwrap();
         let rejects = find.query_map([resource.name(), table], |row| {
-            Ok(Reject { reason: row.get(0)?, raw: row.get::<_, String>(1)?.into() })
+            Ok(Reject::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?))
         });
         rejects.unwrap().collect::<Result<_, _>>().unwrap()
     }
@@ -116,7 +112,7 @@ pub(crate) mod snowflake {
     use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
     use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
     use snowfeed::testkit::conformance::SinkProbe;
-    use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow, Version};
+    use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow};
 
     use crate::peers::Server;
 
@@ -229,13 +225,10 @@ pub(crate) mod snowflake {
                 time("DELETED_AT")
             );
             let read = |text: &str| format!("{}Z", text.replace(' ', "T")).parse().unwrap();
-            let rows = self.select(Statement::new(select)).await.rows.into_iter().map(|row| StoredRow {
-                key: row.text(0).unwrap().to_string(),
-                version: Version(row.integer(1).unwrap()),
-                json: row.get(2).unwrap().cloned(),
-                first_seen: read(row.text(3).unwrap()),
-                changed_at: read(row.text(4).unwrap()),
-                deleted_at: row.get(5).unwrap().map(|text| read(text)),
+            let rows = self.select(Statement::new(select)).await.rows.into_iter().map(|row| {
+                let (key, version) = (row.text(0).unwrap().to_string(), row.integer(1).unwrap());
+                StoredRow::new(key, version, row.get(2).unwrap().cloned(), read(row.text(3).unwrap()))
+                    .changed(read(row.text(4).unwrap()), row.get(5).unwrap().map(|text| read(text)))
             });
             rows.collect()
         }
@@ -249,7 +242,7 @@ pub(crate) mod snowflake {
             let rejects = found
                 .rows
                 .into_iter()
-                .map(|row| Reject { reason: row.text(0).unwrap().to_string(), raw: row.text(1).unwrap().clone() });
+                .map(|row| Reject::new(row.text(0).unwrap().to_string(), row.text(1).unwrap().clone()));
             rejects.collect()
         }
     }

@@ -12,7 +12,8 @@ use super::pool::is_missing;
 use super::rejects::{Sorted, unreadable_row};
 use super::retry::Unanswered;
 use super::{Snowflake, state, time};
-use crate::backends::merge::{Present, not_ensured};
+use crate::sink::merge::StoredVersion;
+use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
@@ -169,7 +170,7 @@ impl Snowflake {
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
             let version =
                 row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&place.name), &key, error))?;
-            let present = Present { version: Version(version), hash, deleted: row.boolean(3)? };
+            let present = StoredVersion::new(Version(version), hash, row.boolean(3)?);
             let is_marked = if pass.is_some() { row.boolean(4)? } else { false };
             Ok((key, Found { present, is_marked }))
         });

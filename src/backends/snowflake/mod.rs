@@ -39,7 +39,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::backends::merge::not_ensured;
+use crate::sink::not_ensured;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
@@ -67,7 +67,7 @@ pub(crate) use schema::STATE as STATE_SQL;
 /// | name | what |
 /// |---|---|
 /// | each stream, `PUBLIC.ISSUES` | a typed view of all resources, with a `RESOURCE` column |
-/// | each resource, `PUBLIC."acme/widgets"` | the same view, of that resource only; named by [`view_name`](crate::table::view_name) |
+/// | each resource, `PUBLIC."acme/widgets"` | the same view, of that resource only; the name is quoted where it is not lower-case |
 /// | `PUBLIC_RAW."acme/widgets"` | the table behind it: `RAW` (a VARIANT), `DOCUMENT` (the text as it was sent), key, version, times |
 ///
 /// and in `STATE`, with the names of the reference system:

@@ -7,10 +7,9 @@ use std::collections::{HashMap, HashSet};
 use bytestring::ByteString;
 use serde::Serialize;
 
-use crate::backends::merge::{Merge, Present};
 use crate::backends::surrogates;
-use crate::record::content_hash;
 use crate::sink::StalePolicy;
+use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::{Counts, Operation, Record, Version};
 
 /// A row as it is to be written.
@@ -68,7 +67,7 @@ impl Image<'_> {
 /// What a raw table has of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    pub(super) present: Present,
+    pub(super) present: StoredVersion,
     /// Whether the pass that commits has marked the key.
     pub(super) is_marked: bool,
 }
@@ -84,7 +83,7 @@ pub(super) struct Plan<'a> {
 
 /// What becomes of one key.
 struct Row<'a> {
-    present: Option<Present>,
+    present: Option<StoredVersion>,
     document: Option<&'a ByteString>,
     changed: bool,
     touched: bool,
@@ -119,19 +118,17 @@ impl<'a> Row<'a> {
     }
 
     fn apply(&mut self, record: &'a Record, older: StalePolicy) -> Merge {
-        let hash = record.json().map(|json| content_hash(json));
-        let merge = Merge::of(self.present, record.version, hash.as_ref(), older, self.is_marked);
-        self.is_marked |= Merge::marks(self.present, record.version, older);
+        let merge = Merge::new(self.present, record, older, self.is_marked);
+        self.is_marked |= merge.marks;
         let stored = self.present.and_then(|present| present.hash);
-        let deleted = match merge {
-            Merge::Unchanged | Merge::Older => return merge,
-            Merge::Insert | Merge::Update => false,
-            Merge::InsertDeleted | Merge::Delete | Merge::Raise => true,
+        let deleted = match merge.action {
+            MergeAction::Unchanged | MergeAction::Skip => return merge,
+            MergeAction::Insert | MergeAction::Update => false,
+            MergeAction::InsertDeleted | MergeAction::Delete | MergeAction::BumpVersion => true,
         };
-        let version = Present::merged(self.present, record.version, hash.is_none());
-        self.replaces |= self.present.is_some_and(|present| version < present.version);
-        self.present = Some(Present { version, hash: hash.or(stored), deleted });
-        self.changed |= merge != Merge::Raise;
+        self.replaces |= self.present.is_some_and(|present| merge.version < present.version);
+        self.present = Some(StoredVersion::new(merge.version, merge.hash.or(stored), deleted));
+        self.changed |= merge.action != MergeAction::BumpVersion;
         self.touched = true;
         if let Operation::Upsert(json) = &record.operation {
             self.document = Some(json);
@@ -140,7 +137,7 @@ impl<'a> Row<'a> {
     }
 
     fn image(self, key: &'a str) -> Option<Image<'a>> {
-        let Present { version: Version(version), hash, deleted } = self.present?;
+        let StoredVersion { version: Version(version), hash, deleted } = self.present?;
         let document = self.document.map(|document| &**document);
         Some(Image {
             k: key,
@@ -173,6 +170,7 @@ pub(super) fn unhex(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::merge::content_hash;
     use proptest::prelude::*;
 
     fn upsert(version: i64, text: &str) -> Record {
@@ -184,7 +182,7 @@ mod tests {
     }
 
     fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, Found> {
-        let present = Present { version: Version(version), hash: text.map(content_hash), deleted };
+        let present = StoredVersion::new(Version(version), text.map(content_hash), deleted);
         [("k".to_owned(), Found { present, is_marked: false })].into()
     }
 

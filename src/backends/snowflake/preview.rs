@@ -7,7 +7,7 @@ use super::client::Statement;
 use super::columns::select_list;
 use super::names::plain;
 use crate::backends::Preview;
-use crate::backends::merge::not_ensured;
+use crate::sink::not_ensured;
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 

@@ -11,7 +11,7 @@ use super::names::{Names, literal};
 use super::pool::is_missing;
 use super::retry::Unanswered;
 use super::{Snowflake, retry, time};
-use crate::backends::merge::conflict;
+use crate::sink::conflict;
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 

@@ -8,11 +8,10 @@ use super::error::SqliteResult;
 use super::sql::{raw_table, timestamp_text};
 use super::tables::{TableIds, check_known, table_ids};
 use super::{rejects, state};
-use crate::backends::merge::{Merge, Present};
 use crate::backends::surrogates;
-use crate::record::content_hash;
+use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::sink::{Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, Sweep, TableRows, UnseenQuery};
-use crate::{Counts, Record, RunId, Version};
+use crate::{Counts, RunId, Version};
 
 /// Does everything that a commit asks for.
 pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteResult<CommitReport> {
@@ -73,7 +72,7 @@ fn merge_rows(
          WHERE id = ?1"
     ))?;
     let mut delete = prepare(format!("UPDATE {raw} SET version = ?2, changed_at = ?3, deleted_at = ?3 WHERE id = ?1"))?;
-    let mut raise = prepare(format!("UPDATE {raw} SET version = ?2 WHERE id = ?1"))?;
+    let mut bump_version = prepare(format!("UPDATE {raw} SET version = ?2 WHERE id = ?1"))?;
     let mut see = transaction.prepare_cached(
         "INSERT INTO snowfeed_seen (sweep_id, stream_id, row_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
@@ -81,39 +80,34 @@ fn merge_rows(
         .prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
     let older = marks.map_or(StalePolicy::Skip, |marks| marks.older);
 
-    for Record { key, version, operation, .. } in &rows.records {
-        let json: Option<&str> = match operation {
-            crate::Operation::Upsert(json) => Some(json),
-            crate::Operation::Delete => None,
-        };
-        let hash = json.map(content_hash);
+    for record in &rows.records {
+        let (key, version) = (&record.key, record.version);
+        let json: Option<&str> = record.json().map(|json| &**json);
         let present = find.query_row(params![place.resource_id, key], read_present).optional()?;
         let (row_id, present) = present.map_or((0, None), |(id, present)| (id, Some(present)));
-        let is_older = present.is_some_and(|present| *version < present.version);
+        let is_older = present.is_some_and(|present| version < present.version);
         let is_marked = match marks {
             Some(SweepMarks { sweep, .. }) if is_older => seen.exists([sweep, place.stream_id, row_id])?,
             _ => false,
         };
-        let merge = Merge::of(present, *version, hash.as_ref(), older, is_marked);
-        let Version(merged) = Present::merged(present, *version, json.is_none());
-        match merge {
-            Merge::Insert | Merge::InsertDeleted => {
+        let merge = Merge::new(present, record, older, is_marked);
+        let (Version(merged), hash) = (merge.version, merge.hash);
+        match merge.action {
+            MergeAction::Insert | MergeAction::InsertDeleted => {
                 let deleted_at = json.is_none().then_some(at);
                 let repaired = json.and_then(surrogates::replaced);
                 insert.execute(params![place.resource_id, key, merged, hash, at, deleted_at, json, repaired])?;
             }
-            Merge::Update => {
+            MergeAction::Update => {
                 let repaired = json.and_then(surrogates::replaced);
                 update.execute(params![row_id, merged, hash, at, json, repaired])?;
             }
-            Merge::Delete => drop(delete.execute(params![row_id, merged, at])?),
-            Merge::Raise => drop(raise.execute(params![row_id, merged])?),
-            Merge::Unchanged | Merge::Older => {}
+            MergeAction::Delete => drop(delete.execute(params![row_id, merged, at])?),
+            MergeAction::BumpVersion => drop(bump_version.execute(params![row_id, merged])?),
+            MergeAction::Unchanged | MergeAction::Skip => {}
         }
         merge.count(counts);
-        if let Some(SweepMarks { sweep, older }) = marks
-            && Merge::marks(present, *version, older)
-        {
+        if let Some(SweepMarks { sweep, .. }) = marks.filter(|_| merge.marks) {
             let row_id = if present.is_none() { transaction.last_insert_rowid() } else { row_id };
             see.execute([sweep, place.stream_id, row_id])?;
         }
@@ -121,12 +115,12 @@ fn merge_rows(
     Ok(())
 }
 
-fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, Present)> {
+fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, StoredVersion)> {
     let hash = match row.get_ref(2)? {
         ValueRef::Blob(hash) => hash.try_into().ok(),
         _ => None,
     };
-    Ok((row.get(0)?, Present { version: Version(row.get(1)?), hash, deleted: row.get(3)? }))
+    Ok((row.get(0)?, StoredVersion::new(Version(row.get(1)?), hash, row.get(3)?)))
 }
 
 /// The number by which a full pass is known in the marks; begins it where it has none.

@@ -39,7 +39,7 @@ use error::SqliteResult;
 /// | name | what |
 /// |---|---|
 /// | each stream, `issues` | a typed view of all resources, with a `resource` column |
-/// | each resource, `acme/widgets` | the same view, of that resource only; named by [`view_name`](crate::table::view_name) |
+/// | each resource, `acme/widgets` | the same view, of that resource only; the name is quoted where it is not lower-case |
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `key`, `value` |
 /// | `APP_STATE` | `timestamp`, `key`, `value`, `version`; the highest version of a key counts |
 /// | `INGESTION_RUN` | the run history, one row for each run |

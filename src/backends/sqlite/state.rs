@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::Sqlite;
 use super::error::SqliteResult;
 use super::sql::{parse_timestamp, timestamp_text};
-use crate::backends::merge::conflict;
+use crate::sink::conflict;
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, Result, RunStatus};
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::SqliteResult;
 use super::sql;
-use crate::backends::merge::not_ensured;
+use crate::sink::not_ensured;
 use crate::table::{Column, view_name};
 use crate::{Error, Resource, TableSpec};
 

@@ -48,7 +48,7 @@ pub fn clauses() -> Vec<Clause<dyn ConfigStore>> {
 const DOMAIN: Namespace = Namespace::Connector;
 
 /// What was put last counts; what was never put is `None`.
-pub async fn clause_1_get_gives_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_1_get_gives_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     assert_eq!(done(store.get(DOMAIN, "url").await), None);
     for value in [json!("one"), json!({"two": 2})] {
@@ -58,7 +58,7 @@ pub async fn clause_1_get_gives_what_the_last_put_stored(fresh: Fresh<dyn Config
 }
 
 /// `remove` says whether there was something, and then there is nothing.
-pub async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     done(store.put(DOMAIN, "url", &json!(1)).await);
     done(store.put(DOMAIN, "kept", &json!(2)).await);
@@ -68,7 +68,7 @@ pub async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
 }
 
 /// The same key in both domains is two entries.
-pub async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     done(store.put(Namespace::Connector, "key", &json!("connector")).await);
     assert_eq!(done(store.get(Namespace::Resource, "key").await), None);
@@ -79,7 +79,7 @@ pub async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
 }
 
 /// `list` gives everything once, in the order of the keys' bytes.
-pub async fn clause_3_list_gives_every_entry_ordered_by_key(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_3_list_gives_every_entry_ordered_by_key(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     assert_eq!(done(store.list(DOMAIN).await), []);
     let mut expected = Vec::new();
@@ -92,7 +92,7 @@ pub async fn clause_3_list_gives_every_entry_ordered_by_key(fresh: Fresh<dyn Con
 }
 
 /// Doing it twice is like doing it once.
-pub async fn clause_4_put_and_remove_are_repeatable(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_4_put_and_remove_are_repeatable(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for _ in 0..2 {
         done(store.put(DOMAIN, "url", &json!(1)).await);
@@ -104,7 +104,7 @@ pub async fn clause_4_put_and_remove_are_repeatable(fresh: Fresh<dyn ConfigStore
 }
 
 /// Of values that are put side by side, one is there in the end, whole.
-pub async fn clause_4_puts_side_by_side_are_atomic(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_4_puts_side_by_side_are_atomic(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     let values: Vec<Value> = (0..8).map(|n| json!(n.to_string().repeat(1_000))).collect();
     let tasks = values.iter().cloned().map(|value| {
@@ -120,7 +120,7 @@ pub async fn clause_4_puts_side_by_side_are_atomic(fresh: Fresh<dyn ConfigStore>
 }
 
 /// A dropped future has stored its value, or the old one is there.
-pub async fn clause_4_a_dropped_put_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_4_a_dropped_put_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
         done(store.put(DOMAIN, "url", &json!("old")).await);
@@ -137,7 +137,7 @@ pub async fn clause_4_a_dropped_put_has_happened_wholly_or_not_at_all(fresh: Fre
 }
 
 /// Keys that look alike have values of their own.
-pub async fn clause_5_any_text_is_a_legal_key(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_5_any_text_is_a_legal_key(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for key in ODD_TEXTS.iter().chain(&["", " "]) {
         done(store.put(DOMAIN, key, &json!(key)).await);
@@ -148,7 +148,7 @@ pub async fn clause_5_any_text_is_a_legal_key(fresh: Fresh<dyn ConfigStore>) {
 }
 
 /// Every JSON value is stored as it is, null among them.
-pub async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for value in [
         Value::Null,
@@ -168,7 +168,7 @@ pub async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
 }
 
 /// Both domains at once.
-pub async fn clause_6_a_snapshot_is_what_list_gives(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_6_a_snapshot_is_what_list_gives(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for key in ["b", "a\0"] {
         done(store.put(Namespace::Connector, key, &json!({"of": key})).await);

@@ -148,24 +148,24 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
 }
 
 /// A run that dies before it commits, at any commit, is made good by the next.
-pub async fn clause_1_a_crash_before_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
+async fn clause_1_a_crash_before_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
     crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::BeforeCommit).await;
 }
 
 /// A run that dies after it has committed, and before it learns so, is made good by the next.
-pub async fn clause_1_a_crash_after_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
+async fn clause_1_a_crash_after_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
     crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::AfterCommit).await;
 }
 
 /// The same for a full pass, which goes on where it was and deletes nothing that is there.
-pub async fn clause_1_a_crash_in_a_full_pass_loses_nothing(fresh: Fresh<SourceCase>) {
+async fn clause_1_a_crash_in_a_full_pass_loses_nothing(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     crash_everywhere(&case, Mode::Reconcile, CrashPoint::BeforeCommit).await;
     crash_everywhere(&case, Mode::Reconcile, CrashPoint::AfterCommit).await;
 }
 
 /// A source that fails after any batch goes on with the next run.
-pub async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase>) {
+async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let expected = expected(&case).await;
     let batches = case.batches(Mode::Incremental, None).await.len();
@@ -184,7 +184,7 @@ pub async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<Source
 
 /// What changes between a crash and the rerun is in the table, too. Without [`changing`](SourceCase::changing) there is nothing
 /// to test.
-pub async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
+async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
     for commit in 0..3 {
@@ -198,7 +198,7 @@ pub async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase
 }
 
 /// Where nothing has changed, a run inserts, updates and deletes nothing.
-pub async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
+async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     complete(&case, &memory, Mode::Incremental).await;
     let before = rows(&case, &memory);
@@ -208,7 +208,7 @@ pub async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
 }
 
 /// Two runs at once may refuse one another, and leave nothing lost or double.
-pub async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>) {
+async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     let run = || ingest(&case, Arc::clone(&case.source), Arc::new(memory.clone()), Mode::Incremental);
     let _ = futures::join!(run(), run());
@@ -217,7 +217,7 @@ pub async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceC
 }
 
 /// A full pass over what has not changed marks nothing deleted.
-pub async fn clause_4_a_full_pass_deletes_nothing_that_is_there(fresh: Fresh<SourceCase>) {
+async fn clause_4_a_full_pass_deletes_nothing_that_is_there(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     complete(&case, &memory, Mode::Incremental).await;
     let before = rows(&case, &memory);
@@ -227,7 +227,7 @@ pub async fn clause_4_a_full_pass_deletes_nothing_that_is_there(fresh: Fresh<Sou
 }
 
 /// Every record that was offered is accounted for.
-pub async fn clause_5_the_counts_add_up(fresh: Fresh<SourceCase>) {
+async fn clause_5_the_counts_add_up(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     for mode in [Mode::Incremental, Mode::Reconcile] {
         let counts = complete(&case, &memory, mode).await.counts();

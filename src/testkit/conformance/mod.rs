@@ -13,81 +13,24 @@
 //! ```
 //!
 //! A [`Sink`](crate::Sink) is looked at through a [`SinkProbe`], a [`Source`](crate::Source) together with what it shall
-//! read, a [`SourceCase`]. The checks themselves are public functions that panic when a promise is broken.
+//! read, a [`SourceCase`].
 
-pub mod config_store;
-pub mod delivery;
-pub mod sink;
-pub mod source;
-pub mod state_store;
+mod config_store;
+mod delivery;
+mod sink;
+mod source;
+mod state_store;
 
 mod fixture;
+#[doc(hidden)]
+pub mod suite;
 
-use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
-
-use futures::future::BoxFuture;
 
 pub use sink::SinkProbe;
 pub use source::SourceCase;
-
-/// Makes fresh implementations, as many as a check needs.
-pub struct Fresh<T: ?Sized>(Arc<dyn Fn() -> BoxFuture<'static, Arc<T>> + Send + Sync>);
-
-impl<T: ?Sized> Fresh<T> {
-    /// Makes them by calling `make`.
-    pub fn new<F>(make: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Arc<T>> + Send + 'static,
-    {
-        Self(Arc::new(move || Box::pin(make())))
-    }
-
-    /// A fresh one.
-    pub async fn make(&self) -> Arc<T> {
-        (self.0)().await
-    }
-}
-
-impl<T: ?Sized> Clone for Fresh<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for Fresh<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fresh")
-    }
-}
-
-/// One promise of a contract.
-#[derive(Debug)]
-pub struct Clause<T: ?Sized> {
-    /// Its name, which begins with the number of the clause: `clause_3_…`.
-    pub name: &'static str,
-    /// Panics when the promise is broken.
-    pub check: fn(Fresh<T>) -> BoxFuture<'static, ()>,
-}
-
-/// What takes longer hangs. A check of hundreds of statements on a distant database, or on a machine that is busy, does not.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
-
-/// Runs one check to its end, on a runtime of its own.
-///
-/// # Panics
-/// When the check does, and when it has not ended after ten minutes.
-#[allow(clippy::expect_used, reason = "it runs in tests only")]
-pub fn run(check: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a test needs a runtime");
-    runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, check).await.expect("the check hangs");
-    });
-}
+use suite::{Clause, Fresh};
 
 /// Polls a future so many times and drops it unless it has ended by then.
 pub(super) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
@@ -111,16 +54,16 @@ pub(super) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_tests {
-    (($module:ident, $subject:ty, $make:expr) $($clause:ident)*) => {
+    (($clauses:ident, $subject:ty, $make:expr) $($clause:ident)*) => {
         $(
             #[test]
             fn $clause() {
-                use $crate::testkit::conformance as suite;
+                use $crate::testkit::conformance::suite;
                 let fresh: suite::Fresh<$subject> = suite::Fresh::new(|| async {
                     let made: ::std::sync::Arc<$subject> = ::std::sync::Arc::new($make);
                     made
                 });
-                suite::run(suite::$module::$clause(fresh));
+                suite::check(suite::$clauses(), stringify!($clause), fresh);
             }
         )*
     };
@@ -131,7 +74,7 @@ macro_rules! __conformance_tests {
 #[macro_export]
 macro_rules! __conformance_list {
     (() $($clause:ident)*) => {
-        vec![$($crate::testkit::conformance::Clause {
+        vec![$($crate::testkit::conformance::suite::Clause {
             name: stringify!($clause),
             check: |fresh| Box::pin($clause(fresh)),
         }),*]
@@ -143,7 +86,7 @@ macro_rules! __conformance_list {
 fn assert_complete<T: ?Sized>(text: &str, clauses: &[Clause<T>]) {
     let mut written: Vec<&str> = text
         .lines()
-        .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next())
+        .filter_map(|line| line.trim_start_matches("pub(super) ").strip_prefix("async fn ")?.split('(').next())
         .filter(|name| name.starts_with("clause_"))
         .collect();
     written.sort_unstable();

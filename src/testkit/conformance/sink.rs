@@ -10,10 +10,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytestring::ByteString;
 
-pub use merging::*;
-pub use passes::*;
-pub use rejects::*;
-pub use together::*;
+use merging::*;
+use passes::*;
+use rejects::*;
+use together::*;
 
 use super::fixture::{TABLE, done, tables, widgets};
 use super::{Clause, Fresh};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 
-pub use reading::*;
+use reading::*;
 
 use super::Clause;
 use crate::{Batch, BatchStream, Checkpoint, Mode, Monitor, ReadRequest, Resource, Settings, Source, Version};

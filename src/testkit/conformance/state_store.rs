@@ -67,7 +67,7 @@ async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
 }
 
 /// `append` adds an entry, and `latest` gives it.
-pub async fn clause_1_append_adds_and_latest_gives(fresh: Fresh<dyn StateStore>) {
+async fn clause_1_append_adds_and_latest_gives(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     assert_eq!(done(store.latest(KEY).await), None);
     for message in ["one", "two"] {
@@ -79,7 +79,7 @@ pub async fn clause_1_append_adds_and_latest_gives(fresh: Fresh<dyn StateStore>)
 }
 
 /// Each version is higher than those before.
-pub async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
+async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut last = StateVersion::NONE;
     for n in 0..5 {
@@ -90,7 +90,7 @@ pub async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
 }
 
 /// An entry with an earlier time is newer all the same, and its stored time is not earlier.
-pub async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn StateStore>) {
+async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     push(&*store, KEY, 100, "before").await;
     push(&*store, KEY, 50, "after").await;
@@ -102,7 +102,7 @@ pub async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn S
 }
 
 /// A base that is not the newest version is refused; entry and run record are not stored.
-pub async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn StateStore>) {
+async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let first = push(&*store, KEY, 0, "one").await;
     push(&*store, KEY, 0, "two").await;
@@ -115,7 +115,7 @@ pub async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dy
 }
 
 /// Side by side, one of several changes on one base succeeds and the others are refused.
-pub async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
+async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for round in 0..5 {
         let base = done(store.latest(KEY).await).map_or(StateVersion::NONE, |entry| entry.version);
@@ -133,7 +133,7 @@ pub async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fre
 }
 
 /// A change that only records a run is stored whatever its base is, and adds no entry.
-pub async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn StateStore>) {
+async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     push(&*store, KEY, 0, "one").await;
     let run = RunId::new();
@@ -146,7 +146,7 @@ pub async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn St
 }
 
 /// After an append, both the entry and the run are there.
-pub async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>) {
+async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let change = change(KEY, StateVersion::NONE, 0, "one");
     done(store.append(change.clone()).await);
@@ -155,7 +155,7 @@ pub async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateSt
 }
 
 /// A dropped future has stored entry and run, or neither.
-pub async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn StateStore>) {
+async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn StateStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
         push(&*store, KEY, 0, "one").await;
@@ -175,7 +175,7 @@ pub async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: 
 }
 
 /// A run is recorded once, however often its record is stored.
-pub async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn StateStore>) {
+async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut change = change(KEY, StateVersion::NONE, 0, "one");
     change.base = done(store.append(change.clone()).await);
@@ -185,7 +185,7 @@ pub async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn
 }
 
 /// `history` gives the newest first, and no more than asked for.
-pub async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore>) {
+async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for message in ["one", "two", "three"] {
         push(&*store, KEY, 0, message).await;
@@ -197,7 +197,7 @@ pub async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore
 }
 
 /// `runs` gives those that began last first; of two that began together, the one with the higher id.
-pub async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>) {
+async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let ids = [RunId::new(), RunId::new(), RunId::new(), RunId::new()];
     let other = "acme/gadgets";
@@ -214,7 +214,7 @@ pub async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateSt
 }
 
 /// `prune` keeps what it is told to keep, and always the newest; it says how much it removed.
-pub async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
+async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for (n, message) in ["one", "two", "three", "four"].into_iter().enumerate() {
         push(&*store, KEY, i64::try_from(n).unwrap_or(0), message).await;
@@ -232,7 +232,7 @@ pub async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
 }
 
 /// After `prune` the next version is the one it would have been.
-pub async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateStore>) {
+async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateStore>) {
     let (pruned, whole) = (fresh.make().await, fresh.make().await);
     for store in [&pruned, &whole] {
         for n in 0..3 {
@@ -244,7 +244,7 @@ pub async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn Stat
 }
 
 /// Keys that look alike have entries and runs of their own.
-pub async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dyn StateStore>) {
+async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for key in ODD_TEXTS {
         push(&*store, key, 0, key).await;
@@ -257,7 +257,7 @@ pub async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dy
 }
 
 /// Checkpoints, texts and times are stored as they are.
-pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
+async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let text = r#"{ "b":1.0,"a" : [ 0.30000000000000004, 18446744073709551615, "\u0000é🦀'\"" ] }"#;
     let raw = RawValue::from_string(text.to_owned()).expect("valid JSON");
@@ -283,7 +283,7 @@ pub async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
 }
 
 /// All at once, in the order of the keys, one that has nothing among them.
-pub async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn StateStore>) {
+async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for n in 0..3 {
         push(&*store, KEY, n, "widgets").await;
@@ -301,7 +301,7 @@ pub async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn S
 
 /// Other runs of the key that say that they are under way are interrupted, and only those; one of them that is alive may still
 /// record its end.
-pub async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn StateStore>) {
+async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let (dead, alive, ended, elsewhere) = (RunId::new(), RunId::new(), RunId::new(), RunId::new());
     let only_run = |key: &str, id, status, seconds| {

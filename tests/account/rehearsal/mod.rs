@@ -35,7 +35,7 @@ pub(crate) struct Rehearsal {
 impl Drop for Rehearsal {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the server wrote: {}", peers::fakesnow().map_or_else(String::new, |server| server.said()));
+            eprintln!("the server wrote: {}", peers::fakesnow().map_or_else(String::new, |server| server.log_tail()));
         }
     }
 }

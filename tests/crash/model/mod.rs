@@ -14,10 +14,10 @@ use std::time::Duration;
 use github_server::GithubServer;
 use proptest::prelude::*;
 use serde_json::json;
-use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest, Limits};
+use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Backend, RunId, RunRecord, RunStatus};
+use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus};
 use tokio_util::sync::CancellationToken;
 
 use crate::death::{Death, Fuse, Mortal, Watched};
@@ -85,7 +85,7 @@ impl Trial {
         ];
         Connector::new(source, backend)
             .with_settings(settings.map(|(name, value)| (name.to_owned(), value)))
-            .limits(Limits { commit_rows: case.commit_rows, max_deleted_percent: 100, ..Limits::default() })
+            .limits(Limits::default().commit_rows(case.commit_rows).max_deleted_percent(100))
     }
 
     fn undisturbed(&self, place: &Place) -> Connector {
@@ -132,7 +132,7 @@ impl Trial {
         for which in [0, 1] {
             let state = place.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
             // After a reset, an ordinary run goes on with the read that the reset has begun.
-            let resumes = |state: snowfeed::state::ResourceState| match state.reconcile {
+            let resumes = |state: snowfeed::ResourceState| match state.reconcile {
                 Some(pass) if pass.is_reset => pass.checkpoint,
                 _ => state.checkpoint,
             };
@@ -153,7 +153,7 @@ impl Trial {
             let resumed = before.passes[which].as_ref();
             let everything = match run.mode {
                 Mode::Incremental => before.from_start[which],
-                Mode::Reconcile => resumed.is_none(),
+                _ => resumed.is_none(),
             };
             let brought = if everything { Brought::Everything } else { Brought::News };
             self.world.reference(which, |reference| {

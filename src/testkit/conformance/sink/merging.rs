@@ -8,7 +8,7 @@ use super::{SinkProbe, Subject};
 use crate::{Commit, Counts, Operation, Record, Version};
 
 /// An older state arrives later and changes nothing.
-pub async fn clause_3_an_older_version_never_replaces_a_newer_one(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_older_version_never_replaces_a_newer_one(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "new"), upsert("b", 5, "new")]).await;
     let before = subject.rows().await;
@@ -22,7 +22,7 @@ pub async fn clause_3_an_older_version_never_replaces_a_newer_one(fresh: Fresh<d
 }
 
 /// Records in any order, cut into commits in any way, give the table in which each key has its highest version.
-pub async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fresh<dyn SinkProbe>) {
     for seed in 0..24 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut records = Vec::new();
@@ -60,7 +60,7 @@ pub async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fresh<dyn
 }
 
 /// Another text with the same version is a change.
-pub async fn clause_3_an_equal_version_replaces_when_the_text_differs(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_equal_version_replaces_when_the_text_differs(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one")]).await;
     let report = subject.put(1, [upsert("a", 5, "two")]).await;
@@ -71,7 +71,7 @@ pub async fn clause_3_an_equal_version_replaces_when_the_text_differs(fresh: Fre
 }
 
 /// A deletion with the version of the live state deletes; an upsert with the version of the deletion revives.
-pub async fn clause_3_an_equal_version_replaces_when_the_operation_differs(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_equal_version_replaces_when_the_operation_differs(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one")]).await;
     assert_eq!(subject.put(1, [delete("a", 5)]).await.counts.deleted, 1);
@@ -82,7 +82,7 @@ pub async fn clause_3_an_equal_version_replaces_when_the_operation_differs(fresh
 }
 
 /// Two states with one version in one commit: the later one stays, both are counted.
-pub async fn clause_3_of_two_equal_versions_in_one_commit_the_later_counts(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_of_two_equal_versions_in_one_commit_the_later_counts(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let report = subject.put(0, [upsert("a", 5, "one"), upsert("b", 5, "x"), upsert("a", 5, "two")]).await;
     assert_eq!(report.counts.offered, 3);
@@ -93,7 +93,7 @@ pub async fn clause_3_of_two_equal_versions_in_one_commit_the_later_counts(fresh
 }
 
 /// The same state again leaves the row and its metadata as they were, and is counted as unchanged.
-pub async fn clause_4_an_upsert_that_changes_nothing_rewrites_nothing(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_4_an_upsert_that_changes_nothing_rewrites_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one"), upsert("b", 0, "two")]).await;
     let before = subject.rows().await;
@@ -103,7 +103,7 @@ pub async fn clause_4_an_upsert_that_changes_nothing_rewrites_nothing(fresh: Fre
 }
 
 /// A deleted row is still there, with its last document, and says since when it is deleted.
-pub async fn clause_5_a_deletion_keeps_the_row_and_its_last_document(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_5_a_deletion_keeps_the_row_and_its_last_document(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "last words")]).await;
     subject.put(3, [delete("a", 6)]).await;
@@ -114,7 +114,7 @@ pub async fn clause_5_a_deletion_keeps_the_row_and_its_last_document(fresh: Fres
 }
 
 /// An upsert from before a deletion arrives after it, and stays away.
-pub async fn clause_5_a_deletion_of_an_unknown_key_is_remembered(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_5_a_deletion_of_an_unknown_key_is_remembered(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [delete("a", 6)]).await;
     let row = subject.row().await;
@@ -124,7 +124,7 @@ pub async fn clause_5_a_deletion_of_an_unknown_key_is_remembered(fresh: Fresh<dy
 }
 
 /// A second, later deletion counts, though it changes nothing to see.
-pub async fn clause_5_a_later_deletion_of_a_deleted_key_raises_its_version(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_5_a_later_deletion_of_a_deleted_key_raises_its_version(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("a", 2)]).await;
     subject.put(1, [delete("a", 9)]).await;
@@ -134,7 +134,7 @@ pub async fn clause_5_a_later_deletion_of_a_deleted_key_raises_its_version(fresh
 }
 
 /// An upsert newer than the deletion brings the key back, known or unknown before.
-pub async fn clause_5_an_upsert_that_wins_revives(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_5_an_upsert_that_wins_revives(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("a", 2), delete("b", 2)]).await;
     let report = subject.put(1, [upsert("a", 3, "back"), upsert("b", 3, "here")]).await;
@@ -145,7 +145,7 @@ pub async fn clause_5_an_upsert_that_wins_revives(fresh: Fresh<dyn SinkProbe>) {
 }
 
 /// Every record and reject is counted once, under the right name.
-pub async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let first = subject.put(0, [upsert("a", 5, "x"), upsert("b", 5, "x"), upsert("c", 5, "x"), delete("d", 5)]).await;
     let expected = Counts { offered: 4, inserted: 3, deleted: 1, ..Counts::default() };
@@ -163,7 +163,7 @@ pub async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
 }
 
 /// What is too old is skipped, and the reason says so.
-pub async fn clause_6_an_older_state_is_skipped_with_its_reason(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_6_an_older_state_is_skipped_with_its_reason(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "x")]).await;
     let report = subject.put(1, [upsert("a", 4, "x"), delete("a", 3)]).await;
@@ -173,7 +173,7 @@ pub async fn clause_6_an_older_state_is_skipped_with_its_reason(fresh: Fresh<dyn
 }
 
 /// To delete what is deleted changes nothing, and is counted so.
-pub async fn clause_6_a_deletion_of_a_deleted_key_is_unchanged(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_6_a_deletion_of_a_deleted_key_is_unchanged(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "x"), delete("a", 6)]).await;
     let before = subject.rows().await;
@@ -185,7 +185,7 @@ pub async fn clause_6_a_deletion_of_a_deleted_key_is_unchanged(fresh: Fresh<dyn 
 }
 
 /// Whatever the text, it comes back as it was sent.
-pub async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn SinkProbe>) {
     let long = format!(r#"{{"body":"{}"}}"#, "x".repeat(65_536));
     let documents = [
         "{ }",
@@ -221,7 +221,7 @@ pub async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn SinkPro
 }
 
 /// Keys that look alike are keys of their own.
-pub async fn clause_8_any_text_is_a_legal_key(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_8_any_text_is_a_legal_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let longest = "k".repeat(255);
     let mut keys: Vec<&str> = ODD_TEXTS.iter().copied().chain([" ", " a", "a ", "a", longest.as_str()]).collect();
@@ -237,7 +237,7 @@ pub async fn clause_8_any_text_is_a_legal_key(fresh: Fresh<dyn SinkProbe>) {
 }
 
 /// Resources whose names look alike keep their rows apart, also under the same key.
-pub async fn clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     for name in ODD_TEXTS {
         let resource = resource(name);

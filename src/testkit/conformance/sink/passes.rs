@@ -24,7 +24,7 @@ impl Subject {
 }
 
 /// The first state of a key that an authoritative pass brings stays, whatever its version; other passes know nothing of it.
-pub async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (one, two) = (RunId::new(), RunId::new());
     subject.put(0, [upsert("a", 9, "from next year"), upsert("b", 9, "x"), delete("b", 9), upsert("c", 1, "x")]).await;
@@ -41,7 +41,7 @@ pub async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh
 }
 
 /// Of the states of a key that one pass brings the one with the highest version stays, in whatever order and commits they come.
-pub async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
     const ORDERS: [[i64; 3]; 6] = [[3, 4, 5], [3, 5, 4], [4, 3, 5], [4, 5, 3], [5, 3, 4], [5, 4, 3]];
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     let keys = ["in one commit", "in three commits"].map(|way| move |n: usize| format!("{way} {n}"));
@@ -61,7 +61,7 @@ pub async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<
 }
 
 /// What the source says of a single record is the truth; nothing that is older than what was stored brings it back.
-pub async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_version(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_version(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x")]).await;
     let counts = subject.put_marked(1, pass, StalePolicy::Replace, [delete("a", 2), upsert("b", 2, "y")]).await;
@@ -76,7 +76,7 @@ pub async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_version(fres
 }
 
 /// An older state may come from a replica that lags behind: the row stays, and the source is asked about it.
-pub async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "new"), upsert("b", 9, "new"), upsert("c", 9, "new")]).await;
     let before = subject.rows().await;
@@ -91,7 +91,7 @@ pub async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh
 }
 
 /// A deleted row that is listed again is live until the source has been asked about it.
-pub async fn clause_3_an_older_state_that_has_to_be_verified_revives(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_older_state_that_has_to_be_verified_revives(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), delete("a", 9), upsert("b", 9, "x"), delete("b", 9)]).await;
     let counts = subject.put_marked(1, pass, StalePolicy::Verify, [upsert("a", 3, "old"), upsert("b", 9, "x")]).await;
@@ -101,7 +101,7 @@ pub async fn clause_3_an_older_state_that_has_to_be_verified_revives(fresh: Fres
 }
 
 /// Versions alone decide, and an older state is as good a mark as any.
-pub async fn clause_3_where_older_states_are_skipped_they_are_marked(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_where_older_states_are_skipped_they_are_marked(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x"), delete("b", 9)]).await;
     let before = subject.rows().await;
@@ -112,7 +112,7 @@ pub async fn clause_3_where_older_states_are_skipped_they_are_marked(fresh: Fres
 }
 
 /// What `live_rows` counts is what `unseen` gives, for a pass that has marked some rows and for one that has marked none.
-pub async fn clause_10_live_rows_counts_what_unseen_gives(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_live_rows_counts_what_unseen_gives(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
     done(sink.ensure_tables(&gadgets, &tables()).await);
@@ -137,7 +137,7 @@ async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize
 }
 
 /// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
-pub async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
     done(sink.ensure_tables(&gadgets, &tables()).await);
@@ -160,7 +160,7 @@ pub async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fre
 }
 
 /// `after` and `limit` walk through all of them once.
-pub async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let pass = RunId::new();
     subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
@@ -173,7 +173,7 @@ pub async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
 }
 
 /// A row that a pass has merely seen is as it was.
-pub async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
     let before = subject.rows().await;
@@ -183,7 +183,7 @@ pub async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
 }
 
 /// Each pass has marks of its own; `Finish` forgets those of one.
-pub async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let sink = &*subject.sink;
     let (one, two) = (RunId::new(), RunId::new());
@@ -199,7 +199,7 @@ pub async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fr
 }
 
 /// A commit that is refused has seen nothing.
-pub async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let pass = RunId::new();
     subject.put(0, [upsert("a", 1, "x")]).await;

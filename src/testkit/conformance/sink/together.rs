@@ -14,7 +14,7 @@ use crate::sink::{Sweep, TableRows};
 use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
 
 /// `ensure_tables` a second time leaves everything that is there.
-pub async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
     let before = subject.rows().await;
@@ -25,7 +25,7 @@ pub async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fresh: Fre
 }
 
 /// Several connections ensure the same and other tables at the same time, and all of them succeed.
-pub async fn clause_1_ensure_tables_runs_side_by_side(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_ensure_tables_runs_side_by_side(fresh: Fresh<dyn SinkProbe>) {
     let probe = fresh.make().await;
     let mut tasks = Vec::new();
     for n in 0..8 {
@@ -45,7 +45,7 @@ pub async fn clause_1_ensure_tables_runs_side_by_side(fresh: Fresh<dyn SinkProbe
 }
 
 /// A table with more or fewer columns is the same table.
-pub async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
     let before = subject.rows().await;
@@ -59,7 +59,7 @@ pub async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn SinkPro
 }
 
 /// A commit whose second half is impossible leaves no trace of its first; made possible, it succeeds.
-pub async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "old")]).await;
     let before = subject.rows().await;
@@ -82,7 +82,7 @@ pub async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again(fre
 }
 
 /// The state that a commit carries is in the store with the rows, and its version is in the report.
-pub async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let change = change("acme/widgets", StateVersion::NONE, 0, "one");
@@ -101,7 +101,7 @@ pub async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn Si
 }
 
 /// While commits of ten rows are made, a reader always finds a multiple of ten.
-pub async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (probe, over) = (Arc::clone(&subject.probe), Arc::new(AtomicBool::new(false)));
     let reader = tokio::spawn({
@@ -123,7 +123,7 @@ pub async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkProbe>) {
 }
 
 /// A dropped commit is there with rows and state, or neither; a second try tells which, and harms nothing.
-pub async fn clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
     for polls in 0..6 {
         let subject = Subject::new(&fresh).await;
         let states = subject.probe.states();
@@ -143,7 +143,7 @@ pub async fn clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all(fresh: 
 }
 
 /// A commit of a run that another one has overtaken is refused, rows and all.
-pub async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let change = |message| Some(change("acme/widgets", StateVersion::NONE, 0, message));
@@ -159,7 +159,9 @@ pub async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh
 }
 
 /// A commit that makes no progress moves the state only for the sake of others, and so only where there is something to guard.
-pub async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes(
+    fresh: Fresh<dyn SinkProbe>,
+) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     subject.put(0, [upsert("a", 1, "x")]).await;
@@ -184,7 +186,7 @@ pub async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_cha
 }
 
 /// Side by side, also over several connections, one of several commits on one base succeeds.
-pub async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let mut tasks = Vec::new();
@@ -206,7 +208,7 @@ pub async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<d
 }
 
 /// Nobody made room for it: that is a bug of the caller's, and nothing is stored.
-pub async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
     let mut elsewhere = commit(0, [upsert("a", 1, "x")]);
@@ -227,7 +229,7 @@ pub async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh
 }
 
 /// A record says what has become of the rows that it became visible with, also where the commit is refused and tried again.
-pub async fn clause_12_the_run_record_counts_the_commit_it_came_with(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_12_the_run_record_counts_the_commit_it_came_with(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let mut base = StateVersion::NONE;

@@ -16,7 +16,7 @@ use crate::{Checkpoint, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRe
 const CHECKPOINTS: usize = 64;
 
 /// `spec` gives the same every time: a plain name, at least one table, each once.
-pub async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let (one, two) = (case.source.spec(), case.source.spec());
     assert_eq!((&one.name, &one.version, &one.resource_kind), (&two.name, &two.version, &two.resource_kind));
@@ -26,7 +26,7 @@ pub async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceC
 }
 
 /// The settings of the case work, however often that is asked.
-pub async fn clause_2_check_succeeds_and_is_repeatable(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_2_check_succeeds_and_is_repeatable(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for _ in 0..2 {
         case.source.check(&case.config).await.unwrap_or_else(|error| panic!("check failed: {error:?}"));
@@ -34,14 +34,14 @@ pub async fn clause_2_check_succeeds_and_is_repeatable(fresh: Fresh<SourceCase>)
 }
 
 /// `discover` gives the resource of the case.
-pub async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let found = case.source.discover(&case.config).await.unwrap_or_else(|error| panic!("discover failed: {error:?}"));
     assert!(found.contains(&case.resource), "{:?} is not in {found:?}", case.resource);
 }
 
 /// No batch is of a table that the source did not declare.
-pub async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let tables = case.source.spec().tables;
     for batch in case.batches_of_both_modes().await {
@@ -50,7 +50,7 @@ pub async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceC
 }
 
 /// A key identifies something, and fits an index.
-pub async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for batch in case.batches_of_both_modes().await {
         for record in &batch.records {
@@ -65,7 +65,7 @@ pub async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
 }
 
 /// Read again, no record has a lower version than before.
-pub async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let before = newest(&case.batches(Mode::Incremental, None).await);
     if let Some(change) = &case.change {
@@ -77,7 +77,7 @@ pub async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh
 }
 
 /// Every document is a complete JSON text.
-pub async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for batch in case.batches_of_both_modes().await {
         batch.records.iter().for_each(assert_json);
@@ -85,7 +85,7 @@ pub async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
 }
 
 /// No column is null in every record of the case because its path is mistyped or its type never fits.
-pub async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let check = ColumnCheck::new(&case.source.spec());
     case.batches_of_both_modes().await.iter().for_each(|batch| check.look(batch));
@@ -100,7 +100,7 @@ fn assert_json(record: &Record) {
 }
 
 /// The batches up to a checkpoint, and those read again from it, have everything together, in both modes.
-pub async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for mode in [Mode::Incremental, Mode::Reconcile] {
         let batches = case.batches(mode, None).await;
@@ -119,7 +119,7 @@ pub async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fresh<Sour
 }
 
 /// After a change, reading from the last checkpoint brings what changed. (Only where the case can change what is read.)
-pub async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
     let mut batches = case.batches(Mode::Incremental, None).await;
@@ -134,7 +134,7 @@ pub async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh: Fresh<
 }
 
 /// A checkpoint of somebody else's is refused as such, not taken for the start. (Where the source has checkpoints.)
-pub async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     if case.batches(Mode::Incremental, None).await.iter().all(|batch| batch.checkpoint.is_none()) {
         return;
@@ -157,7 +157,7 @@ fn garbage_checkpoint(text: &str) -> Checkpoint {
 }
 
 /// Nothing is there in one reading and missing in the next.
-pub async fn clause_5_every_reading_delivers_everything(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_5_every_reading_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let one = newest(&case.batches(Mode::Incremental, None).await);
     let two = newest(&case.batches(Mode::Incremental, None).await);
@@ -165,7 +165,7 @@ pub async fn clause_5_every_reading_delivers_everything(fresh: Fresh<SourceCase>
 }
 
 /// A full pass brings every record that an incremental reading from the start brings.
-pub async fn clause_5_a_full_pass_delivers_everything(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_5_a_full_pass_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Incremental, None).await;
     let full = newest(&case.batches(Mode::Reconcile, None).await);
@@ -181,7 +181,7 @@ pub async fn clause_5_a_full_pass_delivers_everything(fresh: Fresh<SourceCase>) 
 }
 
 /// An error is the last thing that a stream gives.
-pub async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let mut stream = case.stream(Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0])));
     while let Some(batch) = stream.next().await {
@@ -194,7 +194,7 @@ pub async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
 }
 
 /// A stream that nobody polls sends no request.
-pub async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let monitor = Monitor::detached();
     let stream = case.source.read(case.request(Mode::Incremental, None, monitor.clone()));
@@ -204,7 +204,7 @@ pub async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<S
 }
 
 /// After a stream was dropped, at whatever batch, no traffic is counted, and the source reads as before.
-pub async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let whole = newest(&case.batches(Mode::Incremental, None).await);
     for batches in 0..3 {
@@ -224,7 +224,7 @@ pub async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<Sourc
 }
 
 /// Two readings with different settings, polled in turn, each deliver everything.
-pub async fn clause_7_readings_side_by_side_do_not_disturb_each_other(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_7_readings_side_by_side_do_not_disturb_each_other(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let alone = newest(&case.batches(Mode::Incremental, None).await);
     let mut request = case.request(Mode::Incremental, None, Monitor::detached());
@@ -245,7 +245,7 @@ pub async fn clause_7_readings_side_by_side_do_not_disturb_each_other(fresh: Fre
 }
 
 /// Each record of the answer was asked about, once.
-pub async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Reconcile, None).await;
     for table in case.source.spec().tables {

@@ -6,56 +6,56 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use github_server::{Fault, GithubServer, Received};
 
-use crate::process::{Process, Scene};
+use crate::process::{Process, Scenario};
 
 /// A step by its name, and which of that name it is, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Step {
+pub(crate) struct CrashPoint {
     pub(crate) name: String,
     pub(crate) nth: usize,
 }
 
 /// Numbers the steps of each name.
-pub(crate) fn numbered(names: impl IntoIterator<Item = String>) -> Vec<Step> {
+pub(crate) fn numbered(names: impl IntoIterator<Item = String>) -> Vec<CrashPoint> {
     let mut seen = HashMap::new();
     let number = |name: String| {
         let nth = seen.entry(name.clone()).or_insert(0);
         *nth += 1;
-        Step { name, nth: *nth }
+        CrashPoint { name, nth: *nth }
     };
     names.into_iter().map(number).collect()
 }
 
 /// Steps of one kind.
-pub(crate) trait Steps {
+pub(crate) trait CrashPoints {
     /// What the process meets at a step of this name.
     fn title(&self, name: &str) -> String;
 
     /// Lets a run go to its end, and says which steps it took.
-    fn watch(&self, scene: &Scene<'_>, reconcile: bool) -> Vec<Step>;
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint>;
 
     /// Kills a run at a step; false: it did not come to it.
-    fn kill(&self, scene: &Scene<'_>, reconcile: bool, step: &Step) -> bool;
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool;
 }
 
 /// Requests to the upstream: the process dies while it waits for the answer.
 pub(crate) struct Requests;
 
-impl Steps for Requests {
+impl CrashPoints for Requests {
     fn title(&self, name: &str) -> String {
         format!("GET {name}, unanswered")
     }
 
-    fn watch(&self, scene: &Scene<'_>, reconcile: bool) -> Vec<Step> {
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
         scene.upstream.forget_requests();
         scene.run(reconcile);
         numbered(scene.upstream.requests().iter().map(kind))
     }
 
-    fn kill(&self, scene: &Scene<'_>, reconcile: bool, step: &Step) -> bool {
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
         scene.upstream.forget_requests();
         let mut process = Process::start(&mut scene.ingest(&[], reconcile));
-        let has_come = hold(scene.upstream, step);
+        let has_come = stall(scene.upstream, step);
         let killed = process.runs_until(has_come) && process.kill();
         scene.upstream.clear_faults();
         killed
@@ -74,7 +74,7 @@ fn kind(request: &Received) -> String {
 }
 
 /// Leaves a request without an answer; gives whether it has come.
-fn hold<'a>(upstream: &'a GithubServer, step: &Step) -> impl Fn() -> bool + use<'a> {
+fn stall<'a>(upstream: &'a GithubServer, step: &CrashPoint) -> impl Fn() -> bool + use<'a> {
     let (name, nth) = (step.name.clone(), step.nth);
     let seen = AtomicUsize::new(0);
     let came = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,4 @@
-//! What went wrong between a request and its answer, as this crate's errors.
+//! The errors of requests.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,25 +6,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::message;
+use super::server_message;
 use crate::net::{TransportFailure, proxy_refusal};
 use crate::{Error, ErrorKind, Retry};
 
-/// A request that brought no answer to work with.
-pub(super) struct Fault {
-    pub(super) error: Error,
-    /// The server did certainly not act on the request, so that even a POST may be sent again.
-    pub(super) untouched: bool,
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self { error, untouched: false }
-    }
-}
-
-/// No answer, or only its beginning.
-pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> Fault {
+/// The error of a request without a complete response, and whether the server certainly has not acted on it.
+pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> (Error, bool) {
     let origin = url.origin().ascii_serialization();
     let failure = TransportFailure::classify(&error);
     let late = |what: &str| {
@@ -32,7 +19,7 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
             .with_context("timeout", format!("{}s", timeout.as_secs_f32()))
             .with_help("check the network, or allow more time")
     };
-    let fault = match failure {
+    let new = match failure {
         TransportFailure::ProxyAuthentication => proxy_refusal(url.scheme()),
         TransportFailure::HostNotFound => Error::unavailable(format!("the host of {origin} cannot be found"))
             .with_help("check the base URL and, if there is one, the proxy"),
@@ -50,50 +37,48 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
         }
         TransportFailure::Disconnected => Error::unavailable(format!("the connection to {origin} broke")),
     };
-    let fault = fault.with_context("url", url).with_source(error.without_url());
-    Fault { error: fault, untouched: failure.is_before_request() }
+    (new.with_context("url", url).with_source(error.without_url()), failure.is_before_request())
 }
 
-/// The answer, or the rest of it, did not come in time.
-pub(super) fn timed_out(url: &Url, timeout: Duration) -> Fault {
-    let error = Error::unavailable(format!("{} did not answer in time", url.origin().ascii_serialization()))
+/// The error of a response that is not complete in time.
+pub(super) fn timed_out(url: &Url, timeout: Duration) -> Error {
+    Error::unavailable(format!("{} did not answer in time", url.origin().ascii_serialization()))
         .with_context("timeout", format!("{}s", timeout.as_secs_f32()))
         .with_help("check the network, or allow more time")
         .with_context("url", url)
-        .with_source(Cause::Timeout);
-    error.into()
+        .with_source(IncompleteResponse::TimedOut)
 }
 
+/// The error of a body with more than `max` bytes.
 pub(super) fn too_long(max: usize, url: &Url) -> Error {
     Error::invalid_data("the answer is longer than allowed")
         .with_context("bytes allowed", max)
         .with_context("url", url)
         .with_help("ask for smaller pages, or allow longer answers")
-        .with_source(Cause::TooLong)
+        .with_source(IncompleteResponse::TooLong)
 }
 
-/// Why an answer did not come whole, where that is no error of the network.
+/// Why a response is incomplete, apart from errors of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    Timeout,
+pub(super) enum IncompleteResponse {
+    TimedOut,
     TooLong,
-    Damaged,
+    DamagedJson,
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for IncompleteResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Timeout => "timeout",
+            Self::TimedOut => "timeout",
             Self::TooLong => "too long",
-            Self::Damaged => "the JSON is cut short or damaged",
+            Self::DamagedJson => "the JSON is cut short or damaged",
         })
     }
 }
 
-impl StdError for Cause {}
+impl StdError for IncompleteResponse {}
 
-/// Whether a smaller answer to the same question may come where this one did not: the server failed at it or took too long, or the
-/// answer was cut short, damaged or too long.
+/// Whether a smaller page might succeed: the server failed or took too long, or the response was cut short, damaged or too long.
 pub(crate) fn may_depend_on_size(error: &Error) -> bool {
     if let Some(status) = error.status().filter(|status| !(200..300).contains(status)) {
         return matches!(status, 408 | 413 | 500..=599);
@@ -104,10 +89,12 @@ pub(crate) fn may_depend_on_size(error: &Error) -> bool {
         return !broken.is_connect() && !broken.is_builder();
     }
     let is_damaged = |cause: &serde_json::Error| !cause.is_data();
-    cause.is::<Cause>() || cause.is::<std::str::Utf8Error>() || cause.downcast_ref().is_some_and(is_damaged)
+    cause.is::<IncompleteResponse>()
+        || cause.is::<std::str::Utf8Error>()
+        || cause.downcast_ref().is_some_and(is_damaged)
 }
 
-/// Adds what a user must know of a request that has failed for good, where it is not said yet: the address, and what to do.
+/// Adds the URL and the help that an error lacks.
 pub(super) fn complete(error: Error, url: &Url) -> Error {
     let named = error.context().any(|(name, _)| matches!(name, "url" | "redirected from"));
     let error = if named { error } else { error.with_context("url", url) };
@@ -123,12 +110,21 @@ pub(super) fn complete(error: Error, url: &Url) -> Error {
     }
 }
 
-/// A status that the caller did not ask for. `told` is what `Retry-After` says.
-pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url) -> Fault {
-    let advice = told.map_or(Retry::Backoff, Retry::After);
-    let said = message::said(body);
-    let text = |text: &'static str| match &said {
-        Some(said) => format!("{text}: {said}"),
+/// The error of a request that a rate limit rejected, where no layer waits for its end.
+pub(super) fn throttled(status: u16, wait: Duration, url: &Url) -> Error {
+    Error::new(ErrorKind::RateLimited, "a rate limit of the server rejects the request")
+        .with_status(status)
+        .with_context("url", url)
+        .with_help("try again later, or use credentials with a larger quota")
+        .with_retry(Retry::After(wait))
+}
+
+/// The error of a status that the caller does not allow.
+pub(super) fn status(status: u16, body: &str, retry_after: Option<Duration>, url: &Url) -> Error {
+    let advice = retry_after.map_or(Retry::Backoff, Retry::After);
+    let message = server_message::extract(body);
+    let text = |text: &'static str| match &message {
+        Some(message) => format!("{text}: {message}"),
         None => text.to_owned(),
     };
     let new = |kind, what| Error::new(kind, text(what));
@@ -152,17 +148,16 @@ pub(super) fn status(status: u16, body: &str, told: Option<Duration>, url: &Url)
         400..=499 => invalid("the server refuses this request"),
         _ => invalid("the server's answer was not expected"),
     };
-    let error = error.with_status(status).with_context("url", url);
-    Fault { error: error.with_server_message(said), untouched: status == 503 }
+    error.with_status(status).with_context("url", url).with_server_message(message)
 }
 
-/// A successful answer whose reader found no data in it, but a message.
-pub(super) fn message_in_place_of_data(status: u16, said: String, url: &Url, error: Error) -> Error {
-    Error::invalid_data(format!("the server answers {status} with a message in place of data: {said}"))
+/// The error of a 2xx response that holds a message in place of data.
+pub(super) fn message_in_place_of_data(status: u16, message: String, url: &Url, error: Error) -> Error {
+    Error::invalid_data(format!("the server answers {status} with a message in place of data: {message}"))
         .with_status(status)
         .with_context("url", url)
         .with_help("do what the message says; if it does not concern this program, check the base URL and the proxy")
-        .with_server_message(Some(said))
+        .with_server_message(Some(message))
         .with_source(error)
 }
 
@@ -170,8 +165,8 @@ pub(super) fn message_in_place_of_data(status: u16, said: String, url: &Url, err
 mod tests {
     use super::*;
 
-    fn fault(code: u16, body: &str) -> Error {
-        status(code, body, None, &Url::parse("https://api.example/x").unwrap()).error
+    fn error(code: u16, body: &str) -> Error {
+        status(code, body, None, &Url::parse("https://api.example/x").unwrap())
     }
 
     #[test]
@@ -192,17 +187,17 @@ mod tests {
             (502, ErrorKind::Unavailable, Retry::Backoff),
             (503, ErrorKind::Unavailable, Retry::Backoff),
         ] {
-            let error = fault(code, "");
+            let error = error(code, "");
             assert_eq!((error.kind(), error.retry()), (kind, retry), "{code}");
         }
-        assert_ne!(fault(404, "").message(), fault(410, "").message());
-        assert_ne!(fault(410, "").message(), fault(451, "").message());
+        assert_ne!(error(404, "").message(), error(410, "").message());
+        assert_ne!(error(410, "").message(), error(451, "").message());
     }
 
     #[test]
     fn a_servers_message_is_repeated_on_one_short_line() {
         let body = format!(r#"{{"message":"Bad\n  credentials{}"}}"#, "!".repeat(500));
-        let error = fault(401, &body);
+        let error = error(401, &body);
         let text = error.to_string();
         assert!(text.starts_with("the server does not accept the credentials: Bad credentials!!"), "{text}");
         assert!(text.len() < 500 && !text.contains('\n'), "{text}");
@@ -211,9 +206,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_passed_on() {
-        let told = Some(Duration::from_secs(7));
-        let fault = status(503, "", told, &Url::parse("https://api.example/x").unwrap());
-        assert_eq!(fault.error.retry(), Retry::After(Duration::from_secs(7)));
-        assert!(fault.untouched);
+        let error = status(503, "", Some(Duration::from_secs(7)), &Url::parse("https://api.example/x").unwrap());
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(7)));
     }
 }

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::crash_points::{CrashPoint, CrashPoints};
 use crate::peers;
-use crate::place::Files;
-use crate::process::{Process, Scene};
-use crate::steps::{Step, Steps};
+use crate::process::{Process, Scenario};
+use crate::target::SqliteFiles;
 
 /// What changes a file, or makes a change last.
 const CALLS: [(&str, &str); 4] =
@@ -17,11 +17,11 @@ const CALLS: [(&str, &str); 4] =
 const FILES: [(&str, &str); 3] = [("", "the file"), ("-wal", "the log"), ("-journal", "the journal")];
 
 /// Calls that write files.
-pub(crate) struct Calls<'a>(&'a Files);
+pub(crate) struct Syscalls<'a>(&'a SqliteFiles);
 
-impl<'a> Calls<'a> {
+impl<'a> Syscalls<'a> {
     /// `None` where a process cannot be traced.
-    pub(crate) fn of(files: &'a Files) -> Option<Self> {
+    pub(crate) fn new(files: &'a SqliteFiles) -> Option<Self> {
         let traced = Command::new("strace").arg("true").stderr(Stdio::null()).status();
         if !traced.is_ok_and(|status| status.success()) {
             peers::skipped("there is no `strace`, or it may not trace a process");
@@ -30,19 +30,19 @@ impl<'a> Calls<'a> {
         Some(Self(files))
     }
 
-    fn file(&self, scene: &Scene<'_>, end: &str) -> PathBuf {
+    fn file(&self, scene: &Scenario<'_>, end: &str) -> PathBuf {
         let mut path = self.0.path(scene.database).into_os_string();
         path.push(end);
         path.into()
     }
 }
 
-impl Steps for Calls<'_> {
+impl CrashPoints for Syscalls<'_> {
     fn title(&self, name: &str) -> String {
         format!("before a {name}")
     }
 
-    fn watch(&self, scene: &Scene<'_>, reconcile: bool) -> Vec<Step> {
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
         let log = self.file(scene, ".strace");
         let mut before: Vec<String> = ["strace", "-f", "-o"].map(str::to_owned).to_vec();
         before.push(text(&log));
@@ -66,13 +66,13 @@ impl Steps for Calls<'_> {
             let name = name(line.trim_start())?;
             let nth = counts.entry((thread.to_owned(), name.clone())).or_insert(0);
             *nth += 1;
-            let step = Step { name, nth: *nth };
+            let step = CrashPoint { name, nth: *nth };
             taken.insert(step.clone()).then_some(step)
         });
         steps.collect()
     }
 
-    fn kill(&self, scene: &Scene<'_>, reconcile: bool, step: &Step) -> bool {
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
         let (call, verb) = CALLS.iter().find(|(_, verb)| step.name.starts_with(verb)).unwrap();
         let (end, _) = FILES.iter().find(|(_, file)| step.name == format!("{verb} {file}")).unwrap();
         let before = [

@@ -7,7 +7,7 @@ use serde_json::json;
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::canary::{CANARY, assert_nowhere};
+use crate::canary::{CANARY, assert_absent};
 use crate::support::{Program, end, until};
 use github_server::{Fault, GithubServer};
 
@@ -48,7 +48,7 @@ async fn no_other_host_is_asked_whatever_the_server_points_to() {
         assert!(received(&server).await.windows(13).any(|window| window == b"authorization"), "the server was asked");
     }
     assert_eq!(other.received_requests().await.unwrap().len(), 0);
-    assert_nowhere("what another host was sent", received(&other).await);
+    assert_absent("what another host was sent", received(&other).await);
 }
 
 #[cfg(target_os = "linux")]
@@ -63,12 +63,12 @@ async fn a_running_process_shows_no_secret_in_its_arguments() {
     for file in ["cmdline", "comm", "task"] {
         let path = format!("/proc/{id}/{file}");
         if let Ok(bytes) = fs::read(&path) {
-            assert_nowhere(&path, bytes);
+            assert_absent(&path, bytes);
         }
     }
     child.start_kill().unwrap();
     let ended = end(child).await;
-    assert_nowhere("what it wrote", ended.stderr);
+    assert_absent("what it wrote", ended.stderr);
 }
 
 /// There are no arguments and no environment of child processes to look at: nothing is ever started.

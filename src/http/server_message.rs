@@ -1,42 +1,42 @@
-//! What a server says for itself, in the forms in which servers do.
+//! The message of a server, in the forms in which servers send one.
 
 use serde_json::Value;
 
 use crate::error::bounded;
 
-/// The longest part of a server's own words that is repeated.
-const LONGEST: usize = 300;
+/// The longest part of a server's message that is repeated, in characters.
+const MAX_LENGTH: usize = 300;
 
-/// The message in a body that is no data: of a JSON error, an HTML page's title, or the first line of plain text.
-pub(super) fn said(body: &str) -> Option<String> {
+/// Extracts the message of a body that is not data: that of a JSON error, the title of an HTML page, or the first line of plain text.
+pub(super) fn extract(body: &str) -> Option<String> {
     let text = body.trim_start_matches('\u{feff}').trim();
     if text.starts_with('<') {
         return short(title(text)?);
     }
     match serde_json::from_str::<Value>(text) {
-        Ok(value) => of_value(&value),
-        // JSON that was cut short says nothing that can be repeated.
+        Ok(value) => from_json(&value),
+        // JSON that was cut short holds no complete message.
         Err(_) if text.starts_with(['{', '[', '"']) => None,
         Err(_) => short(text.lines().next()?),
     }
 }
 
-/// The message of a JSON object that came in place of data.
+/// Extracts the message of a JSON object that came in place of data.
 pub(super) fn in_place_of_data(body: &str) -> Option<String> {
     let value: Value = serde_json::from_str(body).ok()?;
     // A record may well have a title.
     let has_message = ["message", "error", "errors"].iter().any(|name| value.get(name).is_some());
-    has_message.then(|| of_value(&value)).flatten()
+    has_message.then(|| from_json(&value)).flatten()
 }
 
-/// Whether a body is a web page, whatever its header says.
+/// Whether a body is a web page, whatever its content type.
 pub(super) fn is_web_page(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let starts = |tag: &[u8]| body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
     starts(b"<!doctype html") || starts(b"<html") || starts(b"<head") || starts(b"<body")
 }
 
-fn of_value(value: &Value) -> Option<String> {
+fn from_json(value: &Value) -> Option<String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned).filter(|text| !text.is_empty());
     let nested = value.get("error").filter(|error| error.is_object());
     let main = ["message", "error_description", "error", "detail", "title"]
@@ -45,13 +45,13 @@ fn of_value(value: &Value) -> Option<String> {
         .or_else(|| text(nested.and_then(|error| error.get("message"))));
     let details: Vec<String> =
         value.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(detail).collect();
-    let said = match (main, details.is_empty()) {
+    let message = match (main, details.is_empty()) {
         (Some(main), true) => main,
         (Some(main), false) => format!("{main} ({})", details.join("; ")),
         (None, true) => return None,
         (None, false) => details.join("; "),
     };
-    short(&said)
+    short(&message)
 }
 
 /// One of several errors: text, an object with a message, or GitHub's resource, field and code.
@@ -72,13 +72,13 @@ fn title(html: &str) -> Option<&str> {
     Some(&html[start..end])
 }
 
-/// One short line without credentials; `None` when nothing is left.
+/// Returns one short line without credentials; `None` when nothing is left.
 fn short(text: &str) -> Option<String> {
-    // Before it is cut: half a credential would not be known as one.
+    // Redact before cutting: half a credential would not be recognized.
     let text = bounded(text);
     let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
-    Some(line.chars().take(LONGEST).collect()).filter(|line: &String| !line.is_empty())
+    Some(line.chars().take(MAX_LENGTH).collect()).filter(|line: &String| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -106,9 +106,9 @@ mod tests {
             ("[]", None),
             ("", None),
         ] {
-            assert_eq!(said(body).as_deref(), expected, "{body}");
+            assert_eq!(extract(body).as_deref(), expected, "{body}");
         }
-        assert_eq!(said(&"x".repeat(1_000)).unwrap().len(), LONGEST);
+        assert_eq!(extract(&"x".repeat(1_000)).unwrap().len(), MAX_LENGTH);
     }
 
     #[test]

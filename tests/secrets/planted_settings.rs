@@ -7,13 +7,13 @@ use github_server::GithubServer;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::canary::{CANARY, assert_nowhere};
+use crate::canary::{CANARY, assert_absent};
 use crate::support::{Ended, Program};
 
 /// A server that nobody has named, with everything that it was sent.
-struct Hostile(MockServer);
+struct HostileServer(MockServer);
 
-impl Hostile {
+impl HostileServer {
     async fn start() -> Self {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("[]")).mount(&server).await;
@@ -25,8 +25,8 @@ impl Hostile {
     }
 
     #[track_caller]
-    fn got_nothing(&self, received: &[wiremock::Request]) {
-        assert_nowhere("what the hostile server got", format!("{received:?}"));
+    fn assert_no_credentials(&self, received: &[wiremock::Request]) {
+        assert_absent("what the hostile server got", format!("{received:?}"));
         assert!(received.iter().all(|request| !request.headers.contains_key("authorization")), "{received:?}");
     }
 }
@@ -48,16 +48,16 @@ async fn plant(folder: &Path, settings: &[&str]) {
 }
 
 #[track_caller]
-fn refused(ended: &Ended, says: &str) {
+fn assert_refused(ended: &Ended, says: &str) {
     assert_eq!(ended.code, Some(4), "{ended:?}");
     let text = format!("{}{}", ended.stderr, ended.stdout);
     assert!(text.contains(says) && text.contains("confirm it"), "{text}");
-    assert_nowhere("what it wrote", &text);
+    assert_absent("what it wrote", &text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settings_file_in_the_current_folder_is_not_loaded_and_said_to_be_there() {
-    let hostile = Hostile::start().await;
+    let hostile = HostileServer::start().await;
     let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     let named = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
     for text in [
@@ -73,12 +73,12 @@ async fn a_settings_file_in_the_current_folder_is_not_loaded_and_said_to_be_ther
         let json = named.run(&["--json", "status"]).await.expect(0);
         assert!(json.stderr.contains(says) && json.json().is_object(), "{json:?}");
     }
-    hostile.got_nothing(&hostile.0.received_requests().await.unwrap());
+    hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planted_database_sends_no_credential_to_its_host() {
-    let hostile = Hostile::start().await;
+    let hostile = HostileServer::start().await;
     let program = Program::new("github_issues")
         .variable("GITHUB_TOKEN", CANARY)
         .variable("AWS_SECRET_ACCESS_KEY", CANARY)
@@ -95,10 +95,10 @@ async fn a_planted_database_sends_no_credential_to_its_host() {
     ] {
         plant(program.folder(), &settings).await;
         for args in COMMANDS {
-            refused(&program.run(args).await, named);
+            assert_refused(&program.run(args).await, named);
         }
     }
-    hostile.got_nothing(&hostile.0.received_requests().await.unwrap());
+    hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
     // Looking at it is harmless, and tells.
     let shown = program.run(&["configure"]).await.expect(0);
     assert!(shown.stdout.contains("evil.pem"), "{}", shown.stdout);
@@ -107,7 +107,7 @@ async fn a_planted_database_sends_no_credential_to_its_host() {
     program.run(&["enable", "acme/gears"]).await;
     let ran = tokio::time::timeout(std::time::Duration::from_secs(2), program.run(&["run"])).await;
     drop(ran);
-    hostile.got_nothing(&hostile.0.received_requests().await.unwrap());
+    hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +118,7 @@ async fn a_planted_reference_is_not_sent_to_a_host_that_the_call_names_either() 
     for reference in ["env:AWS_SECRET_ACCESS_KEY", "file:hush"] {
         plant(program.folder(), &[&format!("token={reference}")]).await;
         for args in COMMANDS {
-            refused(&program.run(args).await, reference);
+            assert_refused(&program.run(args).await, reference);
         }
         // Named in the call, it is the caller's own decision.
         let set = format!("token={reference}");
@@ -153,7 +153,7 @@ async fn what_is_configured_with_its_credential_works_until_the_credential_is_an
     }
     // The database alone is of no use to the next one.
     fs::write(program.folder().join("hush"), "another-token").unwrap();
-    refused(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
+    assert_refused(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     program.run(&["ingest", "acme/gears"]).await.expect(0);
 
@@ -162,19 +162,19 @@ async fn what_is_configured_with_its_credential_works_until_the_credential_is_an
     ambient.run(&["configure", &url]).await.expect(0);
     ambient.run(&["ingest", "acme/gears"]).await.expect(0);
     let other = ambient.command(&["ingest", "acme/gears"]).env("GITHUB_TOKEN", CANARY).output().await.unwrap();
-    refused(&other.into(), "env:GITHUB_TOKEN");
+    assert_refused(&other.into(), "env:GITHUB_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_setting_does_not_confirm_what_was_planted() {
-    let hostile = Hostile::start().await;
+    let hostile = HostileServer::start().await;
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", CANARY);
     plant(program.folder(), &[&format!("api_url={}", hostile.url())]).await;
     let ended = program.run(&["configure", "page_size=50", "token=env:GITHUB_TOKEN"]).await.expect(0);
     assert!(ended.stderr.contains("not used yet") && ended.stderr.contains(&hostile.url()), "{}", ended.stderr);
-    refused(&program.run(&["check"]).await, "`api_url`");
+    assert_refused(&program.run(&["check"]).await, "`api_url`");
     program.run(&["configure", "api_url="]).await.expect(0);
-    hostile.got_nothing(&hostile.0.received_requests().await.unwrap());
+    hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,7 +259,7 @@ async fn a_url_that_holds_more_than_a_place_is_refused_wherever_it_is_given() {
             database.execute("UPDATE APP_CONFIGURATION SET value = '{}' WHERE key = 'config'", []).unwrap();
             for ended in all {
                 let ended = ended.expect(4);
-                assert_nowhere(&setting.replace(CORE, "…"), format!("{}{}", ended.stdout, ended.stderr));
+                assert_absent(&setting.replace(CORE, "…"), format!("{}{}", ended.stdout, ended.stderr));
             }
         }
     }
@@ -293,22 +293,22 @@ async fn a_secret_that_is_given_by_a_slip_is_neither_stored_nor_printed() {
             [&["configure", &setting][..], &["--json", "configure", &setting], &["-vvv", "--set", &setting, "check"]]
         {
             let ended = program.run(args).await.expect(4);
-            assert_nowhere(&format!("slip {index}"), format!("{}{}", ended.stdout, ended.stderr));
+            assert_absent(&format!("slip {index}"), format!("{}{}", ended.stdout, ended.stderr));
         }
-        crate::canary::assert_not_below(program.folder(), &[]);
+        crate::canary::assert_absent_below(program.folder(), &[]);
     }
     let program = Program::new("github_issues");
     for (name, value) in [("GITHUB_PAGE_SIZE", literal), ("GITHUB_PULL_REQUESTS", literal), ("GITHUB_APP_ID", literal)]
     {
         let ended: Ended = program.command(&["check"]).env(name, value).output().await.unwrap().into();
-        assert_nowhere(name, format!("{ended:?}"));
+        assert_absent(name, format!("{ended:?}"));
     }
     for toml in
         [format!("token = 5\napp_id = ['{literal}']"), format!("page_size = '{literal}'"), format!("{literal} = 1")]
     {
         fs::write(program.folder().join("mine.toml"), toml).unwrap();
         let ended = program.run(&["--config", "mine.toml", "check"]).await.expect(4);
-        assert_nowhere("a file of a wrong type", format!("{ended:?}"));
+        assert_absent("a file of a wrong type", format!("{ended:?}"));
     }
 }
 

@@ -11,10 +11,10 @@ use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Stateme
 use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
 
 use crate::peers::{self, Server};
-use crate::place::{Look, Place, Row};
+use crate::target::{KillTarget, ResourceRows, Row};
 
 /// Databases of the Snowflake server of the tests.
-pub(crate) struct Account {
+pub(crate) struct SnowflakeDatabases {
     server: &'static Server,
     /// The name in the login, which decides the parameters.
     account: String,
@@ -25,7 +25,7 @@ pub(crate) struct Account {
     runtime: tokio::runtime::Runtime,
 }
 
-impl Account {
+impl SnowflakeDatabases {
     /// `None` where there is no server. `SNOWFEED_TEST_ACCOUNT=hostile` runs the whole suite on the hostile account.
     pub(crate) fn new() -> Option<Self> {
         Self::named(&std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned()))
@@ -46,15 +46,15 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for SnowflakeDatabases {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the server wrote: {}", self.server.said());
+            eprintln!("the server wrote: {}", self.server.log_tail());
         }
     }
 }
 
-impl Account {
+impl SnowflakeDatabases {
     /// The name of a database.
     pub(crate) fn database(&self, database: u32) -> String {
         format!("{}_{database}", self.user)
@@ -66,7 +66,7 @@ impl Account {
     }
 
     /// Does something in a session of its own. It looks from an account that cuts no results.
-    pub(crate) fn within<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
+    pub(crate) fn with_session<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
         let connection = Connection::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
         self.runtime.block_on(async {
@@ -78,26 +78,26 @@ impl Account {
     }
 }
 
-impl Place for Account {
+impl KillTarget for SnowflakeDatabases {
     fn name(&self) -> &'static str {
         if self.account == "hostile" { "hostile snowflake" } else { "snowflake" }
     }
 
-    fn kills(&self) -> u32 {
+    fn default_kills(&self) -> u32 {
         6
     }
 
     /// Enough for commits that go through the stage, and no more: the server of the tests is slow.
-    fn issues(&self) -> [u32; 2] {
+    fn issue_counts(&self) -> [u32; 2] {
         [1_200, 100]
     }
 
     /// Long enough to end up in the statements of a commit.
-    fn linger(&self) -> Duration {
+    fn max_kill_delay(&self) -> Duration {
         Duration::from_secs(3)
     }
 
-    fn point(&self, command: &mut Command, database: u32) {
+    fn use_database(&self, command: &mut Command, database: u32) {
         let port = self.port.load(Ordering::Relaxed).to_string();
         command.args(["--to", "snowflake", "--database", &self.database(database)]);
         command.envs([
@@ -109,7 +109,7 @@ impl Place for Account {
     }
 
     /// Snowflake ends a transaction whose process has died when it is in another one's way for five minutes; here it ends now.
-    fn bury(&self) {
+    fn end_sessions(&self) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.server.port)).unwrap();
         let path = format!("/tests/end-sessions?user={}", self.user);
         stream.write_all(format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
@@ -119,8 +119,8 @@ impl Place for Account {
     }
 
     /// The server keeps everything in memory; it has no way to drop a database.
-    fn discard(&self, database: u32) {
-        self.within(async |session| {
+    fn drop_database(&self, database: u32) {
+        self.with_session(async |session| {
             let database = self.database(database);
             for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
                 let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"{database}\".\"{schema}\" CASCADE"));
@@ -129,17 +129,17 @@ impl Place for Account {
         });
     }
 
-    fn look(&self, database: u32, resource: &str) -> Look {
-        self.within(async |session| look(session, &format!("\"{}\"", self.database(database)), resource).await)
+    fn read(&self, database: u32, resource: &str) -> ResourceRows {
+        self.with_session(async |session| look(session, &format!("\"{}\"", self.database(database)), resource).await)
     }
 }
 
-async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Look {
+async fn look(session: &mut dyn Session, database: &str, resource: &str) -> ResourceRows {
     let select = format!(
         "SELECT CAST(t.\"RAW\":id AS VARCHAR) AS \"ID\", t.\"DOCUMENT\", CASE WHEN t.\"DELETED_AT\" IS NULL THEN 1 \
          ELSE 0 END AS \"LIVE\" FROM {database}.\"PUBLIC_RAW\".\"{resource}\" t"
     );
-    let rows = found(session, Statement::new(select)).await.into_iter();
+    let rows = select_rows(session, Statement::new(select)).await.into_iter();
     let rows = rows.map(|row| -> Row {
         (row.integer(0).unwrap(), row.text(1).unwrap().to_string(), row.integer(2).unwrap() == 1)
     });
@@ -147,13 +147,13 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Look
     let newest = format!(
         "SELECT \"DOCUMENT\" FROM {database}.\"STATE\".\"APP_STATE\" WHERE \"KEY\" = ? ORDER BY \"VERSION\" DESC LIMIT 1"
     );
-    let state = found(session, Statement::new(newest).bind(resource)).await;
+    let state = select_rows(session, Statement::new(newest).bind(resource)).await;
     let state = state.first().map(|row| serde_json::from_str(row.text(0).unwrap()).unwrap());
-    Look { rows, state, ..Look::default() }
+    ResourceRows { rows, state, ..ResourceRows::default() }
 }
 
 /// The rows that a statement gives; none where there is no such table yet.
-pub(crate) async fn found(
+pub(crate) async fn select_rows(
     session: &mut dyn Session,
     select: Statement,
 ) -> Vec<snowfeed::backends::snowflake::client::Row> {

@@ -12,7 +12,7 @@ pub(crate) type Row = (i64, String, bool);
 
 /// What is found of one resource.
 #[derive(Debug, Default)]
-pub(crate) struct Look {
+pub(crate) struct ResourceRows {
     pub(crate) rows: Vec<Row>,
     /// The newest state, as it is written down.
     pub(crate) state: Option<Value>,
@@ -23,35 +23,35 @@ pub(crate) struct Look {
 }
 
 /// A destination: database after database.
-pub(crate) trait Place {
+pub(crate) trait KillTarget {
     fn name(&self) -> &'static str;
 
     /// So many kills, unless somebody wants another number.
-    fn kills(&self) -> u32;
+    fn default_kills(&self) -> u32;
 
     /// So many issues have the two repositories.
-    fn issues(&self) -> [u32; 2];
+    fn issue_counts(&self) -> [u32; 2];
 
     /// The longest from the last request to the kill.
-    fn linger(&self) -> Duration;
+    fn max_kill_delay(&self) -> Duration;
 
     /// Lets a command work on a database, which is made if it is not there.
-    fn point(&self, command: &mut Command, database: u32);
+    fn use_database(&self, command: &mut Command, database: u32);
 
     /// Comes after a kill.
-    fn bury(&self) {}
+    fn end_sessions(&self) {}
 
     /// Comes when a database is no longer needed.
-    fn discard(&self, database: u32);
+    fn drop_database(&self, database: u32);
 
     /// What there is of a resource. The next process finds everything as it was.
-    fn look(&self, database: u32, resource: &str) -> Look;
+    fn read(&self, database: u32, resource: &str) -> ResourceRows;
 }
 
 /// Files in a folder.
-pub(crate) struct Files(tempfile::TempDir);
+pub(crate) struct SqliteFiles(tempfile::TempDir);
 
-impl Files {
+impl SqliteFiles {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -61,33 +61,33 @@ impl Files {
     }
 }
 
-impl Place for Files {
+impl KillTarget for SqliteFiles {
     fn name(&self) -> &'static str {
         "sqlite"
     }
 
-    fn kills(&self) -> u32 {
+    fn default_kills(&self) -> u32 {
         30
     }
 
-    fn issues(&self) -> [u32; 2] {
+    fn issue_counts(&self) -> [u32; 2] {
         [3_000, 300]
     }
 
-    fn linger(&self) -> Duration {
+    fn max_kill_delay(&self) -> Duration {
         Duration::from_millis(40)
     }
 
-    fn point(&self, command: &mut Command, database: u32) {
+    fn use_database(&self, command: &mut Command, database: u32) {
         let path = self.path(database);
         command.current_dir(path.parent().unwrap_or(Path::new("."))).arg("--db").arg(path);
     }
 
-    fn discard(&self, database: u32) {
+    fn drop_database(&self, database: u32) {
         std::fs::remove_file(self.path(database)).unwrap();
     }
 
-    fn look(&self, database: u32, resource: &str) -> Look {
+    fn read(&self, database: u32, resource: &str) -> ResourceRows {
         // A copy: who opens a file whose writer has died tidies it up.
         let copy = tempfile::tempdir().unwrap();
         let (from, to) = (self.path(database), copy.path().join("copy.db"));
@@ -107,11 +107,11 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     path.into()
 }
 
-fn look(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<Look> {
+fn look(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<ResourceRows> {
     let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     assert_eq!(sound, "ok");
     let there = |name: &str| reader.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?.exists([name]);
-    let nothing = |reached: &str| Ok(Look { reached: reached.to_owned(), ..Look::default() });
+    let nothing = |reached: &str| Ok(ResourceRows { reached: reached.to_owned(), ..ResourceRows::default() });
     if !there("APP_STATE")? {
         return nothing("nothing");
     }
@@ -134,5 +134,5 @@ fn look(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<Look>
         Some((run, status)) if status == "running" => (Some(run), "a commit"),
         Some((run, _)) => (Some(run), "the run's end"),
     };
-    Ok(Look { rows, state, run, reached: reached.to_owned() })
+    Ok(ResourceRows { rows, state, run, reached: reached.to_owned() })
 }

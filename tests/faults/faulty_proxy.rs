@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// What happens to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spoil {
+pub(crate) enum ResponseFault {
     /// The connection is reset before anything of the answer has come.
     ResetAtOnce,
     /// … after the headers.
@@ -28,23 +28,23 @@ pub(crate) enum Spoil {
     /// The length says less than comes.
     LengthTooSmall,
     /// The headers say gzip, and the body is plain.
-    GzipThatIsNone,
+    NotGzip,
     /// Latin-1, and says so.
     Latin1,
     /// A server of another protocol.
-    OtherProtocol,
+    WrongProtocol,
     /// Headers without an end.
     EndlessHead,
     /// A body without an end.
     EndlessBody,
     /// JSON of another shape.
-    OtherJson,
+    UnexpectedJson,
 }
 
 /// Which answers are spoilt: those with these numbers, from 0.
 #[derive(Debug, Clone)]
 struct Plan {
-    spoil: Spoil,
+    inject: ResponseFault,
     turns: std::ops::Range<usize>,
 }
 
@@ -57,14 +57,14 @@ struct State {
 
 /// A port of this machine that leads to a server.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct FaultyProxy {
     socket: Mutex<Option<TcpSocket>>,
     port: u16,
     server: u16,
     state: Arc<Mutex<State>>,
 }
 
-impl Wire {
+impl FaultyProxy {
     /// A wire to the server at this URL, which must be a port of 127.0.0.1. Until [`connect`](Self::connect) the port is held, and
     /// refuses every connection.
     pub(crate) fn to(url: &str) -> Self {
@@ -86,15 +86,15 @@ impl Wire {
         let (state, ports) = (self.state.clone(), (self.port, self.server));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, ports, state.clone()));
+                tokio::spawn(forward(client, ports, state.clone()));
             }
         });
     }
 
     /// Spoils these answers, counted from now on.
-    pub(crate) fn spoil(&self, spoil: Spoil, turns: std::ops::Range<usize>) {
+    pub(crate) fn spoil(&self, spoil: ResponseFault, turns: std::ops::Range<usize>) {
         let mut state = self.state.lock().unwrap();
-        (state.plan, state.turn) = (Some(Plan { spoil, turns }), 0);
+        (state.plan, state.turn) = (Some(Plan { inject: spoil, turns }), 0);
     }
 
     /// Lets every answer take so long.
@@ -102,21 +102,21 @@ impl Wire {
         self.state.lock().unwrap().delay = delay;
     }
 
-    pub(crate) fn mend(&self) {
+    pub(crate) fn clear_fault(&self) {
         self.state.lock().unwrap().plan = None;
     }
 }
 
 /// The spoil for the answer whose turn it is.
-fn turn(state: &Mutex<State>) -> Option<Spoil> {
+fn next_fault(state: &Mutex<State>) -> Option<ResponseFault> {
     let mut state = state.lock().unwrap();
     let turn = state.turn;
     state.turn += 1;
-    state.plan.as_ref().filter(|plan| plan.turns.contains(&turn)).map(|plan| plan.spoil)
+    state.plan.as_ref().filter(|plan| plan.turns.contains(&turn)).map(|plan| plan.inject)
 }
 
 /// One request and its answer; what fails here, the client sees as a connection that broke.
-async fn pass(mut client: TcpStream, (port, server): (u16, u16), state: Arc<Mutex<State>>) -> Option<()> {
+async fn forward(mut client: TcpStream, (port, server): (u16, u16), state: Arc<Mutex<State>>) -> Option<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(client.read_u8().await.ok()?);
@@ -135,9 +135,9 @@ async fn pass(mut client: TcpStream, (port, server): (u16, u16), state: Arc<Mute
     // Links lead over this wire, too.
     let here = |port: u16| format!("127.0.0.1:{port}");
     let head = String::from_utf8(answer[..end].to_vec()).ok()?.replace(&here(server), &here(port));
-    match turn(&state) {
+    match next_fault(&state) {
         None => send(&mut client, &[head.as_bytes(), &answer[end..]]).await,
-        Some(spoil) => spoilt(client, spoil, &head, &answer[end..]).await,
+        Some(spoil) => send_faulty(client, spoil, &head, &answer[end..]).await,
     }
 }
 
@@ -146,7 +146,7 @@ async fn send(client: &mut TcpStream, parts: &[&[u8]]) -> Option<()> {
     client.shutdown().await.ok()
 }
 
-async fn spoilt(mut client: TcpStream, spoil: Spoil, head: &str, body: &[u8]) -> Option<()> {
+async fn send_faulty(mut client: TcpStream, spoil: ResponseFault, head: &str, body: &[u8]) -> Option<()> {
     let half = &body[..body.len() / 2];
     let with = |header: &str| {
         let lines = head.trim_end().split("\r\n").filter(|line| !line.to_lowercase().starts_with("content-length"));
@@ -154,54 +154,54 @@ async fn spoilt(mut client: TcpStream, spoil: Spoil, head: &str, body: &[u8]) ->
     };
     let length = |length: usize| format!("content-length: {length}");
     match spoil {
-        Spoil::ResetAtOnce => client.set_zero_linger().ok(),
-        Spoil::ResetAfterHead => {
+        ResponseFault::ResetAtOnce => client.set_zero_linger().ok(),
+        ResponseFault::ResetAfterHead => {
             client.write_all(head.as_bytes()).await.ok()?;
             client.set_zero_linger().ok()
         }
-        Spoil::ResetMidBody => {
+        ResponseFault::ResetMidBody => {
             client.write_all(&[head.as_bytes(), half].concat()).await.ok()?;
             client.set_zero_linger().ok()
         }
-        Spoil::Stall => ended(&mut client).await,
-        Spoil::StallMidBody => {
+        ResponseFault::Stall => wait_until_closed(&mut client).await,
+        ResponseFault::StallMidBody => {
             client.write_all(&[head.as_bytes(), half].concat()).await.ok()?;
-            ended(&mut client).await
+            wait_until_closed(&mut client).await
         }
-        Spoil::Drip => {
+        ResponseFault::Drip => {
             for byte in [head.as_bytes(), body].concat() {
                 client.write_all(&[byte]).await.ok()?;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Some(())
         }
-        Spoil::Truncated => send(&mut client, &[head.as_bytes(), half]).await,
-        Spoil::LengthTooLarge => send(&mut client, &[with(&length(body.len() + 100)).as_bytes(), body]).await,
-        Spoil::LengthTooSmall => send(&mut client, &[with(&length(half.len())).as_bytes(), body]).await,
-        Spoil::GzipThatIsNone => {
+        ResponseFault::Truncated => send(&mut client, &[head.as_bytes(), half]).await,
+        ResponseFault::LengthTooLarge => send(&mut client, &[with(&length(body.len() + 100)).as_bytes(), body]).await,
+        ResponseFault::LengthTooSmall => send(&mut client, &[with(&length(half.len())).as_bytes(), body]).await,
+        ResponseFault::NotGzip => {
             let head = with(&format!("content-encoding: gzip\r\n{}", length(body.len())));
             send(&mut client, &[head.as_bytes(), body]).await
         }
-        Spoil::Latin1 => {
+        ResponseFault::Latin1 => {
             let head = with(&length(body.len())).replace("charset=utf-8", "charset=iso-8859-1");
             let body: Vec<u8> = body.iter().map(|byte| if *byte == b'e' { 0xe9 } else { *byte }).collect();
             send(&mut client, &[head.as_bytes(), &body]).await
         }
-        Spoil::OtherProtocol => send(&mut client, &[b"SSH-2.0-OpenSSH_9.2\r\n"]).await,
-        Spoil::EndlessHead => {
+        ResponseFault::WrongProtocol => send(&mut client, &[b"SSH-2.0-OpenSSH_9.2\r\n"]).await,
+        ResponseFault::EndlessHead => {
             client.write_all(b"HTTP/1.1 200 OK\r\n").await.ok()?;
             loop {
                 client.write_all(&b"x-header: and one more of them\r\n".repeat(100)).await.ok()?;
             }
         }
-        Spoil::EndlessBody => {
+        ResponseFault::EndlessBody => {
             client.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[").await.ok()?;
             let spaces = vec![b' '; 1 << 20];
             loop {
                 client.write_all(&spaces).await.ok()?;
             }
         }
-        Spoil::OtherJson => {
+        ResponseFault::UnexpectedJson => {
             let body = br#"{"hello":"world"}"#;
             send(&mut client, &[with(&length(body.len())).as_bytes(), body]).await
         }
@@ -209,6 +209,6 @@ async fn spoilt(mut client: TcpStream, spoil: Spoil, head: &str, body: &[u8]) ->
 }
 
 /// Waits for the client to give up.
-async fn ended(client: &mut TcpStream) -> Option<()> {
+async fn wait_until_closed(client: &mut TcpStream) -> Option<()> {
     client.read_u8().await.ok().map(drop)
 }

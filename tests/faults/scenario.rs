@@ -7,29 +7,29 @@ use std::sync::Arc;
 use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::backends::Sqlite;
-use snowfeed::engine::{Connector, IngestRequest, Limits};
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Resource, RunRecord};
+use snowfeed::{Limits, Resource, RunRecord};
 
-use crate::wire::Wire;
+use crate::faulty_proxy::FaultyProxy;
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
 
 /// An upstream, a wire to it, a file, and a token that must stay where it is.
-pub(crate) struct Scene {
+pub(crate) struct Scenario {
     pub(crate) upstream: GithubServer,
-    pub(crate) wire: Wire,
+    pub(crate) wire: FaultyProxy,
     pub(crate) sqlite: Sqlite,
     folder: tempfile::TempDir,
 }
 
-impl Scene {
+impl Scenario {
     pub(crate) async fn new() -> Self {
         let upstream = GithubServer::builder().repository(REPOSITORY, 400).start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "hush").unwrap();
-        let wire = Wire::to(upstream.url());
-        Self { wire, sqlite: Sqlite::open(folder.path().join("x.db")).unwrap(), upstream, folder }
+        let proxy = FaultyProxy::to(upstream.url());
+        Self { wire: proxy, sqlite: Sqlite::open(folder.path().join("x.db")).unwrap(), upstream, folder }
     }
 
     pub(crate) fn resource(&self) -> Resource {
@@ -46,7 +46,7 @@ impl Scene {
         let Value::Object(settings) = settings else { unreachable!() };
         Connector::new(GithubIssues::default(), Arc::new(self.sqlite.clone()))
             .with_settings(settings)
-            .limits(Limits { commit_rows: 20, ..Limits::default() })
+            .limits(Limits::default().commit_rows(20))
     }
 
     /// See [`missing`].

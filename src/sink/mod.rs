@@ -1,0 +1,537 @@
+//! The trait that a destination implements, and the types of its methods.
+
+pub mod merge;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytestring::ByteString;
+use jiff::Timestamp;
+
+use crate::config::ConfigStore;
+use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
+use crate::{Error, ErrorKind, Record, Reject, Resource, Result, TableSpec, Version};
+
+/// Bounds on memory, on the size of commits, and on deletions.
+///
+/// ```
+/// use snowfeed::Limits;
+///
+/// let limits = Limits::default().commit_rows(20_000).history(50);
+/// assert_eq!(limits.commit_rows, 20_000);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The bytes read ahead of the destination at most, for all resources of an ingestion together.
+    pub read_ahead: usize,
+    /// Commit when this many records are waiting…
+    pub commit_rows: usize,
+    /// … or this many bytes; at most half of `read_ahead`, because what waits for a commit has been read ahead …
+    pub commit_bytes: usize,
+    /// … or when the oldest of them has waited this long.
+    pub commit_after: Duration,
+    /// How many state entries and runs of each resource are kept.
+    pub history: usize,
+    /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
+    /// them if that is more. If more have disappeared, it marks none and ends as partial, until a person
+    /// [confirms](crate::engine::IngestRequest::allow_deletions).
+    pub max_deleted_rows: u64,
+    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 switches the bound off.
+    pub max_deleted_percent: u8,
+}
+
+impl Default for Limits {
+    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history; deletions of 10 rows or 10 percent.
+    fn default() -> Self {
+        Self {
+            read_ahead: 6 << 20,
+            commit_rows: 5_000,
+            commit_bytes: 3 << 20,
+            commit_after: Duration::from_secs(1),
+            history: 200,
+            max_deleted_rows: 10,
+            max_deleted_percent: 10,
+        }
+    }
+}
+
+impl Limits {
+    /// Sets [`read_ahead`](Self::read_ahead).
+    #[must_use]
+    pub fn read_ahead(mut self, bytes: usize) -> Self {
+        self.read_ahead = bytes;
+        self
+    }
+
+    /// Sets [`commit_rows`](Self::commit_rows).
+    #[must_use]
+    pub fn commit_rows(mut self, rows: usize) -> Self {
+        self.commit_rows = rows;
+        self
+    }
+
+    /// Sets [`commit_bytes`](Self::commit_bytes).
+    #[must_use]
+    pub fn commit_bytes(mut self, bytes: usize) -> Self {
+        self.commit_bytes = bytes;
+        self
+    }
+
+    /// Sets [`commit_after`](Self::commit_after).
+    #[must_use]
+    pub fn commit_after(mut self, after: Duration) -> Self {
+        self.commit_after = after;
+        self
+    }
+
+    /// Sets [`history`](Self::history).
+    #[must_use]
+    pub fn history(mut self, entries: usize) -> Self {
+        self.history = entries;
+        self
+    }
+
+    /// Sets [`max_deleted_rows`](Self::max_deleted_rows).
+    #[must_use]
+    pub fn max_deleted_rows(mut self, rows: u64) -> Self {
+        self.max_deleted_rows = rows;
+        self
+    }
+
+    /// Sets [`max_deleted_percent`](Self::max_deleted_percent).
+    #[must_use]
+    pub fn max_deleted_percent(mut self, percent: u8) -> Self {
+        self.max_deleted_percent = percent;
+        self
+    }
+}
+
+/// The rows of one table in a [`Commit`].
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct TableRows {
+    /// The table's name.
+    pub table: String,
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// Rejects, to be kept beside the tables.
+    pub rejects: Vec<Reject>,
+    /// Stored rejects to be deleted because they no longer hold. None of them is among `rejects`.
+    pub corrected: Vec<Reject>,
+}
+
+impl TableRows {
+    /// Records of one table, without rejects.
+    pub fn new(table: impl Into<String>, records: impl IntoIterator<Item = Record>) -> Self {
+        Self { table: table.into(), records: records.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// What a reconcile run's commit does with a state older than the stored one, if the run has not marked its key yet. Once a key is
+/// marked, its states are compared by version, so that no page read before an update replaces that update.
+///
+/// It is exhaustive: a destination that ignored a new policy would lose data. [`Merge`](merge::Merge) applies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StalePolicy {
+    /// Skips it, and marks its key.
+    Skip,
+    /// Skips it, and does not mark its key, so that [`unseen`](Sink::unseen) returns the stored record and the source is asked
+    /// about it. If the stored row is a deletion, revives the row.
+    Verify,
+    /// Replaces the stored state. A deletion keeps the stored version, so that no older state revives the row.
+    Replace,
+}
+
+/// What a commit means for a reconcile run: it marks the keys that the source lists, then sweeps up the others.
+///
+/// It is exhaustive: a destination that ignored a new variant would lose data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// The reconciliation of this id has seen the keys of this commit: mark them.
+    Mark(RunId, StalePolicy),
+    /// The reconciliation is complete: delete its marks, and the rejects that it has not seen.
+    Finish(RunId),
+    /// The reconciliation is abandoned: delete its marks, and nothing else.
+    Abandon(RunId),
+    /// The commit belongs to no reconciliation and makes no progress: store its change of state, with its run record, only if it
+    /// writes a row. Then a reconcile run that read before the commit is refused.
+    Fence,
+}
+
+/// Rows, and the state that holds with them: they become visible together.
+///
+/// ```
+/// use snowfeed::{Commit, Record, Resource, RunId, TableRows};
+///
+/// let earth = Record::upsert("3", 1, r#"{"name":"Earth"}"#);
+/// let commit = Commit::new(Resource::new("sun")?, RunId::new(), snowfeed::jiff::Timestamp::now())
+///     .rows(TableRows::new("planets", [earth]));
+/// assert_eq!(commit.rows[0].records.len(), 1);
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Commit {
+    /// The resource that the rows belong to.
+    pub resource: Resource,
+    /// The run that commits.
+    pub run: RunId,
+    /// The time that the rows' metadata get.
+    pub at: Timestamp,
+    /// The rows, by table.
+    pub rows: Vec<TableRows>,
+    /// What the commit means for a reconcile run, if it is part of one.
+    pub sweep: Option<Sweep>,
+    /// The change of state; `None` if another store keeps the state.
+    pub change: Option<StateChange>,
+}
+
+impl Commit {
+    /// A commit without rows.
+    pub fn new(resource: Resource, run: RunId, at: Timestamp) -> Self {
+        Self { resource, run, at, rows: Vec::new(), sweep: None, change: None }
+    }
+
+    /// Adds the rows of a table.
+    #[must_use]
+    pub fn rows(mut self, rows: TableRows) -> Self {
+        self.rows.push(rows);
+        self
+    }
+
+    /// Sets what the commit means for a reconcile run.
+    #[must_use]
+    pub fn sweep(mut self, sweep: Sweep) -> Self {
+        self.sweep = Some(sweep);
+        self
+    }
+
+    /// Sets the change of state.
+    #[must_use]
+    pub fn change(mut self, change: StateChange) -> Self {
+        self.change = Some(change);
+        self
+    }
+
+    /// The id to store as the last one that has seen the commit's rejects: its run, or its reconciliation if that is newer.
+    /// [`Sweep::Finish`] deletes the rejects with an older id.
+    pub fn rejects_seen_by(&self) -> RunId {
+        match self.sweep {
+            Some(Sweep::Mark(reconciliation, _)) => self.run.max(reconciliation),
+            _ => self.run,
+        }
+    }
+
+    /// The change of state to store, with `counts` added to its run record. `None` if there is none, or if no row was written and
+    /// the commit is a [`Sweep::Fence`].
+    pub fn counted_change(&self, counts: &Counts) -> Option<StateChange> {
+        let mut change = self.change.clone().filter(|_| self.sweep != Some(Sweep::Fence) || counts.changed())?;
+        change.count(counts);
+        Some(change)
+    }
+}
+
+/// The result of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CommitReport {
+    /// What became of the records and rejects; they add up to what the commit held.
+    pub counts: Counts,
+    /// The state's version after the commit; `None` if the commit stored no change of state.
+    pub version: Option<StateVersion>,
+}
+
+impl CommitReport {
+    /// A report.
+    pub fn new(counts: Counts, version: Option<StateVersion>) -> Self {
+        Self { counts, version }
+    }
+}
+
+/// Selects records of a table that a reconcile run has not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnseenQuery {
+    /// The resource.
+    pub resource: Resource,
+    /// The table.
+    pub table: String,
+    /// The reconciliation.
+    pub sweep: RunId,
+    /// Only keys after this one.
+    pub after: Option<String>,
+    /// The number of records to return at most.
+    pub limit: usize,
+}
+
+impl UnseenQuery {
+    /// Selects the first `limit` records.
+    pub fn new(resource: Resource, table: impl Into<String>, sweep: RunId, limit: usize) -> Self {
+        Self { resource, table: table.into(), sweep, after: None, limit }
+    }
+
+    /// Selects only keys after this one.
+    #[must_use]
+    pub fn after(mut self, key: impl Into<String>) -> Self {
+        self.after = Some(key.into());
+        self
+    }
+}
+
+/// The numbers of a table's live rows during a reconcile run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LiveRows {
+    /// All live rows.
+    pub live: u64,
+    /// Those that no commit of the reconciliation has marked.
+    pub unseen: u64,
+}
+
+impl LiveRows {
+    /// The numbers of live rows and of unmarked ones.
+    pub fn new(live: u64, unseen: u64) -> Self {
+        Self { live, unseen }
+    }
+}
+
+/// Selects outstanding rejects. The default counts all and returns none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RejectQuery {
+    /// Only those of this resource.
+    pub resource: Option<Resource>,
+    /// The number to return at most; all are counted.
+    pub limit: usize,
+    /// The longest text to return, in bytes; longer rejects are only counted.
+    pub max_raw: Option<usize>,
+}
+
+impl RejectQuery {
+    /// Selects the `limit` newest ones.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Selects only those of this resource.
+    #[must_use]
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Returns only those whose text has at most this many bytes.
+    #[must_use]
+    pub fn max_raw(mut self, bytes: usize) -> Self {
+        self.max_raw = Some(bytes);
+        self
+    }
+}
+
+/// Rejects that the source has not corrected yet, as far as the engine knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct OutstandingRejects {
+    /// Their numbers, by the name of the resource; resources without any are missing.
+    pub counts: BTreeMap<String, u64>,
+    /// Some of them, the last seen first.
+    pub rejects: Vec<StoredReject>,
+}
+
+impl OutstandingRejects {
+    /// The number for all resources together.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
+/// A reject as the destination stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredReject {
+    /// The resource that it belongs to.
+    pub resource: String,
+    /// The table that it was meant for.
+    pub table: String,
+    /// Why it is not a record.
+    pub reason: String,
+    /// What the source received; a sink may keep only its beginning.
+    pub raw: ByteString,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+}
+
+impl StoredReject {
+    /// A reject of a table of a resource, first and last seen at these times.
+    pub fn new(
+        resource: impl Into<String>,
+        table: impl Into<String>,
+        reject: Reject,
+        [first_seen, last_seen]: [Timestamp; 2],
+    ) -> Self {
+        let Reject { reason, raw } = reject;
+        Self { resource: resource.into(), table: table.into(), reason, raw, first_seen, last_seen }
+    }
+}
+
+/// A live record as the destination stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRecord {
+    /// Its key.
+    pub key: String,
+    /// Its version.
+    pub version: Version,
+    /// Its document.
+    pub json: ByteString,
+}
+
+impl StoredRecord {
+    /// A stored record.
+    pub fn new(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
+        Self { key: key.into(), version: version.into(), json: json.into() }
+    }
+}
+
+/// A row as the destination stores it, live or deleted, with its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRow {
+    /// Its key.
+    pub key: String,
+    /// The version of its newest state.
+    pub version: Version,
+    /// Its newest document; `None` if only a deletion of the key has ever arrived.
+    pub json: Option<ByteString>,
+    /// When the key first arrived.
+    pub first_seen: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+    /// When it was marked deleted; `None` for a live row.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl StoredRow {
+    /// A live row that has not changed since it was inserted at this time.
+    pub fn new(key: impl Into<String>, version: impl Into<Version>, json: Option<ByteString>, at: Timestamp) -> Self {
+        Self { key: key.into(), version: version.into(), json, first_seen: at, changed_at: at, deleted_at: None }
+    }
+
+    /// Sets when its state last changed, and when it was marked deleted.
+    #[must_use]
+    pub fn changed(mut self, at: Timestamp, deleted_at: Option<Timestamp>) -> Self {
+        (self.changed_at, self.deleted_at) = (at, deleted_at);
+        self
+    }
+}
+
+/// Refuses a change whose base is not the newest version.
+pub(crate) fn conflict(key: &str, base: StateVersion, newest: StateVersion) -> Error {
+    Error::new(ErrorKind::Conflict, format!("another run of {key:?} has moved on since this one started"))
+        .with_context("base", base.0)
+        .with_context("newest", newest.0)
+        .with_help("let the other run end, then start again: nothing of this commit was stored")
+}
+
+/// Refuses a table or resource that `ensure_tables` was not called for.
+pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
+    Error::internal(format!("there is no table {table:?} for the resource {:?}", resource.name()))
+        .with_help("call `ensure_tables` with this resource and table before anything is committed to it")
+}
+
+/// A destination: tables of raw documents with typed views over them.
+///
+/// # Contract
+/// 1. `ensure_tables` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
+///    connection does the same.
+/// 2. `commit` makes rows and state visible together, or nothing of it. A failed commit can be retried.
+/// 3. Of two states of a key the one with the higher version wins, in whatever order they arrive. An equal version
+///    replaces the stored state if the text or the operation differs; of two in one commit the later one wins.
+///    In a commit that marks, [`StalePolicy`] decides about the first state of a key in that reconciliation.
+/// 4. An upsert that changes nothing rewrites nothing: neither the row nor its metadata.
+/// 5. A deletion keeps the row and its last document and marks it `deleted_at`. A deletion of an unknown key is
+///    stored, so that an older upsert that arrives later does not revive it. An upsert that wins revives the row.
+/// 6. The report adds up: offered = inserted + updated + unchanged + deleted + skipped + rejected. An older state is skipped
+///    with the reason [`Counts::OLDER`]; a deletion of a deleted key is unchanged.
+/// 7. A change of state whose base is not the newest version is refused with a [`Conflict`](crate::ErrorKind::Conflict), and
+///    with it the whole commit. With [`Sweep::Fence`] the change is left out if no row is written, and the report has no version.
+/// 8. Documents come back byte for byte. Any text is a legal key and a legal resource name. Resources do not share rows.
+/// 9. Rejects are stored with their reason, each once, and `rejects` returns and counts them. A commit deletes those that it lists as
+///    [corrected](TableRows::corrected), and [`Sweep::Finish`] those of the resource that neither its reconciliation nor a later run
+///    has seen.
+/// 10. `unseen` returns, ordered by key, the live records of the table that no commit has marked for this reconciliation, and
+///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`.
+/// 11. A commit for a table or resource that `ensure_tables` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
+///     changes nothing.
+/// 12. The run record of a commit's change is stored with the counts of the commit (see [`StateChange::count`]).
+///
+/// [`merge`] implements clauses 3 to 6. `sink_conformance!` of the test kit tests all of them.
+///
+/// # Wrappers
+/// A type that forwards to another sink must forward every method, those with a default too: put
+/// `#[deny(clippy::missing_trait_methods)]` on the `impl`.
+///
+/// # Cancellation
+/// A dropped `commit` has happened entirely or not at all. The caller cannot know which; a retry finds out by the version of the state.
+///
+/// # Errors
+/// [`Conflict`](crate::ErrorKind::Conflict) as above; [`Unavailable`](crate::ErrorKind::Unavailable) if the destination cannot
+/// be reached or written.
+#[async_trait]
+pub trait Sink: Debug + Send + Sync + 'static {
+    /// Prepares the tables of a resource: each of its source's tables, the typed view over all resources, and the view of this
+    /// one.
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+
+    /// Makes rows and state visible together.
+    async fn commit(&self, commit: Commit) -> Result<CommitReport>;
+
+    /// Returns the live records of a table that a reconcile run has not seen, ordered by key.
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
+
+    /// Counts the live rows of a table, and those that a reconcile run has not seen. Ignores the query's `after` and `limit`.
+    /// The default reads them all.
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        let mut counted = [0, 0];
+        // A new id has marked nothing, so that all live rows are unseen.
+        for (count, sweep) in counted.iter_mut().zip([RunId::new(), query.sweep]) {
+            let mut after = None;
+            loop {
+                let query = UnseenQuery { sweep, after: after.take(), limit: 1_000, ..query.clone() };
+                let records = self.unseen(query).await?;
+                *count += records.len() as u64;
+                let Some(last) = records.last() else { break };
+                after = Some(last.key.clone());
+            }
+        }
+        let [live, unseen] = counted;
+        Ok(LiveRows { live, unseen })
+    }
+
+    /// Returns the outstanding rejects, the last seen first, and counts those of each resource.
+    ///
+    /// # Errors
+    /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        let _ = query;
+        Err(Error::new(ErrorKind::Unsupported, "this destination does not list what was rejected"))
+    }
+
+    /// The bounds that suit this destination, such as the size of a commit.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+}
+
+/// A destination that also keeps configuration and state, and commits rows and state in one transaction.
+///
+/// Every type with the three traits implements it. Implement all three only if [`commit`](Sink::commit) also stores the
+/// [`StateChange`] in the type's own [`StateStore`].
+pub trait Backend: Sink + ConfigStore + StateStore {}
+
+impl<T: Sink + ConfigStore + StateStore> Backend for T {}

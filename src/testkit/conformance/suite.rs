@@ -1,0 +1,78 @@
+//! What the macros of the suites expand to. It may change at any time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+pub use super::config_store::clauses as config_store;
+pub use super::delivery::clauses as delivery;
+pub use super::sink::clauses as sink;
+pub use super::source::clauses as source;
+pub use super::state_store::clauses as state_store;
+
+/// Makes fresh implementations, as many as a check needs.
+pub struct Fresh<T: ?Sized>(Arc<dyn Fn() -> BoxFuture<'static, Arc<T>> + Send + Sync>);
+
+impl<T: ?Sized> Fresh<T> {
+    /// Makes them by calling `make`.
+    pub fn new<F>(make: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Arc<T>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(make())))
+    }
+
+    /// A fresh one.
+    pub async fn make(&self) -> Arc<T> {
+        (self.0)().await
+    }
+}
+
+impl<T: ?Sized> Clone for Fresh<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Fresh<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fresh")
+    }
+}
+
+/// One promise of a contract.
+#[derive(Debug)]
+pub struct Clause<T: ?Sized> {
+    /// Its name, which begins with the number of the clause: `clause_3_…`.
+    pub name: &'static str,
+    /// Panics when the promise is broken.
+    pub check: fn(Fresh<T>) -> BoxFuture<'static, ()>,
+}
+
+/// What takes longer hangs. A check of hundreds of statements on a distant database, or on a machine that is busy, does not.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Runs one check to its end, on a runtime of its own.
+///
+/// # Panics
+/// When the check does, and when it has not ended after ten minutes.
+#[allow(clippy::expect_used, reason = "it runs in tests only")]
+pub fn run(check: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a test needs a runtime");
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, check).await.expect("the check hangs");
+    });
+}
+
+/// Runs the check of this name.
+///
+/// # Panics
+/// When the check does, and when it has not ended after ten minutes.
+#[allow(clippy::expect_used, reason = "it runs in tests only")]
+pub fn check<T: ?Sized>(clauses: Vec<Clause<T>>, name: &str, fresh: Fresh<T>) {
+    let clause = clauses.into_iter().find(|clause| clause.name == name).expect("the suite lists the check");
+    run((clause.check)(fresh));
+}
