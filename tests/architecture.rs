@@ -20,7 +20,7 @@ type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The layers, the highest first: imports point down. `core` stands for the four lowest ones.
 const LAYERS: &[Layer] = &[
-    ("cli", &["cli"], &["native_app", "snowflake", "sqlite", "preview", "engine", "net", "core"]),
+    ("cli", &["cli"], &["native_app", "snowflake", "driver", "sqlite", "preview", "engine", "net", "core"]),
     ("native_app", &["native_app"], &["snowflake", "driver", "net", "core"]),
     ("testkit", &["testkit"], &["memory", "engine", "core"]),
     ("github", &["sources/github"], &["http", "net", "core"]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use github_server::GithubServer;
 use serde_json::json;
-use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::internals::snowflake::Statement;
 
 use crate::example::binary;
 use crate::process::Process;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
 
 use crate::peers::{self, Server};
 use crate::target::{KillTarget, ResourceRows, Row};
@@ -67,7 +67,7 @@ impl SnowflakeDatabases {
 
     /// Does something in a session of its own. It looks from an account that cuts no results.
     pub(crate) fn with_session<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
-        let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+        let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
         self.runtime.block_on(async {
             let mut session = HttpClient::new(connection).unwrap().open().await.unwrap();
@@ -156,7 +156,7 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Reso
 pub(crate) async fn select_rows(
     session: &mut dyn Session,
     select: Statement,
-) -> Vec<snowfeed::backends::snowflake::client::Row> {
+) -> Vec<snowfeed::internals::snowflake::Row> {
     match session.execute(select).await {
         Ok(answer) => answer.rows,
         Err(error) => {

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use github_server::GithubServer;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
 
 use crate::canary::{CANARY, assert_absent, assert_absent_below, assert_output_clean};
 use crate::peers;
@@ -41,7 +41,7 @@ async fn neither_secret_is_written_or_stored() {
     }
     assert_absent_below(program.folder(), &[]);
 
-    let connection = Connection::new("testorg-account", "tester", Credentials::Password(CANARY.into()));
+    let connection = ConnectionConfig::new("testorg-account", "tester", Credentials::Password(CANARY.into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
     let (tables, content) = content(&mut *session, &database).await;

@@ -9,12 +9,12 @@ use arrow_ipc::writer::StreamWriter;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Client, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Statement};
 use snowfeed::{Error, ErrorKind, Result, Retry};
 
 use crate::scripted::{QUERY, Reply, ScriptedServer, result};
 
-async fn ask(server: &ScriptedServer) -> Result<Answer> {
+async fn ask(server: &ScriptedServer) -> Result<QueryResult> {
     server.client().open().await.unwrap().execute(Statement::new("SELECT v FROM t")).await
 }
 
@@ -24,7 +24,7 @@ async fn failure(acts: impl IntoIterator<Item = Reply>) -> (Error, usize) {
     (ask(&server).await.unwrap_err(), server.requests(QUERY).len())
 }
 
-fn texts(answer: &Answer) -> Vec<String> {
+fn texts(answer: &QueryResult) -> Vec<String> {
     answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect()
 }
 
@@ -68,9 +68,9 @@ async fn the_parts_of_a_result_come_in_order_whichever_is_first() {
     let more = json!({ "rowset": [["a"]], "total": 6, "chunkHeaders": { "x-key": "the-key" } });
     server.on(QUERY, [answer(in_parts(&storage, &[2, 1, 2], more))]);
     storage.on("/chunk0", [Reply::Slowly(b"[\"b\"],[\"c\"]".to_vec(), Duration::from_millis(100))]);
-    storage.on("/chunk1", [Reply::Answer(200, vec![], gzip(b"[\"d\"]"))]);
+    storage.on("/chunk1", [Reply::Respond(200, vec![], gzip(b"[\"d\"]"))]);
     let compressed = vec![("content-encoding", "gzip".to_owned())];
-    storage.on("/chunk2", [Reply::Answer(200, compressed, gzip(b"[\"e\"],[\"f\"]"))]);
+    storage.on("/chunk2", [Reply::Respond(200, compressed, gzip(b"[\"e\"],[\"f\"]"))]);
     assert_eq!(texts(&ask(&server).await.unwrap()), ["a", "b", "c", "d", "e", "f"]);
     for part in ["/chunk0", "/chunk1", "/chunk2"] {
         let asked = storage.requests(part).remove(0);
@@ -89,7 +89,7 @@ async fn the_parts_of_a_result_in_arrow_come_in_order() {
     });
     server.on(QUERY, [answer(in_parts(&storage, &[1, 2], more))]);
     storage.on("/chunk0", [Reply::Slowly(arrow(&["c"]), Duration::from_millis(100))]);
-    storage.on("/chunk1", [Reply::Answer(200, vec![], gzip(&arrow(&["d", "e"])))]);
+    storage.on("/chunk1", [Reply::Respond(200, vec![], gzip(&arrow(&["d", "e"])))]);
     let answer = ask(&server).await.unwrap();
     assert_eq!(
         (answer.columns.as_slice(), texts(&answer).concat()),
@@ -105,7 +105,7 @@ async fn the_parts_of_a_result_in_arrow_come_in_order() {
 async fn a_part_that_fails_in_passing_is_fetched_again() {
     let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
     server.on(QUERY, [answer(in_parts(&storage, &[1], json!({})))]);
-    let whole = || Reply::Answer(200, vec![], b"[\"a\"]".to_vec());
+    let whole = || Reply::Respond(200, vec![], b"[\"a\"]".to_vec());
     storage.on("/chunk0", [Reply::status(503, ""), Reply::Reset, Reply::BreakOff(b"[\"".to_vec()), whole()]);
     assert_eq!(texts(&ask(&server).await.unwrap()), ["a"]);
     assert_eq!((storage.requests("/chunk0").len(), server.requests(QUERY).len()), (4, 1));
@@ -118,9 +118,9 @@ async fn a_part_that_cannot_be_had_is_an_error_that_hides_its_signature() {
         Reply::status(500, ""),
         Reply::Reset,
         Reply::text(302, "text/plain", ""),
-        Reply::Answer(200, vec![], b"[\"a\"]".to_vec()),
-        Reply::Answer(200, vec![], b"[\"a\",".to_vec()),
-        Reply::Answer(200, vec![], b"\x1f\x8bhunter2".to_vec()),
+        Reply::Respond(200, vec![], b"[\"a\"]".to_vec()),
+        Reply::Respond(200, vec![], b"[\"a\",".to_vec()),
+        Reply::Respond(200, vec![], b"\x1f\x8bhunter2".to_vec()),
     ] {
         let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
         server.on(QUERY, [answer(in_parts(&storage, &[2], json!({ "total": null })))]);
@@ -176,11 +176,11 @@ async fn an_answer_of_another_form_is_refused_without_repeating_it() {
 #[tokio::test]
 async fn an_answer_that_is_cut_short_is_asked_for_again() {
     let whole = || Reply::rows(json!([["a"]]));
-    let Reply::Answer(_, _, body) = whole() else { panic!() };
+    let Reply::Respond(_, _, body) = whole() else { panic!() };
     let (half, _) = body.split_at(body.len() / 2);
     let server = ScriptedServer::start().await;
-    let cut = Reply::Answer(200, vec![("content-type", "application/json".to_owned())], half.to_vec());
-    server.on(QUERY, [cut, Reply::BreakOff(half.to_vec()), Reply::Answer(200, vec![], Vec::new()), whole()]);
+    let cut = Reply::Respond(200, vec![("content-type", "application/json".to_owned())], half.to_vec());
+    server.on(QUERY, [cut, Reply::BreakOff(half.to_vec()), Reply::Respond(200, vec![], Vec::new()), whole()]);
     assert_eq!(texts(&ask(&server).await.unwrap()), ["a"]);
     let asked = server.requests(QUERY);
     assert_eq!(asked.len(), 4);
@@ -192,13 +192,13 @@ async fn an_answer_that_stays_cut_short_is_invalid() {
     let (error, asked) = failure([Reply::status(200, "{\"data\": {\"rowset\": [[\"hunter2")]).await;
     assert_eq!((error.kind(), error.retry(), asked), (ErrorKind::InvalidData, Retry::Never, 4));
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
-    let (error, _) = failure([Reply::Answer(200, vec![], Vec::new())]).await;
+    let (error, _) = failure([Reply::Respond(200, vec![], Vec::new())]).await;
     assert!(error.message().contains("nothing"), "{error}");
 }
 
 #[tokio::test]
 async fn an_answer_that_comes_slowly_is_waited_for() {
-    let Reply::Answer(_, _, body) = Reply::rows(json!([["a"]])) else { panic!() };
+    let Reply::Respond(_, _, body) = Reply::rows(json!([["a"]])) else { panic!() };
     let server = ScriptedServer::start().await;
     server.on(QUERY, [Reply::Slowly(body, Duration::from_millis(200))]);
     assert_eq!(texts(&ask(&server).await.unwrap()), ["a"]);
@@ -261,7 +261,7 @@ async fn large_parts_are_unpacked_beside_what_else_runs() {
     for _ in 0..3 {
         let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
         server.on(QUERY, [answer(in_parts(&storage, &[rows.len()], json!({})))]);
-        storage.on("/chunk0", [Reply::Answer(200, vec![], part.clone())]);
+        storage.on("/chunk0", [Reply::Respond(200, vec![], part.clone())]);
         let (share, answer) = longest_pause(ask(&server)).await;
         assert_eq!(answer.unwrap().rows.len(), rows.len());
         shares.push(share);
@@ -272,7 +272,7 @@ async fn large_parts_are_unpacked_beside_what_else_runs() {
 #[tokio::test]
 async fn too_many_requests_are_slowed_down() {
     let server = ScriptedServer::start().await;
-    let wait = Reply::Answer(429, vec![("retry-after", "0".to_owned())], Vec::new());
+    let wait = Reply::Respond(429, vec![("retry-after", "0".to_owned())], Vec::new());
     server.on(QUERY, [wait, Reply::rows(json!([["a"]]))]);
     assert_eq!(texts(&ask(&server).await.unwrap()), ["a"]);
     let (error, _) = failure([Reply::status(429, "")]).await;

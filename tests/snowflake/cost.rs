@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{ConfigStore, Mode, RunStatus, Sink, StateStore};
 
 use crate::mocks::{Yes, backend};

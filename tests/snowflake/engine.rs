@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
 use tokio::sync::{Barrier, Notify};
 
@@ -38,11 +38,11 @@ fn is_copy(statement: &Statement) -> bool {
 }
 
 /// Ingests two issues of one resource through a client.
-async fn ingest(client: MockClient, bind_at_most: usize) -> (RunRecord, Vec<String>) {
+async fn ingest(client: MockClient, max_bind_bytes: usize) -> (RunRecord, Vec<String>) {
     let recording = RecordingClient::new(Arc::new(client));
     let source = Issues::default();
     source.page("r", 1..3);
-    let connector = Connector::new(source, Arc::new(backend(recording.clone(), bind_at_most)));
+    let connector = Connector::new(source, Arc::new(backend(recording.clone(), max_bind_bytes)));
     let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
     let sent = recording.statements().into_iter().map(|statement| statement.sql).collect();
     (report.runs.into_iter().next().unwrap(), sent)
@@ -181,7 +181,8 @@ async fn a_stage_whose_name_has_a_blank_is_in_quotes_in_each_statement() {
         session.expect_execute().withf(is_list).returning(|_| Ok(rows(vec![row(&[Some(LEFT)])])));
     });
     let recording = RecordingClient::new(Arc::new(client));
-    let snowflake = Snowflake::over(Arc::new(recording.clone()), "my raw data", "PUBLIC").bind_at_most(0);
+    let snowflake =
+        snowfeed::internals::snowflake::backend_with(Arc::new(recording.clone()), "my raw data", "PUBLIC", 0);
     let one = resource("r");
     snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
     snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap();

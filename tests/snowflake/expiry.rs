@@ -1,7 +1,7 @@
 //! What expires while it is in use: tokens, the links to the parts of a result, the places for files.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Client, Session, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, Session, StagedFile, Statement};
 use snowfeed::{ErrorKind, Retry};
 
 use crate::scripted::{ABORT, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Reply, ScriptedServer, result};
@@ -21,7 +21,7 @@ fn in_parts(storage: &ScriptedServer, paths: &[&str]) -> Reply {
 }
 
 fn part(row: &str) -> Reply {
-    Reply::Answer(200, vec![], json!([row]).to_string().into_bytes())
+    Reply::Respond(200, vec![], json!([row]).to_string().into_bytes())
 }
 
 fn expired() -> Reply {

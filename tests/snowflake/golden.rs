@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use snowfeed::Mode;
-use snowfeed::backends::snowflake::client::{Bind, Statement};
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::{Bind, Statement};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 

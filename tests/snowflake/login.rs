@@ -1,15 +1,15 @@
 //! How a session begins.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session};
 use snowfeed::{Error, ErrorKind, Result, Retry};
 
 use crate::peers::free_port;
 use crate::scripted::{LOGIN, PASSWORD, Reply, ScriptedServer, connection, fast_retries};
 
-async fn open(connection: Connection) -> Result<Box<dyn Session>> {
-    HttpClient::with_retries(connection, fast_retries())?.open().await
+async fn open(connection: ConnectionConfig) -> Result<Box<dyn Session>> {
+    HttpClient::with_retry(connection, fast_retries())?.open().await
 }
 
 async fn refused(act: Reply) -> (Error, usize) {
@@ -23,7 +23,7 @@ async fn refused(act: Reply) -> (Error, usize) {
 async fn a_login_says_who_and_where() {
     let server = ScriptedServer::start().await;
     let parameters = json!({ "TIMEZONE": "Europe/Berlin", "nop_regexes": ["^GRANT"] });
-    let connection = Connection {
+    let connection = ConnectionConfig {
         account: "XY12345".to_owned(),
         role: Some("R 1".to_owned()),
         warehouse: Some("W".to_owned()),
@@ -58,7 +58,7 @@ async fn a_login_with_a_token_names_its_kind() {
         [(Credentials::AccessToken("t".into()), "PROGRAMMATIC_ACCESS_TOKEN"), (Credentials::OAuth("t".into()), "OAUTH")]
     {
         let server = ScriptedServer::start().await;
-        open(Connection { credentials, ..connection(server.port) }).await.unwrap();
+        open(ConnectionConfig { credentials, ..connection(server.port) }).await.unwrap();
         let data = server.requests(LOGIN).remove(0).body["data"].clone();
         assert_eq!((&data["AUTHENTICATOR"], &data["TOKEN"], data.get("PASSWORD")), (&json!(kind), &json!("t"), None));
     }
@@ -105,7 +105,7 @@ async fn a_host_that_repeats_the_credential_is_not_quoted() {
                 let server = ScriptedServer::start().await;
                 let body = json!({ "success": false, "code": code, "message": message, "data": null });
                 server.on(LOGIN, [Reply::json(body)]);
-                let connection = Connection { credentials: credentials.clone(), ..connection(server.port) };
+                let connection = ConnectionConfig { credentials: credentials.clone(), ..connection(server.port) };
                 let error = open(connection).await.map(drop).unwrap_err();
                 let said = format!("{error} {error:?} {:?}", error.report()).to_lowercase().replace(' ', "");
                 assert!(!said.contains("hunter2"), "{said}");
@@ -163,7 +163,7 @@ async fn credentials_do_not_follow_a_redirect() {
     for status in [301, 302, 307, 308] {
         let elsewhere = ScriptedServer::start().await;
         let to = format!("http://localhost:{}/session/v1/login-request?token=hunter2", elsewhere.port);
-        let (error, asked) = refused(Reply::Answer(status, vec![("location", to)], Vec::new())).await;
+        let (error, asked) = refused(Reply::Respond(status, vec![("location", to)], Vec::new())).await;
         assert_eq!((error.kind(), asked), (ErrorKind::Configuration, 1));
         assert!(error.to_string().contains("to: localhost"), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"));
@@ -174,7 +174,7 @@ async fn credentials_do_not_follow_a_redirect() {
 #[test]
 fn a_host_that_is_none_is_refused() {
     for host in ["", "a b", "user@host", "host/path", "host?x", "https://host", "a\\b", "host:1"] {
-        let connection = Connection { host: host.to_owned(), ..connection(443) };
+        let connection = ConnectionConfig { host: host.to_owned(), ..connection(443) };
         let error = HttpClient::new(connection).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{host}");
         assert!(host.is_empty() || !error.to_string().contains(host), "it may hold a secret: {error}");
@@ -187,7 +187,7 @@ async fn a_login_in_a_container_sends_its_token_along() {
     std::fs::write(file.path(), "hunter2-container\n").unwrap();
     let server = ScriptedServer::start().await;
     open(connection(server.port)).await.unwrap();
-    open(Connection { spcs_token_file: Some(file.path().to_owned()), ..connection(server.port) }).await.unwrap();
+    open(ConnectionConfig { spcs_token_file: Some(file.path().to_owned()), ..connection(server.port) }).await.unwrap();
     let asked = server.requests(LOGIN);
     assert_eq!(asked[0].body["data"].get("SPCS_TOKEN"), None);
     assert_eq!(asked[1].body["data"]["SPCS_TOKEN"], "hunter2-container");

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Client, HttpClient};
-use snowfeed::backends::snowflake::connection::Connection;
+use snowfeed::backends::snowflake::ConnectionConfig;
+use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::scripted::{LOGIN, ReceivedRequest, Reply, ScriptedServer, connection, fast_retries};
 use crate::warnings::Warnings;
@@ -46,8 +46,8 @@ fn sent(asked: &ReceivedRequest) -> Map<String, Value> {
 }
 
 fn client(server: &ScriptedServer, parameters: Map<String, Value>) -> HttpClient {
-    let connection = Connection { session_parameters: parameters, ..connection(server.port) };
-    HttpClient::with_retries(connection, fast_retries()).unwrap()
+    let connection = ConnectionConfig { session_parameters: parameters, ..connection(server.port) };
+    HttpClient::with_retry(connection, fast_retries()).unwrap()
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut parameters = hostile();
         parameters.insert("WEEK_START".to_owned(), 1.into());
-        let connection = Connection { session_parameters: parameters, ..connection(443) };
+        let connection = ConnectionConfig { session_parameters: parameters, ..connection(443) };
         HttpClient::new(connection).unwrap()
     });
     let warnings = warnings.lines();

@@ -1,7 +1,7 @@
 //! Redirects: which are followed, with what, and which are not.
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, Statement};
+use snowfeed::internals::snowflake::{Client, Statement};
 use snowfeed::{ErrorKind, Retry};
 
 use crate::scripted::{LOGIN, QUERY, RESULT, Reply, ScriptedServer};
@@ -9,7 +9,7 @@ use crate::session::run;
 
 /// A redirect to somewhere.
 fn to(status: u16, location: &str) -> Reply {
-    Reply::Answer(status, vec![("location", location.to_owned())], Vec::new())
+    Reply::Respond(status, vec![("location", location.to_owned())], Vec::new())
 }
 
 #[tokio::test]

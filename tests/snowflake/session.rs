@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Statement};
 use snowfeed::{Error, ErrorKind, Retry};
 
 use crate::scripted::{ABORT, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Reply, SESSION_TOKEN, ScriptedServer};
@@ -93,7 +93,7 @@ async fn after_an_expired_session_it_logs_in_again_and_repeats_the_statement() {
         let client = server.client();
         let mut session = client.open().await.unwrap();
         assert_eq!(run(&mut session, "INSERT INTO t VALUES (1)").await.unwrap(), "here", "{code}");
-        assert_eq!((server.requests(LOGIN).len(), client.spent().logins), (2, 2), "{code}");
+        assert_eq!((server.requests(LOGIN).len(), client.usage().logins), (2, 2), "{code}");
         assert_eq!(server.requests(RENEW).len(), usize::from(code == "390112"), "{code}");
         assert!(session.is_idle());
     }
@@ -376,7 +376,7 @@ async fn a_session_that_was_idle_for_long_shows_that_it_is_alive() {
     for logins in [1, 2] {
         idle(Duration::from_secs(50 * 60)).await;
         run(&mut session, "SELECT 1").await.unwrap();
-        assert_eq!(client.spent().logins, logins);
+        assert_eq!(client.usage().logins, logins);
     }
     assert_eq!(server.requests("/session/heartbeat").len(), 2);
 }

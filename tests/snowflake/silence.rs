@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 use std::sync::{Mutex, Once};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -81,8 +81,8 @@ async fn no_secret_is_ever_printed() {
         Credentials::AccessToken("hunter2-pat".into()),
     ] {
         let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
-        let connection = Connection { credentials, ..connection(server.port) };
-        let client = HttpClient::with_retries(connection.clone(), fast_retries()).unwrap();
+        let connection = ConnectionConfig { credentials, ..connection(server.port) };
+        let client = HttpClient::with_retry(connection.clone(), fast_retries()).unwrap();
         let _ = write!(printed, "{connection:?} {client:?}");
         let mut session = client.open().await.unwrap();
         let renewed =
@@ -95,7 +95,7 @@ async fn no_secret_is_ever_printed() {
                 json!({ "rowset": [], "chunks": chunks, "chunkHeaders": { "x-key": "hunter2-key" }, "queryId": "q" });
             Reply::json(json!({ "data": data, "success": true }))
         };
-        storage.on("/good", [Reply::Answer(200, vec![], b"[\"x\"]".to_vec())]);
+        storage.on("/good", [Reply::Respond(200, vec![], b"[\"x\"]".to_vec())]);
         storage.on("/bad", [Reply::text(403, "text/xml", "<hunter2-body/>")]);
         let rows = Reply::rows(json!([["hunter2-value"]]));
         let misshapen = Reply::status(200, "{\"data\": \"hunter2-body\", \"success\": true}");
@@ -112,7 +112,7 @@ async fn no_secret_is_ever_printed() {
             (vec![Reply::status(200, "{\"data\": \"hunter2-body")], &rows),
             (vec![Reply::text(200, "text/html", "<html>hunter2-body")], &rows),
             (
-                vec![Reply::Answer(
+                vec![Reply::Respond(
                     302,
                     vec![("location", "http://a:hunter2-b@localhost/?hunter2-c".to_owned())],
                     vec![],

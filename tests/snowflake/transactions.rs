@@ -1,7 +1,7 @@
 //! Transactions that Snowflake ends by itself, against a server that does as it is told.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Client, Session};
+use snowfeed::internals::snowflake::{Client, Session};
 use snowfeed::{ErrorKind, Retry};
 
 use crate::scripted::{LOGIN, QUERY, Reply, ScriptedServer};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{Answer, Client, Session, Spent, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, StagedFile, Statement, Usage};
 
 /// One call, by the number of the session that made it: the first one opened is 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Operation {
     Statement(Statement),
     /// A file for a stage, by the statement that [`HttpClient`] sends for it.
     ///
-    /// [`HttpClient`]: snowfeed::backends::snowflake::client::HttpClient
+    /// [`HttpClient`]: snowfeed::internals::snowflake::HttpClient
     Put(Statement),
 }
 
@@ -66,8 +66,8 @@ impl Client for RecordingClient {
         Ok(Box::new(recorded))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 }
 
@@ -86,13 +86,13 @@ impl RecordingSession {
 
 #[async_trait]
 impl Session for RecordingSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.note(Operation::Statement(statement.clone()));
         self.session.execute(statement).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        self.note(Operation::Put(file.statement()?));
+        self.note(Operation::Put(file.put_statement()?));
         self.session.put(file).await
     }
 

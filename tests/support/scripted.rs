@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use snowfeed::RetryConfig;
-use snowfeed::backends::snowflake::client::HttpClient;
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::HttpClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -20,8 +20,8 @@ pub(crate) const SESSION_TOKEN: &str = "hunter2-session-token";
 pub(crate) const MASTER_TOKEN: &str = "hunter2-master-token";
 
 /// A connection to a server on this machine.
-pub(crate) fn connection(port: u16) -> Connection {
-    Connection {
+pub(crate) fn connection(port: u16) -> ConnectionConfig {
+    ConnectionConfig {
         account: "TESTORG-ACCOUNT".to_owned(),
         protocol: Protocol::Http,
         host: "127.0.0.1".to_owned(),
@@ -41,7 +41,7 @@ pub(crate) fn connection(port: u16) -> Connection {
 /// Retries for tests: four attempts with hardly a pause.
 pub(crate) fn fast_retries() -> RetryConfig {
     let pause = Duration::from_millis(1);
-    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::RETRIES }
+    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::DEFAULT_RETRY }
 }
 
 /// A request that came.
@@ -67,8 +67,8 @@ impl ReceivedRequest {
 /// What to do with a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    /// Answer: status, headers, body.
-    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Respond with status, headers, body.
+    Respond(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Announce more bytes than are sent, and break the connection.
     BreakOff(Vec<u8>),
     /// Break the connection without a word.
@@ -85,11 +85,11 @@ impl Reply {
     }
 
     pub(crate) fn status(status: u16, body: &str) -> Self {
-        Self::Answer(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
+        Self::Respond(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
     }
 
     pub(crate) fn text(status: u16, kind: &str, body: &str) -> Self {
-        Self::Answer(status, vec![("content-type", kind.to_owned())], body.as_bytes().to_vec())
+        Self::Respond(status, vec![("content-type", kind.to_owned())], body.as_bytes().to_vec())
     }
 
     /// An error of Snowflake's.
@@ -188,7 +188,7 @@ impl ScriptedServer {
     }
 
     pub(crate) fn client(&self) -> HttpClient {
-        HttpClient::with_retries(connection(self.port), fast_retries()).unwrap()
+        HttpClient::with_retry(connection(self.port), fast_retries()).unwrap()
     }
 
     /// The requests for a path so far.
@@ -246,7 +246,7 @@ impl Reply {
     /// Whether the connection goes on.
     async fn send(self, stream: &mut TcpStream) -> bool {
         match self {
-            Self::Answer(status, headers, body) => {
+            Self::Respond(status, headers, body) => {
                 let _ = stream.write_all(head(status, &headers, body.len()).as_bytes()).await;
                 stream.write_all(&body).await.is_ok()
             }

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 
 use super::args::DestinationKind;
 use super::{Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
-use crate::backends::snowflake::client::HttpClient;
-use crate::backends::snowflake::connection::{Connection, Credentials};
+use crate::backends::snowflake::{ConnectionConfig, Credentials, SnowflakeBuilder};
 use crate::backends::{Preview, Snowflake};
 use crate::{Backend, Error, Resource, Result, RetryConfig, SourceSpec};
 
@@ -52,7 +51,7 @@ impl SnowflakeDatabase {
         }
         let connection = connection(&self.args, &self.tag)?;
         let description = describe(&connection);
-        let snowflake = Snowflake::connect_with(connection, retries)?;
+        let snowflake = Snowflake::builder(connection).retry(retries).build()?;
         Ok(self.connected.get_or_init(|| Connected { snowflake, description }))
     }
 }
@@ -60,7 +59,7 @@ impl SnowflakeDatabase {
 #[async_trait]
 impl Destination for SnowflakeDatabase {
     fn open(&self) -> Result<Box<dyn Store>> {
-        Ok(Box::new(self.connected(HttpClient::RETRIES)?.snowflake.clone()))
+        Ok(Box::new(self.connected(SnowflakeBuilder::DEFAULT_RETRY)?.snowflake.clone()))
     }
 
     /// A database that is only read is not created, and reads as empty.
@@ -78,7 +77,7 @@ impl Destination for SnowflakeDatabase {
 
     async fn check(&self) -> Vec<Finding> {
         // A check reports the present; it does not wait for better times.
-        let brief = RetryConfig { max_attempts: 3, ..HttpClient::RETRIES };
+        let brief = RetryConfig { max_attempts: 3, ..SnowflakeBuilder::DEFAULT_RETRY };
         let connected = match self.connected(brief) {
             Ok(connected) => connected,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],
@@ -94,13 +93,13 @@ impl Destination for SnowflakeDatabase {
     }
 
     fn usage(&self) -> Option<Usage> {
-        let spent = self.connected.get()?.snowflake.spent();
+        let usage = self.connected.get()?.snowflake.usage();
         Some(Usage {
             kind: "snowflake",
-            statements: spent.statements,
-            logins: spent.logins,
-            staged_bytes: spent.staged_bytes,
-            busy_ms: spent.busy_ms,
+            statements: usage.statements,
+            logins: usage.logins,
+            staged_bytes: usage.staged_bytes,
+            busy_ms: usage.busy_ms,
             warehouse_ms: None,
         })
     }
@@ -141,9 +140,9 @@ pub(in crate::cli) fn tag(spec: &SourceSpec) -> String {
 }
 
 /// Loads the connection, with the arguments in place of its own settings.
-pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<Connection> {
+pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<ConnectionConfig> {
     let SnowflakeArgs { connection: name, database, schema, warehouse, role, .. } = args.clone();
-    let mut connection = Connection::load(name.as_deref())?;
+    let mut connection = ConnectionConfig::load(name.as_deref())?;
     connection.database = database.or(connection.database);
     connection.schema = schema.or(connection.schema);
     connection.warehouse = warehouse.or(connection.warehouse);
@@ -185,14 +184,14 @@ fn refuse_snowflake_args(args: &SnowflakeArgs) -> Result<()> {
 }
 
 /// Describes a connection for a person, without secrets.
-fn describe(connection: &Connection) -> String {
+fn describe(connection: &ConnectionConfig) -> String {
     let how = match &connection.credentials {
         Credentials::KeyPair { .. } => "a key pair",
         Credentials::AccessToken(_) | Credentials::AccessTokenFile(_) => "an access token",
         Credentials::OAuth(_) | Credentials::TokenFile(_) => "an OAuth token",
         Credentials::Password(_) => "a password",
     };
-    let Connection { account, protocol, host, port, user, .. } = connection;
+    let ConnectionConfig { account, protocol, host, port, user, .. } = connection;
     let who = if user.is_empty() { "whom the token names".to_owned() } else { user.clone() };
     let place = match (protocol.as_str(), port) {
         ("https", 443) => host.clone(),

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::Client;
+use snowfeed::internals::snowflake::Client;
 use snowfeed::native_app::deploy;
 use tempfile::TempDir;
 
@@ -212,7 +212,7 @@ impl Account {
 
     /// A session in it.
     pub(crate) async fn open(&self) -> deploy::Account {
-        deploy::Account::new(self.server.client().open().await.unwrap())
+        snowfeed::internals::app_account(self.server.client().open().await.unwrap())
     }
 
     /// The statements that came since this was asked for the last time.
