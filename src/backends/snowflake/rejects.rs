@@ -10,8 +10,8 @@ use super::commit::json;
 use super::plan::hex;
 use super::state::found;
 use super::{Snowflake, time};
+use crate::record::content_hash;
 use crate::record::document_of;
-use crate::sink::merge::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Error, Record, Reject, Result, RunId};
 

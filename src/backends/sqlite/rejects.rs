@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::fault::Attempt;
 use super::sql::{read_stamp, stamp};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Reject, Resource, RunId};
 

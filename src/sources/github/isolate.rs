@@ -7,7 +7,7 @@ use super::api::{Api, Trouble, explain};
 use super::page::{self, Page, Row, Unread};
 use super::ranges::{Facts, Second};
 use crate::http::{Url, fault, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Error, Monitor, Result};
 
 /// How many single pages are tried after the page: the list can only be read on from a row behind the bad one.

@@ -17,7 +17,7 @@ use super::ranges::{Ask, Keep, Second};
 use super::settings::GithubSettings;
 use super::step::{Answer, Step, Task};
 use super::{Connections, EXCLUDED, TABLE};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
 /// After so many pages that were made smaller because GitHub failed at larger ones, larger ones are tried again.

@@ -8,7 +8,7 @@ use super::checkpoint::{Position, Tag};
 use super::course::Course;
 use super::ranges::{Ask, Facts, Keep, Second};
 use super::step::{Answer, Step};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 
 /// A small generator of random numbers: proptest gives the seed, and shrinks the scenario around it.
 pub(super) struct Random(pub(super) u64);
