@@ -1,24 +1,20 @@
 //! A source joined with a place to put its data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::credentials::{BINDINGS_KEY, Use};
+use super::credentials::Use;
 use super::identity::IdentityClaims;
-use super::resources::parse_resources;
-use super::{Event, Observer, Schedule};
+use super::{Event, Observer};
 use crate::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Error, Limits, Mode, Monitor, Namespace,
-    OutstandingRejects, RejectQuery, Resource, ResourceConfig, ResourceStatus, Result, RunId, RunRecord, Settings,
-    Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore, StateVersion,
+    Backend, Commit, CommitReport, ConfigStore, Limits, Mode, Monitor, OutstandingRejects, RejectQuery, Resource,
+    ResourceStatus, Result, RunId, RunRecord, Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore,
+    StateVersion,
 };
-
-/// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
-const CONFIG_KEY: &str = "config";
 
 /// How many warnings are remembered, so that the log has each once.
 const MOST_WARNINGS: usize = 1_000;
@@ -43,16 +39,6 @@ pub(super) enum WriteOrder {
     /// For what is no progress, which are the steps of a sweep and the end of a pass: who was overtaken is refused before he
     /// deletes anything, and a pass does not outlive its marks.
     StateFirst,
-}
-
-/// What the configuration says.
-pub(super) struct Configured {
-    /// The settings in force.
-    pub(super) config: Settings,
-    /// Every resource that was ever enabled.
-    pub(super) resources: BTreeMap<Resource, ResourceConfig>,
-    /// The names of resources whose settings cannot be read, with what is wrong.
-    pub(super) unreadable: Vec<(String, Error)>,
 }
 
 /// A source joined with a place to put its data. Cloning is cheap; clones share everything.
@@ -186,89 +172,6 @@ impl Connector {
         &self.spec
     }
 
-    /// The settings in force: the stored ones, overridden.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
-    pub async fn settings(&self) -> Result<Settings> {
-        self.effective(self.stored_settings().await?)
-    }
-
-    /// The settings as they are given, for what must work although one of them is wrong.
-    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Settings {
-        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
-        let mut values = parse_settings(stored).unwrap_or_default();
-        self.spec.settings.merge(&mut values, self.overrides.clone());
-        values.into_iter().collect()
-    }
-
-    /// Stored settings, overridden.
-    fn effective(&self, mut stored: Map<String, Value>) -> Result<Settings> {
-        self.spec.validate()?;
-        self.spec.settings.merge(&mut stored, self.overrides.clone());
-        self.spec.settings.configure(stored)
-    }
-
-    /// Everything that is configured, in a store that is not another source's.
-    pub(super) async fn snapshot(&self) -> Result<ConfigSnapshot> {
-        self.config.claim(&self.spec.name, false).await?;
-        self.config.snapshot().await
-    }
-
-    /// The settings in force, and every resource that was ever enabled, ordered by name.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) also when a credential would go where it was not given for.
-    pub(super) async fn configuration(&self) -> Result<Configured> {
-        let ConfigSnapshot { connector, resources } = self.snapshot().await?;
-        let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
-        let stored = parse_settings(find(CONFIG_KEY))?;
-        let config = self.effective(stored.clone())?;
-        self.must_be_bound(&stored, find(BINDINGS_KEY)).await?;
-        let (resources, unreadable) = parse_resources(resources);
-        Ok(Configured { config, resources, unreadable })
-    }
-
-    /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
-    /// longer knows. Names may be dotted. What is checked is what would be in force: settings that are missing here may come from
-    /// the [overrides](Self::overrides), which are not stored. Repeatable.
-    ///
-    /// A stored setting that decides where a credential goes (a URL, a proxy, a file of certificates), or which one it is, works only
-    /// together with the credential that was in force when it was provisioned: whoever can write the store must not be able to
-    /// redirect the credentials of others. [Overrides](Self::overrides) are trusted.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
-    pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
-        self.spec.validate()?;
-        let settings = &self.spec.settings;
-        let mut stored = self.stored_settings().await?;
-        let values: Vec<(String, Value)> = values.into_iter().collect();
-        for (name, value) in values.clone() {
-            if value.is_null() {
-                // One that an earlier version of the source had is stored, and unknown now.
-                if !settings.remove(&mut stored, &name) {
-                    settings.property(&name)?;
-                }
-            } else {
-                settings.merge(&mut stored, [(name, value)]);
-            }
-        }
-        // What is overridden here counts elsewhere.
-        if let Some((_, error)) = settings.first_invalid(&stored.clone().into_iter().collect()) {
-            return Err(error);
-        }
-        self.effective(stored.clone())?;
-        self.config.claim(&self.spec.name, true).await?;
-        self.bind_credentials(&stored, values).await?;
-        self.config.put(Namespace::Connector, CONFIG_KEY, &Value::Object(stored)).await
-    }
-
-    async fn stored_settings(&self) -> Result<Map<String, Value>> {
-        self.config.claim(&self.spec.name, false).await?;
-        parse_settings(self.config.get(Namespace::Connector, CONFIG_KEY).await?)
-    }
-
     /// Passes on what the source says beside a run.
     pub(super) fn monitor(&self) -> Monitor {
         let watcher = self.clone();
@@ -281,64 +184,6 @@ impl Connector {
     /// What [`Source::check`] reports.
     pub async fn check(&self) -> Result<()> {
         self.source.check_with(&self.configuration().await?.config, &self.monitor()).await
-    }
-
-    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it. Gives the
-    /// resource as it is [known here](Self::resolve).
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the source has no resource of that name, or when the schedule never
-    /// comes, as that of 30 February, or comes more often than every [`Schedule::SHORTEST`]; whatever the stores and the sink
-    /// report.
-    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
-        self.spec.validate()?;
-        if let Some(schedule) = schedule {
-            schedule.check(self.now())?;
-        }
-        let (resource, before) = self.known(resource).await?;
-        self.sink.ensure_tables(&resource, &self.spec.tables).await?;
-        self.enable_over(&resource, before.as_ref(), schedule).await?;
-        Ok(resource)
-    }
-
-    /// Enables a resource that is configured so. Its run will make its tables.
-    pub(super) async fn enable_over(
-        &self,
-        resource: &Resource,
-        before: Option<&ResourceConfig>,
-        schedule: Option<&Schedule>,
-    ) -> Result<()> {
-        let mut after = before.cloned().unwrap_or_default();
-        after.enabled = true;
-        if let Some(schedule) = schedule {
-            after.schedule = Some(schedule.to_string());
-        }
-        if before != Some(&after) {
-            self.put_resource_config(resource, &after).await?;
-        }
-        Ok(())
-    }
-
-    /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
-    pub async fn disable(&self, resource: &Resource) -> Result<bool> {
-        let (resource, config) = self.known(resource).await?;
-        let mut config = config.ok_or_else(|| self.unknown(&resource))?;
-        let was_enabled = std::mem::take(&mut config.enabled);
-        if was_enabled {
-            self.put_resource_config(&resource, &config).await?;
-        }
-        Ok(was_enabled)
-    }
-
-    /// Every resource that was ever enabled, ordered by name. One whose stored settings cannot be read is logged and left out.
-    ///
-    /// # Errors
-    /// Whatever the store reports.
-    pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
-        Ok(parse_resources(self.config.list(Namespace::Resource).await?).0.into_iter().collect())
     }
 
     /// A resource's newest state, where it has one.
@@ -372,13 +217,6 @@ impl Connector {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the destination cannot tell; whatever it reports.
     pub async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.sink.rejects(query).await
-    }
-
-    async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {
-        let value = serde_json::to_value(config)
-            .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
-        self.config.claim(&self.spec.name, true).await?;
-        self.config.put(Namespace::Resource, resource.name(), &value).await
     }
 
     /// Rows and state in one transaction where the backend is one; else in this order. `base` is the state's version after it.
@@ -436,15 +274,6 @@ impl Connector {
     /// The record of a run that begins now.
     pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
         RunRecord::new(RunId::new(), resource, mode, self.now())
-    }
-}
-
-fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
-    match stored {
-        None => Ok(Map::new()),
-        Some(Value::Object(values)) => Ok(values),
-        Some(_) => Err(Error::configuration("the stored settings are no JSON object")
-            .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
     }
 }
 

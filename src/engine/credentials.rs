@@ -8,17 +8,15 @@
 //! reveal the credential.
 
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
 
 use pbkdf2::pbkdf2_hmac_array;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use super::Connector;
-use crate::{Error, Namespace, Result, SecretRef, SourceSpec};
+use crate::{Error, Result, SecretRef, SourceSpec};
 
-/// The key in [`Namespace::Connector`] under which the proofs are stored.
+/// The key in [`Namespace::Connector`](crate::Namespace::Connector) under which the proofs are stored.
 pub(super) const BINDINGS_KEY: &str = "bindings";
 
 /// The rounds of PBKDF2. They make guessing a short password from a proof slow.
@@ -34,58 +32,6 @@ pub(super) struct Use {
     setting: String,
     /// Its value, as JSON.
     value: String,
-}
-
-impl Connector {
-    /// Whether every credential in force was given for where the stored settings send it.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) with the help to confirm it, when one was not.
-    pub async fn check_credentials(&self) -> Result<()> {
-        self.configuration().await.map(drop)
-    }
-
-    /// Refuses to use a credential where it was not given for.
-    pub(super) async fn must_be_bound(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
-        let uses = stored_uses(&self.spec, stored, &self.overrides);
-        if uses.is_empty() {
-            return Ok(());
-        }
-        let (spec, known) = (self.spec.clone(), self.proved().clone());
-        let verify = move || verify(&spec, uses, bindings.as_ref(), &known);
-        let proved = off_the_async_threads(verify).await??;
-        self.proved().extend(proved);
-        Ok(())
-    }
-
-    fn proved(&self) -> MutexGuard<'_, BTreeSet<Use>> {
-        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Stores that the credentials in force may be used with the settings that were named now.
-    pub(super) async fn bind_credentials(
-        &self,
-        stored: &Map<String, Value>,
-        named: Vec<(String, Value)>,
-    ) -> Result<()> {
-        let uses = stored_uses(&self.spec, stored, &self.overrides);
-        if uses.is_empty() {
-            return Ok(());
-        }
-        let before = self.config.get(Namespace::Connector, BINDINGS_KEY).await?;
-        let spec = self.spec.clone();
-        let bind = move || bind(&spec, &uses, &named, before.as_ref());
-        match off_the_async_threads(bind).await? {
-            Some(after) => self.config.put(Namespace::Connector, BINDINGS_KEY, &after).await,
-            None => Ok(()),
-        }
-    }
-}
-
-/// Does what reads files, or computes for long.
-async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::internal("checking the credentials broke off").with_source(error))
 }
 
 /// All uses of credentials that the call itself does not name.

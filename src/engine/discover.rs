@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::Connector;
-use super::connector::Configured;
 use super::resources::Names;
+use super::settings::Configured;
 use crate::{Resource, Result, SourceEvent};
 
 /// The most resources that are returned. A source may return whatever a remote says.

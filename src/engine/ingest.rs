@@ -6,10 +6,11 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::Connector;
 use super::batcher::ReadBudget;
-use super::connector::{Configured, Connector};
 use super::resources::Names;
 use super::run::{Run, Start};
+use super::settings::Configured;
 use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings};
 
 /// What to ingest.

@@ -16,6 +16,7 @@ mod connector;
 mod credentials;
 mod deletions;
 mod discover;
+mod duplicates;
 mod event;
 mod identity;
 mod ingest;
@@ -24,6 +25,7 @@ mod resources;
 mod run;
 mod schedule;
 mod serve;
+mod settings;
 mod sweep;
 
 pub use connector::Connector;

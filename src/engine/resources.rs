@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Connector;
 use super::connector::WriteOrder;
+use super::{Connector, Schedule};
 use crate::state::{Reconciliation, ResourceState};
 use crate::{
     Commit, ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings,
@@ -44,6 +44,71 @@ impl<'a> Names<'a> {
 }
 
 impl Connector {
+    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it. Gives the
+    /// resource as it is [known here](Self::resolve).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the source has no resource of that name, or when the schedule never
+    /// comes, as that of 30 February, or comes more often than every [`Schedule::SHORTEST`]; whatever the stores and the sink
+    /// report.
+    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
+        self.spec.validate()?;
+        if let Some(schedule) = schedule {
+            schedule.check(self.now())?;
+        }
+        let (resource, before) = self.known(resource).await?;
+        self.sink.ensure_tables(&resource, &self.spec.tables).await?;
+        self.enable_over(&resource, before.as_ref(), schedule).await?;
+        Ok(resource)
+    }
+
+    /// Enables a resource that is configured so. Its run will make its tables.
+    pub(super) async fn enable_over(
+        &self,
+        resource: &Resource,
+        before: Option<&ResourceConfig>,
+        schedule: Option<&Schedule>,
+    ) -> Result<()> {
+        let mut after = before.cloned().unwrap_or_default();
+        after.enabled = true;
+        if let Some(schedule) = schedule {
+            after.schedule = Some(schedule.to_string());
+        }
+        if before != Some(&after) {
+            self.put_resource_config(resource, &after).await?;
+        }
+        Ok(())
+    }
+
+    /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
+    pub async fn disable(&self, resource: &Resource) -> Result<bool> {
+        let (resource, config) = self.known(resource).await?;
+        let mut config = config.ok_or_else(|| self.unknown(&resource))?;
+        let was_enabled = std::mem::take(&mut config.enabled);
+        if was_enabled {
+            self.put_resource_config(&resource, &config).await?;
+        }
+        Ok(was_enabled)
+    }
+
+    /// Every resource that was ever enabled, ordered by name. One whose stored settings cannot be read is logged and left out.
+    ///
+    /// # Errors
+    /// Whatever the store reports.
+    pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
+        Ok(parse_resources(self.config.list(Namespace::Resource).await?).0.into_iter().collect())
+    }
+
+    async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {
+        let value = serde_json::to_value(config)
+            .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
+        self.config.claim(&self.spec.name, true).await?;
+        self.config.put(Namespace::Resource, resource.name(), &value).await
+    }
+
     /// The resources that a user means by these names: one that is known here under another name of the same
     /// [canonical form](Source::resource), else a new one in that form.
     ///

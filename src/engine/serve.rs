@@ -10,10 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Connector;
 use super::Schedule;
-use super::connector::{Configured, Connector};
 use super::ingest::Runner;
 use super::run::Start;
+use super::settings::Configured;
 use crate::{Mode, Resource, Result, RunStatus, Settings};
 
 /// How often the configuration is read again, so that what another program enables or disables is noticed.

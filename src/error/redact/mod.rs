@@ -11,18 +11,13 @@ mod urls;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use decode::Glyph;
+pub(crate) use decode::STAND_IN;
+use decode::{Glyph, LEVELS};
 pub(crate) use secrets::remember;
 #[cfg(feature = "http")]
 pub(crate) use secrets::remember_authorization;
 #[cfg(feature = "http")]
 pub(crate) use urls::is_credential;
-
-/// What stands for a credential.
-pub(crate) const STAND_IN: &str = "***";
-
-/// How many levels of escaping are undone. Text that has more is escaped to hide something.
-const LEVELS: usize = 16;
 
 /// How often a text is searched again after something was taken out of it: what remains may join up to a credential.
 const ROUNDS: usize = 8;

@@ -7,8 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use twox_hash::XxHash3_128;
 
-use super::LEVELS;
-use super::decode::{self, Glyph};
+use super::decode::{self, Glyph, LEVELS};
 
 /// A shorter text is not taken for a secret: it may be part of any word, or any value. In bytes.
 pub(crate) const SHORTEST_SECRET: usize = 8;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-use super::STAND_IN;
 use super::decode::Glyph;
+use super::decode::STAND_IN;
 
 /// What help texts have in place of a user and a password.
 const PLACEHOLDER: &str = "USER:PASSWORD";

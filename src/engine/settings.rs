@@ -1,0 +1,168 @@
+//! The settings of a connector: stored ones, overrides, and the check of where they send credentials.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
+
+use serde_json::{Map, Value};
+
+use super::Connector;
+use super::credentials::{BINDINGS_KEY, Use, bind, stored_uses, verify};
+use super::resources::parse_resources;
+use crate::{ConfigSnapshot, Error, Namespace, Resource, ResourceConfig, Result, Settings};
+
+/// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
+const CONFIG_KEY: &str = "config";
+
+/// What the configuration says.
+pub(super) struct Configured {
+    /// The settings in force.
+    pub(super) config: Settings,
+    /// Every resource that was ever enabled.
+    pub(super) resources: BTreeMap<Resource, ResourceConfig>,
+    /// The names of resources whose settings cannot be read, with what is wrong.
+    pub(super) unreadable: Vec<(String, Error)>,
+}
+
+impl Connector {
+    /// The settings in force: the stored ones, overridden.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
+    pub async fn settings(&self) -> Result<Settings> {
+        self.effective(self.stored_settings().await?)
+    }
+
+    /// The settings as they are given, for what must work although one of them is wrong.
+    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Settings {
+        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
+        let mut values = parse_settings(stored).unwrap_or_default();
+        self.spec.settings.merge(&mut values, self.overrides.clone());
+        values.into_iter().collect()
+    }
+
+    /// Stored settings, overridden.
+    fn effective(&self, mut stored: Map<String, Value>) -> Result<Settings> {
+        self.spec.validate()?;
+        self.spec.settings.merge(&mut stored, self.overrides.clone());
+        self.spec.settings.configure(stored)
+    }
+
+    /// Everything that is configured, in a store that is not another source's.
+    pub(super) async fn snapshot(&self) -> Result<ConfigSnapshot> {
+        self.config.claim(&self.spec.name, false).await?;
+        self.config.snapshot().await
+    }
+
+    /// The settings in force, and every resource that was ever enabled, ordered by name.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) also when a credential would go where it was not given for.
+    pub(super) async fn configuration(&self) -> Result<Configured> {
+        let ConfigSnapshot { connector, resources } = self.snapshot().await?;
+        let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
+        let stored = parse_settings(find(CONFIG_KEY))?;
+        let config = self.effective(stored.clone())?;
+        self.must_be_bound(&stored, find(BINDINGS_KEY)).await?;
+        let (resources, unreadable) = parse_resources(resources);
+        Ok(Configured { config, resources, unreadable })
+    }
+
+    /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
+    /// longer knows. Names may be dotted. What is checked is what would be in force: settings that are missing here may come from
+    /// the [overrides](Self::overrides), which are not stored. Repeatable.
+    ///
+    /// A stored setting that decides where a credential goes (a URL, a proxy, a file of certificates), or which one it is, works only
+    /// together with the credential that was in force when it was provisioned: whoever can write the store must not be able to
+    /// redirect the credentials of others. [Overrides](Self::overrides) are trusted.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
+    pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+        self.spec.validate()?;
+        let settings = &self.spec.settings;
+        let mut stored = self.stored_settings().await?;
+        let values: Vec<(String, Value)> = values.into_iter().collect();
+        for (name, value) in values.clone() {
+            if value.is_null() {
+                // One that an earlier version of the source had is stored, and unknown now.
+                if !settings.remove(&mut stored, &name) {
+                    settings.property(&name)?;
+                }
+            } else {
+                settings.merge(&mut stored, [(name, value)]);
+            }
+        }
+        // What is overridden here counts elsewhere.
+        if let Some((_, error)) = settings.first_invalid(&stored.clone().into_iter().collect()) {
+            return Err(error);
+        }
+        self.effective(stored.clone())?;
+        self.config.claim(&self.spec.name, true).await?;
+        self.bind_credentials(&stored, values).await?;
+        self.config.put(Namespace::Connector, CONFIG_KEY, &Value::Object(stored)).await
+    }
+
+    async fn stored_settings(&self) -> Result<Map<String, Value>> {
+        self.config.claim(&self.spec.name, false).await?;
+        parse_settings(self.config.get(Namespace::Connector, CONFIG_KEY).await?)
+    }
+
+    /// Whether every credential in force was given for where the stored settings send it.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) with the help to confirm it, when one was not.
+    pub async fn check_credentials(&self) -> Result<()> {
+        self.configuration().await.map(drop)
+    }
+
+    /// Refuses to use a credential where it was not given for.
+    pub(super) async fn must_be_bound(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
+        let uses = stored_uses(&self.spec, stored, &self.overrides);
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let (spec, known) = (self.spec.clone(), self.proved().clone());
+        let verify = move || verify(&spec, uses, bindings.as_ref(), &known);
+        let proved = off_the_async_threads(verify).await??;
+        self.proved().extend(proved);
+        Ok(())
+    }
+
+    fn proved(&self) -> MutexGuard<'_, BTreeSet<Use>> {
+        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores that the credentials in force may be used with the settings that were named now.
+    pub(super) async fn bind_credentials(
+        &self,
+        stored: &Map<String, Value>,
+        named: Vec<(String, Value)>,
+    ) -> Result<()> {
+        let uses = stored_uses(&self.spec, stored, &self.overrides);
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let before = self.config.get(Namespace::Connector, BINDINGS_KEY).await?;
+        let spec = self.spec.clone();
+        let bind = move || bind(&spec, &uses, &named, before.as_ref());
+        match off_the_async_threads(bind).await? {
+            Some(after) => self.config.put(Namespace::Connector, BINDINGS_KEY, &after).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
+    match stored {
+        None => Ok(Map::new()),
+        Some(Value::Object(values)) => Ok(values),
+        Some(_) => Err(Error::configuration("the stored settings are no JSON object")
+            .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
+    }
+}
+
+/// Does what reads files, or computes for long.
+async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::internal("checking the credentials broke off").with_source(error))
+}
