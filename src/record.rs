@@ -12,7 +12,7 @@ use crate::Checkpoint;
 
 /// Orders the states of one key: the state with the higher version is newer.
 ///
-/// Use any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
+/// CredentialUse any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
 /// revision. A source whose records have none uses [`Version::NONE`] throughout; then the state that arrives last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -41,12 +41,12 @@ impl Demand {
 
 /// Counts a reader or a commit for as long as it lives.
 #[derive(Debug)]
-struct Counted {
+struct DemandGuard {
     demand: watch::Sender<Demand>,
     count: fn(&mut Demand) -> &mut usize,
 }
 
-impl Drop for Counted {
+impl Drop for DemandGuard {
     fn drop(&mut self) {
         self.demand.send_modify(|demand| *(self.count)(demand) -= 1);
     }
@@ -69,9 +69,9 @@ impl ReadBudget {
         permit.map_err(|error| Error::internal("the read-ahead budget is closed").with_source(error))
     }
 
-    fn count(&self, count: fn(&mut Demand) -> &mut usize) -> Counted {
+    fn count(&self, count: fn(&mut Demand) -> &mut usize) -> DemandGuard {
         self.demand.send_modify(|demand| *count(demand) += 1);
-        Counted { demand: self.demand.clone(), count }
+        DemandGuard { demand: self.demand.clone(), count }
     }
 
     /// Waits until a reader waits for room.
@@ -103,7 +103,7 @@ pub(super) struct CommitBuffer {
     /// Their part of the budget. Held until the rows are committed and dropped.
     reserved: Option<OwnedSemaphorePermit>,
     /// Counts the commit, from when this is given out.
-    _committing: Option<Counted>,
+    _committing: Option<DemandGuard>,
 }
 
 impl CommitBuffer {

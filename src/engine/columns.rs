@@ -8,10 +8,10 @@ use crate::table::{Column, Step};
 use crate::{Batch, ColumnType, Record, SourceSpec};
 
 /// As many records must be read before a column is reported.
-pub(super) const ENOUGH: u64 = 20;
+pub(super) const MIN_RECORDS: u64 = 20;
 
 /// As many records of a table are parsed to find its columns. After that, only those in which the missing member may be.
-const PARSED: u64 = 200;
+const MAX_PARSED: u64 = 200;
 
 /// What a column finds in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ enum ColumnState {
     /// A step of the path is not there.
     Absent,
     /// A value of another type.
-    Misfit,
+    WrongType,
     /// Null, or nothing to look into: the path may be right.
     Null,
     /// A value of its type.
@@ -34,12 +34,12 @@ pub(crate) struct ColumnCheck(Arc<Mutex<Vec<Table>>>);
 struct Table {
     name: String,
     records: u64,
-    open: Vec<Open>,
+    unmatched: Vec<UnmatchedColumn>,
 }
 
 /// A column that has found nothing yet.
 #[derive(Debug)]
-struct Open {
+struct UnmatchedColumn {
     column: Column,
     best: ColumnState,
     /// The last member of its path, as it is written in documents.
@@ -53,14 +53,14 @@ impl ColumnCheck {
                 Step::Member(member) => Some(Value::from(member.as_str()).to_string()),
                 Step::Each => None,
             });
-            Open { column: column.clone(), best: ColumnState::Absent, member: last.unwrap_or_default() }
+            UnmatchedColumn { column: column.clone(), best: ColumnState::Absent, member: last.unwrap_or_default() }
         };
         // One that says whether something is there may well find nothing.
         let sought = |column: &&Column| column.kind != ColumnType::Present;
         let tables = spec.tables.iter().map(|table| Table {
             name: table.name.clone(),
             records: 0,
-            open: table.columns.iter().filter(sought).map(open).collect(),
+            unmatched: table.columns.iter().filter(sought).map(open).collect(),
         });
         Self(Arc::new(Mutex::new(tables.collect())))
     }
@@ -78,7 +78,7 @@ impl ColumnCheck {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = tables.iter().filter(|table| table.records >= records.max(1));
         let missing = read.flat_map(|table| {
-            let found_nothing = table.open.iter().filter(|open| open.best < ColumnState::Null);
+            let found_nothing = table.unmatched.iter().filter(|open| open.best < ColumnState::Null);
             found_nothing.map(|open| format!("{}.{}", table.name, open.column.name))
         });
         missing.collect()
@@ -99,22 +99,22 @@ impl Table {
     fn look(&mut self, record: &Record) {
         let Some(json) = record.json() else { return };
         self.records += 1;
-        if self.open.is_empty() {
+        if self.unmatched.is_empty() {
             return;
         }
-        let is_late = self.records > PARSED;
+        let is_late = self.records > MAX_PARSED;
         if is_late {
             // By now the others are known: null where it is null, and of another type where it is.
-            self.open.retain(|open| open.best == ColumnState::Absent || open.best == ColumnState::Misfit);
-            if !self.open.iter().any(|open| open.best == ColumnState::Absent && json.contains(&open.member)) {
+            self.unmatched.retain(|open| open.best == ColumnState::Absent || open.best == ColumnState::WrongType);
+            if !self.unmatched.iter().any(|open| open.best == ColumnState::Absent && json.contains(&open.member)) {
                 return;
             }
         }
         let Ok(document) = serde_json::from_str::<Value>(json) else { return };
-        for open in &mut self.open {
+        for open in &mut self.unmatched {
             open.best = open.best.max(find(&document, open.column.path.steps(), Some(open.column.kind)));
         }
-        self.open.retain(|open| open.best != ColumnState::Fits);
+        self.unmatched.retain(|open| open.best != ColumnState::Fits);
     }
 }
 
@@ -123,7 +123,7 @@ fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
     match (path.split_first(), value) {
         (_, Value::Null) => ColumnState::Null,
         (None, value) => match kind {
-            Some(kind) if !fits(value, kind) => ColumnState::Misfit,
+            Some(kind) if !fits(value, kind) => ColumnState::WrongType,
             _ => ColumnState::Fits,
         },
         (Some((Step::Member(member), rest)), Value::Object(members)) => {
@@ -133,9 +133,9 @@ fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
         (Some((Step::Each, rest)), Value::Array(elements)) => {
             let best = elements.iter().map(|element| find(element, rest, None)).max().unwrap_or(ColumnState::Null);
             // What is collected is an array.
-            if best == ColumnState::Fits && kind != Some(ColumnType::Json) { ColumnState::Misfit } else { best }
+            if best == ColumnState::Fits && kind != Some(ColumnType::Json) { ColumnState::WrongType } else { best }
         }
-        (Some((Step::Each, _)), _) => ColumnState::Misfit,
+        (Some((Step::Each, _)), _) => ColumnState::WrongType,
     }
 }
 

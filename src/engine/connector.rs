@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::credentials::Use;
+use super::credentials::CredentialUse;
 use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How many warnings are remembered, so that the log has each once.
-const MOST_WARNINGS: usize = 1_000;
+const MAX_WARNINGS: usize = 1_000;
 
 /// Returns the time.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -82,9 +82,9 @@ pub struct Connector {
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
     /// The uses of credentials that were proved.
-    pub(super) proved: Arc<Mutex<BTreeSet<Use>>>,
+    pub(super) proven_uses: Arc<Mutex<BTreeSet<CredentialUse>>>,
     /// The warnings that the log has.
-    warned: Arc<Mutex<BTreeSet<String>>>,
+    logged_warnings: Arc<Mutex<BTreeSet<String>>>,
     clock: Clock,
 }
 
@@ -124,8 +124,8 @@ impl Connector {
             overrides: Map::new(),
             claims: IdentityClaims::default(),
             observer: None,
-            proved: Arc::default(),
-            warned: Arc::default(),
+            proven_uses: Arc::default(),
+            logged_warnings: Arc::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -244,7 +244,7 @@ impl Connector {
     }
 
     /// Whether rows and state become visible in one transaction.
-    pub(super) fn is_joined(&self) -> bool {
+    pub(super) fn is_transactional(&self) -> bool {
         matches!(self.delivery, Stores::Shared)
     }
 
@@ -253,7 +253,7 @@ impl Connector {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        if self.is_news(&event) {
+        if self.is_new_warning(&event) {
             event.log();
         }
         if let Some(observer) = &self.observer {
@@ -262,10 +262,10 @@ impl Connector {
     }
 
     /// Whether the log does not have it yet. A warning may hold for every resource, and on a schedule again and again.
-    fn is_news(&self, event: &Event) -> bool {
+    fn is_new_warning(&self, event: &Event) -> bool {
         let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() >= MOST_WARNINGS {
+        let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MAX_WARNINGS {
             warned.clear();
         }
         warned.insert(warning.clone())

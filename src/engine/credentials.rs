@@ -24,7 +24,7 @@ const ROUNDS: u32 = 50_000;
 
 /// That a stored setting is used with a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Use {
+pub(super) struct CredentialUse {
     /// The setting that refers to the credential.
     credential: String,
     reference: String,
@@ -35,7 +35,11 @@ pub(super) struct Use {
 }
 
 /// All uses of credentials that the call itself does not name.
-pub(super) fn stored_uses(spec: &SourceSpec, stored: &Map<String, Value>, overrides: &Map<String, Value>) -> Vec<Use> {
+pub(super) fn stored_uses(
+    spec: &SourceSpec,
+    stored: &Map<String, Value>,
+    overrides: &Map<String, Value>,
+) -> Vec<CredentialUse> {
     let mut merged = stored.clone();
     spec.settings.merge(&mut merged, overrides.clone());
     let given: BTreeSet<String> = leaves(overrides).into_iter().map(|(name, _)| name).collect();
@@ -51,7 +55,7 @@ pub(super) fn stored_uses(spec: &SourceSpec, stored: &Map<String, Value>, overri
     let mut uses = Vec::new();
     for (credential, value) in &leaves {
         for reference in references(value) {
-            let new = |setting: &str, value: &Value| Use {
+            let new = |setting: &str, value: &Value| CredentialUse {
                 credential: credential.clone(),
                 reference: reference.to_owned(),
                 setting: setting.to_owned(),
@@ -101,7 +105,7 @@ fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
     }
 }
 
-impl Use {
+impl CredentialUse {
     /// What only who has the credential can make.
     fn proof(&self, source: &str, secret: &SecretString) -> String {
         let Self { credential, reference, setting, value } = self;
@@ -138,7 +142,7 @@ impl Use {
 /// The proofs for what was named in this call, beside those that are there. `None`: nothing is to be stored.
 pub(super) fn bind(
     spec: &SourceSpec,
-    uses: &[Use],
+    uses: &[CredentialUse],
     named: &[(String, Value)],
     stored: Option<&Value>,
 ) -> Option<Value> {
@@ -160,10 +164,10 @@ pub(super) fn bind(
 /// Refuses the first use that nothing proves. `known` are those that this process has seen proved: a credential may be renewed.
 pub(super) fn verify(
     spec: &SourceSpec,
-    uses: Vec<Use>,
+    uses: Vec<CredentialUse>,
     stored: Option<&Value>,
-    known: &BTreeSet<Use>,
-) -> Result<Vec<Use>> {
+    known: &BTreeSet<CredentialUse>,
+) -> Result<Vec<CredentialUse>> {
     let proofs = proofs(stored);
     for one in uses.iter().filter(|one| !known.contains(one)) {
         if proofs.is_empty() || !proofs.contains(&one.proof(&spec.name, &one.secret()?)) {

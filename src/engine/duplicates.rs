@@ -6,23 +6,23 @@ use crate::{Checkpoint, Error, ErrorKind, Resource, Result};
 impl Run<'_> {
     /// Refuses to commit what another resource has read already. Asked once, with the first checkpoint of a resource that was never
     /// read.
-    pub(super) async fn must_be_unknown(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub(super) async fn check_identity(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let source = &self.connector.source;
         let Some(identity) = source.identity(checkpoint) else { return Ok(()) };
         let claim = self.connector.claims.claim(&identity, &self.resource).map_err(|other| self.same_as(&other))?;
         let known = self.connector.resources().await?.into_iter().map(|(known, _)| known);
         let others: Vec<Resource> = known.filter(|known| *known != self.resource).collect();
         // Another program may just be reading one that was never read, and can say what it is only when it commits.
-        if !self.are_other_things(&others, &identity).await? {
+        if !self.are_other_resources(&others, &identity).await? {
             self.store_claim(checkpoint).await?;
-            self.are_other_things(&others, &identity).await?;
+            self.are_other_resources(&others, &identity).await?;
         }
         self.claim = Some(claim);
         Ok(())
     }
 
     /// Refuses to go on where one of these resources is the same thing. Says whether it is known of each of them that it is not.
-    async fn are_other_things(&self, others: &[Resource], identity: &str) -> Result<bool> {
+    async fn are_other_resources(&self, others: &[Resource], identity: &str) -> Result<bool> {
         // Where there is no other one, no call is paid for.
         if others.is_empty() {
             return Ok(true);

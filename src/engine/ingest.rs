@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Connector;
 use super::batcher::ReadBudget;
-use super::resources::Names;
-use super::run::{Run, Start};
+use super::resources::ResourceLookup;
+use super::run::{PrefetchedState, Run};
 use super::settings::Configured;
 use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings};
 
@@ -111,7 +111,7 @@ impl IngestReport {
 }
 
 /// What is to be ingested.
-struct Due {
+struct Selection {
     /// Each once, ordered by name.
     resources: Vec<Resource>,
     /// Those that nobody had heard of before.
@@ -141,11 +141,12 @@ impl Connector {
     /// observer is told of the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
-        let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
-        let Due { resources, new } = self.due(&named, &known, unreadable.is_empty()).await?;
+        let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
         let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
-        let runner = Runner { allow_deletions: request.allow_deletions, ..Runner::new(self, side_by_side) };
+        let runner =
+            ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, side_by_side) };
         let starts = self.starts(&resources).await?;
         let mut runs: Vec<RunRecord> = stream::iter(resources.into_iter().zip(starts))
             .map(|(resource, start)| runner.run(resource, config.clone(), request.mode, start, request.cancel.clone()))
@@ -172,46 +173,46 @@ impl Connector {
     }
 
     /// Where the runs begin; read by one call where calls are paid for, and else by each run itself.
-    async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<Start>>> {
+    async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<PrefetchedState>>> {
         if !self.state.is_metered() {
             return Ok(resources.iter().map(|_| None).collect());
         }
         let standings = self.statuses(resources).await?.into_iter();
-        Ok(standings.map(|standing| Start::of(standing.entry, true)).collect())
+        Ok(standings.map(|standing| PrefetchedState::of(standing.entry, true)).collect())
     }
 
     /// The resources that are named, enabled on the way; without a name all that are enabled.
-    async fn due(
+    async fn select(
         &self,
         named: &[Resource],
         known: &BTreeMap<Resource, ResourceConfig>,
         all_readable: bool,
-    ) -> Result<Due> {
+    ) -> Result<Selection> {
         let named: BTreeSet<&Resource> = named.iter().collect();
         for resource in &named {
             self.enable_over(resource, known.get(resource), None).await?;
         }
         if !named.is_empty() {
             let new = named.iter().filter(|resource| !known.contains_key(resource)).copied().cloned().collect();
-            return Ok(Due { resources: named.into_iter().cloned().collect(), new });
+            return Ok(Selection { resources: named.into_iter().cloned().collect(), new });
         }
         let enabled: Vec<_> = known.iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource.clone()).collect();
         if enabled.is_empty() && all_readable {
             let kind = &self.spec.resource_kind;
             return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
         }
-        Ok(Due { resources: enabled, new: Vec::new() })
+        Ok(Selection { resources: enabled, new: Vec::new() })
     }
 }
 
 /// Runs resources side by side, within one budget.
-pub(super) struct Runner {
+pub(super) struct ConcurrentRuns {
     connector: Connector,
     budget: ReadBudget,
     allow_deletions: bool,
 }
 
-impl Runner {
+impl ConcurrentRuns {
     pub(super) fn new(connector: &Connector, side_by_side: usize) -> Self {
         let mut connector = connector.clone();
         let limits = &mut connector.limits;
@@ -226,7 +227,7 @@ impl Runner {
         resource: Resource,
         config: Settings,
         mode: Mode,
-        start: Option<Start>,
+        start: Option<PrefetchedState>,
         cancel: CancellationToken,
     ) -> RunRecord {
         let run = Run::new(&self.connector, resource, config, mode, self.allow_deletions, cancel);

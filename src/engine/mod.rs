@@ -20,7 +20,7 @@ mod duplicates;
 mod event;
 mod identity;
 mod ingest;
-mod outstanding;
+mod reject_tracker;
 mod resources;
 mod run;
 mod schedule;

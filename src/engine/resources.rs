@@ -13,14 +13,14 @@ use crate::{
 };
 
 /// The names by which resources are known here, and those that the source takes for the same.
-pub(super) struct Names<'a> {
+pub(super) struct ResourceLookup<'a> {
     source: &'a dyn Source,
     config: &'a Settings,
     /// Each known name by its canonical form, and by itself.
     known: BTreeMap<String, String>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> ResourceLookup<'a> {
     pub(super) fn new<'n>(
         source: &'a dyn Source,
         config: &'a Settings,
@@ -56,7 +56,7 @@ impl Connector {
         if let Some(schedule) = schedule {
             schedule.check(self.now())?;
         }
-        let (resource, before) = self.known(resource).await?;
+        let (resource, before) = self.lookup(resource).await?;
         self.sink.ensure_tables(&resource, &self.spec.tables).await?;
         self.enable_over(&resource, before.as_ref(), schedule).await?;
         Ok(resource)
@@ -85,7 +85,7 @@ impl Connector {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
     pub async fn disable(&self, resource: &Resource) -> Result<bool> {
-        let (resource, config) = self.known(resource).await?;
+        let (resource, config) = self.lookup(resource).await?;
         let mut config = config.ok_or_else(|| self.unknown(&resource))?;
         let was_enabled = std::mem::take(&mut config.enabled);
         if was_enabled {
@@ -116,16 +116,16 @@ impl Connector {
     /// What [`Source::resource`] reports; whatever the configuration store reports.
     pub async fn resolve<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Resource>> {
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
-        let config = self.unchecked(connector);
-        let known = Names::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
+        let config = self.unchecked_settings(connector);
+        let known = ResourceLookup::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
         names.into_iter().map(|name| known.find(name.as_ref())).collect()
     }
 
     /// The resource that this one is known as, and how it is configured.
-    pub(super) async fn known(&self, named: &Resource) -> Result<(Resource, Option<ResourceConfig>)> {
+    pub(super) async fn lookup(&self, named: &Resource) -> Result<(Resource, Option<ResourceConfig>)> {
         let ConfigSnapshot { connector, resources } = self.snapshot().await?;
-        let config = self.unchecked(connector);
-        let names = Names::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
+        let config = self.unchecked_settings(connector);
+        let names = ResourceLookup::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
         let resource = names.find(named.name())?;
         let stored: Option<Value> =
             resources.into_iter().find(|(name, _)| name == resource.name()).map(|(_, value)| value);
@@ -141,7 +141,7 @@ impl Connector {
     /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled and has no state; whatever the stores
     /// report.
     pub async fn reset(&self, resource: &Resource) -> Result<()> {
-        let (resource, config) = self.known(resource).await?;
+        let (resource, config) = self.lookup(resource).await?;
         if config.is_none() && self.state(&resource).await?.is_none() {
             return Err(self.unknown(&resource));
         }
@@ -192,7 +192,7 @@ impl Connector {
     /// [`NotFound`](crate::ErrorKind::NotFound) when the resource is not known here; whatever the stores report.
     pub async fn remove(&self, resource: &Resource) -> Result<()> {
         let resource = self.resolve([resource.name()]).await?.remove(0);
-        self.must_know(&resource).await?;
+        self.ensure_known(&resource).await?;
         // Where this is cut off in between, removing it again does the rest.
         self.config.remove(Namespace::Resource, resource.name()).await?;
         self.forget_progress(&resource, "removed").await
@@ -200,7 +200,7 @@ impl Connector {
 
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when nothing is stored of a resource that could be removed.
-    pub(crate) async fn must_know(&self, resource: &Resource) -> Result<()> {
+    pub(crate) async fn ensure_known(&self, resource: &Resource) -> Result<()> {
         let is_configured = self.config.get(Namespace::Resource, resource.name()).await?.is_some();
         let state = self.state(resource).await?.map(|entry| entry.state);
         // A reset that nothing has been read since is no progress.

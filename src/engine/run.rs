@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
 use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
-use super::columns::{self, ColumnCheck, ENOUGH};
+use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
-use super::outstanding::Outstanding;
+use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, ResourceState};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// How a run came to its end without an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Outcome {
     Complete,
     Interrupted,
 }
@@ -31,9 +31,9 @@ const PRUNE_EVERY: u64 = 16;
 /// Where a run begins, read for many runs at once. It may be old: where another program has run the resource meanwhile, the first
 /// commit is refused, and the run begins once more from the newest state.
 #[derive(Debug, Clone)]
-pub(super) struct Start(StateEntry);
+pub(super) struct PrefetchedState(StateEntry);
 
-impl Start {
+impl PrefetchedState {
     /// Where the next run of a resource begins; `None` where the run has to look for itself: nobody has found a state, or calls cost
     /// nothing.
     pub(super) fn of(standing: Option<StateEntry>, is_metered: bool) -> Option<Self> {
@@ -61,7 +61,7 @@ pub(super) struct Run<'a> {
     /// That this run reads what its first checkpoint says; for a resource that was never read.
     pub(super) claim: Option<IdentityClaim>,
     /// What was rejected, and not corrected since.
-    outstanding: Outstanding,
+    rejects: RejectTracker,
     /// Which columns have found something.
     columns: ColumnCheck,
     cancel: CancellationToken,
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
             checkpoint: None,
             reconcile: None,
             claim: None,
-            outstanding: Outstanding::default(),
+            rejects: RejectTracker::default(),
             cancel,
             began: Instant::now(),
             is_under_way: false,
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs to the end, whatever it is; the record says which.
-    pub(super) async fn execute(mut self, start: Option<Start>, budget: ReadBudget) -> RunRecord {
+    pub(super) async fn execute(mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> RunRecord {
         if self.cancel.is_cancelled() {
             // It does not begin, and leaves no trace.
             self.record.status = RunStatus::Interrupted;
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         if is_given && is_overtaken && self.record.commits == 0 {
             ended = self.ingest(None, budget).await;
         }
-        self.record.empty_columns = self.columns.missing(ENOUGH);
+        self.record.empty_columns = self.columns.missing(MIN_RECORDS);
         if !self.record.empty_columns.is_empty() {
             self.monitor.event(SourceEvent::Warning(columns::warning(&self.record.empty_columns)));
         }
@@ -131,9 +131,9 @@ impl<'a> Run<'a> {
         self.record.clone()
     }
 
-    async fn ingest(&mut self, start: Option<Start>, budget: ReadBudget) -> Result<End> {
+    async fn ingest(&mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> Result<Outcome> {
         let entry = match start {
-            Some(Start(entry)) => Some(entry),
+            Some(PrefetchedState(entry)) => Some(entry),
             None => self.connector.state(&self.resource).await?,
         };
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
@@ -146,43 +146,43 @@ impl<'a> Run<'a> {
             self.stored = Some(entry.state);
         }
         self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
-        self.outstanding = self.find_outstanding().await?;
+        self.rejects = self.find_outstanding().await?;
         if self.record.mode == Mode::Reconcile {
             self.resume_reconcile();
         }
-        if self.read(budget).await? == End::Interrupted {
-            return Ok(End::Interrupted);
+        if self.read(budget).await? == Outcome::Interrupted {
+            return Ok(Outcome::Interrupted);
         }
         match self.record.mode {
             Mode::Incremental => {
                 if self.reconciliation().is_some() {
                     self.end_reset_read().await?;
                 }
-                Ok(End::Complete)
+                Ok(Outcome::Complete)
             }
             Mode::Reconcile => {
                 let began = Instant::now();
                 let swept = self.sweep().await;
                 self.record.timings.verify_ms = millis(began.elapsed());
-                Ok(if swept? { End::Complete } else { End::Interrupted })
+                Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
             }
         }
     }
 
     /// What is outstanding, where the state says that something may be.
-    async fn find_outstanding(&self) -> Result<Outstanding> {
+    async fn find_outstanding(&self) -> Result<RejectTracker> {
         if !self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
-            return Ok(Outstanding::default());
+            return Ok(RejectTracker::default());
         }
-        match self.connector.sink.rejects(Outstanding::query(&self.resource)).await {
-            Ok(found) => Ok(Outstanding::new(&self.connector.source, found)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Outstanding::default()),
+        match self.connector.sink.rejects(RejectTracker::query(&self.resource)).await {
+            Ok(found) => Ok(RejectTracker::new(&self.connector.source, found)),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(RejectTracker::default()),
             Err(error) => Err(error),
         }
     }
 
     /// Reads the source to its end and commits what it brings.
-    async fn read(&mut self, budget: ReadBudget) -> Result<End> {
+    async fn read(&mut self, budget: ReadBudget) -> Result<Outcome> {
         let (checkpoint, incremental) = match self.reconciliation() {
             Some(pass) => (pass.checkpoint.clone(), self.checkpoint.clone()),
             None => (self.checkpoint.clone(), None),
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
                 Some(Ok(Some(joined))) => self.commit_buffer(joined).await?,
-                Some(Ok(None)) => return Ok(End::Complete),
+                Some(Ok(None)) => return Ok(Outcome::Complete),
                 Some(Err(error)) => return Err(error),
                 None => {
                     // What has been joined is whole; to commit it saves the next run some reading.
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
                     if !joined.is_empty() {
                         self.commit_buffer(joined).await?;
                     }
-                    return Ok(End::Interrupted);
+                    return Ok(Outcome::Interrupted);
                 }
             }
         }
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
         if let Some(checkpoint) = &checkpoint
             && self.is_new()
         {
-            self.must_be_unknown(checkpoint).await?;
+            self.check_identity(checkpoint).await?;
         }
         let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
         let sweep = self.reconciliation().map(|pass| self.mark(pass));
@@ -278,13 +278,13 @@ impl<'a> Run<'a> {
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
         // Once a run has written the state, its record must keep step with its rows.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
-        let had_rejects = self.outstanding.is_any();
-        self.outstanding.take(&self.connector.source, &mut rows);
+        let had_rejects = self.rejects.may_have_any();
+        self.rejects.track(&self.connector.source, &mut rows);
         let corrects = rows.iter().any(|rows| !rows.corrected.is_empty());
         let rejected: u64 = rows.iter().map(|rows| rows.rejects.len() as u64).sum();
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
         // Rows that make no progress move the state, too, where any changes: what a pass has read before must not replace them.
-        let fence = (!moved && !has_written && self.connector.is_joined()).then_some(Sweep::Fence);
+        let fence = (!moved && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
         // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason.
         let fenced = moved || has_written || sweep.is_some();
@@ -303,7 +303,7 @@ impl<'a> Run<'a> {
             let delivered = self.connector.deliver(commit, order, &mut self.base).await;
             // What a commit has corrected that failed is outstanding still.
             if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {
-                self.outstanding.expect_others();
+                self.rejects.note_untracked();
             }
             let report = delivered?;
             is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
@@ -328,18 +328,18 @@ impl<'a> Run<'a> {
     }
 
     /// Writes down how the run ended; nothing, where every call is paid for and nothing has changed.
-    async fn finish(&mut self, ended: Result<End>) {
+    async fn finish(&mut self, ended: Result<Outcome>) {
         let now = self.connector.now();
         let record = &mut self.record;
         record.ended_at = Some(now.max(record.started_at));
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
         let (status, message) = match &ended {
-            Ok(End::Complete) if record.counts.rejected > 0 => {
+            Ok(Outcome::Complete) if record.counts.rejected > 0 => {
                 (RunStatus::Partial, Some(rejected(record.counts.rejected)))
             }
-            Ok(End::Complete) => (RunStatus::Complete, None),
-            Ok(End::Interrupted) => {
+            Ok(Outcome::Complete) => (RunStatus::Complete, None),
+            Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
             Err(error) if record.commits > 0 => (RunStatus::Partial, Some(error.to_string())),
@@ -393,7 +393,7 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
     ) -> ResourceState {
-        let has_rejects = self.outstanding.is_any();
+        let has_rejects = self.rejects.may_have_any();
         ResourceState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
     }
 

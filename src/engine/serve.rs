@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Connector;
 use super::Schedule;
-use super::ingest::Runner;
-use super::run::Start;
+use super::ingest::ConcurrentRuns;
+use super::run::PrefetchedState;
 use super::settings::Configured;
 use crate::{Mode, Resource, Result, RunStatus, Settings};
 
@@ -39,9 +39,9 @@ impl Connector {
     /// Settings that are malformed, and stores that cannot be read, at the start; later they are logged and tried again.
     pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
         let metered = self.state.is_metered();
-        let every = self.refreshes_every();
+        let every = self.refresh_interval();
         let concurrency = concurrency.max(1);
-        let runner = Runner::new(self, concurrency);
+        let runner = ConcurrentRuns::new(self, concurrency);
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
         let (mut config, plan) = read?;
         let mut timetable = Timetable { plan, ..Timetable::default() };
@@ -90,7 +90,7 @@ impl Connector {
     }
 
     /// How often the configuration is read again where nothing is due.
-    pub(crate) fn refreshes_every(&self) -> Duration {
+    pub(crate) fn refresh_interval(&self) -> Duration {
         if self.state.is_metered() { REFRESH_METERED } else { REFRESH }
     }
 
@@ -112,11 +112,14 @@ impl Connector {
                     continue;
                 }
             };
-            let start = Start::of(standing.entry, is_metered);
+            let start = PrefetchedState::of(standing.entry, is_metered);
             let run = standing.run;
             let cut_off =
                 run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
-            plan.insert(resource, PlannedResource { schedule, last: run.map(|run| run.started_at), cut_off, start });
+            plan.insert(
+                resource,
+                PlannedResource { schedule, last: run.map(|run| run.started_at), is_unfinished: cut_off, start },
+            );
         }
         Ok((config, plan))
     }
@@ -128,9 +131,9 @@ struct PlannedResource {
     schedule: Schedule,
     last: Option<Timestamp>,
     /// Whether that run was interrupted, or has not ended.
-    cut_off: bool,
+    is_unfinished: bool,
     /// Where the next run begins. It serves one run only, which may move on.
-    start: Option<Start>,
+    start: Option<PrefetchedState>,
 }
 
 /// What is to run, what is running, and what was started here when.
@@ -145,11 +148,11 @@ struct Timetable {
 impl Timetable {
     /// Lets what was cut off go on at once: a program that was stopped and started again must not wait a day for it.
     fn replan(&mut self) {
-        self.plan.values_mut().filter(|planned| planned.cut_off).for_each(|planned| planned.last = None);
+        self.plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
     }
 
     /// The resources to start now, those that have waited longest first; they count as running from here on.
-    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Option<Start>)> {
+    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Option<PrefetchedState>)> {
         let mut ready: Vec<_> =
             self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
         ready.sort();
@@ -203,7 +206,7 @@ mod tests {
         Resource::new(name).unwrap()
     }
 
-    fn names(starting: Vec<(Resource, Option<Start>)>) -> Vec<Resource> {
+    fn names(starting: Vec<(Resource, Option<PrefetchedState>)>) -> Vec<Resource> {
         starting.into_iter().map(|(resource, _)| resource).collect()
     }
 
@@ -212,7 +215,7 @@ mod tests {
         let planned = |second| PlannedResource {
             schedule: "1m".parse().unwrap(),
             last: Some(at(second - 60)),
-            cut_off: false,
+            is_unfinished: false,
             start: None,
         };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_has_never_run_is_due_at_once() {
-        let planned = PlannedResource { schedule: Schedule::default(), last: None, cut_off: false, start: None };
+        let planned = PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, start: None };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }

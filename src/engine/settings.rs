@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use super::Connector;
-use super::credentials::{BINDINGS_KEY, Use, bind, stored_uses, verify};
+use super::credentials::{BINDINGS_KEY, CredentialUse, bind, stored_uses, verify};
 use super::resources::parse_resources;
 use crate::{ConfigSnapshot, Error, Namespace, Resource, ResourceConfig, Result, Settings};
 
@@ -33,7 +33,7 @@ impl Connector {
     }
 
     /// The settings as they are given, for what must work although one of them is wrong.
-    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Settings {
+    pub(super) fn unchecked_settings(&self, connector: Vec<(String, Value)>) -> Settings {
         let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
         let mut values = parse_settings(stored).unwrap_or_default();
         self.spec.settings.merge(&mut values, self.overrides.clone());
@@ -62,7 +62,7 @@ impl Connector {
         let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
         let stored = parse_settings(find(CONFIG_KEY))?;
         let config = self.effective(stored.clone())?;
-        self.must_be_bound(&stored, find(BINDINGS_KEY)).await?;
+        self.check_bindings(&stored, find(BINDINGS_KEY)).await?;
         let (resources, unreadable) = parse_resources(resources);
         Ok(Configured { config, resources, unreadable })
     }
@@ -116,20 +116,20 @@ impl Connector {
     }
 
     /// Refuses to use a credential where it was not given for.
-    pub(super) async fn must_be_bound(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
+    pub(super) async fn check_bindings(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
         let uses = stored_uses(&self.spec, stored, &self.overrides);
         if uses.is_empty() {
             return Ok(());
         }
-        let (spec, known) = (self.spec.clone(), self.proved().clone());
+        let (spec, known) = (self.spec.clone(), self.proven_uses().clone());
         let verify = move || verify(&spec, uses, bindings.as_ref(), &known);
         let proved = off_the_async_threads(verify).await??;
-        self.proved().extend(proved);
+        self.proven_uses().extend(proved);
         Ok(())
     }
 
-    fn proved(&self) -> MutexGuard<'_, BTreeSet<Use>> {
-        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn proven_uses(&self) -> MutexGuard<'_, BTreeSet<CredentialUse>> {
+        self.proven_uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores that the credentials in force may be used with the settings that were named now.

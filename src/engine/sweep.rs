@@ -38,7 +38,7 @@ impl Run<'_> {
     pub(super) fn mark(&self, pass: &Reconciliation) -> Sweep {
         let older = match () {
             // Nothing refuses the rows of a run that was overtaken, so that only their versions can.
-            () if !self.connector.is_joined() => StalePolicy::Skip,
+            () if !self.connector.is_transactional() => StalePolicy::Skip,
             () if pass.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
             () => StalePolicy::Verify,
         };
@@ -47,7 +47,7 @@ impl Run<'_> {
 
     /// What a commit of verified records means: they are the truth.
     fn mark_verified(&self, pass: &Reconciliation) -> Sweep {
-        let older = if self.connector.is_joined() { StalePolicy::Replace } else { StalePolicy::Skip };
+        let older = if self.connector.is_transactional() { StalePolicy::Replace } else { StalePolicy::Skip };
         Sweep::Mark(pass.id, older)
     }
 
@@ -106,10 +106,10 @@ impl Run<'_> {
         if is_bounded && connector.spec.is_authoritative {
             deletions.refuse_empty_listing().map_err(SweepError::Pass)?;
         }
-        let must_wait = is_bounded && deletions.must_wait();
+        let must_wait = is_bounded && deletions.may_exceed_limit();
         for table in &connector.spec.tables {
             let mut after = None;
-            while deletions.concern(&table.name) {
+            while deletions.has_unseen(&table.name) {
                 if self.cancel().is_cancelled() {
                     return Ok(false);
                 }
@@ -125,7 +125,7 @@ impl Run<'_> {
                     () = self.cancel().cancelled() => return Ok(false),
                 };
                 if must_wait {
-                    deletions.hold(&table.name, &mut records).map_err(SweepError::Pass)?;
+                    deletions.hold_back(&table.name, &mut records).map_err(SweepError::Pass)?;
                 }
                 self.commit_verified(&table.name, records).await?;
             }

@@ -23,7 +23,7 @@ use super::limits::{self, Quota, Refusal};
 use super::links;
 use super::message;
 use super::response::Response;
-use crate::error::{STAND_IN, redact, redact_known, remember_authorization};
+use crate::error::{REDACTED, redact, redact_known, remember_authorization};
 use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 
 /// How many redirects are followed.
@@ -412,7 +412,7 @@ fn cleaned(headers: &HeaderMap) -> HeaderMap {
     for value in headers.values_mut() {
         let text = String::from_utf8_lossy(value.as_bytes());
         if let Cow::Owned(clean) = redact_known(&text) {
-            *value = HeaderValue::try_from(clean).unwrap_or(HeaderValue::from_static(STAND_IN));
+            *value = HeaderValue::try_from(clean).unwrap_or(HeaderValue::from_static(REDACTED));
         }
     }
     headers

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode_str;
 
 /// Replaces a credential.
-pub(crate) const STAND_IN: &str = "***";
+pub(crate) const REDACTED: &str = "***";
 
 /// The levels of escaping that are undone. Text with more levels is escaped to hide something.
 pub(super) const LEVELS: usize = 16;

@@ -11,7 +11,7 @@ mod urls;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use decode::STAND_IN;
+pub(crate) use decode::REDACTED;
 use decode::{Glyph, LEVELS};
 pub(crate) use secrets::remember;
 #[cfg(feature = "http")]
@@ -53,7 +53,7 @@ fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {
             _ => return redacted,
         }
     }
-    Cow::Borrowed(STAND_IN)
+    Cow::Borrowed(REDACTED)
 }
 
 /// Where credentials are, at each level of escaping, also within base64 and hexadecimal digits.
@@ -110,7 +110,7 @@ fn replace(text: &str, mut places: Vec<Range<usize>>) -> Option<String> {
     let (mut replaced, mut copied) = (String::with_capacity(text.len()), 0);
     for Range { start, end } in joined {
         replaced.push_str(&text[copied..start]);
-        replaced.push_str(STAND_IN);
+        replaced.push_str(REDACTED);
         copied = end;
     }
     replaced.push_str(&text[copied..]);
