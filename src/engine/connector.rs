@@ -1,4 +1,4 @@
-//! A source joined with a place to put its data.
+//! The connector: a source, its destination, and where to keep configuration and state.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,32 +16,32 @@ use crate::{
     StateVersion,
 };
 
-/// How many warnings are remembered, so that the log has each once.
+/// The number of remembered warnings; the log gets each once.
 const MAX_WARNINGS: usize = 1_000;
 
 /// Returns the time.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// How rows and state become visible.
+/// Where rows and state are kept.
 #[derive(Clone)]
 enum Stores {
-    /// One backend is both: one transaction.
+    /// One backend keeps both, and commits them in one transaction.
     Shared,
-    /// One after the other, in a [`WriteOrder`].
+    /// Two stores keep them; the engine writes one after the other, in a [`WriteOrder`].
     Split,
 }
 
-/// What comes first where rows and state are kept apart.
+/// What the engine writes first if two stores keep rows and state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOrder {
-    /// For progress: a crash between the two repeats rows, which merge by key.
+    /// Commits that make progress: a crash in between repeats rows, which merge by key.
     RowsFirst,
-    /// For what is no progress, which are the steps of a sweep and the end of a pass: who was overtaken is refused before he
-    /// deletes anything, and a pass does not outlive its marks.
+    /// Sweep steps and the end of a reconciliation: a superseded run is rejected before it deletes anything, and a reconciliation
+    /// does not outlive its marks.
     StateFirst,
 }
 
-/// A source joined with a place to put its data. Cloning is cheap; clones share everything.
+/// Reads a source into a destination. Clones are cheap and share everything.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -54,8 +54,8 @@ pub(super) enum WriteOrder {
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream {
 /// #         stream::iter([Ok(Batch::new("planets").record(Record::upsert("3", Version::NONE, "{}")))]).boxed()
 /// #     }
@@ -64,7 +64,7 @@ pub(super) enum WriteOrder {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<()> {
 /// let connector = Connector::new(Planets, Arc::new(Memory::new()));
-/// let report = connector.ingest(IngestRequest::of([Resource::new("sun")?])).await?;
+/// let report = connector.ingest(IngestRequest::new([Resource::new("sun")?])).await?;
 /// assert_eq!(report.counts().inserted, 1);
 /// # Ok(())
 /// # }
@@ -81,22 +81,21 @@ pub struct Connector {
     pub(super) claims: IdentityClaims,
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
-    /// The uses of credentials that were proved.
+    /// The uses of credentials that this process has seen proven.
     pub(super) proven_uses: Arc<Mutex<BTreeSet<CredentialUse>>>,
-    /// The warnings that the log has.
+    /// The warnings that were logged.
     logged_warnings: Arc<Mutex<BTreeSet<String>>>,
     clock: Clock,
 }
 
 impl Connector {
-    /// A connector whose backend keeps rows and state together: they become visible in one transaction.
+    /// A connector whose backend commits rows and state in one transaction.
     pub fn new(source: impl Source, backend: Arc<dyn Backend>) -> Self {
         Self::assemble(Arc::new(source), backend.clone(), backend.clone(), backend, Stores::Shared)
     }
 
-    /// A connector whose rows, configuration and state are kept in different places: rows become visible before the
-    /// state, so that a crash between the two repeats rows and loses none. The steps of a sweep, and the end of a full pass, come
-    /// after the state.
+    /// A connector with separate stores for rows, configuration and state. Rows become visible before the state, so that a crash in
+    /// between repeats rows and loses none. Sweep steps and the end of a reconciliation are committed after the state.
     pub fn with_stores(
         source: impl Source,
         sink: Arc<dyn Sink>,
@@ -130,74 +129,74 @@ impl Connector {
         }
     }
 
-    /// Settings that go before the stored ones and are not stored. Names may be dotted; of a nested struct, only the fields that
-    /// are given go before the stored ones.
+    /// Overrides stored settings, without storing anything. Names may be dotted; of a nested struct, only the given fields are
+    /// overridden.
     #[must_use]
     pub fn with_settings(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
         self.spec.settings.merge(&mut self.overrides, values);
         self
     }
 
-    /// Bounds on memory and on commits, instead of those that suit the [destination](Sink::limits).
+    /// Replaces the [destination's](Sink::limits) bounds on memory and on commits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The share of a table's live rows that a reconcile run may mark deleted without being
-    /// [asked to](super::IngestRequest::allow_deletions), in percent, instead of that of the [limits](Limits::max_deleted_percent).
+    /// Sets the share of a table's live rows that a reconcile run may mark deleted without
+    /// [confirmation](super::IngestRequest::allow_deletions), in percent. See [`Limits::max_deleted_percent`].
     #[must_use]
     pub fn max_deleted_percent(mut self, percent: u8) -> Self {
         self.limits.max_deleted_percent = percent;
         self
     }
 
-    /// Who is told what happens, beside the program's log.
+    /// Sets the observer of events, which the program's log also gets.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// Where the time comes from.
+    /// Replaces the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// What the source says about itself.
+    /// The description of the source.
     pub fn spec(&self) -> &SourceSpec {
         &self.spec
     }
 
-    /// Passes on what the source says beside a run.
+    /// A monitor for calls outside a run.
     pub(super) fn monitor(&self) -> Monitor {
         let watcher = self.clone();
         Monitor::new(move |event| watcher.emit(Event::Remote(event)))
     }
 
-    /// Whether the settings in force work: their shape, then the remote. The [observer](Self::observer) is told of waits and retries.
+    /// Checks the effective settings: validates them, then connects to the remote. The [observer](Self::observer) gets waits and retries.
     ///
     /// # Errors
-    /// What [`Source::check`] reports.
+    /// Returns the errors of [`Source::check`].
     pub async fn check(&self) -> Result<()> {
         self.source.check_with(&self.configuration().await?.config, &self.monitor()).await
     }
 
-    /// A resource's newest state, where it has one.
+    /// The newest state of a resource, if it has one.
     ///
     /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn state(&self, resource: &Resource) -> Result<Option<StateEntry>> {
         self.state.latest(resource.name()).await
     }
 
-    /// How each of these resources stands: its newest state and its newest run.
+    /// The status of each of these resources: its newest state and its newest run.
     ///
     /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn statuses(&self, resources: &[Resource]) -> Result<Vec<ResourceStatus>> {
         let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
         self.state.latest_many(&keys).await
@@ -206,20 +205,20 @@ impl Connector {
     /// At most `limit` runs, of one resource or of all, the newest first.
     ///
     /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn runs(&self, resource: Option<&Resource>, limit: usize) -> Result<Vec<RunRecord>> {
         self.state.runs(resource.map(Resource::name), limit).await
     }
 
-    /// What was rejected and is outstanding: neither corrected nor gone, as far as a reconcile run has found out.
+    /// The outstanding rejects: neither corrected, nor found missing by a reconcile run.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the destination cannot tell; whatever it reports.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the destination cannot list them, and its other errors.
     pub async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.sink.rejects(query).await
     }
 
-    /// Rows and state in one transaction where the backend is one; else in this order. `base` is the state's version after it.
+    /// Writes rows and state: in one transaction if the backend is one, else in this order. Sets `base` to the new version of the state.
     pub(super) async fn deliver(
         &self,
         mut commit: Commit,
@@ -243,7 +242,7 @@ impl Connector {
         Ok(report)
     }
 
-    /// Whether rows and state become visible in one transaction.
+    /// Whether one transaction commits rows and state.
     pub(super) fn is_transactional(&self) -> bool {
         matches!(self.delivery, Stores::Shared)
     }
@@ -261,7 +260,7 @@ impl Connector {
         }
     }
 
-    /// Whether the log does not have it yet. A warning may hold for every resource, and on a schedule again and again.
+    /// Whether to log it: the same warning may come for every resource, in every scheduled run.
     fn is_new_warning(&self, event: &Event) -> bool {
         let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
         let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -271,7 +270,7 @@ impl Connector {
         warned.insert(warning.clone())
     }
 
-    /// The record of a run that begins now.
+    /// A record for a run that begins now.
     pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
         RunRecord::new(RunId::new(), resource, mode, self.now())
     }

@@ -1,11 +1,10 @@
-//! Which credential goes where. Whoever can write the configuration store, or plant a database, could send the credentials of whoever
-//! runs the connector to a server of their own. So a credential goes only where it was given for.
+//! Decides which credential may be sent where. An attacker who can write the configuration store, or plant a database, could otherwise
+//! send the credentials of the user to a server of their own. So a credential is sent only to servers that it was given for.
 //!
-//! What a call names itself, as an [override](super::Connector::overrides), is trusted: `--set`, the environment, a file that was
-//! asked for. So are a setting's default and, for a credential, the source's own variable (`GITHUB_TOKEN`). Anything else that is
-//! stored and decides where a credential goes, or which one it is, must have been [provisioned](super::Connector::provision) by
-//! someone who had that credential. Then the store holds a proof beside it: a function of the setting and the credential, which does not
-//! reveal the credential.
+//! [Overrides](super::Connector::with_settings) are trusted: `--set`, the environment, a file of `--config`. So are a setting's
+//! default and, for a credential, the source's own variable (`GITHUB_TOKEN`). Any other stored setting that decides where a
+//! credential is sent, or which credential, must have been [provisioned](super::Connector::provision) by someone who had that
+//! credential. Then the store holds a proof: a function of the setting and the credential, which does not reveal the credential.
 
 use std::collections::BTreeSet;
 
@@ -19,22 +18,22 @@ use crate::{Error, Result, SecretRef, SourceSpec};
 /// The key in [`Namespace::Connector`](crate::Namespace::Connector) under which the proofs are stored.
 pub(super) const BINDINGS_KEY: &str = "bindings";
 
-/// The rounds of PBKDF2. They make guessing a short password from a proof slow.
+/// The rounds of PBKDF2. They slow down guessing a short password from a proof.
 const ROUNDS: u32 = 50_000;
 
-/// That a stored setting is used with a credential.
+/// The use of a stored setting with a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CredentialUse {
     /// The setting that refers to the credential.
     credential: String,
     reference: String,
-    /// The stored setting, which may be the same.
+    /// The stored setting; it may be the same one.
     setting: String,
     /// Its value, as JSON.
     value: String,
 }
 
-/// All uses of credentials that the call itself does not name.
+/// Lists the uses of credentials with settings that are stored rather than overridden.
 pub(super) fn stored_uses(
     spec: &SourceSpec,
     stored: &Map<String, Value>,
@@ -96,7 +95,7 @@ fn references(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Whether a setting has the value that it has without being set. A slash at the end of a URL makes no difference.
+/// Whether a setting has its default value. A trailing slash of a URL makes no difference.
 fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
     let bare = |value: &Value| value.as_str().map(|text| text.trim_end_matches('/').to_owned());
     match spec.settings.default_of(name) {
@@ -106,7 +105,7 @@ fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
 }
 
 impl CredentialUse {
-    /// What only who has the credential can make.
+    /// Makes the proof, which requires the credential.
     fn proof(&self, source: &str, secret: &SecretString) -> String {
         let Self { credential, reference, setting, value } = self;
         let subject = json!(["snowfeed binding", source, credential, reference, setting, value]).to_string();
@@ -118,7 +117,7 @@ impl CredentialUse {
         self.reference.parse::<SecretRef>()?.resolve()
     }
 
-    /// The error that refuses it.
+    /// Refuses this use.
     fn refuse(&self, spec: &SourceSpec) -> Error {
         let Self { credential, reference, setting, value } = self;
         let text = value.trim_matches('"');
@@ -139,7 +138,7 @@ impl CredentialUse {
     }
 }
 
-/// The proofs for what was named in this call, beside those that are there. `None`: nothing is to be stored.
+/// Adds proofs for the settings named in this call. `None`: there is nothing to store.
 pub(super) fn bind(
     spec: &SourceSpec,
     uses: &[CredentialUse],
@@ -161,7 +160,7 @@ pub(super) fn bind(
     (after != before).then(|| json!(after))
 }
 
-/// Refuses the first use that nothing proves. `known` are those that this process has seen proved: a credential may be renewed.
+/// Refuses the first use without a proof. `known` are those that this process has seen proven: a credential may be renewed.
 pub(super) fn verify(
     spec: &SourceSpec,
     uses: Vec<CredentialUse>,

@@ -1,32 +1,32 @@
-//! How much of a resource may disappear in one reconcile run before a person is asked.
+//! Bounds the deletions of one reconcile run; beyond them, a person has to confirm.
 
 use std::collections::BTreeMap;
 
 use crate::sink::LiveRows;
 use crate::{Error, Limits, Record, Result};
 
-/// The deletions of one reconcile run, table by table.
+/// The deletions of one reconcile run, by table.
 #[derive(Debug, Default)]
 pub(super) struct Deletions {
     tables: BTreeMap<String, Table>,
-    /// Deletions that wait until it is known that all of them are plausible.
+    /// Deletions held back until their number is known.
     held: BTreeMap<String, Vec<Record>>,
 }
 
 /// One table.
 #[derive(Debug, Clone, Copy)]
 struct Table {
-    /// The live rows, those included that this run has marked deleted already.
+    /// The live rows, including those that this reconciliation has already marked deleted.
     before: u64,
-    /// How many of them may be marked deleted.
+    /// The number of rows that may be marked deleted.
     allowed: u64,
-    /// How many have been.
+    /// The number of rows marked deleted so far.
     deleted: u64,
     rows: LiveRows,
 }
 
 impl Deletions {
-    /// Adds a table. `deleted`: how many of its rows an interrupted part of this pass has marked deleted already.
+    /// Adds a table. `deleted` is the number of its rows that an interrupted run of this reconciliation has already marked deleted.
     pub(super) fn add(&mut self, table: &str, rows: LiveRows, deleted: u64, limits: &Limits) {
         let before = rows.live + deleted;
         let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
@@ -34,17 +34,17 @@ impl Deletions {
         self.tables.insert(table.to_owned(), Table { before, allowed, deleted, rows });
     }
 
-    /// Whether the source has to be asked about records of a table.
+    /// Whether a table has records to verify.
     pub(super) fn has_unseen(&self, table: &str) -> bool {
         self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
     }
 
-    /// Whether the rows in question might exceed the bound, so that no deletion is written before all are known.
+    /// Whether the deletions may exceed the bound, so that none is written before all are known.
     pub(super) fn may_exceed_limit(&self) -> bool {
         self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
     }
 
-    /// Refuses a listing that has left out every row of a table, where that alone would delete them.
+    /// Refuses a listing without any row of a table, if that alone would delete them all.
     ///
     /// # Errors
     /// `InvalidData`.
@@ -59,7 +59,7 @@ impl Deletions {
         }
     }
 
-    /// The error of deletions that a person has to confirm.
+    /// The error for deletions that a person has to confirm.
     fn confirmation_error(&self, message: String) -> Error {
         let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
                     records are really gone, run `ingest --reconcile --allow-deletions`";
@@ -67,10 +67,10 @@ impl Deletions {
         Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(unseen)
     }
 
-    /// Takes the deletions out of what the source says of a table's records, and holds them back.
+    /// Moves the deletions out of a table's verified records, and holds them back.
     ///
     /// # Errors
-    /// `InvalidData`, when more than may be are gone.
+    /// `InvalidData` if there are more than allowed.
     pub(super) fn hold_back(&mut self, table: &str, records: &mut Vec<Record>) -> Result<()> {
         let held = self.held.entry(table.to_owned()).or_default();
         held.extend(records.extract_if(.., |record| record.json().is_none()));
@@ -83,7 +83,7 @@ impl Deletions {
         )))
     }
 
-    /// The deletions that were held back, once all of them are plausible.
+    /// Returns the deletions that were held back, once all are known to be within the bound.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
         std::mem::take(&mut self.held).into_iter()
     }

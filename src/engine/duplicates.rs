@@ -4,15 +4,15 @@ use super::run::Run;
 use crate::{Checkpoint, Error, ErrorKind, Resource, Result};
 
 impl Run<'_> {
-    /// Refuses to commit what another resource has read already. Asked once, with the first checkpoint of a resource that was never
-    /// read.
+    /// Refuses to commit a resource that is already read under another name. Called with the first checkpoint of a resource that was
+    /// never read.
     pub(super) async fn check_identity(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let source = &self.connector.source;
         let Some(identity) = source.identity(checkpoint) else { return Ok(()) };
         let claim = self.connector.claims.claim(&identity, &self.resource).map_err(|other| self.same_as(&other))?;
         let known = self.connector.resources().await?.into_iter().map(|(known, _)| known);
         let others: Vec<Resource> = known.filter(|known| *known != self.resource).collect();
-        // Another program may just be reading one that was never read, and can say what it is only when it commits.
+        // Another program may be reading another new resource, whose identity is unknown until it commits.
         if !self.are_other_resources(&others, &identity).await? {
             self.store_claim(checkpoint).await?;
             self.are_other_resources(&others, &identity).await?;
@@ -21,9 +21,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Refuses to go on where one of these resources is the same thing. Says whether it is known of each of them that it is not.
+    /// Fails if one of these resources has this identity. Returns whether the identities of all of them are known.
     async fn are_other_resources(&self, others: &[Resource], identity: &str) -> Result<bool> {
-        // Where there is no other one, no call is paid for.
+        // Saves a call to a metered store.
         if others.is_empty() {
             return Ok(true);
         }
@@ -45,9 +45,9 @@ impl Run<'_> {
 
     fn same_as(&self, other: &Resource) -> Error {
         let (kind, this) = (&self.connector.spec.resource_kind, &self.resource);
-        Error::new(ErrorKind::Configuration, format!("{this} is the same {kind} as {other}, which is ingested here already"))
+        Error::new(ErrorKind::Configuration, format!("{this} is the same {kind} as {other}, which is already ingested"))
             .with_help(format!(
-                "go on with {other}, which follows a new name, and `remove` {this} if it is enabled; to read it as {this} instead, \
+                "continue with {other}, which follows a new name, and `remove` {this} if it is enabled; to read it as {this} instead, \
                  `remove` {other}: its rows stay beside the new ones"
             ))
     }

@@ -1,22 +1,22 @@
-//! Whether two names mean one thing: a repository that was renamed, and is read under both names, would have every row twice.
+//! The identities of resources that the runs of this process read for the first time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Resource, Result};
 
-/// What the runs of this process read that were new when they began, by its identity: the state says it only once they have committed.
+/// The new resources that the runs of this process read, by identity. The state has them only once the runs have committed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IdentityClaims(Arc<Mutex<BTreeMap<String, Resource>>>);
 
-/// That a run reads something. It holds until it is dropped.
+/// A claim on an identity, released on drop.
 pub(super) struct IdentityClaim {
     claims: IdentityClaims,
     identity: String,
 }
 
 impl IdentityClaims {
-    /// Claims an identity for a resource, unless another one has it.
+    /// Claims an identity for a resource. Fails with the resource that has it already.
     pub(super) fn claim(&self, identity: &str, resource: &Resource) -> Result<IdentityClaim, Resource> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get(identity) {

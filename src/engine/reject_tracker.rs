@@ -1,19 +1,19 @@
-//! The outstanding rejects of a resource, as one run knows them: a record that comes in good form clears those that are about it.
+//! Tracks the outstanding rejects of a resource during a run: a valid record clears those about its subject.
 
 use crate::record::{DOCUMENT_OF, document_of};
 use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source, TableRows};
 
-/// As many are looked at, those that were met last first…
+/// At most this many are tracked, the last seen first…
 const MAX_TRACKED: usize = 128;
 
-/// … if they are no longer than this, so that they take up as much memory as is read ahead.
+/// … if they are no longer than this, so that they take at most as much memory as the read-ahead.
 const MAX_TRACKED_BYTES: usize = 48 << 10;
 
-/// What is outstanding, and what it is about.
+/// The outstanding rejects with their subjects.
 #[derive(Debug, Default)]
 pub(super) struct RejectTracker {
     known: Vec<TrackedReject>,
-    /// Whether there may be others.
+    /// Whether there may be others in the destination.
     has_untracked: bool,
 }
 
@@ -25,7 +25,7 @@ struct TrackedReject {
 }
 
 impl RejectTracker {
-    /// What to ask the destination for.
+    /// The query for the rejects to track.
     pub(super) fn query(resource: &Resource) -> RejectQuery {
         RejectQuery { resource: Some(resource.clone()), limit: MAX_TRACKED, max_raw: Some(MAX_TRACKED_BYTES) }
     }
@@ -42,12 +42,12 @@ impl RejectTracker {
         self.has_untracked || !self.known.is_empty()
     }
 
-    /// That there may be some that this does not know.
+    /// Notes that the destination may have others.
     pub(super) fn note_untracked(&mut self) {
         self.has_untracked = true;
     }
 
-    /// Adds to each table's rows which rejects their records correct, and takes both in: they are about to be committed.
+    /// Adds to each table's rows the rejects that their records correct, and tracks the new rejects, before the rows are committed.
     pub(super) fn track(&mut self, source: &dyn Source, tables: &mut [TableRows]) {
         for rows in tables {
             let is_met = |reject: &Reject| rows.rejects.contains(reject);
@@ -82,7 +82,7 @@ impl RejectTracker {
     }
 }
 
-/// Which of these rejects the records correct.
+/// Whether the records correct each of these rejects.
 fn corrected(source: &dyn Source, rows: &TableRows, known: &[TrackedReject]) -> Vec<bool> {
     let mut corrected = vec![false; known.len()];
     let has_subjects = known.iter().any(|known| known.subject.is_some());

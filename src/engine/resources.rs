@@ -1,4 +1,4 @@
-//! Which resource a name means, and forgetting one.
+//! Resolves the names of resources, and enables, disables, resets and removes resources.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::{
     Source, SourceSpec, StateChange, Sweep,
 };
 
-/// The names by which resources are known here, and those that the source takes for the same.
+/// Finds known resources by any spelling of their names.
 pub(super) struct ResourceLookup<'a> {
     source: &'a dyn Source,
     config: &'a Settings,
-    /// Each known name by its canonical form, and by itself.
+    /// The known names, by canonical form and by themselves.
     known: BTreeMap<String, String>,
 }
 
@@ -28,12 +28,12 @@ impl<'a> ResourceLookup<'a> {
     ) -> Self {
         let canonical = |name: &str| source.resource(config, name).ok().map(|one| (one.into(), name.to_owned()));
         let mut names: BTreeMap<String, String> = known.clone().filter_map(canonical).collect();
-        // A name that was taken in before the source had another form for it goes on under it.
+        // A name that was stored before the source had a canonical form for it stays in use.
         names.extend(known.map(|name| (name.to_owned(), name.to_owned())));
         Self { source, config, known: names }
     }
 
-    /// The resource that is known by this name or by another one of the same form; else a new one, in its canonical form.
+    /// Returns the resource known by this name or by another spelling of it; otherwise a new one, in canonical form.
     pub(super) fn find(&self, name: &str) -> Result<Resource> {
         if let Some(known) = self.known.get(name) {
             return Resource::new(known);
@@ -44,13 +44,12 @@ impl<'a> ResourceLookup<'a> {
 }
 
 impl Connector {
-    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it. Gives the
-    /// resource as it is [known here](Self::resolve).
+    /// Enables a resource and creates its tables and views. `schedule` replaces its schedule; `None` keeps it. Returns the
+    /// resource under its [known name](Self::resolve).
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the source has no resource of that name, or when the schedule never
-    /// comes, as that of 30 February, or comes more often than every [`Schedule::SHORTEST`]; whatever the stores and the sink
-    /// report.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the source cannot have a resource of that name, or if the schedule is never
+    /// due, like 30 February, or due more often than every [`Schedule::SHORTEST`]; the errors of the stores and the sink.
     pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
         self.spec.validate()?;
         if let Some(schedule) = schedule {
@@ -62,7 +61,7 @@ impl Connector {
         Ok(resource)
     }
 
-    /// Enables a resource that is configured so. Its run will make its tables.
+    /// Enables a resource with this configuration. Its run creates its tables.
     pub(super) async fn enable_over(
         &self,
         resource: &Resource,
@@ -80,10 +79,10 @@ impl Connector {
         Ok(())
     }
 
-    /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
+    /// Disables a resource. Its rows and its state stay. Returns whether it was enabled.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the resource was never enabled; the errors of the store.
     pub async fn disable(&self, resource: &Resource) -> Result<bool> {
         let (resource, config) = self.lookup(resource).await?;
         let mut config = config.ok_or_else(|| self.unknown(&resource))?;
@@ -94,10 +93,10 @@ impl Connector {
         Ok(was_enabled)
     }
 
-    /// Every resource that was ever enabled, ordered by name. One whose stored settings cannot be read is logged and left out.
+    /// Returns all resources that were ever enabled, ordered by name. Those with unreadable settings are logged and left out.
     ///
     /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
         Ok(parse_resources(self.config.list(Namespace::Resource).await?).0.into_iter().collect())
     }
@@ -109,11 +108,11 @@ impl Connector {
         self.config.put(Namespace::Resource, resource.name(), &value).await
     }
 
-    /// The resources that a user means by these names: one that is known here under another name of the same
-    /// [canonical form](Source::resource), else a new one in that form.
+    /// Returns the resources that a user means by these names: a known one with the same [canonical form](Source::resource), otherwise
+    /// a new one in that form.
     ///
     /// # Errors
-    /// What [`Source::resource`] reports; whatever the configuration store reports.
+    /// Returns the errors of [`Source::resource`] and of the configuration store.
     pub async fn resolve<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Resource>> {
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
         let config = self.unchecked_settings(connector);
@@ -121,7 +120,7 @@ impl Connector {
         names.into_iter().map(|name| known.find(name.as_ref())).collect()
     }
 
-    /// The resource that this one is known as, and how it is configured.
+    /// Returns the known resource for this one, and its configuration.
     pub(super) async fn lookup(&self, named: &Resource) -> Result<(Resource, Option<ResourceConfig>)> {
         let ConfigSnapshot { connector, resources } = self.snapshot().await?;
         let config = self.unchecked_settings(connector);
@@ -133,13 +132,12 @@ impl Connector {
         Ok((resource, stored))
     }
 
-    /// Forgets where the resource stands, so that the next run reads it from the start. Rows stay; what that run reads replaces
-    /// them, whatever its version, and what it does not read stays as it is until a reconcile run looks for deletions.
-    /// A run that is under way is fenced off. Where the resource has never run there is nothing to forget.
+    /// Resets the state of a resource, so that the next run reads it from the start. Rows stay; what that run reads replaces
+    /// them, whatever the version, and the other rows stay until a reconcile run checks for deletions.
+    /// A current run of the resource can no longer commit. Does nothing if the resource has never run.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled and has no state; whatever the stores
-    /// report.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the resource was never enabled and has no state; the errors of the stores.
     pub async fn reset(&self, resource: &Resource) -> Result<()> {
         let (resource, config) = self.lookup(resource).await?;
         if config.is_none() && self.state(&resource).await?.is_none() {
@@ -148,11 +146,11 @@ impl Connector {
         self.forget_progress(&resource, "reset: the next run reads from the start").await
     }
 
-    /// Stores that nothing of a resource has been read, where something has.
+    /// Resets the state of a resource, if it has one.
     pub(super) async fn forget_progress(&self, resource: &Resource, message: &str) -> Result<()> {
         let Some(entry) = self.state(resource).await? else { return Ok(()) };
         let status = match entry.state.status {
-            // It can commit no more.
+            // It can no longer commit.
             RunStatus::Running => RunStatus::Interrupted,
             ended => ended,
         };
@@ -167,7 +165,7 @@ impl Connector {
         let change = StateChange { key, base, at, state: Some(state), run: None };
         match entry.state.reconcile {
             None => self.state.append(change).await.map(drop),
-            // What the pass has seen is forgotten with it.
+            // Its marks are deleted with it.
             Some(pass) => {
                 let (sweep, change) = (Some(Sweep::Abandon(pass.id)), Some(change));
                 let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
@@ -180,30 +178,30 @@ impl Connector {
         unknown_resource(&self.spec, resource.name())
     }
 
-    /// Takes back that a resource was enabled.
+    /// Deletes the configuration of a resource.
     pub(super) async fn forget(&self, resource: &Resource) -> Result<()> {
         self.config.remove(Namespace::Resource, resource.name()).await.map(drop)
     }
 
-    /// Forgets a resource: its configuration, its schedule, and where it stands. A run that is under way is fenced off. Rows
-    /// stay, and the history of runs; when it is enabled again, it is read from the start, and rows merge by key.
+    /// Removes a resource: its configuration, its schedule and its state. A current run can no longer commit. Rows and the history of
+    /// runs stay; when the resource is enabled again, it is read from the start, and rows merge by key.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource is not known here; whatever the stores report.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the resource is unknown; the errors of the stores.
     pub async fn remove(&self, resource: &Resource) -> Result<()> {
         let resource = self.resolve([resource.name()]).await?.remove(0);
         self.ensure_known(&resource).await?;
-        // Where this is cut off in between, removing it again does the rest.
+        // If this is interrupted here, removing it again does the rest.
         self.config.remove(Namespace::Resource, resource.name()).await?;
         self.forget_progress(&resource, "removed").await
     }
 
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when nothing is stored of a resource that could be removed.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if nothing is stored for the resource.
     pub(crate) async fn ensure_known(&self, resource: &Resource) -> Result<()> {
         let is_configured = self.config.get(Namespace::Resource, resource.name()).await?.is_some();
         let state = self.state(resource).await?.map(|entry| entry.state);
-        // A reset that nothing has been read since is no progress.
+        // A reset without a read since is not progress.
         let is_under_way = |pass: &Reconciliation| !pass.is_reset || pass.checkpoint.is_some();
         let has_progress =
             state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
@@ -211,14 +209,14 @@ impl Connector {
     }
 }
 
-/// The error of a resource that is not known here.
+/// The error for an unknown resource.
 pub(crate) fn unknown_resource(spec: &SourceSpec, name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("the {} {name} is not known here", spec.resource_kind))
         .with_help("`status` lists those that are")
 }
 
-/// The resources whose settings can be read, and the names of the others with what is wrong. One row that was changed by
-/// hand must not stop the others.
+/// Parses stored resources. Returns the names of unreadable ones with their errors: one row that was edited by hand must not stop
+/// the others.
 pub(super) fn parse_resources(
     entries: Vec<(String, Value)>,
 ) -> (BTreeMap<Resource, ResourceConfig>, Vec<(String, Error)>) {
@@ -230,7 +228,7 @@ pub(super) fn parse_resources(
             Ok((resource, config)) => drop(resources.insert(resource, config)),
             Err(error) => {
                 let help = error.help().unwrap_or_default();
-                tracing::error!(resource = %name, %error, help, "a resource is left out; the others go on");
+                tracing::error!(resource = %name, %error, help, "a resource is left out; the others continue");
                 unreadable.push((name, error));
             }
         }

@@ -13,26 +13,26 @@ use crate::{ConfigSnapshot, Error, Namespace, Resource, ResourceConfig, Result, 
 /// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
 const CONFIG_KEY: &str = "config";
 
-/// What the configuration says.
+/// The stored configuration.
 pub(super) struct Configured {
-    /// The settings in force.
+    /// The effective settings.
     pub(super) config: Settings,
-    /// Every resource that was ever enabled.
+    /// All resources that were ever enabled.
     pub(super) resources: BTreeMap<Resource, ResourceConfig>,
-    /// The names of resources whose settings cannot be read, with what is wrong.
+    /// The names of resources whose stored settings are unreadable, and why.
     pub(super) unreadable: Vec<(String, Error)>,
 }
 
 impl Connector {
-    /// The settings in force: the stored ones, overridden.
+    /// The effective settings: the stored ones with the overrides.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if one is unknown or malformed; the errors of the store.
     pub async fn settings(&self) -> Result<Settings> {
         self.effective(self.stored_settings().await?)
     }
 
-    /// The settings as they are given, for what must work although one of them is wrong.
+    /// The effective settings without validation, for operations that must work although one of them is invalid.
     pub(super) fn unchecked_settings(&self, connector: Vec<(String, Value)>) -> Settings {
         let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
         let mut values = parse_settings(stored).unwrap_or_default();
@@ -40,23 +40,23 @@ impl Connector {
         values.into_iter().collect()
     }
 
-    /// Stored settings, overridden.
+    /// Applies the overrides to stored settings.
     fn effective(&self, mut stored: Map<String, Value>) -> Result<Settings> {
         self.spec.validate()?;
         self.spec.settings.merge(&mut stored, self.overrides.clone());
         self.spec.settings.configure(stored)
     }
 
-    /// Everything that is configured, in a store that is not another source's.
+    /// The stored configuration, after a check that the store does not belong to another source.
     pub(super) async fn snapshot(&self) -> Result<ConfigSnapshot> {
         self.config.claim(&self.spec.name, false).await?;
         self.config.snapshot().await
     }
 
-    /// The settings in force, and every resource that was ever enabled, ordered by name.
+    /// The effective settings, and all resources that were ever enabled, ordered by name.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) also when a credential would go where it was not given for.
+    /// [`Configuration`](crate::ErrorKind::Configuration) also if a credential would be sent to a server that it was not given for.
     pub(super) async fn configuration(&self) -> Result<Configured> {
         let ConfigSnapshot { connector, resources } = self.snapshot().await?;
         let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
@@ -67,16 +67,16 @@ impl Connector {
         Ok(Configured { config, resources, unreadable })
     }
 
-    /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
-    /// longer knows. Names may be dotted. What is checked is what would be in force: settings that are missing here may come from
-    /// the [overrides](Self::overrides), which are not stored. Repeatable.
+    /// Validates settings and merges them into the stored ones. A null removes a setting, even one that the source no longer
+    /// has. Names may be dotted. The effective settings are validated: missing ones may come from the
+    /// [overrides](Self::with_settings), which are not stored. Idempotent.
     ///
-    /// A stored setting that decides where a credential goes (a URL, a proxy, a file of certificates), or which one it is, works only
-    /// together with the credential that was in force when it was provisioned: whoever can write the store must not be able to
-    /// redirect the credentials of others. [Overrides](Self::overrides) are trusted.
+    /// A stored setting that decides where a credential is sent (a URL, a proxy, a file of certificates), or which credential, works only
+    /// with the credential that was effective when it was provisioned: write access to the store must not be enough to
+    /// redirect the credentials of others. [Overrides](Self::with_settings) are trusted.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
+    /// [`Configuration`](crate::ErrorKind::Configuration), and nothing is stored; the errors of the store.
     pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
         self.spec.validate()?;
         let settings = &self.spec.settings;
@@ -84,7 +84,7 @@ impl Connector {
         let values: Vec<(String, Value)> = values.into_iter().collect();
         for (name, value) in values.clone() {
             if value.is_null() {
-                // One that an earlier version of the source had is stored, and unknown now.
+                // A setting of an earlier version of the source may be stored and unknown now.
                 if !settings.remove(&mut stored, &name) {
                     settings.property(&name)?;
                 }
@@ -92,7 +92,7 @@ impl Connector {
                 settings.merge(&mut stored, [(name, value)]);
             }
         }
-        // What is overridden here counts elsewhere.
+        // Other programs use the stored settings without these overrides.
         if let Some((_, error)) = settings.first_invalid(&stored.clone().into_iter().collect()) {
             return Err(error);
         }
@@ -107,15 +107,15 @@ impl Connector {
         parse_settings(self.config.get(Namespace::Connector, CONFIG_KEY).await?)
     }
 
-    /// Whether every credential in force was given for where the stored settings send it.
+    /// Checks that every effective credential was given for the servers that the stored settings send it to.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) with the help to confirm it, when one was not.
+    /// [`Configuration`](crate::ErrorKind::Configuration), with help on how to confirm it.
     pub async fn check_credentials(&self) -> Result<()> {
         self.configuration().await.map(drop)
     }
 
-    /// Refuses to use a credential where it was not given for.
+    /// Refuses to send a credential to a server that it was not given for.
     pub(super) async fn check_bindings(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
         let uses = stored_uses(&self.spec, stored, &self.overrides);
         if uses.is_empty() {
@@ -132,7 +132,7 @@ impl Connector {
         self.proven_uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores that the credentials in force may be used with the settings that were named now.
+    /// Stores that the effective credentials may be used with these settings.
     pub(super) async fn bind_credentials(
         &self,
         stored: &Map<String, Value>,
@@ -156,13 +156,13 @@ fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
     match stored {
         None => Ok(Map::new()),
         Some(Value::Object(values)) => Ok(values),
-        Some(_) => Err(Error::configuration("the stored settings are no JSON object")
+        Some(_) => Err(Error::configuration("the stored settings are not a JSON object")
             .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
     }
 }
 
-/// Does what reads files, or computes for long.
+/// Runs blocking work: reading files, hashing passwords.
 async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::internal("checking the credentials broke off").with_source(error))
+    done.map_err(|error| Error::internal("the check of the credentials was aborted").with_source(error))
 }
