@@ -39,6 +39,8 @@ pub mod http;
 pub mod native_app;
 #[cfg(any(feature = "http", feature = "snowflake"))]
 mod net;
+#[cfg(feature = "snowflake")]
+mod snowflake;
 #[cfg(feature = "github")]
 pub mod sources;
 #[cfg(feature = "testkit")]
@@ -76,11 +78,20 @@ pub mod prelude {
     };
 }
 
-/// What the tests, benches and fuzz targets of this crate use beyond its public API. It may change at any time.
+/// What the tests, benches and fuzz targets of this crate use beyond its public API. Semver covers nothing in here.
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals {
+    #[cfg(feature = "native-app")]
+    pub use crate::native_app::deploy::app_account;
     pub use crate::table::view_name;
+
+    /// The Snowflake driver.
+    #[cfg(feature = "snowflake")]
+    pub mod snowflake {
+        pub use crate::backends::snowflake::internals::*;
+        pub use crate::snowflake::*;
+    }
 }
 
 /// The documents whose code is compiled with the tests.

@@ -48,9 +48,9 @@ mod snowflake {
     use crate::peers;
     use crate::probes::snowflake::SnowflakeProbe;
 
-    fn probe(bind_at_most: usize) -> SnowflakeProbe {
+    fn probe(max_bind_bytes: usize) -> SnowflakeProbe {
         let server = peers::next_fakesnow().expect("python3, which the Snowflake server of the tests needs");
-        SnowflakeProbe::new(server, bind_at_most)
+        SnowflakeProbe::new(server, max_bind_bytes)
     }
 
     fn store() -> Snowflake {
@@ -80,9 +80,9 @@ mod hostile_snowflake {
     use crate::peers;
     use crate::probes::snowflake::SnowflakeProbe;
 
-    fn probe(bind_at_most: usize) -> SnowflakeProbe {
+    fn probe(max_bind_bytes: usize) -> SnowflakeProbe {
         let server = peers::next_fakesnow().expect("python3, which the Snowflake server of the tests needs");
-        SnowflakeProbe::hostile(server, bind_at_most)
+        SnowflakeProbe::hostile(server, max_bind_bytes)
     }
 
     mod sink_by_bound_values {

@@ -27,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 /// A source in which one record of each resource is new at every read, and one as it was.
 #[derive(Debug)]
-struct Ticking;
+struct TickingSource;
 
 #[async_trait]
-impl Source for Ticking {
+impl Source for TickingSource {
     fn spec(&self) -> SourceSpec {
         SourceSpec::new("ticking", "1").table(TableSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
     }
@@ -59,14 +59,14 @@ impl Source for Ticking {
 
 /// What the process has, at one moment.
 #[derive(Debug, Clone, Copy)]
-struct Taken {
+struct ProcessUsage {
     /// In MiB.
     resident: u64,
     descriptors: usize,
     tasks: usize,
 }
 
-impl Taken {
+impl ProcessUsage {
     fn now() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -90,7 +90,7 @@ async fn hours_on_schedule_leave_nothing_open() {
     let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
     let (runs, commits) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (ended, committed) = (runs.clone(), commits.clone());
-    let connector = Connector::new(Ticking, Arc::new(Sqlite::open(&file).unwrap()))
+    let connector = Connector::new(TickingSource, Arc::new(Sqlite::open(&file).unwrap()))
         .clock(move || epoch + began.elapsed())
         .observer(move |event: &Event| match event {
             Event::Ended(run) => {
@@ -112,7 +112,7 @@ async fn hours_on_schedule_leave_nothing_open() {
         for hour in 1..=hours {
             // Between two rounds of runs.
             tokio::time::sleep_until(began + Duration::from_secs(hour * 3_600 - 15 * 60)).await;
-            let now = Taken::now();
+            let now = ProcessUsage::now();
             println!(
                 "| {hour} | {} | {} | {} | {} | {} | {} |",
                 runs.load(Ordering::SeqCst),

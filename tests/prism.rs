@@ -61,7 +61,7 @@ impl Prism {
     }
 
     /// What is wrong with a request; `None`: it is as GitHub describes it.
-    async fn refusal(&self, request: &Received, target: &str) -> Option<String> {
+    async fn violation(&self, request: &Received, target: &str) -> Option<String> {
         let method = request.method().parse().unwrap();
         let mut sent = reqwest::Client::new().request(method, format!("{}{target}", self.url));
         // Prism takes the media type by the letter, and the description says `application/json` throughout.
@@ -168,7 +168,7 @@ async fn every_request_is_as_github_describes_it() {
     let prism = Prism::start(&modules).await;
     let mut refusals = Vec::new();
     for request in &requests {
-        refusals.extend(prism.refusal(request, &described(request, repository)).await);
+        refusals.extend(prism.violation(request, &described(request, repository)).await);
     }
     assert_eq!(refusals, Vec::<String>::new(), "of {} kinds of requests", requests.len());
 
@@ -176,7 +176,7 @@ async fn every_request_is_as_github_describes_it() {
     let list = requests.iter().find(|request| request.query("since").is_some()).unwrap();
     for wrong in ["state=everything", "since=yesterday", "per_page=many", "sort=id", "direction=up"] {
         let target = format!("/repos/{WIDGETS}/issues?{wrong}");
-        assert!(prism.refusal(list, &target).await.is_some(), "Prism lets {target} pass");
+        assert!(prism.violation(list, &target).await.is_some(), "Prism lets {target} pass");
     }
-    assert!(prism.refusal(list, "/repos/acme/widgets/isues").await.is_some(), "Prism knows any path");
+    assert!(prism.violation(list, "/repos/acme/widgets/isues").await.is_some(), "Prism knows any path");
 }

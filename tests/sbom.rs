@@ -29,7 +29,7 @@ fn cargo(arguments: &[&str]) -> String {
 }
 
 /// `None` where there is no Python.
-fn bill(arguments: &[&str]) -> Option<Vec<u8>> {
+fn write_bom(arguments: &[&str]) -> Option<Vec<u8>> {
     if Command::new("python3").arg("--version").output().is_err() {
         peers::skipped("there is no python3, which writes the bill of materials");
         return None;
@@ -39,7 +39,7 @@ fn bill(arguments: &[&str]) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
-fn validated(document: &[u8]) -> Output {
+fn validate(document: &[u8]) -> Output {
     let python = peers::python("cyclonedx").unwrap();
     let mut command = Command::new(python);
     command.args(["-c", VALIDATE]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -64,8 +64,8 @@ fn crates(bill: &Value) -> BTreeMap<(String, String), Option<String>> {
 
 #[test]
 fn the_bill_of_the_crate_is_valid_and_lists_what_is_built() {
-    let Some(document) = bill(&[]) else { return };
-    let checked = validated(&document);
+    let Some(document) = write_bom(&[]) else { return };
+    let checked = validate(&document);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let bill: Value = serde_json::from_slice(&document).unwrap();
     let listed = crates(&bill);
@@ -109,11 +109,11 @@ fn edges(dependency: &Value) -> (&str, Vec<&str>) {
 
 #[test]
 fn a_bill_that_is_wrong_is_found() {
-    let Some(document) = bill(&["--features", "http"]) else { return };
-    assert!(validated(&document).status.success());
+    let Some(document) = write_bom(&["--features", "http"]) else { return };
+    assert!(validate(&document).status.success());
     let mut bill: Value = serde_json::from_slice(&document).unwrap();
     bill["components"][0]["type"] = json!("novel");
-    assert!(!validated(bill.to_string().as_bytes()).status.success());
+    assert!(!validate(bill.to_string().as_bytes()).status.success());
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn the_bill_of_an_image_names_the_image_and_its_layers() {
     let index = json!({"manifests": [{"digest": format!("sha256:{digest}")}]});
     fs::write(folder.path().join("index.json"), index.to_string()).unwrap();
     let arguments = ["--target", "x86_64-unknown-linux-gnu", "--image", folder.path().to_str().unwrap()];
-    let Some(document) = bill(&arguments) else { return };
-    let checked = validated(&document);
+    let Some(document) = write_bom(&arguments) else { return };
+    let checked = validate(&document);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let bill: Value = serde_json::from_slice(&document).unwrap();
     let image = &bill["metadata"]["component"];

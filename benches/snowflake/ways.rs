@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, StagedFile, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
-use snowfeed::backends::snowflake::stage::GzipLines;
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::stage::GzipLines;
+use snowfeed::internals::snowflake::{Client, HttpClient, StagedFile, Statement};
 use snowfeed::{Resource, RunStatus, Sink};
 
 use super::measure::{peak, processor_time};
@@ -85,8 +85,8 @@ fn database() -> String {
     format!("BENCH_{}", std::process::id())
 }
 
-fn connection(port: u16) -> Connection {
-    let connection = Connection::new("bench", "bench", Credentials::Password("bench".into()));
+fn connection(port: u16) -> ConnectionConfig {
+    let connection = ConnectionConfig::new("bench", "bench", Credentials::Password("bench".into()));
     let connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http).database(database());
     let mut connection = connection.schema("PUBLIC");
     // The server does not know these statements, and answers success.
@@ -129,14 +129,14 @@ async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {
     let counted = session.execute(Statement::new("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"T\"")).await?;
     let rows = counted.rows.first().ok_or("no count")?.integer(0)?.unsigned_abs();
     session.close().await?;
-    let spent = client.spent();
+    let spent = client.usage();
     Ok(Figures { commits: files, statements: spent.statements, staged: spent.staged_bytes, ..figures(rows) })
 }
 
-async fn ingest(rows: u32, port: u16, bind_at_most: usize) -> Outcome<Figures> {
-    let snowflake = Snowflake::connect(connection(port))?.bind_at_most(bind_at_most);
+async fn ingest(rows: u32, port: u16, max_bind_bytes: usize) -> Outcome<Figures> {
+    let snowflake = Snowflake::builder(connection(port)).max_bind_bytes(max_bind_bytes).build()?;
     let mut limits = snowflake.limits();
-    if bind_at_most > 0 {
+    if max_bind_bytes > 0 {
         // What travels as a bound value is small.
         (limits.read_ahead, limits.commit_bytes) = (4 << 20, 2 << 20);
     }
@@ -146,7 +146,7 @@ async fn ingest(rows: u32, port: u16, bind_at_most: usize) -> Outcome<Figures> {
         return Err(format!("{:?}", report.runs).into());
     }
     snowflake.close().await?;
-    let spent = snowflake.spent();
+    let spent = snowflake.usage();
     let commits = report.runs.iter().map(|run| run.commits).sum();
     let rows = report.counts().inserted;
     Ok(Figures { commits, statements: spent.statements, staged: spent.staged_bytes, ..figures(rows) })

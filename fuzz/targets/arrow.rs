@@ -4,7 +4,7 @@
 use std::panic;
 
 use libfuzzer_sys::fuzz_target;
-use snowfeed::backends::snowflake::client::fuzzing::part;
+use snowfeed::internals::snowflake::fuzzing::part;
 
 // A panic that the library takes for garbage is no finding; one that leaves it still ends the process.
 fuzz_target!(init: panic::set_hook(Box::new(|_| {})), |bytes: &[u8]| {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use snowfeed::Resource;
-use snowfeed::backends::snowflake::fuzzing::{identifier, load_name, resolve, resource_name, run_of};
+use snowfeed::internals::snowflake::{identifier, load_name, normalize, resource_name, load_table_run};
 use snowfeed::backends::sqlite;
 use snowfeed::JsonPath;
 use snowfeed::internals::view_name;
@@ -33,14 +33,14 @@ fuzz_target!(|text: &str| {
         for sole in [true, false] {
             let shown = view_name(name, "issues", sole, &reserved);
             let stored = resource_name(name, "issues", sole, &reserved);
-            assert!(stored.chars().count() <= LONGEST && run_of(&stored).is_none(), "{stored}");
+            assert!(stored.chars().count() <= LONGEST && load_table_run(&stored).is_none(), "{stored}");
             assert!(!reserved(&shown), "{shown}");
             assert_eq!(read(&SnowflakeDialect, &identifier(&stored)), stored);
             assert_eq!(read(&SQLiteDialect {}, &sqlite::fuzzing::identifier(&shown)), shown);
-            assert_eq!(resolve(&identifier(&stored)), stored);
+            assert_eq!(normalize(&identifier(&stored)), stored);
             let run = uuid::Uuid::from_u128(7);
             let load = load_name(&stored, &run.to_string(), index);
-            assert!(load.chars().count() <= LONGEST && run_of(&load) == Some(run), "{load}");
+            assert!(load.chars().count() <= LONGEST && load_table_run(&load) == Some(run), "{load}");
             for other in resources[..index].iter().filter(|other| *other != name) {
                 let theirs = view_name(other, "issues", sole, &reserved);
                 assert!(!theirs.eq_ignore_ascii_case(&shown), "{name:?} and {other:?} share {shown:?}");

@@ -6,7 +6,8 @@ use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
 use rusqlite::Connection;
-use snowfeed::backends::{snowflake, sqlite};
+use snowfeed::backends::sqlite;
+use snowfeed::internals::snowflake;
 use snowfeed::{Column, ColumnType, JsonPath};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -38,13 +39,13 @@ fn column(path: &JsonPath) -> Column {
 }
 
 fuzz_target!(|text: &str| {
-    assert_eq!(snowflake_value(&snowflake::fuzzing::literal(text)), text);
+    assert_eq!(snowflake_value(&snowflake::literal(text)), text);
     // The path of one member with this name.
     let path = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")).parse::<JsonPath>().ok();
     if let Some(path) = &path {
-        let plain = snowflake::fuzzing::select_list(&[column(&"x".parse().expect("a path"))]);
-        let this = snowflake::fuzzing::select_list(&[column(path)]);
-        assert_eq!(this.replace(&snowflake::fuzzing::literal(text), "'x'"), plain);
+        let plain = snowflake::select_list(&[column(&"x".parse().expect("a path"))]);
+        let this = snowflake::select_list(&[column(path)]);
+        assert_eq!(this.replace(&snowflake::literal(text), "'x'"), plain);
     }
     SQLITE.with(|sqlite| {
         let sqlite = sqlite.get_or_init(|| Connection::open_in_memory().expect("SQLite"));

@@ -8,35 +8,34 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::authorize::Authorize;
-use super::bodies::Bodies;
-use super::gate::Gate;
+use super::auth::{AuthorizationLayer, Authorize};
+use super::body_memory::BodyMemory;
+use super::classify::ClassifyLayer;
+use super::layer::{HttpService, Layer};
 use super::links;
+use super::log::LogLayer;
+use super::rate_limit::{RateLimitLayer, RateLimiter};
+use super::redact::RedactLayer;
 use super::request::Request;
+use super::retry::RetryLayer;
+use super::transport::{BodyMemoryLayer, Transport};
 use crate::error::is_credential;
 use crate::net::is_loopback_url;
 use crate::{Error, Result, RetryConfig};
 
-/// Talks to one server, within its limits. Clones are cheap and share everything.
+/// A client of one server, within its limits. Clones are cheap and share everything.
 ///
-/// See the [module](super) for what it makes of an answer.
+/// See the [module](super) for what each response means.
 #[derive(Clone)]
 pub struct Client(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) http: reqwest::Client,
     pub(super) base: Url,
-    pub(super) gate: Gate,
-    pub(super) authorization: Option<Arc<dyn Authorize>>,
-    pub(super) retries: RetryConfig,
-    pub(super) max_wait: Duration,
-    pub(super) max_body: usize,
-    pub(super) bodies: Bodies,
-    pub(super) timeout: Duration,
+    pub(super) service: Arc<dyn HttpService>,
 }
 
 impl Client {
-    /// Starts a client of the server and path at `base_url`, such as `https://api.github.com` or
+    /// Builds a client of the server and path at `base_url`, such as `https://api.github.com` or
     /// `https://ghe.example/api/v3`.
     pub fn builder(base_url: &str) -> Builder {
         Builder {
@@ -47,7 +46,9 @@ impl Client {
             ],
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
-            retries: RetryConfig::default(),
+            retry: Some(RetryConfig::default()),
+            has_rate_limit: true,
+            layers: Vec::new(),
             max_wait: Duration::from_secs(65 * 60),
             budget: 100,
             concurrency: 8,
@@ -59,22 +60,22 @@ impl Client {
         }
     }
 
-    /// Asks for `path_or_url`: a path below the base URL, or an absolute URL on the same server such as a
-    /// [link to the next page](super::Response::next). A URL elsewhere fails when it is sent.
+    /// Prepares a GET of `path_or_url`: a path below the base URL, or an absolute URL on the same server such as a
+    /// [link to the next page](super::Response::next). A URL of another server fails when it is sent.
     pub fn get(&self, path_or_url: &str) -> Request {
         Request::new(self.clone(), Method::GET, path_or_url)
     }
 
-    /// Posts to `path_or_url`, without a body unless [`json`](Request::json) gives one.
+    /// Prepares a POST to `path_or_url`, without a body unless [`json`](Request::json) sets one.
     ///
-    /// It is sent again only if the server certainly did not act on it: it could not be reached, answered 503 or a rate
-    /// limit, or refused the credentials; one that is [repeatable](Request::repeatable) is sent again like a GET. Redirects
+    /// It is retried only if the server certainly did not act on it: the server could not be reached, answered 503 or a rate
+    /// limit, or rejected the credentials. One that is [idempotent](Request::idempotent) is retried like a GET. Redirects
     /// are not followed.
     pub fn post(&self, path_or_url: &str) -> Request {
         Request::new(self.clone(), Method::POST, path_or_url)
     }
 
-    /// The URL that paths are below; it ends in a slash.
+    /// The base URL, which ends in a slash.
     pub fn base_url(&self) -> &Url {
         &self.0.base
     }
@@ -84,20 +85,73 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("base_url", &self.0.base.as_str())
-            .field("authorization", &self.0.authorization)
-            .field("retries", &self.0.retries)
+            .field("service", &self.0.service)
             .finish_non_exhaustive()
     }
 }
 
-/// Sets up a [`Client`].
+/// Builds a [`Client`].
+///
+/// # Layers
+///
+/// A request passes these layers, the outermost first. Each is an [`HttpService`] around the next one.
+///
+/// 1. Retries, within the [`RetryConfig`]; [`without_retry`](Self::without_retry) removes them.
+/// 2. Classification: turns statuses into errors, and follows redirects.
+/// 3. Rate limits, concurrency and pace; [`without_rate_limit`](Self::without_rate_limit) removes them.
+/// 4. The memory for response bodies.
+/// 5. [Authorization](Self::authorization), if there is any.
+/// 6. Your own [layers](Self::layer), which see every single request that is sent.
+/// 7. Redaction of credentials that a server repeats in its headers.
+/// 8. A log line for each response.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use snowfeed::Result;
+/// use snowfeed::http::{Client, HttpRequest, HttpResponse, HttpService, Layer};
+///
+/// /// Counts the responses that are errors of the server.
+/// #[derive(Debug, Clone, Default)]
+/// struct CountServerErrors(Arc<AtomicU64>);
+///
+/// #[derive(Debug)]
+/// struct Counting {
+///     count: Arc<AtomicU64>,
+///     inner: Arc<dyn HttpService>,
+/// }
+///
+/// impl Layer for CountServerErrors {
+///     fn layer(&self, inner: Arc<dyn HttpService>) -> Arc<dyn HttpService> {
+///         Arc::new(Counting { count: self.0.clone(), inner })
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl HttpService for Counting {
+///     async fn call(&self, request: &mut HttpRequest<'_>) -> Result<HttpResponse> {
+///         let response = self.inner.call(request).await?;
+///         if response.status() >= 500 {
+///             self.count.fetch_add(1, Ordering::Relaxed);
+///         }
+///         Ok(response)
+///     }
+/// }
+///
+/// let errors = CountServerErrors::default();
+/// let client = Client::builder("https://api.example.com").layer(errors.clone()).without_rate_limit().build()?;
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Builder {
     base_url: String,
     headers: Vec<(String, String)>,
     timeout: Duration,
     connect_timeout: Duration,
-    retries: RetryConfig,
+    retry: Option<RetryConfig>,
+    has_rate_limit: bool,
+    layers: Vec<Arc<dyn Layer>>,
     max_wait: Duration,
     budget: u8,
     concurrency: usize,
@@ -123,8 +177,8 @@ impl Builder {
         self
     }
 
-    /// The longest that one attempt may take, from connecting to the last byte; 60 seconds by default. Where several answers are
-    /// large, they are read one at a time, and waiting for that does not count.
+    /// The longest that one attempt may take, from connecting to the last byte; 60 seconds by default. Where several responses are
+    /// large, the client reads them one at a time; waiting for that does not count.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -138,14 +192,37 @@ impl Builder {
         self
     }
 
-    /// How often and for how long a failed request is tried again.
+    /// How often, and for how long, a failed request is retried.
     #[must_use]
-    pub fn retry(mut self, retries: RetryConfig) -> Self {
-        self.retries = retries;
+    pub fn retry(mut self, config: RetryConfig) -> Self {
+        self.retry = Some(config);
         self
     }
 
-    /// The longest that one request waits for limits, in all, before it fails with `RateLimited`; it fails at once when
+    /// Removes the retry layer: each request makes one attempt, and its error keeps its [retry advice](Error::retry).
+    #[must_use]
+    pub fn without_retry(mut self) -> Self {
+        self.retry = None;
+        self
+    }
+
+    /// Removes the rate limit layer: requests wait for no limit, and any number may be under way. A limit of the server is an
+    /// error of the kind `RateLimited`, which the retry layer retries like others.
+    #[must_use]
+    pub fn without_rate_limit(mut self) -> Self {
+        self.has_rate_limit = false;
+        self
+    }
+
+    /// Adds a layer inside those added before: it sees each request as it is sent, with the credential, and each response
+    /// before it is classified.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer + 'static) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// The longest total time that one request waits for limits before it fails with `RateLimited`; it fails at once when
     /// a limit is known to last longer. 65 minutes by default, so that a window of an hour fits.
     #[must_use]
     pub fn max_wait(mut self, time: Duration) -> Self {
@@ -154,35 +231,34 @@ impl Builder {
     }
 
     /// Uses at most this share of the server's quota, in percent: once it is used, requests wait for the next window.
-    /// Requests already under way may go past it. 100 by default, which stops just before the server would refuse.
+    /// Requests already under way may exceed it. 100 by default, which stops just before the server would reject requests.
     ///
-    /// The quota is what `x-ratelimit-limit`, `-remaining` and `-reset` report; where other programs share it, their use
-    /// counts too. A client knows one quota: where a server keeps several, such as GitHub's for searches, use a client
-    /// each.
+    /// The headers `x-ratelimit-limit`, `-remaining` and `-reset` report the quota; the use of other programs that share it
+    /// counts too. A client knows one quota: where a server has several, such as GitHub's for searches, use one client
+    /// for each.
     #[must_use]
     pub fn budget(mut self, percent: u8) -> Self {
         self.budget = percent;
         self
     }
 
-    /// How many requests may be under way at once; 8 by default, and fewer where bodies are so large that together they would
-    /// take more than 8 MiB. A secondary limit brings it down to one; every 30
-    /// answers after that it grows by one again.
+    /// How many requests may be under way at once; 8 by default, and fewer where their bodies would take more than 8 MiB
+    /// together. A secondary limit reduces it to one; after every 30 responses it grows by one again.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests;
         self
     }
 
-    /// How many requests may be sent in a minute, evenly spread; as many as come by default.
+    /// How many requests may be sent in a minute, evenly spread; unlimited by default.
     #[must_use]
     pub fn per_minute(mut self, requests: u32) -> Self {
         self.per_minute = Some(requests);
         self
     }
 
-    /// The longest body, in bytes after decompression; 64 MiB by default. Reading stops where it is exceeded. The
-    /// requests that are under way share 8 MiB, and only one of them at a time takes more.
+    /// The maximum size of a body, in bytes after decompression; 64 MiB by default. Reading stops where it is exceeded. All
+    /// requests under way share 8 MiB, and only one of them at a time takes more.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -190,35 +266,36 @@ impl Builder {
     }
 
     /// Sends everything through this proxy. Without it, the environment (`HTTPS_PROXY`, `NO_PROXY`) decides, except
-    /// that a server on this machine (`localhost`, `127.0.0.1`) is always asked directly.
+    /// that a server on this machine (`localhost`, `127.0.0.1`) is always reached directly.
     #[must_use]
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(url.to_owned());
         self
     }
 
-    /// Trusts these authorities, one or more certificates as PEM, beside those that the system trusts.
+    /// Trusts these authorities, one or more certificates as PEM, in addition to those that the system trusts.
     #[must_use]
     pub fn certificate_authority(mut self, pem: &[u8]) -> Self {
         self.authorities.push(pem.to_owned());
         self
     }
 
-    /// Who the client is. Without it, requests are anonymous. With it, plain `http` is refused unless the server is on this machine.
+    /// The credential of the client. Without one, requests are anonymous. With one, plain `http` is rejected unless the server is on
+    /// this machine.
     #[must_use]
     pub fn authorization(mut self, authorize: Arc<dyn Authorize>) -> Self {
         self.authorization = Some(authorize);
         self
     }
 
-    /// Makes the client. Nothing is sent.
+    /// Builds the client. Nothing is sent.
     ///
     /// # Errors
     ///
-    /// `Configuration`, for any value that cannot be used.
+    /// `Configuration`, for any invalid value.
     pub fn build(self) -> Result<Client> {
         let base = links::base(&self.base_url)?;
-        if self.concurrency == 0 || self.concurrency > Gate::MOST {
+        if self.concurrency == 0 || self.concurrency > RateLimiter::MAX_CONCURRENCY {
             return Err(Error::configuration("the number of requests at once must be at least 1")
                 .with_context("concurrency", self.concurrency));
         }
@@ -238,11 +315,11 @@ impl Builder {
         }
         let mut http = reqwest::Client::builder()
             .default_headers(headers(&self.headers)?)
-            // Redirects are followed by `Request`, which holds them to this server.
+            // `ClassifyLayer` follows redirects, within this server only.
             .redirect(Policy::none())
             .connect_timeout(self.connect_timeout);
         if let Some(url) = &self.proxy {
-            // The cause is left out: it may repeat the proxy's password.
+            // Without its cause, which may repeat the proxy's password.
             let proxy = links::proxy(url).and_then(|url| reqwest::Proxy::all(url).ok());
             let proxy = proxy.ok_or_else(|| {
                 Error::configuration("the proxy is not a plain URL")
@@ -263,25 +340,44 @@ impl Builder {
                 .with_help("check the proxy and the certificate authorities")
                 .with_source(error)
         })?;
-        Ok(Client(Arc::new(Inner {
-            http,
-            base,
-            gate: Gate::new(self.concurrency, self.budget, per_minute),
-            authorization: self.authorization,
-            retries: self.retries,
-            max_wait: self.max_wait,
-            max_body: self.max_body,
-            bodies: Bodies::new(),
-            timeout: self.timeout,
-        })))
+        let transport = Transport { http, timeout: self.timeout, max_body: self.max_body };
+        let service = self.stack(&base, per_minute, Arc::new(transport));
+        Ok(Client(Arc::new(Inner { base, service })))
     }
 
-    /// Whether requests say who the client is, by authorization or by a header of its own such as `X-Api-Key`.
+    /// Wraps the transport in the layers, the innermost first.
+    fn stack(
+        &self,
+        base: &Url,
+        per_minute: Option<NonZeroU32>,
+        transport: Arc<dyn HttpService>,
+    ) -> Arc<dyn HttpService> {
+        let mut inner: Arc<dyn HttpService> = Arc::new(LogLayer { inner: transport });
+        inner = Arc::new(RedactLayer { inner });
+        for layer in self.layers.iter().rev() {
+            inner = layer.layer(inner);
+        }
+        if let Some(authorize) = self.authorization.clone() {
+            inner = Arc::new(AuthorizationLayer { authorize, inner });
+        }
+        inner = Arc::new(BodyMemoryLayer { memory: BodyMemory::new(), inner });
+        if self.has_rate_limit {
+            let limiter = Arc::new(RateLimiter::new(self.concurrency, self.budget, self.max_wait, per_minute));
+            inner = Arc::new(RateLimitLayer { limiter, inner });
+        }
+        inner = Arc::new(ClassifyLayer { base: base.clone(), inner });
+        match self.retry {
+            Some(config) => Arc::new(RetryLayer { config, inner }),
+            None => inner,
+        }
+    }
+
+    /// Whether requests carry credentials, as authorization or in a header of its own such as `X-Api-Key`.
     fn has_credentials(&self) -> bool {
         self.authorization.is_some() || self.headers.iter().any(|(name, _)| is_credential(name))
     }
 
-    /// Refuses to send credentials in the clear to another machine, or by way of one.
+    /// Rejects credentials that would travel in the clear to another machine, or through one.
     fn refuse_plain_http(&self, base: &Url) -> Result<()> {
         let proxy = self.proxy.as_deref().and_then(links::proxy);
         let stays_here = is_loopback_url(base) && proxy.as_ref().is_none_or(is_loopback_url);
@@ -296,11 +392,11 @@ impl Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the URLs nor the values of headers: nothing has checked them for secrets yet.
+        // Neither URLs nor header values: nothing has checked them for secrets yet.
         f.debug_struct("Builder")
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("authorization", &self.authorization)
-            .field("retries", &self.retries)
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::fault::Cause;
+use super::error::IncompleteResponse;
 use crate::{Error, Result};
 
 /// Splits a page that is a JSON array into its elements: each one read as a `T`, beside its own text.
@@ -156,7 +156,7 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
     }
 
     fn damaged(&self, what: &'static str) -> Error {
-        self.error(what).with_source(Cause::Damaged)
+        self.error(what).with_source(IncompleteResponse::DamagedJson)
     }
 
     fn error(&self, what: &'static str) -> Error {

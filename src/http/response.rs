@@ -66,7 +66,7 @@ impl Response {
     /// When the server gave the answer, by its clock.
     #[cfg(feature = "github")]
     pub(crate) fn date(&self) -> Option<jiff::Timestamp> {
-        super::limits::date(self.header("date")?)
+        super::rate_limit::date(self.header("date")?)
     }
 
     /// The body. Cheap to clone, and so are its [slices](ByteString::slice_ref).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use snowfeed::backends::snowflake::client::{Answer, Client, Session, Spent, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, StagedFile, Statement, Usage};
 use snowfeed::{Result, Sink, StateStore, StateVersion};
 
 use crate::load::rows;
@@ -84,8 +84,8 @@ impl Client for Aborting {
         Ok(Box::new(AbortingSession { session: self.client.open().await?, of: self.clone(), within: false }))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 }
 
@@ -98,7 +98,7 @@ struct AbortingSession {
 
 #[async_trait]
 impl Session for AbortingSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         if self.within && self.of.seen.fetch_add(1, Ordering::SeqCst) + 1 == self.of.at {
             let transaction = cell(&ask(&mut *self.session, "SELECT CURRENT_TRANSACTION()").await?)?;
             if !transaction.is_empty() {

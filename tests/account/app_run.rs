@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 use snowfeed::Source;
-use snowfeed::backends::snowflake::client::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Statement};
 use snowfeed::native_app::deploy::Account;
 use snowfeed::native_app::image::Image;
 use snowfeed::native_app::{App, Name};
@@ -73,7 +73,7 @@ impl Scene<'_> {
     }
 
     pub(crate) async fn app_account(&self) -> Result<Account, Stop> {
-        Ok(Account::new(self.app_session().await?))
+        Ok(snowfeed::internals::app_account(self.app_session().await?))
     }
 
     /// Calls a procedure of the app as its page does, with bound values, and gives the answer, which says OK.

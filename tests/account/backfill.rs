@@ -23,7 +23,7 @@ pub(crate) async fn run(scene: &Scene<'_>) -> Ended {
     let count = format!("SELECT COUNT(*) AS N FROM {database}.PUBLIC.ISSUES");
     let found = cell(&ask(&mut *session, count).await?)?;
     ensure!(found == rows.to_string(), "of {rows} rows {found} are there");
-    let spent = snowflake.spent();
+    let spent = snowflake.usage();
     let mut notes = vec![format!(
         "{rows} rows of about 1 kB in {:.0} s: {} statements, {} bytes staged",
         took.as_secs_f64(),

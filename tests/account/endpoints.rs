@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{Client, HttpClient};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::peers;
 
@@ -34,10 +34,10 @@ pub(crate) trait Endpoints: Send + Sync {
     fn name(&self) -> String;
 
     /// A client of a part, whose connection is adjusted to what a step needs.
-    fn client(&self, part: Part, adjust: &dyn Fn(Connection) -> Connection) -> Result<Arc<dyn Client>>;
+    fn client(&self, part: Part, adjust: &dyn Fn(ConnectionConfig) -> ConnectionConfig) -> Result<Arc<dyn Client>>;
 
     /// The connections whose logins are tried, by name.
-    fn logins(&self) -> Vec<(String, Result<Connection>)>;
+    fn logins(&self) -> Vec<(String, Result<ConnectionConfig>)>;
 
     /// Whether it is only an imitation, so that what a statement cannot do there says nothing.
     fn is_imitation(&self) -> bool;
@@ -51,7 +51,7 @@ pub(crate) trait Endpoints: Send + Sync {
 /// A Snowflake account.
 pub(crate) struct Account {
     name: String,
-    connection: Connection,
+    connection: ConnectionConfig,
     logins: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Account {
         let others = list.split(',').map(str::trim).filter(|other| !other.is_empty()).map(str::to_owned);
         let mut logins = vec![name.to_owned()];
         logins.extend(others);
-        Ok(Self { name: name.to_owned(), connection: Connection::load(Some(name))?, logins })
+        Ok(Self { name: name.to_owned(), connection: ConnectionConfig::load(Some(name))?, logins })
     }
 }
 
@@ -71,12 +71,12 @@ impl Endpoints for Account {
         format!("the connection `{}`", self.name)
     }
 
-    fn client(&self, _: Part, adjust: &dyn Fn(Connection) -> Connection) -> Result<Arc<dyn Client>> {
+    fn client(&self, _: Part, adjust: &dyn Fn(ConnectionConfig) -> ConnectionConfig) -> Result<Arc<dyn Client>> {
         Ok(Arc::new(HttpClient::new(adjust(self.connection.clone()))?))
     }
 
-    fn logins(&self) -> Vec<(String, Result<Connection>)> {
-        self.logins.iter().map(|name| (name.clone(), Connection::load(Some(name)))).collect()
+    fn logins(&self) -> Vec<(String, Result<ConnectionConfig>)> {
+        self.logins.iter().map(|name| (name.clone(), ConnectionConfig::load(Some(name)))).collect()
     }
 
     fn is_imitation(&self) -> bool {

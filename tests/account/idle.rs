@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snowfeed::RunStatus;
-use snowfeed::backends::snowflake::client::Client;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Client;
 
 use crate::ledger::Watched;
 use crate::scene::{Scene, ask};
@@ -33,10 +33,10 @@ async fn poll(scene: &Scene<'_>, suffix: &str) -> Result<(String, Watched, Vec<u
     let connector = Connector::new(source, Arc::new(scene.backend_over(client.clone(), &database)));
     let mut counts = Vec::new();
     for _ in 0..=POLLS {
-        let before = client.spent().statements;
+        let before = client.usage().statements;
         let report = connector.ingest(IngestRequest::default()).await?;
         ensure!(report.counts().inserted == 0, "a poll has found something: {report:?}");
-        counts.push(client.spent().statements - before);
+        counts.push(client.usage().statements - before);
     }
     Ok((database, client, counts))
 }
@@ -56,7 +56,7 @@ pub(crate) async fn polls(scene: &Scene<'_>) -> Ended {
 pub(crate) async fn result_cache(scene: &Scene<'_>) -> Ended {
     let (database, client, counts) = poll(scene, "RESULT_CACHE").await?;
     let selects: Vec<String> = client
-        .sessions()
+        .session_ids()
         .iter()
         .map(|session| {
             format!(

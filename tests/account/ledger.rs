@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use snowfeed::backends::snowflake::client::{Answer, Client, IssuedToken, Session, Spent, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, IssuedToken, QueryResult, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, Result};
 
 /// What one step asked.
@@ -68,12 +68,12 @@ impl Client for Watched {
         Ok(Box::new(WatchedSession { session, client: self.clone() }))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 
-    fn sessions(&self) -> Vec<u64> {
-        self.client.sessions()
+    fn session_ids(&self) -> Vec<u64> {
+        self.client.session_ids()
     }
 }
 
@@ -85,7 +85,7 @@ struct WatchedSession {
 
 #[async_trait]
 impl Session for WatchedSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.client.ledger.note(self.client.step, |entry| entry.statements += 1);
         let sql = statement.sql.clone();
         self.client.seen(&sql, self.session.execute(statement).await)

@@ -1,8 +1,10 @@
 //! Both ways of rows into the account, with odd documents, which come back byte for byte.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use snowfeed::backends::Snowflake;
+use snowfeed::internals::snowflake::backend_with;
 use snowfeed::{Record, Resource, RunId, Sink, UnseenQuery, Version};
 
 use crate::scene::{Scene, ask, cell};
@@ -73,14 +75,13 @@ fn compare(sent: &[Record], stored: &BTreeMap<String, String>) -> Vec<String> {
 async fn load(
     scene: &Scene<'_>,
     suffix: &str,
-    bind_at_most: Option<usize>,
+    max_bind_bytes: Option<usize>,
     more: Vec<Record>,
 ) -> Result<(String, Resource), crate::step::Stop> {
     let database = scene.database(suffix).await?;
-    let snowflake = scene.backend(&database)?;
-    let snowflake = match bind_at_most {
-        Some(bytes) => snowflake.bind_at_most(bytes),
-        None => snowflake,
+    let snowflake = match max_bind_bytes {
+        Some(bytes) => backend_with(Arc::new(scene.client_in(&database)?), &database, "PUBLIC", bytes),
+        None => scene.backend(&database)?,
     };
     let (odd, mut documents) = (resource("odd documents"), odd_documents());
     if scene.run.endpoints.is_imitation() {

@@ -1,7 +1,7 @@
 //! Logins, and what the role may do.
 
-use snowfeed::backends::snowflake::client::{Client, HttpClient};
-use snowfeed::backends::snowflake::connection::Credentials;
+use snowfeed::backends::snowflake::Credentials;
+use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::endpoints::Part;
 use crate::scene::{Scene, ask, cell};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{Session, Statement};
+use snowfeed::internals::snowflake::{Session, Statement};
 
 use crate::endpoints::Part;
 
@@ -203,7 +203,7 @@ async fn find(session: &mut dyn Session, kind: &Kind) -> Result<Vec<Found>> {
     let answer = session.execute(Statement::new(format!("SHOW {} LIKE '{PREFIX}%'", kind.show))).await?;
     let column = |name: &str| answer.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
     let (name, comment, of) = (column("name"), column("comment"), column("kind"));
-    let text = |row: &snowfeed::backends::snowflake::client::Row, column: Option<usize>| {
+    let text = |row: &snowfeed::internals::snowflake::Row, column: Option<usize>| {
         column.and_then(|column| row.get(column).ok().flatten()).map(|text| text.to_string()).unwrap_or_default()
     };
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use snowfeed::backends::snowflake::client::Client;
+use snowfeed::internals::snowflake::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_run::AppRun;

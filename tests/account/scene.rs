@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use snowfeed::Result;
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{Answer, Client, Session, Statement};
-use snowfeed::backends::snowflake::connection::Connection;
+use snowfeed::backends::snowflake::ConnectionConfig;
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, Statement};
 
 use crate::endpoints::Part;
 use crate::ledger::Watched;
@@ -29,10 +29,14 @@ impl Scene<'_> {
     }
 
     /// A client that works in the run's warehouse, marks its statements, and is adjusted.
-    pub(crate) fn client_with(&self, part: Part, adjust: impl Fn(Connection) -> Connection) -> Result<Watched> {
+    pub(crate) fn client_with(
+        &self,
+        part: Part,
+        adjust: impl Fn(ConnectionConfig) -> ConnectionConfig,
+    ) -> Result<Watched> {
         let (warehouse, tag) =
             (self.warehouse(), format!("snowfeed acceptance {} {}", self.run.id.as_str(), self.step));
-        let adjust = |connection: Connection| adjust(connection.warehouse(&warehouse).query_tag(&tag));
+        let adjust = |connection: ConnectionConfig| adjust(connection.warehouse(&warehouse).query_tag(&tag));
         let client = self.run.endpoints.client(part, &adjust)?;
         Ok(self.run.ledger.watch(self.step, client))
     }
@@ -61,7 +65,7 @@ impl Scene<'_> {
 
     /// A backend over a client, as another process would have it.
     pub(crate) fn backend_over(&self, client: impl Client, database: &str) -> Snowflake {
-        Snowflake::over(Arc::new(client), database, "PUBLIC")
+        snowfeed::internals::snowflake::backend(Arc::new(client), database, "PUBLIC")
     }
 
     pub(crate) fn backend(&self, database: &str) -> Result<Snowflake> {
@@ -70,12 +74,12 @@ impl Scene<'_> {
 }
 
 /// Runs a statement.
-pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Result<Answer> {
+pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Result<QueryResult> {
     session.execute(Statement::new(sql)).await
 }
 
 /// The only cell of an answer, as text; empty for null.
-pub(crate) fn cell(answer: &Answer) -> Result<String> {
+pub(crate) fn cell(answer: &QueryResult) -> Result<String> {
     let row = answer.rows.first().ok_or_else(|| snowfeed::Error::invalid_data("the answer has no row"))?;
     Ok(row.get(0)?.map(|text| text.to_string()).unwrap_or_default())
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use github_server::GithubServer;
 use serde_json::Value;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
 
 use super::support::{Ended, Program, end, signal, until};
 use crate::peers::{self, Server};
@@ -31,7 +31,7 @@ impl World {
     }
 
     fn client(&self) -> HttpClient {
-        let connection = Connection::new("testorg-account", "tester", Credentials::Password(PASSWORD.into()));
+        let connection = ConnectionConfig::new("testorg-account", "tester", Credentials::Password(PASSWORD.into()));
         HttpClient::new(connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http)).unwrap()
     }
 

@@ -9,15 +9,15 @@ use github_server::GithubServer;
 
 use crate::environment::skipped;
 use crate::example::binary;
-use crate::program::{self, ended, ingest};
-use crate::scene::{REPOSITORY, missing, missing_or_unreadable};
+use crate::program::{self, ingest, run};
+use crate::scenario::{REPOSITORY, missing, missing_or_unreadable};
 
 async fn upstream(issues: u32) -> GithubServer {
     GithubServer::builder().repository(REPOSITORY, issues).start().await.unwrap()
 }
 
 /// A folder, and the path of a database in it.
-fn place() -> (tempfile::TempDir, PathBuf) {
+fn temp_database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.db");
     (folder, file)
@@ -25,7 +25,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 
 /// The program again, undisturbed: it brings everything.
 fn assert_rerun_is_complete(upstream: &GithubServer, file: &Path) {
-    let rerun = ended(&mut ingest(upstream.url(), file));
+    let rerun = run(&mut ingest(upstream.url(), file));
     assert_eq!(rerun.code, Some(0), "{rerun:#?}");
     assert_eq!(missing(upstream, file), 0);
 }
@@ -73,7 +73,7 @@ mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 99
 async fn a_read_only_disk_is_an_error_that_says_so() {
     let upstream = upstream(30).await;
     for exists in [true, false] {
-        let (folder, file) = place();
+        let (folder, file) = temp_database();
         if exists {
             assert_rerun_is_complete(&upstream, &file);
         }
@@ -81,7 +81,7 @@ async fn a_read_only_disk_is_an_error_that_says_so() {
         let arguments = [folder.path(), &binary].map(|path| path.to_str().unwrap());
         let script = format!("export GITHUB_API_URL={}\n{ON_A_READ_ONLY_DISK}", upstream.url());
         let Some(ended) = tokio::task::block_in_place(|| program::with_mounts(&script, &arguments)) else { return };
-        ended.assert_says(7, if exists { "the database is read-only" } else { "cannot be opened" }, "writ");
+        ended.assert_fails(7, if exists { "the database is read-only" } else { "cannot be opened" }, "writ");
         assert_rerun_is_complete(&upstream, &file);
     }
 }
@@ -89,9 +89,9 @@ async fn a_read_only_disk_is_an_error_that_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so() {
     let upstream = upstream(30).await;
-    let is_root = ended(Command::new("id").arg("-u")).stdout.trim() == "0";
+    let is_root = run(Command::new("id").arg("-u")).stdout.trim() == "0";
     for (name, of_folder, of_file) in [("file", 0o777, 0o444), ("folder", 0o555, 0o666)] {
-        let (folder, file) = place();
+        let (folder, file) = temp_database();
         assert_rerun_is_complete(&upstream, &file);
         let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         // Root may write everywhere: the program is somebody else, and must be able to read itself.
@@ -107,8 +107,8 @@ async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so(
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copy);
         }
         command.args(plain.get_args()).env("GITHUB_API_URL", upstream.url());
-        let refused = tokio::task::block_in_place(|| ended(&mut command));
-        refused.assert_says(7, "the database", "writ");
+        let refused = tokio::task::block_in_place(|| run(&mut command));
+        refused.assert_fails(7, "the database", "writ");
         println!("no right to write to the {name}: {}", refused.stderr.lines().next().unwrap_or_default());
         allow(folder.path(), 0o755);
         allow(&file, 0o644);
@@ -128,7 +128,7 @@ sys.stdin.read()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
     let upstream = upstream(30).await;
-    let (_folder, file) = place();
+    let (_folder, file) = temp_database();
     assert_rerun_is_complete(&upstream, &file);
     upstream.bulk_edit(REPOSITORY, 10);
     let mut python = Command::new("python3");
@@ -140,7 +140,7 @@ async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
     let mut held = [0; 5];
     holder.stdout.as_mut().unwrap().read_exact(&mut held).unwrap();
     // It waits for ten seconds, which is what is promised.
-    tokio::task::block_in_place(|| ended(&mut ingest(upstream.url(), &file))).assert_says(
+    tokio::task::block_in_place(|| run(&mut ingest(upstream.url(), &file))).assert_fails(
         7,
         "another program is writing it",
         "wait until that program is done",
@@ -153,7 +153,7 @@ async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_page_that_is_needed_is_an_error_that_says_what_to_do() {
     let upstream = upstream(300).await;
-    let (folder, file) = place();
+    let (folder, file) = temp_database();
     assert_rerun_is_complete(&upstream, &file);
     let copy = folder.path().join("copy.db");
     std::fs::copy(&file, &copy).unwrap();
@@ -171,7 +171,7 @@ async fn a_damaged_page_that_is_needed_is_an_error_that_says_what_to_do() {
         opened.write_all_at(&damage, number * page + if chance.bool() { 0 } else { page / 4 }).unwrap();
         drop(opened);
         let mut command = ingest(upstream.url(), &file);
-        let run = tokio::task::block_in_place(|| ended(command.arg("--reconcile")));
+        let run = tokio::task::block_in_place(|| run(command.arg("--reconcile")));
         match run.code {
             Some(0) if missing_or_unreadable(&upstream, &file) == Ok(0) => unneeded += 1,
             Some(0) => unnoticed += 1,

@@ -11,10 +11,10 @@ mod disk;
 mod environment;
 #[path = "../support/example.rs"]
 mod example;
+mod faulty_proxy;
 mod memory;
 mod network;
 mod outage;
 mod power;
 mod program;
-mod scene;
-mod wire;
+mod scenario;

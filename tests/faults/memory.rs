@@ -9,14 +9,14 @@ use std::time::Duration;
 use github_server::{Fault, GithubServer};
 
 use crate::environment::{number, skipped};
-use crate::program::{Ended, ended, ingest, ingest_all};
-use crate::scene::REPOSITORY;
+use crate::program::{ProcessOutput, ingest, ingest_all, run};
+use crate::scenario::REPOSITORY;
 
 /// All memory that the program may address, its own code and libraries among it.
 const ADDRESS_SPACE: u64 = 256 << 20;
 
 /// The program, bounded; `None` where nothing bounds it.
-fn bounded(url: &str, file: &Path) -> Option<Command> {
+fn with_memory_limit(url: &str, file: &Path) -> Option<Command> {
     let plain = ingest(url, file);
     let mut command = Command::new("prlimit");
     command.arg(format!("--as={ADDRESS_SPACE}")).arg(plain.get_program()).args(plain.get_args());
@@ -30,7 +30,7 @@ fn bounded(url: &str, file: &Path) -> Option<Command> {
 }
 
 /// Runs to the end, and gives the largest resident set in MiB, as it was last seen.
-fn measured(mut command: Command) -> (Ended, u64) {
+fn run_measured(mut command: Command) -> (ProcessOutput, u64) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
@@ -42,7 +42,7 @@ fn measured(mut command: Command) -> (Ended, u64) {
     }
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    (Ended { code: output.status.code(), stdout: String::new(), stderr }, peak)
+    (ProcessOutput { code: output.status.code(), stdout: String::new(), stderr }, peak)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,8 +51,8 @@ async fn more_is_ingested_than_fits_into_memory() {
     let upstream = GithubServer::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.db");
-    let Some(command) = bounded(upstream.url(), &file) else { return };
-    let (run, peak) = tokio::task::block_in_place(|| measured(command));
+    let Some(command) = with_memory_limit(upstream.url(), &file) else { return };
+    let (run, peak) = tokio::task::block_in_place(|| run_measured(command));
     assert_eq!(run.code, Some(0), "{run:#?}");
     let reader = rusqlite::Connection::open(&file).unwrap();
     let rows: u32 = reader.query_row("SELECT count(*) FROM issues", [], |row| row.get(0)).unwrap();
@@ -86,7 +86,7 @@ async fn memory_does_not_grow_with_concurrency() {
         let file = folder.path().join("x.db");
         let mut command = ingest_all(upstream.url(), &file, &repositories);
         command.args(["--concurrency", "32", "--set", &format!("concurrency={requests}")]);
-        let (run, peak) = tokio::task::block_in_place(|| measured(command));
+        let (run, peak) = tokio::task::block_in_place(|| run_measured(command));
         assert_eq!(run.code, Some(0), "{run:#?}");
         println!("32 repositories, {requests} requests at once: largest resident set {peak} MiB");
         assert!(peak <= RESIDENT, "{peak} MiB with {requests} requests at once");
@@ -99,7 +99,7 @@ async fn bombs_of_many_gigabytes_to_many_requests_stay_within_the_bound() {
     // By then eight ranges are being read side by side.
     upstream.fault_while(|request| request.number() > 6, Fault::GzipBomb(16 << 30));
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut command) = bounded(upstream.url(), &folder.path().join("x.db")) else { return };
-    let run = tokio::task::block_in_place(|| ended(&mut command));
-    run.assert_says(3, "longer than allowed", "smaller pages");
+    let Some(mut command) = with_memory_limit(upstream.url(), &folder.path().join("x.db")) else { return };
+    let run = tokio::task::block_in_place(|| run(&mut command));
+    run.assert_fails(3, "longer than allowed", "smaller pages");
 }

@@ -10,14 +10,14 @@ use serde_json::json;
 use snowfeed::{ErrorKind, ErrorReport, RunRecord, RunStatus};
 use tokio::net::TcpListener;
 
-use crate::scene::Scene;
-use crate::wire::Spoil;
+use crate::faulty_proxy::ResponseFault;
+use crate::scenario::Scenario;
 
 /// So many answers come whole before the fault begins: something has been committed by then.
-const GOOD: usize = 6;
+const GOOD_RESPONSES: usize = 6;
 
 /// Longer than any good answer takes, in seconds.
-const LONG: u32 = 60;
+const LONG_TIMEOUT: u32 = 60;
 
 /// What goes wrong.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ enum Fault {
     /// The base URL is another one.
     Url(String),
     /// The wire spoils answers.
-    Wire(Spoil),
+    Wire(ResponseFault),
     /// The server answers so.
     Answer(Answer),
 }
@@ -40,53 +40,53 @@ struct Case {
     /// A part of the message.
     says: &'static str,
     /// Whether the client gets over it by itself when it strikes once.
-    passes: bool,
+    recovers: bool,
     /// The longest that one attempt may take, in seconds.
     timeout: u32,
 }
 
 fn case(name: &'static str, fault: Fault, kind: ErrorKind, says: &'static str) -> Case {
-    Case { name, fault, kind, says, passes: true, timeout: LONG }
+    Case { name, fault, kind, says, recovers: true, timeout: LONG_TIMEOUT }
 }
 
 impl Case {
     /// Asking again does not help, or would be wrong.
-    fn final_(self) -> Self {
-        Self { passes: false, ..self }
+    fn not_retried(self) -> Self {
+        Self { recovers: false, ..self }
     }
 
     /// Nothing but time ends an attempt.
-    fn slow(self) -> Self {
+    fn with_short_timeout(self) -> Self {
         Self { timeout: 3, ..self }
     }
 }
 
-fn broken() -> Vec<Case> {
+fn connection_faults() -> Vec<Case> {
     let wire = |name, spoil, kind, says| case(name, Fault::Wire(spoil), kind, says);
     let (down, bad) = (ErrorKind::Unavailable, ErrorKind::InvalidData);
     let garbled = "cut short or garbled";
     vec![
         case("connection refused", Fault::Refused, down, "cannot be reached"),
-        case("no such host", Fault::Url("https://no-such-host.invalid".into()), down, "cannot be found").final_(),
-        wire("reset before the answer", Spoil::ResetAtOnce, down, "broke"),
-        wire("reset after the headers", Spoil::ResetAfterHead, bad, garbled),
-        wire("reset in the body", Spoil::ResetMidBody, bad, garbled),
-        wire("no byte comes", Spoil::Stall, down, "did not answer in time").slow(),
-        wire("the body stalls", Spoil::StallMidBody, down, "did not answer in time").slow(),
-        wire("a byte every 50 ms", Spoil::Drip, down, "did not answer in time").slow(),
-        wire("body cut short", Spoil::Truncated, bad, garbled),
-        wire("length too large", Spoil::LengthTooLarge, bad, garbled),
-        wire("length too small", Spoil::LengthTooSmall, bad, "cut short"),
-        wire("gzip that is none", Spoil::GzipThatIsNone, bad, garbled),
-        wire("another charset", Spoil::Latin1, bad, "not UTF-8"),
-        wire("another protocol", Spoil::OtherProtocol, down, "broke"),
-        wire("headers without end", Spoil::EndlessHead, down, "broke"),
-        wire("a body without end", Spoil::EndlessBody, bad, "longer than allowed").final_(),
-        wire("JSON of another shape", Spoil::OtherJson, bad, "JSON").final_(),
+        case("no such host", Fault::Url("https://no-such-host.invalid".into()), down, "cannot be found").not_retried(),
+        wire("reset before the answer", ResponseFault::ResetAtOnce, down, "broke"),
+        wire("reset after the headers", ResponseFault::ResetAfterHead, bad, garbled),
+        wire("reset in the body", ResponseFault::ResetMidBody, bad, garbled),
+        wire("no byte comes", ResponseFault::Stall, down, "did not answer in time").with_short_timeout(),
+        wire("the body stalls", ResponseFault::StallMidBody, down, "did not answer in time").with_short_timeout(),
+        wire("a byte every 50 ms", ResponseFault::Drip, down, "did not answer in time").with_short_timeout(),
+        wire("body cut short", ResponseFault::Truncated, bad, garbled),
+        wire("length too large", ResponseFault::LengthTooLarge, bad, garbled),
+        wire("length too small", ResponseFault::LengthTooSmall, bad, "cut short"),
+        wire("gzip that is none", ResponseFault::NotGzip, bad, garbled),
+        wire("another charset", ResponseFault::Latin1, bad, "not UTF-8"),
+        wire("another protocol", ResponseFault::WrongProtocol, down, "broke"),
+        wire("headers without end", ResponseFault::EndlessHead, down, "broke"),
+        wire("a body without end", ResponseFault::EndlessBody, bad, "longer than allowed").not_retried(),
+        wire("JSON of another shape", ResponseFault::UnexpectedJson, bad, "JSON").not_retried(),
     ]
 }
 
-fn answered(elsewhere: &str) -> Vec<Case> {
+fn response_faults(elsewhere: &str) -> Vec<Case> {
     let answer = |name, answer, kind, says| case(name, Fault::Answer(answer), kind, says);
     let (down, bad, limited) = (ErrorKind::Unavailable, ErrorKind::InvalidData, ErrorKind::RateLimited);
     let status = |code, retry_after| Answer::Status { code, retry_after };
@@ -94,39 +94,42 @@ fn answered(elsewhere: &str) -> Vec<Case> {
     let away = Answer::RedirectTo(elsewhere.to_owned());
     let hour = Duration::from_secs(3_600);
     vec![
-        answer("gzip bomb, 1 GiB", Answer::GzipBomb(1 << 30), bad, "longer than allowed").final_(),
+        answer("gzip bomb, 1 GiB", Answer::GzipBomb(1 << 30), bad, "longer than allowed").not_retried(),
         answer("half of the JSON", Answer::TruncatedJson, bad, "cut short"),
         answer("a web page, status 200", Answer::Html, bad, "web page"),
         answer("an empty answer", Answer::EmptyBody, bad, "empty"),
         answer("redirects in circles", Answer::RedirectLoop, down, "circles"),
-        answer("redirect to another host", away, ErrorKind::Configuration, "which is not asked").final_(),
+        answer("redirect to another host", away, ErrorKind::Configuration, "which is not asked").not_retried(),
         answer("500", status(500, None), down, "failed to answer"),
         answer("502", status(502, None), down, "failed to answer"),
         answer("503, Retry-After: 1", status(503, Some(RetryAfter::Seconds(1))), down, "failed to answer"),
-        answer("primary limit, 403", Answer::PrimaryLimit { reset_in: hour }, limited, "primary rate limit").final_(),
-        answer("secondary limit, 403", secondary(403, None), limited, "secondary rate limit").final_(),
-        answer("secondary limit, 429", secondary(429, None), limited, "secondary rate limit").final_(),
-        answer("… Retry-After: 90", secondary(403, Some(RetryAfter::Seconds(90))), limited, "until").final_(),
-        answer("… Retry-After: a date", secondary(429, Some(RetryAfter::Date(90))), limited, "until").final_(),
+        answer("primary limit, 403", Answer::PrimaryLimit { reset_in: hour }, limited, "primary rate limit")
+            .not_retried(),
+        answer("secondary limit, 403", secondary(403, None), limited, "secondary rate limit").not_retried(),
+        answer("secondary limit, 429", secondary(429, None), limited, "secondary rate limit").not_retried(),
+        answer("… Retry-After: 90", secondary(403, Some(RetryAfter::Seconds(90))), limited, "until").not_retried(),
+        answer("… Retry-After: a date", secondary(429, Some(RetryAfter::Date(90))), limited, "until").not_retried(),
     ]
 }
 
 /// Begins the fault, at first for one answer only.
-fn strike(scene: &Scene, fault: &Fault, once: bool) {
+fn inject(scene: &Scenario, fault: &Fault, once: bool) {
     if !matches!(fault, Fault::Refused) {
         scene.wire.connect();
     }
-    let after = scene.upstream.counts().requests + GOOD as u64;
+    let after = scene.upstream.counts().requests + GOOD_RESPONSES as u64;
     match fault {
         Fault::Refused | Fault::Url(_) => {}
-        Fault::Wire(spoil) => scene.wire.spoil(*spoil, GOOD..if once { GOOD + 1 } else { usize::MAX }),
+        Fault::Wire(spoil) => {
+            scene.wire.spoil(*spoil, GOOD_RESPONSES..if once { GOOD_RESPONSES + 1 } else { usize::MAX })
+        }
         Fault::Answer(answer) if once => scene.upstream.fault_at(after, answer.clone()),
         Fault::Answer(answer) => scene.upstream.fault_while(move |request| request.number() >= after, answer.clone()),
     }
 }
 
 /// One attempt of a request may take so many seconds.
-async fn ingest(scene: &Scene, timeout: u32, url: &str) -> RunRecord {
+async fn ingest(scene: &Scenario, timeout: u32, url: &str) -> RunRecord {
     let settings = json!({
         "api_url": url, "page_size": 20, "concurrency": 2, "retries": 1, "timeout_seconds": timeout,
         "max_wait_minutes": 0,
@@ -135,9 +138,9 @@ async fn ingest(scene: &Scene, timeout: u32, url: &str) -> RunRecord {
 }
 
 /// While the fault lasts: the error. Then it ends, and a rerun brings everything.
-async fn lasting(case: &Case) -> ErrorReport {
-    let scene = Scene::new().await;
-    strike(&scene, &case.fault, false);
+async fn lasting_fault(case: &Case) -> ErrorReport {
+    let scene = Scenario::new().await;
+    inject(&scene, &case.fault, false);
     let url = match &case.fault {
         Fault::Url(url) => url.clone(),
         _ => scene.wire.url(),
@@ -148,18 +151,18 @@ async fn lasting(case: &Case) -> ErrorReport {
     assert_ne!(run.status, RunStatus::Complete, "{name}");
     assert!(scene.missing() > 0, "{name}: the fault came too late");
     scene.wire.connect();
-    scene.wire.mend();
+    scene.wire.clear_fault();
     scene.upstream.clear_faults();
-    let run = ingest(&scene, LONG, &scene.wire.url()).await;
+    let run = ingest(&scene, LONG_TIMEOUT, &scene.wire.url()).await;
     assert_eq!(run.status, RunStatus::Complete, "{name}: {run:?}");
     assert_eq!(scene.missing(), 0, "{name}");
     error
 }
 
 /// It strikes once.
-async fn passing(case: &Case) -> RunStatus {
-    let scene = Scene::new().await;
-    strike(&scene, &case.fault, true);
+async fn single_fault(case: &Case) -> RunStatus {
+    let scene = Scenario::new().await;
+    inject(&scene, &case.fault, true);
     let heal = async {
         if matches!(case.fault, Fault::Refused) {
             // Before the second attempt, which comes after half a second at the earliest.
@@ -186,10 +189,10 @@ async fn each_fault_of_the_network_is_a_clear_error_and_loses_nothing() {
             seen.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let cases: Vec<Case> = broken().into_iter().chain(answered(&url)).collect();
+    let cases: Vec<Case> = connection_faults().into_iter().chain(response_faults(&url)).collect();
     let outcomes = join_all(cases.iter().map(|case| async move {
-        let error = lasting(case).await;
-        (case, error, if case.passes { Some(passing(case).await) } else { None })
+        let error = lasting_fault(case).await;
+        (case, error, if case.recovers { Some(single_fault(case).await) } else { None })
     }));
     println!(
         "| fault | it strikes once | while it lasts | what to do, as the error says it | lost after a rerun |\n|---|---|---|---|---|"

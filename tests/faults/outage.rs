@@ -11,26 +11,26 @@ use snowfeed::{ErrorKind, RunRecord, SourceEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::scene::{REPOSITORY, Scene};
-use crate::wire::Spoil;
+use crate::faulty_proxy::ResponseFault;
+use crate::scenario::{REPOSITORY, Scenario};
 
 /// Longer than half an hour of virtual time takes.
-const HANGS: Duration = Duration::from_secs(600);
+const MAX_REAL_TIME: Duration = Duration::from_secs(600);
 
 /// What a connector is doing: whether virtual time may pass.
 #[derive(Debug, Default)]
-struct Watch {
+struct Activity {
     running: AtomicUsize,
     waiting: AtomicBool,
     ended: Mutex<Vec<(u64, RunRecord)>>,
 }
 
-impl Watch {
-    fn idle(&self) -> bool {
+impl Activity {
+    fn is_idle(&self) -> bool {
         self.running.load(Ordering::SeqCst) == 0 || self.waiting.load(Ordering::SeqCst)
     }
 
-    fn see(&self, event: &Event, second: u64) {
+    fn observe(&self, event: &Event, second: u64) {
         match event {
             Event::Started { .. } => drop(self.running.fetch_add(1, Ordering::SeqCst)),
             Event::Source { event: SourceEvent::Waiting { .. }, .. } => self.waiting.store(true, Ordering::SeqCst),
@@ -45,14 +45,14 @@ impl Watch {
 }
 
 /// Lets virtual time pass, but only while nothing real is under way.
-async fn pass(watch: &Watch, until: Instant, mut each_second: impl FnMut()) {
+async fn advance_clock(watch: &Activity, until: Instant, mut each_second: impl FnMut()) {
     let begun = std::time::Instant::now();
     while Instant::now() < until {
-        assert!(begun.elapsed() < HANGS, "nothing goes on: {watch:?}");
+        assert!(begun.elapsed() < MAX_REAL_TIME, "nothing goes on: {watch:?}");
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        if watch.idle() {
+        if watch.is_idle() {
             each_second();
             tokio::time::advance(Duration::from_secs(1)).await;
         }
@@ -63,20 +63,20 @@ async fn pass(watch: &Watch, until: Instant, mut each_second: impl FnMut()) {
 
 #[tokio::test]
 async fn half_an_hour_of_outage_is_sat_out_and_loses_nothing() {
-    let scene = Scene::new().await;
+    let scene = Scenario::new().await;
     scene.wire.connect();
     tokio::time::pause();
     // The clock does not advance by itself while a blocking task runs.
     let (release, held) = mpsc::channel::<()>();
     let hold = tokio::task::spawn_blocking(move || held.recv().is_ok());
 
-    let (began, watch) = (Instant::now(), Arc::new(Watch::default()));
+    let (began, watch) = (Instant::now(), Arc::new(Activity::default()));
     let epoch = Timestamp::from_second(1_800_000_000).unwrap();
     let see = watch.clone();
     let connector = scene
         .connector(json!({ "api_url": scene.wire.url(), "concurrency": 1, "timeout_seconds": 3_600 }))
         .clock(move || epoch + began.elapsed())
-        .observer(move |event: &Event| see.see(event, began.elapsed().as_secs()));
+        .observer(move |event: &Event| see.observe(event, began.elapsed().as_secs()));
     connector.enable(&scene.resource(), Some(&"1m".parse().unwrap())).await.unwrap();
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
@@ -89,14 +89,14 @@ async fn half_an_hour_of_outage_is_sat_out_and_loses_nothing() {
         scene.upstream.clock().advance(Duration::from_secs(1));
         scene.upstream.bulk_edit(REPOSITORY, 1);
     };
-    pass(&watch, minutes(5), edit).await;
-    scene.wire.spoil(Spoil::ResetAtOnce, 0..usize::MAX);
+    advance_clock(&watch, minutes(5), edit).await;
+    scene.wire.spoil(ResponseFault::ResetAtOnce, 0..usize::MAX);
     let attempts = scene.upstream.counts().requests;
-    pass(&watch, minutes(35), edit).await;
+    advance_clock(&watch, minutes(35), edit).await;
     let attempts = scene.upstream.counts().requests - attempts;
     assert!(scene.missing() > 0, "the outage went unnoticed");
-    scene.wire.mend();
-    pass(&watch, minutes(37), || {}).await;
+    scene.wire.clear_fault();
+    advance_clock(&watch, minutes(37), || {}).await;
     stop.cancel();
     serving.await.unwrap().unwrap();
     drop(release);

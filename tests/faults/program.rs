@@ -5,28 +5,28 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::example::binary;
-use crate::scene::REPOSITORY;
+use crate::scenario::REPOSITORY;
 
 /// A process that is to end by itself.
-pub(crate) fn ended(command: &mut Command) -> Ended {
+pub(crate) fn run(command: &mut Command) -> ProcessOutput {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    ProcessOutput { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 /// How a process ended, and what it wrote.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct ProcessOutput {
     /// `None`: a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ended {
+impl ProcessOutput {
     /// It ended with this code, one line that says what is wrong, and one that says what to do.
     #[track_caller]
-    pub(crate) fn assert_says(&self, code: i32, what: &str, help: &str) {
+    pub(crate) fn assert_fails(&self, code: i32, what: &str, help: &str) {
         assert_eq!(self.code, Some(code), "{self:#?}");
         let line = |start: &str| self.stderr.lines().find(|line| line.starts_with(start)).unwrap_or_default();
         assert!(line("error: ").contains(what) && line("help: ").contains(help), "{}", self.stderr);
@@ -46,7 +46,7 @@ pub(crate) fn ingest_all(url: &str, file: &Path, arguments: &[impl AsRef<OsStr>]
 }
 
 /// Runs a shell script that may mount file systems, which vanish with it; `None`, with a line, where that is not allowed.
-pub(crate) fn with_mounts(script: &str, arguments: &[&str]) -> Option<Ended> {
+pub(crate) fn with_mounts(script: &str, arguments: &[&str]) -> Option<ProcessOutput> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--map-root-user", "--mount", "sh", "-c"]);
     let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
@@ -55,5 +55,5 @@ pub(crate) fn with_mounts(script: &str, arguments: &[&str]) -> Option<Ended> {
         eprintln!("skipped: this machine lets nobody mount a file system (`unshare --map-root-user --mount`)");
         return None;
     }
-    Some(ended(unshare.arg(script).arg("sh").args(arguments)))
+    Some(run(unshare.arg(script).arg("sh").args(arguments)))
 }

@@ -8,6 +8,7 @@ mod certificates;
 mod credentials;
 #[path = "../support/environment.rs"]
 mod environment;
+mod layers;
 mod limits;
 #[path = "../support/payloads.rs"]
 mod payloads;

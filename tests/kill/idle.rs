@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use github_server::GithubServer;
 use serde_json::json;
-use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::internals::snowflake::Statement;
 
-use crate::account::{Account, found};
 use crate::example::binary;
-use crate::place::Place;
 use crate::process::Process;
-use crate::statements::{self, Sent};
+use crate::snowflake::{SnowflakeDatabases, select_rows};
+use crate::statements::{self, SentStatement};
+use crate::target::KillTarget;
 
 const COUNT: usize = 1_000;
 
@@ -30,10 +30,10 @@ fn name(number: usize) -> String {
     format!("acme/r{number:04}")
 }
 
-fn program(account: &Account, upstream: &GithubServer, arguments: &[&str]) -> Command {
+fn program(account: &SnowflakeDatabases, upstream: &GithubServer, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("github_issues"));
     command.env_clear().env("GITHUB_API_URL", upstream.url());
-    account.point(&mut command, DATABASE);
+    account.use_database(&mut command, DATABASE);
     command.args(arguments);
     command
 }
@@ -44,24 +44,24 @@ fn digest(text: &str) -> String {
 }
 
 /// The query of the view that the program has made last in a schema.
-fn query_of_view(sent: &[Sent], view: &str) -> String {
+fn query_of_view(sent: &[SentStatement], view: &str) -> String {
     let head = format!("CREATE OR REPLACE VIEW {view} ");
     let made = sent.iter().rev().find(|sent| sent.sql.starts_with(&head)).unwrap();
     made.sql.split_once(" AS SELECT ").map(|(_, query)| format!("SELECT {query}")).unwrap()
 }
 
 /// Copies to all other repositories what the program itself has written of the first one. `sent` is how it did that.
-fn copy_state(account: &Account, upstream: &GithubServer, sent: &[Sent]) {
+fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[SentStatement]) {
     let database = format!("\"{}\"", account.database(DATABASE));
     let first = name(0);
     let view = query_of_view(sent, &format!("{database}.\"PUBLIC\".\"{first}\""));
     let union = query_of_view(sent, &format!("{database}.\"PUBLIC_RAW\".\"ISSUES^=all\"")).replace(&first, "");
     let table = |name: &str| format!("{database}.\"STATE\".\"{name}\"");
     let catalog = table("SNOWFEED_TABLE");
-    account.within(async |session| {
+    account.with_session(async |session| {
         session.execute(Statement::new(format!("USE DATABASE {database}"))).await.unwrap();
         let mut one = async |select: String| -> Vec<String> {
-            let rows = found(session, Statement::new(select)).await;
+            let rows = select_rows(session, Statement::new(select)).await;
             let row = rows.first().expect("the program has written it");
             (0..).map_while(|place| row.text(place).ok()).map(ToString::to_string).collect()
         };
@@ -146,7 +146,7 @@ fn polled(upstream: &GithubServer, times: usize) -> bool {
 
 #[test]
 fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_binds() {
-    let Some(account) = Account::new() else { return };
+    let Some(account) = SnowflakeDatabases::new() else { return };
     let runtime = crate::runtime();
     let upstream = (0..COUNT).fold(GithubServer::builder(), |upstream, number| upstream.repository(name(number), 0));
     let upstream = runtime.block_on(upstream.start()).unwrap();

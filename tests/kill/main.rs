@@ -9,11 +9,9 @@
 #![cfg(all(feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
-#[cfg(feature = "snowflake")]
-mod account;
-mod calls;
 #[path = "../support/claims.rs"]
 mod claims;
+mod crash_points;
 #[path = "../support/example.rs"]
 mod example;
 #[cfg(feature = "snowflake")]
@@ -22,29 +20,31 @@ mod matrix;
 mod oracle;
 #[path = "../support/peers.rs"]
 mod peers;
-mod place;
 mod process;
 #[cfg(feature = "snowflake")]
 mod proxy;
 mod random;
 #[cfg(feature = "snowflake")]
+mod snowflake;
+#[cfg(feature = "snowflake")]
 mod statements;
-mod steps;
+mod syscalls;
+mod target;
 
 use github_server::GithubServer;
-use matrix::{Extent, ISSUES, Matrix, REPOSITORY};
+use matrix::{ISSUES, Matrix, REPOSITORY, Sampling};
 use peers::environment::number;
 use tokio::runtime::Runtime;
 
 #[test]
 fn no_kill_loses_or_doubles_a_row() {
-    random::kill_and_compare(&place::Files::new());
+    random::kill_and_compare(&target::SqliteFiles::new());
 }
 
 #[cfg(feature = "snowflake")]
 #[test]
 fn no_kill_loses_or_doubles_a_row_in_snowflake() {
-    if let Some(account) = account::Account::new() {
+    if let Some(account) = snowflake::SnowflakeDatabases::new() {
         random::kill_and_compare(&account);
     }
 }
@@ -52,7 +52,7 @@ fn no_kill_loses_or_doubles_a_row_in_snowflake() {
 #[cfg(feature = "snowflake")]
 #[test]
 fn no_kill_loses_or_doubles_a_row_in_hostile_snowflake() {
-    if let Some(account) = account::Account::hostile() {
+    if let Some(account) = snowflake::SnowflakeDatabases::hostile() {
         random::kill_and_compare(&account);
     }
 }
@@ -68,18 +68,18 @@ fn runtime() -> Runtime {
 }
 
 /// At all steps of which `SNOWFEED_STEPS` says how many of each name; unless it is set, at few.
-fn extent(few: Extent) -> Extent {
-    number("SNOWFEED_STEPS").map_or(few, |steps| Extent { of_each: usize::try_from(steps).unwrap(), one_in: 1 })
+fn extent(few: Sampling) -> Sampling {
+    number("SNOWFEED_STEPS").map_or(few, |steps| Sampling { per_name: usize::try_from(steps).unwrap(), one_in: 1 })
 }
 
 #[test]
 fn no_kill_at_a_named_step_loses_or_doubles_a_row() {
-    let (runtime, files) = (runtime(), place::Files::new());
-    let Some(calls) = calls::Calls::of(&files) else { return };
+    let (runtime, files) = (runtime(), target::SqliteFiles::new());
+    let Some(calls) = syscalls::Syscalls::new(&files) else { return };
     let upstream = upstream(&runtime);
     let mut matrix = Matrix::new(&upstream, &files);
-    matrix.strike(&steps::Requests, extent(Extent { of_each: 2, one_in: 1 }));
-    matrix.strike(&calls, extent(Extent { of_each: 4, one_in: 1 }));
+    matrix.kill_at_each(&crash_points::Requests, extent(Sampling { per_name: 2, one_in: 1 }));
+    matrix.kill_at_each(&calls, extent(Sampling { per_name: 4, one_in: 1 }));
     matrix.report();
 }
 
@@ -88,16 +88,16 @@ fn no_kill_at_a_named_step_loses_or_doubles_a_row() {
 fn no_kill_at_a_named_step_loses_or_doubles_a_row_in_snowflake() {
     use proxy::Side;
     let runtime = runtime();
-    let Some(account) = account::Account::new() else { return };
+    let Some(account) = snowflake::SnowflakeDatabases::new() else { return };
     let upstream = upstream(&runtime);
     let proxy = statements::proxy(&account, &runtime);
     let mut matrix = Matrix::new(&upstream, &account);
-    matrix.strike(&statements::Statements::new(&proxy, Side::After), extent(Extent { of_each: 1, one_in: 7 }));
+    matrix.kill_at_each(&statements::Statements::new(&proxy, Side::After), extent(Sampling { per_name: 1, one_in: 7 }));
     // The server is slow, and finds the same before a statement as after the one before it.
     if number("SNOWFEED_STEPS").is_some() {
-        let all = extent(Extent { of_each: 1, one_in: 1 });
-        matrix.strike(&statements::Statements::new(&proxy, Side::Before), all);
-        matrix.strike(&steps::Requests, all);
+        let all = extent(Sampling { per_name: 1, one_in: 1 });
+        matrix.kill_at_each(&statements::Statements::new(&proxy, Side::Before), all);
+        matrix.kill_at_each(&crash_points::Requests, all);
     }
     matrix.report();
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use github_server::{GithubServer, Mutations};
 
-use crate::oracle::{Damage, Repository};
-use crate::place::{Look, Place};
-use crate::process::Scene;
-use crate::steps::{Step, Steps};
+use crate::crash_points::{CrashPoint, CrashPoints};
+use crate::oracle::{Discrepancies, Repository};
+use crate::process::Scenario;
+use crate::target::{KillTarget, ResourceRows};
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
 
@@ -17,31 +17,31 @@ pub(crate) const REPOSITORY: &str = "acme/widgets";
 pub(crate) const ISSUES: u32 = 700;
 
 /// How long the upstream's clock goes on before and after what happens between two runs.
-const WHILE: Duration = Duration::from_secs(30);
+const CLOCK_STEP: Duration = Duration::from_secs(30);
 
 /// What a run finds when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    Nothing,
-    Empty,
-    News,
-    FullPass,
+    FirstTables,
+    FirstRun,
+    Incremental,
+    Reconcile,
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Nothing, Self::Empty, Self::News, Self::FullPass];
+    const ALL: [Self; 4] = [Self::FirstTables, Self::FirstRun, Self::Incremental, Self::Reconcile];
 
     /// Whether a database can begin so only once.
     fn is_once(self) -> bool {
-        matches!(self, Self::Nothing | Self::Empty)
+        matches!(self, Self::FirstTables | Self::FirstRun)
     }
 
     fn title(self) -> &'static str {
         match self {
-            Self::Nothing => "first tables",
-            Self::Empty => "first run",
-            Self::News => "run with news",
-            Self::FullPass => "full pass",
+            Self::FirstTables => "first tables",
+            Self::FirstRun => "first run",
+            Self::Incremental => "run with news",
+            Self::Reconcile => "full pass",
         }
     }
 }
@@ -50,21 +50,21 @@ impl Phase {
 #[derive(Debug, Default)]
 struct Tally {
     kills: usize,
-    damage: Damage,
+    damage: Discrepancies,
 }
 
 /// At how many steps there is a kill.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Extent {
+pub(crate) struct Sampling {
     /// At most at so many of each name…
-    pub(crate) of_each: usize,
+    pub(crate) per_name: usize,
     /// … and at one in so many of those.
     pub(crate) one_in: usize,
 }
 
 pub(crate) struct Matrix<'a> {
     upstream: &'a GithubServer,
-    place: &'a dyn Place,
+    place: &'a dyn KillTarget,
     databases: u32,
     tallies: BTreeMap<(Phase, String), Tally>,
     /// Steps that a run did not come to when it was to be killed there.
@@ -72,43 +72,43 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    pub(crate) fn new(upstream: &'a GithubServer, place: &'a dyn Place) -> Self {
+    pub(crate) fn new(upstream: &'a GithubServer, place: &'a dyn KillTarget) -> Self {
         // The databases of the random kills have the numbers below.
         Self { upstream, place, databases: 10_000, tallies: BTreeMap::new(), missed: 0 }
     }
 
     /// Kills at these steps.
-    pub(crate) fn strike(&mut self, steps: &dyn Steps, extent: Extent) {
+    pub(crate) fn kill_at_each(&mut self, steps: &dyn CrashPoints, extent: Sampling) {
         for phase in Phase::ALL {
-            self.make(phase);
-            self.change();
-            let all = steps.watch(&self.scene(), phase == Phase::FullPass);
-            for step in choose(all, extent.of_each).into_iter().step_by(extent.one_in) {
+            self.prepare(phase);
+            self.change_upstream();
+            let all = steps.record(&self.scene(), phase == Phase::Reconcile);
+            for step in sample(all, extent.per_name).into_iter().step_by(extent.one_in) {
                 // Which call is the next one is partly chance: a step that was not met is waited for once more.
-                let met = (0..2).any(|_| self.strike_one(steps, phase, &step));
+                let met = (0..2).any(|_| self.kill_at(steps, phase, &step));
                 self.missed += usize::from(!met);
             }
             // What was deleted after a full pass had begun is found by the next one.
             self.scene().run(true);
             self.scene().run(true);
-            assert_eq!(self.compare(&self.look(), true), Damage::default(), "{}", phase.title());
-            self.place.discard(self.databases);
+            assert_eq!(self.compare(&self.look(), true), Discrepancies::default(), "{}", phase.title());
+            self.place.drop_database(self.databases);
         }
     }
 
     /// Whether the step was met.
-    fn strike_one(&mut self, steps: &dyn Steps, phase: Phase, step: &Step) -> bool {
+    fn kill_at(&mut self, steps: &dyn CrashPoints, phase: Phase, step: &CrashPoint) -> bool {
         if phase.is_once() {
-            self.place.discard(self.databases);
-            self.make(phase);
+            self.place.drop_database(self.databases);
+            self.prepare(phase);
         }
-        self.change();
-        let reconcile = phase == Phase::FullPass;
+        self.change_upstream();
+        let reconcile = phase == Phase::Reconcile;
         let before = self.look().run;
         self.upstream.set_churn(Mutations { changes: 3, deletions: true, bulk_edits: true });
-        let killed = steps.kill(&self.scene(), reconcile, step);
+        let killed = steps.kill_at(&self.scene(), reconcile, step);
         self.upstream.set_churn(Mutations::NONE);
-        self.place.bury();
+        self.place.end_sessions();
         if !killed {
             return false;
         }
@@ -123,7 +123,7 @@ impl<'a> Matrix<'a> {
         let mut damage = self.compare(&self.look(), false);
         damage.left_over = 0;
         damage.ahead += right_after.ahead;
-        damage.double += right_after.double;
+        damage.duplicated += right_after.duplicated;
         let tally = self.tallies.entry((phase, title)).or_default();
         tally.kills += 1;
         tally.damage += damage;
@@ -131,18 +131,18 @@ impl<'a> Matrix<'a> {
     }
 
     /// Makes a database as a run of the phase finds it.
-    fn make(&mut self, phase: Phase) {
+    fn prepare(&mut self, phase: Phase) {
         self.databases += 1;
         match phase {
-            Phase::Nothing => {}
-            Phase::Empty => self.scene().make(),
-            Phase::News | Phase::FullPass => self.scene().run(false),
+            Phase::FirstTables => {}
+            Phase::FirstRun => self.scene().create_database(),
+            Phase::Incremental | Phase::Reconcile => self.scene().run(false),
         }
     }
 
     /// What happens at the upstream between two runs.
-    fn change(&self) {
-        self.upstream.clock().advance(WHILE);
+    fn change_upstream(&self) {
+        self.upstream.clock().advance(CLOCK_STEP);
         self.upstream.create(REPOSITORY, 3);
         self.upstream.bulk_edit(REPOSITORY, 40);
         let issues = self.upstream.snapshot(REPOSITORY);
@@ -153,18 +153,18 @@ impl<'a> Matrix<'a> {
             .map(|issue| issue.number)
             .take(excess)
             .for_each(|number| self.upstream.delete(REPOSITORY, number));
-        self.upstream.clock().advance(WHILE);
+        self.upstream.clock().advance(CLOCK_STEP);
     }
 
-    fn scene(&self) -> Scene<'_> {
-        Scene { upstream: self.upstream, place: self.place, database: self.databases, resources: &[REPOSITORY] }
+    fn scene(&self) -> Scenario<'_> {
+        Scenario { upstream: self.upstream, place: self.place, database: self.databases, resources: &[REPOSITORY] }
     }
 
-    fn look(&self) -> Look {
-        self.place.look(self.databases, REPOSITORY)
+    fn look(&self) -> ResourceRows {
+        self.place.read(self.databases, REPOSITORY)
     }
 
-    fn compare(&self, look: &Look, exactly: bool) -> Damage {
+    fn compare(&self, look: &ResourceRows, exactly: bool) -> Discrepancies {
         Repository(vec![REPOSITORY.to_owned()]).compare(self.upstream, look, exactly)
     }
 
@@ -173,14 +173,14 @@ impl<'a> Matrix<'a> {
         let name = self.place.name();
         let mut said =
             format!("\n| {name}: run | step | kills | lost | double | checkpoint ahead |\n|---|---|--:|--:|--:|--:|\n");
-        let (mut kills, mut all) = (0, Damage::default());
+        let (mut kills, mut all) = (0, Discrepancies::default());
         for ((phase, step), Tally { kills: here, damage }) in &self.tallies {
-            let Damage { lost, double, ahead, .. } = damage;
+            let Discrepancies { lost, duplicated: double, ahead, .. } = damage;
             said += &format!("| {} | {step} | {here} | {lost} | {double} | {ahead} |\n", phase.title());
             kills += here;
             all += *damage;
         }
-        let Damage { lost, double, ahead, .. } = all;
+        let Discrepancies { lost, duplicated: double, ahead, .. } = all;
         said += &format!(
             "{name}: steps {}, kills {kills}, rows lost {lost}, rows double {double}, checkpoint ahead of {ahead} rows; \
              {} steps were not met again\n",
@@ -189,19 +189,19 @@ impl<'a> Matrix<'a> {
         );
         // Past the test's own capture: this table is what the test is run for.
         std::io::stderr().write_all(said.as_bytes()).unwrap();
-        assert_eq!(all, Damage::default());
+        assert_eq!(all, Discrepancies::default());
         assert!(self.missed * 10 <= kills, "too many steps were not met again");
     }
 }
 
 /// At most so many steps of each name, spread evenly: the first and the last among them.
-fn choose(steps: Vec<Step>, of_each: usize) -> Vec<Step> {
+fn sample(steps: Vec<CrashPoint>, of_each: usize) -> Vec<CrashPoint> {
     let mut counts = HashMap::new();
     for step in &steps {
         *counts.entry(step.name.clone()).or_insert(0) += 1;
     }
     let mut places = HashMap::new();
-    let mut is_chosen = |step: &Step| {
+    let mut is_chosen = |step: &CrashPoint| {
         let (count, next) = (counts[&step.name], places.entry(step.name.clone()).or_insert(0));
         let place = std::mem::replace(next, *next + 1);
         let most = of_each.min(count);

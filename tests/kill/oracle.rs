@@ -5,25 +5,25 @@ use std::ops::AddAssign;
 
 use github_server::{GithubServer, SnapshotIssue};
 
-use crate::claims::Claims;
-use crate::place::Look;
+use crate::claims::CheckpointClaims;
+use crate::target::ResourceRows;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(crate) struct Damage {
+pub(crate) struct Discrepancies {
     /// Issues of the upstream that have no live row with their present text.
     pub(crate) lost: usize,
     /// Rows beyond one for each issue.
-    pub(crate) double: usize,
+    pub(crate) duplicated: usize,
     /// Issues that the checkpoint says are delivered, and that have no such row.
     pub(crate) ahead: usize,
     /// Live rows of issues that the upstream no longer has.
     pub(crate) left_over: usize,
 }
 
-impl AddAssign for Damage {
+impl AddAssign for Discrepancies {
     fn add_assign(&mut self, other: Self) {
         self.lost += other.lost;
-        self.double += other.double;
+        self.duplicated += other.duplicated;
         self.ahead += other.ahead;
         self.left_over += other.left_over;
     }
@@ -43,21 +43,21 @@ impl Repository {
     }
 
     /// An issue as if its repository had never been renamed: addresses change then, and no `updated_at` moves.
-    fn as_first(&self, text: &str) -> String {
+    fn with_first_name(&self, text: &str) -> String {
         self.0[1..].iter().fold(text.to_owned(), |text, name| text.replace(name.as_str(), self.resource()))
     }
 
     /// Compares what is found with the upstream. Nothing may change meanwhile.
-    pub(crate) fn compare(&self, upstream: &GithubServer, look: &Look, exactly: bool) -> Damage {
-        let mut damage = Damage::default();
-        let claims = Claims::of(look.state.as_ref().map(|state| &state["checkpoint"]));
+    pub(crate) fn compare(&self, upstream: &GithubServer, look: &ResourceRows, exactly: bool) -> Discrepancies {
+        let mut damage = Discrepancies::default();
+        let claims = CheckpointClaims::parse(look.state.as_ref().map(|state| &state["checkpoint"]));
         let mut rows: HashMap<i64, (String, bool)> = HashMap::new();
         for (id, text, live) in &look.rows {
-            let text = if exactly { text.clone() } else { self.as_first(text) };
-            damage.double += usize::from(rows.insert(*id, (text, *live)).is_some());
+            let text = if exactly { text.clone() } else { self.with_first_name(text) };
+            damage.duplicated += usize::from(rows.insert(*id, (text, *live)).is_some());
         }
         upstream.visit(self.name(), |SnapshotIssue { id, text, updated_at, .. }| {
-            let text = if exactly { text } else { self.as_first(&text) };
+            let text = if exactly { text } else { self.with_first_name(&text) };
             let wrong = rows.remove(&i64::try_from(id).unwrap()) != Some((text, true));
             damage.lost += usize::from(wrong);
             damage.ahead += usize::from(wrong && claims.cover(updated_at));

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use github_server::GithubServer;
 
 use crate::example::binary;
-use crate::place::Place;
+use crate::target::KillTarget;
 
 /// Longer than any process here takes.
-const LONG: Duration = Duration::from_secs(600);
+const MAX_RUNTIME: Duration = Duration::from_secs(600);
 
 /// A process that does not outlive its test.
 pub(crate) struct Process {
     child: Child,
     /// What it writes to standard error.
-    said: File,
+    stderr: File,
 }
 
 impl Drop for Process {
@@ -32,7 +32,7 @@ impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
         let said = tempfile::tempfile().unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone().unwrap());
-        Self { child: command.spawn().unwrap(), said }
+        Self { child: command.spawn().unwrap(), stderr: said }
     }
 
     /// Waits until something has happened; false: the process ended by itself before that, and well.
@@ -42,7 +42,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return self.was_killed(status);
             }
-            assert!(began.elapsed() < LONG, "a run hangs");
+            assert!(began.elapsed() < MAX_RUNTIME, "a run hangs");
             std::thread::sleep(Duration::from_micros(200));
         }
         true
@@ -65,8 +65,8 @@ impl Process {
     fn was_killed(&mut self, status: ExitStatus) -> bool {
         if status.code().is_some_and(|code| code != 0) {
             let mut said = String::new();
-            self.said.rewind().unwrap();
-            self.said.read_to_string(&mut said).unwrap();
+            self.stderr.rewind().unwrap();
+            self.stderr.read_to_string(&mut said).unwrap();
             panic!("a run ended by itself with {status}: {said}");
         }
         !status.success()
@@ -74,14 +74,14 @@ impl Process {
 }
 
 /// One database of a place, and what is ingested into it.
-pub(crate) struct Scene<'a> {
+pub(crate) struct Scenario<'a> {
     pub(crate) upstream: &'a GithubServer,
-    pub(crate) place: &'a dyn Place,
+    pub(crate) place: &'a dyn KillTarget,
     pub(crate) database: u32,
     pub(crate) resources: &'a [&'a str],
 }
 
-impl Scene<'_> {
+impl Scenario<'_> {
     /// The command of a run, after `before`: the program that starts it, where it is not started at once.
     pub(crate) fn ingest(&self, before: &[String], reconcile: bool) -> Command {
         let program = binary("github_issues");
@@ -94,7 +94,7 @@ impl Scene<'_> {
             }
         };
         command.env_clear().env("GITHUB_API_URL", self.upstream.url());
-        self.place.point(&mut command, self.database);
+        self.place.use_database(&mut command, self.database);
         command.arg("ingest").args(self.resources);
         if reconcile {
             // What the tests delete is really gone.
@@ -104,10 +104,10 @@ impl Scene<'_> {
     }
 
     /// Makes the database and nothing in it but the connector's own tables.
-    pub(crate) fn make(&self) {
+    pub(crate) fn create_database(&self) {
         let mut command = Command::new(binary("github_issues"));
         command.env_clear().env("GITHUB_API_URL", self.upstream.url());
-        self.place.point(&mut command, self.database);
+        self.place.use_database(&mut command, self.database);
         assert!(Process::start(command.arg("configure").arg("page_size=100")).ends());
     }
 

@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::statements::{Sent, name};
-use crate::steps::Step;
+use crate::crash_points::CrashPoint;
+use crate::statements::{SentStatement, name};
 
 /// On which side of a statement the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,9 @@ struct Seen {
     /// The names of the statements so far.
     names: Vec<String>,
     /// The statements themselves.
-    sent: Vec<Sent>,
-    strike: Option<(Side, Step)>,
-    struck: bool,
+    sent: Vec<SentStatement>,
+    strike: Option<(Side, CrashPoint)>,
+    reached: bool,
 }
 
 #[derive(Debug)]
@@ -77,17 +77,17 @@ impl Proxy {
     }
 
     /// Forgets what was seen, and waits for a step.
-    pub(crate) fn expect(&self, strike: Option<(Side, Step)>) {
+    pub(crate) fn expect(&self, strike: Option<(Side, CrashPoint)>) {
         *self.shared.seen.lock().unwrap() = Seen { strike, ..Seen::default() };
     }
 
     /// Whether the step has come: nothing more is answered at it.
-    pub(crate) fn has_struck(&self) -> bool {
-        self.shared.seen.lock().unwrap().struck
+    pub(crate) fn has_reached(&self) -> bool {
+        self.shared.seen.lock().unwrap().reached
     }
 
     /// The statements since then.
-    pub(crate) fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn sent(&self) -> Vec<SentStatement> {
         self.shared.seen.lock().unwrap().sent.clone()
     }
 
@@ -99,7 +99,7 @@ impl Proxy {
 
 impl Shared {
     /// Notes a statement; says on which side of it the process is to die.
-    fn note(&self, name: &str, sent: Option<Sent>) -> Option<Side> {
+    fn note(&self, name: &str, sent: Option<SentStatement>) -> Option<Side> {
         let mut seen = self.seen.lock().unwrap();
         seen.sent.extend(sent);
         seen.names.push(name.to_owned());
@@ -109,8 +109,8 @@ impl Shared {
     }
 
     /// Nothing more happens here.
-    async fn strike(&self) -> ! {
-        self.seen.lock().unwrap().struck = true;
+    async fn kill_at(&self) -> ! {
+        self.seen.lock().unwrap().reached = true;
         std::future::pending().await
     }
 }
@@ -119,10 +119,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    let sent = Sent::parse(head.uri.path(), &body, is_packed);
+    let sent = SentStatement::parse(head.uri.path(), &body, is_packed);
     let side = shared.note(&name(head.uri.path(), sent.as_ref()), sent);
     if side == Some(Side::Before) {
-        shared.strike().await;
+        shared.kill_at().await;
     }
     let mut headers = head.headers;
     for of_the_connection in [HOST, TRANSFER_ENCODING] {
@@ -132,7 +132,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let forwarded = shared.client.request(head.method, address).headers(headers).body(body).send().await.unwrap();
     if side == Some(Side::After) {
         drop(forwarded.bytes().await);
-        shared.strike().await;
+        shared.kill_at().await;
     }
     let mut answer = Response::builder().status(forwarded.status());
     for (name, value) in forwarded.headers().iter().filter(|(name, _)| *name != TRANSFER_ENCODING) {

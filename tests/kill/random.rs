@@ -5,35 +5,35 @@ use std::time::Duration;
 
 use github_server::{GithubServer, Mutations};
 
-use crate::oracle::{Damage, Repository};
+use crate::oracle::{Discrepancies, Repository};
 use crate::peers::environment::number;
-use crate::place::Place;
-use crate::process::{Process, Scene};
+use crate::process::{Process, Scenario};
+use crate::target::KillTarget;
 
 const REPOSITORIES: [&str; 2] = ["acme/widgets", "acme/gadgets"];
 
 /// At most so many kills, then a database is compared and the next one begins.
-const KILLS_OF_ONE: u32 = 10;
+const KILLS_PER_DATABASE: u32 = 10;
 
 /// The second repository is renamed after so many kills.
-const KILLS_OF_ONE_NAME: u32 = 7;
+const KILLS_PER_RENAME: u32 = 7;
 
-struct Trial<'a> {
+struct RandomKills<'a> {
     upstream: &'a GithubServer,
-    place: &'a dyn Place,
+    place: &'a dyn KillTarget,
     repositories: [Repository; 2],
-    chance: fastrand::Rng,
+    rng: fastrand::Rng,
 }
 
-impl Trial<'_> {
-    fn scene(&self, database: u32) -> Scene<'_> {
-        Scene { upstream: self.upstream, place: self.place, database, resources: &REPOSITORIES }
+impl RandomKills<'_> {
+    fn scene(&self, database: u32) -> Scenario<'_> {
+        Scenario { upstream: self.upstream, place: self.place, database, resources: &REPOSITORIES }
     }
 
     /// Starts a run and kills it after so many requests and so much time; false: it had ended before.
     fn kill(&mut self, database: u32, reconcile: bool) -> bool {
-        let linger = u64::try_from(self.place.linger().as_micros()).unwrap();
-        let (requests, then) = (self.chance.u64(0..45), Duration::from_micros(self.chance.u64(0..linger)));
+        let linger = u64::try_from(self.place.max_kill_delay().as_micros()).unwrap();
+        let (requests, then) = (self.rng.u64(0..45), Duration::from_micros(self.rng.u64(0..linger)));
         let until = self.upstream.counts().requests + requests;
         let mut process = Process::start(&mut self.scene(database).ingest(&[], reconcile));
         if !process.runs_until(|| self.upstream.counts().requests >= until) {
@@ -41,7 +41,7 @@ impl Trial<'_> {
         }
         std::thread::sleep(then);
         let killed = process.kill();
-        self.place.bury();
+        self.place.end_sessions();
         killed
     }
 
@@ -52,43 +52,43 @@ impl Trial<'_> {
         gadgets.0.push(name);
     }
 
-    fn compare(&self, database: u32, exactly: bool) -> Damage {
-        let mut damage = Damage::default();
+    fn compare(&self, database: u32, exactly: bool) -> Discrepancies {
+        let mut damage = Discrepancies::default();
         for repository in &self.repositories {
-            let look = self.place.look(database, repository.resource());
+            let look = self.place.read(database, repository.resource());
             damage += repository.compare(self.upstream, &look, exactly);
         }
         damage
     }
 }
 
-pub(crate) fn kill_and_compare(place: &dyn Place) {
-    let kills = number("SNOWFEED_KILLS").map_or(place.kills(), |kills| u32::try_from(kills).unwrap());
+pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
+    let kills = number("SNOWFEED_KILLS").map_or(place.default_kills(), |kills| u32::try_from(kills).unwrap());
     let seed = number("SNOWFEED_SEED").unwrap_or(9);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let [large, small] = place.issues();
+    let [large, small] = place.issue_counts();
     let upstream =
         GithubServer::builder().seed(seed).repository(REPOSITORIES[0], large).repository(REPOSITORIES[1], small);
     let upstream = runtime.block_on(upstream.start()).unwrap();
     let repositories = REPOSITORIES.map(|name| Repository(vec![name.to_owned()]));
-    let mut trial = Trial { upstream: &upstream, place, repositories, chance: fastrand::Rng::with_seed(seed) };
+    let mut trial = RandomKills { upstream: &upstream, place, repositories, rng: fastrand::Rng::with_seed(seed) };
     let churn = Mutations { changes: 3, deletions: true, bulk_edits: true };
-    let (mut killed, mut ahead, mut damage) = (0, 0, Damage::default());
+    let (mut killed, mut ahead, mut damage) = (0, 0, Discrepancies::default());
     for database in 0.. {
         if killed >= kills {
             break;
         }
         // A full pass would mend what was lost, so that half of the databases see none before they are compared.
         let with_passes = database % 2 == 1;
-        let goal = kills.min(killed + KILLS_OF_ONE.min(kills.div_ceil(2)));
+        let goal = kills.min(killed + KILLS_PER_DATABASE.min(kills.div_ceil(2)));
         while killed < goal {
             upstream.set_churn(churn);
-            let reconcile = with_passes && trial.chance.bool();
+            let reconcile = with_passes && trial.rng.bool();
             if trial.kill(database, reconcile) {
                 upstream.set_churn(Mutations::NONE);
                 ahead += trial.compare(database, false).ahead;
                 killed += 1;
-                if killed % KILLS_OF_ONE_NAME == 0 {
+                if killed % KILLS_PER_RENAME == 0 {
                     trial.rename();
                 }
             } else {
@@ -99,20 +99,20 @@ pub(crate) fn kill_and_compare(place: &dyn Place) {
         }
         upstream.set_churn(Mutations::NONE);
         trial.scene(database).run(false);
-        damage += Damage { left_over: 0, ..trial.compare(database, false) };
+        damage += Discrepancies { left_over: 0, ..trial.compare(database, false) };
         // The first full pass may be the rest of one that began before the last deletions.
         trial.scene(database).run(true);
         trial.scene(database).run(true);
         let left = trial.compare(database, true);
-        assert_eq!(left, Damage::default(), "after a full pass of database {database}, seed {seed}");
-        place.discard(database);
+        assert_eq!(left, Discrepancies::default(), "after a full pass of database {database}, seed {seed}");
+        place.drop_database(database);
     }
-    let Damage { lost, double, .. } = damage;
+    let Discrepancies { lost, duplicated: double, .. } = damage;
     let said = format!(
         "{}: kills {killed}, rows lost {lost}, rows double {double}, checkpoint ahead of {ahead} rows\n",
         place.name()
     );
     // Past the test's own capture: this line is what the test is run for.
     std::io::stderr().write_all(said.as_bytes()).unwrap();
-    assert_eq!((damage, ahead), (Damage::default(), 0), "seed {seed}");
+    assert_eq!((damage, ahead), (Discrepancies::default(), 0), "seed {seed}");
 }

@@ -7,10 +7,10 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::account::Account;
-use crate::process::{Process, Scene};
+use crate::crash_points::{CrashPoint, CrashPoints, numbered};
+use crate::process::{Process, Scenario};
 use crate::proxy::{Proxy, Side};
-use crate::steps::{Step, Steps, numbered};
+use crate::snowflake::SnowflakeDatabases;
 
 /// Statements, seen from one side.
 pub(crate) struct Statements<'a> {
@@ -19,7 +19,7 @@ pub(crate) struct Statements<'a> {
 }
 
 /// Puts a proxy before an account.
-pub(crate) fn proxy(account: &Account, runtime: &Runtime) -> Proxy {
+pub(crate) fn proxy(account: &SnowflakeDatabases, runtime: &Runtime) -> Proxy {
     let proxy = runtime.block_on(Proxy::start(account.url()));
     account.port.store(proxy.port, Ordering::Relaxed);
     proxy
@@ -31,7 +31,7 @@ impl<'a> Statements<'a> {
     }
 }
 
-impl Steps for Statements<'_> {
+impl CrashPoints for Statements<'_> {
     fn title(&self, name: &str) -> String {
         match self.side {
             Side::Before => format!("{name}, not sent"),
@@ -39,16 +39,16 @@ impl Steps for Statements<'_> {
         }
     }
 
-    fn watch(&self, scene: &Scene<'_>, reconcile: bool) -> Vec<Step> {
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
         self.proxy.expect(None);
         scene.run(reconcile);
         numbered(self.proxy.names())
     }
 
-    fn kill(&self, scene: &Scene<'_>, reconcile: bool, step: &Step) -> bool {
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
         self.proxy.expect(Some((self.side, step.clone())));
         let mut process = Process::start(&mut scene.ingest(&[], reconcile));
-        let killed = process.runs_until(|| self.proxy.has_struck()) && process.kill();
+        let killed = process.runs_until(|| self.proxy.has_reached()) && process.kill();
         self.proxy.expect(None);
         killed
     }
@@ -56,12 +56,12 @@ impl Steps for Statements<'_> {
 
 /// A statement as it was sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Sent {
+pub(crate) struct SentStatement {
     pub(crate) sql: String,
     pub(crate) has_binds: bool,
 }
 
-impl Sent {
+impl SentStatement {
     /// The statement of a request, if it has one.
     pub(crate) fn parse(path: &str, body: &[u8], is_packed: bool) -> Option<Self> {
         if path != "/queries/v1/query-request" {
@@ -81,9 +81,9 @@ impl Sent {
 }
 
 /// What a request to Snowflake is called: by its statement, where it has one.
-pub(crate) fn name(path: &str, sent: Option<&Sent>) -> String {
+pub(crate) fn name(path: &str, sent: Option<&SentStatement>) -> String {
     match (path, sent) {
-        (_, Some(Sent { sql, .. })) => [kind(sql), object(sql).to_owned()].join(" ").trim_end().to_owned(),
+        (_, Some(SentStatement { sql, .. })) => [kind(sql), object(sql).to_owned()].join(" ").trim_end().to_owned(),
         ("/session/v1/login-request", _) => "login".to_owned(),
         ("/session", _) => "logout".to_owned(),
         (other, _) => other.to_owned(),

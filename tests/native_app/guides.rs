@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use github_server::GithubServer;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -168,7 +168,7 @@ async fn rows_come_into_snowflake_from_nothing_as_its_guide_says() {
     let mut shell = Shell::new(server.port);
     shell.variables.insert("GITHUB_API_URL", upstream.url().to_owned());
     symlink(binary("github_issues"), shell.folder.path().join("bin/connector")).unwrap();
-    let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+    let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
     let mut rows = 0;

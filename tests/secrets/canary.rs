@@ -14,7 +14,7 @@ const CORE: &str = "C4n4ryBird";
 
 /// The texts that give the secret away: a part of it that survives escaping, its beginning backwards, and what base64 and
 /// hexadecimal digits make of it, wherever it begins.
-fn forms() -> Vec<String> {
+fn encodings() -> Vec<String> {
     let mut forms = vec![CORE.to_owned(), CORE.chars().rev().collect()];
     for case in [hex(CORE.as_bytes()), hex(CORE.as_bytes()).to_uppercase()] {
         forms.push(case);
@@ -43,9 +43,9 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 }
 
 /// Where the secret is in these bytes, with what is around it.
-pub(crate) fn found(bytes: &[u8]) -> Option<String> {
+pub(crate) fn find_secret(bytes: &[u8]) -> Option<String> {
     let at = |form: &String| bytes.windows(form.len()).position(|window| window == form.as_bytes());
-    if let Some(at) = forms().iter().find_map(at) {
+    if let Some(at) = encodings().iter().find_map(at) {
         let around = &bytes[at.saturating_sub(300)..bytes.len().min(at + 60)];
         return Some(String::from_utf8_lossy(around).into_owned());
     }
@@ -81,30 +81,30 @@ fn unescape(text: &str) -> String {
 }
 
 #[track_caller]
-pub(crate) fn assert_nowhere(what: &str, bytes: impl AsRef<[u8]>) {
-    if let Some(around) = found(bytes.as_ref()) {
+pub(crate) fn assert_absent(what: &str, bytes: impl AsRef<[u8]>) {
+    if let Some(around) = find_secret(bytes.as_ref()) {
         panic!("the secret is in {what}: …{around}…");
     }
 }
 
 /// Nothing that a process has written holds the secret.
 #[track_caller]
-pub(crate) fn assert_silent(args: &[&str], ended: &Ended) {
-    assert_nowhere(&format!("the standard output of {args:?}"), &ended.stdout);
-    assert_nowhere(&format!("the standard error of {args:?}"), &ended.stderr);
+pub(crate) fn assert_output_clean(args: &[&str], ended: &Ended) {
+    assert_absent(&format!("the standard output of {args:?}"), &ended.stdout);
+    assert_absent(&format!("the standard error of {args:?}"), &ended.stderr);
 }
 
 /// No file below a folder holds the secret, but for those named. Says how many were read.
 #[track_caller]
-pub(crate) fn assert_not_below(folder: &Path, except: &[&str]) -> usize {
+pub(crate) fn assert_absent_below(folder: &Path, except: &[&str]) -> usize {
     let mut read = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {
-            read += assert_not_below(&path, except);
+            read += assert_absent_below(&path, except);
         } else if !except.contains(&name) {
-            assert_nowhere(&path.display().to_string(), fs::read(&path).unwrap());
+            assert_absent(&path.display().to_string(), fs::read(&path).unwrap());
             read += 1;
         }
     }
@@ -125,7 +125,7 @@ fn every_form_of_a_secret_is_found() {
     .into_iter()
     .chain(crate::echo::NOTATIONS.map(|(_, write)| write(CANARY)))
     {
-        assert!(found(text.as_bytes()).is_some(), "{text}");
+        assert!(find_secret(text.as_bytes()).is_some(), "{text}");
     }
-    assert_eq!(found(b"canary birds"), None);
+    assert_eq!(find_secret(b"canary birds"), None);
 }

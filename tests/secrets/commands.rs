@@ -4,7 +4,7 @@ use std::fs;
 
 use github_server::GithubServer;
 
-use crate::canary::{CANARY, assert_not_below, assert_silent};
+use crate::canary::{CANARY, assert_absent_below, assert_output_clean};
 use crate::support::Program;
 
 const LEVELS: [&[&str]; 6] = [&[], &["-q"], &["-v"], &["-vv"], &["-vvv"], &["--json"]];
@@ -43,10 +43,10 @@ async fn no_command_writes_the_secret_at_any_level() {
             for (args, code) in COMMANDS {
                 let file: &[&str] = if by_file { &["--config", "mine.toml"] } else { &[] };
                 let args = [level, file, args].concat();
-                assert_silent(&args, &program.run(&args).await.expect(code));
+                assert_output_clean(&args, &program.run(&args).await.expect(code));
             }
         }
-        assert!(assert_not_below(program.folder(), &["hush"]) >= 1, "there is a database");
+        assert!(assert_absent_below(program.folder(), &["hush"]) >= 1, "there is a database");
     }
 }
 
@@ -57,10 +57,10 @@ async fn a_wrong_secret_is_not_written_either() {
     for level in LEVELS {
         for args in [&["check"][..], &["discover"], &["ingest", "acme/gears"], &["runs"], &["status"]] {
             let args = [level, args].concat();
-            assert_silent(&args, &program.run(&args).await);
+            assert_output_clean(&args, &program.run(&args).await);
         }
     }
-    assert_not_below(program.folder(), &[]);
+    assert_absent_below(program.folder(), &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,19 +74,19 @@ async fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
         {
             let ended = program.run(args).await.expect(4);
             // Not even the arguments, which hold it, are repeated.
-            assert_silent(&["(arguments with a secret)"], &ended);
+            assert_output_clean(&["(arguments with a secret)"], &ended);
         }
-        assert_not_below(program.folder(), &[]);
+        assert_absent_below(program.folder(), &[]);
     }
     let program = Program::new("github_issues").variable("GITHUB_PROXY", &url).variable("GITHUB_API_URL", &url);
-    assert_silent(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
+    assert_output_clean(&["check"], &program.run(&["-vvv", "check"]).await.expect(4));
     let program = Program::new("github_issues");
     fs::write(program.folder().join("mine.toml"), format!("token = '{CANARY}'\nproxy = '{url}'\napi_url = '{url}'"))
         .unwrap();
-    assert_silent(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
+    assert_output_clean(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
     // Where the file is no TOML, the line with the mistake is the one with the secret.
     fs::write(program.folder().join("mine.toml"), format!("token = {CANARY}")).unwrap();
-    assert_silent(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
+    assert_output_clean(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
 }
 
 #[cfg(feature = "native-app")]
@@ -95,6 +95,6 @@ async fn no_bundle_holds_the_secret() {
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", CANARY).variable("SNOWFLAKE_PASSWORD", CANARY);
     let args = ["-vvv", "app", "build", "--out", "bundle"];
     let ended = program.run(&args).await.expect(0);
-    assert_silent(&args, &ended);
-    assert!(assert_not_below(&program.folder().join("bundle"), &[]) > 5, "a bundle has files");
+    assert_output_clean(&args, &ended);
+    assert!(assert_absent_below(&program.folder().join("bundle"), &[]) > 5, "a bundle has files");
 }

@@ -6,11 +6,11 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::canary::{CANARY, assert_nowhere, found};
+use crate::canary::{CANARY, assert_absent, find_secret};
 use crate::support::{Program, end, signal, until};
 
 /// Ways in which a program is given a credential: variables, and files by their names.
-struct Given {
+struct CredentialSource {
     what: &'static str,
     variables: &'static [(&'static str, &'static str)],
     files: &'static [&'static str],
@@ -18,7 +18,7 @@ struct Given {
 }
 
 /// Runs a command with as large a core file as the system allows, in the program's folder.
-fn with_cores(program: &Program, command: &tokio::process::Command) -> tokio::process::Command {
+fn with_core_files(program: &Program, command: &tokio::process::Command) -> tokio::process::Command {
     let command = command.as_std();
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
@@ -28,7 +28,7 @@ fn with_cores(program: &Program, command: &tokio::process::Command) -> tokio::pr
     shell
 }
 
-fn cores(folder: &Path) -> Vec<std::path::PathBuf> {
+fn core_files_in(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("core")).collect()
 }
@@ -44,8 +44,8 @@ fn cores_are_written() -> bool {
         .status()
         .unwrap();
     assert!(!ended.success());
-    let left = cores(folder.path());
-    left.iter().any(|core| found(&fs::read(core).unwrap()).is_some())
+    let left = core_files_in(folder.path());
+    left.iter().any(|core| find_secret(&fs::read(core).unwrap()).is_some())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,33 +57,38 @@ async fn no_credential_is_in_a_core_file() {
     let url = format!("http://127.0.0.1:{port}");
     const TO_SNOWFLAKE: &[&str] = &["--to", "snowflake", "check"];
     let ways = [
-        Given { what: "a token", variables: &[("GITHUB_TOKEN", CANARY)], files: &[], args: &["check"] },
-        Given {
+        CredentialSource { what: "a token", variables: &[("GITHUB_TOKEN", CANARY)], files: &[], args: &["check"] },
+        CredentialSource {
             what: "a token's file",
             variables: &[],
             files: &["hush"],
             args: &["--set", "token=file:hush", "check"],
         },
-        Given {
+        CredentialSource {
             what: "an App's private key",
             variables: &[("GITHUB_APP_ID", "1"), ("GITHUB_INSTALLATION_ID", "2")],
             files: &["key"],
             args: &["--set", "private_key=file:key", "check"],
         },
-        Given { what: "a password", variables: &[("SNOWFLAKE_PASSWORD", CANARY)], files: &[], args: TO_SNOWFLAKE },
-        Given {
+        CredentialSource {
+            what: "a password",
+            variables: &[("SNOWFLAKE_PASSWORD", CANARY)],
+            files: &[],
+            args: TO_SNOWFLAKE,
+        },
+        CredentialSource {
             what: "an OAuth token",
             variables: &[("SNOWFLAKE_AUTHENTICATOR", "oauth"), ("SNOWFLAKE_TOKEN", CANARY)],
             files: &[],
             args: TO_SNOWFLAKE,
         },
-        Given {
+        CredentialSource {
             what: "a programmatic access token",
             variables: &[("SNOWFLAKE_AUTHENTICATOR", "PROGRAMMATIC_ACCESS_TOKEN"), ("SNOWFLAKE_TOKEN", CANARY)],
             files: &[],
             args: TO_SNOWFLAKE,
         },
-        Given {
+        CredentialSource {
             what: "a private key and its passphrase",
             variables: &[
                 ("SNOWFLAKE_AUTHENTICATOR", "SNOWFLAKE_JWT"),
@@ -94,7 +99,7 @@ async fn no_credential_is_in_a_core_file() {
             args: TO_SNOWFLAKE,
         },
     ];
-    for Given { what, variables, files, args } in ways {
+    for CredentialSource { what, variables, files, args } in ways {
         if args == TO_SNOWFLAKE && !cfg!(feature = "snowflake") {
             continue;
         }
@@ -118,7 +123,7 @@ async fn no_credential_is_in_a_core_file() {
             let text = if *file == "key" { key().unwrap_or_default() } else { CANARY.as_bytes().to_vec() };
             fs::write(program.folder().join(file), text).unwrap();
         }
-        let child = with_cores(&program, &program.command(args)).spawn().unwrap();
+        let child = with_core_files(&program, &program.command(args)).spawn().unwrap();
         // It is in the middle of its work: connected, with the credential in memory.
         silent.set_nonblocking(true).unwrap();
         let mut connection = None;
@@ -133,9 +138,9 @@ async fn no_credential_is_in_a_core_file() {
         signal(&child, "ABRT");
         let ended = end(child).await;
         assert_eq!(ended.code, None, "{what}: {ended:?}");
-        let left = cores(program.folder());
+        let left = core_files_in(program.folder());
         for core in &left {
-            assert_nowhere(what, fs::read(core).unwrap());
+            assert_absent(what, fs::read(core).unwrap());
         }
         assert!(left.is_empty(), "{what}: {left:?}");
     }

@@ -7,9 +7,9 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use crate::canary::{base64, hex};
 
 /// What it answers, made of the credential that came.
-pub(crate) type Answer = fn(&str) -> ResponseTemplate;
+pub(crate) type EchoResponse = fn(&str) -> ResponseTemplate;
 
-struct Echo(Answer);
+struct Echo(EchoResponse);
 
 impl Respond for Echo {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -18,7 +18,7 @@ impl Respond for Echo {
     }
 }
 
-pub(crate) async fn server(answer: Answer) -> MockServer {
+pub(crate) async fn server(answer: EchoResponse) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(Echo(answer)).mount(&server).await;
     server
@@ -27,7 +27,7 @@ pub(crate) async fn server(answer: Answer) -> MockServer {
 /// How a server may write a text so that a filter of plain text passes it by.
 pub(crate) type Notation = fn(&str) -> String;
 
-fn each(text: &str, write: impl Fn(u32) -> String) -> String {
+fn escape_each(text: &str, write: impl Fn(u32) -> String) -> String {
     text.chars().map(|c| write(u32::from(c))).collect()
 }
 
@@ -37,14 +37,14 @@ fn split(text: &str, gap: &str) -> String {
 }
 
 pub(crate) const NOTATIONS: [(&str, Notation); 17] = [
-    ("escapes of JSON", |text| each(text, |c| format!("\\u{c:04x}"))),
+    ("escapes of JSON", |text| escape_each(text, |c| format!("\\u{c:04x}"))),
     ("one escape of JSON", |text| text.replacen('C', "\\u0043", 1)),
-    ("escapes of JSON, twice", |text| each(text, |c| format!("\\\\u{c:04X}"))),
-    ("escapes of C", |text| each(text, |c| format!("\\x{c:02x}"))),
-    ("percent signs", |text| each(text, |c| format!("%{c:02x}"))),
-    ("percent signs, twice", |text| each(text, |c| format!("%25{c:02X}"))),
-    ("entities", |text| each(text, |c| format!("&#{c};"))),
-    ("hexadecimal entities", |text| each(text, |c| format!("&#x{c:x};"))),
+    ("escapes of JSON, twice", |text| escape_each(text, |c| format!("\\\\u{c:04X}"))),
+    ("escapes of C", |text| escape_each(text, |c| format!("\\x{c:02x}"))),
+    ("percent signs", |text| escape_each(text, |c| format!("%{c:02x}"))),
+    ("percent signs, twice", |text| escape_each(text, |c| format!("%25{c:02X}"))),
+    ("entities", |text| escape_each(text, |c| format!("&#{c};"))),
+    ("hexadecimal entities", |text| escape_each(text, |c| format!("&#x{c:x};"))),
     ("upper case", str::to_uppercase),
     ("lower case", str::to_lowercase),
     ("pieces on lines", |text| split(text, "\n")),
@@ -57,7 +57,7 @@ pub(crate) const NOTATIONS: [(&str, Notation); 17] = [
 ];
 
 /// Answers 400 with a message that has the credential in this notation.
-pub(crate) async fn refusing(notation: Notation) -> MockServer {
+pub(crate) async fn server_refusing_in(notation: Notation) -> MockServer {
     struct Refusal(Notation);
 
     impl Respond for Refusal {
@@ -95,7 +95,7 @@ fn escaped(secret: &str) -> String {
     url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()
 }
 
-pub(crate) const ANSWERS: [(&str, Answer); 16] = [
+pub(crate) const RESPONSES: [(&str, EchoResponse); 16] = [
     ("401", |secret| status(401).set_body_json(json!({"message": format!("bad credentials {secret}")}))),
     ("403", |secret| status(403).set_body_json(json!({"message": format!("{secret} may not read this")}))),
     ("403 of a limit", |secret| {

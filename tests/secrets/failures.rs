@@ -5,11 +5,11 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::canary::{CANARY, assert_not_below, assert_silent};
-use crate::echo::{self, ANSWERS, NOTATIONS};
+use crate::canary::{CANARY, assert_absent_below, assert_output_clean};
+use crate::echo::{self, NOTATIONS, RESPONSES};
 use crate::support::Program;
 
-fn impatient(url: &str) -> Program {
+fn without_retries(url: &str) -> Program {
     Program::github(url)
         .variable("GITHUB_TOKEN", CANARY)
         .variable("GITHUB_RETRIES", "0")
@@ -18,9 +18,9 @@ fn impatient(url: &str) -> Program {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_repeats_the_secret_makes_nobody_else_repeat_it() {
-    for (name, answer) in ANSWERS {
+    for (name, answer) in RESPONSES {
         let server = echo::server(answer).await;
-        let program = impatient(&server.uri());
+        let program = without_retries(&server.uri());
         for args in [
             &["-vvv", "check"][..],
             &["-vvv", "discover"],
@@ -30,18 +30,18 @@ async fn a_server_that_repeats_the_secret_makes_nobody_else_repeat_it() {
             &["status"],
         ] {
             let ended = program.run(args).await;
-            assert_silent(&[&[name], args].concat(), &ended);
+            assert_output_clean(&[&[name], args].concat(), &ended);
         }
         assert!(!server.received_requests().await.unwrap().is_empty(), "{name}");
-        assert_not_below(program.folder(), &[]);
+        assert_absent_below(program.folder(), &[]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_notation_in_which_a_server_repeats_the_secret_is_passed_on() {
     for (name, notation) in NOTATIONS {
-        let server = echo::refusing(notation).await;
-        let program = impatient(&server.uri());
+        let server = echo::server_refusing_in(notation).await;
+        let program = without_retries(&server.uri());
         for args in [
             &["-vvv", "check"][..],
             &["-v", "ingest", "acme/gears"],
@@ -50,13 +50,13 @@ async fn no_notation_in_which_a_server_repeats_the_secret_is_passed_on() {
             &["status"],
         ] {
             let ended = program.run(args).await;
-            assert_silent(&[&[name], args].concat(), &ended);
+            assert_output_clean(&[&[name], args].concat(), &ended);
             if args[0] == "-v" {
                 assert!(ended.stderr.contains("bad credentials") && ended.stderr.contains("***"), "{name}: {ended:?}");
             }
         }
         assert!(!server.received_requests().await.unwrap().is_empty(), "{name}");
-        assert_not_below(program.folder(), &[]);
+        assert_absent_below(program.folder(), &[]);
     }
 }
 
@@ -69,11 +69,11 @@ async fn another_token_that_a_server_sends_is_not_passed_on_either() {
         let server = MockServer::start().await;
         let body = format!("{{\"message\": {written}}}").replace("\\\\u", "\\u");
         Mock::given(any()).respond_with(ResponseTemplate::new(400).set_body_string(body)).mount(&server).await;
-        let program = impatient(&server.uri());
+        let program = without_retries(&server.uri());
         for args in [&["-vvv", "check"][..], &["--json", "ingest", "acme/gears"], &["runs"]] {
-            assert_silent(&[&[name], args].concat(), &program.run(args).await);
+            assert_output_clean(&[&[name], args].concat(), &program.run(args).await);
         }
-        assert_not_below(program.folder(), &[]);
+        assert_absent_below(program.folder(), &[]);
     }
 }
 
@@ -85,7 +85,7 @@ async fn arguments_that_are_wrong_are_repeated_without_tokens() {
     for args in [&[&*token][..], &["ingest", &option], &["--json", &token], &["status", &token], &["ingest", &token]] {
         let ended = program.run(args).await;
         assert_ne!(ended.code, Some(0));
-        assert_silent(&["(arguments with a token)"], &ended);
+        assert_output_clean(&["(arguments with a token)"], &ended);
     }
 }
 
@@ -94,14 +94,14 @@ async fn broken_connections_do_not_bring_it_out() {
     for fault in [Fault::Reset, Fault::status(500), Fault::status(503), Fault::status(418)] {
         let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
         upstream.fault_rate(1.0, [fault]);
-        let program = impatient(upstream.url());
+        let program = without_retries(upstream.url());
         for args in [&["-vvv", "ingest", "acme/gears"][..], &["--json", "ingest", "acme/gears"], &["-vvv", "check"]] {
-            assert_silent(args, &program.run(args).await);
+            assert_output_clean(args, &program.run(args).await);
         }
-        assert_not_below(program.folder(), &[]);
+        assert_absent_below(program.folder(), &[]);
     }
-    let nobody = impatient("http://127.0.0.1:1");
-    assert_silent(&["check"], &nobody.run(&["-vvv", "check"]).await.expect(7));
+    let nobody = without_retries("http://127.0.0.1:1");
+    assert_output_clean(&["check"], &nobody.run(&["-vvv", "check"]).await.expect(7));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +111,7 @@ async fn a_secret_that_no_header_takes_is_not_repeated() {
         for args in [&["-vvv", "check"][..], &["--json", "ingest", "acme/gears"]] {
             let ended = program.run(args).await;
             assert_ne!(ended.code, Some(0));
-            assert_silent(args, &ended);
+            assert_output_clean(args, &ended);
         }
     }
 }
@@ -124,5 +124,5 @@ async fn a_private_key_that_cannot_be_read_is_not_repeated() {
         .variable("GITHUB_INSTALLATION_ID", "2")
         .variable("GITHUB_PRIVATE_KEY", &key);
     let ended = program.run(&["-vvv", "check"]).await.expect(4);
-    assert_silent(&["check"], &ended);
+    assert_output_clean(&["check"], &ended);
 }

@@ -15,9 +15,9 @@ mod commands;
 mod core_files;
 mod echo;
 mod failures;
-mod hosts;
+mod leaks;
 mod permissions;
-mod places;
+mod planted_settings;
 #[cfg(feature = "snowflake")]
 mod snowflake;
 mod terminal;

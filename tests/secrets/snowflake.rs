@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use github_server::GithubServer;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
 
-use crate::canary::{CANARY, assert_not_below, assert_nowhere, assert_silent};
+use crate::canary::{CANARY, assert_absent, assert_absent_below, assert_output_clean};
 use crate::peers;
 use crate::support::Program;
 
@@ -31,7 +31,7 @@ async fn neither_secret_is_written_or_stored() {
         ] {
             let args = [level, args].concat();
             let ended = program.run(&args).await.expect(0);
-            assert_silent(&args, &ended);
+            assert_output_clean(&args, &ended);
             written += &ended.stderr;
         }
     }
@@ -39,15 +39,15 @@ async fn neither_secret_is_written_or_stored() {
     for token in ["Snowflake Token", "\"token\""] {
         assert!(!written.contains(token), "{token}");
     }
-    assert_not_below(program.folder(), &[]);
+    assert_absent_below(program.folder(), &[]);
 
-    let connection = Connection::new("testorg-account", "tester", Credentials::Password(CANARY.into()));
+    let connection = ConnectionConfig::new("testorg-account", "tester", Credentials::Password(CANARY.into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
     let (tables, content) = content(&mut *session, &database).await;
     session.close().await.unwrap();
     assert!(tables > 5 && content.contains("acme/gears"), "{tables} tables");
-    assert_nowhere("the database", content);
+    assert_absent("the database", content);
 }
 
 /// All tables and views of a database, as one text.

@@ -14,7 +14,7 @@ use crate::support::{Ended, LONG, Program, end, signal};
 
 /// Changes the colour, the title, clears the screen; once with the escapes of one byte; rings; turns the writing around; begins a
 /// line; hides text.
-const EVIL: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{9d}0;x\u{9c}\r\u{8}\u{202e}\u{2066}\u{200f}\u{2028}\u{2029}\u{e0041}";
+const ESCAPES: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{9d}0;x\u{9c}\r\u{8}\u{202e}\u{2066}\u{200f}\u{2028}\u{2029}\u{e0041}";
 
 #[track_caller]
 fn assert_plain(what: &str, ended: &Ended) {
@@ -29,7 +29,7 @@ fn assert_plain(what: &str, ended: &Ended) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_record_reaches_the_terminal_as_it_is() {
     let upstream = GithubServer::builder().repository("acme/gears", 1).start().await.unwrap();
-    upstream.patch("acme/gears", 1, json!({"title": EVIL, "body": EVIL, "state": EVIL})).unwrap();
+    upstream.patch("acme/gears", 1, json!({"title": ESCAPES, "body": ESCAPES, "state": ESCAPES})).unwrap();
     let program = Program::github(upstream.url());
     for args in [
         &["-vvv", "ingest", "acme/gears"][..],
@@ -46,7 +46,7 @@ async fn nothing_in_a_record_reaches_the_terminal_as_it_is() {
 async fn nothing_in_an_error_reaches_the_terminal_as_it_is() {
     for status in [401, 403, 404, 422, 500] {
         let server = MockServer::start().await;
-        let answer = ResponseTemplate::new(status).set_body_json(json!({"message": format!("x {EVIL} y")}));
+        let answer = ResponseTemplate::new(status).set_body_json(json!({"message": format!("x {ESCAPES} y")}));
         Mock::given(any()).respond_with(answer).mount(&server).await;
         let program = Program::github(&server.uri()).variable("GITHUB_RETRIES", "0");
         for args in [
@@ -76,7 +76,7 @@ async fn nothing_in_an_error_reaches_the_terminal_as_it_is() {
 async fn nothing_in_an_error_of_a_scheduled_run_reaches_the_terminal_as_it_is() {
     for args in [&["--json", "run"][..], &["-v", "run"], &["run"], &["--json", "-vv", "run"]] {
         let server = MockServer::start().await;
-        let answer = ResponseTemplate::new(403).set_body_json(json!({"message": format!("x {EVIL} y")}));
+        let answer = ResponseTemplate::new(403).set_body_json(json!({"message": format!("x {ESCAPES} y")}));
         Mock::given(any()).respond_with(answer).mount(&server).await;
         let program = Program::github(&server.uri()).variable("GITHUB_RETRIES", "0");
         program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
@@ -101,16 +101,16 @@ async fn nothing_in_an_error_of_a_scheduled_run_reaches_the_terminal_as_it_is() 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_an_argument_or_the_name_of_a_file_reaches_the_terminal_as_it_is() {
     let program = Program::github("http://127.0.0.1:1").variable("GITHUB_RETRIES", "0");
-    let file = format!("{}.toml", EVIL.replace('/', ""));
+    let file = format!("{}.toml", ESCAPES.replace('/', ""));
     fs::write(program.folder().join(&file), "token = [").unwrap();
-    let setting = format!("{EVIL}=1");
-    let value = format!("page_size={EVIL}");
-    let option = format!("--{EVIL}");
-    let database = format!("{EVIL}/none.db");
+    let setting = format!("{ESCAPES}=1");
+    let value = format!("page_size={ESCAPES}");
+    let option = format!("--{ESCAPES}");
+    let database = format!("{ESCAPES}/none.db");
     for args in [
-        &[EVIL][..],
+        &[ESCAPES][..],
         &[&option],
-        &["--json", EVIL],
+        &["--json", ESCAPES],
         &["--json", "ingest", &option],
         &["ingest", &option],
         &["--set", &setting, "check"],
@@ -120,15 +120,15 @@ async fn nothing_in_an_argument_or_the_name_of_a_file_reaches_the_terminal_as_it
         &["--json", "configure", &setting],
         &["--config", &file, "check"],
         &["-vvv", "--config", &file, "check"],
-        &["--config", EVIL, "check"],
+        &["--config", ESCAPES, "check"],
         &["--db", &database, "status"],
         &["-vvv", "--db", &database, "ingest", "acme/gears"],
-        &["enable", "acme/gears", "--schedule", EVIL],
-        &["runs", "--limit", EVIL],
-        &["rejects", EVIL],
-        &["remove", EVIL, "--yes"],
-        &["reset", EVIL, "--yes"],
-        &["completions", EVIL],
+        &["enable", "acme/gears", "--schedule", ESCAPES],
+        &["runs", "--limit", ESCAPES],
+        &["rejects", ESCAPES],
+        &["remove", ESCAPES, "--yes"],
+        &["reset", ESCAPES, "--yes"],
+        &["completions", ESCAPES],
     ] {
         let ended = program.run(args).await;
         assert_plain(&format!("{args:?}"), &ended);
@@ -137,12 +137,12 @@ async fn nothing_in_an_argument_or_the_name_of_a_file_reaches_the_terminal_as_it
 
 /// A source whose first word is its last.
 #[derive(Debug)]
-struct Panics;
+struct PanickingSource;
 
 #[async_trait::async_trait]
-impl Source for Panics {
+impl Source for PanickingSource {
     fn spec(&self) -> SourceSpec {
-        panic!("broken: {EVIL} ghp_C4n4ryBirdC4n4ryBirdC4n4ryBirdx7Qz19")
+        panic!("broken: {ESCAPES} ghp_C4n4ryBirdC4n4ryBirdC4n4ryBirdx7Qz19")
     }
 
     async fn check(&self, _: &Settings) -> Result<()> {
@@ -163,7 +163,7 @@ impl Source for Panics {
 async fn nothing_in_a_panic_reaches_the_terminal_as_it_is() {
     const CHILD: &str = "SNOWFEED_TEST_PANICS";
     if std::env::var_os(CHILD).is_some() {
-        snowfeed::cli::run(Panics).await;
+        snowfeed::cli::run(PanickingSource).await;
         return;
     }
     let name = "terminal::nothing_in_a_panic_reaches_the_terminal_as_it_is";
@@ -173,17 +173,17 @@ async fn nothing_in_a_panic_reaches_the_terminal_as_it_is() {
     assert_ne!(ended.code, Some(0));
     assert!(ended.stderr.contains("panicked") && ended.stderr.contains("broken: "), "{}", ended.stderr);
     assert_plain("a panic", &ended);
-    crate::canary::assert_silent(&["(a panic)"], &ended);
+    crate::canary::assert_output_clean(&["(a panic)"], &ended);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_name_reaches_the_terminal_as_it_is() {
     let server = MockServer::start().await;
-    let answer = ResponseTemplate::new(200).set_body_json(json!([{"id": 1, "full_name": format!("acme/{EVIL}x")}]));
+    let answer = ResponseTemplate::new(200).set_body_json(json!([{"id": 1, "full_name": format!("acme/{ESCAPES}x")}]));
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let program = Program::github(&server.uri()).variable("GITHUB_TOKEN", "any-token-at-all");
     assert_plain("discover", &program.run(&["discover"]).await);
-    let name = format!("a{EVIL}/x");
+    let name = format!("a{ESCAPES}/x");
     for args in [&["ingest", &name][..], &["enable", &name], &["preview", &name], &["runs", &name]] {
         assert_plain("a name", &program.run(args).await);
     }

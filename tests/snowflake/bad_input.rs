@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{
     ColumnType, ConfigStore, Namespace, Record, RunStatus, Sink, StateStore, StateVersion, TableSpec, Version,
 };
 
 use crate::mocks::{MockClient, MockSession, Yes, backend, row, rows};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
 
@@ -185,8 +185,8 @@ async fn a_document_of_20_megabytes_is_a_row() {
 
 #[tokio::test]
 async fn half_a_surrogate_pair_is_the_replacement_character_in_the_view_and_stays_in_the_text() {
-    for bind_at_most in [usize::MAX, 0] {
-        let world = World::new(bind_at_most);
+    for max_bind_bytes in [usize::MAX, 0] {
+        let world = World::new(max_bind_bytes);
         let one = resource("r");
         world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
         let text = r#"{"title":"cut \ud83d"}"#;
@@ -200,8 +200,8 @@ async fn half_a_surrogate_pair_is_the_replacement_character_in_the_view_and_stay
 
 #[tokio::test]
 async fn a_document_that_no_row_can_hold_is_rejected_alone() {
-    for bind_at_most in [usize::MAX, 0] {
-        let world = World::new(bind_at_most);
+    for max_bind_bytes in [usize::MAX, 0] {
+        let world = World::new(max_bind_bytes);
         let one = resource("r");
         world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
         let long = format!("{{\"title\":\"{}\"}}", "x".repeat(130 << 20));
@@ -268,7 +268,7 @@ async fn a_transaction_that_snowflake_has_ended_is_tried_again_and_none_of_it_co
         yes.complete(&mut session);
         let mut client = MockClient::new();
         client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
-        let recording = Recording::of(Arc::new(client));
+        let recording = RecordingClient::new(Arc::new(client));
         let snowflake = backend(recording.clone(), usize::MAX);
         let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
         assert_eq!(version, StateVersion(1));

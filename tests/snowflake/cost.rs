@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{ConfigStore, Mode, RunStatus, Sink, StateStore};
 
 use crate::mocks::{Yes, backend};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 use crate::source::Issues;
 use crate::support::{World, resource};
 
@@ -115,7 +115,7 @@ async fn two_idle_cycles_of_a_thousand_resources_are_four_statements_without_bin
         made.ensure_tables(&resource(&name), &crate::source::tables()).await.unwrap();
     }
     yes.enable(names(COUNT));
-    let recording = Recording::of(Arc::new(yes.client()));
+    let recording = RecordingClient::new(Arc::new(yes.client()));
     let ended = Arc::new(AtomicUsize::new(0));
     let (counted, began, start) = (ended.clone(), tokio::time::Instant::now(), jiff::Timestamp::now());
     let connector = Connector::new(Issues::default(), Arc::new(backend(recording.clone(), usize::MAX)))

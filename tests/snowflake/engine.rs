@@ -7,13 +7,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
 use tokio::sync::{Barrier, Notify};
 
 use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend, loaded, row, rows};
-use crate::recording::{Call, Recording, What};
+use crate::recording::{Call, Operation, RecordingClient};
 use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
 
@@ -38,11 +38,11 @@ fn is_copy(statement: &Statement) -> bool {
 }
 
 /// Ingests two issues of one resource through a client.
-async fn ingest(client: MockClient, bind_at_most: usize) -> (RunRecord, Vec<String>) {
-    let recording = Recording::of(Arc::new(client));
+async fn ingest(client: MockClient, max_bind_bytes: usize) -> (RunRecord, Vec<String>) {
+    let recording = RecordingClient::new(Arc::new(client));
     let source = Issues::default();
     source.page("r", 1..3);
-    let connector = Connector::new(source, Arc::new(backend(recording.clone(), bind_at_most)));
+    let connector = Connector::new(source, Arc::new(backend(recording.clone(), max_bind_bytes)));
     let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
     let sent = recording.statements().into_iter().map(|statement| statement.sql).collect();
     (report.runs.into_iter().next().unwrap(), sent)
@@ -180,8 +180,9 @@ async fn a_stage_whose_name_has_a_blank_is_in_quotes_in_each_statement() {
         let is_list = |statement: &Statement| statement.sql.starts_with("LIST");
         session.expect_execute().withf(is_list).returning(|_| Ok(rows(vec![row(&[Some(LEFT)])])));
     });
-    let recording = Recording::of(Arc::new(client));
-    let snowflake = Snowflake::over(Arc::new(recording.clone()), "my raw data", "PUBLIC").bind_at_most(0);
+    let recording = RecordingClient::new(Arc::new(client));
+    let snowflake =
+        snowfeed::internals::snowflake::backend_with(Arc::new(recording.clone()), "my raw data", "PUBLIC", 0);
     let one = resource("r");
     snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
     snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap();
@@ -199,13 +200,13 @@ async fn a_session_that_is_not_idle_is_not_used_again() {
     let client = first(|session| {
         session.expect_is_idle().times(1).return_const(false);
     });
-    let recording = Recording::of(Arc::new(client));
+    let recording = RecordingClient::new(Arc::new(client));
     let snowflake = backend(recording.clone(), usize::MAX);
     for _ in 0..3 {
         snowflake.latest("r").await.unwrap();
     }
     let sessions: Vec<usize> =
-        recording.take().into_iter().filter(|call| call.what != What::Login).map(|c| c.session).collect();
+        recording.take().into_iter().filter(|call| call.operation != Operation::Login).map(|c| c.session).collect();
     assert_eq!(sessions, [1, 2, 2]);
 }
 
@@ -317,8 +318,8 @@ async fn two_resources_side_by_side_use_two_sessions() {
         tokio::time::timeout(Duration::from_secs(600), ingest).await.expect("they wait for each other").unwrap();
     assert_eq!(report.counts().inserted, 2);
     let calls = world.recording.take();
-    let table = |call: &Call, name: &str| match &call.what {
-        What::Statement(statement) => statement.sql.contains(&format!("\"PUBLIC_RAW\".\"{name}\" t USING")),
+    let table = |call: &Call, name: &str| match &call.operation {
+        Operation::Statement(statement) => statement.sql.contains(&format!("\"PUBLIC_RAW\".\"{name}\" t USING")),
         _ => false,
     };
     let of = |name: &str| calls.iter().find(|call| table(call, name)).unwrap().session;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Answer, Bind, Client, HttpClient, Session, StagedFile, Statement};
-use snowfeed::backends::snowflake::connection::Connection;
+use snowfeed::backends::snowflake::ConnectionConfig;
+use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, StagedFile, Statement};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::peers::{self, Server};
-use crate::scripted::{brief, connection};
+use crate::scripted::{connection, fast_retries};
 
 fn to(server: &Server) -> HttpClient {
-    HttpClient::with_retries(connection(server.port), brief()).unwrap()
+    HttpClient::with_retry(connection(server.port), fast_retries()).unwrap()
 }
 
 /// A client that works in a database of its own; `None` where there is no server.
@@ -26,13 +26,13 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     run(&mut session, &format!("CREATE SCHEMA {name}.S")).await;
     session.close().await.unwrap();
     let connection =
-        Connection { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
-    let client = HttpClient::with_retries(connection, brief()).unwrap();
+        ConnectionConfig { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
+    let client = HttpClient::with_retry(connection, fast_retries()).unwrap();
     let session = client.open().await.unwrap();
     Some((client, session))
 }
 
-async fn run(session: &mut Box<dyn Session>, sql: &str) -> Answer {
+async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
     session.execute(Statement::new(sql)).await.unwrap()
 }
 
@@ -91,7 +91,7 @@ async fn bound_values_come_back_as_they_were() {
     ];
     for (id, value) in (0_i64..).zip(&values) {
         let insert = Statement::new("INSERT INTO t (id, v) VALUES (?, ?)").bind(id).bind(value.clone());
-        assert_eq!(session.execute(insert).await.unwrap().affected().unwrap(), 1);
+        assert_eq!(session.execute(insert).await.unwrap().rows_affected().unwrap(), 1);
     }
     let answer = run(&mut session, "SELECT v, id, id + 0.25 AS d, id > 1 AS b, id / 2.0 AS f FROM t ORDER BY id").await;
     assert_eq!(answer.columns, ["V", "ID", "D", "B", "F"]);
@@ -104,7 +104,7 @@ async fn bound_values_come_back_as_they_were() {
         assert!(row.text(4).unwrap().starts_with(&(id / 2).to_string()));
     }
     assert_eq!(answer.rows.len(), values.len());
-    let spent = client.spent();
+    let spent = client.usage();
     assert_eq!((spent.logins, spent.statements), (1, 7));
     session.close().await.unwrap();
 }
@@ -174,11 +174,11 @@ async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
 async fn an_expired_session_is_taken_up_again() {
     let Some(server) = peers::fakesnow() else { return };
     let forgetful = Forgetful::before(server).await;
-    let client = HttpClient::with_retries(connection(forgetful.port), brief()).unwrap();
+    let client = HttpClient::with_retry(connection(forgetful.port), fast_retries()).unwrap();
     let mut session = client.open().await.unwrap();
     forgetful.forget();
     assert_eq!(&**run(&mut session, "SELECT 'here' AS x").await.rows[0].text(0).unwrap(), "here");
-    assert_eq!(client.spent().logins, 2);
+    assert_eq!(client.usage().logins, 2);
 
     run(&mut session, "BEGIN").await;
     forgetful.forget();
@@ -227,7 +227,7 @@ async fn a_file_on_a_stage_is_loaded_from_there() {
         let stage = "\"STAGED\".\"S\".\"FILES\"/run".to_owned();
         session.put(StagedFile { stage, name: "part-1.json.gz".to_owned(), content }).await.unwrap();
     }
-    assert!(client.spent().staged_bytes > 0);
+    assert!(client.usage().staged_bytes > 0);
     run(&mut session, "COPY INTO t FROM @files/run/ FILE_FORMAT = (TYPE = 'JSON')").await;
     let answer = run(&mut session, "SELECT v:word::VARCHAR AS w FROM t ORDER BY w").await;
     let words: Vec<_> = answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect();

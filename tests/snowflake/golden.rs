@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use snowfeed::Mode;
-use snowfeed::backends::snowflake::client::{Bind, Statement};
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::{Bind, Statement};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::recording::{Call, What};
+use crate::recording::{Call, Operation};
 use crate::source::Issues;
 use crate::support::{World, resource, without_ids};
 
@@ -88,9 +88,9 @@ fn bound(bind: &Bind) -> String {
 fn file(title: &str, database: &str, calls: &[Call]) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut body, mut number) = (String::new(), 0);
-    let logins = calls.iter().filter(|call| call.what == What::Login).count();
+    let logins = calls.iter().filter(|call| call.operation == Operation::Login).count();
     for call in calls {
-        let (What::Statement(statement) | What::Put(statement)) = &call.what else { continue };
+        let (Operation::Statement(statement) | Operation::Put(statement)) = &call.operation else { continue };
         number += 1;
         *kinds.entry(kind(statement)).or_default() += 1;
         // Lines are broken by length, so that what differs at each run goes first.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, StagedFile, Statement};
 use snowfeed::{Error, StateStore, StateVersion};
 
 use crate::peers;
@@ -25,7 +25,7 @@ async fn client() -> (HttpClient, String) {
     (HttpClient::new(connection).unwrap(), user)
 }
 
-async fn run(session: &mut Box<dyn Session>, sql: &str) -> Answer {
+async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
     session.execute(Statement::new(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
@@ -129,7 +129,7 @@ async fn a_state_is_kept_on_the_hostile_account() {
     let database = fresh_database();
     let connection = connection_to(server, HOSTILE).database(&database).schema("PUBLIC");
     let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
-    let snowflake = snowfeed::backends::Snowflake::over(client, &database, "PUBLIC");
+    let snowflake = snowfeed::internals::snowflake::backend(client, &database, "PUBLIC");
     for name in ["acme/gears", "ACME/GEARS"] {
         snowflake.append(change(&resource(name), StateVersion::NONE)).await.unwrap();
     }

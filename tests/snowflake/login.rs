@@ -1,29 +1,29 @@
 //! How a session begins.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Session};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session};
 use snowfeed::{Error, ErrorKind, Result, Retry};
 
 use crate::peers::free_port;
-use crate::scripted::{Act, LOGIN, PASSWORD, Scripted, brief, connection};
+use crate::scripted::{LOGIN, PASSWORD, Reply, ScriptedServer, connection, fast_retries};
 
-async fn open(connection: Connection) -> Result<Box<dyn Session>> {
-    HttpClient::with_retries(connection, brief())?.open().await
+async fn open(connection: ConnectionConfig) -> Result<Box<dyn Session>> {
+    HttpClient::with_retry(connection, fast_retries())?.open().await
 }
 
-async fn refused(act: Act) -> (Error, usize) {
-    let server = Scripted::start().await;
+async fn refused(act: Reply) -> (Error, usize) {
+    let server = ScriptedServer::start().await;
     server.on(LOGIN, [act]);
     let error = open(connection(server.port)).await.map(drop).unwrap_err();
-    (error, server.asked(LOGIN).len())
+    (error, server.requests(LOGIN).len())
 }
 
 #[tokio::test]
 async fn a_login_says_who_and_where() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let parameters = json!({ "TIMEZONE": "Europe/Berlin", "nop_regexes": ["^GRANT"] });
-    let connection = Connection {
+    let connection = ConnectionConfig {
         account: "XY12345".to_owned(),
         role: Some("R 1".to_owned()),
         warehouse: Some("W".to_owned()),
@@ -34,7 +34,7 @@ async fn a_login_says_who_and_where() {
         ..connection(server.port)
     };
     open(connection).await.unwrap();
-    let asked = server.asked(LOGIN).remove(0);
+    let asked = server.requests(LOGIN).remove(0);
     let query = ["databaseName", "schemaName", "warehouse", "roleName"].map(|name| asked.query[name].as_str());
     assert_eq!(query, ["D", "S&S", "W", "R 1"]);
     assert!(!asked.headers.contains_key("authorization"));
@@ -57,9 +57,9 @@ async fn a_login_with_a_token_names_its_kind() {
     for (credentials, kind) in
         [(Credentials::AccessToken("t".into()), "PROGRAMMATIC_ACCESS_TOKEN"), (Credentials::OAuth("t".into()), "OAUTH")]
     {
-        let server = Scripted::start().await;
-        open(Connection { credentials, ..connection(server.port) }).await.unwrap();
-        let data = server.asked(LOGIN).remove(0).body["data"].clone();
+        let server = ScriptedServer::start().await;
+        open(ConnectionConfig { credentials, ..connection(server.port) }).await.unwrap();
+        let data = server.requests(LOGIN).remove(0).body["data"].clone();
         assert_eq!((&data["AUTHENTICATOR"], &data["TOKEN"], data.get("PASSWORD")), (&json!(kind), &json!("t"), None));
     }
 }
@@ -78,7 +78,7 @@ async fn a_refused_login_says_why_and_what_to_do() {
         ("399999", ErrorKind::Authentication, "account identifier"),
     ] {
         let body = json!({ "data": {}, "code": code, "message": "No way.", "success": false });
-        let (error, asked) = refused(Act::json(body)).await;
+        let (error, asked) = refused(Reply::json(body)).await;
         assert_eq!((error.kind(), error.retry(), asked), (kind, Retry::Never, 1), "{code}");
         assert_eq!(
             error.to_string(),
@@ -102,10 +102,10 @@ async fn a_host_that_repeats_the_credential_is_not_quoted() {
             for (message, code) in
                 [(format!("No way, {repeated}."), "390100".to_owned()), ("No way.".to_owned(), repeated.to_owned())]
             {
-                let server = Scripted::start().await;
+                let server = ScriptedServer::start().await;
                 let body = json!({ "success": false, "code": code, "message": message, "data": null });
-                server.on(LOGIN, [Act::json(body)]);
-                let connection = Connection { credentials: credentials.clone(), ..connection(server.port) };
+                server.on(LOGIN, [Reply::json(body)]);
+                let connection = ConnectionConfig { credentials: credentials.clone(), ..connection(server.port) };
                 let error = open(connection).await.map(drop).unwrap_err();
                 let said = format!("{error} {error:?} {:?}", error.report()).to_lowercase().replace(' ', "");
                 assert!(!said.contains("hunter2"), "{said}");
@@ -118,7 +118,7 @@ async fn a_host_that_repeats_the_credential_is_not_quoted() {
 #[tokio::test]
 async fn an_account_that_does_not_exist_is_named() {
     for status in [403, 404] {
-        let (error, asked) = refused(Act::status(status, "")).await;
+        let (error, asked) = refused(Reply::status(status, "")).await;
         assert_eq!((error.kind(), asked), (ErrorKind::Configuration, 1));
         assert!(error.message().contains("127.0.0.1"), "{error}");
         assert!(error.help().unwrap().contains("account identifier"));
@@ -127,11 +127,11 @@ async fn an_account_that_does_not_exist_is_named() {
 
 #[tokio::test]
 async fn a_login_is_tried_again_when_nobody_answers() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let tokens = json!({ "data": { "token": "t" }, "success": true });
-    server.on(LOGIN, [Act::Reset, Act::status(502, ""), Act::json(tokens)]);
+    server.on(LOGIN, [Reply::Reset, Reply::status(502, ""), Reply::json(tokens)]);
     open(connection(server.port)).await.unwrap();
-    assert_eq!(server.asked(LOGIN).len(), 3);
+    assert_eq!(server.requests(LOGIN).len(), 3);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_host_that_does_not_exist_is_named_at_once() {
 #[tokio::test]
 async fn a_login_without_a_token_asks_for_more_than_we_have() {
     let (error, _) =
-        refused(Act::json(json!({ "data": { "nextAction": "EXT_AUTHN_DUO_ALL" }, "success": true }))).await;
+        refused(Reply::json(json!({ "data": { "nextAction": "EXT_AUTHN_DUO_ALL" }, "success": true }))).await;
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.help().unwrap().contains("second factor"));
 }
@@ -161,9 +161,9 @@ async fn a_login_without_a_token_asks_for_more_than_we_have() {
 #[tokio::test]
 async fn credentials_do_not_follow_a_redirect() {
     for status in [301, 302, 307, 308] {
-        let elsewhere = Scripted::start().await;
+        let elsewhere = ScriptedServer::start().await;
         let to = format!("http://localhost:{}/session/v1/login-request?token=hunter2", elsewhere.port);
-        let (error, asked) = refused(Act::Answer(status, vec![("location", to)], Vec::new())).await;
+        let (error, asked) = refused(Reply::Respond(status, vec![("location", to)], Vec::new())).await;
         assert_eq!((error.kind(), asked), (ErrorKind::Configuration, 1));
         assert!(error.to_string().contains("to: localhost"), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"));
@@ -174,7 +174,7 @@ async fn credentials_do_not_follow_a_redirect() {
 #[test]
 fn a_host_that_is_none_is_refused() {
     for host in ["", "a b", "user@host", "host/path", "host?x", "https://host", "a\\b", "host:1"] {
-        let connection = Connection { host: host.to_owned(), ..connection(443) };
+        let connection = ConnectionConfig { host: host.to_owned(), ..connection(443) };
         let error = HttpClient::new(connection).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{host}");
         assert!(host.is_empty() || !error.to_string().contains(host), "it may hold a secret: {error}");
@@ -185,10 +185,10 @@ fn a_host_that_is_none_is_refused() {
 async fn a_login_in_a_container_sends_its_token_along() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hunter2-container\n").unwrap();
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     open(connection(server.port)).await.unwrap();
-    open(Connection { spcs_token_file: Some(file.path().to_owned()), ..connection(server.port) }).await.unwrap();
-    let asked = server.asked(LOGIN);
+    open(ConnectionConfig { spcs_token_file: Some(file.path().to_owned()), ..connection(server.port) }).await.unwrap();
+    let asked = server.requests(LOGIN);
     assert_eq!(asked[0].body["data"].get("SPCS_TOKEN"), None);
     assert_eq!(asked[1].body["data"]["SPCS_TOKEN"], "hunter2-container");
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
-use snowfeed::backends::snowflake::client::Statement;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{Record, RunStatus, Sink, StateStore, StateVersion, Version};
 
 use crate::mocks::{Fate, Fateful};
@@ -16,8 +16,8 @@ use crate::support::{World, change, commit, resource};
 const SCHEMA_1: &str = include_str!("fixtures/schema-1.sql");
 
 /// A database as version 1 has left it, with one resource whose state, run and row are there.
-async fn version_1(bind_at_most: usize) -> World {
-    let world = World::new(bind_at_most);
+async fn version_1(max_bind_bytes: usize) -> World {
+    let world = World::new(max_bind_bytes);
     let database = &world.database;
     let run = |sql: String| world.execute(Statement::new(sql));
     run(format!("CREATE DATABASE \"{database}\"")).await.unwrap();
@@ -79,8 +79,8 @@ async fn version(world: &World) -> String {
 
 #[tokio::test]
 async fn a_database_of_version_1_goes_on_where_it_was() {
-    for bind_at_most in [usize::MAX, 0] {
-        let world = version_1(bind_at_most).await;
+    for max_bind_bytes in [usize::MAX, 0] {
+        let world = version_1(max_bind_bytes).await;
         // Whoever only reads changes nothing.
         assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(1));
         assert_eq!(world.snowflake.runs(None, 9).await.unwrap().len(), 1);

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use mockall::mock;
 use serde_json::{Value, json};
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{Answer, Bind, Client, Row, Session, Spent, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Bind, Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result};
 
 mock! {
@@ -21,7 +21,7 @@ mock! {
     #[async_trait]
     impl Client for Client {
         async fn open(&self) -> Result<Box<dyn Session>>;
-        fn spent(&self) -> Spent;
+        fn usage(&self) -> Usage;
     }
 }
 
@@ -31,7 +31,7 @@ mock! {
 
     #[async_trait]
     impl Session for Session {
-        async fn execute(&mut self, statement: Statement) -> Result<Answer>;
+        async fn execute(&mut self, statement: Statement) -> Result<QueryResult>;
         async fn put(&mut self, file: StagedFile) -> Result<()>;
         fn is_idle(&self) -> bool;
         async fn close(self: Box<Self>) -> Result<()>;
@@ -60,15 +60,15 @@ pub(crate) fn row(cells: &[Option<&str>]) -> Row {
     Row(cells.iter().map(|cell| cell.map(Into::into)).collect())
 }
 
-pub(crate) fn rows(rows: Vec<Row>) -> Answer {
-    Answer { rows, ..Answer::default() }
+pub(crate) fn rows(rows: Vec<Row>) -> QueryResult {
+    QueryResult { rows, ..QueryResult::default() }
 }
 
 /// What COPY answers that has loaded so many rows of one file.
-pub(crate) fn loaded(count: u64) -> Answer {
+pub(crate) fn loaded(count: u64) -> QueryResult {
     let columns = ["file", "status", "rows_loaded"].map(str::to_owned).to_vec();
     let file = row(&[Some("f.json.gz"), Some("LOADED"), Some(&count.to_string())]);
-    Answer { columns, ..rows(vec![file]) }
+    QueryResult { columns, ..rows(vec![file]) }
 }
 
 /// The refusal of something that does not exist.
@@ -78,7 +78,7 @@ fn missing() -> Error {
 
 impl Yes {
     /// The answer to a statement.
-    pub(crate) fn answer(&self, statement: &Statement) -> Result<Answer> {
+    pub(crate) fn answer(&self, statement: &Statement) -> Result<QueryResult> {
         let mut memory = self.0.lock().unwrap();
         let sql = statement.sql.as_str();
         if sql.starts_with("SELECT CAST(NULL") {
@@ -149,7 +149,7 @@ impl Yes {
 }
 
 impl Memory {
-    fn catalog(&self) -> Result<Answer> {
+    fn catalog(&self) -> Result<QueryResult> {
         if !self.made {
             return Err(missing());
         }
@@ -223,8 +223,8 @@ fn bound_text(bind: &Bind) -> &str {
 }
 
 /// A backend over a client, with rows on their way as bound values up to this many bytes.
-pub(crate) fn backend(client: impl Client, bind_at_most: usize) -> Snowflake {
-    Snowflake::over(Arc::new(client), "DB", "PUBLIC").bind_at_most(bind_at_most)
+pub(crate) fn backend(client: impl Client, max_bind_bytes: usize) -> Snowflake {
+    snowfeed::internals::snowflake::backend_with(Arc::new(client), "DB", "PUBLIC", max_bind_bytes)
 }
 
 /// What happens to a statement on its way.
@@ -260,8 +260,8 @@ impl Client for Fateful {
         Ok(Box::new(FatefulSession { session, decide: self.decide.clone() }))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 }
 
@@ -279,7 +279,7 @@ impl std::fmt::Debug for FatefulSession {
 
 #[async_trait]
 impl Session for FatefulSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         let fate = (self.decide)(&statement).await;
         let Some(session) = self.session.as_mut() else { return Err(Error::unavailable("the connection is lost")) };
         match fate {

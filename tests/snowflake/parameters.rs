@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::client::{Client, HttpClient};
-use snowfeed::backends::snowflake::connection::Connection;
+use snowfeed::backends::snowflake::ConnectionConfig;
+use snowfeed::internals::snowflake::{Client, HttpClient};
 
-use crate::scripted::{Act, Asked, LOGIN, Scripted, brief, connection};
+use crate::scripted::{LOGIN, ReceivedRequest, Reply, ScriptedServer, connection, fast_retries};
 use crate::warnings::Warnings;
 
 /// Each with a value that breaks us, and in some spelling.
@@ -41,21 +41,21 @@ fn hostile() -> Map<String, Value> {
     parameters.as_object().unwrap().clone()
 }
 
-fn sent(asked: &Asked) -> Map<String, Value> {
+fn sent(asked: &ReceivedRequest) -> Map<String, Value> {
     asked.body["data"]["SESSION_PARAMETERS"].as_object().unwrap().clone()
 }
 
-fn client(server: &Scripted, parameters: Map<String, Value>) -> HttpClient {
-    let connection = Connection { session_parameters: parameters, ..connection(server.port) };
-    HttpClient::with_retries(connection, brief()).unwrap()
+fn client(server: &ScriptedServer, parameters: Map<String, Value>) -> HttpClient {
+    let connection = ConnectionConfig { session_parameters: parameters, ..connection(server.port) };
+    HttpClient::with_retry(connection, fast_retries()).unwrap()
 }
 
 #[tokio::test]
 async fn a_connection_cannot_override_what_we_depend_on() {
-    let (ours, theirs) = (Scripted::start().await, Scripted::start().await);
+    let (ours, theirs) = (ScriptedServer::start().await, ScriptedServer::start().await);
     client(&ours, Map::new()).open().await.unwrap();
     client(&theirs, hostile()).open().await.unwrap();
-    let (ours, theirs) = (sent(&ours.asked(LOGIN)[0]), sent(&theirs.asked(LOGIN)[0]));
+    let (ours, theirs) = (sent(&ours.requests(LOGIN)[0]), sent(&theirs.requests(LOGIN)[0]));
     assert_eq!(ours, theirs, "nothing of it is sent, in no spelling");
     for (name, value) in hostile() {
         let set = ours.get(&name.to_uppercase());
@@ -65,13 +65,13 @@ async fn a_connection_cannot_override_what_we_depend_on() {
 
 #[tokio::test]
 async fn a_connection_may_set_what_we_do_not_depend_on() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let parameters = json!({
         "lock_timeout": 60, "STATEMENT_TIMEOUT_IN_SECONDS": 900, "WEEK_START": 7, "TWO_DIGIT_CENTURY_START": 1900,
         "nop_regexes": ["^GRANT"], "QUERY_TAG": "theirs"
     });
     client(&server, parameters.as_object().unwrap().clone()).open().await.unwrap();
-    let sent = sent(&server.asked(LOGIN)[0]);
+    let sent = sent(&server.requests(LOGIN)[0]);
     for (name, value) in parameters.as_object().unwrap() {
         assert_eq!(sent.get(name), Some(value), "{name}");
     }
@@ -80,9 +80,9 @@ async fn a_connection_may_set_what_we_do_not_depend_on() {
 
 #[tokio::test]
 async fn time_limits_stay_as_an_administrator_has_set_them() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     client(&server, Map::new()).open().await.unwrap();
-    let sent = sent(&server.asked(LOGIN)[0]);
+    let sent = sent(&server.requests(LOGIN)[0]);
     for name in ["STATEMENT_TIMEOUT_IN_SECONDS", "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"] {
         assert!(!sent.contains_key(name), "{name}");
     }
@@ -94,7 +94,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut parameters = hostile();
         parameters.insert("WEEK_START".to_owned(), 1.into());
-        let connection = Connection { session_parameters: parameters, ..connection(443) };
+        let connection = ConnectionConfig { session_parameters: parameters, ..connection(443) };
         HttpClient::new(connection).unwrap()
     });
     let warnings = warnings.lines();
@@ -106,23 +106,23 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
 }
 
 /// Lets everybody in who does not set this parameter.
-fn refusing(server: &Scripted, name: &'static str) {
-    server.on_each(LOGIN, move |asked| {
+fn refusing(server: &ScriptedServer, name: &'static str) {
+    server.on_request(LOGIN, move |asked| {
         if sent(asked).keys().any(|sent| sent.eq_ignore_ascii_case(name)) {
             let message = format!("SQL compilation error: invalid value [x] for parameter '{name}'");
-            return Act::json(json!({ "data": null, "code": "001006", "message": message, "success": false }));
+            return Reply::json(json!({ "data": null, "code": "001006", "message": message, "success": false }));
         }
-        Act::json(json!({ "data": { "token": "t", "parameters": [] }, "success": true }))
+        Reply::json(json!({ "data": { "token": "t", "parameters": [] }, "success": true }))
     });
 }
 
 #[tokio::test]
 async fn a_parameter_of_ours_that_snowflake_refuses_is_left_out() {
     for name in ["OPT_OUT_ERROR_LOGGING", "LOCK_TIMEOUT"] {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         refusing(&server, name);
         client(&server, Map::new()).open().await.unwrap();
-        let asked = server.asked(LOGIN);
+        let asked = server.requests(LOGIN);
         assert_eq!(asked.len(), 2, "{name}");
         let (mut first, second) = (sent(&asked[0]), sent(&asked[1]));
         first.remove(name);
@@ -132,19 +132,19 @@ async fn a_parameter_of_ours_that_snowflake_refuses_is_left_out() {
 
 #[tokio::test]
 async fn autocommit_is_never_left_out() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     refusing(&server, "AUTOCOMMIT");
     let error = client(&server, Map::new()).open().await.unwrap_err();
-    assert_eq!((error.kind(), server.asked(LOGIN).len()), (ErrorKind::Configuration, 1), "{error:?}");
+    assert_eq!((error.kind(), server.requests(LOGIN).len()), (ErrorKind::Configuration, 1), "{error:?}");
     assert!(error.message().contains("AUTOCOMMIT"), "{error}");
 }
 
 #[tokio::test]
 async fn a_parameter_of_the_connection_that_snowflake_refuses_is_named() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     refusing(&server, "WEEK_START");
     let error = client(&server, json!({ "week_start": 77 }).as_object().unwrap().clone()).open().await.unwrap_err();
-    assert_eq!((error.kind(), server.asked(LOGIN).len()), (ErrorKind::Configuration, 1));
+    assert_eq!((error.kind(), server.requests(LOGIN).len()), (ErrorKind::Configuration, 1));
     assert!(error.to_string().contains("week_start"), "{error}");
     assert!(error.help().unwrap().contains("session_parameters"), "{error:?}");
 }
@@ -152,10 +152,10 @@ async fn a_parameter_of_the_connection_that_snowflake_refuses_is_named() {
 #[tokio::test]
 async fn a_session_without_autocommit_is_refused() {
     for value in [json!(false), json!("false"), json!("FALSE")] {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         let parameters = json!([{ "name": "TIMEZONE", "value": "UTC" }, { "name": "AUTOCOMMIT", "value": value }]);
         let data = json!({ "token": "t", "parameters": parameters });
-        server.on(LOGIN, [Act::json(json!({ "data": data, "success": true }))]);
+        server.on(LOGIN, [Reply::json(json!({ "data": data, "success": true }))]);
         let error = client(&server, Map::new()).open().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
         assert!(error.message().contains("AUTOCOMMIT"), "{error}");

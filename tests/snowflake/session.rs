@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Statement};
 use snowfeed::{Error, ErrorKind, Retry};
 
-use crate::scripted::{ABORT, Act, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, SESSION_TOKEN, Scripted};
+use crate::scripted::{ABORT, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Reply, SESSION_TOKEN, ScriptedServer};
 
 pub(crate) async fn run(session: &mut Box<dyn Session>, sql: &str) -> snowfeed::Result<String> {
     let answer = session.execute(Statement::new(sql)).await?;
@@ -17,21 +17,21 @@ pub(crate) fn context<'e>(error: &'e Error, name: &str) -> Option<&'e str> {
     error.context().find(|fact| fact.0 == name).map(|fact| fact.1)
 }
 
-fn here() -> Act {
-    Act::rows(json!([["here"]]))
+fn here() -> Reply {
+    Reply::rows(json!([["here"]]))
 }
 
-pub(crate) fn renewed(token: &str) -> Act {
-    Act::json(json!({ "data": { "sessionToken": token, "masterToken": MASTER_TOKEN }, "success": true }))
+pub(crate) fn renewed(token: &str) -> Reply {
+    Reply::json(json!({ "data": { "sessionToken": token, "masterToken": MASTER_TOKEN }, "success": true }))
 }
 
 #[tokio::test]
 async fn a_statement_carries_its_values_and_the_session_token() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     let statement = Statement::new("SELECT ?, ?, ?").bind("a\0\"b\"😀").bind(None::<String>).bind(7);
     session.execute(statement).await.unwrap();
-    let asked = server.asked(QUERY).remove(0);
+    let asked = server.requests(QUERY).remove(0);
     assert_eq!(asked.headers["authorization"], format!("Snowflake Token=\"{SESSION_TOKEN}\""));
     assert_eq!(asked.headers["user-agent"], concat!("snowfeed/", env!("CARGO_PKG_VERSION")));
     let binds = json!({
@@ -44,40 +44,40 @@ async fn a_statement_carries_its_values_and_the_session_token() {
         ("SELECT ?, ?, ?", &binds, &json!(false))
     );
     run(&mut session, "SELECT 1").await.unwrap();
-    assert!(server.asked(QUERY)[1].body.get("bindings").is_none());
+    assert!(server.requests(QUERY)[1].body.get("bindings").is_none());
 }
 
 #[tokio::test]
 async fn every_statement_has_a_request_id_and_a_number_of_its_own() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     for _ in 0..3 {
         run(&mut session, "SELECT 1").await.unwrap();
     }
-    let asked = server.asked(QUERY);
+    let asked = server.requests(QUERY);
     assert_eq!([1, 2, 3], [0, 1, 2].map(|index: usize| asked[index].body["sequenceId"].as_u64().unwrap()));
     assert!(asked[0].request_id() != asked[1].request_id() && asked[1].request_id() != asked[2].request_id());
 }
 
 #[tokio::test]
 async fn a_statement_that_takes_long_is_asked_for_until_it_is_done() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::running("333333")]);
-    server.on(RESULT, [Act::running("333333"), Act::running("333334"), Act::status(503, ""), here()]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::running("333333")]);
+    server.on(RESULT, [Reply::running("333333"), Reply::running("333334"), Reply::status(503, ""), here()]);
     let mut session = server.client().open().await.unwrap();
     assert_eq!(run(&mut session, "CALL long()").await.unwrap(), "here");
-    let polls = server.asked(RESULT);
-    assert_eq!((polls.len(), server.asked(QUERY).len()), (4, 1), "the statement itself is sent once");
+    let polls = server.requests(RESULT);
+    assert_eq!((polls.len(), server.requests(QUERY).len()), (4, 1), "the statement itself is sent once");
     assert_eq!(polls[0].method, "GET");
     assert_eq!(polls[0].headers["authorization"], format!("Snowflake Token=\"{SESSION_TOKEN}\""));
-    assert!(server.asked(ABORT).is_empty());
+    assert!(server.requests(ABORT).is_empty());
 }
 
 #[tokio::test]
 async fn a_result_elsewhere_is_not_asked_for() {
     for url in ["https://elsewhere.example/queries/1/result", "//elsewhere.example/r", "/\\elsewhere.example/r"] {
-        let server = Scripted::start().await;
-        server.on(QUERY, [Act::json(json!({ "data": { "getResultUrl": url }, "code": "333333", "success": true }))]);
+        let server = ScriptedServer::start().await;
+        server.on(QUERY, [Reply::json(json!({ "data": { "getResultUrl": url }, "code": "333333", "success": true }))]);
         let mut session = server.client().open().await.unwrap();
         let error = run(&mut session, "SELECT 1").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{error:?}");
@@ -87,84 +87,84 @@ async fn a_result_elsewhere_is_not_asked_for() {
 #[tokio::test]
 async fn after_an_expired_session_it_logs_in_again_and_repeats_the_statement() {
     for code in ["390104", "390111", "390114", "390112"] {
-        let server = Scripted::start().await;
-        server.on(QUERY, [Act::expired(code), here()]);
-        server.on(RENEW, [Act::expired("390114")]);
+        let server = ScriptedServer::start().await;
+        server.on(QUERY, [Reply::expired(code), here()]);
+        server.on(RENEW, [Reply::expired("390114")]);
         let client = server.client();
         let mut session = client.open().await.unwrap();
         assert_eq!(run(&mut session, "INSERT INTO t VALUES (1)").await.unwrap(), "here", "{code}");
-        assert_eq!((server.asked(LOGIN).len(), client.spent().logins), (2, 2), "{code}");
-        assert_eq!(server.asked(RENEW).len(), usize::from(code == "390112"), "{code}");
+        assert_eq!((server.requests(LOGIN).len(), client.usage().logins), (2, 2), "{code}");
+        assert_eq!(server.requests(RENEW).len(), usize::from(code == "390112"), "{code}");
         assert!(session.is_idle());
     }
 }
 
 #[tokio::test]
 async fn a_session_that_stays_expired_is_an_error() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::expired("390104")]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::expired("390104")]);
     let mut session = server.client().open().await.unwrap();
     let error = run(&mut session, "SELECT 1").await.unwrap_err();
     assert_eq!((error.kind(), context(&error, "code")), (ErrorKind::Authentication, Some("390104")));
-    assert_eq!((server.asked(QUERY).len(), server.asked(LOGIN).len()), (2, 2));
+    assert_eq!((server.requests(QUERY).len(), server.requests(LOGIN).len()), (2, 2));
 }
 
 #[tokio::test]
 async fn a_transaction_in_an_expired_session_is_lost_and_not_repeated() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
-    server.on(QUERY, [Act::expired("390104")]);
+    server.on(QUERY, [Reply::expired("390104")]);
     let error = run(&mut session, "COMMIT").await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff));
     assert!(error.to_string().contains("nothing was committed"), "{error}");
-    assert_eq!((server.asked(QUERY).len(), server.asked(LOGIN).len()), (2, 1), "neither repeated nor logged in");
+    assert_eq!((server.requests(QUERY).len(), server.requests(LOGIN).len()), (2, 1), "neither repeated nor logged in");
     assert!(!session.is_idle());
     server.on(QUERY, [here()]);
     run(&mut session, "INSERT INTO t VALUES (1)")
         .await
         .expect_err("the rest of the transaction must not run by itself");
-    assert_eq!(server.asked(QUERY).len(), 2);
+    assert_eq!(server.requests(QUERY).len(), 2);
 }
 
 #[tokio::test]
 async fn a_token_that_can_be_renewed_saves_the_transaction() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
-    server.on(QUERY, [Act::expired("390112"), here()]);
+    server.on(QUERY, [Reply::expired("390112"), here()]);
     server.on(RENEW, [renewed("another-token")]);
     assert_eq!(run(&mut session, "INSERT INTO t VALUES (1)").await.unwrap(), "here");
     assert!(!session.is_idle(), "the transaction is still open");
-    let renewal = server.asked(RENEW).remove(0);
+    let renewal = server.requests(RENEW).remove(0);
     assert_eq!(renewal.headers["authorization"], format!("Snowflake Token=\"{MASTER_TOKEN}\""));
     assert_eq!(renewal.body, json!({ "oldSessionToken": SESSION_TOKEN, "requestType": "RENEW" }));
-    assert_eq!(server.asked(QUERY)[2].headers["authorization"], "Snowflake Token=\"another-token\"");
-    assert_eq!(server.asked(LOGIN).len(), 1);
+    assert_eq!(server.requests(QUERY)[2].headers["authorization"], "Snowflake Token=\"another-token\"");
+    assert_eq!(server.requests(LOGIN).len(), 1);
 }
 
 #[tokio::test]
 async fn a_token_that_expires_while_a_statement_runs_is_renewed() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::running("333333")]);
-    server.on(RESULT, [Act::expired("390112"), here()]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::running("333333")]);
+    server.on(RESULT, [Reply::expired("390112"), here()]);
     server.on(RENEW, [renewed("another-token")]);
     let mut session = server.client().open().await.unwrap();
     assert_eq!(run(&mut session, "CALL long()").await.unwrap(), "here");
-    assert_eq!(server.asked(RESULT)[1].headers["authorization"], "Snowflake Token=\"another-token\"");
-    assert_eq!(server.asked(QUERY).len(), 1);
+    assert_eq!(server.requests(RESULT)[1].headers["authorization"], "Snowflake Token=\"another-token\"");
+    assert_eq!(server.requests(QUERY).len(), 1);
 }
 
 #[tokio::test]
 async fn a_session_that_expires_while_a_statement_runs_leaves_its_outcome_unknown() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::running("333333")]);
-    server.on(RESULT, [Act::expired("390104")]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::running("333333")]);
+    server.on(RESULT, [Reply::expired("390104")]);
     let mut session = server.client().open().await.unwrap();
     let error = run(&mut session, "INSERT INTO t SELECT 1").await.unwrap_err();
     assert!(error.to_string().contains("whether it had an effect is unknown"), "{error}");
     assert_eq!(
-        (server.asked(QUERY).len(), error.retry()),
+        (server.requests(QUERY).len(), error.retry()),
         (1, Retry::Backoff),
         "not repeated behind the caller's back"
     );
@@ -172,11 +172,11 @@ async fn a_session_that_expires_while_a_statement_runs_leaves_its_outcome_unknow
 
 #[tokio::test]
 async fn a_burst_of_failures_is_sat_out_with_the_same_request_id() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::status(503, ""), Act::text(502, "text/html", "<html>"), Act::Reset, here()]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::status(503, ""), Reply::text(502, "text/html", "<html>"), Reply::Reset, here()]);
     let mut session = server.client().open().await.unwrap();
     assert_eq!(run(&mut session, "INSERT INTO t VALUES (1)").await.unwrap(), "here");
-    let asked = server.asked(QUERY);
+    let asked = server.requests(QUERY);
     assert_eq!(asked.len(), 4);
     for (before, asked_again) in asked.iter().enumerate().skip(1) {
         assert_eq!(asked_again.request_id(), asked[0].request_id());
@@ -191,36 +191,36 @@ async fn a_burst_of_failures_is_sat_out_with_the_same_request_id() {
 
 #[tokio::test]
 async fn failures_for_ever_are_given_up() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::status(503, "")]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::status(503, "")]);
     let mut session = server.client().open().await.unwrap();
     let error = run(&mut session, "SELECT 1").await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never), "{error:?}");
     assert_eq!((context(&error, "status"), context(&error, "attempts")), (Some("503"), Some("4")));
-    assert_eq!(server.asked(QUERY).len(), 4);
+    assert_eq!(server.requests(QUERY).len(), 4);
     server.on(QUERY, [here()]);
     assert_eq!(run(&mut session, "SELECT 1").await.unwrap(), "here", "the session itself may be fine");
 }
 
 #[tokio::test]
 async fn a_commit_without_an_answer_has_an_unknown_outcome() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
-    server.on(QUERY, [Act::Reset]);
+    server.on(QUERY, [Reply::Reset]);
     let error = run(&mut session, "COMMIT").await.unwrap_err();
     assert!(error.message().contains("whether the transaction was committed is unknown"), "{error}");
     assert!(error.help().unwrap().contains("run it again"));
     assert!(!session.is_idle());
-    assert_eq!(server.asked(QUERY).len(), 5, "begin, and four times commit");
+    assert_eq!(server.requests(QUERY).len(), 5, "begin, and four times commit");
 }
 
 #[tokio::test]
 async fn an_error_of_snowflakes_is_final_whatever_the_status() {
     let failure =
         json!({ "data": null, "code": "261000", "message": "sql_text='x' params=('secret',)", "success": false });
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::status(500, &failure.to_string())]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::status(500, &failure.to_string())]);
     let mut session = server.client().open().await.unwrap();
     let error = run(&mut session, "SELECT 1").await.unwrap_err();
     assert_eq!(
@@ -228,7 +228,7 @@ async fn an_error_of_snowflakes_is_final_whatever_the_status() {
         (ErrorKind::Unavailable, Retry::Backoff, Some("261000"))
     );
     assert!(!error.to_string().contains("secret"), "{error}");
-    assert_eq!(server.asked(QUERY).len(), 1);
+    assert_eq!(server.requests(QUERY).len(), 1);
 }
 
 #[tokio::test]
@@ -255,8 +255,8 @@ async fn an_error_says_what_why_and_what_to_do() {
         ("300002", "XX000", "write-write conflict", Unavailable, Retry::Backoff, "same rows"),
         ("100038", "22018", "Numeric value 'x' is not recognized", InvalidData, Retry::Never, ""),
     ] {
-        let server = Scripted::start().await;
-        server.on(QUERY, [Act::error(code, state, message)]);
+        let server = ScriptedServer::start().await;
+        server.on(QUERY, [Reply::error(code, state, message)]);
         let mut session = server.client().open().await.unwrap();
         let error = run(&mut session, "SELECT 1").await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (kind, retry), "{code}");
@@ -270,8 +270,8 @@ async fn an_error_says_what_why_and_what_to_do() {
 
 #[tokio::test]
 async fn a_long_message_is_cut() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::error("100038", "22018", &"é".repeat(100_000))]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::error("100038", "22018", &"é".repeat(100_000))]);
     let mut session = server.client().open().await.unwrap();
     assert!(run(&mut session, "SELECT 1").await.unwrap_err().message().len() < 1100);
 }
@@ -279,72 +279,72 @@ async fn a_long_message_is_cut() {
 #[tokio::test]
 async fn a_statement_whose_future_is_dropped_is_cancelled() {
     for polled in [false, true] {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         let waits_at = if polled { RESULT } else { QUERY };
-        server.on(QUERY, [Act::running("333333")]);
-        server.on(waits_at, [Act::Hang]);
+        server.on(QUERY, [Reply::running("333333")]);
+        server.on(waits_at, [Reply::Hang]);
         let mut session = server.client().open().await.unwrap();
         tokio::select! {
             result = run(&mut session, "INSERT INTO t SELECT 1") => panic!("{result:?}"),
-            _ = server.comes(waits_at) => {}
+            _ = server.wait_for(waits_at) => {}
         }
-        let abort = server.comes(ABORT).await;
-        let statement = server.asked(QUERY).remove(0);
+        let abort = server.wait_for(ABORT).await;
+        let statement = server.requests(QUERY).remove(0);
         assert_eq!(abort.body, json!({ "sqlText": "INSERT INTO t SELECT 1", "requestId": statement.request_id() }));
         assert_ne!(abort.request_id(), statement.request_id());
         assert_eq!(abort.headers["authorization"], format!("Snowflake Token=\"{SESSION_TOKEN}\""));
         assert!(!session.is_idle());
         assert_eq!(run(&mut session, "SELECT 1").await.unwrap_err().kind(), ErrorKind::Internal);
-        assert_eq!(server.asked(QUERY).len(), 1);
+        assert_eq!(server.requests(QUERY).len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_session_is_closed_after_its_statement_was_cancelled() {
-    let server = Scripted::start().await;
-    server.on(QUERY, [Act::Hang]);
-    server.on(ABORT, [Act::status(503, ""), Act::Reset, Act::json(json!({ "success": true }))]);
+    let server = ScriptedServer::start().await;
+    server.on(QUERY, [Reply::Hang]);
+    server.on(ABORT, [Reply::status(503, ""), Reply::Reset, Reply::json(json!({ "success": true }))]);
     let mut session = server.client().open().await.unwrap();
     tokio::select! {
         result = run(&mut session, "SELECT 1") => panic!("{result:?}"),
-        _ = server.comes(QUERY) => {}
+        _ = server.wait_for(QUERY) => {}
     }
     drop(session);
-    server.comes(CLOSE).await;
+    server.wait_for(CLOSE).await;
     assert_eq!(server.paths(), [LOGIN, QUERY, ABORT, ABORT, ABORT, CLOSE]);
 }
 
 #[tokio::test]
 async fn closing_ends_the_session_once() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let session = server.client().open().await.unwrap();
     session.close().await.unwrap();
-    let closed = server.asked(CLOSE);
+    let closed = server.requests(CLOSE);
     assert_eq!((closed.len(), closed[0].query["delete"].as_str()), (1, "true"));
     assert_eq!(closed[0].headers["authorization"], format!("Snowflake Token=\"{SESSION_TOKEN}\""));
 }
 
 #[tokio::test]
 async fn a_session_that_has_expired_is_closed() {
-    let server = Scripted::start().await;
-    server.on(CLOSE, [Act::expired("390104")]);
+    let server = ScriptedServer::start().await;
+    server.on(CLOSE, [Reply::expired("390104")]);
     server.client().open().await.unwrap().close().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_dropped_session_is_closed_and_so_its_transaction() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
     drop(session);
-    assert_eq!(server.comes(CLOSE).await.query["delete"], "true");
+    assert_eq!(server.wait_for(CLOSE).await.query["delete"], "true");
 }
 
 #[test]
 fn a_session_may_outlive_its_runtime() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (server, session) = runtime.block_on(async {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         let session = server.client().open().await.unwrap();
         let held = server.client().open().await.unwrap();
         tokio::spawn(async move {
@@ -355,14 +355,14 @@ fn a_session_may_outlive_its_runtime() {
     });
     drop(runtime);
     drop(session);
-    assert!(server.asked(CLOSE).is_empty());
+    assert!(server.requests(CLOSE).is_empty());
 }
 
 #[tokio::test]
 async fn a_session_that_was_idle_for_long_shows_that_it_is_alive() {
-    let server = Scripted::start().await;
-    let alive = Act::json(json!({ "data": null, "success": true }));
-    server.on("/session/heartbeat", [alive, Act::expired("390104")]);
+    let server = ScriptedServer::start().await;
+    let alive = Reply::json(json!({ "data": null, "success": true }));
+    server.on("/session/heartbeat", [alive, Reply::expired("390104")]);
     let client = server.client();
     let mut session = client.open().await.unwrap();
     let idle = async |time| {
@@ -372,11 +372,11 @@ async fn a_session_that_was_idle_for_long_shows_that_it_is_alive() {
     };
     idle(Duration::from_secs(40 * 60)).await;
     run(&mut session, "SELECT 1").await.unwrap();
-    assert!(server.asked("/session/heartbeat").is_empty());
+    assert!(server.requests("/session/heartbeat").is_empty());
     for logins in [1, 2] {
         idle(Duration::from_secs(50 * 60)).await;
         run(&mut session, "SELECT 1").await.unwrap();
-        assert_eq!(client.spent().logins, logins);
+        assert_eq!(client.usage().logins, logins);
     }
-    assert_eq!(server.asked("/session/heartbeat").len(), 2);
+    assert_eq!(server.requests("/session/heartbeat").len(), 2);
 }

@@ -4,13 +4,13 @@ use std::fmt::{self, Write};
 use std::sync::{Mutex, Once};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::client::{Client, HttpClient, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::scripted::{Act, LOGIN, QUERY, RENEW, RESULT, Scripted, brief, connection};
+use crate::scripted::{LOGIN, QUERY, RENEW, RESULT, Reply, ScriptedServer, connection, fast_retries};
 
 /// All that was logged by this process since the listening began.
 static HEARD: Mutex<String> = Mutex::new(String::new());
@@ -80,52 +80,52 @@ async fn no_secret_is_ever_printed() {
         Credentials::OAuth("hunter2-oauth".into()),
         Credentials::AccessToken("hunter2-pat".into()),
     ] {
-        let (server, storage) = (Scripted::start().await, Scripted::start().await);
-        let connection = Connection { credentials, ..connection(server.port) };
-        let client = HttpClient::with_retries(connection.clone(), brief()).unwrap();
+        let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
+        let connection = ConnectionConfig { credentials, ..connection(server.port) };
+        let client = HttpClient::with_retry(connection.clone(), fast_retries()).unwrap();
         let _ = write!(printed, "{connection:?} {client:?}");
         let mut session = client.open().await.unwrap();
         let renewed =
             json!({ "data": { "sessionToken": "hunter2-renewed", "masterToken": "hunter2-master" }, "success": true });
-        server.on(RENEW, [Act::json(renewed)]);
+        server.on(RENEW, [Reply::json(renewed)]);
         let chunk = |path: &str| {
             let url = format!("http://127.0.0.1:{}{path}?signature=hunter2-signature", storage.port);
             let chunks = json!([{ "url": url, "rowCount": 1 }]);
             let data =
                 json!({ "rowset": [], "chunks": chunks, "chunkHeaders": { "x-key": "hunter2-key" }, "queryId": "q" });
-            Act::json(json!({ "data": data, "success": true }))
+            Reply::json(json!({ "data": data, "success": true }))
         };
-        storage.on("/good", [Act::Answer(200, vec![], b"[\"x\"]".to_vec())]);
-        storage.on("/bad", [Act::text(403, "text/xml", "<hunter2-body/>")]);
-        let rows = Act::rows(json!([["hunter2-value"]]));
-        let misshapen = Act::status(200, "{\"data\": \"hunter2-body\", \"success\": true}");
-        let late = vec![Act::expired("390112"), Act::running("333334")];
+        storage.on("/good", [Reply::Respond(200, vec![], b"[\"x\"]".to_vec())]);
+        storage.on("/bad", [Reply::text(403, "text/xml", "<hunter2-body/>")]);
+        let rows = Reply::rows(json!([["hunter2-value"]]));
+        let misshapen = Reply::status(200, "{\"data\": \"hunter2-body\", \"success\": true}");
+        let late = vec![Reply::expired("390112"), Reply::running("333334")];
         for (acts, late) in [
             (vec![rows.clone()], &rows),
             (late.clone(), &rows),
             (late.clone(), &misshapen),
             (vec![chunk("/good")], &rows),
             (vec![chunk("/bad")], &rows),
-            (vec![Act::status(503, "hunter2-body")], &rows),
-            (vec![Act::status(200, "hunter2-body")], &rows),
+            (vec![Reply::status(503, "hunter2-body")], &rows),
+            (vec![Reply::status(200, "hunter2-body")], &rows),
             (vec![misshapen.clone()], &rows),
-            (vec![Act::status(200, "{\"data\": \"hunter2-body")], &rows),
-            (vec![Act::text(200, "text/html", "<html>hunter2-body")], &rows),
+            (vec![Reply::status(200, "{\"data\": \"hunter2-body")], &rows),
+            (vec![Reply::text(200, "text/html", "<html>hunter2-body")], &rows),
             (
-                vec![Act::Answer(
+                vec![Reply::Respond(
                     302,
                     vec![("location", "http://a:hunter2-b@localhost/?hunter2-c".to_owned())],
                     vec![],
                 )],
                 &rows,
             ),
-            (vec![Act::BreakOff(b"hunter2-body".to_vec())], &rows),
-            (vec![Act::Reset], &rows),
-            (vec![Act::error("002003", "02000", "does not exist")], &rows),
-            (vec![Act::expired("390104")], &rows),
+            (vec![Reply::BreakOff(b"hunter2-body".to_vec())], &rows),
+            (vec![Reply::Reset], &rows),
+            (vec![Reply::error("002003", "02000", "does not exist")], &rows),
+            (vec![Reply::expired("390104")], &rows),
         ] {
             server.on(QUERY, acts);
-            server.on(RESULT, [Act::running("333333"), late.clone()]);
+            server.on(RESULT, [Reply::running("333333"), late.clone()]);
             let statement = Statement::new("MERGE INTO t USING (SELECT ?)").bind("hunter2-bind");
             let ended = session.execute(statement).await;
             if let Err(error) = ended {
@@ -133,7 +133,7 @@ async fn no_secret_is_ever_printed() {
             }
         }
         let _ = session.close().await;
-        server.on(LOGIN, [Act::error("390100", "08001", "Incorrect username or password was specified.")]);
+        server.on(LOGIN, [Reply::error("390100", "08001", "Incorrect username or password was specified.")]);
         let error = client.open().await.unwrap_err();
         let _ = write!(printed, "{error} {error:?} {:?}", error.report());
     }

@@ -1,6 +1,6 @@
 //! Tables that Snowflake is too small for: each ends with the right tables, or with one error before anything is written.
 
-use snowfeed::backends::snowflake::client::Statement;
+use snowfeed::internals::snowflake::Statement;
 use snowfeed::{ColumnType, Error, ErrorKind, Record, Sink, TableSpec, Version};
 
 use crate::support::{World, commit, resource};

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use snowfeed::backends::snowflake::client::{Bind, Statement};
+use snowfeed::internals::snowflake::{Bind, Statement};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace, Word};
 
 use crate::mocks::{Yes, backend};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 use crate::support::{Words, World, everything, without_ids};
 
 /// Names that no system likes.
@@ -35,8 +35,8 @@ fn parse(sql: &str) -> Result<(), String> {
 /// What everything that a backend does sends to a server that accepts it.
 async fn sent(words: &Words<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
-    for bind_at_most in [usize::MAX, 0] {
-        let world = World::new(bind_at_most);
+    for max_bind_bytes in [usize::MAX, 0] {
+        let world = World::new(max_bind_bytes);
         everything(&world.snowflake, words).await;
         sent.extend(world.recording.statements());
     }
@@ -46,9 +46,9 @@ async fn sent(words: &Words<'_>) -> Vec<Statement> {
 /// The same to a server that says yes to everything.
 async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
-    for bind_at_most in [usize::MAX, 0] {
-        let recording = Recording::of(Arc::new(Yes::default().client()));
-        everything(&backend(recording.clone(), bind_at_most), words).await;
+    for max_bind_bytes in [usize::MAX, 0] {
+        let recording = RecordingClient::new(Arc::new(Yes::default().client()));
+        everything(&backend(recording.clone(), max_bind_bytes), words).await;
         sent.extend(recording.statements());
     }
     sent

@@ -5,13 +5,13 @@ mod places;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::stage::{Origin, PutAnswer, upload};
+use snowfeed::internals::snowflake::stage::{Origin, PutResponse, upload};
 use snowfeed::{Error, Result};
 
 /// Larger than what travels in one request, and no whole number of parts.
 const LARGE: usize = 20 * 1024 * 1024 + 7;
 
-fn answer(stage: Value) -> PutAnswer {
+fn answer(stage: Value) -> PutResponse {
     serde_json::from_value(json!({ "command": "UPLOAD", "stageInfo": stage, "encryptionMaterial": null })).unwrap()
 }
 

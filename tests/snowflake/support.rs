@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 use snowfeed::backends::Snowflake;
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement};
 use snowfeed::{
     Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, ResourceState, RunId,
     RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, Sweep, TableRows, TableSpec,
@@ -14,12 +14,12 @@ use snowfeed::{
 
 use crate::peers;
 use crate::probes::snowflake::{connection, fresh_database};
-use crate::recording::Recording;
+use crate::recording::RecordingClient;
 
 /// A database of its own, empty at first.
 pub(crate) struct World {
     pub(crate) snowflake: Snowflake,
-    pub(crate) recording: Recording,
+    pub(crate) recording: RecordingClient,
     pub(crate) database: String,
     /// A client that nobody records.
     client: Arc<dyn Client>,
@@ -27,17 +27,22 @@ pub(crate) struct World {
 
 impl World {
     /// One whose rows travel as bound values up to this many bytes, and then through the stage.
-    pub(crate) fn new(bind_at_most: usize) -> Self {
-        Self::in_database(fresh_database(), bind_at_most)
+    pub(crate) fn new(max_bind_bytes: usize) -> Self {
+        Self::in_database(fresh_database(), max_bind_bytes)
     }
 
     /// The same in a database of this name, which is made.
-    pub(crate) fn in_database(database: String, bind_at_most: usize) -> Self {
+    pub(crate) fn in_database(database: String, max_bind_bytes: usize) -> Self {
         let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
         let connection = connection(server).database(&database).schema("PUBLIC");
         let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
-        let recording = Recording::of(client.clone());
-        let snowflake = Snowflake::over(Arc::new(recording.clone()), &database, "PUBLIC").bind_at_most(bind_at_most);
+        let recording = RecordingClient::new(client.clone());
+        let snowflake = snowfeed::internals::snowflake::backend_with(
+            Arc::new(recording.clone()),
+            &database,
+            "PUBLIC",
+            max_bind_bytes,
+        );
         Self { snowflake, recording, database, client }
     }
 
@@ -48,11 +53,11 @@ impl World {
 
     /// The same database through another client.
     pub(crate) fn over(&self, client: impl Client) -> Snowflake {
-        Snowflake::over(Arc::new(client), &self.database, "PUBLIC")
+        snowfeed::internals::snowflake::backend(Arc::new(client), &self.database, "PUBLIC")
     }
 
     /// Runs a statement that is not written down.
-    pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<Answer> {
+    pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<QueryResult> {
         self.client.open().await?.execute(statement).await
     }
 }

@@ -1,22 +1,22 @@
 //! Transactions that Snowflake ends by itself, against a server that does as it is told.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Client, Session};
+use snowfeed::internals::snowflake::{Client, Session};
 use snowfeed::{ErrorKind, Retry};
 
-use crate::scripted::{Act, LOGIN, QUERY, Scripted};
+use crate::scripted::{LOGIN, QUERY, Reply, ScriptedServer};
 use crate::session::{context, run};
 
 /// What Snowflake answers to COMMIT and ROLLBACK where no transaction is open.
-fn nothing_to_end() -> Act {
-    Act::json(json!({ "data": null, "code": null, "message": null, "success": true }))
+fn nothing_to_end() -> Reply {
+    Reply::json(json!({ "data": null, "code": null, "message": null, "success": true }))
 }
 
-fn done() -> Act {
-    Act::rows(json!([["Statement executed successfully."]]))
+fn done() -> Reply {
+    Reply::rows(json!([["Statement executed successfully."]]))
 }
 
-async fn in_transaction(server: &Scripted) -> Box<dyn Session> {
+async fn in_transaction(server: &ScriptedServer) -> Box<dyn Session> {
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN TRANSACTION").await.unwrap();
     run(&mut session, "INSERT INTO t VALUES (1)").await.unwrap();
@@ -25,7 +25,7 @@ async fn in_transaction(server: &Scripted) -> Box<dyn Session> {
 
 #[tokio::test]
 async fn a_commit_that_finds_no_transaction_is_an_error() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = in_transaction(&server).await;
     server.on(QUERY, [nothing_to_end()]);
     let error = run(&mut session, "COMMIT").await.unwrap_err();
@@ -33,14 +33,14 @@ async fn a_commit_that_finds_no_transaction_is_an_error() {
     assert!(error.message().contains("ended the transaction"), "{error}");
     assert!(error.help().unwrap().contains("whole transaction"), "{:?}", error.help());
     assert!(!session.is_idle(), "the session is thrown away");
-    let asked = server.asked(QUERY).len();
+    let asked = server.requests(QUERY).len();
     run(&mut session, "INSERT INTO t VALUES (2)").await.expect_err("nothing more runs in this session");
-    assert_eq!(server.asked(QUERY).len(), asked);
+    assert_eq!(server.requests(QUERY).len(), asked);
 }
 
 #[tokio::test]
 async fn a_rollback_that_finds_no_transaction_has_what_it_wanted() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = in_transaction(&server).await;
     server.on(QUERY, [nothing_to_end(), done()]);
     run(&mut session, "ROLLBACK").await.unwrap();
@@ -51,7 +51,7 @@ async fn a_rollback_that_finds_no_transaction_has_what_it_wanted() {
 #[tokio::test]
 async fn ending_a_transaction_that_was_never_begun_is_no_error() {
     for end in ["COMMIT", "ROLLBACK"] {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         server.on(QUERY, [nothing_to_end()]);
         let mut session = server.client().open().await.unwrap();
         run(&mut session, end).await.unwrap();
@@ -61,7 +61,7 @@ async fn ending_a_transaction_that_was_never_begun_is_no_error() {
 
 #[tokio::test]
 async fn a_statement_without_a_result_is_still_invalid() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     server.on(QUERY, [nothing_to_end()]);
     let mut session = server.client().open().await.unwrap();
     assert_eq!(run(&mut session, "SELECT 1").await.unwrap_err().kind(), ErrorKind::InvalidData);
@@ -72,18 +72,18 @@ async fn after_the_server_aborts_a_transaction_no_statement_of_it_runs_by_itself
     // In words that a session of a driver has been answered with.
     let message = "Transaction '1721165674582000000' was aborted, SQL execution canceled.";
     for statement in ["MERGE INTO t USING s ON t.k = s.k WHEN MATCHED THEN DELETE", "SELECT 1", "COMMIT"] {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         let mut session = in_transaction(&server).await;
-        server.on(QUERY, [Act::error("000615", "57014", message), done()]);
+        server.on(QUERY, [Reply::error("000615", "57014", message), done()]);
         let error = run(&mut session, statement).await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{error:?}");
         assert_eq!(context(&error, "code"), Some("000615"));
         assert!(error.help().unwrap().contains("whole transaction"), "{:?}", error.help());
         assert!(!session.is_idle());
-        let asked = server.asked(QUERY).len();
+        let asked = server.requests(QUERY).len();
         let error = run(&mut session, "INSERT INTO t VALUES (2)").await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{error:?}");
-        assert_eq!(server.asked(QUERY).len(), asked, "it would have been stored by itself");
+        assert_eq!(server.requests(QUERY).len(), asked, "it would have been stored by itself");
     }
 }
 
@@ -91,9 +91,9 @@ async fn after_the_server_aborts_a_transaction_no_statement_of_it_runs_by_itself
 async fn a_statement_that_fails_leaves_its_transaction_open() {
     // A deadlock's victim, the 21st waiter for a lock, a time limit, and a statement that is wrong.
     for (code, state) in [("300002", "XX000"), ("000625", "57014"), ("000630", "57014"), ("100038", "22018")] {
-        let server = Scripted::start().await;
+        let server = ScriptedServer::start().await;
         let mut session = in_transaction(&server).await;
-        server.on(QUERY, [Act::error(code, state, "it fails"), done()]);
+        server.on(QUERY, [Reply::error(code, state, "it fails"), done()]);
         run(&mut session, "UPDATE t SET v = 1").await.unwrap_err();
         assert!(!session.is_idle(), "{code}");
         run(&mut session, "ROLLBACK").await.unwrap();
@@ -103,21 +103,21 @@ async fn a_statement_that_fails_leaves_its_transaction_open() {
 
 #[tokio::test]
 async fn a_session_that_has_lost_its_transaction_does_not_log_in_again() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = in_transaction(&server).await;
-    server.on(QUERY, [Act::error("000615", "57014", "Transaction '1' was aborted")]);
+    server.on(QUERY, [Reply::error("000615", "57014", "Transaction '1' was aborted")]);
     run(&mut session, "SELECT 1").await.unwrap_err();
     run(&mut session, "ROLLBACK").await.unwrap_err();
-    assert_eq!(server.asked(LOGIN).len(), 1);
-    let sent: Vec<Value> = server.asked(QUERY).iter().map(|asked| asked.body["sqlText"].clone()).collect();
+    assert_eq!(server.requests(LOGIN).len(), 1);
+    let sent: Vec<Value> = server.requests(QUERY).iter().map(|asked| asked.body["sqlText"].clone()).collect();
     assert_eq!(sent, ["BEGIN TRANSACTION", "INSERT INTO t VALUES (1)", "SELECT 1"]);
 }
 
 #[tokio::test]
 async fn a_statement_that_would_commit_the_transaction_is_not_sent() {
-    let server = Scripted::start().await;
+    let server = ScriptedServer::start().await;
     let mut session = in_transaction(&server).await;
-    let asked = server.asked(QUERY).len();
+    let asked = server.requests(QUERY).len();
     for ddl in [
         "CREATE TABLE t (i INT)",
         "create or replace temporary table t (i int)",
@@ -132,7 +132,7 @@ async fn a_statement_that_would_commit_the_transaction_is_not_sent() {
         assert_eq!(error.kind(), ErrorKind::Internal, "{ddl}");
         assert!(error.message().contains("would commit"), "{error}");
     }
-    assert_eq!(server.asked(QUERY).len(), asked);
+    assert_eq!(server.requests(QUERY).len(), asked);
     server.on(QUERY, [done()]);
     run(&mut session, "COMMIT").await.unwrap();
     run(&mut session, "DROP TABLE IF EXISTS t").await.unwrap();

@@ -1,7 +1,7 @@
 //! The typed views, as somebody with a worksheet finds them.
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Statement};
+use snowfeed::internals::snowflake::{QueryResult, Statement};
 use snowfeed::{ColumnType, Record, Sink, TableSpec, Version};
 
 use crate::probes::snowflake::fresh_database;
@@ -17,7 +17,7 @@ async fn put(world: &World, name: &str, documents: &[&str]) {
 
 /// What a query finds, as text; the database is `DB` in it.
 async fn query(world: &World, sql: &str) -> Vec<Vec<Option<String>>> {
-    let Answer { rows, .. } = world.execute(Statement::new(sql.replace("DB", &world.database))).await.unwrap();
+    let QueryResult { rows, .. } = world.execute(Statement::new(sql.replace("DB", &world.database))).await.unwrap();
     rows.into_iter().map(|row| row.0.into_iter().map(|cell| cell.map(|text| text.to_string())).collect()).collect()
 }
 
@@ -27,8 +27,8 @@ fn some(row: &[&str]) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn a_value_of_another_type_reads_as_null() {
-    for bind_at_most in [usize::MAX, 0] {
-        let world = World::new(bind_at_most);
+    for max_bind_bytes in [usize::MAX, 0] {
+        let world = World::new(max_bind_bytes);
         let one = resource("one");
         world.snowflake.ensure_tables(&one, &[views::spec()]).await.unwrap();
         let documents: Vec<&str> = views::cases().into_iter().map(|(document, _)| document).collect();

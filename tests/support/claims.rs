@@ -5,16 +5,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// What a checkpoint says is delivered, read as its format (`v` 1) is documented and not as the program reads it.
-pub(crate) struct Claims {
+pub(crate) struct CheckpointClaims {
     /// The parts of the time line that are still to be read: from, and to before.
     open: Vec<(Timestamp, Timestamp)>,
     /// Everything from here on will be asked for again.
     again: Timestamp,
 }
 
-impl Claims {
+impl CheckpointClaims {
     /// Without a checkpoint, nothing.
-    pub(crate) fn of(checkpoint: Option<&Value>) -> Self {
+    pub(crate) fn parse(checkpoint: Option<&Value>) -> Self {
         let nothing = Self { open: Vec::new(), again: Timestamp::MIN };
         let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.is_object()) else { return nothing };
         assert_eq!(checkpoint["v"], 1, "{checkpoint}");

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) use environment::skipped;
 
 /// Runs a Python file until standard input ends. It can import the modules beside it.
-const FILE_UNTIL_STDIN_ENDS: &str = "\
+const PYTHON_FILE_LAUNCHER: &str = "\
 import os, runpy, sys, threading
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
 sys.argv = sys.argv[1:]
@@ -27,7 +27,7 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 ";
 
 /// Runs a Python module until standard input ends, so that a server does not outlive the test that started it.
-const UNTIL_STDIN_ENDS: &str = "\
+const PYTHON_MODULE_LAUNCHER: &str = "\
 import os, runpy, sys, threading
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
 sys.argv = sys.argv[1:]
@@ -35,13 +35,13 @@ runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 ";
 
 /// The same for a Node program.
-const UNTIL_STDIN_ENDS_NODE: &str = "process.stdin.on('end', () => process.exit(0)).resume(); require(process.argv[1])";
+const NODE_LAUNCHER: &str = "process.stdin.on('end', () => process.exit(0)).resume(); require(process.argv[1])";
 
 /// The longest that a server may take to answer after it was started.
-const START: Duration = Duration::from_secs(600);
+const START_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The most that is shown of what a server has written, in bytes.
-const LAST_WORDS: u64 = 16 << 10;
+const LOG_TAIL: u64 = 16 << 10;
 
 /// A running server. It ends with the process that started it, or when it is dropped.
 pub(crate) struct Server {
@@ -58,10 +58,10 @@ impl Server {
     }
 
     /// The last that it has written: why it does not do what a test asks of it.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let (mut log, mut said) = (&self.log, Vec::new());
         let end = log.seek(SeekFrom::End(0)).unwrap();
-        log.seek(SeekFrom::Start(end.saturating_sub(LAST_WORDS))).unwrap();
+        log.seek(SeekFrom::Start(end.saturating_sub(LOG_TAIL))).unwrap();
         log.read_to_end(&mut said).unwrap();
         String::from_utf8_lossy(&said).into_owned()
     }
@@ -162,14 +162,14 @@ pub(crate) fn node(name: &str) -> Option<PathBuf> {
 /// Starts a Python module as a server that listens on `port`, and waits until it answers.
 pub(crate) fn serve(python: &Path, module: &str, arguments: &[&str], port: u16) -> Server {
     let mut command = Command::new(python);
-    command.args(["-c", UNTIL_STDIN_ENDS, module]).args(arguments).env("NO_PROXY", "*");
+    command.args(["-c", PYTHON_MODULE_LAUNCHER, module]).args(arguments).env("NO_PROXY", "*");
     start(command, port)
 }
 
 /// Starts a Python file as a server that listens on `port`, and waits until it answers.
 fn serve_file(python: &Path, file: &str, arguments: &[&str], port: u16) -> Server {
     let mut command = Command::new(python);
-    command.args(["-c", FILE_UNTIL_STDIN_ENDS, file]).args(arguments).env("NO_PROXY", "*");
+    command.args(["-c", PYTHON_FILE_LAUNCHER, file]).args(arguments).env("NO_PROXY", "*");
     // No caches in the source tree.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     start(command, port)
@@ -178,7 +178,7 @@ fn serve_file(python: &Path, file: &str, arguments: &[&str], port: u16) -> Serve
 /// Starts a Node program as a server that listens on `port`, and waits until it answers.
 pub(crate) fn serve_node(program: &Path, arguments: &[&str], port: u16) -> Server {
     let mut command = Command::new("node");
-    command.args(["-e", UNTIL_STDIN_ENDS_NODE]).arg(program).args(arguments);
+    command.args(["-e", NODE_LAUNCHER]).arg(program).args(arguments);
     start(command, port)
 }
 
@@ -190,15 +190,19 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
     let server = Server { process: Mutex::new(command.spawn().unwrap()), port, log };
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(server.process.lock().unwrap().try_wait().unwrap().is_none(), "the server ended: {}", server.said());
-        assert!(began.elapsed() < START, "the server does not answer: {}", server.said());
+        assert!(
+            server.process.lock().unwrap().try_wait().unwrap().is_none(),
+            "the server ended: {}",
+            server.log_tail()
+        );
+        assert!(began.elapsed() < START_TIMEOUT, "the server does not answer: {}", server.log_tail());
         std::thread::sleep(Duration::from_millis(50));
     }
     server
 }
 
 /// The most Snowflake servers of one test process. Each takes some 200 MB.
-const MOST_SERVERS: usize = 4;
+const MAX_SERVERS: usize = 4;
 
 /// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
 /// missing.
@@ -227,7 +231,7 @@ pub(crate) fn next_fakesnow() -> Option<&'static Server> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let servers = SERVERS.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        std::iter::repeat_with(OnceLock::new).take(cores.min(MOST_SERVERS)).collect()
+        std::iter::repeat_with(OnceLock::new).take(cores.min(MAX_SERVERS)).collect()
     });
     shared(&servers[NEXT.fetch_add(1, Ordering::Relaxed) % servers.len()], "python3", start_fakesnow)
 }

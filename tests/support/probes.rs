@@ -109,8 +109,8 @@ pub(crate) mod snowflake {
 
     use async_trait::async_trait;
     use snowfeed::backends::Snowflake;
-    use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Statement};
-    use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+    use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+    use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement, backend_with};
     use snowfeed::testkit::conformance::SinkProbe;
     use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow};
 
@@ -121,14 +121,14 @@ pub(crate) mod snowflake {
 
     /// A connection to the Snowflake server of the tests. `SNOWFEED_TEST_ACCOUNT=hostile` runs whole suites on the hostile
     /// account.
-    pub(crate) fn connection(server: &Server) -> Connection {
+    pub(crate) fn connection(server: &Server) -> ConnectionConfig {
         let account = std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned());
         connection_to(server, &account)
     }
 
     /// A connection to an account of the Snowflake server of the tests.
-    pub(crate) fn connection_to(server: &Server, account: &str) -> Connection {
-        let connection = Connection::new(account, "user", Credentials::Password("password".into()));
+    pub(crate) fn connection_to(server: &Server, account: &str) -> ConnectionConfig {
+        let connection = ConnectionConfig::new(account, "user", Credentials::Password("password".into()));
         let mut connection = connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http);
         // The server does not know these statements, and answers success.
         let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
@@ -148,37 +148,36 @@ pub(crate) mod snowflake {
         /// Looks at what is there.
         reader: Arc<dyn Client>,
         pub(crate) database: String,
-        bind_at_most: usize,
+        max_bind_bytes: usize,
     }
 
     impl SnowflakeProbe {
         /// A probe whose rows travel as bound values up to this many bytes, and then through the stage.
-        pub(crate) fn new(server: &Server, bind_at_most: usize) -> Self {
-            Self::with(server, connection(server), bind_at_most)
+        pub(crate) fn new(server: &Server, max_bind_bytes: usize) -> Self {
+            Self::with(server, connection(server), max_bind_bytes)
         }
 
         /// The same on the hostile account. The look into it is from an account that cuts no results.
-        pub(crate) fn hostile(server: &Server, bind_at_most: usize) -> Self {
-            Self::with(server, connection_to(server, HOSTILE), bind_at_most)
+        pub(crate) fn hostile(server: &Server, max_bind_bytes: usize) -> Self {
+            Self::with(server, connection_to(server, HOSTILE), max_bind_bytes)
         }
 
-        fn with(server: &Server, connection: Connection, bind_at_most: usize) -> Self {
+        fn with(server: &Server, connection: ConnectionConfig, max_bind_bytes: usize) -> Self {
             let database = fresh_database();
-            let in_database = |connection: Connection| connection.database(&database).schema("PUBLIC");
+            let in_database = |connection: ConnectionConfig| connection.database(&database).schema("PUBLIC");
             let client: Arc<dyn Client> = Arc::new(HttpClient::new(in_database(connection)).unwrap());
             let reader = HttpClient::new(in_database(connection_to(server, "test"))).unwrap();
-            let snowflake = Snowflake::over(client.clone(), &database, "PUBLIC").bind_at_most(bind_at_most);
-            Self { snowflake, client, reader: Arc::new(reader), database, bind_at_most }
+            let snowflake = backend_with(client.clone(), &database, "PUBLIC", max_bind_bytes);
+            Self { snowflake, client, reader: Arc::new(reader), database, max_bind_bytes }
         }
 
         /// What another process finds.
         pub(crate) fn reopen(self) -> Self {
-            let snowflake =
-                Snowflake::over(self.client.clone(), &self.database, "PUBLIC").bind_at_most(self.bind_at_most);
+            let snowflake = backend_with(self.client.clone(), &self.database, "PUBLIC", self.max_bind_bytes);
             Self { snowflake, ..self }
         }
 
-        pub(crate) async fn select(&self, statement: Statement) -> Answer {
+        pub(crate) async fn select(&self, statement: Statement) -> QueryResult {
             self.reader.open().await.unwrap().execute(statement).await.unwrap()
         }
 
@@ -206,8 +205,7 @@ pub(crate) mod snowflake {
         }
 
         async fn another(&self) -> Arc<dyn Sink> {
-            let other = Snowflake::over(self.client.clone(), &self.database, "PUBLIC");
-            Arc::new(other.bind_at_most(self.bind_at_most))
+            Arc::new(backend_with(self.client.clone(), &self.database, "PUBLIC", self.max_bind_bytes))
         }
 
         fn states(&self) -> Option<Arc<dyn StateStore>> {

@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{Answer, Client, Session, Spent, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, StagedFile, Statement, Usage};
 
 /// One call, by the number of the session that made it: the first one opened is 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) session: usize,
-    pub(crate) what: What,
+    pub(crate) operation: Operation,
 }
 
 /// What was asked of Snowflake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Operation {
     Login,
     Statement(Statement),
     /// A file for a stage, by the statement that [`HttpClient`] sends for it.
     ///
-    /// [`HttpClient`]: snowfeed::backends::snowflake::client::HttpClient
+    /// [`HttpClient`]: snowfeed::internals::snowflake::HttpClient
     Put(Statement),
 }
 
@@ -31,14 +31,14 @@ pub(crate) type Log = Arc<Mutex<Vec<Call>>>;
 
 /// Passes everything on to another client, and writes it down before.
 #[derive(Debug, Clone)]
-pub(crate) struct Recording {
+pub(crate) struct RecordingClient {
     client: Arc<dyn Client>,
     log: Log,
     opened: Arc<AtomicUsize>,
 }
 
-impl Recording {
-    pub(crate) fn of(client: Arc<dyn Client>) -> Self {
+impl RecordingClient {
+    pub(crate) fn new(client: Arc<dyn Client>) -> Self {
         Self { client, log: Log::default(), opened: Arc::default() }
     }
 
@@ -49,50 +49,50 @@ impl Recording {
 
     /// The statements that were sent since the last look.
     pub(crate) fn statements(&self) -> Vec<Statement> {
-        let statements = self.take().into_iter().filter_map(|call| match call.what {
-            What::Statement(statement) | What::Put(statement) => Some(statement),
-            What::Login => None,
+        let statements = self.take().into_iter().filter_map(|call| match call.operation {
+            Operation::Statement(statement) | Operation::Put(statement) => Some(statement),
+            Operation::Login => None,
         });
         statements.collect()
     }
 }
 
 #[async_trait]
-impl Client for Recording {
+impl Client for RecordingClient {
     async fn open(&self) -> Result<Box<dyn Session>> {
         let number = self.opened.fetch_add(1, Ordering::SeqCst) + 1;
-        let recorded = RecordedSession { session: self.client.open().await?, number, log: self.log.clone() };
-        recorded.note(What::Login);
+        let recorded = RecordingSession { session: self.client.open().await?, number, log: self.log.clone() };
+        recorded.note(Operation::Login);
         Ok(Box::new(recorded))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 }
 
 #[derive(Debug)]
-struct RecordedSession {
+struct RecordingSession {
     session: Box<dyn Session>,
     number: usize,
     log: Log,
 }
 
-impl RecordedSession {
-    fn note(&self, what: What) {
-        self.log.lock().unwrap().push(Call { session: self.number, what });
+impl RecordingSession {
+    fn note(&self, what: Operation) {
+        self.log.lock().unwrap().push(Call { session: self.number, operation: what });
     }
 }
 
 #[async_trait]
-impl Session for RecordedSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
-        self.note(What::Statement(statement.clone()));
+impl Session for RecordingSession {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
+        self.note(Operation::Statement(statement.clone()));
         self.session.execute(statement).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        self.note(What::Put(file.statement()?));
+        self.note(Operation::Put(file.put_statement()?));
         self.session.put(file).await
     }
 

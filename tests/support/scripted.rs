@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use snowfeed::RetryConfig;
-use snowfeed::backends::snowflake::client::HttpClient;
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::HttpClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -20,8 +20,8 @@ pub(crate) const SESSION_TOKEN: &str = "hunter2-session-token";
 pub(crate) const MASTER_TOKEN: &str = "hunter2-master-token";
 
 /// A connection to a server on this machine.
-pub(crate) fn connection(port: u16) -> Connection {
-    Connection {
+pub(crate) fn connection(port: u16) -> ConnectionConfig {
+    ConnectionConfig {
         account: "TESTORG-ACCOUNT".to_owned(),
         protocol: Protocol::Http,
         host: "127.0.0.1".to_owned(),
@@ -39,14 +39,14 @@ pub(crate) fn connection(port: u16) -> Connection {
 }
 
 /// Retries for tests: four attempts with hardly a pause.
-pub(crate) fn brief() -> RetryConfig {
+pub(crate) fn fast_retries() -> RetryConfig {
     let pause = Duration::from_millis(1);
-    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::RETRIES }
+    RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::DEFAULT_RETRY }
 }
 
 /// A request that came.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: HashMap<String, String>,
@@ -54,7 +54,7 @@ pub(crate) struct Asked {
     pub(crate) body: Value,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn sql(&self) -> &str {
         self.body["sqlText"].as_str().unwrap_or_default()
     }
@@ -66,9 +66,9 @@ impl Asked {
 
 /// What to do with a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Act {
-    /// Answer: status, headers, body.
-    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+pub(crate) enum Reply {
+    /// Respond with status, headers, body.
+    Respond(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Announce more bytes than are sent, and break the connection.
     BreakOff(Vec<u8>),
     /// Break the connection without a word.
@@ -79,17 +79,17 @@ pub(crate) enum Act {
     Hang,
 }
 
-impl Act {
+impl Reply {
     pub(crate) fn json(body: Value) -> Self {
         Self::status(200, &body.to_string())
     }
 
     pub(crate) fn status(status: u16, body: &str) -> Self {
-        Self::Answer(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
+        Self::Respond(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
     }
 
     pub(crate) fn text(status: u16, kind: &str, body: &str) -> Self {
-        Self::Answer(status, vec![("content-type", kind.to_owned())], body.as_bytes().to_vec())
+        Self::Respond(status, vec![("content-type", kind.to_owned())], body.as_bytes().to_vec())
     }
 
     /// An error of Snowflake's.
@@ -126,19 +126,19 @@ pub(crate) fn result(rows: Value) -> Value {
 }
 
 /// What is answered to a request is made of the request.
-type Handler = Arc<dyn Fn(&Asked) -> Act + Send + Sync>;
+type Handler = Arc<dyn Fn(&ReceivedRequest) -> Reply + Send + Sync>;
 
 #[derive(Default)]
 struct Script {
     /// What to answer, by path. The last answer stays.
-    acts: HashMap<String, VecDeque<Act>>,
+    replies: HashMap<String, VecDeque<Reply>>,
     /// Goes before that.
     handlers: HashMap<String, Handler>,
-    asked: Vec<Asked>,
+    asked: Vec<ReceivedRequest>,
 }
 
 /// See the module.
-pub(crate) struct Scripted {
+pub(crate) struct ScriptedServer {
     pub(crate) port: u16,
     script: Arc<Mutex<Script>>,
     seen: watch::Receiver<usize>,
@@ -151,7 +151,7 @@ pub(crate) const ABORT: &str = "/queries/v1/abort-request";
 pub(crate) const RESULT: &str = "/queries/the-query/result";
 pub(crate) const CLOSE: &str = "/session";
 
-impl Scripted {
+impl ScriptedServer {
     /// A server that lets everybody in, and answers every statement with no rows.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -170,29 +170,29 @@ impl Scripted {
             "token": SESSION_TOKEN, "masterToken": MASTER_TOKEN, "validityInSeconds": 3600, "sessionId": 1,
             "parameters": [{ "name": "TIMEZONE", "value": "UTC" }]
         });
-        server.on(LOGIN, [Act::json(json!({ "data": tokens, "code": null, "message": null, "success": true }))]);
-        server.on(QUERY, [Act::rows(json!([]))]);
-        server.on(ABORT, [Act::json(json!({ "data": null, "success": true }))]);
-        server.on(CLOSE, [Act::json(json!({ "data": null, "success": true }))]);
+        server.on(LOGIN, [Reply::json(json!({ "data": tokens, "code": null, "message": null, "success": true }))]);
+        server.on(QUERY, [Reply::rows(json!([]))]);
+        server.on(ABORT, [Reply::json(json!({ "data": null, "success": true }))]);
+        server.on(CLOSE, [Reply::json(json!({ "data": null, "success": true }))]);
         server
     }
 
     /// Answers requests for a path with these in turn; the last one stays.
-    pub(crate) fn on(&self, path: &str, acts: impl IntoIterator<Item = Act>) {
-        self.script.lock().unwrap().acts.insert(path.to_owned(), acts.into_iter().collect());
+    pub(crate) fn on(&self, path: &str, acts: impl IntoIterator<Item = Reply>) {
+        self.script.lock().unwrap().replies.insert(path.to_owned(), acts.into_iter().collect());
     }
 
     /// Answers each request for a path with what is made of it.
-    pub(crate) fn on_each(&self, path: &str, answer: impl Fn(&Asked) -> Act + Send + Sync + 'static) {
+    pub(crate) fn on_request(&self, path: &str, answer: impl Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static) {
         self.script.lock().unwrap().handlers.insert(path.to_owned(), Arc::new(answer));
     }
 
     pub(crate) fn client(&self) -> HttpClient {
-        HttpClient::with_retries(connection(self.port), brief()).unwrap()
+        HttpClient::with_retry(connection(self.port), fast_retries()).unwrap()
     }
 
     /// The requests for a path so far.
-    pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
+    pub(crate) fn requests(&self, path: &str) -> Vec<ReceivedRequest> {
         let script = self.script.lock().unwrap();
         script.asked.iter().filter(|asked| asked.path == path).cloned().collect()
     }
@@ -203,11 +203,11 @@ impl Scripted {
     }
 
     /// Waits for the next request for a path, or the one that came already.
-    pub(crate) async fn comes(&self, path: &str) -> Asked {
+    pub(crate) async fn wait_for(&self, path: &str) -> ReceivedRequest {
         let mut seen = self.seen.clone();
         let came = async {
             loop {
-                if let Some(asked) = self.asked(path).pop() {
+                if let Some(asked) = self.requests(path).pop() {
                     return asked;
                 }
                 seen.changed().await.unwrap();
@@ -228,25 +228,25 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: Arc<watc
             let mut script = script.lock().unwrap();
             script.asked.push(asked.clone());
             let handler = script.handlers.get(&asked.path).cloned();
-            match script.acts.get_mut(&asked.path) {
+            match script.replies.get_mut(&asked.path) {
                 _ if handler.is_some() => handler.unwrap()(&asked),
                 Some(acts) if acts.len() > 1 => acts.pop_front().unwrap(),
-                Some(acts) => acts.front().cloned().unwrap_or(Act::Hang),
-                None => Act::status(404, ""),
+                Some(acts) => acts.front().cloned().unwrap_or(Reply::Hang),
+                None => Reply::status(404, ""),
             }
         };
         tell.send_modify(|count| *count += 1);
-        if !act.perform(&mut stream).await {
+        if !act.send(&mut stream).await {
             return;
         }
     }
 }
 
-impl Act {
+impl Reply {
     /// Whether the connection goes on.
-    async fn perform(self, stream: &mut TcpStream) -> bool {
+    async fn send(self, stream: &mut TcpStream) -> bool {
         match self {
-            Self::Answer(status, headers, body) => {
+            Self::Respond(status, headers, body) => {
                 let _ = stream.write_all(head(status, &headers, body.len()).as_bytes()).await;
                 stream.write_all(&body).await.is_ok()
             }
@@ -278,7 +278,7 @@ fn head(status: u16, headers: &[(&'static str, String)], length: usize) -> Strin
     format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\n\r\n")
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Asked> {
+async fn read(stream: &mut TcpStream) -> Option<ReceivedRequest> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -300,7 +300,7 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
         body = plain;
     }
-    Some(Asked {
+    Some(ReceivedRequest {
         method,
         path: target.path().to_owned(),
         query: target.query_pairs().into_owned().collect(),

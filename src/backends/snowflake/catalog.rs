@@ -4,34 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::client::{Row, Session, Statement};
 use super::fence::Fence;
 use super::migration::{self, COLLATED, LONG_TEXT};
-use super::names::{Names, digest, other_name, plain, resource_name, union_name};
+use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
 use super::pool::is_missing;
-use super::retry::pauses;
-use super::schema::{self, Form, VERSION};
+use super::retry::backoff;
+use super::schema::{self, SchemaVersion, VERSION};
 use super::view::{View, check_table};
+use crate::snowflake::{Row, Session, Statement};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
 
 /// What the account was found to have.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Catalog {
-    form: Form,
+    schema_version: SchemaVersion,
     /// By stream and resource.
-    tables: BTreeMap<(String, String), Table>,
+    tables: BTreeMap<(String, String), ResourceTable>,
     /// The views over all resources, by stream.
-    streams: BTreeMap<String, Stream>,
+    unions: BTreeMap<String, UnionView>,
     /// What the streams' own views were made from: a digest of each one's text.
     views: BTreeMap<String, String>,
     /// The names of views that stay as they are for as long as this process lives, although they should be another.
-    kept: BTreeSet<String>,
+    frozen: BTreeSet<String>,
 }
 
 /// One resource's part of a stream: the name of its view and raw table, the columns of the view, and a digest of its text.
 #[derive(Debug, Clone, PartialEq)]
-struct Table {
+struct ResourceTable {
     name: String,
     columns: Vec<Column>,
     made_from: String,
@@ -40,7 +40,7 @@ struct Table {
 /// The union of all resources: the columns of the view over it, and a digest of what it was made from; or the claim of whoever
 /// makes it.
 #[derive(Debug, Clone, PartialEq)]
-struct Stream {
+struct UnionView {
     columns: Vec<Column>,
     made_from: String,
 }
@@ -49,18 +49,18 @@ struct Stream {
 const CLAIM: &str = "claim ";
 
 /// What a claim begins with that came after another one, before that one was done.
-const CLAIM_OVER: &str = "claim over another ";
+const SECOND_CLAIM: &str = "claim over another ";
 
 /// In place of a digest: the view is to be made once more. Whoever held the claim before may have died after it had made the
 /// view, or may make it still, from less than there is.
-const DOUBTFUL: &str = "";
+const STALE: &str = "";
 
 /// What the name of a stream ends with, in the row of the view over the union; a stream's own name has no such end.
-const OF_VIEW: &str = "^=view";
+const VIEW_SUFFIX: &str = "^=view";
 
 /// A row of the catalog, to be written.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct CatalogRow<'a> {
     resource: &'a str,
     stream: &'a str,
     name: &'a str,
@@ -78,7 +78,7 @@ impl Catalog {
         }
     }
 
-    /// The statement that reads it: the entries, and among them the form, with nothing but a version.
+    /// The statement that reads it: the entries, and among them the schema_version, with nothing but a version.
     pub(super) fn select(names: &Names) -> String {
         format!(
             "{} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {}",
@@ -87,37 +87,37 @@ impl Catalog {
         )
     }
 
-    /// Where something is missing: tells a form that was begun from none at all.
+    /// Where something is missing: tells a schema_version that was begun from none at all.
     async fn read_in_parts(session: &mut dyn Session, names: &Names) -> Result<Self> {
-        let form = match session.execute(Statement::new(schema::select_version(names))).await {
-            Ok(_) => Form::Begun,
-            Err(error) if is_missing(&error) => Form::Missing,
+        let schema_version = match session.execute(Statement::new(schema::select_version(names))).await {
+            Ok(_) => SchemaVersion::Incomplete,
+            Err(error) if is_missing(&error) => SchemaVersion::Missing,
             Err(error) => return Err(error),
         };
-        Ok(Self::empty(form))
+        Ok(Self::empty(schema_version))
     }
 
-    fn empty(form: Form) -> Self {
-        let (tables, streams, views) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { form, tables, streams, views, kept: BTreeSet::new() }
+    fn empty(schema_version: SchemaVersion) -> Self {
+        let (tables, unions, views) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { schema_version, tables, unions, views, frozen: BTreeSet::new() }
     }
 
     pub(super) fn from_answer(names: &Names, rows: &[Row]) -> Result<Self> {
-        let mut catalog = Self::empty(Form::Begun);
+        let mut catalog = Self::empty(SchemaVersion::Incomplete);
         for row in rows {
             let Some(resource) = row.get(0)? else {
-                schema::refuse_other(names, row.text(2)?)?;
+                schema::check_view_schema(names, row.text(2)?)?;
                 let version = row.integer(4)?;
                 // Two programs that made the tables at once may have written a row each.
-                catalog.form = match catalog.form {
-                    Form::Version(other) => Form::Version(other.max(version)),
-                    _ => Form::Version(version),
+                catalog.schema_version = match catalog.schema_version {
+                    SchemaVersion::Version(other) => SchemaVersion::Version(other.max(version)),
+                    _ => SchemaVersion::Version(version),
                 };
                 continue;
             };
             let (stream, name) = (row.text(1)?.to_string(), row.text(2)?.to_string());
             let mut made_from = row.text(4)?.to_string();
-            if let Some(stream) = stream.strip_suffix(OF_VIEW).filter(|_| resource.is_empty()) {
+            if let Some(stream) = stream.strip_suffix(VIEW_SUFFIX).filter(|_| resource.is_empty()) {
                 catalog.views.insert(stream.to_owned(), made_from);
                 continue;
             }
@@ -128,58 +128,58 @@ impl Catalog {
                 );
                 // A claim has to be found again by whoever has made it.
                 if !made_from.starts_with(CLAIM) {
-                    made_from = DOUBTFUL.to_owned();
+                    made_from = STALE.to_owned();
                 }
                 Vec::new()
             });
             if resource.is_empty() {
-                catalog.streams.insert(stream, Stream { columns, made_from });
+                catalog.unions.insert(stream, UnionView { columns, made_from });
             } else {
-                catalog.tables.insert((stream, resource.to_string()), Table { name, columns, made_from });
+                catalog.tables.insert((stream, resource.to_string()), ResourceTable { name, columns, made_from });
             }
         }
         Ok(catalog)
     }
 
     /// Reads it anew. What was decided in this process stays.
-    pub(super) async fn read_again(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
-        let kept = std::mem::take(&mut self.kept);
-        *self = Self { kept, ..Self::read(session, names).await? };
+    pub(super) async fn reload(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
+        let frozen = std::mem::take(&mut self.frozen);
+        *self = Self { frozen, ..Self::read(session, names).await? };
         Ok(())
     }
 
     /// The resources whose tables take different keys for one, with the error that says so.
-    pub(super) fn collated(&self, names: &Names) -> Vec<Error> {
+    pub(super) fn collation_errors(&self, names: &Names) -> Vec<Error> {
         let collated = self.tables.iter().filter(|(_, table)| table.made_from.starts_with(COLLATED));
         collated
-            .map(|((_, resource), table)| migration::refuse_collated(names, resource, &table.name, &table.made_from))
+            .map(|((_, resource), table)| migration::collation_error(names, resource, &table.name, &table.made_from))
             .collect()
     }
 
-    /// Makes the connector's own tables where they are missing or of an older form, so that they can be written.
-    pub(super) async fn ready(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
-        if self.form == Form::Version(VERSION) {
+    /// Makes the connector's own tables where they are missing or of an older schema_version, so that they can be written.
+    pub(super) async fn ensure_schema(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
+        if self.schema_version == SchemaVersion::Version(VERSION) {
             return Ok(());
         }
-        if let Err(error) = schema::ensure(session, names, self.form).await {
+        if let Err(error) = schema::ensure(session, names, self.schema_version).await {
             // Another program may have done the same, and been faster.
-            self.read_again(session, names).await?;
-            return if self.form == Form::Version(VERSION) { Ok(()) } else { Err(error) };
+            self.reload(session, names).await?;
+            return if self.schema_version == SchemaVersion::Version(VERSION) { Ok(()) } else { Err(error) };
         }
-        if matches!(self.form, Form::Version(_)) {
-            self.read_again(session, names).await?;
+        if matches!(self.schema_version, SchemaVersion::Version(_)) {
+            self.reload(session, names).await?;
         }
-        self.form = Form::Version(VERSION);
+        self.schema_version = SchemaVersion::Version(VERSION);
         Ok(())
     }
 
     /// How the connector's own tables stand.
-    pub(super) fn form(&self) -> Form {
-        self.form
+    pub(super) fn schema_version(&self) -> SchemaVersion {
+        self.schema_version
     }
 
     /// Whether there is any table for a resource.
-    pub(super) fn knows(&self, resource: &Resource) -> bool {
+    pub(super) fn has_resource(&self, resource: &Resource) -> bool {
         self.tables.keys().any(|(_, known)| known == resource.name())
     }
 
@@ -193,58 +193,65 @@ impl Catalog {
         self.table(resource, stream).map(|table| table.columns.as_slice())
     }
 
-    fn table(&self, resource: &Resource, stream: &str) -> Option<&Table> {
+    fn table(&self, resource: &Resource, stream: &str) -> Option<&ResourceTable> {
         self.tables.get(&key(resource, stream))
     }
 
     /// The names of the raw tables of a stream.
-    fn members(&self, stream: &str) -> Vec<(&str, &str)> {
+    fn raw_tables(&self, stream: &str) -> Vec<(&str, &str)> {
         let of_stream = self.tables.iter().filter(|((of, _), _)| of == stream);
         of_stream.map(|((_, resource), table)| (resource.as_str(), table.name.as_str())).collect()
     }
 
     /// Whether there is room for a resource already.
-    pub(super) fn has(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
+    pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
         specs.iter().all(|spec| {
-            self.holds(names, resource, spec, &self.wanted(names, resource, spec, specs)) && self.covers(names, spec)
+            self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs))
+                && self.are_views_current(names, spec)
         })
     }
 
     /// Whether a resource's part of a stream is as it should be, or has to stay as it is.
-    fn holds(&self, names: &Names, resource: &Resource, spec: &TableSpec, wanted: &Table) -> bool {
+    fn is_table_current(&self, names: &Names, resource: &Resource, spec: &TableSpec, desired: &ResourceTable) -> bool {
         self.table(resource, &spec.name)
-            .is_some_and(|table| table == wanted || self.kept.contains(&names.view(&table.name)))
+            .is_some_and(|table| table == desired || self.frozen.contains(&names.view(&table.name)))
     }
 
     /// Whether the view of a stream has all columns, and goes over all resources.
-    fn covers(&self, names: &Names, spec: &TableSpec) -> bool {
-        let wanted = self.wanted_stream(names, spec);
-        let view = View::of_stream(names, &spec.name, &wanted.columns);
+    fn are_views_current(&self, names: &Names, spec: &TableSpec) -> bool {
+        let desired = self.desired_union(names, spec);
+        let view = View::for_stream(names, &spec.name, &desired.columns);
         let union = names.raw(&union_name(&spec.name));
-        let is_union = self.streams.get(&spec.name) == Some(&wanted) || self.kept.contains(&union);
-        let is_view = self.views.get(&spec.name) == Some(&digest(&view.select)) || self.kept.contains(&view.name);
+        let is_union = self.unions.get(&spec.name) == Some(&desired) || self.frozen.contains(&union);
+        let is_view = self.views.get(&spec.name) == Some(&digest(&view.select)) || self.frozen.contains(&view.name);
         is_union && is_view
     }
 
     /// A resource's part of a stream as it should be.
-    fn wanted(&self, names: &Names, resource: &Resource, spec: &TableSpec, specs: &[TableSpec]) -> Table {
-        let (name, columns) = (self.name_for(resource, spec, specs), self.grown(spec));
-        let made_from = digest(&View::of_table(names, &name, &columns).select);
-        Table { name, columns, made_from }
+    fn desired_table(
+        &self,
+        names: &Names,
+        resource: &Resource,
+        spec: &TableSpec,
+        specs: &[TableSpec],
+    ) -> ResourceTable {
+        let (name, columns) = (self.name_for(resource, spec, specs), self.merged_columns(spec));
+        let made_from = digest(&View::for_resource(names, &name, &columns).select);
+        ResourceTable { name, columns, made_from }
     }
 
     /// The union of a stream as it should be. What it is made from is its text over one table, and the names of all.
-    fn wanted_stream(&self, names: &Names, spec: &TableSpec) -> Stream {
-        let mut text = View::of_union(names, &spec.name, &[("", "")]).select;
-        for (resource, table) in self.members(&spec.name) {
+    fn desired_union(&self, names: &Names, spec: &TableSpec) -> UnionView {
+        let mut text = View::union(names, &spec.name, &[("", "")]).select;
+        for (resource, table) in self.raw_tables(&spec.name) {
             text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
         }
-        Stream { columns: self.grown(spec), made_from: digest(&text) }
+        UnionView { columns: self.merged_columns(spec), made_from: digest(&text) }
     }
 
     /// The view that joins the raw tables of a stream.
     fn union(&self, names: &Names, spec: &TableSpec) -> View {
-        View::of_union(names, &spec.name, &self.members(&spec.name))
+        View::union(names, &spec.name, &self.raw_tables(&spec.name))
     }
 
     /// Makes room for a resource. Where everything is there, nothing is asked of Snowflake.
@@ -255,38 +262,38 @@ impl Catalog {
         resource: &Resource,
         specs: &[TableSpec],
     ) -> Result<()> {
-        if self.has(names, resource, specs) {
+        if self.is_current(names, resource, specs) {
             return Ok(());
         }
         for spec in specs {
-            check_table(names, &spec.name, &self.grown(spec))?;
+            check_table(names, &spec.name, &self.merged_columns(spec))?;
         }
-        self.ready(session, names).await?;
+        self.ensure_schema(session, names).await?;
         for spec in specs {
-            let wanted = self.wanted(names, resource, spec, specs);
-            if !self.holds(names, resource, spec, &wanted) {
-                self.make_table(session, names, resource, spec, wanted).await?;
+            let desired = self.desired_table(names, resource, spec, specs);
+            if !self.is_table_current(names, resource, spec, &desired) {
+                self.create_table(session, names, resource, spec, desired).await?;
             }
-            self.ensure_stream(session, names, spec).await?;
+            self.ensure_views(session, names, spec).await?;
         }
         Ok(())
     }
 
     /// Makes a raw table, the view over it, and its row in the catalog.
-    async fn make_table(
+    async fn create_table(
         &mut self,
         session: &mut dyn Session,
         names: &Names,
         resource: &Resource,
         spec: &TableSpec,
-        wanted: Table,
+        desired: ResourceTable,
     ) -> Result<()> {
-        let raw = names.raw(&wanted.name);
+        let raw = names.raw(&desired.name);
         match self.table(resource, &spec.name) {
             Some(table) if table.made_from.starts_with(COLLATED) => {
-                return Err(migration::refuse_collated(names, resource.name(), &table.name, &table.made_from));
+                return Err(migration::collation_error(names, resource.name(), &table.name, &table.made_from));
             }
-            // It may be of the form before.
+            // It may be of the schema_version before.
             Some(_) => drop(session.execute(Statement::new(migration::lengthen(&raw, "DOCUMENT"))).await?),
             None => {
                 let create = format!(
@@ -295,33 +302,33 @@ impl Catalog {
                      \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = ''"
                 );
                 session.execute(Statement::new(create)).await?;
-                if !self.knows(resource) {
+                if !self.has_resource(resource) {
                     Fence::new(names, resource.name(), "").make(session).await?;
                 }
             }
         }
-        let view = View::of_table(names, &wanted.name, &wanted.columns);
+        let view = View::for_resource(names, &desired.name, &desired.columns);
         if !view.replace_unless_protected(session).await? {
-            self.kept.insert(view.name);
+            self.frozen.insert(view.name);
             if self.table(resource, &spec.name).is_some() {
                 return Ok(());
             }
         }
-        let entry = Entry {
+        let entry = CatalogRow {
             resource: resource.name(),
             stream: &spec.name,
-            name: &wanted.name,
-            columns: write_columns(&wanted.columns)?,
-            made_from: &wanted.made_from,
+            name: &desired.name,
+            columns: write_columns(&desired.columns)?,
+            made_from: &desired.made_from,
         };
-        store(session, names, &entry).await?;
-        self.tables.insert(key(resource, &spec.name), wanted);
+        write_row(session, names, &entry).await?;
+        self.tables.insert(key(resource, &spec.name), desired);
         Ok(())
     }
 
     /// The columns of a stream: those that this version of the source knows, then those that another one knew.
-    fn grown(&self, spec: &TableSpec) -> Vec<Column> {
-        let before = self.streams.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
+    fn merged_columns(&self, spec: &TableSpec) -> Vec<Column> {
+        let before = self.unions.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
         let forgotten = before.iter().filter(|old| spec.columns.iter().all(|new| new.name != old.name));
         spec.columns.iter().chain(forgotten).cloned().collect()
     }
@@ -331,36 +338,36 @@ impl Catalog {
         if let Some(name) = self.name(resource, &spec.name) {
             return name.to_owned();
         }
-        let is_stream = |name: &str| specs.iter().any(|spec| spec.name == name) || self.streams.contains_key(name);
+        let is_stream = |name: &str| specs.iter().any(|spec| spec.name == name) || self.unions.contains_key(name);
         let name = resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream);
         // As a source's only table, `issues` of `a/events` has the name that `events` of `a` has as one of several.
         if self.tables.values().any(|table| table.name == name) {
-            return other_name(&name, resource.name(), &spec.name);
+            return disambiguated_name(&name, resource.name(), &spec.name);
         }
         name
     }
 
     /// Makes the view over all resources of a stream, unless it covers all that there are.
-    async fn ensure_stream(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
-        if self.covers(names, spec) {
+    async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
+        if self.are_views_current(names, spec) {
             return Ok(());
         }
         let union = self.union(names, spec);
         if union.is_too_long() {
             tracing::warn!(
-                view = %names.view(&plain(&spec.name)), resources = self.members(&spec.name).len(),
+                view = %names.view(&upper_name(&spec.name)), resources = self.raw_tables(&spec.name).len(),
                 "the view over all resources stays as it is: its definition would be longer than the 1 MB that Snowflake takes. \
                  Query the views of the resources themselves, or keep fewer resources in one database"
             );
-            self.kept.extend([union.name, names.view(&plain(&spec.name))]);
+            self.frozen.extend([union.name, names.view(&upper_name(&spec.name))]);
             return Ok(());
         }
         // Programs that make it at once would else get in each other's way for ever.
-        let mut pauses = pauses();
+        let mut backoff = backoff();
         let mut is_alone = true;
-        while !self.make_stream(session, names, spec, is_alone).await? {
+        while !self.rebuild_views(session, names, spec, is_alone).await? {
             is_alone = false;
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            tokio::time::sleep(backoff.next().unwrap_or_default()).await;
         }
         Ok(())
     }
@@ -370,7 +377,7 @@ impl Catalog {
     /// Other programs may be making them, too, and none can make its view only where no newer one is. So each claims the stream
     /// first, and reads only then what it has to cover. Where another claim has come meanwhile, this view may lack something,
     /// and may be the last one all the same: it has to be made again.
-    async fn make_stream(
+    async fn rebuild_views(
         &mut self,
         session: &mut dyn Session,
         names: &Names,
@@ -379,49 +386,49 @@ impl Catalog {
     ) -> Result<bool> {
         let id = uuid::Uuid::now_v7().to_string();
         claim(session, names, &spec.name, &id).await?;
-        self.read_again(session, names).await?;
-        let claimed = self.streams.get(&spec.name).map(|stream| stream.made_from.clone()).unwrap_or_default();
+        self.reload(session, names).await?;
+        let claimed = self.unions.get(&spec.name).map(|stream| stream.made_from.clone()).unwrap_or_default();
         if !claimed.ends_with(&id) {
             return Ok(false);
         }
-        let mut made = self.wanted_stream(names, spec);
+        let mut made = self.desired_union(names, spec);
         self.union(names, spec).replace(session).await?;
-        let is_doubtful = claimed.starts_with(CLAIM_OVER);
-        self.make_view(session, names, &spec.name, &made, is_alone && !is_doubtful).await?;
+        let is_doubtful = claimed.starts_with(SECOND_CLAIM);
+        self.rebuild_stream_view(session, names, &spec.name, &made, is_alone && !is_doubtful).await?;
         if is_doubtful {
-            made.made_from = DOUBTFUL.to_owned();
+            made.made_from = STALE.to_owned();
         }
-        let counts = finish(session, names, &spec.name, &claimed, &made).await?;
+        let counts = finish_claim(session, names, &spec.name, &claimed, &made).await?;
         if counts {
-            self.streams.insert(spec.name.clone(), made);
+            self.unions.insert(spec.name.clone(), made);
         }
         Ok(counts)
     }
 
     /// Makes the view over the union of a stream, where its text has changed. Another program that does the same may have made it
     /// last and written its digest first, so that no digest is believed, or left, unless this program is alone.
-    async fn make_view(
+    async fn rebuild_stream_view(
         &mut self,
         session: &mut dyn Session,
         names: &Names,
         stream: &str,
-        made: &Stream,
+        made: &UnionView,
         is_alone: bool,
     ) -> Result<()> {
-        let view = View::of_stream(names, stream, &made.columns);
-        let wanted = digest(&view.select);
-        if is_alone && self.views.get(stream) == Some(&wanted) || self.kept.contains(&view.name) {
+        let view = View::for_stream(names, stream, &made.columns);
+        let desired = digest(&view.select);
+        if is_alone && self.views.get(stream) == Some(&desired) || self.frozen.contains(&view.name) {
             return Ok(());
         }
         if !view.replace_unless_protected(session).await? {
-            self.kept.insert(view.name);
+            self.frozen.insert(view.name);
             return Ok(());
         }
-        let stream_of_view = format!("{stream}{OF_VIEW}");
-        let made_from = if is_alone { wanted.as_str() } else { DOUBTFUL };
-        let (resource, name) = ("", &plain(stream));
-        let entry = Entry { resource, stream: &stream_of_view, name, columns: "[]".to_owned(), made_from };
-        store(session, names, &entry).await?;
+        let stream_of_view = format!("{stream}{VIEW_SUFFIX}");
+        let made_from = if is_alone { desired.as_str() } else { STALE };
+        let (resource, name) = ("", &upper_name(stream));
+        let entry = CatalogRow { resource, stream: &stream_of_view, name, columns: "[]".to_owned(), made_from };
+        write_row(session, names, &entry).await?;
         self.views.insert(stream.to_owned(), made_from.to_owned());
         Ok(())
     }
@@ -437,7 +444,7 @@ fn write_columns(columns: &[Column]) -> Result<String> {
 }
 
 /// Writes an entry in place of the one before.
-async fn store(session: &mut dyn Session, names: &Names, entry: &Entry<'_>) -> Result<()> {
+async fn write_row(session: &mut dyn Session, names: &Names, entry: &CatalogRow<'_>) -> Result<()> {
     let json = serde_json::to_string(entry)
         .map_err(|error| Error::internal("an entry of the catalog cannot be written").with_source(error))?;
     let merge = format!(
@@ -458,25 +465,31 @@ async fn store(session: &mut dyn Session, names: &Names, entry: &Entry<'_>) -> R
 async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str) -> Result<()> {
     let merge = format!(
         "MERGE INTO {table} t USING (SELECT '' AS \"RESOURCE\", b.\"STREAM\", b.\"NAME\", '[]' AS \"COLUMNS\", \
-         '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{CLAIM_OVER}' || b.\"ID\" AS \"CLAIM_OVER\" \
+         '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{SECOND_CLAIM}' || b.\"ID\" AS \"SECOND_CLAIM\" \
          FROM (SELECT CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS VARCHAR) AS \"NAME\", CAST(? AS VARCHAR) AS \"ID\") b) s \
          ON t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" \
-         WHEN MATCHED AND STARTSWITH(t.\"MADE_FROM\", '{CLAIM}') THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM_OVER\" \
+         WHEN MATCHED AND STARTSWITH(t.\"MADE_FROM\", '{CLAIM}') THEN UPDATE SET \"MADE_FROM\" = s.\"SECOND_CLAIM\" \
          WHEN MATCHED THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM\" \
          WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
          VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"CLAIM\")",
         table = names.state("SNOWFEED_TABLE")
     );
-    session.execute(Statement::new(merge).bind(stream).bind(plain(stream)).bind(id)).await?;
+    session.execute(Statement::new(merge).bind(stream).bind(upper_name(stream)).bind(id)).await?;
     Ok(())
 }
 
 /// Writes what the view of a stream was made from, unless somebody else has claimed it since.
-async fn finish(session: &mut dyn Session, names: &Names, stream: &str, claimed: &str, made: &Stream) -> Result<bool> {
+async fn finish_claim(
+    session: &mut dyn Session,
+    names: &Names,
+    stream: &str,
+    claimed: &str,
+    made: &UnionView,
+) -> Result<bool> {
     let update = format!(
         "UPDATE {} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
         names.state("SNOWFEED_TABLE")
     );
     let update = Statement::new(update).bind(write_columns(&made.columns)?).bind(made.made_from.as_str());
-    Ok(session.execute(update.bind(stream).bind(claimed)).await?.affected()? > 0)
+    Ok(session.execute(update.bind(stream).bind(claimed)).await?.rows_affected()? > 0)
 }

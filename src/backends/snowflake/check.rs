@@ -7,11 +7,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Snowflake;
 use super::catalog::Catalog;
-use super::client::{Answer, Row, Session, Statement};
 use super::migration;
-use super::names::{Names, identifier, resolve};
+use super::names::{Names, identifier, normalize};
 use super::pool::is_missing;
-use super::schema::{self, Form};
+use super::schema::{self, SchemaVersion};
+use crate::snowflake::{QueryResult, Row, Session, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// One thing that was looked at.
@@ -24,7 +24,7 @@ pub struct Finding {
 }
 
 /// The most roles that are asked for what they may do. Beyond it, a privilege that was not found is not said to be missing.
-const ROLES: usize = 50;
+const MAX_ROLES: usize = 50;
 
 impl Snowflake {
     /// Looks at everything that an ingestion needs in the account: `login`, `role`, `warehouse`, `database`, `tables`, in this
@@ -50,17 +50,17 @@ impl Snowflake {
                 return findings;
             }
         };
-        self.look(&mut *session, &mut findings).await;
+        self.run_checks(&mut *session, &mut findings).await;
         findings
     }
 
-    async fn look(&self, session: &mut dyn Session, findings: &mut Vec<Finding>) {
+    async fn run_checks(&self, session: &mut dyn Session, findings: &mut Vec<Finding>) {
         let mut add = |name, result: Result<String>| {
             let ok = result.is_ok();
             findings.push(Finding { name, result });
             ok
         };
-        let context = match Context::read(session).await {
+        let context = match SessionContext::read(session).await {
             Ok(context) => context,
             Err(error) => {
                 add("login", Err(error));
@@ -78,10 +78,10 @@ impl Snowflake {
         add("role", Ok(role.to_owned()));
         let names = &self.0.names;
         let has_warehouse = add("warehouse", warehouse(session, &context, self.0.warehouse.as_deref()).await);
-        let database = Database::read(session, names).await;
+        let database = DatabaseStatus::read(session, names).await;
         let (is_there, database) = match database {
-            Ok(Database::There) => (true, Ok(identifier(&names.database))),
-            Ok(Database::Missing) => (false, may_make_database(session, names, role).await),
+            Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database))),
+            Ok(DatabaseStatus::Missing) => (false, may_make_database(session, names, role).await),
             Err(error) => (false, Err(error)),
         };
         // Reading tables takes a warehouse.
@@ -92,13 +92,13 @@ impl Snowflake {
 }
 
 /// Who we are in the session.
-struct Context {
+struct SessionContext {
     user: String,
     role: Option<String>,
     warehouse: Option<String>,
 }
 
-impl Context {
+impl SessionContext {
     async fn read(session: &mut dyn Session) -> Result<Self> {
         let select =
             "SELECT CURRENT_USER() AS \"USER\", CURRENT_ROLE() AS \"ROLE\", CURRENT_WAREHOUSE() AS \"WAREHOUSE\"";
@@ -121,10 +121,10 @@ impl Context {
 }
 
 /// The warehouse of the session: there, visible to the role, and able to start.
-async fn warehouse(session: &mut dyn Session, context: &Context, wanted: Option<&str>) -> Result<String> {
+async fn warehouse(session: &mut dyn Session, context: &SessionContext, wanted: Option<&str>) -> Result<String> {
     let role = identifier(context.role()?);
     let Some(current) = &context.warehouse else {
-        return Err(match wanted.map(resolve) {
+        return Err(match wanted.map(normalize) {
             Some(wanted) => not_usable(&wanted, &role),
             None => Error::configuration("the session has no warehouse").with_help(format!(
                 "name one with `--warehouse` or `warehouse` in the connection, or let an administrator run: ALTER USER {} \
@@ -134,7 +134,7 @@ async fn warehouse(session: &mut dyn Session, context: &Context, wanted: Option<
         });
     };
     let shown = session.execute(Statement::new("SHOW WAREHOUSES")).await?;
-    let Some(row) = find(&shown, "name", current)? else { return Err(not_usable(current, &role)) };
+    let Some(row) = find_row(&shown, "name", current)? else { return Err(not_usable(current, &role)) };
     let suspended = cell(&shown, row, "state")?.eq_ignore_ascii_case("SUSPENDED");
     let resumes = cell(&shown, row, "auto_resume")?.eq_ignore_ascii_case("true");
     match (suspended, resumes) {
@@ -157,17 +157,17 @@ fn not_usable(warehouse: &str, role: &str) -> Error {
         .with_help(format!("check its name, or let its owner run: GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role}"))
 }
 
-enum Database {
-    There,
+enum DatabaseStatus {
+    Exists,
     /// It is not there, or hidden from the role.
     Missing,
 }
 
-impl Database {
+impl DatabaseStatus {
     async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
         let show = format!("SHOW SCHEMAS IN DATABASE {}", identifier(&names.database));
         match session.execute(Statement::new(show)).await {
-            Ok(_) => Ok(Self::There),
+            Ok(_) => Ok(Self::Exists),
             Err(error) if is_missing(&error) => Ok(Self::Missing),
             Err(error) => Err(error),
         }
@@ -177,7 +177,7 @@ impl Database {
 async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
     let database = identifier(&names.database);
     let may = |grant: &Grant<'_>| grant.on == "ACCOUNT" && grant.privilege == "CREATE DATABASE";
-    if may_do(session, role, may).await? == Some(false) {
+    if has_privilege(session, role, may).await? == Some(false) {
         let role = identifier(role);
         let message = format!("the database {database} does not exist, or the role {role} may not use it");
         return Err(Error::new(ErrorKind::NotFound, message).with_help(format!(
@@ -191,11 +191,11 @@ async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str)
 /// The connector's own tables: made, or to be made in schemas that the role may make.
 async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
     let catalog = Catalog::read(session, names).await?;
-    schema::refuse(session, names, catalog.form()).await?;
-    let state = names.in_database(Names::STATE);
-    if let Form::Version(version) = catalog.form() {
-        migration::refuse_collations(session, names).await?;
-        let mut collated = catalog.collated(names);
+    schema::check_compatible(session, names, catalog.schema_version()).await?;
+    let state = names.schema_name(Names::STATE);
+    if let SchemaVersion::Version(version) = catalog.schema_version() {
+        migration::check_collations(session, names).await?;
+        let mut collated = catalog.collation_errors(names);
         if !collated.is_empty() {
             return Err(collated.swap_remove(0));
         }
@@ -207,9 +207,9 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
     let may = |grant: &Grant<'_>| {
         grant.on == "DATABASE"
             && matches!(grant.privilege, "CREATE SCHEMA" | "OWNERSHIP" | "ALL" | "ALL PRIVILEGES")
-            && resolve(grant.name) == database
+            && normalize(grant.name) == database
     };
-    if may_do(session, role, may).await? == Some(false) {
+    if has_privilege(session, role, may).await? == Some(false) {
         let (database, role) = (identifier(database), identifier(role));
         let message = format!("the role {role} may not make schemas in the database {database}");
         return Err(
@@ -228,7 +228,11 @@ struct Grant<'a> {
 }
 
 /// Whether the role, or one that it has been granted, has a privilege; `None` where that cannot be seen.
-async fn may_do(session: &mut dyn Session, role: &str, is_it: impl Fn(&Grant<'_>) -> bool) -> Result<Option<bool>> {
+async fn has_privilege(
+    session: &mut dyn Session,
+    role: &str,
+    is_it: impl Fn(&Grant<'_>) -> bool,
+) -> Result<Option<bool>> {
     // Everybody has PUBLIC.
     let mut waiting = VecDeque::from([role.to_owned(), "PUBLIC".to_owned()]);
     let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
@@ -249,9 +253,9 @@ async fn may_do(session: &mut dyn Session, role: &str, is_it: impl Fn(&Grant<'_>
                 return Ok(Some(true));
             }
             // A role on which this one has USAGE is granted to it.
-            let inherited = resolve(grant.name);
+            let inherited = normalize(grant.name);
             if grant.on == "ROLE" && grant.privilege == "USAGE" && seen.insert(inherited.clone()) {
-                if seen.len() > ROLES {
+                if seen.len() > MAX_ROLES {
                     return Ok(None);
                 }
                 waiting.push_back(inherited);
@@ -262,7 +266,7 @@ async fn may_do(session: &mut dyn Session, role: &str, is_it: impl Fn(&Grant<'_>
 }
 
 /// The text in a column of what a SHOW has answered; empty for null.
-fn cell<'a>(shown: &Answer, row: &'a Row, column: &str) -> Result<&'a str> {
+fn cell<'a>(shown: &QueryResult, row: &'a Row, column: &str) -> Result<&'a str> {
     let index = shown.columns.iter().position(|name| name.eq_ignore_ascii_case(column)).ok_or_else(|| {
         Error::invalid_data("Snowflake's SHOW has not the columns that were expected").with_context("missing", column)
     })?;
@@ -270,7 +274,7 @@ fn cell<'a>(shown: &Answer, row: &'a Row, column: &str) -> Result<&'a str> {
 }
 
 /// The row that has this text in a column.
-fn find<'a>(shown: &'a Answer, column: &str, text: &str) -> Result<Option<&'a Row>> {
+fn find_row<'a>(shown: &'a QueryResult, column: &str, text: &str) -> Result<Option<&'a Row>> {
     for row in &shown.rows {
         if cell(shown, row, column)? == text {
             return Ok(Some(row));

@@ -1,6 +1,6 @@
 //! The typed columns of the views.
 
-use super::names::{identifier, literal, plain};
+use super::names::{identifier, literal, upper_name};
 use crate::ColumnType;
 use crate::table::{Column, Step};
 
@@ -10,7 +10,7 @@ use crate::table::{Column, Step};
 pub(super) fn select_list(columns: &[Column]) -> String {
     let columns: Vec<String> = columns
         .iter()
-        .map(|column| format!("{} AS {}", expression(column), identifier(&plain(&column.name))))
+        .map(|column| format!("{} AS {}", expression(column), identifier(&upper_name(&column.name))))
         .collect();
     columns.join(", ")
 }

@@ -4,25 +4,25 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::client::{Bind, Session, Statement};
 use super::fence::Fence;
-use super::load::{Place, Source};
-use super::plan::{Found, Plan, plan, unhex};
+use super::load::{LoadTarget, MergeInput};
+use super::plan::{ExistingRow, MergePlan, plan, unhex};
 use super::pool::is_missing;
-use super::rejects::{Sorted, unreadable_row};
-use super::retry::Unanswered;
+use super::rejects::{SizeChecked, unreadable_row};
+use super::retry::UnknownOutcome;
 use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
+use crate::snowflake::{Bind, Session, Statement};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
-struct Write<'a> {
-    place: Place,
+struct TableWrite<'a> {
+    target: LoadTarget,
     rows: &'a TableRows,
-    sorted: &'a Sorted<'a>,
-    source: Source<'a>,
+    checked: &'a SizeChecked<'a>,
+    input: MergeInput<'a>,
     /// The keys that the commit does not mark, where it marks.
     unmarked: HashSet<&'a str>,
 }
@@ -32,27 +32,29 @@ impl Snowflake {
     pub(super) async fn try_commit(
         &self,
         commit: &Commit,
-        unanswered: &Unanswered<CommitReport>,
+        unknown: &UnknownOutcome<CommitReport>,
     ) -> Result<CommitReport> {
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
-        let sorted: Vec<Sorted<'_>> = commit.rows.iter().map(|rows| Sorted::of(&rows.records)).collect();
+        let checked: Vec<SizeChecked<'_>> = commit.rows.iter().map(|rows| SizeChecked::of(&rows.records)).collect();
         let (mut counts, mut writes) = (Counts::default(), Vec::new());
-        for (number, (rows, sorted)) in commit.rows.iter().zip(&sorted).enumerate() {
+        for (index, (rows, checked)) in commit.rows.iter().zip(&checked).enumerate() {
             let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
-            let place = Place { name, run: commit.run, number };
-            let (older, pass) = match commit.sweep {
-                Some(Sweep::Mark(pass, older)) => (older, Some(pass).filter(|_| older != StalePolicy::Skip)),
+            let target = LoadTarget { name, run: commit.run, index };
+            let (policy, sweep_run) = match commit.sweep {
+                Some(Sweep::Mark(sweep_run, policy)) => {
+                    (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip))
+                }
                 _ => (StalePolicy::Skip, None),
             };
-            let found = self.found(&mut *session, commit, rows, &place, &sorted.records, pass).await?;
-            let Plan { images, counts: counted, unmarked } = plan(found, &sorted.records, older);
+            let found = self.existing_rows(&mut *session, commit, rows, &target, &checked.records, sweep_run).await?;
+            let MergePlan { writes: row_writes, counts: counted, unmarked } = plan(found, &checked.records, policy);
             counts += &counted;
-            let rejected = rows.rejects.len() as u64 + sorted.rejected();
+            let rejected = rows.rejects.len() as u64 + checked.rejected();
             counts.offered += rejected;
             counts.rejected += rejected;
-            let source = self.source(&mut *session, &place, images).await?;
-            writes.push(Write { place, rows, sorted, source, unmarked });
+            let input = self.merge_input(&mut *session, &target, row_writes).await?;
+            writes.push(TableWrite { target, rows, checked, input, unmarked });
         }
         // Whoever locks several tables of a resource does so in the order of its streams.
         writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
@@ -64,13 +66,13 @@ impl Snowflake {
         }
         let written = self.write_all(&mut *session, commit, change.as_ref(), &writes, fence.as_ref()).await;
         let report = written.map(|version| CommitReport { counts, version });
-        let ended = session.end(report, unanswered).await;
+        let ended = session.finish(report, unknown).await;
         for write in writes {
-            write.source.discard(&mut *session).await;
+            write.input.discard(&mut *session).await;
         }
         match (ended, &change) {
             (Err(error), Some(change)) if error.kind() == ErrorKind::Conflict => {
-                state::settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
+                state::resolve_unknown_commit(&mut *session, &self.0.names, change, error, unknown.take()).await
             }
             (ended, _) => ended,
         }
@@ -83,13 +85,13 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         change: Option<&StateChange>,
-        writes: &[Write<'_>],
+        writes: &[TableWrite<'_>],
         fence: Option<&Fence>,
     ) -> Result<Option<StateVersion>> {
         let mut met = Vec::new();
         for write in writes {
             self.write(session, commit, write).await?;
-            if self.keep_rejects(session, commit, write.rows, write.sorted).await? {
+            if self.insert_rejects(session, commit, write.rows, write.checked).await? {
                 met.push(write);
             }
         }
@@ -98,17 +100,17 @@ impl Snowflake {
             None => None,
         };
         for write in writes {
-            self.forget_corrected(session, commit, write.rows).await?;
+            self.delete_corrected(session, commit, write.rows).await?;
         }
         for write in met {
-            self.see_rejects_again(session, commit, write.rows, write.sorted).await?;
+            self.update_last_seen(session, commit, write.rows, write.checked).await?;
         }
-        if let Some(Sweep::Finish(pass) | Sweep::Abandon(pass)) = commit.sweep {
-            let held = fence.map(|fence| format!(" AND {}", fence.held())).unwrap_or_default();
+        if let Some(Sweep::Finish(sweep_run) | Sweep::Abandon(sweep_run)) = commit.sweep {
+            let held = fence.map(|fence| format!(" AND {}", fence.is_held())).unwrap_or_default();
             let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?{held}", self.0.names.state("SNOWFEED_SEEN"));
-            session.execute(Statement::new(forget).bind(pass.to_string())).await?;
+            session.execute(Statement::new(forget).bind(sweep_run.to_string())).await?;
             if matches!(commit.sweep, Some(Sweep::Finish(_))) {
-                self.forget_rejects(session, commit.resource.name(), pass, &held).await?;
+                self.delete_stale_rejects(session, commit.resource.name(), sweep_run, &held).await?;
             }
         }
         Ok(version)
@@ -117,8 +119,8 @@ impl Snowflake {
     /// Refuses a resource or a table that nobody made room for.
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
-        catalog.ready(session, &self.0.names).await?;
-        if !catalog.knows(&commit.resource) {
+        catalog.ensure_schema(session, &self.0.names).await?;
+        if !catalog.has_resource(&commit.resource) {
             return Err(not_ensured(&commit.resource, ""));
         }
         match commit.rows.iter().find(|rows| catalog.name(&commit.resource, &rows.table).is_none()) {
@@ -127,21 +129,21 @@ impl Snowflake {
         }
     }
 
-    /// What the raw table has of the keys of these rows, and for a pass whether it has marked them.
-    async fn found(
+    /// What the raw table has of the keys of these rows, and for a sweep_run whether it has marked them.
+    async fn existing_rows(
         &self,
         session: &mut dyn Session,
         commit: &Commit,
         rows: &TableRows,
-        place: &Place,
+        target: &LoadTarget,
         records: &[Record],
-        pass: Option<RunId>,
-    ) -> Result<HashMap<String, Found>> {
+        sweep_run: Option<RunId>,
+    ) -> Result<HashMap<String, ExistingRow>> {
         let keys: HashSet<&str> = records.iter().map(|record| record.key.as_str()).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let (column, marks) = match pass {
+        let (column, marks) = match sweep_run {
             None => ("", String::new()),
             Some(_) => (
                 ", CASE WHEN m.\"KEY\" IS NULL THEN '0' ELSE '1' END AS \"MARKED\"",
@@ -157,32 +159,32 @@ impl Snowflake {
              CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {} t JOIN \
              (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
              LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"{marks}",
-            self.0.names.raw(&place.name)
+            self.0.names.raw(&target.name)
         );
         let mut select = Statement::new(select).bind(json(&keys)?);
-        if let Some(pass) = pass {
-            select = select.bind(pass.to_string()).bind(commit.resource.name()).bind(rows.table.as_str());
+        if let Some(sweep_run) = sweep_run {
+            select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(rows.table.as_str());
         }
         let answer = session.execute(select).await;
-        let answer = answer.map_err(|error| self.name_missing(error, place))?;
+        let answer = answer.map_err(|error| self.missing_table(error, target))?;
         let found = answer.rows.iter().map(|row| {
             let key = row.text(0)?.to_string();
             let hash = row.get(2)?.and_then(|hash| unhex(hash));
             let version =
-                row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&place.name), &key, error))?;
+                row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&target.name), &key, error))?;
             let present = StoredVersion::new(Version(version), hash, row.boolean(3)?);
-            let is_marked = if pass.is_some() { row.boolean(4)? } else { false };
-            Ok((key, Found { present, is_marked }))
+            let is_marked = if sweep_run.is_some() { row.boolean(4)? } else { false };
+            Ok((key, ExistingRow { present, is_marked }))
         });
         found.collect()
     }
 
     /// A raw table that somebody has dropped is not made again by itself: the state claims that its rows are there.
-    fn name_missing(&self, error: Error, place: &Place) -> Error {
+    fn missing_table(&self, error: Error, target: &LoadTarget) -> Error {
         if !is_missing(&error) {
             return error;
         }
-        let (table, catalog) = (self.0.names.raw(&place.name), self.0.names.state("SNOWFEED_TABLE"));
+        let (table, catalog) = (self.0.names.raw(&target.name), self.0.names.state("SNOWFEED_TABLE"));
         Error::new(ErrorKind::NotFound, format!("the table {table} is gone, or this role may not use it"))
             .with_help(format!(
                 "bring it back (UNDROP TABLE {table}); or, to read the resource from the start, remove its row from \
@@ -192,13 +194,13 @@ impl Snowflake {
     }
 
     /// Writes the rows of one table, in a transaction that the caller has begun.
-    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &Write<'_>) -> Result<()> {
-        let Write { place, rows, source, unmarked, .. } = write;
-        let table = self.0.names.raw(&place.name);
-        if let Some(merge) = source.merge(session, &table, &time::stamp(commit.at)).await? {
+    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &TableWrite<'_>) -> Result<()> {
+        let TableWrite { target, rows, input, unmarked, .. } = write;
+        let table = self.0.names.raw(&target.name);
+        if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at)).await? {
             session.execute(merge).await?;
         }
-        if let Some(Sweep::Mark(pass, _)) = commit.sweep {
+        if let Some(Sweep::Mark(sweep_run, _)) = commit.sweep {
             let keys = rows.records.iter().map(|record| record.key.as_str());
             let keys: Vec<&str> = keys.filter(|key| !unmarked.contains(key)).collect();
             if !keys.is_empty() {
@@ -209,7 +211,7 @@ impl Snowflake {
                      LATERAL FLATTEN(input => b.\"KEYS\") f",
                     self.0.names.state("SNOWFEED_SEEN")
                 );
-                let mark = Statement::new(mark).bind(pass.to_string()).bind(commit.resource.name());
+                let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
                 session.execute(mark.bind(rows.table.as_str()).bind(json(&keys)?)).await?;
             }
         }

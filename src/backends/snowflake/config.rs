@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::catalog::Catalog;
-use super::client::{Row, Statement};
-use super::state::found;
+use super::state::or_empty;
 use super::{Snowflake, retry};
 use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
+use crate::snowflake::{Row, Statement};
 
-/// The exact text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
+/// The rfc3339 text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
 /// written only one of the two. What is no JSON makes no statement fail.
 const TEXT: &str = "CASE WHEN TO_JSON(TRY_PARSE_JSON(\"DOCUMENT\", 'd')) = TO_JSON(\"VALUE\") THEN \"DOCUMENT\" \
                     ELSE COALESCE(TO_JSON(\"VALUE\"), \"DOCUMENT\") END AS \"TEXT\"";
@@ -34,7 +34,7 @@ impl Snowflake {
                  FROM ({select}) s UNION ALL SELECT NULL AS \"WHAT\", NULL AS \"KEY\", NULL AS \"TEXT\", c.* FROM ({}) c",
                 Catalog::select(&self.0.names)
             );
-            let answer = found(session.execute(Statement::new(both)).await)?;
+            let answer = or_empty(session.execute(Statement::new(both)).await)?;
             let (mut rows, mut catalog) = (Vec::new(), Vec::new());
             for mut row in answer.rows {
                 match row.get(0)? {
@@ -49,15 +49,15 @@ impl Snowflake {
             }
         }
         drop(known);
-        Ok(found(session.execute(Statement::new(select)).await)?.rows)
+        Ok(or_empty(session.execute(Statement::new(select)).await)?.rows)
     }
 
     /// Runs a statement that writes, after the tables have been made.
     async fn change(&self, statement: Statement) -> Result<u64> {
         retry::transaction(|| async {
             let mut session = self.session().await?;
-            self.catalog(&mut *session).await?.ready(&mut *session, &self.0.names).await?;
-            session.execute(statement.clone()).await?.affected()
+            self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
+            session.execute(statement.clone()).await?.rows_affected()
         })
         .await
     }
@@ -75,7 +75,7 @@ fn entry(row: &Row, column: usize) -> Result<(String, Value)> {
 impl ConfigStore for Snowflake {
     async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         let select = format!("SELECT \"KEY\", {TEXT} FROM {} WHERE \"KEY\" = ?", self.table(domain));
-        let answer = found(self.session().await?.execute(Statement::new(select).bind(key)).await)?;
+        let answer = or_empty(self.session().await?.execute(Statement::new(select).bind(key)).await)?;
         Ok(answer.rows.first().map(|row| entry(row, 0)).transpose()?.map(|(_, value)| value))
     }
 
@@ -97,7 +97,7 @@ impl ConfigStore for Snowflake {
 
     async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
         let select = format!("SELECT \"KEY\", {TEXT} FROM {} ORDER BY \"KEY\"", self.table(domain));
-        let answer = found(self.session().await?.execute(Statement::new(select)).await)?;
+        let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
         answer.rows.iter().map(|row| entry(row, 0)).collect()
     }
 

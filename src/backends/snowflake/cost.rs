@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Snowflake;
-use super::client::Statement;
 use super::names::{Names, identifier};
+use crate::snowflake::Statement;
 use crate::{Error, ErrorKind, Result};
 
 impl Snowflake {
@@ -19,7 +19,7 @@ impl Snowflake {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) when the sessions have no names by which to ask; what Snowflake says when the
     /// database is not there, or its history cannot be read.
     pub async fn warehouse_time(&self) -> Result<Duration> {
-        let sessions = self.0.pool.client().sessions();
+        let sessions = self.0.pool.client().session_ids();
         if sessions.is_empty() {
             return Err(Error::new(ErrorKind::Unsupported, "Snowflake gave no number for its sessions")
                 .with_help("see QUERY_HISTORY in the account"));

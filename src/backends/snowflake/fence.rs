@@ -6,9 +6,9 @@
 //! Where Snowflake has ended that transaction meanwhile, later statements of the session commit on their own, and find that
 //! theirs is another one.
 
-use super::client::{Session, Statement};
 use super::names::{Names, fence_name};
-use super::pool::{Lease, is_missing};
+use super::pool::{PooledSession, is_missing};
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Result};
 
 /// The fence of one key.
@@ -25,8 +25,8 @@ impl Fence {
         Self { table: names.state(&fence_name(key)), run: run.to_string() }
     }
 
-    /// Begins a transaction that holds the fence, to be [ended](Lease::end) by the caller. Waits for another one that holds it.
-    pub(super) async fn begin(&self, session: &mut Lease) -> Result<()> {
+    /// Begins a transaction that holds the fence, to be [ended](PooledSession::end) by the caller. Waits for another one that holds it.
+    pub(super) async fn begin(&self, session: &mut PooledSession) -> Result<()> {
         if self.try_begin(session).await? {
             return Ok(());
         }
@@ -39,11 +39,11 @@ impl Fence {
             .with_help("see who removes tables or rows of the schema STATE, and run it again"))
     }
 
-    async fn try_begin(&self, session: &mut Lease) -> Result<bool> {
+    async fn try_begin(&self, session: &mut PooledSession) -> Result<bool> {
         session.begin().await?;
         let lock = format!("UPDATE {} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?", self.table);
         let locked = match session.execute(Statement::new(lock).bind(self.run.as_str())).await {
-            Ok(answer) => answer.affected().map(|rows| rows > 0),
+            Ok(answer) => answer.rows_affected().map(|rows| rows > 0),
             Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         };
@@ -70,7 +70,7 @@ impl Fence {
     }
 
     /// The condition that the transaction which locked the fence still goes on.
-    pub(super) fn held(&self) -> String {
+    pub(super) fn is_held(&self) -> String {
         format!(
             "EXISTS (SELECT 1 AS \"ONE\" FROM {} f WHERE f.\"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR))",
             self.table

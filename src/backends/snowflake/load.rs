@@ -1,31 +1,31 @@
 //! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
 
 use super::Snowflake;
-use super::client::{Session, StagedFile, Statement, stage_place};
 use super::commit::json;
 use super::names;
-use super::plan::Image;
-use super::stage::{GzipLines, file_name};
+use super::plan::RowWrite;
+use crate::snowflake::stage::{GzipLines, file_name};
+use crate::snowflake::{Session, StagedFile, Statement, stage_reference};
 use crate::{Error, Result, RunId};
 
 /// Where the rows of one table go, and for whom.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct LoadTarget {
     /// The name of the raw table.
     pub(super) name: String,
     /// The run that commits.
     pub(super) run: RunId,
     /// Tells the tables of one commit apart.
-    pub(super) number: usize,
+    pub(super) index: usize,
 }
 
 /// Where a MERGE finds the rows of one table.
 #[derive(Debug)]
-pub(super) enum Source<'a> {
+pub(super) enum MergeInput<'a> {
     /// There are none.
-    Nothing,
+    Empty,
     /// In a bound value.
-    Bound(Vec<Image<'a>>),
+    Bound(Vec<RowWrite<'a>>),
     /// In files on the stage, to be loaded through a table of their own.
     Staged(Staged),
 }
@@ -53,45 +53,45 @@ const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \
 
 impl Snowflake {
     /// Brings rows to where a MERGE will find them. Nobody sees them there.
-    pub(super) async fn source<'a>(
+    pub(super) async fn merge_input<'a>(
         &self,
         session: &mut dyn Session,
-        place: &Place,
-        images: Vec<Image<'a>>,
-    ) -> Result<Source<'a>> {
-        if images.is_empty() {
-            return Ok(Source::Nothing);
+        target: &LoadTarget,
+        writes: Vec<RowWrite<'a>>,
+    ) -> Result<MergeInput<'a>> {
+        if writes.is_empty() {
+            return Ok(MergeInput::Empty);
         }
-        if images.iter().map(Image::size).sum::<usize>() <= self.0.bind_at_most {
-            return Ok(Source::Bound(images));
+        if writes.iter().map(RowWrite::size).sum::<usize>() <= self.0.max_bind_bytes {
+            return Ok(MergeInput::Bound(writes));
         }
         self.clean_up(session).await;
         let names = &self.0.names;
-        let table = names.raw(&names::load_name(&place.name, &place.run.to_string(), place.number));
+        let table = names.raw(&names::load_name(&target.name, &target.run.to_string(), target.index));
         // DDL ends a transaction, so that this comes before one begins.
         let create = format!(
             "CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = ''"
         );
         session.execute(Statement::new(create)).await?;
-        let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), place.run, uuid::Uuid::now_v7().simple());
-        let (rows, replaces) = (images.len() as u64, images.iter().any(Image::replaces));
-        let mut images = images.into_iter().peekable();
+        let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), target.run, uuid::Uuid::now_v7().simple());
+        let (rows, replaces) = (writes.len() as u64, writes.iter().any(RowWrite::replaces));
+        let mut writes = writes.into_iter().peekable();
         for number in 0.. {
-            if images.peek().is_none() {
+            if writes.peek().is_none() {
                 break;
             }
             let mut file = GzipLines::new();
-            while let Some(image) = images.next_if(|_| !file.is_full()) {
-                file.add(&image).await?;
+            while let Some(write) = writes.next_if(|_| !file.is_full()) {
+                file.add(&write).await?;
             }
-            let (stage, name) = (folder.clone(), file_name(place.run, number));
+            let (stage, name) = (folder.clone(), file_name(target.run, number));
             session.put(StagedFile { stage, name, content: file.finish()? }).await?;
         }
-        Ok(Source::Staged(Staged { folder, table, rows, replaces }))
+        Ok(MergeInput::Staged(Staged { folder, table, rows, replaces }))
     }
 }
 
-impl Source<'_> {
+impl MergeInput<'_> {
     /// The statement that merges the rows into a raw table; before it, in the same transaction, what is on the stage is loaded.
     ///
     /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between. A row
@@ -99,13 +99,13 @@ impl Source<'_> {
     pub(super) async fn merge(&self, session: &mut dyn Session, table: &str, at: &str) -> Result<Option<Statement>> {
         let columns = if self.replaces() { format!("{ROWS}, {REPLACES}") } else { ROWS.to_owned() };
         let (rows, bind) = match self {
-            Self::Nothing => return Ok(None),
-            Self::Bound(images) => {
+            Self::Empty => return Ok(None),
+            Self::Bound(writes) => {
                 let rows = format!(
                     "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
                      LATERAL FLATTEN(input => b.\"ROWS\") f"
                 );
-                (rows, Some(json(images)?))
+                (rows, Some(json(writes)?))
             }
             Self::Staged(staged) => {
                 staged.load(session).await?;
@@ -140,8 +140,8 @@ impl Source<'_> {
     /// Whether a row is to replace one of a higher version.
     fn replaces(&self) -> bool {
         match self {
-            Self::Nothing => false,
-            Self::Bound(images) => images.iter().any(Image::replaces),
+            Self::Empty => false,
+            Self::Bound(writes) => writes.iter().any(RowWrite::replaces),
             Self::Staged(staged) => staged.replaces,
         }
     }
@@ -153,7 +153,7 @@ impl Source<'_> {
         if !session.is_idle() {
             return;
         }
-        let place = stage_place(&format!("{folder}/"));
+        let place = stage_reference(&format!("{folder}/"));
         for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE {place}")] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
                 tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
@@ -166,7 +166,7 @@ impl Staged {
     /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows, .. } = self;
-        let place = stage_place(&format!("{folder}/"));
+        let place = stage_reference(&format!("{folder}/"));
         let copy = format!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)");
         let copied = session.execute(Statement::new(copy)).await?;
         let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));

@@ -10,13 +10,13 @@
 //! | `INGESTION_RUN`, a table that is merged into | `SNOWFEED_RUN`, which only grows, and a view of the old name |
 //! | texts of up to 16 MiB, with the account's collation | texts of up to 128 MiB, without any |
 
-use super::client::{Session, Statement};
 use super::names::{Names, identifier, literal};
 use super::schema::VERSION;
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Result};
 
 /// The oldest version that there is a way from.
-pub(super) const OLDEST: i64 = 1;
+pub(super) const OLDEST_VERSION: i64 = 1;
 
 /// The most characters that a text of Snowflake's holds.
 #[cfg(any(test, feature = "native-app"))]
@@ -60,7 +60,7 @@ fn no_step(version: i64) -> Error {
 }
 
 async fn prepare_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
-    refuse_collations(session, names).await?;
+    check_collations(session, names).await?;
     let tables = old_tables(session, names).await?;
     if tables.iter().any(|table| table == "SNOWFEED_FENCE") {
         // Waits for every program of the version before that is in the middle of a commit, and lets none begin another one.
@@ -105,7 +105,7 @@ async fn old_tables(session: &mut dyn Session, names: &Names) -> Result<Vec<Stri
     let select = format!(
         "SELECT \"TABLE_NAME\" FROM {}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_TYPE\" = 'BASE TABLE' AND \
          \"TABLE_NAME\" IN ('SNOWFEED_FENCE', 'INGESTION_RUN')",
-        names.in_database("INFORMATION_SCHEMA")
+        names.schema_name("INFORMATION_SCHEMA")
     );
     let answer = session.execute(Statement::new(select).bind(Names::STATE)).await?;
     answer.rows.iter().map(|row| Ok(row.text(0)?.to_string())).collect()
@@ -113,31 +113,35 @@ async fn old_tables(session: &mut dyn Session, names: &Names) -> Result<Vec<Stri
 
 /// A column that compares texts in another way than byte by byte.
 #[derive(Debug)]
-pub(super) struct Collated {
+pub(super) struct CollatedColumn {
     pub(super) table: String,
     pub(super) column: String,
     pub(super) collation: String,
 }
 
 /// The columns of a schema that have a collation, by table.
-pub(super) async fn collated(session: &mut dyn Session, names: &Names, schema: &str) -> Result<Vec<Collated>> {
+pub(super) async fn collated_columns(
+    session: &mut dyn Session,
+    names: &Names,
+    schema: &str,
+) -> Result<Vec<CollatedColumn>> {
     let select = format!(
         "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
          \"COLLATION_NAME\" IS NOT NULL ORDER BY 1, 2",
-        names.in_database("INFORMATION_SCHEMA")
+        names.schema_name("INFORMATION_SCHEMA")
     );
     let answer = session.execute(Statement::new(select).bind(schema)).await?;
     let columns = answer.rows.iter().map(|row| {
         let text = |column| Ok::<_, Error>(row.text(column)?.to_string());
-        Ok(Collated { table: text(0)?, column: text(1)?, collation: text(2)? })
+        Ok(CollatedColumn { table: text(0)?, column: text(1)?, collation: text(2)? })
     });
     // Programs without a collation may say so by an empty one.
     Ok(columns.collect::<Result<Vec<_>>>()?.into_iter().filter(|column| !column.collation.is_empty()).collect())
 }
 
 /// Refuses tables of our own whose texts have a collation: different keys would be one.
-pub(super) async fn refuse_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
-    let columns = collated(session, names, Names::STATE).await?;
+pub(super) async fn check_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
+    let columns = collated_columns(session, names, Names::STATE).await?;
     let Some(first) = columns.first() else { return Ok(()) };
     let table = names.state(&first.table);
     let of_table = columns.iter().filter(|column| column.table == first.table);
@@ -157,8 +161,11 @@ pub(super) async fn refuse_collations(session: &mut dyn Session, names: &Names) 
 
 /// Marks the raw tables whose keys have a collation, so that their resources are refused and no others.
 async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
-    let keys = collated(session, names, &names.raw_schema()).await?.into_iter().filter(|column| column.column == "KEY");
-    for Collated { table, collation, .. } in keys {
+    let keys = collated_columns(session, names, &names.raw_schema())
+        .await?
+        .into_iter()
+        .filter(|column| column.column == "KEY");
+    for CollatedColumn { table, collation, .. } in keys {
         let mark = format!(
             "UPDATE {} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",
             names.state("SNOWFEED_TABLE")
@@ -170,7 +177,7 @@ async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()>
 }
 
 /// The refusal of a raw table whose keys have a collation.
-pub(super) fn refuse_collated(names: &Names, resource: &str, name: &str, made_from: &str) -> Error {
+pub(super) fn collation_error(names: &Names, resource: &str, name: &str, made_from: &str) -> Error {
     let (table, catalog) = (names.raw(name), names.state("SNOWFEED_TABLE"));
     let collation = made_from.strip_prefix(COLLATED).unwrap_or(made_from);
     Error::configuration(format!(

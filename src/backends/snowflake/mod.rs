@@ -1,13 +1,8 @@
-//! Snowflake as destination, configuration and state.
+//! A backend in a Snowflake database.
 //!
-//! [`Snowflake`] is the backend. Below it is a [`client`] of its own, and the [`connection`] settings that Snowflake's other
-//! tools read; files travel to Snowflake by a [`stage`].
+//! [`Snowflake`] keeps rows, configuration and state. [`ConnectionConfig`] says how to reach the account, from the files and
+//! variables that Snowflake's own tools read.
 
-pub mod client;
-pub mod connection;
-pub mod stage;
-
-mod blocking;
 mod catalog;
 mod check;
 mod columns;
@@ -15,8 +10,9 @@ mod commit;
 mod config;
 mod cost;
 mod fence;
-#[cfg(fuzzing)]
-pub mod fuzzing;
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub mod internals;
 mod load;
 mod migration;
 mod names;
@@ -43,28 +39,29 @@ use crate::sink::not_ensured;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
+use crate::snowflake::{Client, HttpClient, Session};
 use crate::{Error, Resource, Result, RetryConfig, TableSpec};
-pub use check::Finding;
 
 use catalog::Catalog;
-use client::{Client, HttpClient, Session, Spent};
-use connection::Connection;
 use names::Names;
-use pool::{Lease, Pool};
-use retry::Unanswered;
+use pool::{PooledSession, SessionPool};
+use retry::UnknownOutcome;
+
+pub use check::Finding;
+
+pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
 
 #[cfg(feature = "native-app")]
 pub(crate) use migration::LONGEST_TEXT;
-/// The statements that make the connector's own tables, for whoever has to make them before it runs: each name stands in
-/// braces, to be qualified.
+/// The statements that create the connector's own tables. Each name is in braces, for the caller to qualify.
 #[cfg(feature = "native-app")]
 pub(crate) use schema::STATE as STATE_SQL;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///
-/// What a user finds in the database, beside the schema `STATE`:
+/// A user finds in the database, beside the schema `STATE`:
 ///
-/// | name | what |
+/// | name | content |
 /// |---|---|
 /// | each stream, `PUBLIC.ISSUES` | a typed view of all resources, with a `RESOURCE` column |
 /// | each resource, `PUBLIC."acme/widgets"` | the same view, of that resource only; the name is quoted where it is not lower-case |
@@ -72,137 +69,157 @@ pub(crate) use schema::STATE as STATE_SQL;
 ///
 /// and in `STATE`, with the names of the reference system:
 ///
-/// | name | what |
+/// | name | content |
 /// |---|---|
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `KEY`, `VALUE` |
 /// | `APP_STATE` | `TIMESTAMP`, `KEY`, `VALUE`, `VERSION`; the highest version of a key counts |
 /// | `INGESTION_RUN` | the run history, a view with one row for each run that changed something |
-/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason; until a reconcile run does not meet it |
+/// | `REJECTED_RECORD` | each thing that could not become a record, once, with the reason; removed when a reconcile run no longer meets it |
 ///
-/// Names that begin with `SNOWFEED_` are its own, and may change. Everything is made when it is first needed, and only what is
-/// missing.
+/// Names that begin with `SNOWFEED_` are internal and may change. Every object is created when it is first needed, and existing
+/// objects are kept.
 ///
-/// A run that finds nothing new runs two statements whatever the number of resources, both of which only read
+/// A run that finds nothing new runs two statements, whatever the number of resources. Both only read
 /// (see [`is_metered`](crate::StateStore::is_metered)).
 ///
-/// Clones share sessions and what they know of the database.
+/// Clones share sessions and the cached catalog.
 ///
 /// ```no_run
 /// use std::sync::Arc;
 /// use snowfeed::backends::Snowflake;
-/// use snowfeed::backends::snowflake::connection::Connection;
+/// use snowfeed::backends::snowflake::ConnectionConfig;
 /// # use snowfeed::engine::Connector;
 /// # fn connector(source: impl snowfeed::Source) -> snowfeed::Result<()> {
-/// let connection = Connection::load(Some("ingest"))?;
+/// let connection = ConnectionConfig::load(Some("ingest"))?;
 /// let connector = Connector::new(source, Arc::new(Snowflake::connect(connection)?));
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Cancellation
-/// A commit that is dropped has happened wholly or not at all: its statement is cancelled, and the transaction ends with its
-/// session.
+/// A commit whose future is dropped has happened completely or not at all: its statement is cancelled, and the transaction ends
+/// with its session.
 #[derive(Clone)]
 pub struct Snowflake(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
+    pool: SessionPool,
     names: Names,
-    /// The warehouse that the connection names, for who asks why there is none.
+    /// The warehouse that the connection names, for the help of [`Snowflake::check`].
     warehouse: Option<String>,
     catalog: Mutex<Option<Catalog>>,
-    bind_at_most: usize,
+    max_bind_bytes: usize,
     cleaned: AtomicBool,
-    /// When a run's record was last written.
-    recorded: time::Rising,
+    /// The times of run records.
+    run_clock: time::MonotonicClock,
 }
 
-/// Rows of up to this many bytes travel as a bound value.
-const BIND_AT_MOST: usize = 2 << 20;
+/// The default of [`SnowflakeBuilder::max_bind_bytes`].
+const DEFAULT_MAX_BIND_BYTES: usize = 2 << 20;
 
 /// The schema of the views, unless the connection names one.
-const SCHEMA: &str = "PUBLIC";
+const DEFAULT_SCHEMA: &str = "PUBLIC";
 
-impl Snowflake {
-    /// A backend in the database that the connection names, with its views in the schema that it names (`PUBLIC` unless
-    /// given). Nothing is sent yet.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
-    pub fn connect(connection: Connection) -> Result<Self> {
-        Self::connect_with(connection, HttpClient::RETRIES)
-    }
+/// Configures a [`Snowflake`] backend.
+#[derive(Debug)]
+#[must_use]
+pub struct SnowflakeBuilder {
+    connection: ConnectionConfig,
+    retry: RetryConfig,
+    max_bind_bytes: usize,
+}
 
-    /// The same, with other retries of requests that bring no answer than [`HttpClient::RETRIES`].
-    ///
-    /// # Errors
-    /// As for [`connect`](Self::connect).
-    pub fn connect_with(connection: Connection, retries: RetryConfig) -> Result<Self> {
-        let Some(database) = connection.database.clone() else {
-            return Err(Error::configuration("the Snowflake connection names no database")
-                .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
-        };
-        let schema = connection.schema.clone().unwrap_or_else(|| SCHEMA.to_owned());
-        let warehouse = connection.warehouse.clone();
-        let mut snowflake = Self::over(Arc::new(HttpClient::with_retries(connection, retries)?), &database, &schema);
-        if let Some(inner) = Arc::get_mut(&mut snowflake.0) {
-            inner.warehouse = warehouse;
-        }
-        Ok(snowflake)
-    }
+impl SnowflakeBuilder {
+    /// Twelve attempts within five minutes, with delays from half a second to thirty seconds.
+    pub const DEFAULT_RETRY: RetryConfig = HttpClient::DEFAULT_RETRY;
 
-    /// A backend over any client, in this database, with its views in this schema. Names are read as Snowflake reads them:
-    /// without quotes they mean upper case, `"in quotes"` they mean themselves.
-    pub fn over(client: Arc<dyn Client>, database: &str, schema: &str) -> Self {
-        Self(Arc::new(Inner {
-            pool: Pool::new(client),
-            names: Names::new(database, schema),
-            warehouse: None,
-            catalog: Mutex::new(None),
-            bind_at_most: BIND_AT_MOST,
-            cleaned: AtomicBool::new(false),
-            recorded: time::Rising::default(),
-        }))
-    }
-
-    /// Sends rows of up to this many bytes, for each table and commit, as a bound value, and what is larger through the stage.
-    /// Must be called before the backend is cloned or used; later it has no effect.
-    #[must_use]
-    pub fn bind_at_most(mut self, bytes: usize) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.bind_at_most = bytes;
-        }
+    /// Sets how requests without a response are retried. The default is [`DEFAULT_RETRY`](Self::DEFAULT_RETRY).
+    pub fn retry(mut self, retry: RetryConfig) -> Self {
+        self.retry = retry;
         self
     }
 
-    /// What was spent so far.
-    pub fn spent(&self) -> Spent {
-        self.0.pool.client().spent()
+    /// Sets the size up to which the rows of a table travel as a bound value in each commit; larger ones go through the stage. The
+    /// default is 2 MiB.
+    pub fn max_bind_bytes(mut self, bytes: usize) -> Self {
+        self.max_bind_bytes = bytes;
+        self
     }
 
-    /// Ends the sessions. A later call opens new ones.
+    /// Builds the backend. It sends nothing.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when Snowflake cannot be reached: sessions then end by themselves, after
-    /// some hours.
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
+    pub fn build(self) -> Result<Snowflake> {
+        let Some(database) = self.connection.database.clone() else {
+            return Err(Error::configuration("the Snowflake connection names no database")
+                .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
+        };
+        let schema = self.connection.schema.clone().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
+        let warehouse = self.connection.warehouse.clone();
+        let client = Arc::new(HttpClient::with_retry(self.connection, self.retry)?);
+        let inner = Inner { warehouse, max_bind_bytes: self.max_bind_bytes, ..Inner::new(client, &database, &schema) };
+        Ok(Snowflake(Arc::new(inner)))
+    }
+}
+
+impl Inner {
+    /// Names are read as Snowflake reads them: without quotes they mean upper case, `"in quotes"` they mean themselves.
+    fn new(client: Arc<dyn Client>, database: &str, schema: &str) -> Self {
+        Self {
+            pool: SessionPool::new(client),
+            names: Names::new(database, schema),
+            warehouse: None,
+            catalog: Mutex::new(None),
+            max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
+            cleaned: AtomicBool::new(false),
+            run_clock: time::MonotonicClock::default(),
+        }
+    }
+}
+
+impl Snowflake {
+    /// Creates a backend in the database that the connection names, with its views in the schema that it names (`PUBLIC` unless
+    /// given). It sends nothing.
+    ///
+    /// # Errors
+    /// As for [`SnowflakeBuilder::build`].
+    pub fn connect(connection: ConnectionConfig) -> Result<Self> {
+        Self::builder(connection).build()
+    }
+
+    /// Starts a builder.
+    pub fn builder(connection: ConnectionConfig) -> SnowflakeBuilder {
+        SnowflakeBuilder { connection, retry: SnowflakeBuilder::DEFAULT_RETRY, max_bind_bytes: DEFAULT_MAX_BIND_BYTES }
+    }
+
+    /// Returns what this backend has spent so far.
+    pub fn usage(&self) -> Usage {
+        self.0.pool.client().usage()
+    }
+
+    /// Closes the idle sessions. A later call opens new ones.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when Snowflake cannot be reached. Its sessions then expire after some hours.
     pub async fn close(&self) -> Result<()> {
         self.0.pool.close().await
     }
 
-    async fn session(&self) -> Result<Lease> {
+    async fn session(&self) -> Result<PooledSession> {
         self.0.pool.session().await
     }
 
-    /// What is known of the database, read by whoever needs it first. Nobody else makes tables meanwhile.
+    /// Returns the cached catalog, and reads it first if needed. The lock keeps other tasks from creating tables meanwhile.
     async fn catalog(&self, session: &mut dyn Session) -> Result<MappedMutexGuard<'_, Catalog>> {
         let mut known = self.0.catalog.lock().await;
         if known.is_none() {
             *known = Some(Catalog::read(session, &self.0.names).await?);
         }
-        MutexGuard::try_map(known, Option::as_mut).map_err(|_| Error::internal("the catalog was read and is not there"))
+        MutexGuard::try_map(known, Option::as_mut).map_err(|_| Error::internal("the catalog was read and is missing"))
     }
 
-    /// The name of the raw table of a resource. One that is not known here may have been made by another program.
+    /// Returns the name of a resource's raw table. Another program may have created it since the catalog was read.
     async fn raw_name(&self, session: &mut dyn Session, resource: &Resource, table: &str) -> Result<String> {
         let mut catalog = self.catalog(session).await?;
         if catalog.name(resource, table).is_none() {
@@ -221,8 +238,15 @@ impl fmt::Debug for Snowflake {
 #[async_trait]
 impl Sink for Snowflake {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
-        // What is known to be there needs no session, let alone a login.
-        if self.0.catalog.lock().await.as_ref().is_some_and(|catalog| catalog.has(&self.0.names, resource, tables)) {
+        // Known tables need no session, let alone a login.
+        if self
+            .0
+            .catalog
+            .lock()
+            .await
+            .as_ref()
+            .is_some_and(|catalog| catalog.is_current(&self.0.names, resource, tables))
+        {
             return Ok(());
         }
         retry::transaction(|| async {
@@ -234,8 +258,8 @@ impl Sink for Snowflake {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        let unanswered = Unanswered::none();
-        retry::transaction(|| self.try_commit(&commit, &unanswered)).await
+        let unknown = UnknownOutcome::new();
+        retry::transaction(|| self.try_commit(&commit, &unknown)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -250,7 +274,7 @@ impl Sink for Snowflake {
         self.find_rejects(&query).await
     }
 
-    /// Few, large commits: each is some statements, and a warehouse is paid for by the second, sixty of them at least.
+    /// Few, large commits: each takes several statements, and a warehouse is billed by the second, with a minimum of sixty.
     fn limits(&self) -> Limits {
         Limits {
             read_ahead: 16 << 20,

@@ -6,7 +6,7 @@ use crate::backends::concatenation::concatenation;
 use crate::table::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
-const LONGEST: usize = 255;
+const MAX_NAME_CHARS: usize = 255;
 
 /// A name in double quotes, whatever characters it has.
 pub(super) fn identifier(name: &str) -> String {
@@ -15,7 +15,7 @@ pub(super) fn identifier(name: &str) -> String {
 
 /// A name as a person gives it, as Snowflake reads it: without quotes it means upper case; in double quotes, or with other
 /// characters than letters, digits, `_` and `$`, it means itself.
-pub(super) fn resolve(given: &str) -> String {
+pub(super) fn normalize(given: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
     match given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
@@ -59,7 +59,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(database: &str, schema: &str) -> Self {
-        Self { database: resolve(database), schema: resolve(schema) }
+        Self { database: normalize(database), schema: normalize(schema) }
     }
 
     /// The schema of what the connector remembers; as in the reference system.
@@ -90,7 +90,7 @@ impl Names {
     }
 
     /// The whole name of a schema.
-    pub(super) fn in_database(&self, schema: &str) -> String {
+    pub(super) fn schema_name(&self, schema: &str) -> String {
         format!("{}.{}", identifier(&self.database), identifier(schema))
     }
 }
@@ -100,20 +100,20 @@ impl Names {
 pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     let name = view_name(resource, table, sole, reserved);
     // The table may get a suffix, for loading.
-    if name.chars().count() <= LONGEST - LOAD_SUFFIX {
+    if name.chars().count() <= MAX_NAME_CHARS - LOAD_SUFFIX {
         return name;
     }
-    cut(&name, &name)
+    shorten(&name, &name)
 }
 
 /// The name of a resource's view, and of the table behind it, where another one has the name that it would have.
-pub(super) fn other_name(taken: &str, resource: &str, table: &str) -> String {
-    cut(taken, &format!("{table}/{resource}"))
+pub(super) fn disambiguated_name(taken: &str, resource: &str, table: &str) -> String {
+    shorten(taken, &format!("{table}/{resource}"))
 }
 
 /// A name, cut where it is too long, and told apart by a digest.
-fn cut(name: &str, apart: &str) -> String {
-    let start: String = name.chars().take(LONGEST - LOAD_SUFFIX - 34).collect();
+fn shorten(name: &str, apart: &str) -> String {
+    let start: String = name.chars().take(MAX_NAME_CHARS - LOAD_SUFFIX - 34).collect();
     // A `^` of what was cut in two would make `^^#` of it, which names have.
     format!("{}^#{}", start.trim_end_matches('^'), digest(apart))
 }
@@ -144,11 +144,11 @@ const FENCE_KEY: usize = 200;
 
 /// The name of the view, among the raw tables, that joins those of a stream.
 pub(super) fn union_name(stream: &str) -> String {
-    format!("{}^=all", plain(stream))
+    format!("{}^=all", upper_name(stream))
 }
 
 /// The run that a table with a [`load_name`] belongs to.
-pub(super) fn run_of(load_name: &str) -> Option<uuid::Uuid> {
+pub(super) fn load_table_run(load_name: &str) -> Option<uuid::Uuid> {
     let (raw, of_run) = load_name.rsplit_once("^=load/")?;
     let before = raw.len() - raw.trim_end_matches('^').len();
     if raw.is_empty() || before % 2 == 1 {
@@ -158,7 +158,7 @@ pub(super) fn run_of(load_name: &str) -> Option<uuid::Uuid> {
 }
 
 /// The name of a stream's view, or of a column: upper case, so that nobody has to quote it.
-pub(super) fn plain(name: &str) -> String {
+pub(super) fn upper_name(name: &str) -> String {
     name.to_ascii_uppercase()
 }
 
@@ -178,7 +178,7 @@ mod tests {
             ("a b", "a b"),
             ("a\"b", "a\"b"),
         ] {
-            assert_eq!(resolve(given), meant, "{given}");
+            assert_eq!(normalize(given), meant, "{given}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let names = [a, b].map(|resource| resource_name(&resource, "issues", true, &free));
         assert_ne!(names[0], names[1]);
         let run = uuid::Uuid::now_v7().to_string();
-        assert!(names.iter().all(|name| load_name(name, &run, 99).chars().count() <= LONGEST), "{names:?}");
+        assert!(names.iter().all(|name| load_name(name, &run, 99).chars().count() <= MAX_NAME_CHARS), "{names:?}");
     }
 
     #[test]
@@ -233,8 +233,8 @@ mod tests {
         let run = uuid::Uuid::now_v7();
         for resource in [format!("a^=load/{run}/1"), format!("^=load/{run}/1"), format!("a^^=load/{run}/1")] {
             let name = resource_name(&resource, "issues", true, &|_| false);
-            assert_eq!(run_of(&name), None, "{name}");
-            assert_eq!(run_of(&load_name(&name, &run.to_string(), 7)), Some(run), "{name}");
+            assert_eq!(load_table_run(&name), None, "{name}");
+            assert_eq!(load_table_run(&load_name(&name, &run.to_string(), 7)), Some(run), "{name}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{Counts, Operation, Record, Version};
 
 /// A row as it is to be written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Image<'a> {
+pub(super) struct RowWrite<'a> {
     /// The key.
     k: &'a str,
     /// The version.
@@ -33,7 +33,7 @@ pub(super) struct Image<'a> {
     /// Whether the row is marked deleted.
     x: bool,
     /// What is done to a row that is there.
-    o: Act,
+    o: WriteKind,
     /// Whether it replaces a row of a higher version.
     #[serde(rename = "f", skip_serializing_if = "std::ops::Not::not")]
     replaces: bool,
@@ -42,16 +42,17 @@ pub(super) struct Image<'a> {
 /// What is done to a row that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Act {
+enum WriteKind {
     /// It gets a document.
     Write,
     /// It keeps its document, and is marked deleted.
     Delete,
     /// Only its version rises.
-    Raise,
+    #[serde(rename = "raise")]
+    BumpVersion,
 }
 
-impl Image<'_> {
+impl RowWrite<'_> {
     /// About how many bytes it takes up as JSON.
     pub(super) fn size(&self) -> usize {
         let text = |text: &str| text.len() + text.len() / 8;
@@ -66,23 +67,23 @@ impl Image<'_> {
 
 /// What a raw table has of a key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+pub(super) struct ExistingRow {
     pub(super) present: StoredVersion,
     /// Whether the pass that commits has marked the key.
     pub(super) is_marked: bool,
 }
 
 /// What becomes of a commit's records of one table.
-pub(super) struct Plan<'a> {
+pub(super) struct MergePlan<'a> {
     /// The rows to be written, in the order in which their keys first came.
-    pub(super) images: Vec<Image<'a>>,
+    pub(super) writes: Vec<RowWrite<'a>>,
     pub(super) counts: Counts,
     /// The keys that the commit's pass must ask about.
     pub(super) unmarked: HashSet<&'a str>,
 }
 
 /// What becomes of one key.
-struct Row<'a> {
+struct PendingRow<'a> {
     present: Option<StoredVersion>,
     document: Option<&'a ByteString>,
     changed: bool,
@@ -92,33 +93,37 @@ struct Row<'a> {
 }
 
 /// Decides what becomes of records, given what is there of their keys.
-pub(super) fn plan<'a>(mut found: HashMap<String, Found>, records: &'a [Record], older: StalePolicy) -> Plan<'a> {
+pub(super) fn plan<'a>(
+    mut found: HashMap<String, ExistingRow>,
+    records: &'a [Record],
+    policy: StalePolicy,
+) -> MergePlan<'a> {
     let mut counts = Counts::default();
-    let mut rows: Vec<(&'a str, Row<'a>)> = Vec::new();
+    let mut rows: Vec<(&'a str, PendingRow<'a>)> = Vec::new();
     let mut places: HashMap<&'a str, usize> = HashMap::new();
     for record in records {
         let place = match places.entry(record.key.as_str()) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => {
-                rows.push((&record.key, Row::of(found.remove(&record.key))));
+                rows.push((&record.key, PendingRow::new(found.remove(&record.key))));
                 *place.insert(rows.len() - 1)
             }
         };
-        rows[place].1.apply(record, older).count(&mut counts);
+        rows[place].1.apply(record, policy).count(&mut counts);
     }
     let unmarked = rows.iter().filter(|(_, row)| !row.is_marked).map(|(key, _)| *key).collect();
     let touched = rows.into_iter().filter(|(_, row)| row.touched);
-    Plan { images: touched.filter_map(|(key, row)| row.image(key)).collect(), counts, unmarked }
+    MergePlan { writes: touched.filter_map(|(key, row)| row.into_write(key)).collect(), counts, unmarked }
 }
 
-impl<'a> Row<'a> {
-    fn of(found: Option<Found>) -> Self {
+impl<'a> PendingRow<'a> {
+    fn new(found: Option<ExistingRow>) -> Self {
         let (present, is_marked) = found.map_or((None, false), |found| (Some(found.present), found.is_marked));
         Self { present, document: None, changed: false, touched: false, is_marked, replaces: false }
     }
 
-    fn apply(&mut self, record: &'a Record, older: StalePolicy) -> Merge {
-        let merge = Merge::new(self.present, record, older, self.is_marked);
+    fn apply(&mut self, record: &'a Record, policy: StalePolicy) -> Merge {
+        let merge = Merge::new(self.present, record, policy, self.is_marked);
         self.is_marked |= merge.marks;
         let stored = self.present.and_then(|present| present.hash);
         let deleted = match merge.action {
@@ -136,10 +141,10 @@ impl<'a> Row<'a> {
         merge
     }
 
-    fn image(self, key: &'a str) -> Option<Image<'a>> {
+    fn into_write(self, key: &'a str) -> Option<RowWrite<'a>> {
         let StoredVersion { version: Version(version), hash, deleted } = self.present?;
         let document = self.document.map(|document| &**document);
-        Some(Image {
+        Some(RowWrite {
             k: key,
             v: version,
             h: hash.filter(|_| document.is_some()).map(|hash| hex(&hash)),
@@ -148,9 +153,9 @@ impl<'a> Row<'a> {
             j: document.is_some_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()),
             x: deleted,
             o: match (document, self.changed) {
-                (Some(_), _) => Act::Write,
-                (None, true) => Act::Delete,
-                (None, false) => Act::Raise,
+                (Some(_), _) => WriteKind::Write,
+                (None, true) => WriteKind::Delete,
+                (None, false) => WriteKind::BumpVersion,
             },
             replaces: self.replaces,
         })
@@ -181,39 +186,39 @@ mod tests {
         Record::delete("k", Version(version))
     }
 
-    fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, Found> {
+    fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, ExistingRow> {
         let present = StoredVersion::new(Version(version), text.map(content_hash), deleted);
-        [("k".to_owned(), Found { present, is_marked: false })].into()
+        [("k".to_owned(), ExistingRow { present, is_marked: false })].into()
     }
 
-    fn plan<'a>(found: HashMap<String, Found>, records: &'a [Record]) -> (Vec<Image<'a>>, Counts) {
-        let Plan { images, counts, .. } = super::plan(found, records, StalePolicy::Skip);
-        (images, counts)
+    fn plan<'a>(found: HashMap<String, ExistingRow>, records: &'a [Record]) -> (Vec<RowWrite<'a>>, Counts) {
+        let MergePlan { writes, counts, .. } = super::plan(found, records, StalePolicy::Skip);
+        (writes, counts)
     }
 
     #[test]
     fn what_has_not_changed_is_not_written() {
         let records = [upsert(5, "{}"), upsert(4, "[]")];
-        let (images, counts) = plan(present(5, Some("{}"), false), &records);
-        assert_eq!(images, []);
+        let (writes, counts) = plan(present(5, Some("{}"), false), &records);
+        assert_eq!(writes, []);
         assert_eq!((counts.unchanged, counts.skipped_total()), (1, 1));
     }
 
     #[test]
     fn a_key_that_comes_and_goes_in_one_commit_is_one_row() {
         let records = [upsert(1, "{\"a\":1}"), delete(2)];
-        let (images, counts) = plan(HashMap::new(), &records);
+        let (writes, counts) = plan(HashMap::new(), &records);
         assert_eq!((counts.inserted, counts.deleted), (1, 1));
-        let [image] = images.as_slice() else { panic!("{images:?}") };
-        assert_eq!((image.v, image.d, image.x, image.o, image.j), (2, Some("{\"a\":1}"), true, Act::Write, true));
+        let [write] = writes.as_slice() else { panic!("{writes:?}") };
+        assert_eq!((write.v, write.d, write.x, write.o, write.j), (2, Some("{\"a\":1}"), true, WriteKind::Write, true));
     }
 
     #[test]
     fn a_later_deletion_raises_the_version_and_changes_nothing_else() {
         let records = [delete(9)];
-        let (images, counts) = plan(present(5, Some("{}"), true), &records);
-        let [image] = images.as_slice() else { panic!("{images:?}") };
-        assert_eq!((image.v, image.d, image.x, image.o), (9, None, true, Act::Raise));
+        let (writes, counts) = plan(present(5, Some("{}"), true), &records);
+        let [write] = writes.as_slice() else { panic!("{writes:?}") };
+        assert_eq!((write.v, write.d, write.x, write.o), (9, None, true, WriteKind::BumpVersion));
         assert_eq!(counts.unchanged, 1);
     }
 
@@ -221,23 +226,23 @@ mod tests {
     fn an_older_state_replaces_only_what_the_pass_has_not_marked() {
         let records = [upsert(3, "{\"a\":1}"), upsert(2, "[]")];
         let plan = super::plan(present(5, Some("{}"), false), &records, StalePolicy::Replace);
-        let [image] = plan.images.as_slice() else { panic!("{:?}", plan.images) };
-        assert_eq!((image.v, image.d, image.replaces()), (3, Some("{\"a\":1}"), true));
+        let [write] = plan.writes.as_slice() else { panic!("{:?}", plan.writes) };
+        assert_eq!((write.v, write.d, write.replaces()), (3, Some("{\"a\":1}"), true));
         assert_eq!((plan.counts.updated, plan.counts.skipped_total(), plan.unmarked.len()), (1, 1, 0));
         let mut marked = present(5, Some("{}"), false);
         marked.values_mut().for_each(|found| found.is_marked = true);
         let plan = super::plan(marked, &records, StalePolicy::Replace);
-        assert_eq!((plan.images.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 2, 0));
+        assert_eq!((plan.writes.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 2, 0));
     }
 
     #[test]
     fn an_older_state_that_has_to_be_verified_marks_nothing_and_revives() {
         let records = [upsert(3, "{\"a\":1}")];
         let plan = super::plan(present(5, Some("{}"), false), &records, StalePolicy::Verify);
-        assert_eq!((plan.images.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 1, 1));
+        assert_eq!((plan.writes.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 1, 1));
         let plan = super::plan(present(5, Some("{}"), true), &records, StalePolicy::Verify);
-        let [image] = plan.images.as_slice() else { panic!("{:?}", plan.images) };
-        assert_eq!((image.v, image.x, image.replaces(), plan.unmarked.len()), (3, false, true, 1));
+        let [write] = plan.writes.as_slice() else { panic!("{:?}", plan.writes) };
+        assert_eq!((write.v, write.x, write.replaces(), plan.unmarked.len()), (3, false, true, 1));
     }
 
     #[test]

@@ -3,20 +3,20 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::client::{Client, Session, Statement};
-use super::retry::Unanswered;
+use super::retry::UnknownOutcome;
+use crate::snowflake::{Client, Session, Statement};
 use crate::{Error, Result};
 
 /// Sessions for work side by side: opened when one is needed and none waits.
 #[derive(Debug, Clone)]
-pub(super) struct Pool {
+pub(super) struct SessionPool {
     client: Arc<dyn Client>,
-    waiting: Arc<Mutex<Vec<Box<dyn Session>>>>,
+    idle: Arc<Mutex<Vec<Box<dyn Session>>>>,
 }
 
-impl Pool {
+impl SessionPool {
     pub(super) fn new(client: Arc<dyn Client>) -> Self {
-        Self { client, waiting: Arc::default() }
+        Self { client, idle: Arc::default() }
     }
 
     pub(super) fn client(&self) -> &dyn Client {
@@ -24,19 +24,19 @@ impl Pool {
     }
 
     /// A session, for the caller alone until it is dropped.
-    pub(super) async fn session(&self) -> Result<Lease> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let session = match waiting {
+    pub(super) async fn session(&self) -> Result<PooledSession> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let session = match idle {
             Some(session) => session,
             None => self.client.open().await?,
         };
-        Ok(Lease { session: Some(session), pool: self.clone() })
+        Ok(PooledSession { session: Some(session), pool: self.clone() })
     }
 
     /// Ends the sessions that wait.
     pub(super) async fn close(&self) -> Result<()> {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for session in waiting {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for session in idle {
             session.close().await?;
         }
         Ok(())
@@ -45,12 +45,12 @@ impl Pool {
 
 /// A session on loan. One that is in the middle of something when the loan ends is thrown away, which rolls back its transaction.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct PooledSession {
     session: Option<Box<dyn Session>>,
-    pool: Pool,
+    pool: SessionPool,
 }
 
-impl Lease {
+impl PooledSession {
     /// Begins a transaction, to be [ended](Self::end) by the caller.
     pub(super) async fn begin(&mut self) -> Result<()> {
         self.execute(Statement::new("BEGIN TRANSACTION")).await.map(drop)
@@ -58,7 +58,7 @@ impl Lease {
 
     /// Ends a transaction: commits what was done in it, or takes it back when that failed. What it would have given is kept where
     /// nobody knows whether the COMMIT came through.
-    pub(super) async fn end<T>(&mut self, done: Result<T>, unanswered: &Unanswered<T>) -> Result<T> {
+    pub(super) async fn finish<T>(&mut self, done: Result<T>, unknown: &UnknownOutcome<T>) -> Result<T> {
         let Ok(given) = done else {
             // What went wrong first is what counts; a session that cannot roll back is thrown away, and that rolls back.
             drop(self.execute(Statement::new("ROLLBACK")).await);
@@ -67,14 +67,14 @@ impl Lease {
         match self.execute(Statement::new("COMMIT")).await {
             Ok(_) => Ok(given),
             Err(error) => {
-                unanswered.keep(given);
+                unknown.set(given);
                 Err(error)
             }
         }
     }
 }
 
-impl Deref for Lease {
+impl Deref for PooledSession {
     type Target = dyn Session;
 
     fn deref(&self) -> &Self::Target {
@@ -82,16 +82,16 @@ impl Deref for Lease {
     }
 }
 
-impl DerefMut for Lease {
+impl DerefMut for PooledSession {
     fn deref_mut(&mut self) -> &mut Self::Target {
         self.session.as_deref_mut().unwrap_or_else(|| unreachable!("a session is taken out at the end only"))
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledSession {
     fn drop(&mut self) {
         if let Some(session) = self.session.take().filter(|session| session.is_idle()) {
-            self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
     }
 }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::Snowflake;
-use super::client::Statement;
 use super::columns::select_list;
-use super::names::plain;
+use super::names::upper_name;
 use crate::backends::Preview;
 use crate::sink::not_ensured;
+use crate::snowflake::Statement;
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 
@@ -32,7 +32,7 @@ impl Snowflake {
         let texts: Vec<String> = typed
             .iter()
             .map(|column| {
-                let name = super::names::identifier(&plain(&column.name));
+                let name = super::names::identifier(&upper_name(&column.name));
                 match column.kind {
                     ColumnType::Json => format!("TO_JSON(v.{name}) AS {name}"),
                     ColumnType::Timestamp => format!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}"),

@@ -5,62 +5,62 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::client::{Session, Statement};
 use super::commit::json;
 use super::plan::hex;
-use super::state::found;
+use super::state::or_empty;
 use super::{Snowflake, time};
 use crate::record::content_hash;
 use crate::record::document_of;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Record, Reject, Result, RunId};
 
-/// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a part of
+/// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a batch of
 /// a row, beside its key.
-pub(super) const LONGEST_DOCUMENT: usize = (128 << 20) - (1 << 20);
+pub(super) const MAX_DOCUMENT_BYTES: usize = (128 << 20) - (1 << 20);
 
 /// How much of what was rejected is kept, in bytes.
-const LONGEST_RAW: usize = 1 << 20;
+const MAX_RAW_BYTES: usize = 1 << 20;
 
 /// How much of it one statement brings, in bytes.
-const AT_ONCE: usize = 4 << 20;
+const MAX_STATEMENT_BYTES: usize = 4 << 20;
 
 /// The records of a table that have room in a row, and those that have none.
-pub(super) struct Sorted<'a> {
+pub(super) struct SizeChecked<'a> {
     pub(super) records: Cow<'a, [Record]>,
-    too_long: Vec<(&'a str, &'a str)>,
+    oversized: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Sorted<'a> {
+impl<'a> SizeChecked<'a> {
     pub(super) fn of(records: &'a [Record]) -> Self {
         let long = |record: &'a Record| {
-            let json = record.json().filter(|json| json.len() > LONGEST_DOCUMENT)?;
+            let json = record.json().filter(|json| json.len() > MAX_DOCUMENT_BYTES)?;
             Some((record.key.as_str(), &**json))
         };
-        let too_long: Vec<_> = records.iter().filter_map(long).collect();
-        let records = match too_long.is_empty() {
+        let oversized: Vec<_> = records.iter().filter_map(long).collect();
+        let records = match oversized.is_empty() {
             true => Cow::Borrowed(records),
             false => records.iter().filter(|record| long(record).is_none()).cloned().collect(),
         };
-        Self { records, too_long }
+        Self { records, oversized }
     }
 
     pub(super) fn rejected(&self) -> u64 {
-        self.too_long.len() as u64
+        self.oversized.len() as u64
     }
 }
 
 /// A rejected thing as it is kept.
 #[derive(Serialize, PartialEq, Eq)]
-struct Rejected<'a> {
+struct RejectEntry<'a> {
     reason: Cow<'a, str>,
     raw: &'a str,
     hash: String,
 }
 
-impl<'a> Rejected<'a> {
+impl<'a> RejectEntry<'a> {
     fn new(reason: Cow<'a, str>, raw: &'a str) -> Self {
-        let mut end = raw.len().min(LONGEST_RAW);
+        let mut end = raw.len().min(MAX_RAW_BYTES);
         while !raw.is_char_boundary(end) {
             end -= 1;
         }
@@ -69,17 +69,17 @@ impl<'a> Rejected<'a> {
 }
 
 /// What is rejected of one table, each thing once.
-fn entries<'a>(rejects: &'a [Reject], too_long: &[(&'a str, &'a str)]) -> Vec<Rejected<'a>> {
-    let given = rejects.iter().map(|reject| Rejected::new(reject.reason.as_str().into(), &reject.raw));
-    let long = too_long.iter().map(|(key, document)| {
+fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<RejectEntry<'a>> {
+    let given = rejects.iter().map(|reject| RejectEntry::new(reject.reason.as_str().into(), &reject.raw));
+    let long = oversized.iter().map(|(key, document)| {
         let reason = format!(
-            "{}has {} bytes, and a row in Snowflake holds {LONGEST_DOCUMENT} at most; its beginning is kept here",
+            "{}has {} bytes, and a row in Snowflake holds {MAX_DOCUMENT_BYTES} at most; its beginning is kept here",
             document_of(key),
             document.len()
         );
-        Rejected::new(reason.into(), document)
+        RejectEntry::new(reason.into(), document)
     });
-    let mut once: Vec<Rejected<'a>> = Vec::new();
+    let mut once: Vec<RejectEntry<'a>> = Vec::new();
     for entry in given.chain(long) {
         if !once.contains(&entry) {
             once.push(entry);
@@ -91,60 +91,60 @@ fn entries<'a>(rejects: &'a [Reject], too_long: &[(&'a str, &'a str)]) -> Vec<Re
 impl Snowflake {
     /// Keeps what was rejected. A source that meets the same thing at every reading fills no disk with it. Says whether some of it had
     /// been met before.
-    pub(super) async fn keep_rejects(
+    pub(super) async fn insert_rejects(
         &self,
         session: &mut dyn Session,
         commit: &Commit,
         rows: &TableRows,
-        sorted: &Sorted<'_>,
+        checked: &SizeChecked<'_>,
     ) -> Result<bool> {
         let mut was_met = false;
-        for part in parts(&entries(&rows.rejects, &sorted.too_long)) {
+        for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
             // An INSERT locks nothing, so that no other resource waits.
             let insert = self.over_rejects(
                 "INSERT INTO {} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
                  SELECT s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\" FROM ",
                 " s WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {} t WHERE ",
             ) + ")";
-            let kept = session.execute(bound(insert, commit, rows, part)?).await?.affected()?;
-            was_met |= kept < part.len() as u64;
+            let kept = session.execute(bound(insert, commit, rows, batch)?).await?.rows_affected()?;
+            was_met |= kept < batch.len() as u64;
         }
         Ok(was_met)
     }
 
     /// Writes down that what was rejected had been met before. It locks the table of all resources, and so comes last.
-    pub(super) async fn see_rejects_again(
+    pub(super) async fn update_last_seen(
         &self,
         session: &mut dyn Session,
         commit: &Commit,
         rows: &TableRows,
-        sorted: &Sorted<'_>,
+        checked: &SizeChecked<'_>,
     ) -> Result<()> {
-        for part in parts(&entries(&rows.rejects, &sorted.too_long)) {
+        for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
             let merge = self.over_rejects("MERGE INTO {} t USING ", " s ON ")
                 + " WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"";
-            session.execute(bound(merge, commit, rows, part)?).await?;
+            session.execute(bound(merge, commit, rows, batch)?).await?;
         }
         Ok(())
     }
 
     /// Forgets what the commit has corrected. It locks the table of all resources, and so comes last.
-    pub(super) async fn forget_corrected(
+    pub(super) async fn delete_corrected(
         &self,
         session: &mut dyn Session,
         commit: &Commit,
         rows: &TableRows,
     ) -> Result<()> {
-        for part in parts(&entries(&rows.corrected, &[])) {
+        for batch in batches(&entries(&rows.corrected, &[])) {
             let forget = self.over_rejects("MERGE INTO {} t USING ", " s ON ") + " WHEN MATCHED THEN DELETE";
-            session.execute(bound(forget, commit, rows, part)?).await?;
+            session.execute(bound(forget, commit, rows, batch)?).await?;
         }
         Ok(())
     }
 
     /// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are
     /// gone. It locks the table of all resources, and so comes last.
-    pub(super) async fn forget_rejects(
+    pub(super) async fn delete_stale_rejects(
         &self,
         session: &mut dyn Session,
         resource: &str,
@@ -171,7 +171,7 @@ impl Snowflake {
             "SELECT \"RESOURCE\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\" ORDER BY \
              \"RESOURCE\""
         );
-        let answer = found(session.execute(bound(count)).await)?;
+        let answer = or_empty(session.execute(bound(count)).await)?;
         let counts = answer.rows.iter().map(|row| Ok((row.text(0)?.to_string(), row.integer(1)?.unsigned_abs())));
         let counts = counts.collect::<Result<BTreeMap<String, u64>>>()?;
         if query.limit == 0 || counts.is_empty() {
@@ -191,7 +191,7 @@ impl Snowflake {
         let answer = session.execute(bound(select)).await?;
         let rejects = answer.rows.iter().map(|row| {
             let text = |column| Ok::<_, Error>(row.text(column)?.to_string());
-            let time = |column| time::read(&format!("{}Z", row.text(column)?));
+            let time = |column| time::parse(&format!("{}Z", row.text(column)?));
             Ok(StoredReject {
                 resource: text(0)?,
                 table: text(1)?,
@@ -223,26 +223,26 @@ impl Snowflake {
 }
 
 /// The statement with what it is about.
-fn bound(sql: String, commit: &Commit, rows: &TableRows, part: &[Rejected<'_>]) -> Result<Statement> {
+fn bound(sql: String, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
-    Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::stamp(commit.at)).bind(json(&part)?))
+    Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(json(&batch)?))
 }
 
-/// The entries in parts, each for one statement.
-fn parts<'e, 'a>(entries: &'e [Rejected<'a>]) -> Vec<&'e [Rejected<'a>]> {
-    let mut parts = Vec::new();
+/// The entries in batches, each for one statement.
+fn batches<'e, 'a>(entries: &'e [RejectEntry<'a>]) -> Vec<&'e [RejectEntry<'a>]> {
+    let mut batches = Vec::new();
     let (mut start, mut size) = (0, 0);
     for (at, entry) in entries.iter().enumerate() {
-        if size > 0 && size + entry.raw.len() > AT_ONCE {
-            parts.push(&entries[start..at]);
+        if size > 0 && size + entry.raw.len() > MAX_STATEMENT_BYTES {
+            batches.push(&entries[start..at]);
             (start, size) = (at, 0);
         }
         size += entry.raw.len() + entry.reason.len() + 64;
     }
     if start < entries.len() {
-        parts.push(&entries[start..]);
+        batches.push(&entries[start..]);
     }
-    parts
+    batches
 }
 
 /// A version that the engine cannot count to: somebody has written it by hand.
@@ -261,13 +261,13 @@ mod tests {
     fn a_document_that_no_row_holds_is_told_apart_and_kept_in_part() {
         let records = [
             Record::upsert("small", Version(1), "{}"),
-            Record::upsert("fits", Version(1), "x".repeat(LONGEST_DOCUMENT)),
-            Record::upsert("long", Version(1), "é".repeat(LONGEST_DOCUMENT / 2 + 1)),
+            Record::upsert("fits", Version(1), "x".repeat(MAX_DOCUMENT_BYTES)),
+            Record::upsert("long", Version(1), "é".repeat(MAX_DOCUMENT_BYTES / 2 + 1)),
         ];
-        let sorted = Sorted::of(&records);
-        assert_eq!((sorted.records.len(), sorted.rejected()), (2, 1));
-        let kept = entries(&[], &sorted.too_long);
-        assert_eq!(kept[0].raw.len(), LONGEST_RAW);
+        let checked = SizeChecked::of(&records);
+        assert_eq!((checked.records.len(), checked.rejected()), (2, 1));
+        let kept = entries(&[], &checked.oversized);
+        assert_eq!(kept[0].raw.len(), MAX_RAW_BYTES);
         assert!(
             kept[0].reason.contains("\"long\" has 133169154 bytes") && kept[0].reason.contains("133169152 at most")
         );
@@ -275,10 +275,10 @@ mod tests {
 
     #[test]
     fn what_is_rejected_travels_in_parts_and_nothing_is_left_out() {
-        let reject = |number: usize| Reject { reason: number.to_string(), raw: "x".repeat(LONGEST_RAW).into() };
+        let reject = |number: usize| Reject { reason: number.to_string(), raw: "x".repeat(MAX_RAW_BYTES).into() };
         let rejects: Vec<Reject> = (0..10).map(reject).collect();
         let entries = entries(&rejects, &[]);
-        let parts = parts(&entries);
-        assert!(parts.len() > 2 && parts.iter().map(|part| part.len()).sum::<usize>() == 10);
+        let batches = batches(&entries);
+        assert!(batches.len() > 2 && batches.iter().map(|batch| batch.len()).sum::<usize>() == 10);
     }
 }

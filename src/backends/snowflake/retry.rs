@@ -20,20 +20,20 @@ pub(super) async fn transaction<T, F: Future<Output = Result<T>>>(work: impl FnM
 }
 
 /// Pauses without end, ever longer and up to half a minute, between tries at what several programs do at once.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> {
+pub(super) fn backoff() -> impl Iterator<Item = Duration> {
     delays_with_jitter(Duration::from_millis(200), Duration::from_secs(30))
 }
 
 /// What an earlier try of a transaction would have given, had its COMMIT been answered. It may have happened all the same.
 #[derive(Debug)]
-pub(super) struct Unanswered<T>(Mutex<Option<T>>);
+pub(super) struct UnknownOutcome<T>(Mutex<Option<T>>);
 
-impl<T> Unanswered<T> {
-    pub(super) fn none() -> Self {
+impl<T> UnknownOutcome<T> {
+    pub(super) fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    pub(super) fn keep(&self, given: T) {
+    pub(super) fn set(&self, given: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
     }
 

@@ -1,10 +1,10 @@
 //! The schemas, and the connector's own tables: made where they are missing, brought to this version's form where they are
 //! older, and left alone where they are somebody else's.
 
-use super::client::{Session, Statement};
 use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
+use crate::snowflake::{Session, Statement};
 use crate::{Error, Result};
 
 /// The version of the tables' form that this program writes.
@@ -18,52 +18,52 @@ const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_S
 
 /// How the connector's own tables stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum SchemaVersion {
     /// There are none.
     Missing,
     /// A program that made them has died before it was done.
-    Begun,
+    Incomplete,
     /// They have this version.
     Version(i64),
 }
 
 /// Refuses tables that are not for this program to write.
-pub(super) async fn refuse(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
+pub(super) async fn check_compatible(session: &mut dyn Session, names: &Names, form: SchemaVersion) -> Result<()> {
     match form {
-        Form::Version(migration::OLDEST..=VERSION) | Form::Begun => Ok(()),
-        Form::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
+        SchemaVersion::Version(migration::OLDEST_VERSION..=VERSION) | SchemaVersion::Incomplete => Ok(()),
+        SchemaVersion::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
             "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
-            names.in_database(Names::STATE)
+            names.schema_name(Names::STATE)
         ))
         .with_help("upgrade this program, or name another database, such as a clone from before the upgrade")),
-        Form::Version(older) => Err(Error::configuration(format!(
+        SchemaVersion::Version(older) => Err(Error::configuration(format!(
             "the schema {} has the form {older}, from which there is no way to form {VERSION}",
-            names.in_database(Names::STATE)
+            names.schema_name(Names::STATE)
         ))
         .with_help("name another database")),
-        Form::Missing => refuse_strangers(session, names).await,
+        SchemaVersion::Missing => check_not_foreign(session, names).await,
     }
 }
 
 /// Makes what is missing, where the tables have this form.
-pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form) -> Result<()> {
-    refuse(session, names, form).await?;
-    if form == Form::Version(VERSION) {
+pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: SchemaVersion) -> Result<()> {
+    check_compatible(session, names, form).await?;
+    if form == SchemaVersion::Version(VERSION) {
         return Ok(());
     }
-    if form == Form::Missing || form == Form::Begun {
+    if form == SchemaVersion::Missing || form == SchemaVersion::Incomplete {
         make_database(session, names).await?;
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
-                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.in_database(schema))))
+                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.schema_name(schema))))
                 .await?;
         }
     }
     // What was begun may have been begun by any version.
     let from = match form {
-        Form::Missing => VERSION,
-        Form::Begun => migration::OLDEST,
-        Form::Version(version) => version,
+        SchemaVersion::Missing => VERSION,
+        SchemaVersion::Incomplete => migration::OLDEST_VERSION,
+        SchemaVersion::Version(version) => version,
     };
     migration::prepare(session, names, from).await?;
     for statement in statements(names) {
@@ -76,7 +76,7 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Form)
          \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
     );
     session.execute(Statement::new(done).bind(VERSION).bind(names.schema.as_str())).await?;
-    if matches!(form, Form::Version(_)) {
+    if matches!(form, SchemaVersion::Version(_)) {
         let raise = format!("UPDATE {version} SET \"VERSION\" = ? WHERE \"VERSION\" < ?");
         session.execute(Statement::new(raise).bind(VERSION).bind(VERSION)).await?;
     }
@@ -114,7 +114,7 @@ pub(super) fn grants(names: &Names, role: &str) -> String {
     let database = format!("GRANT USAGE, CREATE SCHEMA ON DATABASE {} TO ROLE {role}", identifier(&names.database));
     match names.schema.as_str() {
         "PUBLIC" => {
-            let schema = names.in_database(&names.schema);
+            let schema = names.schema_name(&names.schema);
             format!("{database}; GRANT USAGE, CREATE VIEW ON SCHEMA {schema} TO ROLE {role}")
         }
         _ => database,
@@ -143,7 +143,7 @@ async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
 }
 
 /// Refuses a schema in which another program keeps tables of the same names.
-async fn refuse_strangers(session: &mut dyn Session, names: &Names) -> Result<()> {
+async fn check_not_foreign(session: &mut dyn Session, names: &Names) -> Result<()> {
     for table in SHARED {
         let look = format!("SELECT 1 AS \"ONE\" FROM {} LIMIT 1", names.state(table));
         match session.execute(Statement::new(look)).await {
@@ -164,7 +164,7 @@ async fn refuse_strangers(session: &mut dyn Session, names: &Names) -> Result<()
 }
 
 /// Refuses another schema than the one that the views are in: tables and state know only one.
-pub(super) fn refuse_other(names: &Names, schema: &str) -> Result<()> {
+pub(super) fn check_view_schema(names: &Names, schema: &str) -> Result<()> {
     if schema == names.schema {
         return Ok(());
     }
@@ -189,7 +189,7 @@ pub(super) fn select_version(names: &Names) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::snowflake::client::{Answer, StagedFile};
+    use crate::snowflake::{QueryResult, StagedFile};
 
     #[test]
     fn every_statement_makes_one_thing_of_the_connectors_own() {
@@ -225,9 +225,9 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Session for NoRows {
-        async fn execute(&mut self, _: Statement) -> Result<Answer> {
+        async fn execute(&mut self, _: Statement) -> Result<QueryResult> {
             self.0 += 1;
-            Ok(Answer::default())
+            Ok(QueryResult::default())
         }
 
         async fn put(&mut self, _: StagedFile) -> Result<()> {
@@ -246,14 +246,14 @@ mod tests {
     #[tokio::test]
     async fn every_version_has_a_step_and_every_other_one_is_refused() {
         let names = Names::new("db", "public");
-        for version in migration::OLDEST..=VERSION {
+        for version in migration::OLDEST_VERSION..=VERSION {
             let mut session = NoRows::default();
-            ensure(&mut session, &names, Form::Version(version)).await.unwrap();
+            ensure(&mut session, &names, SchemaVersion::Version(version)).await.unwrap();
             assert_eq!(session.0 == 0, version == VERSION, "{version}");
         }
-        for version in [migration::OLDEST - 1, VERSION + 1] {
+        for version in [migration::OLDEST_VERSION - 1, VERSION + 1] {
             let mut session = NoRows::default();
-            let error = ensure(&mut session, &names, Form::Version(version)).await.unwrap_err();
+            let error = ensure(&mut session, &names, SchemaVersion::Version(version)).await.unwrap_err();
             assert_eq!((error.kind(), session.0), (crate::ErrorKind::Configuration, 0), "{error}");
             assert!(error.help().is_some());
         }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::client::{Answer, Row, Session, Statement};
 use super::commit::json;
 use super::fence::{self, Fence};
 use super::names::{Names, literal};
 use super::pool::is_missing;
-use super::retry::Unanswered;
+use super::retry::UnknownOutcome;
 use super::{Snowflake, retry, time};
 use crate::sink::conflict;
+use crate::snowflake::{QueryResult, Row, Session, Statement};
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
@@ -46,12 +46,12 @@ impl Snowflake {
                  \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
                  '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
                  ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e WHERE {}",
-                fence.held()
+                fence.is_held()
             );
             let document = serde_json::to_string(state)
                 .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
-            let insert = Statement::new(insert).bind(change.key.as_str()).bind(base).bind(time::exact(change.at));
-            if session.execute(insert.bind(document)).await?.affected()? == 0 {
+            let insert = Statement::new(insert).bind(change.key.as_str()).bind(base).bind(time::rfc3339(change.at));
+            if session.execute(insert.bind(document)).await?.rows_affected()? == 0 {
                 return Err(conflict(&change.key, change.base, change.base));
             }
             version = StateVersion(change.base.0 + 1);
@@ -66,17 +66,17 @@ impl Snowflake {
 }
 
 /// What a refusal of a change means, found out in the session that was refused: another one may see less. Where the change is the
-/// newest entry, an earlier try has come through unanswered, and gives what it would have given. Where the newest entry is
+/// newest entry, an earlier try has come through unknown, and gives what it would have given. Where the newest entry is
 /// still the one that the change builds on, Snowflake has ended the transaction: it can be tried again. Else another run has moved on,
 /// and the error names the version that was found.
-pub(super) async fn settle<T>(
+pub(super) async fn resolve_unknown_commit<T>(
     session: &mut dyn Session,
     names: &Names,
     change: &StateChange,
     refusal: Error,
-    unanswered: Option<T>,
+    unknown: Option<T>,
 ) -> Result<T> {
-    let Ok(newest) = rows(session, names, &change.key, 1).await else { return Err(refusal) };
+    let Ok(newest) = entry_rows(session, names, &change.key, 1).await else { return Err(refusal) };
     let newest = newest.rows.first();
     let version = newest.and_then(|row| row.integer(0).ok()).map_or(0, i64::unsigned_abs);
     if version == change.base.0 {
@@ -86,7 +86,7 @@ pub(super) async fn settle<T>(
         entry.version.0 == change.base.0 + 1 && change.state.as_ref().is_some_and(|state| *state == entry.state)
     };
     let newest = newest.and_then(|row| entry(row, 0).ok());
-    match unanswered.filter(|_| newest.as_ref().is_some_and(is_ours)) {
+    match unknown.filter(|_| newest.as_ref().is_some_and(is_ours)) {
         Some(given) => Ok(given),
         None => Err(conflict(&change.key, change.base, StateVersion(version))),
     }
@@ -95,7 +95,7 @@ pub(super) async fn settle<T>(
 impl Snowflake {
     /// Adds the record of a run, which counts from now on; where it holds the fence, also those of the runs that it supersedes.
     async fn record(&self, session: &mut dyn Session, run: &RunRecord, fence: Option<&Fence>) -> Result<()> {
-        let held = fence.map(|fence| format!(" WHERE {}", fence.held())).unwrap_or_default();
+        let held = fence.map(|fence| format!(" WHERE {}", fence.is_held())).unwrap_or_default();
         let (columns, select) = record_columns();
         let superseded = fence.map(|fence| format!(" UNION ALL {}", self.superseded(fence))).unwrap_or_default();
         let insert = format!(
@@ -106,13 +106,14 @@ impl Snowflake {
         );
         let document = json(run)?;
         let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
-        let recorded = time::stamp(self.0.recorded.next());
-        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded);
-        let mut insert = insert.bind(time::stamp(run.started_at)).bind(run.ended_at.map(time::stamp)).bind(document);
+        let run_clock = time::ntz_text(self.0.run_clock.next());
+        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(run_clock);
+        let mut insert =
+            insert.bind(time::ntz_text(run.started_at)).bind(run.ended_at.map(time::ntz_text)).bind(document);
         if fence.is_some() {
             insert = insert.bind(run.resource.as_str()).bind(run.id.to_string());
         }
-        if session.execute(insert).await?.affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
+        if session.execute(insert).await?.rows_affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
     }
 
     /// Ends the runs of a key that say that they are under way, where a change that no run is behind supersedes them.
@@ -139,7 +140,7 @@ impl Snowflake {
             "SELECT {values} FROM (SELECT * FROM {} WHERE \"RESOURCE\" = ? QUALIFY ROW_NUMBER() OVER (PARTITION BY \"ID\" ORDER BY \
              \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = '{running}' AND {}",
             self.0.names.state("SNOWFEED_RUN"),
-            fence.held()
+            fence.is_held()
         )
     }
 }
@@ -177,19 +178,19 @@ fn record_columns() -> (String, String) {
 }
 
 /// The newest entries of a key: version, time and document.
-async fn rows(session: &mut dyn Session, names: &Names, key: &str, limit: usize) -> Result<Answer> {
+async fn entry_rows(session: &mut dyn Session, names: &Names, key: &str, limit: usize) -> Result<QueryResult> {
     let select = format!(
         "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {} WHERE \"KEY\" = ? \
          ORDER BY \"VERSION\" DESC LIMIT {limit}",
         names.state("APP_STATE")
     );
-    found(session.execute(Statement::new(select).bind(key)).await)
+    or_empty(session.execute(Statement::new(select).bind(key)).await)
 }
 
 /// What was found; nothing, where nobody has made the tables yet.
-pub(super) fn found(answer: Result<Answer>) -> Result<Answer> {
+pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
     match answer {
-        Err(error) if is_missing(&error) => Ok(Answer::default()),
+        Err(error) if is_missing(&error) => Ok(QueryResult::default()),
         answer => answer,
     }
 }
@@ -198,7 +199,7 @@ pub(super) fn found(answer: Result<Answer>) -> Result<Answer> {
 fn entry(row: &Row, column: usize) -> Result<StateEntry> {
     Ok(StateEntry {
         version: StateVersion(row.integer(column)?.unsigned_abs()),
-        at: time::read(row.text(column + 1)?)?,
+        at: time::parse(row.text(column + 1)?)?,
         state: serde_json::from_str(row.text(column + 2)?)
             .map_err(|error| Error::invalid_data("the document is not a state").with_source(error))?,
     })
@@ -238,18 +239,18 @@ fn named_entry(names: &Names, key: &str, row: &Row, column: usize) -> Result<Sta
 #[async_trait]
 impl StateStore for Snowflake {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
-        let unanswered = Unanswered::none();
-        retry::transaction(|| self.try_append(&change, &unanswered)).await
+        let unknown = UnknownOutcome::new();
+        retry::transaction(|| self.try_append(&change, &unknown)).await
     }
 
     async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
         let mut session = self.session().await?;
-        let newest = rows(&mut *session, &self.0.names, key, 1).await?;
+        let newest = entry_rows(&mut *session, &self.0.names, key, 1).await?;
         newest.rows.first().map(|row| named_entry(&self.0.names, key, row, 0)).transpose()
     }
 
     async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        let found = rows(&mut *self.session().await?, &self.0.names, key, limit).await?;
+        let found = entry_rows(&mut *self.session().await?, &self.0.names, key, limit).await?;
         let entries = found.rows.iter().map(|row| named_entry(&self.0.names, key, row, 0));
         Ok(entries.filter_map(|entry| entry.inspect_err(warn).ok()).collect())
     }
@@ -263,7 +264,7 @@ impl StateStore for Snowflake {
         if let Some(key) = key {
             select = select.bind(key);
         }
-        let answer = found(self.session().await?.execute(select).await)?;
+        let answer = or_empty(self.session().await?.execute(select).await)?;
         let runs = answer.rows.iter().map(|row| Ok(run(&self.0.names, row.text(0)?)));
         runs.filter_map(Result::transpose).collect()
     }
@@ -286,10 +287,11 @@ impl StateStore for Snowflake {
              || ' ' || CAST(MAX(\"RECORDED_AT\") AS VARCHAR) FROM {runs} WHERE \"RESOURCE\" = ? GROUP BY \"ID\")"
         );
         let mut session = self.session().await?;
-        self.catalog(&mut *session).await?.ready(&mut *session, &self.0.names).await?;
-        let entries = session.execute(Statement::new(old_entries).bind(key).bind(key).bind(keep)).await?.affected()?;
+        self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
+        let entries =
+            session.execute(Statement::new(old_entries).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
         session.execute(Statement::new(superseded).bind(key).bind(key)).await?;
-        let runs = session.execute(Statement::new(old_runs).bind(key).bind(key).bind(keep)).await?.affected()?;
+        let runs = session.execute(Statement::new(old_runs).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
         Ok(entries + runs)
     }
 
@@ -306,20 +308,20 @@ impl StateStore for Snowflake {
             self.0.names.state("APP_STATE"),
             self.0.names.state("INGESTION_RUN"),
         );
-        let answer = found(self.session().await?.execute(Statement::new(select)).await)?;
+        let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
         let places: HashMap<&str, usize> = keys.iter().enumerate().map(|(place, key)| (key.as_str(), place)).collect();
-        let mut standings = vec![ResourceStatus::default(); keys.len()];
+        let mut statuses = vec![ResourceStatus::default(); keys.len()];
         for row in &answer.rows {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
                 // Its own run reads it again, and fails alone.
                 "entry" => {
-                    standings[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
+                    statuses[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
                 }
-                _ => standings[place].run = run(&self.0.names, row.text(4)?),
+                _ => statuses[place].run = run(&self.0.names, row.text(4)?),
             }
         }
-        Ok(standings)
+        Ok(statuses)
     }
 
     fn is_metered(&self) -> bool {
@@ -328,17 +330,17 @@ impl StateStore for Snowflake {
 }
 
 impl Snowflake {
-    async fn try_append(&self, change: &StateChange, unanswered: &Unanswered<StateVersion>) -> Result<StateVersion> {
+    async fn try_append(&self, change: &StateChange, unknown: &UnknownOutcome<StateVersion>) -> Result<StateVersion> {
         let mut session = self.session().await?;
-        self.catalog(&mut *session).await?.ready(&mut *session, &self.0.names).await?;
+        self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
         let Some(fence) = fence(&self.0.names, change) else {
             return self.append_in(&mut *session, change, None).await;
         };
         fence.begin(&mut session).await?;
         let appended = self.append_in(&mut *session, change, Some(&fence)).await;
-        match session.end(appended, unanswered).await {
+        match session.finish(appended, unknown).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                settle(&mut *session, &self.0.names, change, error, unanswered.take()).await
+                resolve_unknown_commit(&mut *session, &self.0.names, change, error, unknown.take()).await
             }
             done => done,
         }

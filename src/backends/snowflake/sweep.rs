@@ -1,8 +1,8 @@
 //! Full passes: which rows they have not come across, and what is left of runs that died.
 
-use super::client::{Session, Statement, stage_place};
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
+use crate::snowflake::{Session, Statement, stage_reference};
 use crate::{Error, Result, Version};
 
 /// How old something is, by the clock of the run that made it, before it is taken for a leftover.
@@ -72,17 +72,17 @@ impl Snowflake {
         let names = &self.0.names;
         let find = format!(
             "SELECT \"TABLE_NAME\" FROM {} WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
-            names.in_database("INFORMATION_SCHEMA") + ".\"TABLES\""
+            names.schema_name("INFORMATION_SCHEMA") + ".\"TABLES\""
         );
         let tables = session.execute(Statement::new(find).bind(names.raw_schema())).await?;
         for row in tables.rows {
             let table = row.text(0)?;
-            if names::run_of(table).is_some_and(is_leftover) {
+            if names::load_table_run(table).is_some_and(is_leftover) {
                 session.execute(Statement::new(format!("DROP TABLE IF EXISTS {}", names.raw(table)))).await?;
             }
         }
         let stage = names.state("SNOWFEED_STAGE");
-        let files = session.execute(Statement::new(format!("LIST {}", stage_place(&stage)))).await?;
+        let files = session.execute(Statement::new(format!("LIST {}", stage_reference(&stage)))).await?;
         let mut runs: Vec<uuid::Uuid> = Vec::new();
         for row in files.rows {
             // The name begins with the stage's.
@@ -92,7 +92,7 @@ impl Snowflake {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
-            let place = stage_place(&format!("{stage}/{run}/"));
+            let place = stage_reference(&format!("{stage}/{run}/"));
             session.execute(Statement::new(format!("REMOVE {place}"))).await?;
         }
         Ok(())

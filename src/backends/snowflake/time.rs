@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use crate::{Error, Result};
 
 /// A point in time, in UTC, without saying so: what a `TIMESTAMP_NTZ` is cast from.
-pub(super) fn stamp(at: Timestamp) -> String {
+pub(super) fn ntz_text(at: Timestamp) -> String {
     format!("{at:.9}").trim_end_matches('Z').replace('T', " ")
 }
 
 /// A point in time as RFC 3339. All have the same length, so that they sort as text.
-pub(super) fn exact(at: Timestamp) -> String {
+pub(super) fn rfc3339(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// The point in time that [`exact`] wrote.
-pub(super) fn read(text: &str) -> Result<Timestamp> {
+/// The point in time that [`rfc3339`] wrote.
+pub(super) fn parse(text: &str) -> Result<Timestamp> {
     text.parse().map_err(|error| {
         Error::invalid_data(format!("{text:?} in the database is no point in time")).with_source(error)
     })
@@ -25,9 +25,9 @@ pub(super) fn read(text: &str) -> Result<Timestamp> {
 
 /// A clock that never gives the same time twice, nor an earlier one after a later one.
 #[derive(Debug, Default)]
-pub(super) struct Rising(AtomicI64);
+pub(super) struct MonotonicClock(AtomicI64);
 
-impl Rising {
+impl MonotonicClock {
     /// The time, to the microsecond.
     pub(super) fn next(&self) -> Timestamp {
         let now = Timestamp::now().as_microsecond();
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_rising_clock_gives_no_time_twice() {
-        let clock = Rising::default();
+        let clock = MonotonicClock::default();
         let times: Vec<Timestamp> = (0..100).map(|_| clock.next()).collect();
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
     }

@@ -4,15 +4,15 @@
 //! view is replaced only when its text changes, and not at all while a policy is on it. What changes with every new resource,
 //! the union of the raw tables, is a view of its own below the stream's.
 
-use super::client::{Session, Statement};
 use super::columns::select_list;
-use super::names::{Names, literal, plain, union_name};
+use super::names::{Names, literal, union_name, upper_name};
 use super::pool::is_missing;
+use crate::snowflake::{Session, Statement};
 use crate::table::Column;
 use crate::{Error, Result};
 
 /// The longest definition of a view that Snowflake takes, in bytes.
-const LONGEST_VIEW: usize = 1_000_000;
+const MAX_VIEW_BYTES: usize = 1_000_000;
 
 /// A view, and the SELECT that it is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,28 +24,28 @@ pub(super) struct View {
 
 impl View {
     /// The view of one resource, over its raw table.
-    pub(super) fn of_table(names: &Names, name: &str, columns: &[Column]) -> Self {
+    pub(super) fn for_resource(names: &Names, name: &str, columns: &[Column]) -> Self {
         let select = format!(
             "SELECT {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL",
-            typed(columns),
+            column_prefix(columns),
             names.raw(name)
         );
         Self { name: names.view(name), select }
     }
 
     /// The view over all resources of a stream, over the union of their raw tables.
-    pub(super) fn of_stream(names: &Names, stream: &str, columns: &[Column]) -> Self {
+    pub(super) fn for_stream(names: &Names, stream: &str, columns: &[Column]) -> Self {
         let select = format!(
             "SELECT t.\"RESOURCE\", {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL",
-            typed(columns),
+            column_prefix(columns),
             names.raw(&union_name(stream))
         );
-        Self { name: names.view(&plain(stream)), select }
+        Self { name: names.view(&upper_name(stream)), select }
     }
 
     /// The union of the raw tables of a stream, each given by its resource and its name. The type of the resource's column must
     /// not change with the resources: views over this one remember it.
-    pub(super) fn of_union(names: &Names, stream: &str, members: &[(&str, &str)]) -> Self {
+    pub(super) fn union(names: &Names, stream: &str, members: &[(&str, &str)]) -> Self {
         let branches: Vec<String> = members
             .iter()
             .map(|(resource, table)| {
@@ -61,7 +61,7 @@ impl View {
 
     /// Whether Snowflake takes so long a definition.
     pub(super) fn is_too_long(&self) -> bool {
-        self.statement().len() > LONGEST_VIEW
+        self.statement().len() > MAX_VIEW_BYTES
     }
 
     /// The statement that makes it, in place of one of this name.
@@ -115,7 +115,7 @@ fn names_a_policy(definition: &str) -> bool {
 
 /// Refuses a table of the source whose views would break a limit of Snowflake's. `columns` are those of its view.
 pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Result<()> {
-    if View::of_stream(names, stream, columns).is_too_long() {
+    if View::for_stream(names, stream, columns).is_too_long() {
         return Err(Error::internal(format!(
             "the view of the table {stream:?} with its {} columns would be longer than the 1 MB that Snowflake takes",
             columns.len()
@@ -126,7 +126,7 @@ pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Re
 }
 
 /// The typed columns, with a comma behind them where there are any.
-fn typed(columns: &[Column]) -> String {
+fn column_prefix(columns: &[Column]) -> String {
     if columns.is_empty() { String::new() } else { select_list(columns) + ", " }
 }
 
@@ -154,11 +154,11 @@ mod tests {
     #[test]
     fn the_stream_view_depends_on_columns_and_never_on_resources() {
         let names = Names::new("db", "public");
-        let union = View::of_union(&names, "issues", &[("a", "a"), ("b'", "b'")]);
+        let union = View::union(&names, "issues", &[("a", "a"), ("b'", "b'")]);
         assert!(
             union.select.contains("CAST('b''' AS VARCHAR) AS \"RESOURCE\"") && union.select.contains(" UNION ALL ")
         );
         assert_eq!(union.name, "\"DB\".\"PUBLIC_RAW\".\"ISSUES^=all\"");
-        assert!(View::of_stream(&names, "issues", &[]).select.contains(&union.name));
+        assert!(View::for_stream(&names, "issues", &[]).select.contains(&union.name));
     }
 }

@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 use super::super::args::{Global, SnowflakeArgs, To};
 use super::{Finding, Spending, variable};
 use crate::backends::Snowflake;
-use crate::backends::snowflake::client::HttpClient;
-use crate::backends::snowflake::connection::{Connection, Credentials};
+use crate::backends::snowflake::{ConnectionConfig, Credentials, SnowflakeBuilder};
 use crate::{Error, Result, RetryConfig, SourceSpec};
 
 /// What the command line says of the database; where it is, and who we are there, is read when it is first needed.
@@ -41,7 +40,7 @@ impl Target {
     }
 
     pub(super) fn open(&self) -> Result<Snowflake> {
-        self.opened(HttpClient::RETRIES).map(|opened| opened.snowflake.clone())
+        self.opened(SnowflakeBuilder::DEFAULT_RETRY).map(|opened| opened.snowflake.clone())
     }
 
     fn opened(&self, retries: RetryConfig) -> Result<&Opened> {
@@ -50,13 +49,13 @@ impl Target {
         }
         let connection = connection(&self.args, &self.tag)?;
         let described = describe(&connection);
-        let snowflake = Snowflake::connect_with(connection, retries)?;
+        let snowflake = Snowflake::builder(connection).retry(retries).build()?;
         Ok(self.opened.get_or_init(|| Opened { snowflake, connection: described }))
     }
 
     pub(super) async fn check(&self) -> Vec<Finding> {
         // Who looks wants to know how it is now.
-        let brief = RetryConfig { max_attempts: 3, ..HttpClient::RETRIES };
+        let brief = RetryConfig { max_attempts: 3, ..SnowflakeBuilder::DEFAULT_RETRY };
         let opened = match self.opened(brief) {
             Ok(opened) => opened,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],
@@ -69,7 +68,7 @@ impl Target {
 
     /// What was spent; nothing where nothing was opened.
     pub(super) fn spent(&self) -> Option<Spending> {
-        let spent = self.opened.get()?.snowflake.spent();
+        let spent = self.opened.get()?.snowflake.usage();
         Some(Spending {
             kind: "snowflake",
             statements: spent.statements,
@@ -106,9 +105,9 @@ pub(in crate::cli) fn tag(spec: &SourceSpec) -> String {
 }
 
 /// The connection's settings, and before them those of the command line.
-pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<Connection> {
+pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<ConnectionConfig> {
     let SnowflakeArgs { connection: name, database, schema, warehouse, role, .. } = args.clone();
-    let mut connection = Connection::load(name.as_deref())?;
+    let mut connection = ConnectionConfig::load(name.as_deref())?;
     connection.database = database.or(connection.database);
     connection.schema = schema.or(connection.schema);
     connection.warehouse = warehouse.or(connection.warehouse);
@@ -148,14 +147,14 @@ fn refuse_others(args: &SnowflakeArgs) -> Result<()> {
 }
 
 /// A connection in words. No secret is in them.
-fn describe(connection: &Connection) -> String {
+fn describe(connection: &ConnectionConfig) -> String {
     let how = match &connection.credentials {
         Credentials::KeyPair { .. } => "a key pair",
         Credentials::AccessToken(_) | Credentials::AccessTokenFile(_) => "an access token",
         Credentials::OAuth(_) | Credentials::TokenFile(_) => "an OAuth token",
         Credentials::Password(_) => "a password",
     };
-    let Connection { account, protocol, host, port, user, .. } = connection;
+    let ConnectionConfig { account, protocol, host, port, user, .. } = connection;
     let who = if user.is_empty() { "whom the token names".to_owned() } else { user.clone() };
     let place = match (protocol.as_str(), port) {
         ("https", 443) => host.clone(),

@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::account::{Account, Found, MARKER, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
-use crate::backends::snowflake::client::Statement;
 use crate::native_app::{Name, hosts};
+use crate::snowflake::Statement;
 use crate::{Error, ErrorKind, Result, SourceSpec};
 
 /// The objects of one application, by their names.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(super) use crate::backends::snowflake::client::text_literal;
-use crate::backends::snowflake::client::{Answer, IssuedToken, Session, StagedFile, Statement};
+use crate::backends::snowflake::ConnectionConfig;
 use crate::native_app::Name;
+pub(super) use crate::snowflake::text_literal;
+use crate::snowflake::{Client, HttpClient, IssuedToken, QueryResult, Session, StagedFile, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// What marks the objects that we made, in their comments. Objects of the same name that lack it belong to somebody else.
@@ -19,8 +20,17 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account, by a session that is logged in.
-    pub fn new(session: Box<dyn Session>) -> Self {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// [`Configuration`](ErrorKind::Configuration) when the connection is malformed; [`Authentication`](ErrorKind::Authentication)
+    /// when Snowflake rejects the login; [`Unavailable`](ErrorKind::Unavailable) when Snowflake cannot be reached.
+    pub async fn connect(connection: ConnectionConfig) -> Result<Self> {
+        Ok(Self::new(HttpClient::new(connection)?.open().await?))
+    }
+
+    /// Uses an open session.
+    fn new(session: Box<dyn Session>) -> Self {
         Self { session }
     }
 
@@ -32,7 +42,7 @@ impl Account {
         self.session.close().await
     }
 
-    pub(super) async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.session.execute(statement).await
     }
 
@@ -74,6 +84,13 @@ impl Account {
         let role = answer.rows.first()?.text(0).ok()?;
         Name::stored(role.to_string()).ok().map(|role| role.sql())
     }
+}
+
+/// An account over any session, for this repository's tests.
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub fn app_account(session: Box<dyn Session>) -> Account {
+    Account::new(session)
 }
 
 /// A row of what there is, by the names of the columns.
@@ -119,7 +136,7 @@ impl Found {
     }
 }
 
-fn found(answer: Answer) -> Vec<Found> {
+fn found(answer: QueryResult) -> Vec<Found> {
     let columns: Vec<String> = answer.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let row = |cells: Vec<_>| {
         let cells = columns.iter().cloned().zip(cells);

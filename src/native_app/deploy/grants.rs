@@ -4,9 +4,9 @@ use super::access::{Access, Bound};
 use super::account::{Account, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::Result;
-use crate::backends::snowflake::client::Statement;
 use crate::native_app::Name;
 use crate::native_app::bundle::context::WAREHOUSE;
+use crate::snowflake::Statement;
 
 /// An application role, and what it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

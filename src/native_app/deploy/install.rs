@@ -156,7 +156,7 @@ impl Install {
     /// another type, or the compute pool belongs to another application;
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such version;
     /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names; others as
-    /// [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
+    /// Snowflake reports them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let mut report = Report::default();
         let access = Access::of(&self.spec, &self.hosts, &self.names.application, self.place.as_ref())?;

@@ -9,8 +9,7 @@
 //! line, tried with a server on loopback.
 //!
 //! ```no_run
-//! use snowfeed::backends::snowflake::client::{Client, HttpClient};
-//! use snowfeed::backends::snowflake::connection::Connection;
+//! use snowfeed::backends::snowflake::ConnectionConfig;
 //! use snowfeed::native_app::deploy::{Account, Deploy, Runner};
 //! use snowfeed::native_app::{App, Bundle};
 //! # use snowfeed::prelude::*;
@@ -18,7 +17,7 @@
 //! # async fn example(spec: &SourceSpec) -> Result<()> {
 //! let app = App::from(spec);
 //! let bundle = Bundle::read("sf_build")?;
-//! let mut account = Account::new(HttpClient::new(Connection::load(None)?)?.open().await?);
+//! let mut account = Account::connect(ConnectionConfig::load(None)?).await?;
 //! let report = Deploy::new(&app, &bundle)?.run(&mut account, &Runner::new().dry_run(true)).await?;
 //! for step in &report.steps {
 //!     println!("{} -- needs {}", step.statement, step.privilege);
@@ -42,6 +41,9 @@ mod uninstall;
 mod version;
 
 pub use account::Account;
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub use account::app_account;
 pub use application::Origin;
 pub use grants::ApplicationRole;
 pub use install::{Install, Upgrade};

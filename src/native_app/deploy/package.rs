@@ -6,9 +6,9 @@ use super::plan::{Action, Plan, Privilege, Push, Step};
 use super::runner::{Report, Runner};
 use super::stage::{self, Stage};
 use super::version::{self, CHANNEL, Room, Versions, holds, released};
-use crate::backends::snowflake::client::Statement;
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
+use crate::snowflake::Statement;
 use crate::{Error, Result};
 
 /// Brings a bundle and its image into an application package: the package and its stage are made where they are missing, files
@@ -113,7 +113,7 @@ impl<'a> Deploy<'a> {
     /// package has no room for another version or patch, or the privileges are not those of the version;
     /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing, and is not to be made;
     /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names, or Snowflake refuses the
-    /// setup script; others as [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them.
+    /// setup script; others as Snowflake reports them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let plan = self.plan(account).await?;
         let mut report = Report::default();

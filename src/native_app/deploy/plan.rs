@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::account::{Account, MARKER, qualified_name, text_literal};
 use crate::Result;
-use crate::backends::snowflake::client::{StagedFile, Statement};
 use crate::native_app::Name;
 use crate::native_app::app;
 use crate::native_app::image::{Credentials, Image};
+use crate::snowflake::{StagedFile, Statement};
 
 /// One change of an account.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Step {
         Ok(match &self.action {
             Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.clone(),
             Action::RunOnce { statement, .. } => statement.sql.clone(),
-            Action::Put(file) => file.statement()?.sql,
+            Action::Put(file) => file.put_statement()?.sql,
             Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.to),
             Action::AwaitRemoval { package, version } => {
                 format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::account::Account;
 use super::plan::{Action, Plan, Step};
 use super::{image_repository, version};
-use crate::backends::snowflake::client::Answer;
+use crate::snowflake::QueryResult;
 use crate::{Error, Result};
 
 /// What was done, or what would be.
@@ -264,13 +264,13 @@ impl Complaint {
     }
 }
 
-fn text(answer: &Answer) -> Result<&str> {
+fn text(answer: &QueryResult) -> Result<&str> {
     let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake answered a call with nothing"))?;
     Ok(row.text(0)?)
 }
 
 /// Whether a call of a procedure went well.
-pub(super) fn of_procedure(answer: &Answer) -> Result<()> {
+pub(super) fn of_procedure(answer: &QueryResult) -> Result<()> {
     let Envelope { response_code, message } = serde_json::from_str(text(answer)?)
         .map_err(|error| Error::invalid_data("the app answered in a way that is not understood").with_source(error))?;
     if response_code == "OK" {
@@ -280,7 +280,7 @@ pub(super) fn of_procedure(answer: &Answer) -> Result<()> {
 }
 
 /// The warnings. Errors are one error.
-pub(super) fn of_validation(answer: &Answer) -> Result<Vec<String>> {
+pub(super) fn of_validation(answer: &QueryResult) -> Result<Vec<String>> {
     let validation: Validation = serde_json::from_str(text(answer)?).map_err(|error| {
         Error::invalid_data("Snowflake's validation answered in a way that is not understood").with_source(error)
     })?;
@@ -302,11 +302,11 @@ mod tests {
     use bytestring::ByteString;
 
     use super::*;
-    use crate::backends::snowflake::client::Row;
+    use crate::snowflake::Row;
 
-    fn answered(text: &str) -> Answer {
+    fn answered(text: &str) -> QueryResult {
         let rows = vec![Row(vec![Some(ByteString::from(text))])];
-        Answer { columns: vec!["V".into()], rows, query_id: "q".into() }
+        QueryResult { columns: vec!["V".into()], rows, query_id: "q".into() }
     }
 
     #[test]
@@ -324,6 +324,6 @@ mod tests {
         let refused = of_procedure(&answered(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();
         assert!(refused.to_string().contains("INVALID_REFERENCE"), "{refused}");
         assert!(of_procedure(&answered("what?")).is_err());
-        assert!(of_procedure(&Answer::default()).is_err());
+        assert!(of_procedure(&QueryResult::default()).is_err());
     }
 }

@@ -8,8 +8,8 @@ use md5::{Digest, Md5};
 
 use super::account::{Found, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
-use crate::backends::snowflake::client::StagedFile;
 use crate::native_app::{Bundle, Name};
+use crate::snowflake::StagedFile;
 use crate::{Error, Result};
 
 /// The schema and the stage have the names that Snowflake's own command line gives them, so that both deploy to the same place.

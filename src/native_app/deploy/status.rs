@@ -135,7 +135,7 @@ impl Status {
     /// Of an app. It only reads.
     ///
     /// # Errors
-    /// As [`Session::execute`](crate::backends::snowflake::client::Session::execute) gives them. What the role may not see is left out.
+    /// As Snowflake reports them. What the role may not see is left out.
     pub async fn load(app: &App, account: &mut Account) -> Result<Self> {
         let names = app.names()?;
         Ok(Self { package: package(account, &names).await?, application: application(account, &names).await? })

@@ -11,7 +11,7 @@ use super::names::Name;
 use super::page::{self, Page};
 use super::ranges::Second;
 use super::settings::GithubSettings;
-use crate::http::{Builder, Client, Url, fault};
+use crate::http::{self, Builder, Client, Url};
 use crate::{Error, ErrorKind, Monitor, Result, RetryConfig, SourceEvent};
 
 /// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
@@ -219,7 +219,7 @@ impl Api {
         etag: Option<&str>,
         monitor: &Monitor,
     ) -> Result<Listed, Trouble> {
-        let mut request = self.connection.client.get(url).attempts_at_this_size(HEAVY_AFTER);
+        let mut request = self.connection.client.get(url).max_attempts_at_this_size(HEAVY_AFTER);
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
@@ -232,7 +232,7 @@ impl Api {
         });
         match outcome.await {
             Ok(listed) => Ok(listed),
-            Err(error) if fault::may_depend_on_size(&error) && self.answers(monitor).await => {
+            Err(error) if http::error::may_depend_on_size(&error) && self.answers(monitor).await => {
                 Err(Trouble::Heavy(error))
             }
             Err(error) => Err(Trouble::Error(self.explain(error, monitor).await)),

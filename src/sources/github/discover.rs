@@ -41,7 +41,7 @@ pub(super) async fn discover(
 /// Reaches GitHub with these credentials, and each repository and owner that is named.
 pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
     // Costs no quota. Enterprise servers without limits, and simple servers, answer 404.
-    let limits = connection.client.get("rate_limit").allow_status(&[404]).fail_on_no_data();
+    let limits = connection.client.get("rate_limit").allow_status(&[404]).fail_without_data();
     let answer =
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
     answer.await.map_err(|error| refused(error, &connection))?;

@@ -6,8 +6,8 @@
 use super::api::{Api, Trouble, explain};
 use super::page::{self, Page, Row, Unread};
 use super::ranges::{Facts, Second};
-use crate::http::{Url, fault, links};
-use crate::record::content_hash;
+use crate::http::{self, Url, links};
+use crate::sink::merge::content_hash;
 use crate::{Error, Monitor, Result};
 
 /// How many single pages are tried after the page: the list can only be read on from a row behind the bad one.
@@ -64,13 +64,13 @@ async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<
     let mut url = links::numbered(list, u64::from(place) + 1);
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair("per_page", "1");
-    let request = api.connection.client.get(url.as_str()).attempts_at_this_size(ATTEMPTS);
+    let request = api.connection.client.get(url.as_str()).max_attempts_at_this_size(ATTEMPTS);
     match request.send_with(monitor, |response| page::rows(response.body())).await {
         Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(Single::End, Single::Row)),
         Ok(_) => Err(Trouble::Error(
             Error::invalid_data("the server gives more rows than were asked for").with_context("url", url),
         )),
-        Err(error) if fault::may_depend_on_size(&error) => Ok(Single::Failed),
+        Err(error) if http::error::may_depend_on_size(&error) => Ok(Single::Failed),
         Err(error) => Err(Trouble::Error(explain(error, &api.name))),
     }
 }
@@ -135,10 +135,10 @@ pub(super) async fn retry(api: &Api, unread: &Unread, monitor: &Monitor) -> Resu
         0 | 1 => url,
         page => format!("{url}&page={page}"),
     };
-    let request = api.connection.client.get(&url).attempts_at_this_size(1);
+    let request = api.connection.client.get(&url).max_attempts_at_this_size(1);
     let mut rows = match request.send_with(monitor, |response| page::rows(response.body())).await {
         Ok(rows) => rows,
-        Err(error) if fault::may_depend_on_size(&error) => return Ok(None),
+        Err(error) if http::error::may_depend_on_size(&error) => return Ok(None),
         Err(error) => return Err(Trouble::Error(explain(error, &api.name))),
     };
     // What is between the neighbours; where one of them has moved, more.

@@ -38,7 +38,7 @@ impl Connection {
         &self,
         path: &str,
         monitor: &Monitor,
-        array: impl Fn(&Response) -> Result<ByteString>,
+        array: impl Fn(&Response) -> Result<ByteString> + Sync,
     ) -> Result<Vec<Repository>> {
         let (mut all, mut elements, mut asked) = (Vec::new(), Elements::default(), HashSet::new());
         let (mut left_out, mut bytes, mut repeats) = (None, 0, 0);
@@ -105,7 +105,7 @@ impl Connection {
         }
         let mut names = Vec::new();
         for id in ids.iter().take(ORGANIZATIONS) {
-            let request = self.client.get(&format!("organizations/{id}")).attempts_at_this_size(1);
+            let request = self.client.get(&format!("organizations/{id}")).max_attempts_at_this_size(1);
             let answer = request.send_with(monitor, |response| response.json::<Organization>()).await;
             names.push(answer.map_or_else(|_| format!("the organisation with the id {id}"), |found| found.login));
         }

@@ -157,9 +157,9 @@ mod tests {
     fn every_check_is_listed() {
         let text = concat!(
             include_str!("sink/merging.rs"),
-            include_str!("sink/passes.rs"),
+            include_str!("sink/reconcile.rs"),
             include_str!("sink/rejects.rs"),
-            include_str!("sink/together.rs")
+            include_str!("sink/atomicity.rs")
         );
         super::super::assert_complete(text, &super::clauses());
     }

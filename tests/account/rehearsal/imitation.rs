@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use snowfeed::backends::snowflake::client::{Answer, Client, Row, Session, Spent, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result};
 
 /// What happens to a statement.
@@ -56,12 +56,12 @@ impl Client for Imitation {
         Ok(Box::new(ImitationSession { session: self.client.open().await?, catalog: self.catalog.clone() }))
     }
 
-    fn spent(&self) -> Spent {
-        self.client.spent()
+    fn usage(&self) -> Usage {
+        self.client.usage()
     }
 
-    fn sessions(&self) -> Vec<u64> {
-        self.client.sessions()
+    fn session_ids(&self) -> Vec<u64> {
+        self.client.session_ids()
     }
 }
 
@@ -71,12 +71,12 @@ struct ImitationSession {
     catalog: Arc<Mutex<Catalog>>,
 }
 
-fn said(columns: &[&str], rows: Vec<Vec<&str>>) -> Answer {
+fn said(columns: &[&str], rows: Vec<Vec<&str>>) -> QueryResult {
     let row = |cells: Vec<&str>| Row(cells.into_iter().map(|cell| Some(cell.into())).collect());
-    Answer {
+    QueryResult {
         columns: columns.iter().map(|name| (*name).to_owned()).collect(),
         rows: rows.into_iter().map(row).collect(),
-        ..Answer::default()
+        ..QueryResult::default()
     }
 }
 
@@ -100,7 +100,7 @@ fn quoted(name: &str) -> String {
 }
 
 impl ImitationSession {
-    async fn create(&mut self, kind: &'static str, rest: &str) -> Result<Answer> {
+    async fn create(&mut self, kind: &'static str, rest: &str) -> Result<QueryResult> {
         let name = name_of(rest);
         let comment = rest.split_once("COMMENT = '").and_then(|(_, rest)| rest.split('\'').next()).unwrap_or_default();
         let before = self.catalog.lock().unwrap().objects.insert((kind, name.clone()), comment.to_owned());
@@ -119,7 +119,7 @@ impl ImitationSession {
         Ok(said(&["status"], vec![vec!["created"]]))
     }
 
-    async fn drop(&mut self, kind: &'static str, rest: &str) -> Result<Answer> {
+    async fn drop(&mut self, kind: &'static str, rest: &str) -> Result<QueryResult> {
         let name = name_of(rest.trim_start_matches("IF EXISTS "));
         let was = self.catalog.lock().unwrap().objects.remove(&(kind, name.clone()));
         if kind == "DATABASE" && was.is_some() {
@@ -132,7 +132,7 @@ impl ImitationSession {
         Ok(said(&["status"], vec![vec!["dropped"]]))
     }
 
-    fn show(&self, kind: &str) -> Answer {
+    fn show(&self, kind: &str) -> QueryResult {
         let catalog = self.catalog.lock().unwrap();
         let found = catalog.objects.iter().filter(|((of, _), _)| *of == kind);
         said(&["name", "comment"], found.map(|((_, name), comment)| vec![name.as_str(), comment.as_str()]).collect())
@@ -141,7 +141,7 @@ impl ImitationSession {
 
 #[async_trait]
 impl Session for ImitationSession {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         let sql = statement.sql.clone();
         let fault =
             self.catalog.lock().unwrap().faults.iter().find(|(beginning, _)| sql.starts_with(beginning)).copied();

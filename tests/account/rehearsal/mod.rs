@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
 use snowfeed::Result;
-use snowfeed::backends::snowflake::client::{Client, HttpClient};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::endpoints::{Container, Endpoints, Part};
 use crate::options::Options;
@@ -35,7 +35,7 @@ pub(crate) struct Rehearsal {
 impl Drop for Rehearsal {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the server wrote: {}", peers::fakesnow().map_or_else(String::new, |server| server.said()));
+            eprintln!("the server wrote: {}", peers::fakesnow().map_or_else(String::new, |server| server.log_tail()));
         }
     }
 }
@@ -103,8 +103,8 @@ struct Servers {
     app: u16,
 }
 
-fn connection(port: u16) -> Connection {
-    let connection = Connection::new("test", "rehearsal", Credentials::Password(PASSWORD.into()));
+fn connection(port: u16) -> ConnectionConfig {
+    let connection = ConnectionConfig::new("test", "rehearsal", Credentials::Password(PASSWORD.into()));
     let mut connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http);
     // The imitation does not know these statements, and answers success.
     let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
@@ -117,7 +117,7 @@ impl Endpoints for Servers {
         "an imitation of Snowflake on this machine".into()
     }
 
-    fn client(&self, part: Part, adjust: &dyn Fn(Connection) -> Connection) -> Result<Arc<dyn Client>> {
+    fn client(&self, part: Part, adjust: &dyn Fn(ConnectionConfig) -> ConnectionConfig) -> Result<Arc<dyn Client>> {
         match part {
             Part::App => Ok(Arc::new(HttpClient::new(adjust(connection(self.app)))?)),
             // The imitation has warehouses of its own.
@@ -128,7 +128,7 @@ impl Endpoints for Servers {
         }
     }
 
-    fn logins(&self) -> Vec<(String, Result<Connection>)> {
+    fn logins(&self) -> Vec<(String, Result<ConnectionConfig>)> {
         let mut token = connection(self.port);
         token.credentials = Credentials::AccessToken("hunter2-access-token".into());
         vec![("password".into(), Ok(connection(self.port))), ("token".into(), Ok(token))]

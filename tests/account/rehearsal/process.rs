@@ -115,7 +115,7 @@ async fn ctrl_c_ends_it_and_all_is_removed() {
     ]);
     command.env("SNOWFEED_ACCOUNT_REPORT", home.path().join("report.md"));
     let process = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    while !account.server.asked(QUERY).iter().any(|asked| asked.sql().starts_with(hangs)) {
+    while !account.server.requests(QUERY).iter().any(|asked| asked.sql().starts_with(hangs)) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let killed = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::objects::PREFIX;
-use crate::scripted::{Act, Asked, QUERY};
+use crate::scripted::{QUERY, ReceivedRequest, Reply};
 use crate::small_account::Account;
 
 /// An installed application.
@@ -29,18 +29,22 @@ pub(crate) async fn start() -> Arc<Account> {
 pub(crate) async fn start_hanging(hangs: Option<&'static str>) -> Arc<Account> {
     let account = Arc::new(Account::start().await);
     let (apps, answering) = (Mutex::new(BTreeMap::new()), Arc::clone(&account));
-    account.server.on_each(QUERY, move |asked| match hangs {
-        Some(beginning) if asked.sql().starts_with(beginning) => Act::Hang,
+    account.server.on_request(QUERY, move |asked| match hangs {
+        Some(beginning) if asked.sql().starts_with(beginning) => Reply::Hang,
         _ => answer(&answering, &mut apps.lock().unwrap(), asked),
     });
     account
 }
 
-fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Asked) -> Act {
+fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &ReceivedRequest) -> Reply {
     let sql = asked.sql();
     if let Some((name, call)) = sql.strip_prefix("CALL \"").and_then(|rest| rest.split_once("\".PUBLIC.")) {
         if !account.world().applications.contains_key(name) {
-            return Act::error("002003", "02000", &format!("the application {name} does not exist or not authorized."));
+            return Reply::error(
+                "002003",
+                "02000",
+                &format!("the application {name} does not exist or not authorized."),
+            );
         }
         return match call_of(apps.entry(name.to_owned()).or_default(), name, call, asked) {
             Ok(told) => {
@@ -51,7 +55,7 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Ask
                 }
                 cells(&["ANSWER"], vec![vec![told.to_string()]])
             }
-            Err(message) => Act::error("001044", "42P13", &message),
+            Err(message) => Reply::error("001044", "42P13", &message),
         };
     }
     if let Some(rest) = sql.strip_prefix("DROP DATABASE IF EXISTS ") {
@@ -84,15 +88,15 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Ask
     told
 }
 
-fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Act {
+fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Reply {
     let rowtype: Vec<Value> =
         columns.iter().map(|name| json!({ "name": name, "type": "text", "nullable": true, "scale": null })).collect();
     let data = json!({ "queryId": "the-query", "queryResultFormat": "json", "total": rows.len(), "rowtype": rowtype, "rowset": rows });
-    Act::json(json!({ "data": data, "code": null, "message": null, "success": true }))
+    Reply::json(json!({ "data": data, "code": null, "message": null, "success": true }))
 }
 
 /// The objects of a kind whose names begin so.
-fn show(account: &Account, kind: &str, prefix: &str) -> Act {
+fn show(account: &Account, kind: &str, prefix: &str) -> Reply {
     let world = account.world();
     let mut found: Vec<(String, String)> = match kind {
         "APPLICATIONS" => world.applications.into_iter().map(|(name, app)| (name, app.comment)).collect(),
@@ -125,7 +129,7 @@ fn drop_database(account: &Account, name: &str) {
 }
 
 /// What a procedure answers; or that there is none for these arguments.
-fn call_of(app: &mut Installed, name: &str, call: &str, asked: &Asked) -> Result<Value, String> {
+fn call_of(app: &mut Installed, name: &str, call: &str, asked: &ReceivedRequest) -> Result<Value, String> {
     let (procedure, arguments) = call.strip_suffix(')').and_then(|call| call.split_once('(')).unwrap();
     let is_variant = matches!(procedure, "PROVISION_CONNECTOR" | "UPDATE_SETTINGS");
     // A VARCHAR can be cast to a VARIANT, and Snowflake does not do it by itself.

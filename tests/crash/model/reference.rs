@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use snowfeed::RunId;
 
-use crate::claims::Claims;
+use crate::claims::CheckpointClaims;
 use crate::place::Found;
 
 /// A state of an issue: when it was updated, and its text.
@@ -84,7 +84,7 @@ impl Reference {
             assert!(newer >= updated, "{name}: {id} is older than it was");
             assert!(still >= deleted, "{name}: {id} has come back from the dead");
         }
-        let claims = Claims::of(checkpoint);
+        let claims = CheckpointClaims::parse(checkpoint);
         for (id, (updated, _)) in now.iter().filter(|(_, (updated, _))| claims.cover(*updated)) {
             let there = found.get(id).map(|(updated, _)| updated);
             assert_eq!(there, Some(updated), "{name}: the checkpoint is ahead of {id}: {checkpoint:?}");

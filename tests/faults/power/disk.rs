@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::trace::Event;
+use super::trace::FileEvent;
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -21,25 +21,25 @@ struct File {
 }
 
 #[derive(Debug, Clone)]
-enum Naming {
-    Made(String, usize),
+enum DirectoryChange {
+    Created(String, usize),
     Removed(String),
 }
 
 /// Files, their names, and what of both is on the disk.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Disk {
+pub(crate) struct SimulatedDisk {
     files: Vec<File>,
     /// As the process sees them.
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
-    namings: Vec<Naming>,
+    directory_changes: Vec<DirectoryChange>,
     ignores_syncs: bool,
 }
 
 /// How much of what was not synced survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Luck {
+pub(crate) enum Survival {
     /// All of it: what the process itself saw.
     All,
     Nothing,
@@ -49,68 +49,68 @@ pub(crate) enum Luck {
     SomeSectors,
 }
 
-impl Disk {
+impl SimulatedDisk {
     /// A disk that says it has written what it has only been given.
-    pub(crate) fn that_ignores_syncs() -> Self {
+    pub(crate) fn ignoring_syncs() -> Self {
         Self { ignores_syncs: true, ..Self::default() }
     }
 
-    pub(crate) fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &FileEvent) {
         match event {
-            Event::Create(name) => drop(self.file(name)),
-            Event::Write { name, at, bytes } => self.file(name).changes.push(Change::Write(*at, bytes.clone())),
-            Event::Truncate { name, length } => self.file(name).changes.push(Change::Truncate(*length)),
-            Event::Unlink(name) => {
+            FileEvent::Create(name) => drop(self.file(name)),
+            FileEvent::Write { name, at, bytes } => self.file(name).changes.push(Change::Write(*at, bytes.clone())),
+            FileEvent::Truncate { name, length } => self.file(name).changes.push(Change::Truncate(*length)),
+            FileEvent::Unlink(name) => {
                 self.names.remove(name);
-                self.namings.push(Naming::Removed(name.clone()));
+                self.directory_changes.push(DirectoryChange::Removed(name.clone()));
             }
-            Event::Sync(_) | Event::SyncFolder if self.ignores_syncs => {}
-            Event::Sync(name) => {
+            FileEvent::Sync(_) | FileEvent::SyncFolder if self.ignores_syncs => {}
+            FileEvent::Sync(name) => {
                 let file = self.file(name);
                 for change in std::mem::take(&mut file.changes) {
                     change.apply(&mut file.synced);
                 }
             }
-            Event::SyncFolder => {
-                for naming in std::mem::take(&mut self.namings) {
+            FileEvent::SyncFolder => {
+                for naming in std::mem::take(&mut self.directory_changes) {
                     naming.apply(&mut self.synced_names);
                 }
             }
-            Event::Reported => {}
+            FileEvent::Reported => {}
         }
     }
 
     fn file(&mut self, name: &str) -> &mut File {
         let index = *self.names.entry(name.to_owned()).or_insert_with(|| {
             self.files.push(File::default());
-            self.namings.push(Naming::Made(name.to_owned(), self.files.len() - 1));
+            self.directory_changes.push(DirectoryChange::Created(name.to_owned(), self.files.len() - 1));
             self.files.len() - 1
         });
         &mut self.files[index]
     }
 
     /// What is found after a power cut at this moment.
-    pub(crate) fn after_power_cut(&self, luck: Luck, chance: &mut fastrand::Rng) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn after_power_cut(&self, luck: Survival, chance: &mut fastrand::Rng) -> BTreeMap<String, Vec<u8>> {
         let mut names = self.synced_names.clone();
         // A file system keeps the order of names.
         let kept = match luck {
-            Luck::All => self.namings.len(),
-            Luck::Nothing => 0,
-            Luck::SomeChanges | Luck::SomeSectors => chance.usize(..=self.namings.len()),
+            Survival::All => self.directory_changes.len(),
+            Survival::Nothing => 0,
+            Survival::SomeChanges | Survival::SomeSectors => chance.usize(..=self.directory_changes.len()),
         };
-        self.namings[..kept].iter().for_each(|naming| naming.clone().apply(&mut names));
+        self.directory_changes[..kept].iter().for_each(|naming| naming.clone().apply(&mut names));
         names.into_iter().map(|(name, index)| (name, self.files[index].after_power_cut(luck, chance))).collect()
     }
 }
 
 impl File {
-    fn after_power_cut(&self, luck: Luck, chance: &mut fastrand::Rng) -> Vec<u8> {
+    fn after_power_cut(&self, luck: Survival, chance: &mut fastrand::Rng) -> Vec<u8> {
         let mut found = self.synced.clone();
         for change in &self.changes {
             match (luck, change) {
-                (Luck::All, _) => change.clone().apply(&mut found),
-                (Luck::Nothing, _) => {}
-                (Luck::SomeSectors, Change::Write(at, bytes)) => {
+                (Survival::All, _) => change.clone().apply(&mut found),
+                (Survival::Nothing, _) => {}
+                (Survival::SomeSectors, Change::Write(at, bytes)) => {
                     for (number, sector) in bytes.chunks(SECTOR).enumerate() {
                         if chance.bool() {
                             Change::Write(at + number * SECTOR, sector.to_vec()).apply(&mut found);
@@ -138,10 +138,10 @@ impl Change {
     }
 }
 
-impl Naming {
+impl DirectoryChange {
     fn apply(self, names: &mut BTreeMap<String, usize>) {
         match self {
-            Self::Made(name, file) => drop(names.insert(name, file)),
+            Self::Created(name, file) => drop(names.insert(name, file)),
             Self::Removed(name) => drop(names.remove(&name)),
         }
     }

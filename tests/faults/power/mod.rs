@@ -10,34 +10,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use disk::{Disk, Luck};
+use disk::{SimulatedDisk, Survival};
 use github_server::GithubServer;
 use serde_json::json;
 use snowfeed::RunStatus;
 use tempfile::TempDir;
-use trace::Event;
+use trace::FileEvent;
 
 use crate::environment::{number, skipped};
 use crate::example::binary;
-use crate::scene::{REPOSITORY, ingest_into, missing};
-use crate::wire::Wire;
+use crate::faulty_proxy::FaultyProxy;
+use crate::scenario::{REPOSITORY, ingest_into, missing};
 
 /// How many runs are recorded. Each commits once or more, however fast it is.
 const RUNS: usize = 8;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, Default)]
-struct Holding {
+struct Contents {
     rows: i64,
     /// The newest version of the state.
     version: i64,
 }
 
 /// What is in a file; `None`: it is damaged.
-fn holding(file: &Path) -> Option<Holding> {
+fn contents(file: &Path) -> Option<Contents> {
     // Before the first commit there is no file, or an empty one.
     if std::fs::metadata(file).map_or(0, |found| found.len()) == 0 {
-        return Some(Holding::default());
+        return Some(Contents::default());
     }
     let reader = rusqlite::Connection::open(file).ok()?;
     let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).ok()?;
@@ -45,60 +45,61 @@ fn holding(file: &Path) -> Option<Holding> {
     // Before the first migration there are no tables.
     let rows = count("SELECT count(*) FROM issues").unwrap_or(0);
     let version = count("SELECT coalesce(max(version), 0) FROM APP_STATE").unwrap_or(0);
-    (sound == "ok").then_some(Holding { rows, version })
+    (sound == "ok").then_some(Contents { rows, version })
 }
 
 /// An upstream, and what a program did to its file while it ingested from there.
 struct Recording {
     upstream: GithubServer,
-    wire: Wire,
-    events: Vec<Event>,
+    wire: FaultyProxy,
+    events: Vec<FileEvent>,
 }
 
 impl Recording {
     /// Runs the program again and again on one file while the upstream changes in between; `None`: nothing can record it.
     async fn new(seed: u64) -> Option<Self> {
         let upstream = GithubServer::builder().seed(seed).repository(REPOSITORY, 500).start().await.unwrap();
-        let wire = Wire::to(upstream.url());
-        wire.connect();
+        let proxy = FaultyProxy::to(upstream.url());
+        proxy.connect();
         // Slow answers, so that most runs commit several times: a commit is due after a second.
-        wire.delay(Duration::from_millis(60));
+        proxy.delay(Duration::from_millis(60));
         let folder = tempfile::tempdir().unwrap();
         let mut events = Vec::new();
         for round in 0..RUNS {
-            events.extend(tokio::task::block_in_place(|| run(&wire, folder.path(), round + 1 == RUNS))?);
+            events.extend(tokio::task::block_in_place(|| run(&proxy, folder.path(), round + 1 == RUNS))?);
             upstream.clock().advance(Duration::from_secs(60));
             upstream.bulk_edit(REPOSITORY, 150);
             upstream.create(REPOSITORY, 40);
         }
-        wire.delay(Duration::ZERO);
-        Some(Self { upstream, wire, events })
+        proxy.delay(Duration::ZERO);
+        Some(Self { upstream, wire: proxy, events })
     }
 
-    fn count(&self, wanted: fn(&Event) -> bool) -> usize {
+    fn count(&self, wanted: fn(&FileEvent) -> bool) -> usize {
         self.events.iter().filter(|event| wanted(event)).count()
     }
 
     /// Cuts the power at so many moments.
-    async fn cut(&self, cuts: u64, seed: u64, disk: Disk) -> Damage {
+    async fn cut(&self, cuts: u64, seed: u64, disk: SimulatedDisk) -> Damage {
         let mut chance = fastrand::Rng::with_seed(seed);
         let mut moments: Vec<usize> = (0..cuts).map(|_| chance.usize(..=self.events.len())).collect();
         moments.sort_unstable();
-        let (mut disk, mut done, mut promised) = (disk, 0, Holding::default());
+        let (mut disk, mut done, mut promised) = (disk, 0, Contents::default());
         let mut damage = Damage::default();
         for moment in moments {
             for event in &self.events[done..moment] {
                 disk.apply(event);
-                if matches!(event, Event::Reported) {
+                if matches!(event, FileEvent::Reported) {
                     // What the process itself saw when it reported a commit counts as promised.
-                    let (_folder, file) = laid_out(&disk, Luck::All, &mut chance);
-                    promised = holding(&file).unwrap();
+                    let (_folder, file) = write_files(&disk, Survival::All, &mut chance);
+                    promised = contents(&file).unwrap();
                 }
             }
             done = moment;
-            let luck = [Luck::Nothing, Luck::SomeChanges, Luck::SomeSectors, Luck::All][chance.usize(..4)];
-            let (_folder, file) = laid_out(&disk, luck, &mut chance);
-            let Some(holds) = holding(&file) else {
+            let luck =
+                [Survival::Nothing, Survival::SomeChanges, Survival::SomeSectors, Survival::All][chance.usize(..4)];
+            let (_folder, file) = write_files(&disk, luck, &mut chance);
+            let Some(holds) = contents(&file) else {
                 damage.files += 1;
                 continue;
             };
@@ -112,7 +113,7 @@ impl Recording {
 }
 
 /// One run of the program, recorded.
-fn run(wire: &Wire, folder: &Path, reconcile: bool) -> Option<Vec<Event>> {
+fn run(wire: &FaultyProxy, folder: &Path, reconcile: bool) -> Option<Vec<FileEvent>> {
     let (database, log) = (folder.join("x.db"), folder.join("log"));
     let mut command = Command::new(binary("github_issues"));
     command.env("GITHUB_API_URL", wire.url()).env("GITHUB_PAGE_SIZE", "20").env("GITHUB_CONCURRENCY", "2");
@@ -124,7 +125,7 @@ fn run(wire: &Wire, folder: &Path, reconcile: bool) -> Option<Vec<Event>> {
 }
 
 /// The files after a power cut, in a folder of their own; the database among them.
-fn laid_out(disk: &Disk, luck: Luck, chance: &mut fastrand::Rng) -> (TempDir, PathBuf) {
+fn write_files(disk: &SimulatedDisk, luck: Survival, chance: &mut fastrand::Rng) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in disk.after_power_cut(luck, chance) {
         std::fs::write(folder.path().join(name), bytes).unwrap();
@@ -151,11 +152,11 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
         skipped("there is no strace, which records what a process writes");
         return;
     };
-    let writes = recording.count(|event| matches!(event, Event::Write { .. }));
-    let syncs = recording.count(|event| matches!(event, Event::Sync(_) | Event::SyncFolder));
-    let reports = recording.count(|event| matches!(event, Event::Reported));
+    let writes = recording.count(|event| matches!(event, FileEvent::Write { .. }));
+    let syncs = recording.count(|event| matches!(event, FileEvent::Sync(_) | FileEvent::SyncFolder));
+    let reports = recording.count(|event| matches!(event, FileEvent::Reported));
     assert!(writes > 100 && syncs > 20 && reports >= RUNS, "{writes} writes, {syncs} syncs, {reports} reports");
-    let damage = recording.cut(cuts, seed, Disk::default()).await;
+    let damage = recording.cut(cuts, seed, SimulatedDisk::default()).await;
     println!(
         "power cuts: {cuts}, in {RUNS} runs with {writes} writes, {syncs} syncs and {reports} commits; files damaged {}, \
          commits lost {}, rows missing after a rerun {}",
@@ -163,7 +164,7 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
     );
     assert_eq!(damage, Damage::default(), "seed {seed}");
     // The test sees what it is there to see: no disk of this kind can keep a promise.
-    let damage = recording.cut(cuts, seed, Disk::that_ignores_syncs()).await;
+    let damage = recording.cut(cuts, seed, SimulatedDisk::ignoring_syncs()).await;
     println!(
         "the same on a disk that only says that it syncs: files damaged {}, commits lost {}, rows missing after a rerun {}",
         damage.files, damage.commits, damage.rows

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// One thing that a process did.
 #[derive(Debug, Clone)]
-pub(crate) enum Event {
+pub(crate) enum FileEvent {
     /// A file was made or opened; only its name counts.
     Create(String),
     Write {
@@ -40,7 +40,7 @@ pub(crate) fn recorded(command: &Command, log: &Path) -> Command {
 }
 
 /// Reads a log: what concerns the files of `folder`, and what was said on standard error.
-pub(crate) fn read(log: &Path, folder: &Path) -> Vec<Event> {
+pub(crate) fn read(log: &Path, folder: &Path) -> Vec<FileEvent> {
     let text = std::fs::read_to_string(log).unwrap();
     let folder = std::fs::canonicalize(folder).unwrap();
     let mut unfinished: HashMap<&str, &str> = HashMap::new();
@@ -65,7 +65,7 @@ pub(crate) fn read(log: &Path, folder: &Path) -> Vec<Event> {
     events
 }
 
-fn event(call: &str, folder: &Path) -> Option<Event> {
+fn event(call: &str, folder: &Path) -> Option<FileEvent> {
     let (name, arguments) = call.split_once('(')?;
     let path = Path::new;
     let inside = |file: &str| {
@@ -81,20 +81,22 @@ fn event(call: &str, folder: &Path) -> Option<Event> {
         arguments.rsplit_once(") = ").map_or(arguments, |(arguments, _)| arguments).rsplit(", ").next()?.parse().ok()
     };
     match name {
-        "openat" if arguments.contains("O_CREAT") => Some(Event::Create(inside(&text(arguments)?)?)),
+        "openat" if arguments.contains("O_CREAT") => Some(FileEvent::Create(inside(&text(arguments)?)?)),
         "pwrite64" => {
             let name = inside(&String::from_utf8(of_descriptor()?).ok()?)?;
-            Some(Event::Write { name, at: last()?, bytes: quoted(arguments)? })
+            Some(FileEvent::Write { name, at: last()?, bytes: quoted(arguments)? })
         }
         "ftruncate" => {
-            Some(Event::Truncate { name: inside(&String::from_utf8(of_descriptor()?).ok()?)?, length: last()? })
+            Some(FileEvent::Truncate { name: inside(&String::from_utf8(of_descriptor()?).ok()?)?, length: last()? })
         }
-        "unlink" => Some(Event::Unlink(inside(&text(arguments)?)?)),
+        "unlink" => Some(FileEvent::Unlink(inside(&text(arguments)?)?)),
         "fsync" | "fdatasync" => {
             let synced = String::from_utf8(of_descriptor()?).ok()?;
-            if path(&synced) == folder { Some(Event::SyncFolder) } else { Some(Event::Sync(inside(&synced)?)) }
+            if path(&synced) == folder { Some(FileEvent::SyncFolder) } else { Some(FileEvent::Sync(inside(&synced)?)) }
         }
-        "write" if arguments.starts_with("2<") => text(arguments)?.contains(" committed").then_some(Event::Reported),
+        "write" if arguments.starts_with("2<") => {
+            text(arguments)?.contains(" committed").then_some(FileEvent::Reported)
+        }
         _ => None,
     }
 }

@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::Client;
+use snowfeed::internals::snowflake::Client;
 use snowfeed::native_app::deploy;
 use tempfile::TempDir;
 
-use crate::scripted::{Act, Asked, QUERY, RENEW, Scripted};
+use crate::scripted::{QUERY, RENEW, ReceivedRequest, Reply, ScriptedServer};
 
 /// The token that the session issues to other clients.
 pub(crate) const ISSUED: &str = "hunter2-issued-token";
@@ -156,7 +156,7 @@ pub(crate) struct State {
     /// Where new image repositories are, in place of `registry.invalid`.
     pub(crate) registry: Option<String>,
     folder: PathBuf,
-    seen: HashMap<String, Option<Act>>,
+    seen: HashMap<String, Option<Reply>>,
 }
 
 /// Why a statement is refused: code, state, message.
@@ -164,7 +164,7 @@ pub(super) type Refusal = (String, &'static str, String);
 
 /// A server with an account.
 pub(crate) struct Account {
-    pub(crate) server: Scripted,
+    pub(crate) server: ScriptedServer,
     state: Arc<Mutex<State>>,
     folder: TempDir,
 }
@@ -185,7 +185,7 @@ impl Account {
 
     /// An account with nothing in it.
     pub(crate) async fn fresh() -> Self {
-        let (server, folder) = (Scripted::start().await, TempDir::new().unwrap());
+        let (server, folder) = (ScriptedServer::start().await, TempDir::new().unwrap());
         let state = State {
             folder: folder.path().to_owned(),
             references: ["warehouse_reference", "github_external_access", "private_key", "token"]
@@ -196,9 +196,9 @@ impl Account {
         };
         let state = Arc::new(Mutex::new(state));
         let answering = Arc::clone(&state);
-        server.on_each(QUERY, move |asked| answering.lock().unwrap().answer(asked));
+        server.on_request(QUERY, move |asked| answering.lock().unwrap().answer(asked));
         let issued = json!({ "sessionToken": ISSUED, "validityInSecondsST": 3600 });
-        server.on(RENEW, [Act::json(json!({ "data": issued, "success": true }))]);
+        server.on(RENEW, [Reply::json(json!({ "data": issued, "success": true }))]);
         Self { server, state, folder }
     }
 
@@ -212,7 +212,7 @@ impl Account {
 
     /// A session in it.
     pub(crate) async fn open(&self) -> deploy::Account {
-        deploy::Account::new(self.server.client().open().await.unwrap())
+        snowfeed::internals::app_account(self.server.client().open().await.unwrap())
     }
 
     /// The statements that came since this was asked for the last time.
@@ -266,11 +266,11 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
 
 impl State {
     /// What a statement is answered.
-    pub(crate) fn answer(&mut self, asked: &Asked) -> Act {
+    pub(crate) fn answer(&mut self, asked: &ReceivedRequest) -> Reply {
         let id = asked.query.get("requestId").or_else(|| asked.query.get("request_id")).cloned().unwrap_or_default();
         // Snowflake knows a request that is sent again.
         if let Some(before) = self.seen.get(&id) {
-            return before.clone().unwrap_or(Act::Reset);
+            return before.clone().unwrap_or(Reply::Reset);
         }
         let sql = asked.sql().to_owned();
         self.log.push(sql.clone());
@@ -283,11 +283,11 @@ impl State {
             None => None,
         };
         let act = match fault {
-            Some(Fault::Fails) => Some(Act::error("000603", "XX000", "SQL execution internal error")),
+            Some(Fault::Fails) => Some(Reply::error("000603", "XX000", "SQL execution internal error")),
             fault => {
                 let answer = match self.refused(&sql).map_or_else(|| self.run(&sql), Err) {
-                    Ok(data) => Act::json(json!({ "data": data, "code": null, "message": null, "success": true })),
-                    Err((code, state, message)) => Act::error(&code, state, &message),
+                    Ok(data) => Reply::json(json!({ "data": data, "code": null, "message": null, "success": true })),
+                    Err((code, state, message)) => Reply::error(&code, state, &message),
                 };
                 (fault.is_none()).then_some(answer)
             }
@@ -296,7 +296,7 @@ impl State {
             self.fault = None;
         }
         self.seen.insert(id, act.clone());
-        act.unwrap_or(Act::Reset)
+        act.unwrap_or(Reply::Reset)
     }
 
     fn refused(&self, sql: &str) -> Option<Refusal> {

@@ -65,7 +65,7 @@ async fn the_session_s_own_token_is_the_password_unless_there_is_another() {
     let image = image(&workshop);
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");
-    let asked = account.server.asked(crate::scripted::RENEW);
+    let asked = account.server.requests(crate::scripted::RENEW);
     assert_eq!(asked[0].body["requestType"], json!("ISSUE"));
     assert!(!format!("{error:?}{error}").contains(ISSUED));
     let requests = server.received_requests().await.unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use snowfeed::backends::snowflake::client::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Statement};
 
 use super::account::{Account, Pool};
 use super::{deploy, install};
@@ -29,7 +29,7 @@ impl Rule {
     }
 
     #[track_caller]
-    fn code(answer: snowfeed::Result<snowfeed::backends::snowflake::client::Answer>, sql: &str) -> String {
+    fn code(answer: snowfeed::Result<snowfeed::internals::snowflake::QueryResult>, sql: &str) -> String {
         let error = answer.err().unwrap_or_else(|| panic!("accepted: {sql}"));
         let code = error.code().map(str::to_owned);
         code.unwrap_or_else(|| panic!("{sql}: {error:?}"))

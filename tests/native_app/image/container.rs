@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use github_server::GithubServer;
 use serde_json::{Value, json};
-use snowfeed::backends::snowflake::client::{Answer, Client, HttpClient, Session, Statement};
-use snowfeed::backends::snowflake::connection::{Connection, Credentials, Protocol};
+use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
+use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, Statement};
 use snowfeed::native_app::image::{Image, Push};
 use tempfile::TempDir;
 
@@ -175,7 +175,7 @@ async fn a_container_ingests_with_a_mounted_secret() {
 async fn a_container_ingests_into_snowflake_with_its_session_token() {
     let (Some(server), Some(scene)) = (peers::fakesnow(), Scene::set().await) else { return };
     let database = format!("CONTAINER_{}", std::process::id());
-    let connection = Connection::new("test", "user", Credentials::Password("password".into()));
+    let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
     ask(&mut session, Statement::new(format!("CREATE DATABASE {database}"))).await;
@@ -224,6 +224,6 @@ async fn the_procedures_run_the_program_in_its_container() {
     tokio::task::block_in_place(|| pytest(&["test_container.py"], &[("SNOWFEED_CONTAINER", &file)]));
 }
 
-async fn ask(session: &mut Box<dyn Session>, statement: Statement) -> Answer {
+async fn ask(session: &mut Box<dyn Session>, statement: Statement) -> QueryResult {
     session.execute(statement).await.unwrap()
 }

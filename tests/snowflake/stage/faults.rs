@@ -3,7 +3,7 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::stage::{Origin, upload};
+use snowfeed::internals::snowflake::stage::{Origin, upload};
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -8,7 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use snowfeed::RunId;
-use snowfeed::backends::snowflake::stage::{GzipLines, Origin, file_name, upload};
+use snowfeed::internals::snowflake::stage::{GzipLines, Origin, file_name, upload};
 
 use super::{LARGE, answer, azure, content, gcs, s3, store};
 use crate::peers::{self, Server};

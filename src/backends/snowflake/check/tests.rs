@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::super::client::{Client, Spent, StagedFile};
 use super::*;
+use crate::snowflake::{Client, StagedFile, Usage};
 
-type Answers = Vec<(&'static str, std::result::Result<Answer, (&'static str, &'static str)>)>;
+type Answers = Vec<(&'static str, std::result::Result<QueryResult, (&'static str, &'static str)>)>;
 
 /// Answers each statement as the last entry says with whose beginning it begins; what is not in it does not exist.
 #[derive(Debug, Clone)]
@@ -22,14 +22,14 @@ impl Client for Account {
         Ok(Box::new(self.clone()))
     }
 
-    fn spent(&self) -> Spent {
-        Spent::default()
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 }
 
 #[async_trait]
 impl Session for Account {
-    async fn execute(&mut self, statement: Statement) -> Result<Answer> {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.asked.lock().unwrap().push(statement.sql.clone());
         let found = self.answers.iter().rev().find(|(begin, _)| statement.sql.starts_with(begin));
         match found.map_or(Err(("002003", "it does not exist or not authorized")), |(_, answer)| answer.clone()) {
@@ -51,17 +51,17 @@ impl Session for Account {
     }
 }
 
-fn shown(columns: &[&str], rows: &[&[&str]]) -> Answer {
+fn shown(columns: &[&str], rows: &[&[&str]]) -> QueryResult {
     let row = |cells: &&[&str]| Row(cells.iter().map(|cell| (!cell.is_empty()).then(|| (*cell).into())).collect());
     let columns = columns.iter().map(ToString::to_string).collect();
-    Answer { columns, rows: rows.iter().map(row).collect(), query_id: String::new() }
+    QueryResult { columns, rows: rows.iter().map(row).collect(), query_id: String::new() }
 }
 
-fn grants(rows: &[&[&str]]) -> Answer {
+fn grants(rows: &[&[&str]]) -> QueryResult {
     shown(&["created_on", "privilege", "granted_on", "name"], rows)
 }
 
-fn version(form: &str) -> Answer {
+fn version(form: &str) -> QueryResult {
     shown(&["RESOURCE", "STREAM", "NAME", "COLUMNS", "MADE_FROM"], &[&["", "", "PUBLIC", "", form]])
 }
 
@@ -85,7 +85,7 @@ fn with(more: Answers) -> Answers {
 
 async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
     let account = Account { answers: Arc::new(answers), asked: Arc::default() };
-    let findings = Snowflake::over(Arc::new(account.clone()), database, "PUBLIC").check().await;
+    let findings = super::super::internals::backend(Arc::new(account.clone()), database, "PUBLIC").check().await;
     for sql in account.asked.lock().unwrap().iter() {
         assert!(sql.starts_with("SELECT ") || sql.starts_with("SHOW "), "a check changes nothing: {sql}");
     }
@@ -112,16 +112,18 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
 
 #[tokio::test]
 async fn tables_of_this_version_need_no_privilege_to_make_more() {
-    let findings =
-        look_at(with(vec![("SELECT CAST(NULL", Ok(version("2"))), plain(), ("SHOW GRANTS", Ok(grants(&[])))]), "db")
-            .await;
+    let findings = look_at(
+        with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
+        "db",
+    )
+    .await;
     assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 2)");
-    let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), plain()]), "db").await;
+    let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
     assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("brings them up to date"), "{older:?}");
 }
 
 /// No column has a collation.
-fn plain() -> (&'static str, std::result::Result<Answer, (&'static str, &'static str)>) {
+fn upper_name() -> (&'static str, std::result::Result<QueryResult, (&'static str, &'static str)>) {
     ("SELECT \"TABLE_NAME\", \"COLUMN_NAME\"", Ok(shown(&["TABLE_NAME", "COLUMN_NAME", "COLLATION_NAME"], &[])))
 }
 
@@ -138,7 +140,7 @@ async fn tables_that_compare_keys_by_a_collation_are_named_with_the_statement_th
     let mut catalog = version("2");
     let cells = ["a/b", "issues", "a/b", "[]", "collation en-ci"];
     catalog.rows.push(Row(cells.iter().map(|cell| Some((*cell).into())).collect()));
-    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(catalog)), plain()])).await;
+    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(catalog)), upper_name()])).await;
     assert!(message.contains("\"PUBLIC_RAW\".\"a/b\" has the collation \"en-ci\""), "{message}");
     assert!(help.contains("DROP TABLE") && help.contains("then `reset`"), "{help}");
 }
@@ -200,7 +202,7 @@ async fn a_privilege_that_cannot_be_seen_is_not_said_to_be_missing() {
     let hidden = ("SHOW GRANTS TO ROLE \"MAKER\"", Err(("003001", "insufficient privileges")));
     let findings = look_at(with(vec![hidden]), "db").await;
     assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
-    let names: Vec<String> = (0..ROLES).map(|number| format!("R{number}")).collect();
+    let names: Vec<String> = (0..MAX_ROLES).map(|number| format!("R{number}")).collect();
     let rows: Vec<[&str; 4]> = names.iter().map(|name| ["", "USAGE", "ROLE", name.as_str()]).collect();
     let rows: Vec<&[&str]> = rows.iter().map(<[_; 4]>::as_slice).collect();
     let many = ("SHOW GRANTS TO ROLE \"LOADER\"", Ok(grants(&rows)));

@@ -2,8 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::backends::snowflake::client::{Client, HttpClient};
-use crate::backends::snowflake::connection::Connection;
+use crate::backends::snowflake::ConnectionConfig;
 use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
 use crate::cli::commands::read_settings;
@@ -30,9 +29,9 @@ pub(in crate::cli::commands) struct Place<'a> {
 
 impl Place<'_> {
     /// The account's connection. The app's objects are named with their database and schema, whatever those of the session are.
-    pub(super) fn connection(&self) -> Result<Connection> {
+    pub(super) fn connection(&self) -> Result<ConnectionConfig> {
         let connection = connection(&self.global.snowflake, &tag(self.spec))?;
-        Ok(Connection { database: None, schema: None, ..connection })
+        Ok(ConnectionConfig { database: None, schema: None, ..connection })
     }
 
     fn runner(&self, operation: &Operation) -> Result<Runner<'_>> {
@@ -49,10 +48,6 @@ impl Place<'_> {
         self.output.result(report, || if report.dry_run { script(report) } else { summary(report) })?;
         Ok(if report.stopped { Exit::Interrupted } else { Exit::Complete })
     }
-}
-
-pub(super) async fn open(connection: Connection) -> Result<Account> {
-    Ok(Account::new(HttpClient::new(connection)?.open().await?))
 }
 
 /// Ends the session, and passes on what came of it.
@@ -84,7 +79,7 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
         .create_repository(!args.no_create_repository)
         .drop_version(args.drop_version()?)
         .release(args.release);
-    let mut account = open(connection).await?;
+    let mut account = Account::connect(connection).await?;
     let report = deploy.run(&mut account, &runner).await;
     place.report(&close(account, report).await?)
 }
@@ -116,7 +111,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
         }
     }
     let runner = place.runner(&args.operation)?;
-    let mut account = open(connection).await?;
+    let mut account = Account::connect(connection).await?;
     let report = install.run(&mut account, &runner).await;
     place.report(&close(account, report).await?)
 }
@@ -124,7 +119,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
 pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &Place<'_>) -> Result<Exit> {
     let upgrade = Upgrade::new(app)?.origin(args.origin()).adopt(args.operation.adopt);
     let runner = place.runner(&args.operation)?;
-    let mut account = open(place.connection()?).await?;
+    let mut account = Account::connect(place.connection()?).await?;
     let report = upgrade.run(&mut account, &runner).await;
     place.report(&close(account, report).await?)
 }
@@ -144,7 +139,7 @@ pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Place<'
         uninstall = uninstall.objects_in(database, schema);
     }
     let connection = place.connection()?;
-    let mut account = open(connection).await?;
+    let mut account = Account::connect(connection).await?;
     let report = ask_and_remove(&uninstall, app, asks, &args.operation, &mut account, place).await;
     match close(account, report).await? {
         Some(report) => place.report(&report),

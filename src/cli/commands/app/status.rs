@@ -1,14 +1,14 @@
 //! How the app stands.
 
-use super::operate::{Place, close, open};
+use super::operate::{Place, close};
 use crate::Result;
 use crate::cli::Exit;
 use crate::cli::output::table;
 use crate::native_app::App;
-use crate::native_app::deploy::{ApplicationStatus, PackageStatus, Previous, Status};
+use crate::native_app::deploy::{Account, ApplicationStatus, PackageStatus, Previous, Status};
 
 pub(super) async fn status(app: &App, place: &Place<'_>) -> Result<Exit> {
-    let mut account = open(place.connection()?).await?;
+    let mut account = Account::connect(place.connection()?).await?;
     let status = Status::load(app, &mut account).await;
     let status = close(account, status).await?;
     place.output.result(&status, || {

@@ -1,0 +1,47 @@
+//! Doors for this repository's tests, benches and fuzz targets. Semver covers nothing in here.
+
+#![allow(missing_docs, reason = "not public API")]
+
+use std::sync::Arc;
+
+use super::{Inner, Snowflake, columns, names};
+use crate::snowflake::Client;
+use crate::table::{Column, Reserved};
+
+/// A backend over any client.
+pub fn backend(client: Arc<dyn Client>, database: &str, schema: &str) -> Snowflake {
+    Snowflake(Arc::new(Inner::new(client, database, schema)))
+}
+
+/// The same, with a limit for bound rows.
+pub fn backend_with(client: Arc<dyn Client>, database: &str, schema: &str, max_bind_bytes: usize) -> Snowflake {
+    Snowflake(Arc::new(Inner { max_bind_bytes, ..Inner::new(client, database, schema) }))
+}
+
+pub fn identifier(name: &str) -> String {
+    names::identifier(name).to_string()
+}
+
+pub fn normalize(given: &str) -> String {
+    names::normalize(given)
+}
+
+pub fn literal(text: &str) -> String {
+    names::literal(text).to_string()
+}
+
+pub fn select_list(columns: &[Column]) -> String {
+    columns::select_list(columns).to_string()
+}
+
+pub fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
+    names::resource_name(resource, table, sole, reserved)
+}
+
+pub fn load_name(raw: &str, run: &str, number: usize) -> String {
+    names::load_name(raw, run, number)
+}
+
+pub fn load_table_run(load_name: &str) -> Option<uuid::Uuid> {
+    names::load_table_run(load_name)
+}

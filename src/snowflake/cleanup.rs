@@ -1,0 +1,156 @@
+//! What is still sent when nobody waits for it: the cancellation of a statement, and the end of a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use snowflake_api::connection::QueryType;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::error;
+use super::login::{self, SessionTokens};
+use super::transport::Transport;
+use super::wire::{Abort, Empty, Response, TOKEN_EXPIRED};
+use crate::{Error, Result};
+
+/// The longest that one of these may take. Snowflake ends abandoned statements and sessions by itself, only later.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a statement that does not run yet is cancelled, and the pause between.
+const MAX_ABORTS: u32 = 5;
+const ABORT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What Snowflake says of a statement that does not run: not yet, or no longer.
+const NOT_RUNNING: &str = "000605";
+
+/// Sends what is to be sent when a session is left, one thing after the other: a session that is closed cannot cancel any
+/// more.
+#[derive(Clone)]
+pub(super) struct SessionCleanup {
+    transport: Arc<Transport>,
+    runtime: Handle,
+    order: Arc<Mutex<()>>,
+}
+
+impl SessionCleanup {
+    /// # Panics
+    /// Outside of a runtime.
+    pub(super) fn new(transport: Arc<Transport>) -> Self {
+        Self { transport, runtime: Handle::current(), order: Arc::default() }
+    }
+
+    /// Ends a session, and waits until Snowflake has said so. A session that is gone already has ended.
+    pub(super) async fn close(&self, pass: &SessionTokens) -> Result<()> {
+        let _turn = self.order.lock().await;
+        close(&self.transport, pass).await
+    }
+
+    /// Ends a session in the background.
+    pub(super) fn close_later(&self, pass: Arc<SessionTokens>) {
+        let farewell = self.clone();
+        // A runtime that is shutting down drops the task.
+        self.runtime.spawn(async move {
+            if let Err(error) = farewell.close(&pass).await {
+                tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
+            }
+        });
+    }
+
+    /// Watches over a statement: it is cancelled if the watch is dropped before [`Watch::done`].
+    pub(super) fn cancel_on_drop<'a>(
+        &'a self,
+        pass: &'a Arc<SessionTokens>,
+        sql: &'a str,
+        request_id: &'a str,
+    ) -> CancelOnDrop<'a> {
+        CancelOnDrop { farewell: self, pass, sql, request_id, done: false }
+    }
+
+    fn cancel_later(&self, pass: Arc<SessionTokens>, sql: String, request_id: String) {
+        let transport = Arc::clone(&self.transport);
+        // Taken before the task begins, so that a close that follows waits for it.
+        let turn = Arc::clone(&self.order).try_lock_owned().ok();
+        self.runtime.spawn(async move {
+            let _turn = turn;
+            let abort = abort(&transport, &pass, &sql, &request_id);
+            match with_timeout(abort).await {
+                Ok(reply) if reply.success => tracing::debug!(request = request_id, "a statement was cancelled"),
+                Ok(reply) => tracing::debug!(request = request_id, code = reply.code, "a statement was not cancelled"),
+                Err(error) => tracing::debug!(request = request_id, %error, "a statement was not cancelled"),
+            }
+        });
+    }
+}
+
+/// See [`Farewell::watch`].
+pub(super) struct CancelOnDrop<'a> {
+    farewell: &'a SessionCleanup,
+    pass: &'a Arc<SessionTokens>,
+    sql: &'a str,
+    request_id: &'a str,
+    done: bool,
+}
+
+impl CancelOnDrop<'_> {
+    /// The statement has come to its end.
+    pub(super) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.farewell.cancel_later(Arc::clone(self.pass), self.sql.to_owned(), self.request_id.to_owned());
+        }
+    }
+}
+
+/// Cancels a statement. It may not run yet: then Snowflake finds nothing to cancel, and runs it all the same.
+async fn abort(transport: &Transport, pass: &SessionTokens, sql: &str, request_id: &str) -> Result<Response<Value>> {
+    let (mut tries, mut renewed) = (MAX_ABORTS, false);
+    loop {
+        let own_id = Uuid::now_v7().to_string();
+        let body = Abort { sql_text: sql, request_id };
+        let reply = transport.post::<Value>("/queries/v1/abort-request", &own_id, &pass.token(), body).await?;
+        tries -= 1;
+        if reply.expiry() == Some(TOKEN_EXPIRED) && !renewed && login::renew(transport, pass).await? {
+            renewed = true;
+        } else if !reply.success && reply.code.as_deref() == Some(NOT_RUNNING) && tries > 0 {
+            tokio::time::sleep(ABORT_PAUSE).await;
+        } else {
+            return Ok(reply);
+        }
+    }
+}
+
+async fn close(transport: &Transport, pass: &SessionTokens) -> Result<()> {
+    let ask = || async {
+        let token = pass.token();
+        let request_id = Uuid::now_v7().to_string();
+        let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
+        transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {}).await
+    };
+    let reply = with_timeout(async {
+        let reply = ask().await?;
+        // Where only the token has expired, the session is still there, with its transaction and the locks of that.
+        if reply.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
+            return ask().await;
+        }
+        Ok(reply)
+    });
+    let reply = reply.await?;
+    if reply.success || reply.expiry().is_some() {
+        return Ok(());
+    }
+    Err(error::with_code(Error::unavailable("Snowflake did not close a session"), reply.code.as_deref())
+        .with_help("it closes by itself when it has been idle for some hours"))
+}
+
+async fn with_timeout<T>(request: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(TIMEOUT, request).await.unwrap_or_else(|_| {
+        Err(Error::unavailable("Snowflake did not answer in time").with_context("timeout", format!("{TIMEOUT:?}")))
+    })
+}

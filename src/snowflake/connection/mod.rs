@@ -1,0 +1,219 @@
+//! Where a Snowflake account is, and who we say we are.
+//!
+//! [`ConnectionConfig::load`] reads the settings that Snowflake's own tools read; [`ConnectionConfig::new`] takes them from a program.
+
+mod account;
+mod credentials;
+mod files;
+mod key_pair;
+mod load;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use url::Host;
+
+use crate::net::is_loopback;
+use crate::{Error, Result};
+
+pub use credentials::{Credentials, LoginFields};
+
+/// Everything that is needed to open a session.
+///
+/// ```
+/// use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+///
+/// let key = Credentials::KeyPair { file: "/etc/snowfeed/key.p8".into(), passphrase: None };
+/// let connection = ConnectionConfig::new("my_org-my_account", "SNOWFEED", key).role("LOADER").warehouse("LOADING");
+/// assert_eq!(connection.host, "my-org-my-account.snowflakecomputing.com");
+/// ```
+#[derive(Debug, Clone)]
+pub struct ConnectionConfig {
+    /// The account's name, without region and domain: `ORG-NAME`, or a locator.
+    pub account: String,
+    /// How requests travel.
+    pub protocol: Protocol,
+    /// The host alone, without protocol, port and path.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The user; empty where a token names its user.
+    pub user: String,
+    /// The role; the user's default one unless given.
+    pub role: Option<String>,
+    /// The warehouse; the user's default one unless given.
+    pub warehouse: Option<String>,
+    /// The database.
+    pub database: Option<String>,
+    /// The schema.
+    pub schema: Option<String>,
+    /// How we say who we are.
+    pub credentials: Credentials,
+    /// Marks all statements in the account's query history.
+    pub query_tag: Option<String>,
+    /// The file of the token by which Snowflake knows the container that this runs in; sent along with each login.
+    pub spcs_token_file: Option<PathBuf>,
+    /// Session parameters to set at login. Those that the crate depends on are ignored, with a warning.
+    pub session_parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How requests travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Encrypted.
+    #[default]
+    Https,
+    /// In the clear: only to servers on this machine.
+    Http,
+}
+
+impl Protocol {
+    /// As it begins a URL: `https` or `http`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http => 80,
+        }
+    }
+}
+
+impl ConnectionConfig {
+    /// A connection of `user` to `account`: `ORG-NAME`, a locator with or without its region, or the account's host or URL.
+    /// The user may be empty with tokens, which name their user.
+    ///
+    /// What cannot be right is said at login, by [`login_fields`](Self::login_fields).
+    pub fn new(account: impl AsRef<str>, user: impl Into<String>, credentials: Credentials) -> Self {
+        let account = account::read(account.as_ref(), None);
+        Self {
+            account: account.name,
+            protocol: Protocol::Https,
+            host: account.host,
+            port: Protocol::Https.default_port(),
+            user: user.into(),
+            role: None,
+            warehouse: None,
+            database: None,
+            schema: None,
+            credentials,
+            query_tag: None,
+            spcs_token_file: None,
+            session_parameters: serde_json::Map::new(),
+        }
+    }
+
+    /// Reads the connection called `name`, or the default one, from where Snowflake's own tools keep theirs.
+    ///
+    /// **Files.** The folder is `SNOWFLAKE_HOME` or `~/.snowflake` if that exists, else the platform's own (`~/.config/snowflake`
+    /// on Linux). `connections.toml` in it has a section `[NAME]` for each connection; without that file, `config.toml` has
+    /// `[connections.NAME]`. The default is `SNOWFLAKE_DEFAULT_CONNECTION_NAME`, else `default_connection_name` of
+    /// `config.toml`, else `default`.
+    ///
+    /// **Precedence**, for each setting: `SNOWFLAKE_CONNECTIONS_<NAME>_<KEY>`, then the file, then `SNOWFLAKE_<KEY>`. So the
+    /// environment alone is enough, too. What a program sets afterwards goes before all of them.
+    ///
+    /// **In a container inside Snowflake**, host, account, database and schema come from the environment, and the token from
+    /// `/snowflake/session/token`, unless other credentials are given. Where SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
+    /// `/snowflake/session/spcs_token` is sent along, as Snowflake's drivers do.
+    ///
+    /// Settings of other tools are ignored. Files are read at once, so this blocks for as long as a disk does.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when there is no such connection, a file cannot be read, or a setting is
+    /// missing or wrong; [`Unsupported`](crate::ErrorKind::Unsupported) for ways to authenticate that need a person. No error
+    /// repeats the value of a setting: it might be a secret.
+    pub fn load(name: Option<&str>) -> Result<Self> {
+        load::Environment::of_process().connection(name)
+    }
+
+    /// Sets the role of the session.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.role = Some(role.into());
+        self
+    }
+
+    /// Sets the warehouse that statements run in.
+    #[must_use]
+    pub fn warehouse(mut self, warehouse: impl Into<String>) -> Self {
+        self.warehouse = Some(warehouse.into());
+        self
+    }
+
+    /// Sets the database.
+    #[must_use]
+    pub fn database(mut self, database: impl Into<String>) -> Self {
+        self.database = Some(database.into());
+        self
+    }
+
+    /// Sets the schema.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Sets the host, where it is not the account's usual one.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    /// Sets the port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Sets how requests travel. The port follows, unless it was set to another than the protocol's own.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        if self.port == self.protocol.default_port() {
+            self.port = protocol.default_port();
+        }
+        self.protocol = protocol;
+        self
+    }
+
+    /// Sets what marks all statements in the account's query history.
+    #[must_use]
+    pub fn query_tag(mut self, tag: impl Into<String>) -> Self {
+        self.query_tag = Some(tag.into());
+        self
+    }
+
+    /// Refuses what cannot reach an account, or would show a secret on the way.
+    fn check(&self) -> Result<()> {
+        account::check(&self.account)?;
+        let no_host = || {
+            Error::configuration("the Snowflake host is no host name")
+                .with_help("write `host` without protocol, port and path, or leave it out: the account has a usual one")
+        };
+        if self.host.split('.').any(str::is_empty) {
+            return Err(no_host());
+        }
+        let host = Host::parse(&self.host).map_err(|_| no_host())?;
+        if self.port == 0 {
+            return Err(Error::configuration("the port of the Snowflake connection is 0").with_help("leave `port` out"));
+        }
+        if self.protocol == Protocol::Http && !is_loopback(&host) {
+            return Err(Error::configuration("plain http is refused: the credentials would travel in the clear")
+                .with_help("use `protocol = \"https\"`; http is only for servers on this machine"));
+        }
+        if self.user.is_empty() && self.credentials.require_user() {
+            return Err(Error::configuration("the Snowflake connection names no user")
+                .with_help("set `user` in the connection, or SNOWFLAKE_USER"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! What Snowflake answers, for the fuzz targets.
+
+use super::wire::{LoginData, QueryData, RenewalData, Response};
+use super::{Answer, Row, arrow, result};
+
+/// Reads a body as every answer that there is, and gives the rows of a statement's.
+pub fn answer(body: &[u8]) -> Option<Answer> {
+    let _ = serde_json::from_slice::<Response<LoginData>>(body);
+    let _ = serde_json::from_slice::<Response<RenewalData>>(body);
+    let reply: Response<QueryData> = serde_json::from_slice(body).ok()?;
+    let _ = (reply.is_running(), reply.expiry());
+    let data = reply.data?;
+    let _ = result::headers(&data);
+    result::inline_rows(data).ok()
+}
+
+/// Reads a part of a result that is stored elsewhere; `None` when it is refused.
+pub fn part(bytes: &[u8], is_arrow: bool) -> Option<Vec<Row>> {
+    let bytes = result::decompress(bytes::Bytes::copy_from_slice(bytes)).ok()?;
+    if is_arrow { arrow::rows(&bytes).ok() } else { result::json_rows(&bytes).ok() }
+}

@@ -1,0 +1,335 @@
+//! The rows of an answer: those that came with it, and those that are stored elsewhere.
+
+use std::io::Read;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use bytestring::ByteString;
+use flate2::read::MultiGzDecoder;
+use futures::{StreamExt, TryStreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
+
+use super::login::SessionTokens;
+use super::session::refetch_result;
+use super::transport::Transport;
+use super::wire::{Chunk, QueryData};
+use super::{arrow, blocking};
+use crate::{Error, Result, Retry};
+
+/// How many parts of a result are fetched at once.
+const CONCURRENT_DOWNLOADS: usize = 4;
+
+/// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
+pub(super) const MAX_PART_BYTES: usize = 256 << 20;
+
+/// What may be on its way through memory at once, in all sessions of the process, in MiB: parts that are fetched and unpacked. A
+/// part that is larger goes alone.
+const MAX_IN_FLIGHT_MIB: u32 = 256;
+static IN_FLIGHT: Semaphore = Semaphore::const_new(MAX_IN_FLIGHT_MIB as usize);
+
+/// The size of a part, in bytes, where Snowflake does not say so.
+const DEFAULT_PART_BYTES: u64 = 16 << 20;
+
+/// Rows that come with an answer are decoded where they are up to this size, in bytes: a thread costs more.
+const MAX_SYNC_BYTES: usize = 64 << 10;
+
+/// Gathers all rows of an answer, in order.
+///
+/// Links to parts live for some hours. Where they have expired, Snowflake makes new ones, as long as that brings more parts.
+pub(super) async fn collect_rows(
+    transport: &Transport,
+    pass: &SessionTokens,
+    mut data: QueryData,
+) -> Result<QueryResult> {
+    let total = data.total;
+    let mut parts = Parts::of(&mut data)?;
+    let mut answer = decode_inline(data).await?;
+    let (mut done, mut renewed) = (0, None);
+    while let Err(error) = parts.fetch(transport, &mut done, &mut answer.rows).await {
+        if !is_expired(&error) || renewed == Some(done) {
+            return Err(error);
+        }
+        tracing::debug!(parts = done, "the links to the parts of a result have expired");
+        renewed = Some(done);
+        let mut again = refetch_result(transport, pass, &answer.query_id).await?;
+        parts = parts.with_new_links(Parts::of(&mut again)?)?;
+    }
+    if let Some(total) = total {
+        check_complete(u64::try_from(answer.rows.len()).unwrap_or(u64::MAX), total)?;
+    }
+    Ok(answer)
+}
+
+/// The parts of a result that are stored elsewhere.
+struct Parts {
+    chunks: Vec<Chunk>,
+    headers: HeaderMap,
+    is_arrow: bool,
+}
+
+impl Parts {
+    fn of(data: &mut QueryData) -> Result<Self> {
+        let headers = headers(data)?;
+        let is_arrow = data.query_result_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("arrow"));
+        Ok(Self { chunks: data.chunks.take().unwrap_or_default(), headers, is_arrow })
+    }
+
+    /// Appends the rows of the parts from the one with the number `done` on, which is how many are done.
+    async fn fetch(&self, transport: &Transport, done: &mut usize, rows: &mut Vec<Row>) -> Result<()> {
+        let rest: Vec<Chunk> = self.chunks.iter().skip(*done).cloned().collect();
+        let fetched = rest.into_iter().map(|chunk| fetch(transport, chunk, self.headers.clone(), self.is_arrow));
+        let mut fetched = stream::iter(fetched).buffered(CONCURRENT_DOWNLOADS);
+        while let Some(more) = fetched.try_next().await? {
+            rows.extend(more);
+            *done += 1;
+        }
+        Ok(())
+    }
+
+    /// The same parts with new links.
+    fn with_new_links(&self, new: Self) -> Result<Self> {
+        let rows = |parts: &Self| parts.chunks.iter().map(|chunk| chunk.row_count).collect::<Vec<_>>();
+        if rows(self) == rows(&new) && self.is_arrow == new.is_arrow {
+            return Ok(new);
+        }
+        Err(Error::invalid_data("Snowflake gave links to another result than before").with_retry(Retry::Backoff))
+    }
+}
+
+/// Whether a storage says that a link has expired, or is signed wrongly.
+fn is_expired(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 401 | 403))
+}
+
+/// The part of an answer that came with it.
+async fn decode_inline(data: QueryData) -> Result<QueryResult> {
+    if data.rowset_base64.as_ref().is_some_and(|rows| rows.len() > MAX_SYNC_BYTES) {
+        return blocking::run(move || inline_rows(data)).await;
+    }
+    inline_rows(data)
+}
+
+/// The part of an answer that came with it.
+pub(super) fn inline_rows(data: QueryData) -> Result<QueryResult> {
+    let columns = data.rowtype.unwrap_or_default().into_iter().map(|column| column.name).collect();
+    let rows = match (data.rowset, data.rowset_base64) {
+        (Some(rows), _) => rows.into_iter().map(row).collect(),
+        (None, Some(encoded)) => arrow::rows(&base64(&encoded)?)?,
+        (None, None) => Vec::new(),
+    };
+    Ok(QueryResult { columns, rows, query_id: data.query_id.unwrap_or_default() })
+}
+
+async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow: bool) -> Result<Vec<Row>> {
+    let size = chunk.uncompressed_size.unwrap_or(DEFAULT_PART_BYTES).div_ceil(1 << 20);
+    let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, MAX_IN_FLIGHT_MIB);
+    let room = IN_FLIGHT.acquire_many(size).await;
+    let room = room.map_err(|error| Error::internal("there is no room for a part of a result").with_source(error))?;
+    let packed = transport.fetch(&chunk.url, headers).await?;
+    let rows = blocking::run(move || {
+        let _room = room;
+        let bytes = decompress(packed)?;
+        if is_arrow { arrow::rows(&bytes) } else { json_rows(&bytes) }
+    });
+    let rows = rows.await?;
+    if rows.len() != chunk.row_count {
+        return Err(incomplete(rows.len(), chunk.row_count));
+    }
+    Ok(rows)
+}
+
+/// Snowflake has been seen to answer with fewer rows than it says there are.
+fn check_complete(rows: u64, total: u64) -> Result<()> {
+    if rows < total { Err(incomplete(rows, total)) } else { Ok(()) }
+}
+
+fn incomplete(rows: impl ToString, expected: impl ToString) -> Error {
+    Error::invalid_data("a part of a result is missing")
+        .with_context("rows", rows)
+        .with_context("expected", expected)
+        .with_retry(Retry::Backoff)
+}
+
+/// What the storage wants to see: headers that Snowflake gave, or made from the key it gave.
+pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &str, value: &str| {
+        let name = HeaderName::try_from(name);
+        let value = HeaderValue::try_from(value);
+        let (Ok(name), Ok(mut value)) = (name, value) else {
+            return Err(Error::invalid_data("Snowflake gave a header for a result that cannot be sent"));
+        };
+        // It may be the key that the result is encrypted with.
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    };
+    match (&data.chunk_headers, &data.qrmk) {
+        (Some(given), _) => given.iter().try_for_each(|(name, value)| set(name, value))?,
+        (None, Some(key)) => {
+            set("x-amz-server-side-encryption-customer-algorithm", "AES256")?;
+            set("x-amz-server-side-encryption-customer-key", key)?;
+        }
+        (None, None) => {}
+    }
+    Ok(headers)
+}
+
+fn base64(encoded: &str) -> Result<Vec<u8>> {
+    BASE64_STANDARD
+        .decode(encoded)
+        .map_err(|error| Error::invalid_data("the rows of an answer are garbled").with_source(error))
+}
+
+/// The storage does not always say that it hands out compressed bytes, so that the HTTP client leaves them as they are.
+pub(super) fn decompress(bytes: Bytes) -> Result<Bytes> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut plain = Vec::new();
+    // One byte more than is allowed, by which it is known to be too much.
+    let most = u64::try_from(MAX_PART_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    MultiGzDecoder::new(bytes.as_ref())
+        .take(most)
+        .read_to_end(&mut plain)
+        .map_err(|error| Error::invalid_data("a part of a result is garbled").with_source(error))?;
+    if plain.len() > MAX_PART_BYTES { Err(too_large()) } else { Ok(plain.into()) }
+}
+
+/// A part of which more would come than Snowflake ever makes.
+pub(super) fn too_large() -> Error {
+    Error::invalid_data("a part of a result is larger than any that Snowflake makes")
+        .with_context("bytes allowed", MAX_PART_BYTES)
+        .with_help("check the proxy, if there is one: it may have changed what it passed on")
+}
+
+/// Rows with commas between them, without brackets around them.
+pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
+    let whole = [b"[", bytes, b"]"].concat();
+    // The cause is left out: it may repeat a value.
+    let rows: Vec<Vec<Option<String>>> =
+        serde_json::from_slice(&whole).map_err(|_| Error::invalid_data("a part of a result is garbled"))?;
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn row(cells: Vec<Option<String>>) -> Row {
+    Row(cells.into_iter().map(|cell| cell.map(Into::into)).collect())
+}
+
+/// What a statement answers: a table of texts, as Snowflake writes them: `true` or `1`, `-1.50`, and a timestamp, unless it
+/// was cast to text, as seconds since 1970 with a fraction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueryResult {
+    /// The columns' names.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Snowflake's name for the statement.
+    pub query_id: String,
+}
+
+impl QueryResult {
+    /// How many rows a DML statement has changed: the sum of the numbers in its only row.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the answer is no count.
+    pub fn rows_affected(&self) -> Result<u64> {
+        let [row] = self.rows.as_slice() else {
+            return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
+        };
+        (0..row.0.len()).try_fold(0_u64, |sum, column| {
+            let count = u64::try_from(row.integer(column)?).ok();
+            count.and_then(|count| sum.checked_add(count)).ok_or_else(|| {
+                Error::invalid_data("Snowflake says that a statement changed a number of rows that cannot be")
+            })
+        })
+    }
+}
+
+/// One row of an [`Answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(pub Vec<Option<ByteString>>);
+
+impl Row {
+    /// The text of a column; `None` for null.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when there is no such column.
+    pub fn get(&self, column: usize) -> Result<Option<&ByteString>> {
+        let cell = self.0.get(column).ok_or_else(|| {
+            Error::invalid_data("Snowflake answered with fewer columns than were asked for")
+                .with_context("column", column)
+        })?;
+        Ok(cell.as_ref())
+    }
+
+    /// The text of a column that is never null.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is null, or there is no such column.
+    pub fn text(&self, column: usize) -> Result<&ByteString> {
+        self.get(column)?.ok_or_else(|| {
+            Error::invalid_data("Snowflake answered null where a value was expected").with_context("column", column)
+        })
+    }
+
+    /// The whole number in a column that is never null.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    pub fn integer(&self, column: usize) -> Result<i64> {
+        let text = self.text(column)?;
+        text.parse().map_err(|error| {
+            Error::invalid_data(format!("Snowflake answered {text:?} where a whole number was expected"))
+                .with_source(error)
+        })
+    }
+
+    /// The truth value in a column that is never null: `true` or `1`, `false` or `0`, in either case.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    pub fn boolean(&self, column: usize) -> Result<bool> {
+        match self.text(column)?.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            text => Err(Error::invalid_data(format!("Snowflake answered {text:?} where a truth value was expected"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    #[test]
+    fn a_part_that_grows_without_end_is_refused() {
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..=MAX_PART_BYTES >> 20 {
+            bomb.write_all(&zeros).unwrap();
+        }
+        let bomb = bomb.finish().unwrap();
+        assert!(bomb.len() < 8 << 20, "{}", bomb.len());
+        let error = decompress(bomb.into()).unwrap_err();
+        assert!(error.to_string().contains("larger than any"), "{error}");
+    }
+
+    #[test]
+    fn counts_that_cannot_be_added_are_refused() {
+        let answer = |cells: &[&str]| QueryResult {
+            rows: vec![Row(cells.iter().map(|cell| Some((*cell).into())).collect())],
+            ..QueryResult::default()
+        };
+        assert_eq!(answer(&["3", "4"]).rows_affected().unwrap(), 7);
+        assert_eq!(answer(&["9223372036854775807", "1"]).rows_affected().unwrap(), 1 << 63);
+        for cells in [["-1", "0"], ["5", "-9223372036854775808"]] {
+            assert_eq!(answer(&cells).rows_affected().unwrap_err().kind(), crate::ErrorKind::InvalidData, "{cells:?}");
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! One session: statements, one at a time, and a transaction.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use snowflake_api::connection::QueryType;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::cleanup::SessionCleanup;
+use super::client::ClientInner;
+use super::login::{self, SessionTokens, TokenPair};
+use super::stage::{self, Origin};
+use super::statement::{StatementKind, put_response};
+use super::transport::Transport;
+use super::wire::{Bindings, Empty, Query, QueryData, Response, TOKEN_EXPIRED};
+use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result};
+use crate::net::delays;
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
+/// token after one.
+const HEARTBEAT_AFTER: Duration = Duration::from_secs(45 * 60);
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionState {
+    /// Outside of a transaction.
+    Idle,
+    /// Within one.
+    InTransaction,
+    /// A statement runs, or was left before its end.
+    Executing,
+    /// Its transaction ended by itself, or nobody knows whether it did: no further statement may run as if it were part of it.
+    Lost,
+}
+
+/// A session of [`HttpClient`](super::HttpClient).
+pub(super) struct HttpSession {
+    client: Arc<ClientInner>,
+    farewell: SessionCleanup,
+    /// `None` once it is closed.
+    pass: Option<Arc<SessionTokens>>,
+    phase: SessionState,
+    sequence: u64,
+    used: Instant,
+}
+
+impl HttpSession {
+    pub(super) fn new(client: Arc<ClientInner>, tokens: TokenPair) -> Self {
+        Self {
+            farewell: SessionCleanup::new(Arc::clone(&client.transport)),
+            client,
+            pass: Some(Arc::new(SessionTokens::new(tokens))),
+            phase: SessionState::Idle,
+            sequence: 0,
+            used: Instant::now(),
+        }
+    }
+
+    /// Runs a statement, and keeps track of where that leaves the session.
+    async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
+        let verb = StatementKind::parse(&statement.sql);
+        let phase = self.start(verb)?;
+        let began = Instant::now();
+        let request_id = Uuid::now_v7().to_string();
+        let ended = self.execute_with_renewal(statement, &request_id, phase).await;
+        self.client.meter.add_statement(began.elapsed());
+        self.used = Instant::now();
+        let ended = match ended {
+            Ok(Response { success: true, data, .. }) => {
+                let (phase, ended) = after_success(verb, phase, data);
+                self.phase = phase;
+                ended
+            }
+            Ok(reply) => {
+                let is_lost = phase == SessionState::InTransaction && error::aborts_transaction(&reply);
+                self.phase = if is_lost { SessionState::Lost } else { phase };
+                Err(if statement.is_confidential() {
+                    error::confidential_error(&reply)
+                } else {
+                    error::statement_error(&reply)
+                })
+            }
+            Err(SendError::Ended(error)) => {
+                self.phase = if phase == SessionState::InTransaction { SessionState::Lost } else { phase };
+                Err(error)
+            }
+            Err(SendError::Unknown(error)) => {
+                self.phase = if phase == SessionState::InTransaction || verb == StatementKind::Begin {
+                    SessionState::Lost
+                } else {
+                    phase
+                };
+                Err(unknown_outcome(verb, phase, error))
+            }
+        };
+        tracing::debug!(
+            sql = statement.sql,
+            request = request_id,
+            query = ended.as_ref().ok().and_then(|data| data.query_id.as_deref()),
+            elapsed_ms = began.elapsed().as_millis(),
+            error = ended.as_ref().err().map(tracing::field::display),
+            "a statement has ended"
+        );
+        ended
+    }
+
+    /// Claims the session for one statement.
+    fn start(&mut self, verb: StatementKind) -> Result<SessionState> {
+        match self.phase {
+            SessionState::InTransaction if verb == StatementKind::Ddl => {
+                Err(Error::internal("a statement that changes objects would commit the open transaction")
+                    .with_help("run it before the transaction begins, or after its end"))
+            }
+            phase @ (SessionState::Idle | SessionState::InTransaction) => {
+                // It stays so if the future of the statement is dropped.
+                self.phase = SessionState::Executing;
+                Ok(phase)
+            }
+            SessionState::Executing => {
+                Err(Error::internal("a session was used after one of its statements was cancelled")
+                    .with_help("open another session"))
+            }
+            SessionState::Lost => Err(Error::unavailable("the session was lost, and its transaction with it")
+                .with_help("open another session, and run the transaction again")),
+        }
+    }
+
+    /// Brings a statement to its end. A session that has expired is taken up again once, if nothing is lost by it.
+    async fn execute_with_renewal(
+        &mut self,
+        statement: &Statement,
+        request_id: &str,
+        phase: SessionState,
+    ) -> Result<Response<QueryData>, SendError> {
+        if self.used.elapsed() > HEARTBEAT_AFTER {
+            self.send_heartbeat(phase).await?;
+        }
+        self.sequence += 1;
+        let reply = self.send(statement, request_id).await?;
+        let Some(code) = reply.expiry().map(str::to_owned) else { return Ok(reply) };
+        // Snowflake did not run it.
+        self.resume(&code, phase).await?;
+        self.send(statement, request_id).await
+    }
+
+    async fn send(&self, statement: &Statement, request_id: &str) -> Result<Response<QueryData>, SendError> {
+        let pass = self.tokens()?;
+        let query = Query {
+            sql_text: statement.text(),
+            async_exec: false,
+            sequence_id: self.sequence,
+            query_submission_time: Timestamp::now().as_millisecond(),
+            is_internal: false,
+            bindings: Bindings(&statement.binds),
+        };
+        let watch = self.farewell.cancel_on_drop(pass, &statement.sql, request_id);
+        let transport = &self.client.transport;
+        let parameters = [("requestId", request_id)];
+        let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&pass.token()), query).await;
+        let reply = poll_until_done(transport, pass, reply.map_err(SendError::Unknown)?).await;
+        let reply = reply.map_err(SendError::Unknown)?;
+        watch.done();
+        Ok(reply)
+    }
+
+    /// Tells Snowflake that the session is still in use.
+    async fn send_heartbeat(&mut self, phase: SessionState) -> Result<(), SendError> {
+        let request_id = Uuid::now_v7().to_string();
+        let token = self.tokens()?.token();
+        let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, &token, Empty {});
+        // A statement will show whether it matters that this one brought no answer.
+        match heartbeat.await {
+            Ok(reply) => match reply.expiry() {
+                Some(code) => self.resume(code, phase).await,
+                None => Ok(()),
+            },
+            Err(error) => {
+                tracing::debug!(%error, "a session could not show that it is in use");
+                Ok(())
+            }
+        }
+    }
+
+    /// Continues after Snowflake said by `code` that the session has expired.
+    async fn resume(&mut self, code: &str, phase: SessionState) -> Result<(), SendError> {
+        let pass = Arc::clone(self.tokens()?);
+        // Where only the token has, the session is still there, and its transaction.
+        if code == TOKEN_EXPIRED && login::renew(&self.client.transport, &pass).await.map_err(SendError::Ended)? {
+            return Ok(());
+        }
+        if phase == SessionState::InTransaction {
+            self.pass = None;
+            let error =
+                Error::unavailable("the session expired within a transaction, which is lost: nothing was committed")
+                    .with_code(code)
+                    .with_help("run the whole transaction again, in another session");
+            return Err(SendError::Ended(error));
+        }
+        pass.replace(login::login(&self.client).await.map_err(SendError::Ended)?);
+        Ok(())
+    }
+
+    fn tokens(&self) -> Result<&Arc<SessionTokens>, SendError> {
+        self.pass.as_ref().ok_or_else(|| SendError::Ended(Error::internal("a session was used after its end")))
+    }
+}
+
+/// Why there is no answer to a statement.
+enum SendError {
+    /// It certainly did not run.
+    Ended(Error),
+    /// It may have run, or run still.
+    Unknown(Error),
+}
+
+impl SendError {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Ended(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
+/// The phase after a statement that Snowflake calls a success, and its result.
+///
+/// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
+/// aborted the transaction; what came after that, it has stored statement by statement.
+fn after_success(
+    verb: StatementKind,
+    phase: SessionState,
+    data: Option<QueryData>,
+) -> (SessionState, Result<QueryData>) {
+    match (verb, data) {
+        (StatementKind::Commit, None) if phase == SessionState::InTransaction => {
+            (SessionState::Lost, Err(error::lost_transaction()))
+        }
+        (StatementKind::Commit | StatementKind::Rollback, data) => (SessionState::Idle, Ok(data.unwrap_or_default())),
+        (verb, Some(data)) => {
+            (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data))
+        }
+        // Whether a BEGIN without a result has begun a transaction, nobody knows.
+        (verb, None) => (
+            if verb == StatementKind::Begin { SessionState::Lost } else { phase },
+            Err(Error::invalid_data("Snowflake said nothing about a statement's result")),
+        ),
+    }
+}
+
+/// Says what is left open where no answer came.
+fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Error {
+    let message = match (verb, phase) {
+        (StatementKind::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
+        (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => {
+            "no answer came to a statement: whether it had an effect is unknown"
+        }
+        _ => return error,
+    };
+    Error::new(ErrorKind::Unavailable, message)
+        .with_help("run it again: what was stored is found, and what was not is stored then")
+        .with_retry(match error.retry() {
+            Retry::After(_) => Retry::Backoff,
+            retry => retry,
+        })
+        .with_source(error)
+}
+
+#[async_trait]
+impl Session for HttpSession {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
+        let data = self.run(&statement).await?;
+        let pass = self.tokens().map_err(SendError::into_error)?;
+        result::collect_rows(&self.client.transport, pass, data).await
+    }
+
+    async fn put(&mut self, file: StagedFile) -> Result<()> {
+        let statement = file.put_statement()?;
+        let origin = if self.client.transport.is_loopback() { Origin::Loopback } else { Origin::Remote };
+        let mut again = true;
+        loop {
+            let answer = put_response(&self.run(&statement).await?)?;
+            match stage::upload(&answer, origin, &file.name, &file.content).await {
+                Ok(bytes) => {
+                    self.client.meter.add_staged_bytes(bytes);
+                    return Ok(());
+                }
+                // The credentials in the answer live for an hour, and may have waited for their turn for longer.
+                Err(error) if error.kind() == ErrorKind::Authentication && again => again = false,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn issue_token(&mut self) -> Result<IssuedToken> {
+        login::issue_token(&self.client.transport, self.tokens().map_err(SendError::into_error)?).await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.phase == SessionState::Idle
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        let Some(pass) = self.pass.clone() else { return Ok(()) };
+        let closed = self.farewell.close(&pass).await;
+        // Only now: if this future is dropped, the session is still closed in the background.
+        self.pass = None;
+        closed
+    }
+}
+
+impl Drop for HttpSession {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            self.farewell.close_later(pass);
+        }
+    }
+}
+
+impl fmt::Debug for HttpSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSession")
+            .field("phase", &self.phase)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first pause between two questions; each further one doubles.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// The longest pause.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// A question that Snowflake held for this long has waited for us: the next one follows at once.
+const LONG_POLL: Duration = Duration::from_secs(1);
+
+/// Asks for the result until there is one, however long that takes.
+pub(super) async fn poll_until_done(
+    transport: &Transport,
+    pass: &SessionTokens,
+    mut reply: Response<QueryData>,
+) -> Result<Response<QueryData>> {
+    let mut delays = delays(FIRST_DELAY, MAX_DELAY);
+    while reply.is_running() {
+        let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
+            Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
+        })?;
+        let asked = Instant::now();
+        let answer = fetch_result(transport, pass, &path).await?;
+        if answer.is_running() && asked.elapsed() < LONG_POLL {
+            tokio::time::sleep(delays.next().unwrap_or(MAX_DELAY)).await;
+        }
+        reply = answer;
+    }
+    Ok(reply)
+}
+
+/// Asks once for the result at a path. A token lives for an hour, which a statement may well take.
+async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
+    let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
+    if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
+        answer = transport.result(path, &pass.token()).await?;
+    }
+    match answer.expiry() {
+        Some(code) => Err(Error::unavailable("the session expired while a statement ran").with_code(code)),
+        None => Ok(answer),
+    }
+}
+
+/// Asks once more for the result of a statement that is done. Snowflake keeps it for a day, and makes new links to its parts.
+pub(super) async fn refetch_result(transport: &Transport, pass: &SessionTokens, query_id: &str) -> Result<QueryData> {
+    // It becomes a part of a path.
+    if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(Error::invalid_data("Snowflake gave a statement an id that cannot be asked for"));
+    }
+    let reply = fetch_result(transport, pass, &format!("/queries/{query_id}/result")).await?;
+    let reply = poll_until_done(transport, pass, reply).await?;
+    match reply.data {
+        Some(data) if reply.success => Ok(data),
+        _ => {
+            let error = Error::unavailable("Snowflake no longer has the result of a statement");
+            Err(error::with_code(error, reply.code.as_deref()).with_help("run it again"))
+        }
+    }
+}

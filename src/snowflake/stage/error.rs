@@ -1,0 +1,163 @@
+//! What goes wrong with a storage, told without a secret.
+//!
+//! `object_store`'s own errors print URLs, and with them signatures, so none of their text is used. What went wrong is read
+//! from the answers themselves.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+
+use crate::error::causes;
+use crate::{Error, ErrorKind};
+
+/// How much is read of an answer that is no success.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The codes by which S3 and Google Cloud Storage call credentials expired in an answer with status 400.
+const EXPIRED: [&str; 3] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
+
+/// Why a request failed.
+#[derive(Debug, Clone)]
+enum RequestFailure {
+    /// The storage answered so.
+    Answer { host: String, status: u16, code: Option<String> },
+    /// There was no answer.
+    Transport { host: String, cause: String },
+}
+
+/// Watches the requests of a store, and knows why the last one that failed did.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FailureRecorder(Arc<Mutex<Option<RequestFailure>>>);
+
+impl FailureRecorder {
+    fn record(&self, fault: RequestFailure) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    /// The error to give for an upload that failed. `presigned`: a status of 400 says that the URL has expired.
+    pub(super) fn explain(&self, storage: &'static str, presigned: bool) -> Error {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Some(RequestFailure::Answer { host, status, code }) => {
+                let error = response_error(storage, presigned, status, code.as_deref());
+                let error = error.with_context("host", host).with_status(status);
+                code.into_iter().fold(error, |error, code| error.with_code(code))
+            }
+            Some(RequestFailure::Transport { host, cause }) => {
+                Error::new(ErrorKind::Unavailable, format!("{storage} cannot be reached: {cause}"))
+                    .with_context("host", host)
+                    .with_help(
+                        "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed",
+                    )
+            }
+            None => Error::new(ErrorKind::Unavailable, format!("{storage} did not answer as its protocol has it")),
+        }
+    }
+}
+
+fn response_error(storage: &str, presigned: bool, status: u16, code: Option<&str>) -> Error {
+    let expired = code.is_some_and(|code| EXPIRED.contains(&code));
+    match status {
+        400 if presigned || expired => credentials_rejected(storage),
+        401 | 403 => credentials_rejected(storage),
+        404 => Error::new(ErrorKind::NotFound, format!("{storage} has no such place as Snowflake named for its stage")),
+        _ => Error::new(ErrorKind::Unavailable, format!("{storage} did not take the file")),
+    }
+}
+
+fn credentials_rejected(storage: &str) -> Error {
+    Error::new(
+        ErrorKind::Authentication,
+        format!("{storage} refused the credentials that Snowflake gave for its stage, as when they have expired"),
+    )
+    .with_help("run the PUT statement again for new ones; if they are refused, too, look at this machine's clock and at network policies")
+}
+
+impl HttpConnector for FailureRecorder {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let inner = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(RecordingService { inner, failures: self.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct RecordingService {
+    inner: HttpClient,
+    failures: FailureRecorder,
+}
+
+#[async_trait]
+impl HttpService for RecordingService {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let response = self.inner.execute(request).await.inspect_err(|error| {
+            self.failures.record(RequestFailure::Transport { host: host.clone(), cause: root(error) });
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let mut stream = body.bytes_stream();
+        let mut body = BytesMut::new();
+        // Without its body the answer still has a status.
+        while let Ok(Some(piece)) = stream.try_next().await {
+            body.extend_from_slice(&piece);
+            if body.len() >= MAX_BODY_BYTES {
+                break;
+            }
+        }
+        let body = body.freeze();
+        self.failures.record(RequestFailure::Answer { host, status: parts.status.as_u16(), code: code(&body) });
+        Ok(HttpResponse::from_parts(parts, body.into()))
+    }
+}
+
+/// The innermost cause. Outer ones may repeat what was asked for.
+fn root(error: &dyn StdError) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
+/// The error code in an answer: all three clouds write `<Code>…</Code>`. The texts beside it quote what was sent.
+fn code(body: &Bytes) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    let (code, _) = rest.split_once("</Code>")?;
+    (code.len() <= 64 && code.chars().all(|c| c.is_ascii_alphanumeric())).then(|| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_code_is_taken_from_an_answer() {
+        let body = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let xml = "<Error><Code>AccessDenied</Code><Message>token s3cret</Message></Error>";
+        assert_eq!(code(&body(xml)).as_deref(), Some("AccessDenied"));
+        for other in ["", "<Code>", "<Code>a s3cret</Code>", "{\"error\": {\"code\": 401}}"] {
+            assert_eq!(code(&body(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn expired_credentials_are_told_from_other_faults() {
+        let kind = |presigned, status, code| response_error("S", presigned, status, code).kind();
+        for (presigned, status, code) in [
+            (false, 400, Some("ExpiredToken")),
+            (false, 401, None),
+            (false, 403, Some("AuthenticationFailed")),
+            (true, 400, None),
+        ] {
+            assert_eq!(kind(presigned, status, code), ErrorKind::Authentication, "{status} {code:?}");
+        }
+        assert_eq!(kind(false, 400, Some("EntityTooSmall")), ErrorKind::Unavailable);
+        assert_eq!(kind(false, 404, Some("NoSuchBucket")), ErrorKind::NotFound);
+        assert_eq!(kind(true, 503, None), ErrorKind::Unavailable);
+    }
+}

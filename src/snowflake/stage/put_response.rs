@@ -1,0 +1,197 @@
+//! What a PUT statement answers.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+use crate::{Error, ErrorKind, Result};
+
+/// The `data` of the answer to a PUT statement: where a file belongs, and the credentials for that place.
+///
+/// Debug output shows no secret.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutResponse {
+    stage_info: StageInfo,
+    /// Whether there is a key to encrypt the file with. The key itself is not kept.
+    #[serde(default, rename = "encryptionMaterial", deserialize_with = "has_key")]
+    is_client_side_encrypted: bool,
+}
+
+impl PutResponse {
+    /// Where to store.
+    pub(super) fn stage(&self) -> &StageInfo {
+        &self.stage_info
+    }
+
+    /// Refuses a stage whose files the client has to encrypt.
+    pub(super) fn refuse_client_side_encryption(&self) -> Result<()> {
+        if !self.is_client_side_encrypted {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "the stage wants files that the client has encrypted")
+            .with_help("create the stage anew with ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"))
+    }
+}
+
+/// A place for files. Fields that only downloads use are left out.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StageInfo {
+    pub(super) location_type: LocationType,
+    /// `bucket/prefix/`; with a folder its path.
+    pub(super) location: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) region: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) storage_account: Option<String>,
+    /// A host to speak to instead of the cloud's usual one, without the bucket or the account: private links, FIPS.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) end_point: Option<String>,
+    /// Google Cloud Storage: speak to the host of the region.
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) use_regional_url: bool,
+    /// Google Cloud Storage: speak to the host of the bucket.
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) use_virtual_url: bool,
+    /// Google Cloud Storage: a URL that takes the file, and is a secret as a whole.
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) presigned_url: Option<SecretString>,
+    #[serde(default, deserialize_with = "credentials")]
+    pub(super) creds: StageCredentials,
+}
+
+/// Who runs the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum LocationType {
+    #[serde(rename = "S3")]
+    S3,
+    #[serde(rename = "AZURE")]
+    Azure,
+    #[serde(rename = "GCS")]
+    Gcs,
+    #[serde(rename = "LOCAL_FS")]
+    Folder,
+}
+
+/// Credentials for one place, of the kind that its cloud has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) struct StageCredentials {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) aws_key_id: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) aws_secret_key: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) aws_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) azure_sas_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) gcs_access_token: Option<SecretString>,
+}
+
+/// Reads `encryptionMaterial`: the material for a file, or a list for several; without a key, as an empty object, or as an empty
+/// list, where the client is to encrypt nothing.
+fn has_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Material {
+        #[serde(default, deserialize_with = "secret")]
+        query_stage_master_key: Option<SecretString>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Materials {
+        Several(Vec<Option<Material>>),
+        One(Material),
+    }
+
+    let is_key = |material: &Material| material.query_stage_master_key.is_some();
+    Ok(match Option::<Materials>::deserialize(deserializer)? {
+        Some(Materials::Several(materials)) => materials.iter().flatten().any(is_key),
+        Some(Materials::One(material)) => is_key(&material),
+        None => false,
+    })
+}
+
+/// Snowflake writes what is missing as null, as an empty text, or not at all.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.trim().is_empty()))
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(text(deserializer)?.map(SecretString::from))
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn credentials<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StageCredentials, D::Error> {
+    Ok(Option::<StageCredentials>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(value: serde_json::Value) -> PutResponse {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let answer = answer(json!({
+            "stageInfo": {
+                "locationType": "S3", "location": "bucket/prefix/", "presignedUrl": "https://h/p?X-Goog-Signature=s3cret",
+                "creds": {
+                    "AWS_KEY_ID": "AKIA", "AWS_SECRET_KEY": "s3cret", "AWS_TOKEN": "s3cret", "AZURE_SAS_TOKEN": "s3cret",
+                    "GCS_ACCESS_TOKEN": "s3cret", "AWS_ID": "AKIA", "AWS_KEY": "s3cret",
+                },
+            },
+            "encryptionMaterial": { "queryStageMasterKey": "s3cret", "queryId": "q", "smkId": 1 },
+        }));
+        let printed = format!("{answer:?} {answer:#?}");
+        assert!(printed.contains("bucket/prefix/") && !printed.contains("s3cret"), "{printed}");
+    }
+
+    #[test]
+    fn what_snowflake_leaves_empty_counts_as_missing() {
+        let answer = answer(json!({
+            "stageInfo": {
+                "locationType": "GCS", "location": "b/", "region": "", "storageAccount": null, "endPoint": "",
+                "isClientSideEncrypted": null, "useVirtualUrl": null, "presignedUrl": "", "creds": null,
+            },
+            "encryptionMaterial": null,
+        }));
+        let stage = answer.stage();
+        assert!(stage.region.is_none() && stage.end_point.is_none() && stage.presigned_url.is_none());
+        answer.refuse_client_side_encryption().unwrap();
+    }
+
+    #[test]
+    fn a_stage_that_wants_encrypted_files_is_refused_with_what_to_do() {
+        let place = json!({ "locationType": "S3", "location": "b/" });
+        let material = json!({ "queryStageMasterKey": "s3cret", "queryId": "q", "smkId": 1 });
+        for material in [material.clone(), json!([material]), json!([{}, material])] {
+            let answer = answer(json!({ "stageInfo": place, "encryptionMaterial": material }));
+            assert!(!format!("{answer:?}").contains("s3cret"));
+            let error = answer.refuse_client_side_encryption().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.help().unwrap().contains("SNOWFLAKE_SSE"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_key_makes_a_stage_want_encrypted_files() {
+        let place = json!({ "locationType": "S3", "location": "b/" });
+        let nothing = [json!(null), json!([]), json!({}), json!([null]), json!([{}])];
+        let no_key = [json!({ "queryStageMasterKey": null }), json!({ "queryStageMasterKey": "", "queryId": "q" })];
+        for material in nothing.into_iter().chain(no_key) {
+            let data = json!({ "stageInfo": place, "encryptionMaterial": material });
+            assert!(answer(data).refuse_client_side_encryption().is_ok(), "{material}");
+        }
+    }
+}

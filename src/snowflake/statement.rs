@@ -1,0 +1,274 @@
+//! Statements: SQL text, and values bound to its question marks.
+
+use std::fmt;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::stage::PutResponse;
+use super::wire::QueryData;
+use crate::{Error, Result};
+
+/// A value bound to a `?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// Text, or null.
+    Text(Option<ByteString>),
+    /// A whole number.
+    Integer(i64),
+}
+
+impl From<&str> for Bind {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.into()))
+    }
+}
+
+impl From<String> for Bind {
+    fn from(text: String) -> Self {
+        Self::Text(Some(text.into()))
+    }
+}
+
+impl From<Option<String>> for Bind {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text.map(Into::into))
+    }
+}
+
+impl From<i64> for Bind {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+/// One SQL statement. Values are bound, never pasted into the text; for where nothing can be bound, and the value is a secret,
+/// there is [`confidential`](Self::confidential).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The text, with a `?` for each bound value. It may be shown to anybody.
+    pub sql: String,
+    /// The values, in order.
+    pub binds: Vec<Bind>,
+    /// The text to send instead of the one that may be shown.
+    hidden: Option<Hidden>,
+}
+
+impl Statement {
+    /// A statement without bound values.
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), binds: Vec::new(), hidden: None }
+    }
+
+    /// A statement that holds a secret: `text` is what is sent, `shown` is what is printed and logged in its stead. When it
+    /// fails, Snowflake's own message is left out, for it may repeat a part of the text.
+    pub fn confidential(text: SecretString, shown: impl Into<String>) -> Self {
+        Self { sql: shown.into(), binds: Vec::new(), hidden: Some(Hidden(text)) }
+    }
+
+    /// Binds the next `?`.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Bind>) -> Self {
+        self.binds.push(value.into());
+        self
+    }
+
+    /// Whether what is sent must not be shown.
+    pub fn is_confidential(&self) -> bool {
+        self.hidden.is_some()
+    }
+
+    /// What is sent.
+    pub(super) fn text(&self) -> &str {
+        self.hidden.as_ref().map_or(&self.sql, |hidden| hidden.0.expose_secret())
+    }
+}
+
+/// A text that nobody may see.
+#[derive(Clone)]
+struct Hidden(SecretString);
+
+impl PartialEq for Hidden {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for Hidden {}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A text as a literal, for the statements in which Snowflake binds nothing: those that make and change objects, and PUT. Line
+/// breaks stand in it as they are.
+pub fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// The part that a statement plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StatementKind {
+    /// Opens a transaction.
+    Begin,
+    /// Makes a transaction's changes last.
+    Commit,
+    /// Drops them.
+    Rollback,
+    /// Changes nothing.
+    Read,
+    /// Makes, changes or drops objects, which commits an open transaction.
+    Ddl,
+    /// Anything else: it may change something.
+    Write,
+}
+
+impl StatementKind {
+    pub(super) fn parse(sql: &str) -> Self {
+        let mut words = without_comments(sql).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let mut word = || words.by_ref().find(|word| !word.is_empty()).unwrap_or_default().to_ascii_uppercase();
+        match (word().as_str(), word().as_str()) {
+            // `BEGIN` with anything else after it opens a block of statements.
+            ("BEGIN", "" | "TRANSACTION" | "WORK" | "NAME") | ("START", "TRANSACTION") => Self::Begin,
+            ("COMMIT", _) => Self::Commit,
+            ("ROLLBACK", _) => Self::Rollback,
+            ("SELECT" | "SHOW" | "DESC" | "DESCRIBE" | "WITH" | "LIST" | "LS" | "EXPLAIN" | "USE", _) => Self::Read,
+            ("CREATE" | "ALTER" | "DROP" | "UNDROP" | "GRANT" | "REVOKE" | "COMMENT", _) => Self::Ddl,
+            _ => Self::Write,
+        }
+    }
+}
+
+/// The text from its first word on.
+fn without_comments(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let end = if rest.starts_with("--") || rest.starts_with("//") {
+            rest.find('\n')
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map(|index| index + 1)
+        } else {
+            return rest;
+        };
+        rest = end.and_then(|end| rest.get(end + 1..)).unwrap_or_default().trim_start();
+    }
+}
+
+/// A file for a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// The stage, and the folder in it, as SQL without the `@`: `"D"."STATE"."SNOWFEED_STAGE"/run`.
+    pub stage: String,
+    /// The file's name: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// What is in it, in pieces.
+    pub content: Vec<Bytes>,
+}
+
+impl StagedFile {
+    /// The statement by which Snowflake is asked where the file goes. It moves nothing itself.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when the name has other characters than it may have.
+    pub fn put_statement(&self) -> Result<Statement> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.name.is_empty() || !self.name.chars().all(plain) {
+            return Err(Error::internal("a file for a stage has a name that cannot be written into a statement")
+                .with_context("name", &self.name));
+        }
+        let compression = if self.name.ends_with(".gz") { "GZIP" } else { "NONE" };
+        Ok(Statement::new(format!(
+            "PUT 'file://{}' {} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
+            self.name,
+            stage_reference(&self.stage)
+        )))
+    }
+}
+
+/// A stage and a folder in it, for PUT, COPY, LIST and REMOVE: in quotes where Snowflake asks for them, which is for names with
+/// blanks, and others that are out of the ordinary.
+pub fn stage_reference(stage: &str) -> String {
+    let ordinary = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '"' | '$');
+    if stage.chars().all(ordinary) {
+        return format!("@{stage}");
+    }
+    text_literal(&format!("@{stage}"))
+}
+
+/// Where the file goes, by Snowflake's answer.
+pub(super) fn put_response(data: &QueryData) -> Result<PutResponse> {
+    let stage =
+        data.stage_info.as_deref().ok_or_else(|| Error::invalid_data("Snowflake did not say where a file goes"))?;
+    let encryption = data.encryption_material.as_deref().map_or("null", |material| material.get());
+    let answer = format!(r#"{{"stageInfo":{},"encryptionMaterial":{encryption}}}"#, stage.get());
+    // The cause is left out: it may repeat a credential.
+    serde_json::from_str(&answer)
+        .map_err(|_| Error::invalid_data("Snowflake says where a file goes in a way that is not understood"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_does_not_leave_its_literal() {
+        assert_eq!(text_literal("it's a \\ and\na 'quote'"), "'it''s a \\\\ and\na ''quote'''");
+    }
+
+    #[test]
+    fn a_confidential_text_is_sent_and_never_printed() {
+        let statement = Statement::confidential("SET x = 'hunter2'".into(), "SET x = '***'");
+        assert_eq!(statement.text(), "SET x = 'hunter2'");
+        assert!(!format!("{statement:?}").contains("hunter2"), "{statement:?}");
+    }
+
+    #[test]
+    fn a_statement_is_known_by_its_first_words() {
+        for (sql, verb) in [
+            ("BEGIN", StatementKind::Begin),
+            ("begin transaction name x", StatementKind::Begin),
+            ("start transaction", StatementKind::Begin),
+            ("BEGIN LET x := 1; END", StatementKind::Write),
+            ("-- a comment\n/* and */ COMMIT;", StatementKind::Commit),
+            ("ROLLBACK WORK", StatementKind::Rollback),
+            ("select 1", StatementKind::Read),
+            ("(SELECT 1)", StatementKind::Read),
+            ("MERGE INTO t", StatementKind::Write),
+            ("TRUNCATE TABLE t", StatementKind::Write),
+            ("create or replace view v", StatementKind::Ddl),
+            ("DROPPED", StatementKind::Write),
+            ("COMMITTED", StatementKind::Write),
+            ("-- nothing", StatementKind::Write),
+            ("", StatementKind::Write),
+        ] {
+            assert_eq!(StatementKind::parse(sql), verb, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_end_the_text_around_it_is_refused() {
+        for name in ["", "a'b", "a b", "a/b", "é"] {
+            let file = StagedFile { stage: "S".into(), name: name.into(), content: Vec::new() };
+            assert!(file.put_statement().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_goes_as_it_is() {
+        let file = StagedFile { stage: r#""D"."S"."T"/run"#.into(), name: "a-1.json.gz".into(), content: Vec::new() };
+        assert_eq!(
+            file.put_statement().unwrap().sql,
+            r#"PUT 'file://a-1.json.gz' @"D"."S"."T"/run OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP"#
+        );
+    }
+
+    #[test]
+    fn a_stage_with_a_blank_in_its_name_is_put_in_quotes() {
+        let file = StagedFile { stage: r#""it's a \ d".S.T"#.into(), name: "a".into(), content: Vec::new() };
+        let sql = file.put_statement().unwrap().sql;
+        assert!(sql.starts_with(r#"PUT 'file://a' '@"it''s a \\ d".S.T' OVERWRITE"#), "{sql}");
+    }
+}

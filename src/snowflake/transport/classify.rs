@@ -1,0 +1,224 @@
+//! What came back: an answer, or what to say instead. No part of a body, a header or a URL's parameters is ever repeated.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Extensions, StatusCode};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Request, Response};
+use reqwest_middleware::{Middleware, Next};
+use serde::Deserialize;
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::address::{is_temporary, may_follow, target};
+use super::{LastStatus, into_middleware};
+use crate::net::{TransportFailure, proxy_refusal};
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// Who is asked, and so what counts as an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ResponseClassifier {
+    /// Snowflake: a JSON object that says whether it went well.
+    Snowflake,
+    /// The storage that holds parts of a result: any body with a status of success.
+    Storage,
+}
+
+/// The longest that a server may ask us to wait.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl Middleware for ResponseClassifier {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let asked = RequestContext { url: request.url().clone(), who: *self };
+        let response = match next.run(request, extensions).await {
+            Ok(response) => response,
+            Err(reqwest_middleware::Error::Reqwest(error)) => {
+                return Err(into_middleware(asked.transport_error(error)));
+            }
+            Err(error) => return Err(error),
+        };
+        let status = response.status();
+        match asked.read(response).await {
+            Ok(body) => {
+                let mut answer = http::Response::new(body);
+                *answer.status_mut() = status;
+                Ok(answer.into())
+            }
+            Err(error) => {
+                extensions.insert(LastStatus(status.as_u16()));
+                Err(into_middleware(error))
+            }
+        }
+    }
+}
+
+/// The part of an answer of Snowflake's that shows that it is one.
+#[derive(Deserialize)]
+struct Envelope {
+    success: bool,
+    #[serde(default)]
+    code: Value,
+}
+
+impl Envelope {
+    /// Snowflake says itself what is wrong, so that the status does not matter.
+    fn is_refusal(&self) -> bool {
+        !self.success && self.code.as_str().is_some_and(|code| !code.is_empty())
+    }
+}
+
+struct RequestContext {
+    url: Url,
+    who: ResponseClassifier,
+}
+
+impl RequestContext {
+    fn host(&self) -> &str {
+        self.url.host_str().unwrap_or("the server")
+    }
+
+    fn is_login(&self) -> bool {
+        self.url.path().ends_with("/login-request")
+    }
+
+    async fn read(&self, response: Response) -> Result<Bytes> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        if status.is_redirection() {
+            return Err(self.redirect_error(&response).with_status(status.as_u16()));
+        }
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            // The status decides when the body adds nothing to it.
+            Err(_) if !status.is_success() => Bytes::new(),
+            Err(error) => return Err(self.transport_error(error)),
+        };
+        if matches!(self.who, ResponseClassifier::Snowflake) {
+            let envelope = serde_json::from_slice::<Envelope>(&body);
+            if envelope.as_ref().is_ok_and(|envelope| status.is_success() || envelope.is_refusal()) {
+                return Ok(body);
+            }
+            if status.is_success() {
+                let html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("html")) || is_html(&body);
+                return Err(self.unexpected_body(&body, html).with_status(status.as_u16()));
+            }
+        } else if status.is_success() {
+            return Ok(body);
+        }
+        let told = header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok());
+        Err(self.status_error(status, told.map(Duration::from_secs)).with_status(status.as_u16()))
+    }
+
+    /// No answer, or only its beginning.
+    fn transport_error(&self, error: reqwest::Error) -> Error {
+        // After a redirect it is another one.
+        let host = error.url().and_then(Url::host_str).unwrap_or(self.host());
+        let fault = match TransportFailure::classify(&error) {
+            TransportFailure::ProxyAuthentication => proxy_refusal(self.url.scheme()),
+            TransportFailure::HostNotFound => {
+                // At a login the name is usually wrong, and waiting for minutes would not help.
+                let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
+                Error::unavailable(format!("the host {host} cannot be found"))
+                    .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network")
+                    .with_retry(retry)
+            }
+            TransportFailure::UntrustedCertificate => {
+                Error::unavailable(format!("the certificate of {host} is not trusted"))
+                    .with_help("check the account identifier, and whether a proxy stands in between")
+                    .with_retry(Retry::Never)
+            }
+            TransportFailure::ConnectTimeout | TransportFailure::ConnectFailed => {
+                Error::unavailable(format!("{host} cannot be reached"))
+                    .with_help("check the network, the account identifier and, if there is one, the proxy")
+            }
+            TransportFailure::Timeout => {
+                Error::unavailable(format!("{host} did not answer in time")).with_help("check the network")
+            }
+            TransportFailure::IncompleteBody => {
+                Error::unavailable(format!("the answer of {host} was cut off")).with_help("check the network")
+            }
+            TransportFailure::Disconnected => {
+                Error::unavailable(format!("the connection to {host} broke")).with_help("check the network")
+            }
+        };
+        fault.with_source(error.without_url())
+    }
+
+    /// A body that is no answer, although the status is one of success.
+    fn unexpected_body(&self, body: &[u8], html: bool) -> Error {
+        let host = self.host();
+        if html {
+            Error::new(ErrorKind::Unavailable, format!("{host} answered with a web page, not as Snowflake does"))
+                .with_help("check the account identifier, and whether a proxy or a login page of the network stands in between")
+        } else if body.is_empty() {
+            Error::unavailable(format!("{host} answered with nothing"))
+                .with_help("check whether a proxy stands in between")
+        } else if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
+            Error::invalid_data(format!("{host} answered with JSON that is not Snowflake's"))
+                .with_help("check the host and the port of the connection")
+        } else {
+            Error::invalid_data(format!("the answer of {host} is cut short or garbled"))
+                .with_context("bytes", body.len())
+                .with_help("check whether a proxy stands in between")
+                .with_retry(Retry::Backoff)
+        }
+    }
+
+    /// A redirect that was not followed, or one too many.
+    fn redirect_error(&self, response: &Response) -> Error {
+        let host = self.host();
+        let to = target(response);
+        let names = |to: &Url| matches!(to.host(), Some(Host::Domain(name)) if name != host);
+        let error =
+            if !matches!(self, Self { who: ResponseClassifier::Snowflake, .. }) || !is_temporary(response.status()) {
+                Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
+            } else if to.as_ref().is_some_and(|to| may_follow(response.url(), to)) {
+                Error::unavailable(format!("{host} redirects a request again and again"))
+            } else if self.is_login() && to.as_ref().is_some_and(names) {
+                Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
+            } else {
+                // Snowflake has been seen to name addresses of its own network; the next time it answers itself.
+                Error::unavailable(format!("{host} redirects a request to another place, where credentials do not go"))
+            };
+        let to = to.as_ref().and_then(Url::host_str).unwrap_or("an unknown place");
+        error.with_context("to", to).with_help("check the account identifier and the host of the connection")
+    }
+
+    /// A status of failure that Snowflake itself does not explain.
+    fn status_error(&self, status: StatusCode, told: Option<Duration>) -> Error {
+        let host = self.host();
+        let advice = told.map_or(Retry::Backoff, |told| Retry::After(told.min(MAX_RETRY_AFTER)));
+        match status.as_u16() {
+            403 | 404 if self.is_login() => Error::configuration(format!("no Snowflake account answers at {host}"))
+                .with_help("check the account identifier: ORG-ACCOUNT, or LOCATOR.REGION"),
+            // In each cloud's words: the signature of the link has expired.
+            400 | 401 | 403 if matches!(self.who, ResponseClassifier::Storage) => {
+                Error::unavailable(format!("{host} no longer hands out a part of the result"))
+                    .with_help("run it again: the links to the parts of a result live for some hours")
+                    .with_retry(Retry::Never)
+            }
+            407 => proxy_refusal(self.url.scheme()),
+            429 => Error::new(ErrorKind::RateLimited, format!("{host} takes no more requests for now"))
+                .with_help("run less at once")
+                .with_retry(advice),
+            408 | 500.. => Error::unavailable(format!("{host} fails on its side"))
+                .with_help("see https://status.snowflake.com, and try again later")
+                .with_retry(advice),
+            _ => Error::new(ErrorKind::Unavailable, format!("{host} does not accept the request"))
+                .with_help("check the host of the connection, and whether a proxy stands in between"),
+        }
+    }
+}
+
+fn is_html(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
+}

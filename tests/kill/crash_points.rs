@@ -1,0 +1,89 @@
+//! The steps of a run that have a name, and a kill at each of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use github_server::{Fault, GithubServer, Received};
+
+use crate::process::{Process, Scenario};
+
+/// A step by its name, and which of that name it is, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct CrashPoint {
+    pub(crate) name: String,
+    pub(crate) nth: usize,
+}
+
+/// Numbers the steps of each name.
+pub(crate) fn numbered(names: impl IntoIterator<Item = String>) -> Vec<CrashPoint> {
+    let mut seen = HashMap::new();
+    let number = |name: String| {
+        let nth = seen.entry(name.clone()).or_insert(0);
+        *nth += 1;
+        CrashPoint { name, nth: *nth }
+    };
+    names.into_iter().map(number).collect()
+}
+
+/// Steps of one kind.
+pub(crate) trait CrashPoints {
+    /// What the process meets at a step of this name.
+    fn title(&self, name: &str) -> String;
+
+    /// Lets a run go to its end, and says which steps it took.
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint>;
+
+    /// Kills a run at a step; false: it did not come to it.
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool;
+}
+
+/// Requests to the upstream: the process dies while it waits for the answer.
+pub(crate) struct Requests;
+
+impl CrashPoints for Requests {
+    fn title(&self, name: &str) -> String {
+        format!("GET {name}, unanswered")
+    }
+
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
+        scene.upstream.forget_requests();
+        scene.run(reconcile);
+        numbered(scene.upstream.requests().iter().map(kind))
+    }
+
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
+        scene.upstream.forget_requests();
+        let mut process = Process::start(&mut scene.ingest(&[], reconcile));
+        let has_come = stall(scene.upstream, step);
+        let killed = process.runs_until(has_come) && process.kill();
+        scene.upstream.clear_faults();
+        killed
+    }
+}
+
+fn kind(request: &Received) -> String {
+    let path = request.path();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match path.split('/').nth(1) {
+        Some("repos" | "repositories") if last == "issues" => "list of issues".to_owned(),
+        Some("repos" | "repositories") if path.contains("/issues/") => "one issue".to_owned(),
+        Some("repos" | "repositories") => "repository".to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+/// Leaves a request without an answer; gives whether it has come.
+fn stall<'a>(upstream: &'a GithubServer, step: &CrashPoint) -> impl Fn() -> bool + use<'a> {
+    let (name, nth) = (step.name.clone(), step.nth);
+    let seen = AtomicUsize::new(0);
+    let came = Arc::new(AtomicBool::new(false));
+    let has_come = came.clone();
+    let is_it = move |request: &Received| {
+        let is_it = kind(request) == name && seen.fetch_add(1, Ordering::SeqCst) + 1 == nth;
+        came.fetch_or(is_it, Ordering::SeqCst);
+        is_it
+    };
+    upstream.fault_while(is_it, Fault::Stall);
+    move || has_come.load(Ordering::SeqCst)
+}

@@ -1,0 +1,91 @@
+//! Kills at the calls by which a process writes its SQLite file, made by `strace`: at the n-th call of a kind, just before it.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::crash_points::{CrashPoint, CrashPoints};
+use crate::peers;
+use crate::process::{Process, Scenario};
+use crate::target::SqliteFiles;
+
+/// What changes a file, or makes a change last.
+const CALLS: [(&str, &str); 4] =
+    [("pwrite64", "write to"), ("fsync", "sync of"), ("ftruncate", "truncation of"), ("unlink", "removal of")];
+
+/// The files of a database.
+const FILES: [(&str, &str); 3] = [("", "the file"), ("-wal", "the log"), ("-journal", "the journal")];
+
+/// Calls that write files.
+pub(crate) struct Syscalls<'a>(&'a SqliteFiles);
+
+impl<'a> Syscalls<'a> {
+    /// `None` where a process cannot be traced.
+    pub(crate) fn new(files: &'a SqliteFiles) -> Option<Self> {
+        let traced = Command::new("strace").arg("true").stderr(Stdio::null()).status();
+        if !traced.is_ok_and(|status| status.success()) {
+            peers::skipped("there is no `strace`, or it may not trace a process");
+            return None;
+        }
+        Some(Self(files))
+    }
+
+    fn file(&self, scene: &Scenario<'_>, end: &str) -> PathBuf {
+        let mut path = self.0.path(scene.database).into_os_string();
+        path.push(end);
+        path.into()
+    }
+}
+
+impl CrashPoints for Syscalls<'_> {
+    fn title(&self, name: &str) -> String {
+        format!("before a {name}")
+    }
+
+    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
+        let log = self.file(scene, ".strace");
+        let mut before: Vec<String> = ["strace", "-f", "-o"].map(str::to_owned).to_vec();
+        before.push(text(&log));
+        before.push(format!("--trace={}", CALLS.map(|(call, _)| call).join(",")));
+        before.push("--decode-fds=path".to_owned());
+        assert!(Process::start(&mut scene.ingest(&before, reconcile)).ends());
+        let log = std::fs::read_to_string(log).unwrap();
+        let name = |line: &str| {
+            let (_, verb) = CALLS.iter().find(|(call, _)| line.starts_with(call))?;
+            let (_, file) = FILES.iter().find(|(end, _)| {
+                let path = text(&self.file(scene, end));
+                line.contains(&format!("<{path}>")) || line.contains(&format!("\"{path}\""))
+            })?;
+            Some(format!("{verb} {file}"))
+        };
+        // `strace` counts the calls of each thread apart: the thread that makes its n-th call first is the one that is killed.
+        let mut counts = HashMap::new();
+        let mut taken = HashSet::new();
+        let steps = log.lines().filter_map(|line| {
+            let (thread, line) = line.split_once(' ')?;
+            let name = name(line.trim_start())?;
+            let nth = counts.entry((thread.to_owned(), name.clone())).or_insert(0);
+            *nth += 1;
+            let step = CrashPoint { name, nth: *nth };
+            taken.insert(step.clone()).then_some(step)
+        });
+        steps.collect()
+    }
+
+    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
+        let (call, verb) = CALLS.iter().find(|(_, verb)| step.name.starts_with(verb)).unwrap();
+        let (end, _) = FILES.iter().find(|(_, file)| step.name == format!("{verb} {file}")).unwrap();
+        let before = [
+            "strace".to_owned(),
+            "-f".to_owned(),
+            format!("--trace={call}"),
+            format!("--trace-path={}", text(&self.file(scene, end))),
+            format!("--inject={call}:signal=KILL:when={}", step.nth),
+        ];
+        !Process::start(&mut scene.ingest(&before, reconcile)).ends()
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}

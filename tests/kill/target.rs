@@ -1,0 +1,138 @@
+//! Where the killed processes keep their rows, and a look at them from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rusqlite::OptionalExtension;
+use serde_json::Value;
+
+/// A row: the issue's id, its text, and whether it is live.
+pub(crate) type Row = (i64, String, bool);
+
+/// What is found of one resource.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceRows {
+    pub(crate) rows: Vec<Row>,
+    /// The newest state, as it is written down.
+    pub(crate) state: Option<Value>,
+    /// The id of its newest run.
+    pub(crate) run: Option<String>,
+    /// How far that run has come, as far as that can be seen; what there is, where there has been none.
+    pub(crate) reached: String,
+}
+
+/// A destination: database after database.
+pub(crate) trait KillTarget {
+    fn name(&self) -> &'static str;
+
+    /// So many kills, unless somebody wants another number.
+    fn default_kills(&self) -> u32;
+
+    /// So many issues have the two repositories.
+    fn issue_counts(&self) -> [u32; 2];
+
+    /// The longest from the last request to the kill.
+    fn max_kill_delay(&self) -> Duration;
+
+    /// Lets a command work on a database, which is made if it is not there.
+    fn use_database(&self, command: &mut Command, database: u32);
+
+    /// Comes after a kill.
+    fn end_sessions(&self) {}
+
+    /// Comes when a database is no longer needed.
+    fn drop_database(&self, database: u32);
+
+    /// What there is of a resource. The next process finds everything as it was.
+    fn read(&self, database: u32, resource: &str) -> ResourceRows;
+}
+
+/// Files in a folder.
+pub(crate) struct SqliteFiles(tempfile::TempDir);
+
+impl SqliteFiles {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, database: u32) -> PathBuf {
+        self.0.path().join(format!("{database}.db"))
+    }
+}
+
+impl KillTarget for SqliteFiles {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn default_kills(&self) -> u32 {
+        30
+    }
+
+    fn issue_counts(&self) -> [u32; 2] {
+        [3_000, 300]
+    }
+
+    fn max_kill_delay(&self) -> Duration {
+        Duration::from_millis(40)
+    }
+
+    fn use_database(&self, command: &mut Command, database: u32) {
+        let path = self.path(database);
+        command.current_dir(path.parent().unwrap_or(Path::new("."))).arg("--db").arg(path);
+    }
+
+    fn drop_database(&self, database: u32) {
+        std::fs::remove_file(self.path(database)).unwrap();
+    }
+
+    fn read(&self, database: u32, resource: &str) -> ResourceRows {
+        // A copy: who opens a file whose writer has died tidies it up.
+        let copy = tempfile::tempdir().unwrap();
+        let (from, to) = (self.path(database), copy.path().join("copy.db"));
+        for end in ["", "-wal"] {
+            let (from, to) = (with_end(&from, end), with_end(&to, end));
+            if from.exists() {
+                std::fs::copy(from, to).unwrap();
+            }
+        }
+        look(&rusqlite::Connection::open(to).unwrap(), resource).unwrap()
+    }
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
+
+fn look(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<ResourceRows> {
+    let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    assert_eq!(sound, "ok");
+    let there = |name: &str| reader.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?.exists([name]);
+    let nothing = |reached: &str| Ok(ResourceRows { reached: reached.to_owned(), ..ResourceRows::default() });
+    if !there("APP_STATE")? {
+        return nothing("nothing");
+    }
+    if !reader.prepare("SELECT 1 FROM RESOURCE_CONFIGURATION WHERE key = ?1")?.exists([resource])? {
+        return nothing("the first tables");
+    }
+    if !there("issues")? {
+        return nothing("the resource enabled");
+    }
+    let mut select = reader.prepare("SELECT id, raw, deleted_at IS NULL FROM issues WHERE resource = ?1")?;
+    let rows = select.query_map([resource], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let newest = "SELECT value FROM APP_STATE WHERE key = ?1 ORDER BY version DESC LIMIT 1";
+    let state: Option<String> = reader.query_row(newest, [resource], |row| row.get(0)).optional()?;
+    let state = state.map(|text| serde_json::from_str(&text).unwrap());
+    let run = "SELECT id, status FROM INGESTION_RUN WHERE resource = ?1 ORDER BY started_at DESC, id DESC LIMIT 1";
+    let run = reader.query_row(run, [resource], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+    let (run, reached) = match run.optional()? {
+        None => (None, "the resource's tables"),
+        Some((run, status)) if status == "running" => (Some(run), "a commit"),
+        Some((run, _)) => (Some(run), "the run's end"),
+    };
+    Ok(ResourceRows { rows, state, run, reached: reached.to_owned() })
+}
