@@ -3,7 +3,7 @@
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 mod concatenation;
 mod memory;
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+#[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 mod preview;
 #[cfg(feature = "snowflake")]
 pub mod snowflake;
@@ -15,7 +15,7 @@ mod sqlite;
 mod surrogates;
 
 pub use memory::Memory;
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+#[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 pub use preview::Preview;
 #[cfg(feature = "snowflake")]
 pub use snowflake::Snowflake;
