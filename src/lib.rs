@@ -72,6 +72,7 @@ pub use {bytestring, futures, jiff, schemars, secrecy};
 
 /// What a source's author needs: `use snowfeed::prelude::*;`.
 pub mod prelude {
+    #[doc(no_inline)]
     pub use crate::{
         Batch, BatchStream, Checkpoint, ColumnType, Error, ErrorKind, Mode, Monitor, ReadRequest, Record, Resource,
         Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec, Version,

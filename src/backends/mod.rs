@@ -18,6 +18,7 @@ pub use memory::Memory;
 #[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 pub use preview::Preview;
 #[cfg(feature = "snowflake")]
+#[doc(no_inline)]
 pub use snowflake::Snowflake;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;

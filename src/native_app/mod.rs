@@ -15,12 +15,12 @@
 //! # Ok::<(), snowfeed::Error>(())
 //! ```
 
-pub mod app;
-pub mod bundle;
+mod app;
+mod bundle;
 pub mod deploy;
 mod hosts;
 pub mod image;
-pub mod lint;
+mod lint;
 
 pub use app::{App, ImageReference, Name, Names};
 pub use bundle::{Bundle, WriteReport};

@@ -1,5 +1,7 @@
-//! Lists a crate's public items, one a line, from what rustdoc says of it as JSON.
+//! Lists a crate's public items from rustdoc's JSON, one a line. An implementation that rustdoc lists under its type and under its
+//! trait is printed once.
 
+use std::collections::HashSet;
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -9,8 +11,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .omit_auto_trait_impls(true)
         .omit_auto_derived_impls(true)
         .build()?;
+    let mut printed = HashSet::new();
     for item in api.items() {
-        println!("{item}");
+        let line = item.to_string();
+        if !printed.contains(&line) {
+            println!("{line}");
+            printed.insert(line);
+        }
     }
     Ok(())
 }

@@ -116,7 +116,7 @@ impl<'a> Push<'a> {
         self
     }
 
-    /// Is told each [`Step`].
+    /// Calls `progress` for each [`PushEvent`].
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(PushEvent<'_>) + Send + Sync + 'a) -> Self {
         self.progress = Some(Box::new(progress));
