@@ -7,8 +7,10 @@ mod memory;
 mod preview;
 #[cfg(feature = "snowflake")]
 pub mod snowflake;
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "sqlite", fuzzing))]
 pub mod sqlite;
+#[cfg(all(feature = "sqlite", not(fuzzing)))]
+mod sqlite;
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 mod surrogates;
 

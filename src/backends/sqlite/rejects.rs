@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::error::SqliteResult;
 use super::sql::{parse_timestamp, timestamp_text};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Reject, Resource, RunId};
 

@@ -104,7 +104,7 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
     });
     let enabled = connector.resources().await?.into_iter().filter(|(_, config)| config.enabled).count();
     let kind = &spec.resource_kind;
-    let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refreshes_every());
+    let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refresh_interval());
     progress.note(&match enabled {
         0 => format!("no {kind} is enabled yet; one that gets enabled is noticed within {refresh}"),
         n => format!("keeping each {kind} that is enabled on its schedule ({n} now); Ctrl-C stops"),

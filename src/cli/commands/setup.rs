@@ -13,7 +13,7 @@ use crate::cli::destination::Destinations;
 use crate::cli::output::{Output, counted, table};
 use crate::cli::settings::parse_argument;
 use crate::engine::Event;
-use crate::error::STAND_IN;
+use crate::error::REDACTED;
 use crate::{Error, Result, Source, SourceSpec};
 
 /// One check and its result.
@@ -136,7 +136,7 @@ pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String
 
 /// A value as it is shown.
 fn shown(spec: &SourceSpec, name: &str, value: &Value) -> Value {
-    if spec.settings.is_hidden(name) && !value.is_null() { STAND_IN.into() } else { value.clone() }
+    if spec.settings.is_hidden(name) && !value.is_null() { REDACTED.into() } else { value.clone() }
 }
 
 /// Reads `KEY=VALUE`; without a value it means that the key is to be removed, as a null does.
