@@ -23,7 +23,7 @@ pub mod image;
 mod lint;
 
 pub use app::{App, Name};
-pub(crate) use app::{ImageReference, Names};
+pub(crate) use app::Names;
 pub use bundle::{Bundle, WriteReport};
 pub use lint::{Finding, Rule};
 

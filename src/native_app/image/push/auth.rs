@@ -31,7 +31,7 @@ impl Credentials {
 
     /// A token that a Snowflake session issues for other clients, as Snowflake CLI uses it, and its validity. It works with every
     /// authentication method of the session.
-    pub(crate) fn session(token: &SecretString, validity: Duration) -> Self {
+    pub fn session(token: &SecretString, validity: Duration) -> Self {
         let password = json!({ "token": token.expose_secret(), "expires_in": validity.as_secs() });
         Self::new(SESSION, password.to_string().into())
     }
