@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// ```
 /// use schemars::JsonSchema;
 /// use serde::Deserialize;
-/// use snowfeed::{Config, Settings};
+/// use snowfeed::SettingsSchema;
 ///
 /// /// The settings of a source, documented by their comments.
 /// #[derive(Deserialize, JsonSchema)]
@@ -41,11 +41,11 @@ use crate::{Error, Result};
 ///     }
 /// }
 ///
-/// let settings = Settings::of::<Posts>();
-/// let config = settings.configure([("page_size".into(), settings.parse("page_size", "50")?)])?;
-/// assert_eq!(config.read::<Posts>()?.page_size, 50);
+/// let schema = SettingsSchema::of::<Posts>();
+/// let settings = schema.configure([("page_size".into(), schema.parse("page_size", "50")?)])?;
+/// assert_eq!(settings.read::<Posts>()?.page_size, 50);
 ///
-/// let error = settings.parse("page_sise", "50").unwrap_err();
+/// let error = schema.parse("page_sise", "50").unwrap_err();
 /// assert_eq!(error.help(), Some("did you mean `page_size`?"));
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
