@@ -9,7 +9,7 @@ use super::page::{self, Page, Row, UnreadIssue};
 use super::step::{PageInfo, UnixSecond};
 use super::table::TABLE;
 use crate::http::{self, Url, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Batch, Error, Monitor, Reject, Result};
 
 /// How many single pages are tried after the page: the list can only be read on from a row behind the bad one.
