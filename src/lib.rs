@@ -84,7 +84,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod internals {
     #[cfg(feature = "native-app")]
-    pub use crate::native_app::deploy::app_account;
+    pub use crate::native_app::{deploy::app_account, image_reference};
     pub use crate::table::view_name;
 
     /// The read plan of the GitHub source, for simulations.
