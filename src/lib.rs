@@ -86,7 +86,7 @@ pub mod internals {
     #[cfg(all(feature = "sqlite", fuzzing))]
     pub use crate::backends::sqlite;
     #[cfg(feature = "native-app")]
-    pub use crate::native_app::deploy::app_account;
+    pub use crate::native_app::{deploy::app_account, image_reference};
     pub use crate::table::view_name;
 
     /// The read plan of the GitHub source, for simulations.
