@@ -83,8 +83,6 @@ pub mod prelude {
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals {
-    #[cfg(all(feature = "sqlite", fuzzing))]
-    pub use crate::backends::sqlite;
     #[cfg(feature = "native-app")]
     pub use crate::native_app::{deploy::app_account, image_reference};
     pub use crate::table::view_name;
@@ -97,6 +95,12 @@ pub mod internals {
         pub use crate::sources::github::step::{
             EntityTag, PageInfo, PageRequest, Range, RowFilter, Step, StepResult, Task, UnixSecond,
         };
+    }
+
+    /// How SQLite's SQL is written, for fuzzing.
+    #[cfg(all(feature = "sqlite", fuzzing))]
+    pub mod sqlite {
+        pub use crate::backends::sqlite::fuzzing;
     }
 
     /// The Snowflake driver.
