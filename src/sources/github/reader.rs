@@ -285,7 +285,7 @@ impl Reader {
             let message = format!("GitHub fails at more than {MAX_UNREAD} issues of this repository");
             return Err(Error::unavailable(message)
                 .with_context("repository", self.api.name.path())
-                .with_help("try again later; if it stays, request those who run the server")
+                .with_help("try again later; if it persists, contact the operator of the server")
                 .exhausted());
         }
         self.plan.position_mut().unread = self.unread.known();

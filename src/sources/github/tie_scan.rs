@@ -38,7 +38,7 @@ impl TieScan {
         let problem = if self.repeats >= REPEATS {
             "the server gives the same page for different page numbers"
         } else if leads_back {
-            "the server's link to the next page leads backward to a page that was read"
+            "the server's link to the next page leads back to a page that was read"
         } else if self.pages.len() >= MOST_PAGES {
             "the list of what was updated within one second does not end"
         } else {
@@ -67,7 +67,7 @@ mod tests {
         scan(3).must_end(&PageInfo::default()).unwrap();
         for page in 0..3 {
             let error = scan(3).must_end(&next(page)).unwrap_err();
-            assert!(error.message().contains("leads backward"), "{error}");
+            assert!(error.message().contains("leads back"), "{error}");
         }
         let error = scan(MOST_PAGES).must_end(&next(MOST_PAGES)).unwrap_err();
         assert!(error.message().contains("does not end"), "{error}");
