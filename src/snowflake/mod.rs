@@ -9,13 +9,16 @@ mod arrow;
 mod blocking;
 mod cleanup;
 mod client;
+mod client_inner;
 pub mod connection;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod login;
 mod parameters;
+mod polling;
 mod result;
+mod row;
 mod session;
 pub mod stage;
 mod statement;
@@ -30,7 +33,7 @@ use secrecy::SecretString;
 
 pub use client::HttpClient;
 pub use connection::{ConnectionConfig, Credentials, Protocol};
-pub use result::{QueryResult, Row};
+pub use row::{QueryResult, Row};
 pub use statement::{Bind, StagedFile, Statement, stage_reference, text_literal};
 
 use crate::{Error, ErrorKind, Result};

@@ -1,28 +1,25 @@
-//! The rows of an answer: those that came with it, and those that are stored elsewhere.
+//! Gathers the rows of a result: those that came with the response, and those that are stored elsewhere.
 
 use std::io::Read;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use bytestring::ByteString;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::login::SessionTokens;
-use super::session::refetch_result;
-use super::transport::Transport;
+use super::polling::refetch_result;
+use super::row::{QueryResult, Row};
+use super::transport::{MAX_PART_BYTES, Transport, too_large};
 use super::wire::{Chunk, QueryData};
 use super::{arrow, blocking};
 use crate::{Error, Result, Retry};
 
 /// How many parts of a result are fetched at once.
 const CONCURRENT_DOWNLOADS: usize = 4;
-
-/// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
-pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
 /// What may be on its way through memory at once, in all sessions of the process, in MiB: parts that are fetched and unpacked. A
 /// part that is larger goes alone.
@@ -198,13 +195,6 @@ pub(super) fn decompress(bytes: Bytes) -> Result<Bytes> {
     if plain.len() > MAX_PART_BYTES { Err(too_large()) } else { Ok(plain.into()) }
 }
 
-/// A part of which more would come than Snowflake ever makes.
-pub(super) fn too_large() -> Error {
-    Error::invalid_data("a part of a result is larger than any that Snowflake makes")
-        .with_context("bytes allowed", MAX_PART_BYTES)
-        .with_help("check the proxy, if there is one: it may have changed what it passed on")
-}
-
 /// Rows with commas between them, without brackets around them.
 pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
     let whole = [b"[", bytes, b"]"].concat();
@@ -216,88 +206,6 @@ pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
 
 fn row(cells: Vec<Option<String>>) -> Row {
     Row(cells.into_iter().map(|cell| cell.map(Into::into)).collect())
-}
-
-/// What a statement answers: a table of texts, as Snowflake writes them: `true` or `1`, `-1.50`, and a timestamp, unless it
-/// was cast to text, as seconds since 1970 with a fraction.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QueryResult {
-    /// The columns' names.
-    pub columns: Vec<String>,
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Snowflake's name for the statement.
-    pub query_id: String,
-}
-
-impl QueryResult {
-    /// How many rows a DML statement has changed: the sum of the numbers in its only row.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the answer is no count.
-    pub fn rows_affected(&self) -> Result<u64> {
-        let [row] = self.rows.as_slice() else {
-            return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
-        };
-        (0..row.0.len()).try_fold(0_u64, |sum, column| {
-            let count = u64::try_from(row.integer(column)?).ok();
-            count.and_then(|count| sum.checked_add(count)).ok_or_else(|| {
-                Error::invalid_data("Snowflake says that a statement changed a number of rows that cannot be")
-            })
-        })
-    }
-}
-
-/// One row of an [`Answer`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row(pub Vec<Option<ByteString>>);
-
-impl Row {
-    /// The text of a column; `None` for null.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when there is no such column.
-    pub fn get(&self, column: usize) -> Result<Option<&ByteString>> {
-        let cell = self.0.get(column).ok_or_else(|| {
-            Error::invalid_data("Snowflake answered with fewer columns than were asked for")
-                .with_context("column", column)
-        })?;
-        Ok(cell.as_ref())
-    }
-
-    /// The text of a column that is never null.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is null, or there is no such column.
-    pub fn text(&self, column: usize) -> Result<&ByteString> {
-        self.get(column)?.ok_or_else(|| {
-            Error::invalid_data("Snowflake answered null where a value was expected").with_context("column", column)
-        })
-    }
-
-    /// The whole number in a column that is never null.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
-    pub fn integer(&self, column: usize) -> Result<i64> {
-        let text = self.text(column)?;
-        text.parse().map_err(|error| {
-            Error::invalid_data(format!("Snowflake answered {text:?} where a whole number was expected"))
-                .with_source(error)
-        })
-    }
-
-    /// The truth value in a column that is never null: `true` or `1`, `false` or `0`, in either case.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
-    pub fn boolean(&self, column: usize) -> Result<bool> {
-        match self.text(column)?.to_ascii_lowercase().as_str() {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            text => Err(Error::invalid_data(format!("Snowflake answered {text:?} where a truth value was expected"))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -318,18 +226,5 @@ mod tests {
         assert!(bomb.len() < 8 << 20, "{}", bomb.len());
         let error = decompress(bomb.into()).unwrap_err();
         assert!(error.to_string().contains("larger than any"), "{error}");
-    }
-
-    #[test]
-    fn counts_that_cannot_be_added_are_refused() {
-        let answer = |cells: &[&str]| QueryResult {
-            rows: vec![Row(cells.iter().map(|cell| Some((*cell).into())).collect())],
-            ..QueryResult::default()
-        };
-        assert_eq!(answer(&["3", "4"]).rows_affected().unwrap(), 7);
-        assert_eq!(answer(&["9223372036854775807", "1"]).rows_affected().unwrap(), 1 << 63);
-        for cells in [["-1", "0"], ["5", "-9223372036854775808"]] {
-            assert_eq!(answer(&cells).rows_affected().unwrap_err().kind(), crate::ErrorKind::InvalidData, "{cells:?}");
-        }
     }
 }

@@ -6,8 +6,6 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::stage::PutResponse;
-use super::wire::QueryData;
 use crate::{Error, Result};
 
 /// A value bound to a `?`.
@@ -196,17 +194,6 @@ pub fn stage_reference(stage: &str) -> String {
         return format!("@{stage}");
     }
     text_literal(&format!("@{stage}"))
-}
-
-/// Where the file goes, by Snowflake's answer.
-pub(super) fn put_response(data: &QueryData) -> Result<PutResponse> {
-    let stage =
-        data.stage_info.as_deref().ok_or_else(|| Error::invalid_data("Snowflake did not say where a file goes"))?;
-    let encryption = data.encryption_material.as_deref().map_or("null", |material| material.get());
-    let answer = format!(r#"{{"stageInfo":{},"encryptionMaterial":{encryption}}}"#, stage.get());
-    // The cause is left out: it may repeat a credential.
-    serde_json::from_str(&answer)
-        .map_err(|_| Error::invalid_data("Snowflake says where a file goes in a way that is not understood"))
 }
 
 #[cfg(test)]

@@ -3,10 +3,14 @@
 //! [`ConnectionConfig::load`] reads the settings that Snowflake's own tools read; [`ConnectionConfig::new`] takes them from a program.
 
 mod account;
+mod authentication;
 mod credentials;
+mod environment;
 mod files;
 mod key_pair;
 mod load;
+mod login_fields;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +21,8 @@ use url::Host;
 use crate::net::is_loopback;
 use crate::{Error, Result};
 
-pub use credentials::{Credentials, LoginFields};
+pub use credentials::Credentials;
+pub use login_fields::LoginFields;
 
 /// Everything that is needed to open a session.
 ///
@@ -107,30 +112,6 @@ impl ConnectionConfig {
             spcs_token_file: None,
             session_parameters: serde_json::Map::new(),
         }
-    }
-
-    /// Reads the connection called `name`, or the default one, from where Snowflake's own tools keep theirs.
-    ///
-    /// **Files.** The folder is `SNOWFLAKE_HOME` or `~/.snowflake` if that exists, else the platform's own (`~/.config/snowflake`
-    /// on Linux). `connections.toml` in it has a section `[NAME]` for each connection; without that file, `config.toml` has
-    /// `[connections.NAME]`. The default is `SNOWFLAKE_DEFAULT_CONNECTION_NAME`, else `default_connection_name` of
-    /// `config.toml`, else `default`.
-    ///
-    /// **Precedence**, for each setting: `SNOWFLAKE_CONNECTIONS_<NAME>_<KEY>`, then the file, then `SNOWFLAKE_<KEY>`. So the
-    /// environment alone is enough, too. What a program sets afterwards goes before all of them.
-    ///
-    /// **In a container inside Snowflake**, host, account, database and schema come from the environment, and the token from
-    /// `/snowflake/session/token`, unless other credentials are given. Where SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
-    /// `/snowflake/session/spcs_token` is sent along, as Snowflake's drivers do.
-    ///
-    /// Settings of other tools are ignored. Files are read at once, so this blocks for as long as a disk does.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when there is no such connection, a file cannot be read, or a setting is
-    /// missing or wrong; [`Unsupported`](crate::ErrorKind::Unsupported) for ways to authenticate that need a person. No error
-    /// repeats the value of a setting: it might be a secret.
-    pub fn load(name: Option<&str>) -> Result<Self> {
-        load::Environment::of_process().connection(name)
     }
 
     /// Sets the role of the session.

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::error::FailureRecorder;
 use super::put_response::{LocationType, PutResponse, StageInfo};
-use super::{Origin, StorageKind, UploadTarget, in_flight};
+use super::upload::{StorageKind, UploadTarget, in_flight};
 use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
@@ -29,6 +29,15 @@ const MIN_BYTES_PER_SECOND: u32 = 256 * 1024;
 
 /// The region whose `storage.googleapis.com` is another one, although Snowflake does not say so.
 const GCS_ME_CENTRAL_2: &str = "me-central2";
+
+/// Who answered the PUT statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A server elsewhere. It must not make this machine write into its own folders, nor send anything without TLS.
+    Remote,
+    /// A server on this machine, as in tests. It may name a folder (`LOCAL_FS`), and endpoints of loopback without TLS.
+    Loopback,
+}
 
 /// Finds the place of the file `name`, which is `size` bytes large.
 pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usize) -> Result<UploadTarget> {

@@ -3,18 +3,17 @@
 
 mod address;
 mod classify;
+mod retry;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{Extensions, HeaderMap, HeaderValue};
-use reqwest::Request;
+use http::{HeaderMap, HeaderValue};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,17 +22,20 @@ use url::Url;
 
 use address::{BaseUrl, FollowRedirects, PLACEHOLDER_ACCOUNT, PLACEHOLDER_URL};
 use classify::ResponseClassifier;
+use retry::{RetryMiddleware, into_error};
 
 use super::connection::ConnectionConfig;
-use super::result::{MAX_PART_BYTES, too_large};
 use super::wire::Response;
 use crate::error::remember;
-use crate::{Error, Result, Retry, RetryConfig};
+use crate::{Error, Result, RetryConfig};
 
 /// The longest that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest silence. Snowflake itself answers within 45 seconds, were it only to say that a statement still runs.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
+pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
 /// The way to one account. It is shared by all sessions.
 pub(super) struct Transport {
@@ -187,22 +189,11 @@ fn unexpected_form() -> Error {
         .with_help("look for a newer version of snowfeed, or report this with the name of the operation")
 }
 
-/// An error of ours on its way through layers that do not know it.
-fn into_middleware(error: Error) -> reqwest_middleware::Error {
-    reqwest_middleware::Error::middleware(error)
-}
-
-/// Ours again. Every error of the layers below has passed the verdict, so that anything else is a fault in how they are put
-/// together.
-fn into_error(error: reqwest_middleware::Error) -> Error {
-    match error {
-        reqwest_middleware::Error::Middleware(error) => error
-            .downcast()
-            .unwrap_or_else(|_| Error::internal("a request from_connection_error in a way that nobody has looked at")),
-        reqwest_middleware::Error::Reqwest(error) => {
-            Error::internal("a request could not be made").with_source(error.without_url())
-        }
-    }
+/// A part of which more would come than Snowflake ever makes.
+pub(super) fn too_large() -> Error {
+    Error::invalid_data("a part of a result is larger than any that Snowflake makes")
+        .with_context("bytes allowed", MAX_PART_BYTES)
+        .with_help("check the proxy, if there is one: it may have changed what it passed on")
 }
 
 fn from_connection_error(error: ConnectionError) -> Error {
@@ -212,64 +203,5 @@ fn from_connection_error(error: ConnectionError) -> Error {
         ConnectionError::RequestError(_) | ConnectionError::Deserialization(_) => unexpected_form(),
         ConnectionError::InvalidHeader(_) => Error::invalid_data("Snowflake gave a token that cannot be sent back"),
         ConnectionError::UrlParsing(error) => Error::internal("a URL could not be made").with_source(error),
-    }
-}
-
-/// Sends a request that brought no answer again.
-///
-/// Sending a statement again is safe: it carries the same request id, by which Snowflake knows it. An answer of Snowflake's is
-/// final, whatever it says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RetryMiddleware(pub(super) RetryConfig);
-
-/// Which attempt a request is, for those further down.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Attempt {
-    /// How many came before it.
-    pub(super) before: u32,
-    /// The HTTP status that the last one failed with; 0 when there was none.
-    pub(super) reason: u16,
-    /// When the first one began, in milliseconds since 1970.
-    pub(super) began: u128,
-}
-
-/// The status of an answer that was none, for the attempt that follows it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LastStatus(pub(super) u16);
-
-#[async_trait]
-impl Middleware for RetryMiddleware {
-    async fn handle(
-        &self,
-        request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<reqwest::Response> {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let mut attempts = self.0.start();
-        let mut before = 0;
-        loop {
-            let reason = extensions.remove::<LastStatus>().map_or(0, |status| status.0);
-            extensions.insert(Attempt { before, reason, began });
-            // What cannot be sent twice is sent once; no body of ours is such.
-            let Some(copy) = request.try_clone() else {
-                return next.run(request, extensions).await;
-            };
-            let error = match next.clone().run(copy, extensions).await {
-                Ok(response) => return Ok(response),
-                Err(error) => into_error(error),
-            };
-            let advice = error.retry();
-            if advice == Retry::Never {
-                return Err(into_middleware(error));
-            }
-            let Some(delay) = attempts.next(advice, Duration::ZERO) else {
-                let error = error.with_context("attempts", before + 1).exhausted();
-                return Err(into_middleware(error));
-            };
-            before += 1;
-            tracing::debug!(attempt = before, delay_ms = delay.as_millis(), %error, "a request is sent again");
-            tokio::time::sleep(delay).await;
-        }
     }
 }
