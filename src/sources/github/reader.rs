@@ -48,7 +48,7 @@ type InFlight = FuturesUnordered<BoxFuture<'static, Answered>>;
 type Answered = (Step, Arc<Api>, u32, Result<Reply, PageError>);
 
 enum Reply {
-    PageResponse(PageResponse),
+    Page(PageResponse),
     Newest(Option<NewestIssue>),
 }
 
@@ -111,18 +111,18 @@ impl Reader {
         let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..beginning.clone() }));
         let is_id_unconfirmed = known.is_none();
         connection.announce(&monitor);
-        let (api, mut position, ahead) = match known {
+        let (api, mut position, prefetch) = match known {
             None => {
                 let find = Api::open(connection.clone(), name.clone(), &monitor);
-                let (api, ahead) = if settings.concurrency > 1 {
+                let (api, prefetch) = if settings.concurrency > 1 {
                     let by_name = Api { connection, route: Route::Name(name.path()), name };
-                    let ahead = Prefetch::read(by_name, settings.page_size, &monitor).map(Ok);
-                    future::try_join(find, ahead).await?
+                    let prefetch = Prefetch::read(by_name, settings.page_size, &monitor).map(Ok);
+                    future::try_join(find, prefetch).await?
                 } else {
                     (find.await?, None)
                 };
                 let position = Position { repository: api.repository_id(), ..beginning };
-                (api, position, ahead)
+                (api, position, prefetch)
             }
             Some(position) => {
                 let route = position.repository.map_or_else(|| Route::Name(name.path()), Route::Id);
@@ -136,9 +136,9 @@ impl Reader {
         let mut plan = ReadPlan::new(position, overlap, settings.concurrency.into());
         let mut in_flight = InFlight::new();
         // A repository without an id is read by its name from the first page to the tag of the last one.
-        if let Some(Prefetch { api: by_name, page }) = ahead.filter(|_| api.repository_id().is_some()) {
+        if let Some(Prefetch { api: by_name, page }) = prefetch.filter(|_| api.repository_id().is_some()) {
             let answer =
-                |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::PageResponse(PageResponse::Page(page))));
+                |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::Page(PageResponse::Page(page))));
             in_flight.extend(plan.next_step().map(|step| future::ready(answer(step)).boxed()));
         }
         let api = Arc::new(api);
@@ -177,7 +177,7 @@ impl Reader {
                 return Ok(None);
             }
             let Some((step, api, size, reply)) = self.in_flight.next().await else { return Ok(None) };
-            if let Ok(Reply::PageResponse(PageResponse::Page(page))) = &reply
+            if let Ok(Reply::Page(PageResponse::Page(page))) = &reply
                 && !self.has_issues
             {
                 // Where issues were disabled meanwhile, the list may continue with pull requests only.
@@ -232,7 +232,7 @@ impl Reader {
                 if let PageResponse::Page(page) = &mut listed {
                     page.info.date.get_or_insert(now);
                 }
-                Reply::PageResponse(listed)
+                Reply::Page(listed)
             });
             (step, api, size, reply)
         })
@@ -266,10 +266,10 @@ impl Reader {
                 let tag = newest.etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, true));
                 return self.without_rows(step.task, StepResult::Newest(newest.second, tag), asked);
             }
-            Ok(Reply::Newest(None) | Reply::PageResponse(PageResponse::NotModified)) => {
+            Ok(Reply::Newest(None) | Reply::Page(PageResponse::NotModified)) => {
                 return self.without_rows(step.task, StepResult::NotModified, asked);
             }
-            Ok(Reply::PageResponse(PageResponse::Page(page))) => *page,
+            Ok(Reply::Page(PageResponse::Page(page))) => *page,
         };
         let Page { rows, info, etag, unread } = page;
         self.page_size.good(!unread.is_empty());
