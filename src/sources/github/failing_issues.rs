@@ -10,7 +10,7 @@ use super::page::{self, Page, Row, UnreadIssue};
 use super::step::{PageInfo, UnixSecond};
 use super::table::TABLE;
 use crate::http::{self, Url, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Batch, Error, Monitor, Reject, Result};
 
 /// How many rows after the page are read, too: reading can only continue from a row behind the failing one.

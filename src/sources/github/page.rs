@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::step::{PageInfo, UnixSecond};
 use crate::http::{More, Response, Url, json, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Error, Operation, Record, Reject, Result, Retry, Version};
 
 /// The fields of an issue that are read. The rest is passed on as text.

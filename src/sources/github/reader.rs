@@ -17,7 +17,7 @@ use super::read_plan::ReadPlan;
 use super::settings::GithubSettings;
 use super::step::{EntityTag, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
 use super::table::{EXCLUDED, TABLE};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
 /// After this many reduced pages, larger ones are tried again.

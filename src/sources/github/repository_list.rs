@@ -8,7 +8,7 @@ use super::connection::{Connection, Repository};
 use super::names::Scope;
 use super::page;
 use crate::http::{More, Response, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Error, Monitor, Result, SourceEvent};
 
 /// After this many pages in a row without anything new, the server does not paginate.
