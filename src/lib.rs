@@ -83,6 +83,8 @@ pub mod prelude {
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals {
+    #[cfg(all(feature = "sqlite", fuzzing))]
+    pub use crate::backends::sqlite;
     #[cfg(feature = "native-app")]
     pub use crate::native_app::{deploy::app_account, image_reference};
     pub use crate::table::view_name;

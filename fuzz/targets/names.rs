@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use snowfeed::Resource;
 use snowfeed::internals::snowflake::{identifier, load_name, normalize, resource_name, load_table_run};
-use snowfeed::backends::sqlite;
+use snowfeed::internals::sqlite;
 use snowfeed::JsonPath;
 use snowfeed::internals::view_name;
 use sqlparser::dialect::{Dialect, SQLiteDialect, SnowflakeDialect};

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
 use rusqlite::Connection;
-use snowfeed::backends::sqlite;
+use snowfeed::internals::sqlite;
 use snowfeed::internals::snowflake;
 use snowfeed::{Column, ColumnType, JsonPath};
 use sqlparser::dialect::SnowflakeDialect;
