@@ -17,7 +17,7 @@ use crate::{
     Resource, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
-/// A clock that steps back: it goes on by a second at each reading, and jumps back by an hour at every tenth.
+/// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
 ///
 /// For [`Connector::clock`](crate::engine::Connector::clock).
 ///
@@ -42,13 +42,13 @@ pub fn unsteady_clock(start: Timestamp) -> impl Fn() -> Timestamp + Send + Sync 
 pub enum CrashPoint {
     /// At the commit with this number, the first being 0: it is not done.
     BeforeCommit(u64),
-    /// At the commit with this number: it is done, and nobody learns of it.
+    /// At the commit with this number: it succeeds, and its report is lost.
     AfterCommit(u64),
 }
 
 /// A backend that crashes at one commit, as if the process had died: that commit fails, and so does every call after it.
 ///
-/// To go on after the crash, use the backend inside: it has what had been committed.
+/// To continue after the crash, use the inner backend: it has everything that was committed.
 ///
 /// ```
 /// use snowfeed::backends::Memory;
@@ -192,7 +192,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
     }
 }
 
-/// A source each of whose readings fails after so many batches, for as many readings as it is told.
+/// A source whose reads fail after a number of batches, for a number of reads.
 ///
 /// ```
 /// # use async_trait::async_trait;
@@ -225,19 +225,19 @@ pub struct FlakySource<S> {
 }
 
 impl<S: Source> FlakySource<S> {
-    /// A source that always fails after so many batches.
+    /// A source that fails after this many batches, at every read.
     pub fn new(source: S, batches: usize) -> Self {
         Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
     }
 
-    /// Lets only so many readings fail, counted when they do.
+    /// Limits the number of reads that fail.
     #[must_use]
     pub fn failures(self, failures: u64) -> Self {
         self.failures.store(failures, Ordering::SeqCst);
         self
     }
 
-    /// Whether a reading has failed. One that ends before so many batches does not.
+    /// Whether a read has failed. A read with fewer batches does not.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::SeqCst)
     }
