@@ -30,7 +30,7 @@ SPEC = {
     "settings": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "additionalProperties": False,
-        "description": "How to reach GitHub, and what to read.",
+        "description": "How GitHub is reached, and what is read of it.",
         "properties": {
             "api_url": {
                 "default": "https://api.github.com",
