@@ -17,6 +17,7 @@ mod login;
 mod parameters;
 mod result;
 mod session;
+mod sql;
 pub mod stage;
 mod statement;
 mod transport;
@@ -31,6 +32,8 @@ use secrecy::SecretString;
 pub use client::HttpClient;
 pub use connection::{ConnectionConfig, Credentials, Protocol};
 pub use result::{QueryResult, Row};
+pub use sql::{Sql, SqlFragment};
+pub(crate) use sql::{fragment, sql};
 pub use statement::{Bind, StagedFile, Statement, stage_reference, text_literal};
 
 use crate::{Error, ErrorKind, Result};

@@ -100,7 +100,7 @@ impl HttpSession {
             }
         };
         tracing::debug!(
-            sql = statement.sql,
+            sql = &*statement.sql,
             request = request_id,
             query = ended.as_ref().ok().and_then(|data| data.query_id.as_deref()),
             elapsed_ms = began.elapsed().as_millis(),

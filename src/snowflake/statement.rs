@@ -6,6 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::sql::{Sql, sql};
 use super::stage::PutResponse;
 use super::wire::QueryData;
 use crate::{Error, Result};
@@ -48,7 +49,7 @@ impl From<i64> for Bind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The text, with a `?` for each bound value. It may be shown to anybody.
-    pub sql: String,
+    pub sql: Sql,
     /// The values, in order.
     pub binds: Vec<Bind>,
     /// The text to send instead of the one that may be shown.
@@ -57,14 +58,14 @@ pub struct Statement {
 
 impl Statement {
     /// A statement without bound values.
-    pub fn new(sql: impl Into<String>) -> Self {
+    pub fn new(sql: impl Into<Sql>) -> Self {
         Self { sql: sql.into(), binds: Vec::new(), hidden: None }
     }
 
     /// A statement that holds a secret: `text` is what is sent, `shown` is what is printed and logged in its stead. When it
     /// fails, Snowflake's own message is left out, for it may repeat a part of the text.
     pub fn confidential(text: SecretString, shown: impl Into<String>) -> Self {
-        Self { sql: shown.into(), binds: Vec::new(), hidden: Some(Hidden(text)) }
+        Self { sql: Sql::assert_safe(shown), binds: Vec::new(), hidden: Some(Hidden(text)) }
     }
 
     /// Binds the next `?`.
@@ -180,22 +181,23 @@ impl StagedFile {
                 .with_context("name", &self.name));
         }
         let compression = if self.name.ends_with(".gz") { "GZIP" } else { "NONE" };
-        Ok(Statement::new(format!(
-            "PUT 'file://{}' {} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
-            self.name,
-            stage_reference(&self.stage)
+        Ok(Statement::new(sql!(
+            "PUT 'file://{name}' {stage} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
+            name = Sql::assert_safe(self.name.as_str()),
+            stage = stage_reference(&self.stage),
+            compression
         )))
     }
 }
 
 /// A stage and a folder in it, for PUT, COPY, LIST and REMOVE: in quotes where Snowflake asks for them, which is for names with
 /// blanks, and others that are out of the ordinary.
-pub fn stage_reference(stage: &str) -> String {
+pub fn stage_reference(stage: &str) -> Sql {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '"' | '$');
     if stage.chars().all(ordinary) {
-        return format!("@{stage}");
+        return Sql::assert_safe(format!("@{stage}"));
     }
-    text_literal(&format!("@{stage}"))
+    Sql::assert_safe(text_literal(&format!("@{stage}")))
 }
 
 /// Where the file goes, by Snowflake's answer.

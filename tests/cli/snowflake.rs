@@ -6,7 +6,7 @@ use std::time::Duration;
 use github_server::GithubServer;
 use serde_json::Value;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, Sql, Statement};
 
 use super::support::{Ended, Program, end, signal, until};
 use crate::peers::{self, Server};
@@ -38,7 +38,7 @@ impl World {
     /// The number that a statement answers; `{db}` stands for the database.
     async fn number(&self, select: &str) -> i64 {
         let mut session = self.client().open().await.unwrap();
-        let select = Statement::new(select.replace("{db}", &self.database));
+        let select = Statement::new(Sql::assert_safe(select.replace("{db}", &self.database)));
         let number = session.execute(select).await.unwrap().rows[0].integer(0).unwrap();
         session.close().await.unwrap();
         number
@@ -347,7 +347,10 @@ async fn a_database_of_another_connector_is_left_alone() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let mut session = world.client().open().await.unwrap();
     for make in ["DATABASE {db}", "SCHEMA {db}.STATE", "TABLE {db}.STATE.APP_STATE (THEIRS INT)"] {
-        session.execute(Statement::new(format!("CREATE {make}").replace("{db}", &world.database))).await.unwrap();
+        session
+            .execute(Statement::new(Sql::assert_safe(format!("CREATE {make}").replace("{db}", &world.database))))
+            .await
+            .unwrap();
     }
     for args in [&["check"][..], &["enable", "acme/gears"]] {
         says(

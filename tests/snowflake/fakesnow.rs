@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use snowfeed::ErrorKind;
 use snowfeed::backends::snowflake::ConnectionConfig;
-use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, Sql, StagedFile, Statement};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,7 +33,7 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
 }
 
 async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
-    session.execute(Statement::new(sql)).await.unwrap()
+    session.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap()
 }
 
 async fn count(session: &mut Box<dyn Session>, table: &str) -> i64 {

@@ -11,7 +11,7 @@ use super::pool::is_missing;
 use super::retry::backoff;
 use super::schema::{self, SchemaVersion, VERSION};
 use super::view::{View, check_table};
-use crate::snowflake::{Row, Session, Statement};
+use crate::snowflake::{Row, Session, Sql, Statement, sql};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
 
@@ -26,7 +26,7 @@ pub(super) struct Catalog {
     /// What the streams' own views were made from: a digest of each one's text.
     views: BTreeMap<String, String>,
     /// The names of views that stay as they are for as long as this process lives, although they should be another.
-    frozen: BTreeSet<String>,
+    frozen: BTreeSet<Sql>,
 }
 
 /// One resource's part of a stream: the name of its view and raw table, the columns of the view, and a digest of its text.
@@ -79,11 +79,11 @@ impl Catalog {
     }
 
     /// The statement that reads it: the entries, and among them the schema_version, with nothing but a version.
-    pub(super) fn select(names: &Names) -> String {
-        format!(
-            "{} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {}",
-            schema::select_version(names),
-            names.state("SNOWFEED_TABLE")
+    pub(super) fn select(names: &Names) -> Sql {
+        sql!(
+            "{select_version} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {table}",
+            select_version = schema::select_version(names),
+            table = names.state("SNOWFEED_TABLE")
         )
     }
 
@@ -242,7 +242,7 @@ impl Catalog {
 
     /// The union of a stream as it should be. What it is made from is its text over one table, and the names of all.
     fn desired_union(&self, names: &Names, spec: &TableSpec) -> UnionView {
-        let mut text = View::union(names, &spec.name, &[("", "")]).select;
+        let mut text = View::union(names, &spec.name, &[("", "")]).select.to_string();
         for (resource, table) in self.raw_tables(&spec.name) {
             text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
         }
@@ -296,10 +296,12 @@ impl Catalog {
             // It may be of the schema_version before.
             Some(_) => drop(session.execute(Statement::new(migration::lengthen(&raw, "DOCUMENT"))).await?),
             None => {
-                let create = format!(
+                let create = sql!(
                     "CREATE TABLE IF NOT EXISTS {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \
                      \"HASH\" VARCHAR, \"RAW\" VARIANT, \"DOCUMENT\" {LONG_TEXT}, \"FIRST_SEEN\" TIMESTAMP_NTZ NOT NULL, \
-                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = ''"
+                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = ''",
+                    raw,
+                    LONG_TEXT
                 );
                 session.execute(Statement::new(create)).await?;
                 if !self.has_resource(resource) {
@@ -447,7 +449,7 @@ fn write_columns(columns: &[Column]) -> Result<String> {
 async fn write_row(session: &mut dyn Session, names: &Names, entry: &CatalogRow<'_>) -> Result<()> {
     let json = serde_json::to_string(entry)
         .map_err(|error| Error::internal("an entry of the catalog cannot be written").with_source(error))?;
-    let merge = format!(
+    let merge = sql!(
         "MERGE INTO {table} t USING (SELECT b.\"E\":resource::VARCHAR AS \"RESOURCE\", \
          b.\"E\":stream::VARCHAR AS \"STREAM\", b.\"E\":name::VARCHAR AS \"NAME\", \
          b.\"E\":columns::VARCHAR AS \"COLUMNS\", b.\"E\":made_from::VARCHAR AS \"MADE_FROM\" \
@@ -463,7 +465,7 @@ async fn write_row(session: &mut dyn Session, names: &Names, entry: &CatalogRow<
 
 /// Claims the view of a stream: its entry has no digest until [`finish`].
 async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str) -> Result<()> {
-    let merge = format!(
+    let merge = sql!(
         "MERGE INTO {table} t USING (SELECT '' AS \"RESOURCE\", b.\"STREAM\", b.\"NAME\", '[]' AS \"COLUMNS\", \
          '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{SECOND_CLAIM}' || b.\"ID\" AS \"SECOND_CLAIM\" \
          FROM (SELECT CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS VARCHAR) AS \"NAME\", CAST(? AS VARCHAR) AS \"ID\") b) s \
@@ -472,7 +474,9 @@ async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str)
          WHEN MATCHED THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM\" \
          WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
          VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"CLAIM\")",
-        table = names.state("SNOWFEED_TABLE")
+        table = names.state("SNOWFEED_TABLE"),
+        CLAIM,
+        SECOND_CLAIM
     );
     session.execute(Statement::new(merge).bind(stream).bind(upper_name(stream)).bind(id)).await?;
     Ok(())
@@ -486,9 +490,9 @@ async fn finish_claim(
     claimed: &str,
     made: &UnionView,
 ) -> Result<bool> {
-    let update = format!(
-        "UPDATE {} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
-        names.state("SNOWFEED_TABLE")
+    let update = sql!(
+        "UPDATE {table} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
+        table = names.state("SNOWFEED_TABLE")
     );
     let update = Statement::new(update).bind(write_columns(&made.columns)?).bind(made.made_from.as_str());
     Ok(session.execute(update.bind(stream).bind(claimed)).await?.rows_affected()? > 0)

@@ -11,7 +11,7 @@ use super::migration;
 use super::names::{Names, identifier, normalize};
 use super::pool::is_missing;
 use super::schema::{self, SchemaVersion};
-use crate::snowflake::{QueryResult, Row, Session, Statement};
+use crate::snowflake::{QueryResult, Row, Session, Statement, sql};
 use crate::{Error, ErrorKind, Result};
 
 /// One thing that was looked at.
@@ -80,7 +80,7 @@ impl Snowflake {
         let has_warehouse = add("warehouse", warehouse(session, &context, self.0.warehouse.as_deref()).await);
         let database = DatabaseStatus::read(session, names).await;
         let (is_there, database) = match database {
-            Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database))),
+            Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database).to_string())),
             Ok(DatabaseStatus::Missing) => (false, may_make_database(session, names, role).await),
             Err(error) => (false, Err(error)),
         };
@@ -138,7 +138,7 @@ async fn warehouse(session: &mut dyn Session, context: &SessionContext, wanted: 
     let suspended = cell(&shown, row, "state")?.eq_ignore_ascii_case("SUSPENDED");
     let resumes = cell(&shown, row, "auto_resume")?.eq_ignore_ascii_case("true");
     match (suspended, resumes) {
-        (false, _) => Ok(identifier(current)),
+        (false, _) => Ok(identifier(current).to_string()),
         (true, true) => Ok(format!("{}, suspended; it starts by itself", identifier(current))),
         (true, false) => Err(Error::configuration(format!(
             "the warehouse {} is suspended, and does not start by itself",
@@ -165,7 +165,7 @@ enum DatabaseStatus {
 
 impl DatabaseStatus {
     async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
-        let show = format!("SHOW SCHEMAS IN DATABASE {}", identifier(&names.database));
+        let show = sql!("SHOW SCHEMAS IN DATABASE {database}", database = identifier(&names.database));
         match session.execute(Statement::new(show)).await {
             Ok(_) => Ok(Self::Exists),
             Err(error) if is_missing(&error) => Ok(Self::Missing),
@@ -238,7 +238,8 @@ async fn has_privilege(
     let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
     let mut all_seen = true;
     while let Some(role) = waiting.pop_front() {
-        let Ok(shown) = session.execute(Statement::new(format!("SHOW GRANTS TO ROLE {}", identifier(&role)))).await
+        let Ok(shown) =
+            session.execute(Statement::new(sql!("SHOW GRANTS TO ROLE {role}", role = identifier(&role)))).await
         else {
             all_seen = false;
             continue;

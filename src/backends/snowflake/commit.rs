@@ -14,7 +14,7 @@ use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
-use crate::snowflake::{Bind, Session, Statement};
+use crate::snowflake::{Bind, Session, Sql, Statement, sql};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
 /// The rows of one raw table that a commit writes.
@@ -106,8 +106,9 @@ impl Snowflake {
             self.update_last_seen(session, commit, write.rows, write.checked).await?;
         }
         if let Some(Sweep::Finish(sweep_run) | Sweep::Abandon(sweep_run)) = commit.sweep {
-            let held = fence.map(|fence| format!(" AND {}", fence.is_held())).unwrap_or_default();
-            let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?{held}", self.0.names.state("SNOWFEED_SEEN"));
+            let held = fence.map(|fence| sql!(" AND {held}", held = fence.is_held())).unwrap_or_default();
+            let forget =
+                sql!("DELETE FROM {seen} WHERE \"RUN\" = ?{held}", held, seen = self.0.names.state("SNOWFEED_SEEN"));
             session.execute(Statement::new(forget).bind(sweep_run.to_string())).await?;
             if matches!(commit.sweep, Some(Sweep::Finish(_))) {
                 self.delete_stale_rejects(session, commit.resource.name(), sweep_run, &held).await?;
@@ -144,22 +145,24 @@ impl Snowflake {
             return Ok(HashMap::new());
         }
         let (column, marks) = match sweep_run {
-            None => ("", String::new()),
+            None => ("", Sql::default()),
             Some(_) => (
                 ", CASE WHEN m.\"KEY\" IS NULL THEN '0' ELSE '1' END AS \"MARKED\"",
-                format!(
-                    " LEFT JOIN (SELECT DISTINCT \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) m \
+                sql!(
+                    " LEFT JOIN (SELECT DISTINCT \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) m \
                      ON m.\"KEY\" = t.\"KEY\"",
-                    self.0.names.state("SNOWFEED_SEEN")
+                    seen = self.0.names.state("SNOWFEED_SEEN")
                 ),
             ),
         };
-        let select = format!(
+        let select = sql!(
             "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
-             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {} t JOIN \
+             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {raw} t JOIN \
              (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
              LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"{marks}",
-            self.0.names.raw(&target.name)
+            column,
+            marks,
+            raw = self.0.names.raw(&target.name)
         );
         let mut select = Statement::new(select).bind(json(&keys)?);
         if let Some(sweep_run) = sweep_run {
@@ -204,12 +207,12 @@ impl Snowflake {
             let keys = rows.records.iter().map(|record| record.key.as_str());
             let keys: Vec<&str> = keys.filter(|key| !unmarked.contains(key)).collect();
             if !keys.is_empty() {
-                let mark = format!(
-                    "INSERT INTO {} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT b.\"RUN\", b.\"RESOURCE\", \
+                let mark = sql!(
+                    "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT b.\"RUN\", b.\"RESOURCE\", \
                      b.\"STREAM\", f.value::VARCHAR FROM (SELECT CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS VARCHAR) AS \
                      \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", PARSE_JSON(?) AS \"KEYS\") b, \
                      LATERAL FLATTEN(input => b.\"KEYS\") f",
-                    self.0.names.state("SNOWFEED_SEEN")
+                    seen = self.0.names.state("SNOWFEED_SEEN")
                 );
                 let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
                 session.execute(mark.bind(rows.table.as_str()).bind(json(&keys)?)).await?;

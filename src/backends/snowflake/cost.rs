@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Snowflake;
 use super::names::{Names, identifier};
-use crate::snowflake::Statement;
+use crate::snowflake::{Sql, Statement, sql};
 use crate::{Error, ErrorKind, Result};
 
 impl Snowflake {
@@ -32,18 +32,19 @@ impl Snowflake {
 }
 
 /// The sum over what has used a warehouse; the size is null for what has not.
-fn select(names: &Names, sessions: &[u64]) -> String {
-    let history = |session: &u64| {
-        format!(
-            "SELECT \"EXECUTION_TIME\", \"WAREHOUSE_SIZE\" FROM TABLE({}.\"INFORMATION_SCHEMA\".QUERY_HISTORY_BY_SESSION(\
+fn select(names: &Names, sessions: &[u64]) -> Sql {
+    let history = |&session: &u64| {
+        sql!(
+            "SELECT \"EXECUTION_TIME\", \"WAREHOUSE_SIZE\" FROM TABLE({database}.\"INFORMATION_SCHEMA\".QUERY_HISTORY_BY_SESSION(\
              SESSION_ID => {session}, RESULT_LIMIT => 10000))",
-            identifier(&names.database)
+            session,
+            database = identifier(&names.database)
         )
     };
-    format!(
-        "SELECT CAST(COALESCE(SUM(h.\"EXECUTION_TIME\"), 0) AS NUMBER(38, 0)) AS \"MS\" FROM ({}) h \
+    sql!(
+        "SELECT CAST(COALESCE(SUM(h.\"EXECUTION_TIME\"), 0) AS NUMBER(38, 0)) AS \"MS\" FROM ({histories}) h \
          WHERE h.\"WAREHOUSE_SIZE\" IS NOT NULL",
-        sessions.iter().map(history).collect::<Vec<_>>().join(" UNION ALL ")
+        histories = Sql::join(&sessions.iter().map(history).collect::<Vec<_>>(), " UNION ALL ")
     )
 }
 

@@ -8,14 +8,14 @@
 
 use super::names::{Names, fence_name};
 use super::pool::{PooledSession, is_missing};
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
 /// The fence of one key.
 #[derive(Debug, Clone)]
 pub(super) struct Fence {
     /// The whole name of the table.
-    table: String,
+    table: Sql,
     /// Whoever locks it, for a person who looks.
     run: String,
 }
@@ -41,7 +41,10 @@ impl Fence {
 
     async fn try_begin(&self, session: &mut PooledSession) -> Result<bool> {
         session.begin().await?;
-        let lock = format!("UPDATE {} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?", self.table);
+        let lock = sql!(
+            "UPDATE {table} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?",
+            table = &self.table
+        );
         let locked = match session.execute(Statement::new(lock).bind(self.run.as_str())).await {
             Ok(answer) => answer.rows_affected().map(|rows| rows > 0),
             Err(error) if is_missing(&error) => Ok(false),
@@ -57,23 +60,25 @@ impl Fence {
     /// Makes the table and its row where they are missing. Two rows do no harm: both are locked.
     pub(super) async fn make(&self, session: &mut dyn Session) -> Result<()> {
         let table = &self.table;
-        let create = format!(
+        let create = sql!(
             "CREATE TRANSIENT TABLE IF NOT EXISTS {table} (\"TXN\" VARCHAR, \"RUN\" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 \
-             DEFAULT_DDL_COLLATION = ''"
+             DEFAULT_DDL_COLLATION = ''",
+            table
         );
         session.execute(Statement::new(create)).await?;
-        let fill = format!(
+        let fill = sql!(
             "INSERT INTO {table} (\"TXN\", \"RUN\") SELECT CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) WHERE NOT EXISTS \
-             (SELECT 1 AS \"ONE\" FROM {table})"
+             (SELECT 1 AS \"ONE\" FROM {table})",
+            table
         );
         session.execute(Statement::new(fill)).await.map(drop)
     }
 
     /// The condition that the transaction which locked the fence still goes on.
-    pub(super) fn is_held(&self) -> String {
-        format!(
-            "EXISTS (SELECT 1 AS \"ONE\" FROM {} f WHERE f.\"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR))",
-            self.table
+    pub(super) fn is_held(&self) -> Sql {
+        sql!(
+            "EXISTS (SELECT 1 AS \"ONE\" FROM {table} f WHERE f.\"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR))",
+            table = &self.table
         )
     }
 }

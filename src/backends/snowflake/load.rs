@@ -5,7 +5,7 @@ use super::commit::json;
 use super::names;
 use super::plan::RowWrite;
 use crate::snowflake::stage::{GzipLines, file_name};
-use crate::snowflake::{Session, StagedFile, Statement, stage_reference};
+use crate::snowflake::{Session, Sql, StagedFile, Statement, sql, stage_reference};
 use crate::{Error, Result, RunId};
 
 /// Where the rows of one table go, and for whom.
@@ -36,7 +36,7 @@ pub(super) struct Staged {
     /// The stage and the folder in it.
     folder: String,
     /// The whole name of the table that they are loaded into.
-    table: String,
+    table: Sql,
     rows: u64,
     /// Whether a row is to replace one of a higher version.
     replaces: bool,
@@ -69,8 +69,9 @@ impl Snowflake {
         let names = &self.0.names;
         let table = names.raw(&names::load_name(&target.name, &target.run.to_string(), target.index));
         // DDL ends a transaction, so that this comes before one begins.
-        let create = format!(
-            "CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = ''"
+        let create = sql!(
+            "CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = ''",
+            table
         );
         session.execute(Statement::new(create)).await?;
         let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), target.run, uuid::Uuid::now_v7().simple());
@@ -96,23 +97,24 @@ impl MergeInput<'_> {
     ///
     /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between. A row
     /// that is to replace a higher version does so; the engine fences every such commit.
-    pub(super) async fn merge(&self, session: &mut dyn Session, table: &str, at: &str) -> Result<Option<Statement>> {
-        let columns = if self.replaces() { format!("{ROWS}, {REPLACES}") } else { ROWS.to_owned() };
+    pub(super) async fn merge(&self, session: &mut dyn Session, table: &Sql, at: &str) -> Result<Option<Statement>> {
+        let columns = if self.replaces() { sql!("{ROWS}, {REPLACES}", ROWS, REPLACES) } else { ROWS.into() };
         let (rows, bind) = match self {
             Self::Empty => return Ok(None),
             Self::Bound(writes) => {
-                let rows = format!(
+                let rows = sql!(
                     "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
-                     LATERAL FLATTEN(input => b.\"ROWS\") f"
+                     LATERAL FLATTEN(input => b.\"ROWS\") f",
+                    columns
                 );
                 (rows, Some(json(writes)?))
             }
             Self::Staged(staged) => {
                 staged.load(session).await?;
-                let rows = format!(
-                    "SELECT {} FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
-                    columns.replace("f.value:", "f.\"ROW\":"),
-                    staged.table
+                let rows = sql!(
+                    "SELECT {columns} FROM {table} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
+                    columns = columns.replace_fragment("f.value:", &"f.\"ROW\":"),
+                    table = &staged.table
                 );
                 (rows, None)
             }
@@ -121,14 +123,17 @@ impl MergeInput<'_> {
             true => "WHEN MATCHED AND (s.\"VERSION\" >= t.\"VERSION\" OR s.\"REPLACES\" = 1) AND s.\"ACT\" =",
             false => "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =",
         };
-        let merge = Statement::new(format!(
+        let merge = Statement::new(sql!(
             "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
              \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
              {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
              {newer} 'raise' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
              WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
-             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")"
+             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")",
+            table,
+            rows,
+            newer
         ));
         let merge = match bind {
             Some(bind) => merge.bind(bind),
@@ -154,7 +159,7 @@ impl MergeInput<'_> {
             return;
         }
         let place = stage_reference(&format!("{folder}/"));
-        for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE {place}")] {
+        for statement in [sql!("DROP TABLE IF EXISTS {table}", table), sql!("REMOVE {place}", place)] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
                 tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
             }
@@ -167,7 +172,7 @@ impl Staged {
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows, .. } = self;
         let place = stage_reference(&format!("{folder}/"));
-        let copy = format!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)");
+        let copy = sql!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)", table, place);
         let copied = session.execute(Statement::new(copy)).await?;
         let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));
         let each = copied.rows.iter().map(|file| column.map_or(Ok(0), |column| file.integer(column)));

@@ -12,7 +12,7 @@
 
 use super::names::{Names, identifier, literal};
 use super::schema::VERSION;
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
 /// The oldest version that there is a way from.
@@ -65,20 +65,24 @@ async fn prepare_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
     if tables.iter().any(|table| table == "SNOWFEED_FENCE") {
         // Waits for every program of the version before that is in the middle of a commit, and lets none begin another one.
         let fence = names.state("SNOWFEED_FENCE");
-        session.execute(Statement::new(format!("UPDATE {fence} SET \"VERSION\" = -1"))).await?;
-        session.execute(Statement::new(format!("DROP TABLE IF EXISTS {fence}"))).await?;
+        session.execute(Statement::new(sql!("UPDATE {fence} SET \"VERSION\" = -1", fence))).await?;
+        session.execute(Statement::new(sql!("DROP TABLE IF EXISTS {fence}", fence))).await?;
     }
     if tables.iter().any(|table| table == "INGESTION_RUN") {
         let (old, new) = (names.state("INGESTION_RUN"), names.state("SNOWFEED_RUN"));
         let create = super::schema::statement(names, "SNOWFEED_RUN");
         session.execute(Statement::new(create)).await?;
-        let copy = format!(
+        let copy = sql!(
             "INSERT INTO {new} (\"RECORDED_AT\", {RUN_COLUMNS}) SELECT COALESCE(o.\"ENDED_AT\", o.\"STARTED_AT\", CAST(SYSDATE() AS \
-             TIMESTAMP_NTZ)), {} FROM {old} o WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {new} n WHERE n.\"ID\" = o.\"ID\")",
-            RUN_COLUMNS.replace(", \"", ", o.\"").replacen('"', "o.\"", 1)
+             TIMESTAMP_NTZ)), {columns} FROM {old} o WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {new} n WHERE n.\"ID\" = o.\"ID\")",
+            new,
+            RUN_COLUMNS,
+            old,
+            columns =
+                Sql::from(RUN_COLUMNS).replace_fragment(", \"", &", o.\"").replace_fragment("\"ID\", ", &"o.\"ID\", ")
         );
         session.execute(Statement::new(copy)).await?;
-        session.execute(Statement::new(format!("DROP TABLE {old}"))).await?;
+        session.execute(Statement::new(sql!("DROP TABLE {old}", old))).await?;
     }
     Ok(())
 }
@@ -96,16 +100,21 @@ async fn finish_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
 }
 
 /// The statement that lets a column hold a document of any length.
-pub(super) fn lengthen(table: &str, column: &str) -> String {
-    format!("ALTER TABLE {table} ALTER COLUMN {} SET DATA TYPE {LONG_TEXT}", identifier(column))
+pub(super) fn lengthen(table: &Sql, column: &str) -> Sql {
+    sql!(
+        "ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {LONG_TEXT}",
+        table,
+        LONG_TEXT,
+        column = identifier(column)
+    )
 }
 
 /// Which tables of the version before are there. A view of the same name is this version's.
 async fn old_tables(session: &mut dyn Session, names: &Names) -> Result<Vec<String>> {
-    let select = format!(
-        "SELECT \"TABLE_NAME\" FROM {}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_TYPE\" = 'BASE TABLE' AND \
+    let select = sql!(
+        "SELECT \"TABLE_NAME\" FROM {schema}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_TYPE\" = 'BASE TABLE' AND \
          \"TABLE_NAME\" IN ('SNOWFEED_FENCE', 'INGESTION_RUN')",
-        names.schema_name("INFORMATION_SCHEMA")
+        schema = names.schema_name("INFORMATION_SCHEMA")
     );
     let answer = session.execute(Statement::new(select).bind(Names::STATE)).await?;
     answer.rows.iter().map(|row| Ok(row.text(0)?.to_string())).collect()
@@ -125,10 +134,10 @@ pub(super) async fn collated_columns(
     names: &Names,
     schema: &str,
 ) -> Result<Vec<CollatedColumn>> {
-    let select = format!(
-        "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
+    let select = sql!(
+        "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {schema}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
          \"COLLATION_NAME\" IS NOT NULL ORDER BY 1, 2",
-        names.schema_name("INFORMATION_SCHEMA")
+        schema = names.schema_name("INFORMATION_SCHEMA")
     );
     let answer = session.execute(Statement::new(select).bind(schema)).await?;
     let columns = answer.rows.iter().map(|row| {
@@ -147,7 +156,7 @@ pub(super) async fn check_collations(session: &mut dyn Session, names: &Names) -
     let of_table = columns.iter().filter(|column| column.table == first.table);
     let replaced = of_table.map(|column| {
         let column = identifier(&column.column);
-        format!("COLLATE({column}, '') AS {column}")
+        sql!("COLLATE({column}, '') AS {column}", column)
     });
     Err(Error::configuration(format!(
         "the table {table} has the collation {:?}, which the account gave it: different keys would be one",
@@ -155,7 +164,7 @@ pub(super) async fn check_collations(session: &mut dyn Session, names: &Names) -
     ))
     .with_help(format!(
         "let its owner run: CREATE OR REPLACE TABLE {table} COPY GRANTS AS SELECT * REPLACE ({}) FROM {table}",
-        replaced.collect::<Vec<_>>().join(", ")
+        Sql::join(&replaced.collect::<Vec<_>>(), ", ")
     )))
 }
 
@@ -166,9 +175,9 @@ async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()>
         .into_iter()
         .filter(|column| column.column == "KEY");
     for CollatedColumn { table, collation, .. } in keys {
-        let mark = format!(
-            "UPDATE {} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",
-            names.state("SNOWFEED_TABLE")
+        let mark = sql!(
+            "UPDATE {table} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",
+            table = names.state("SNOWFEED_TABLE")
         );
         let mark = Statement::new(mark).bind(format!("{COLLATED}{collation}")).bind(table);
         session.execute(mark).await?;

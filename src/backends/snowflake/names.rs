@@ -3,14 +3,15 @@
 use twox_hash::XxHash3_128;
 
 use crate::backends::concatenation::concatenation;
+use crate::snowflake::{Sql, sql};
 use crate::table::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
 /// A name in double quotes, whatever characters it has.
-pub(super) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+pub(super) fn identifier(name: &str) -> Sql {
+    Sql::assert_safe(format!("\"{}\"", name.replace('"', "\"\"")))
 }
 
 /// A name as a person gives it, as Snowflake reads it: without quotes it means upper case; in double quotes, or with other
@@ -26,7 +27,7 @@ pub(super) fn normalize(given: &str) -> String {
 
 /// A text as a constant expression. In a literal a backslash begins an escape, so that it and all control characters are put
 /// in by their numbers.
-pub(super) fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> Sql {
     let is_odd = |c: char| c == '\\' || c.is_control();
     let mut parts = Vec::new();
     let mut rest = text;
@@ -41,7 +42,7 @@ pub(super) fn literal(text: &str) -> String {
     if !rest.is_empty() || parts.is_empty() {
         parts.push(quoted(rest));
     }
-    concatenation(parts, " || ")
+    Sql::assert_safe(concatenation(parts, " || "))
 }
 
 fn quoted(text: &str) -> String {
@@ -70,28 +71,28 @@ impl Names {
         format!("{}_RAW", self.schema)
     }
 
-    fn qualified(&self, schema: &str, name: &str) -> String {
-        format!("{}.{}.{}", identifier(&self.database), identifier(schema), identifier(name))
+    fn qualified(&self, schema: &str, name: &str) -> Sql {
+        sql!("{schema}.{name}", schema = self.schema_name(schema), name = identifier(name))
     }
 
     /// The whole name of one of the connector's own tables.
-    pub(super) fn state(&self, table: &str) -> String {
+    pub(super) fn state(&self, table: &str) -> Sql {
         self.qualified(Self::STATE, table)
     }
 
     /// The whole name of a view.
-    pub(super) fn view(&self, name: &str) -> String {
+    pub(super) fn view(&self, name: &str) -> Sql {
         self.qualified(&self.schema, name)
     }
 
     /// The whole name of a table behind a view.
-    pub(super) fn raw(&self, name: &str) -> String {
+    pub(super) fn raw(&self, name: &str) -> Sql {
         self.qualified(&self.raw_schema(), name)
     }
 
     /// The whole name of a schema.
-    pub(super) fn schema_name(&self, schema: &str) -> String {
-        format!("{}.{}", identifier(&self.database), identifier(schema))
+    pub(super) fn schema_name(&self, schema: &str) -> Sql {
+        sql!("{database}.{schema}", database = identifier(&self.database), schema = identifier(schema))
     }
 }
 
@@ -195,10 +196,10 @@ mod tests {
 
     #[test]
     fn a_literal_needs_no_escape() {
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(literal(""), "''");
-        assert_eq!(literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
-        assert_eq!(literal("\\"), "CHR(92)");
+        assert_eq!(&*literal("it's"), "'it''s'");
+        assert_eq!(&*literal(""), "''");
+        assert_eq!(&*literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
+        assert_eq!(&*literal("\\"), "CHR(92)");
     }
 
     #[test]

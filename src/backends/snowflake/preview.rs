@@ -7,7 +7,7 @@ use super::columns::select_list;
 use super::names::upper_name;
 use crate::backends::Preview;
 use crate::sink::not_ensured;
-use crate::snowflake::Statement;
+use crate::snowflake::{Sql, Statement, sql};
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 
@@ -29,25 +29,30 @@ impl Snowflake {
             .columns(resource, table)
             .ok_or_else(|| not_ensured(resource, table))?
             .to_vec();
-        let texts: Vec<String> = typed
+        let texts: Vec<Sql> = typed
             .iter()
             .map(|column| {
                 let name = super::names::identifier(&upper_name(&column.name));
                 match column.kind {
-                    ColumnType::Json => format!("TO_JSON(v.{name}) AS {name}"),
-                    ColumnType::Timestamp => format!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}"),
-                    _ => format!("CAST(v.{name} AS VARCHAR) AS {name}"),
+                    ColumnType::Json => sql!("TO_JSON(v.{name}) AS {name}", name),
+                    ColumnType::Timestamp => {
+                        sql!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}", name, RFC_3339)
+                    }
+                    _ => sql!("CAST(v.{name} AS VARCHAR) AS {name}", name),
                 }
             })
             .collect();
         let comma = if typed.is_empty() { "" } else { ", " };
-        let select = format!(
-            "SELECT {}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {}{comma}TO_VARCHAR(t.\"DELETED_AT\", '{RFC_3339}') || 'Z' \
-             AS \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
+        let select = sql!(
+            "SELECT {texts}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {typed}{comma}TO_VARCHAR(t.\"DELETED_AT\", '{RFC_3339}') || 'Z' \
+             AS \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
              t.\"CHANGED_AT\" DESC, t.\"KEY\" DESC LIMIT {limit}) v ORDER BY v.\"CHANGED_AT\" DESC, v.\"KEY\" DESC",
-            texts.join(", "),
-            select_list(&typed),
-            self.0.names.raw(&name)
+            comma,
+            RFC_3339,
+            limit,
+            texts = Sql::join(&texts, ", "),
+            typed = select_list(&typed),
+            raw = self.0.names.raw(&name)
         );
         let answer = session.execute(Statement::new(select)).await?;
         let mut columns: Vec<String> = typed.iter().map(|column| column.name.clone()).collect();

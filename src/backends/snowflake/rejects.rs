@@ -12,7 +12,7 @@ use super::{Snowflake, time};
 use crate::record::document_of;
 use crate::sink::merge::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Record, Reject, Result, RunId};
 
 /// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a batch of
@@ -24,6 +24,16 @@ const MAX_RAW_BYTES: usize = 1 << 20;
 
 /// How much of it one statement brings, in bytes.
 const MAX_STATEMENT_BYTES: usize = 4 << 20;
+
+/// The rejects of a bound value as rows, to be called `s`.
+const REJECTS: &str = "(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \"REASON\", f.value:raw::VARCHAR \
+             AS \"RAW\", f.value:hash::VARCHAR AS \"HASH\" FROM (SELECT CAST(? AS VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \
+             \"STREAM\", CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", PARSE_JSON(?) AS \"REJECTS\") b, \
+             LATERAL FLATTEN(input => b.\"REJECTS\") f)";
+
+/// Whether a row `t` of `REJECTED_RECORD` is the reject `s`.
+const SAME_REJECT: &str = "t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
+             t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"";
 
 /// The records of a table that have room in a row, and those that have none.
 pub(super) struct SizeChecked<'a> {
@@ -101,11 +111,14 @@ impl Snowflake {
         let mut was_met = false;
         for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
             // An INSERT locks nothing, so that no other resource waits.
-            let insert = self.over_rejects(
-                "INSERT INTO {} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
-                 SELECT s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\" FROM ",
-                " s WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {} t WHERE ",
-            ) + ")";
+            let insert = sql!(
+                "INSERT INTO {table} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
+                 SELECT s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\" FROM {REJECTS} s \
+                 WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {table} t WHERE {SAME_REJECT})",
+                table = self.0.names.state("REJECTED_RECORD"),
+                REJECTS,
+                SAME_REJECT
+            );
             let kept = session.execute(bound(insert, commit, rows, batch)?).await?.rows_affected()?;
             was_met |= kept < batch.len() as u64;
         }
@@ -121,8 +134,13 @@ impl Snowflake {
         checked: &SizeChecked<'_>,
     ) -> Result<()> {
         for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
-            let merge = self.over_rejects("MERGE INTO {} t USING ", " s ON ")
-                + " WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"";
+            let merge = sql!(
+                "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN \
+                 UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"",
+                table = self.0.names.state("REJECTED_RECORD"),
+                REJECTS,
+                SAME_REJECT
+            );
             session.execute(bound(merge, commit, rows, batch)?).await?;
         }
         Ok(())
@@ -136,8 +154,13 @@ impl Snowflake {
         rows: &TableRows,
     ) -> Result<()> {
         for batch in batches(&entries(&rows.corrected, &[])) {
-            let forget = self.over_rejects("MERGE INTO {} t USING ", " s ON ") + " WHEN MATCHED THEN DELETE";
-            session.execute(bound(forget, commit, rows, batch)?).await?;
+            let delete = sql!(
+                "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED THEN DELETE",
+                table = self.0.names.state("REJECTED_RECORD"),
+                REJECTS,
+                SAME_REJECT
+            );
+            session.execute(bound(delete, commit, rows, batch)?).await?;
         }
         Ok(())
     }
@@ -149,11 +172,12 @@ impl Snowflake {
         session: &mut dyn Session,
         resource: &str,
         pass: RunId,
-        held: &str,
+        held: &Sql,
     ) -> Result<()> {
-        let forget = format!(
-            "DELETE FROM {} WHERE \"RESOURCE\" = ? AND \"RUN\" < ?{held}",
-            self.0.names.state("REJECTED_RECORD")
+        let forget = sql!(
+            "DELETE FROM {rejects} WHERE \"RESOURCE\" = ? AND \"RUN\" < ?{held}",
+            held,
+            rejects = self.0.names.state("REJECTED_RECORD")
         );
         session.execute(Statement::new(forget).bind(resource).bind(pass.to_string())).await.map(drop)
     }
@@ -162,14 +186,16 @@ impl Snowflake {
     pub(super) async fn find_rejects(&self, query: &RejectQuery) -> Result<OutstandingRejects> {
         let table = self.0.names.state("REJECTED_RECORD");
         let of = if query.resource.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" };
-        let bound = |sql: String| match &query.resource {
+        let bound = |sql: Sql| match &query.resource {
             Some(resource) => Statement::new(sql).bind(resource.name()),
             None => Statement::new(sql),
         };
         let mut session = self.session().await?;
-        let count = format!(
+        let count = sql!(
             "SELECT \"RESOURCE\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\" ORDER BY \
-             \"RESOURCE\""
+             \"RESOURCE\"",
+            table,
+            of
         );
         let answer = or_empty(session.execute(bound(count)).await)?;
         let counts = answer.rows.iter().map(|row| Ok((row.text(0)?.to_string(), row.integer(1)?.unsigned_abs())));
@@ -177,16 +203,21 @@ impl Snowflake {
         if query.limit == 0 || counts.is_empty() {
             return Ok(OutstandingRejects { counts, rejects: Vec::new() });
         }
-        let short = query.max_raw.map_or_else(String::new, |most| {
-            format!("{} LENGTH(\"RAW\") <= {most}", if of.is_empty() { " WHERE" } else { " AND" })
+        let short = query.max_raw.map_or_else(Sql::default, |most| {
+            sql!("{keyword} LENGTH(\"RAW\") <= {most}", most, keyword = if of.is_empty() { " WHERE" } else { " AND" })
         });
-        let time = |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
-        let select = format!(
-            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {}, {} FROM {table}{of}{short} ORDER BY \"LAST_SEEN\" DESC, \
-             \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {}",
-            time("FIRST_SEEN"),
-            time("LAST_SEEN"),
-            query.limit
+        let time = |column: &'static str| {
+            sql!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"", column)
+        };
+        let select = sql!(
+            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {first_seen}, {last_seen} FROM {table}{of}{short} ORDER BY \"LAST_SEEN\" DESC, \
+             \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {limit}",
+            table,
+            of,
+            short,
+            first_seen = time("FIRST_SEEN"),
+            last_seen = time("LAST_SEEN"),
+            limit = query.limit
         );
         let answer = session.execute(bound(select)).await?;
         let rejects = answer.rows.iter().map(|row| {
@@ -206,24 +237,10 @@ impl Snowflake {
         rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
         Ok(OutstandingRejects { counts, rejects })
     }
-
-    /// A statement over what is rejected, as `s`, and the rows `t` of the table that are the same.
-    fn over_rejects(&self, before: &str, between: &str) -> String {
-        let table = self.0.names.state("REJECTED_RECORD");
-        format!(
-            "{}(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \"REASON\", f.value:raw::VARCHAR \
-             AS \"RAW\", f.value:hash::VARCHAR AS \"HASH\" FROM (SELECT CAST(? AS VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \
-             \"STREAM\", CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", PARSE_JSON(?) AS \"REJECTS\") b, \
-             LATERAL FLATTEN(input => b.\"REJECTS\") f){}t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
-             t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"",
-            before.replace("{}", &table),
-            between.replace("{}", &table)
-        )
-    }
 }
 
 /// The statement with what it is about.
-fn bound(sql: String, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
+fn bound(sql: Sql, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
     Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(json(&batch)?))
 }

@@ -4,7 +4,7 @@
 use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
 /// The version of the tables' form that this program writes.
@@ -55,7 +55,10 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
         make_database(session, names).await?;
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
-                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.schema_name(schema))))
+                .execute(Statement::new(sql!(
+                    "CREATE SCHEMA IF NOT EXISTS {schema}",
+                    schema = names.schema_name(schema)
+                )))
                 .await?;
         }
     }
@@ -71,33 +74,34 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
     }
     migration::finish(session, names, from).await?;
     let version = names.state("SNOWFEED_VERSION");
-    let done = format!(
+    let done = sql!(
         "INSERT INTO {version} (\"VERSION\", \"SCHEMA\") SELECT b.\"VERSION\", b.\"SCHEMA\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \
-         \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
+         \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})",
+        version
     );
     session.execute(Statement::new(done).bind(VERSION).bind(names.schema.as_str())).await?;
     if matches!(form, SchemaVersion::Version(_)) {
-        let raise = format!("UPDATE {version} SET \"VERSION\" = ? WHERE \"VERSION\" < ?");
+        let raise = sql!("UPDATE {version} SET \"VERSION\" = ? WHERE \"VERSION\" < ?", version);
         session.execute(Statement::new(raise).bind(VERSION).bind(VERSION)).await?;
     }
     Ok(())
 }
 
 /// The statements that make the connector's own tables, with whole names.
-fn statements(names: &Names) -> Vec<String> {
+fn statements(names: &Names) -> Vec<Sql> {
     let text: String = STATE.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
     let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
     statements.map(|statement| with_names(statement, names)).collect()
 }
 
 /// The statement that makes one of the connector's own tables.
-pub(super) fn statement(names: &Names, table: &str) -> String {
-    let head = format!("CREATE TABLE IF NOT EXISTS {} ", names.state(table));
-    statements(names).into_iter().find(|statement| statement.starts_with(&head)).unwrap_or_default()
+pub(super) fn statement(names: &Names, table: &str) -> Sql {
+    let head = sql!("CREATE TABLE IF NOT EXISTS {table} ", table = names.state(table));
+    statements(names).into_iter().find(|statement| statement.starts_with(&*head)).unwrap_or_default()
 }
 
 /// A statement in which each name in braces is made whole.
-fn with_names(statement: &str, names: &Names) -> String {
+fn with_names(statement: &str, names: &Names) -> Sql {
     let mut parts = statement.split('{');
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -105,12 +109,12 @@ fn with_names(statement: &str, names: &Names) -> String {
         whole += &names.state(table);
         whole += after;
     }
-    whole
+    Sql::assert_safe(whole)
 }
 
 /// The statements that let a role, by its name as SQL, make what is missing in a database of somebody else's. `PUBLIC` came with the
 /// database, and belongs to whoever owns that.
-pub(super) fn grants(names: &Names, role: &str) -> String {
+pub(super) fn grants(names: &Names, role: &Sql) -> String {
     let database = format!("GRANT USAGE, CREATE SCHEMA ON DATABASE {} TO ROLE {role}", identifier(&names.database));
     match names.schema.as_str() {
         "PUBLIC" => {
@@ -124,16 +128,17 @@ pub(super) fn grants(names: &Names, role: &str) -> String {
 /// Makes the database, unless it is there: a role that may use it need not be allowed to make one.
 async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
-    let look = format!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1");
+    let look = sql!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1", database);
     match session.execute(Statement::new(look)).await {
         Ok(_) => Ok(()),
         Err(error) if is_missing(&error) => {
-            let made = session.execute(Statement::new(format!("CREATE DATABASE IF NOT EXISTS {database}"))).await;
+            let made =
+                session.execute(Statement::new(sql!("CREATE DATABASE IF NOT EXISTS {database}", database))).await;
             made.map(drop).map_err(|error| {
                 Error::new(error.kind(), format!("the database {database} does not exist, or this role may not use it"))
                     .with_help(format!(
                         "create it and let this role use it: CREATE DATABASE {database}; {}",
-                        grants(names, "…")
+                        grants(names, &"…".into())
                     ))
                     .with_source(error)
             })
@@ -145,7 +150,7 @@ async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
 /// Refuses a schema in which another program keeps tables of the same names.
 async fn check_not_foreign(session: &mut dyn Session, names: &Names) -> Result<()> {
     for table in SHARED {
-        let look = format!("SELECT 1 AS \"ONE\" FROM {} LIMIT 1", names.state(table));
+        let look = sql!("SELECT 1 AS \"ONE\" FROM {table} LIMIT 1", table = names.state(table));
         match session.execute(Statement::new(look)).await {
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
@@ -178,11 +183,11 @@ pub(super) fn check_view_schema(names: &Names, schema: &str) -> Result<()> {
 }
 
 /// The statement that reads the form, as the catalog's rows are read: no resource; the schema of the views, and the version.
-pub(super) fn select_version(names: &Names) -> String {
-    format!(
+pub(super) fn select_version(names: &Names) -> Sql {
+    sql!(
         "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", \"SCHEMA\" AS \"NAME\", \
-         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MADE_FROM\" FROM {}",
-        names.state("SNOWFEED_VERSION")
+         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MADE_FROM\" FROM {version}",
+        version = names.state("SNOWFEED_VERSION")
     )
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
-use crate::snowflake::{Session, Statement, stage_reference};
+use crate::snowflake::{Session, Statement, sql, stage_reference};
 use crate::{Error, Result, Version};
 
 /// How old something is, by the clock of the run that made it, before it is taken for a leftover.
@@ -14,13 +14,14 @@ impl Snowflake {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
         let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
-        let select = format!(
-            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {} t LEFT JOIN (SELECT DISTINCT \
-             \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
-             WHERE s.\"KEY\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {}",
-            self.0.names.raw(&name),
-            self.0.names.state("SNOWFEED_SEEN"),
-            query.limit
+        let select = sql!(
+            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
+             \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
+             WHERE s.\"KEY\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {limit}",
+            from,
+            raw = self.0.names.raw(&name),
+            seen = self.0.names.state("SNOWFEED_SEEN"),
+            limit = query.limit
         );
         let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
         let answer = session.execute(select.bind(query.table.as_str()).bind(after)).await?;
@@ -37,11 +38,12 @@ impl Snowflake {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
         let raw = self.0.names.raw(&name);
-        let select = format!(
+        let select = sql!(
             "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\", \
              CAST(COUNT(DISTINCT t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \"KEY\" \
-             FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" WHERE t.\"DELETED_AT\" IS NULL",
-            self.0.names.state("SNOWFEED_SEEN")
+             FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" WHERE t.\"DELETED_AT\" IS NULL",
+            raw,
+            seen = self.0.names.state("SNOWFEED_SEEN")
         );
         let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
         let answer = session.execute(select.bind(query.table.as_str())).await?;
@@ -70,19 +72,19 @@ impl Snowflake {
 
     async fn try_clean_up(&self, session: &mut dyn Session) -> Result<()> {
         let names = &self.0.names;
-        let find = format!(
-            "SELECT \"TABLE_NAME\" FROM {} WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
-            names.schema_name("INFORMATION_SCHEMA") + ".\"TABLES\""
+        let find = sql!(
+            "SELECT \"TABLE_NAME\" FROM {schema}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
+            schema = names.schema_name("INFORMATION_SCHEMA")
         );
         let tables = session.execute(Statement::new(find).bind(names.raw_schema())).await?;
         for row in tables.rows {
             let table = row.text(0)?;
             if names::load_table_run(table).is_some_and(is_leftover) {
-                session.execute(Statement::new(format!("DROP TABLE IF EXISTS {}", names.raw(table)))).await?;
+                session.execute(Statement::new(sql!("DROP TABLE IF EXISTS {raw}", raw = names.raw(table)))).await?;
             }
         }
         let stage = names.state("SNOWFEED_STAGE");
-        let files = session.execute(Statement::new(format!("LIST {}", stage_reference(&stage)))).await?;
+        let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(&stage)))).await?;
         let mut runs: Vec<uuid::Uuid> = Vec::new();
         for row in files.rows {
             // The name begins with the stage's.
@@ -93,7 +95,7 @@ impl Snowflake {
         runs.dedup();
         for run in runs {
             let place = stage_reference(&format!("{stage}/{run}/"));
-            session.execute(Statement::new(format!("REMOVE {place}"))).await?;
+            session.execute(Statement::new(sql!("REMOVE {place}", place))).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use super::columns::select_list;
 use super::names::{Names, literal, union_name, upper_name};
 use super::pool::is_missing;
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::table::Column;
 use crate::{Error, Result};
 
@@ -18,27 +18,27 @@ const MAX_VIEW_BYTES: usize = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     /// The whole name.
-    pub(super) name: String,
-    pub(super) select: String,
+    pub(super) name: Sql,
+    pub(super) select: Sql,
 }
 
 impl View {
     /// The view of one resource, over its raw table.
     pub(super) fn for_resource(names: &Names, name: &str, columns: &[Column]) -> Self {
-        let select = format!(
-            "SELECT {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL",
-            column_prefix(columns),
-            names.raw(name)
+        let select = sql!(
+            "SELECT {columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            columns = column_prefix(columns),
+            raw = names.raw(name)
         );
         Self { name: names.view(name), select }
     }
 
     /// The view over all resources of a stream, over the union of their raw tables.
     pub(super) fn for_stream(names: &Names, stream: &str, columns: &[Column]) -> Self {
-        let select = format!(
-            "SELECT t.\"RESOURCE\", {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL",
-            column_prefix(columns),
-            names.raw(&union_name(stream))
+        let select = sql!(
+            "SELECT t.\"RESOURCE\", {columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            columns = column_prefix(columns),
+            raw = names.raw(&union_name(stream))
         );
         Self { name: names.view(&upper_name(stream)), select }
     }
@@ -46,17 +46,13 @@ impl View {
     /// The union of the raw tables of a stream, each given by its resource and its name. The type of the resource's column must
     /// not change with the resources: views over this one remember it.
     pub(super) fn union(names: &Names, stream: &str, members: &[(&str, &str)]) -> Self {
-        let branches: Vec<String> = members
+        let branches: Vec<Sql> = members
             .iter()
             .map(|(resource, table)| {
-                format!(
-                    "SELECT CAST({} AS VARCHAR) AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {}",
-                    literal(resource),
-                    names.raw(table)
-                )
+                sql!("SELECT CAST({resource} AS VARCHAR) AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {raw}", resource = literal(resource), raw = names.raw(table))
             })
             .collect();
-        Self { name: names.raw(&union_name(stream)), select: branches.join(" UNION ALL ") }
+        Self { name: names.raw(&union_name(stream)), select: Sql::join(&branches, " UNION ALL ") }
     }
 
     /// Whether Snowflake takes so long a definition.
@@ -65,8 +61,8 @@ impl View {
     }
 
     /// The statement that makes it, in place of one of this name.
-    fn statement(&self) -> String {
-        format!("CREATE OR REPLACE VIEW {} COPY GRANTS COPY TAGS AS {}", self.name, self.select)
+    fn statement(&self) -> Sql {
+        sql!("CREATE OR REPLACE VIEW {name} COPY GRANTS COPY TAGS AS {select}", name = self.name, select = self.select)
     }
 
     /// Makes it, whatever is there.
@@ -92,7 +88,7 @@ impl View {
 
     /// Whether a policy is attached to the view. Its definition says so to its owner, also where the policy itself is hidden.
     async fn is_protected(&self, session: &mut dyn Session) -> Result<bool> {
-        let select = format!("SELECT GET_DDL('VIEW', {}) AS \"DDL\"", literal(&self.name));
+        let select = sql!("SELECT GET_DDL('VIEW', {name}) AS \"DDL\"", name = literal(&self.name));
         let definition = match session.execute(Statement::new(select)).await {
             Ok(answer) => answer.rows.first().map(|row| row.text(0).map(|text| text.to_string())).transpose()?,
             Err(error) if is_missing(&error) => None,
@@ -126,8 +122,8 @@ pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Re
 }
 
 /// The typed columns, with a comma behind them where there are any.
-fn column_prefix(columns: &[Column]) -> String {
-    if columns.is_empty() { String::new() } else { select_list(columns) + ", " }
+fn column_prefix(columns: &[Column]) -> Sql {
+    if columns.is_empty() { Sql::default() } else { sql!("{columns}, ", columns = select_list(columns)) }
 }
 
 #[cfg(test)]
@@ -159,6 +155,6 @@ mod tests {
             union.select.contains("CAST('b''' AS VARCHAR) AS \"RESOURCE\"") && union.select.contains(" UNION ALL ")
         );
         assert_eq!(union.name, "\"DB\".\"PUBLIC_RAW\".\"ISSUES^=all\"");
-        assert!(View::for_stream(&names, "issues", &[]).select.contains(&union.name));
+        assert!(View::for_stream(&names, "issues", &[]).select.contains(&*union.name));
     }
 }

@@ -30,7 +30,7 @@ impl Client for Account {
 #[async_trait]
 impl Session for Account {
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
-        self.asked.lock().unwrap().push(statement.sql.clone());
+        self.asked.lock().unwrap().push(statement.sql.to_string());
         let found = self.answers.iter().rev().find(|(begin, _)| statement.sql.starts_with(begin));
         match found.map_or(Err(("002003", "it does not exist or not authorized")), |(_, answer)| answer.clone()) {
             Ok(answer) => Ok(answer),
