@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
-use super::layer::{HttpRequest, HttpResponse, HttpService};
 use crate::{Error, Result};
 
 /// The memory for the bodies of all requests under way, apart from the one whose turn it is to be larger, in bytes.
@@ -53,7 +50,7 @@ impl BodyMemory {
     }
 
     /// Waits for the memory of a body of the expected size.
-    async fn acquire(self: &Arc<Self>) -> Result<MemoryPermit> {
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<MemoryPermit> {
         let units = units(self.expected.load(Ordering::Relaxed).clamp(MINIMUM, TOTAL));
         let units = self.units.clone().acquire_many_owned(units).await;
         let units = units.map_err(|error| Error::internal("the memory for bodies is closed").with_source(error))?;
@@ -92,25 +89,6 @@ impl MemoryPermit {
 
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
-/// Sends a request once there is memory for its response.
-#[derive(Debug)]
-pub(super) struct BodyMemoryLayer {
-    pub(super) memory: Arc<BodyMemory>,
-    pub(super) inner: Arc<dyn HttpService>,
-}
-
-#[async_trait]
-impl HttpService for BodyMemoryLayer {
-    async fn call(&self, request: &mut HttpRequest<'_>) -> Result<HttpResponse> {
-        let arrived = Instant::now();
-        request.memory = Some(self.memory.acquire().await?);
-        request.queued += arrived.elapsed();
-        let response = self.inner.call(request).await;
-        request.memory = None;
-        response
-    }
 }
 
 #[cfg(test)]

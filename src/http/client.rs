@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::auth::{AuthorizationLayer, Authorize};
-use super::body_memory::{BodyMemory, BodyMemoryLayer};
+use super::body_memory::BodyMemory;
 use super::classify::ClassifyLayer;
 use super::layer::{HttpService, Layer};
 use super::links;
@@ -18,7 +18,7 @@ use super::rate_limit::{RateLimitLayer, RateLimiter};
 use super::redact::RedactLayer;
 use super::request::Request;
 use super::retry::RetryLayer;
-use super::transport::Transport;
+use super::transport::{BodyMemoryLayer, Transport};
 use crate::error::is_credential;
 use crate::net::is_loopback_url;
 use crate::{Error, Result, RetryConfig};

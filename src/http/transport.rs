@@ -1,19 +1,39 @@
-//! The innermost service: sends one request and reads the response.
+//! The innermost services: one waits for memory, the other sends one request and reads the response.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::body_memory::MemoryPermit;
+use super::body_memory::{BodyMemory, MemoryPermit};
 use super::error;
 use super::layer::{HttpRequest, HttpResponse, HttpService};
 use crate::{Monitor, Result};
 
 /// How much of an error's body is read: enough for its message.
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// Sends a request once there is memory for its response.
+#[derive(Debug)]
+pub(super) struct BodyMemoryLayer {
+    pub(super) memory: Arc<BodyMemory>,
+    pub(super) inner: Arc<dyn HttpService>,
+}
+
+#[async_trait]
+impl HttpService for BodyMemoryLayer {
+    async fn call(&self, request: &mut HttpRequest<'_>) -> Result<HttpResponse> {
+        let arrived = Instant::now();
+        request.memory = Some(self.memory.acquire().await?);
+        request.queued += arrived.elapsed();
+        let response = self.inner.call(request).await;
+        request.memory = None;
+        response
+    }
+}
 
 /// Sends a request with `reqwest`.
 pub(super) struct Transport {

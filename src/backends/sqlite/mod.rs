@@ -10,6 +10,7 @@ mod migration;
 mod preview;
 mod read_only;
 mod rejects;
+mod sink;
 mod sql;
 mod state;
 mod tables;
@@ -20,12 +21,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use crate::sink::{Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery};
-use crate::{Error, Resource, Result, TableSpec};
+use crate::{Error, Result};
 use fault::Attempt;
 
 /// A backend in one SQLite file: rows, configuration, state and run history, committed together.
@@ -141,29 +140,5 @@ impl Sqlite {
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Sink for Sqlite {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
-        let (resource, tables) = (resource.clone(), tables.to_vec());
-        self.write(move |transaction| tables::ensure(transaction, &resource, &tables)).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        self.write(move |transaction| commit::commit(transaction, &commit)).await
-    }
-
-    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
-        self.run(move |connection| commit::unseen(connection, &query)).await
-    }
-
-    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
-        self.run(move |connection| commit::live_rows(connection, &query)).await
-    }
-
-    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
-        self.run(move |connection| rejects::outstanding(connection, &query)).await
     }
 }

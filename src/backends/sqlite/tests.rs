@@ -1,7 +1,7 @@
 use super::*;
-use crate::sink::{Commit, TableRows};
+use crate::sink::{Commit, Sink, TableRows};
 use crate::table::Column;
-use crate::{ColumnType, Record, RunId, Version};
+use crate::{ColumnType, Record, Resource, RunId, TableSpec, Version};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

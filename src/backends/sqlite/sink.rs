@@ -1,0 +1,31 @@
+//! The sink: tables, commits, and what is in them.
+
+use async_trait::async_trait;
+
+use super::{Sqlite, commit, rejects, tables};
+use crate::sink::{Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery};
+use crate::{Resource, Result, TableSpec};
+
+#[async_trait]
+impl Sink for Sqlite {
+    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+        let (resource, tables) = (resource.clone(), tables.to_vec());
+        self.write(move |transaction| tables::ensure(transaction, &resource, &tables)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        self.write(move |transaction| commit::commit(transaction, &commit)).await
+    }
+
+    async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
+        self.run(move |connection| commit::unseen(connection, &query)).await
+    }
+
+    async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
+        self.run(move |connection| commit::live_rows(connection, &query)).await
+    }
+
+    async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
+        self.run(move |connection| rejects::outstanding(connection, &query)).await
+    }
+}
