@@ -1,4 +1,4 @@
-//! The rows of an answer: those that came with it, and those that are stored elsewhere.
+//! The rows of a result: those in the response, and those in parts that a cloud storage holds.
 
 use std::io::Read;
 
@@ -18,26 +18,25 @@ use super::wire::{Chunk, QueryData};
 use super::{arrow, blocking};
 use crate::{Error, Result, Retry};
 
-/// How many parts of a result are fetched at once.
+/// How many parts of a result are downloaded concurrently.
 const CONCURRENT_DOWNLOADS: usize = 4;
 
-/// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
+/// The largest accepted part in bytes, compressed or not. Snowflake creates none over 160 MB.
 pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
-/// What may be on its way through memory at once, in all sessions of the process, in MiB: parts that are fetched and unpacked. A
-/// part that is larger goes alone.
+/// The memory for parts in flight, in all sessions of the process, in MiB. A larger part goes alone.
 const MAX_IN_FLIGHT_MIB: u32 = 256;
 static IN_FLIGHT: Semaphore = Semaphore::const_new(MAX_IN_FLIGHT_MIB as usize);
 
-/// The size of a part, in bytes, where Snowflake does not say so.
+/// The assumed size of a part, in bytes, where Snowflake gives none.
 const DEFAULT_PART_BYTES: u64 = 16 << 20;
 
-/// Rows that come with an answer are decoded where they are up to this size, in bytes: a thread costs more.
+/// Rows of a response up to this size, in bytes, are decoded in place: a thread costs more.
 const MAX_SYNC_BYTES: usize = 64 << 10;
 
-/// Gathers all rows of an answer, in order.
+/// Collects all rows of a result, in order.
 ///
-/// Links to parts live for some hours. Where they have expired, Snowflake makes new ones, as long as that brings more parts.
+/// Links to parts expire after some hours. Snowflake then creates new ones, as long as each round downloads more parts.
 pub(super) async fn collect_rows(
     transport: &Transport,
     pass: &SessionTokens,
@@ -62,7 +61,7 @@ pub(super) async fn collect_rows(
     Ok(answer)
 }
 
-/// The parts of a result that are stored elsewhere.
+/// The parts of a result in a cloud storage.
 struct Parts {
     chunks: Vec<Chunk>,
     headers: HeaderMap,
@@ -76,7 +75,7 @@ impl Parts {
         Ok(Self { chunks: data.chunks.take().unwrap_or_default(), headers, is_arrow })
     }
 
-    /// Appends the rows of the parts from the one with the number `done` on, which is how many are done.
+    /// Appends the rows of the remaining parts; `done` counts those that are complete.
     async fn fetch(&self, transport: &Transport, done: &mut usize, rows: &mut Vec<Row>) -> Result<()> {
         let rest: Vec<Chunk> = self.chunks.iter().skip(*done).cloned().collect();
         let fetched = rest.into_iter().map(|chunk| fetch(transport, chunk, self.headers.clone(), self.is_arrow));
@@ -94,11 +93,11 @@ impl Parts {
         if rows(self) == rows(&new) && self.is_arrow == new.is_arrow {
             return Ok(new);
         }
-        Err(Error::invalid_data("Snowflake gave links to another result than before").with_retry(Retry::Backoff))
+        Err(Error::invalid_data("Snowflake returned links to a different result").with_retry(Retry::Backoff))
     }
 }
 
-/// Whether a storage says that a link has expired, or is signed wrongly.
+/// Whether the storage reports an expired link, or a wrong signature.
 fn is_expired(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 401 | 403))
 }
@@ -126,7 +125,8 @@ async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow
     let size = chunk.uncompressed_size.unwrap_or(DEFAULT_PART_BYTES).div_ceil(1 << 20);
     let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, MAX_IN_FLIGHT_MIB);
     let room = IN_FLIGHT.acquire_many(size).await;
-    let room = room.map_err(|error| Error::internal("there is no room for a part of a result").with_source(error))?;
+    let room =
+        room.map_err(|error| Error::internal("no memory is available for a part of a result").with_source(error))?;
     let packed = transport.fetch(&chunk.url, headers).await?;
     let rows = blocking::run(move || {
         let _room = room;
@@ -140,7 +140,7 @@ async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow
     Ok(rows)
 }
 
-/// Snowflake has been seen to answer with fewer rows than it says there are.
+/// Snowflake has returned fewer rows than it announced.
 fn check_complete(rows: u64, total: u64) -> Result<()> {
     if rows < total { Err(incomplete(rows, total)) } else { Ok(()) }
 }
@@ -152,7 +152,7 @@ fn incomplete(rows: impl ToString, expected: impl ToString) -> Error {
         .with_retry(Retry::Backoff)
 }
 
-/// What the storage wants to see: headers that Snowflake gave, or made from the key it gave.
+/// The headers for the storage: those that Snowflake gave, or made from the key that it gave.
 pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let mut set = |name: &str, value: &str| {
@@ -161,7 +161,7 @@ pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
         let (Ok(name), Ok(mut value)) = (name, value) else {
             return Err(Error::invalid_data("Snowflake gave a header for a result that cannot be sent"));
         };
-        // It may be the key that the result is encrypted with.
+        // It may be the encryption key of the result.
         value.set_sensitive(true);
         headers.insert(name, value);
         Ok(())
@@ -180,37 +180,37 @@ pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
 fn base64(encoded: &str) -> Result<Vec<u8>> {
     BASE64_STANDARD
         .decode(encoded)
-        .map_err(|error| Error::invalid_data("the rows of an answer are garbled").with_source(error))
+        .map_err(|error| Error::invalid_data("the rows of a result are malformed").with_source(error))
 }
 
-/// The storage does not always say that it hands out compressed bytes, so that the HTTP client leaves them as they are.
+/// Decompresses a part. The storage does not always declare compression, so that the HTTP client leaves the bytes alone.
 pub(super) fn decompress(bytes: Bytes) -> Result<Bytes> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(bytes);
     }
     let mut plain = Vec::new();
-    // One byte more than is allowed, by which it is known to be too much.
+    // One byte more than allowed, to detect the excess.
     let most = u64::try_from(MAX_PART_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     MultiGzDecoder::new(bytes.as_ref())
         .take(most)
         .read_to_end(&mut plain)
-        .map_err(|error| Error::invalid_data("a part of a result is garbled").with_source(error))?;
+        .map_err(|error| Error::invalid_data("a part of a result is malformed").with_source(error))?;
     if plain.len() > MAX_PART_BYTES { Err(too_large()) } else { Ok(plain.into()) }
 }
 
-/// A part of which more would come than Snowflake ever makes.
+/// The error of a part that exceeds [`MAX_PART_BYTES`].
 pub(super) fn too_large() -> Error {
-    Error::invalid_data("a part of a result is larger than any that Snowflake makes")
-        .with_context("bytes allowed", MAX_PART_BYTES)
-        .with_help("check the proxy, if there is one: it may have changed what it passed on")
+    Error::invalid_data("a part of a result is larger than any that Snowflake creates")
+        .with_context("max bytes", MAX_PART_BYTES)
+        .with_help("check the proxy, if there is one: it may have changed the response")
 }
 
-/// Rows with commas between them, without brackets around them.
+/// Reads rows that are separated by commas, without brackets around them.
 pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
     let whole = [b"[", bytes, b"]"].concat();
     // The cause is left out: it may repeat a value.
     let rows: Vec<Vec<Option<String>>> =
-        serde_json::from_slice(&whole).map_err(|_| Error::invalid_data("a part of a result is garbled"))?;
+        serde_json::from_slice(&whole).map_err(|_| Error::invalid_data("a part of a result is malformed"))?;
     Ok(rows.into_iter().map(row).collect())
 }
 
@@ -218,84 +218,82 @@ fn row(cells: Vec<Option<String>>) -> Row {
     Row(cells.into_iter().map(|cell| cell.map(Into::into)).collect())
 }
 
-/// What a statement answers: a table of texts, as Snowflake writes them: `true` or `1`, `-1.50`, and a timestamp, unless it
-/// was cast to text, as seconds since 1970 with a fraction.
+/// The result of a statement: a table of texts as Snowflake writes them, such as `true` or `1` and `-1.50`. A timestamp that was
+/// not cast to text is written as seconds since 1970 with a fraction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryResult {
     /// The columns' names.
     pub columns: Vec<String>,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Snowflake's name for the statement.
+    /// The query id.
     pub query_id: String,
 }
 
 impl QueryResult {
-    /// How many rows a DML statement has changed: the sum of the numbers in its only row.
+    /// Returns how many rows a DML statement changed: the sum of the numbers in its only row.
     ///
     /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the answer is no count.
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the result is not a count.
     pub fn rows_affected(&self) -> Result<u64> {
         let [row] = self.rows.as_slice() else {
-            return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
+            return Err(Error::invalid_data("Snowflake did not return how many rows a statement changed"));
         };
         (0..row.0.len()).try_fold(0_u64, |sum, column| {
             let count = u64::try_from(row.integer(column)?).ok();
-            count.and_then(|count| sum.checked_add(count)).ok_or_else(|| {
-                Error::invalid_data("Snowflake says that a statement changed a number of rows that cannot be")
-            })
+            count
+                .and_then(|count| sum.checked_add(count))
+                .ok_or_else(|| Error::invalid_data("Snowflake returned an impossible number of changed rows"))
         })
     }
 }
 
-/// One row of an [`Answer`].
+/// One row of a [`QueryResult`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row(pub Vec<Option<ByteString>>);
 
 impl Row {
-    /// The text of a column; `None` for null.
+    /// Returns the text of a column; `None` for null.
     ///
     /// # Errors
     /// [`InvalidData`](crate::ErrorKind::InvalidData) when there is no such column.
     pub fn get(&self, column: usize) -> Result<Option<&ByteString>> {
         let cell = self.0.get(column).ok_or_else(|| {
-            Error::invalid_data("Snowflake answered with fewer columns than were asked for")
-                .with_context("column", column)
+            Error::invalid_data("a column is missing in a result of Snowflake").with_context("column", column)
         })?;
         Ok(cell.as_ref())
     }
 
-    /// The text of a column that is never null.
+    /// Returns the text of a column that is never null.
     ///
     /// # Errors
     /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is null, or there is no such column.
     pub fn text(&self, column: usize) -> Result<&ByteString> {
         self.get(column)?.ok_or_else(|| {
-            Error::invalid_data("Snowflake answered null where a value was expected").with_context("column", column)
+            Error::invalid_data("Snowflake returned null where a value was expected").with_context("column", column)
         })
     }
 
-    /// The whole number in a column that is never null.
+    /// Returns the integer in a column that is never null.
     ///
     /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it has another form.
     pub fn integer(&self, column: usize) -> Result<i64> {
         let text = self.text(column)?;
         text.parse().map_err(|error| {
-            Error::invalid_data(format!("Snowflake answered {text:?} where a whole number was expected"))
-                .with_source(error)
+            Error::invalid_data(format!("Snowflake returned {text:?} where an integer was expected")).with_source(error)
         })
     }
 
-    /// The truth value in a column that is never null: `true` or `1`, `false` or `0`, in either case.
+    /// Returns the boolean in a column that is never null: `true` or `1`, `false` or `0`, in either case.
     ///
     /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it has another form.
     pub fn boolean(&self, column: usize) -> Result<bool> {
         match self.text(column)?.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
-            text => Err(Error::invalid_data(format!("Snowflake answered {text:?} where a truth value was expected"))),
+            text => Err(Error::invalid_data(format!("Snowflake returned {text:?} where a boolean was expected"))),
         }
     }
 }

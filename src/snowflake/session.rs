@@ -1,4 +1,4 @@
-//! One session: statements, one at a time, and a transaction.
+//! One session: one statement at a time, at most one transaction, and polling for long statements.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, res
 use crate::net::delays;
 use crate::{Error, ErrorKind, Result, Retry};
 
-/// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
-/// token after one.
+/// After this much idle time, a heartbeat precedes the next statement: Snowflake ends a session after four hours, and its token
+/// after one.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(45 * 60);
 
-/// Where a session stands.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SessionState {
-    /// Outside of a transaction.
+    /// Outside a transaction.
     Idle,
-    /// Within one.
+    /// Inside a transaction.
     InTransaction,
-    /// A statement runs, or was left before its end.
+    /// A statement is running, or its future was dropped.
     Executing,
-    /// Its transaction ended by itself, or nobody knows whether it did: no further statement may run as if it were part of it.
+    /// Snowflake ended the transaction, or may have: no further statement may run as if it were part of it.
     Lost,
 }
 
@@ -62,7 +62,7 @@ impl HttpSession {
         }
     }
 
-    /// Runs a statement, and keeps track of where that leaves the session.
+    /// Runs a statement and updates the session's state.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
         let verb = StatementKind::parse(&statement.sql);
         let phase = self.start(verb)?;
@@ -118,7 +118,7 @@ impl HttpSession {
                     .with_help("run it before the transaction begins, or after its end"))
             }
             phase @ (SessionState::Idle | SessionState::InTransaction) => {
-                // It stays so if the future of the statement is dropped.
+                // The state stays if the statement's future is dropped.
                 self.phase = SessionState::Executing;
                 Ok(phase)
             }
@@ -131,7 +131,7 @@ impl HttpSession {
         }
     }
 
-    /// Brings a statement to its end. A session that has expired is taken up again once, if nothing is lost by it.
+    /// Runs a statement, and resumes an expired session once if nothing is lost by that.
     async fn execute_with_renewal(
         &mut self,
         statement: &Statement,
@@ -169,28 +169,28 @@ impl HttpSession {
         Ok(reply)
     }
 
-    /// Tells Snowflake that the session is still in use.
+    /// Keeps the session alive.
     async fn send_heartbeat(&mut self, phase: SessionState) -> Result<(), SendError> {
         let request_id = Uuid::now_v7().to_string();
         let token = self.tokens()?.token();
         let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, &token, Empty {});
-        // A statement will show whether it matters that this one brought no answer.
+        // The next statement shows whether a missing response matters.
         match heartbeat.await {
             Ok(reply) => match reply.expiry() {
                 Some(code) => self.resume(code, phase).await,
                 None => Ok(()),
             },
             Err(error) => {
-                tracing::debug!(%error, "a session could not show that it is in use");
+                tracing::debug!(%error, "a heartbeat failed");
                 Ok(())
             }
         }
     }
 
-    /// Continues after Snowflake said by `code` that the session has expired.
+    /// Continues after Snowflake reported by `code` that the session has expired.
     async fn resume(&mut self, code: &str, phase: SessionState) -> Result<(), SendError> {
         let pass = Arc::clone(self.tokens()?);
-        // Where only the token has, the session is still there, and its transaction.
+        // If only the token expired, the session and its transaction still exist.
         if code == TOKEN_EXPIRED && login::renew(&self.client.transport, &pass).await.map_err(SendError::Ended)? {
             return Ok(());
         }
@@ -211,11 +211,11 @@ impl HttpSession {
     }
 }
 
-/// Why there is no answer to a statement.
+/// Why a statement got no response.
 enum SendError {
-    /// It certainly did not run.
+    /// It did not run.
     Ended(Error),
-    /// It may have run, or run still.
+    /// It may have run, or may still be running.
     Unknown(Error),
 }
 
@@ -227,10 +227,10 @@ impl SendError {
     }
 }
 
-/// The phase after a statement that Snowflake calls a success, and its result.
+/// The state after a successful statement, and its result.
 ///
-/// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
-/// aborted the transaction; what came after that, it has stored statement by statement.
+/// COMMIT and ROLLBACK succeed without a result if no transaction is open. After our COMMIT this means that Snowflake has aborted
+/// the transaction, and has committed every later statement on its own.
 fn after_success(
     verb: StatementKind,
     phase: SessionState,
@@ -244,25 +244,25 @@ fn after_success(
         (verb, Some(data)) => {
             (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data))
         }
-        // Whether a BEGIN without a result has begun a transaction, nobody knows.
+        // A BEGIN without a result may or may not have begun a transaction.
         (verb, None) => (
             if verb == StatementKind::Begin { SessionState::Lost } else { phase },
-            Err(Error::invalid_data("Snowflake said nothing about a statement's result")),
+            Err(Error::invalid_data("Snowflake returned no result for a statement")),
         ),
     }
 }
 
-/// Says what is left open where no answer came.
+/// Adds to the error of a missing response which outcome is unknown.
 fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Error {
     let message = match (verb, phase) {
-        (StatementKind::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
+        (StatementKind::Commit, _) => "no response to COMMIT: whether the transaction was committed is unknown",
         (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => {
-            "no answer came to a statement: whether it had an effect is unknown"
+            "no response to a statement: whether it had an effect is unknown"
         }
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
-        .with_help("run it again: what was stored is found, and what was not is stored then")
+        .with_help("run it again: stored data is recognized, and missing data is stored then")
         .with_retry(match error.retry() {
             Retry::After(_) => Retry::Backoff,
             retry => retry,
@@ -289,7 +289,7 @@ impl Session for HttpSession {
                     self.client.meter.add_staged_bytes(bytes);
                     return Ok(());
                 }
-                // The credentials in the answer live for an hour, and may have waited for their turn for longer.
+                // The credentials in the response are valid for an hour, and may have expired before the upload.
                 Err(error) if error.kind() == ErrorKind::Authentication && again => again = false,
                 Err(error) => return Err(error),
             }
@@ -307,7 +307,7 @@ impl Session for HttpSession {
     async fn close(mut self: Box<Self>) -> Result<()> {
         let Some(pass) = self.pass.clone() else { return Ok(()) };
         let closed = self.farewell.close(&pass).await;
-        // Only now: if this future is dropped, the session is still closed in the background.
+        // Only now: if this future is dropped, the session is closed in the background.
         self.pass = None;
         closed
     }
@@ -330,14 +330,14 @@ impl fmt::Debug for HttpSession {
     }
 }
 
-/// The first pause between two questions; each further one doubles.
+/// The first delay between two polls; each further one doubles.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// The longest pause.
+/// The longest delay.
 const MAX_DELAY: Duration = Duration::from_secs(5);
-/// A question that Snowflake held for this long has waited for us: the next one follows at once.
+/// After a poll that Snowflake held for this long, the next one follows at once.
 const LONG_POLL: Duration = Duration::from_secs(1);
 
-/// Asks for the result until there is one, however long that takes.
+/// Polls for the result until the statement is done, however long that takes.
 pub(super) async fn poll_until_done(
     transport: &Transport,
     pass: &SessionTokens,
@@ -346,7 +346,7 @@ pub(super) async fn poll_until_done(
     let mut delays = delays(FIRST_DELAY, MAX_DELAY);
     while reply.is_running() {
         let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
-            Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
+            Error::invalid_data("Snowflake reported a running statement without the address of its result")
         })?;
         let asked = Instant::now();
         let answer = fetch_result(transport, pass, &path).await?;
@@ -358,7 +358,7 @@ pub(super) async fn poll_until_done(
     Ok(reply)
 }
 
-/// Asks once for the result at a path. A token lives for an hour, which a statement may well take.
+/// Polls once. The token is valid for an hour, and a statement may run longer.
 async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
     let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
     if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
@@ -370,11 +370,11 @@ async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -
     }
 }
 
-/// Asks once more for the result of a statement that is done. Snowflake keeps it for a day, and makes new links to its parts.
+/// Fetches the result of a finished statement again. Snowflake keeps it for a day, and creates new links to its parts.
 pub(super) async fn refetch_result(transport: &Transport, pass: &SessionTokens, query_id: &str) -> Result<QueryData> {
-    // It becomes a part of a path.
+    // It becomes part of a path.
     if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(Error::invalid_data("Snowflake gave a statement an id that cannot be asked for"));
+        return Err(Error::invalid_data("Snowflake gave a statement an invalid id"));
     }
     let reply = fetch_result(transport, pass, &format!("/queries/{query_id}/result")).await?;
     let reply = poll_until_done(transport, pass, reply).await?;

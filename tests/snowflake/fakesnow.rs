@@ -26,7 +26,7 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     run(&mut session, &format!("CREATE SCHEMA {name}.S")).await;
     session.close().await.unwrap();
     let connection =
-        ConnectionConfig { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
+        connection(server.port).database(name).schema("S");
     let client = HttpClient::with_retry(connection, fast_retries()).unwrap();
     let session = client.open().await.unwrap();
     Some((client, session))

@@ -46,7 +46,7 @@ fn sent(asked: &ReceivedRequest) -> Map<String, Value> {
 }
 
 fn client(server: &ScriptedServer, parameters: Map<String, Value>) -> HttpClient {
-    let connection = ConnectionConfig { session_parameters: parameters, ..connection(server.port) };
+    let connection = connection(server.port).session_parameters(parameters);
     HttpClient::with_retry(connection, fast_retries()).unwrap()
 }
 
@@ -94,7 +94,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut parameters = hostile();
         parameters.insert("WEEK_START".to_owned(), 1.into());
-        let connection = ConnectionConfig { session_parameters: parameters, ..connection(443) };
+        let connection = connection(443).session_parameters(parameters);
         HttpClient::new(connection).unwrap()
     });
     let warnings = warnings.lines();

@@ -81,7 +81,7 @@ async fn no_secret_is_ever_printed() {
         Credentials::AccessToken("hunter2-pat".into()),
     ] {
         let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
-        let connection = ConnectionConfig { credentials, ..connection(server.port) };
+        let connection = connection(server.port).credentials(credentials);
         let client = HttpClient::with_retry(connection.clone(), fast_retries()).unwrap();
         let _ = write!(printed, "{connection:?} {client:?}");
         let mut session = client.open().await.unwrap();

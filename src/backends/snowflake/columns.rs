@@ -5,9 +5,9 @@ use crate::ColumnType;
 use crate::snowflake::{Sql, sql};
 use crate::table::{Column, Step};
 
-/// The typed columns over the `RAW` of a table that is called `t`, separated by commas.
+/// The typed columns over the `RAW` of a table `t`, separated by commas.
 ///
-/// A value of another type reads as null, also where a cast would do: so do the views of every backend.
+/// A value of another type reads as null, even if a cast would succeed, as in the views of every backend.
 pub(super) fn select_list(columns: &[Column]) -> Sql {
     let columns: Vec<Sql> = columns
         .iter()
@@ -28,7 +28,7 @@ fn expression(column: &Column) -> Sql {
     }
 }
 
-/// The SQL of what is reached from `root` by these members.
+/// The SQL that follows these members from `root`.
 fn walk(root: Sql, steps: &[Step]) -> Sql {
     steps.iter().fold(root, |value, step| match step {
         Step::Member(member) => sql!("GET({value}, {member})", value, member = literal(member)),
@@ -36,7 +36,7 @@ fn walk(root: Sql, steps: &[Step]) -> Sql {
     })
 }
 
-/// The type of a VARIANT is told by how it is written as JSON: `TYPEOF` would do as well, and needs the same reading.
+/// The JSON text shows the type of a VARIANT; `TYPEOF` would cost the same.
 fn scalar(kind: ColumnType, value: &Sql) -> Sql {
     let json = sql!("TO_JSON({value})", value);
     match kind {
@@ -69,8 +69,8 @@ fn scalar(kind: ColumnType, value: &Sql) -> Sql {
     }
 }
 
-/// What a path with `[*]` finds: an array, or whether anything is in it. A subquery over FLATTEN would be the obvious way, and
-/// Snowflake does not support it where the array depends on the row.
+/// The values of a path with `[*]`: an array, or whether it has any. Snowflake supports no subquery over FLATTEN whose array depends
+/// on the row.
 fn array(kind: ColumnType, value: &Sql, inner: &[Step]) -> Sql {
     let is_array = sql!("LEFT(TO_JSON({value}), 1) = '['", value);
     let found = walk("e".into(), inner);

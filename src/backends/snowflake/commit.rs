@@ -17,18 +17,18 @@ use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
-/// The rows of one raw table that a commit writes.
+/// The writes of a commit to one raw table.
 struct TableWrite<'a> {
     target: LoadTarget,
     rows: &'a TableRows,
     checked: &'a SizeChecked<'a>,
     input: MergeInput<'a>,
-    /// The keys that the commit does not mark, where it marks.
+    /// The keys that a marking commit leaves unmarked.
     unmarked: HashSet<&'a str>,
 }
 
 impl Snowflake {
-    /// Does everything that a commit asks for.
+    /// Runs a commit once.
     pub(super) async fn try_commit(
         &self,
         commit: &Commit,
@@ -56,7 +56,7 @@ impl Snowflake {
             let input = self.merge_input(&mut *session, &target, row_writes).await?;
             writes.push(TableWrite { target, rows, checked, input, unmarked });
         }
-        // Whoever locks several tables of a resource does so in the order of its streams.
+        // Tables of a resource are always locked in the order of its streams, which prevents deadlocks.
         writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
         let change = commit.counted_change(&counts);
         let fence = change.as_ref().and_then(|change| state::fence(&self.0.names, change));
@@ -78,8 +78,8 @@ impl Snowflake {
         }
     }
 
-    /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last, and is held
-    /// until the COMMIT only.
+    /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
+    /// briefly.
     async fn write_all(
         &self,
         session: &mut dyn Session,
@@ -117,7 +117,7 @@ impl Snowflake {
         Ok(version)
     }
 
-    /// Refuses a resource or a table that nobody made room for.
+    /// Rejects a resource or a table without [`ensure_tables`](crate::Sink::ensure_tables).
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
         catalog.ensure_schema(session, &self.0.names).await?;
@@ -182,7 +182,7 @@ impl Snowflake {
         found.collect()
     }
 
-    /// A raw table that somebody has dropped is not made again by itself: the state claims that its rows are there.
+    /// A dropped raw table is not recreated automatically: the state claims that its rows exist.
     fn missing_table(&self, error: Error, target: &LoadTarget) -> Error {
         if !is_missing(&error) {
             return error;
@@ -196,7 +196,7 @@ impl Snowflake {
             .with_source(error)
     }
 
-    /// Writes the rows of one table, in a transaction that the caller has begun.
+    /// Writes the rows of one table, in the caller's transaction.
     async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &TableWrite<'_>) -> Result<()> {
         let TableWrite { target, rows, input, unmarked, .. } = write;
         let table = self.0.names.raw(&target.name);
@@ -222,7 +222,7 @@ impl Snowflake {
     }
 }
 
-/// A list as the text of a JSON array, to be bound.
+/// Serializes a value as JSON, to be bound.
 pub(super) fn json(value: &impl Serialize) -> Result<Bind> {
     serde_json::to_string(value)
         .map(Bind::from)

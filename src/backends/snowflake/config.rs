@@ -23,8 +23,8 @@ impl Snowflake {
         })
     }
 
-    /// The rows that a statement of three columns gives, the first of which is never null. A process that does not know the tables yet
-    /// reads them by the same statement: its first ingestion would else need one more.
+    /// Returns the rows of a statement with three columns, the first of which is never null. Without a cached catalog, the same statement
+    /// reads the catalog, to save a statement in the first ingestion.
     async fn with_catalog(&self, select: Sql) -> Result<Vec<Row>> {
         let mut session = self.session().await?;
         let mut known = self.0.catalog.lock().await;
@@ -43,7 +43,7 @@ impl Snowflake {
                     None => catalog.push(Row(row.0.split_off(3))),
                 }
             }
-            // Where there is no version, tables may be missing, or not be ours.
+            // Without a version, tables may be missing, or belong to another program.
             if !catalog.is_empty() {
                 *known = Some(Catalog::from_answer(&self.0.names, &catalog)?);
                 return Ok(rows);
@@ -53,7 +53,7 @@ impl Snowflake {
         Ok(or_empty(session.execute(Statement::new(select)).await)?.rows)
     }
 
-    /// Runs a statement that writes, after the tables have been made.
+    /// Runs a write, after creating missing tables.
     async fn change(&self, statement: Statement) -> Result<u64> {
         retry::transaction(|| async {
             let mut session = self.session().await?;
@@ -64,7 +64,7 @@ impl Snowflake {
     }
 }
 
-/// The key and value in a row. What is no JSON is given as a text: whoever reads the settings refuses it, and names the key.
+/// The key and value in a row. Invalid JSON becomes a text: reading the settings rejects it, and names the key.
 fn entry(row: &Row, column: usize) -> Result<(String, Value)> {
     let key = row.text(column)?.to_string();
     let text = row.get(column + 1)?.map(|text| &**text).unwrap_or_default();

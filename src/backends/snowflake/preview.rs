@@ -1,4 +1,4 @@
-//! A look at a resource's newest rows.
+//! A preview of a resource's newest rows.
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ use crate::snowflake::{Sql, Statement, sql};
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 
-/// How a point in time is written, before its zone. A session has a format of its own.
+/// The format of timestamps, without the zone; the session's own format may differ.
 const RFC_3339: &str = "YYYY-MM-DD\"T\"HH24:MI:SS.FF9";
 
 impl Snowflake {
-    /// At most `limit` rows of a resource's typed view, the one that changed last first.
+    /// Returns at most `limit` rows of a resource's typed view, the last changed first.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when the resource was never ingested into this table;
@@ -66,18 +66,18 @@ impl Snowflake {
     }
 }
 
-/// A cell as JSON; one of no kind is text.
+/// A cell as JSON; without a type it is text.
 fn value(cell: Option<&str>, kind: Option<ColumnType>) -> Result<Value> {
     let Some(text) = cell else { return Ok(Value::Null) };
     let read = |text: &str| {
         serde_json::from_str(text).map_err(|error| {
-            Error::invalid_data(format!("Snowflake answered {text:?} where a JSON value was expected"))
+            Error::invalid_data(format!("Snowflake returned {text:?} where a JSON value was expected"))
                 .with_source(error)
         })
     };
     match kind {
         Some(ColumnType::Integer | ColumnType::Json) => read(text),
-        // Without its point it would be another number in JSON.
+        // Without its decimal point it would become an integer in JSON.
         Some(ColumnType::Float) => Ok(read(text)?.as_f64().into()),
         Some(ColumnType::Boolean | ColumnType::Present) => read(&text.to_ascii_lowercase()),
         Some(ColumnType::Text | ColumnType::Timestamp) | None => Ok(text.into()),

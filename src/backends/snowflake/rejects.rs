@@ -1,4 +1,4 @@
-//! What could not be made a record of, and records that no row of Snowflake can hold.
+//! Rejects: data that could not become a record, and records that are too large for a row in Snowflake.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,10 +19,10 @@ use crate::{Error, Record, Reject, Result, RunId};
 /// a row, beside its key.
 pub(super) const MAX_DOCUMENT_BYTES: usize = (128 << 20) - (1 << 20);
 
-/// How much of what was rejected is kept, in bytes.
+/// How much of a reject is kept, in bytes.
 const MAX_RAW_BYTES: usize = 1 << 20;
 
-/// How much of it one statement brings, in bytes.
+/// The maximum size of the rejects in one statement, in bytes.
 const MAX_STATEMENT_BYTES: usize = 4 << 20;
 
 /// The rejects of a bound value as rows, to be called `s`.
@@ -35,7 +35,7 @@ const REJECTS: &str = "(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\"
 const SAME_REJECT: &str = "t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
              t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"";
 
-/// The records of a table that have room in a row, and those that have none.
+/// The records of a table, split by whether they fit in a row.
 pub(super) struct SizeChecked<'a> {
     pub(super) records: Cow<'a, [Record]>,
     oversized: Vec<(&'a str, &'a str)>,
@@ -60,7 +60,7 @@ impl<'a> SizeChecked<'a> {
     }
 }
 
-/// A rejected thing as it is kept.
+/// A stored reject.
 #[derive(Serialize, PartialEq, Eq)]
 struct RejectEntry<'a> {
     reason: Cow<'a, str>,
@@ -78,7 +78,7 @@ impl<'a> RejectEntry<'a> {
     }
 }
 
-/// What is rejected of one table, each thing once.
+/// The rejects of one table, without duplicates.
 fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<RejectEntry<'a>> {
     let given = rejects.iter().map(|reject| RejectEntry::new(reject.reason.as_str().into(), &reject.raw));
     let long = oversized.iter().map(|(key, document)| {
@@ -99,8 +99,8 @@ fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<R
 }
 
 impl Snowflake {
-    /// Keeps what was rejected. A source that meets the same thing at every reading fills no disk with it. Says whether some of it had
-    /// been met before.
+    /// Inserts new rejects, and returns whether some are already stored. A source that meets the same reject in every run stores it
+    /// once.
     pub(super) async fn insert_rejects(
         &self,
         session: &mut dyn Session,
@@ -110,7 +110,7 @@ impl Snowflake {
     ) -> Result<bool> {
         let mut was_met = false;
         for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
-            // An INSERT locks nothing, so that no other resource waits.
+            // An INSERT takes no lock, so that other resources need not wait.
             let insert = sql!(
                 "INSERT INTO {table} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
                  SELECT s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\" FROM {REJECTS} s \
@@ -125,7 +125,7 @@ impl Snowflake {
         Ok(was_met)
     }
 
-    /// Writes down that what was rejected had been met before. It locks the table of all resources, and so comes last.
+    /// Updates when stored rejects were last seen. It locks the table of all resources, and so comes last.
     pub(super) async fn update_last_seen(
         &self,
         session: &mut dyn Session,
@@ -146,7 +146,7 @@ impl Snowflake {
         Ok(())
     }
 
-    /// Forgets what the commit has corrected. It locks the table of all resources, and so comes last.
+    /// Deletes the rejects that the commit corrects. It locks the table of all resources, and so comes last.
     pub(super) async fn delete_corrected(
         &self,
         session: &mut dyn Session,
@@ -165,8 +165,8 @@ impl Snowflake {
         Ok(())
     }
 
-    /// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are
-    /// gone. It locks the table of all resources, and so comes last.
+    /// At the end of a reconcile run, deletes the rejects of a resource that it has not met: they were corrected, or are gone. It
+    /// locks the table of all resources, and so comes last.
     pub(super) async fn delete_stale_rejects(
         &self,
         session: &mut dyn Session,
@@ -182,7 +182,7 @@ impl Snowflake {
         session.execute(Statement::new(forget).bind(resource).bind(pass.to_string())).await.map(drop)
     }
 
-    /// What is outstanding.
+    /// Reads the outstanding rejects.
     pub(super) async fn find_rejects(&self, query: &RejectQuery) -> Result<OutstandingRejects> {
         let table = self.0.names.state("REJECTED_RECORD");
         let of = if query.resource.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" };
@@ -233,13 +233,13 @@ impl Snowflake {
             })
         });
         let mut rejects: Vec<StoredReject> = rejects.collect::<Result<_>>()?;
-        // The statement counts characters.
+        // The statement counts characters, not bytes.
         rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
         Ok(OutstandingRejects { counts, rejects })
     }
 }
 
-/// The statement with what it is about.
+/// Binds the values of [`REJECTS`].
 fn bound(sql: Sql, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
     Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(json(&batch)?))
@@ -262,7 +262,7 @@ fn batches<'e, 'a>(entries: &'e [RejectEntry<'a>]) -> Vec<&'e [RejectEntry<'a>]>
     batches
 }
 
-/// A version that the engine cannot count to: somebody has written it by hand.
+/// The error of an invalid version, which a user has written by hand.
 pub(super) fn unreadable_row(table: &str, key: &str, error: Error) -> Error {
     Error::invalid_data(format!("the row of the key {key:?} in {table} cannot be read"))
         .with_help(format!("it was changed by hand: repair its VERSION, or remove it (DELETE FROM {table} WHERE \"KEY\" = …) and `reset` the resource"))

@@ -15,17 +15,16 @@ use crate::snowflake::{QueryResult, Row, Session, Sql, Statement, sql};
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
-/// What must be locked for a change; nothing, where it has no state.
+/// The fence of a change; `None` if it has no state.
 pub(super) fn fence(names: &Names, change: &StateChange) -> Option<Fence> {
     change.state.as_ref().map(|state| Fence::new(names, &change.key, state.run))
 }
 
 impl Snowflake {
-    /// Stores a change in a transaction that the caller has begun, and that holds the fence; refuses it when another run has moved
-    /// on.
+    /// Stores a change in the caller's transaction, which holds the fence; rejects it if another run has stored a newer version.
     ///
-    /// Whoever waited for the fence finds what the one before has stored, because each statement sees what was committed before
-    /// it. Where Snowflake has ended the transaction meanwhile, nothing is stored.
+    /// After waiting for the fence, a transaction sees the previous holder's entry, because each statement sees what was committed
+    /// before it. If Snowflake has ended the transaction, nothing is stored.
     pub(super) async fn append_in(
         &self,
         session: &mut dyn Session,
@@ -36,7 +35,7 @@ impl Snowflake {
         if let (Some(state), Some(fence)) = (&change.state, fence) {
             let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
             let entries = self.0.names.state("APP_STATE");
-            // A time that somebody has written by hand, and that is none, counts as the earliest.
+            // An invalid time that a user wrote by hand counts as the earliest.
             let insert = sql!(
                 "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
                  CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", PARSE_JSON(e.\"DOCUMENT\"), \
@@ -94,7 +93,7 @@ pub(super) async fn resolve_unknown_commit<T>(
 }
 
 impl Snowflake {
-    /// Adds the record of a run, which counts from now on; where it holds the fence, also those of the runs that it supersedes.
+    /// Appends the record of a run; with the fence, also records that interrupt the runs that it supersedes.
     async fn record(&self, session: &mut dyn Session, run: &RunRecord, fence: Option<&Fence>) -> Result<()> {
         let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
         let (columns, select) = record_columns();
@@ -122,7 +121,7 @@ impl Snowflake {
         if session.execute(insert).await?.rows_affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
     }
 
-    /// Ends the runs of a key that say that they are under way, where a change that no run is behind supersedes them.
+    /// Interrupts the running runs of a key that a change without a run supersedes.
     async fn end_superseded(&self, session: &mut dyn Session, key: &str, fence: &Fence) -> Result<()> {
         let (columns, _) = record_columns();
         let insert = sql!(
@@ -134,8 +133,8 @@ impl Snowflake {
         session.execute(Statement::new(insert).bind(key).bind("")).await.map(drop)
     }
 
-    /// The newest records of the other runs of a key that say that they are under way, as they are once they are superseded. Where
-    /// one of these runs is still alive, what it records itself comes later.
+    /// Selects the newest records of the other running runs of a key, as interrupted. If one of these runs is still alive, its own
+    /// later record counts.
     fn superseded(&self, fence: &Fence) -> Sql {
         let [running, interrupted] =
             [RunStatus::Running, RunStatus::Interrupted].map(|status| Sql::assert_safe(status.to_string()));
@@ -162,7 +161,7 @@ impl Snowflake {
     }
 }
 
-/// The columns of the run history, and their values, over `b`.
+/// The columns of the run history, and their values over `b`.
 fn record_columns() -> (Sql, Sql) {
     const NUMBERS: [(&str, &'static str); 12] = [
         ("OFFERED", "counts.offered"),
@@ -205,7 +204,7 @@ async fn entry_rows(session: &mut dyn Session, names: &Names, key: &str, limit: 
     or_empty(session.execute(Statement::new(select).bind(key)).await)
 }
 
-/// What was found; nothing, where nobody has made the tables yet.
+/// Treats missing tables as empty.
 pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
     match answer {
         Err(error) if is_missing(&error) => Ok(QueryResult::default()),
@@ -213,7 +212,7 @@ pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
     }
 }
 
-/// The entry whose version, time and document begin at a column.
+/// Reads the entry whose version, time and document begin at a column.
 fn entry(row: &Row, column: usize) -> Result<StateEntry> {
     Ok(StateEntry {
         version: StateVersion(row.integer(column)?.unsigned_abs()),
@@ -223,13 +222,13 @@ fn entry(row: &Row, column: usize) -> Result<StateEntry> {
     })
 }
 
-/// The record in a row of the run history; one that cannot be read is told of and left out.
+/// Parses a record of the run history; `None`, with a warning, if it is unreadable.
 fn run(names: &Names, document: &str) -> Option<RunRecord> {
     let read = serde_json::from_str(document);
     let table = names.state("INGESTION_RUN");
     read.inspect_err(|error| {
         let row: String = document.chars().take(80).collect();
-        tracing::warn!(%table, %error, %row, "a row of the run history cannot be read, and is left out: it was changed by hand");
+        tracing::warn!(%table, %error, %row, "skipping an unreadable row of the run history: it was changed by hand");
     })
     .ok()
 }
@@ -239,7 +238,7 @@ fn unreadable(names: &Names, key: &str, version: &str, error: Error) -> Error {
     let table = names.state("APP_STATE");
     Error::invalid_data(format!("the state of {key:?} cannot be read: version {version} in {table}"))
         .with_help(format!(
-            "it was written by another version of this program, or changed by hand. To go on from the entry before it, run: \
+            "it was written by another version of this program, or changed by hand. To continue from the previous entry, run: \
              DELETE FROM {table} WHERE \"KEY\" = {} AND \"VERSION\" = {version}",
             literal(key)
         ))
@@ -302,7 +301,7 @@ impl StateStore for Snowflake {
             runs,
             ingestion_run = self.0.names.state("INGESTION_RUN")
         );
-        // Superseded records go without being counted: nobody has seen them as rows of their own.
+        // Superseded records are not counted: users never saw them as rows.
         let superseded = sql!(
             "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" || ' ' || CAST(\"RECORDED_AT\" AS VARCHAR) NOT IN (SELECT \"ID\" \
              || ' ' || CAST(MAX(\"RECORDED_AT\") AS VARCHAR) FROM {runs} WHERE \"RESOURCE\" = ? GROUP BY \"ID\")",
@@ -336,7 +335,7 @@ impl StateStore for Snowflake {
         for row in &answer.rows {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
-                // Its own run reads it again, and fails alone.
+                // The resource's own run reads it again, and fails alone.
                 "entry" => {
                     statuses[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
                 }
@@ -370,5 +369,5 @@ impl Snowflake {
 }
 
 fn warn(error: &Error) {
-    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other resources go on");
+    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other resources continue");
 }

@@ -1,15 +1,15 @@
-//! Full passes: which rows they have not come across, and what is left of runs that died.
+//! Reconcile runs: the rows that they have not seen. Also removes leftovers of crashed runs.
 
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
 use crate::snowflake::{Session, Statement, sql, stage_reference};
 use crate::{Error, Result, Version};
 
-/// How old something is, by the clock of the run that made it, before it is taken for a leftover.
+/// The age after which staged data counts as a leftover, by the clock of the run that created it.
 const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl Snowflake {
-    /// The live records that a full pass has not come across.
+    /// Returns the live records that a reconcile run has not seen.
     pub(super) async fn find_unseen(&self, query: &UnseenQuery) -> Result<Vec<StoredRecord>> {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
@@ -32,8 +32,8 @@ impl Snowflake {
         records.collect()
     }
 
-    /// How many live rows a table has, and how many of them a full pass has not come across. A key that is there twice is an error:
-    /// no statement of snowfeed's writes one, and a merge would update both rows and never remove either.
+    /// Counts the live rows of a table, and those that a reconcile run has not seen. A duplicate key is an error: snowfeed never writes
+    /// one, and a MERGE would update both rows and never remove either.
     pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
@@ -59,14 +59,13 @@ impl Snowflake {
         Ok(LiveRows { live, unseen: live.saturating_sub(seen) })
     }
 
-    /// Removes what runs that died have left on the stage and as load tables, once for each process. What cannot be removed stays for
-    /// the next one.
+    /// Removes files and load tables of crashed runs, once for each process. The next process retries failures.
     pub(super) async fn clean_up(&self, session: &mut dyn Session) {
         if self.0.cleaned.swap(true, std::sync::atomic::Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.try_clean_up(session).await {
-            tracing::warn!(%error, "what earlier runs may have left could not be removed");
+            tracing::warn!(%error, "leftovers of earlier runs could not be removed");
         }
     }
 
@@ -87,7 +86,7 @@ impl Snowflake {
         let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(&stage)))).await?;
         let mut runs: Vec<uuid::Uuid> = Vec::new();
         for row in files.rows {
-            // The name begins with the stage's.
+            // The name begins with the stage's name.
             let run = row.text(0)?.split('/').find_map(|part| part.parse().ok());
             runs.extend(run.filter(|run| is_leftover(*run)));
         }
@@ -101,7 +100,7 @@ impl Snowflake {
     }
 }
 
-/// Whether the run with this id began so long ago that it is over.
+/// Whether the run with this id began long enough ago to be over.
 fn is_leftover(run: uuid::Uuid) -> bool {
     let Some(began) = run.get_timestamp() else { return false };
     let (seconds, nanos) = began.to_unix();

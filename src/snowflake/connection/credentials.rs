@@ -1,4 +1,4 @@
-//! How we say who we are, and which of the settings say so.
+//! Credentials: which settings give them, and what a login sends of them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,24 +10,24 @@ use super::{ConnectionConfig, account};
 use crate::secret::read_secret;
 use crate::{Error, ErrorKind, Result};
 
-/// How we say who we are.
+/// The credentials of a login.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// An RSA key, PEM, plain or encrypted with the passphrase. It is read again at every login.
+    /// An RSA key in PEM, plain or encrypted. It is read at every login.
     KeyPair {
-        /// The file that holds it.
+        /// The file.
         file: PathBuf,
-        /// What it is encrypted with.
+        /// The passphrase of an encrypted key.
         passphrase: Option<SecretString>,
     },
     /// A programmatic access token.
     AccessToken(SecretString),
-    /// A file that holds a programmatic access token. It is read again at every login.
+    /// A file with a programmatic access token. It is read at every login.
     AccessTokenFile(PathBuf),
     /// An OAuth token.
     OAuth(SecretString),
-    /// A file that holds an OAuth token, as in a container inside Snowflake. It is read again at every login.
+    /// A file with an OAuth token, as in a container inside Snowflake. It is read at every login.
     TokenFile(PathBuf),
     /// A password. Snowflake is ending passwords without a second factor: prefer a key pair or an access token.
     Password(SecretString),
@@ -50,11 +50,11 @@ const TOKEN_FILE: SettingKey = SettingKey::new(&["token_file_path"]);
 /// The keys of this module.
 pub(super) const KEYS: &[SettingKey] = &[AUTHENTICATOR, KEY_FILE, PASSPHRASE, PASSWORD, TOKEN, TOKEN_FILE];
 
-/// What works without a person at the screen.
+/// The authenticators that need no person.
 const WORKING: &str =
     "use `SNOWFLAKE_JWT` (a key pair), `PROGRAMMATIC_ACCESS_TOKEN`, `oauth` or `snowflake` (a password)";
 
-/// Ways to authenticate that Snowflake's tools have and that are not for a program that runs by itself, or not made yet.
+/// Authenticators of Snowflake's tools that need a person, or are not implemented.
 const OTHERS: &[&str] = &[
     "EXTERNALBROWSER",
     "OAUTH_AUTHORIZATION_CODE",
@@ -64,7 +64,7 @@ const OTHERS: &[&str] = &[
     "PAT_WITH_EXTERNAL_SESSION",
 ];
 
-/// What the settings say. `mounted` is the token that Snowflake gives to a container that runs inside it.
+/// Reads the credentials from the settings. `mounted` is the token of a container inside Snowflake.
 pub(super) fn choose(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
     let Some(authenticator) = settings.text(AUTHENTICATOR)? else { return implied(settings, mounted) };
     let name = authenticator.value.to_uppercase();
@@ -82,21 +82,19 @@ pub(super) fn choose(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>
         "PROGRAMMATIC_ACCESS_TOKEN" => token(settings, Credentials::AccessToken, Credentials::AccessTokenFile)?
             .ok_or_else(|| missing("token").with_help("set `token` or `token_file_path`, or SNOWFLAKE_TOKEN")),
         other if OTHERS.contains(&other) => {
-            let message = format!("{} asks for {name}, which snowfeed does not do", authenticator.origin);
+            let message = format!("{} asks for {name}, which snowfeed does not support", authenticator.origin);
             Err(Error::new(ErrorKind::Unsupported, message).with_help(WORKING))
         }
         okta if okta.starts_with("HTTPS://") => {
             let message = format!("{} asks for Okta, which needs a person to log in", authenticator.origin);
             Err(Error::new(ErrorKind::Unsupported, message).with_help(WORKING))
         }
-        // What it says is not repeated: a secret may have slipped into it.
-        _ => {
-            Err(Error::configuration(format!("{} is no way to authenticate", authenticator.origin)).with_help(WORKING))
-        }
+        // The value is not repeated: it may be a misplaced secret.
+        _ => Err(Error::configuration(format!("{} is not an authenticator", authenticator.origin)).with_help(WORKING)),
     }
 }
 
-/// Without a word on how: a key goes before a password, as in Snowflake's tools.
+/// Without an authenticator: a key has priority over a password, as in Snowflake's tools.
 fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
     if let Some(pair) = key_pair(settings)? {
         return Ok(pair);
@@ -108,7 +106,7 @@ fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Resul
         return Ok(Credentials::TokenFile(settings.path(TOKEN_FILE)?.unwrap_or(mounted)));
     }
     if settings.find(TOKEN)?.or(settings.find(TOKEN_FILE)?).is_some() {
-        return Err(Error::configuration("the Snowflake connection has a token and does not say of which kind")
+        return Err(Error::configuration("the Snowflake connection has a token without its kind")
             .with_help("set `authenticator` to `PROGRAMMATIC_ACCESS_TOKEN` or `oauth`"));
     }
     Err(Error::configuration("the Snowflake connection has no credentials").with_help(WORKING))
@@ -116,7 +114,7 @@ fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Resul
 
 fn key_pair(settings: &ConnectionSettings<'_>) -> Result<Option<Credentials>> {
     let Some(file) = settings.path(KEY_FILE)? else { return Ok(None) };
-    // Snowflake's tools let this one go before what the connection says.
+    // In Snowflake's tools, too, this variable overrides the connection.
     let passphrase = match settings.variable("PRIVATE_KEY_PASSPHRASE") {
         Some(found) => Some(found.secret()?),
         None => settings.secret(PASSPHRASE)?,
@@ -124,7 +122,7 @@ fn key_pair(settings: &ConnectionSettings<'_>) -> Result<Option<Credentials>> {
     Ok(Some(Credentials::KeyPair { file, passphrase }))
 }
 
-/// A token; a file that holds one goes before the token itself, as in Snowflake's tools.
+/// A token. A file has priority over the token itself, as in Snowflake's tools.
 fn token(
     settings: &ConnectionSettings<'_>,
     itself: fn(SecretString) -> Credentials,
@@ -136,7 +134,7 @@ fn token(
     })
 }
 
-/// What a login request says of who we are: the fields `AUTHENTICATOR`, `TOKEN` and `PASSWORD` of its `data`.
+/// The credentials in a login request: the fields `AUTHENTICATOR`, `TOKEN` and `PASSWORD` of its `data`.
 #[derive(Debug)]
 pub struct LoginFields {
     /// `SNOWFLAKE_JWT`, `OAUTH`, `PROGRAMMATIC_ACCESS_TOKEN`; `None` for a password.
@@ -145,7 +143,7 @@ pub struct LoginFields {
     pub token: Option<SecretString>,
     /// The password.
     pub password: Option<SecretString>,
-    /// The token by which Snowflake knows the container that this runs in, beside who we say we are: `SPCS_TOKEN`.
+    /// The token that identifies the surrounding container, beside the credentials: `SPCS_TOKEN`.
     pub spcs_token: Option<SecretString>,
 }
 
@@ -156,8 +154,8 @@ impl LoginFields {
 }
 
 impl ConnectionConfig {
-    /// What to say at a login now. Files of keys and tokens are read again each time, because they are rotated; signing takes some
-    /// milliseconds of this thread.
+    /// Reads the credentials for a login now. Files of keys and tokens are read each time, because they are rotated. Signing blocks
+    /// the thread for some milliseconds.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when a file is missing or holds something else, when a passphrase is wrong,
@@ -183,7 +181,7 @@ impl ConnectionConfig {
         Ok(fields)
     }
 
-    /// A token that the private key signs for this account and user.
+    /// Signs a token for this account and user with the private key.
     fn signed_token(&self, file: &Path, passphrase: Option<&SecretString>) -> Result<SecretString> {
         let key = read_private_key(file, passphrase)?;
         let account = account::read(&self.account, None).name;
@@ -197,22 +195,22 @@ impl ConnectionConfig {
     }
 }
 
-/// The token of the container that this runs in. As Snowflake's drivers have it, a login goes on without one that cannot be read.
+/// The token of the surrounding container. As in Snowflake's drivers, a login continues without an unreadable one.
 fn spcs_token_of(file: &Path) -> Option<SecretString> {
     match token_of(file) {
         Ok(token) => Some(token),
         Err(error) => {
-            tracing::warn!(%error, "the container's own token cannot be sent along");
+            tracing::warn!(%error, "the container's token cannot be read, and is not sent");
             None
         }
     }
 }
 
-/// The token that a file holds, without white space around it.
+/// The token in a file, without surrounding white space.
 fn token_of(file: &Path) -> Result<SecretString> {
     let wrong = |why: &str| {
         Error::configuration(format!("the token file {} {why}", file.display()))
-            .with_help("point `token_file_path` to a file that holds the token and nothing else")
+            .with_help("point `token_file_path` to a file that contains the token and nothing else")
     };
     let text = read_secret(file).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
     match text.expose_secret().trim() {

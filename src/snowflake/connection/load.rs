@@ -1,4 +1,6 @@
-//! Where settings come from, and the connection that they make.
+//! Reads a connection from the environment and the files of Snowflake's tools.
+//!
+//! Each setting has three layers: the environment for this connection, the file, the environment for all connections.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,20 +27,20 @@ const SCHEMA: SettingKey = SettingKey::new(&["schema"]);
 /// The keys of this module.
 const KEYS: &[SettingKey] = &[ACCOUNT, USER, HOST, PORT, PROTOCOL, REGION, ROLE, WAREHOUSE, DATABASE, SCHEMA];
 
-/// What a process is given: all that the settings depend on.
+/// The environment of a process: everything that the settings depend on.
 pub(super) struct Environment<'a> {
     /// The user's home directory.
     pub(super) home: Option<PathBuf>,
-    /// The environment.
+    /// Reads an environment variable.
     pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// Where Snowflake puts the token of a container that runs inside it.
+    /// Where Snowflake mounts the token of a container.
     pub(super) token_file: &'a Path,
-    /// Where it puts the token by which it knows the container itself.
+    /// Where Snowflake mounts the token that identifies the container.
     pub(super) spcs_token_file: &'a Path,
 }
 
 impl Environment<'static> {
-    /// Those of this process.
+    /// The environment of this process.
     pub(super) fn of_process() -> Self {
         Self {
             home: std::env::home_dir(),
@@ -50,7 +52,7 @@ impl Environment<'static> {
 }
 
 impl Environment<'_> {
-    /// The connection called `name`, or the default one.
+    /// Reads the connection called `name`, or the default one.
     pub(super) fn connection(&self, name: Option<&str>) -> Result<ConnectionConfig> {
         let settings = self.settings(name)?;
         let credentials = credentials::choose(&settings, self.mounted_token(&settings)?)?;
@@ -65,7 +67,7 @@ impl Environment<'_> {
         Ok(connection)
     }
 
-    /// The settings of the connection that is meant.
+    /// Finds the settings of the connection.
     fn settings(&self, name: Option<&str>) -> Result<ConnectionSettings<'_>> {
         let connections = ConnectionFiles::read(self)?;
         let asked = name
@@ -76,7 +78,7 @@ impl Environment<'_> {
         let section = connections.section(&name)?;
         let written = section.is_some();
         let settings = ConnectionSettings::new(self, name, section.unwrap_or_default());
-        // Without a name, the environment alone is enough. A name must be found, lest a slip of the pen reach another account.
+        // Without a name, the environment alone is enough. A given name must exist, so that a typo cannot reach another account.
         let known = written || settings.has_variables(KEYS) || settings.has_variables(credentials::KEYS);
         if known || (asked.is_none() && settings.find(ACCOUNT)?.is_some()) {
             Ok(settings)
@@ -85,24 +87,24 @@ impl Environment<'_> {
         }
     }
 
-    /// The token of a container inside Snowflake, if we run in one.
+    /// The token of the surrounding container inside Snowflake, if any.
     fn mounted_token(&self, settings: &ConnectionSettings<'_>) -> Result<Option<PathBuf>> {
         Ok((self.is_inside(settings)? && self.token_file.is_file()).then(|| self.token_file.to_owned()))
     }
 
-    /// Whether we run in a container and mean to reach what it was made for: its tokens must go nowhere else.
+    /// Whether the process runs in a container of the host that it connects to: the container's tokens must go nowhere else.
     fn is_inside(&self, settings: &ConnectionSettings<'_>) -> Result<bool> {
         let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(false) };
         let host = settings.text(HOST)?.map(|found| found.value);
         Ok(host.as_deref() == Some(inside.trim()))
     }
 
-    /// An environment variable that says something.
+    /// A non-blank environment variable.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         (self.variable)(name)?.into_string().ok().filter(|text| !text.trim().is_empty())
     }
 
-    /// The path with the home directory in place of `~`.
+    /// Expands `~` to the home directory.
     pub(super) fn expand(&self, path: PathBuf) -> PathBuf {
         match (path.strip_prefix("~"), &self.home) {
             (Ok(rest), Some(home)) => home.join(rest),
@@ -146,7 +148,7 @@ fn port(found: &Setting<String>) -> Result<u16> {
     match found.value.parse() {
         Ok(port) if port > 0 => Ok(port),
         _ => {
-            Err(Error::configuration(format!("{} is no port", found.origin))
+            Err(Error::configuration(format!("{} is not a port", found.origin))
                 .with_help("write a number from 1 to 65535"))
         }
     }
@@ -180,7 +182,7 @@ impl SettingKey {
     }
 }
 
-/// What was found, and where: the place is for messages, the value never is.
+/// A value and its origin. Messages show the origin, never the value.
 pub(super) struct Setting<T> {
     pub(super) value: T,
     pub(super) origin: String,
@@ -208,7 +210,7 @@ impl<'a> ConnectionSettings<'a> {
         keys.iter().any(|key| self.own_variable(*key).is_some())
     }
 
-    /// What is found first. Empty settings count as none, as they stand in many templates.
+    /// The first layer's value. Blank settings, which many templates contain, count as missing.
     pub(super) fn find(&self, key: SettingKey) -> Result<Option<Setting<OsString>>> {
         if let Some(found) = self.own_variable(key) {
             return Ok(Some(found));
@@ -219,30 +221,30 @@ impl<'a> ConnectionSettings<'a> {
         Ok(key.names.iter().find_map(|name| self.variable(&format!("SNOWFLAKE_{}", name.to_uppercase()))))
     }
 
-    /// An environment variable that says something.
+    /// A non-blank environment variable.
     pub(super) fn variable(&self, name: &str) -> Option<Setting<OsString>> {
         let value = (self.sources.variable)(name).filter(|value| !is_blank(value))?;
         Some(Setting { value, origin: name.to_owned() })
     }
 
-    /// A setting as text without white space around it.
+    /// A setting as text without surrounding white space.
     pub(super) fn text(&self, key: SettingKey) -> Result<Option<Setting<String>>> {
         let Some(found) = self.find(key)? else { return Ok(None) };
         let Setting { value, origin } = found.unicode()?;
         Ok(Some(Setting { value: value.trim().to_owned(), origin }))
     }
 
-    /// A secret, exactly as it stands.
+    /// A secret, verbatim.
     pub(super) fn secret(&self, key: SettingKey) -> Result<Option<SecretString>> {
         self.find(key)?.map(Setting::secret).transpose()
     }
 
-    /// A file's path, of which `~` is the home directory.
+    /// A file's path, with `~` expanded.
     pub(super) fn path(&self, key: SettingKey) -> Result<Option<PathBuf>> {
         Ok(self.find(key)?.map(|found| self.sources.expand(PathBuf::from(found.value))))
     }
 
-    /// A table, which only a file can hold.
+    /// A table, which only a file can contain.
     pub(super) fn table(&self, name: &str) -> Result<Option<&Table>> {
         match self.section.get(name) {
             None => Ok(None),

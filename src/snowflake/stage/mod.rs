@@ -1,13 +1,13 @@
-//! Files on an internal stage: a PUT statement answers where a file belongs and gives credentials for that place;
-//! [`upload`] stores it there, with Amazon S3, Azure Blob Storage or Google Cloud Storage. [`GzipLines`] writes such files.
+//! Files on an internal stage. Snowflake responds to a PUT statement with a location and credentials for it; [`upload`] stores the
+//! file there, in Amazon S3, Azure Blob Storage or Google Cloud Storage. [`GzipLines`] writes such files.
 //!
 //! # Encryption
 //! The stage must encrypt on the server: `CREATE STAGE … ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')`. A stage without that clause
-//! wants files encrypted by the client, which is refused here with an error that says so.
+//! requires encryption by the client, which is unsupported.
 //!
 //! # Credentials
-//! They last about an hour and belong to one PUT statement. When a storage refuses them, the error's kind is
-//! [`Authentication`](crate::ErrorKind::Authentication): repeat the PUT statement, once, and upload with its answer.
+//! They are valid for about an hour, and belong to one PUT statement. If a storage rejects them, the error's kind is
+//! [`Authentication`](crate::ErrorKind::Authentication): repeat the PUT statement, once, and upload with its response.
 //! No other error of [`upload`] has that kind.
 
 mod error;
@@ -30,74 +30,74 @@ pub use put_response::PutResponse;
 
 use crate::{Error, ErrorKind, Result, RunId};
 
-/// Who answered the PUT statement.
+/// The server that responded to the PUT statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A server elsewhere. It must not make this machine write into its own folders, nor send anything without TLS.
+    /// A remote server. It must not make this machine write into local folders, nor send anything without TLS.
     Remote,
-    /// A server on this machine, as in tests. It may name a folder (`LOCAL_FS`), and endpoints of loopback without TLS.
+    /// A server on this machine, as in tests. It may name a folder (`LOCAL_FS`), and loopback endpoints without TLS.
     Loopback,
 }
 
-/// Stores a file under `name` where a PUT statement said, and gives its size in bytes. A file of the same name is replaced.
+/// Uploads a file as `name` to the location in a PUT response, and returns its size in bytes. A file of the same name is replaced.
 ///
-/// With Amazon S3 and Azure a file over 16 MiB travels in parts of 8 MiB, four at a time; with Google Cloud Storage in one
-/// request, because the token given for it need not allow more. What fails in passing (5xx, 408, 429, a broken
-/// connection) is tried again by the request, six times at most.
+/// With Amazon S3 and Azure a file over 16 MiB is uploaded in parts of 8 MiB, four at a time; with Google Cloud Storage in one
+/// request, because its token need not allow more. Each request is retried at most six times after a transient failure (5xx,
+/// 408, 429, a broken connection).
 ///
 /// # Cancellation
-/// When the future is dropped, the file is on the stage whole or not at all. Parts that were sent stay invisible.
+/// When the future is dropped, the file is on the stage completely or not at all. Uploaded parts stay invisible.
 ///
 /// # Errors
-/// - [`Authentication`](crate::ErrorKind::Authentication): the credentials have expired, or are refused for another reason;
-/// - [`Unsupported`](crate::ErrorKind::Unsupported): the stage wants files encrypted by the client;
-/// - [`Unavailable`](crate::ErrorKind::Unavailable): the storage cannot be reached, or does not take the file. Trying again
-///   was part of the upload;
-/// - [`NotFound`](crate::ErrorKind::NotFound): the storage has no such place;
-/// - [`InvalidData`](crate::ErrorKind::InvalidData): the answer names no place that a file may be stored at;
-/// - [`Internal`](crate::ErrorKind::Internal): the name has other characters than letters, digits, `.`, `_` and `-`.
+/// - [`Authentication`](crate::ErrorKind::Authentication): the credentials have expired, or are rejected for another reason;
+/// - [`Unsupported`](crate::ErrorKind::Unsupported): the stage requires encryption by the client;
+/// - [`Unavailable`](crate::ErrorKind::Unavailable): the storage cannot be reached, or rejects the file. The upload has
+///   already retried;
+/// - [`NotFound`](crate::ErrorKind::NotFound): the location does not exist;
+/// - [`InvalidData`](crate::ErrorKind::InvalidData): the response names no usable location;
+/// - [`Internal`](crate::ErrorKind::Internal): the name contains characters other than letters, digits, `.`, `_` and `-`.
 ///
 /// An error names the storage's host, its status and its error code, never a URL.
 pub async fn upload(answer: &PutResponse, origin: Origin, name: &str, content: &[Bytes]) -> Result<u64> {
     if !is_plain(name) {
-        return Err(Error::internal(format!("{name:?} is no name for a file on a stage")));
+        return Err(Error::internal(format!("{name:?} is not a valid name for a file on a stage")));
     }
     let size = content.iter().map(Bytes::len).sum();
     location::locate(answer, origin, name, size)?.upload(content, size).await?;
     u64::try_from(size).map_err(|error| Error::internal("a file is larger than can be counted").with_source(error))
 }
 
-/// A name for the file with this number among the files of a run. It differs with every call, so that what an attempt has
-/// left on the stage is never taken for the file of the next one.
+/// Returns a name for the file with this number in a run. It differs with every call, so that a leftover of one attempt is never
+/// taken for the file of the next.
 pub fn file_name(run: RunId, number: usize) -> String {
     format!("{run}-{}-{number:05}.json.gz", Uuid::now_v7().simple())
 }
 
-/// Whether a name means the same in a URL, in SQL and in a folder.
+/// Whether a name needs no escaping in a URL, in SQL and in a folder.
 fn is_plain(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.trim_matches('.').is_empty() && name.chars().all(is_plain)
 }
 
-/// A file up to this size travels in one request.
+/// A file up to this size is uploaded in one request.
 const MAX_SINGLE_BYTES: usize = 16 * 1024 * 1024;
-/// The size of a part. S3 takes no more than 10,000, and none under 5 MiB but the last.
+/// The size of a part. S3 accepts at most 10,000, each of at least 5 MiB except the last.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// Parts that travel at the same time.
+/// Concurrent uploads of parts.
 const CONCURRENCY: usize = 4;
-/// How long a failed upload may take to remove its parts.
+/// The timeout for removing the parts of a failed upload.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
-/// The place of one file in a storage.
+/// The destination of one file in a storage.
 struct UploadTarget {
     store: Box<dyn ObjectStore>,
     path: Path,
-    /// Whether a large file travels in parts.
+    /// Whether a large file is uploaded in parts.
     in_parts: bool,
     kind: StorageKind,
 }
 
-/// Where the store's faults come from.
+/// The kind of storage, for its errors.
 enum StorageKind {
     /// A cloud, by name.
     Cloud { name: &'static str, presigned: bool, failures: FailureRecorder },
@@ -106,7 +106,7 @@ enum StorageKind {
 }
 
 impl UploadTarget {
-    /// Stores the file whole, or not at all.
+    /// Uploads the file completely or not at all.
     pub(super) async fn upload(&self, content: &[Bytes], size: usize) -> Result<()> {
         if self.in_parts && size > MAX_SINGLE_BYTES {
             return self.upload_parts(content).await;
@@ -125,7 +125,7 @@ impl UploadTarget {
         match stored {
             Ok(()) => Ok(()),
             Err(error) => {
-                // Before the clean-up, whose own faults are of no interest, nor is it waited for when nothing answers.
+                // Before the clean-up, whose own errors and timeouts do not matter.
                 let error = self.explain(error);
                 let _ = tokio::time::timeout(CLEAN_UP, upload.abort()).await;
                 Err(error)
@@ -144,12 +144,12 @@ impl UploadTarget {
     }
 }
 
-/// The most bytes that travel at the same time for a file of `size` bytes.
+/// The maximum bytes in flight for a file of `size` bytes.
 pub(super) fn in_flight(size: usize, in_parts: bool) -> usize {
     if in_parts && size > MAX_SINGLE_BYTES { PART_BYTES * CONCURRENCY } else { size }
 }
 
-/// The content in parts of the same size, without copying any of it.
+/// Splits the content into parts of the same size, without copying.
 fn parts(content: &[Bytes]) -> Vec<PutPayload> {
     let (mut parts, mut part, mut room) = (Vec::new(), Vec::new(), PART_BYTES);
     for piece in content {
