@@ -71,7 +71,7 @@ impl Settings {
     }
 
     /// The first setting whose value is of the wrong type for `T`, by its dotted name, with what is wrong.
-    fn misfit<T: DeserializeOwned>(&self) -> Option<(String, Error)> {
+    fn first_type_error<T: DeserializeOwned>(&self) -> Option<(String, Error)> {
         let error = serde_path_to_error::deserialize::<_, T>(Value::Object(self.0.clone())).err()?;
         let names = error.path().iter().map_while(|segment| match segment {
             serde_path_to_error::Segment::Map { key } => Some(key.as_str()),

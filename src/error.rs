@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 #[cfg(any(feature = "cli", feature = "http"))]
-pub(crate) use redact::STAND_IN;
+pub(crate) use redact::REDACTED;
 #[cfg(feature = "http")]
 pub(crate) use redact::{is_credential, redact_known, remember_authorization};
 pub(crate) use redact::{redact, remember};

@@ -86,6 +86,16 @@ pub mod internals {
     pub use crate::native_app::deploy::app_account;
     pub use crate::table::view_name;
 
+    /// The read plan of the GitHub source, for simulations.
+    #[cfg(feature = "github")]
+    pub mod github {
+        pub use crate::sources::github::checkpoint::Position;
+        pub use crate::sources::github::read_plan::ReadPlan;
+        pub use crate::sources::github::step::{
+            EntityTag, PageInfo, PageRequest, Range, RowFilter, Step, StepResult, Task, UnixSecond,
+        };
+    }
+
     /// The Snowflake driver.
     #[cfg(feature = "snowflake")]
     pub mod snowflake {

@@ -6,12 +6,13 @@ use bytestring::ByteString;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
 
 use crate::Checkpoint;
 
 /// Orders the states of one key: the state with the higher version is newer.
 ///
-/// Use any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
+/// CredentialUse any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
 /// revision. A source whose records have none uses [`Version::NONE`] throughout; then the state that arrives last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -128,6 +129,13 @@ impl PartialEq for Record {
 }
 
 impl Eq for Record {}
+
+/// Hashes a JSON text, so that a destination can tell that a row has not changed: XXH3 with 128 bits.
+///
+/// It guards against needless rewriting, not against an attacker.
+pub fn content_hash(json: &str) -> [u8; 16] {
+    XxHash3_128::oneshot(json.as_bytes()).to_be_bytes()
+}
 
 /// Something that a source received and could not turn into a [`Record`], such as an object without a key.
 ///

@@ -18,6 +18,8 @@ mod errors;
 mod json;
 #[path = "support/json_schema.rs"]
 mod json_schema;
+#[path = "cli/own_backend.rs"]
+mod own_backend;
 #[path = "cli/read_only.rs"]
 mod read_only;
 #[path = "cli/rejects.rs"]

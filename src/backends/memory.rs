@@ -51,16 +51,16 @@ type Seen = BTreeMap<(Resource, String), BTreeSet<String>>;
 #[derive(Default, Clone)]
 struct Table {
     rows: BTreeMap<String, StoredRow>,
-    rejects: Vec<Kept>,
+    rejects: Vec<KeptReject>,
 }
 
 /// A reject that was met.
 #[derive(Clone)]
-struct Kept {
+struct KeptReject {
     reject: Reject,
     first_seen: Timestamp,
     last_seen: Timestamp,
-    met_by: RunId,
+    seen_by: RunId,
 }
 
 impl Memory {
@@ -192,7 +192,7 @@ impl Sink for Memory {
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let mut locked = self.contents();
         let contents = &mut *locked;
-        let met_by = commit.rejects_seen_by();
+        let seen_by = commit.rejects_seen_by();
         let Commit { resource, at, rows, sweep, change, .. } = commit;
         for rows in &rows {
             if !contents.tables.contains_key(&(resource.clone(), rows.table.clone())) {
@@ -228,8 +228,8 @@ impl Sink for Memory {
                 counts.offered += 1;
                 counts.rejected += 1;
                 match table.rejects.iter_mut().find(|kept| kept.reject == reject) {
-                    Some(kept) => (kept.last_seen, kept.met_by) = (kept.last_seen.max(at), kept.met_by.max(met_by)),
-                    None => table.rejects.push(Kept { reject, first_seen: at, last_seen: at, met_by }),
+                    Some(kept) => (kept.last_seen, kept.seen_by) = (kept.last_seen.max(at), kept.seen_by.max(seen_by)),
+                    None => table.rejects.push(KeptReject { reject, first_seen: at, last_seen: at, seen_by }),
                 }
             }
         }
@@ -245,7 +245,7 @@ impl Sink for Memory {
         }
         if let Some(Sweep::Finish(pass)) = sweep {
             let of_resource = contents.tables.iter_mut().filter(|((known, _), _)| *known == resource);
-            of_resource.for_each(|(_, table)| table.rejects.retain(|kept| kept.met_by >= pass));
+            of_resource.for_each(|(_, table)| table.rejects.retain(|kept| kept.seen_by >= pass));
         }
         let version = change.map(|mut change| {
             change.count(&counts);
@@ -283,7 +283,7 @@ impl Sink for Memory {
             if !rejects.is_empty() {
                 *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
             }
-            let given = |kept: &&Kept| query.max_raw.is_none_or(|most| kept.reject.raw.len() <= most);
+            let given = |kept: &&KeptReject| query.max_raw.is_none_or(|most| kept.reject.raw.len() <= most);
             found.rejects.extend(rejects.iter().filter(given).map(|kept| StoredReject {
                 resource: resource.name().to_owned(),
                 table: table.clone(),

@@ -3,17 +3,19 @@
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 mod concatenation;
 mod memory;
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+#[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 mod preview;
 #[cfg(feature = "snowflake")]
 pub mod snowflake;
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "sqlite", fuzzing))]
 pub mod sqlite;
+#[cfg(all(feature = "sqlite", not(fuzzing)))]
+mod sqlite;
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 mod surrogates;
 
 pub use memory::Memory;
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+#[cfg(any(feature = "cli", feature = "snowflake", feature = "sqlite"))]
 pub use preview::Preview;
 #[cfg(feature = "snowflake")]
 pub use snowflake::Snowflake;

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+use clap::Args as _;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -14,6 +16,7 @@ use clap_complete::Shell;
 pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall, Upgrade};
 
 use super::Exit;
+use super::destination::{DestinationArgs, Destinations};
 use super::terminal::plain;
 use crate::SourceSpec;
 
@@ -26,6 +29,9 @@ pub(super) struct Args {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: Command,
+    /// Read apart, as a program with a backend of its own does not have them.
+    #[arg(skip)]
+    pub(super) destination: DestinationArgs,
 }
 
 /// The name of the argument `--set`.
@@ -34,9 +40,6 @@ const SET: &str = "set";
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Global {
-    /// The database file [default: {name}.db; environment: SNOWFEED_DB]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(super) db: Option<PathBuf>,
     /// A setting for this call only; may be given several times
     // Not `global`: of a global argument that stands on both sides of the command, clap drops those before it.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -53,43 +56,6 @@ pub(super) struct Global {
     /// Write nothing but results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-    #[cfg(feature = "snowflake")]
-    #[command(flatten, next_help_heading = "Snowflake")]
-    pub(super) snowflake: SnowflakeArgs,
-}
-
-/// Which destination, and what belongs to Snowflake.
-#[cfg(feature = "snowflake")]
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct SnowflakeArgs {
-    /// Where rows, settings and state are kept [default: sqlite; environment: SNOWFEED_TO]
-    #[arg(long, global = true, value_name = "DESTINATION", value_enum)]
-    pub(super) to: Option<To>,
-    /// A connection of Snowflake's tools, by its name [default: theirs]
-    #[arg(long, global = true, value_name = "CONNECTION")]
-    pub(super) connection: Option<String>,
-    /// The database, instead of the connection's
-    #[arg(long, global = true, value_name = "DATABASE")]
-    pub(super) database: Option<String>,
-    /// The schema of the views, instead of the connection's [default: PUBLIC]
-    #[arg(long, global = true, value_name = "SCHEMA")]
-    pub(super) schema: Option<String>,
-    /// The warehouse, instead of the connection's
-    #[arg(long, global = true, value_name = "WAREHOUSE")]
-    pub(super) warehouse: Option<String>,
-    /// The role, instead of the connection's
-    #[arg(long, global = true, value_name = "ROLE")]
-    pub(super) role: Option<String>,
-}
-
-/// The destinations.
-#[cfg(feature = "snowflake")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum To {
-    /// The file of --db
-    Sqlite,
-    /// A Snowflake database
-    Snowflake,
 }
 
 #[derive(Debug, Subcommand)]
@@ -245,9 +211,16 @@ impl Ingest {
 }
 
 /// The command line of a source, for a user who types `program`.
-pub(super) fn command(spec: &SourceSpec, program: &str) -> clap::Command {
-    let words = Words { name: &spec.name, kind: &spec.resource_kind, program };
-    let command = Args::command();
+pub(super) fn command(spec: &SourceSpec, program: &str, destinations: &Destinations) -> clap::Command {
+    let vars = HelpVars { name: &spec.name, kind: &spec.resource_kind, program };
+    let (command, examples) = match destinations {
+        #[cfg(any(feature = "snowflake", feature = "sqlite"))]
+        Destinations::BuiltIn => {
+            let command = DestinationArgs::augment_args(clap::Command::default());
+            (Args::augment_args(command), EXAMPLES.to_owned() + SNOWFLAKE_EXAMPLES)
+        }
+        Destinations::Custom(_) => (without_snowflake_only(Args::command()), EXAMPLES.to_owned()),
+    };
     let set = command.get_arguments().find(|arg| arg.get_id() == SET).cloned();
     let command = command
         .mut_subcommands(|subcommand| subcommand.args(set.clone()))
@@ -256,15 +229,28 @@ pub(super) fn command(spec: &SourceSpec, program: &str) -> clap::Command {
         .propagate_version(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .after_long_help(EXAMPLES.to_owned() + SNOWFLAKE_EXAMPLES + LONG_HELP + &exit_codes())
+        .after_long_help(examples + LONG_HELP + &exit_codes())
         .after_help("`--help` shows examples, where settings come from, and the exit codes.");
-    words.fill(command)
+    vars.fill(command)
+}
+
+/// Hides what only works with Snowflake as the destination.
+fn without_snowflake_only(command: clap::Command) -> clap::Command {
+    #[cfg(feature = "snowflake")]
+    let command = command.mut_subcommand("ingest", |ingest| ingest.mut_arg("cost", |cost| cost.hide(true)));
+    #[cfg(feature = "native-app")]
+    let command = command.mut_subcommand("app", |app| app.hide(true));
+    command
 }
 
 /// Reads a command line whose first element is the program's name.
-pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>) -> Result<Args, clap::Error> {
-    let matches = command(spec, &program(spec, &args)).try_get_matches_from(args)?;
+pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>, destinations: &Destinations) -> Result<Args, clap::Error> {
+    let matches = command(spec, &program(spec, &args), destinations).try_get_matches_from(args)?;
     let mut parsed = Args::from_arg_matches(&matches)?;
+    #[cfg(any(feature = "snowflake", feature = "sqlite"))]
+    if matches!(destinations, Destinations::BuiltIn) {
+        parsed.destination = DestinationArgs::from_arg_matches(&matches)?;
+    }
     if let Some((_, after)) = matches.subcommand() {
         parsed.global.set.extend(after.get_many::<String>(SET).into_iter().flatten().cloned());
     }
@@ -279,8 +265,11 @@ pub(super) fn program(spec: &SourceSpec, args: &[OsString]) -> String {
 }
 
 /// What is said in place of clap's own words where an argument is of a feature that this program was built without.
-#[cfg(not(feature = "snowflake"))]
-pub(super) fn missing_feature(error: &clap::Error) -> Option<crate::Error> {
+#[cfg(all(feature = "sqlite", not(feature = "snowflake")))]
+pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) -> Option<crate::Error> {
+    if !matches!(destinations, Destinations::BuiltIn) {
+        return None;
+    }
     use clap::error::{ContextKind, ContextValue, ErrorKind};
 
     const OF_SNOWFLAKE: [&str; 7] =
@@ -303,7 +292,7 @@ Examples:
   {program} --json status                 for programs
 ";
 
-#[cfg(not(feature = "snowflake"))]
+#[cfg(all(feature = "sqlite", not(feature = "snowflake")))]
 const SNOWFLAKE_EXAMPLES: &str = "";
 #[cfg(feature = "snowflake")]
 const SNOWFLAKE_EXAMPLES: &str = "  {program} --to snowflake check          the same, and everything below, in a Snowflake database
@@ -336,13 +325,13 @@ fn exit_codes() -> String {
 }
 
 /// What stands for the placeholders in help texts.
-struct Words<'a> {
+struct HelpVars<'a> {
     name: &'a str,
     kind: &'a str,
     program: &'a str,
 }
 
-impl Words<'_> {
+impl HelpVars<'_> {
     fn text(&self, text: &str) -> String {
         text.replace("{kind}", self.kind)
             .replace("{KIND}", &self.kind.to_uppercase())
@@ -373,7 +362,7 @@ impl Words<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
 
@@ -381,31 +370,51 @@ mod tests {
         SourceSpec::new("stars", "1.2.3").resource_kind("galaxy")
     }
 
+    fn custom() -> Destinations {
+        Destinations::Custom(Box::new(|| Err(crate::Error::internal("not opened here"))))
+    }
+
+    fn parse_for(args: &[&str], destinations: &Destinations) -> Result<Args, clap::Error> {
+        let args = std::iter::once("stars").chain(args.iter().copied()).map(OsString::from);
+        parse(&spec(), args.collect(), destinations)
+    }
+
     fn parse_all(args: &[&str]) -> Result<Args, clap::Error> {
-        parse(&spec(), std::iter::once("stars").chain(args.iter().copied()).map(OsString::from).collect())
+        parse_for(args, &Destinations::BuiltIn)
     }
 
     #[test]
     fn the_command_line_is_sound() {
-        command(&spec(), "astro").debug_assert();
+        command(&spec(), "astro", &Destinations::BuiltIn).debug_assert();
+    }
+
+    #[test]
+    fn a_program_with_a_backend_of_its_own_takes_no_destination() {
+        command(&spec(), "astro", &custom()).debug_assert();
+        let help = command(&spec(), "astro", &custom()).render_long_help().to_string();
+        for name in ["--db", "--to ", "--connection", "--warehouse", "Snowflake"] {
+            assert!(!help.contains(name), "{name}: {help}");
+        }
+        assert!(parse_for(&["--db", "x", "status"], &custom()).is_err());
+        assert!(parse_for(&["--json", "status"], &custom()).unwrap().global.json);
     }
 
     #[test]
     fn help_speaks_of_the_source_and_its_resources() {
-        let help = command(&spec(), "astro").render_long_help().to_string();
+        let help = command(&spec(), "astro", &Destinations::BuiltIn).render_long_help().to_string();
         assert!(
             help.contains("Enable a galaxy") && help.contains("astro ingest") && help.contains("STARS_KEY"),
             "{help}"
         );
         assert!(!help.contains("{kind}") && !help.contains("{name}") && !help.contains("{NAME}"), "{help}");
-        let mut command = command(&spec(), "astro");
+        let mut command = command(&spec(), "astro", &Destinations::BuiltIn);
         let enable = command.find_subcommand_mut("enable").unwrap().render_long_help().to_string();
         assert!(enable.contains("<GALAXY>..."), "{enable}");
     }
 
     #[test]
     fn help_lists_the_exit_codes() {
-        let help = command(&spec(), "astro").render_long_help().to_string();
+        let help = command(&spec(), "astro", &Destinations::BuiltIn).render_long_help().to_string();
         for (exit, meaning) in Exit::ALL {
             assert!(help.contains(&format!("{}  {meaning}", exit.code())), "{exit:?}: {help}");
         }

@@ -92,7 +92,7 @@ impl Exit {
     /// How an ingestion ends: when everything failed, and all for one reason, that reason's code. Runs that another one has
     /// overtaken have left nothing undone, whether they had committed before or not: where all others are complete, that is how the
     /// ingestion ends.
-    pub(super) fn of_report(report: &IngestReport) -> Self {
+    pub(super) fn from_report(report: &IngestReport) -> Self {
         match report.status() {
             RunStatus::Complete => Self::Complete,
             RunStatus::Interrupted => Self::Interrupted,
@@ -140,7 +140,7 @@ mod tests {
             empty_columns: Vec::new(),
             error: error.map(|kind| crate::Error::new(kind, "x").report()),
         };
-        Exit::of_report(&IngestReport { runs: runs.iter().map(run).collect() })
+        Exit::from_report(&IngestReport { runs: runs.iter().map(run).collect() })
     }
 
     #[test]

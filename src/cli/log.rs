@@ -41,7 +41,7 @@ pub(super) fn start(global: &Global, progress: &Progress) {
     let progress = progress.clone();
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(fields.delimited(" "))
-        .with_writer(move || Lines { progress: progress.clone(), has_colours })
+        .with_writer(move || SuspendWriter { progress: progress.clone(), has_colours })
         .with_ansi(has_colours);
     // A program that embeds this one may have a log of its own.
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
@@ -59,16 +59,16 @@ pub(super) fn report_panics() {
 }
 
 /// A writer to standard error that does not disturb the bars.
-struct Lines {
+struct SuspendWriter {
     progress: Progress,
     has_colours: bool,
 }
 
-impl Write for Lines {
+impl Write for SuspendWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let safe = if self.has_colours { plain_but_for_colours(&text) } else { plain_lines(&text) };
-        self.progress.aside(|| io::stderr().write_all(safe.as_bytes()))?;
+        self.progress.suspend(|| io::stderr().write_all(safe.as_bytes()))?;
         Ok(bytes.len())
     }
 

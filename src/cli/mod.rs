@@ -8,8 +8,8 @@
 //! # #[async_trait::async_trait]
 //! # impl Source for Planets {
 //! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
-//! #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-//! #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+//! #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+//! #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
 //! #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 //! # }
 //! #[tokio::main]
@@ -18,18 +18,20 @@
 //! }
 //! ```
 //!
-//! It keeps everything in one SQLite file or, with the feature `snowflake` and `--to snowflake`, in a Snowflake database. Results go to standard output, progress and errors to standard error; with
-//! `--json` there is one JSON document on standard output (`run`: one line for each run that has ended), also for an error.
-//! `docs/json.md` describes them. How it ended is the exit code: see [`Exit`].
+//! The destination of [`run`] is one SQLite file (feature `sqlite`) or, with `--to snowflake`, a Snowflake database (feature
+//! `snowflake`). [`run_with`] takes any other backend. The feature `cli` alone includes no destination.
+//!
+//! Results go to standard output, progress and errors to standard error. With `--json`, standard output is one JSON document
+//! (`run`: one line per ended run), for an error too; `docs/json.md` describes it. The exit code is an [`Exit`].
 //!
 //! # Settings
-//! The later go before the earlier: defaults; what `configure` has stored; the TOML file of `--config`; the
-//! environment (`PLANETS_PAGE_SIZE` gives `page_size`; of a secret's variable only the name is taken); `--set`. Empty
-//! variables are ignored. What is unknown or malformed is named, with where it was given, before anything else happens.
+//! A later source overrides an earlier one: defaults; the values that `configure` stored; the TOML file of `--config`; the environment
+//! (`PLANETS_PAGE_SIZE` sets `page_size`; for a secret, the setting is a reference to its variable); `--set`. Empty variables are ignored.
+//! An unknown or malformed setting is an error that names it and its origin, before anything else happens.
 //!
 //! # Cancellation
-//! The first Ctrl-C or SIGTERM lets an ingestion commit what it has read and end; another one, at least a second later, drops
-//! what is under way: [`run`] then returns at once. Neither loses anything: the next run goes on from the last commit.
+//! On the first Ctrl-C or SIGTERM an ingestion commits what it has read and ends. On another one, at least a second later, the program
+//! drops its work and returns at once. Neither loses data: the next run continues from the last commit.
 
 mod args;
 mod commands;
@@ -49,33 +51,89 @@ mod terminal;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 
+use destination::Destinations;
 pub use exit::Exit;
 use interrupt::Interrupt;
 use output::Output;
 use terminal::plain_lines;
 
-use crate::Source;
 use crate::error::redact;
+use crate::{Backend, Result, Source};
 
-/// Does what the process's arguments say, and gives the exit code for `main` to return. A process that ends badly leaves no core
-/// file, which would hold its secrets.
+/// Runs the command that the process's arguments name, and returns the exit code for `main` to return. The destination is a SQLite file
+/// or, with the feature `snowflake` and `--to snowflake`, a Snowflake database.
+///
+/// A process that crashes leaves no core file, which would hold its secrets.
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub async fn run(source: impl Source) -> ExitCode {
-    core_files::disable();
-    log::report_panics();
+    prepare_process();
     run_from(source, std::env::args_os()).await.into()
 }
 
-/// Does what these arguments say; the first one is the program's name. The process's environment and working directory
-/// count, its arguments do not.
+/// Runs the command that these arguments name; the first one is the program's name. The process's own arguments are not read, its
+/// environment and working directory are.
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIterator<Item = T>) -> Exit {
-    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    execute(source, Destinations::BuiltIn, args.into_iter().map(Into::into).collect()).await
+}
+
+/// Runs the command that the process's arguments name, as `run` does, over a backend of the program's own.
+///
+/// `open` is called when a command first needs the backend: not for `--help`, and not for arguments that are wrong. Options of the
+/// built-in destinations, such as `--db` and `--to`, do not exist then, and `preview` is not supported.
+///
+/// ```no_run
+/// # use futures::{StreamExt, stream};
+/// # use snowfeed::prelude::*;
+/// # #[derive(Debug)]
+/// # struct Planets;
+/// # #[async_trait::async_trait]
+/// # impl Source for Planets {
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
+/// # }
+/// use snowfeed::backends::Memory;
+///
+/// #[tokio::main]
+/// async fn main() -> std::process::ExitCode {
+///     // `Memory` stands for a backend of yours.
+///     snowfeed::cli::run_with(Planets, || Ok(Memory::new())).await
+/// }
+/// ```
+pub async fn run_with<B: Backend + 'static>(
+    source: impl Source,
+    open: impl Fn() -> Result<B> + Send + Sync + 'static,
+) -> ExitCode {
+    prepare_process();
+    run_with_from(source, open, std::env::args_os()).await.into()
+}
+
+/// Runs the command that these arguments name, as [`run_with`] does; the first one is the program's name.
+pub async fn run_with_from<B: Backend + 'static, T: Into<OsString>>(
+    source: impl Source,
+    open: impl Fn() -> Result<B> + Send + Sync + 'static,
+    args: impl IntoIterator<Item = T>,
+) -> Exit {
+    let open = Box::new(move || open().map(|backend| Arc::new(backend) as Arc<dyn Backend>));
+    execute(source, Destinations::Custom(open), args.into_iter().map(Into::into).collect()).await
+}
+
+fn prepare_process() {
+    core_files::disable();
+    log::report_panics();
+}
+
+async fn execute(source: impl Source, destinations: Destinations, args: Vec<OsString>) -> Exit {
     let json = args.iter().any(|arg| arg == "--json");
     let spec = source.spec();
     let program = args::program(&spec, &args);
-    match args::parse(&spec, args) {
+    match args::parse(&spec, args, &destinations) {
         Ok(args) => {
             let mut output = Output::new(args.global.json, args.global.quiet);
             if matches!(args.command, args::Command::Run { .. }) {
@@ -84,7 +142,7 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
             let interrupt = Interrupt::default();
             let done = tokio::select! {
                 biased;
-                done = commands::execute(source, &program, args, output, &interrupt) => done,
+                done = commands::execute(source, &program, args, destinations, output, &interrupt) => done,
                 () = interrupt.at_once() => Ok(Exit::Interrupted),
             };
             done.unwrap_or_else(|error| {
@@ -93,8 +151,8 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
             })
         }
         Err(error) => {
-            #[cfg(not(feature = "snowflake"))]
-            if let Some(missing) = args::missing_feature(&error) {
+            #[cfg(all(feature = "sqlite", not(feature = "snowflake")))]
+            if let Some(missing) = args::missing_feature(&error, &destinations) {
                 Output::new(json, false).error(&missing);
                 return Exit::Usage;
             }

@@ -23,19 +23,19 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 pub(super) struct Progress {
     output: Output,
     bars: MultiProgress,
-    shown: Option<Arc<Mutex<Shown>>>,
+    shown: Option<Arc<Mutex<ProgressState>>>,
 }
 
 /// What is being read, and what has been said.
 #[derive(Default)]
-struct Shown {
-    lanes: BTreeMap<String, Lane>,
+struct ProgressState {
+    rows_by_resource: BTreeMap<String, ProgressRow>,
     /// A warning holds for many resources, and on a schedule again and again: once is enough.
     warnings: BTreeSet<String>,
 }
 
 /// One resource that is being read.
-struct Lane {
+struct ProgressRow {
     bar: ProgressBar,
     mode: Mode,
     began: Instant,
@@ -63,22 +63,22 @@ impl Progress {
     }
 
     /// Takes the bars away while something else is written.
-    pub(super) fn aside<R>(&self, write: impl FnOnce() -> R) -> R {
+    pub(super) fn suspend<R>(&self, write: impl FnOnce() -> R) -> R {
         self.bars.suspend(write)
     }
 
     /// Writes a note to standard error.
     pub(super) fn note(&self, text: &str) {
-        self.aside(|| self.output.note(text));
+        self.suspend(|| self.output.note(text));
     }
 
     pub(super) fn event(&self, event: &Event) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shown { lanes, warnings } = &mut *shown;
+        let ProgressState { rows_by_resource: lanes, warnings } = &mut *shown;
         match event {
             Event::Started { resource, mode, .. } => {
-                let lane = Lane::start(&self.bars, resource.name(), *mode);
+                let lane = ProgressRow::start(&self.bars, resource.name(), *mode);
                 lane.show(resource.name());
                 if self.bars.is_hidden() {
                     self.output.note(&format!("{resource}: {}", lane.activity()));
@@ -151,7 +151,7 @@ impl Progress {
         }
     }
 
-    fn source_event(&self, lanes: &mut BTreeMap<String, Lane>, resource: &str, event: &SourceEvent) {
+    fn source_event(&self, lanes: &mut BTreeMap<String, ProgressRow>, resource: &str, event: &SourceEvent) {
         let Some(lane) = lanes.get_mut(resource) else { return };
         match event {
             SourceEvent::Waiting { reason, until } => {
@@ -169,7 +169,7 @@ impl Progress {
     }
 }
 
-impl Lane {
+impl ProgressRow {
     fn start(bars: &MultiProgress, resource: &str, mode: Mode) -> Self {
         let style = ProgressStyle::with_template("{spinner} {wide_msg}");
         let bar = bars.add(ProgressBar::new_spinner());

@@ -16,7 +16,7 @@ const LONGEST_FILE: usize = 1 << 20;
 
 /// Where one setting was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum SettingOrigin {
     /// A TOML file.
     File(PathBuf),
     /// An environment variable.
@@ -25,7 +25,7 @@ pub(super) enum Origin {
     Argument,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the file {}", path.display()),
@@ -37,12 +37,12 @@ impl fmt::Display for Origin {
 
 /// Settings from all places but the database, each with where it was given.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct SettingsOverrides {
     values: Map<String, Value>,
-    origins: BTreeMap<String, Origin>,
+    origins: BTreeMap<String, SettingOrigin>,
 }
 
-impl Given {
+impl SettingsOverrides {
     /// Reads them from a file, from variables and from arguments; the later go before the earlier. None is unknown, none
     /// malformed.
     pub(super) fn read(
@@ -58,8 +58,9 @@ impl Given {
         }
         given.add_variables(spec, variable)?;
         for argument in arguments {
-            let (name, value) = parse_argument(spec, argument).map_err(|error| from(error, &Origin::Argument))?;
-            given.add(spec, name, value, &Origin::Argument);
+            let (name, value) =
+                parse_argument(spec, argument).map_err(|error| from(error, &SettingOrigin::Argument))?;
+            given.add(spec, name, value, &SettingOrigin::Argument);
         }
         given.check(spec)?;
         Ok(given)
@@ -71,13 +72,13 @@ impl Given {
     }
 
     /// Where a setting, or the struct or a field of it, was given.
-    pub(super) fn origin(&self, name: &str) -> Option<&Origin> {
+    pub(super) fn origin(&self, name: &str) -> Option<&SettingOrigin> {
         let is_within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
         let near = |known: &&String| is_within(name, known) || is_within(known, name);
         self.origins.get(name).or_else(|| self.origins.get(self.origins.keys().filter(near).max_by_key(|k| k.len())?))
     }
 
-    fn add(&mut self, spec: &SourceSpec, name: String, value: Value, origin: &Origin) {
+    fn add(&mut self, spec: &SourceSpec, name: String, value: Value, origin: &SettingOrigin) {
         match value {
             // Each field of a nested struct has an origin of its own.
             Value::Object(fields)
@@ -116,7 +117,7 @@ impl Given {
                 .with_help("write each setting as `name = value`, texts in quotes")
         })?;
         for (name, value) in values {
-            self.add(spec, name, value, &Origin::File(path.to_owned()));
+            self.add(spec, name, value, &SettingOrigin::File(path.to_owned()));
         }
         Ok(())
     }
@@ -133,7 +134,7 @@ impl Given {
                 continue;
             }
             let Some(text) = variable(&key).filter(|text| !text.is_empty()) else { continue };
-            let origin = Origin::Variable(key.clone());
+            let origin = SettingOrigin::Variable(key.clone());
             let value = if spec.settings.is_secret(&name) {
                 SecretRef::Env(key).to_string().into()
             } else {
@@ -196,14 +197,14 @@ fn refuse_shared(_: &File, _: &Path) -> Result<()> {
 }
 
 /// Says where a malformed setting was given.
-fn from(error: Error, origin: &Origin) -> Error {
+fn from(error: Error, origin: &SettingOrigin) -> Error {
     error.with_context("given by", origin)
 }
 
 /// The settings of a file that holds this text.
 #[cfg(fuzzing)]
 pub(super) fn of_text(spec: &SourceSpec, text: &str) -> Result<Settings> {
-    let mut given = Given::default();
+    let mut given = SettingsOverrides::default();
     given.add_text(spec, Path::new("settings.toml"), text)?;
     given.check(spec)?;
     Ok(given.values.into_iter().collect())

@@ -35,7 +35,7 @@ impl SettingsSchema {
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
         let mut schema = schemars::schema_for!(T);
         RecursiveTransform(url::add_pattern).transform(&mut schema);
-        Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Settings::misfit::<T> }
+        Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Settings::first_type_error::<T> }
     }
 
     /// Adds a rule that a schema cannot express, such as two settings that exclude each other. It sees settings that are complete and

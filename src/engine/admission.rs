@@ -1,4 +1,4 @@
-//! Holds what a source gives to its contract, before anything else sees it.
+//! Checks the batches of a source against its contract before the engine uses them.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::columns::ColumnCheck;
 use crate::error::bounded;
 use crate::{Batch, BatchStream, Error, Record, Reject, Result, SourceSpec, TableRows, TableSpec};
 
-/// The batches of a stream, each of a declared table, with what cannot be kept among its rejects.
+/// Checks that each batch is of a declared table, and moves invalid records to its rejects.
 pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>, columns: ColumnCheck) -> BatchStream {
     let admitted = stream.map(move |batch| batch.and_then(|batch| admit_batch(batch, &spec.tables)));
-    admitted.inspect(move |batch| batch.iter().for_each(|batch| columns.look(batch))).boxed()
+    admitted.inspect(move |batch| batch.iter().for_each(|batch| columns.observe(batch))).boxed()
 }
 
-/// Records of one table, with what cannot be kept among the rejects.
+/// The rows of one table, with invalid records moved to the rejects.
 pub(super) fn admit_records(table: &str, records: Vec<Record>) -> TableRows {
     let mut rows = TableRows { table: table.to_owned(), records, ..TableRows::default() };
     reject_defects(&mut rows.records, &mut rows.rejects);
@@ -34,7 +34,7 @@ fn admit_batch(mut batch: Batch, tables: &[TableSpec]) -> Result<Batch> {
     Ok(batch)
 }
 
-/// Moves every record that no sink may get to the rejects, and takes credentials out of their reasons.
+/// Moves invalid records to the rejects, and redacts credentials in the reasons.
 fn reject_defects(records: &mut Vec<Record>, rejects: &mut Vec<Reject>) {
     records.retain_mut(|record| match record.defect() {
         None => true,
@@ -44,7 +44,7 @@ fn reject_defects(records: &mut Vec<Record>, rejects: &mut Vec<Reject>) {
             false
         }
     });
-    // A reason may repeat what a remote said; what was received is kept as it is.
+    // A reason may quote the remote; the received text is kept unchanged.
     for reject in rejects {
         reject.reason = bounded(&reject.reason);
     }

@@ -1,4 +1,4 @@
-//! Reads a source ahead of the destination, and joins its batches into commits.
+//! Reads a source ahead of the destination, and collects its batches into commits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Result, TableRows};
 
-/// Bytes that may be read ahead, for all resources together, in units of [`UNIT`].
+/// The bytes that may be read ahead for all resources together, in units of [`UNIT`].
 ///
 /// Clones share it.
 #[derive(Debug, Clone)]
@@ -20,20 +20,20 @@ pub(super) struct ReadBudget {
     demand: watch::Sender<Demand>,
 }
 
-/// The smallest part of a [`Budget`], in bytes: what a batch takes at least.
+/// The smallest reservation from a [`ReadBudget`], in bytes.
 const UNIT: usize = 1 << 10;
 
-/// Who waits for the budget, and whether waiting helps.
+/// The readers and commits that use the budget.
 #[derive(Debug, Default)]
 struct Demand {
-    /// Readers that wait for room.
+    /// The number of readers that wait for room.
     waiting: usize,
-    /// Commits under way: each makes room when it is over.
+    /// The number of current commits: each makes room when it ends.
     committing: usize,
 }
 
 impl Demand {
-    /// Nothing makes room unless something that waits to be committed is committed.
+    /// Whether a reader waits, and only committing a buffer can make room.
     fn is_stuck(&self) -> bool {
         self.waiting > 0 && self.committing == 0
     }
@@ -41,12 +41,12 @@ impl Demand {
 
 /// Counts a reader or a commit for as long as it lives.
 #[derive(Debug)]
-struct Counted {
+struct DemandGuard {
     demand: watch::Sender<Demand>,
     count: fn(&mut Demand) -> &mut usize,
 }
 
-impl Drop for Counted {
+impl Drop for DemandGuard {
     fn drop(&mut self) {
         self.demand.send_modify(|demand| *(self.count)(demand) -= 1);
     }
@@ -69,9 +69,9 @@ impl ReadBudget {
         permit.map_err(|error| Error::internal("the read-ahead budget is closed").with_source(error))
     }
 
-    fn count(&self, count: fn(&mut Demand) -> &mut usize) -> Counted {
+    fn count(&self, count: fn(&mut Demand) -> &mut usize) -> DemandGuard {
         self.demand.send_modify(|demand| *count(demand) += 1);
-        Counted { demand: self.demand.clone(), count }
+        DemandGuard { demand: self.demand.clone(), count }
     }
 
     /// Waits until a reader waits for room.
@@ -92,7 +92,7 @@ impl ReadBudget {
     }
 }
 
-/// Batches joined into what one commit will hold.
+/// Batches collected for one commit.
 #[derive(Debug, Default)]
 pub(super) struct CommitBuffer {
     pub(super) rows: Vec<TableRows>,
@@ -100,10 +100,10 @@ pub(super) struct CommitBuffer {
     pub(super) checkpoint: Option<Checkpoint>,
     records: usize,
     batches: usize,
-    /// Their part of the budget. Held until the rows are committed and dropped.
+    /// The part of the budget that they take until the rows are committed and dropped.
     reserved: Option<OwnedSemaphorePermit>,
-    /// Counts the commit, from when this is given out.
-    _committing: Option<Counted>,
+    /// Counts the commit from when the buffer is taken.
+    _committing: Option<DemandGuard>,
 }
 
 impl CommitBuffer {
@@ -140,22 +140,22 @@ impl CommitBuffer {
         self.batches == 0
     }
 
-    /// The bytes that this takes of the budget.
+    /// The bytes that it takes of the budget.
     fn bytes(&self) -> usize {
         self.reserved.as_ref().map_or(0, |reserved| reserved.num_permits() * UNIT)
     }
 }
 
-/// A source's stream, read ahead in a task of its own, which ends with this value.
+/// Reads a source's stream ahead in a task of its own, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
     batches: mpsc::UnboundedReceiver<(Result<Batch>, OwnedSemaphorePermit)>,
     reader: Option<AbortOnDropHandle<Result<()>>>,
     budget: ReadBudget,
     limits: Limits,
-    /// Joined but not yet given out; kept here so that dropping the future of `next` loses nothing.
+    /// The current buffer; kept here so that dropping the future of `next` loses nothing.
     pending: CommitBuffer,
-    /// When `pending` is given out at the latest.
+    /// When `pending` is due.
     due: Instant,
     /// What ended the stream, to be given out after `pending`.
     failed: Option<Error>,
@@ -200,7 +200,7 @@ impl ReadAhead {
     /// What the next commit is to hold; `None` at the end of the stream. Each batch is shown to `seen` as it arrives.
     ///
     /// # Cancellation
-    /// A dropped future keeps what it has joined for the next call, or for [`take`](Self::take).
+    /// A dropped future keeps the buffer for the next call, or for [`take`](Self::take).
     pub(super) async fn next(&mut self, mut seen: impl FnMut(&Batch)) -> Result<Option<CommitBuffer>> {
         while self.failed.is_none() && !self.is_full() {
             let arrived = if self.pending.is_empty() {
@@ -234,7 +234,7 @@ impl ReadAhead {
         }
     }
 
-    /// What has been joined so far.
+    /// Takes the current buffer.
     pub(super) fn take(&mut self) -> CommitBuffer {
         let mut taken = std::mem::take(&mut self.pending);
         if !taken.is_empty() {
@@ -243,13 +243,13 @@ impl ReadAhead {
         taken
     }
 
-    /// Whether the bounds are reached. Of nothing they never are, whatever they are: that would be the stream's end.
+    /// Whether the buffer has reached its bounds. Always false when empty: an empty buffer means the end of the stream.
     fn is_full(&self) -> bool {
         let (records, bytes) = (self.pending.records, self.pending.bytes());
         !self.pending.is_empty() && (records >= self.limits.commit_rows || bytes >= self.limits.commit_bytes)
     }
 
-    /// Tells the end of the stream from the end of a reader that broke down.
+    /// Tells the end of the stream from a panic of the reader.
     async fn ended(&mut self) -> Result<()> {
         match self.reader.as_mut() {
             None => Ok(()),

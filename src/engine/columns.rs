@@ -1,4 +1,4 @@
-//! Columns that find nothing: their path is mistyped, or their type never fits, and every row reads null.
+//! Detects columns that are null in every row: their path is mistyped, or their type never fits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,26 +7,26 @@ use serde_json::Value;
 use crate::table::{Column, Step};
 use crate::{Batch, ColumnType, Record, SourceSpec};
 
-/// As many records must be read before a column is reported.
-pub(super) const ENOUGH: u64 = 20;
+/// The number of records to read before a column is reported.
+pub(super) const MIN_RECORDS: u64 = 20;
 
-/// As many records of a table are parsed to find its columns. After that, only those in which the missing member may be.
-const PARSED: u64 = 200;
+/// The number of records of a table that are all parsed. After that, only those are parsed in which a missing member may occur.
+const MAX_PARSED: u64 = 200;
 
-/// What a column finds in a document.
+/// What the path of a column finds in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ColumnState {
-    /// A step of the path is not there.
+    /// A step of the path is missing.
     Absent,
     /// A value of another type.
-    Misfit,
-    /// Null, or nothing to look into: the path may be right.
+    WrongType,
+    /// Null, or an empty array: the path may be right.
     Null,
     /// A value of its type.
     Fits,
 }
 
-/// Watches which columns find something. Clones share what they have seen.
+/// Tracks which columns have had a value. Clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnCheck(Arc<Mutex<Vec<Table>>>);
 
@@ -34,15 +34,15 @@ pub(crate) struct ColumnCheck(Arc<Mutex<Vec<Table>>>);
 struct Table {
     name: String,
     records: u64,
-    open: Vec<Open>,
+    unmatched: Vec<UnmatchedColumn>,
 }
 
-/// A column that has found nothing yet.
+/// A column that has had no value yet.
 #[derive(Debug)]
-struct Open {
+struct UnmatchedColumn {
     column: Column,
     best: ColumnState,
-    /// The last member of its path, as it is written in documents.
+    /// The last member of its path, as a JSON string.
     member: String,
 }
 
@@ -53,39 +53,39 @@ impl ColumnCheck {
                 Step::Member(member) => Some(Value::from(member.as_str()).to_string()),
                 Step::Each => None,
             });
-            Open { column: column.clone(), best: ColumnState::Absent, member: last.unwrap_or_default() }
+            UnmatchedColumn { column: column.clone(), best: ColumnState::Absent, member: last.unwrap_or_default() }
         };
-        // One that says whether something is there may well find nothing.
+        // A column of the type `Present` may always be false.
         let sought = |column: &&Column| column.kind != ColumnType::Present;
         let tables = spec.tables.iter().map(|table| Table {
             name: table.name.clone(),
             records: 0,
-            open: table.columns.iter().filter(sought).map(open).collect(),
+            unmatched: table.columns.iter().filter(sought).map(open).collect(),
         });
         Self(Arc::new(Mutex::new(tables.collect())))
     }
 
-    /// Looks at a batch for the columns that have found nothing yet.
-    pub(crate) fn look(&self, batch: &Batch) {
+    /// Checks a batch for values of the columns that have had none yet.
+    pub(crate) fn observe(&self, batch: &Batch) {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = tables.iter_mut().find(|table| table.name == batch.table) {
-            batch.records.iter().for_each(|record| table.look(record));
+            batch.records.iter().for_each(|record| table.observe(record));
         }
     }
 
-    /// The columns that found nothing, as `table.column`, of tables of which at least `records` documents were read.
+    /// The columns without a value, as `table.column`, of tables of which at least `records` documents were read.
     pub(crate) fn missing(&self, records: u64) -> Vec<String> {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = tables.iter().filter(|table| table.records >= records.max(1));
         let missing = read.flat_map(|table| {
-            let found_nothing = table.open.iter().filter(|open| open.best < ColumnState::Null);
+            let found_nothing = table.unmatched.iter().filter(|open| open.best < ColumnState::Null);
             found_nothing.map(|open| format!("{}.{}", table.name, open.column.name))
         });
         missing.collect()
     }
 }
 
-/// What a person should know of columns that found nothing.
+/// The warning about columns without a value.
 pub(super) fn warning(missing: &[String]) -> String {
     let (noun, whose) =
         if missing.len() == 1 { ("column", "its path and type") } else { ("columns", "their paths and types") };
@@ -96,34 +96,34 @@ pub(super) fn warning(missing: &[String]) -> String {
 }
 
 impl Table {
-    fn look(&mut self, record: &Record) {
+    fn observe(&mut self, record: &Record) {
         let Some(json) = record.json() else { return };
         self.records += 1;
-        if self.open.is_empty() {
+        if self.unmatched.is_empty() {
             return;
         }
-        let is_late = self.records > PARSED;
+        let is_late = self.records > MAX_PARSED;
         if is_late {
-            // By now the others are known: null where it is null, and of another type where it is.
-            self.open.retain(|open| open.best == ColumnState::Absent || open.best == ColumnState::Misfit);
-            if !self.open.iter().any(|open| open.best == ColumnState::Absent && json.contains(&open.member)) {
+            // By now the states of the others are known.
+            self.unmatched.retain(|open| open.best == ColumnState::Absent || open.best == ColumnState::WrongType);
+            if !self.unmatched.iter().any(|open| open.best == ColumnState::Absent && json.contains(&open.member)) {
                 return;
             }
         }
         let Ok(document) = serde_json::from_str::<Value>(json) else { return };
-        for open in &mut self.open {
+        for open in &mut self.unmatched {
             open.best = open.best.max(find(&document, open.column.path.steps(), Some(open.column.kind)));
         }
-        self.open.retain(|open| open.best != ColumnState::Fits);
+        self.unmatched.retain(|open| open.best != ColumnState::Fits);
     }
 }
 
-/// What a path finds; without a type, whether it is anything but null.
+/// What a path finds. Without a type, any value but null fits.
 fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
     match (path.split_first(), value) {
         (_, Value::Null) => ColumnState::Null,
         (None, value) => match kind {
-            Some(kind) if !fits(value, kind) => ColumnState::Misfit,
+            Some(kind) if !fits(value, kind) => ColumnState::WrongType,
             _ => ColumnState::Fits,
         },
         (Some((Step::Member(member), rest)), Value::Object(members)) => {
@@ -132,10 +132,10 @@ fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
         (Some((Step::Member(_), _)), _) => ColumnState::Absent,
         (Some((Step::Each, rest)), Value::Array(elements)) => {
             let best = elements.iter().map(|element| find(element, rest, None)).max().unwrap_or(ColumnState::Null);
-            // What is collected is an array.
-            if best == ColumnState::Fits && kind != Some(ColumnType::Json) { ColumnState::Misfit } else { best }
+            // Collected values form an array.
+            if best == ColumnState::Fits && kind != Some(ColumnType::Json) { ColumnState::WrongType } else { best }
         }
-        (Some((Step::Each, _)), _) => ColumnState::Misfit,
+        (Some((Step::Each, _)), _) => ColumnState::WrongType,
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
         let spec = SourceSpec::new("s", "1").table(TableSpec::new("t").column("c", path, kind));
         let check = ColumnCheck::new(&spec);
         let records = documents.iter().map(|text| Record::upsert("k", Version::NONE, (*text).to_owned()));
-        check.look(&Batch::new("t").records(records));
+        check.observe(&Batch::new("t").records(records));
         !check.missing(1).is_empty()
     }
 

@@ -1,61 +1,47 @@
-//! A source joined with a place to put its data.
+//! The connector: a source, its destination, and where to keep configuration and state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::credentials::{BINDINGS_KEY, Use};
+use super::credentials::CredentialUse;
 use super::identity::IdentityClaims;
-use super::resources::parse_resources;
-use super::{Event, Observer, Schedule};
+use super::{Event, Observer};
 use crate::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Error, Limits, Mode, Monitor, Namespace,
-    OutstandingRejects, RejectQuery, Resource, ResourceConfig, ResourceStatus, Result, RunId, RunRecord, Settings,
-    Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore, StateVersion,
+    Backend, Commit, CommitReport, ConfigStore, Limits, Mode, Monitor, OutstandingRejects, RejectQuery, Resource,
+    ResourceStatus, Result, RunId, RunRecord, Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore,
+    StateVersion,
 };
 
-/// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
-const CONFIG_KEY: &str = "config";
-
-/// How many warnings are remembered, so that the log has each once.
-const MOST_WARNINGS: usize = 1_000;
+/// The number of remembered warnings; the log gets each once.
+const MAX_WARNINGS: usize = 1_000;
 
 /// Returns the time.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// How rows and state become visible.
+/// Where rows and state are kept.
 #[derive(Clone)]
 enum Stores {
-    /// One backend is both: one transaction.
+    /// One backend keeps both, and commits them in one transaction.
     Shared,
-    /// One after the other, in a [`WriteOrder`].
+    /// Two stores keep them; the engine writes one after the other, in a [`WriteOrder`].
     Split,
 }
 
-/// What comes first where rows and state are kept apart.
+/// What the engine writes first if two stores keep rows and state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOrder {
-    /// For progress: a crash between the two repeats rows, which merge by key.
+    /// Commits that make progress: a crash in between repeats rows, which merge by key.
     RowsFirst,
-    /// For what is no progress, which are the steps of a sweep and the end of a pass: who was overtaken is refused before he
-    /// deletes anything, and a pass does not outlive its marks.
+    /// Sweep steps and the end of a reconciliation: a superseded run is rejected before it deletes anything, and a reconciliation
+    /// does not outlive its marks.
     StateFirst,
 }
 
-/// What the configuration says.
-pub(super) struct Configured {
-    /// The settings in force.
-    pub(super) config: Settings,
-    /// Every resource that was ever enabled.
-    pub(super) resources: BTreeMap<Resource, ResourceConfig>,
-    /// The names of resources whose settings cannot be read, with what is wrong.
-    pub(super) unreadable: Vec<(String, Error)>,
-}
-
-/// A source joined with a place to put its data. Cloning is cheap; clones share everything.
+/// Reads a source into a destination. Clones are cheap and share everything.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -68,8 +54,8 @@ pub(super) struct Configured {
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream {
 /// #         stream::iter([Ok(Batch::new("planets").record(Record::upsert("3", Version::NONE, "{}")))]).boxed()
 /// #     }
@@ -78,7 +64,7 @@ pub(super) struct Configured {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<()> {
 /// let connector = Connector::new(Planets, Arc::new(Memory::new()));
-/// let report = connector.ingest(IngestRequest::of([Resource::new("sun")?])).await?;
+/// let report = connector.ingest(IngestRequest::new([Resource::new("sun")?])).await?;
 /// assert_eq!(report.counts().inserted, 1);
 /// # Ok(())
 /// # }
@@ -95,22 +81,21 @@ pub struct Connector {
     pub(super) claims: IdentityClaims,
     pub(super) limits: Limits,
     observer: Option<Arc<dyn Observer>>,
-    /// The uses of credentials that were proved.
-    pub(super) proved: Arc<Mutex<BTreeSet<Use>>>,
-    /// The warnings that the log has.
-    warned: Arc<Mutex<BTreeSet<String>>>,
+    /// The uses of credentials that this process has seen proven.
+    pub(super) proven_uses: Arc<Mutex<BTreeSet<CredentialUse>>>,
+    /// The warnings that were logged.
+    logged_warnings: Arc<Mutex<BTreeSet<String>>>,
     clock: Clock,
 }
 
 impl Connector {
-    /// A connector whose backend keeps rows and state together: they become visible in one transaction.
+    /// A connector whose backend commits rows and state in one transaction.
     pub fn new(source: impl Source, backend: Arc<dyn Backend>) -> Self {
         Self::assemble(Arc::new(source), backend.clone(), backend.clone(), backend, Stores::Shared)
     }
 
-    /// A connector whose rows, configuration and state are kept in different places: rows become visible before the
-    /// state, so that a crash between the two repeats rows and loses none. The steps of a sweep, and the end of a full pass, come
-    /// after the state.
+    /// A connector with separate stores for rows, configuration and state. Rows become visible before the state, so that a crash in
+    /// between repeats rows and loses none. Sweep steps and the end of a reconciliation are committed after the state.
     pub fn with_stores(
         source: impl Source,
         sink: Arc<dyn Sink>,
@@ -138,221 +123,80 @@ impl Connector {
             overrides: Map::new(),
             claims: IdentityClaims::default(),
             observer: None,
-            proved: Arc::default(),
-            warned: Arc::default(),
+            proven_uses: Arc::default(),
+            logged_warnings: Arc::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
 
-    /// Settings that go before the stored ones and are not stored. Names may be dotted; of a nested struct, only the fields that
-    /// are given go before the stored ones.
+    /// Overrides stored settings, without storing anything. Names may be dotted; of a nested struct, only the given fields are
+    /// overridden.
     #[must_use]
     pub fn with_settings(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
         self.spec.settings.merge(&mut self.overrides, values);
         self
     }
 
-    /// Bounds on memory and on commits, instead of those that suit the [destination](Sink::limits).
+    /// Replaces the [destination's](Sink::limits) bounds on memory and on commits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The share of a table's live rows that a reconcile run may mark deleted without being
-    /// [asked to](super::IngestRequest::allow_deletions), in percent, instead of that of the [limits](Limits::max_deleted_percent).
+    /// Sets the share of a table's live rows that a reconcile run may mark deleted without
+    /// [confirmation](super::IngestRequest::allow_deletions), in percent. See [`Limits::max_deleted_percent`].
     #[must_use]
     pub fn max_deleted_percent(mut self, percent: u8) -> Self {
         self.limits.max_deleted_percent = percent;
         self
     }
 
-    /// Who is told what happens, beside the program's log.
+    /// Sets the observer of events, which the program's log also gets.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// Where the time comes from.
+    /// Replaces the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// What the source says about itself.
+    /// The description of the source.
     pub fn spec(&self) -> &SourceSpec {
         &self.spec
     }
 
-    /// The settings in force: the stored ones, overridden.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when one is unknown or malformed; whatever the store reports.
-    pub async fn settings(&self) -> Result<Settings> {
-        self.effective(self.stored_settings().await?)
-    }
-
-    /// The settings as they are given, for what must work although one of them is wrong.
-    pub(super) fn unchecked(&self, connector: Vec<(String, Value)>) -> Settings {
-        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
-        let mut values = parse_settings(stored).unwrap_or_default();
-        self.spec.settings.merge(&mut values, self.overrides.clone());
-        values.into_iter().collect()
-    }
-
-    /// Stored settings, overridden.
-    fn effective(&self, mut stored: Map<String, Value>) -> Result<Settings> {
-        self.spec.validate()?;
-        self.spec.settings.merge(&mut stored, self.overrides.clone());
-        self.spec.settings.configure(stored)
-    }
-
-    /// Everything that is configured, in a store that is not another source's.
-    pub(super) async fn snapshot(&self) -> Result<ConfigSnapshot> {
-        self.config.claim(&self.spec.name, false).await?;
-        self.config.snapshot().await
-    }
-
-    /// The settings in force, and every resource that was ever enabled, ordered by name.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) also when a credential would go where it was not given for.
-    pub(super) async fn configuration(&self) -> Result<Configured> {
-        let ConfigSnapshot { connector, resources } = self.snapshot().await?;
-        let find = |wanted: &str| connector.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
-        let stored = parse_settings(find(CONFIG_KEY))?;
-        let config = self.effective(stored.clone())?;
-        self.must_be_bound(&stored, find(BINDINGS_KEY)).await?;
-        let (resources, unreadable) = parse_resources(resources);
-        Ok(Configured { config, resources, unreadable })
-    }
-
-    /// Checks settings and stores them over those that are stored already; a null removes one, also one that the source no
-    /// longer knows. Names may be dotted. What is checked is what would be in force: settings that are missing here may come from
-    /// the [overrides](Self::overrides), which are not stored. Repeatable.
-    ///
-    /// A stored setting that decides where a credential goes (a URL, a proxy, a file of certificates), or which one it is, works only
-    /// together with the credential that was in force when it was provisioned: whoever can write the store must not be able to
-    /// redirect the credentials of others. [Overrides](Self::overrides) are trusted.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration), and then nothing is stored; whatever the store reports.
-    pub async fn provision(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
-        self.spec.validate()?;
-        let settings = &self.spec.settings;
-        let mut stored = self.stored_settings().await?;
-        let values: Vec<(String, Value)> = values.into_iter().collect();
-        for (name, value) in values.clone() {
-            if value.is_null() {
-                // One that an earlier version of the source had is stored, and unknown now.
-                if !settings.remove(&mut stored, &name) {
-                    settings.property(&name)?;
-                }
-            } else {
-                settings.merge(&mut stored, [(name, value)]);
-            }
-        }
-        // What is overridden here counts elsewhere.
-        if let Some((_, error)) = settings.first_invalid(&stored.clone().into_iter().collect()) {
-            return Err(error);
-        }
-        self.effective(stored.clone())?;
-        self.config.claim(&self.spec.name, true).await?;
-        self.bind_credentials(&stored, values).await?;
-        self.config.put(Namespace::Connector, CONFIG_KEY, &Value::Object(stored)).await
-    }
-
-    async fn stored_settings(&self) -> Result<Map<String, Value>> {
-        self.config.claim(&self.spec.name, false).await?;
-        parse_settings(self.config.get(Namespace::Connector, CONFIG_KEY).await?)
-    }
-
-    /// Passes on what the source says beside a run.
+    /// A monitor for calls outside a run.
     pub(super) fn monitor(&self) -> Monitor {
         let watcher = self.clone();
         Monitor::new(move |event| watcher.emit(Event::Remote(event)))
     }
 
-    /// Whether the settings in force work: their shape, then the remote. The [observer](Self::observer) is told of waits and retries.
+    /// Checks the effective settings: validates them, then connects to the remote. The [observer](Self::observer) gets waits and retries.
     ///
     /// # Errors
-    /// What [`Source::check`] reports.
+    /// Returns the errors of [`Source::check`].
     pub async fn check(&self) -> Result<()> {
         self.source.check_with(&self.configuration().await?.config, &self.monitor()).await
     }
 
-    /// Enables a resource and makes its tables and views. `schedule` replaces the one it has; `None` keeps it. Gives the
-    /// resource as it is [known here](Self::resolve).
+    /// The newest state of a resource, if it has one.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the source has no resource of that name, or when the schedule never
-    /// comes, as that of 30 February, or comes more often than every [`Schedule::SHORTEST`]; whatever the stores and the sink
-    /// report.
-    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
-        self.spec.validate()?;
-        if let Some(schedule) = schedule {
-            schedule.check(self.now())?;
-        }
-        let (resource, before) = self.known(resource).await?;
-        self.sink.ensure_tables(&resource, &self.spec.tables).await?;
-        self.enable_over(&resource, before.as_ref(), schedule).await?;
-        Ok(resource)
-    }
-
-    /// Enables a resource that is configured so. Its run will make its tables.
-    pub(super) async fn enable_over(
-        &self,
-        resource: &Resource,
-        before: Option<&ResourceConfig>,
-        schedule: Option<&Schedule>,
-    ) -> Result<()> {
-        let mut after = before.cloned().unwrap_or_default();
-        after.enabled = true;
-        if let Some(schedule) = schedule {
-            after.schedule = Some(schedule.to_string());
-        }
-        if before != Some(&after) {
-            self.put_resource_config(resource, &after).await?;
-        }
-        Ok(())
-    }
-
-    /// Disables a resource. Its rows and its state stay. Says whether it was enabled.
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the resource was never enabled; whatever the store reports.
-    pub async fn disable(&self, resource: &Resource) -> Result<bool> {
-        let (resource, config) = self.known(resource).await?;
-        let mut config = config.ok_or_else(|| self.unknown(&resource))?;
-        let was_enabled = std::mem::take(&mut config.enabled);
-        if was_enabled {
-            self.put_resource_config(&resource, &config).await?;
-        }
-        Ok(was_enabled)
-    }
-
-    /// Every resource that was ever enabled, ordered by name. One whose stored settings cannot be read is logged and left out.
-    ///
-    /// # Errors
-    /// Whatever the store reports.
-    pub async fn resources(&self) -> Result<Vec<(Resource, ResourceConfig)>> {
-        Ok(parse_resources(self.config.list(Namespace::Resource).await?).0.into_iter().collect())
-    }
-
-    /// A resource's newest state, where it has one.
-    ///
-    /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn state(&self, resource: &Resource) -> Result<Option<StateEntry>> {
         self.state.latest(resource.name()).await
     }
 
-    /// How each of these resources stands: its newest state and its newest run.
+    /// The status of each of these resources: its newest state and its newest run.
     ///
     /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn statuses(&self, resources: &[Resource]) -> Result<Vec<ResourceStatus>> {
         let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
         self.state.latest_many(&keys).await
@@ -361,27 +205,20 @@ impl Connector {
     /// At most `limit` runs, of one resource or of all, the newest first.
     ///
     /// # Errors
-    /// Whatever the store reports.
+    /// Returns the errors of the store.
     pub async fn runs(&self, resource: Option<&Resource>, limit: usize) -> Result<Vec<RunRecord>> {
         self.state.runs(resource.map(Resource::name), limit).await
     }
 
-    /// What was rejected and is outstanding: neither corrected nor gone, as far as a reconcile run has found out.
+    /// The outstanding rejects: neither corrected, nor found missing by a reconcile run.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the destination cannot tell; whatever it reports.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the destination cannot list them, and its other errors.
     pub async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.sink.rejects(query).await
     }
 
-    async fn put_resource_config(&self, resource: &Resource, config: &ResourceConfig) -> Result<()> {
-        let value = serde_json::to_value(config)
-            .map_err(|error| Error::internal("a resource's settings cannot be written").with_source(error))?;
-        self.config.claim(&self.spec.name, true).await?;
-        self.config.put(Namespace::Resource, resource.name(), &value).await
-    }
-
-    /// Rows and state in one transaction where the backend is one; else in this order. `base` is the state's version after it.
+    /// Writes rows and state: in one transaction if the backend is one, else in this order. Sets `base` to the new version of the state.
     pub(super) async fn deliver(
         &self,
         mut commit: Commit,
@@ -405,8 +242,8 @@ impl Connector {
         Ok(report)
     }
 
-    /// Whether rows and state become visible in one transaction.
-    pub(super) fn is_joined(&self) -> bool {
+    /// Whether one transaction commits rows and state.
+    pub(super) fn is_transactional(&self) -> bool {
         matches!(self.delivery, Stores::Shared)
     }
 
@@ -415,7 +252,7 @@ impl Connector {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        if self.is_news(&event) {
+        if self.is_new_warning(&event) {
             event.log();
         }
         if let Some(observer) = &self.observer {
@@ -423,28 +260,19 @@ impl Connector {
         }
     }
 
-    /// Whether the log does not have it yet. A warning may hold for every resource, and on a schedule again and again.
-    fn is_news(&self, event: &Event) -> bool {
+    /// Whether to log it: the same warning may come for every resource, in every scheduled run.
+    fn is_new_warning(&self, event: &Event) -> bool {
         let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() >= MOST_WARNINGS {
+        let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MAX_WARNINGS {
             warned.clear();
         }
         warned.insert(warning.clone())
     }
 
-    /// The record of a run that begins now.
+    /// A record for a run that begins now.
     pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
         RunRecord::new(RunId::new(), resource, mode, self.now())
-    }
-}
-
-fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
-    match stored {
-        None => Ok(Map::new()),
-        Some(Value::Object(values)) => Ok(values),
-        Some(_) => Err(Error::configuration("the stored settings are no JSON object")
-            .with_help("remove the entry `config` of the table APP_CONFIGURATION and configure again")),
     }
 }
 

@@ -1,95 +1,44 @@
-//! Which credential goes where. Whoever can write the configuration store, or plant a database, could send the credentials of whoever
-//! runs the connector to a server of their own. So a credential goes only where it was given for.
+//! Decides which credential may be sent where. An attacker who can write the configuration store, or plant a database, could otherwise
+//! send the credentials of the user to a server of their own. So a credential is sent only to servers that it was given for.
 //!
-//! What a call names itself, as an [override](super::Connector::overrides), is trusted: `--set`, the environment, a file that was
-//! asked for. So are a setting's default and, for a credential, the source's own variable (`GITHUB_TOKEN`). Anything else that is
-//! stored and decides where a credential goes, or which one it is, must have been [provisioned](super::Connector::provision) by
-//! someone who had that credential. Then the store holds a proof beside it: a function of the setting and the credential, which does not
-//! reveal the credential.
+//! [Overrides](super::Connector::with_settings) are trusted: `--set`, the environment, a file of `--config`. So are a setting's
+//! default and, for a credential, the source's own variable (`GITHUB_TOKEN`). Any other stored setting that decides where a
+//! credential is sent, or which credential, must have been [provisioned](super::Connector::provision) by someone who had that
+//! credential. Then the store holds a proof: a function of the setting and the credential, which does not reveal the credential.
 
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
 
 use pbkdf2::pbkdf2_hmac_array;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use super::Connector;
-use crate::{Error, Namespace, Result, SecretRef, SourceSpec};
+use crate::{Error, Result, SecretRef, SourceSpec};
 
-/// The key in [`Namespace::Connector`] under which the proofs are stored.
+/// The key in [`Namespace::Connector`](crate::Namespace::Connector) under which the proofs are stored.
 pub(super) const BINDINGS_KEY: &str = "bindings";
 
-/// The rounds of PBKDF2. They make guessing a short password from a proof slow.
+/// The rounds of PBKDF2. They slow down guessing a short password from a proof.
 const ROUNDS: u32 = 50_000;
 
-/// That a stored setting is used with a credential.
+/// The use of a stored setting with a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Use {
+pub(super) struct CredentialUse {
     /// The setting that refers to the credential.
     credential: String,
     reference: String,
-    /// The stored setting, which may be the same.
+    /// The stored setting; it may be the same one.
     setting: String,
     /// Its value, as JSON.
     value: String,
 }
 
-impl Connector {
-    /// Whether every credential in force was given for where the stored settings send it.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) with the help to confirm it, when one was not.
-    pub async fn check_credentials(&self) -> Result<()> {
-        self.configuration().await.map(drop)
-    }
-
-    /// Refuses to use a credential where it was not given for.
-    pub(super) async fn must_be_bound(&self, stored: &Map<String, Value>, bindings: Option<Value>) -> Result<()> {
-        let uses = stored_uses(&self.spec, stored, &self.overrides);
-        if uses.is_empty() {
-            return Ok(());
-        }
-        let (spec, known) = (self.spec.clone(), self.proved().clone());
-        let verify = move || verify(&spec, uses, bindings.as_ref(), &known);
-        let proved = off_the_async_threads(verify).await??;
-        self.proved().extend(proved);
-        Ok(())
-    }
-
-    fn proved(&self) -> MutexGuard<'_, BTreeSet<Use>> {
-        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Stores that the credentials in force may be used with the settings that were named now.
-    pub(super) async fn bind_credentials(
-        &self,
-        stored: &Map<String, Value>,
-        named: Vec<(String, Value)>,
-    ) -> Result<()> {
-        let uses = stored_uses(&self.spec, stored, &self.overrides);
-        if uses.is_empty() {
-            return Ok(());
-        }
-        let before = self.config.get(Namespace::Connector, BINDINGS_KEY).await?;
-        let spec = self.spec.clone();
-        let bind = move || bind(&spec, &uses, &named, before.as_ref());
-        match off_the_async_threads(bind).await? {
-            Some(after) => self.config.put(Namespace::Connector, BINDINGS_KEY, &after).await,
-            None => Ok(()),
-        }
-    }
-}
-
-/// Does what reads files, or computes for long.
-async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::internal("checking the credentials broke off").with_source(error))
-}
-
-/// All uses of credentials that the call itself does not name.
-pub(super) fn stored_uses(spec: &SourceSpec, stored: &Map<String, Value>, overrides: &Map<String, Value>) -> Vec<Use> {
+/// Lists the uses of credentials with settings that are stored rather than overridden.
+pub(super) fn stored_uses(
+    spec: &SourceSpec,
+    stored: &Map<String, Value>,
+    overrides: &Map<String, Value>,
+) -> Vec<CredentialUse> {
     let mut merged = stored.clone();
     spec.settings.merge(&mut merged, overrides.clone());
     let given: BTreeSet<String> = leaves(overrides).into_iter().map(|(name, _)| name).collect();
@@ -105,7 +54,7 @@ pub(super) fn stored_uses(spec: &SourceSpec, stored: &Map<String, Value>, overri
     let mut uses = Vec::new();
     for (credential, value) in &leaves {
         for reference in references(value) {
-            let new = |setting: &str, value: &Value| Use {
+            let new = |setting: &str, value: &Value| CredentialUse {
                 credential: credential.clone(),
                 reference: reference.to_owned(),
                 setting: setting.to_owned(),
@@ -146,7 +95,7 @@ fn references(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Whether a setting has the value that it has without being set. A slash at the end of a URL makes no difference.
+/// Whether a setting has its default value. A trailing slash of a URL makes no difference.
 fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
     let bare = |value: &Value| value.as_str().map(|text| text.trim_end_matches('/').to_owned());
     match spec.settings.default_of(name) {
@@ -155,8 +104,8 @@ fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
     }
 }
 
-impl Use {
-    /// What only who has the credential can make.
+impl CredentialUse {
+    /// Makes the proof, which requires the credential.
     fn proof(&self, source: &str, secret: &SecretString) -> String {
         let Self { credential, reference, setting, value } = self;
         let subject = json!(["snowfeed binding", source, credential, reference, setting, value]).to_string();
@@ -168,7 +117,7 @@ impl Use {
         self.reference.parse::<SecretRef>()?.resolve()
     }
 
-    /// The error that refuses it.
+    /// Refuses this use.
     fn refuse(&self, spec: &SourceSpec) -> Error {
         let Self { credential, reference, setting, value } = self;
         let text = value.trim_matches('"');
@@ -189,10 +138,10 @@ impl Use {
     }
 }
 
-/// The proofs for what was named in this call, beside those that are there. `None`: nothing is to be stored.
+/// Adds proofs for the settings named in this call. `None`: there is nothing to store.
 pub(super) fn bind(
     spec: &SourceSpec,
-    uses: &[Use],
+    uses: &[CredentialUse],
     named: &[(String, Value)],
     stored: Option<&Value>,
 ) -> Option<Value> {
@@ -211,13 +160,13 @@ pub(super) fn bind(
     (after != before).then(|| json!(after))
 }
 
-/// Refuses the first use that nothing proves. `known` are those that this process has seen proved: a credential may be renewed.
+/// Refuses the first use without a proof. `known` are those that this process has seen proven: a credential may be renewed.
 pub(super) fn verify(
     spec: &SourceSpec,
-    uses: Vec<Use>,
+    uses: Vec<CredentialUse>,
     stored: Option<&Value>,
-    known: &BTreeSet<Use>,
-) -> Result<Vec<Use>> {
+    known: &BTreeSet<CredentialUse>,
+) -> Result<Vec<CredentialUse>> {
     let proofs = proofs(stored);
     for one in uses.iter().filter(|one| !known.contains(one)) {
         if proofs.is_empty() || !proofs.contains(&one.proof(&spec.name, &one.secret()?)) {

@@ -1,32 +1,32 @@
-//! How much of a resource may disappear in one reconcile run before a person is asked.
+//! Bounds the deletions of one reconcile run; beyond them, a person has to confirm.
 
 use std::collections::BTreeMap;
 
 use crate::sink::LiveRows;
 use crate::{Error, Limits, Record, Result};
 
-/// The deletions of one reconcile run, table by table.
+/// The deletions of one reconcile run, by table.
 #[derive(Debug, Default)]
 pub(super) struct Deletions {
     tables: BTreeMap<String, Table>,
-    /// Deletions that wait until it is known that all of them are plausible.
+    /// Deletions held back until their number is known.
     held: BTreeMap<String, Vec<Record>>,
 }
 
 /// One table.
 #[derive(Debug, Clone, Copy)]
 struct Table {
-    /// The live rows, those included that this run has marked deleted already.
+    /// The live rows, including those that this reconciliation has already marked deleted.
     before: u64,
-    /// How many of them may be marked deleted.
+    /// The number of rows that may be marked deleted.
     allowed: u64,
-    /// How many have been.
+    /// The number of rows marked deleted so far.
     deleted: u64,
     rows: LiveRows,
 }
 
 impl Deletions {
-    /// Adds a table. `deleted`: how many of its rows an interrupted part of this pass has marked deleted already.
+    /// Adds a table. `deleted` is the number of its rows that an interrupted run of this reconciliation has already marked deleted.
     pub(super) fn add(&mut self, table: &str, rows: LiveRows, deleted: u64, limits: &Limits) {
         let before = rows.live + deleted;
         let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
@@ -34,17 +34,17 @@ impl Deletions {
         self.tables.insert(table.to_owned(), Table { before, allowed, deleted, rows });
     }
 
-    /// Whether the source has to be asked about records of a table.
-    pub(super) fn concern(&self, table: &str) -> bool {
+    /// Whether a table has records to verify.
+    pub(super) fn has_unseen(&self, table: &str) -> bool {
         self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
     }
 
-    /// Whether the rows in question might exceed the bound, so that no deletion is written before all are known.
-    pub(super) fn must_wait(&self) -> bool {
+    /// Whether the deletions may exceed the bound, so that none is written before all are known.
+    pub(super) fn may_exceed_limit(&self) -> bool {
         self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
     }
 
-    /// Refuses a listing that has left out every row of a table, where that alone would delete them.
+    /// Refuses a listing without any row of a table, if that alone would delete them all.
     ///
     /// # Errors
     /// `InvalidData`.
@@ -52,38 +52,38 @@ impl Deletions {
         let empty = |table: &Table| table.rows.live > 0 && table.rows.unseen == table.rows.live;
         match self.tables.iter().find(|(_, table)| empty(table)) {
             None => Ok(()),
-            Some((name, table)) => Err(self.ask(format!(
+            Some((name, table)) => Err(self.confirmation_error(format!(
                 "the source has listed none of the {} live rows of the table `{name}`; no row was marked deleted",
                 table.rows.live
             ))),
         }
     }
 
-    /// The error of deletions that a person has to confirm.
-    fn ask(&self, message: String) -> Error {
+    /// The error for deletions that a person has to confirm.
+    fn confirmation_error(&self, message: String) -> Error {
         let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
                     records are really gone, run `ingest --reconcile --allow-deletions`";
         let unseen = self.tables.values().map(|table| table.rows.unseen).sum();
         Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(unseen)
     }
 
-    /// Takes the deletions out of what the source says of a table's records, and holds them back.
+    /// Moves the deletions out of a table's verified records, and holds them back.
     ///
     /// # Errors
-    /// `InvalidData`, when more than may be are gone.
-    pub(super) fn hold(&mut self, table: &str, records: &mut Vec<Record>) -> Result<()> {
+    /// `InvalidData` if there are more than allowed.
+    pub(super) fn hold_back(&mut self, table: &str, records: &mut Vec<Record>) -> Result<()> {
         let held = self.held.entry(table.to_owned()).or_default();
         held.extend(records.extract_if(.., |record| record.json().is_none()));
         let Some(Table { before, allowed, deleted, .. }) = self.tables.get(table).copied() else { return Ok(()) };
         if held.len() as u64 + deleted <= allowed {
             return Ok(());
         }
-        Err(self.ask(format!(
+        Err(self.confirmation_error(format!(
             "more than {allowed} of the {before} live rows of the table `{table}` have disappeared at once; no row was marked deleted"
         )))
     }
 
-    /// The deletions that were held back, once all of them are plausible.
+    /// Returns the deletions that were held back, once all are known to be within the bound.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
         std::mem::take(&mut self.held).into_iter()
     }
@@ -106,19 +106,19 @@ mod tests {
 
     #[test]
     fn few_rows_or_a_small_share_may_disappear() {
-        assert!(!deletions(12, 10, 0).must_wait());
-        assert!(deletions(12, 11, 0).must_wait());
-        assert!(!deletions(1_000, 100, 0).must_wait());
-        assert!(deletions(1_000, 101, 0).must_wait());
+        assert!(!deletions(12, 10, 0).may_exceed_limit());
+        assert!(deletions(12, 11, 0).may_exceed_limit());
+        assert!(!deletions(1_000, 100, 0).may_exceed_limit());
+        assert!(deletions(1_000, 101, 0).may_exceed_limit());
     }
 
     #[test]
     fn what_was_deleted_before_an_interruption_counts() {
-        assert!(!deletions(990, 90, 10).must_wait());
+        assert!(!deletions(990, 90, 10).may_exceed_limit());
         let mut deletions = deletions(950, 60, 50);
-        assert!(deletions.must_wait());
-        deletions.hold("t", &mut gone(50)).unwrap();
-        let error = deletions.hold("t", &mut gone(1)).unwrap_err();
+        assert!(deletions.may_exceed_limit());
+        deletions.hold_back("t", &mut gone(50)).unwrap();
+        let error = deletions.hold_back("t", &mut gone(1)).unwrap_err();
         assert_eq!(error.report().unconfirmed_deletions, Some(60));
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let mut deletions = deletions(100, 90, 0);
         let mut records = gone(4);
         records.push(Record::upsert("there", Version(1), "{}"));
-        deletions.hold("t", &mut records).unwrap();
+        deletions.hold_back("t", &mut records).unwrap();
         assert_eq!(records.len(), 1);
         assert_eq!(deletions.release().map(|(_, held)| held.len()).sum::<usize>(), 4);
         assert_eq!(deletions.release().count(), 0);
@@ -145,6 +145,6 @@ mod tests {
         let limits = Limits { max_deleted_percent: 100, ..Limits::default() };
         let mut deletions = Deletions::default();
         deletions.add("t", LiveRows { live: 500, unseen: 500 }, 0, &limits);
-        assert!(!deletions.must_wait());
+        assert!(!deletions.may_exceed_limit());
     }
 }

@@ -1,48 +1,47 @@
-//! What there is to ingest.
+//! Discovers the resources of a source.
 
 use std::collections::HashSet;
 
 use super::Connector;
-use super::connector::Configured;
-use super::resources::Names;
+use super::resources::ResourceLookup;
+use super::settings::Configured;
 use crate::{Resource, Result, SourceEvent};
 
-/// The most resources that are returned. A source may return whatever a remote says.
-const MOST: usize = 100_000;
+/// The number of resources returned at most: the list may come from a remote.
+const MAX_RESOURCES: usize = 100_000;
 
-/// The most names that are reported as left out.
-const TOLD: usize = 10;
+/// The number of names reported as left out at most.
+const MAX_WARNINGS: usize = 10;
 
 impl Connector {
-    /// The resources that the settings in force give access to, by the names under which they are known here. The
-    /// [observer](Self::observer) is told of waits and retries.
+    /// Returns the resources that the effective settings give access to, under their [known names](Self::resolve). The
+    /// [observer](Self::observer) gets waits and retries.
     ///
-    /// What cannot be the name of a resource is left out, with a warning: what the source [refuses](crate::Source::resource), a
-    /// name with control characters, and one that a command line would take for an option. After 100,000 resources the rest is left
-    /// out, with a warning.
+    /// Invalid names are left out with a warning: those that the source [refuses](crate::Source::resource), those with control
+    /// characters, and those that a command line would take for an option. So are resources beyond the first 100,000.
     ///
     /// # Errors
-    /// What [`Source::discover`](crate::Source::discover) reports.
+    /// Returns the errors of [`Source::discover`](crate::Source::discover).
     pub async fn discover(&self) -> Result<Vec<Resource>> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
-        let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let monitor = self.monitor();
         let (mut found, mut seen, mut left_out) = (Vec::new(), HashSet::new(), 0);
         for resource in self.source.discover_with(&config, &monitor).await? {
-            if found.len() == MOST {
-                let warning = format!("the source gives more than {MOST} resources: the rest is left out");
+            if found.len() == MAX_RESOURCES {
+                let warning = format!("the source returned more than {MAX_RESOURCES} resources: the rest is left out");
                 monitor.event(SourceEvent::Warning(warning));
                 break;
             }
             match names.find(resource.name()) {
-                Ok(resource) if is_speakable(resource.name()) => {
+                Ok(resource) if is_usable_name(resource.name()) => {
                     if seen.insert(resource.clone()) {
                         found.push(resource);
                     }
                 }
                 _ => {
                     left_out += 1;
-                    if left_out <= TOLD {
+                    if left_out <= MAX_WARNINGS {
                         let name: String = resource.name().chars().take(80).collect();
                         let warning = format!("{name:?} cannot be the name of a resource, and is left out");
                         monitor.event(SourceEvent::Warning(warning));
@@ -50,15 +49,15 @@ impl Connector {
                 }
             }
         }
-        if left_out > TOLD {
-            let warning = format!("{} more names of resources are left out", left_out - TOLD);
+        if left_out > MAX_WARNINGS {
+            let warning = format!("{} more names of resources are left out", left_out - MAX_WARNINGS);
             monitor.event(SourceEvent::Warning(warning));
         }
         Ok(found)
     }
 }
 
-/// Whether a name can be repeated on a command line and in a list, where each line is one name.
-fn is_speakable(name: &str) -> bool {
+/// Whether a name can be typed on a command line, and printed on one line.
+fn is_usable_name(name: &str) -> bool {
     !name.starts_with('-') && !name.chars().any(char::is_control)
 }

@@ -1,39 +1,43 @@
-//! What an ingestion tells those who watch it.
+//! The events of an ingestion, and their observers.
 
 use crate::{Counts, Mode, Resource, RunId, RunRecord, SourceEvent, Traffic};
 
-/// Something that happened during an ingestion.
+/// An event of an ingestion.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// A run has begun.
+    /// A run has started.
+    #[non_exhaustive]
     Started {
         /// The run.
         run: RunId,
         /// The resource that it reads.
         resource: Resource,
-        /// How it is read.
+        /// How it reads.
         mode: Mode,
     },
-    /// The source has something to say: a wait, a quota, a warning.
+    /// The source reports a wait, a quota or a warning.
+    #[non_exhaustive]
     Source {
         /// The resource being read.
         resource: Resource,
-        /// What the source says.
+        /// The source's event.
         event: SourceEvent,
     },
-    /// The source has something to say while it [checks](super::Connector::check) or [discovers](super::Connector::discover).
+    /// The source reports an event while it [checks](super::Connector::check) or [discovers](super::Connector::discover).
     Remote(SourceEvent),
     /// A batch has arrived from the source. It is not yet committed.
+    #[non_exhaustive]
     Read {
         /// The resource being read.
         resource: Resource,
-        /// How many records the source saw for it.
+        /// The number of records that the source read for it.
         records: u64,
-        /// What reading has cost so far.
+        /// The traffic so far.
         traffic: Traffic,
     },
     /// A commit is visible in the destination.
+    #[non_exhaustive]
     Committed {
         /// The resource.
         resource: Resource,
@@ -41,25 +45,26 @@ pub enum Event {
         run: RunId,
         /// What became of the run's records so far.
         counts: Counts,
-        /// How many commits the run has made.
+        /// The number of the run's commits.
         commits: u64,
     },
-    /// A full pass has come to its end and looks once more at records that it did not come across.
+    /// A reconcile run has read everything and verifies records that it has not seen.
+    #[non_exhaustive]
     Verifying {
         /// The resource.
         resource: Resource,
-        /// How many records are being looked at in this step.
+        /// The number of records in this step.
         records: u64,
     },
-    /// A run has ended; its record says how.
+    /// A run has ended; its record has the status.
     Ended(Box<RunRecord>),
 }
 
-/// Watches an ingestion. Any `Fn(&Event)` is one.
+/// Observes an ingestion. Any `Fn(&Event)` is one.
 ///
-/// It is called from the tasks that do the work, and must return at once.
+/// The engine calls it from the tasks that do the work, so it must return at once.
 pub trait Observer: Send + Sync + 'static {
-    /// Something happened.
+    /// Receives an event.
     fn event(&self, event: &Event);
 }
 
@@ -70,7 +75,7 @@ impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
 }
 
 impl Event {
-    /// Writes the event to the program's log (`tracing`).
+    /// Logs the event (`tracing`).
     pub(super) fn log(&self) {
         match self {
             Self::Started { run, resource, mode } => tracing::info!(%run, %resource, ?mode, "run started"),

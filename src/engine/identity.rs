@@ -1,24 +1,23 @@
-//! Whether two names mean one thing: a repository that was renamed, and is read under both names, would have every row twice.
+//! The identities of resources that the runs of this process read for the first time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::run::Run;
-use crate::{Checkpoint, Error, ErrorKind, Resource, Result};
+use crate::{Resource, Result};
 
-/// What the runs of this process read that were new when they began, by its identity: the state says it only once they have committed.
+/// The new resources that the runs of this process read, by identity. The state has them only once the runs have committed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IdentityClaims(Arc<Mutex<BTreeMap<String, Resource>>>);
 
-/// That a run reads something. It holds until it is dropped.
+/// A claim on an identity, released on drop.
 pub(super) struct IdentityClaim {
     claims: IdentityClaims,
     identity: String,
 }
 
 impl IdentityClaims {
-    /// Claims an identity for a resource, unless another one has it.
-    fn claim(&self, identity: &str, resource: &Resource) -> Result<IdentityClaim, Resource> {
+    /// Claims an identity for a resource. Fails with the resource that has it already.
+    pub(super) fn claim(&self, identity: &str, resource: &Resource) -> Result<IdentityClaim, Resource> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get(identity) {
             Some(other) if other != resource => Err(other.clone()),
@@ -33,55 +32,5 @@ impl IdentityClaims {
 impl Drop for IdentityClaim {
     fn drop(&mut self) {
         self.claims.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.identity);
-    }
-}
-
-impl Run<'_> {
-    /// Refuses to commit what another resource has read already. Asked once, with the first checkpoint of a resource that was never
-    /// read.
-    pub(super) async fn must_be_unknown(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let source = &self.connector.source;
-        let Some(identity) = source.identity(checkpoint) else { return Ok(()) };
-        let claim = self.connector.claims.claim(&identity, &self.resource).map_err(|other| self.same_as(&other))?;
-        let known = self.connector.resources().await?.into_iter().map(|(known, _)| known);
-        let others: Vec<Resource> = known.filter(|known| *known != self.resource).collect();
-        // Another program may just be reading one that was never read, and can say what it is only when it commits.
-        if !self.are_other_things(&others, &identity).await? {
-            self.store_claim(checkpoint).await?;
-            self.are_other_things(&others, &identity).await?;
-        }
-        self.claim = Some(claim);
-        Ok(())
-    }
-
-    /// Refuses to go on where one of these resources is the same thing. Says whether it is known of each of them that it is not.
-    async fn are_other_things(&self, others: &[Resource], identity: &str) -> Result<bool> {
-        // Where there is no other one, no call is paid for.
-        if others.is_empty() {
-            return Ok(true);
-        }
-        let mut is_known = true;
-        for (other, found) in others.iter().zip(self.connector.statuses(others).await?) {
-            let state = found.entry.map(|entry| entry.state);
-            let checkpoint = state.as_ref().and_then(|state| {
-                let pass = state.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());
-                state.checkpoint.as_ref().or(pass).or(state.claim.as_ref())
-            });
-            let found = checkpoint.and_then(|checkpoint| self.connector.source.identity(checkpoint));
-            if found.as_deref() == Some(identity) {
-                return Err(self.same_as(other));
-            }
-            is_known &= checkpoint.is_some();
-        }
-        Ok(is_known)
-    }
-
-    fn same_as(&self, other: &Resource) -> Error {
-        let (kind, this) = (&self.connector.spec.resource_kind, &self.resource);
-        Error::new(ErrorKind::Configuration, format!("{this} is the same {kind} as {other}, which is ingested here already"))
-            .with_help(format!(
-                "go on with {other}, which follows a new name, and `remove` {this} if it is enabled; to read it as {this} instead, \
-                 `remove` {other}: its rows stay beside the new ones"
-            ))
     }
 }

@@ -1,4 +1,4 @@
-//! An ingestion: runs of several resources side by side.
+//! An ingestion: concurrent runs of several resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,32 +6,32 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::Connector;
 use super::batcher::ReadBudget;
-use super::connector::{Configured, Connector};
-use super::resources::Names;
-use super::run::{Run, Start};
+use super::resources::ResourceLookup;
+use super::run::{PrefetchedState, Run};
+use super::settings::Configured;
 use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings};
 
-/// What to ingest.
+/// A request to ingest resources.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IngestRequest {
-    /// The resources; they are enabled on the way, under the names by which they are [known here](Connector::resolve). None: all
-    /// that are enabled.
+    /// The resources, which are also enabled, under their [known names](Connector::resolve). If empty, all enabled ones.
     pub resources: Vec<Resource>,
-    /// How they are read.
+    /// How to read them.
     pub mode: Mode,
-    /// Whether a [reconcile](Mode::Reconcile) run may mark any number of rows deleted. Without it, one that would mark more than
+    /// Whether a [reconcile](Mode::Reconcile) run may mark any number of rows deleted. Otherwise, a run that would mark more than
     /// [`Limits`](crate::Limits) allow marks none, and ends as partial.
     pub allow_deletions: bool,
-    /// How many are read side by side.
+    /// The number of concurrent runs.
     pub concurrency: usize,
-    /// Cancel it, and every run commits what it has joined, ends as interrupted, and can go on later.
+    /// When cancelled, every run commits what it has read and ends as interrupted. The next run continues.
     pub cancel: CancellationToken,
 }
 
 impl Default for IngestRequest {
-    /// All enabled resources, incrementally, four side by side.
+    /// All enabled resources, incrementally, four concurrent runs.
     fn default() -> Self {
         let (mode, cancel) = (Mode::Incremental, CancellationToken::new());
         Self { resources: Vec::new(), mode, allow_deletions: false, concurrency: 4, cancel }
@@ -44,28 +44,28 @@ impl IngestRequest {
         Self { resources: resources.into_iter().collect(), ..Self::default() }
     }
 
-    /// Sets how they are read.
+    /// Sets how to read them.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Sets whether any number of rows may be marked deleted, because a person has confirmed it.
+    /// Sets whether runs may mark any number of rows deleted, because a person has confirmed it.
     #[must_use]
     pub fn allow_deletions(mut self, allow: bool) -> Self {
         self.allow_deletions = allow;
         self
     }
 
-    /// Sets how many are read side by side; at least one is.
+    /// Sets the number of concurrent runs, at least one.
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
         self
     }
 
-    /// Sets what stops it.
+    /// Sets the token that stops it.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
@@ -73,7 +73,7 @@ impl IngestRequest {
     }
 }
 
-/// What an ingestion did: one record for each resource, ordered by name.
+/// The result of an ingestion: one record for each resource, ordered by name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct IngestReport {
@@ -82,7 +82,7 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
-    /// Interrupted when a run is; complete when every run is, failed when every run is, else partial.
+    /// The status of all runs together: interrupted if any is; complete or failed if all are; otherwise partial.
     pub fn status(&self) -> RunStatus {
         let all = |status| self.runs.iter().all(|run| run.status == status);
         if self.interrupted() {
@@ -96,28 +96,28 @@ impl IngestReport {
         }
     }
 
-    /// What became of the records of all runs.
+    /// The counts of all runs.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         self.runs.iter().for_each(|run| sum += &run.counts);
         sum
     }
 
-    /// Whether it was asked to stop before it had read everything.
+    /// Whether it was stopped before it had read everything.
     pub fn interrupted(&self) -> bool {
         self.runs.iter().any(|run| run.status == RunStatus::Interrupted)
     }
 }
 
-/// What is to be ingested.
-struct Due {
-    /// Each once, ordered by name.
+/// The resources to ingest.
+struct Selection {
+    /// All of them, each once, ordered by name.
     resources: Vec<Resource>,
-    /// Those that nobody had heard of before.
+    /// Those that were never enabled before.
     new: Vec<Resource>,
 }
 
-/// Whether a run failed because there is no such resource.
+/// Whether a run failed because the resource does not exist.
 fn is_mistake(run: &RunRecord) -> bool {
     let kind = run.error.as_ref().map(|error| error.kind);
     run.status == RunStatus::Failed && matches!(kind, Some(ErrorKind::NotFound | ErrorKind::Configuration))
@@ -126,29 +126,30 @@ fn is_mistake(run: &RunRecord) -> bool {
 impl Connector {
     /// Ingests resources. The failure of one does not stop the others: the report has a record for each.
     ///
-    /// A resource that is named for the first time and turns out not to exist is not left enabled: a mistyped name must not
-    /// fail on schedule for ever.
+    /// A new resource that turns out not to exist does not stay enabled: otherwise a mistyped name would fail on schedule
+    /// forever.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the settings are malformed, the source has no resource of a name that is
-    /// given, or nothing is named and nothing enabled; whatever the configuration store reports. What happens to a resource is in its record.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the settings are malformed, if the source cannot have a resource of a requested
+    /// name, or if no resource is requested or enabled; the errors of the configuration store. Errors of a resource are in its record.
     ///
     /// # Cancellation
-    /// Dropping the future loses nothing that was committed, and the next run goes on from there. To stop in an orderly way, use
-    /// [`IngestRequest::cancel`]: a dropped run can write nothing more, so that its record, if it has committed anything, says
-    /// [`Running`](RunStatus::Running) until the next run of the resource ends it as [`Interrupted`](RunStatus::Interrupted). The
-    /// observer is told of the end at once.
+    /// Dropping the future loses nothing that was committed, and the next run continues from there. Prefer
+    /// [`IngestRequest::cancel`]: a dropped run cannot write any more, so that its record, if it has committed anything, stays
+    /// [`Running`](RunStatus::Running) until the next run of the resource sets it to [`Interrupted`](RunStatus::Interrupted). The
+    /// observer gets the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
-        let names = Names::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
-        let Due { resources, new } = self.due(&named, &known, unreadable.is_empty()).await?;
-        let side_by_side = request.concurrency.clamp(1, resources.len().max(1));
-        let runner = Runner { allow_deletions: request.allow_deletions, ..Runner::new(self, side_by_side) };
+        let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
+        let concurrency = request.concurrency.clamp(1, resources.len().max(1));
+        let runner =
+            ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, concurrency) };
         let starts = self.starts(&resources).await?;
         let mut runs: Vec<RunRecord> = stream::iter(resources.into_iter().zip(starts))
             .map(|(resource, start)| runner.run(resource, config.clone(), request.mode, start, request.cancel.clone()))
-            .buffer_unordered(side_by_side)
+            .buffer_unordered(concurrency)
             .collect()
             .await;
         if request.resources.is_empty() {
@@ -163,69 +164,69 @@ impl Connector {
         Ok(IngestReport { runs })
     }
 
-    /// The record of a run that could not begin, of a resource whose settings cannot be read.
+    /// The record of a run that could not begin because the resource's stored settings are unreadable.
     fn failed(&self, name: &str, mode: Mode, error: &Error) -> RunRecord {
         let now = self.now();
         let run = self.new_run(name, mode);
         RunRecord { status: RunStatus::Failed, ended_at: Some(now), error: Some(error.report()), ..run }
     }
 
-    /// Where the runs begin; read by one call where calls are paid for, and else by each run itself.
-    async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<Start>>> {
+    /// Prefetches the states of all runs by one call if calls cost money; otherwise each run reads its own.
+    async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<PrefetchedState>>> {
         if !self.state.is_metered() {
             return Ok(resources.iter().map(|_| None).collect());
         }
-        let standings = self.statuses(resources).await?.into_iter();
-        Ok(standings.map(|standing| Start::of(standing.entry, true)).collect())
+        let statuses = self.statuses(resources).await?.into_iter();
+        Ok(statuses.map(|status| PrefetchedState::new(status.entry, true)).collect())
     }
 
-    /// The resources that are named, enabled on the way; without a name all that are enabled.
-    async fn due(
+    /// Enables and returns the requested resources; without any, returns all enabled ones.
+    async fn select(
         &self,
         named: &[Resource],
         known: &BTreeMap<Resource, ResourceConfig>,
         all_readable: bool,
-    ) -> Result<Due> {
+    ) -> Result<Selection> {
         let named: BTreeSet<&Resource> = named.iter().collect();
         for resource in &named {
             self.enable_over(resource, known.get(resource), None).await?;
         }
         if !named.is_empty() {
             let new = named.iter().filter(|resource| !known.contains_key(resource)).copied().cloned().collect();
-            return Ok(Due { resources: named.into_iter().cloned().collect(), new });
+            return Ok(Selection { resources: named.into_iter().cloned().collect(), new });
         }
         let enabled: Vec<_> = known.iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource.clone()).collect();
         if enabled.is_empty() && all_readable {
             let kind = &self.spec.resource_kind;
             return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
         }
-        Ok(Due { resources: enabled, new: Vec::new() })
+        Ok(Selection { resources: enabled, new: Vec::new() })
     }
 }
 
-/// Runs resources side by side, within one budget.
-pub(super) struct Runner {
+/// Runs resources concurrently, within one read budget.
+pub(super) struct ConcurrentRuns {
     connector: Connector,
     budget: ReadBudget,
     allow_deletions: bool,
 }
 
-impl Runner {
-    pub(super) fn new(connector: &Connector, side_by_side: usize) -> Self {
+impl ConcurrentRuns {
+    pub(super) fn new(connector: &Connector, concurrency: usize) -> Self {
         let mut connector = connector.clone();
         let limits = &mut connector.limits;
-        // What waits to be committed is part of what has been read ahead, so it must leave room for reading.
-        limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / side_by_side);
+        // Pending commits take part of the read budget, and must leave room for reading.
+        limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / concurrency);
         Self { budget: ReadBudget::new(limits), connector, allow_deletions: false }
     }
 
-    /// Runs a resource, whether it is enabled or not, from where it was found to stand, if somebody has looked.
+    /// Runs a resource, enabled or not. `start` is the prefetched state, if any.
     pub(super) async fn run(
         &self,
         resource: Resource,
         config: Settings,
         mode: Mode,
-        start: Option<Start>,
+        start: Option<PrefetchedState>,
         cancel: CancellationToken,
     ) -> RunRecord {
         let run = Run::new(&self.connector, resource, config, mode, self.allow_deletions, cancel);

@@ -1,13 +1,13 @@
-//! The engine: reads any [`Source`] into any backend, incrementally, and so that a crash at any point loses nothing.
+//! The engine: reads any [`Source`] into any backend incrementally. A crash at any point loses nothing.
 //!
-//! A [`Connector`] joins a source with a place to put its data. Its operations are those of the reference system:
+//! A [`Connector`] connects a source to a destination. Its operations are those of the reference system:
 //! [`provision`](Connector::provision), [`enable`](Connector::enable), [`disable`](Connector::disable),
-//! [`ingest`](Connector::ingest), [`reset`](Connector::reset), [`remove`](Connector::remove), and [`serve`](Connector::serve), which keeps every enabled
+//! [`ingest`](Connector::ingest), [`reset`](Connector::reset), [`remove`](Connector::remove), and [`serve`](Connector::serve), which runs every enabled
 //! resource on its schedule.
 //!
-//! How one run goes: the source's stream is read ahead in a task of its own, bounded by bytes; batches are joined by rows,
-//! bytes and time into commits; each commit carries rows, checkpoint and run record together, and names the state that the
-//! run began with, so that of two runs side by side only one gets through.
+//! During a run, a task reads the source's stream ahead, bounded by bytes. The engine collects batches into commits, bounded by rows,
+//! bytes and time. Each commit contains rows, checkpoint and run record, and names the state that it builds on, so that of two
+//! concurrent runs only one succeeds.
 
 mod admission;
 mod batcher;
@@ -16,14 +16,16 @@ mod connector;
 mod credentials;
 mod deletions;
 mod discover;
+mod duplicates;
 mod event;
 mod identity;
 mod ingest;
-mod outstanding;
+mod reject_tracker;
 mod resources;
 mod run;
 mod schedule;
 mod serve;
+mod settings;
 mod sweep;
 
 pub use connector::Connector;

@@ -1,4 +1,4 @@
-//! One run of one resource: read, commit, and write down how it ended.
+//! One run of one resource: reads, commits, and records how it ended.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
 use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
-use super::columns::{self, ColumnCheck, ENOUGH};
+use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
-use super::outstanding::Outstanding;
+use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, ResourceState};
 use crate::{
@@ -18,26 +18,25 @@ use crate::{
     Settings, SourceEvent, StateChange, StateEntry, StateVersion, Sweep, TableRows,
 };
 
-/// How a run came to its end without an error.
+/// How a run ended without an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Outcome {
     Complete,
     Interrupted,
 }
 
-/// Prune when the state's version passes a multiple of this, where every call is paid for.
+/// In a metered store, prune when the state's version passes a multiple of this.
 const PRUNE_EVERY: u64 = 16;
 
-/// Where a run begins, read for many runs at once. It may be old: where another program has run the resource meanwhile, the first
-/// commit is refused, and the run begins once more from the newest state.
+/// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
+/// commit is refused, and the run restarts from the newest state.
 #[derive(Debug, Clone)]
-pub(super) struct Start(StateEntry);
+pub(super) struct PrefetchedState(StateEntry);
 
-impl Start {
-    /// Where the next run of a resource begins; `None` where the run has to look for itself: nobody has found a state, or calls cost
-    /// nothing.
-    pub(super) fn of(standing: Option<StateEntry>, is_metered: bool) -> Option<Self> {
-        standing.filter(|_| is_metered).map(Self)
+impl PrefetchedState {
+    /// `None` if the run has to read the state itself: there is none, or calls cost nothing.
+    pub(super) fn new(entry: Option<StateEntry>, is_metered: bool) -> Option<Self> {
+        entry.filter(|_| is_metered).map(Self)
     }
 }
 
@@ -48,26 +47,26 @@ pub(super) struct Run<'a> {
     pub(super) config: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
-    /// Whether a person has confirmed that many records may be gone.
+    /// Whether a person has confirmed that many records may be deleted.
     pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
     stored: Option<ResourceState>,
     base: StateVersion,
-    /// The version that the run began with.
+    /// The version at the start of the run.
     began_at: StateVersion,
-    /// Where an incremental read resumes, and the full pass under way: as committed.
+    /// Where an incremental read resumes, and the reconciliation in progress: as committed.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) reconcile: Option<Reconciliation>,
-    /// That this run reads what its first checkpoint says; for a resource that was never read.
+    /// The claim on the resource's identity, if the resource was never read before.
     pub(super) claim: Option<IdentityClaim>,
-    /// What was rejected, and not corrected since.
-    outstanding: Outstanding,
-    /// Which columns have found something.
+    /// The outstanding rejects.
+    rejects: RejectTracker,
+    /// The columns that had a value in some record.
     columns: ColumnCheck,
     cancel: CancellationToken,
     began: Instant,
-    /// Whether the observer was told that the run has begun, and not yet that it has ended.
-    is_under_way: bool,
+    /// Whether the observer got the start of the run, and not yet its end.
+    is_observed: bool,
 }
 
 impl<'a> Run<'a> {
@@ -96,44 +95,44 @@ impl<'a> Run<'a> {
             checkpoint: None,
             reconcile: None,
             claim: None,
-            outstanding: Outstanding::default(),
+            rejects: RejectTracker::default(),
             cancel,
             began: Instant::now(),
-            is_under_way: false,
+            is_observed: false,
         }
     }
 
-    /// Runs to the end, whatever it is; the record says which.
-    pub(super) async fn execute(mut self, start: Option<Start>, budget: ReadBudget) -> RunRecord {
+    /// Runs to the end. The record has the outcome.
+    pub(super) async fn execute(mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> RunRecord {
         if self.cancel.is_cancelled() {
-            // It does not begin, and leaves no trace.
+            // It does not start, and leaves no record in the store.
             self.record.status = RunStatus::Interrupted;
             self.record.ended_at = Some(self.record.started_at);
             return self.record.clone();
         }
         let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
-        self.is_under_way = true;
+        self.is_observed = true;
         self.connector.emit(Event::Started { run, resource, mode });
-        let is_given = start.is_some();
+        let is_prefetched = start.is_some();
         let mut ended = self.ingest(start, budget.clone()).await;
-        // Another program has moved on before this run has done anything: it begins where that one has ended.
-        let is_overtaken = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
-        if is_given && is_overtaken && self.record.commits == 0 {
+        // Another program has committed before this run has: restart from the newest state.
+        let is_superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        if is_prefetched && is_superseded && self.record.commits == 0 {
             ended = self.ingest(None, budget).await;
         }
-        self.record.empty_columns = self.columns.missing(ENOUGH);
+        self.record.empty_columns = self.columns.missing(MIN_RECORDS);
         if !self.record.empty_columns.is_empty() {
             self.monitor.event(SourceEvent::Warning(columns::warning(&self.record.empty_columns)));
         }
         self.finish(ended).await;
-        self.is_under_way = false;
+        self.is_observed = false;
         self.connector.emit(Event::Ended(Box::new(self.record.clone())));
         self.record.clone()
     }
 
-    async fn ingest(&mut self, start: Option<Start>, budget: ReadBudget) -> Result<End> {
+    async fn ingest(&mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> Result<Outcome> {
         let entry = match start {
-            Some(Start(entry)) => Some(entry),
+            Some(PrefetchedState(entry)) => Some(entry),
             None => self.connector.state(&self.resource).await?,
         };
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
@@ -146,43 +145,43 @@ impl<'a> Run<'a> {
             self.stored = Some(entry.state);
         }
         self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
-        self.outstanding = self.find_outstanding().await?;
+        self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile {
             self.resume_reconcile();
         }
-        if self.read(budget).await? == End::Interrupted {
-            return Ok(End::Interrupted);
+        if self.read(budget).await? == Outcome::Interrupted {
+            return Ok(Outcome::Interrupted);
         }
         match self.record.mode {
             Mode::Incremental => {
                 if self.reconciliation().is_some() {
                     self.end_reset_read().await?;
                 }
-                Ok(End::Complete)
+                Ok(Outcome::Complete)
             }
             Mode::Reconcile => {
                 let began = Instant::now();
                 let swept = self.sweep().await;
                 self.record.timings.verify_ms = millis(began.elapsed());
-                Ok(if swept? { End::Complete } else { End::Interrupted })
+                Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
             }
         }
     }
 
-    /// What is outstanding, where the state says that something may be.
-    async fn find_outstanding(&self) -> Result<Outstanding> {
+    /// Queries the outstanding rejects, if the state says that there may be any.
+    async fn find_rejects(&self) -> Result<RejectTracker> {
         if !self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
-            return Ok(Outstanding::default());
+            return Ok(RejectTracker::default());
         }
-        match self.connector.sink.rejects(Outstanding::query(&self.resource)).await {
-            Ok(found) => Ok(Outstanding::new(&self.connector.source, found)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Outstanding::default()),
+        match self.connector.sink.rejects(RejectTracker::query(&self.resource)).await {
+            Ok(found) => Ok(RejectTracker::new(&self.connector.source, found)),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(RejectTracker::default()),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads the source to its end and commits what it brings.
-    async fn read(&mut self, budget: ReadBudget) -> Result<End> {
+    /// Reads the source to its end and commits what it returns.
+    async fn read(&mut self, budget: ReadBudget) -> Result<Outcome> {
         let (checkpoint, incremental) = match self.reconciliation() {
             Some(pass) => (pass.checkpoint.clone(), self.checkpoint.clone()),
             None => (self.checkpoint.clone(), None),
@@ -212,15 +211,15 @@ impl<'a> Run<'a> {
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
                 Some(Ok(Some(joined))) => self.commit_buffer(joined).await?,
-                Some(Ok(None)) => return Ok(End::Complete),
+                Some(Ok(None)) => return Ok(Outcome::Complete),
                 Some(Err(error)) => return Err(error),
                 None => {
-                    // What has been joined is whole; to commit it saves the next run some reading.
+                    // The collected batches are complete: committing them saves the next run from reading them again.
                     let joined = ahead.take();
                     if !joined.is_empty() {
                         self.commit_buffer(joined).await?;
                     }
-                    return Ok(End::Interrupted);
+                    return Ok(Outcome::Interrupted);
                 }
             }
         }
@@ -231,7 +230,7 @@ impl<'a> Run<'a> {
         if let Some(checkpoint) = &checkpoint
             && self.is_new()
         {
-            self.must_be_unknown(checkpoint).await?;
+            self.check_identity(checkpoint).await?;
         }
         let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
         let sweep = self.reconciliation().map(|pass| self.mark(pass));
@@ -239,15 +238,15 @@ impl<'a> Run<'a> {
             Some(pass) if sweep.is_some() => pass.checkpoint = checkpoint.or(pass.checkpoint.take()),
             _ => next = checkpoint.or(next),
         }
-        let mut left_out = Counts::default();
+        let mut excluded_counts = Counts::default();
         for (reason, count) in excluded {
-            left_out.offered += count;
-            left_out.skip(reason, count);
+            excluded_counts.offered += count;
+            excluded_counts.skip(reason, count);
         }
-        self.commit_with(left_out, rows, sweep, next, pass).await
+        self.commit_with(excluded_counts, rows, sweep, next, pass).await
     }
 
-    /// Whether nothing says yet what the resource is.
+    /// Whether no checkpoint identifies the resource yet.
     fn is_new(&self) -> bool {
         let pass = self.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());
         self.checkpoint.is_none() && pass.is_none()
@@ -264,10 +263,10 @@ impl<'a> Run<'a> {
         self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile).await
     }
 
-    /// Commits rows and the state that holds with them, and counts what was left out of them.
+    /// Commits rows and the state that holds with them, and counts what was excluded.
     async fn commit_with(
         &mut self,
-        left_out: Counts,
+        excluded_counts: Counts,
         mut rows: Vec<TableRows>,
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
@@ -276,22 +275,22 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let at = self.connector.now();
         let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
-        // Once a run has written the state, its record must keep step with its rows.
+        // Once a run has written the state, every commit must update its record.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
-        let had_rejects = self.outstanding.is_any();
-        self.outstanding.take(&self.connector.source, &mut rows);
+        let had_rejects = self.rejects.may_have_any();
+        self.rejects.track(&self.connector.source, &mut rows);
         let corrects = rows.iter().any(|rows| !rows.corrected.is_empty());
         let rejected: u64 = rows.iter().map(|rows| rows.rejects.len() as u64).sum();
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
-        // Rows that make no progress move the state, too, where any changes: what a pass has read before must not replace them.
-        let fence = (!moved && !has_written && self.connector.is_joined()).then_some(Sweep::Fence);
+        // Rows without progress also move the state if any of them changes: what a reconcile run read before must not replace them.
+        let fence = (!moved && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
-        // A step of a pass that another run has ended, or a reset, must not count: it would mark and delete without reason.
+        // A step of a reconciliation that another run, or a reset, has ended must be refused: it would mark and delete wrongly.
         let fenced = moved || has_written || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
         if offered > 0 || corrects || (state.is_some() && sweep != Some(Sweep::Fence)) {
-            let change = state.clone().map(|state| self.change_of_commit(at, state, &left_out));
+            let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
             let (resource, run) = (self.resource.clone(), self.record.id);
             let at_checkpoint = |pass: &Option<Reconciliation>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
             let is_progress = self.stored.as_ref().is_none_or(|stored| {
@@ -301,9 +300,9 @@ impl<'a> Run<'a> {
             let order = if is_progress && !ends_pass { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
             let commit = Commit { resource, run, at, rows, sweep, change };
             let delivered = self.connector.deliver(commit, order, &mut self.base).await;
-            // What a commit has corrected that failed is outstanding still.
+            // If the commit failed, the rejects that it corrects are still outstanding.
             if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {
-                self.outstanding.expect_others();
+                self.rejects.note_untracked();
             }
             let report = delivered?;
             is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
@@ -315,7 +314,7 @@ impl<'a> Run<'a> {
                     .with_context("counts", format!("{:?}", report.counts)));
             }
         }
-        self.record.counts += &left_out;
+        self.record.counts += &excluded_counts;
         if is_stored {
             self.stored = state;
         }
@@ -327,26 +326,26 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes down how the run ended; nothing, where every call is paid for and nothing has changed.
-    async fn finish(&mut self, ended: Result<End>) {
+    /// Records how the run ended. In a metered store, records nothing if nothing has changed.
+    async fn finish(&mut self, ended: Result<Outcome>) {
         let now = self.connector.now();
         let record = &mut self.record;
         record.ended_at = Some(now.max(record.started_at));
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
         let (status, message) = match &ended {
-            Ok(End::Complete) if record.counts.rejected > 0 => {
+            Ok(Outcome::Complete) if record.counts.rejected > 0 => {
                 (RunStatus::Partial, Some(rejected(record.counts.rejected)))
             }
-            Ok(End::Complete) => (RunStatus::Complete, None),
-            Ok(End::Interrupted) => {
+            Ok(Outcome::Complete) => (RunStatus::Complete, None),
+            Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
             Err(error) if record.commits > 0 => (RunStatus::Partial, Some(error.to_string())),
             Err(error) => (RunStatus::Failed, Some(error.to_string())),
         };
         record.status = status;
-        let overtaken = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         record.error = ended.err().map(|error| error.report());
         let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
         let same =
@@ -355,12 +354,12 @@ impl<'a> Run<'a> {
         if metered && same && record_is_idle(&self.record) {
             return;
         }
-        let written = self.connector.state.append(self.change(now, (!same && !overtaken).then_some(state))).await;
+        let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
         match written {
             Ok(newest) if !metered || newest.0 / PRUNE_EVERY > self.began_at.0 / PRUNE_EVERY => self.prune().await,
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(resource = %self.resource, %error, "the end of the run could not be written down");
+                tracing::error!(resource = %self.resource, %error, "the end of the run could not be recorded");
                 self.record.error.get_or_insert_with(|| error.report());
                 if self.record.status == RunStatus::Complete {
                     self.record.status = RunStatus::Partial;
@@ -372,10 +371,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes down how the run ended where another one has moved on, and has the state.
+    /// Records how the run ended without a state, because another run has written a newer one.
     async fn record_alone(&self, now: jiff::Timestamp) {
         if let Err(error) = self.connector.state.append(self.change(now, None)).await {
-            tracing::error!(resource = %self.resource, %error, "the record of the run could not be written down");
+            tracing::error!(resource = %self.resource, %error, "the record of the run could not be stored");
         }
     }
 
@@ -393,11 +392,11 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
     ) -> ResourceState {
-        let has_rejects = self.outstanding.is_any();
+        let has_rejects = self.rejects.may_have_any();
         ResourceState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
     }
 
-    /// Stores that this run is about to commit the first of what the resource is. The run's next state takes it back.
+    /// Stores the first checkpoint before it is committed, to show other programs which resource this is. The run's next state removes it.
     pub(super) async fn store_claim(&mut self, claim: &Checkpoint) -> Result<()> {
         let state = self.state(RunStatus::Running, None, self.checkpoint.clone(), self.reconcile.clone());
         let state = ResourceState { claim: Some(claim.clone()), ..state };
@@ -413,12 +412,12 @@ impl<'a> Run<'a> {
         StateChange { key: self.resource.name().into(), base: self.base, at, state, run: Some(run) }
     }
 
-    /// The change that a commit carries: its record counts the commit itself, to which the sink adds what becomes of the rows.
-    fn change_of_commit(&self, at: jiff::Timestamp, state: ResourceState, left_out: &Counts) -> StateChange {
+    /// The change for a commit. Its record includes the commit itself; the sink adds the counts of the rows.
+    fn change_of_commit(&self, at: jiff::Timestamp, state: ResourceState, excluded_counts: &Counts) -> StateChange {
         let mut change = self.change(at, Some(state));
         if let Some(run) = &mut change.run {
             run.commits += 1;
-            run.counts += left_out;
+            run.counts += excluded_counts;
             run.timings.total_ms = millis(self.began.elapsed());
         }
         change
@@ -430,10 +429,9 @@ impl<'a> Run<'a> {
 }
 
 impl Drop for Run<'_> {
-    /// A run that is dropped can write nothing more. Its observer is told that it has ended; its record, if it has one, is closed by
-    /// the next run of the resource.
+    /// A dropped run cannot write any more. Its observer gets the end; the next run of the resource closes its record, if it has one.
     fn drop(&mut self) {
-        if self.is_under_way {
+        if self.is_observed {
             self.record.status = RunStatus::Interrupted;
             self.record.ended_at = Some(self.connector.now().max(self.record.started_at));
             self.record.traffic = self.monitor.traffic();
@@ -443,13 +441,13 @@ impl Drop for Run<'_> {
     }
 }
 
-/// What is said where records were rejected.
+/// The message of a run that rejected records.
 fn rejected(count: u64) -> String {
     let (records, they_are) = if count == 1 { ("record was", "it is") } else { ("records were", "they are") };
     format!("{count} {records} rejected; {they_are} kept beside the tables, and listed by `rejects`")
 }
 
-/// Whether a run ended well and found nothing new.
+/// Whether a run completed and found nothing new.
 fn record_is_idle(run: &RunRecord) -> bool {
     run.status == RunStatus::Complete && !run.counts.wrote()
 }

@@ -1,4 +1,4 @@
-//! Keeps every enabled resource on its schedule.
+//! Runs every enabled resource on its schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -10,37 +10,36 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Connector;
 use super::Schedule;
-use super::connector::{Configured, Connector};
-use super::ingest::Runner;
-use super::run::Start;
+use super::ingest::ConcurrentRuns;
+use super::run::PrefetchedState;
+use super::settings::Configured;
 use crate::{Mode, Resource, Result, RunStatus, Settings};
 
-/// How often the configuration is read again, so that what another program enables or disables is noticed.
+/// How often the configuration is read again, to notice what another program has enabled or disabled.
 const REFRESH: Duration = Duration::from_secs(15);
 
-/// How often where every call is paid for. There it is read besides whenever a resource is due.
+/// How often in a metered store, which is also read whenever a resource is due.
 const REFRESH_METERED: Duration = Duration::from_secs(30 * 60);
 
-/// By how much the clocks of two machines may differ. A run that began later than that from now was dated by a clock that was
-/// wrong, and holds nothing back.
+/// The allowed difference between the clocks of two machines. Runs dated further in the future are clock errors and are ignored.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 impl Connector {
-    /// Keeps every enabled resource on its schedule until `cancel` is cancelled, at most `concurrency` at once. A resource
-    /// never overlaps itself, and runs that were missed are made up for by one. Resources that are enabled, disabled or
-    /// rescheduled meanwhile are noticed within 15 seconds; where every call to the configuration
-    /// [is paid for](crate::StateStore::is_metered), when a resource is due next, or after 30 minutes.
+    /// Runs every enabled resource on its schedule until `cancel` is cancelled, with at most `concurrency` concurrent runs. Runs of a
+    /// resource never overlap, and one run makes up for all missed ones. Changes to the enabled resources and their schedules take
+    /// effect within 15 seconds; in a [metered](crate::StateStore::is_metered) store, when a resource is due next, or after 30 minutes.
     ///
-    /// The failure of a run is told to the [observer](super::Observer) and stops nothing.
+    /// The failure of a run is reported to the [observer](super::Observer) and does not stop the others.
     ///
     /// # Errors
-    /// Settings that are malformed, and stores that cannot be read, at the start; later they are logged and tried again.
+    /// At the start, malformed settings and unreadable stores. Later, these errors are logged, and the read is retried.
     pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
         let metered = self.state.is_metered();
-        let every = self.refreshes_every();
+        let every = self.refresh_interval();
         let concurrency = concurrency.max(1);
-        let runner = Runner::new(self, concurrency);
+        let runner = ConcurrentRuns::new(self, concurrency);
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
         let (mut config, plan) = read?;
         let mut timetable = Timetable { plan, ..Timetable::default() };
@@ -51,13 +50,13 @@ impl Connector {
         while !cancel.is_cancelled() {
             let due = metered && timetable.is_due(self.now()) && read_at.elapsed() >= REFRESH;
             if reading.is_terminated() && (due || read_at.elapsed() >= every) {
-                // Beside the runs: one of them may be next in turn for what the reading waits for, and must be polled.
+                // Concurrently with the runs: one of them may hold what this read waits for, and must be polled.
                 reading.set(self.plan().fuse());
             }
             let is_reading = !reading.is_terminated();
-            // One look at the clock: what fell due between two of them would be neither started nor waited for.
+            // One reading of the clock: what became due between two readings would be neither started nor waited for.
             let now = self.now();
-            // What may have been disabled is not started.
+            // During a read, start nothing: the resource may have been disabled.
             let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
             for (resource, start) in starting {
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
@@ -66,7 +65,7 @@ impl Connector {
                     resource
                 });
             }
-            let look_again = (read_at + every).min(Instant::now() + timetable.pause(now, every));
+            let next_check = (read_at + every).min(Instant::now() + timetable.pause(now, every));
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(resource) = runs.next() => { timetable.running.remove(&resource); }
@@ -75,32 +74,32 @@ impl Connector {
                     match read {
                         Ok(read) => (config, timetable.plan) = read,
                         Err(error) => {
-                            tracing::error!(%error, "the configuration cannot be read; going on with the last one")
+                            tracing::error!(%error, "the configuration cannot be read; continuing with the last one")
                         }
                     }
                 }
-                () = sleep_until(look_again), if !is_reading => {}
+                () = sleep_until(next_check), if !is_reading => {}
             }
         }
-        // Nobody polls it any more, and a run may wait behind it.
+        // Drop the read: it is no longer polled, and a run may wait for it.
         reading.set(Fuse::terminated());
         while runs.next().await.is_some() {}
         Ok(())
     }
 
-    /// How often the configuration is read again where nothing is due.
-    pub(crate) fn refreshes_every(&self) -> Duration {
+    /// How often the configuration is read again if no resource is due.
+    pub(crate) fn refresh_interval(&self) -> Duration {
         if self.state.is_metered() { REFRESH_METERED } else { REFRESH }
     }
 
-    /// The settings in force, and each enabled resource with its schedule and the start of its last run.
+    /// Reads the effective settings, and each enabled resource with its schedule and the start of its last run.
     async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
         let (resources, configs): (Vec<_>, Vec<_>) = known.into_iter().filter(|(_, config)| config.enabled).unzip();
-        let standings = self.statuses(&resources).await?;
+        let statuses = self.statuses(&resources).await?;
         let mut plan = BTreeMap::new();
         let is_metered = self.state.is_metered();
-        for ((resource, config), standing) in resources.into_iter().zip(configs).zip(standings) {
+        for ((resource, config), status) in resources.into_iter().zip(configs).zip(statuses) {
             let schedule = match config.schedule.as_deref().map(str::parse).transpose() {
                 Ok(schedule) => schedule.unwrap_or_default(),
                 Err(error) => {
@@ -111,44 +110,47 @@ impl Connector {
                     continue;
                 }
             };
-            let start = Start::of(standing.entry, is_metered);
-            let run = standing.run;
+            let start = PrefetchedState::new(status.entry, is_metered);
+            let run = status.run;
             let cut_off =
                 run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
-            plan.insert(resource, PlannedResource { schedule, last: run.map(|run| run.started_at), cut_off, start });
+            plan.insert(
+                resource,
+                PlannedResource { schedule, last: run.map(|run| run.started_at), is_unfinished: cut_off, start },
+            );
         }
         Ok((config, plan))
     }
 }
 
-/// When a resource last ran, and how often it is to run.
+/// The schedule and the last run of a resource.
 #[derive(Debug)]
 struct PlannedResource {
     schedule: Schedule,
     last: Option<Timestamp>,
     /// Whether that run was interrupted, or has not ended.
-    cut_off: bool,
-    /// Where the next run begins. It serves one run only, which may move on.
-    start: Option<Start>,
+    is_unfinished: bool,
+    /// The prefetched state for the next run; stale afterwards.
+    start: Option<PrefetchedState>,
 }
 
-/// What is to run, what is running, and what was started here when.
+/// The planned resources, the running ones, and the times of starts in this process.
 #[derive(Debug, Default)]
 struct Timetable {
     plan: BTreeMap<Resource, PlannedResource>,
     running: BTreeSet<Resource>,
-    /// Beside the run history, because a run that cannot begin leaves no record there and must not be tried without pause.
+    /// Needed beside the run history: a run that cannot begin leaves no record, and must not be retried without a pause.
     started: BTreeMap<Resource, Timestamp>,
 }
 
 impl Timetable {
-    /// Lets what was cut off go on at once: a program that was stopped and started again must not wait a day for it.
+    /// Makes unfinished runs due at once: after a restart, a resource must not wait a day for its next run.
     fn replan(&mut self) {
-        self.plan.values_mut().filter(|planned| planned.cut_off).for_each(|planned| planned.last = None);
+        self.plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
     }
 
-    /// The resources to start now, those that have waited longest first; they count as running from here on.
-    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Option<Start>)> {
+    /// Returns the resources to start now, the longest waiting first, and counts them as running.
+    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Option<PrefetchedState>)> {
         let mut ready: Vec<_> =
             self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
         ready.sort();
@@ -165,20 +167,20 @@ impl Timetable {
             .collect()
     }
 
-    /// How long there is nothing to start, at most until the configuration is read again.
+    /// The time until the next resource is due, at most until the configuration is read again.
     fn pause(&self, now: Timestamp, at_most: Duration) -> Duration {
         let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         until.unwrap_or(at_most).clamp(Duration::from_millis(10), at_most)
     }
 
-    /// Whether something that is not running is to run by now.
+    /// Whether a resource that is not running is due.
     fn is_due(&self, now: Timestamp) -> bool {
         self.waiting(now).any(|(due, _)| due <= now)
     }
 
-    /// The resources that are not running, with when they are due: by their schedule after their last run, at once when
-    /// there is none.
+    /// The resources that are not running, with the times when they are due: by their schedule after their last run, or at once if
+    /// they have never run.
     fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &Resource)> {
         let is_past = move |began: &Timestamp| began.duration_since(now) <= SKEW;
         let waiting = self.plan.iter().filter(|(resource, _)| !self.running.contains(*resource));
@@ -202,7 +204,7 @@ mod tests {
         Resource::new(name).unwrap()
     }
 
-    fn names(starting: Vec<(Resource, Option<Start>)>) -> Vec<Resource> {
+    fn names(starting: Vec<(Resource, Option<PrefetchedState>)>) -> Vec<Resource> {
         starting.into_iter().map(|(resource, _)| resource).collect()
     }
 
@@ -211,7 +213,7 @@ mod tests {
         let planned = |second| PlannedResource {
             schedule: "1m".parse().unwrap(),
             last: Some(at(second - 60)),
-            cut_off: false,
+            is_unfinished: false,
             start: None,
         };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_has_never_run_is_due_at_once() {
-        let planned = PlannedResource { schedule: Schedule::default(), last: None, cut_off: false, start: None };
+        let planned = PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, start: None };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }

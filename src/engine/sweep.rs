@@ -1,4 +1,4 @@
-//! Reconcile runs: they mark what they come across, and at the end the source is asked about everything else.
+//! Reconcile runs: they mark the keys that the source lists, and finally ask the source to verify all others.
 
 use std::collections::HashSet;
 
@@ -10,11 +10,11 @@ use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
 use crate::{Error, ErrorKind, Mode, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest};
 
-/// How many records are looked at in one step.
+/// The number of records to verify in one step.
 const STEP: usize = 500;
 
 impl Run<'_> {
-    /// Begins a full pass, or goes on with the one under way. That one may have seen what was deleted since.
+    /// Begins a reconciliation, or resumes the one in progress. That one may have seen keys that were deleted since.
     pub(super) fn resume_reconcile(&mut self) {
         let Some(pass) = &self.reconcile else {
             self.reconcile = Some(Reconciliation::new(self.record.id, self.record.started_at));
@@ -24,44 +24,44 @@ impl Run<'_> {
             return;
         }
         self.monitor.event(SourceEvent::Warning(format!(
-            "the full pass of {} that began at {} goes on; what was deleted since may be found only by the next one",
+            "resuming the reconciliation of {} that began at {}; records deleted since then may be found only by the next one",
             self.resource, pass.started_at
         )));
     }
 
-    /// The pass that this run goes on with: a reconcile run's, or the read that follows a reset.
+    /// The reconciliation that this run continues: a reconcile run's, or the read that follows a reset.
     pub(super) fn reconciliation(&self) -> Option<&Reconciliation> {
         self.reconcile.as_ref().filter(|pass| self.record.mode == Mode::Reconcile || pass.is_reset)
     }
 
-    /// What a commit of a pass means.
+    /// The marks of a commit of listed records.
     pub(super) fn mark(&self, pass: &Reconciliation) -> Sweep {
         let older = match () {
-            // Nothing refuses the rows of a run that was overtaken, so that only their versions can.
-            () if !self.connector.is_joined() => StalePolicy::Skip,
+            // Nothing refuses the rows of a superseded run, so only versions can decide.
+            () if !self.connector.is_transactional() => StalePolicy::Skip,
             () if pass.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
             () => StalePolicy::Verify,
         };
         Sweep::Mark(pass.id, older)
     }
 
-    /// What a commit of verified records means: they are the truth.
+    /// The marks of a commit of verified records, which are the truth.
     fn mark_verified(&self, pass: &Reconciliation) -> Sweep {
-        let older = if self.connector.is_joined() { StalePolicy::Replace } else { StalePolicy::Skip };
+        let older = if self.connector.is_transactional() { StalePolicy::Replace } else { StalePolicy::Skip };
         Sweep::Mark(pass.id, older)
     }
 
-    /// Asks the source about every record that the pass has not come across, commits what it says, and ends the pass.
-    /// Says whether it came to its end; a sweep that was interrupted goes on with the next run. One that finds more deletions than
-    /// are plausible, or answers that cannot be, ends the pass without them: the next one begins anew, with a listing of its own.
+    /// Verifies every record that the reconciliation has not seen, commits the results, and ends the reconciliation. Returns whether it
+    /// completed; the next run continues an interrupted sweep. If there are more deletions than are plausible, or impossible
+    /// answers, the reconciliation is abandoned: the next run starts over, with a new listing.
     pub(super) async fn sweep(&mut self) -> Result<bool> {
         let mut deletions = self.expected_deletions().await?;
         match self.sweep_tables(&mut deletions).await {
-            Err(SweepError::Pass(error)) => {
+            Err(SweepError::Abandon(error)) => {
                 self.abandon_reconcile().await?;
                 Err(error)
             }
-            Err(SweepError::Run(error)) => Err(error),
+            Err(SweepError::Resume(error)) => Err(error),
             Ok(false) => Ok(false),
             Ok(true) => {
                 self.end_reset_read().await?;
@@ -70,7 +70,7 @@ impl Run<'_> {
         }
     }
 
-    /// Ends a pass that has read everything: incremental reads go on from where it has come.
+    /// Ends a reconciliation that has read everything: incremental reads continue from its checkpoint.
     pub(super) async fn end_reset_read(&mut self) -> Result<()> {
         let Some(pass) = &self.reconcile else { return Ok(()) };
         let checkpoint = pass.checkpoint.clone().or_else(|| self.checkpoint.clone());
@@ -84,7 +84,7 @@ impl Run<'_> {
         self.commit(Vec::new(), Some(abandon), self.checkpoint.clone(), None).await
     }
 
-    /// Counts what the pass has not come across.
+    /// Counts the rows that the reconciliation has not seen.
     async fn expected_deletions(&self) -> Result<Deletions> {
         let mut deletions = Deletions::default();
         let Some(pass) = &self.reconcile else { return Ok(deletions) };
@@ -104,12 +104,12 @@ impl Run<'_> {
         let connector = self.connector;
         let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
         if is_bounded && connector.spec.is_authoritative {
-            deletions.refuse_empty_listing().map_err(SweepError::Pass)?;
+            deletions.refuse_empty_listing().map_err(SweepError::Abandon)?;
         }
-        let must_wait = is_bounded && deletions.must_wait();
+        let must_wait = is_bounded && deletions.may_exceed_limit();
         for table in &connector.spec.tables {
             let mut after = None;
-            while deletions.concern(&table.name) {
+            while deletions.has_unseen(&table.name) {
                 if self.cancel().is_cancelled() {
                     return Ok(false);
                 }
@@ -125,7 +125,7 @@ impl Run<'_> {
                     () = self.cancel().cancelled() => return Ok(false),
                 };
                 if must_wait {
-                    deletions.hold(&table.name, &mut records).map_err(SweepError::Pass)?;
+                    deletions.hold_back(&table.name, &mut records).map_err(SweepError::Abandon)?;
                 }
                 self.commit_verified(&table.name, records).await?;
             }
@@ -168,35 +168,33 @@ impl Run<'_> {
         let verified = self.connector.source.verify(request).await?;
         match verified.iter().find(|record| !asked.remove(&record.key)) {
             None => Ok(verified),
-            Some(record) => {
-                Err(Error::internal("the source verified a record twice, or one that it was not asked about")
-                    .with_context("key", &record.key)
-                    .with_help("in the source, let `verify` give at most one record for each that it is asked about"))
-            }
+            Some(record) => Err(Error::internal("the source verified a record twice, or one that was not requested")
+                .with_context("key", &record.key)
+                .with_help("in the source, return at most one record from `verify` for each requested one")),
         }
     }
 }
 
-/// Why a sweep has ended before its time.
+/// Why a sweep has failed.
 enum SweepError {
-    /// What the source says cannot be, or a person has to confirm it: the next run begins a pass of its own, with a listing.
-    Pass(Error),
-    /// The next run goes on.
-    Run(Error),
+    /// The answers are impossible, or a person has to confirm them: the next run starts over, with a new listing.
+    Abandon(Error),
+    /// The next run continues the sweep.
+    Resume(Error),
 }
 
 impl SweepError {
-    /// An error of the source. What is wrong with its answers may have been wrong with its listing.
+    /// An error of the source. If its answers are wrong, its listing may be wrong, too.
     fn by_source(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::InvalidData | ErrorKind::NotFound => Self::Pass(error),
-            _ => Self::Run(error),
+            ErrorKind::InvalidData | ErrorKind::NotFound => Self::Abandon(error),
+            _ => Self::Resume(error),
         }
     }
 }
 
 impl From<Error> for SweepError {
     fn from(error: Error) -> Self {
-        Self::Run(error)
+        Self::Resume(error)
     }
 }

@@ -6,7 +6,7 @@ use reqwest::header::HeaderValue;
 
 use super::layer::{HttpRequest, HttpResponse, HttpService};
 use crate::Result;
-use crate::error::{STAND_IN, redact_known};
+use crate::error::{REDACTED, redact_known};
 
 /// Removes credentials in use from response headers: a server may repeat them.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl HttpService for RedactLayer {
         for value in response.headers.values_mut() {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Cow::Owned(redacted) = redact_known(&text) {
-                *value = HeaderValue::try_from(redacted).unwrap_or(HeaderValue::from_static(STAND_IN));
+                *value = HeaderValue::try_from(redacted).unwrap_or(HeaderValue::from_static(REDACTED));
             }
         }
         Ok(response)

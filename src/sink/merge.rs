@@ -18,17 +18,10 @@
 //! assert_eq!((counts.offered, counts.updated), (1, 1));
 //! ```
 
-use twox_hash::XxHash3_128;
+pub use crate::record::content_hash;
 
 use super::StalePolicy;
 use crate::{Counts, Record, Version};
-
-/// Hashes a JSON text, so that a destination can tell that a row has not changed: XXH3 with 128 bits.
-///
-/// It guards against needless rewriting, not against an attacker.
-pub fn content_hash(json: &str) -> [u8; 16] {
-    XxHash3_128::oneshot(json.as_bytes()).to_be_bytes()
-}
 
 /// The part of a stored row that merging compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::{ArrowError, DataType, Field};
 use bytestring::ByteString;
 
-use super::Row;
+use super::row::Row;
 use crate::{Error, Result};
 
 /// The maximum number of digits of Snowflake's numbers.

@@ -1,10 +1,10 @@
 //! What Snowflake answers, for the fuzz targets.
 
 use super::wire::{LoginData, QueryData, RenewalData, Response};
-use super::{Answer, Row, arrow, result};
+use super::{QueryResult, Row, arrow, result};
 
 /// Reads a body as every answer that there is, and gives the rows of a statement's.
-pub fn answer(body: &[u8]) -> Option<Answer> {
+pub fn answer(body: &[u8]) -> Option<QueryResult> {
     let _ = serde_json::from_slice::<Response<LoginData>>(body);
     let _ = serde_json::from_slice::<Response<RenewalData>>(body);
     let reply: Response<QueryData> = serde_json::from_slice(body).ok()?;

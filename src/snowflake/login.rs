@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use snowflake_api::connection::QueryType;
 use uuid::Uuid;
 
-use super::client::ClientInner;
+use super::client_inner::ClientInner;
 use super::connection::{ConnectionConfig, LoginFields};
 use super::transport::Transport;
 use super::wire::{LoginData, Renewal, RenewalData, Response};

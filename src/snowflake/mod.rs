@@ -17,13 +17,16 @@ mod arrow;
 mod blocking;
 mod cleanup;
 mod client;
+mod client_inner;
 pub mod connection;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod login;
 mod parameters;
+mod polling;
 mod result;
+mod row;
 mod session;
 mod sql;
 pub mod stage;
@@ -39,7 +42,7 @@ use secrecy::SecretString;
 
 pub use client::HttpClient;
 pub use connection::{ConnectionConfig, Credentials, Protocol};
-pub use result::{QueryResult, Row};
+pub use row::{QueryResult, Row};
 pub use sql::{Sql, SqlFragment};
 pub(crate) use sql::{fragment, sql};
 pub use statement::{Bind, StagedFile, Statement, stage_reference, text_literal};

@@ -167,7 +167,7 @@ pub(super) fn check(parameters: Option<&Value>) -> Result<()> {
 }
 
 fn autocommit_off() -> Error {
-    Error::configuration("Snowflake opens no session with AUTOCOMMIT, and in one without it nothing would be stored")
+    Error::configuration("Snowflake opens no session with AUTOCOMMIT, and nothing would be stored without it")
         .with_help("let an administrator run `ALTER USER … SET AUTOCOMMIT = TRUE`")
 }
 

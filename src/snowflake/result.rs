@@ -1,28 +1,25 @@
-//! The rows of a result: those in the response, and those in parts that a cloud storage holds.
+//! Gathers the rows of a result: those that came with the response, and those that are stored elsewhere.
 
 use std::io::Read;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use bytestring::ByteString;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::login::SessionTokens;
-use super::session::refetch_result;
-use super::transport::Transport;
+use super::polling::refetch_result;
+use super::row::{QueryResult, Row};
+use super::transport::{MAX_PART_BYTES, Transport, too_large};
 use super::wire::{Chunk, QueryData};
 use super::{arrow, blocking};
 use crate::{Error, Result, Retry};
 
 /// How many parts of a result are downloaded concurrently.
 const CONCURRENT_DOWNLOADS: usize = 4;
-
-/// The largest accepted part in bytes, compressed or not. Snowflake creates none over 160 MB.
-pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
 /// The memory for parts in flight, in all sessions of the process, in MiB. A larger part goes alone.
 const MAX_IN_FLIGHT_MIB: u32 = 256;
@@ -198,13 +195,6 @@ pub(super) fn decompress(bytes: Bytes) -> Result<Bytes> {
     if plain.len() > MAX_PART_BYTES { Err(too_large()) } else { Ok(plain.into()) }
 }
 
-/// The error of a part that exceeds [`MAX_PART_BYTES`].
-pub(super) fn too_large() -> Error {
-    Error::invalid_data("a part of a result is larger than any that Snowflake creates")
-        .with_context("max bytes", MAX_PART_BYTES)
-        .with_help("check the proxy, if there is one: it may have changed the response")
-}
-
 /// Reads rows that are separated by commas, without brackets around them.
 pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
     let whole = [b"[", bytes, b"]"].concat();
@@ -216,86 +206,6 @@ pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
 
 fn row(cells: Vec<Option<String>>) -> Row {
     Row(cells.into_iter().map(|cell| cell.map(Into::into)).collect())
-}
-
-/// The result of a statement: a table of texts as Snowflake writes them, such as `true` or `1` and `-1.50`. A timestamp that was
-/// not cast to text is written as seconds since 1970 with a fraction.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QueryResult {
-    /// The columns' names.
-    pub columns: Vec<String>,
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// The query id.
-    pub query_id: String,
-}
-
-impl QueryResult {
-    /// Returns how many rows a DML statement changed: the sum of the numbers in its only row.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the result is not a count.
-    pub fn rows_affected(&self) -> Result<u64> {
-        let [row] = self.rows.as_slice() else {
-            return Err(Error::invalid_data("Snowflake did not return how many rows a statement changed"));
-        };
-        (0..row.0.len()).try_fold(0_u64, |sum, column| {
-            let count = u64::try_from(row.integer(column)?).ok();
-            count
-                .and_then(|count| sum.checked_add(count))
-                .ok_or_else(|| Error::invalid_data("Snowflake returned an impossible number of changed rows"))
-        })
-    }
-}
-
-/// One row of a [`QueryResult`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row(pub Vec<Option<ByteString>>);
-
-impl Row {
-    /// Returns the text of a column; `None` for null.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when there is no such column.
-    pub fn get(&self, column: usize) -> Result<Option<&ByteString>> {
-        let cell = self.0.get(column).ok_or_else(|| {
-            Error::invalid_data("a column is missing in a result of Snowflake").with_context("column", column)
-        })?;
-        Ok(cell.as_ref())
-    }
-
-    /// Returns the text of a column that is never null.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is null, or there is no such column.
-    pub fn text(&self, column: usize) -> Result<&ByteString> {
-        self.get(column)?.ok_or_else(|| {
-            Error::invalid_data("Snowflake returned null where a value was expected").with_context("column", column)
-        })
-    }
-
-    /// Returns the integer in a column that is never null.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it has another form.
-    pub fn integer(&self, column: usize) -> Result<i64> {
-        let text = self.text(column)?;
-        text.parse().map_err(|error| {
-            Error::invalid_data(format!("Snowflake returned {text:?} where an integer was expected")).with_source(error)
-        })
-    }
-
-    /// Returns the boolean in a column that is never null: `true` or `1`, `false` or `0`, in either case.
-    ///
-    /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it has another form.
-    pub fn boolean(&self, column: usize) -> Result<bool> {
-        match self.text(column)?.to_ascii_lowercase().as_str() {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            text => Err(Error::invalid_data(format!("Snowflake returned {text:?} where a boolean was expected"))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -316,18 +226,5 @@ mod tests {
         assert!(bomb.len() < 8 << 20, "{}", bomb.len());
         let error = decompress(bomb.into()).unwrap_err();
         assert!(error.to_string().contains("larger than any"), "{error}");
-    }
-
-    #[test]
-    fn counts_that_cannot_be_added_are_refused() {
-        let answer = |cells: &[&str]| QueryResult {
-            rows: vec![Row(cells.iter().map(|cell| Some((*cell).into())).collect())],
-            ..QueryResult::default()
-        };
-        assert_eq!(answer(&["3", "4"]).rows_affected().unwrap(), 7);
-        assert_eq!(answer(&["9223372036854775807", "1"]).rows_affected().unwrap(), 1 << 63);
-        for cells in [["-1", "0"], ["5", "-9223372036854775808"]] {
-            assert_eq!(answer(&cells).rows_affected().unwrap_err().kind(), crate::ErrorKind::InvalidData, "{cells:?}");
-        }
     }
 }

@@ -12,14 +12,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cleanup::SessionCleanup;
-use super::client::ClientInner;
+use super::client_inner::ClientInner;
 use super::login::{self, SessionTokens, TokenPair};
+use super::polling::poll_until_done;
 use super::stage::{self, Origin};
-use super::statement::{StatementKind, put_response};
-use super::transport::Transport;
+use super::statement::StatementKind;
 use super::wire::{Bindings, Empty, Query, QueryData, Response, TOKEN_EXPIRED};
-use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result};
-use crate::net::delays;
+use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result, wire};
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// After this much idle time, a heartbeat precedes the next statement: Snowflake ends a session after four hours, and its token
@@ -283,7 +282,7 @@ impl Session for HttpSession {
         let origin = if self.client.transport.is_loopback() { Origin::Loopback } else { Origin::Remote };
         let mut again = true;
         loop {
-            let answer = put_response(&self.run(&statement).await?)?;
+            let answer = wire::put_response(&self.run(&statement).await?)?;
             match stage::upload(&answer, origin, &file.name, &file.content).await {
                 Ok(bytes) => {
                     self.client.meter.add_staged_bytes(bytes);
@@ -327,62 +326,5 @@ impl fmt::Debug for HttpSession {
             .field("phase", &self.phase)
             .field("sequence", &self.sequence)
             .finish_non_exhaustive()
-    }
-}
-
-/// The first delay between two polls; each further one doubles.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// The longest delay.
-const MAX_DELAY: Duration = Duration::from_secs(5);
-/// After a poll that Snowflake held for this long, the next one follows at once.
-const LONG_POLL: Duration = Duration::from_secs(1);
-
-/// Polls for the result until the statement is done, however long that takes.
-pub(super) async fn poll_until_done(
-    transport: &Transport,
-    pass: &SessionTokens,
-    mut reply: Response<QueryData>,
-) -> Result<Response<QueryData>> {
-    let mut delays = delays(FIRST_DELAY, MAX_DELAY);
-    while reply.is_running() {
-        let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
-            Error::invalid_data("Snowflake reported a running statement without the address of its result")
-        })?;
-        let asked = Instant::now();
-        let answer = fetch_result(transport, pass, &path).await?;
-        if answer.is_running() && asked.elapsed() < LONG_POLL {
-            tokio::time::sleep(delays.next().unwrap_or(MAX_DELAY)).await;
-        }
-        reply = answer;
-    }
-    Ok(reply)
-}
-
-/// Polls once. The token is valid for an hour, and a statement may run longer.
-async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
-    let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
-    if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
-        answer = transport.result(path, &pass.token()).await?;
-    }
-    match answer.expiry() {
-        Some(code) => Err(Error::unavailable("the session expired while a statement ran").with_code(code)),
-        None => Ok(answer),
-    }
-}
-
-/// Fetches the result of a finished statement again. Snowflake keeps it for a day, and creates new links to its parts.
-pub(super) async fn refetch_result(transport: &Transport, pass: &SessionTokens, query_id: &str) -> Result<QueryData> {
-    // It becomes part of a path.
-    if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(Error::invalid_data("Snowflake gave a statement an invalid id"));
-    }
-    let reply = fetch_result(transport, pass, &format!("/queries/{query_id}/result")).await?;
-    let reply = poll_until_done(transport, pass, reply).await?;
-    match reply.data {
-        Some(data) if reply.success => Ok(data),
-        _ => {
-            let error = Error::unavailable("Snowflake no longer has the result of a statement");
-            Err(error::with_code(error, reply.code.as_deref()).with_help("run it again"))
-        }
     }
 }

@@ -7,8 +7,6 @@ use bytestring::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::sql::{Sql, sql};
-use super::stage::PutResponse;
-use super::wire::QueryData;
 use crate::{Error, Result};
 
 /// A value bound to a `?`.
@@ -197,17 +195,6 @@ pub fn stage_reference(stage: &str) -> Sql {
         return Sql::assert_safe(format!("@{stage}"));
     }
     Sql::assert_safe(text_literal(&format!("@{stage}")))
-}
-
-/// Reads the file's destination from the response to a PUT.
-pub(super) fn put_response(data: &QueryData) -> Result<PutResponse> {
-    let stage =
-        data.stage_info.as_deref().ok_or_else(|| Error::invalid_data("Snowflake did not say where a file goes"))?;
-    let encryption = data.encryption_material.as_deref().map_or("null", |material| material.get());
-    let answer = format!(r#"{{"stageInfo":{},"encryptionMaterial":{encryption}}}"#, stage.get());
-    // The cause is left out: it may repeat a credential.
-    serde_json::from_str(&answer)
-        .map_err(|_| Error::invalid_data("Snowflake described the destination of a file in an unknown format"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Bind;
+use super::stage::PutResponse;
+use super::statement::Bind;
+use crate::{Error, Result};
 
 /// The codes of a statement that is still running: after 45 seconds, or in the background.
 const RUNNING: [&str; 2] = ["333333", "333334"];
@@ -179,6 +181,17 @@ pub(super) struct Renewal<'a> {
 /// A request without content.
 #[derive(Serialize)]
 pub(super) struct Empty {}
+
+/// Reads the file's destination from the response to a PUT.
+pub(super) fn put_response(data: &QueryData) -> Result<PutResponse> {
+    let stage =
+        data.stage_info.as_deref().ok_or_else(|| Error::invalid_data("Snowflake did not say where a file goes"))?;
+    let encryption = data.encryption_material.as_deref().map_or("null", |material| material.get());
+    let answer = format!(r#"{{"stageInfo":{},"encryptionMaterial":{encryption}}}"#, stage.get());
+    // The cause is left out: it may repeat a credential.
+    serde_json::from_str(&answer)
+        .map_err(|_| Error::invalid_data("Snowflake described the destination of a file in an unknown format"))
+}
 
 #[cfg(test)]
 mod tests {

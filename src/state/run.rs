@@ -122,7 +122,7 @@ impl Counts {
     /// Counts records that were not stored. The reason becomes a code: `pull request` becomes `pull_request`.
     pub fn skip(&mut self, reason: impl AsRef<str>, count: u64) {
         if count > 0 {
-            *self.skipped.entry(stored::code(reason.as_ref())).or_default() += count;
+            *self.skipped.entry(reason_code(reason.as_ref())).or_default() += count;
         }
     }
 
@@ -160,6 +160,13 @@ impl AddAssign<&Self> for Counts {
             self.skip(reason, *count);
         }
     }
+}
+
+/// A reason as a code: `pull request` becomes `pull_request`.
+fn reason_code(reason: &str) -> String {
+    let lower = |c: char| if c.is_alphanumeric() { c.to_lowercase().collect() } else { " ".to_owned() };
+    let words: String = reason.chars().map(lower).collect();
+    words.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 /// Where a run's time went, in milliseconds. Reading and committing overlap, so they need not add up to the total.

@@ -84,17 +84,17 @@ impl<B: Backend> CrashingBackend<B> {
 
     /// The backend inside, while it is alive.
     fn alive(&self) -> Result<&B> {
-        if self.has_crashed() { Err(dead()) } else { Ok(&self.backend) }
+        if self.has_crashed() { Err(crashed()) } else { Ok(&self.backend) }
     }
 
-    fn die<T>(&self) -> Result<T> {
+    fn crash_now<T>(&self) -> Result<T> {
         self.crashed.store(true, Ordering::SeqCst);
-        Err(dead())
+        Err(crashed())
     }
 }
 
 /// It is worth no retry: the process is gone.
-fn dead() -> Error {
+fn crashed() -> Error {
     Error::unavailable("the backend has crashed, as the test asked it to").exhausted()
 }
 
@@ -109,10 +109,10 @@ impl<B: Backend> Sink for CrashingBackend<B> {
         let backend = self.alive()?;
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         if self.crash == CrashPoint::BeforeCommit(number) {
-            return self.die();
+            return self.crash_now();
         }
         let done = backend.commit(commit).await;
-        if self.crash == CrashPoint::AfterCommit(number) { self.die() } else { done }
+        if self.crash == CrashPoint::AfterCommit(number) { self.crash_now() } else { done }
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

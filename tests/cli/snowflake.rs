@@ -219,7 +219,7 @@ async fn a_cost_that_snowflake_does_not_tell_is_a_warning() {
     world.program.run(&["enable", "acme/gears"]).await.expect(0);
     let ended = world.program.run(&["--role", "blind", "--json", "ingest", "--cost"]).await.expect(0);
     assert!(ended.json()["destination"]["warehouse_ms"].is_null(), "{}", ended.stdout);
-    assert!(ended.stderr.contains("does not say for how long its warehouse has worked"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("does not report how long its warehouse has worked"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,7 +380,7 @@ async fn flags_of_the_other_destination_are_refused() {
     for (args, parts) in [
         (&["--role", "x", "status"][..], "--role is for Snowflake"),
         (&["status", "--connection", "x"], "--connection is for Snowflake"),
-        (&["ingest", "--cost"], "--cost asks Snowflake"),
+        (&["ingest", "--cost"], "--cost needs Snowflake"),
         (&["--to", "snowflake", "--db", "x.db", "status"], "--db names a file"),
     ] {
         says(&program.run(args).await.expect(4), &[parts]);

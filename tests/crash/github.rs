@@ -12,26 +12,26 @@ use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, RunStatus};
 
-use crate::death::{Death, Fuse, Mortal, Watched, deaths};
-use crate::deeds::Deed;
+use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, Watched, crash_points};
+use crate::mutations::Mutation;
 use crate::place::{Found, Place};
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 const GADGETS: &str = "acme/gadgets";
 
-fn deeds(most: usize) -> impl Strategy<Value = Vec<(bool, Deed)>> {
-    let deed = prop_oneof![
-        2 => (1..5_u8).prop_map(Deed::Create),
-        4 => any::<u16>().prop_map(Deed::Edit),
-        2 => any::<u16>().prop_map(Deed::Close),
-        2 => (1..60_u8).prop_map(Deed::Bulk),
-        2 => any::<u16>().prop_map(Deed::Delete),
-        1 => any::<u16>().prop_map(Deed::Hide),
-        2 => any::<u16>().prop_map(Deed::Transfer),
-        1 => any::<u8>().prop_map(Deed::RenameLabel),
-        4 => (1..30_u8).prop_map(Deed::Later),
+fn mutations(most: usize) -> impl Strategy<Value = Vec<(bool, Mutation)>> {
+    let mutation = prop_oneof![
+        2 => (1..5_u8).prop_map(Mutation::Create),
+        4 => any::<u16>().prop_map(Mutation::Edit),
+        2 => any::<u16>().prop_map(Mutation::Close),
+        2 => (1..60_u8).prop_map(Mutation::Bulk),
+        2 => any::<u16>().prop_map(Mutation::Delete),
+        1 => any::<u16>().prop_map(Mutation::Hide),
+        2 => any::<u16>().prop_map(Mutation::Transfer),
+        1 => any::<u8>().prop_map(Mutation::RenameLabel),
+        4 => (1..30_u8).prop_map(Mutation::Later),
     ];
-    proptest::collection::vec((any::<bool>(), deed), 0..=most)
+    proptest::collection::vec((any::<bool>(), mutation), 0..=most)
 }
 
 fn churns() -> impl Strategy<Value = Mutations> {
@@ -46,10 +46,10 @@ fn churns() -> impl Strategy<Value = Mutations> {
 #[derive(Debug, Clone)]
 struct Life {
     mode: Mode,
-    death: Death,
+    crash: CrashPoint,
     churn: Mutations,
-    before: Vec<(bool, Deed)>,
-    during: Vec<(bool, Deed)>,
+    before: Vec<(bool, Mutation)>,
+    during: Vec<(bool, Mutation)>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,8 +66,8 @@ struct Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     let mode = prop_oneof![2 => Just(Mode::Incremental), 1 => Just(Mode::Reconcile)];
-    let life = (mode, deaths(), churns(), deeds(5), deeds(12));
-    let life = life.prop_map(|(mode, death, churn, before, during)| Life { mode, death, churn, before, during });
+    let life = (mode, crash_points(), churns(), mutations(5), mutations(12));
+    let life = life.prop_map(|(mode, crash, churn, before, during)| Life { mode, crash, churn, before, during });
     let lives = proptest::collection::vec(life, 1..5);
     let shape = (any::<u64>(), [0..250_u32, 0..60_u32], 20..50_u32, 1..9_u8, 1..120_usize, any::<bool>());
     (shape, lives).prop_map(|((seed, issues, page_size, concurrency, commit_rows, inclusive), lives)| Case {
@@ -131,18 +131,18 @@ impl Trial {
         &self,
         place: &Place,
         mode: Mode,
-        fuse: Fuse,
-        during: impl IntoIterator<Item = (bool, Deed)>,
+        switch: CrashSwitch,
+        during: impl IntoIterator<Item = (bool, Mutation)>,
     ) -> Option<IngestReport> {
         let (upstream, renamed) = (self.upstream.clone(), self.labels_renamed.clone());
         let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(during.into_iter().collect()));
         let meanwhile = move || {
-            if let Some(deed) = coming.lock().unwrap().pop_front() {
-                happen(&upstream, deed, &renamed);
+            if let Some(mutation) = coming.lock().unwrap().pop_front() {
+                apply(&upstream, mutation, &renamed);
             }
         };
-        let source = Watched { source: Arc::new(GithubIssues::default()), fuse: fuse.clone(), meanwhile };
-        let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
+        let source = Watched { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
+        let backend = Arc::new(CrashingBackend { backend: place.backend(), switch: switch.clone() });
         let limits = Limits::default().commit_rows(self.case.commit_rows).max_deleted_percent(100);
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
             .with_settings([("concurrency".to_owned(), json!(self.case.concurrency))])
@@ -150,13 +150,13 @@ impl Trial {
         // A repository may lose all of its issues, or all of its pull requests: nothing is left to compare with.
         let request = IngestRequest::new([resource(WIDGETS), resource(GADGETS)]).mode(mode).allow_deletions(true);
         let ingestion = tokio::time::timeout(Duration::from_secs(600), connector.ingest(request));
-        Some(fuse.outlive(ingestion).await?.expect("an ingestion hangs").unwrap())
+        Some(switch.run_until_crash(ingestion).await?.expect("an ingestion hangs").unwrap())
     }
 
     /// A run that nothing disturbs, of a source that does not change.
-    async fn run_in_peace(&self, place: &Place, mode: Mode) -> IngestReport {
+    async fn run_undisturbed(&self, place: &Place, mode: Mode) -> IngestReport {
         self.upstream.set_churn(Mutations::NONE);
-        let report = self.run(place, mode, Fuse::new(None), []).await.unwrap();
+        let report = self.run(place, mode, CrashSwitch::new(None), []).await.unwrap();
         assert_complete(&report);
         report
     }
@@ -184,29 +184,29 @@ impl Trial {
         }
     }
 
-    async fn live_through(&self, mut place: Place) {
+    async fn execute(&self, mut place: Place) {
         let tables = GithubIssues::default().spec().tables;
         for life in &self.case.lives {
-            life.before.iter().for_each(|deed| happen(&self.upstream, *deed, &self.labels_renamed));
+            life.before.iter().for_each(|mutation| apply(&self.upstream, *mutation, &self.labels_renamed));
             self.upstream.set_churn(life.churn);
-            let ended = self.run(&place, life.mode, Fuse::new(life.death), life.during.clone()).await;
+            let ended = self.run(&place, life.mode, CrashSwitch::new(life.crash), life.during.clone()).await;
             place = place.reopen().await;
             if let Some(report) = ended {
                 assert_complete(&report);
             }
             // Whatever has died: the checkpoints claim no more than the rows hold.
             let copy = place.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
-            self.run_in_peace(&copy, Mode::Incremental).await;
+            self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;
         }
-        self.run_in_peace(&place, Mode::Incremental).await;
+        self.run_undisturbed(&place, Mode::Incremental).await;
         self.assert_nothing_lost(&place).await;
         // A full pass that had begun before the last deletions goes on first; only the next one finds those.
         for _ in 0..2 {
-            self.run_in_peace(&place, Mode::Reconcile).await;
+            self.run_undisturbed(&place, Mode::Reconcile).await;
         }
         self.assert_same(&place).await;
-        let idle = self.run_in_peace(&place, Mode::Incremental).await;
+        let idle = self.run_undisturbed(&place, Mode::Incremental).await;
         assert!(!idle.counts().wrote(), "an idle run wrote: {:?}", idle.counts());
     }
 }
@@ -224,15 +224,15 @@ fn without_labels(issue: &str) -> Value {
     issue
 }
 
-fn happen(upstream: &GithubServer, (first, deed): (bool, Deed), labels_renamed: &Mutex<bool>) {
+fn apply(upstream: &GithubServer, (first, mutation): (bool, Mutation), labels_renamed: &Mutex<bool>) {
     let (here, there) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
-    if matches!(deed, Deed::RenameLabel(_)) {
+    if matches!(mutation, Mutation::RenameLabel(_)) {
         *labels_renamed.lock().unwrap() = true;
     }
-    deed.happen(upstream, here, there);
+    mutation.apply(upstream, here, there);
 }
 
-fn live_through(case: &Case, place: impl FnOnce() -> Place) {
+fn run(case: &Case, place: impl FnOnce() -> Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let upstream = GithubServer::builder()
@@ -244,7 +244,7 @@ fn live_through(case: &Case, place: impl FnOnce() -> Place) {
             .await
             .unwrap();
         let trial = Trial { case: case.clone(), upstream: Arc::new(upstream), labels_renamed: Arc::default() };
-        trial.live_through(place()).await;
+        trial.execute(place()).await;
     });
 }
 
@@ -252,7 +252,7 @@ proptest! {
     #![proptest_config(crate::cases(24))]
     #[test]
     fn github_issues_survive_death_anywhere_in_memory(case in cases()) {
-        live_through(&case, Place::memory);
+        run(&case, Place::memory);
     }
 }
 
@@ -260,6 +260,6 @@ proptest! {
     #![proptest_config(crate::cases(16))]
     #[test]
     fn github_issues_survive_death_anywhere_in_sqlite(case in cases()) {
-        live_through(&case, Place::sqlite);
+        run(&case, Place::sqlite);
     }
 }

@@ -14,14 +14,14 @@ mod probes;
 
 #[path = "../support/claims.rs"]
 mod claims;
-mod death;
-mod deeds;
+mod crash;
 mod github;
 mod model;
+mod mutations;
 mod place;
+mod scenario;
 mod scripted;
 mod side_by_side;
-mod world;
 
 use proptest::test_runner::{Config, RngSeed};
 

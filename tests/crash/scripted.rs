@@ -8,15 +8,15 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::{Limits, RunRecord, RunStatus};
 
-use crate::death::{Death, Fuse, Mortal, Watched, deaths};
+use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, Watched, crash_points};
 use crate::place::Place;
-use crate::world::{Change, Reader, TABLES, World, changes};
+use crate::scenario::{Change, Reader, Scenario, TABLES, changes};
 
 /// A process from its start to its end.
 #[derive(Debug, Clone)]
 struct Life {
     mode: Mode,
-    death: Death,
+    crash: CrashPoint,
     before: Vec<Change>,
     during: Vec<Change>,
 }
@@ -33,8 +33,8 @@ struct Case {
 
 fn lives() -> impl Strategy<Value = Case> {
     let mode = prop_oneof![2 => Just(Mode::Incremental), 1 => Just(Mode::Reconcile)];
-    let life = (mode, deaths(), changes(6), changes(40));
-    let life = life.prop_map(|(mode, death, before, during)| Life { mode, death, before, during });
+    let life = (mode, crash_points(), changes(6), changes(40));
+    let life = life.prop_map(|(mode, crash, before, during)| Life { mode, crash, before, during });
     let lives = proptest::collection::vec(life, 1..6);
     (changes(120), 1..9_usize, 1..30_usize, any::<bool>(), lives)
         .prop_map(|(begin, step, commit_rows, apart, lives)| Case { begin, step, commit_rows, apart, lives })
@@ -65,28 +65,28 @@ fn world() -> Resource {
 
 struct Trial {
     case: Case,
-    world: Arc<Mutex<World>>,
+    scenario: Arc<Mutex<Scenario>>,
     skips: bool,
 }
 
 impl Trial {
-    async fn run(&self, place: &Place, mode: Mode, fuse: Fuse) -> Option<RunRecord> {
-        let reader = Reader { world: self.world.clone(), step: self.case.step, skips: self.skips };
-        let source = Watched { source: Arc::new(reader), fuse: fuse.clone(), meanwhile: || () };
-        let backend = Arc::new(Mortal { backend: place.backend(), fuse: fuse.clone() });
+    async fn run(&self, place: &Place, mode: Mode, switch: CrashSwitch) -> Option<RunRecord> {
+        let reader = Reader { scenario: self.scenario.clone(), step: self.case.step, skips: self.skips };
+        let source = Watched { source: Arc::new(reader), switch: switch.clone(), meanwhile: || () };
+        let backend = Arc::new(CrashingBackend { backend: place.backend(), switch: switch.clone() });
         let connector = match self.case.apart {
             true => Connector::with_stores(source, backend.clone(), backend.clone(), backend),
             false => Connector::new(source, backend),
         };
         let connector = connector.limits(Limits::default().commit_rows(self.case.commit_rows).max_deleted_percent(100));
         let request = IngestRequest::new([world()]).mode(mode);
-        let mut report = fuse.outlive(connector.ingest(request)).await?.unwrap();
+        let mut report = switch.run_until_crash(connector.ingest(request)).await?.unwrap();
         Some(report.runs.remove(0))
     }
 
     /// A run that nothing disturbs.
-    async fn run_in_peace(&self, place: &Place, mode: Mode) -> RunRecord {
-        let run = self.run(place, mode, Fuse::new(None)).await.unwrap();
+    async fn run_undisturbed(&self, place: &Place, mode: Mode) -> RunRecord {
+        let run = self.run(place, mode, CrashSwitch::new(None)).await.unwrap();
         assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
         assert!(run.counts.add_up());
         run
@@ -96,12 +96,12 @@ impl Trial {
     async fn assert_nothing_lost(&self, place: &Place) {
         for table in TABLES {
             let (live, _) = found(place, table).await;
-            let world = self.world.lock().unwrap();
-            for (key, document) in world.documents(table) {
+            let scenario = self.scenario.lock().unwrap();
+            for (key, document) in scenario.documents(table) {
                 let there = live.get(&key).unwrap_or_else(|| panic!("{key} is lost"));
                 let version = |document: &str| document.split(r#","revision":"#).next().unwrap().to_owned();
                 assert_eq!(version(there), version(&document), "an old state");
-                assert!(world.changed_silently || *there == document, "{there} is not {document}");
+                assert!(scenario.changed_silently || *there == document, "{there} is not {document}");
             }
         }
     }
@@ -110,71 +110,71 @@ impl Trial {
     async fn assert_same(&self, place: &Place) {
         for table in TABLES {
             let found = found(place, table).await.0;
-            assert_eq!(found, self.world.lock().unwrap().documents(table));
+            assert_eq!(found, self.scenario.lock().unwrap().documents(table));
         }
     }
 
-    async fn live_through(&self, mut place: Place) {
-        self.case.begin.iter().for_each(|change| self.world.lock().unwrap().change(*change));
-        let tables = Reader { world: self.world.clone(), step: 1, skips: false }.spec().tables;
+    async fn execute(&self, mut place: Place) {
+        self.case.begin.iter().for_each(|change| self.scenario.lock().unwrap().change(*change));
+        let tables = Reader { scenario: self.scenario.clone(), step: 1, skips: false }.spec().tables;
         for life in &self.case.lives {
             let then = {
-                let mut world = self.world.lock().unwrap();
-                life.before.iter().for_each(|change| world.change(*change));
-                world.coming = life.during.clone().into();
-                world.clone()
+                let mut scenario = self.scenario.lock().unwrap();
+                life.before.iter().for_each(|change| scenario.change(*change));
+                scenario.coming = life.during.clone().into();
+                scenario.clone()
             };
-            let ended = self.run(&place, life.mode, Fuse::new(life.death)).await;
-            self.world.lock().unwrap().coming.clear();
+            let ended = self.run(&place, life.mode, CrashSwitch::new(life.crash)).await;
+            self.scenario.lock().unwrap().coming.clear();
             place = place.reopen().await;
             if let Some(run) = ended {
                 assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
                 for (key, thing) in then.things {
-                    let (live, deleted) = found(&place, crate::world::table_of(key)).await;
+                    let (live, deleted) = found(&place, crate::scenario::table_of(key)).await;
                     let fresh = live.get(&key).is_some_and(|document| {
                         let document: serde_json::Value = serde_json::from_str(document).unwrap();
                         document["version"].as_i64().unwrap() >= thing.version
                     });
-                    let gone = !self.world.lock().unwrap().things.contains_key(&key);
+                    let gone = !self.scenario.lock().unwrap().things.contains_key(&key);
                     assert!(fresh || gone || deleted.contains(&key), "{key} was there when a complete run began");
                 }
             }
             // Whatever has died: the checkpoint claims no more than the rows hold.
             let copy = place.copy(&[world()], &tables).await;
-            self.run_in_peace(&copy, Mode::Incremental).await;
+            self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;
         }
-        self.run_in_peace(&place, Mode::Incremental).await;
+        self.run_undisturbed(&place, Mode::Incremental).await;
         self.assert_nothing_lost(&place).await;
         // A full pass that had begun before the last deletions goes on first; only the next one finds those.
         let entry = place.backend().latest("world").await.unwrap();
         if entry.is_some_and(|entry| entry.state.reconcile.is_some()) {
-            self.run_in_peace(&place, Mode::Reconcile).await;
+            self.run_undisturbed(&place, Mode::Reconcile).await;
         }
-        self.run_in_peace(&place, Mode::Reconcile).await;
+        self.run_undisturbed(&place, Mode::Reconcile).await;
         self.assert_same(&place).await;
-        let idle = self.run_in_peace(&place, Mode::Incremental).await;
+        let idle = self.run_undisturbed(&place, Mode::Incremental).await;
         assert!(!idle.counts.wrote(), "an idle run wrote: {:?}", idle.counts);
         let undisturbed = Place::memory();
-        self.run_in_peace(&undisturbed, Mode::Incremental).await;
+        self.run_undisturbed(&undisturbed, Mode::Incremental).await;
         for table in TABLES {
             assert_eq!(found(&place, table).await.0, found(&undisturbed, table).await.0);
         }
     }
 }
 
-fn live_through(case: &Case, place: impl FnOnce() -> Place, skips: bool) {
-    let trial = Trial { case: case.clone(), world: Arc::default(), skips };
+fn run(case: &Case, place: impl FnOnce() -> Place, skips: bool) {
+    let trial = Trial { case: case.clone(), scenario: Arc::default(), skips };
     // Time stands still, so that commits are made of batches and not of moments.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async { trial.live_through(place()).await });
+    runtime.block_on(async { trial.execute(place()).await });
 }
 
 proptest! {
     #![proptest_config(crate::cases(3_000))]
     #[test]
     fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_memory(case in lives()) {
-        live_through(&case, Place::memory, false);
+        run(&case, Place::memory, false);
     }
 }
 
@@ -182,7 +182,7 @@ proptest! {
     #![proptest_config(crate::cases(60))]
     #[test]
     fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_sqlite(case in lives()) {
-        live_through(&case, Place::sqlite, false);
+        run(&case, Place::sqlite, false);
     }
 }
 
@@ -209,9 +209,9 @@ mod snowflake {
     }
 
     fn live_through_in(case: &Case, place: Place) {
-        let trial = Trial { case: case.clone(), world: Arc::default(), skips: false };
+        let trial = Trial { case: case.clone(), scenario: Arc::default(), skips: false };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async { trial.live_through(place).await });
+        runtime.block_on(async { trial.execute(place).await });
     }
 }
 
@@ -220,7 +220,7 @@ mod snowflake {
 fn a_checkpoint_that_claims_too_much_is_found_out() {
     let mut runner = proptest::test_runner::TestRunner::new(crate::cases(300));
     let outcome = runner.run(&lives(), |case| {
-        let lost = std::panic::catch_unwind(|| live_through(&case, Place::memory, true)).is_err();
+        let lost = std::panic::catch_unwind(|| run(&case, Place::memory, true)).is_err();
         prop_assert!(!lost);
         Ok(())
     });

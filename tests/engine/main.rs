@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod apart;
 mod contract;
 mod deletions;
 mod delivery;
 mod discover;
 mod identity;
 mod metered;
+mod metered_serve;
 mod mocks;
 mod operations;
 mod reconcile;
@@ -16,6 +16,6 @@ mod records;
 mod rejects;
 mod runs;
 mod serve;
+mod split_stores;
 mod store;
 mod support;
-mod turns;

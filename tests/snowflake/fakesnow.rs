@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::ConnectionConfig;
 use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, Sql, StagedFile, Statement};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,8 +24,7 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     run(&mut session, &format!("CREATE DATABASE {name}")).await;
     run(&mut session, &format!("CREATE SCHEMA {name}.S")).await;
     session.close().await.unwrap();
-    let connection =
-        connection(server.port).database(name).schema("S");
+    let connection = connection(server.port).database(name).schema("S");
     let client = HttpClient::with_retry(connection, fast_retries()).unwrap();
     let session = client.open().await.unwrap();
     Some((client, session))

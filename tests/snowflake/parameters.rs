@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::ConnectionConfig;
 use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::scripted::{LOGIN, ReceivedRequest, Reply, ScriptedServer, connection, fast_retries};

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::{Mutex, Once};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+use snowfeed::backends::snowflake::Credentials;
 use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

@@ -11,7 +11,7 @@ use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
 use crate::snowflake::{Row, Sql, Statement, sql};
 
 /// The rfc3339 text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
-/// written only one of the two. What is no JSON makes no statement fail.
+/// written only one of the two. Invalid JSON fails no statement.
 const TEXT: &str = "CASE WHEN TO_JSON(TRY_PARSE_JSON(\"DOCUMENT\", 'd')) = TO_JSON(\"VALUE\") THEN \"DOCUMENT\" \
                     ELSE COALESCE(TO_JSON(\"VALUE\"), \"DOCUMENT\") END AS \"TEXT\"";
 

@@ -174,7 +174,7 @@ pub(super) fn unhex(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::merge::content_hash;
+    use crate::record::content_hash;
     use proptest::prelude::*;
 
     fn upsert(version: i64, text: &str) -> Record {

@@ -4,9 +4,9 @@ use bytestring::ByteString;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::fault::Attempt;
-use super::sql::{raw_table, stamp};
-use super::tables::{Place, check_known, place};
+use super::error::SqliteResult;
+use super::sql::{raw_table, timestamp_text};
+use super::tables::{TableIds, check_known, table_ids};
 use super::{rejects, state};
 use crate::backends::surrogates;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
@@ -14,16 +14,16 @@ use crate::sink::{Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, Swe
 use crate::{Counts, RunId, Version};
 
 /// Does everything that a commit asks for.
-pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<CommitReport> {
+pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteResult<CommitReport> {
     check_known(transaction, &commit.resource)?;
-    let at = stamp(commit.at);
+    let at = timestamp_text(commit.at);
     let mark = match commit.sweep {
-        Some(Sweep::Mark(run, older)) => Some(Marks { sweep: begin_sweep(transaction, run)?, older }),
+        Some(Sweep::Mark(run, older)) => Some(SweepMarks { sweep: begin_sweep(transaction, run)?, older }),
         _ => None,
     };
     let mut counts = Counts::default();
     for rows in &commit.rows {
-        let place = place(transaction, &commit.resource, &rows.table)?;
+        let place = table_ids(transaction, &commit.resource, &rows.table)?;
         merge_rows(transaction, rows, place, &at, mark, &mut counts)?;
         rejects::keep(transaction, commit, rows)?;
         let rejected = rows.rejects.len() as u64;
@@ -44,7 +44,7 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> Attempt<
 
 /// The pass that a commit marks keys for.
 #[derive(Debug, Clone, Copy)]
-struct Marks {
+struct SweepMarks {
     sweep: i64,
     older: StalePolicy,
 }
@@ -53,11 +53,11 @@ struct Marks {
 fn merge_rows(
     transaction: &Transaction<'_>,
     rows: &TableRows,
-    place: Place,
+    place: TableIds,
     at: &str,
-    marks: Option<Marks>,
+    marks: Option<SweepMarks>,
     counts: &mut Counts,
-) -> Attempt<()> {
+) -> SqliteResult<()> {
     let raw = raw_table(&rows.table);
     let prepare = |sql: String| transaction.prepare_cached(&sql);
     let mut find = prepare(format!(
@@ -87,7 +87,7 @@ fn merge_rows(
         let (row_id, present) = present.map_or((0, None), |(id, present)| (id, Some(present)));
         let is_older = present.is_some_and(|present| version < present.version);
         let is_marked = match marks {
-            Some(Marks { sweep, .. }) if is_older => seen.exists([sweep, place.stream_id, row_id])?,
+            Some(SweepMarks { sweep, .. }) if is_older => seen.exists([sweep, place.stream_id, row_id])?,
             _ => false,
         };
         let merge = Merge::new(present, record, older, is_marked);
@@ -107,7 +107,7 @@ fn merge_rows(
             MergeAction::Unchanged | MergeAction::Skip => {}
         }
         merge.count(counts);
-        if let Some(Marks { sweep, .. }) = marks.filter(|_| merge.marks) {
+        if let Some(SweepMarks { sweep, .. }) = marks.filter(|_| merge.marks) {
             let row_id = if present.is_none() { transaction.last_insert_rowid() } else { row_id };
             see.execute([sweep, place.stream_id, row_id])?;
         }
@@ -124,7 +124,7 @@ fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, StoredVersion)> {
 }
 
 /// The number by which a full pass is known in the marks; begins it where it has none.
-fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<i64> {
+fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<i64> {
     if let Some(id) = sweep_id(transaction, run)? {
         return Ok(id);
     }
@@ -133,7 +133,7 @@ fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<i64> {
 }
 
 /// Forgets what a full pass has seen.
-fn forget_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<()> {
+fn forget_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<()> {
     if let Some(id) = sweep_id(transaction, run)? {
         transaction.execute("DELETE FROM snowfeed_seen WHERE sweep_id = ?1", [id])?;
         transaction.execute("DELETE FROM snowfeed_sweep WHERE id = ?1", [id])?;
@@ -141,14 +141,14 @@ fn forget_sweep(transaction: &Transaction<'_>, run: RunId) -> Attempt<()> {
     Ok(())
 }
 
-fn sweep_id(connection: &Connection, run: RunId) -> Attempt<Option<i64>> {
+fn sweep_id(connection: &Connection, run: RunId) -> SqliteResult<Option<i64>> {
     let mut find = connection.prepare_cached("SELECT id FROM snowfeed_sweep WHERE run = ?1")?;
     Ok(find.query_row([run.to_string()], |row| row.get(0)).optional()?)
 }
 
 /// How many live rows a table has, and how many of them a full pass has not come across.
-pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> Attempt<LiveRows> {
-    let place = place(connection, &query.resource, &query.table)?;
+pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> SqliteResult<LiveRows> {
+    let place = table_ids(connection, &query.resource, &query.table)?;
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
     let mut count = connection.prepare_cached(&format!(
         "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS \
@@ -164,8 +164,8 @@ pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> Attempt
 }
 
 /// The live records that a full pass has not come across.
-pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> Attempt<Vec<StoredRecord>> {
-    let place = place(connection, &query.resource, &query.table)?;
+pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> SqliteResult<Vec<StoredRecord>> {
+    let place = table_ids(connection, &query.resource, &query.table)?;
     // No row has the number 0: a pass without a mark has seen nothing.
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
     let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::fault::{Attempt, Fault, cannot_open, leads_nowhere, not_a_database, read_only};
+use super::error::{SqliteError, SqliteResult, cannot_open, leads_nowhere, not_a_database, read_only};
 use super::migration::{self, Header};
 use crate::secret::{OTHERS, grants};
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let new = inspect(path)
         .and_then(|new| if is_protected(path) { Err(read_only().into()) } else { Ok(new) })
-        .map_err(|fault| named(fault, path))?;
+        .map_err(|error| named(error, path))?;
     if new {
         make(path).map_err(|error| named(error.into(), path))?;
     }
@@ -33,23 +33,23 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         }
         prepare(connection, new)
     };
-    open().map_err(|fault| named(fault, path))
+    open().map_err(|error| named(error, path))
 }
 
 /// The error for a user, with the name of the file.
-pub(super) fn named(fault: Fault, path: &Path) -> Error {
-    match fault {
-        Fault::Own(error) => error.with_context("database", path.display()),
-        fault => fault.at(path),
+pub(super) fn named(error: SqliteError, path: &Path) -> Error {
+    match error {
+        SqliteError::Own(error) => error.with_context("database", path.display()),
+        error => error.at(path),
     }
 }
 
 /// A database in memory.
 pub(super) fn in_memory() -> Result<Connection> {
     Connection::open_in_memory()
-        .map_err(Fault::from)
+        .map_err(SqliteError::from)
         .and_then(|connection| prepare(connection, true))
-        .map_err(|fault| fault.at(Path::new(":memory:")))
+        .map_err(|error| error.at(Path::new(":memory:")))
 }
 
 /// Makes the file, for its owner alone: what a private repository's issues say is nobody else's business. SQLite gives the files
@@ -94,7 +94,7 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 
 /// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back
 /// what another program had left in the file's log. Says whether the file is missing or empty.
-pub(super) fn inspect(path: &Path) -> Attempt<bool> {
+pub(super) fn inspect(path: &Path) -> SqliteResult<bool> {
     let mut header = Vec::with_capacity(100);
     match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {
         Ok(_) => {}
@@ -122,7 +122,7 @@ fn is_protected(path: &Path) -> bool {
 }
 
 /// Looks at the tables of a file that may be ours, and changes nothing: as if it were on a disk that cannot be written.
-fn look_inside(path: &Path) -> Attempt<()> {
+fn look_inside(path: &Path) -> SqliteResult<()> {
     let path = std::path::absolute(path).map_err(|error| cannot_open().with_source(error))?;
     let mut uri = url_of(&path.to_string_lossy());
     uri.push_str("?immutable=1");
@@ -137,7 +137,7 @@ pub(super) fn url_of(path: &str) -> String {
 }
 
 /// Checks once more what the log may say differently, sets the connection up, and migrates.
-fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
+fn prepare(mut connection: Connection, new: bool) -> SqliteResult<Connection> {
     connection.busy_timeout(PATIENCE)?;
     // Until the file is known as ours, closing it must not write the log back into it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -166,7 +166,7 @@ fn prepare(mut connection: Connection, new: bool) -> Attempt<Connection> {
 
 /// Switches to WAL mode. Two that do so at once each hold what the other one needs: SQLite then refuses one of them without
 /// waiting, and with good reason, so that it has to begin anew.
-fn begin_log(connection: &Connection) -> Attempt<()> {
+fn begin_log(connection: &Connection) -> SqliteResult<()> {
     let began = Instant::now();
     loop {
         match connection.pragma_update(None, "journal_mode", "wal") {

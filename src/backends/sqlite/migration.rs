@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::fault::Attempt;
+use super::error::SqliteResult;
 use super::{sql, tables};
 use crate::Error;
 use crate::backends::surrogates;
@@ -21,7 +21,7 @@ use crate::backends::surrogates;
 pub(super) const APPLICATION_ID: i32 = 0x534E_4F46;
 
 /// A step from a version to the next one.
-type Step = fn(&Transaction<'_>) -> Attempt<()>;
+type Step = fn(&Transaction<'_>) -> SqliteResult<()>;
 
 /// The steps, from version 0 to 1, from 1 to 2, and so on. One that was released never changes; one that leaves the tables of
 /// [`shape`] alone can be repeated.
@@ -36,7 +36,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn read(connection: &Connection) -> Attempt<Self> {
+    fn read(connection: &Connection) -> SqliteResult<Self> {
         // One statement, one moment: between two, another process may make the file ours.
         let header = connection.query_row(
             "SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_schema) \
@@ -70,7 +70,7 @@ impl Header {
 }
 
 /// The version of a file that is ours; 0 when it is empty.
-pub(super) fn version(connection: &Connection) -> Attempt<usize> {
+pub(super) fn version(connection: &Connection) -> SqliteResult<usize> {
     let header = Header::read(connection)?;
     header.refuse()?;
     if !header.is_lost() {
@@ -89,7 +89,7 @@ pub(super) fn version(connection: &Connection) -> Attempt<usize> {
 }
 
 /// Does the steps that are missing. Says from which version to which.
-pub(super) fn upgrade(connection: &mut Connection) -> Attempt<()> {
+pub(super) fn upgrade(connection: &mut Connection) -> SqliteResult<()> {
     let before = version(connection)?;
     run(connection, STEPS)?;
     if before > 0 && before < STEPS.len() {
@@ -99,11 +99,11 @@ pub(super) fn upgrade(connection: &mut Connection) -> Attempt<()> {
 }
 
 /// Whether a file of this version needs no step, and its header says so.
-pub(super) fn is_current(connection: &Connection) -> Attempt<bool> {
+pub(super) fn is_current(connection: &Connection) -> SqliteResult<bool> {
     Ok(version(connection)? == STEPS.len() && !Header::read(connection)?.is_lost())
 }
 
-fn run(connection: &mut Connection, steps: &[Step]) -> Attempt<()> {
+fn run(connection: &mut Connection, steps: &[Step]) -> SqliteResult<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have been quicker.
@@ -117,7 +117,7 @@ fn run(connection: &mut Connection, steps: &[Step]) -> Attempt<()> {
             None => return Ok(()),
         };
         if reached == steps.len() {
-            tables::make_views_again(&transaction)?;
+            tables::recreate_views(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", i64::try_from(reached).unwrap_or(i64::MAX))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -126,7 +126,7 @@ fn run(connection: &mut Connection, steps: &[Step]) -> Attempt<()> {
 }
 
 /// The version whose tables a file has, if it has those of one.
-pub(super) fn recognize(connection: &Connection) -> Attempt<Option<usize>> {
+pub(super) fn recognize(connection: &Connection) -> SqliteResult<Option<usize>> {
     let found = shape(connection)?;
     let mut model = Connection::open_in_memory()?;
     let (mut before, mut recognized) = (BTreeSet::new(), None);
@@ -145,7 +145,7 @@ pub(super) fn recognize(connection: &Connection) -> Attempt<Option<usize>> {
 }
 
 /// The statements that made what is there.
-fn shape(connection: &Connection) -> Attempt<BTreeSet<String>> {
+fn shape(connection: &Connection) -> SqliteResult<BTreeSet<String>> {
     let mut find = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
     Ok(find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
@@ -156,12 +156,12 @@ fn not_ours() -> Error {
 }
 
 /// To version 1.
-fn make_tables(transaction: &Transaction<'_>) -> Attempt<()> {
+fn make_tables(transaction: &Transaction<'_>) -> SqliteResult<()> {
     Ok(transaction.execute_batch(include_str!("v1.sql"))?)
 }
 
 /// To version 2.
-fn add_repaired(transaction: &Transaction<'_>) -> Attempt<()> {
+fn add_repaired(transaction: &Transaction<'_>) -> SqliteResult<()> {
     for stream in tables::streams(transaction)? {
         let raw = sql::raw_table(&stream);
         let has = transaction.prepare("SELECT 1 FROM pragma_table_info(?1) WHERE name = 'repaired'")?;
@@ -193,11 +193,11 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_leaves_the_version_before_it_and_goes_on_later() {
-        fn half(transaction: &Transaction<'_>) -> Attempt<()> {
+        fn half(transaction: &Transaction<'_>) -> SqliteResult<()> {
             transaction.execute_batch("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)")?;
             Ok(())
         }
-        fn whole(transaction: &Transaction<'_>) -> Attempt<()> {
+        fn whole(transaction: &Transaction<'_>) -> SqliteResult<()> {
             Ok(transaction.execute_batch("CREATE TABLE half (x)")?)
         }
         let mut connection = Connection::open_in_memory().unwrap();

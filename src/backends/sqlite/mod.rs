@@ -2,7 +2,7 @@
 
 mod commit;
 mod config;
-mod fault;
+mod error;
 mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -25,7 +25,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use crate::{Error, Result};
-use fault::Attempt;
+use error::SqliteResult;
 
 /// A backend in one SQLite file: rows, configuration, state and run history, committed together.
 ///
@@ -111,19 +111,19 @@ impl Sqlite {
     /// Does blocking work on the connection, off the async threads.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Attempt<T> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> SqliteResult<T> + Send + 'static,
     ) -> Result<T> {
         // Waiting for the turn here, not in the blocking call, takes up no thread.
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
         let done = tokio::task::spawn_blocking(move || work(&mut connection)).await;
         done.map_err(|error| Error::internal("work on the database was broken off").with_source(error))?
-            .map_err(|fault| fault.at(&self.path))
+            .map_err(|error| error.at(&self.path))
     }
 
     /// Does blocking work that writes, in a transaction of its own.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Attempt<T> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> SqliteResult<T> + Send + 'static,
     ) -> Result<T> {
         self.run(move |connection| {
             // A transaction that begins as a reader cannot always become a writer: SQLite then fails at once, without

@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 use super::Sqlite;
-use super::fault::Attempt;
+use super::error::SqliteResult;
 use super::{sql, tables};
 use crate::backends::Preview;
 use crate::{ColumnType, Resource, Result};
@@ -19,7 +19,7 @@ impl Sqlite {
     pub async fn preview(&self, resource: &Resource, table: &str, limit: usize) -> Result<Preview> {
         let (resource, table) = (resource.clone(), table.to_owned());
         self.run(move |connection| {
-            let place = tables::place(connection, &resource, &table)?;
+            let place = tables::table_ids(connection, &resource, &table)?;
             let typed = tables::columns(connection, place.stream_id)?;
             let mut find = connection.prepare(&format!(
                 // The newest are chosen before anything is parsed: sorting whole rows would read all documents.
@@ -35,7 +35,7 @@ impl Sqlite {
             while let Some(row) = found.next()? {
                 let kinds = typed.iter().map(|column| column.kind).chain([ColumnType::Text, ColumnType::Text]);
                 let values = kinds.enumerate().map(|(index, kind)| value(row.get_ref(index)?, kind));
-                rows.push(values.collect::<Attempt<_>>()?);
+                rows.push(values.collect::<SqliteResult<_>>()?);
             }
             Ok(Preview { columns, rows })
         })
@@ -43,7 +43,7 @@ impl Sqlite {
     }
 }
 
-fn value(value: ValueRef<'_>, kind: ColumnType) -> Attempt<Value> {
+fn value(value: ValueRef<'_>, kind: ColumnType) -> SqliteResult<Value> {
     Ok(match (value, kind) {
         (ValueRef::Integer(number), ColumnType::Boolean | ColumnType::Present) => Value::Bool(number != 0),
         (ValueRef::Integer(number), _) => number.into(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault::Attempt;
+use super::error::SqliteResult;
 use super::{file, migration};
 use crate::{Error, ErrorKind, Result};
 
@@ -20,18 +20,18 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 }
 
 fn read(path: &Path) -> Result<Connection> {
-    file::inspect(path).map_err(|fault| file::named(fault, path))?;
+    file::inspect(path).map_err(|error| file::named(error, path))?;
     // Without a log, nothing has the file open, and nothing beside it need be made to read it.
     let has_log = file::beside(path, "-wal").exists();
     let read = match (has_log, connect(path, !has_log)) {
         (true, Err(_)) if is_empty(&file::beside(path, "-wal")) => connect(path, true),
         (_, read) => read,
     };
-    read.map_err(|fault| file::named(fault, path))
+    read.map_err(|error| file::named(error, path))
 }
 
 /// Connects for reading. An immutable file is read without locks, and without its log.
-fn connect(path: &Path, is_immutable: bool) -> Attempt<Connection> {
+fn connect(path: &Path, is_immutable: bool) -> SqliteResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri(path, is_immutable)?, flags)?;
     connection.busy_timeout(file::PATIENCE)?;

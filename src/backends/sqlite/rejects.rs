@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::fault::Attempt;
-use super::sql::{read_stamp, stamp};
-use crate::sink::merge::content_hash;
+use super::error::SqliteResult;
+use super::sql::{parse_timestamp, timestamp_text};
+use crate::record::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Reject, Resource, RunId};
 
 /// Keeps what a commit has rejected of one table, and forgets what it has corrected. A source that meets the same thing at every reading fills no disk with it.
-pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableRows) -> Attempt<()> {
+pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableRows) -> SqliteResult<()> {
     let mut keep = transaction.prepare_cached(
         "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
@@ -23,7 +23,7 @@ pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableR
     for Reject { reason, raw } in &rows.corrected {
         forget.execute(params![commit.resource.name(), rows.table, content_hash(raw), reason])?;
     }
-    let (met_by, at) = (commit.rejects_seen_by().to_string(), stamp(commit.at));
+    let (met_by, at) = (commit.rejects_seen_by().to_string(), timestamp_text(commit.at));
     for reject in &rows.rejects {
         let raw: &str = &reject.raw;
         keep.execute(params![commit.resource.name(), rows.table, reject.reason, raw, at, met_by, content_hash(raw)])?;
@@ -32,14 +32,14 @@ pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableR
 }
 
 /// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are gone.
-pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource, pass: RunId) -> Attempt<()> {
+pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource, pass: RunId) -> SqliteResult<()> {
     let mut forget = transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND run < ?2")?;
     forget.execute(params![resource.name(), pass.to_string()])?;
     Ok(())
 }
 
 /// What is outstanding.
-pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> Attempt<OutstandingRejects> {
+pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> SqliteResult<OutstandingRejects> {
     let resource = query.resource.as_ref().map(Resource::name);
     let of = "(?1 IS NULL OR resource = ?1)";
     let mut count = connection
@@ -55,7 +55,7 @@ pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> Attem
     let mut rows = find.query(params![resource, limit, max_raw])?;
     let mut rejects = Vec::new();
     while let Some(row) = rows.next()? {
-        let time = |column| Ok::<_, super::fault::Fault>(read_stamp(&row.get::<_, String>(column)?)?);
+        let time = |column| Ok::<_, super::error::SqliteError>(parse_timestamp(&row.get::<_, String>(column)?)?);
         rejects.push(StoredReject {
             resource: row.get(0)?,
             table: row.get(1)?,

@@ -18,12 +18,12 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// A point in time. All have the same length, so that they sort as text.
-pub(super) fn stamp(at: Timestamp) -> String {
+pub(super) fn timestamp_text(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
 /// The point in time that [`stamp`] wrote.
-pub(super) fn read_stamp(text: &str) -> crate::Result<Timestamp> {
+pub(super) fn parse_timestamp(text: &str) -> crate::Result<Timestamp> {
     text.parse().map_err(|error| {
         crate::Error::invalid_data(format!("{text:?} in the database is no point in time")).with_source(error)
     })

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::Sqlite;
-use super::fault::Attempt;
-use super::sql::{read_stamp, stamp};
+use super::error::SqliteResult;
+use super::sql::{parse_timestamp, timestamp_text};
 use crate::sink::conflict;
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, Result, RunStatus};
 
 /// Stores a change, or refuses it when another run has moved on.
-pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Attempt<StateVersion> {
+pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> SqliteResult<StateVersion> {
     let mut version = change.base;
     if let Some(state) = &change.state {
         let newest = entries(transaction, &change.key, 1)?.pop();
@@ -23,7 +23,7 @@ pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Att
         let at = newest.map_or(change.at, |entry| entry.at.max(change.at));
         transaction
             .prepare_cached("INSERT INTO APP_STATE (timestamp, key, value, version) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![stamp(at), change.key, serde_json::to_string(state)?, number(version.0)])?;
+            .execute(params![timestamp_text(at), change.key, serde_json::to_string(state)?, number(version.0)])?;
         end_superseded(transaction, change)?;
     }
     if let Some(run) = &change.run {
@@ -33,7 +33,7 @@ pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Att
 }
 
 /// Ends the other runs of a key: they can commit no more, whether they are still alive or died.
-fn end_superseded(transaction: &Transaction<'_>, change: &StateChange) -> Attempt<()> {
+fn end_superseded(transaction: &Transaction<'_>, change: &StateChange) -> SqliteResult<()> {
     let id = change.run.as_ref().map(|run| run.id.to_string()).unwrap_or_default();
     let (running, interrupted) = (RunStatus::Running.as_str(), RunStatus::Interrupted.as_str());
     transaction
@@ -46,7 +46,7 @@ fn end_superseded(transaction: &Transaction<'_>, change: &StateChange) -> Attemp
 }
 
 /// Stores a run's record in place of the one of the same run.
-fn record(transaction: &Transaction<'_>, run: &RunRecord) -> Attempt<()> {
+fn record(transaction: &Transaction<'_>, run: &RunRecord) -> SqliteResult<()> {
     let (counts, traffic) = (&run.counts, &run.traffic);
     transaction
         .prepare_cached(
@@ -59,8 +59,8 @@ fn record(transaction: &Transaction<'_>, run: &RunRecord) -> Attempt<()> {
             run.resource,
             word(&run.mode)?,
             word(&run.status)?,
-            stamp(run.started_at),
-            run.ended_at.map(stamp),
+            timestamp_text(run.started_at),
+            run.ended_at.map(timestamp_text),
             number(counts.offered),
             number(counts.inserted),
             number(counts.updated),
@@ -80,7 +80,7 @@ fn record(transaction: &Transaction<'_>, run: &RunRecord) -> Attempt<()> {
 }
 
 /// The word that a mode or a status has in JSON.
-fn word(value: &impl serde::Serialize) -> Attempt<String> {
+fn word(value: &impl serde::Serialize) -> SqliteResult<String> {
     match serde_json::to_value(value)? {
         serde_json::Value::String(word) => Ok(word),
         other => Err(Error::internal(format!("{other} is no word")).into()),
@@ -97,7 +97,7 @@ fn limited(limit: usize) -> i64 {
 }
 
 /// The newest entries of a key.
-fn entries(connection: &Connection, key: &str, limit: usize) -> Attempt<Vec<StateEntry>> {
+fn entries(connection: &Connection, key: &str, limit: usize) -> SqliteResult<Vec<StateEntry>> {
     let mut find = connection.prepare_cached(
         "SELECT version, timestamp, value FROM APP_STATE WHERE key = ?1 ORDER BY version DESC LIMIT ?2",
     )?;
@@ -109,15 +109,15 @@ fn entries(connection: &Connection, key: &str, limit: usize) -> Attempt<Vec<Stat
     Ok(entries)
 }
 
-fn entry(row: &Row<'_>) -> Attempt<StateEntry> {
+fn entry(row: &Row<'_>) -> SqliteResult<StateEntry> {
     let version: i64 = row.get(0)?;
-    let at = read_stamp(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+    let at = parse_timestamp(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
     let state = serde_json::from_str(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
     Ok(StateEntry { version: StateVersion(u64::try_from(version).unwrap_or(0)), at, state })
 }
 
 /// The newest runs of a key, or of all.
-fn newest_runs(connection: &Connection, key: Option<&str>, limit: usize) -> Attempt<Vec<RunRecord>> {
+fn newest_runs(connection: &Connection, key: Option<&str>, limit: usize) -> SqliteResult<Vec<RunRecord>> {
     let of = if key.is_some() { "resource = ?1" } else { "?1 IS NULL" };
     let mut find = connection.prepare_cached(&format!(
         "SELECT record FROM INGESTION_RUN WHERE {of} ORDER BY started_at DESC, id DESC LIMIT ?2"

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::fault::Attempt;
+use super::error::SqliteResult;
 use super::sql;
 use crate::sink::not_ensured;
 use crate::table::{Column, view_name};
@@ -18,47 +18,47 @@ fn is_own(name: &str) -> bool {
 
 /// A resource's place in a stream.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct TableIds {
     pub(super) resource_id: i64,
     pub(super) stream_id: i64,
 }
 
 /// Where a resource's rows of a stream are, if somebody made room for them.
-pub(super) fn place(connection: &Connection, resource: &Resource, table: &str) -> Attempt<Place> {
+pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &str) -> SqliteResult<TableIds> {
     let place = connection
         .prepare_cached(
             "SELECT r.id, s.id FROM snowfeed_resource r, snowfeed_stream s WHERE r.name = ?1 AND s.name = ?2 \
              AND EXISTS (SELECT 1 FROM snowfeed_view v WHERE v.resource_id = r.id AND v.stream_id = s.id)",
         )?
         .query_row(params![resource.name(), table], |row| {
-            Ok(Place { resource_id: row.get(0)?, stream_id: row.get(1)? })
+            Ok(TableIds { resource_id: row.get(0)?, stream_id: row.get(1)? })
         })
         .optional()?;
     Ok(place.ok_or_else(|| not_ensured(resource, table))?)
 }
 
 /// Refuses a resource that nobody made room for.
-pub(super) fn check_known(connection: &Connection, resource: &Resource) -> Attempt<()> {
+pub(super) fn check_known(connection: &Connection, resource: &Resource) -> SqliteResult<()> {
     let known =
         connection.prepare_cached("SELECT 1 FROM snowfeed_resource WHERE name = ?1")?.exists([resource.name()])?;
     if known { Ok(()) } else { Err(not_ensured(resource, "").into()) }
 }
 
 /// The columns of a stream's typed view, as it stands.
-pub(super) fn columns(connection: &Connection, stream_id: i64) -> Attempt<Vec<Column>> {
+pub(super) fn columns(connection: &Connection, stream_id: i64) -> SqliteResult<Vec<Column>> {
     let json: String =
         connection.query_row("SELECT columns FROM snowfeed_stream WHERE id = ?1", [stream_id], |row| row.get(0))?;
     Ok(serde_json::from_str(&json)?)
 }
 
 /// The names of all streams.
-pub(super) fn streams(connection: &Connection) -> Attempt<Vec<String>> {
+pub(super) fn streams(connection: &Connection) -> SqliteResult<Vec<String>> {
     let mut find = connection.prepare_cached("SELECT name FROM snowfeed_stream")?;
     Ok(find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Makes tables and views where they are missing, and adds columns that are new.
-pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[TableSpec]) -> Attempt<()> {
+pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[TableSpec]) -> SqliteResult<()> {
     if let Some(table) = tables.iter().find(|table| is_own(&table.name)) {
         return Err(Error::configuration(format!("the table name {:?} is taken by the database itself", table.name))
             .with_help("the source must give its table another name")
@@ -78,13 +78,13 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
     let reserved = |name: &str| is_own(name) || names.iter().any(|stream| stream == name);
     for (stream_id, table) in ensured {
         let name = view_name(resource.name(), &table.name, tables.len() == 1, &reserved);
-        ensure_resource_view(transaction, &name, resource, Place { resource_id, stream_id }, &table.name)?;
+        ensure_resource_view(transaction, &name, resource, TableIds { resource_id, stream_id }, &table.name)?;
     }
     Ok(())
 }
 
 /// Makes a stream's raw table and typed view, or lets the view grow; gives the stream's id.
-fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> Attempt<i64> {
+fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> SqliteResult<i64> {
     let stored: Option<(i64, String)> = transaction
         .prepare_cached("SELECT id, columns FROM snowfeed_stream WHERE name = ?1")?
         .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -121,12 +121,12 @@ fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> Attempt<i6
             transaction.last_insert_rowid()
         }
     };
-    make_view(transaction, &table.name, &columns)?;
+    create_view(transaction, &table.name, &columns)?;
     Ok(id)
 }
 
 /// Makes a stream's typed view.
-fn make_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column]) -> Attempt<()> {
+fn create_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column]) -> SqliteResult<()> {
     transaction.execute_batch(&format!(
         "CREATE VIEW {view} AS SELECT r.name AS resource, {columns} t.deleted_at AS deleted_at, t.raw AS raw \
          FROM {raw} t JOIN snowfeed_resource r ON r.id = t.resource_id WHERE t.raw IS NOT NULL",
@@ -138,13 +138,13 @@ fn make_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column]) ->
 }
 
 /// Makes the streams' views again. Those of resources are made from them, and stay.
-pub(super) fn make_views_again(transaction: &Transaction<'_>) -> Attempt<()> {
+pub(super) fn recreate_views(transaction: &Transaction<'_>) -> SqliteResult<()> {
     let mut find = transaction.prepare("SELECT name, columns FROM snowfeed_stream")?;
     let streams: Vec<(String, String)> =
         find.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     for (stream, columns) in streams {
         transaction.execute_batch(&format!("DROP VIEW IF EXISTS {}", sql::identifier(&stream)))?;
-        make_view(transaction, &stream, &serde_json::from_str::<Vec<Column>>(&columns)?)?;
+        create_view(transaction, &stream, &serde_json::from_str::<Vec<Column>>(&columns)?)?;
     }
     Ok(())
 }
@@ -164,9 +164,9 @@ fn ensure_resource_view(
     transaction: &Transaction<'_>,
     name: &str,
     resource: &Resource,
-    place: Place,
+    place: TableIds,
     stream: &str,
-) -> Attempt<()> {
+) -> SqliteResult<()> {
     let holder: Option<(i64, i64)> = transaction
         .prepare_cached("SELECT resource_id, stream_id FROM snowfeed_view WHERE name = ?1")?
         .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -190,7 +190,7 @@ fn ensure_resource_view(
 }
 
 /// Drops a resource's view of this name, where there is one.
-fn drop_resource_view(transaction: &Transaction<'_>, name: &str) -> Attempt<()> {
+fn drop_resource_view(transaction: &Transaction<'_>, name: &str) -> SqliteResult<()> {
     if transaction.execute("DELETE FROM snowfeed_view WHERE name = ?1", [name])? > 0 {
         transaction.execute_batch(&format!("DROP VIEW {}", sql::identifier(name)))?;
     }

@@ -16,7 +16,7 @@ use crate::{
 
 /// How one resource stands.
 #[derive(Debug, Serialize)]
-struct Standing {
+struct StatusEntry {
     resource: Resource,
     enabled: bool,
     schedule: String,
@@ -31,7 +31,7 @@ struct Standing {
     next_due: Option<Timestamp>,
 }
 
-impl Standing {
+impl StatusEntry {
     fn of(
         resource: Resource,
         config: &ResourceConfig,
@@ -88,8 +88,8 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
         rejects => Some(rejects?),
     };
     let each = resources.into_iter().zip(&configs).zip(found);
-    let standings: Vec<Standing> = each
-        .map(|((resource, config), found)| Standing::of(resource, config, found, rejects.as_ref()))
+    let standings: Vec<StatusEntry> = each
+        .map(|((resource, config), found)| StatusEntry::of(resource, config, found, rejects.as_ref()))
         .collect::<Result<_>>()?;
     if standings.is_empty() {
         output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
@@ -97,7 +97,7 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
     output.result(&json!({"resources": standings}), || {
         let header =
             [kind.as_str(), "enabled", "schedule", "state", "last run", "ended", "next due", "rejects", "message"];
-        table(&header, &["rejects"], standings.iter().map(Standing::row))
+        table(&header, &["rejects"], standings.iter().map(StatusEntry::row))
     })?;
     Ok(Exit::Complete)
 }
@@ -238,7 +238,7 @@ mod tests {
         };
         let found = crate::ResourceStatus { entry: Some(entry), run: Some(run) };
         let resource = Resource::new("r").unwrap();
-        let standing = Standing::of(resource, &ResourceConfig::default(), found, None).unwrap();
+        let standing = StatusEntry::of(resource, &ResourceConfig::default(), found, None).unwrap();
         assert_eq!(standing.state, Some(RunStatus::Complete));
         assert_eq!(standing.message.as_deref(), Some("another run has moved on"));
         assert_eq!(standing.rejects, None);

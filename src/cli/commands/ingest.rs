@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Session;
 use crate::cli::Exit;
 use crate::cli::args::Ingest;
-use crate::cli::destination::Spending;
+use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, rejected};
@@ -17,7 +17,7 @@ use crate::{Mode, Resource, Result, RunRecord, Source};
 pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Result<Exit> {
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
-    destination.can_tell(ingest.cost())?;
+    check_cost(&*destination, ingest.cost())?;
     session.refuse(&ingest.resources)?;
     let named = ingest.resources.iter().map(Resource::new).collect::<Result<Vec<_>>>()?;
     let request = IngestRequest::new(named)
@@ -38,14 +38,14 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
         }
     });
     let report = connector.ingest(request).await?;
-    let spending = if ingest.cost() { destination.cost().await } else { destination.spent() };
-    summarize(output, &report, spending.as_ref())?;
-    Ok(Exit::of_report(&report))
+    let usage = if ingest.cost() { destination.cost().await } else { destination.usage() };
+    summarize(output, &report, usage.as_ref())?;
+    Ok(Exit::from_report(&report))
 }
 
-fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>) -> Result<()> {
+fn summarize(output: Output, report: &IngestReport, usage: Option<&Usage>) -> Result<()> {
     let document =
-        json!({"status": report.status(), "counts": report.counts(), "runs": report.runs, "destination": spending});
+        json!({"status": report.status(), "counts": report.counts(), "runs": report.runs, "destination": usage});
     output.result(&document, || {
         let header = [&["resource", "status"], &COUNTS[..], &["received", "waited", "took"]].concat();
         table(&header, &header[2..], report.runs.iter().map(row))
@@ -65,8 +65,8 @@ fn summarize(output: Output, report: &IngestReport, spending: Option<&Spending>)
         if report.interrupted() {
             output.note("interrupted; nothing is lost, the next `ingest` goes on from there");
         }
-        if let Some(spending) = spending {
-            output.note(&spending.describe());
+        if let Some(usage) = usage {
+            output.note(&usage.describe());
         }
     }
     Ok(())
@@ -81,38 +81,38 @@ fn row(run: &RunRecord) -> Vec<String> {
 
 /// A run that has ended, and what everything until then has cost.
 #[derive(Serialize)]
-struct SoFar<'a> {
+struct RunReport<'a> {
     #[serde(flatten)]
     run: &'a RunRecord,
-    destination: Option<Spending>,
+    destination: Option<Usage>,
 }
 
 pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
     let (watching, destination) = (progress.clone(), session.destination.clone());
-    let spending = destination.clone();
+    let used = destination.clone();
     let connector = session.open()?.observer(move |event: &Event| {
         watching.event(event);
         if let Event::Ended(run) = event {
             let text = || format!("{}  {}: {}", time(run.started_at), run.resource, ended(run));
-            let line = || output.result(&SoFar { run, destination: spending.spent() }, text);
-            if let Err(error) = watching.aside(line) {
+            let line = || output.result(&RunReport { run, destination: used.usage() }, text);
+            if let Err(error) = watching.suspend(line) {
                 tracing::error!(%error, "the end of a run could not be reported");
             }
         }
     });
     let enabled = connector.resources().await?.into_iter().filter(|(_, config)| config.enabled).count();
     let kind = &spec.resource_kind;
-    let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refreshes_every());
+    let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refresh_interval());
     progress.note(&match enabled {
         0 => format!("no {kind} is enabled yet; one that gets enabled is noticed within {refresh}"),
         n => format!("keeping each {kind} that is enabled on its schedule ({n} now); Ctrl-C stops"),
     });
     connector.serve(concurrency, cancel).await?;
     progress.note("stopped; nothing is lost");
-    if let Some(spent) = destination.spent() {
-        progress.note(&spent.describe());
+    if let Some(usage) = destination.usage() {
+        progress.note(&usage.describe());
     }
     Ok(Exit::Complete)
 }

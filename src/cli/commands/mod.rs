@@ -12,13 +12,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Exit;
-use super::args::{self, Args, Command, Global};
-use super::destination::{Destination, Store};
+use super::args::{Args, Command, Global};
+use super::destination::{Destination, Destinations, Store};
 use super::interrupt::Interrupt;
 use super::log;
 use super::output::Output;
 use super::progress::Progress;
-use super::settings::Given;
+use super::settings::SettingsOverrides;
 use crate::engine::Connector;
 use crate::{Result, Settings, Source, SourceSpec};
 
@@ -26,8 +26,8 @@ use crate::{Result, Settings, Source, SourceSpec};
 struct Session<S> {
     source: Arc<S>,
     spec: SourceSpec,
-    given: Given,
-    destination: Destination,
+    given: SettingsOverrides,
+    destination: Arc<dyn Destination>,
     output: Output,
     progress: Progress,
     interrupt: Interrupt,
@@ -37,6 +37,7 @@ pub(super) async fn execute(
     source: impl Source,
     program: &str,
     args: Args,
+    destinations: Destinations,
     output: Output,
     interrupt: &Interrupt,
 ) -> Result<Exit> {
@@ -44,18 +45,28 @@ pub(super) async fn execute(
     spec.validate()?;
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
-        Command::Completions { shell } => return setup::completions(&spec, program, *shell),
+        Command::Completions { shell } => {
+            return setup::completions(&spec, program, *shell, &destinations);
+        }
         _ => {}
     }
     let progress = Progress::new(output, args.global.verbose > 0);
     log::start(&args.global, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
-        let place = app::Place { spec: &spec, global: &args.global, progress: &progress, output, interrupt };
+        if let Destinations::Custom(_) = destinations {
+            return Err(crate::Error::new(
+                crate::ErrorKind::Unsupported,
+                "the native app needs Snowflake as the destination",
+            )
+            .with_help("build the program with `cli::run`, whose destination can be Snowflake"));
+        }
+        let Args { global, destination, .. } = &args;
+        let place = app::Place { spec: &spec, global, destination, progress: &progress, output, interrupt };
         return app::execute(program, command, &place).await;
     }
     let given = read_settings(&spec, &args.global, output)?;
-    let destination = Destination::of(&spec, &args.global)?;
+    let destination = destinations.select(&spec, &args.destination)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
     let session = Session { source, spec, given, destination: destination.clone(), output, progress, interrupt };
     let done = perform(session, args.command).await;
@@ -88,13 +99,13 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
 
 /// Reads the settings that this call gives. A file in the current folder is not among them unless it is named: whoever made the folder
 /// would decide where credentials go.
-fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<Given> {
+fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
     let file = format!("{}.toml", spec.name);
     if global.config.is_none() && Path::new(&file).exists() {
         let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
     }
-    Given::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
+    SettingsOverrides::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
 }
 
 impl<S: Source> Session<S> {
@@ -110,7 +121,7 @@ impl<S: Source> Session<S> {
     /// The connector over the destination, which is made where there is none.
     fn open(&self) -> Result<Connector> {
         let store = self.destination.open()?;
-        Ok(self.connector(&store))
+        Ok(self.connector(&*store))
     }
 
     /// The connector over the destination; where there is none, over nothing, because looking must not make one.
@@ -118,8 +129,8 @@ impl<S: Source> Session<S> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);
         }
-        let store = self.destination.look()?;
-        Ok(self.connector(&store))
+        let store = self.destination.open_existing()?;
+        Ok(self.connector(&*store))
     }
 
     /// The connector over the destination, for a command that writes nothing: a file that is write-protected will do.
@@ -127,11 +138,11 @@ impl<S: Source> Session<S> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);
         }
-        let store = self.destination.read()?;
-        Ok(self.connector(&store))
+        let store = self.destination.open_to_read()?;
+        Ok(self.connector(&*store))
     }
 
-    fn connector(&self, store: &Store) -> Connector {
+    fn connector(&self, store: &dyn Store) -> Connector {
         Connector::new(self.source.clone(), store.backend()).with_settings(self.given.values().clone())
     }
 }

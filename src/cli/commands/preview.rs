@@ -23,8 +23,8 @@ pub(super) async fn preview<S: Source>(
     if session.destination.missing().is_some() {
         return Err(unknown_resource(&spec, &name));
     }
-    let store = session.destination.read()?;
-    let connector = session.connector(&store);
+    let store = session.destination.open_to_read()?;
+    let connector = session.connector(&*store);
     let resource = connector.resolve([name]).await?.remove(0);
     if !connector.resources().await?.iter().any(|(known, _)| *known == resource) {
         return Err(unknown_resource(&spec, resource.name()));

@@ -87,7 +87,7 @@ pub(super) async fn remove<S: Source>(session: Session<S>, names: &[String], yes
     let resources = connector.resolve(names).await?;
     // An unknown resource is an error before any other is removed.
     for resource in &resources {
-        connector.must_know(resource).await?;
+        connector.ensure_known(resource).await?;
     }
     let listed = resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let question = format!("Forget {listed}, and where reading stands? Rows stay, and so does the history of runs.");

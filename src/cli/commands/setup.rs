@@ -6,12 +6,14 @@ use clap_complete::Shell;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Session, args};
+use super::Session;
 use crate::cli::Exit;
+use crate::cli::args;
+use crate::cli::destination::Destinations;
 use crate::cli::output::{Output, counted, table};
 use crate::cli::settings::parse_argument;
 use crate::engine::Event;
-use crate::error::STAND_IN;
+use crate::error::REDACTED;
 use crate::{Error, Result, Source, SourceSpec};
 
 /// One thing that was looked at, and how it is.
@@ -110,7 +112,7 @@ pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String
     let values = settings.iter().map(|argument| stored(&spec, argument)).collect::<Result<Map<_, _>>>()?;
     // What is refused must not make a database.
     if session.destination.missing().is_some() {
-        session.connector(&session.destination.look()?).provision(values.clone()).await?;
+        session.connector(&*session.destination.open_existing()?).provision(values.clone()).await?;
     }
     let connector = session.open()?;
     connector.provision(values.clone()).await?;
@@ -134,7 +136,7 @@ pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String
 
 /// A value as it is shown.
 fn shown(spec: &SourceSpec, name: &str, value: &Value) -> Value {
-    if spec.settings.is_hidden(name) && !value.is_null() { STAND_IN.into() } else { value.clone() }
+    if spec.settings.is_hidden(name) && !value.is_null() { REDACTED.into() } else { value.clone() }
 }
 
 /// Reads `KEY=VALUE`; without a value it means that the key is to be removed, as a null does.
@@ -147,7 +149,7 @@ fn stored(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
 
 /// A setting in force.
 #[derive(Debug, Serialize)]
-struct InForce {
+struct EffectiveSetting {
     name: String,
     value: Value,
     from: String,
@@ -167,11 +169,11 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
         };
         let value = value.or_else(|| spec.settings.default_of(name)).unwrap_or_default();
         let value = shown(&spec, name, &value);
-        InForce { name: name.clone(), value, from }
+        EffectiveSetting { name: name.clone(), value, from }
     };
-    let settings: Vec<InForce> = leaves.iter().zip(origins).map(in_force).collect();
+    let settings: Vec<EffectiveSetting> = leaves.iter().zip(origins).map(in_force).collect();
     output.result(&json!({"settings": settings}), || {
-        let row = |s: &InForce| vec![s.name.clone(), s.value.to_string(), s.from.clone()];
+        let row = |s: &EffectiveSetting| vec![s.name.clone(), s.value.to_string(), s.from.clone()];
         table(&["setting", "value", "given by"], &[], settings.iter().map(row))
     })?;
     Ok(Exit::Complete)
@@ -183,9 +185,9 @@ pub(super) fn schema(spec: &SourceSpec, output: Output) -> Result<Exit> {
     Ok(Exit::Complete)
 }
 
-pub(super) fn completions(spec: &SourceSpec, program: &str, shell: Shell) -> Result<Exit> {
+pub(super) fn completions(spec: &SourceSpec, program: &str, shell: Shell, destinations: &Destinations) -> Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(spec, program), program, &mut script);
+    clap_complete::generate(shell, &mut args::command(spec, program, destinations), program, &mut script);
     match io::Write::write_all(&mut io::stdout().lock(), &script) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::unavailable("the script cannot be written to standard output").with_source(error))

@@ -1,110 +1,145 @@
 //! A database of a Snowflake account.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use super::super::args::{Global, SnowflakeArgs, To};
-use super::{Finding, Spending, variable};
-use crate::backends::Snowflake;
+use async_trait::async_trait;
+
+use super::args::DestinationKind;
+use super::{Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
 use crate::backends::snowflake::{ConnectionConfig, Credentials, SnowflakeBuilder};
-use crate::{Error, Result, RetryConfig, SourceSpec};
+use crate::backends::{Preview, Snowflake};
+use crate::{Backend, Error, Resource, Result, RetryConfig, SourceSpec};
 
-/// What the command line says of the database; where it is, and who we are there, is read when it is first needed.
-#[derive(Debug)]
-pub(in crate::cli) struct Target {
+/// The database that the command line names. It reads connection and credentials when a command first needs them.
+pub(super) struct SnowflakeDatabase {
     args: SnowflakeArgs,
     /// Marks the statements in the account's history.
     tag: String,
-    opened: OnceLock<Opened>,
+    connected: OnceLock<Connected>,
 }
 
-#[derive(Debug)]
-struct Opened {
+struct Connected {
     snowflake: Snowflake,
-    /// In words, for a person.
-    connection: String,
+    /// The connection in words, for a person.
+    description: String,
 }
 
-impl Target {
-    /// The database that the arguments name, if it is to be Snowflake.
-    pub(super) fn of(spec: &SourceSpec, global: &Global) -> Result<Option<Self>> {
-        let args = global.snowflake.clone();
-        match args.to.map_or_else(to_of_environment, |to| Ok(Some(to)))? {
-            Some(To::Snowflake) => {}
-            Some(To::Sqlite) | None => return refuse_others(&args).map(|()| None),
-        }
-        if global.db.is_some() {
+/// Whether the arguments or the environment select Snowflake. Where the destination is a file, refuses what has no meaning for one.
+pub(super) fn is_selected(args: &DestinationArgs) -> Result<bool> {
+    match args.snowflake.to.map_or_else(kind_from_environment, |to| Ok(Some(to)))? {
+        Some(DestinationKind::Snowflake) => Ok(true),
+        #[cfg(feature = "sqlite")]
+        Some(DestinationKind::Sqlite) | None => refuse_snowflake_args(&args.snowflake).map(|()| false),
+        #[cfg(not(feature = "sqlite"))]
+        None => Ok(true),
+    }
+}
+
+impl SnowflakeDatabase {
+    pub(super) fn new(spec: &SourceSpec, args: &DestinationArgs) -> Result<Self> {
+        #[cfg(feature = "sqlite")]
+        if args.db.is_some() {
             return Err(Error::configuration("--db names a file, and the destination is Snowflake")
-                .with_help("leave --db out, or say --to sqlite"));
+                .with_help("leave --db out, or add --to sqlite"));
         }
-        Ok(Some(Self { args, tag: tag(spec), opened: OnceLock::new() }))
+        Ok(Self { args: args.snowflake.clone(), tag: tag(spec), connected: OnceLock::new() })
     }
 
-    pub(super) fn open(&self) -> Result<Snowflake> {
-        self.opened(SnowflakeBuilder::DEFAULT_RETRY).map(|opened| opened.snowflake.clone())
-    }
-
-    fn opened(&self, retries: RetryConfig) -> Result<&Opened> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
+    fn connected(&self, retries: RetryConfig) -> Result<&Connected> {
+        if let Some(connected) = self.connected.get() {
+            return Ok(connected);
         }
         let connection = connection(&self.args, &self.tag)?;
-        let described = describe(&connection);
+        let description = describe(&connection);
         let snowflake = Snowflake::builder(connection).retry(retries).build()?;
-        Ok(self.opened.get_or_init(|| Opened { snowflake, connection: described }))
+        Ok(self.connected.get_or_init(|| Connected { snowflake, description }))
+    }
+}
+
+#[async_trait]
+impl Destination for SnowflakeDatabase {
+    fn open(&self) -> Result<Box<dyn Store>> {
+        Ok(Box::new(self.connected(SnowflakeBuilder::DEFAULT_RETRY)?.snowflake.clone()))
     }
 
-    pub(super) async fn check(&self) -> Vec<Finding> {
-        // Who looks wants to know how it is now.
+    /// A database that is only read is not created, and reads as empty.
+    fn open_existing(&self) -> Result<Box<dyn Store>> {
+        self.open()
+    }
+
+    fn open_to_read(&self) -> Result<Box<dyn Store>> {
+        self.open()
+    }
+
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        // A check reports the present; it does not wait for better times.
         let brief = RetryConfig { max_attempts: 3, ..SnowflakeBuilder::DEFAULT_RETRY };
-        let opened = match self.opened(brief) {
-            Ok(opened) => opened,
+        let connected = match self.connected(brief) {
+            Ok(connected) => connected,
             Err(error) => return vec![Finding { name: "connection", result: Err(error) }],
         };
-        let mut findings = vec![Finding { name: "connection", result: Ok(opened.connection.clone()) }];
-        let found = opened.snowflake.check().await.into_iter();
+        let mut findings = vec![Finding { name: "connection", result: Ok(connected.description.clone()) }];
+        let found = connected.snowflake.check().await.into_iter();
         findings.extend(found.map(|found| Finding { name: found.name, result: found.result }));
         findings
     }
 
-    /// What was spent; nothing where nothing was opened.
-    pub(super) fn spent(&self) -> Option<Spending> {
-        let spent = self.opened.get()?.snowflake.usage();
-        Some(Spending {
+    fn reports_cost(&self) -> bool {
+        true
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let usage = self.connected.get()?.snowflake.usage();
+        Some(Usage {
             kind: "snowflake",
-            statements: spent.statements,
-            logins: spent.logins,
-            staged_bytes: spent.staged_bytes,
-            busy_ms: spent.busy_ms,
+            statements: usage.statements,
+            logins: usage.logins,
+            staged_bytes: usage.staged_bytes,
+            busy_ms: usage.busy_ms,
             warehouse_ms: None,
         })
     }
 
-    /// The same, with what Snowflake says of its warehouse.
-    pub(super) async fn cost(&self) -> Option<Spending> {
-        let ms = match self.opened.get()?.snowflake.warehouse_time().await {
+    async fn cost(&self) -> Option<Usage> {
+        let ms = match self.connected.get()?.snowflake.warehouse_time().await {
             Ok(time) => Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             Err(error) => {
-                tracing::warn!(%error, "Snowflake does not say for how long its warehouse has worked");
+                tracing::warn!(%error, "Snowflake does not report how long its warehouse has worked");
                 None
             }
         };
-        self.spent().map(|spent| Spending { warehouse_ms: ms, ..spent })
+        self.usage().map(|usage| Usage { warehouse_ms: ms, ..usage })
     }
 
-    pub(super) async fn close(&self) {
-        let Some(opened) = self.opened.get() else { return };
-        if let Err(error) = opened.snowflake.close().await {
-            tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
+    async fn close(&self) {
+        let Some(connected) = self.connected.get() else { return };
+        if let Err(error) = connected.snowflake.close().await {
+            tracing::debug!(%error, "a session stays open; Snowflake closes it once it has been idle for long");
         }
     }
 }
 
-/// What marks the statements of a source in the account's history.
+#[async_trait]
+impl Store for Snowflake {
+    fn backend(&self) -> Arc<dyn Backend> {
+        Arc::new(self.clone())
+    }
+
+    async fn preview(&self, resource: &Resource, table: &str, limit: usize) -> Result<Preview> {
+        Self::preview(self, resource, table, limit).await
+    }
+}
+
+/// Returns the query tag of a source's statements.
 pub(in crate::cli) fn tag(spec: &SourceSpec) -> String {
     format!("snowfeed {}/{}", spec.name, spec.version)
 }
 
-/// The connection's settings, and before them those of the command line.
+/// Loads the connection, with the arguments in place of its own settings.
 pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<ConnectionConfig> {
     let SnowflakeArgs { connection: name, database, schema, warehouse, role, .. } = args.clone();
     let mut connection = ConnectionConfig::load(name.as_deref())?;
@@ -119,19 +154,21 @@ pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<Conn
     Ok(connection)
 }
 
-fn to_of_environment() -> Result<Option<To>> {
-    let Some(to) = variable("SNOWFEED_TO") else { return Ok(None) };
-    match to.to_str() {
-        Some("sqlite") => Ok(Some(To::Sqlite)),
-        Some("snowflake") => Ok(Some(To::Snowflake)),
+fn kind_from_environment() -> Result<Option<DestinationKind>> {
+    let Some(kind) = variable("SNOWFEED_TO") else { return Ok(None) };
+    match kind.to_str() {
+        #[cfg(feature = "sqlite")]
+        Some("sqlite") => Ok(Some(DestinationKind::Sqlite)),
+        Some("snowflake") => Ok(Some(DestinationKind::Snowflake)),
         _ => {
             Err(Error::configuration("SNOWFEED_TO names no destination").with_help("set it to sqlite or to snowflake"))
         }
     }
 }
 
-/// Refuses what means nothing to a file, lest it be taken for done.
-fn refuse_others(args: &SnowflakeArgs) -> Result<()> {
+/// Refuses arguments that a file would ignore.
+#[cfg(feature = "sqlite")]
+fn refuse_snowflake_args(args: &SnowflakeArgs) -> Result<()> {
     let given = [
         ("--connection", &args.connection),
         ("--database", &args.database),
@@ -146,7 +183,7 @@ fn refuse_others(args: &SnowflakeArgs) -> Result<()> {
     }
 }
 
-/// A connection in words. No secret is in them.
+/// Describes a connection for a person, without secrets.
 fn describe(connection: &ConnectionConfig) -> String {
     let how = match &connection.credentials {
         Credentials::KeyPair { .. } => "a key pair",

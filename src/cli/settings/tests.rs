@@ -45,11 +45,11 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
-fn read(toml: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Given> {
+fn read(toml: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<SettingsOverrides> {
     let file = file(toml);
     let variable = |wanted: &str| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into());
     let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    Given::read(&spec(), Some(file.path()), variable, &arguments)
+    SettingsOverrides::read(&spec(), Some(file.path()), variable, &arguments)
 }
 
 #[test]
@@ -57,9 +57,9 @@ fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
     let toml = "api_url = 'a'\npage_size = 1\nnames = ['x', 'y']";
     let given = read(toml, &[("STARS_API_URL", "b"), ("STARS_PAGE_SIZE", "2")], &["api_url=c"]).unwrap();
     assert_eq!(Value::Object(given.values().clone()), json!({"api_url": "c", "page_size": 2, "names": ["x", "y"]}));
-    assert_eq!(given.origin("api_url"), Some(&Origin::Argument));
-    assert_eq!(given.origin("page_size"), Some(&Origin::Variable("STARS_PAGE_SIZE".into())));
-    assert!(matches!(given.origin("names"), Some(Origin::File(_))));
+    assert_eq!(given.origin("api_url"), Some(&SettingOrigin::Argument));
+    assert_eq!(given.origin("page_size"), Some(&SettingOrigin::Variable("STARS_PAGE_SIZE".into())));
+    assert!(matches!(given.origin("names"), Some(SettingOrigin::File(_))));
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn nested_settings_are_set_field_by_field() {
     let given = read(toml, &variables, &["retry.delay=4"]).unwrap();
     let retry = json!({"attempts": 3, "delay": 4, "key": "env:STARS_RETRY_KEY"});
     assert_eq!(Value::Object(given.values().clone()), json!({"retry": retry, "ids": [1, 2]}));
-    assert_eq!(given.origin("retry.attempts"), Some(&Origin::Variable("STARS_RETRY_ATTEMPTS".into())));
-    assert_eq!(given.origin("retry.delay"), Some(&Origin::Argument));
+    assert_eq!(given.origin("retry.attempts"), Some(&SettingOrigin::Variable("STARS_RETRY_ATTEMPTS".into())));
+    assert_eq!(given.origin("retry.delay"), Some(&SettingOrigin::Argument));
     assert_eq!(read("", &[("STARS_RETRY", r#"{"delay":5}"#)], &[]).unwrap().values()["retry"]["delay"], 5);
 }
 
@@ -161,7 +161,7 @@ fn a_file_that_is_no_toml_is_named_with_the_line() {
 
 #[test]
 fn a_file_that_is_missing_is_named() {
-    let error = Given::read(&spec(), Some(Path::new("no/such.toml")), |_| None, &[]).unwrap_err();
+    let error = SettingsOverrides::read(&spec(), Some(Path::new("no/such.toml")), |_| None, &[]).unwrap_err();
     assert!(error.to_string().contains("no/such.toml"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }

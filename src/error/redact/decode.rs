@@ -6,6 +6,12 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode_str;
 
+/// Replaces a credential.
+pub(crate) const REDACTED: &str = "***";
+
+/// The levels of escaping that are undone. Text with more levels is escaped to hide something.
+pub(super) const LEVELS: usize = 16;
+
 /// A character, and the bytes of the original text that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Glyph {

@@ -11,18 +11,13 @@ mod urls;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use decode::Glyph;
+pub(crate) use decode::REDACTED;
+use decode::{Glyph, LEVELS};
 pub(crate) use secrets::remember;
 #[cfg(feature = "http")]
 pub(crate) use secrets::remember_authorization;
 #[cfg(feature = "http")]
 pub(crate) use urls::is_credential;
-
-/// What stands for a credential.
-pub(crate) const STAND_IN: &str = "***";
-
-/// How many levels of escaping are undone. Text that has more is escaped to hide something.
-const LEVELS: usize = 16;
 
 /// How often a text is searched again after something was taken out of it: what remains may join up to a credential.
 const ROUNDS: usize = 8;
@@ -58,7 +53,7 @@ fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {
             _ => return redacted,
         }
     }
-    Cow::Borrowed(STAND_IN)
+    Cow::Borrowed(REDACTED)
 }
 
 /// Where credentials are, at each level of escaping, also within base64 and hexadecimal digits.
@@ -115,7 +110,7 @@ fn replace(text: &str, mut places: Vec<Range<usize>>) -> Option<String> {
     let (mut replaced, mut copied) = (String::with_capacity(text.len()), 0);
     for Range { start, end } in joined {
         replaced.push_str(&text[copied..start]);
-        replaced.push_str(STAND_IN);
+        replaced.push_str(REDACTED);
         copied = end;
     }
     replaced.push_str(&text[copied..]);

@@ -7,8 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use twox_hash::XxHash3_128;
 
-use super::LEVELS;
-use super::decode::{self, Glyph};
+use super::decode::{self, Glyph, LEVELS};
 
 /// A shorter text is not taken for a secret: it may be part of any word, or any value. In bytes.
 pub(crate) const SHORTEST_SECRET: usize = 8;
@@ -20,14 +19,14 @@ const MOST: usize = 64;
 const LONG: usize = 20;
 const PART: usize = 12;
 
-static KNOWN: RwLock<Known> = RwLock::new(Known { secrets: VecDeque::new(), forms: BTreeMap::new() });
+static KNOWN: RwLock<KnownSecrets> = RwLock::new(KnownSecrets { secrets: VecDeque::new(), forms: BTreeMap::new() });
 
 /// The secrets as hashes, so that their text is in no more places than it must be.
-struct Known {
+struct KnownSecrets {
     /// The last used one last.
     secrets: VecDeque<Secret>,
     /// The hashes of all of them, by how they are made: how the text is folded, and of how many bytes each hash is.
-    forms: BTreeMap<(Fold, usize), HashMap<u128, Part, BuildHasherDefault<Itself>>>,
+    forms: BTreeMap<(Fold, usize), HashMap<u128, Part, BuildHasherDefault<IdentityHasher>>>,
 }
 
 struct Secret {
@@ -47,9 +46,9 @@ struct Part {
 
 /// A hash is its own hash.
 #[derive(Default)]
-struct Itself(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for Itself {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -95,7 +94,7 @@ pub(crate) fn remember(secret: &str) {
         return;
     }
     let whole = XxHash3_128::oneshot(secret.as_bytes());
-    let is_recent = |known: &Known| known.secrets.iter().rev().take(MOST / 2).any(|one| one.whole == whole);
+    let is_recent = |known: &KnownSecrets| known.secrets.iter().rev().take(MOST / 2).any(|one| one.whole == whole);
     if !is_recent(&KNOWN.read().unwrap_or_else(PoisonError::into_inner)) {
         KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(whole, secret);
     }
@@ -123,7 +122,7 @@ pub(crate) fn remember_authorization(header: &str) {
     }
 }
 
-impl Known {
+impl KnownSecrets {
     fn add(&mut self, whole: u128, secret: &str) {
         if let Some(index) = self.secrets.iter().position(|one| one.whole == whole) {
             let again = self.secrets.remove(index);
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_has_not_been_used_for_long_is_forgotten_with_all_its_parts() {
-        let mut known = Known { secrets: VecDeque::new(), forms: BTreeMap::new() };
+        let mut known = KnownSecrets { secrets: VecDeque::new(), forms: BTreeMap::new() };
         for number in 0..MOST as u128 + 40 {
             // They have parts in common.
             known.add(number, &format!("the-same-beginning-of-all-{number:04}"));

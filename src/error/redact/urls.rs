@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-use super::STAND_IN;
 use super::decode::Glyph;
+use super::decode::REDACTED;
 
 /// What help texts have in place of a user and a password.
 const PLACEHOLDER: &str = "USER:PASSWORD";
@@ -23,7 +23,7 @@ pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
     let places = user_infos(&text)
         .into_iter()
         .chain(values(&text))
-        .filter(|place| ![STAND_IN, PLACEHOLDER].contains(&&text[place.clone()]));
+        .filter(|place| ![REDACTED, PLACEHOLDER].contains(&&text[place.clone()]));
     places.map(|Range { start, end }| glyphs[owners[start]].start..glyphs[owners[end - 1]].end).collect()
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::load::Environment;
+use super::environment::Environment;
 use crate::secret::{grants, read_text};
 use crate::{Error, Result};
 

@@ -1,16 +1,14 @@
-//! Reads a connection from the environment and the files of Snowflake's tools.
-//!
-//! Each setting has three layers: the environment for this connection, the file, the environment for all connections.
+//! Makes a connection of the settings that Snowflake's own tools read.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use secrecy::SecretString;
 use serde_json::Map;
-use toml::{Table, Value};
+use toml::Value;
 
+use super::environment::Environment;
 use super::files::ConnectionFiles;
-use super::{ConnectionConfig, Credentials, Protocol, account, credentials};
+use super::settings::{ConnectionSettings, Setting, SettingKey};
+use super::{ConnectionConfig, Credentials, Protocol, account, authentication};
 use crate::{Error, Result};
 
 const ACCOUNT: SettingKey = SettingKey::new(&["account"]);
@@ -27,27 +25,29 @@ const SCHEMA: SettingKey = SettingKey::new(&["schema"]);
 /// The keys of this module.
 const KEYS: &[SettingKey] = &[ACCOUNT, USER, HOST, PORT, PROTOCOL, REGION, ROLE, WAREHOUSE, DATABASE, SCHEMA];
 
-/// The environment of a process: everything that the settings depend on.
-pub(super) struct Environment<'a> {
-    /// The user's home directory.
-    pub(super) home: Option<PathBuf>,
-    /// Reads an environment variable.
-    pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// Where Snowflake mounts the token of a container.
-    pub(super) token_file: &'a Path,
-    /// Where Snowflake mounts the token that identifies the container.
-    pub(super) spcs_token_file: &'a Path,
-}
-
-impl Environment<'static> {
-    /// The environment of this process.
-    pub(super) fn of_process() -> Self {
-        Self {
-            home: std::env::home_dir(),
-            variable: &|name| std::env::var_os(name),
-            token_file: Path::new("/snowflake/session/token"),
-            spcs_token_file: Path::new("/snowflake/session/spcs_token"),
-        }
+impl ConnectionConfig {
+    /// Reads the connection called `name`, or the default one, from where Snowflake's own tools keep theirs.
+    ///
+    /// **Files.** The folder is `SNOWFLAKE_HOME` or `~/.snowflake` if that exists, else the platform's default (`~/.config/snowflake`
+    /// on Linux). `connections.toml` in it has a section `[NAME]` for each connection; without that file, `config.toml` has
+    /// `[connections.NAME]`. The default is `SNOWFLAKE_DEFAULT_CONNECTION_NAME`, else `default_connection_name` of
+    /// `config.toml`, else `default`.
+    ///
+    /// **Precedence**, for each setting: `SNOWFLAKE_CONNECTIONS_<NAME>_<KEY>`, then the file, then `SNOWFLAKE_<KEY>`. The
+    /// environment alone is enough. What a program sets afterwards overrides all of them.
+    ///
+    /// **In a container inside Snowflake**, host, account, database and schema come from the environment, and the token from
+    /// `/snowflake/session/token`, unless other credentials are given. If SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
+    /// `/snowflake/session/spcs_token` is sent with each login, as in Snowflake's drivers.
+    ///
+    /// Settings of other tools are ignored. Files are read synchronously.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when there is no such connection, a file cannot be read, or a setting is
+    /// missing or invalid; [`Unsupported`](crate::ErrorKind::Unsupported) for authenticators that need a person. No error
+    /// repeats the value of a setting: it could be a secret.
+    pub fn load(name: Option<&str>) -> Result<Self> {
+        Environment::of_process().connection(name)
     }
 }
 
@@ -55,7 +55,7 @@ impl Environment<'_> {
     /// Reads the connection called `name`, or the default one.
     pub(super) fn connection(&self, name: Option<&str>) -> Result<ConnectionConfig> {
         let settings = self.settings(name)?;
-        let credentials = credentials::choose(&settings, self.mounted_token(&settings)?)?;
+        let credentials = authentication::choose(&settings, self.mounted_token(&settings)?)?;
         if matches!(credentials, Credentials::Password(_)) {
             tracing::warn!("Snowflake is ending passwords without a second factor; use a key pair or an access token");
         }
@@ -79,7 +79,7 @@ impl Environment<'_> {
         let written = section.is_some();
         let settings = ConnectionSettings::new(self, name, section.unwrap_or_default());
         // Without a name, the environment alone is enough. A given name must exist, so that a typo cannot reach another account.
-        let known = written || settings.has_variables(KEYS) || settings.has_variables(credentials::KEYS);
+        let known = written || settings.has_variables(KEYS) || settings.has_variables(authentication::KEYS);
         if known || (asked.is_none() && settings.find(ACCOUNT)?.is_some()) {
             Ok(settings)
         } else {
@@ -97,19 +97,6 @@ impl Environment<'_> {
         let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(false) };
         let host = settings.text(HOST)?.map(|found| found.value);
         Ok(host.as_deref() == Some(inside.trim()))
-    }
-
-    /// A non-blank environment variable.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        (self.variable)(name)?.into_string().ok().filter(|text| !text.trim().is_empty())
-    }
-
-    /// Expands `~` to the home directory.
-    pub(super) fn expand(&self, path: PathBuf) -> PathBuf {
-        match (path.strip_prefix("~"), &self.home) {
-            (Ok(rest), Some(home)) => home.join(rest),
-            _ => path,
-        }
     }
 }
 
@@ -168,132 +155,4 @@ fn json_value(value: &Value) -> serde_json::Value {
         Value::Array(values) => values.iter().map(json_value).collect(),
         Value::Table(table) => json(table).into(),
     }
-}
-
-/// A setting's names, the first one preferred.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SettingKey {
-    names: &'static [&'static str],
-}
-
-impl SettingKey {
-    pub(super) const fn new(names: &'static [&'static str]) -> Self {
-        Self { names }
-    }
-}
-
-/// A value and its origin. Messages show the origin, never the value.
-pub(super) struct Setting<T> {
-    pub(super) value: T,
-    pub(super) origin: String,
-}
-
-/// One connection's settings.
-pub(super) struct ConnectionSettings<'a> {
-    sources: &'a Environment<'a>,
-    name: String,
-    section: Table,
-}
-
-impl<'a> ConnectionSettings<'a> {
-    pub(super) fn new(sources: &'a Environment<'a>, name: String, section: Table) -> Self {
-        Self { sources, name, section }
-    }
-
-    /// The connection's name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether any of `keys` is set in the environment for this connection and no other.
-    pub(super) fn has_variables(&self, keys: &[SettingKey]) -> bool {
-        keys.iter().any(|key| self.own_variable(*key).is_some())
-    }
-
-    /// The first layer's value. Blank settings, which many templates contain, count as missing.
-    pub(super) fn find(&self, key: SettingKey) -> Result<Option<Setting<OsString>>> {
-        if let Some(found) = self.own_variable(key) {
-            return Ok(Some(found));
-        }
-        if let Some(found) = self.in_file(key)? {
-            return Ok(Some(found));
-        }
-        Ok(key.names.iter().find_map(|name| self.variable(&format!("SNOWFLAKE_{}", name.to_uppercase()))))
-    }
-
-    /// A non-blank environment variable.
-    pub(super) fn variable(&self, name: &str) -> Option<Setting<OsString>> {
-        let value = (self.sources.variable)(name).filter(|value| !is_blank(value))?;
-        Some(Setting { value, origin: name.to_owned() })
-    }
-
-    /// A setting as text without surrounding white space.
-    pub(super) fn text(&self, key: SettingKey) -> Result<Option<Setting<String>>> {
-        let Some(found) = self.find(key)? else { return Ok(None) };
-        let Setting { value, origin } = found.unicode()?;
-        Ok(Some(Setting { value: value.trim().to_owned(), origin }))
-    }
-
-    /// A secret, verbatim.
-    pub(super) fn secret(&self, key: SettingKey) -> Result<Option<SecretString>> {
-        self.find(key)?.map(Setting::secret).transpose()
-    }
-
-    /// A file's path, with `~` expanded.
-    pub(super) fn path(&self, key: SettingKey) -> Result<Option<PathBuf>> {
-        Ok(self.find(key)?.map(|found| self.sources.expand(PathBuf::from(found.value))))
-    }
-
-    /// A table, which only a file can contain.
-    pub(super) fn table(&self, name: &str) -> Result<Option<&Table>> {
-        match self.section.get(name) {
-            None => Ok(None),
-            Some(Value::Table(table)) => Ok(Some(table)),
-            Some(_) => Err(Error::configuration(format!("{} is not a table", self.origin(name)))),
-        }
-    }
-
-    fn own_variable(&self, key: SettingKey) -> Option<Setting<OsString>> {
-        let connection = self.name.to_uppercase();
-        key.names
-            .iter()
-            .find_map(|name| self.variable(&format!("SNOWFLAKE_CONNECTIONS_{connection}_{}", name.to_uppercase())))
-    }
-
-    fn in_file(&self, key: SettingKey) -> Result<Option<Setting<OsString>>> {
-        for name in key.names {
-            let value = match self.section.get(*name) {
-                None => continue,
-                Some(Value::String(text)) => OsString::from(text),
-                Some(Value::Integer(number)) => number.to_string().into(),
-                Some(_) => return Err(Error::configuration(format!("{} is not a text", self.origin(name)))),
-            };
-            if !is_blank(&value) {
-                return Ok(Some(Setting { value, origin: self.origin(name) }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn origin(&self, name: &str) -> String {
-        format!("`{name}` of the Snowflake connection {:?}", self.name)
-    }
-}
-
-impl Setting<OsString> {
-    pub(super) fn secret(self) -> Result<SecretString> {
-        Ok(self.unicode()?.value.into())
-    }
-
-    fn unicode(self) -> Result<Setting<String>> {
-        let Self { value, origin } = self;
-        match value.into_string() {
-            Ok(value) => Ok(Setting { value, origin }),
-            Err(_) => Err(Error::configuration(format!("{origin} is not valid UTF-8"))),
-        }
-    }
-}
-
-fn is_blank(value: &OsString) -> bool {
-    value.to_str().is_some_and(|text| text.trim().is_empty())
 }

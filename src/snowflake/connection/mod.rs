@@ -1,10 +1,14 @@
 //! How to reach a Snowflake account, and how to log in.
 
 mod account;
+mod authentication;
 mod credentials;
+mod environment;
 mod files;
 mod key_pair;
 mod load;
+mod login_fields;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +19,8 @@ use url::Host;
 use crate::net::is_loopback;
 use crate::{Error, Result};
 
-pub use credentials::{Credentials, LoginFields};
+pub use credentials::Credentials;
+pub use login_fields::LoginFields;
 
 /// How to reach a Snowflake account, and how to log in.
 ///
@@ -108,30 +113,6 @@ impl ConnectionConfig {
             spcs_token_file: None,
             session_parameters: serde_json::Map::new(),
         }
-    }
-
-    /// Reads the connection called `name`, or the default one, from where Snowflake's own tools keep theirs.
-    ///
-    /// **Files.** The folder is `SNOWFLAKE_HOME` or `~/.snowflake` if that exists, else the platform's default (`~/.config/snowflake`
-    /// on Linux). `connections.toml` in it has a section `[NAME]` for each connection; without that file, `config.toml` has
-    /// `[connections.NAME]`. The default is `SNOWFLAKE_DEFAULT_CONNECTION_NAME`, else `default_connection_name` of
-    /// `config.toml`, else `default`.
-    ///
-    /// **Precedence**, for each setting: `SNOWFLAKE_CONNECTIONS_<NAME>_<KEY>`, then the file, then `SNOWFLAKE_<KEY>`. The
-    /// environment alone is enough. What a program sets afterwards overrides all of them.
-    ///
-    /// **In a container inside Snowflake**, host, account, database and schema come from the environment, and the token from
-    /// `/snowflake/session/token`, unless other credentials are given. If SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
-    /// `/snowflake/session/spcs_token` is sent with each login, as in Snowflake's drivers.
-    ///
-    /// Settings of other tools are ignored. Files are read synchronously.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when there is no such connection, a file cannot be read, or a setting is
-    /// missing or invalid; [`Unsupported`](crate::ErrorKind::Unsupported) for authenticators that need a person. No error
-    /// repeats the value of a setting: it could be a secret.
-    pub fn load(name: Option<&str>) -> Result<Self> {
-        load::Environment::of_process().connection(name)
     }
 
     /// Sets the role of the session.

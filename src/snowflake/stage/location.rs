@@ -14,7 +14,7 @@ use url::Url;
 
 use super::error::FailureRecorder;
 use super::put_response::{LocationType, PutResponse, StageInfo};
-use super::{Origin, StorageKind, UploadTarget, in_flight};
+use super::upload::{StorageKind, UploadTarget, in_flight};
 use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
@@ -29,6 +29,15 @@ const MIN_BYTES_PER_SECOND: u32 = 256 * 1024;
 
 /// The region with a host of its own, although Snowflake does not flag it.
 const GCS_ME_CENTRAL_2: &str = "me-central2";
+
+/// The server that responded to the PUT statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A remote server. It must not make this machine write into local folders, nor send anything without TLS.
+    Remote,
+    /// A server on this machine, as in tests. It may name a folder (`LOCAL_FS`), and loopback endpoints without TLS.
+    Loopback,
+}
 
 /// Finds the location of the file `name`, which has `size` bytes.
 pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usize) -> Result<UploadTarget> {

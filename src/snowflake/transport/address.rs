@@ -12,7 +12,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::super::connection::ConnectionConfig;
-use super::Attempt;
+use super::retry::Attempt;
 use crate::net::is_loopback_url;
 use crate::{Error, Result};
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::address::{is_temporary, may_follow, target};
-use super::{LastStatus, into_middleware};
+use super::retry::{LastStatus, into_middleware};
 use crate::net::{TransportFailure, proxy_refusal};
 use crate::{Error, ErrorKind, Result, Retry};
 

@@ -3,18 +3,17 @@
 
 mod address;
 mod classify;
+mod retry;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{Extensions, HeaderMap, HeaderValue};
-use reqwest::Request;
+use http::{HeaderMap, HeaderValue};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,17 +22,20 @@ use url::Url;
 
 use address::{BaseUrl, FollowRedirects, PLACEHOLDER_ACCOUNT, PLACEHOLDER_URL};
 use classify::ResponseClassifier;
+use retry::{RetryMiddleware, into_error};
 
 use super::connection::ConnectionConfig;
-use super::result::{MAX_PART_BYTES, too_large};
 use super::wire::Response;
 use crate::error::remember;
-use crate::{Error, Result, Retry, RetryConfig};
+use crate::{Error, Result, RetryConfig};
 
 /// The timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout between two reads. Snowflake responds within 45 seconds, even while a statement runs.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The largest accepted part in bytes, compressed or not. Snowflake creates none over 160 MB.
+pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
 /// The connection to one account, shared by all sessions.
 pub(super) struct Transport {
@@ -187,21 +189,11 @@ fn unexpected_form() -> Error {
         .with_help("upgrade snowfeed, or report this with the name of the operation")
 }
 
-/// Wraps an error for the layers of the middleware.
-fn into_middleware(error: Error) -> reqwest_middleware::Error {
-    reqwest_middleware::Error::middleware(error)
-}
-
-/// Unwraps it. Every error of the layers below has passed the classifier; anything else is a bug in their order.
-fn into_error(error: reqwest_middleware::Error) -> Error {
-    match error {
-        reqwest_middleware::Error::Middleware(error) => {
-            error.downcast().unwrap_or_else(|_| Error::internal("a request failed without being classified"))
-        }
-        reqwest_middleware::Error::Reqwest(error) => {
-            Error::internal("a request could not be made").with_source(error.without_url())
-        }
-    }
+/// The error of a part that exceeds [`MAX_PART_BYTES`].
+pub(super) fn too_large() -> Error {
+    Error::invalid_data("a part of a result is larger than any that Snowflake creates")
+        .with_context("max bytes", MAX_PART_BYTES)
+        .with_help("check the proxy, if there is one: it may have changed the response")
 }
 
 fn from_connection_error(error: ConnectionError) -> Error {
@@ -211,63 +203,5 @@ fn from_connection_error(error: ConnectionError) -> Error {
         ConnectionError::RequestError(_) | ConnectionError::Deserialization(_) => unexpected_form(),
         ConnectionError::InvalidHeader(_) => Error::invalid_data("Snowflake gave a token that cannot be sent back"),
         ConnectionError::UrlParsing(error) => Error::internal("a URL could not be made").with_source(error),
-    }
-}
-
-/// Retries a request without a response within its [`RetryConfig`].
-///
-/// Retrying a statement is safe: the request id is the same, and Snowflake recognizes it. A response of Snowflake is final.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RetryMiddleware(pub(super) RetryConfig);
-
-/// The number of the attempt, for the layers below.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Attempt {
-    /// How many attempts came before it.
-    pub(super) before: u32,
-    /// The HTTP status of the last attempt; 0 if there was none.
-    pub(super) reason: u16,
-    /// When the first one began, in milliseconds since 1970.
-    pub(super) began: u128,
-}
-
-/// The status of a failed attempt, for the next one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LastStatus(pub(super) u16);
-
-#[async_trait]
-impl Middleware for RetryMiddleware {
-    async fn handle(
-        &self,
-        request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<reqwest::Response> {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let mut attempts = self.0.start();
-        let mut before = 0;
-        loop {
-            let reason = extensions.remove::<LastStatus>().map_or(0, |status| status.0);
-            extensions.insert(Attempt { before, reason, began });
-            // A body that cannot be cloned is sent once; none of ours is such.
-            let Some(copy) = request.try_clone() else {
-                return next.run(request, extensions).await;
-            };
-            let error = match next.clone().run(copy, extensions).await {
-                Ok(response) => return Ok(response),
-                Err(error) => into_error(error),
-            };
-            let advice = error.retry();
-            if advice == Retry::Never {
-                return Err(into_middleware(error));
-            }
-            let Some(delay) = attempts.next(advice, Duration::ZERO) else {
-                let error = error.with_context("attempts", before + 1).exhausted();
-                return Err(into_middleware(error));
-            };
-            before += 1;
-            tracing::debug!(attempt = before, delay_ms = delay.as_millis(), %error, "retrying a request");
-            tokio::time::sleep(delay).await;
-        }
     }
 }

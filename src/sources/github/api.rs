@@ -1,87 +1,22 @@
 //! GitHub's API, as far as it is used here: addresses, requests, and what its refusals mean.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
-use super::credentials::{self, Kind};
+use super::connection::{Connection, Repository};
+use super::error::explain;
 use super::names::Name;
 use super::page::{self, Page};
-use super::ranges::Second;
-use super::settings::GithubSettings;
-use crate::http::{self, Builder, Client, Url};
-use crate::{Error, ErrorKind, Monitor, Result, RetryConfig, SourceEvent};
+use super::step::UnixSecond;
+use crate::http::{self, Url};
+use crate::{Error, ErrorKind, Monitor, Result};
 
 /// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
 const HEAVY_AFTER: u32 = 3;
 
 /// The smallest page that is tried.
 pub(super) const SMALLEST_PAGE: u32 = 5;
-
-/// A connection to one GitHub, as one identity.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) client: Client,
-    pub(super) kind: Kind,
-}
-
-impl Connection {
-    pub(super) fn new(settings: &GithubSettings) -> Result<Self> {
-        Self::over(settings.client()?, settings)
-    }
-
-    /// One that gives up soon where the server cannot be reached or fails, for a person who waits.
-    pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
-        let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
-        let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
-        let retries =
-            RetryConfig { max_attempts: retries + 1, timeout: Duration::from_secs(5), ..RetryConfig::default() };
-        Self::over(settings.client()?.retry(retries).connect_timeout(Duration::from_secs(4)), &settings)
-    }
-
-    fn over(builder: Builder, settings: &GithubSettings) -> Result<Self> {
-        let client = match credentials::authorization(settings)? {
-            Some(authorization) => builder.authorization(authorization).build()?,
-            None => builder.build()?,
-        };
-        Ok(Self { client, kind: Kind::of(settings) })
-    }
-
-    /// The repository at an address; `None` where the server does not know it.
-    ///
-    /// # Errors
-    /// `NotFound`, when it says that its issues are disabled.
-    async fn repository(&self, path: &str, name: &Name, monitor: &Monitor) -> Result<Option<Repository>> {
-        let response = self.client.get(path).allow_status(&[404]).send_with(monitor, |response| {
-            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
-        });
-        match response.await.map_err(|error| explain(error, name))? {
-            Some(Repository { has_issues: Some(false), .. }) => Err(issues_disabled(name)),
-            repository => Ok(repository),
-        }
-    }
-
-    /// Anonymous reading is legal and never silent.
-    pub(super) fn announce(&self, monitor: &Monitor) {
-        if self.kind == Kind::Anonymous {
-            monitor.event(SourceEvent::Warning(
-                "reading anonymously: public repositories only, 60 requests an hour; set `token` for 5,000".into(),
-            ));
-        }
-    }
-}
-
-/// What GitHub says about a repository.
-#[derive(Debug, Deserialize)]
-pub(super) struct Repository {
-    pub(super) id: u64,
-    pub(super) full_name: String,
-    /// Whether it has issues. Where they are disabled, some servers list its pull requests all the same.
-    #[serde(default)]
-    pub(super) has_issues: Option<bool>,
-}
 
 /// How a repository's issues are addressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,24 +37,24 @@ pub(super) struct Api {
 
 /// Why a page did not come.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum PageError {
     /// The server failed at it again and again, and answers other questions: a smaller one may do.
-    Heavy(Error),
-    Error(Error),
+    TooLarge(Error),
+    Other(Error),
 }
 
 /// What the answer to a request for a page is.
 #[derive(Debug)]
-pub(super) enum Listed {
+pub(super) enum PageResponse {
     NotModified,
     Page(Box<Page>),
 }
 
 /// The newest rows.
 #[derive(Debug)]
-pub(super) struct Newest {
+pub(super) struct NewestIssue {
     /// When the very newest one was updated.
-    pub(super) second: Option<Second>,
+    pub(super) second: Option<UnixSecond>,
     pub(super) etag: Option<String>,
 }
 
@@ -187,7 +122,7 @@ impl Api {
     }
 
     /// The address of page 1 of what was updated since then, oldest first.
-    pub(super) fn since(&self, since: Option<Second>, size: u32) -> Result<String> {
+    pub(super) fn since(&self, since: Option<UnixSecond>, size: u32) -> Result<String> {
         let mut url = self.url(&self.issues(""))?;
         url.query_pairs_mut()
             .append_pair("state", "all")
@@ -201,7 +136,7 @@ impl Api {
     }
 
     /// The address of a page of that list.
-    pub(super) fn numbered(&self, since: Option<Second>, size: u32, page: u64) -> Result<String> {
+    pub(super) fn numbered(&self, since: Option<UnixSecond>, size: u32, page: u64) -> Result<String> {
         Ok(format!("{}&page={page}", self.since(since, size)?))
     }
 
@@ -218,24 +153,24 @@ impl Api {
         size: u32,
         etag: Option<&str>,
         monitor: &Monitor,
-    ) -> Result<Listed, Trouble> {
+    ) -> Result<PageResponse, PageError> {
         let mut request = self.connection.client.get(url).max_attempts_at_this_size(HEAVY_AFTER);
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
         let outcome = request.send_with(monitor, |response| {
             if response.is_not_modified() {
-                Ok(Listed::NotModified)
+                Ok(PageResponse::NotModified)
             } else {
-                page::read(url, size, &response).map(|page| Listed::Page(Box::new(page)))
+                page::read(url, size, &response).map(|page| PageResponse::Page(Box::new(page)))
             }
         });
         match outcome.await {
             Ok(listed) => Ok(listed),
             Err(error) if http::error::may_depend_on_size(&error) && self.answers(monitor).await => {
-                Err(Trouble::Heavy(error))
+                Err(PageError::TooLarge(error))
             }
-            Err(error) => Err(Trouble::Error(self.explain(error, monitor).await)),
+            Err(error) => Err(PageError::Other(self.explain(error, monitor).await)),
         }
     }
 
@@ -270,7 +205,7 @@ impl Api {
     }
 
     /// The newest `size` rows; `None` when they are those of the entity tag.
-    pub(super) async fn newest(&self, size: u32, etag: Option<&str>, monitor: &Monitor) -> Result<Option<Newest>> {
+    pub(super) async fn newest(&self, size: u32, etag: Option<&str>, monitor: &Monitor) -> Result<Option<NewestIssue>> {
         let mut url = self.url(&self.issues(""))?;
         url.set_query(Some(&format!("state=all&sort=updated&direction=desc&per_page={size}")));
         let mut request = self.connection.client.get(url.as_str());
@@ -282,98 +217,8 @@ impl Api {
                 return Ok(None);
             }
             let second = page::rows(response.body())?.first().and_then(|row| row.second);
-            Ok(Some(Newest { second, etag: response.etag().map(str::to_owned) }))
+            Ok(Some(NewestIssue { second, etag: response.etag().map(str::to_owned) }))
         });
         newest.await.map_err(|error| explain(error, &self.name))
     }
-}
-
-/// The error of a repository whose issues are disabled.
-pub(super) fn issues_disabled(name: &Name) -> Error {
-    Error::new(ErrorKind::NotFound, format!("issues are disabled in the repository {}/{}", name.owner, name.name))
-        .with_context("status", 410)
-        .with_help("enable issues in the repository's settings, or `disable` this resource; no row was changed")
-}
-
-/// Says what a refusal means for this repository, in the server's own words where it gives any.
-pub(super) fn explain(error: Error, name: &Name) -> Error {
-    let Name { owner, name } = name;
-    let repository = format!("{owner}/{name}");
-    let said = error.server_message().unwrap_or_default().to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let Some(status) = error.status() else { return error };
-    let (kind, message, help) = match status {
-        401 => (
-            ErrorKind::Authentication,
-            format!("GitHub does not accept the credentials, so {repository} was not read"),
-            "check that `token` refers to a token that is valid, and belongs to this `api_url`",
-        ),
-        403 if says(&["ip allow list", "ip address", "ip addresses"]) => (
-            ErrorKind::Authentication,
-            format!("GitHub does not let this machine's address read {repository}"),
-            "let an owner of the organisation add the address of this machine to its IP allow list, or run where the address is \
-             allowed",
-        ),
-        403 if says(&["saml", "single sign-on", "sso"]) => (
-            ErrorKind::Authentication,
-            format!("the organisation's single sign-on keeps these credentials from {repository}"),
-            "authorize the token for the organisation: on GitHub under Settings, Developer settings, Personal access tokens, \
-             Configure SSO",
-        ),
-        403 if says(&["personal access token (classic)", "lifetime", "fine-grained"]) => (
-            ErrorKind::Authentication,
-            format!("the organisation's policy keeps this token from {repository}"),
-            "make a token of the kind that the message names, or use a GitHub App",
-        ),
-        403 if says(&["suspended", "blocked", "disabled", "terms of service"]) => (
-            ErrorKind::Authentication,
-            format!("GitHub has blocked the access to {repository}"),
-            "follow the message; an owner of the repository or of the account can ask GitHub's support",
-        ),
-        403 if said.is_empty() || says(&["resource not accessible", "must have", "permission", "not authorized"]) => (
-            ErrorKind::Authentication,
-            format!("GitHub does not let these credentials read the issues of {repository}"),
-            "give the token (or the GitHub App) read access to issues, and authorize it for the organisation's single sign-on",
-        ),
-        403 => (
-            ErrorKind::Authentication,
-            format!("reading the issues of {repository} is forbidden"),
-            "follow the message; where it is not GitHub's, ask those who run the proxy or gateway; otherwise give the token (or \
-             the GitHub App) read access to issues",
-        ),
-        404 => (
-            ErrorKind::NotFound,
-            format!("the repository {repository} does not exist, or these credentials may not see it"),
-            "check the name; for a private repository, check that the token may read it",
-        ),
-        410 => (
-            ErrorKind::NotFound,
-            format!("issues are disabled in the repository {repository}"),
-            "enable issues in the repository's settings, or `disable` this resource",
-        ),
-        451 => (
-            ErrorKind::NotFound,
-            format!("the repository {repository} is blocked for legal reasons"),
-            "`disable` this resource",
-        ),
-        409 => (
-            ErrorKind::Unavailable,
-            format!("the repository {repository} is empty, or is just being made"),
-            "try again later, or `disable` this resource",
-        ),
-        422 if says(&["pagination", "only the first"]) => (
-            ErrorKind::InvalidData,
-            format!("GitHub does not give so many pages of {repository}"),
-            "more issues than GitHub pages through were updated within one second; reading goes on once some of them are updated",
-        ),
-        422 => (
-            ErrorKind::InvalidData,
-            format!("GitHub cannot process the request for the issues of {repository}"),
-            "follow the message; if it does not help, check that `api_url` is the address of GitHub's API",
-        ),
-        _ => return error,
-    };
-    let said = error.server_message().map(str::to_owned);
-    let message = said.as_ref().map_or_else(|| message.clone(), |said| format!("{message}: {said}"));
-    Error::new(kind, message).with_status(status).with_help(help).with_server_message(said).with_source(error)
 }

@@ -1,28 +1,23 @@
 //! Where reading a repository resumes.
 
+#![cfg_attr(
+    not(any(feature = "testkit", fuzzing)),
+    allow(unreachable_pub, reason = "the simulations in the tests use what is public here, through `internals`")
+)]
+
 use serde::{Deserialize, Serialize};
 
-use super::page::Unread;
-use super::ranges::{Range, Second};
+use super::page::UnreadIssue;
+use super::step::{EntityTag, Range, UnixSecond};
 use crate::http::Url;
 use crate::{Checkpoint, Error, ErrorKind, Result};
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// An entity tag, and the kind of credentials it was given to: it is worth nothing to any other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tag {
-    pub(super) value: String,
-    pub(super) credentials: String,
-    /// It is the newest page's, newest first, and not that of a poll.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) newest: bool,
-}
-
 /// How far a repository has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Position {
+pub struct Position {
     /// The address of the API that gave the rest: elsewhere, the id is another repository's. `None`: it was not written down.
     pub(super) server: Option<String>,
     /// GitHub's id of the repository, which outlives its name. `None`: the server knows it by its name only.
@@ -32,15 +27,15 @@ pub(super) struct Position {
     /// What is still to be read; when there is nothing, the next read is a poll.
     pub(super) ranges: Vec<Range>,
     /// The latest `updated_at` that was delivered: but for late ones, every row up to it was.
-    pub(super) hwm: Option<Second>,
+    pub(super) hwm: Option<UnixSecond>,
     /// The `since` of the next poll; `None`: everything.
-    pub(super) anchor: Option<Second>,
+    pub(super) anchor: Option<UnixSecond>,
     /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
-    pub(super) etag: Option<Tag>,
+    pub etag: Option<EntityTag>,
     /// How many rows the longest page has that this server ever gave: a shorter one was not cut off.
     pub(super) longest_page: usize,
     /// Issues at which the server failed; every read asks for them again.
-    pub(super) unread: Vec<Unread>,
+    pub(super) unread: Vec<UnreadIssue>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,17 +47,18 @@ struct Written {
     #[serde(default)]
     without_pull_requests: bool,
     ranges: Vec<Range>,
-    hwm: Option<Second>,
-    anchor: Option<Second>,
-    etag: Option<Tag>,
+    hwm: Option<UnixSecond>,
+    anchor: Option<UnixSecond>,
+    etag: Option<EntityTag>,
     #[serde(default)]
     longest_page: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    unread: Vec<Unread>,
+    unread: Vec<UnreadIssue>,
 }
 
 impl Position {
-    pub(super) fn write(self) -> Result<Checkpoint> {
+    /// Writes the position as a checkpoint.
+    pub fn write(self) -> Result<Checkpoint> {
         let Self {
             server,
             repository: repository_id,
@@ -109,7 +105,7 @@ impl Position {
     ///
     /// # Errors
     /// `Checkpoint`, as for [`read`](Self::read), and when it comes from another server.
-    pub(super) fn of(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
+    pub(super) fn for_server(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
         let position = Self::read(checkpoint)?;
         match &position.server {
             None => Ok(Self { server: Some(server.to_string()), etag: None, ..position }),
@@ -124,9 +120,11 @@ impl Position {
         }
     }
 
+    /// Reads a position from a checkpoint.
+    ///
     /// # Errors
-    /// `Checkpoint`, when this was written by another version, or cannot be a position.
-    pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self> {
+    /// `Checkpoint`, when another version of the source wrote it, or it is inconsistent.
+    pub fn read(checkpoint: &Checkpoint) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
             v: u32,
@@ -165,17 +163,17 @@ mod tests {
     use super::*;
 
     fn full() -> Position {
-        let range = |from, to| Range { from: Some(Second(from)), to, at: Some(Second(from + 1)) };
+        let range = |from, to| Range { from: Some(UnixSecond(from)), to, at: Some(UnixSecond(from + 1)) };
         Position {
             server: Some("https://ghe.example/api/v3/".into()),
             repository: Some(7),
             without_pull_requests: true,
-            ranges: vec![range(0, Some(Second(10))), range(10, None)],
-            hwm: Some(Second(1_700_000_000)),
+            ranges: vec![range(0, Some(UnixSecond(10))), range(10, None)],
+            hwm: Some(UnixSecond(1_700_000_000)),
             anchor: None,
-            etag: Some(Tag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
+            etag: Some(EntityTag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
             longest_page: 100,
-            unread: vec![Unread { since: Some(Second(5)), place: 2, after: Some(41), before: None }],
+            unread: vec![UnreadIssue { since: Some(UnixSecond(5)), place: 2, after: Some(41), before: None }],
         }
     }
 
@@ -201,16 +199,16 @@ mod tests {
         });
         let here: Url = "https://ghe.example/api/v3/".parse().unwrap();
         for checkpoint in [written, old.unwrap()] {
-            assert_eq!(Position::of(&here, &checkpoint).unwrap(), Position { etag: None, ..full() });
+            assert_eq!(Position::for_server(&here, &checkpoint).unwrap(), Position { etag: None, ..full() });
         }
     }
 
     #[test]
     fn what_names_another_server_is_refused_with_help() {
         let written = full().write().unwrap();
-        assert_eq!(Position::of(&"https://ghe.example/api/v3/".parse().unwrap(), &written).unwrap(), full());
+        assert_eq!(Position::for_server(&"https://ghe.example/api/v3/".parse().unwrap(), &written).unwrap(), full());
         for elsewhere in ["http://ghe.example/api/v3/", "https://ghe.example:8443/api/v3/", "https://ghe.example/"] {
-            let error = Position::of(&elsewhere.parse().unwrap(), &written).unwrap_err();
+            let error = Position::for_server(&elsewhere.parse().unwrap(), &written).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Checkpoint, "{elsewhere}");
             assert!(error.help().unwrap().contains("reset"), "{elsewhere}");
         }
@@ -227,7 +225,7 @@ mod tests {
         assert_eq!(Position::read(&old).unwrap(), meant);
         // And one that has a poll's tag is written as it was then.
         assert!(!full().write().unwrap().as_str().contains("newest"));
-        let newest = full().etag.map(|tag| Tag { newest: true, ..tag });
+        let newest = full().etag.map(|tag| EntityTag { newest: true, ..tag });
         let position = Position { etag: newest, ..full() };
         assert_eq!(Position::read(&position.clone().write().unwrap()).unwrap(), position);
     }

@@ -9,24 +9,23 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::monitor;
 use super::settings::GithubSettings;
 use crate::http::{Authorize, Client};
-use crate::{Error, ErrorKind, Result, SecretRef};
+use crate::{Error, ErrorKind, Monitor, Result, SecretRef, SourceEvent};
 
 /// An installation token is renewed when it is good for less than this.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// The kind of credentials in use. Entity tags given to one are worth nothing to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CredentialKind {
     Anonymous,
     Token,
     App,
 }
 
-impl Kind {
-    pub(super) fn of(settings: &GithubSettings) -> Self {
+impl CredentialKind {
+    pub(super) fn from_settings(settings: &GithubSettings) -> Self {
         match settings {
             GithubSettings { token: Some(_), .. } => Self::Token,
             GithubSettings { app_id: Some(_), .. } => Self::App,
@@ -62,6 +61,15 @@ pub(super) fn authorization(settings: &GithubSettings) -> Result<Option<Arc<dyn 
     app.key()?;
     let client = settings.client()?.authorization(Arc::new(app)).build()?;
     Ok(Some(Arc::new(Installation { id: installation, client, current: tokio::sync::Mutex::default() })))
+}
+
+/// A monitor that tells the log: a limit may be waited for for an hour, which must not look like a hang.
+pub(super) fn logging_monitor() -> Monitor {
+    Monitor::new(|event| match event {
+        SourceEvent::Waiting { reason, until } => tracing::warn!(%reason, %until, "waiting"),
+        SourceEvent::Warning(warning) => tracing::warn!("{warning}"),
+        event => tracing::debug!(?event, "source"),
+    })
 }
 
 fn bearer(token: &str) -> SecretString {
@@ -154,29 +162,29 @@ impl Authorize for App {
 struct Installation {
     id: u64,
     client: Client,
-    current: tokio::sync::Mutex<Option<Lease>>,
+    current: tokio::sync::Mutex<Option<InstallationToken>>,
 }
 
-struct Lease {
+struct InstallationToken {
     header: SecretString,
     expires: Timestamp,
 }
 
 /// Not to be shown: the token is plain text here.
 #[derive(Deserialize)]
-struct Granted {
+struct TokenResponse {
     token: String,
     expires_at: Timestamp,
 }
 
 impl Installation {
-    async fn renew(&self) -> Result<Lease> {
+    async fn renew(&self) -> Result<InstallationToken> {
         let path = format!("app/installations/{}/access_tokens", self.id);
-        let granted: Granted = self
+        let granted: TokenResponse = self
             .client
             .post(&path)
             .idempotent()
-            .send_with(&monitor::logging(), |response| response.json())
+            .send_with(&logging_monitor(), |response| response.json())
             .await
             .map_err(|error| match error.kind() {
                 ErrorKind::Authentication | ErrorKind::NotFound => {
@@ -187,7 +195,7 @@ impl Installation {
                 }
                 _ => error,
             })?;
-        Ok(Lease { header: bearer(&granted.token), expires: granted.expires_at })
+        Ok(InstallationToken { header: bearer(&granted.token), expires: granted.expires_at })
     }
 }
 
@@ -201,20 +209,20 @@ impl fmt::Debug for Installation {
 impl Authorize for Installation {
     async fn header(&self) -> Result<Option<SecretString>> {
         let mut current = self.current.lock().await;
-        if let Some(lease) = &*current
-            && lease.expires.duration_since(Timestamp::now()) > MARGIN
+        if let Some(token) = &*current
+            && token.expires.duration_since(Timestamp::now()) > MARGIN
         {
-            return Ok(Some(lease.header.clone()));
+            return Ok(Some(token.header.clone()));
         }
-        let lease = self.renew().await?;
-        let header = lease.header.clone();
-        *current = Some(lease);
+        let token = self.renew().await?;
+        let header = token.header.clone();
+        *current = Some(token);
         Ok(Some(header))
     }
 
     async fn on_unauthorized(&self, header: &SecretString) -> bool {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|lease| lease.header.expose_secret() == header.expose_secret()) {
+        if current.as_ref().is_some_and(|token| token.header.expose_secret() == header.expose_secret()) {
             *current = None;
         }
         true

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::api::{Api, Connection, Repository};
-use super::credentials::Kind;
+use super::api::Api;
+use super::connection::{Connection, Repository};
+use super::credentials::CredentialKind;
 use super::names::Scope;
 use super::settings::GithubSettings;
 use crate::http::Response;
@@ -25,7 +26,7 @@ pub(super) async fn discover(
         add(reachable(&connection, monitor).await?);
     }
     for entry in &settings.repositories {
-        match Scope::of(entry)? {
+        match Scope::parse(entry)? {
             Scope::Owner(owner) => add(owned(&connection, &owner, monitor).await?),
             Scope::Repository(name) => {
                 let full_name = format!("{}/{}", name.owner, name.name);
@@ -46,7 +47,7 @@ pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
     answer.await.map_err(|error| refused(error, &connection))?;
     for entry in &settings.repositories {
-        match Scope::of(entry)? {
+        match Scope::parse(entry)? {
             Scope::Owner(owner) => drop(is_organization(&connection, &owner, monitor).await?),
             Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
         }
@@ -98,7 +99,7 @@ async fn is_organization(connection: &Connection, owner: &str, monitor: &Monitor
 async fn owned(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
     let path = if is_organization(connection, owner, monitor).await? {
         format!("orgs/{owner}/repos")
-    } else if connection.kind == Kind::Token && is_ours(connection, owner, monitor).await? {
+    } else if connection.kind == CredentialKind::Token && is_ours(connection, owner, monitor).await? {
         // The list of a user shows what is public only, even to the user.
         return Ok(list(connection, "user/repos", monitor)
             .await?
@@ -138,7 +139,7 @@ async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Rep
         repositories: &'a RawValue,
     }
     match connection.kind {
-        Kind::App => {
+        CredentialKind::App => {
             let read = |response: &Response| {
                 let Installed { repositories } = response.json()?;
                 Ok(response.body().slice_ref(repositories.get()))
@@ -148,8 +149,8 @@ async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Rep
                 .await
                 .map_err(|error| refused(error, connection))
         }
-        Kind::Token => list(connection, "user/repos", monitor).await,
-        Kind::Anonymous => Err(Error::configuration("it is not said where to look for repositories")
+        CredentialKind::Token => list(connection, "user/repos", monitor).await,
+        CredentialKind::Anonymous => Err(Error::configuration("it is not said where to look for repositories")
             .with_help("set `repositories`, for instance to `owner/*`, or configure a token")),
     }
 }

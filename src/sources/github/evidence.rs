@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::api::{Api, explain, issues_disabled};
+use super::api::Api;
+use super::error::{explain, issues_disabled};
 use super::page;
 use crate::http::{Response, Url};
 use crate::{Error, Monitor, Record, Result};
@@ -17,9 +18,9 @@ const CONTROLS: usize = 3;
 
 /// What the server says of one number.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum IssueLookup {
     /// There is an issue of this number.
-    There(Record),
+    Found(Record),
     /// It was deleted: the answer says so, and of no other issue.
     Deleted,
     /// It is not to be found. A token that has lost access, a feature that was switched off and a gateway that knows lists only
@@ -29,7 +30,7 @@ pub(super) enum Answer {
 
 /// What a list says of an item.
 #[derive(Deserialize)]
-struct Listed<'a> {
+struct ListedIssue<'a> {
     #[serde(borrow)]
     id: &'a RawValue,
     number: u64,
@@ -39,20 +40,20 @@ struct Listed<'a> {
 
 /// Whether an item is an issue or a pull request. Only one of them may be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum IssueKind {
     Issue,
     PullRequest,
 }
 
-impl Kind {
-    pub(super) fn of(is_pull_request: bool) -> Self {
+impl IssueKind {
+    pub(super) fn new(is_pull_request: bool) -> Self {
         if is_pull_request { Self::PullRequest } else { Self::Issue }
     }
 }
 
 /// An item that is listed and can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Control {
+pub(super) struct ControlIssue {
     key: String,
     number: u64,
 }
@@ -62,23 +63,23 @@ impl Api {
     ///
     /// # Errors
     /// `NotFound`, when issues are disabled; `InvalidData`, when the answer is about something else than an issue.
-    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<Answer> {
+    pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<IssueLookup> {
         let path = self.issues(&format!("/{number}"));
         // A repository that is addressed by its name may have another one: there a redirect is followed.
         let accepted: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
         let request = self.connection.client.get(&path).allow_status(accepted);
         request
             .send_with(monitor, |response| match response.status() {
-                301 if self.has_moved(number, &response) => Ok(Answer::Missing),
+                301 if self.has_moved(number, &response) => Ok(IssueLookup::Missing),
                 301 => Err(Error::invalid_data("a request for one issue is redirected to something else")
                     .with_context("number", number)
                     .with_context("location", response.header("location").unwrap_or_default())
                     .with_help(
                         "look at what stands between this program and GitHub: a login page or a gateway answers so",
                     )),
-                404 => Ok(Answer::Missing),
+                404 => Ok(IssueLookup::Missing),
                 410 => self.gone(&response),
-                _ => page::item(response.body()).map(Answer::There).map_err(|error| {
+                _ => page::item(response.body()).map(IssueLookup::Found).map_err(|error| {
                     error.with_context("number", number).with_help(
                         "look at what stands between this program and GitHub: a login page or a gateway answers so",
                     )
@@ -89,16 +90,16 @@ impl Api {
     }
 
     /// What 410 means. GitHub gives it for an issue that was deleted, and for every issue of a repository whose issues are disabled.
-    fn gone(&self, response: &Response) -> Result<Answer> {
+    fn gone(&self, response: &Response) -> Result<IssueLookup> {
         #[derive(Deserialize)]
-        struct Said {
+        struct ErrorBody {
             message: String,
         }
-        let said = serde_json::from_str::<Said>(response.body()).map(|said| said.message.to_lowercase());
+        let said = serde_json::from_str::<ErrorBody>(response.body()).map(|said| said.message.to_lowercase());
         match said {
             Ok(said) if said.contains("disabled") => Err(issues_disabled(&self.name)),
-            Ok(said) if said.contains("deleted") => Ok(Answer::Deleted),
-            _ => Ok(Answer::Missing),
+            Ok(said) if said.contains("deleted") => Ok(IssueLookup::Deleted),
+            _ => Ok(IssueLookup::Missing),
         }
     }
 
@@ -115,7 +116,7 @@ impl Api {
     ///
     /// # Errors
     /// `InvalidData`, when what is listed cannot be asked for: then no answer to such a request proves anything.
-    pub(super) async fn control(&self, kind: Kind, monitor: &Monitor) -> Result<Option<Control>> {
+    pub(super) async fn control(&self, kind: IssueKind, monitor: &Monitor) -> Result<Option<ControlIssue>> {
         let mut last = None;
         for _ in 0..CONTROLS {
             let Some(control) = self.listed(kind, last.as_ref(), monitor).await? else {
@@ -130,28 +131,33 @@ impl Api {
     }
 
     /// Whether an item that was listed is given on request.
-    pub(super) async fn is_there(&self, control: &Control, monitor: &Monitor) -> Result<bool> {
+    pub(super) async fn is_there(&self, control: &ControlIssue, monitor: &Monitor) -> Result<bool> {
         let answer = self.item(control.number, monitor).await?;
-        Ok(matches!(answer, Answer::There(record) if record.key == control.key))
+        Ok(matches!(answer, IssueLookup::Found(record) if record.key == control.key))
     }
 
     /// The first item of this kind in the list, the newest first, other than this one.
-    async fn listed(&self, kind: Kind, other: Option<&Control>, monitor: &Monitor) -> Result<Option<Control>> {
+    async fn listed(
+        &self,
+        kind: IssueKind,
+        other: Option<&ControlIssue>,
+        monitor: &Monitor,
+    ) -> Result<Option<ControlIssue>> {
         for page in 1..=CONTROL_PAGES {
             let query = [("state", "all"), ("sort", "created"), ("direction", "desc"), ("per_page", "100")];
             let request =
                 self.connection.client.get(&self.issues("")).query(&query).query(&[("page", &*page.to_string())]);
             let found = request.send_with(monitor, |response| find(response.body(), kind, other));
             match found.await.map_err(|error| explain(error, &self.name))? {
-                Found::Control(control) => return Ok(Some(control)),
-                Found::Others => {}
-                Found::Nothing => break,
+                ListPage::Match(control) => return Ok(Some(control)),
+                ListPage::NoMatch => {}
+                ListPage::Empty => break,
             }
         }
         Ok(None)
     }
 
-    fn not_comparable(&self, control: &Option<Control>) -> Error {
+    fn not_comparable(&self, control: &Option<ControlIssue>) -> Error {
         let number = control.as_ref().map(|control| control.number).unwrap_or_default();
         Error::invalid_data(format!(
             "the server lists the issue {number} of {} and does not give it on request, so that it cannot be found out which \
@@ -162,26 +168,26 @@ impl Api {
     }
 }
 
-/// What a page of the list has.
-enum Found {
-    Control(Control),
-    /// Other items.
-    Others,
-    Nothing,
+/// The result of searching a page of the list.
+enum ListPage {
+    Match(ControlIssue),
+    /// The page has other items only.
+    NoMatch,
+    Empty,
 }
 
-fn find(body: &str, kind: Kind, other: Option<&Control>) -> Result<Found> {
+fn find(body: &str, kind: IssueKind, other: Option<&ControlIssue>) -> Result<ListPage> {
     let elements: Vec<&RawValue> = serde_json::from_str(body)
         .map_err(|error| Error::invalid_data("the list of issues is no JSON array").with_source(error))?;
-    let listed = elements.iter().filter_map(|element| serde_json::from_str::<Listed<'_>>(element.get()).ok());
-    let of_kind = listed.filter(|listed| Kind::of(listed.pull_request.is_some()) == kind);
+    let listed = elements.iter().filter_map(|element| serde_json::from_str::<ListedIssue<'_>>(element.get()).ok());
+    let of_kind = listed.filter(|listed| IssueKind::new(listed.pull_request.is_some()) == kind);
     let control = of_kind
-        .map(|listed| Control { key: listed.id.get().to_owned(), number: listed.number })
+        .map(|listed| ControlIssue { key: listed.id.get().to_owned(), number: listed.number })
         .find(|control| other != Some(control));
     Ok(match control {
-        Some(control) => Found::Control(control),
-        None if elements.is_empty() => Found::Nothing,
-        None => Found::Others,
+        Some(control) => ListPage::Match(control),
+        None if elements.is_empty() => ListPage::Empty,
+        None => ListPage::NoMatch,
     })
 }
 
@@ -220,14 +226,14 @@ mod tests {
     fn a_control_is_of_the_kind_that_is_asked_about() {
         let body = r#"[null,{"id":1,"number":1,"pull_request":{}},[],{"id":2,"number":2,"pull_request":null},{"id":3,"number":3}]"#;
         let number = |kind, other| match find(body, kind, other).unwrap() {
-            Found::Control(control) => Some(control.number),
-            Found::Others | Found::Nothing => None,
+            ListPage::Match(control) => Some(control.number),
+            ListPage::NoMatch | ListPage::Empty => None,
         };
-        assert_eq!(number(Kind::Issue, None), Some(2));
-        let [first, second] = [1, 2].map(|number: u64| Control { key: number.to_string(), number });
-        assert_eq!(number(Kind::Issue, Some(&second)), Some(3));
-        assert_eq!(number(Kind::PullRequest, Some(&first)), None);
-        assert!(matches!(find("[]", Kind::Issue, None).unwrap(), Found::Nothing));
-        assert!(find("{}", Kind::Issue, None).is_err());
+        assert_eq!(number(IssueKind::Issue, None), Some(2));
+        let [first, second] = [1, 2].map(|number: u64| ControlIssue { key: number.to_string(), number });
+        assert_eq!(number(IssueKind::Issue, Some(&second)), Some(3));
+        assert_eq!(number(IssueKind::PullRequest, Some(&first)), None);
+        assert!(matches!(find("[]", IssueKind::Issue, None).unwrap(), ListPage::Empty));
+        assert!(find("{}", IssueKind::Issue, None).is_err());
     }
 }

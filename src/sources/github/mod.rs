@@ -25,53 +25,40 @@
 //! [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
 
 mod api;
-mod checkpoint;
-mod course;
+pub(crate) mod checkpoint;
+mod connection;
 mod credentials;
 mod discover;
-mod end;
+mod error;
 mod evidence;
-mod full_page;
+mod failing_issues;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod isolate;
-mod list;
-mod listing;
-mod monitor;
+mod list_end;
 mod names;
+mod numbered_pages;
 mod page;
 mod ranges;
+pub(crate) mod read_plan;
 mod reader;
-#[cfg(test)]
-mod request_count;
+mod repository_list;
 mod settings;
-#[cfg(test)]
-mod simulation;
-mod step;
+pub(crate) mod step;
 mod table;
+mod tie_scan;
 mod verify;
-mod walk;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::api::Connection;
 use self::checkpoint::Position;
+use self::connection::{Connection, Connections, connect};
 pub use self::settings::GithubSettings;
 use crate::{
-    BatchStream, Checkpoint, Error, Monitor, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec,
+    BatchStream, Checkpoint, Monitor, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec,
     VerifyRequest,
 };
-
-/// The one table.
-const TABLE: &str = "issues";
-
-/// Why a pull request may be left out.
-const EXCLUDED: &str = "pull_request";
-
-/// So many connections, of different settings, are kept open at the most.
-const CONNECTIONS: usize = 16;
 
 /// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.
 ///
@@ -91,48 +78,6 @@ pub struct GithubIssues {
     connections: Arc<Connections>,
 }
 
-/// Connections by their settings, the last used one last.
-#[derive(Debug, Default)]
-struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
-
-impl Connections {
-    /// The connection for these settings.
-    async fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
-        let key = serde_json::to_string(settings)
-            .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
-        if let Some(known) = self.latest(&key, None) {
-            return Ok(known);
-        }
-        let new = connect(settings, Connection::new).await?;
-        Ok(self.latest(&key, Some(&new)).unwrap_or(new))
-    }
-
-    /// The connection that is kept under this key, and otherwise the new one, which is kept from now on. One that was made
-    /// meanwhile goes before: it knows the server's limits.
-    fn latest(&self, key: &str, new: Option<&Arc<Connection>>) -> Option<Arc<Connection>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = match all.iter().position(|(known, _)| known == key) {
-            Some(index) => all.remove(index).1,
-            None => new?.clone(),
-        };
-        if all.len() >= CONNECTIONS {
-            all.remove(0);
-        }
-        all.push((key.to_owned(), connection.clone()));
-        Some(connection)
-    }
-}
-
-/// Makes a connection. It reads secrets and certificates from files: on a thread that may block.
-async fn connect(
-    settings: &GithubSettings,
-    make: fn(&GithubSettings) -> Result<Connection>,
-) -> Result<Arc<Connection>> {
-    let settings = settings.clone();
-    let made = tokio::task::spawn_blocking(move || make(&settings).map(Arc::new)).await;
-    made.map_err(|error| Error::internal("connecting broke down").with_source(error))?
-}
-
 #[async_trait]
 impl Source for GithubIssues {
     fn spec(&self) -> SourceSpec {
@@ -145,11 +90,11 @@ impl Source for GithubIssues {
     }
 
     async fn check(&self, config: &Settings) -> Result<()> {
-        self.check_with(config, &monitor::logging()).await
+        self.check_with(config, &credentials::logging_monitor()).await
     }
 
     async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
-        self.discover_with(config, &monitor::logging()).await
+        self.discover_with(config, &credentials::logging_monitor()).await
     }
 
     async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {

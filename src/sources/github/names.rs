@@ -49,8 +49,8 @@ pub(super) struct Name {
 impl Name {
     /// # Errors
     /// `Configuration`, when a resource is not of the form `owner/name`.
-    pub(super) fn of(resource: &Resource) -> Result<Self> {
-        match Scope::of(resource.name())? {
+    pub(super) fn from_resource(resource: &Resource) -> Result<Self> {
+        match Scope::parse(resource.name())? {
             Scope::Repository(name) => Ok(name),
             Scope::Owner(owner) => Err(Error::configuration(format!("{:?} must name one repository", resource.name()))
                 .with_help(format!("write `{owner}/NAME`; `discover` lists what there is"))),
@@ -77,7 +77,7 @@ pub(super) enum Scope {
 impl Scope {
     /// # Errors
     /// `Configuration`, when the text is neither.
-    pub(super) fn of(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let plain = |part: &str| {
             !part.is_empty()
                 && part.len() <= LONGEST
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_resource_is_owner_and_name() {
-        let name = |text: &str| Name::of(&Resource::new(text).unwrap());
+        let name = |text: &str| Name::from_resource(&Resource::new(text).unwrap());
         assert_eq!(name("vercel/next.js").unwrap().path(), "repos/vercel/next.js");
         for text in [
             "widgets",
@@ -141,7 +141,7 @@ mod tests {
                 (Ok(resource), Some(canonical)) => {
                     assert_eq!(resource, canonical, "{name}");
                     assert_eq!(found(api_url.as_deref(), &resource).unwrap(), canonical);
-                    Name::of(&Resource::new(resource).unwrap()).unwrap();
+                    Name::from_resource(&Resource::new(resource).unwrap()).unwrap();
                 }
                 (Err(error), None) => {
                     assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{name}");

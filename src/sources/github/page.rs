@@ -6,9 +6,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::ranges::{Facts, Second};
+use super::step::{PageInfo, UnixSecond};
 use crate::http::{More, Response, Url, json, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Error, Operation, Record, Reject, Result, Retry, Version};
 
 /// What is read of an issue. The rest is passed on as text.
@@ -26,7 +26,7 @@ struct Item<'a> {
 #[derive(Debug)]
 pub(super) struct Row {
     /// When it was last updated. A row without a time has [`Version::NONE`]: any state that has one is newer.
-    pub(super) second: Option<Second>,
+    pub(super) second: Option<UnixSecond>,
     pub(super) is_pull_request: bool,
     pub(super) content: Result<Record, Reject>,
 }
@@ -48,34 +48,34 @@ impl Row {
 /// The number of the issue with this text, which need not be one that can be read.
 pub(super) fn number(text: &str) -> Option<u64> {
     #[derive(Deserialize)]
-    struct Numbered {
+    struct IssueNumber {
         number: u64,
     }
-    serde_json::from_str::<Numbered>(text).ok().map(|issue| issue.number)
+    serde_json::from_str::<IssueNumber>(text).ok().map(|issue| issue.number)
 }
 
 /// A page, and where it stands.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) rows: Vec<Row>,
-    pub(super) facts: Facts,
+    pub(super) info: PageInfo,
     pub(super) etag: Option<String>,
     /// Issues at which the server fails; the page was read around them.
-    pub(super) unread: Vec<Unread>,
+    pub(super) unread: Vec<UnreadIssue>,
 }
 
 /// An issue at which the server fails, by its place in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Unread {
+pub(super) struct UnreadIssue {
     /// It is among the first `place` rows that were updated since then.
-    pub(super) since: Option<Second>,
+    pub(super) since: Option<UnixSecond>,
     pub(super) place: u32,
     /// The numbers of the issues before and after it.
     pub(super) after: Option<u64>,
     pub(super) before: Option<u64>,
 }
 
-impl Unread {
+impl UnreadIssue {
     /// Whether both are the same issue, however it was come to.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (self.after, self.before) == (other.after, other.before)
@@ -112,30 +112,30 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
     }
     let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
     let may_go_on = next.is_none() && !rows.is_empty() && (silent || full) && !has_cursor(url);
-    let probe = if may_go_on { Some(following(url)?) } else { None };
+    let unconfirmed_next = if may_go_on { Some(following(url)?) } else { None };
     let fingerprint = content_hash(response.body());
-    let facts = Facts {
+    let info = PageInfo {
         url: url.to_owned(),
         size,
         rows: rows.len(),
         first,
         last,
         next,
-        probe,
+        unconfirmed_next,
         // A server that counts pages need not be able to say where they are.
         pages: response.last_page().ok().flatten(),
-        date: response.date().map(Second::from),
+        date: response.date().map(UnixSecond::from),
         fingerprint,
-        ..Facts::default()
+        ..PageInfo::default()
     };
-    Ok(Page { rows, facts, etag: response.etag().map(str::to_owned), unread: Vec::new() })
+    Ok(Page { rows, info, etag: response.etag().map(str::to_owned), unread: Vec::new() })
 }
 
 /// The times of the first and the last row that have one.
 ///
 /// # Errors
 /// `InvalidData`, when the rows are out of order.
-pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<Second>, Option<Second>)> {
+pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<UnixSecond>, Option<UnixSecond>)> {
     let mut times = rows.iter().filter_map(|row| row.second);
     let first = times.next();
     let last = times.try_fold(first, |last, time| (Some(time) >= last).then_some(Some(time)));
@@ -171,7 +171,7 @@ pub(super) fn objects<'a, T: Deserialize<'a>>(
 }
 
 /// Copies what is kept of a page of so many bytes where that is little: as a slice, each record holds on to the whole page.
-pub(super) fn let_go(records: &mut [Record], page: usize) {
+pub(super) fn detach_records(records: &mut [Record], page: usize) {
     let kept: usize = records.iter().map(Record::size).sum();
     if kept >= page / 2 {
         return;
@@ -203,7 +203,7 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
         }
         Some(_) => Err(Reject { reason: "the id is not a whole number".into(), raw }),
     };
-    Row { second: time.map(Second::from), is_pull_request: item.pull_request.is_some(), content }
+    Row { second: time.map(UnixSecond::from), is_pull_request: item.pull_request.is_some(), content }
 }
 
 /// Whether a link led here that goes on after a record: the server sends links then, and without one there is no next page.
@@ -258,7 +258,7 @@ mod tests {
         let row = one(text);
         let time: Timestamp = "2024-01-02T03:04:05Z".parse().unwrap();
         assert_eq!(row.content.unwrap(), Record::upsert("7", time, text));
-        assert_eq!(row.second, Some(Second(time.as_second())));
+        assert_eq!(row.second, Some(UnixSecond(time.as_second())));
         assert!(!row.is_pull_request);
     }
 
@@ -297,7 +297,7 @@ mod tests {
             let body: ByteString = format!("[{},{}]", row(1, 100), row(2, others)).into();
             let mut records = vec![rows(&body).unwrap().remove(0).content.unwrap()];
             let before = records[0].clone();
-            let_go(&mut records, body.len());
+            detach_records(&mut records, body.len());
             assert_eq!(records[0], before);
             let place = records[0].json().unwrap().as_ptr();
             assert_eq!(body.as_bytes().as_ptr_range().contains(&place), is_held, "{others}");

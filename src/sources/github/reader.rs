@@ -1,4 +1,4 @@
-//! The stream of a read: makes the requests that the [course](super::course) asks for, side by side.
+//! The stream of a read: makes the requests that the [plan](super::read_plan) asks for, side by side.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
-use super::api::{Api, Listed, Newest, Route, SMALLEST_PAGE, Trouble};
-use super::checkpoint::{Position, Tag};
-use super::course::Course;
-use super::isolate;
+use super::api::{Api, NewestIssue, PageError, PageResponse, Route, SMALLEST_PAGE};
+use super::checkpoint::Position;
+use super::connection::Connections;
+use super::failing_issues::{self, FailingIssues};
 use super::names::Name;
-use super::page::{self, Page, Row, Unread};
-use super::ranges::{Ask, Keep, Second};
+use super::page::{self, Page, Row};
+use super::read_plan::ReadPlan;
 use super::settings::GithubSettings;
-use super::step::{Answer, Step, Task};
-use super::{Connections, EXCLUDED, TABLE};
-use crate::sink::merge::content_hash;
+use super::step::{EntityTag, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
+use super::table::{EXCLUDED, TABLE};
+use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
 /// After so many pages that were made smaller because GitHub failed at larger ones, larger ones are tried again.
@@ -45,26 +45,26 @@ pub(super) fn stream(connections: Arc<Connections>, request: ReadRequest) -> Bat
 type InFlight = FuturesUnordered<BoxFuture<'static, Answered>>;
 
 /// A request's step, where it was sent, for how many rows it asked, and what came of it.
-type Answered = (Step, Arc<Api>, u32, Result<Reply, Trouble>);
+type Answered = (Step, Arc<Api>, u32, Result<Reply, PageError>);
 
 enum Reply {
-    Listed(Listed),
-    Newest(Option<Newest>),
+    PageResponse(PageResponse),
+    Newest(Option<NewestIssue>),
 }
 
 /// What is asked for beside the repository's id, so as not to wait for that: the first page, by the repository's name.
 /// It is of use when more pages follow, since then no entity tag is kept, which would be the name's.
-struct Ahead {
+struct Prefetch {
     api: Api,
     page: Box<Page>,
 }
 
-impl Ahead {
+impl Prefetch {
     /// `None` also when the request fails: it is made again in its turn, and the error is told then.
     async fn read(api: Api, size: u32, monitor: &Monitor) -> Option<Self> {
         let url = api.since(None, size).ok()?;
         match api.page(&url, size, None, monitor).await {
-            Ok(Listed::Page(page)) if page.facts.next.is_some() => Some(Self { api, page }),
+            Ok(PageResponse::Page(page)) if page.info.next.is_some() => Some(Self { api, page }),
             _ => None,
         }
     }
@@ -73,7 +73,7 @@ impl Ahead {
 struct Reader {
     api: Arc<Api>,
     monitor: Monitor,
-    course: Course,
+    plan: ReadPlan,
     in_flight: InFlight,
     page_size: PageSize,
     pull_requests: bool,
@@ -81,11 +81,11 @@ struct Reader {
     /// The checkpoint that holds already.
     checkpoint: Option<Checkpoint>,
     /// Whether nobody knows yet that the server knows the repository by its id.
-    may_lack_id: bool,
+    is_id_unconfirmed: bool,
     /// Whether it is known that the repository's issues are not disabled.
     has_issues: bool,
     seen: Seen,
-    unread: Unreadable,
+    unread: FailingIssues,
     /// What came of asking for those again.
     again: Option<Batch>,
 }
@@ -94,11 +94,11 @@ impl Reader {
     async fn open(connections: &Connections, request: ReadRequest) -> Result<Self> {
         let ReadRequest { resource, settings: config, checkpoint, incremental, monitor, .. } = request;
         let settings = GithubSettings::from_settings(&config)?;
-        let name = Name::of(&resource)?;
+        let name = Name::from_resource(&resource)?;
         let connection = connections.get(&settings).await?;
         let server = connection.client.base_url().clone();
         let beginning = Position::beginning(&server);
-        let read = |checkpoint: &Checkpoint| Position::of(&server, checkpoint);
+        let read = |checkpoint: &Checkpoint| Position::for_server(&server, checkpoint);
         // What was left out before lies behind the mark: wanted now, it comes with everything, from the start.
         let wanted = |known: Position| {
             let lacks = known.without_pull_requests && settings.pull_requests;
@@ -109,14 +109,14 @@ impl Reader {
         // A full pass reads what incremental reads have read, whatever has its name by now.
         let identity = incremental.as_ref().map(read).transpose()?.and_then(|position| position.repository);
         let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..beginning.clone() }));
-        let may_lack_id = known.is_none();
+        let is_id_unconfirmed = known.is_none();
         connection.announce(&monitor);
         let (api, mut position, ahead) = match known {
             None => {
                 let find = Api::open(connection.clone(), name.clone(), &monitor);
                 let (api, ahead) = if settings.concurrency > 1 {
                     let by_name = Api { connection, route: Route::Name(name.path()), name };
-                    let ahead = Ahead::read(by_name, settings.page_size, &monitor).map(Ok);
+                    let ahead = Prefetch::read(by_name, settings.page_size, &monitor).map(Ok);
                     future::try_join(find, ahead).await?
                 } else {
                     (find.await?, None)
@@ -133,30 +133,31 @@ impl Reader {
         position.without_pull_requests = !settings.pull_requests;
         position.etag = position.etag.filter(|tag| tag.credentials == credentials);
         let overlap = i64::from(settings.overlap_seconds);
-        let mut course = Course::new(position, overlap, settings.concurrency.into());
+        let mut plan = ReadPlan::new(position, overlap, settings.concurrency.into());
         let mut in_flight = InFlight::new();
         // Where the repository has no id, it is read by its name from the first page to the tag of the last.
-        if let Some(Ahead { api: by_name, page }) = ahead.filter(|_| api.repository_id().is_some()) {
-            let answer = |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::Listed(Listed::Page(page))));
-            in_flight.extend(course.next().map(|step| future::ready(answer(step)).boxed()));
+        if let Some(Prefetch { api: by_name, page }) = ahead.filter(|_| api.repository_id().is_some()) {
+            let answer =
+                |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::PageResponse(PageResponse::Page(page))));
+            in_flight.extend(plan.next_step().map(|step| future::ready(answer(step)).boxed()));
         }
         let api = Arc::new(api);
-        let mut unread = Unreadable::new(std::mem::take(&mut course.position_mut().unread));
-        let again = unread.ask_again(&api, &monitor).await?;
-        course.position_mut().unread = unread.known();
+        let mut unread = FailingIssues::new(std::mem::take(&mut plan.position_mut().unread));
+        let again = unread.retry_all(&api, &monitor).await?;
+        plan.position_mut().unread = unread.known();
         Ok(Self {
             again: Some(again).filter(|batch| batch.offered() > 0 || unread.is_changed()),
             unread,
             api,
             monitor,
-            course,
+            plan,
             in_flight,
             page_size: PageSize { wanted: settings.page_size, now: settings.page_size, good: 0 },
             pull_requests: settings.pull_requests,
             overlap,
             checkpoint,
-            may_lack_id,
-            has_issues: may_lack_id,
+            is_id_unconfirmed,
+            has_issues: is_id_unconfirmed,
             seen: Seen::default(),
         })
     }
@@ -169,14 +170,14 @@ impl Reader {
             return Ok(Some(batch.checkpoint(checkpoint)));
         }
         loop {
-            while let Some(step) = self.course.next() {
+            while let Some(step) = self.plan.next_step() {
                 self.in_flight.push(self.send(step));
             }
-            if self.course.is_done() {
+            if self.plan.is_done() {
                 return Ok(None);
             }
             let Some((step, api, size, reply)) = self.in_flight.next().await else { return Ok(None) };
-            if let Ok(Reply::Listed(Listed::Page(page))) = &reply
+            if let Ok(Reply::PageResponse(PageResponse::Page(page))) = &reply
                 && !self.has_issues
             {
                 // Where issues were disabled meanwhile, the list may go on with the pull requests only.
@@ -185,124 +186,124 @@ impl Reader {
                 }
                 self.has_issues = true;
             }
-            if let Some(batch) = self.take(&step, &api, size, reply)? {
+            if let Some(batch) = self.apply(&step, &api, size, reply)? {
                 return Ok(Some(batch));
             }
         }
     }
 
     fn position(&self) -> Position {
-        Position { repository: self.api.repository_id(), ..self.course.position() }
+        Position { repository: self.api.repository_id(), ..self.plan.position() }
     }
 
     fn send(&self, step: Step) -> BoxFuture<'static, Answered> {
         let (api, monitor) = (self.api.clone(), self.monitor.clone());
-        let size = match &step.ask {
-            Ask::Page { size, .. } => *size,
+        let size = match &step.request {
+            PageRequest::Page { size, .. } => *size,
             // Pages may have been of another size when this address was found.
-            Ask::Url(url) => page::size(url).unwrap_or(self.page_size.now),
-            Ask::Since(_) | Ask::Newest | Ask::NewestPage => self.page_size.now,
+            PageRequest::Url(url) => page::size(url).unwrap_or(self.page_size.now),
+            PageRequest::Since(_) | PageRequest::Newest | PageRequest::NewestPage => self.page_size.now,
         };
         // A server that does not tell the time is taken to go by ours.
-        let now = Second::from(Timestamp::now());
+        let now = UnixSecond::from(Timestamp::now());
         Box::pin(async move {
             let etag = step.tag.as_ref().map(|tag| tag.value.as_str());
-            let url = match &step.ask {
-                Ask::Newest | Ask::NewestPage => {
-                    let size = if step.ask == Ask::Newest { 1 } else { size };
+            let url = match &step.request {
+                PageRequest::Newest | PageRequest::NewestPage => {
+                    let size = if step.request == PageRequest::Newest { 1 } else { size };
                     let newest = api.newest(size, etag, &monitor).await;
-                    return (step, api, size, newest.map(Reply::Newest).map_err(Trouble::Error));
+                    return (step, api, size, newest.map(Reply::Newest).map_err(PageError::Other));
                 }
-                Ask::Since(since) => api.since(*since, size),
-                Ask::Page { since, page, .. } => api.numbered(*since, size, *page),
-                Ask::Url(url) => Ok(url.clone()),
+                PageRequest::Since(since) => api.since(*since, size),
+                PageRequest::Page { since, page, .. } => api.numbered(*since, size, *page),
+                PageRequest::Url(url) => Ok(url.clone()),
             };
             let reply = match url {
                 Ok(url) => match api.page(&url, size, etag, &monitor).await {
-                    Err(Trouble::Heavy(failure)) if size <= SMALLEST_PAGE => {
-                        let read = isolate::read(&api, &url, size, failure, &monitor).await;
-                        read.map(|page| Listed::Page(Box::new(page)))
+                    Err(PageError::TooLarge(failure)) if size <= SMALLEST_PAGE => {
+                        let read = failing_issues::read_around(&api, &url, size, failure, &monitor).await;
+                        read.map(|page| PageResponse::Page(Box::new(page)))
                     }
                     listed => listed,
                 },
-                Err(error) => Err(Trouble::Error(error)),
+                Err(error) => Err(PageError::Other(error)),
             };
             let reply = reply.map(|mut listed| {
-                if let Listed::Page(page) = &mut listed {
-                    page.facts.date.get_or_insert(now);
+                if let PageResponse::Page(page) = &mut listed {
+                    page.info.date.get_or_insert(now);
                 }
-                Reply::Listed(listed)
+                Reply::PageResponse(listed)
             });
             (step, api, size, reply)
         })
     }
 
-    fn take(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, Trouble>) -> Result<Option<Batch>> {
+    fn apply(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, PageError>) -> Result<Option<Batch>> {
         let page = match reply {
-            Err(Trouble::Heavy(error)) => {
+            Err(PageError::TooLarge(error)) => {
                 tracing::debug!(%error, size, "asking for smaller pages");
                 self.page_size.shrink(size);
-                self.course.restart(step.task);
+                self.plan.restart(step.task);
                 return Ok(None);
             }
-            Err(Trouble::Error(error)) => {
+            Err(PageError::Other(error)) => {
                 // Only the very first answers of all decide how the repository is addressed; others may still be under way.
-                if (self.may_lack_id && self.checkpoint.is_none() || asked.route != self.api.route)
+                if (self.is_id_unconfirmed && self.checkpoint.is_none() || asked.route != self.api.route)
                     && error.status() == Some(404)
                     && let Some(by_name) = asked.by_name()
                 {
                     self.api = Arc::new(by_name);
-                    self.course.repeat(step.task);
+                    self.plan.repeat(step.task);
                     return Ok(None);
                 }
                 if step.task.can_do_without(error.status()) {
-                    self.course.restart(step.task);
+                    self.plan.restart(step.task);
                     return Ok(None);
                 }
                 return Err(error);
             }
             Ok(Reply::Newest(Some(newest))) => {
                 let tag = newest.etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, true));
-                return self.without_rows(step.task, Answer::Newest(newest.second, tag), asked);
+                return self.without_rows(step.task, StepResult::Newest(newest.second, tag), asked);
             }
-            Ok(Reply::Newest(None) | Reply::Listed(Listed::NotModified)) => {
-                return self.without_rows(step.task, Answer::NotModified, asked);
+            Ok(Reply::Newest(None) | Reply::PageResponse(PageResponse::NotModified)) => {
+                return self.without_rows(step.task, StepResult::NotModified, asked);
             }
-            Ok(Reply::Listed(Listed::Page(page))) => *page,
+            Ok(Reply::PageResponse(PageResponse::Page(page))) => *page,
         };
-        let Page { rows, facts, etag, unread } = page;
+        let Page { rows, info, etag, unread } = page;
         self.page_size.good(!unread.is_empty());
         // A tag is worth keeping only for the address that the next poll will ask for.
         let tag = etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, false));
-        let edges = Edges {
-            low: facts.first.map(|first| Second(first.0 + self.overlap)),
-            high: facts.last.map(|last| last.minus(self.overlap)),
+        let edges = Overlap {
+            low: info.first.map(|first| UnixSecond(first.0 + self.overlap)),
+            high: info.last.map(|last| last.minus(self.overlap)),
         };
-        let keep = self.course.answer(step.task, Answer::Page(facts, tag))?;
-        let rejects = if keep == Keep::Nothing { Vec::new() } else { self.unread.add(unread) };
-        if self.unread.known.len() > MOST_UNREAD {
+        let keep = self.plan.apply(step.task, StepResult::Page(info, tag))?;
+        let rejects = if keep == RowFilter::Nothing { Vec::new() } else { self.unread.add(unread) };
+        if self.unread.len() > MOST_UNREAD {
             let message = format!("GitHub fails at more than {MOST_UNREAD} issues of this repository");
             return Err(Error::unavailable(message)
                 .with_context("repository", self.api.name.path())
-                .with_help("try again later; if it stays, ask those who run the server")
+                .with_help("try again later; if it stays, request those who run the server")
                 .exhausted());
         }
-        self.course.position_mut().unread = self.unread.known();
+        self.plan.position_mut().unread = self.unread.known();
         self.batch(step.task, rows, rejects, keep, edges, asked)
     }
 
     /// Takes an answer that brings no rows; a batch only if reading resumes elsewhere from now on.
-    fn without_rows(&mut self, task: Task, answer: Answer, asked: &Api) -> Result<Option<Batch>> {
-        let before = self.course.position();
-        let keep = self.course.answer(task, answer)?;
-        if self.course.position() == before {
+    fn without_rows(&mut self, task: Task, answer: StepResult, asked: &Api) -> Result<Option<Batch>> {
+        let before = self.plan.position();
+        let keep = self.plan.apply(task, answer)?;
+        if self.plan.position() == before {
             return Ok(None);
         }
-        self.batch(task, Vec::new(), Vec::new(), keep, Edges { low: None, high: None }, asked)
+        self.batch(task, Vec::new(), Vec::new(), keep, Overlap { low: None, high: None }, asked)
     }
 
-    fn tag(&self, value: String, newest: bool) -> Tag {
-        Tag { value, credentials: self.api.connection.kind.as_str().to_owned(), newest }
+    fn tag(&self, value: String, newest: bool) -> EntityTag {
+        EntityTag { value, credentials: self.api.connection.kind.as_str().to_owned(), newest }
     }
 
     fn batch(
@@ -310,8 +311,8 @@ impl Reader {
         task: Task,
         rows: Vec<Row>,
         rejects: Vec<Reject>,
-        keep: Keep,
-        edges: Edges,
+        keep: RowFilter,
+        edges: Overlap,
         asked: &Api,
     ) -> Result<Option<Batch>> {
         let mut batch = Batch::new(TABLE);
@@ -330,7 +331,7 @@ impl Reader {
             }
         }
         batch.rejects.extend(rejects);
-        page::let_go(&mut batch.records, size);
+        page::detach_records(&mut batch.records, size);
         // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
         if asked.route != self.api.route {
             let beginning = Position::beginning(self.api.connection.client.base_url()).write()?;
@@ -342,70 +343,6 @@ impl Reader {
         }
         self.checkpoint = Some(checkpoint.clone());
         Ok(Some(batch.checkpoint(checkpoint)))
-    }
-}
-
-/// Issues at which the server fails.
-#[derive(Default)]
-struct Unreadable {
-    known: Vec<Unread>,
-    /// Of an earlier read, before they were asked for again.
-    before: usize,
-}
-
-impl Unreadable {
-    fn new(known: Vec<Unread>) -> Self {
-        Self { before: known.len(), known }
-    }
-
-    fn known(&self) -> Vec<Unread> {
-        self.known.clone()
-    }
-
-    fn is_changed(&self) -> bool {
-        self.known.len() != self.before
-    }
-
-    /// Asks for those of an earlier read again: what comes is delivered, and what does not is rejected again.
-    async fn ask_again(&mut self, api: &Api, monitor: &Monitor) -> Result<Batch> {
-        let mut batch = Batch::new(TABLE);
-        for unread in std::mem::take(&mut self.known) {
-            match isolate::retry(api, &unread, monitor).await {
-                Ok(None) => {
-                    batch.rejects.push(unread.reject());
-                    self.known.push(unread);
-                }
-                Ok(Some(rows)) => {
-                    batch.corrected.push(unread.reject());
-                    for row in rows {
-                        match row.content {
-                            Ok(record) => batch.records.push(record),
-                            Err(reject) => batch.rejects.push(reject),
-                        }
-                    }
-                }
-                // The read itself will come to this.
-                Err(_) => self.known.push(unread),
-            }
-        }
-        Ok(batch)
-    }
-
-    /// Rejects for those that were not known.
-    fn add(&mut self, unread: Vec<Unread>) -> Vec<Reject> {
-        let mut rejects = Vec::new();
-        for one in unread {
-            match self.known.iter_mut().find(|known| known.is_same(&one)) {
-                // Of several in a row, the last place covers all.
-                Some(known) if known.since == one.since => known.place = known.place.max(one.place),
-                Some(_) => {}
-                None => {
-                    rejects.push(one.reject());
-                    self.known.push(one);
-                }
-            }
-        }
-        rejects
     }
 }
 
@@ -438,13 +375,13 @@ impl PageSize {
 }
 
 /// The times near which rows of one page may be on another one, too.
-struct Edges {
-    low: Option<Second>,
-    high: Option<Second>,
+struct Overlap {
+    low: Option<UnixSecond>,
+    high: Option<UnixSecond>,
 }
 
-impl Edges {
-    fn has(&self, second: Option<Second>) -> bool {
+impl Overlap {
+    fn has(&self, second: Option<UnixSecond>) -> bool {
         second.is_none_or(|second| {
             self.low.is_none_or(|low| second <= low) || self.high.is_none_or(|high| second >= high)
         })

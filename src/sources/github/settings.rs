@@ -130,7 +130,7 @@ impl GithubSettings {
                 .with_help("set all of `app_id`, `installation_id` and `private_key`"));
         }
         for entry in &self.repositories {
-            Scope::of(entry)?;
+            Scope::parse(entry)?;
         }
         Ok(())
     }

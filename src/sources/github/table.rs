@@ -3,8 +3,15 @@
 use crate::ColumnType::{Boolean, Integer, Json, Present, Text, Timestamp};
 use crate::TableSpec;
 
+/// The one table.
+pub(super) const TABLE: &str = "issues";
+
+/// Why a pull request may be left out.
+pub(super) const EXCLUDED: &str = "pull_request";
+
+/// The table `issues`.
 pub(super) fn issues() -> TableSpec {
-    TableSpec::new(super::TABLE)
+    TableSpec::new(TABLE)
         .column("id", "id", Integer)
         .column("number", "number", Integer)
         .column("title", "title", Text)

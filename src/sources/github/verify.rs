@@ -7,9 +7,10 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::api::{Api, Connection, Route};
+use super::api::{Api, Route};
 use super::checkpoint::Position;
-use super::evidence::{Answer, Control, Kind};
+use super::connection::Connection;
+use super::evidence::{ControlIssue, IssueKind, IssueLookup};
 use super::names::Name;
 use super::settings::GithubSettings;
 use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
@@ -17,9 +18,9 @@ use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyReq
 pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) -> Result<Vec<Record>> {
     let VerifyRequest { resource, settings: config, checkpoint, records, allow_deletions, monitor, .. } = request;
     let settings = GithubSettings::from_settings(&config)?;
-    let name = Name::of(&resource)?;
+    let name = Name::from_resource(&resource)?;
     let server = connection.client.base_url();
-    let position = checkpoint.as_ref().map(|checkpoint| Position::of(server, checkpoint)).transpose()?;
+    let position = checkpoint.as_ref().map(|checkpoint| Position::for_server(server, checkpoint)).transpose()?;
     let api = match position {
         None => Api::find(connection, name, &monitor).await?,
         Some(Position { repository: Some(id), .. }) => Api { connection, name, route: Route::Id(id) },
@@ -28,14 +29,15 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
             Api { connection, name, route }
         }
     };
-    let questions = records.into_iter().filter_map(|record| Question::of(record, settings.pull_requests, &monitor));
+    let issues =
+        records.into_iter().filter_map(|record| StoredIssue::from_record(record, settings.pull_requests, &monitor));
     let concurrency = settings.concurrency.into();
-    let (mut answers, missing) = ask_all(&api, questions.collect(), concurrency, &monitor).await?;
+    let (mut answers, missing) = ask_all(&api, issues.collect(), concurrency, &monitor).await?;
     for (kind, missing) in missing {
         let control = control(&api, kind, missing.len(), allow_deletions, &monitor).await?;
         let (others, missing) = ask_all(&api, missing, concurrency, &monitor).await?;
         answers.extend(others);
-        answers.extend(missing.into_values().flatten().map(Question::deletion));
+        answers.extend(missing.into_values().flatten().map(StoredIssue::deletion));
         // It may have been deleted meanwhile; then another one will do.
         if let Some(control) = control
             && !api.is_there(&control, &monitor).await?
@@ -49,21 +51,21 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
 /// Asks for issues side by side: their states and proven deletions, and by kind those that are missing.
 async fn ask_all(
     api: &Api,
-    questions: Vec<Question>,
+    issues: Vec<StoredIssue>,
     concurrency: usize,
     monitor: &Monitor,
-) -> Result<(Vec<Record>, BTreeMap<Kind, Vec<Question>>)> {
-    let answered = stream::iter(questions)
-        .map(|question| async move { Ok::<_, Error>((api.item(question.number, monitor).await?, question)) })
+) -> Result<(Vec<Record>, BTreeMap<IssueKind, Vec<StoredIssue>>)> {
+    let answered = stream::iter(issues)
+        .map(|issue| async move { Ok::<_, Error>((api.item(issue.number, monitor).await?, issue)) })
         .buffer_unordered(concurrency)
         .try_collect::<Vec<_>>()
         .await?;
-    let (mut records, mut missing) = (Vec::new(), BTreeMap::<Kind, Vec<Question>>::new());
-    for (answer, question) in answered {
+    let (mut records, mut missing) = (Vec::new(), BTreeMap::<IssueKind, Vec<StoredIssue>>::new());
+    for (answer, issue) in answered {
         match answer {
-            Answer::There(fresh) if fresh.key == question.stored.key => records.push(fresh),
-            Answer::Deleted => records.push(question.deletion()),
-            Answer::There(_) | Answer::Missing => missing.entry(question.kind).or_default().push(question),
+            IssueLookup::Found(fresh) if fresh.key == issue.stored.key => records.push(fresh),
+            IssueLookup::Deleted => records.push(issue.deletion()),
+            IssueLookup::Found(_) | IssueLookup::Missing => missing.entry(issue.kind).or_default().push(issue),
         }
     }
     Ok((records, missing))
@@ -73,11 +75,11 @@ async fn ask_all(
 /// none, and a person has confirmed that all may be gone.
 async fn control(
     api: &Api,
-    kind: Kind,
+    kind: IssueKind,
     missing: usize,
     allow_deletions: bool,
     monitor: &Monitor,
-) -> Result<Option<Control>> {
+) -> Result<Option<ControlIssue>> {
     if let Some(control) = api.control(kind, monitor).await? {
         return Ok(Some(control));
     }
@@ -85,7 +87,7 @@ async fn control(
     if allow_deletions {
         return Ok(None);
     }
-    let (what, Name { owner, name }) = (if kind == Kind::Issue { "issues" } else { "pull requests" }, &api.name);
+    let (what, Name { owner, name }) = (if kind == IssueKind::Issue { "issues" } else { "pull requests" }, &api.name);
     Err(Error::invalid_data(format!(
         "{missing} stored {what} of {owner}/{name} were not found, and the repository lists no {what} to compare with: that may be \
          lost access as well as deletions"
@@ -98,30 +100,30 @@ async fn control(
 }
 
 /// An issue to ask for.
-struct Question {
+struct StoredIssue {
     stored: StoredRecord,
     number: u64,
-    kind: Kind,
+    kind: IssueKind,
 }
 
-impl Question {
-    fn of(stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Option<Self> {
+impl StoredIssue {
+    fn from_record(stored: StoredRecord, pull_requests: bool, monitor: &Monitor) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Numbered {
+        struct IssueNumber {
             number: u64,
             #[serde(default)]
             pull_request: Option<IgnoredAny>,
         }
-        let Ok(Numbered { number, pull_request }) = serde_json::from_str(&stored.json) else {
+        let Ok(IssueNumber { number, pull_request }) = serde_json::from_str(&stored.json) else {
             let key = &stored.key;
             monitor.event(SourceEvent::Warning(format!(
                 "the issue with the id {key} has no number: whether it still exists cannot be found out, so it is kept"
             )));
             return None;
         };
-        let kind = Kind::of(pull_request.is_some());
+        let kind = IssueKind::new(pull_request.is_some());
         // The pass has left it out, and so says nothing of it.
-        (kind == Kind::Issue || pull_requests).then_some(Self { stored, number, kind })
+        (kind == IssueKind::Issue || pull_requests).then_some(Self { stored, number, kind })
     }
 
     fn deletion(self) -> Record {

@@ -109,13 +109,6 @@ impl From<Counts> for StoredCounts {
     }
 }
 
-/// A reason as a code: `pull request` becomes `pull_request`.
-pub(super) fn code(reason: &str) -> String {
-    let lower = |c: char| if c.is_alphanumeric() { c.to_lowercase().collect() } else { " ".to_owned() };
-    let words: String = reason.chars().map(lower).collect();
-    words.split_whitespace().collect::<Vec<_>>().join("_")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -155,6 +155,6 @@ pub(super) fn assert_refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorK
 
 /// Unwraps what must not fail.
 #[track_caller]
-pub(super) fn done<T>(result: Result<T>) -> T {
+pub(super) fn must<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("it failed: {error:?}"))
 }

@@ -1,21 +1,21 @@
 //! The contract of [`Sink`].
 
+mod atomicity;
 mod merging;
-mod passes;
+mod reconcile;
 mod rejects;
-mod together;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
 
+use atomicity::*;
 use merging::*;
-use passes::*;
+use reconcile::*;
 use rejects::*;
-use together::*;
 
-use super::fixture::{TABLE, done, tables, widgets};
+use super::fixture::{TABLE, must, tables, widgets};
 use super::{Clause, Fresh};
 use crate::{CommitReport, Reject, Resource, Sink, StateStore, StoredRow, Version};
 
@@ -119,13 +119,13 @@ impl Subject {
     async fn new(fresh: &Fresh<dyn SinkProbe>) -> Self {
         let probe = fresh.make().await;
         let sink = probe.sink();
-        done(sink.ensure_tables(&widgets(), &tables()).await);
+        must(sink.ensure_tables(&widgets(), &tables()).await);
         Self { probe, sink }
     }
 
     /// Commits records of the usual resource to the usual table.
     async fn put(&self, seconds: i64, records: impl IntoIterator<Item = crate::Record>) -> CommitReport {
-        let report = done(self.sink.commit(super::fixture::commit(seconds, records)).await);
+        let report = must(self.sink.commit(super::fixture::commit(seconds, records)).await);
         assert!(report.counts.add_up(), "the report does not add up: {:?}", report.counts);
         report
     }
@@ -157,9 +157,9 @@ mod tests {
     fn every_check_is_listed() {
         let text = concat!(
             include_str!("sink/merging.rs"),
-            include_str!("sink/passes.rs"),
+            include_str!("sink/reconcile.rs"),
             include_str!("sink/rejects.rs"),
-            include_str!("sink/together.rs")
+            include_str!("sink/atomicity.rs")
         );
         super::super::assert_complete(text, &super::clauses());
     }

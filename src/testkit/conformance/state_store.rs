@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::value::RawValue;
 
-use super::fixture::{ODD_TEXTS, assert_refused, at, change, done, run_record};
+use super::fixture::{ODD_TEXTS, assert_refused, at, change, must, run_record};
 use super::{Clause, Fresh, dropped_after};
 use crate::state::{Reconciliation, ResourceState};
 use crate::{Checkpoint, ErrorKind, RunId, RunRecord, RunStatus, StateChange, StateStore, StateVersion};
@@ -57,22 +57,22 @@ const KEY: &str = "acme/widgets";
 
 /// Appends to the newest version, whatever it is.
 async fn push(store: &dyn StateStore, key: &str, seconds: i64, message: &str) -> StateVersion {
-    let base = done(store.latest(key).await).map_or(StateVersion::NONE, |entry| entry.version);
-    done(store.append(change(key, base, seconds, message)).await)
+    let base = must(store.latest(key).await).map_or(StateVersion::NONE, |entry| entry.version);
+    must(store.append(change(key, base, seconds, message)).await)
 }
 
 /// The messages of a key's entries, the newest first.
 async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
-    done(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
+    must(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
 }
 
 /// `append` adds an entry, and `latest` gives it.
 async fn clause_1_append_adds_and_latest_gives(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    assert_eq!(done(store.latest(KEY).await), None);
+    assert_eq!(must(store.latest(KEY).await), None);
     for message in ["one", "two"] {
         let version = push(&*store, KEY, 0, message).await;
-        let latest = done(store.latest(KEY).await).expect("the entry that was appended");
+        let latest = must(store.latest(KEY).await).expect("the entry that was appended");
         assert_eq!((latest.version, latest.state.message.as_deref()), (version, Some(message)));
         assert_eq!(latest.at, at(0));
     }
@@ -95,10 +95,10 @@ async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn State
     push(&*store, KEY, 100, "before").await;
     push(&*store, KEY, 50, "after").await;
     assert_eq!(messages(&*store, KEY).await, ["after", "before"]);
-    let latest = done(store.latest(KEY).await).expect("an entry");
+    let latest = must(store.latest(KEY).await).expect("an entry");
     assert_eq!((latest.state.message.as_deref(), latest.at), (Some("after"), at(100)));
     push(&*store, KEY, 60, "last").await;
-    assert_eq!(done(store.latest(KEY).await).expect("an entry").at, at(100));
+    assert_eq!(must(store.latest(KEY).await).expect("an entry").at, at(100));
 }
 
 /// A base that is not the newest version is refused; entry and run record are not stored.
@@ -106,19 +106,19 @@ async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn St
     let store = fresh.make().await;
     let first = push(&*store, KEY, 0, "one").await;
     push(&*store, KEY, 0, "two").await;
-    let runs = done(store.runs(None, 10).await);
+    let runs = must(store.runs(None, 10).await);
     for base in [StateVersion::NONE, first, StateVersion(99)] {
         assert_refused(store.append(change(KEY, base, 5, "stale")).await, ErrorKind::Conflict);
     }
     assert_eq!(messages(&*store, KEY).await, ["two", "one"]);
-    assert_eq!(done(store.runs(None, 10).await), runs, "the run of a refused change was stored");
+    assert_eq!(must(store.runs(None, 10).await), runs, "the run of a refused change was stored");
 }
 
 /// Side by side, one of several changes on one base succeeds and the others are refused.
 async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for round in 0..5 {
-        let base = done(store.latest(KEY).await).map_or(StateVersion::NONE, |entry| entry.version);
+        let base = must(store.latest(KEY).await).map_or(StateVersion::NONE, |entry| entry.version);
         let tasks = (0..8).map(|n| {
             let store = std::sync::Arc::clone(&store);
             tokio::spawn(async move { store.append(change(KEY, base, round, &n.to_string())).await })
@@ -129,7 +129,7 @@ async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<d
             assert_refused(refused, ErrorKind::Conflict);
         }
     }
-    assert_eq!(done(store.history(KEY, 100).await).len(), 5);
+    assert_eq!(must(store.history(KEY, 100).await).len(), 5);
 }
 
 /// A change that only records a run is stored whatever its base is, and adds no entry.
@@ -140,18 +140,18 @@ async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn StateS
     let record = run_record(KEY, run, 9);
     let change =
         StateChange { key: KEY.into(), base: StateVersion::NONE, at: at(9), state: None, run: Some(record.clone()) };
-    assert_eq!(done(store.append(change).await), StateVersion::NONE);
+    assert_eq!(must(store.append(change).await), StateVersion::NONE);
     assert_eq!(messages(&*store, KEY).await, ["one"]);
-    assert_eq!(done(store.runs(Some(KEY), 1).await), [record]);
+    assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
 }
 
 /// After an append, both the entry and the run are there.
 async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let change = change(KEY, StateVersion::NONE, 0, "one");
-    done(store.append(change.clone()).await);
-    assert_eq!(done(store.latest(KEY).await).map(|entry| entry.state), change.state);
-    assert_eq!(done(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
+    must(store.append(change.clone()).await);
+    assert_eq!(must(store.latest(KEY).await).map(|entry| entry.state), change.state);
+    assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
 }
 
 /// A dropped future has stored entry and run, or neither.
@@ -159,7 +159,7 @@ async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fres
     for polls in 0..6 {
         let store = fresh.make().await;
         push(&*store, KEY, 0, "one").await;
-        let base = done(store.latest(KEY).await).expect("an entry").version;
+        let base = must(store.latest(KEY).await).expect("an entry").version;
         let change = change(KEY, base, 1, "two");
         dropped_after(polls, store.append(change.clone())).await;
         // Whether it has happened, a second try with the same base tells.
@@ -168,7 +168,7 @@ async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fres
             assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
         }
         assert_eq!(messages(&*store, KEY).await, ["two", "one"], "dropped after {polls} polls");
-        let runs = done(store.runs(Some(KEY), 10).await);
+        let runs = must(store.runs(Some(KEY), 10).await);
         assert_eq!(runs.len(), 2, "dropped after {polls} polls");
         assert_eq!(runs.first(), change.run.as_ref());
     }
@@ -178,10 +178,10 @@ async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fres
 async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut change = change(KEY, StateVersion::NONE, 0, "one");
-    change.base = done(store.append(change.clone()).await);
+    change.base = must(store.append(change.clone()).await);
     change.run.as_mut().expect("a change of a run").commits = 7;
-    done(store.append(change.clone()).await);
-    assert_eq!(done(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
+    must(store.append(change.clone()).await);
+    assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
 }
 
 /// `history` gives the newest first, and no more than asked for.
@@ -191,9 +191,9 @@ async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore>) {
         push(&*store, KEY, 0, message).await;
     }
     assert_eq!(messages(&*store, KEY).await, ["three", "two", "one"]);
-    let limited = done(store.history(KEY, 2).await);
+    let limited = must(store.history(KEY, 2).await);
     assert_eq!(limited.iter().filter_map(|entry| entry.state.message.as_deref()).collect::<Vec<_>>(), ["three", "two"]);
-    assert!(done(store.history(KEY, 0).await).is_empty());
+    assert!(must(store.history(KEY, 0).await).is_empty());
 }
 
 /// `runs` gives those that began last first; of two that began together, the one with the higher id.
@@ -204,10 +204,10 @@ async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>
     for (key, id, started) in [(KEY, ids[2], 5), (other, ids[0], 9), (KEY, ids[3], 5), (KEY, ids[1], 1)] {
         let run = run_record(key, id, started);
         let change = StateChange { key: key.into(), base: StateVersion::NONE, at: at(0), state: None, run: Some(run) };
-        done(store.append(change).await);
+        must(store.append(change).await);
     }
     let all =
-        async |key, limit| -> Vec<RunId> { done(store.runs(key, limit).await).into_iter().map(|run| run.id).collect() };
+        async |key, limit| -> Vec<RunId> { must(store.runs(key, limit).await).into_iter().map(|run| run.id).collect() };
     assert_eq!(all(None, 10).await, [ids[0], ids[3], ids[2], ids[1]]);
     assert_eq!(all(Some(KEY), 10).await, [ids[3], ids[2], ids[1]]);
     assert_eq!(all(None, 2).await, [ids[0], ids[3]]);
@@ -220,15 +220,15 @@ async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
         push(&*store, KEY, i64::try_from(n).unwrap_or(0), message).await;
         push(&*store, "other", 0, message).await;
     }
-    assert_eq!(done(store.prune(KEY, 3).await), 2);
+    assert_eq!(must(store.prune(KEY, 3).await), 2);
     assert_eq!(messages(&*store, KEY).await, ["four", "three", "two"]);
-    assert_eq!(done(store.prune(KEY, 0).await), 4, "at least one of each is kept");
+    assert_eq!(must(store.prune(KEY, 0).await), 4, "at least one of each is kept");
     assert_eq!(messages(&*store, KEY).await, ["four"]);
-    assert_eq!(done(store.runs(Some(KEY), 10).await).len(), 1);
-    assert_eq!(done(store.runs(Some(KEY), 10).await)[0].started_at, at(3));
-    assert_eq!(done(store.prune(KEY, 1).await), 0);
+    assert_eq!(must(store.runs(Some(KEY), 10).await).len(), 1);
+    assert_eq!(must(store.runs(Some(KEY), 10).await)[0].started_at, at(3));
+    assert_eq!(must(store.prune(KEY, 1).await), 0);
     assert_eq!(messages(&*store, "other").await.len(), 4, "another key was pruned");
-    assert_eq!(done(store.runs(Some("other"), 10).await).len(), 4, "another key's runs were pruned");
+    assert_eq!(must(store.runs(Some("other"), 10).await).len(), 4, "another key's runs were pruned");
 }
 
 /// After `prune` the next version is the one it would have been.
@@ -239,7 +239,7 @@ async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateSto
             push(&**store, KEY, n, "x").await;
         }
     }
-    done(pruned.prune(KEY, 1).await);
+    must(pruned.prune(KEY, 1).await);
     assert_eq!(push(&*pruned, KEY, 9, "x").await, push(&*whole, KEY, 9, "x").await);
 }
 
@@ -251,7 +251,7 @@ async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dyn St
     }
     for key in ODD_TEXTS {
         assert_eq!(messages(&*store, key).await, [*key], "the entries of {key:?}");
-        let runs = done(store.runs(Some(key), 10).await);
+        let runs = must(store.runs(Some(key), 10).await);
         assert_eq!(runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), [*key], "the runs of {key:?}");
     }
 }
@@ -276,10 +276,10 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let (key, at) = (KEY.to_owned(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));
     let change =
         StateChange { key, base: StateVersion::NONE, at, state: Some(state.clone()), run: Some(record.clone()) };
-    done(store.append(change).await);
-    let latest = done(store.latest(KEY).await).expect("an entry");
+    must(store.append(change).await);
+    let latest = must(store.latest(KEY).await).expect("an entry");
     assert_eq!((latest.state, latest.at), (state, at));
-    assert_eq!(done(store.runs(Some(KEY), 1).await), [record]);
+    assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
 }
 
 /// All at once, in the order of the keys, one that has nothing among them.
@@ -290,13 +290,13 @@ async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn State
         push(&*store, "A\0b", n, "odd").await;
     }
     let keys = ["A\0b", "nothing", KEY].map(str::to_owned);
-    let standings = done(store.latest_many(&keys).await);
+    let standings = must(store.latest_many(&keys).await);
     assert_eq!(standings.len(), keys.len());
     for (key, standing) in keys.iter().zip(standings) {
-        assert_eq!(standing.entry, done(store.latest(key).await), "the entry of {key:?}");
-        assert_eq!(standing.run, done(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
+        assert_eq!(standing.entry, must(store.latest(key).await), "the entry of {key:?}");
+        assert_eq!(standing.run, must(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
     }
-    assert_eq!(done(store.latest_many(&[]).await), []);
+    assert_eq!(must(store.latest_many(&[]).await), []);
 }
 
 /// Other runs of the key that say that they are under way are interrupted, and only those; one of them that is alive may still
@@ -314,14 +314,14 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
         (KEY, ended, RunStatus::Failed, 2),
         ("other", elsewhere, RunStatus::Running, 3),
     ] {
-        done(store.append(only_run(key, id, status, seconds)).await);
+        must(store.append(only_run(key, id, status, seconds)).await);
     }
     let mut own = change(KEY, StateVersion::NONE, 4, "x");
     own.run.as_mut().expect("a change of a run").status = RunStatus::Running;
     let own_id = own.run.as_ref().expect("a change of a run").id;
-    done(store.append(own.clone()).await);
+    must(store.append(own.clone()).await);
     let statuses = async || -> Vec<(RunId, RunStatus)> {
-        done(store.runs(None, 9).await).into_iter().map(|run| (run.id, run.status)).collect()
+        must(store.runs(None, 9).await).into_iter().map(|run| (run.id, run.status)).collect()
     };
     let expected = [
         (own_id, RunStatus::Running),
@@ -331,15 +331,15 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
         (dead, RunStatus::Interrupted),
     ];
     assert_eq!(statuses().await, expected);
-    let standing = done(store.latest_many(&[KEY.to_owned()]).await).remove(0);
+    let standing = must(store.latest_many(&[KEY.to_owned()]).await).remove(0);
     assert_eq!(standing.run.map(|run| run.status), Some(RunStatus::Running), "the newest run is the own one");
-    done(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
+    must(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
     assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a run that is alive records its own end");
     // A refused change ends nothing, and one without a run ends all.
     assert_refused(store.append(change(KEY, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
     assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change has ended a run");
-    let base = done(store.latest(KEY).await).expect("the entry that was appended").version;
-    done(store.append(StateChange { base, run: None, ..own }).await);
+    let base = must(store.latest(KEY).await).expect("the entry that was appended").version;
+    must(store.append(StateChange { base, run: None, ..own }).await);
     assert!(statuses().await.contains(&(own_id, RunStatus::Interrupted)), "a change without a run has ended none");
 }
 

@@ -3,8 +3,8 @@
 //! reference allows.
 
 mod reference;
+mod scenario;
 mod steps;
-mod world;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -20,11 +20,11 @@ use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus};
 use tokio_util::sync::CancellationToken;
 
-use crate::death::{Death, Fuse, Mortal, Watched};
+use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, Watched};
 use crate::place::Place;
 use reference::{Brought, Snapshot};
+use scenario::Scenario;
 use steps::{Deeds, Ingestion, Step, Which};
-use world::World;
 
 const NAMES: [&str; 2] = ["acme/widgets", "acme/gadgets"];
 
@@ -59,27 +59,27 @@ fn resource(which: Which) -> Resource {
 
 struct Trial {
     case: Case,
-    world: Arc<World>,
+    scenario: Arc<Scenario>,
     /// What the clock of schedules has been moved by, in hours.
     hours: Arc<AtomicI64>,
 }
 
 impl Trial {
     /// A connector to a backend, as a process of its own has it; while it reads, something happens.
-    fn connector(&self, backend: Arc<dyn Backend>, fuse: &Fuse, meanwhile: Deeds) -> Connector {
-        let world = Arc::clone(&self.world);
+    fn connector(&self, backend: Arc<dyn Backend>, switch: &CrashSwitch, meanwhile: Deeds) -> Connector {
+        let scenario = Arc::clone(&self.scenario);
         let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(meanwhile.into()));
         let meanwhile = move || {
             let next = coming.lock().unwrap().pop_front();
-            if let Some((which, deed)) = next {
-                world.happen(which, deed);
+            if let Some((which, mutation)) = next {
+                scenario.apply(which, mutation);
             }
         };
-        let source = Watched { source: Arc::new(GithubIssues::default()), fuse: fuse.clone(), meanwhile };
-        let backend = Arc::new(Mortal { backend, fuse: fuse.clone() });
+        let source = Watched { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
+        let backend = Arc::new(CrashingBackend { backend, switch: switch.clone() });
         let case = &self.case;
         let settings = [
-            ("api_url", json!(self.world.upstream.url())),
+            ("api_url", json!(self.scenario.upstream.url())),
             ("page_size", json!(case.page_size)),
             ("concurrency", json!(case.concurrency)),
         ];
@@ -89,20 +89,20 @@ impl Trial {
     }
 
     fn undisturbed(&self, place: &Place) -> Connector {
-        self.connector(place.backend(), &Fuse::new(None), Vec::new())
+        self.connector(place.backend(), &CrashSwitch::new(None), Vec::new())
     }
 
     /// Looks at everything, and gives the rows of each resource.
     async fn hold(&self, place: &Place) -> [Vec<crate::place::Found>; 2] {
         let backend = place.backend();
-        let now = self.world.snapshots();
+        let now = self.scenario.snapshots();
         let mut all = [Vec::new(), Vec::new()];
         for which in [0, 1] {
             let rows = place.rows(&resource(which), "issues").await;
             let state = backend.latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
             let checkpoint = state.as_ref().and_then(|state| state.checkpoint.as_ref());
             let checkpoint = checkpoint.map(|checkpoint| serde_json::from_str(checkpoint.as_str()).unwrap());
-            self.world.reference(which, |reference| {
+            self.scenario.reference(which, |reference| {
                 reference.hold(&now[which], &rows, checkpoint.as_ref());
                 reference.pass = state.and_then(|state| state.reconcile).map(|pass| match &reference.pass {
                     Some((id, gone)) if *id == pass.id => (pass.id, gone.clone()),
@@ -116,7 +116,7 @@ impl Trial {
 
     /// Runs, and holds what came of it against the reference.
     async fn run(&self, place: &Place, named: &[Which], ingestion: &Ingestion) -> IngestReport {
-        let connector = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
+        let connector = self.connector(place.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
         let before = self.begin(place).await;
         let request = IngestRequest::new(named.iter().copied().map(resource)).mode(ingestion.mode);
         let report = in_time(connector.ingest(request)).await.unwrap();
@@ -127,7 +127,7 @@ impl Trial {
 
     /// What each resource begins with: the upstream, and whether anything is to be read again from the start.
     async fn begin(&self, place: &Place) -> Before {
-        let snapshots = self.world.snapshots();
+        let snapshots = self.scenario.snapshots();
         let mut from_start = [false; 2];
         for which in [0, 1] {
             let state = place.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
@@ -138,15 +138,15 @@ impl Trial {
             };
             from_start[which] = state.and_then(resumes).is_none();
         }
-        let passes = [0, 1].map(|which| self.world.reference(which, |reference| reference.pass.clone()));
-        let gone = [0, 1].map(|which| self.world.reference(which, |reference| reference.gone(&snapshots[which])));
+        let passes = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.pass.clone()));
+        let gone = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.gone(&snapshots[which])));
         Before { snapshots, from_start, passes, gone }
     }
 
     /// What complete runs have brought.
     async fn end(&self, place: &Place, before: &Before, runs: &[RunRecord]) {
         let rows = self.hold(place).await;
-        let now = self.world.snapshots();
+        let now = self.scenario.snapshots();
         for run in runs.iter().filter(|run| run.status == RunStatus::Complete) {
             let which = NAMES.iter().position(|name| *name == run.resource).unwrap();
             let snapshot = &before.snapshots[which];
@@ -156,7 +156,7 @@ impl Trial {
                 _ => resumed.is_none(),
             };
             let brought = if everything { Brought::Everything } else { Brought::News };
-            self.world.reference(which, |reference| {
+            self.scenario.reference(which, |reference| {
                 reference.hold_complete(snapshot, &now[which], &rows[which], brought);
                 if run.mode == Mode::Reconcile {
                     let gone = resumed.map_or(&before.gone[which], |(_, gone)| gone);
@@ -167,33 +167,33 @@ impl Trial {
     }
 
     async fn step(&self, mut place: Place, step: &Step) -> Place {
-        for (which, now) in self.world.snapshots().iter().enumerate() {
-            self.world.reference(which, |reference| reference.gone_before = reference.gone(now));
+        for (which, now) in self.scenario.snapshots().iter().enumerate() {
+            self.scenario.reference(which, |reference| reference.gone_before = reference.gone(now));
         }
         match step {
-            Step::Happen(which, deed) => self.world.happen(*which, *deed),
+            Step::Mutate(which, mutation) => self.scenario.apply(*which, *mutation),
             Step::Run(named, ingestion) => {
                 self.run(&place, named, ingestion).await;
-                named.iter().for_each(|which| self.world.reference(*which, |r| r.enabled = Some(true)));
+                named.iter().for_each(|which| self.scenario.reference(*which, |r| r.enabled = Some(true)));
             }
             Step::RunEnabled(ingestion) => self.run_enabled(&place, ingestion).await,
-            Step::Crash(ingestion, death) => place = self.crash(place, ingestion, *death).await,
+            Step::Crash(ingestion, crash) => place = self.crash(place, ingestion, *crash).await,
             Step::Together(ingestion, other) => self.run_together(&place, ingestion, *other).await,
             Step::Serve(meanwhile) => self.serve(&place, meanwhile).await,
             Step::Reset(which) => {
                 // One that was enabled and has never run has nothing to forget.
                 let has_run = place.backend().latest(NAMES[*which]).await.unwrap().is_some();
-                let is_known = has_run || self.world.reference(*which, |reference| reference.enabled.is_some());
+                let is_known = has_run || self.scenario.reference(*which, |reference| reference.enabled.is_some());
                 let reset = self.undisturbed(&place).reset(&resource(*which)).await;
                 assert_eq!(reset.is_ok(), is_known, "{reset:?}");
             }
             Step::Enable(which) => {
                 self.undisturbed(&place).enable(&resource(*which), None).await.unwrap();
-                self.world.reference(*which, |reference| reference.enabled = Some(true));
+                self.scenario.reference(*which, |reference| reference.enabled = Some(true));
             }
             Step::Disable(which) => {
                 let disabled = self.undisturbed(&place).disable(&resource(*which)).await.ok();
-                self.world.reference(*which, |reference| {
+                self.scenario.reference(*which, |reference| {
                     assert_eq!(disabled, reference.enabled);
                     reference.enabled = disabled.map(|_| false);
                 });
@@ -204,7 +204,7 @@ impl Trial {
     }
 
     fn enabled(&self) -> Vec<Which> {
-        let is_enabled = |which: &Which| self.world.reference(*which, |reference| reference.enabled == Some(true));
+        let is_enabled = |which: &Which| self.scenario.reference(*which, |reference| reference.enabled == Some(true));
         [0, 1].into_iter().filter(is_enabled).collect()
     }
 
@@ -221,12 +221,12 @@ impl Trial {
         assert_eq!(ran, enabled.into_iter().map(|which| NAMES[which]).collect::<Vec<_>>());
     }
 
-    async fn crash(&self, place: Place, ingestion: &Ingestion, death: Death) -> Place {
-        let fuse = Fuse::new(death);
-        let connector = self.connector(place.backend(), &fuse, ingestion.meanwhile.clone());
+    async fn crash(&self, place: Place, ingestion: &Ingestion, crash: CrashPoint) -> Place {
+        let switch = CrashSwitch::new(crash);
+        let connector = self.connector(place.backend(), &switch, ingestion.meanwhile.clone());
         let before = self.begin(&place).await;
         let request = IngestRequest::new([0, 1].map(resource)).mode(ingestion.mode);
-        let ended = fuse.outlive(in_time(connector.ingest(request))).await;
+        let ended = switch.run_until_crash(in_time(connector.ingest(request))).await;
         drop(connector);
         let place = place.reopen().await;
         if let Some(report) = ended {
@@ -237,7 +237,7 @@ impl Trial {
         let known = self.undisturbed(&place).resources().await.unwrap();
         for which in [0, 1] {
             let enabled = known.iter().find(|(known, _)| *known == resource(which)).map(|(_, config)| config.enabled);
-            self.world.reference(which, |reference| {
+            self.scenario.reference(which, |reference| {
                 assert!(enabled == Some(true) || enabled == reference.enabled, "{enabled:?}");
                 reference.enabled = enabled;
             });
@@ -247,8 +247,8 @@ impl Trial {
 
     async fn run_together(&self, place: &Place, ingestion: &Ingestion, other: Mode) {
         let before = self.begin(place).await;
-        let first = self.connector(place.backend(), &Fuse::new(None), ingestion.meanwhile.clone());
-        let second = self.connector(place.another(), &Fuse::new(None), Vec::new());
+        let first = self.connector(place.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
+        let second = self.connector(place.another(), &CrashSwitch::new(None), Vec::new());
         let request = |mode| IngestRequest::new([0, 1].map(resource)).mode(mode);
         let both = futures::future::join(first.ingest(request(ingestion.mode)), second.ingest(request(other)));
         let (first, second) = in_time(both).await;
@@ -262,7 +262,7 @@ impl Trial {
         // A pass that both have gone through belongs to the one that began it.
         let incremental: Vec<RunRecord> = runs.into_iter().filter(|run| run.mode == Mode::Incremental).collect();
         self.end(place, &before, &incremental).await;
-        [0, 1].into_iter().for_each(|which| self.world.reference(which, |r| r.enabled = Some(true)));
+        [0, 1].into_iter().for_each(|which| self.scenario.reference(which, |r| r.enabled = Some(true)));
     }
 
     /// Until each of two processes has ended three runs.
@@ -290,7 +290,7 @@ impl Trial {
             };
             // Whenever somebody looks, everything is overdue.
             let clock = move || start + jiff::SignedDuration::from_hours(hours.fetch_add(1, Ordering::SeqCst));
-            let connector = self.connector(backend, &Fuse::new(None), meanwhile).observer(watch).clock(clock);
+            let connector = self.connector(backend, &CrashSwitch::new(None), meanwhile).observer(watch).clock(clock);
             async move { connector.serve(2, cancel).await }
         };
         let both = futures::future::join(serve(place.backend(), meanwhile.clone()), serve(place.another(), Vec::new()));
@@ -298,7 +298,7 @@ impl Trial {
         first.and(second).unwrap();
     }
 
-    async fn live_through(&self, mut place: Place) {
+    async fn execute(&self, mut place: Place) {
         for step in &self.case.steps {
             place = self.step(place, step).await;
         }
@@ -334,14 +334,14 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(600), future).await.expect("it hangs")
 }
 
-fn live_through(case: &Case, place: impl FnOnce() -> Place) {
+fn run(case: &Case, place: impl FnOnce() -> Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let [widgets, gadgets] = case.issues;
         let upstream = GithubServer::builder().seed(case.seed).since_inclusive(case.inclusive);
         let upstream = upstream.repository(NAMES[0], widgets).repository(NAMES[1], gadgets).start().await.unwrap();
-        let world = Arc::new(World::new(upstream, NAMES));
-        Trial { case: case.clone(), world, hours: Arc::new(AtomicI64::new(1)) }.live_through(place()).await;
+        let scenario = Arc::new(Scenario::new(upstream, NAMES));
+        Trial { case: case.clone(), scenario, hours: Arc::new(AtomicI64::new(1)) }.execute(place()).await;
     });
 }
 
@@ -349,7 +349,7 @@ proptest! {
     #![proptest_config(crate::fixed_cases(24))]
     #[test]
     fn any_sequence_of_steps_leaves_what_the_model_says_in_memory(case in lives()) {
-        live_through(&case, Place::memory);
+        run(&case, Place::memory);
     }
 }
 
@@ -357,7 +357,7 @@ proptest! {
     #![proptest_config(crate::fixed_cases(16))]
     #[test]
     fn any_sequence_of_steps_leaves_what_the_model_says_in_sqlite(case in lives()) {
-        live_through(&case, Place::sqlite);
+        run(&case, Place::sqlite);
     }
 }
 
@@ -370,7 +370,7 @@ mod snowflake {
         #[test]
         fn any_sequence_of_steps_leaves_what_the_model_says_in_snowflake(case in lives()) {
             if let Some(place) = Place::snowflake() {
-                live_through(&case, || place);
+                run(&case, || place);
             }
         }
     }

@@ -1,16 +1,16 @@
-//! What can happen in a life: to the upstream, and to the connector.
+//! What can apply in a life: to the upstream, and to the connector.
 
 use proptest::prelude::*;
 use snowfeed::Mode;
 
-use crate::death::{Death, deaths};
-use crate::deeds::Deed;
+use crate::crash::{CrashPoint, crash_points};
+use crate::mutations::Mutation;
 
 /// One of the two repositories.
 pub(crate) type Which = usize;
 
 /// Deeds, each for one of the repositories.
-pub(crate) type Deeds = Vec<(Which, Deed)>;
+pub(crate) type Deeds = Vec<(Which, Mutation)>;
 
 /// A run, and what happens while it reads.
 #[derive(Debug, Clone)]
@@ -21,13 +21,13 @@ pub(crate) struct Ingestion {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    Happen(Which, Deed),
+    Mutate(Which, Mutation),
     /// A run of named resources: it enables them.
     Run(Vec<Which>, Ingestion),
     /// A run of all that is enabled.
     RunEnabled(Ingestion),
     /// A run that dies, or ends before it would have died.
-    Crash(Ingestion, Death),
+    Crash(Ingestion, CrashPoint),
     /// Two runs at once, of two processes.
     Together(Ingestion, Mode),
     /// Two processes that keep to schedules so short that each run is overdue when the one before has ended.
@@ -41,25 +41,25 @@ fn which() -> impl Strategy<Value = Which> {
     prop_oneof![3 => Just(0), 1 => Just(1)]
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
-        2 => (1..5_u8).prop_map(Deed::Create),
-        4 => any::<u16>().prop_map(Deed::Edit),
-        2 => any::<u16>().prop_map(Deed::Close),
-        1 => (1..30_u8).prop_map(Deed::Bulk),
-        2 => any::<u16>().prop_map(Deed::Delete),
-        1 => any::<u16>().prop_map(Deed::Hide),
-        2 => any::<u16>().prop_map(Deed::Transfer),
-        1 => any::<u8>().prop_map(Deed::RenameLabel),
-        1 => Just(Deed::RenameRepository),
-        4 => (1..30_u8).prop_map(Deed::Later),
+        2 => (1..5_u8).prop_map(Mutation::Create),
+        4 => any::<u16>().prop_map(Mutation::Edit),
+        2 => any::<u16>().prop_map(Mutation::Close),
+        1 => (1..30_u8).prop_map(Mutation::Bulk),
+        2 => any::<u16>().prop_map(Mutation::Delete),
+        1 => any::<u16>().prop_map(Mutation::Hide),
+        2 => any::<u16>().prop_map(Mutation::Transfer),
+        1 => any::<u8>().prop_map(Mutation::RenameLabel),
+        1 => Just(Mutation::RenameRepository),
+        4 => (1..30_u8).prop_map(Mutation::Later),
     ]
 }
 
-fn deeds() -> impl Strategy<Value = Deeds> {
+fn mutations() -> impl Strategy<Value = Deeds> {
     prop_oneof![
         1 => Just(Vec::new()),
-        1 => proptest::collection::vec((which(), deed()), 0..10),
+        1 => proptest::collection::vec((which(), mutation()), 0..10),
     ]
 }
 
@@ -68,7 +68,7 @@ fn mode() -> impl Strategy<Value = Mode> {
 }
 
 fn ingestion() -> impl Strategy<Value = Ingestion> {
-    (mode(), deeds()).prop_map(|(mode, meanwhile)| Ingestion { mode, meanwhile })
+    (mode(), mutations()).prop_map(|(mode, meanwhile)| Ingestion { mode, meanwhile })
 }
 
 fn named() -> impl Strategy<Value = Vec<Which>> {
@@ -77,12 +77,12 @@ fn named() -> impl Strategy<Value = Vec<Which>> {
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        12 => (which(), deed()).prop_map(|(which, deed)| Step::Happen(which, deed)),
+        12 => (which(), mutation()).prop_map(|(which, mutation)| Step::Mutate(which, mutation)),
         6 => (named(), ingestion()).prop_map(|(named, ingestion)| Step::Run(named, ingestion)),
         2 => ingestion().prop_map(Step::RunEnabled),
-        6 => (ingestion(), deaths()).prop_map(|(ingestion, death)| Step::Crash(ingestion, death)),
+        6 => (ingestion(), crash_points()).prop_map(|(ingestion, crash)| Step::Crash(ingestion, crash)),
         2 => (ingestion(), mode()).prop_map(|(ingestion, other)| Step::Together(ingestion, other)),
-        1 => deeds().prop_map(Step::Serve),
+        1 => mutations().prop_map(Step::Serve),
         1 => which().prop_map(Step::Reset),
         1 => which().prop_map(Step::Enable),
         1 => which().prop_map(Step::Disable),

@@ -192,7 +192,10 @@ async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
 #[tokio::test]
 async fn who_may_not_make_schemas_is_told_the_grant() {
     let (name, message, help) = wrong(with(vec![("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[])))])).await;
-    assert_eq!((name, message.as_str()), ("tables", "the role \"LOADER\" may not create schemas in the database \"DB\""));
+    assert_eq!(
+        (name, message.as_str()),
+        ("tables", "the role \"LOADER\" may not create schemas in the database \"DB\"")
+    );
     assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
     assert!(help.contains("CREATE VIEW ON SCHEMA \"DB\".\"PUBLIC\" TO ROLE \"LOADER\""), "{help}");
 }

@@ -7,6 +7,7 @@ use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
 use crate::cli::commands::read_settings;
 use crate::cli::confirm::{confirmed, unanswerable};
+use crate::cli::destination::DestinationArgs;
 use crate::cli::destination::snowflake::{connection, tag};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
@@ -22,6 +23,7 @@ const STOPPING: &str = "stopping after this step, the next call goes on from the
 pub(in crate::cli::commands) struct Place<'a> {
     pub(in crate::cli::commands) spec: &'a SourceSpec,
     pub(in crate::cli::commands) global: &'a Global,
+    pub(in crate::cli::commands) destination: &'a DestinationArgs,
     pub(in crate::cli::commands) progress: &'a Progress,
     pub(in crate::cli::commands) output: Output,
     pub(in crate::cli::commands) interrupt: &'a Interrupt,
@@ -30,7 +32,7 @@ pub(in crate::cli::commands) struct Place<'a> {
 impl Place<'_> {
     /// The account's connection. The app's objects are named with their database and schema, whatever those of the session are.
     pub(super) fn connection(&self) -> Result<ConnectionConfig> {
-        let connection = connection(&self.global.snowflake, &tag(self.spec))?;
+        let connection = connection(&self.destination.snowflake, &tag(self.spec))?;
         Ok(ConnectionConfig { database: None, schema: None, ..connection })
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::super::ConnectionConfig;
-use super::super::load::Environment;
+use super::super::environment::Environment;
 use super::warnings::Warnings;
 use crate::{Error, Result};
 

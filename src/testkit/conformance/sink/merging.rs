@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Fresh;
-use super::super::fixture::{ODD_TEXTS, TABLE, at, commit, delete, document, done, resource, tables, upsert};
+use super::super::fixture::{ODD_TEXTS, TABLE, at, commit, delete, document, must, resource, tables, upsert};
 use super::{SinkProbe, Subject};
 use crate::{Commit, Counts, Operation, Record, Version};
 
@@ -155,7 +155,7 @@ pub(super) async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
         [upsert("a", 5, "x"), upsert("b", 6, "y"), delete("c", 6), upsert("c", 5, "old"), upsert("d", 6, "back")];
     let mut mixed = commit(1, records);
     mixed.rows[0].rejects.push(crate::Reject { reason: "no id".into(), raw: "{}".into() });
-    let report = done(subject.sink.commit(mixed).await);
+    let report = must(subject.sink.commit(mixed).await);
     let mut expected = Counts { offered: 6, unchanged: 1, updated: 2, deleted: 1, rejected: 1, ..Counts::default() };
     expected.skip(Counts::OLDER, 1);
     assert_eq!(report.counts, expected);
@@ -215,7 +215,7 @@ pub(super) async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn 
         after: None,
         limit: 100,
     };
-    let mut records = done(subject.sink.unseen(unseen).await);
+    let mut records = must(subject.sink.unseen(unseen).await);
     records.sort_by(|a, b| a.key.cmp(&b.key));
     assert!(records.iter().map(|record| &*record.json).eq(documents), "unseen gives other texts");
 }
@@ -241,8 +241,8 @@ pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_are
     let subject = Subject::new(&fresh).await;
     for name in ODD_TEXTS {
         let resource = resource(name);
-        done(subject.sink.ensure_tables(&resource, &tables()).await);
-        done(subject.sink.commit(Commit { resource, ..commit(0, [upsert("a", 1, name)]) }).await);
+        must(subject.sink.ensure_tables(&resource, &tables()).await);
+        must(subject.sink.commit(Commit { resource, ..commit(0, [upsert("a", 1, name)]) }).await);
     }
     for name in ODD_TEXTS {
         let rows = subject.probe.rows(&resource(name), TABLE).await;

@@ -1,7 +1,7 @@
 //! What could not be made a record of: clause 9.
 
 use super::super::Fresh;
-use super::super::fixture::{TABLE, at, commit, done, marked, resource, tables, upsert, widgets};
+use super::super::fixture::{TABLE, at, commit, marked, must, resource, tables, upsert, widgets};
 use super::{SinkProbe, Subject};
 use crate::sink::{RejectQuery, Sweep};
 use crate::{Commit, Reject, Resource, RunId};
@@ -15,7 +15,7 @@ pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn
     ];
     let mut commit = commit(0, [upsert("a", 1, "x")]);
     commit.rows[0].rejects = rejects.clone();
-    let counts = done(subject.sink.commit(commit).await).counts;
+    let counts = must(subject.sink.commit(commit).await).counts;
     assert_eq!((counts.offered, counts.rejected, counts.inserted), (3, 2, 1));
     let mut kept = subject.probe.rejects(&widgets(), TABLE).await;
     kept.sort_by(|a, b| a.reason.cmp(&b.reason));
@@ -34,7 +34,7 @@ fn rejecting(resource: &Resource, seconds: i64, reason: &str) -> Commit {
 /// The reasons of the outstanding rejects, and how many there are.
 async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> (Vec<String>, u64) {
     let query = RejectQuery { resource: of.cloned(), limit, ..RejectQuery::default() };
-    let found = done(subject.sink.rejects(query).await);
+    let found = must(subject.sink.rejects(query).await);
     let total = found.total();
     (found.rejects.into_iter().map(|reject| reject.reason).collect(), total)
 }
@@ -43,7 +43,7 @@ async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> 
 pub(super) async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    done(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
     assert_eq!(outstanding(&subject, None, 9).await, (vec![], 0));
     for (of, seconds, reason) in [
         (&widgets(), 0, "one"),
@@ -52,14 +52,14 @@ pub(super) async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn Sink
         // Met again, later than all others.
         (&widgets(), 3, "one"),
     ] {
-        done(subject.sink.commit(rejecting(of, seconds, reason)).await);
+        must(subject.sink.commit(rejecting(of, seconds, reason)).await);
     }
     assert_eq!(outstanding(&subject, None, 9).await, (vec!["one".into(), "three".into(), "two".into()], 3));
     assert_eq!(outstanding(&subject, None, 1).await, (vec!["one".into()], 3), "all are counted");
     assert_eq!(outstanding(&subject, None, 0).await, (vec![], 3));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["three".into()], 1));
     let found =
-        done(subject.sink.rejects(RejectQuery { resource: Some(widgets()), limit: 1, ..RejectQuery::default() }).await);
+        must(subject.sink.rejects(RejectQuery { resource: Some(widgets()), limit: 1, ..RejectQuery::default() }).await);
     assert_eq!(found.counts, [("acme/widgets".to_owned(), 2)].into());
     let one = &found.rejects[0];
     assert_eq!((one.resource.as_str(), one.table.as_str(), &*one.raw), ("acme/widgets", TABLE, "{\"one\":1}"));
@@ -70,21 +70,21 @@ pub(super) async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn Sink
 pub(super) async fn clause_9_a_commit_forgets_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    done(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
     for (of, reason) in [(&widgets(), "it's odd"), (&widgets(), "two"), (&gadgets, "it's odd")] {
-        done(subject.sink.commit(rejecting(of, 0, reason)).await);
+        must(subject.sink.commit(rejecting(of, 0, reason)).await);
     }
     let mut correcting = commit(1, [upsert("a", 1, "x")]);
     let odd = rejecting(&widgets(), 0, "it's odd").rows.remove(0).rejects.remove(0);
     let unlike = Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").rows.remove(0).rejects.remove(0) };
     let unknown = Reject { reason: "never met".into(), raw: "{}".into() };
     correcting.rows[0].corrected = vec![odd, unlike, unknown];
-    let counts = done(subject.sink.commit(correcting).await).counts;
+    let counts = must(subject.sink.commit(correcting).await).counts;
     assert_eq!((counts.offered, counts.inserted), (1, 1), "what is corrected is not counted");
     assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["two".into()], 1));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["it's odd".into()], 1));
     let short = |most| RejectQuery { limit: 9, max_raw: Some(most), ..RejectQuery::default() };
-    let found = done(subject.sink.rejects(short("{\"two\":1}".len())).await);
+    let found = must(subject.sink.rejects(short("{\"two\":1}".len())).await);
     assert_eq!(
         (found.rejects.len(), found.total()),
         (1, 2),
@@ -97,20 +97,20 @@ pub(super) async fn clause_9_a_commit_forgets_the_rejects_that_it_corrects(fresh
 pub(super) async fn clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    done(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
     for (of, reason) in [(&widgets(), "corrected"), (&widgets(), "still odd"), (&gadgets, "of another")] {
-        done(subject.sink.commit(rejecting(of, 0, reason)).await);
+        must(subject.sink.commit(rejecting(of, 0, reason)).await);
     }
     let pass = RunId::new();
     let of_pass = |commit: Commit| Commit { run: pass, ..marked(pass, commit) };
-    done(subject.sink.commit(of_pass(rejecting(&widgets(), 1, "still odd"))).await);
-    done(subject.sink.commit(of_pass(commit(1, [upsert("a", 1, "x")]))).await);
+    must(subject.sink.commit(of_pass(rejecting(&widgets(), 1, "still odd"))).await);
+    must(subject.sink.commit(of_pass(commit(1, [upsert("a", 1, "x")]))).await);
     // Between the parts of the pass, another run meets something new.
-    done(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
+    must(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
     let end = |sweep| Commit { run: pass, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
-    done(subject.sink.commit(end(Sweep::Abandon(pass))).await);
+    must(subject.sink.commit(end(Sweep::Abandon(pass))).await);
     assert_eq!(outstanding(&subject, None, 9).await.1, 4, "a pass that was given up has forgotten rejects");
-    done(subject.sink.commit(end(Sweep::Finish(pass))).await);
+    must(subject.sink.commit(end(Sweep::Finish(pass))).await);
     assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["new".into(), "still odd".into()], 2));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["of another".into()], 1));
     assert_eq!(subject.rows().await.len(), 1);

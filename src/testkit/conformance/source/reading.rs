@@ -88,7 +88,7 @@ pub(super) async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
 pub(super) async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let check = ColumnCheck::new(&case.source.spec());
-    case.batches_of_both_modes().await.iter().for_each(|batch| check.look(batch));
+    case.batches_of_both_modes().await.iter().for_each(|batch| check.observe(batch));
     let missing = check.missing(1);
     assert!(missing.is_empty(), "these columns find nothing, by their paths or their types: {missing:?}");
 }

@@ -1,4 +1,4 @@
-//! What can happen to a repository of the upstream.
+//! What can apply to a repository of the upstream.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use github_server::GithubServer;
 
 /// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Deed {
+pub(crate) enum Mutation {
     Create(u8),
     Edit(u16),
     Close(u16),
@@ -24,9 +24,9 @@ pub(crate) enum Deed {
     Later(u8),
 }
 
-impl Deed {
+impl Mutation {
     /// Does it to the repository `here`, beside which there is another one; gives the name that it has then.
-    pub(crate) fn happen(self, upstream: &GithubServer, here: &str, there: &str) -> String {
+    pub(crate) fn apply(self, upstream: &GithubServer, here: &str, there: &str) -> String {
         // The upstream's churn deletes beside this, but not at the same time: all of it is one thread.
         let some = |pick: u16| {
             let issues = upstream.snapshot(here);

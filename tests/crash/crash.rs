@@ -1,4 +1,4 @@
-//! Sudden death: of everything that a process does, at a chosen point.
+//! Sudden crash: of everything that a process does, at a chosen point.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -33,11 +33,11 @@ pub(crate) enum Moment {
     Poll,
 }
 
-/// The moment of death, counted from 0; `None`: a natural end.
-pub(crate) type Death = Option<(Moment, u32)>;
+/// The moment of crash, counted from 0; `None`: a natural end.
+pub(crate) type CrashPoint = Option<(Moment, u32)>;
 
-/// Every kind of death, most often an early one.
-pub(crate) fn deaths() -> impl Strategy<Value = Death> {
+/// Every kind of crash, most often an early one.
+pub(crate) fn crash_points() -> impl Strategy<Value = CrashPoint> {
     let moment = prop_oneof![
         3 => Just(Moment::Before),
         3 => Just(Moment::After),
@@ -51,36 +51,36 @@ pub(crate) fn deaths() -> impl Strategy<Value = Death> {
     ]
 }
 
-/// Burns down to a death.
+/// Burns down to a crash.
 #[derive(Debug, Clone)]
-pub(crate) struct Fuse {
-    death: Death,
+pub(crate) struct CrashSwitch {
+    crash: CrashPoint,
     passed: Arc<AtomicU32>,
-    burnt: CancellationToken,
+    crashed: CancellationToken,
 }
 
-impl Fuse {
-    pub(crate) fn new(death: Death) -> Self {
-        Self { death, passed: Arc::default(), burnt: CancellationToken::new() }
+impl CrashSwitch {
+    pub(crate) fn new(crash: CrashPoint) -> Self {
+        Self { crash, passed: Arc::default(), crashed: CancellationToken::new() }
     }
 
     /// Whether this is the moment.
     fn is_now(&self, moment: Moment) -> bool {
-        self.death.is_some_and(|(fatal, after)| fatal == moment && self.passed.fetch_add(1, Ordering::SeqCst) == after)
+        self.crash.is_some_and(|(fatal, after)| fatal == moment && self.passed.fetch_add(1, Ordering::SeqCst) == after)
     }
 
     /// Returns, unless this is the moment: then nothing more ever happens here.
     async fn pass(&self, moment: Moment) {
         if self.is_now(moment) {
-            self.burnt.cancel();
+            self.crashed.cancel();
         }
-        if self.burnt.is_cancelled() {
+        if self.crashed.is_cancelled() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Lets a future live until it ends or dies; `None`: it died.
-    pub(crate) async fn outlive<T>(&self, life: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn run_until_crash<T>(&self, life: impl Future<Output = T>) -> Option<T> {
         let mut life = pin!(life);
         let lived = poll_fn(|context| {
             if self.is_now(Moment::Poll) {
@@ -90,7 +90,7 @@ impl Fuse {
         });
         tokio::select! {
             biased;
-            () = self.burnt.cancelled() => None,
+            () = self.crashed.cancelled() => None,
             lived = lived => lived,
         }
     }
@@ -98,23 +98,23 @@ impl Fuse {
 
 /// A backend that may die before and after it writes.
 #[derive(Debug, Clone)]
-pub(crate) struct Mortal {
+pub(crate) struct CrashingBackend {
     pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) fuse: Fuse,
+    pub(crate) switch: CrashSwitch,
 }
 
-impl Mortal {
+impl CrashingBackend {
     async fn write<T>(&self, write: impl Future<Output = Result<T>>) -> Result<T> {
-        self.fuse.pass(Moment::Before).await;
+        self.switch.pass(Moment::Before).await;
         let written = write.await;
-        self.fuse.pass(Moment::After).await;
+        self.switch.pass(Moment::After).await;
         written
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl Sink for Mortal {
+impl Sink for CrashingBackend {
     async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
         self.write(self.backend.ensure_tables(resource, tables)).await
     }
@@ -142,7 +142,7 @@ impl Sink for Mortal {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl ConfigStore for Mortal {
+impl ConfigStore for CrashingBackend {
     async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
         self.backend.get(domain, key).await
     }
@@ -170,7 +170,7 @@ impl ConfigStore for Mortal {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl StateStore for Mortal {
+impl StateStore for CrashingBackend {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
         self.write(self.backend.append(change)).await
     }
@@ -203,7 +203,7 @@ impl StateStore for Mortal {
 /// A source that may die while it is read, and tells when it is.
 pub(crate) struct Watched<F> {
     pub(crate) source: Arc<dyn Source>,
-    pub(crate) fuse: Fuse,
+    pub(crate) switch: CrashSwitch,
     /// Called before every batch.
     pub(crate) meanwhile: F,
 }
@@ -250,11 +250,11 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        let (fuse, meanwhile) = (self.fuse.clone(), self.meanwhile.clone());
+        let (switch, meanwhile) = (self.switch.clone(), self.meanwhile.clone());
         let batches = futures::stream::unfold(self.source.read(request), move |mut batches| {
-            let (fuse, meanwhile) = (fuse.clone(), meanwhile.clone());
+            let (switch, meanwhile) = (switch.clone(), meanwhile.clone());
             async move {
-                fuse.pass(Moment::Reading).await;
+                switch.pass(Moment::Reading).await;
                 meanwhile();
                 batches.next().await.map(|batch| (batch, batches))
             }
@@ -265,7 +265,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         let verified = self.source.verify(request).await;
         (self.meanwhile)();
-        self.fuse.pass(Moment::Verified).await;
+        self.switch.pass(Moment::Verified).await;
         verified
     }
 }

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean to a user.
+//! SQLite's errors, as a user understands them.
 
 use std::path::Path;
 
@@ -6,43 +6,43 @@ use rusqlite::ErrorCode;
 
 use crate::{Error, Retry};
 
-/// What went wrong in work on a connection: a complaint of SQLite's, or an error of ours.
+/// A failure of work on a connection: SQLite's error, or one of this crate.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum SqliteError {
     Sqlite(rusqlite::Error),
     Own(Error),
 }
 
-/// The outcome of work on a connection.
-pub(super) type Attempt<T> = std::result::Result<T, Fault>;
+/// The result of work on a connection.
+pub(super) type SqliteResult<T> = std::result::Result<T, SqliteError>;
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for SqliteError {
     fn from(error: Error) -> Self {
         Self::Own(error)
     }
 }
 
-impl From<serde_json::Error> for Fault {
+impl From<serde_json::Error> for SqliteError {
     fn from(error: serde_json::Error) -> Self {
-        let error = Error::invalid_data("a value in the database is not the JSON it should be").with_source(error);
-        Self::Own(error.with_help("somebody else has changed the file: restore it from a copy"))
+        let error = Error::invalid_data("a value in the database is not valid JSON").with_source(error);
+        Self::Own(error.with_help("another program has changed the file: restore it from a copy"))
     }
 }
 
-impl Fault {
-    /// The error for a user of the database at this path.
+impl SqliteError {
+    /// Returns the error for a user of the database at this path.
     pub(super) fn at(self, path: &Path) -> Error {
         let error = match self {
             Self::Sqlite(error) => error,
             Self::Own(error) => return error,
         };
-        let fault = match error.sqlite_error_code() {
+        let described = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => not_a_database(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::unavailable("the database is busy: another program is writing it")
@@ -71,7 +71,7 @@ impl Fault {
                  everything again",
             ),
         };
-        fault.with_context("database", path.display()).with_source(error)
+        described.with_context("database", path.display()).with_source(error)
     }
 }
 

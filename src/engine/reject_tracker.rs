@@ -1,58 +1,58 @@
-//! The outstanding rejects of a resource, as one run knows them: a record that comes in good form clears those that are about it.
+//! Tracks the outstanding rejects of a resource during a run: a valid record clears those about its subject.
 
 use crate::record::{DOCUMENT_OF, document_of};
 use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source, TableRows};
 
-/// As many are looked at, those that were met last first…
-const MOST: usize = 128;
+/// At most this many are tracked, the last seen first…
+const MAX_TRACKED: usize = 128;
 
-/// … if they are no longer than this, so that they take up as much memory as is read ahead.
-const LONGEST: usize = 48 << 10;
+/// … if they are no longer than this, so that they take at most as much memory as the read-ahead.
+const MAX_TRACKED_BYTES: usize = 48 << 10;
 
-/// What is outstanding, and what it is about.
+/// The outstanding rejects with their subjects.
 #[derive(Debug, Default)]
-pub(super) struct Outstanding {
-    known: Vec<Known>,
-    /// Whether there may be others.
-    has_others: bool,
+pub(super) struct RejectTracker {
+    known: Vec<TrackedReject>,
+    /// Whether there may be others in the destination.
+    has_untracked: bool,
 }
 
 #[derive(Debug)]
-struct Known {
+struct TrackedReject {
     table: String,
     reject: Reject,
     subject: Option<String>,
 }
 
-impl Outstanding {
-    /// What to ask the destination for.
+impl RejectTracker {
+    /// The query for the rejects to track.
     pub(super) fn query(resource: &Resource) -> RejectQuery {
-        RejectQuery { resource: Some(resource.clone()), limit: MOST, max_raw: Some(LONGEST) }
+        RejectQuery { resource: Some(resource.clone()), limit: MAX_TRACKED, max_raw: Some(MAX_TRACKED_BYTES) }
     }
 
     pub(super) fn new(source: &dyn Source, found: OutstandingRejects) -> Self {
-        let mut new = Self { has_others: found.total() > found.rejects.len() as u64, known: Vec::new() };
+        let mut new = Self { has_untracked: found.total() > found.rejects.len() as u64, known: Vec::new() };
         for found in found.rejects {
             new.add(source, &found.table, Reject { reason: found.reason, raw: found.raw });
         }
         new
     }
 
-    pub(super) fn is_any(&self) -> bool {
-        self.has_others || !self.known.is_empty()
+    pub(super) fn may_have_any(&self) -> bool {
+        self.has_untracked || !self.known.is_empty()
     }
 
-    /// That there may be some that this does not know.
-    pub(super) fn expect_others(&mut self) {
-        self.has_others = true;
+    /// Notes that the destination may have others.
+    pub(super) fn note_untracked(&mut self) {
+        self.has_untracked = true;
     }
 
-    /// Adds to each table's rows which rejects their records correct, and takes both in: they are about to be committed.
-    pub(super) fn take(&mut self, source: &dyn Source, tables: &mut [TableRows]) {
+    /// Adds to each table's rows the rejects that their records correct, and tracks the new rejects, before the rows are committed.
+    pub(super) fn track(&mut self, source: &dyn Source, tables: &mut [TableRows]) {
         for rows in tables {
             let is_met = |reject: &Reject| rows.rejects.contains(reject);
             rows.corrected.retain(|reject| !is_met(reject));
-            let (here, others): (Vec<Known>, Vec<Known>) =
+            let (here, others): (Vec<TrackedReject>, Vec<TrackedReject>) =
                 std::mem::take(&mut self.known).into_iter().partition(|known| known.table == rows.table);
             let corrected = corrected(source, rows, &here);
             self.known = others;
@@ -73,17 +73,17 @@ impl Outstanding {
         if self.known.iter().any(|known| known.table == table && known.reject == reject) {
             return;
         }
-        if self.known.len() >= MOST || reject.raw.len() > LONGEST {
-            self.has_others = true;
+        if self.known.len() >= MAX_TRACKED || reject.raw.len() > MAX_TRACKED_BYTES {
+            self.has_untracked = true;
             return;
         }
         let subject = source.subject(table, &reject.raw);
-        self.known.push(Known { table: table.to_owned(), reject, subject });
+        self.known.push(TrackedReject { table: table.to_owned(), reject, subject });
     }
 }
 
-/// Which of these rejects the records correct.
-fn corrected(source: &dyn Source, rows: &TableRows, known: &[Known]) -> Vec<bool> {
+/// Whether the records correct each of these rejects.
+fn corrected(source: &dyn Source, rows: &TableRows, known: &[TrackedReject]) -> Vec<bool> {
     let mut corrected = vec![false; known.len()];
     let has_subjects = known.iter().any(|known| known.subject.is_some());
     let has_keys = known.iter().any(|known| known.reject.reason.starts_with(DOCUMENT_OF));

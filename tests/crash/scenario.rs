@@ -50,16 +50,16 @@ pub(crate) struct Thing {
 
 /// Everything that there is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct World {
+pub(crate) struct Scenario {
     pub(crate) things: BTreeMap<u32, Thing>,
     now: i64,
     born: u32,
-    /// What is yet to happen, while somebody reads.
+    /// What is yet to apply, while somebody reads.
     pub(crate) coming: VecDeque<Change>,
     pub(crate) changed_silently: bool,
 }
 
-impl World {
+impl Scenario {
     pub(crate) fn change(&mut self, change: Change) {
         match change {
             Change::Create => {
@@ -126,7 +126,7 @@ fn record(key: u32, thing: Thing) -> Record {
 /// because more may have happened in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
-    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) scenario: Arc<Mutex<Scenario>>,
     /// How many things later than the last instant are read in one step.
     pub(crate) step: usize,
     /// A mistake to be found: checkpoints name the instant after the last one that was read.
@@ -136,9 +136,9 @@ pub(crate) struct Reader {
 impl Reader {
     /// What is in one step, and the instant that it reaches; `None` at the end.
     fn read_step(&self, since: Option<i64>) -> (Vec<(u32, Thing)>, Option<i64>) {
-        let mut world = self.world.lock().unwrap();
-        world.go_on();
-        let mut later: Vec<(u32, Thing)> = world.things.iter().map(|(key, thing)| (*key, *thing)).collect();
+        let mut scenario = self.scenario.lock().unwrap();
+        scenario.go_on();
+        let mut later: Vec<(u32, Thing)> = scenario.things.iter().map(|(key, thing)| (*key, *thing)).collect();
         later.retain(|(_, thing)| since.is_none_or(|since| thing.version >= since));
         later.sort_by_key(|(key, thing)| (thing.version, *key));
         let again = later.iter().filter(|(_, thing)| Some(thing.version) == since).count();
@@ -187,8 +187,8 @@ impl Source for Reader {
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        let world = self.world.lock().unwrap();
-        let look = |record: snowfeed::StoredRecord| match world.things.get(&record.key.parse().unwrap()) {
+        let scenario = self.scenario.lock().unwrap();
+        let look = |record: snowfeed::StoredRecord| match scenario.things.get(&record.key.parse().unwrap()) {
             Some(thing) => self::record(record.key.parse().unwrap(), *thing),
             None => Record::delete(record.key, record.version),
         };

@@ -3,12 +3,14 @@
 //! The single pages are read from the last to the first. A row that changes meanwhile moves to the end of the list, and the
 //! rows behind it move up by one: read backwards, none of them is missed. `ranges.rs` says why.
 
-use super::api::{Api, Trouble, explain};
-use super::page::{self, Page, Row, Unread};
-use super::ranges::{Facts, Second};
+use super::api::{Api, PageError};
+use super::error::explain;
+use super::page::{self, Page, Row, UnreadIssue};
+use super::step::{PageInfo, UnixSecond};
+use super::table::TABLE;
 use crate::http::{self, Url, links};
-use crate::sink::merge::content_hash;
-use crate::{Error, Monitor, Result};
+use crate::record::content_hash;
+use crate::{Batch, Error, Monitor, Reject, Result};
 
 /// How many single pages are tried after the page: the list can only be read on from a row behind the bad one.
 const BEHIND: u32 = 2;
@@ -21,7 +23,7 @@ const LIMIT: u32 = 24;
 const ATTEMPTS: u32 = 2;
 
 /// What is at one place of the list.
-enum Single {
+enum SingleRow {
     Row(Row),
     Failed,
     /// The list ends before this place.
@@ -32,8 +34,14 @@ enum Single {
 ///
 /// # Errors
 /// `failure`, when single issues cannot be read either, or only a cursor says which page it is.
-pub(super) async fn read(api: &Api, url: &str, size: u32, failure: Error, monitor: &Monitor) -> Result<Page, Trouble> {
-    let give_up = |failure| Trouble::Error(explain(failure, &api.name));
+pub(super) async fn read_around(
+    api: &Api,
+    url: &str,
+    size: u32,
+    failure: Error,
+    monitor: &Monitor,
+) -> Result<Page, PageError> {
+    let give_up = |failure| PageError::Other(explain(failure, &api.name));
     let Some(list) = url.parse().ok().and_then(|url| page::by_number(&url)) else { return Err(give_up(failure)) };
     let page_number = u32::try_from(links::page_number(&list)).unwrap_or(u32::MAX);
     let Some(start) = (page_number - 1).checked_mul(size) else { return Err(give_up(failure)) };
@@ -45,52 +53,52 @@ pub(super) async fn read(api: &Api, url: &str, size: u32, failure: Error, monito
         for place in (first..first.saturating_add(count)).rev() {
             places.push(single(api, &list, place, monitor).await?);
         }
-        if !matches!(places.first(), Some(Single::Failed)) {
+        if !matches!(places.first(), Some(SingleRow::Failed)) {
             places.reverse();
             break places;
         }
-        let any = places.iter().any(|place| !matches!(place, Single::Failed));
+        let any = places.iter().any(|place| !matches!(place, SingleRow::Failed));
         if !any || count >= LIMIT {
             return Err(give_up(failure));
         }
         count += MORE;
     };
     tracing::warn!(error = %failure, url, "read the issues of a page one by one, because the server fails at the page");
-    assemble(url, size, &list, first, places).map_err(Trouble::Error)
+    assemble(url, size, &list, first, places).map_err(PageError::Other)
 }
 
 /// The page with one row that is at this place, counted from 0.
-async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<Single, Trouble> {
+async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<SingleRow, PageError> {
     let mut url = links::numbered(list, u64::from(place) + 1);
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair("per_page", "1");
     let request = api.connection.client.get(url.as_str()).max_attempts_at_this_size(ATTEMPTS);
     match request.send_with(monitor, |response| page::rows(response.body())).await {
-        Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(Single::End, Single::Row)),
-        Ok(_) => Err(Trouble::Error(
+        Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(SingleRow::End, SingleRow::Row)),
+        Ok(_) => Err(PageError::Other(
             Error::invalid_data("the server gives more rows than were asked for").with_context("url", url),
         )),
-        Err(error) if http::error::may_depend_on_size(&error) => Ok(Single::Failed),
-        Err(error) => Err(Trouble::Error(explain(error, &api.name))),
+        Err(error) if http::error::may_depend_on_size(&error) => Ok(SingleRow::Failed),
+        Err(error) => Err(PageError::Other(explain(error, &api.name))),
     }
 }
 
 /// Makes one page of what was found from place `first` on.
-fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<Single>) -> Result<Page> {
+fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<SingleRow>) -> Result<Page> {
     let since = list.query_pairs().find(|(name, _)| name == "since").and_then(|(_, since)| since.parse().ok());
-    let since: Option<Second> = since.map(|since: jiff::Timestamp| since.into());
-    let (mut rows, mut unread): (Vec<Row>, Vec<Unread>) = Default::default();
+    let since: Option<UnixSecond> = since.map(|since: jiff::Timestamp| since.into());
+    let (mut rows, mut unread): (Vec<Row>, Vec<UnreadIssue>) = Default::default();
     let (mut ended, mut found) = (false, 0_usize);
     for (index, place) in (0..).zip(places) {
         match place {
-            Single::End => ended = true,
-            Single::Row(row) => {
+            SingleRow::End => ended = true,
+            SingleRow::Row(row) => {
                 found += 1;
                 let number = row.number();
                 unread.iter_mut().filter(|one| one.before.is_none()).for_each(|one| one.before = number);
                 rows.push(row);
             }
-            Single::Failed => {
+            SingleRow::Failed => {
                 found += 1;
                 let after = rows.last().and_then(Row::number);
                 unread.push(place_of(&rows, &unread, since, first + index, after));
@@ -98,39 +106,45 @@ fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<Single>) -
         }
     }
     let (earliest, latest) = page::edges(&rows, url)?;
-    let probe = if ended { None } else { Some(page::following(list.as_str())?) };
+    let unconfirmed_next = if ended { None } else { Some(page::following(list.as_str())?) };
     let text: String = rows.iter().map(Row::text).collect();
-    let facts = Facts {
+    let info = PageInfo {
         url: url.to_owned(),
         size,
         rows: found,
         first: earliest,
         last: latest,
-        probe,
+        unconfirmed_next,
         fingerprint: content_hash(&text),
-        ..Facts::default()
+        ..PageInfo::default()
     };
-    Ok(Page { rows, facts, etag: None, unread })
+    Ok(Page { rows, info, etag: None, unread })
 }
 
 /// Where to ask for an issue again: close to it, where the rows before it tell how many there are since a second.
-fn place_of(rows: &[Row], others: &[Unread], since: Option<Second>, index: u32, after: Option<u64>) -> Unread {
+fn place_of(
+    rows: &[Row],
+    others: &[UnreadIssue],
+    since: Option<UnixSecond>,
+    index: u32,
+    after: Option<u64>,
+) -> UnreadIssue {
     let near = rows.iter().rev().find_map(|row| row.second).map(|second| second.minus(1));
     let outside = |row: &Row| row.second.is_some_and(|second| Some(second) < near);
     match near {
         Some(near) if rows.first().is_some_and(outside) => {
             let within = rows.iter().filter(|row| row.second.is_none_or(|second| second >= near)).count();
             let place = u32::try_from(within + others.len()).unwrap_or(u32::MAX).saturating_add(1);
-            Unread { since: Some(near), place, after, before: None }
+            UnreadIssue { since: Some(near), place, after, before: None }
         }
-        _ => Unread { since, place: index + 1, after, before: None },
+        _ => UnreadIssue { since, place: index + 1, after, before: None },
     }
 }
 
 /// Asks for an issue again at which the server failed in an earlier read. `None`: it still does.
-pub(super) async fn retry(api: &Api, unread: &Unread, monitor: &Monitor) -> Result<Option<Vec<Row>>, Trouble> {
+pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) -> Result<Option<Vec<Row>>, PageError> {
     let size = unread.place.min(100);
-    let url = api.since(unread.since, size).map_err(Trouble::Error)?;
+    let url = api.since(unread.since, size).map_err(PageError::Other)?;
     let url = match unread.place.div_ceil(size.max(1)) {
         0 | 1 => url,
         page => format!("{url}&page={page}"),
@@ -139,7 +153,7 @@ pub(super) async fn retry(api: &Api, unread: &Unread, monitor: &Monitor) -> Resu
     let mut rows = match request.send_with(monitor, |response| page::rows(response.body())).await {
         Ok(rows) => rows,
         Err(error) if http::error::may_depend_on_size(&error) => return Ok(None),
-        Err(error) => return Err(Trouble::Error(explain(error, &api.name))),
+        Err(error) => return Err(PageError::Other(explain(error, &api.name))),
     };
     // What is between the neighbours; where one of them has moved, more.
     let position = |rows: &[Row], number: Option<u64>| {
@@ -152,4 +166,72 @@ pub(super) async fn retry(api: &Api, unread: &Unread, monitor: &Monitor) -> Resu
         rows.drain(..=after);
     }
     Ok(Some(rows))
+}
+
+/// Issues at which the server fails.
+#[derive(Default)]
+pub(super) struct FailingIssues {
+    known: Vec<UnreadIssue>,
+    /// Of an earlier read, before they were asked for again.
+    before: usize,
+}
+
+impl FailingIssues {
+    pub(super) fn new(known: Vec<UnreadIssue>) -> Self {
+        Self { before: known.len(), known }
+    }
+
+    pub(super) fn known(&self) -> Vec<UnreadIssue> {
+        self.known.clone()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.known.len() != self.before
+    }
+
+    /// Asks for those of an earlier read again: what comes is delivered, and what does not is rejected again.
+    pub(super) async fn retry_all(&mut self, api: &Api, monitor: &Monitor) -> Result<Batch> {
+        let mut batch = Batch::new(TABLE);
+        for unread in std::mem::take(&mut self.known) {
+            match retry(api, &unread, monitor).await {
+                Ok(None) => {
+                    batch.rejects.push(unread.reject());
+                    self.known.push(unread);
+                }
+                Ok(Some(rows)) => {
+                    batch.corrected.push(unread.reject());
+                    for row in rows {
+                        match row.content {
+                            Ok(record) => batch.records.push(record),
+                            Err(reject) => batch.rejects.push(reject),
+                        }
+                    }
+                }
+                // The read itself will come to this.
+                Err(_) => self.known.push(unread),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Rejects for those that were not known.
+    pub(super) fn add(&mut self, unread: Vec<UnreadIssue>) -> Vec<Reject> {
+        let mut rejects = Vec::new();
+        for one in unread {
+            match self.known.iter_mut().find(|known| known.is_same(&one)) {
+                // Of several in a row, the last place covers all.
+                Some(known) if known.since == one.since => known.place = known.place.max(one.place),
+                Some(_) => {}
+                None => {
+                    rejects.push(one.reject());
+                    self.known.push(one);
+                }
+            }
+        }
+        rejects
+    }
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::checkpoint::Position;
-use super::simulation::{List, Random, Scenario, World};
+use snowfeed::internals::github::Position;
+
+use crate::simulation::{List, Random, Scenario, Simulation};
 
 /// When rows were updated.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ fn requests(spread: &Spread, rows: u64, page: usize, concurrency: usize, inclusi
         seconds: 1,
         page,
         concurrency,
-        churn: 0,
+        change_percent: 0,
         crashes: 0,
         inclusive,
         links: true,
@@ -79,12 +80,12 @@ fn requests(spread: &Spread, rows: u64, page: usize, concurrency: usize, inclusi
     let mut list = List::new(&mut random, &scenario);
     list.rows = (0..).zip(spread.times(rows, &mut random)).map(|(id, time)| (id, (time, 0))).collect();
     list.now = 2_000_000_000;
-    let mut world = World { scenario: &scenario, random, list, table: HashMap::new(), page, heavy: false };
-    let (position, _) = world.read(Position::default(), 0, 0);
-    assert_eq!(world.table.len(), world.list.rows.len());
-    let first = world.list.requests;
-    world.read(position, 0, 0);
-    (world.table.len(), first, world.list.requests - first)
+    let mut simulation = Simulation { scenario: &scenario, random, list, table: HashMap::new(), page, heavy: false };
+    let (position, _) = simulation.read(Position::default(), 0, 0);
+    assert_eq!(simulation.table.len(), simulation.list.rows.len());
+    let first = simulation.list.requests;
+    simulation.read(position, 0, 0);
+    (simulation.table.len(), first, simulation.list.requests - first)
 }
 
 proptest! {

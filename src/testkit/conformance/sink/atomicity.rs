@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::join_all;
 
 use super::super::fixture::{
-    TABLE, assert_refused, at, change, commit, delete, done, resource, run_record, tables, upsert, widgets,
+    TABLE, assert_refused, at, change, commit, delete, must, resource, run_record, tables, upsert, widgets,
 };
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
@@ -18,8 +18,8 @@ pub(super) async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fre
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
     let before = subject.rows().await;
-    done(subject.sink.ensure_tables(&widgets(), &tables()).await);
-    done(subject.sink.ensure_tables(&resource("acme/gadgets"), &tables()).await);
+    must(subject.sink.ensure_tables(&widgets(), &tables()).await);
+    must(subject.sink.ensure_tables(&resource("acme/gadgets"), &tables()).await);
     assert_eq!(subject.rows().await, before);
     subject.put(1, [upsert("c", 1, "x")]).await;
 }
@@ -32,8 +32,8 @@ pub(super) async fn clause_1_ensure_tables_runs_side_by_side(fresh: Fresh<dyn Si
         let sink = if n % 2 == 0 { probe.sink() } else { probe.another().await };
         tasks.push(tokio::spawn(async move {
             let resource = resource(&format!("acme/{}", n / 2));
-            done(sink.ensure_tables(&resource, &tables()).await);
-            done(sink.commit(Commit { resource, ..commit(0, [upsert(&n.to_string(), 1, "x")]) }).await);
+            must(sink.ensure_tables(&resource, &tables()).await);
+            must(sink.commit(Commit { resource, ..commit(0, [upsert(&n.to_string(), 1, "x")]) }).await);
         }));
     }
     for joined in join_all(tasks).await {
@@ -52,7 +52,7 @@ pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn 
     let less = TableSpec::new(TABLE);
     let more = less.clone().column("title", "title", ColumnType::Text).column("author", "user.login", ColumnType::Text);
     for table in [more, less] {
-        done(subject.sink.ensure_tables(&widgets(), &[table]).await);
+        must(subject.sink.ensure_tables(&widgets(), &[table]).await);
         assert_eq!(subject.rows().await, before);
     }
     subject.put(1, [upsert("b", 1, "x")]).await;
@@ -75,8 +75,8 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_ag
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
     let mut both = tables();
     both.push(TableSpec::new("comments"));
-    done(subject.sink.ensure_tables(&widgets(), &both).await);
-    let counts = done(subject.sink.commit(commit).await).counts;
+    must(subject.sink.ensure_tables(&widgets(), &both).await);
+    let counts = must(subject.sink.commit(commit).await).counts;
     assert_eq!((counts.inserted, counts.updated, counts.rejected), (2, 1, 1), "{counts:?}");
     assert_eq!(subject.probe.rows(&widgets(), "comments").await.len(), 1);
 }
@@ -87,17 +87,17 @@ pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh
     let Some(states) = subject.probe.states() else { return };
     let change = change("acme/widgets", StateVersion::NONE, 0, "one");
     let report =
-        done(subject.sink.commit(Commit { change: Some(change.clone()), ..commit(0, [upsert("a", 1, "x")]) }).await);
-    let latest = done(states.latest("acme/widgets").await).expect("the state of the commit");
+        must(subject.sink.commit(Commit { change: Some(change.clone()), ..commit(0, [upsert("a", 1, "x")]) }).await);
+    let latest = must(states.latest("acme/widgets").await).expect("the state of the commit");
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
     let run = change.run.clone().map(|run| run.id);
-    assert_eq!(done(states.runs(Some("acme/widgets"), 9).await).first().map(|run| run.id), run);
+    assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).first().map(|run| run.id), run);
     // Where only the run is recorded, the version stays.
     let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
     let only_run = StateChange { key: "acme/widgets".into(), base, at: at(1), state: None, run: Some(run) };
-    let report = done(subject.sink.commit(Commit { change: Some(only_run), ..commit(1, []) }).await);
+    let report = must(subject.sink.commit(Commit { change: Some(only_run), ..commit(1, []) }).await);
     assert_eq!(report.version, Some(base));
-    assert_eq!(done(states.runs(Some("acme/widgets"), 9).await).len(), 2);
+    assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).len(), 2);
 }
 
 /// While commits of ten rows are made, a reader always finds a multiple of ten.
@@ -136,8 +136,8 @@ pub(super) async fn clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all(
         }
         assert_eq!(subject.live().await.len(), 2, "dropped after {polls} polls");
         if let Some(states) = states {
-            assert_eq!(done(states.history("acme/widgets", 9).await).len(), 1, "dropped after {polls} polls");
-            assert_eq!(done(states.runs(None, 9).await).len(), 1, "dropped after {polls} polls");
+            assert_eq!(must(states.history("acme/widgets", 9).await).len(), 1, "dropped after {polls} polls");
+            assert_eq!(must(states.runs(None, 9).await).len(), 1, "dropped after {polls} polls");
         }
     }
 }
@@ -147,14 +147,14 @@ pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let change = |message| Some(change("acme/widgets", StateVersion::NONE, 0, message));
-    done(subject.sink.commit(Commit { change: change("first"), ..commit(0, [upsert("a", 1, "x")]) }).await);
-    let before = (subject.rows().await, done(states.runs(None, 9).await));
+    must(subject.sink.commit(Commit { change: change("first"), ..commit(0, [upsert("a", 1, "x")]) }).await);
+    let before = (subject.rows().await, must(states.runs(None, 9).await));
     let mut stale = Commit { change: change("stale"), ..commit(1, [upsert("a", 2, "y"), upsert("b", 1, "y")]) };
     stale.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
     assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
-    assert_eq!((subject.rows().await, done(states.runs(None, 9).await)), before);
+    assert_eq!((subject.rows().await, must(states.runs(None, 9).await)), before);
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
-    let latest = done(states.latest("acme/widgets").await).expect("the first state");
+    let latest = must(states.latest("acme/widgets").await).expect("the first state");
     assert_eq!(latest.state.message.as_deref(), Some("first"));
 }
 
@@ -169,15 +169,15 @@ pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_
         let change = Some(change("acme/widgets", base, 1, "fence"));
         Commit { sweep: Some(Sweep::Fence), change, ..commit(1, records) }
     };
-    let report = done(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 1, "x")])).await);
+    let report = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 1, "x")])).await);
     assert_eq!((report.version, report.counts.unchanged), (None, 1));
-    assert_eq!(done(states.latest("acme/widgets").await), None);
-    assert_eq!(done(states.runs(None, 9).await), []);
-    let report = done(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
-    let latest = done(states.latest("acme/widgets").await).expect("a row has changed");
+    assert_eq!(must(states.latest("acme/widgets").await), None);
+    assert_eq!(must(states.runs(None, 9).await), []);
+    let report = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
+    let latest = must(states.latest("acme/widgets").await).expect("a row has changed");
     assert_eq!(report.version, Some(latest.version));
     // Another run has moved on: what changes nothing may come late, what changes a row may not.
-    let stale = done(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
+    let stale = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
     assert_eq!((stale.version, stale.counts.unchanged), (None, 1));
     let before = subject.rows().await;
     let stale = fence(StateVersion::NONE, vec![upsert("b", 1, "x"), upsert("a", 3, "z")]);
@@ -203,7 +203,7 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
     for refused in results.into_iter().filter(Result::is_err) {
         assert_refused(refused, ErrorKind::Conflict);
     }
-    let winner = done(states.latest("acme/widgets").await).and_then(|entry| entry.state.message);
+    let winner = must(states.latest("acme/widgets").await).and_then(|entry| entry.state.message);
     assert_eq!(Some(subject.row().await.key), winner, "the rows of one and the state of another");
 }
 
@@ -223,7 +223,7 @@ pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refuse
     assert_eq!(subject.rows().await, []);
     assert_eq!(subject.probe.rows(&gadgets, TABLE).await, []);
     // A table of another resource's is not this one's.
-    done(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
+    must(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
     let unknown = Commit { resource: gadgets, ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
 }
@@ -247,10 +247,10 @@ pub(super) async fn clause_12_the_run_record_counts_the_commit_it_came_with(fres
             change.base = StateVersion(99);
         }
         assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
-        let report = done(subject.sink.commit(commit).await);
+        let report = must(subject.sink.commit(commit).await);
         base = report.version.expect("the version of the change");
         expected.counts += &report.counts;
-        assert_eq!(done(states.runs(Some("acme/widgets"), 9).await), std::slice::from_ref(&expected));
+        assert_eq!(must(states.runs(Some("acme/widgets"), 9).await), std::slice::from_ref(&expected));
     }
     assert!(expected.counts.add_up() && expected.counts.rejected == 2, "{:?}", expected.counts);
 }

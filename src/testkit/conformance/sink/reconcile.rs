@@ -2,7 +2,7 @@
 
 use super::super::Fresh;
 use super::super::fixture::{
-    TABLE, at, commit, delete, document, done, marked, marked_as, resource, tables, upsert, widgets,
+    TABLE, at, commit, delete, document, marked, marked_as, must, resource, tables, upsert, widgets,
 };
 use super::{SinkProbe, Subject};
 use crate::sink::{LiveRows, StalePolicy, Sweep, TableRows, UnseenQuery};
@@ -17,7 +17,7 @@ impl Subject {
         older: StalePolicy,
         records: impl IntoIterator<Item = Record>,
     ) -> crate::Counts {
-        let counts = done(self.sink.commit(marked_as(pass, older, commit(seconds, records))).await).counts;
+        let counts = must(self.sink.commit(marked_as(pass, older, commit(seconds, records))).await).counts;
         assert!(counts.add_up(), "the report does not add up: {counts:?}");
         counts
     }
@@ -115,17 +115,17 @@ pub(super) async fn clause_3_where_older_states_are_skipped_they_are_marked(fres
 pub(super) async fn clause_10_live_rows_counts_what_unseen_gives(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
-    done(sink.ensure_tables(&gadgets, &tables()).await);
-    done(sink.commit(marked(pass, Commit { resource: gadgets, ..commit(0, [upsert("k1", 1, "x")]) })).await);
+    must(sink.ensure_tables(&gadgets, &tables()).await);
+    must(sink.commit(marked(pass, Commit { resource: gadgets, ..commit(0, [upsert("k1", 1, "x")]) })).await);
     let count = async |sweep| {
         let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: Some("k5".into()), limit: 1 };
-        done(sink.live_rows(query).await)
+        must(sink.live_rows(query).await)
     };
     assert_eq!(count(pass).await, LiveRows::default());
     subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
     subject.put(1, [delete("k9", 1), delete("unknown", 1)]).await;
-    done(sink.commit(marked(pass, commit(2, [upsert("k3", 1, "x"), upsert("k4", 1, "x")]))).await);
-    done(sink.commit(marked(pass, commit(3, [upsert("k3", 1, "x")]))).await);
+    must(sink.commit(marked(pass, commit(2, [upsert("k3", 1, "x"), upsert("k4", 1, "x")]))).await);
+    must(sink.commit(marked(pass, commit(3, [upsert("k3", 1, "x")]))).await);
     assert_eq!(count(pass).await, LiveRows { live: 9, unseen: 7 });
     assert_eq!(count(RunId::new()).await, LiveRows { live: 9, unseen: 9 });
 }
@@ -133,29 +133,29 @@ pub(super) async fn clause_10_live_rows_counts_what_unseen_gives(fresh: Fresh<dy
 /// The keys that `unseen` gives for a pass.
 async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
     let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: after.map(str::to_owned), limit };
-    done(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
+    must(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
 }
 
 /// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
 pub(super) async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
-    done(sink.ensure_tables(&gadgets, &tables()).await);
+    must(sink.ensure_tables(&gadgets, &tables()).await);
     let other = Commit { resource: gadgets, ..commit(0, [upsert("other", 1, "x"), upsert("b", 1, "x")]) };
-    done(sink.commit(marked(pass, other)).await);
+    must(sink.commit(marked(pass, other)).await);
     let keys = ["d", "gone", "c", "a", "b", "never seen", "é", "Z"];
     subject.put(0, keys.map(|key| upsert(key, 1, key))).await;
     subject.put(1, [delete("gone", 2), delete("unknown", 2)]).await;
     assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "a", "b", "c", "d", "never seen", "é"]);
-    done(sink.commit(marked(pass, commit(2, [upsert("a", 1, "a"), upsert("b", 2, "changed")]))).await);
-    done(
+    must(sink.commit(marked(pass, commit(2, [upsert("a", 1, "a"), upsert("b", 2, "changed")]))).await);
+    must(
         sink.commit(marked(pass, commit(3, [upsert("c", 0, "older"), upsert("new", 1, "x"), upsert("a", 1, "a")])))
             .await,
     );
     assert_eq!(unseen(sink, pass, None, 9).await, ["Z", "d", "never seen", "é"]);
     let query =
         UnseenQuery { resource: widgets(), table: TABLE.into(), sweep: pass, after: Some("a".into()), limit: 1 };
-    let record = done(sink.unseen(query).await).remove(0);
+    let record = must(sink.unseen(query).await).remove(0);
     assert_eq!((record.version.0, &*record.json), (1, document("d").as_str()));
 }
 
@@ -164,7 +164,7 @@ pub(super) async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkPr
     let subject = Subject::new(&fresh).await;
     let pass = RunId::new();
     subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
-    done(subject.sink.commit(marked(pass, commit(1, [upsert("k3", 1, "x")]))).await);
+    must(subject.sink.commit(marked(pass, commit(1, [upsert("k3", 1, "x")]))).await);
     assert_eq!(unseen(&*subject.sink, pass, None, 4).await, ["k0", "k1", "k2", "k4"]);
     assert_eq!(unseen(&*subject.sink, pass, Some("k4"), 4).await, ["k5", "k6", "k7", "k8"]);
     assert_eq!(unseen(&*subject.sink, pass, Some("k8"), 4).await, ["k9"]);
@@ -177,7 +177,7 @@ pub(super) async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
     let before = subject.rows().await;
-    let report = done(subject.sink.commit(marked(RunId::new(), commit(1, [upsert("a", 1, "x")]))).await);
+    let report = must(subject.sink.commit(marked(RunId::new(), commit(1, [upsert("a", 1, "x")]))).await);
     assert_eq!(report.counts.unchanged, 1);
     assert_eq!(subject.rows().await, before);
 }
@@ -188,14 +188,14 @@ pub(super) async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fr
     let sink = &*subject.sink;
     let (one, two) = (RunId::new(), RunId::new());
     subject.put(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]).await;
-    done(sink.commit(marked(one, commit(1, [upsert("a", 1, "x")]))).await);
-    done(sink.commit(marked(two, commit(1, [upsert("b", 1, "x")]))).await);
+    must(sink.commit(marked(one, commit(1, [upsert("a", 1, "x")]))).await);
+    must(sink.commit(marked(two, commit(1, [upsert("b", 1, "x")]))).await);
     assert_eq!(unseen(sink, one, None, 9).await, ["b"]);
     assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
-    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(2, []) }).await);
+    must(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(2, []) }).await);
     assert_eq!(unseen(sink, one, None, 9).await, ["a", "b"]);
     assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
-    done(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
+    must(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
 }
 
 /// A commit that is refused has seen nothing.

@@ -6,15 +6,15 @@ use github_server::GithubServer;
 
 use super::reference::{Reference, Snapshot};
 use super::steps::Which;
-use crate::deeds::Deed;
+use crate::mutations::Mutation;
 
 /// The upstream, and what is known of it.
-pub(super) struct World {
+pub(super) struct Scenario {
     pub(super) upstream: GithubServer,
     references: Mutex<[Reference; 2]>,
 }
 
-impl World {
+impl Scenario {
     pub(super) fn new(upstream: GithubServer, names: [&str; 2]) -> Self {
         let references = names.map(Reference::new).map(|mut reference| {
             reference.note(&upstream);
@@ -23,11 +23,11 @@ impl World {
         Self { upstream, references: Mutex::new(references) }
     }
 
-    pub(super) fn happen(&self, which: Which, deed: Deed) {
+    pub(super) fn apply(&self, which: Which, mutation: Mutation) {
         let upstream = &self.upstream;
         let mut references = self.references.lock().unwrap();
         let (here, there) = (references[which].name.clone(), references[1 - which].name.clone());
-        references[which].name = deed.happen(upstream, &here, &there);
+        references[which].name = mutation.apply(upstream, &here, &there);
         references.iter_mut().for_each(|reference| reference.note(upstream));
     }
 

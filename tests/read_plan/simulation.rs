@@ -1,20 +1,19 @@
-//! The course of a read against a simulated list that changes between and during requests, with crashes at any batch.
+//! The plan of a read against a simulated list that changes between and during requests, with crashes at any batch.
 
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
-use super::checkpoint::{Position, Tag};
-use super::course::Course;
-use super::ranges::{Ask, Facts, Keep, Second};
-use super::step::{Answer, Step};
-use crate::sink::merge::content_hash;
+use snowfeed::internals::github::{
+    EntityTag, PageInfo, PageRequest, Position, ReadPlan, RowFilter, Step, StepResult, UnixSecond,
+};
+use snowfeed::merge::content_hash;
 
 /// A small generator of random numbers: proptest gives the seed, and shrinks the scenario around it.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,44 +31,44 @@ impl Random {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scenario {
-    pub(super) seed: u64,
-    pub(super) rows: usize,
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) rows: usize,
     /// The time line: rows crowd when it is short.
-    pub(super) seconds: u64,
-    pub(super) page: usize,
-    pub(super) concurrency: usize,
+    pub(crate) seconds: u64,
+    pub(crate) page: usize,
+    pub(crate) concurrency: usize,
     /// Changes between two steps, in percent.
-    pub(super) churn: u64,
+    pub(crate) change_percent: u64,
     /// How often the reader crashes, in percent of its batches.
-    pub(super) crashes: u64,
+    pub(crate) crashes: u64,
     /// Whether `since` includes its own second.
-    pub(super) inclusive: bool,
+    pub(crate) inclusive: bool,
     /// Whether the server sends links.
-    pub(super) links: bool,
+    pub(crate) links: bool,
     /// Whether it counts pages, and how many of them it gives by their number.
-    pub(super) counted: Option<u64>,
+    pub(crate) counted: Option<u64>,
     /// By how many seconds its `Date` is behind, as that of a cache is.
-    pub(super) behind: i64,
+    pub(crate) behind: i64,
     /// A server without links gives at most so many rows, however many are asked for.
-    pub(super) most: usize,
+    pub(crate) most: usize,
     /// Whether pages sometimes have to be made smaller.
-    pub(super) heavy: bool,
-    pub(super) tags: bool,
+    pub(crate) heavy: bool,
+    pub(crate) tags: bool,
 }
 
 /// A row: its time, and a count that tells its states apart.
 type State = (i64, u64);
 
-pub(super) struct List {
-    pub(super) rows: BTreeMap<u64, State>,
-    pub(super) now: i64,
-    pub(super) revision: u64,
-    pub(super) requests: u64,
+pub(crate) struct List {
+    pub(crate) rows: BTreeMap<u64, State>,
+    pub(crate) now: i64,
+    pub(crate) revision: u64,
+    pub(crate) requests: u64,
 }
 
 impl List {
-    pub(super) fn new(random: &mut Random, scenario: &Scenario) -> Self {
+    pub(crate) fn new(random: &mut Random, scenario: &Scenario) -> Self {
         let mut rows = BTreeMap::new();
         for id in 0..scenario.rows as u64 {
             rows.insert(id, (1_000 + i64::try_from(random.below(scenario.seconds)).unwrap(), 0));
@@ -105,12 +104,12 @@ impl List {
         all
     }
 
-    fn newest(&self) -> Option<Second> {
-        self.rows.values().map(|(second, _)| Second(*second)).max()
+    fn newest(&self) -> Option<UnixSecond> {
+        self.rows.values().map(|(second, _)| UnixSecond(*second)).max()
     }
 
     /// Serves an address such as `990/2/5`: since, page, size.
-    fn page(&mut self, url: &str, scenario: &Scenario) -> (Vec<(u64, State)>, Facts, String) {
+    fn page(&mut self, url: &str, scenario: &Scenario) -> (Vec<(u64, State)>, PageInfo, String) {
         self.requests += 1;
         let parts: Vec<i64> = url.split('/').map(|part| part.parse().unwrap()).collect();
         let (since, page) = (parts[0], usize::try_from(parts[1]).unwrap());
@@ -129,49 +128,49 @@ impl List {
         let next = (scenario.links && goes_on).then(following);
         // Like GitHub, the server sends no links where one page holds everything.
         let silent = !scenario.links || (page == 1 && !goes_on);
-        let probe = (next.is_none() && !rows.is_empty() && (silent || rows.len() == size)).then(following);
-        let time = |row: Option<&(u64, State)>| row.map(|(_, (second, _))| Second(*second));
+        let unconfirmed_next = (next.is_none() && !rows.is_empty() && (silent || rows.len() == size)).then(following);
+        let time = |row: Option<&(u64, State)>| row.map(|(_, (second, _))| UnixSecond(*second));
         let text = format!("{rows:?}");
-        let facts = Facts {
+        let info = PageInfo {
             url: url.to_owned(),
             rows: rows.len(),
             first: time(rows.first()),
             last: time(rows.last()),
             next,
-            probe,
+            unconfirmed_next,
             pages,
-            date: Some(Second(self.now - scenario.behind)),
+            date: Some(UnixSecond(self.now - scenario.behind)),
             size: u32::try_from(parts[2]).unwrap(),
             fingerprint: content_hash(&text),
-            ..Facts::default()
+            ..PageInfo::default()
         };
-        (rows, facts, format!("{url} {text}"))
+        (rows, info, format!("{url} {text}"))
     }
 }
 
 enum Served {
-    Page(Vec<(u64, State)>, Facts, Option<Tag>),
+    Page(Vec<(u64, State)>, PageInfo, Option<EntityTag>),
     NotModified,
-    Newest(Option<Second>, Option<Tag>),
+    Newest(Option<UnixSecond>, Option<EntityTag>),
     /// Too heavy, or refused.
     Not,
 }
 
-pub(super) struct World<'a> {
-    pub(super) scenario: &'a Scenario,
-    pub(super) random: Random,
-    pub(super) list: List,
+pub(crate) struct Simulation<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) random: Random,
+    pub(crate) list: List,
     /// The destination: merged by version, never the older one.
-    pub(super) table: HashMap<u64, State>,
-    pub(super) page: usize,
-    pub(super) heavy: bool,
+    pub(crate) table: HashMap<u64, State>,
+    pub(crate) page: usize,
+    pub(crate) heavy: bool,
 }
 
-impl World<'_> {
+impl Simulation<'_> {
     fn serve(&mut self, step: &Step) -> Served {
-        let tag = |value, newest| Tag { value, credentials: String::new(), newest };
-        let url = match &step.ask {
-            Ask::Newest | Ask::NewestPage => {
+        let tag = |value, newest| EntityTag { value, credentials: String::new(), newest };
+        let url = match &step.request {
+            PageRequest::Newest | PageRequest::NewestPage => {
                 self.list.requests += 1;
                 let newest: Vec<_> = self.list.sorted().into_iter().rev().take(self.scenario.page).collect();
                 let tag = tag(format!("{newest:?}"), true);
@@ -181,17 +180,19 @@ impl World<'_> {
                 return Served::Newest(self.list.newest(), Some(tag).filter(|_| self.scenario.tags));
             }
             _ if self.heavy && self.random.chance(5) => return Served::Not,
-            Ask::Page { page, .. } if self.scenario.counted.is_none_or(|depth| *page > depth) => return Served::Not,
-            Ask::Since(since) => format!("{}/1/{}", since.map_or(-1, |since| since.0), self.page),
-            Ask::Page { since, size, page } => format!("{}/{page}/{size}", since.map_or(-1, |since| since.0)),
-            Ask::Url(url) => url.clone(),
+            PageRequest::Page { page, .. } if self.scenario.counted.is_none_or(|depth| *page > depth) => {
+                return Served::Not;
+            }
+            PageRequest::Since(since) => format!("{}/1/{}", since.map_or(-1, |since| since.0), self.page),
+            PageRequest::Page { since, size, page } => format!("{}/{page}/{size}", since.map_or(-1, |since| since.0)),
+            PageRequest::Url(url) => url.clone(),
         };
-        let (rows, facts, etag) = self.list.page(&url, self.scenario);
+        let (rows, info, etag) = self.list.page(&url, self.scenario);
         if !self.scenario.tags {
-            return Served::Page(rows, facts, None);
+            return Served::Page(rows, info, None);
         }
         let tag = tag(etag, false);
-        if step.tag.as_ref() == Some(&tag) { Served::NotModified } else { Served::Page(rows, facts, Some(tag)) }
+        if step.tag.as_ref() == Some(&tag) { Served::NotModified } else { Served::Page(rows, info, Some(tag)) }
     }
 
     fn commit(&mut self, rows: &[(u64, State)]) {
@@ -202,25 +203,25 @@ impl World<'_> {
     }
 
     /// Reads to the end, crashing on the way; gives the position of the last commit and the number of batches.
-    pub(super) fn read(&mut self, mut committed: Position, churn: u64, crashes: u64) -> (Position, usize) {
+    pub(crate) fn read(&mut self, mut committed: Position, change_percent: u64, crashes: u64) -> (Position, usize) {
         let existing: Vec<u64> = self.list.rows.keys().copied().collect();
-        let mut crashes_left = 5;
+        let mut crash_budget = 5;
         // Nobody can read to the end of a list that grows faster than it is read.
-        let mut changes_left = 200;
+        let mut change_budget = 200;
         let mut batches = 0;
         'process: loop {
             let saved = committed.clone().write().unwrap();
-            let mut course = Course::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
+            let mut plan = ReadPlan::new(Position::read(&saved).unwrap(), 2, self.scenario.concurrency);
             let (mut asked, mut served): (Vec<Step>, Vec<(Step, Served)>) = Default::default();
             let mut uncommitted: Vec<(Vec<(u64, State)>, Position)> = Vec::new();
             loop {
                 assert!(self.list.requests < 60_000, "the read does not end");
-                while let Some(step) = course.next() {
+                while let Some(step) = plan.next_step() {
                     asked.push(step);
                 }
                 assert!(asked.len() + served.len() <= self.scenario.concurrency);
-                if changes_left > 0 && self.random.chance(churn) {
-                    changes_left -= 1;
+                if change_budget > 0 && self.random.chance(change_percent) {
+                    change_budget -= 1;
                     self.list.change(&mut self.random);
                 }
                 // A page may be taken long after it was served.
@@ -232,29 +233,29 @@ impl World<'_> {
                 }
                 let (step, answer) = served.swap_remove(self.random.index(served.len()));
                 let (rows, answer) = match answer {
-                    Served::Page(rows, facts, tag) => (rows, Answer::Page(facts, tag)),
-                    Served::NotModified => (Vec::new(), Answer::NotModified),
-                    Served::Newest(newest, tag) => (Vec::new(), Answer::Newest(newest, tag)),
+                    Served::Page(rows, info, tag) => (rows, StepResult::Page(info, tag)),
+                    Served::NotModified => (Vec::new(), StepResult::NotModified),
+                    Served::Newest(newest, tag) => (Vec::new(), StepResult::Newest(newest, tag)),
                     Served::Not => {
                         if self.heavy {
                             self.page = 2 + self.random.index(self.scenario.page);
                         }
-                        course.restart(step.task);
+                        plan.restart(step.task);
                         continue;
                     }
                 };
-                let keep: Keep = course.answer(step.task, answer).unwrap();
+                let keep: RowFilter = plan.apply(step.task, answer).unwrap();
                 let rows: Vec<_> =
-                    rows.into_iter().filter(|(_, (second, _))| keep.has(Some(Second(*second)))).collect();
-                let position = course.position();
+                    rows.into_iter().filter(|(_, (second, _))| keep.has(Some(UnixSecond(*second)))).collect();
+                let position = plan.position();
                 if !rows.is_empty() || position != committed {
                     batches += 1;
                     let read = Position::read(&position.clone().write().unwrap());
                     assert_eq!(read.unwrap(), position, "what one read writes, the next one understands");
                     uncommitted.push((rows, position));
                 }
-                if crashes_left > 0 && self.random.chance(crashes) {
-                    crashes_left -= 1;
+                if crash_budget > 0 && self.random.chance(crashes) {
+                    crash_budget -= 1;
                     // What was read ahead is lost, from some batch on.
                     uncommitted.truncate(self.random.index(uncommitted.len() + 1));
                     for (rows, position) in uncommitted {
@@ -263,7 +264,7 @@ impl World<'_> {
                     }
                     continue 'process;
                 }
-                if course.is_done() {
+                if plan.is_done() {
                     for (rows, position) in uncommitted {
                         self.commit(&rows);
                         committed = position;
@@ -283,35 +284,36 @@ impl World<'_> {
 fn run(scenario: &Scenario) {
     let mut random = Random(scenario.seed);
     let list = List::new(&mut random, scenario);
-    let mut world = World { scenario, random, list, table: HashMap::new(), page: scenario.page, heavy: scenario.heavy };
+    let mut simulation =
+        Simulation { scenario, random, list, table: HashMap::new(), page: scenario.page, heavy: scenario.heavy };
     let mut position = Position::default();
     for _ in 0..3 {
-        position = world.read(position, scenario.churn, scenario.crashes).0;
-        world.list.now += 20;
-        for _ in 0..world.random.below(40) {
-            world.list.change(&mut world.random);
+        position = simulation.read(position, scenario.change_percent, scenario.crashes).0;
+        simulation.list.now += 20;
+        for _ in 0..simulation.random.below(40) {
+            simulation.list.change(&mut simulation.random);
         }
     }
-    (world.heavy, world.page) = (false, scenario.page);
-    position = world.read(position, 0, 0).0;
-    for (id, state) in &world.list.rows {
-        assert_eq!(world.table.get(id), Some(state), "row {id} is missing or stale");
+    (simulation.heavy, simulation.page) = (false, scenario.page);
+    position = simulation.read(position, 0, 0).0;
+    for (id, state) in &simulation.list.rows {
+        assert_eq!(simulation.table.get(id), Some(state), "row {id} is missing or stale");
     }
     // Once the last second has passed for a while, and was read then, one request finds that nothing is new.
-    world.list.now += 60;
-    position = world.read(position, 0, 0).0;
-    let requests = world.list.requests;
-    let (unchanged, batches) = world.read(position.clone(), 0, 0);
+    simulation.list.now += 60;
+    position = simulation.read(position, 0, 0).0;
+    let requests = simulation.list.requests;
+    let (unchanged, batches) = simulation.read(position.clone(), 0, 0);
     assert_eq!(unchanged, position, "a read that finds nothing new moves nothing");
     if scenario.tags {
         assert!(position.etag.is_some());
-        assert_eq!((batches, world.list.requests - requests), (0, 1));
+        assert_eq!((batches, simulation.list.requests - requests), (0, 1));
     }
     // And one change is found.
-    if let Some(id) = world.list.rows.keys().nth(world.random.index(world.list.rows.len())).copied() {
-        world.list.rows.insert(id, (world.list.now, u64::MAX));
-        world.read(position, 0, 0);
-        assert_eq!(world.table.get(&id), world.list.rows.get(&id), "the change of row {id} was not found");
+    if let Some(id) = simulation.list.rows.keys().nth(simulation.random.index(simulation.list.rows.len())).copied() {
+        simulation.list.rows.insert(id, (simulation.list.now, u64::MAX));
+        simulation.read(position, 0, 0);
+        assert_eq!(simulation.table.get(&id), simulation.list.rows.get(&id), "the change of row {id} was not found");
     }
 }
 
@@ -320,25 +322,27 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     let shape = (0..250_usize, 1..3_000_u64, 2..12_usize, 1..9_usize);
     let life = (0..90_u64, 0..20_u64, any::<[bool; 4]>());
     let server = (proptest::option::weighted(0.8, prop_oneof![1 => 1..12_u64, 3 => Just(u64::MAX)]), 0..4_i64, most);
-    (any::<u64>(), shape, life, server).prop_map(|(seed, shape, (churn, crashes, flags), (counted, behind, most))| {
-        let ((rows, seconds, page, concurrency), [inclusive, links, heavy, tags]) = (shape, flags);
-        Scenario {
-            seed,
-            rows,
-            seconds,
-            page,
-            concurrency,
-            churn,
-            crashes,
-            inclusive,
-            links,
-            counted,
-            behind,
-            most,
-            heavy,
-            tags,
-        }
-    })
+    (any::<u64>(), shape, life, server).prop_map(
+        |(seed, shape, (change_percent, crashes, flags), (counted, behind, most))| {
+            let ((rows, seconds, page, concurrency), [inclusive, links, heavy, tags]) = (shape, flags);
+            Scenario {
+                seed,
+                rows,
+                seconds,
+                page,
+                concurrency,
+                change_percent,
+                crashes,
+                inclusive,
+                links,
+                counted,
+                behind,
+                most,
+                heavy,
+                tags,
+            }
+        },
+    )
 }
 
 proptest! {
@@ -359,7 +363,7 @@ fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
         seconds: 864,
         page: 11,
         concurrency: 8,
-        churn: 52,
+        change_percent: 52,
         crashes: 6,
         inclusive: false,
         links: false,
@@ -375,7 +379,7 @@ fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
         rows: 150,
         seconds: 709,
         page: 7,
-        churn: 62,
+        change_percent: 62,
         crashes: 13,
         tags: true,
         ..quiet
@@ -391,7 +395,7 @@ fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
         seconds: 1_749,
         page: 6,
         concurrency: 6,
-        churn: 2,
+        change_percent: 2,
         crashes: 19,
         inclusive: true,
         links: true,
@@ -412,7 +416,7 @@ fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
         seconds: 1_652,
         page: 6,
         concurrency: 2,
-        churn: 5,
+        change_percent: 5,
         crashes: 3,
         inclusive: false,
         links: false,
@@ -432,7 +436,7 @@ fn a_listing_whose_last_request_is_refused_comes_to_its_end() {
         seconds: 2_876,
         page: 3,
         concurrency: 1,
-        churn: 74,
+        change_percent: 74,
         crashes: 11,
         inclusive: true,
         links: true,

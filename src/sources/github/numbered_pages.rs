@@ -26,27 +26,26 @@
 //! * **The end.** Rows that are updated while the list is read, and rows that appear beyond its last page, come with the poll
 //!   that follows: it begins before the last row of the list as it was.
 
-use super::ranges::{Ask, Facts, Keep, Range, Second};
-use super::step::Task;
+use super::step::{PageInfo, PageRequest, Range, RowFilter, Task, UnixSecond};
 
 /// How many pages are read alone to find a witness.
-const WITNESSES: u32 = 3;
+const MAX_REFERENCE_PAGES: u32 = 3;
 
 /// What a listing needs next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextRequest {
     /// A page, for the part with this number.
-    Page(usize, Ask),
+    Page(usize, PageRequest),
     /// The witness, again.
-    Check(Ask),
+    Check(PageRequest),
     /// The newest page and its entity tag.
     Newest,
 }
 
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
-    Keep(Keep),
+pub(super) enum PageOutcome {
+    Keep(RowFilter),
     /// The pages are not what the server said they are.
     GiveUp,
 }
@@ -59,24 +58,24 @@ struct Part {
     /// The page that is read next, or is under way; below `low` to close the border.
     page: u64,
     busy: bool,
-    top: Option<Top>,
+    top: Option<TopPage>,
     /// The time of the first row on the lowest page that was read.
-    reached: Option<Second>,
+    reached: Option<UnixSecond>,
     /// Every row up to `top` is read, by this part or by the parts below.
     closed: bool,
 }
 
 /// The first page that a part read.
 #[derive(Debug)]
-struct Top {
+struct TopPage {
     page: u64,
     fingerprint: [u8; 16],
-    last: Second,
+    last: UnixSecond,
 }
 
 /// A page that was read before all pages below it.
 #[derive(Debug)]
-struct Witness {
+struct ReferencePage {
     page: u64,
     fingerprint: [u8; 16],
     /// The list ended with it.
@@ -85,46 +84,46 @@ struct Witness {
 
 /// Something that is asked for once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Once {
+enum RequestState {
     /// It is not needed, or not any more.
-    Never,
+    NotNeeded,
     Wanted,
-    Asked,
-    Held,
+    Sent,
+    Succeeded,
     Failed,
 }
 
 #[derive(Debug)]
-pub(super) struct Listing {
-    since: Option<Second>,
+pub(super) struct NumberedPages {
+    since: Option<UnixSecond>,
     size: u32,
     /// Rows before do not count.
-    floor: Option<Second>,
+    floor: Option<UnixSecond>,
     /// The time of the last row on page 1, as it was first read.
-    at: Option<Second>,
+    at: Option<UnixSecond>,
     first_page: [u8; 16],
     /// From the lowest pages to the highest.
     parts: Vec<Part>,
     next_id: usize,
     overlap: i64,
     /// The time of the last row of all, once the last page was read.
-    end: Option<Second>,
-    witness: Option<Witness>,
+    end: Option<UnixSecond>,
+    reference: Option<ReferencePage>,
     /// How many more pages are read alone to find it.
-    alone: u32,
-    check: Once,
-    newest: Once,
+    reference_tries: u32,
+    check: RequestState,
+    newest: RequestState,
 }
 
-impl Listing {
+impl NumberedPages {
     /// Begins with page 1 of `since`, which has been delivered; `None` where its pages are not counted, or where rows may
     /// still appear everywhere behind it. Its parts are numbered from `next_id`.
     pub(super) fn begin(
-        since: Option<Second>,
-        floor: Option<Second>,
+        since: Option<UnixSecond>,
+        floor: Option<UnixSecond>,
         overlap: i64,
         next_id: usize,
-        page: &Facts,
+        page: &PageInfo,
     ) -> Option<Self> {
         let pages = page.pages.filter(|&pages| pages > 1)?;
         let at = page.last.filter(|&last| is_past(last, page.date, overlap))?;
@@ -139,10 +138,10 @@ impl Listing {
             next_id: next_id + 1,
             overlap,
             end: None,
-            witness: None,
-            alone: WITNESSES,
-            check: Once::Never,
-            newest: Once::Never,
+            reference: None,
+            reference_tries: MAX_REFERENCE_PAGES,
+            check: RequestState::NotNeeded,
+            newest: RequestState::NotNeeded,
         })
     }
 
@@ -153,7 +152,7 @@ impl Listing {
     /// The requests that wait for an answer.
     pub(super) fn tasks(&self) -> impl Iterator<Item = Task> {
         let parts = self.parts.iter().filter(|part| part.busy).map(|part| Task::Part(part.id));
-        let once = |once, task| (once == Once::Asked).then_some(task);
+        let once = |once, task| (once == RequestState::Sent).then_some(task);
         parts.chain(once(self.check, Task::Check)).chain(once(self.newest, Task::Newest))
     }
 
@@ -163,38 +162,40 @@ impl Listing {
     }
 
     /// The time of the last row of all, once it is known.
-    pub(super) fn end(&self) -> Option<Second> {
+    pub(super) fn end(&self) -> Option<UnixSecond> {
         self.end
     }
 
     /// Every page is read; whether rows slipped away is being found out.
     pub(super) fn is_checking(&self) -> bool {
-        self.check == Once::Asked
+        self.check == RequestState::Sent
     }
 
     /// Whether the newest page's tag, rather than a poll, ends the read when nothing has changed meanwhile.
     pub(super) fn wants_tag(&self) -> bool {
-        matches!(self.newest, Once::Wanted | Once::Asked | Once::Held)
+        matches!(self.newest, RequestState::Wanted | RequestState::Sent | RequestState::Succeeded)
     }
 
     pub(super) fn is_done(&self) -> bool {
         let checked = match self.newest {
-            Once::Wanted | Once::Asked => false,
+            RequestState::Wanted | RequestState::Sent => false,
             // A tag holds only if nothing has changed since.
-            Once::Held => matches!(self.check, Once::Held | Once::Failed),
-            Once::Never | Once::Failed => self.check != Once::Asked,
+            RequestState::Succeeded => matches!(self.check, RequestState::Succeeded | RequestState::Failed),
+            RequestState::NotNeeded | RequestState::Failed => self.check != RequestState::Sent,
         };
         checked && self.parts.iter().all(|part| part.closed)
     }
 
     /// No row has slipped away while it was read.
     pub(super) fn is_same(&self) -> bool {
-        self.check == Once::Held
+        self.check == RequestState::Succeeded
     }
 
     /// Nothing at all has changed while it was read, so that the newest page's tag says when something does.
     pub(super) fn is_unchanged(&self) -> bool {
-        self.is_same() && self.newest == Once::Held && self.witness.as_ref().is_some_and(|witness| witness.ends)
+        self.is_same()
+            && self.newest == RequestState::Succeeded
+            && self.reference.as_ref().is_some_and(|reference| reference.ends)
     }
 
     /// What is left, in the order of time, as ranges that are read by key.
@@ -206,7 +207,7 @@ impl Listing {
         for part in &self.parts {
             // Nothing of it was read: what is above takes it along.
             let Some(top) = &part.top else { continue };
-            let to = part.reached.map_or(top.last, |reached| Second(reached.0.saturating_add(1)));
+            let to = part.reached.map_or(top.last, |reached| UnixSecond(reached.0.saturating_add(1)));
             if !part.closed && from < Some(to) {
                 left.push(Range { from, to: Some(to), at });
             }
@@ -215,46 +216,46 @@ impl Listing {
         left
     }
 
-    fn ask(&self, page: u64) -> Ask {
-        Ask::Page { since: self.since, size: self.size, page }
+    fn request(&self, page: u64) -> PageRequest {
+        PageRequest::Page { since: self.since, size: self.size, page }
     }
 
-    fn send(&mut self, index: usize) -> Next {
+    fn send(&mut self, index: usize) -> NextRequest {
         let part = &mut self.parts[index];
         part.busy = true;
         let (id, page) = (part.id, part.page);
-        Next::Page(id, self.ask(page))
+        NextRequest::Page(id, self.request(page))
     }
 
     /// The next request, if one can be made before another one is answered.
-    pub(super) fn next(&mut self) -> Option<Next> {
+    pub(super) fn next(&mut self) -> Option<NextRequest> {
         let own = |part: &Part| !part.closed && part.page >= part.low;
         if let Some(index) = self.parts.iter().position(|part| own(part) && !part.busy) {
             return Some(self.send(index));
         }
-        if self.end.is_none() || self.witness.is_none() && self.alone > 0 && self.parts.iter().any(own) {
+        if self.end.is_none() || self.reference.is_none() && self.reference_tries > 0 && self.parts.iter().any(own) {
             return None;
         }
-        if self.newest == Once::Wanted {
-            self.newest = Once::Asked;
-            return Some(Next::Newest);
+        if self.newest == RequestState::Wanted {
+            self.newest = RequestState::Sent;
+            return Some(NextRequest::Newest);
         }
         if let Some(index) = self.split() {
             return Some(self.send(index));
         }
-        if self.parts.iter().any(own) || self.newest == Once::Asked {
+        if self.parts.iter().any(own) || self.newest == RequestState::Sent {
             return None;
         }
         let open = self.parts.iter().filter(|part| !part.closed).count();
-        if self.check == Once::Never
-            && (open > 1 || self.newest == Once::Held)
-            && let Some(witness) = &self.witness
+        if self.check == RequestState::NotNeeded
+            && (open > 1 || self.newest == RequestState::Succeeded)
+            && let Some(reference) = &self.reference
         {
-            let ask = self.ask(witness.page);
-            self.check = Once::Asked;
-            return Some(Next::Check(ask));
+            let request = self.request(reference.page);
+            self.check = RequestState::Sent;
+            return Some(NextRequest::Check(request));
         }
-        if self.check == Once::Asked {
+        if self.check == RequestState::Sent {
             return None;
         }
         let index = self.parts.iter().position(|part| !part.closed && !part.busy)?;
@@ -288,77 +289,77 @@ impl Listing {
     }
 
     pub(super) fn repeat_check(&mut self) {
-        self.check = Once::Never;
+        self.check = RequestState::NotNeeded;
     }
 
     /// The newest page came, with an entity tag or without one, or not at all. Without a witness a tag is of no use.
     pub(super) fn newest(&mut self, has_tag: bool) {
-        self.newest = if has_tag && self.witness.is_some() { Once::Held } else { Once::Failed };
+        self.newest = if has_tag && self.reference.is_some() { RequestState::Succeeded } else { RequestState::Failed };
     }
 
     pub(super) fn repeat_newest(&mut self) {
-        self.newest = Once::Wanted;
+        self.newest = RequestState::Wanted;
     }
 
     /// The witness cannot be had: borders are closed one by one.
     pub(super) fn unchecked(&mut self) {
-        self.check = Once::Failed;
+        self.check = RequestState::Failed;
     }
 
     /// Takes the witness as it is now.
-    pub(super) fn checked(&mut self, facts: &Facts) {
-        let same = self.witness.as_ref().is_some_and(|witness| witness.fingerprint == facts.fingerprint);
-        self.check = if same { Once::Held } else { Once::Failed };
+    pub(super) fn checked(&mut self, info: &PageInfo) {
+        let same = self.reference.as_ref().is_some_and(|reference| reference.fingerprint == info.fingerprint);
+        self.check = if same { RequestState::Succeeded } else { RequestState::Failed };
         if same {
             self.parts.iter_mut().for_each(|part| part.closed = true);
         }
-        if let Some(witness) = &mut self.witness {
-            witness.ends &= facts.next.is_none();
+        if let Some(reference) = &mut self.reference {
+            reference.ends &= info.next.is_none();
         }
     }
 
     /// Takes a page of a part, and says which of its rows count; `None` where there is no such part.
-    pub(super) fn page(&mut self, id: usize, facts: &Facts) -> Option<Taken> {
+    pub(super) fn page(&mut self, id: usize, info: &PageInfo) -> Option<PageOutcome> {
         let index = self.parts.iter().position(|part| part.id == id)?;
         if self.end.is_none() {
-            if !self.ends(facts) {
-                return Some(Taken::GiveUp);
+            if !self.ends(info) {
+                return Some(PageOutcome::GiveUp);
             }
             // Under its first number, the last rows of all are remembered until the poll brings them again.
             self.parts[index].id = self.next_id;
             self.next_id += 1;
         }
         let number = self.parts[index].page;
-        if self.witness.is_none() && self.alone > 0 {
-            self.alone -= 1;
-            if facts.first.is_some_and(|first| is_past(first, facts.date, self.overlap)) {
-                let ends = facts.next.is_none() && facts.last == self.end;
-                self.witness = Some(Witness { page: number, fingerprint: facts.fingerprint, ends });
+        if self.reference.is_none() && self.reference_tries > 0 {
+            self.reference_tries -= 1;
+            if info.first.is_some_and(|first| is_past(first, info.date, self.overlap)) {
+                let ends = info.next.is_none() && info.last == self.end;
+                self.reference = Some(ReferencePage { page: number, fingerprint: info.fingerprint, ends });
             }
         }
         let below = self.parts[..index].last().and_then(|part| part.top.as_ref());
-        let same = below.is_some_and(|top| top.page == number && top.fingerprint == facts.fingerprint);
-        let closed = number <= 1 || same || below.is_some_and(|top| facts.first.is_some_and(|first| first < top.last));
+        let same = below.is_some_and(|top| top.page == number && top.fingerprint == info.fingerprint);
+        let closed = number <= 1 || same || below.is_some_and(|top| info.first.is_some_and(|first| first < top.last));
         let part = &mut self.parts[index];
         if part.top.is_none() {
-            part.top = facts.last.map(|last| Top { page: number, fingerprint: facts.fingerprint, last });
+            part.top = info.last.map(|last| TopPage { page: number, fingerprint: info.fingerprint, last });
         }
-        part.reached = facts.first.or(part.reached);
+        part.reached = info.first.or(part.reached);
         part.busy = false;
         part.closed |= closed;
         part.page = number.saturating_sub(1);
-        let known = same || number == 1 && facts.fingerprint == self.first_page;
-        Some(Taken::Keep(if known { Keep::Nothing } else { Keep::Within(self.floor, None) }))
+        let known = same || number == 1 && info.fingerprint == self.first_page;
+        Some(PageOutcome::Keep(if known { RowFilter::Nothing } else { RowFilter::Within(self.floor, None) }))
     }
 
     /// Takes the end of the list from its last page; false when that page cannot be it.
-    fn ends(&mut self, facts: &Facts) -> bool {
-        let Some(last) = facts.last else { return false };
+    fn ends(&mut self, info: &PageInfo) -> bool {
+        let Some(last) = info.last else { return false };
         self.end = Some(last);
         // Without a row that is older, what the next poll asks for may be more than a page.
-        let crowded = facts.first.is_some_and(|first| first.0 >= last.0.saturating_sub(self.overlap));
-        if crowded && is_settled(last, facts.date, self.overlap) && facts.next.is_none() {
-            self.newest = Once::Wanted;
+        let crowded = info.first.is_some_and(|first| first.0 >= last.0.saturating_sub(self.overlap));
+        if crowded && is_settled(last, info.date, self.overlap) && info.next.is_none() {
+            self.newest = RequestState::Wanted;
         }
         true
     }
@@ -366,12 +367,12 @@ impl Listing {
 
 /// Whether no row can appear at a second any more, nor one of its rows change without moving: it is past, by the server's
 /// clock.
-fn is_past(second: Second, date: Option<Second>, overlap: i64) -> bool {
+fn is_past(second: UnixSecond, date: Option<UnixSecond>, overlap: i64) -> bool {
     date.is_some_and(|date| second < date.minus(overlap))
 }
 
 /// Whether a second's rows cannot change without moving: it is past, or lies in the future.
-pub(super) fn is_settled(second: Second, date: Option<Second>, overlap: i64) -> bool {
+pub(super) fn is_settled(second: UnixSecond, date: Option<UnixSecond>, overlap: i64) -> bool {
     is_past(second, date, overlap) || date.is_some_and(|date| second.0 > date.0.saturating_add(overlap))
 }
 
@@ -379,56 +380,59 @@ pub(super) fn is_settled(second: Second, date: Option<Second>, overlap: i64) -> 
 mod tests {
     use super::*;
 
-    fn page(number: u64, times: (i64, i64)) -> Facts {
+    fn page(number: u64, times: (i64, i64)) -> PageInfo {
         let fingerprint = [u8::try_from(number).unwrap(); 16];
-        let (first, last) = (Some(Second(times.0)), Some(Second(times.1)));
-        Facts { size: 10, rows: 10, first, last, date: Some(Second(1_000)), fingerprint, ..Facts::default() }
+        let (first, last) = (Some(UnixSecond(times.0)), Some(UnixSecond(times.1)));
+        PageInfo { size: 10, rows: 10, first, last, date: Some(UnixSecond(1_000)), fingerprint, ..PageInfo::default() }
     }
 
     /// A list of `pages` pages whose first one has been read.
-    fn listing(pages: u64) -> Listing {
-        let first = Facts { pages: Some(pages), next: Some("2".into()), ..page(1, (10, 19)) };
-        Listing::begin(None, None, 1, 0, &first).unwrap()
+    fn list(pages: u64) -> NumberedPages {
+        let first = PageInfo { pages: Some(pages), next: Some("2".into()), ..page(1, (10, 19)) };
+        NumberedPages::begin(None, None, 1, 0, &first).unwrap()
     }
 
-    fn asked(listing: &mut Listing) -> (usize, u64) {
-        match listing.next() {
-            Some(Next::Page(id, Ask::Page { page, .. })) => (id, page),
+    fn asked(list: &mut NumberedPages) -> (usize, u64) {
+        match list.next() {
+            Some(NextRequest::Page(id, PageRequest::Page { page, .. })) => (id, page),
             other => panic!("{other:?} is no page"),
         }
     }
 
     #[test]
     fn a_number_of_pages_that_is_not_true_is_not_searched_for() {
-        let mut listing = listing(1_000_000);
-        let (id, number) = asked(&mut listing);
-        assert_eq!((number, listing.next()), (1_000_000, None));
-        let empty = Facts { rows: 0, first: None, last: None, ..page(9, (0, 0)) };
-        assert_eq!(listing.page(id, &empty), Some(Taken::GiveUp));
-        let open = Range { from: None, to: None, at: Some(Second(19)) };
-        assert_eq!(listing.left(), [open]);
+        let mut list = list(1_000_000);
+        let (id, number) = asked(&mut list);
+        assert_eq!((number, list.next()), (1_000_000, None));
+        let empty = PageInfo { rows: 0, first: None, last: None, ..page(9, (0, 0)) };
+        assert_eq!(list.page(id, &empty), Some(PageOutcome::GiveUp));
+        let open = Range { from: None, to: None, at: Some(UnixSecond(19)) };
+        assert_eq!(list.left(), [open]);
     }
 
     /// Pages 4 and 3 are read beside 2 and 1; after page 2 was read and before page 3 is, a row moves from one to the other.
     #[test]
     fn a_row_that_slips_over_a_border_is_read_again_from_below() {
-        let mut listing = listing(5);
-        let (last, _) = asked(&mut listing);
-        listing.page(last, &page(5, (50, 59))).unwrap();
-        let (upper, four) = asked(&mut listing);
-        let (lower, two) = asked(&mut listing);
+        let mut list = list(5);
+        let (last, _) = asked(&mut list);
+        list.page(last, &page(5, (50, 59))).unwrap();
+        let (upper, four) = asked(&mut list);
+        let (lower, two) = asked(&mut list);
         assert_eq!((four, two), (4, 2));
-        listing.page(lower, &page(2, (20, 29))).unwrap();
-        listing.page(upper, &page(4, (40, 49))).unwrap();
-        assert_eq!((asked(&mut listing), asked(&mut listing)), ((lower, 1), (upper, 3)));
-        listing.page(lower, &page(1, (10, 19))).unwrap();
-        listing.page(upper, &page(3, (31, 40))).unwrap();
+        list.page(lower, &page(2, (20, 29))).unwrap();
+        list.page(upper, &page(4, (40, 49))).unwrap();
+        assert_eq!((asked(&mut list), asked(&mut list)), ((lower, 1), (upper, 3)));
+        list.page(lower, &page(1, (10, 19))).unwrap();
+        list.page(upper, &page(3, (31, 40))).unwrap();
         // What is not known to be read is left, should the read end here.
-        assert_eq!(listing.left(), [Range { from: Some(Second(29)), to: Some(Second(32)), at: Some(Second(29)) }]);
-        let (id, again) = asked(&mut listing);
+        assert_eq!(
+            list.left(),
+            [Range { from: Some(UnixSecond(29)), to: Some(UnixSecond(32)), at: Some(UnixSecond(29)) }]
+        );
+        let (id, again) = asked(&mut list);
         assert_eq!((id, again), (upper, 2));
-        let keep = listing.page(id, &Facts { fingerprint: [7; 16], ..page(2, (21, 30)) });
-        assert_eq!(keep, Some(Taken::Keep(Keep::Within(None, None))));
-        assert!(listing.is_done() && listing.left().is_empty());
+        let keep = list.page(id, &PageInfo { fingerprint: [7; 16], ..page(2, (21, 30)) });
+        assert_eq!(keep, Some(PageOutcome::Keep(RowFilter::Within(None, None))));
+        assert!(list.is_done() && list.left().is_empty());
     }
 }

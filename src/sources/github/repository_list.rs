@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use bytestring::ByteString;
 
-use super::api::{Connection, Repository};
+use super::connection::{Connection, Repository};
 use super::names::Scope;
 use super::page;
 use crate::http::{More, Response, links};
-use crate::sink::merge::content_hash;
+use crate::record::content_hash;
 use crate::{Error, Monitor, Result, SourceEvent};
 
 /// After this many pages in a row without anything new, the list is not paged.
@@ -40,7 +40,7 @@ impl Connection {
         monitor: &Monitor,
         array: impl Fn(&Response) -> Result<ByteString> + Sync,
     ) -> Result<Vec<Repository>> {
-        let (mut all, mut elements, mut asked) = (Vec::new(), Elements::default(), HashSet::new());
+        let (mut all, mut elements, mut asked) = (Vec::new(), SeenRepositories::default(), HashSet::new());
         let (mut left_out, mut bytes, mut repeats) = (None, 0, 0);
         let mut request = Some(self.client.get(path).query(&[("per_page", "100")]));
         while let Some(this) = request.take() {
@@ -117,7 +117,7 @@ impl Connection {
 }
 
 /// An element of a list, and its hash.
-struct Element {
+struct ListedRepository {
     hash: [u8; 16],
     /// The repository, or the beginning of what is none.
     content: Result<Repository, String>,
@@ -125,14 +125,14 @@ struct Element {
 
 /// What a list has shown: a page that shows nothing else brings nothing new.
 #[derive(Default)]
-struct Elements {
+struct SeenRepositories {
     known: HashSet<[u8; 16]>,
     unreadable: usize,
 }
 
-impl Elements {
+impl SeenRepositories {
     /// The repository, if it is one and new. Anything else is left out, with a warning.
-    fn add(&mut self, element: Element, monitor: &Monitor) -> Option<Repository> {
+    fn add(&mut self, element: ListedRepository, monitor: &Monitor) -> Option<Repository> {
         if !self.known.insert(element.hash) {
             return None;
         }
@@ -159,18 +159,19 @@ impl Elements {
 }
 
 /// The first `most` elements of a page. None of them keeps the page in memory.
-fn read(array: &ByteString, most: usize) -> Result<Vec<Element>> {
+fn read(array: &ByteString, most: usize) -> Result<Vec<ListedRepository>> {
     let excerpt = |text: &str| text.chars().take(EXCERPT).collect::<String>();
     let element = |(repository, raw): (Option<Repository>, ByteString)| match repository {
         // It becomes a path of the API and an argument of a command.
-        Some(repository) if matches!(Scope::of(&repository.full_name), Ok(Scope::Repository(_))) => {
+        Some(repository) if matches!(Scope::parse(&repository.full_name), Ok(Scope::Repository(_))) => {
             let hash = content_hash(&format!("{} {}", repository.id, repository.full_name));
-            Element { hash, content: Ok(repository) }
+            ListedRepository { hash, content: Ok(repository) }
         }
-        Some(Repository { full_name, .. }) => {
-            Element { hash: content_hash(&raw), content: Err(format!("{:?} is not a repository", excerpt(&full_name))) }
-        }
-        None => Element { hash: content_hash(&raw), content: Err(excerpt(&raw)) },
+        Some(Repository { full_name, .. }) => ListedRepository {
+            hash: content_hash(&raw),
+            content: Err(format!("{:?} is not a repository", excerpt(&full_name))),
+        },
+        None => ListedRepository { hash: content_hash(&raw), content: Err(excerpt(&raw)) },
     };
     page::objects(array).take(most).map(|read| read.map(element)).collect()
 }

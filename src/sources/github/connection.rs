@@ -1,0 +1,121 @@
+//! Connections to GitHub.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::credentials::{self, CredentialKind};
+use super::error::{explain, issues_disabled};
+use super::names::Name;
+use super::settings::GithubSettings;
+use crate::http::{Builder, Client};
+use crate::{Error, Monitor, Result, RetryConfig, SourceEvent};
+
+/// So many connections, of different settings, are kept open at the most.
+const CONNECTIONS: usize = 16;
+
+/// Connections by their settings, the last used one last.
+#[derive(Debug, Default)]
+pub(super) struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
+
+impl Connections {
+    /// The connection for these settings.
+    pub(super) async fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
+        let key = serde_json::to_string(settings)
+            .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
+        if let Some(known) = self.latest(&key, None) {
+            return Ok(known);
+        }
+        let new = connect(settings, Connection::new).await?;
+        Ok(self.latest(&key, Some(&new)).unwrap_or(new))
+    }
+
+    /// The connection that is kept under this key, and otherwise the new one, which is kept from now on. One that was made
+    /// meanwhile goes before: it knows the server's limits.
+    fn latest(&self, key: &str, new: Option<&Arc<Connection>>) -> Option<Arc<Connection>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match all.iter().position(|(known, _)| known == key) {
+            Some(index) => all.remove(index).1,
+            None => new?.clone(),
+        };
+        if all.len() >= CONNECTIONS {
+            all.remove(0);
+        }
+        all.push((key.to_owned(), connection.clone()));
+        Some(connection)
+    }
+}
+
+/// Makes a connection. It reads secrets and certificates from files: on a thread that may block.
+pub(super) async fn connect(
+    settings: &GithubSettings,
+    make: fn(&GithubSettings) -> Result<Connection>,
+) -> Result<Arc<Connection>> {
+    let settings = settings.clone();
+    let made = tokio::task::spawn_blocking(move || make(&settings).map(Arc::new)).await;
+    made.map_err(|error| Error::internal("connecting broke down").with_source(error))?
+}
+
+/// A connection to one GitHub, as one identity.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) kind: CredentialKind,
+}
+
+impl Connection {
+    pub(super) fn new(settings: &GithubSettings) -> Result<Self> {
+        Self::over(settings.client()?, settings)
+    }
+
+    /// One that gives up soon where the server cannot be reached or fails, for a person who waits.
+    pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
+        let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
+        let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
+        let retries =
+            RetryConfig { max_attempts: retries + 1, timeout: Duration::from_secs(5), ..RetryConfig::default() };
+        Self::over(settings.client()?.retry(retries).connect_timeout(Duration::from_secs(4)), &settings)
+    }
+
+    fn over(builder: Builder, settings: &GithubSettings) -> Result<Self> {
+        let client = match credentials::authorization(settings)? {
+            Some(authorization) => builder.authorization(authorization).build()?,
+            None => builder.build()?,
+        };
+        Ok(Self { client, kind: CredentialKind::from_settings(settings) })
+    }
+
+    /// The repository at an address; `None` where the server does not know it.
+    ///
+    /// # Errors
+    /// `NotFound`, when it says that its issues are disabled.
+    pub(super) async fn repository(&self, path: &str, name: &Name, monitor: &Monitor) -> Result<Option<Repository>> {
+        let response = self.client.get(path).allow_status(&[404]).send_with(monitor, |response| {
+            if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
+        });
+        match response.await.map_err(|error| explain(error, name))? {
+            Some(Repository { has_issues: Some(false), .. }) => Err(issues_disabled(name)),
+            repository => Ok(repository),
+        }
+    }
+
+    /// Anonymous reading is legal and never silent.
+    pub(super) fn announce(&self, monitor: &Monitor) {
+        if self.kind == CredentialKind::Anonymous {
+            monitor.event(SourceEvent::Warning(
+                "reading anonymously: public repositories only, 60 requests an hour; set `token` for 5,000".into(),
+            ));
+        }
+    }
+}
+
+/// What GitHub says about a repository.
+#[derive(Debug, Deserialize)]
+pub(super) struct Repository {
+    pub(super) id: u64,
+    pub(super) full_name: String,
+    /// Whether it has issues. Where they are disabled, some servers list its pull requests all the same.
+    #[serde(default)]
+    pub(super) has_issues: Option<bool>,
+}

@@ -1,0 +1,6 @@
+//! The GitHub source's read plan against a simulated list. Apart from `tests/github`, whose short timeouts such a load would exceed.
+#![cfg(all(feature = "github", feature = "testkit"))]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+mod request_count;
+mod simulation;
