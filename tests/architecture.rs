@@ -151,11 +151,12 @@ fn paths_are_resolved_to_the_files_that_define_their_items() {
         ("lib.rs", "mod a; mod b; pub use a::Exported; #[macro_export] macro_rules! at_root { () => {} }"),
         (
             "a/mod.rs",
-            "mod inner; pub use inner::{Inner, Other as Renamed}; pub struct Exported; pub struct Parent;
+            "mod inner; mod leaf; pub fn leaf() {} pub use inner::{Inner, Other as Renamed}; pub struct Exported; pub struct Parent;
              #[cfg(test)] mod tests { use crate::b::B; }
              #[cfg(all(test, unix))] use crate::b::B;",
         ),
-        ("a/inner.rs", "use super::*; pub struct Inner(Parent); pub struct Other; pub(in crate::b) fn f() {}"),
+        ("a/inner.rs", "use super::*; pub struct Inner(Parent); pub struct Other; fn leaf() -> super::leaf::Leaf {} pub(in crate::b) fn f() {}"),
+        ("a/leaf.rs", "pub struct Leaf;"),
         (
             "b.rs",
             "use crate::{Exported, a::{self}};
@@ -171,6 +172,7 @@ fn paths_are_resolved_to_the_files_that_define_their_items() {
     assert_eq!(
         found,
         [
+            "a/inner.rs a/leaf.rs: Leaf | ",
             "a/inner.rs a/mod.rs: Parent | ",
             "a/mod.rs a/inner.rs:  | Inner, Other",
             "b.rs a/inner.rs: Inner, Other | ",

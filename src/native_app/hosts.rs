@@ -1,4 +1,4 @@
-//! The hosts that an app may reach: those of its source, those of settings that are URLs, those of a network rule.
+//! The hosts that an app may reach: of its source, of settings that are URLs, of a network rule.
 
 use serde_json::Value;
 use url::Url;
@@ -13,25 +13,25 @@ pub(super) fn check_host(host: &str) -> Result<()> {
     if sound {
         return Ok(());
     }
-    Err(Error::configuration(format!("{host:?} is no host"))
+    Err(Error::configuration(format!("{host:?} is not a host"))
         .with_help("declare it as `api.example.com` or `api.example.com:8443`, without a scheme or a path"))
 }
 
-/// A network rule takes more than a container may use: see "Configure service egress" in Snowflake's documentation of its
-/// container services.
-pub(super) fn check_host_of_a_container(host: &str) -> Result<()> {
+/// A network rule allows more than a container can use: see "Configure service egress" in the documentation of Snowpark Container
+/// Services.
+pub(super) fn check_container_host(host: &str) -> Result<()> {
     let port = host.split_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if !host.starts_with('*') && port.is_none_or(|port| matches!(port, 22 | 80 | 443 | 1024..)) {
         return Ok(());
     }
     Err(Error::configuration(format!("{host:?} cannot be reached from a container in Snowflake")).with_help(
-        "declare each host in full, without `*`, and a port of 22, 80, 443, or from 1024 on; or build the app with \
+        "declare each host in full, without `*`, and with port 22, 80, 443 or at least 1024; or build the app with \
          --without-container",
     ))
 }
 
-/// The host of a URL as a network rule names it: with its port, unless that is 443.
-fn of_url(url: &str) -> Option<String> {
+/// The host of a URL, as in a network rule: with its port, unless that is 443.
+fn url_host(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let host = url.host_str()?;
     Some(match url.port_or_known_default()? {
@@ -40,30 +40,30 @@ fn of_url(url: &str) -> Option<String> {
     })
 }
 
-/// The host that a setting's value leads to, where the setting is a URL and has a value.
-pub(super) fn of_setting(spec: &SourceSpec, name: &str, value: &Value) -> Result<Option<String>> {
+/// The host of a setting's value; `None` if the setting is not a URL or is empty.
+pub(super) fn setting_host(spec: &SourceSpec, name: &str, value: &Value) -> Result<Option<String>> {
     let text = match value.as_str() {
         Some(text) if !text.is_empty() && spec.settings.is_url(name) => text,
         _ => return Ok(None),
     };
-    // The value is not repeated: it may hold a password.
+    // The message does not repeat the value: it may contain a password.
     let unread = || {
         Error::configuration(format!("the setting `{name}` is not a URL with a host"))
             .with_help("write it as https://HOST/PATH")
     };
-    of_url(text).map(Some).ok_or_else(unread)
+    url_host(text).map(Some).ok_or_else(unread)
 }
 
-/// Which of the hosts that are wanted a network rule does not have.
-pub(super) fn missing<'a>(wanted: &'a [String], present: &[String]) -> Vec<&'a str> {
+/// The wanted hosts that a network rule lacks.
+pub(super) fn missing_hosts<'a>(wanted: &'a [String], present: &[String]) -> Vec<&'a str> {
     let whole = |host: &str| if host.contains(':') { host.to_owned() } else { format!("{host}:443") };
     let present: Vec<String> = present.iter().map(|host| whole(host).to_ascii_lowercase()).collect();
     let is_missing = |host: &&str| !present.contains(&whole(host).to_ascii_lowercase());
     wanted.iter().map(String::as_str).filter(is_missing).collect()
 }
 
-/// The hosts of a rule as DESCRIBE prints them: `a,b`, `[a, b]`, `['a','b']`. `None` where that is not understood.
-pub(super) fn described(list: &str) -> Option<Vec<String>> {
+/// Parses the hosts of a rule as DESCRIBE prints them: `a,b`, `[a, b]`, `['a','b']`; `None` if they are malformed.
+pub(super) fn parse_hosts(list: &str) -> Option<Vec<String>> {
     let members = list.trim().trim_matches(['[', ']', '(', ')']).split(',');
     let members = members.map(|member| member.trim_matches([' ', '\'', '"'])).filter(|member| !member.is_empty());
     let is_host = |member: &str| member.chars().all(|c| c.is_ascii_alphanumeric() || "-.*:".contains(c));
@@ -83,18 +83,18 @@ mod tests {
             ("ghe.example.com", None),
             ("file:///etc/passwd", None),
         ] {
-            assert_eq!(of_url(url).as_deref(), host, "{url}");
+            assert_eq!(url_host(url).as_deref(), host, "{url}");
         }
     }
 
     #[test]
     fn hosts_are_read_as_they_are_printed_and_compared_with_their_ports() {
         for list in ["a.example,b.example:8443", "[a.example, b.example:8443]", "['a.example','b.example:8443']"] {
-            assert_eq!(described(list).unwrap(), ["a.example", "b.example:8443"], "{list}");
+            assert_eq!(parse_hosts(list).unwrap(), ["a.example", "b.example:8443"], "{list}");
         }
-        assert_eq!(described("").unwrap(), [""; 0]);
-        assert_eq!(described("{\"hosts\": 1}"), None);
+        assert_eq!(parse_hosts("").unwrap(), [""; 0]);
+        assert_eq!(parse_hosts("{\"hosts\": 1}"), None);
         let wanted = ["A.example".to_owned(), "b.example".to_owned()];
-        assert_eq!(missing(&wanted, &["a.example:443".to_owned(), "b.example:80".to_owned()]), ["b.example"]);
+        assert_eq!(missing_hosts(&wanted, &["a.example:443".to_owned(), "b.example:80".to_owned()]), ["b.example"]);
     }
 }

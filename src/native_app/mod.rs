@@ -1,8 +1,8 @@
-//! The native app: any connector inside a Snowflake account.
+//! Packages any connector as a Snowflake Native App.
 //!
-//! An [`App`] says for which source, under which names. A [`Bundle`] is what Snowflake installs: the manifest, the setup script,
-//! the procedures, the page, the job's specification. [`lint`] holds a setup script to Snowflake's rules, which no server is
-//! needed for.
+//! An [`App`] describes the app: its source and its names. A [`Bundle`] holds the files that Snowflake installs: the manifest, the
+//! setup script, the procedures, the page, the job's specification. [`Bundle::findings`] checks the setup script against Snowflake's
+//! rules, without an account. [`deploy`] installs the app in an account; [`image`] builds its container image.
 //!
 //! ```
 //! use snowfeed::native_app::{App, Bundle};
@@ -22,6 +22,6 @@ mod hosts;
 pub mod image;
 pub mod lint;
 
-pub use app::{App, Image, Name, Names};
-pub use bundle::{Bundle, Written};
+pub use app::{App, ImageReference, Name, Names};
+pub use bundle::{Bundle, WriteReport};
 pub use lint::{Finding, Rule};

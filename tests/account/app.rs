@@ -200,8 +200,12 @@ pub(crate) async fn uninstall(scene: &Scene<'_>) -> Ended {
     let app = scene.app(SECOND);
     let uninstall = Uninstall::new(&app)?.cascade(true).objects(true).package(true).objects_in(database, schema);
     let mut account = scene.app_account().await?;
-    let owned: Vec<String> =
-        uninstall.owned(&mut account).await?.iter().map(|owned| format!("{} {}", owned.kind, owned.name)).collect();
+    let owned: Vec<String> = uninstall
+        .owned_objects(&mut account)
+        .await?
+        .iter()
+        .map(|owned| format!("{} {}", owned.kind, owned.name))
+        .collect();
     uninstall.run(&mut account, &Runner::new()).await?;
     let status = Status::load(&app, &mut account).await;
     account.close().await?;

@@ -45,8 +45,10 @@ type ModulePath = Vec<String>;
 
 /// What a name in a module may stand for.
 enum Name {
-    /// An item that this file defines.
+    /// A type or a trait that this file defines.
     Item(File),
+    /// A function, a constant, a static or a macro that this file defines.
+    Value(File),
     Module(ModulePath),
     /// A `use` of this path.
     Use(Vec<String>),
@@ -56,6 +58,8 @@ enum Name {
 enum Found {
     /// The file that defines an item, and the item's name.
     Item(File, String),
+    /// The same of a function, a constant or a macro: nothing is inside.
+    Value(File, String),
     Module(ModulePath),
 }
 
@@ -116,14 +120,16 @@ impl<'ast> Visit<'ast> for Scope<'_, '_> {
             _ => None,
         };
         if let Some(name) = name {
-            self.declare(name.to_string(), Name::Item(self.file.clone()));
+            let is_value = matches!(item, Item::Const(_) | Item::Fn(_) | Item::Macro(_) | Item::Static(_));
+            let what = if is_value { Name::Value } else { Name::Item };
+            self.declare(name.to_string(), what(self.file.clone()));
         }
         if let Item::Macro(item) = item
             && item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_export"))
             && let Some(name) = name
         {
             let root = self.declarations.modules.entry(Vec::new()).or_default();
-            root.names.push((name.to_string(), Name::Item(self.file.clone())));
+            root.names.push((name.to_string(), Name::Value(self.file.clone())));
         }
         visit::visit_item(self, item);
     }
@@ -167,7 +173,7 @@ struct Paths<'a> {
 impl Paths<'_> {
     fn add(&mut self, path: &[String], reexported: bool) {
         for found in resolve(self.modules, &self.module, path, &mut Vec::new()) {
-            if let Found::Item(target, name) = found
+            if let Found::Item(target, name) | Found::Value(target, name) = found
                 && target != *self.file
             {
                 let import = self.imports.entry((self.file.clone(), target)).or_default();
@@ -276,6 +282,7 @@ fn resolve(modules: &Modules, module: &[String], path: &[String], open: &mut Vec
             Found::Module(module) => look_up(modules, module, name, open),
             // A variant or an associated item counts as its type.
             Found::Item(..) => vec![found],
+            Found::Value(..) => Vec::new(),
         };
         found = found.into_iter().flat_map(inside).collect();
     }
@@ -290,6 +297,7 @@ fn look_up(modules: &Modules, module: &ModulePath, name: &str, open: &mut Vec<(M
     for (_, what) in scope.names.iter().filter(|(known, _)| known == name) {
         match what {
             Name::Item(file) => found.push(Found::Item(file.clone(), name.to_owned())),
+            Name::Value(file) => found.push(Found::Value(file.clone(), name.to_owned())),
             Name::Module(child) => found.push(Found::Module(child.clone())),
             Name::Use(path) => found.extend(resolve(modules, module, path, open)),
         }

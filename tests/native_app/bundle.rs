@@ -96,9 +96,9 @@ fn an_app_without_a_container_asks_for_nothing_that_a_container_needs() {
     assert!(manifest.contains("CREATE DATABASE") && manifest.contains("object_type: WAREHOUSE"), "{manifest}");
     let spec = bundle.text("procedures/spec.py").unwrap();
     assert!(spec.contains("\"container\": False") && spec.contains("\"default_scheduler\": \"outside\""), "{spec}");
-    assert!(bundle.text("page/consent.py").unwrap().contains("PRIVILEGES = [\"CREATE DATABASE\"]"));
+    assert!(bundle.text("page/grants.py").unwrap().contains("PRIVILEGES = [\"CREATE DATABASE\"]"));
     let readme = bundle.text("README.md").unwrap();
-    assert!(readme.contains("outside of Snowflake") && !readme.contains("compute pool ("), "{readme}");
+    assert!(readme.contains("outside Snowflake") && !readme.contains("compute pool ("), "{readme}");
 }
 
 #[test]

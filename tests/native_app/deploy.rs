@@ -11,12 +11,12 @@ mod package;
 mod privileges;
 mod registry;
 mod remove;
-mod room;
 mod rules;
 mod secrecy;
 mod snow;
 mod status;
 mod types;
+mod version_limits;
 
 use account::Account;
 use snowfeed::Result;

@@ -138,10 +138,10 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
     assert_eq!(said_arguments.replace(" --features native-app", ""), arguments);
     assert!(!said.contains("no image was built"), "{said}");
 
-    let world = account.world();
-    let package = &world.packages["GITHUB_CONNECTOR_PKG"];
-    assert!(package.released.is_some() && world.repositories.contains_key("SNOWFEED.PUBLIC.IMAGES"), "{world:?}");
-    let application = &world.applications["GITHUB_CONNECTOR"];
+    let contents = account.contents();
+    let package = &contents.packages["GITHUB_CONNECTOR_PKG"];
+    assert!(package.released.is_some() && contents.repositories.contains_key("SNOWFEED.PUBLIC.IMAGES"), "{contents:?}");
+    let application = &contents.applications["GITHUB_CONNECTOR"];
     assert!(application.references.contains_key("token") && application.roles.iter().any(|(_, to)| to == "ANALYSTS"));
     let tag = env!("CARGO_PKG_VERSION");
     let reference = format!("{}/snowfeed/public/images/github_issues:{tag}", registry.host());
@@ -153,7 +153,7 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
         let answer = answer.rows[0].text(0).unwrap();
         assert!(answer.contains("\"OK\""), "{sql}: {answer}");
     }
-    assert!(account.world().pools.contains_key("GITHUB_CONNECTOR_POOL"), "it was configured");
+    assert!(account.contents().pools.contains_key("GITHUB_CONNECTOR_POOL"), "it was configured");
 }
 
 /// What the imitation knows nothing of; it is only read.

@@ -26,9 +26,9 @@ use tempfile::TempDir;
 use self::elf::Elf;
 
 /// Builds images of small programs in a folder of its own.
-pub(super) struct Workshop(TempDir);
+pub(super) struct ImageFolder(TempDir);
 
-impl Workshop {
+impl ImageFolder {
     pub(super) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -91,13 +91,13 @@ fn archive(image: &Image) -> Vec<u8> {
     bytes
 }
 
-struct Packed {
+struct ArchiveEntry {
     mode: u32,
     bytes: Vec<u8>,
 }
 
-/// What is in the layer, each owned by root and as old as `time`.
-fn files(image: &Image, time: u64) -> BTreeMap<String, Packed> {
+/// What is in the layer, each owned_objects by root and as old as `time`.
+fn files(image: &Image, time: u64) -> BTreeMap<String, ArchiveEntry> {
     let bytes = archive(image);
     let mut files = BTreeMap::new();
     let mut names = Vec::new();
@@ -110,7 +110,7 @@ fn files(image: &Image, time: u64) -> BTreeMap<String, Packed> {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).unwrap();
         names.push(name.clone());
-        files.insert(name, Packed { mode, bytes });
+        files.insert(name, ArchiveEntry { mode, bytes });
     }
     assert!(names.is_sorted(), "{names:?}");
     files
@@ -134,7 +134,7 @@ pub(super) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn an_image_holds_the_program_and_little_else() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     let files = files(&image, 0);
     let found: Vec<(&str, u32)> = files.iter().map(|(name, packed)| (name.as_str(), packed.mode)).collect();
@@ -156,7 +156,7 @@ fn an_image_holds_the_program_and_little_else() {
 
 #[test]
 fn a_container_runs_the_program_as_nobody_in_particular() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.builder().source("https://example.com/widgets").env("RUST_BACKTRACE", "1");
     let image = image.write(workshop.path("image")).unwrap();
     let config = config(&image);
@@ -180,7 +180,7 @@ fn a_container_runs_the_program_as_nobody_in_particular() {
 
 #[test]
 fn two_builds_are_the_same_to_the_last_byte() {
-    let (one, other) = (Workshop::new(), Workshop::new());
+    let (one, other) = (ImageFolder::new(), ImageFolder::new());
     let first = one.image();
     // Neither the age nor the rights of the file are in the image.
     let program = other.program("connector", &Elf::good().bytes());
@@ -194,7 +194,7 @@ fn two_builds_are_the_same_to_the_last_byte() {
 
 #[test]
 fn another_program_or_another_label_is_another_image() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     let mut bytes = Elf::good().bytes();
     bytes.push(0);
@@ -208,7 +208,7 @@ fn another_program_or_another_label_is_another_image() {
 
 #[test]
 fn an_image_is_as_old_as_it_is_told() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.builder().created("2026-01-15T12:00:00.75Z".parse().unwrap());
     let image = image.write(workshop.path("image")).unwrap();
     assert_eq!(config(&image)["created"], "2026-01-15T12:00:00Z");
@@ -219,7 +219,7 @@ fn an_image_is_as_old_as_it_is_told() {
 
 #[test]
 fn certificates_are_put_where_programs_look_for_them() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let pem = b"-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n";
     let bundle = workshop.program("ca.pem", pem);
     let image = workshop.builder().certificates(bundle).write(workshop.path("image")).unwrap();
@@ -230,18 +230,18 @@ fn certificates_are_put_where_programs_look_for_them() {
 
 #[test]
 fn no_private_key_gets_into_an_image() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let key = workshop.program("key.pem", b"-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nhunter2\n");
     let error = workshop.builder().certificates(key).write(workshop.path("image")).unwrap_err();
     assert!(error.to_string().contains("private key"), "{error}");
     let empty = workshop.program("empty.pem", b"");
     let error = workshop.builder().certificates(empty).write(workshop.path("image")).unwrap_err();
-    assert!(error.to_string().contains("hold none"), "{error}");
+    assert!(error.to_string().contains("contain no certificate"), "{error}");
 }
 
 #[test]
 fn only_what_can_run_gets_into_an_image() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     for (bytes, why) in [
         (b"#!/bin/sh\n".to_vec(), "no ELF file"),
         (Vec::new(), "no ELF file"),
@@ -261,7 +261,7 @@ fn only_what_can_run_gets_into_an_image() {
 
 #[test]
 fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     for (bytes, why) in [
         (Elf::good().machine(243).bytes(), "another processor"),
         (Elf::good().class(1).bytes(), "32-bit"),
@@ -275,21 +275,21 @@ fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
 
 #[test]
 fn a_static_program_may_be_position_independent() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let program = Elf::good().kind(3).segment(2, &[elf::entry(4, 512), elf::entry(0, 0)].concat()).bytes();
     Image::builder(workshop.program("connector", &program)).write(workshop.path("image")).unwrap();
 }
 
 #[test]
 fn a_program_as_cargo_builds_it_by_default_is_refused() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let error = Image::builder(std::env::current_exe().unwrap()).write(workshop.path("image")).unwrap_err();
     assert!(error.message().contains("dynamically linked"), "{error}");
 }
 
 #[test]
 fn a_missing_program_is_said_with_the_command_that_makes_it() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     for (path, why) in [("target/release/examples/widgets", "cannot be read"), (".", "no file")] {
         let error = Image::builder(workshop.path(path)).name("widgets").write(workshop.path("image")).unwrap_err();
         assert!(error.message().contains(why), "{error}");
@@ -299,7 +299,7 @@ fn a_missing_program_is_said_with_the_command_that_makes_it() {
 
 #[test]
 fn a_name_that_leaves_its_folder_is_refused() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     for name in ["", "../sh", ".hidden", "a b", "ü", &"a".repeat(81)] {
         let error = workshop.builder().name(name).write(workshop.path("image")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
@@ -310,7 +310,7 @@ fn a_name_that_leaves_its_folder_is_refused() {
 
 #[test]
 fn a_build_takes_the_place_of_the_last_one() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let first = workshop.image();
     let second = workshop.builder().version("1.2.4").write(workshop.path("image")).unwrap();
     assert_ne!(first.digest(), second.digest());
@@ -322,7 +322,7 @@ fn a_build_takes_the_place_of_the_last_one() {
 
 #[test]
 fn a_build_that_fails_leaves_the_last_one() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let before = workshop.image();
     workshop.refusal(b"no program");
     assert_eq!(Image::open(workshop.path("image")).unwrap().digest(), before.digest());
@@ -330,7 +330,7 @@ fn a_build_that_fails_leaves_the_last_one() {
 
 #[test]
 fn a_folder_of_something_else_is_left_alone() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     fs::create_dir(workshop.path("work")).unwrap();
     let thesis = workshop.program("work/thesis.txt", b"years");
     let error = workshop.builder().write(workshop.path("work")).unwrap_err();
@@ -340,7 +340,7 @@ fn a_folder_of_something_else_is_left_alone() {
 
 #[test]
 fn an_image_is_found_again() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     let found = Image::open(workshop.path("image")).unwrap();
     assert_eq!(found.digest(), image.digest());
@@ -355,7 +355,7 @@ fn an_image_is_found_again() {
 
 #[test]
 fn an_image_that_is_missing_or_was_changed_is_said() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     assert_eq!(Image::open(workshop.path("image")).unwrap_err().kind(), ErrorKind::NotFound);
     let image = workshop.image();
     let manifest = workshop.path("image/blobs/sha256").join(&image.digest()["sha256:".len()..]);

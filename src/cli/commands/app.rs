@@ -17,10 +17,10 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 /// The image's folder in the bundle's.
 const IMAGE: &str = "image";
 
-pub(super) use operate::Place;
+pub(super) use operate::CommandContext;
 
-pub(super) async fn execute(program: &str, command: &AppCommand, place: &Place<'_>) -> Result<Exit> {
-    let &Place { spec, output, .. } = place;
+pub(super) async fn execute(program: &str, command: &AppCommand, place: &CommandContext<'_>) -> Result<Exit> {
+    let &CommandContext { spec, output, .. } = place;
     let app = |args: &AppArgs| args.app(spec, program);
     match command {
         AppCommand::Build { out, binary, app: args } => build(spec, &app(args)?, binary.as_deref(), out, output),

@@ -62,7 +62,7 @@ pub(super) async fn execute(
             .with_help("build the program with `cli::run`, whose destination can be Snowflake"));
         }
         let Args { global, destination, .. } = &args;
-        let place = app::Place { spec: &spec, global, destination, progress: &progress, output, interrupt };
+        let place = app::CommandContext { spec: &spec, global, destination, progress: &progress, output, interrupt };
         return app::execute(program, command, &place).await;
     }
     let given = read_settings(&spec, &args.global, output)?;

@@ -1,4 +1,4 @@
-//! For which source an app is made, and how it is called.
+//! The description of an app: its source and its names.
 
 mod image;
 mod name;
@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-pub use image::Image;
+pub use image::ImageReference;
 use jiff::SignedDuration;
 pub use name::Name;
 
-use super::hosts::{check_host, check_host_of_a_container};
+use super::hosts::{check_container_host, check_host};
 use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result, SourceSpec};
 
-/// What the app is made for: a source, and what is to be called otherwise than by default.
+/// Describes an app: its source, and names that differ from the defaults.
 ///
 /// | | default, for a source `github` |
 /// |---|---|
@@ -28,7 +28,7 @@ use crate::{Error, Result, SourceSpec};
 /// | [`schedule`](Self::schedule) | `30m` |
 ///
 /// # Errors
-/// The setters take anything. What cannot be is said by [`names`](Self::names) and by [`Bundle::new`](super::Bundle::new).
+/// The setters accept any value; [`names`](Self::names) and [`Bundle::new`](super::Bundle::new) validate them.
 #[derive(Debug, Clone)]
 pub struct App {
     pub(super) spec: SourceSpec,
@@ -45,17 +45,17 @@ pub struct App {
     image_repository: String,
 }
 
-/// The names of an app, checked.
+/// The validated names of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// The application package, which the provider has.
+    /// The application package in the provider's account.
     pub package: Name,
-    /// The application, which the consumer installs.
+    /// The application in the consumer's account.
     pub application: Name,
     /// The version in the application package: `V1_2_0`.
     pub version: Name,
     /// The container's image.
-    pub image: Image,
+    pub image: ImageReference,
 }
 
 impl From<&SourceSpec> for App {
@@ -86,42 +86,42 @@ impl From<&SourceSpec> for App {
 }
 
 impl App {
-    /// What the app is called where people read it.
+    /// The app's title for people.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// What the app does, in a sentence or two.
+    /// What the app does, in one or two sentences.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// The text with which the consumer is asked for a privilege (`CREATE DATABASE`) or for a reference (`token`).
+    /// The text that explains a privilege (`CREATE DATABASE`) or a reference (`token`) to the consumer.
     #[must_use]
-    pub fn text(mut self, of: impl Into<String>, text: impl Into<String>) -> Self {
-        self.texts.insert(of.into(), text.into());
+    pub fn text(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.texts.insert(name.into(), text.into());
         self
     }
 
-    /// The application package.
+    /// The name of the application package.
     #[must_use]
     pub fn package(mut self, package: impl Into<String>) -> Self {
         self.package = package.into();
         self
     }
 
-    /// The application.
+    /// The name of the application.
     #[must_use]
     pub fn application(mut self, application: impl Into<String>) -> Self {
         self.application = application.into();
         self
     }
 
-    /// The connector's program, after which its image is called.
+    /// The name of the connector's program and of its image.
     #[must_use]
     pub fn program(mut self, program: impl Into<String>) -> Self {
         self.program = program.into();
@@ -135,102 +135,106 @@ impl App {
         self
     }
 
-    /// The family of machines that the app's compute pool is made of.
+    /// The instance family of the app's compute pool.
     #[must_use]
     pub fn pool_family(mut self, family: impl Into<String>) -> Self {
         self.pool_family = family.into();
         self
     }
 
-    /// How often a resource is ingested unless it is said otherwise: `30m`, or a cron expression of five fields, in UTC.
+    /// The default schedule of a resource: an interval such as `30m`, or a cron expression of five fields in UTC.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Into<String>) -> Self {
         self.schedule = schedule.into();
         self
     }
 
-    /// An app that starts no container, for accounts that have none, or no way out: the connector's program runs elsewhere, with
-    /// `--to snowflake`, and fills the tables that the page shows. It asks for neither machines nor tasks, secrets nor external access.
+    /// Whether the app starts no containers, for accounts without container services or external access. The connector's program then
+    /// runs elsewhere, with `--to snowflake`. The app requests neither a compute pool nor tasks, secrets or external access.
     #[must_use]
     pub fn without_container(mut self, without: bool) -> Self {
         self.container = !without;
         self
     }
 
-    /// A folder whose files replace those of the page; `app.py` is the one that is started.
+    /// A folder whose files replace those of the page; its main file is `app.py`.
     #[must_use]
     pub fn page(mut self, folder: impl AsRef<Path>) -> Self {
         self.page = Some(folder.as_ref().to_owned());
         self
     }
 
-    /// The names, checked.
+    /// Returns the validated names.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): one cannot be; the help says what it may be.
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name is invalid; the help says what is allowed.
     pub fn names(&self) -> Result<Names> {
         check_source(&self.spec)?;
         let application: Name = self.application.parse()?;
         if !application.is_plain() {
-            return Err(Error::configuration(format!("an application cannot be called {application}"))
-                .with_help("give a name of letters, digits and _: its compute pool and its jobs may have no quotes"));
+            return Err(Error::configuration(format!("{application} is not a valid name for an application"))
+                .with_help(
+                    "use letters, digits and _: the names of its compute pool and its jobs must not need quotes",
+                ));
         }
         let package: Name = self.package.parse()?;
         if package == application {
-            return Err(Error::configuration(format!("the package and the application are both called {package}"))
-                .with_help("give one of them another name: they are both objects of one account"));
+            return Err(Error::configuration(format!("the package and the application have the same name {package}"))
+                .with_help("rename one of them: both are objects of the account"));
         }
-        let image = Image::new(&self.image_repository, &self.program, &self.spec.version)?;
-        Ok(Names { package, application, version: version(&self.spec.version)?, image })
+        let image = ImageReference::new(&self.image_repository, &self.program, &self.spec.version)?;
+        Ok(Names { package, application, version: version_name(&self.spec.version)?, image })
     }
 
-    /// Checks all that is no name.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Validates everything except names.
+    pub(super) fn check_settings(&self) -> Result<()> {
         let family = &self.pool_family;
         if family.is_empty() || !family.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(Error::configuration(format!("{family:?} is no family of machines"))
-                .with_help("give one that CREATE COMPUTE POOL knows, such as CPU_X64_XS"));
+            return Err(Error::configuration(format!("{family:?} is not an instance family"))
+                .with_help("use a family of CREATE COMPUTE POOL, such as CPU_X64_XS"));
         }
         for host in &self.spec.hosts {
             check_host(host)?;
             if self.container {
-                check_host_of_a_container(host)?;
+                check_container_host(host)?;
             }
         }
         check_schedule(&self.schedule)
     }
 }
 
-/// The source's name becomes part of identifiers, its secrets become references.
+/// Validates the source's name, which becomes part of identifiers, and its secrets, which become references.
 fn check_source(spec: &SourceSpec) -> Result<()> {
     let plain = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
     };
     if !plain(&spec.name) {
-        return Err(Error::configuration(format!("{:?} cannot be the name of a source", spec.name))
-            .with_help("a source is called by lower-case letters, digits and _"));
+        return Err(Error::configuration(format!("{:?} is not a valid name for a source", spec.name))
+            .with_help("use lower-case letters, digits and _"));
     }
     match spec.settings.names().find(|name| spec.settings.is_secret(name) && !plain(name)) {
         None => Ok(()),
-        Some(name) => Err(Error::configuration(format!("the secret {name:?} cannot be a reference of an app"))
-            .with_help("call the setting by lower-case letters, digits and _")),
+        Some(name) => {
+            Err(Error::configuration(format!("the secret {name:?} is not a valid name for a reference of an app"))
+                .with_help("name the setting with lower-case letters, digits and _"))
+        }
     }
 }
 
-/// A version as the name that it has in an application package.
-fn version(version: &str) -> Result<Name> {
+/// The name of a version in an application package.
+fn version_name(version: &str) -> Result<Name> {
     /// Snowflake's limit.
     const LONGEST: usize = 30;
     let name: String = version.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if name.is_empty() || name.len() >= LONGEST {
-        return Err(Error::configuration(format!("{version:?} cannot be the version of an app"))
-            .with_help("give the source a version such as 1.2.0, of fewer than 30 characters"));
+        return Err(Error::configuration(format!("{version:?} is not a valid version for an app"))
+            .with_help("give the source a version such as 1.2.0, with fewer than 30 characters"));
     }
     format!("V{name}").parse()
 }
 
-/// A task's schedule is at least a minute and at most eight days, or a cron expression of five fields.
+/// Validates a schedule: an interval from one minute to eight days, or a cron expression of five fields.
 fn check_schedule(schedule: &str) -> Result<()> {
     let sound = match schedule.parse::<SignedDuration>() {
         Ok(interval) => (SHORTEST_SCHEDULE..=SignedDuration::from_hours(8 * 24)).contains(&interval),
@@ -239,7 +243,7 @@ fn check_schedule(schedule: &str) -> Result<()> {
     if sound {
         return Ok(());
     }
-    Err(Error::configuration(format!("{schedule:?} is no schedule of a task")).with_help(
+    Err(Error::configuration(format!("{schedule:?} is not a valid schedule for a task")).with_help(
         "give an interval from `1m` to `192h`, or a cron expression of five fields (UTC) such as `15 2 * * *`",
     ))
 }
@@ -259,7 +263,7 @@ mod tests {
         assert_eq!(names.application.as_str(), "GITHUB_CONNECTOR");
         assert_eq!(names.version.as_str(), "V1_2_0");
         assert_eq!(names.image.to_string(), "/snowfeed/public/images/github:1.2.0");
-        app().check().unwrap();
+        app().check_settings().unwrap();
     }
 
     #[test]
@@ -297,7 +301,7 @@ mod tests {
             App::from(&SourceSpec::new("github", "1").host("api.example.com:81")),
         ];
         for app in refused {
-            let error = app.check().unwrap_err();
+            let error = app.check_settings().unwrap_err();
             assert!(error.kind() == crate::ErrorKind::Configuration && error.help().is_some(), "{error}");
         }
     }
@@ -305,11 +309,14 @@ mod tests {
     #[test]
     fn schedules_and_hosts_that_snowflake_takes_are_taken() {
         for schedule in ["1m", "30m", "2h", "192h", "15 2 * * *"] {
-            app().schedule(schedule).check().unwrap();
+            app().schedule(schedule).check_settings().unwrap();
         }
         for host in ["api.example.com:8443", "api.example.com:80", "localhost"] {
-            App::from(&SourceSpec::new("github", "1").host(host)).check().unwrap();
+            App::from(&SourceSpec::new("github", "1").host(host)).check_settings().unwrap();
         }
-        App::from(&SourceSpec::new("github", "1").host("*.example.com")).without_container(true).check().unwrap();
+        App::from(&SourceSpec::new("github", "1").host("*.example.com"))
+            .without_container(true)
+            .check_settings()
+            .unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Names of Snowflake's objects.
+//! Names of Snowflake objects.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,8 @@ const LONGEST: usize = 255;
 
 /// The name of a Snowflake object, as Snowflake stores it.
 ///
-/// It is read as SQL reads it: without quotes it means upper case; in double quotes, or with other characters than letters,
-/// digits, `_` and `$`, it means itself.
+/// It is parsed as in SQL: an unquoted name becomes upper case; a name in double quotes, or with characters other than letters, digits,
+/// `_` and `$`, is kept as it is.
 ///
 /// ```
 /// use snowfeed::native_app::Name;
@@ -33,15 +33,15 @@ impl Name {
         &self.0
     }
 
-    /// A name as Snowflake stores it, whatever characters it has.
+    /// A name as Snowflake stores it, without parsing quotes.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): no object can be called so.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the name is not valid.
     pub fn stored(name: impl Into<String>) -> Result<Self> {
         let name = name.into();
         let refused = |why: &str| {
-            Err(Error::configuration(format!("{name:?} cannot be the name of an object in Snowflake: {why}"))
-                .with_help("give a name of letters, digits and _, such as GITHUB_CONNECTOR"))
+            Err(Error::configuration(format!("{name:?} is not a valid name for a Snowflake object: {why}"))
+                .with_help("use letters, digits and _, as in GITHUB_CONNECTOR"))
         };
         if name.trim().is_empty() {
             return refused("it is empty");
@@ -50,30 +50,30 @@ impl Name {
             return refused("it is longer than 255 characters");
         }
         if name.chars().any(char::is_control) {
-            return refused("it holds a control character");
+            return refused("it contains a control character");
         }
-        // Snowflake's own command line would take it for a template of its own.
+        // Snowflake CLI would expand it as a template.
         if name.contains("<%") || name.contains("%>") {
-            return refused("it holds <% or %>");
+            return refused("it contains <% or %>");
         }
         Ok(Self(name))
     }
 
-    /// The name of something that belongs to what has this name: the two with a `_` between them.
+    /// This name followed by `_` and a suffix.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): together they are too long.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the result is too long.
     pub fn with_suffix(&self, suffix: &str) -> Result<Self> {
         Self::stored(format!("{}_{suffix}", self.0))
     }
 
-    /// Whether it needs no quotes in a statement.
+    /// Whether it needs no quotes in SQL.
     pub fn is_plain(&self) -> bool {
         let upper = |c: char| c.is_ascii_uppercase() || c == '_';
         self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$')
     }
 
-    /// The name in a statement: in quotes where it needs them.
+    /// The name as SQL, quoted if necessary.
     pub fn sql(&self) -> String {
         if self.is_plain() { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
     }
@@ -87,8 +87,8 @@ impl FromStr for Name {
         let quoted = given.len() > 1 && given.starts_with('"') && given.ends_with('"');
         let name = match &given.get(1..given.len().saturating_sub(1)) {
             Some(inner) if quoted && inner.replace("\"\"", "").contains('"') => {
-                return Err(Error::configuration(format!("{given:?} is no name: a quote within it is not doubled"))
-                    .with_help("give a name of letters, digits and _, such as GITHUB_CONNECTOR"));
+                return Err(Error::configuration(format!("{given:?} is not a name: a quote in it is not doubled"))
+                    .with_help("use letters, digits and _, as in GITHUB_CONNECTOR"));
             }
             Some(inner) if quoted => inner.replace("\"\"", "\""),
             _ if given.chars().all(plain) => given.to_ascii_uppercase(),
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_as_sql_reads_it() {
+    fn a_name_is_parsed_as_in_sql() {
         for (given, stored, sql) in [
             ("app", "APP", "APP"),
             ("App_1$", "APP_1$", "APP_1$"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_name_is_refused_with_help() {
+    fn an_invalid_name_is_rejected_with_help() {
         for given in ["", " ", "\"\"", "\"a\"b\"", "a\nb", "<% ctx.env.HOME %>", &"x".repeat(256)] {
             let error = given.parse::<Name>().unwrap_err();
             assert!(error.kind() == crate::ErrorKind::Configuration && error.help().is_some(), "{given:?}: {error}");

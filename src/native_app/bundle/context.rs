@@ -1,4 +1,4 @@
-//! What templates can speak of.
+//! The values that templates are rendered with.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use crate::resource::ResourceNames;
 use crate::secret::TOKEN_PATTERN;
 use crate::{Error, Result, SettingsSchema, SourceSpec};
 
-/// The values that every template is rendered with, by the names of these fields.
+/// The values of every template, by field name.
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
     /// The source's name: `github`.
     name: String,
     /// The source's version: `1.2.0`.
     version: String,
-    /// The version as it is called in the application package: `V1_2_0`.
+    /// The version's name in the application package: `V1_2_0`.
     version_name: Name,
     resource_kind: String,
-    /// How resources are named; none where any text is a name.
-    resource_names: Option<Naming>,
-    /// What tokens of well-known services look like.
+    /// The rule for resource names; `None` if any text is valid.
+    resource_names: Option<ResourceNameRule>,
+    /// A pattern for the tokens of well-known services.
     token_pattern: &'static str,
     /// The shortest interval of a schedule, in seconds.
     shortest_schedule: i64,
@@ -40,7 +40,7 @@ pub(super) struct Context {
     container: bool,
     /// `api.example.com`, or with a port.
     hosts: Vec<String>,
-    /// The reference of the external access integration; none where the source talks to no host.
+    /// The reference of the external access integration; `None` if the source has no hosts.
     external_access: Option<String>,
     /// The reference of the warehouse.
     warehouse: &'static str,
@@ -49,9 +49,9 @@ pub(super) struct Context {
     tables: Vec<Table>,
     /// The JSON Schema of the settings, without references.
     schema: Value,
-    /// The statements that make the engine's own tables.
+    /// The statements that create the engine's own tables.
     state_sql: &'static str,
-    /// The most characters of a column that holds a document.
+    /// The maximum length of a column that holds a document, in characters.
     longest_text: u32,
     external_access_text: String,
     warehouse_text: String,
@@ -67,7 +67,7 @@ struct Privilege {
     description: String,
 }
 
-/// A setting that is a secret: the reference of its name binds the consumer's secret.
+/// A secret setting. The reference of the same name binds the consumer's secret.
 #[derive(Debug, Serialize)]
 struct Secret {
     name: String,
@@ -77,7 +77,7 @@ struct Secret {
 
 /// The rule by which the source names its resources, for the procedures.
 #[derive(Debug, Serialize)]
-struct Naming {
+struct ResourceNameRule {
     pattern: String,
     form: String,
     ignores_case: bool,
@@ -87,7 +87,7 @@ struct Naming {
     hosts: Vec<String>,
 }
 
-impl From<&ResourceNames> for Naming {
+impl From<&ResourceNames> for ResourceNameRule {
     fn from(names: &ResourceNames) -> Self {
         Self {
             pattern: names.pattern().into(),
@@ -107,15 +107,15 @@ struct Table {
     columns: Vec<String>,
 }
 
-/// The account's privileges that an app may ask for, and what for. Without a container, it asks for the first one only.
+/// The account privileges that an app requests, with their purposes. Without a container it requests only the first one.
 const PRIVILEGES: [(&str, &str); 4] = [
-    ("CREATE DATABASE", "Makes the database that the data goes to."),
-    ("CREATE COMPUTE POOL", "Makes the machines that the connector's container runs on. They stop when nothing runs."),
+    ("CREATE DATABASE", "Creates the destination database."),
+    ("CREATE COMPUTE POOL", "Creates the compute pool for the connector's containers. It suspends when nothing runs."),
     ("EXECUTE TASK", "Starts ingestion on schedule."),
-    ("EXECUTE MANAGED TASK", "Lets the schedule run without a warehouse of yours."),
+    ("EXECUTE MANAGED TASK", "Runs the schedule without one of your warehouses."),
 ];
 
-/// The account's privileges that an app asks for, and what for.
+/// The account privileges that this app requests, with their purposes.
 pub(in crate::native_app) fn privileges(app: &App) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
     PRIVILEGES.into_iter().take(if app.container { PRIVILEGES.len() } else { 1 })
 }
@@ -123,15 +123,15 @@ pub(in crate::native_app) fn privileges(app: &App) -> impl Iterator<Item = (&'st
 /// The reference of the warehouse.
 pub(in crate::native_app) const WAREHOUSE: &str = "warehouse_reference";
 
-/// The reference of the external access integration, of a source that talks to other hosts.
+/// The reference of the external access integration, if the source has hosts.
 pub(in crate::native_app) fn external_access(spec: &SourceSpec) -> Option<String> {
     (!spec.hosts.is_empty()).then(|| format!("{}_external_access", spec.name))
 }
 
 impl Context {
     /// # Errors
-    /// `Configuration`: a text was given for what the app does not ask for.
-    pub(super) fn of(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
+    /// `Configuration`: a text explains something that the app does not request.
+    pub(super) fn new(app: &App, names: &Names, imports: Vec<String>, artifacts: Vec<String>) -> Result<Self> {
         let mut texts = Texts(app.texts.clone());
         let spec = &app.spec;
         let external_access = external_access(spec).filter(|_| app.container);
@@ -140,7 +140,7 @@ impl Context {
             version: spec.version.clone(),
             version_name: names.version.clone(),
             resource_kind: spec.resource_kind.clone(),
-            resource_names: spec.resource_names.as_ref().map(Naming::from),
+            resource_names: spec.resource_names.as_ref().map(ResourceNameRule::from),
             token_pattern: TOKEN_PATTERN,
             shortest_schedule: SHORTEST_SCHEDULE.as_secs(),
             title: app.title.clone(),
@@ -165,33 +165,34 @@ impl Context {
                     columns: table.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
-            schema: without_references(spec.settings.schema().as_value().clone()),
+            schema: inline_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
             longest_text: LONGEST_TEXT,
             external_access_text: match &external_access {
-                Some(name) => {
-                    texts.take(name, &format!("Lets the container reach {}, and nothing else.", spec.hosts.join(", ")))
-                }
+                Some(name) => texts.take(
+                    name,
+                    &format!("Allows the container to connect to {}, and to no other host.", spec.hosts.join(", ")),
+                ),
                 None => String::new(),
             },
             external_access,
-            warehouse_text: texts.take(WAREHOUSE, "Merges what was read into your tables."),
+            warehouse_text: texts.take(WAREHOUSE, "Merges the data into your tables."),
             imports,
             artifacts,
         };
-        texts.none_left(&context)?;
+        texts.reject_unused(&context)?;
         Ok(context)
     }
 
-    /// What a text can be given for.
-    fn asked_for(&self) -> impl Iterator<Item = &str> {
+    /// The privileges and references that a text can explain.
+    fn names_with_texts(&self) -> impl Iterator<Item = &str> {
         let privileges = self.privileges.iter().map(|privilege| privilege.name);
         let secrets = self.secrets.iter().map(|secret| secret.name.as_str());
         privileges.chain(secrets).chain(self.external_access.as_deref()).chain([self.warehouse])
     }
 }
 
-/// Texts that were given, as long as nobody has asked for them.
+/// The given texts that are not used yet.
 struct Texts(BTreeMap<String, String>);
 
 impl Texts {
@@ -199,12 +200,12 @@ impl Texts {
         self.0.remove(of).unwrap_or_else(|| default.to_owned())
     }
 
-    fn none_left(self, context: &Context) -> Result<()> {
+    fn reject_unused(self, context: &Context) -> Result<()> {
         match self.0.into_keys().next() {
             None => Ok(()),
-            Some(of) => {
-                Err(Error::configuration(format!("the app does not ask for {of:?}, so that its text is shown nowhere"))
-                    .with_help(format!("it asks for {}", context.asked_for().collect::<Vec<_>>().join(", "))))
+            Some(name) => {
+                Err(Error::configuration(format!("the app does not request {name:?}, so its text would not be shown"))
+                    .with_help(format!("it requests {}", context.names_with_texts().collect::<Vec<_>>().join(", "))))
             }
         }
     }
@@ -233,12 +234,12 @@ fn label(name: &str) -> String {
     first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
 }
 
-/// The schema with its definitions in the places that refer to them. Those that refer to themselves are kept beside it.
-fn without_references(mut schema: Value) -> Value {
+/// Inlines the definitions of a schema. Recursive ones stay in `$defs`.
+fn inline_references(mut schema: Value) -> Value {
     let Some(Value::Object(definitions)) = schema.as_object_mut().and_then(|members| members.remove("$defs")) else {
         return schema;
     };
-    let mut schema = resolved(&schema, &definitions, &[]);
+    let mut schema = resolve(&schema, &definitions, &[]);
     if let Some(members) = schema.as_object_mut().filter(|members| members.values().any(has_reference)) {
         members.insert("$defs".into(), Value::Object(definitions));
     }
@@ -253,24 +254,24 @@ fn has_reference(schema: &Value) -> bool {
     }
 }
 
-/// `within` are the definitions that this is a part of. One that refers to itself has no end: there the reference stays.
-fn resolved(schema: &Value, definitions: &Map<String, Value>, within: &[&str]) -> Value {
+/// Resolves the references in a schema. `within` lists the enclosing definitions; a reference to one of them is recursive and stays.
+fn resolve(schema: &Value, definitions: &Map<String, Value>, within: &[&str]) -> Value {
     match schema {
         Value::Object(members) => {
             let name = members.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
             let found = name.filter(|name| !within.contains(name)).and_then(|name| definitions.get_key_value(name));
             let mut all = Map::new();
             if let Some((name, definition)) = found
-                && let Value::Object(members) = resolved(definition, definitions, &[within, &[name.as_str()]].concat())
+                && let Value::Object(members) = resolve(definition, definitions, &[within, &[name.as_str()]].concat())
             {
                 all = members;
             }
-            // What is said here, such as a description, counts more than what is said of the type.
+            // Keywords beside `$ref`, such as a description, override those of the definition.
             let own = members.iter().filter(|(key, _)| found.is_none() || *key != "$ref");
-            all.extend(own.map(|(key, value)| (key.clone(), resolved(value, definitions, within))));
+            all.extend(own.map(|(key, value)| (key.clone(), resolve(value, definitions, within))));
             Value::Object(all)
         }
-        Value::Array(items) => items.iter().map(|item| resolved(item, definitions, within)).collect(),
+        Value::Array(items) => items.iter().map(|item| resolve(item, definitions, within)).collect(),
         other => other.clone(),
     }
 }
@@ -283,7 +284,7 @@ mod tests {
 
     #[test]
     fn definitions_stand_where_they_are_referred_to() {
-        let schema = without_references(json!({
+        let schema = inline_references(json!({
             "$defs": {
                 "Detail": {"oneOf": [{"const": "full", "type": "string"}, {"$ref": "#/$defs/Short"}], "description": "A type."},
                 "Short": {"const": "short", "type": "string"},
@@ -307,7 +308,7 @@ mod tests {
     fn a_reference_stays_where_it_has_no_end_or_leads_nowhere() {
         let inner = json!({"$ref": "#/$defs/Filter"});
         let definitions = json!({"Filter": {"type": "object", "properties": {"not": inner}}});
-        let schema = without_references(json!({
+        let schema = inline_references(json!({
             "$defs": definitions,
             "properties": {"filter": inner, "other": {"$ref": "#/$defs/Missing"}},
         }));

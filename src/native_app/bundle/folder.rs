@@ -1,4 +1,4 @@
-//! A bundle on disk. Only files that the listing proves to be ours are replaced or removed: see [`Listing`].
+//! Writes and reads a bundle on disk. Only files that the [`Listing`] proves to be the bundle's are replaced or removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,43 +11,46 @@ use uuid::Uuid;
 use super::templates::{PAGE, PROCEDURES, TEMPLATES};
 use crate::{Error, Result};
 
-/// The files of a bundle by their paths, with `/` between the steps.
+/// The files of a bundle by path, with `/` as the separator.
 pub(in crate::native_app) type Files = BTreeMap<String, Vec<u8>>;
 
-/// What writing a bundle has done; paths are relative to its folder, in alphabetical order.
+/// The result of writing a bundle. Paths are relative to its folder, in alphabetical order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Written {
-    /// Files that are new or have changed.
+pub struct WriteReport {
+    /// New and changed files.
     pub written: Vec<String>,
-    /// Files that were there already, the same.
+    /// Unchanged files.
     pub unchanged: Vec<String>,
-    /// Files of an earlier bundle that no longer belong to it.
+    /// Files of an earlier bundle that are no longer part of it.
     pub removed: Vec<String>,
 }
 
-/// Makes the folder hold these files, and removes those that an earlier call wrote and that are unchanged since.
-pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
-    // Without a slash at the end, which would lead through a link.
+/// Writes these files to the folder, and removes unedited files of an earlier call that are no longer part of the bundle.
+pub(super) fn write(dir: &Path, files: &Files) -> Result<WriteReport> {
+    // Removes a trailing slash, which would follow a link.
     let dir = &dir.components().collect::<PathBuf>();
     refuse_link(dir)?;
     fs::create_dir_all(dir).map_err(|error| unwritable(dir, error))?;
-    let (old, new) = (claim(dir)?, Listing::new(files));
-    let mut done = Written::default();
+    let (old, new) = (existing_listing(dir)?, Listing::new(files));
+    let mut done = WriteReport::default();
     let mut changes = Vec::new();
-    // Nothing is touched before everything is known to be ours.
+    // Nothing is changed before every file is checked.
     for (path, bytes) in files {
-        let place = place(dir, path)?;
+        let place = safe_path(dir, path)?;
         match contents(&place)? {
             Some(there) if there == *bytes => done.unchanged.push(path.clone()),
             Some(there) if !old.has(path, &there) => {
-                return Err(Error::configuration(format!("{} is not as `app build` wrote it", place.display()))
-                    .with_help("move the file away or delete it, and build again"));
+                return Err(Error::configuration(format!(
+                    "{} was changed since `app build` wrote it",
+                    place.display()
+                ))
+                .with_help("move or delete the file, and build again"));
             }
             _ => changes.push((path, place, bytes)),
         }
     }
-    // Were this to stop half-way, the next one would still know what is its own.
-    mark(dir, &old.union(&new))?;
+    // Lists old and new files, so that the next call recognizes both if this one is interrupted.
+    write_listing(dir, &old.union(&new))?;
     for (path, place, bytes) in changes {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent).map_err(|error| unwritable(parent, error))?;
@@ -56,57 +59,57 @@ pub(super) fn write(dir: &Path, files: &Files) -> Result<Written> {
         done.written.push(path.clone());
     }
     for path in old.paths().filter(|path| !files.contains_key(*path)) {
-        let place = place(dir, path)?;
+        let place = safe_path(dir, path)?;
         if contents(&place)?.is_some_and(|there| old.has(path, &there)) {
             remove(dir, &place)?;
             done.removed.push(path.clone());
         }
     }
-    mark(dir, &new)?;
+    write_listing(dir, &new)?;
     Ok(done)
 }
 
-/// Reads the files that the marker lists, as they are now.
+/// Reads the files that the listing names.
 pub(super) fn read(dir: &Path) -> Result<Files> {
-    let Some(listing) = marked(dir)? else {
-        return Err(Error::new(crate::ErrorKind::NotFound, format!("{} holds no bundle", dir.display()))
-            .with_help("`app build` writes one"));
+    let Some(listing) = read_listing(dir)? else {
+        return Err(Error::new(crate::ErrorKind::NotFound, format!("{} does not contain a bundle", dir.display()))
+            .with_help("run `app build`"));
     };
     let mut files = Files::new();
     for path in listing.paths() {
-        if let Some(bytes) = contents(&place(dir, path)?)? {
+        if let Some(bytes) = contents(&safe_path(dir, path)?)? {
             files.insert(path.clone(), bytes);
         }
     }
     Ok(files)
 }
 
-/// What was written before into a folder that is a bundle's, or empty.
-fn claim(dir: &Path) -> Result<Listing> {
-    if let Some(listing) = marked(dir)? {
+/// The listing of a folder that contains a bundle or is empty.
+fn existing_listing(dir: &Path) -> Result<Listing> {
+    if let Some(listing) = read_listing(dir)? {
         return Ok(listing);
     }
     let mut entries = fs::read_dir(dir).map_err(|error| unreadable(dir, error))?;
     if entries.next().is_none() {
         return Ok(Listing::default());
     }
-    Err(Error::configuration(format!("{} is not empty, and no bundle of ours", dir.display()))
-        .with_help("name an empty folder, or one that `app build` has written before"))
+    Err(Error::configuration(format!("{} is not empty and does not contain a bundle", dir.display()))
+        .with_help("use an empty folder, or one that `app build` wrote"))
 }
 
-/// What the marker lists; `None` where there is no marker.
-fn marked(dir: &Path) -> Result<Option<Listing>> {
+/// Reads the listing; `None` if there is none.
+fn read_listing(dir: &Path) -> Result<Option<Listing>> {
     let marker = dir.join(MARKER);
     refuse_link(&marker)?;
     let Some(bytes) = contents(&marker)? else { return Ok(None) };
     let listing = std::str::from_utf8(&bytes).map_err(|_| "is not text".to_owned()).and_then(Listing::parse);
     listing.map(Some).map_err(|why| {
         Error::configuration(format!("{} {why}", marker.display()))
-            .with_help(format!("name an empty folder, or delete {} and build again", dir.display()))
+            .with_help(format!("use an empty folder, or delete {} and build again", dir.display()))
     })
 }
 
-fn mark(dir: &Path, listing: &Listing) -> Result<()> {
+fn write_listing(dir: &Path, listing: &Listing) -> Result<()> {
     let (marker, text) = (dir.join(MARKER), listing.to_text());
     if contents(&marker)?.is_some_and(|there| there == text.as_bytes()) {
         return Ok(());
@@ -114,21 +117,21 @@ fn mark(dir: &Path, listing: &Listing) -> Result<()> {
     replace(&marker, text.as_bytes())
 }
 
-/// The bytes of a file; `None` where there is nothing.
+/// The bytes of a file; `None` if it does not exist.
 ///
 /// # Errors
-/// `Configuration` where there is anything but a file: a named pipe would block forever.
+/// `Configuration` if it is not a regular file: a named pipe would block forever.
 fn contents(place: &Path) -> Result<Option<Vec<u8>>> {
     match fs::symlink_metadata(place) {
         Ok(metadata) if metadata.is_file() => fs::read(place).map(Some).map_err(|error| unreadable(place, error)),
         Ok(_) => Err(Error::configuration(format!("{} is not a file", place.display()))
-            .with_help("move it away or delete it, and build again")),
+            .with_help("move or delete it, and build again")),
         Err(error) if error.kind() == Io::NotFound => Ok(None),
         Err(error) => Err(unreadable(place, error)),
     }
 }
 
-/// Puts a new file in the place of what is there, and never writes into that: it may have another name elsewhere.
+/// Replaces a file by renaming a new one. It never writes into the existing file, which may have other hard links.
 fn replace(place: &Path, bytes: &[u8]) -> Result<()> {
     let new = place.with_file_name(format!(".{}.new", Uuid::now_v7()));
     let write = || {
@@ -136,7 +139,7 @@ fn replace(place: &Path, bytes: &[u8]) -> Result<()> {
         fs::rename(&new, place)
     };
     write().map_err(|error| {
-        // It may not be there.
+        // It may not exist.
         let _ = fs::remove_file(&new);
         unwritable(place, error)
     })
@@ -145,7 +148,7 @@ fn replace(place: &Path, bytes: &[u8]) -> Result<()> {
 fn remove(dir: &Path, place: &Path) -> Result<()> {
     fs::remove_file(place).map_err(|error| unwritable(place, error))?;
     for parent in place.ancestors().skip(1).take_while(|parent| *parent != dir) {
-        // Fails where there are other files in it.
+        // Fails if the folder has other files.
         if fs::remove_dir(parent).is_err() {
             break;
         }
@@ -153,12 +156,12 @@ fn remove(dir: &Path, place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where a file of the bundle lies: within the folder, whatever the marker says and whatever links there are.
-fn place(dir: &Path, path: &str) -> Result<PathBuf> {
+/// The path of a bundle's file. It is always inside the folder and never follows a link.
+fn safe_path(dir: &Path, path: &str) -> Result<PathBuf> {
     let mut place = dir.to_owned();
     for step in Path::new(path).components() {
         if !matches!(step, Component::Normal(_)) {
-            return Err(Error::internal(format!("{path:?} leads out of {}", dir.display())));
+            return Err(Error::internal(format!("{path:?} is outside {}", dir.display())));
         }
         place.push(step);
         refuse_link(&place)?;
@@ -169,7 +172,7 @@ fn place(dir: &Path, path: &str) -> Result<PathBuf> {
 fn refuse_link(place: &Path) -> Result<()> {
     if fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_symlink()) {
         return Err(Error::configuration(format!("{} is a link", place.display()))
-            .with_help("a bundle has no links: delete it, or name the folder that it leads to, and build again"));
+            .with_help("delete it, or use the folder that it links to, and build again"));
     }
     Ok(())
 }
@@ -182,7 +185,7 @@ pub(super) fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::unavailable(format!("{} cannot be read", path.display())).with_source(error).exhausted()
 }
 
-/// The name of the file.
+/// The name of the listing's file.
 pub(super) const MARKER: &str = ".snowfeed-bundle";
 
 /// Its first line.

@@ -1,7 +1,7 @@
-//! Templates become files.
+//! Renders templates.
 //!
-//! A template can be read, and checked by its language's own tools, as what it becomes. A value stands where a literal stands,
-//! and takes its quotes along; a statement of the template language is a comment of the file's own:
+//! A template is valid in the language of its file, so that the language's tools can check it. A value is written as a literal and
+//! replaces the literal's quotes; a statement of the template language is a comment of the file:
 //!
 //! | | a value | a statement |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | SQL | `'<<title>>'` | `--% for host in hosts` |
 //! | Markdown | `<<title>>`, in code ``<<name\|code>>`` | `<!--% for host in hosts %-->` |
 //!
-//! A value is always escaped for its language; a template cannot switch that off. Snowflake's own `{{ variables }}` pass.
+//! Values are always escaped for their language; a template cannot disable that. Snowflake's own `{{ variables }}` are kept.
 
 use std::fmt::Write;
 
@@ -19,12 +19,11 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use crate::{Error, Result};
 
-/// The file that a template becomes.
+/// Renders a template.
 pub(super) fn render(path: &str, template: &str, context: &Value) -> Result<String> {
-    let wrong = |error: minijinja::Error| {
-        Error::internal(format!("the template of {path} cannot be rendered")).with_source(error)
-    };
-    let language = Language::of(path).ok_or_else(|| Error::internal(format!("{path} is in no known language")))?;
+    let wrong =
+        |error: minijinja::Error| Error::internal(format!("cannot render the template of {path}")).with_source(error);
+    let language = Language::from_path(path).ok_or_else(|| Error::internal(format!("unknown language of {path}")))?;
     let environment = environment(language).map_err(wrong)?;
     environment.render_named_str(path, template, context).map_err(wrong)
 }
@@ -81,7 +80,7 @@ pub(super) enum Language {
 
 impl Language {
     /// The language of a file with this path.
-    pub(super) fn of(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         match path.rsplit_once('.')?.1 {
             "md" => Some(Self::Markdown),
             "py" => Some(Self::Python),
@@ -91,13 +90,13 @@ impl Language {
         }
     }
 
-    /// A value as this language writes it.
+    /// Formats a value as a literal.
     pub(super) fn literal(self, value: &Value) -> Result<String, minijinja::Error> {
-        self.nested(value, 1)
+        self.literal_at(value, 1)
     }
 
-    /// A value that begins in a line which is indented so many times.
-    fn nested(self, value: &Value, depth: usize) -> Result<String, minijinja::Error> {
+    /// Formats a value on a line with this indentation level.
+    fn literal_at(self, value: &Value, depth: usize) -> Result<String, minijinja::Error> {
         let words = |none: &str, yes: &str, no: &str| match value.kind() {
             ValueKind::None => none.to_owned(),
             _ => if value.is_true() { yes } else { no }.to_owned(),
@@ -118,8 +117,8 @@ impl Language {
             }
             (Self::Yaml | Self::Python, ValueKind::Map) => {
                 let entry = |key: Value| {
-                    let item = self.nested(&value.get_item(&key)?, depth + 1)?;
-                    Ok(format!("{}: {item}", self.nested(&key, depth + 1)?))
+                    let item = self.literal_at(&value.get_item(&key)?, depth + 1)?;
+                    Ok(format!("{}: {item}", self.literal_at(&key, depth + 1)?))
                 };
                 let entries: Vec<String> = value.try_iter()?.map(entry).collect::<Result<_, minijinja::Error>>()?;
                 Ok(self.enclosed("{", &entries, "}", depth))
@@ -132,10 +131,10 @@ impl Language {
     }
 
     fn items(self, value: &Value, depth: usize) -> Result<Vec<String>, minijinja::Error> {
-        value.try_iter()?.map(|item| self.nested(&item, depth + 1)).collect()
+        value.try_iter()?.map(|item| self.literal_at(&item, depth + 1)).collect()
     }
 
-    /// A list or a map: on one line, or where that gets too long in Python, on a line for each item.
+    /// Formats a list or a map: on one line, or in Python, if that is too long, with one line per item.
     fn enclosed(self, open: &str, items: &[String], close: &str, depth: usize) -> String {
         let line = format!("{open}{}{close}", items.join(", "));
         if self != Self::Python || (line.len() <= LONGEST_LINE && !line.contains('\n')) {
@@ -150,29 +149,28 @@ impl Language {
         match self {
             Self::Markdown => markdown(text),
             Self::Python => double_quoted(text, &[]),
-            // Two of them begin a variable of Snowflake's own templates.
+            // They delimit variables in Snowflake's own templates.
             Self::Yaml => double_quoted(text, &['{', '}', '%']),
             Self::Sql => single_quoted(text),
         }
     }
 }
 
-/// Whether every one of the languages reads the character as itself within a text. A YAML document may hold no others; a
-/// line that ends at U+2028 ends for some of its readers.
+/// Whether all languages accept the character unescaped. YAML forbids other characters, and some parsers treat U+2028 as a line end.
 fn is_printable(c: char) -> bool {
     let is_noncharacter = u32::from(c) & 0xFFFE == 0xFFFE;
     let is_separator = matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FDD0}'..='\u{FDEF}');
-    // What turns the direction of writing makes a text look like another one.
+    // Changing the direction of writing can disguise a text.
     let is_bidi = matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     !c.is_control() && !is_noncharacter && !is_separator && !is_bidi
 }
 
-/// A text in double quotes: Python and YAML know the same escapes. Those of `also` are escaped, too.
+/// A text in double quotes, with escapes that Python and YAML share. The characters in `also` are escaped too.
 fn double_quoted(text: &str, also: &[char]) -> String {
     let mut literal = String::from("\"");
     for c in text.chars() {
         let code = u32::from(c);
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         let _ = match c {
             '"' | '\\' => write!(literal, "\\{c}"),
             '\n' => write!(literal, "\\n"),
@@ -185,7 +183,7 @@ fn double_quoted(text: &str, also: &[char]) -> String {
     literal + "\""
 }
 
-/// A text in single quotes, as SQL writes it.
+/// A SQL string literal.
 fn single_quoted(text: &str) -> String {
     let mut literal = String::from("'");
     for c in text.chars() {
@@ -196,14 +194,14 @@ fn single_quoted(text: &str) -> String {
             '\n' => write!(literal, "\\n"),
             c if is_printable(c) => write!(literal, "{c}"),
             _ if code <= 0xFFFF => write!(literal, "\\u{code:04x}"),
-            // There is no escape for these, and none of them can be seen.
+            // They have no escape and are invisible.
             _ => Ok(()),
         };
     }
     literal + "'"
 }
 
-/// A text within a line of Markdown that is no code.
+/// A text in a line of Markdown, outside code.
 fn markdown(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -221,7 +219,7 @@ fn markdown(text: &str) -> String {
     escaped.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A text within code of Markdown: on one line, and without what would end the code.
+/// A text in inline code of Markdown: on one line and without backticks.
 pub(super) fn markdown_code(text: &str) -> String {
     text.chars().map(|c| if c == '`' { '\'' } else { c }).filter(|c| is_printable(*c)).collect()
 }

@@ -1,13 +1,13 @@
-//! The templates, each under the path that its file has in the bundle.
+//! The templates, by the paths of their files in the bundle.
 
-/// Includes templates by their path. A new file is one more line.
+/// Includes templates by path.
 macro_rules! templates {
     ($($path:literal,)*) => {
         &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/native_app/templates/", $path))),)*]
     };
 }
 
-/// The folder of what procedures import.
+/// The folder of the procedures' code.
 pub(super) const PROCEDURES: &str = "procedures/";
 
 /// The folder of the page.
@@ -19,29 +19,29 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "job.yaml",
     "manifest.yml",
     "page/app.py",
-    "page/consent.py",
     "page/data.py",
     "page/environment.yml",
     "page/forms.py",
-    "page/frame.py",
+    "page/grants.py",
+    "page/layout.py",
     "page/tab_configuration.py",
     "page/tab_preview.py",
     "page/tab_resources.py",
     "page/tab_state.py",
     "page/texts.py",
     "page/viewer.py",
-    "procedures/answers.py",
-    "procedures/configured.py",
+    "procedures/app_database.py",
+    "procedures/configured_resources.py",
     "procedures/connector.py",
     "procedures/destination.py",
     "procedures/ingestion.py",
     "procedures/jobs.py",
     "procedures/names.py",
-    "procedures/place.py",
     "procedures/pool.py",
     "procedures/references.py",
     "procedures/resource_names.py",
     "procedures/resources.py",
+    "procedures/responses.py",
     "procedures/roles.py",
     "procedures/schedules.py",
     "procedures/schema.py",

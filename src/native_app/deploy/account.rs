@@ -1,4 +1,4 @@
-//! Reads what an account holds.
+//! A session in an account, and the rows of SHOW, LIST and DESCRIBE.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ pub(super) use crate::snowflake::text_literal;
 use crate::snowflake::{Client, HttpClient, IssuedToken, QueryResult, Session, Sql, StagedFile, Statement};
 use crate::{Error, ErrorKind, Result};
 
-/// What marks the objects that we made, in their comments. Objects of the same name that lack it belong to somebody else.
+/// The comment of every object that snowfeed creates. Objects without it belong to another program or person.
 pub(super) const MARKER: &str = "Made by snowfeed";
 
 /// A session in an account.
@@ -37,7 +37,7 @@ impl Account {
     /// Ends the session.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) when Snowflake does not answer; the session ends by itself later.
+    /// [`Unavailable`](ErrorKind::Unavailable) if Snowflake cannot be reached; the session expires later.
     pub async fn close(self) -> Result<()> {
         self.session.close().await
     }
@@ -54,31 +54,31 @@ impl Account {
         self.session.issue_token().await
     }
 
-    /// Rows of a SHOW, LIST or DESCRIBE.
-    pub(super) async fn rows(&mut self, sql: impl Into<String>) -> Result<Vec<Found>> {
+    /// Returns the rows of a SHOW, LIST or DESCRIBE.
+    pub(super) async fn rows(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         let sql = sql.into();
         match self.execute(Statement::new(Sql::assert_safe(&sql))).await {
-            Ok(answer) => Ok(found(answer)),
+            Ok(answer) => Ok(show_rows(answer)),
             Err(error) => Err(error.with_context("statement", sql)),
         }
     }
 
-    /// The same; no rows where what is asked for does not exist, or is hidden from the role.
-    pub(super) async fn rows_if_any(&mut self, sql: impl Into<String>) -> Result<Vec<Found>> {
+    /// Like [`rows`](Self::rows), but returns no rows if the object does not exist or the role may not see it.
+    pub(super) async fn rows_if_any(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         match self.rows(sql).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             rows => rows,
         }
     }
 
-    /// One object: `kind` is what follows SHOW, `place` where it is looked for, such as `IN SCHEMA D.S`.
-    pub(super) async fn find(&mut self, kind: &str, name: &Name, place: &str) -> Result<Option<Found>> {
-        let statement = format!("SHOW {kind} LIKE {} {place}", like_pattern(name));
+    /// Finds one object. `kind` follows SHOW; `scope` limits the search, such as `IN SCHEMA D.S`.
+    pub(super) async fn find(&mut self, kind: &str, name: &Name, scope: &str) -> Result<Option<ShowRow>> {
+        let statement = format!("SHOW {kind} LIKE {} {scope}", like_pattern(name));
         let rows = self.rows_if_any(statement.trim_end()).await?;
         Ok(rows.into_iter().find(|row| row.get("name") == name.as_str()))
     }
 
-    /// The role of the session, as SQL writes it.
+    /// The session's role, as SQL.
     pub(super) async fn role(&mut self) -> Option<String> {
         let answer = self.execute(Statement::new("SELECT CURRENT_ROLE()")).await.ok()?;
         let role = answer.rows.first()?.text(0).ok()?;
@@ -93,17 +93,17 @@ pub fn app_account(session: Box<dyn Session>) -> Account {
     Account::new(session)
 }
 
-/// A row of what there is, by the names of the columns.
+/// A row of SHOW, LIST or DESCRIBE, by lower-case column names.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Found(BTreeMap<String, String>);
+pub(super) struct ShowRow(BTreeMap<String, String>);
 
-impl Found {
-    /// The text of a column; empty where it is null, or there is none.
+impl ShowRow {
+    /// The text of a column; empty if the value is null or the column is missing.
     pub(super) fn get(&self, column: &str) -> &str {
         self.0.get(column).map_or("", String::as_str)
     }
 
-    /// The text of a column, unless it is empty.
+    /// The text of a column; `None` if it is empty.
     pub(super) fn text(&self, column: &str) -> Option<String> {
         self.0.get(column).filter(|text| !text.is_empty()).cloned()
     }
@@ -112,35 +112,35 @@ impl Found {
         self.get(column).parse().ok()
     }
 
-    /// Whether a column says yes.
+    /// Whether a boolean column is true.
     pub(super) fn is(&self, column: &str) -> bool {
         matches!(self.get(column).to_ascii_lowercase().as_str(), "true" | "y" | "yes" | "1")
     }
 
-    /// Whether we made it.
-    pub(super) fn is_ours(&self) -> bool {
+    /// Whether snowfeed created the object.
+    pub(super) fn is_made_by_snowfeed(&self) -> bool {
         self.get("comment").starts_with(MARKER)
     }
 
-    /// Refuses what somebody else has made. `kind` and `name` are for the reader.
-    pub(super) fn claim(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
-        if adopt || self.is_ours() {
+    /// Rejects an object that snowfeed did not create, unless it is adopted. `kind` and `name` are for the message.
+    pub(super) fn check_marker(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
+        if adopt || self.is_made_by_snowfeed() {
             return Ok(());
         }
         let comment = self.get("comment");
         let by = if comment.is_empty() { "none".to_owned() } else { format!("{comment:?}") };
-        Err(Error::new(ErrorKind::Conflict, format!("the {kind} {name} was made by somebody else"))
+        Err(Error::new(ErrorKind::Conflict, format!("the {kind} {name} was not created by snowfeed"))
             .with_context("owner", self.get("owner"))
             .with_context("comment", by)
-            .with_help(format!("{otherwise}, or say --adopt if it may be changed")))
+            .with_help(format!("{otherwise}, or pass --adopt if it may be changed")))
     }
 }
 
-fn found(answer: QueryResult) -> Vec<Found> {
+fn show_rows(answer: QueryResult) -> Vec<ShowRow> {
     let columns: Vec<String> = answer.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let row = |cells: Vec<_>| {
         let cells = columns.iter().cloned().zip(cells);
-        Found(
+        ShowRow(
             cells
                 .filter_map(|(name, cell): (String, Option<bytestring::ByteString>)| Some((name, cell?.to_string())))
                 .collect(),
@@ -149,19 +149,18 @@ fn found(answer: QueryResult) -> Vec<Found> {
     answer.rows.into_iter().map(|cells| row(cells.0)).collect()
 }
 
-/// The pattern of a SHOW that finds at least this name. A name may hold what a pattern reads otherwise, so that what is found is
-/// still to be compared.
+/// The pattern of a SHOW that matches at least this name. A name may contain wildcards, so the caller compares the rows' names.
 pub(super) fn like_pattern(name: &Name) -> String {
     text_literal(&name.as_str().replace('\\', "_"))
 }
 
-/// A name of several parts.
+/// The qualified name of an object.
 pub(super) fn qualified_name(parts: &[&Name]) -> String {
     parts.iter().map(|part| part.sql()).collect::<Vec<_>>().join(".")
 }
 
-/// An error of kind `NotFound` with what the role may lack.
-pub(super) fn absent(what: impl fmt::Display, help: impl Into<Cow<'static, str>>) -> Error {
+/// An error of kind `NotFound`, which may also mean that the role lacks privileges.
+pub(super) fn not_found(what: impl fmt::Display, help: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::NotFound, format!("{what} does not exist, or the role may not see it")).with_help(help)
 }
 

@@ -1,38 +1,41 @@
 //! The installed application: where it comes from, and its compute pool.
 
-use super::account::{Account, Found, absent, text_literal};
+use super::account::{Account, ShowRow, not_found, text_literal};
 use super::version::{Versions, released};
 use crate::native_app::{Name, Names};
 use crate::{Error, ErrorKind, Result};
 
-/// Where an app is installed and upgraded from. An app is upgraded in the way in which it was installed.
+/// The source of an installation. An app can be upgraded only from the kind of source that it was installed from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Origin {
-    /// The newest patch of this version of the source, in a package of the same account: for trying it out.
+pub enum InstallSource {
+    /// The newest patch of the source's version, in a package of the same account. For testing.
     #[default]
     Version,
-    /// What the package of the same account has released (see [`Deploy::release`](super::Deploy::release)).
-    Release,
-    /// A listing, by its global name: how consumers in other accounts get it. It is upgraded as its provider releases.
+    /// The default release directive of a package of the same account (see [`Deploy::release`](super::Deploy::release)).
+    ReleaseDirective,
+    /// A listing, by its global name, for consumers in other accounts. Snowflake upgrades it when the provider releases.
     Listing(String),
 }
 
-/// A version and, where it is known, its patch.
+/// A version and its patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct TargetVersion {
     version: Name,
     patch: u64,
 }
 
-impl Origin {
-    /// What there is to install. `None`: whatever Snowflake finds.
-    pub(super) async fn target(&self, account: &mut Account, names: &Names) -> Result<Option<Target>> {
+impl InstallSource {
+    /// The version to install; `None` lets Snowflake choose.
+    pub(super) async fn target(&self, account: &mut Account, names: &Names) -> Result<Option<TargetVersion>> {
         let Names { package, version, .. } = names;
         match self {
             Self::Version => {
                 let missing = |what: String| {
-                    absent(what, "run `app deploy`; or take what is released: --released, or --listing NAME")
+                    not_found(
+                        what,
+                        "run `app deploy`, or install the released version with --released or --listing NAME",
+                    )
                 };
                 let versions = Versions::read(account, package).await.map_err(|error| match error.kind() {
                     ErrorKind::NotFound => missing(format!("the application package {package}")).with_source(error),
@@ -40,54 +43,56 @@ impl Origin {
                 })?;
                 let newest =
                     versions.newest(version).ok_or_else(|| missing(format!("the version {version} of {package}")))?;
-                Ok(Some(Target { version: version.clone(), patch: newest.number }))
+                Ok(Some(TargetVersion { version: version.clone(), patch: newest.number }))
             }
-            // Who may only install does not see it.
-            Self::Release => match released(account, package).await? {
-                Some((version, patch)) => Ok(Some(Target { version: Name::stored(version)?, patch })),
+            // A role that may only install cannot see it.
+            Self::ReleaseDirective => match released(account, package).await? {
+                Some((version, patch)) => Ok(Some(TargetVersion { version: Name::stored(version)?, patch })),
                 None => Ok(None),
             },
             Self::Listing(_) => Ok(None),
         }
     }
 
-    /// What follows `CREATE APPLICATION name`.
-    pub(super) fn clause(&self, names: &Names, target: Option<&Target>) -> String {
+    /// The clause after `CREATE APPLICATION name`.
+    pub(super) fn from_clause(&self, names: &Names, target: Option<&TargetVersion>) -> String {
         match self {
             Self::Listing(listing) => format!("FROM LISTING {}", text_literal(listing)),
-            Self::Version | Self::Release => {
-                format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using(target))
+            Self::Version | Self::ReleaseDirective => {
+                format!("FROM APPLICATION PACKAGE {}{}", names.package, self.using_clause(target))
             }
         }
     }
 
-    /// What follows `ALTER APPLICATION name UPGRADE`, a blank first.
-    pub(super) fn using(&self, target: Option<&Target>) -> String {
+    /// The clause after `ALTER APPLICATION name UPGRADE`, with a leading space.
+    pub(super) fn using_clause(&self, target: Option<&TargetVersion>) -> String {
         match (self, target) {
-            (Self::Version, Some(Target { version, patch })) => format!(" USING VERSION {version} PATCH {patch}"),
+            (Self::Version, Some(TargetVersion { version, patch })) => {
+                format!(" USING VERSION {version} PATCH {patch}")
+            }
             _ => String::new(),
         }
     }
 }
 
-impl Target {
-    /// Whether an application has it.
-    pub(super) fn is_that_of(&self, application: &Found) -> bool {
+impl TargetVersion {
+    /// Whether an application has this version.
+    pub(super) fn is_version_of(&self, application: &ShowRow) -> bool {
         application.get("version") == self.version.as_str() && application.number("patch") == Some(self.patch)
     }
 }
 
-/// The name that the app's procedures give their pool.
+/// The name of the compute pool, as in `procedures/pool.py`. A pool belongs to the application that created it, forever.
 pub(super) fn pool_name(application: &Name) -> Result<Name> {
     application.with_suffix("POOL")
 }
 
-/// The pool, if there is one that the role may see.
-pub(super) async fn find_pool(account: &mut Account, application: &Name) -> Result<Option<Found>> {
+/// The compute pool, if it exists and the role may see it.
+pub(super) async fn find_pool(account: &mut Account, application: &Name) -> Result<Option<ShowRow>> {
     account.find("COMPUTE POOLS", &pool_name(application)?, "").await
 }
 
-/// Refuses a pool that the application could not use: another application's, or whatever there is before it is installed.
+/// Rejects a pool that the application could not use: another application's, or one that exists before the installation.
 pub(super) async fn check_pool(account: &mut Account, application: &Name, is_installed: bool) -> Result<()> {
     let Some(found) = find_pool(account, application).await? else { return Ok(()) };
     let of = found.get("application");
@@ -96,22 +101,22 @@ pub(super) async fn check_pool(account: &mut Account, application: &Name, is_ins
     }
     let pool = pool_name(application)?;
     let what = match of {
-        "" => format!("the compute pool {pool} exists already, and an app can only use one that it makes itself"),
+        "" => format!("the compute pool {pool} already exists, and an app can use only one that it creates itself"),
         of if of == application.as_str() => {
-            format!("the compute pool {pool} is bound to an application that was dropped")
+            format!("the compute pool {pool} belongs to an application that was dropped")
         }
         of => format!("the compute pool {pool} belongs to the application {of}"),
     };
-    Err(Error::new(ErrorKind::Conflict, what)
-        .with_context("owner", found.get("owner"))
-        .with_help(format!("run `DROP COMPUTE POOL {pool}` if nothing needs it, or give another name (--application)")))
+    Err(Error::new(ErrorKind::Conflict, what).with_context("owner", found.get("owner")).with_help(format!(
+        "run `DROP COMPUTE POOL {pool}` if it is not needed, or choose another name (--application)"
+    )))
 }
 
-/// The application, if there is one; refuses somebody else's.
-pub(super) async fn find(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<Found>> {
+/// The application, if it exists; rejects one that snowfeed did not install.
+pub(super) async fn find(account: &mut Account, name: &Name, adopt: bool) -> Result<Option<ShowRow>> {
     let found = account.find("APPLICATIONS", name, "").await?;
     if let Some(found) = &found {
-        found.claim("application", name, adopt, "give another name (--application)")?;
+        found.check_marker("application", name, adopt, "choose another name (--application)")?;
     }
     Ok(found)
 }

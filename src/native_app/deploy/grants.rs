@@ -1,27 +1,27 @@
 //! What a consumer grants an application: privileges, references, and its application roles.
 
-use super::access::{Access, Bound};
 use super::account::{Account, qualified_name, text_literal};
+use super::external_access::{BoundSecrets, ExternalAccess};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::Result;
 use crate::native_app::Name;
 use crate::native_app::bundle::context::WAREHOUSE;
 use crate::snowflake::{Sql, Statement};
 
-/// An application role, and what it may.
+/// An application role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplicationRole {
     /// Configures the connector.
     Admin,
-    /// Sees the page and how the connector stands.
+    /// Sees the page for viewers and the connector's status.
     Viewer,
-    /// Reads what was ingested.
+    /// Reads the ingested data.
     DataReader,
 }
 
 impl ApplicationRole {
-    /// The name in the application.
+    /// The role's name in the application.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "APP_ADMIN",
@@ -31,40 +31,40 @@ impl ApplicationRole {
     }
 }
 
-pub(super) struct Consent<'a> {
-    /// The account's privileges that the app asks for.
+pub(super) struct Grants<'a> {
+    /// The account privileges that the app requests.
     pub(super) privileges: &'a [&'static str],
-    /// The reference of the external access integration, if the app has it.
+    /// The name of the external access reference, if the app has one.
     pub(super) external_access: Option<String>,
     pub(super) application: &'a Name,
-    pub(super) access: &'a Access,
-    /// The secrets that there are.
-    pub(super) bound: &'a Bound,
+    pub(super) access: &'a ExternalAccess,
+    /// The settings whose secrets exist.
+    pub(super) bound: &'a BoundSecrets,
     pub(super) warehouse: Option<&'a Name>,
     pub(super) roles: &'a [(ApplicationRole, Name)],
 }
 
-/// What one reference is bound to.
+/// The binding of a reference to an object.
 struct Binding {
     reference: String,
     kind: &'static str,
-    /// The object, as SQL writes it.
+    /// The object's qualified name, as SQL.
     object: String,
-    /// Its own name, without database and schema.
+    /// The object's name, without database and schema.
     name: Name,
     privilege: &'static str,
 }
 
 impl Binding {
-    /// Whether an object that Snowflake names is this one; it may write the name with or without quotes.
-    fn is_to(&self, name: &str) -> bool {
+    /// Whether Snowflake's name, with or without quotes, is that of this object.
+    fn targets(&self, name: &str) -> bool {
         name == self.name.as_str() || name == self.name.sql()
     }
 }
 
-impl Consent<'_> {
-    /// What is missing. Of an application that does not exist yet: all that the source asks for, but for the privileges, which
-    /// Snowflake grants by itself at installation.
+impl Grants<'_> {
+    /// Plans the missing grants and bindings. For an application that does not exist yet these are all bindings; Snowflake grants
+    /// the privileges at installation.
     pub(super) async fn plan(&self, account: &mut Account, exists: bool) -> Result<Plan> {
         let mut plan = Plan::default();
         let bindings = self.bindings();
@@ -73,7 +73,7 @@ impl Consent<'_> {
             self.bind_missing(account, bindings, &mut plan).await?;
         } else {
             plan.note(format!("Snowflake grants at installation: {}", self.privileges.join(", ")));
-            plan.steps.extend(bindings.iter().map(|binding| self.bind(binding)));
+            plan.steps.extend(bindings.iter().map(|binding| self.bind_step(binding)));
         }
         for (role, to) in self.roles {
             let name = qualified_name(&[self.application, &Name::stored(role.as_str())?]);
@@ -90,7 +90,7 @@ impl Consent<'_> {
             }
         }
         if self.warehouse.is_none() {
-            plan.note(format!("no warehouse is given (--warehouse): bind {WAREHOUSE} on the app's page"));
+            plan.note(format!("no --warehouse was given: bind {WAREHOUSE} on the app's page"));
         }
         Ok(plan)
     }
@@ -99,7 +99,7 @@ impl Consent<'_> {
         let application = self.application;
         for row in account.rows(format!("SHOW PRIVILEGES IN APPLICATION {application}")).await? {
             let name = row.get("privilege").to_ascii_uppercase();
-            // What is written into the statement is one of ours.
+            // The statement uses the known name, not the one from the row.
             let Some(name) = self.privileges.iter().find(|known| **known == name) else { continue };
             if !row.is("is_granted") {
                 plan.push(Step::run(
@@ -112,16 +112,16 @@ impl Consent<'_> {
         Ok(())
     }
 
-    /// Binds what is not bound. What is bound to another object stays so, and is told.
+    /// Binds unbound references. A reference that is bound to another object is kept, with a note.
     async fn bind_missing(&self, account: &mut Account, bindings: Vec<Binding>, plan: &mut Plan) -> Result<()> {
         let rows = account.rows(format!("SHOW REFERENCES IN APPLICATION {}", self.application)).await?;
         for binding in bindings {
             let row = rows.iter().find(|row| row.get("name").eq_ignore_ascii_case(&binding.reference));
             match row.map(|row| row.get("object_name")) {
-                // This version of the app does not ask for it.
+                // This version of the app has no such reference.
                 None => {}
-                Some("") => plan.push(self.bind(&binding)),
-                Some(name) if binding.is_to(name) => {}
+                Some("") => plan.push(self.bind_step(&binding)),
+                Some(name) if binding.targets(name) => {}
                 Some(name) => plan.note(format!("{} stays bound to {name}", binding.reference)),
             }
         }
@@ -152,7 +152,7 @@ impl Consent<'_> {
         secrets.chain(integration).chain(warehouse).collect()
     }
 
-    fn bind(&self, binding: &Binding) -> Step {
+    fn bind_step(&self, binding: &Binding) -> Step {
         let Binding { reference, kind, object, privilege, .. } = binding;
         let call = format!(
             "CALL {}.PUBLIC.REGISTER_REFERENCE({}, 'ADD', SYSTEM$REFERENCE('{kind}', {}, 'PERSISTENT', '{privilege}'))",

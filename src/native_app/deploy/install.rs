@@ -1,36 +1,36 @@
-//! The consumer's side: the application, and all that it needs.
+//! Installs and upgrades the application for a consumer.
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::access::{Access, Bound};
-use super::account::{Account, MARKER, absent, text_literal};
-use super::application::{self, Origin};
-use super::grants::{ApplicationRole, Consent};
+use super::account::{Account, MARKER, not_found, text_literal};
+use super::application::{self, InstallSource};
+use super::external_access::{BoundSecrets, ExternalAccess};
+use super::grants::{ApplicationRole, Grants};
 use super::plan::{Plan, Privilege, Step};
 use super::runner::{Report, Runner};
 use crate::native_app::bundle::context::{external_access, privileges};
-use crate::native_app::hosts::{self, check_host, check_host_of_a_container};
+use crate::native_app::hosts::{self, check_container_host, check_host};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, SourceSpec};
 
-/// Installs an app for a consumer: makes the network rule, the secrets and the external access integration, creates the
-/// application, grants it the privileges that it was not granted by its installation, and binds its references.
+/// Installs an app for a consumer: creates the network rule, the secrets, the external access integration and the application, grants
+/// missing privileges, and binds the references.
 ///
-/// It can be repeated, and stopped at any moment. What there is, is kept: an application is not upgraded, a secret is
-/// set only where its value is given, a reference that is bound is not bound anew.
+/// It is idempotent and can be stopped at any time. Existing objects are kept: it does not upgrade an application, sets a secret only
+/// if its value is given, and does not rebind a reference.
 #[derive(Debug)]
 pub struct Install {
     spec: SourceSpec,
-    /// The account's privileges that the app asks for.
+    /// The account privileges that the app requests.
     privileges: Vec<&'static str>,
-    /// Whether the app runs the connector itself, and so needs a way to the source and its secrets.
+    /// Whether the app runs the connector itself, and so needs external access and secrets.
     container: bool,
     names: Names,
-    origin: Origin,
-    place: Option<(Name, Name)>,
+    origin: InstallSource,
+    objects_schema: Option<(Name, Name)>,
     secrets: BTreeMap<String, SecretString>,
     /// Hosts besides those of the source.
     hosts: Vec<String>,
@@ -40,18 +40,18 @@ pub struct Install {
 }
 
 impl Install {
-    /// Of an app.
+    /// Installs `app`.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name is invalid.
     pub fn new(app: &App) -> Result<Self> {
         Ok(Self {
             spec: app.spec.clone(),
             privileges: privileges(app).map(|(name, _)| name).collect(),
             container: app.container,
             names: app.names()?,
-            origin: Origin::default(),
-            place: None,
+            origin: InstallSource::default(),
+            objects_schema: None,
             secrets: BTreeMap::new(),
             hosts: Vec::new(),
             warehouse: None,
@@ -60,63 +60,66 @@ impl Install {
         })
     }
 
-    /// Where it is installed from.
+    /// The source of the installation.
     #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
+    pub fn source(mut self, origin: InstallSource) -> Self {
         self.origin = origin;
         self
     }
 
-    /// The database and the schema of the secrets and the network rule; a database of their own, `<application>_SETUP`, unless
-    /// given.
+    /// The schema of the secrets and the network rule; `<application>_SETUP.PUBLIC` by default.
     #[must_use]
     pub fn objects_in(mut self, database: Name, schema: Name) -> Self {
-        self.place = Some((database, schema));
+        self.objects_schema = Some((database, schema));
         self
     }
 
-    /// The value of a secret setting, such as `token`. It is part of no statement that is printed or logged.
+    /// The value of a secret setting, such as `token`. It is never printed or logged.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): the source has no such secret, or the app asks for none, because it runs
+    /// [`Configuration`](crate::ErrorKind::Configuration): the source has no such secret, or the app has none because it runs
     /// without a container.
     pub fn secret(mut self, setting: impl Into<String>, value: SecretString) -> Result<Self> {
         let setting = setting.into();
         if !self.container {
-            return Err(Error::configuration(format!("an app without a container asks for no secret {setting:?}"))
-                .with_help("give it to the program that runs outside of Snowflake"));
+            return Err(Error::configuration(format!("an app without a container has no secret {setting:?}"))
+                .with_help("pass it to the program that runs outside Snowflake"));
         }
         if !self.spec.settings.is_secret(&setting) {
             let known: Vec<&str> =
                 self.spec.settings.names().filter(|name| self.spec.settings.is_secret(name)).collect();
-            let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            let help = if known.is_empty() {
+                "it has no secrets".to_owned()
+            } else {
+                format!("its secrets: {}", known.join(", "))
+            };
             return Err(Error::configuration(format!("{} has no secret {setting:?}", self.spec.name)).with_help(help));
         }
         self.secrets.insert(setting, value);
         Ok(self)
     }
 
-    /// A host that the app may reach besides those of its source: `HOST` or `HOST:PORT`. Hosts are only ever added.
+    /// A host that the app may reach in addition to those of its source: `HOST` or `HOST:PORT`. Existing hosts are kept.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): it is not a host that a container in Snowflake can reach.
+    /// [`Configuration`](crate::ErrorKind::Configuration): a container in Snowflake cannot reach such a host.
     pub fn host(mut self, host: impl Into<String>) -> Result<Self> {
         let host = host.into();
         check_host(&host)?;
-        check_host_of_a_container(&host)?;
+        check_container_host(&host)?;
         if !self.hosts.contains(&host) {
             self.hosts.push(host);
         }
         Ok(self)
     }
 
-    /// A setting of the source that the app will be configured with. Where it is a URL (`"format": "uri"` in the schema of the
-    /// settings), its host is one that the app may reach; of an app without a container, and of other settings, nothing follows.
+    /// A setting of the source with which the app will be configured. If it is a URL (`"format": "uri"` in the schema of the settings),
+    /// the app may reach its host. Other settings, and settings of an app without a container, have no effect.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): it is not a URL, or not of a host that a container can reach.
+    /// [`Configuration`](crate::ErrorKind::Configuration): it is not a URL, or a container cannot reach its host.
     pub fn setting(self, name: &str, value: &Value) -> Result<Self> {
-        match hosts::of_setting(&self.spec, name, value)? {
+        match hosts::setting_host(&self.spec, name, value)? {
             Some(host) if self.container && !self.spec.hosts.contains(&host) => {
                 self.host(host).map_err(|error| error.with_context("setting", name))
             }
@@ -124,7 +127,7 @@ impl Install {
         }
     }
 
-    /// The warehouse that the app may use. Without one, it is bound on the app's page.
+    /// The warehouse that the app may use. Without it, bind one on the app's page.
     #[must_use]
     pub fn warehouse(mut self, warehouse: Option<Name>) -> Self {
         self.warehouse = warehouse;
@@ -138,30 +141,31 @@ impl Install {
         self
     }
 
-    /// Whether objects that somebody else has made may be changed.
+    /// Whether objects that snowfeed did not create may be changed.
     #[must_use]
     pub fn adopt(mut self, adopt: bool) -> Self {
         self.adopt = adopt;
         self
     }
 
-    /// Looks at what there is, and does what is missing. What the application asks for is known once it is there, so that it is
-    /// looked at again then; a dry run takes it from the source.
+    /// Reads the account and executes the missing steps. An installed application lists its own requests; a dry run takes them from the
+    /// source.
     ///
     /// # Cancellation
     /// As of [`Deploy::run`](super::Deploy::run).
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict): an object of this name was made by somebody else, a secret or a network rule is of
+    /// [`Conflict`](crate::ErrorKind::Conflict): snowfeed did not create an object of this name, a secret or a network rule has
     /// another type, or the compute pool belongs to another application;
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such version;
     /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names; others as
     /// Snowflake reports them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let mut report = Report::default();
-        let access = Access::of(&self.spec, &self.hosts, &self.names.application, self.place.as_ref())?;
+        let access =
+            ExternalAccess::new(&self.spec, &self.hosts, &self.names.application, self.objects_schema.as_ref())?;
         let mut plan = Plan::default();
-        // First of all: nothing is made for an application that may not be made.
+        // First, so that nothing is created for an application that cannot be created.
         let found = application::find(account, &self.names.application, self.adopt).await?;
         if self.container {
             application::check_pool(account, &self.names.application, found.is_some()).await?;
@@ -169,7 +173,7 @@ impl Install {
         let create = if found.is_none() { Some(self.create(account).await?) } else { None };
         let bound = match self.container {
             true => access.plan(account, &self.secrets, self.adopt, &mut plan).await?,
-            false => Bound::new(),
+            false => BoundSecrets::new(),
         };
         plan.steps.extend(create);
         runner.run(account, plan, &mut report).await?;
@@ -177,7 +181,7 @@ impl Install {
             return Ok(report);
         }
         let exists = found.is_some() || !runner.is_dry();
-        let plan = self.consent(&access, &bound).plan(account, exists).await?;
+        let plan = self.grants(&access, &bound).plan(account, exists).await?;
         runner.run(account, plan, &mut report).await?;
         Ok(report)
     }
@@ -185,7 +189,7 @@ impl Install {
     async fn create(&self, account: &mut Account) -> Result<Step> {
         let application = &self.names.application;
         let target = self.origin.target(account, &self.names).await?;
-        let from = self.origin.clause(&self.names, target.as_ref());
+        let from = self.origin.from_clause(&self.names, target.as_ref());
         Ok(Step::run(
             format!("create the application {application}"),
             format!("CREATE APPLICATION {application} {from} COMMENT = {}", text_literal(MARKER)),
@@ -193,8 +197,8 @@ impl Install {
         ))
     }
 
-    fn consent<'a>(&'a self, access: &'a Access, bound: &'a Bound) -> Consent<'a> {
-        Consent {
+    fn grants<'a>(&'a self, access: &'a ExternalAccess, bound: &'a BoundSecrets) -> Grants<'a> {
+        Grants {
             privileges: &self.privileges,
             external_access: external_access(&self.spec).filter(|_| self.container),
             application: &self.names.application,
@@ -206,59 +210,58 @@ impl Install {
     }
 }
 
-/// Upgrades an application in the way in which it was installed. State, data and tasks stay. It can be repeated.
+/// Upgrades an application from the kind of source that it was installed from. State, data and tasks are kept. It is idempotent.
 #[derive(Debug)]
 pub struct Upgrade {
     names: Names,
-    origin: Origin,
+    origin: InstallSource,
     adopt: bool,
 }
 
 impl Upgrade {
-    /// Of an app.
+    /// Installs `app`.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be.
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name is invalid.
     pub fn new(app: &App) -> Result<Self> {
-        Ok(Self { names: app.names()?, origin: Origin::default(), adopt: false })
+        Ok(Self { names: app.names()?, origin: InstallSource::default(), adopt: false })
     }
 
-    /// Where it was installed from.
+    /// The source of the installation.
     #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
+    pub fn origin(mut self, origin: InstallSource) -> Self {
         self.origin = origin;
         self
     }
 
-    /// Whether an application that somebody else has installed may be upgraded.
+    /// Whether an application that snowfeed did not install may be upgraded.
     #[must_use]
     pub fn adopt(mut self, adopt: bool) -> Self {
         self.adopt = adopt;
         self
     }
 
-    /// Upgrades, unless the application has that version and patch already.
+    /// Upgrades the application, unless it already has the version and patch.
     ///
     /// # Cancellation
-    /// Dropping the future cancels the upgrade as far as Snowflake can be reached; whether it took place is then told by
-    /// [`Status`](super::Status).
+    /// Dropping the future cancels the upgrade if Snowflake can be reached; [`Status`](super::Status) shows whether it happened.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such application or version; otherwise as of
-    /// [`Install::run`](super::Install::run). Where only a new installation helps, the help says so; it is never done by itself.
+    /// [`Install::run`](super::Install::run). If only a new installation can help, the help tells so; it is never done automatically.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let name = &self.names.application;
         let found = application::find(account, name, self.adopt)
             .await?
-            .ok_or_else(|| absent(format!("the application {name}"), "run `app install`"))?;
+            .ok_or_else(|| not_found(format!("the application {name}"), "run `app install`"))?;
         let target = self.origin.target(account, &self.names).await?;
         let mut plan = Plan::default();
-        if target.as_ref().is_some_and(|target| target.is_that_of(&found)) {
-            plan.note(format!("{name} has {}, patch {} already", found.get("version"), found.get("patch")));
+        if target.as_ref().is_some_and(|target| target.is_version_of(&found)) {
+            plan.note(format!("{name} has {}, patch {}, which is current", found.get("version"), found.get("patch")));
         } else {
             plan.push(Step::run(
                 format!("upgrade {name} from {}, patch {}", found.get("version"), found.get("patch")),
-                format!("ALTER APPLICATION {name} UPGRADE{}", self.origin.using(target.as_ref())),
+                format!("ALTER APPLICATION {name} UPGRADE{}", self.origin.using_clause(target.as_ref())),
                 Privilege::ownership(format!("APPLICATION {name}")),
             ));
         }

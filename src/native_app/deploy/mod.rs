@@ -1,12 +1,11 @@
-//! The app in an account: deployed by its provider, installed, upgraded and removed by its consumer.
+//! Deploys, installs, upgrades and removes the app in a Snowflake account.
 //!
-//! Each of [`Deploy`], [`Install`], [`Upgrade`] and [`Uninstall`] looks at what there is, makes a list of [`Step`]s that are missing,
-//! and lets a [`Runner`] do them, or say what they would be. So each can be repeated, and goes on from wherever an earlier call
-//! has stopped; where nothing is missing, nothing is changed. Every step says which [`Privilege`] it needs, and an error
-//! which GRANT would help. What somebody else has made under the same name is refused.
+//! [`Deploy`], [`Install`], [`Upgrade`] and [`Uninstall`] read the account, plan the missing [`Step`]s, and have a [`Runner`] execute or
+//! print them. Each is idempotent and continues where an earlier call stopped. Every step names the privilege that it needs; an
+//! error's help names the GRANT to run. Objects of the same name that snowfeed did not create are rejected unless adopted.
 //!
-//! Unverified: see docs/unverified.md#deployment. Statements and answers are those of Snowflake's documentation and of its own command
-//! line, tried with a server on loopback.
+//! Unverified: see docs/unverified.md#deployment. Statements and results follow Snowflake's documentation and Snowflake CLI, and were
+//! tested against a simulated account.
 //!
 //! ```no_run
 //! use snowfeed::backends::snowflake::ConnectionConfig;
@@ -26,9 +25,9 @@
 //! # }
 //! ```
 
-mod access;
 mod account;
 mod application;
+mod external_access;
 mod grants;
 mod image_repository;
 mod install;
@@ -44,13 +43,14 @@ pub use account::Account;
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub use account::app_account;
-pub use application::Origin;
+pub use application::InstallSource;
 pub use grants::ApplicationRole;
 pub use install::{Install, Upgrade};
 pub use package::Deploy;
 pub use plan::{Privilege, Step};
-pub use runner::{Done, Report, Runner};
+pub use runner::{Report, Runner, StepReport};
 pub use status::{
-    ApplicationStatus, Granted, PackageStatus, Pool, Previous, Reference, Release, Status, VersionStatus,
+    ApplicationStatus, PackageStatus, PoolStatus, PreviousVersion, PrivilegeStatus, ReferenceStatus, ReleasedVersion,
+    Status, VersionStatus,
 };
-pub use uninstall::{Owned, Uninstall};
+pub use uninstall::{OwnedObject, Uninstall};

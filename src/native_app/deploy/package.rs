@@ -1,29 +1,29 @@
-//! The provider's side: the application package.
+//! Deploys a bundle to an application package.
 
-use super::account::{Account, Found, MARKER, text_literal};
-use super::image_repository::Repository;
-use super::plan::{Action, Plan, Privilege, Push, Step};
+use super::account::{Account, MARKER, ShowRow, text_literal};
+use super::image_repository::ImageRepository;
+use super::plan::{Action, ImagePush, Plan, Privilege, Step};
 use super::runner::{Report, Runner};
 use super::stage::{self, Stage};
-use super::version::{self, CHANNEL, Room, Versions, holds, released};
+use super::version::{self, CHANNEL, VersionLimits, Versions, contains_name, released};
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
 use crate::snowflake::{Sql, Statement};
 use crate::{Error, Result};
 
-/// Brings a bundle and its image into an application package: the package and its stage are made where they are missing, files
-/// that have changed are uploaded, stale ones removed, the image pushed, the setup script checked by Snowflake, and a version or a
-/// patch added where anything has changed since the last one.
+/// Deploys a bundle and its image to an application package: creates the package and its stage if they are missing, uploads changed
+/// files, removes stale ones, pushes the image, has Snowflake validate the setup script, and adds a version or a patch if anything
+/// changed.
 ///
-/// It can be repeated, and stopped at any moment: the next call does what is missing. Nothing is ever removed but stale files, and a
-/// version that [`drop_version`](Self::drop_version) names.
+/// It is idempotent and can be stopped at any time; the next call continues. It removes only stale files, and the version given to
+/// [`drop_version`](Self::drop_version).
 #[derive(Debug)]
 pub struct Deploy<'a> {
     names: Names,
     /// The source's version.
     version: String,
     bundle: &'a Bundle,
-    /// Whether the app starts containers, and so needs an image.
+    /// Whether the app runs containers, and so needs an image.
     container: bool,
     image: Option<Image>,
     credentials: Option<Credentials>,
@@ -34,17 +34,17 @@ pub struct Deploy<'a> {
 }
 
 impl<'a> Deploy<'a> {
-    /// Of the bundle of an app.
+    /// Deploys `bundle`, the bundle of `app`.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): a name cannot be, or the bundle breaks one of Snowflake's rules.
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name is invalid, or the bundle breaks one of Snowflake's rules.
     pub fn new(app: &App, bundle: &'a Bundle) -> Result<Self> {
         let findings = bundle.findings();
         if let Some(first) = findings.first() {
             return Err(Error::configuration(format!("the bundle breaks {} of Snowflake's rules", findings.len()))
                 .with_context("line", first.line)
                 .with_context("first", &first.message)
-                .with_help("`app validate` lists them all; `app build` writes the bundle anew"));
+                .with_help("list all findings with `app validate`, or rewrite the bundle with `app build`"));
         }
         Ok(Self {
             names: app.names()?,
@@ -60,59 +60,59 @@ impl<'a> Deploy<'a> {
         })
     }
 
-    /// The image to push. Without one, the app needs that the repository holds it by the time it is installed.
+    /// The image to push. Without it, the repository must hold the image before the app is installed.
     #[must_use]
     pub fn image(mut self, image: Option<Image>) -> Self {
         self.image = image;
         self
     }
 
-    /// Who pushes the image; the session itself unless given. Unverified: see docs/unverified.md#registry.
+    /// The credentials for pushing the image; a token of the session by default. Unverified: see docs/unverified.md#registry.
     #[must_use]
     pub fn credentials(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;
         self
     }
 
-    /// Whether a package that somebody else has made may be changed.
+    /// Whether a package that snowfeed did not create may be changed.
     #[must_use]
     pub fn adopt(mut self, adopt: bool) -> Self {
         self.adopt = adopt;
         self
     }
 
-    /// Whether an image repository that is missing is made, with its database and its schema. It is, unless this says no.
+    /// Whether to create a missing image repository, with its database and schema; true by default.
     #[must_use]
     pub fn create_repository(mut self, create: bool) -> Self {
         self.create_repository = create;
         self
     }
 
-    /// A version, by its name in the package, that goes to make room: a package holds two. It leaves the release channel first, which
-    /// takes until every installation of it has been upgraded; [`Runner::wait`] says how long that is waited for.
+    /// A version to drop first, by its name in the package, because a package holds at most two. Snowflake removes it from the release
+    /// channel after upgrading its installations; [`Runner::wait`] limits the wait.
     #[must_use]
     pub fn drop_version(mut self, version: Option<Name>) -> Self {
         self.drop_version = version;
         self
     }
 
-    /// Whether consumers get this version: those who have the app are upgraded to it, others install it.
+    /// Whether to release this version: Snowflake upgrades existing installations to it, and new ones get it.
     #[must_use]
     pub fn release(mut self, release: bool) -> Self {
         self.release = release;
         self
     }
 
-    /// Looks at what there is, and does what is missing.
+    /// Reads the account and executes the missing steps.
     ///
     /// # Cancellation
-    /// Dropping the future cancels the statement that runs; the next call goes on from what there is then.
+    /// Dropping the future cancels the running statement. The next call continues from there.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict): the package was made by somebody else, the image's tag stands for another image, the
-    /// package has no room for another version or patch, or the privileges are not those of the version;
-    /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing, and is not to be made;
-    /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names, or Snowflake refuses the
+    /// [`Conflict`](crate::ErrorKind::Conflict): snowfeed did not create the package, the tag belongs to another image, the
+    /// package cannot hold another version or patch, or a patch would change the privileges;
+    /// [`NotFound`](crate::ErrorKind::NotFound): the image repository is missing and must not be created;
+    /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names, or Snowflake rejects the
     /// setup script; others as Snowflake reports them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let plan = self.plan(account).await?;
@@ -123,29 +123,29 @@ impl<'a> Deploy<'a> {
 
     async fn plan(&self, account: &mut Account) -> Result<Plan> {
         let mut plan = Plan::default();
-        let there = There::read(self, account).await?;
+        let there = PackageState::read(self, account).await?;
         let files = stage::files(self.bundle);
         let label = version::label(&self.version, &files, self.image.as_ref());
         self.check(&label, &there, &mut plan)?;
         if there.package.is_none() {
-            self.make_package(&mut plan);
+            self.create_package(&mut plan);
         }
-        let stage = Stage::of(&self.names.package)?;
+        let stage = Stage::new(&self.names.package)?;
         if !there.has_stage {
-            stage.make(&mut plan);
+            stage.create(&mut plan);
         }
-        stage.fill(&files, &there.listed, &mut plan)?;
+        stage.upload(&files, &there.listed, &mut plan)?;
         if self.container {
             self.push_image(account, &mut plan).await?;
         }
-        self.retire(&there, &mut plan);
-        self.add_version(&label, &stage, &there, &mut plan);
+        self.drop_old_version(&there, &mut plan);
+        self.add_version_steps(&label, &stage, &there, &mut plan);
         Ok(plan)
     }
 
-    /// Refuses what Snowflake would refuse after everything else was done.
-    fn check(&self, label: &str, there: &There, plan: &mut Plan) -> Result<()> {
-        let room = Room {
+    /// Rejects, before any change, what Snowflake would reject at the end.
+    fn check(&self, label: &str, there: &PackageState, plan: &mut Plan) -> Result<()> {
+        let room = VersionLimits {
             package: &self.names.package,
             version: &self.names.version,
             versions: &there.versions,
@@ -161,8 +161,8 @@ impl<'a> Deploy<'a> {
         Ok(())
     }
 
-    /// Drops the version that was named to go.
-    fn retire(&self, there: &There, plan: &mut Plan) {
+    /// Plans the removal of the version given to [`drop_version`](Self::drop_version).
+    fn drop_old_version(&self, there: &PackageState, plan: &mut Plan) {
         let Some(version) = &self.drop_version else { return };
         let package = &self.names.package;
         if there.versions.newest(version).is_none() {
@@ -174,12 +174,12 @@ impl<'a> Deploy<'a> {
             return;
         }
         if there.channel.iter().any(|held| held == version.as_str()) {
-            // An earlier call may have stopped while it was leaving.
+            // An earlier call may already have started the removal.
             let how =
                 format!("ALTER APPLICATION PACKAGE {package} MODIFY RELEASE CHANNEL {CHANNEL} DROP VERSION {version}");
             plan.push(Step {
                 what: format!("drop {version} from the release channel {CHANNEL}"),
-                action: Action::RunOnce { statement: Statement::new(Sql::assert_safe(how)), done: "512010" },
+                action: Action::RunOnce { statement: Statement::new(Sql::assert_safe(how)), already_done: "512010" },
                 privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
             });
             plan.push(Step {
@@ -191,7 +191,7 @@ impl<'a> Deploy<'a> {
         plan.push(self.alter(format!("deregister the version {version}"), &format!("DEREGISTER VERSION {version}")));
     }
 
-    fn make_package(&self, plan: &mut Plan) {
+    fn create_package(&self, plan: &mut Plan) {
         let package = &self.names.package;
         plan.push(Step::run(
             format!("create the application package {package}"),
@@ -205,27 +205,27 @@ impl<'a> Deploy<'a> {
 
     async fn push_image(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
         let to = &self.names.image;
-        let repository = Repository::of(to)?;
+        let repository = ImageRepository::from_reference(to)?;
         let found = repository.find(account).await?;
         if found.is_none() && self.create_repository {
-            repository.make(account, plan).await?;
+            repository.create(account, plan).await?;
         } else if found.is_none() {
-            return Err(repository.absent(account).await?);
+            return Err(repository.missing_error(account).await?);
         }
         let Some(image) = &self.image else {
             plan.note(match found {
                 Some(_) => format!(
-                    "no image was built, so that none is pushed: the app needs {to}; if the repository does not \
+                    "no image was built, so none is pushed: the app needs {to}; if the repository does not \
                                     hold it, run `app build --binary PROGRAM` and `app deploy` again"
                 ),
                 None => format!(
-                    "no image was built, and a new repository holds none: the app needs {to}; run `app build \
+                    "no image was built, and the new repository is empty: the app needs {to}; run `app build \
                                  --binary PROGRAM` and `app deploy` again"
                 ),
             });
             return Ok(());
         };
-        let push = Push { image: image.clone(), to: to.clone(), credentials: self.credentials.clone() };
+        let push = ImagePush { image: image.clone(), destination: to.clone(), credentials: self.credentials.clone() };
         plan.push(Step {
             what: format!("push the image {to}"),
             action: Action::Push(Box::new(push)),
@@ -234,7 +234,7 @@ impl<'a> Deploy<'a> {
         Ok(())
     }
 
-    fn add_version(&self, label: &str, stage: &Stage, there: &There, plan: &mut Plan) {
+    fn add_version_steps(&self, label: &str, stage: &Stage, there: &PackageState, plan: &mut Plan) {
         let version = &self.names.version;
         let newest = there.versions.newest(version);
         let patch = match newest {
@@ -244,10 +244,10 @@ impl<'a> Deploy<'a> {
         };
         if newest.is_none_or(|newest| newest.label != label) {
             plan.push(Step {
-                what: "let Snowflake check the setup script".to_owned(),
+                what: "validate the setup script".to_owned(),
                 action: Action::Validate(Statement::new(Sql::assert_safe(format!(
                     "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})",
-                    stage.at("")
+                    stage.literal("")
                 )))),
                 privilege: Privilege::on("READ", format!("STAGE {}", stage.sql())),
             });
@@ -261,15 +261,15 @@ impl<'a> Deploy<'a> {
             } else {
                 format!("add the version {version}")
             };
-            let using = format!("USING {} LABEL = {}", stage.at(""), text_literal(label));
+            let using = format!("USING {} LABEL = {}", stage.literal(""), text_literal(label));
             plan.push(self.alter(what, &format!("{add} {using}")));
         }
         if self.release {
-            self.set_release(patch, there, plan);
+            self.release_steps(patch, there, plan);
         }
     }
 
-    fn set_release(&self, patch: u64, there: &There, plan: &mut Plan) {
+    fn release_steps(&self, patch: u64, there: &PackageState, plan: &mut Plan) {
         let version = &self.names.version;
         let channel = if there.has_channels { format!("MODIFY RELEASE CHANNEL {CHANNEL} ") } else { String::new() };
         if there.has_channels && !there.channel.iter().any(|held| held == version.as_str()) {
@@ -290,21 +290,21 @@ impl<'a> Deploy<'a> {
     }
 }
 
-/// What there is of a package.
-struct There {
-    package: Option<Found>,
+/// The state of a package in the account.
+struct PackageState {
+    package: Option<ShowRow>,
     has_stage: bool,
-    listed: Vec<Found>,
+    listed: Vec<ShowRow>,
     versions: Versions,
     has_channels: bool,
-    /// The versions of the channel, and those that are in any channel.
+    /// The versions in the default channel, and those in any channel.
     channel: Vec<String>,
     assigned: Vec<String>,
-    /// The version and the patch that consumers get.
+    /// The released version and patch.
     released: Option<(String, u64)>,
 }
 
-impl There {
+impl PackageState {
     async fn read(deploy: &Deploy<'_>, account: &mut Account) -> Result<Self> {
         let Names { package, .. } = &deploy.names;
         let found = account.find("APPLICATION PACKAGES", package, "").await?;
@@ -320,19 +320,19 @@ impl There {
                 released: None,
             });
         };
-        found.claim("application package", package, deploy.adopt, "give another name (--package)")?;
-        let stage = Stage::of(package)?;
+        found.check_marker("application package", package, deploy.adopt, "give another name (--package)")?;
+        let stage = Stage::new(package)?;
         let has_stage =
             account.find("STAGES", &stage.name, &format!("IN SCHEMA {}", stage.schema_sql())).await?.is_some();
-        let listed = if has_stage { account.rows(format!("LIST {}", stage.at(""))).await? } else { Vec::new() };
+        let listed = if has_stage { account.rows(format!("LIST {}", stage.literal(""))).await? } else { Vec::new() };
         let channels = account.rows_if_any(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
         let versions = Versions::read(account, package).await?;
-        let held = |row: &Found| -> Vec<String> {
-            versions.names().filter(|name| holds(row.get("versions"), name)).map(str::to_owned).collect()
+        let held = |row: &ShowRow| -> Vec<String> {
+            versions.names().filter(|name| contains_name(row.get("versions"), name)).map(str::to_owned).collect()
         };
         let channel = channels.iter().find(|row| row.get("name") == CHANNEL).map(held).unwrap_or_default();
         let assigned = channels.iter().flat_map(held).collect();
-        // Not only for a release: what is released is not dropped.
+        // Also needed to drop a version, because the released one must not be dropped.
         let reads = deploy.release || deploy.drop_version.is_some();
         let released = if reads { released(account, package).await? } else { None };
         Ok(Self {

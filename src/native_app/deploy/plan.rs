@@ -1,4 +1,4 @@
-//! The steps that change an account, each with its statement and the privilege that it needs.
+//! The planned changes of an account: steps with their statements and the privileges that they need.
 
 use std::fmt;
 
@@ -22,26 +22,26 @@ pub struct Step {
 pub(super) enum Action {
     /// A statement.
     Run(Statement),
-    /// A statement whose refusal with this code says that it was done already.
-    RunOnce { statement: Statement, done: &'static str },
-    /// A call of one of the app's procedures, which says in its answer whether it went well.
+    /// A statement that fails with this error code if it was executed before.
+    RunOnce { statement: Statement, already_done: &'static str },
+    /// A call of one of the app's procedures, whose result has a response code.
     Call(Statement),
-    /// A question to Snowflake whether the setup script on the stage is sound. It changes nothing.
+    /// Snowflake's validation of the setup script on the stage. It changes nothing.
     Validate(Statement),
-    /// A file that goes to a stage.
+    /// The upload of a file to a stage.
     Put(StagedFile),
-    /// An image that goes to a repository of the account.
-    Push(Box<Push>),
-    /// A wait until a version of a package is in no release channel.
+    /// The push of an image to a repository of the account.
+    Push(Box<ImagePush>),
+    /// A wait until no release channel has a version of a package.
     AwaitRemoval { package: Name, version: Name },
 }
 
-/// An image, and where it goes.
+/// An image and its destination.
 #[derive(Debug, Clone)]
-pub(super) struct Push {
+pub(super) struct ImagePush {
     pub(super) image: Image,
-    pub(super) to: app::Image,
-    /// Of whom; the session's own, unless given.
+    pub(super) destination: app::ImageReference,
+    /// `None` uses a token of the session.
     pub(super) credentials: Option<Credentials>,
 }
 
@@ -50,26 +50,26 @@ impl Step {
         Self { what: what.into(), action: Action::Run(Statement::new(Sql::assert_safe(sql))), privilege }
     }
 
-    /// What it does, in words: `create the schema D.S`.
+    /// The change in words: `create the schema D.S`.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// What the role needs for it.
+    /// The privilege that the role needs.
     pub fn privilege(&self) -> &Privilege {
         &self.privilege
     }
 
-    /// The statement that it runs, with `***` for each secret; of an image, what is pushed; of a wait, what for.
+    /// The statement, with `***` for each secret; a SQL comment for a push or a wait.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal): a file has a name that cannot be in a statement.
+    /// [`Internal`](crate::ErrorKind::Internal): a file's name is not valid in a statement.
     pub fn statement(&self) -> Result<String> {
         Ok(match &self.action {
             Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.to_string(),
             Action::RunOnce { statement, .. } => statement.sql.to_string(),
             Action::Put(file) => file.put_statement()?.sql.to_string(),
-            Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.to),
+            Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.destination),
             Action::AwaitRemoval { package, version } => {
                 format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")
             }
@@ -77,11 +77,11 @@ impl Step {
     }
 }
 
-/// Steps that bring an account to where it should be. Without any, it is there.
+/// The steps that are missing in an account; empty if nothing has to change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
-    /// What is worth knowing besides.
+    /// Remarks for the user.
     pub(super) notes: Vec<String>,
 }
 
@@ -119,7 +119,7 @@ impl Plan {
     }
 }
 
-/// The least that a role needs for a step.
+/// The minimal privilege for a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Privilege {
@@ -130,12 +130,12 @@ pub enum Privilege {
         /// Such as `ACCOUNT`, or `SCHEMA D.S`.
         object: String,
     },
-    /// The object is the role's own.
+    /// Ownership of the object.
     Ownership {
         /// Such as `APPLICATION G`.
         object: String,
     },
-    /// It may pass this privilege of the account on to others.
+    /// An account privilege with the grant option.
     Grant {
         /// Such as `EXECUTE TASK`.
         privilege: String,
@@ -155,8 +155,8 @@ impl Privilege {
         Self::Ownership { object: object.into() }
     }
 
-    /// What an administrator can do for a role that lacks it.
-    pub(super) fn remedy(&self, role: &str) -> String {
+    /// The help for a role that lacks the privilege.
+    pub(super) fn grant_help(&self, role: &str) -> String {
         match self {
             Self::On { privilege, object } => {
                 format!(
@@ -169,7 +169,7 @@ impl Privilege {
             ),
             Self::Grant { privilege } => format!(
                 "let an administrator run `GRANT {privilege} ON ACCOUNT TO ROLE {role} WITH GRANT OPTION`, or grant it to the \
-                 application as it is printed by --dry-run"
+                 application with the statement that --dry-run prints"
             ),
         }
     }

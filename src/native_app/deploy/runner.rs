@@ -1,4 +1,4 @@
-//! Runs the steps of a plan, or reports what they would do; explains the errors of Snowflake.
+//! Executes the steps of a plan, or reports them in a dry run, and explains Snowflake's errors.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,39 +12,39 @@ use super::{image_repository, version};
 use crate::snowflake::QueryResult;
 use crate::{Error, Result};
 
-/// What was done, or what would be.
+/// The steps that were executed, or that a dry run would execute.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    /// Whether nothing was done.
+    /// Whether this is a dry run.
     pub dry_run: bool,
-    /// Whether it was stopped between two steps. The next call goes on from there.
+    /// Whether it was stopped between two steps. The next call continues from there.
     pub stopped: bool,
-    /// The steps, in order. Without any, everything was as it should be.
-    pub steps: Vec<Done>,
-    /// What is worth knowing besides.
+    /// The steps, in order; empty if nothing had to change.
+    pub steps: Vec<StepReport>,
+    /// Remarks for the user.
     pub notes: Vec<String>,
 }
 
-/// A step that was done, or would be.
+/// A step that was executed, or that a dry run would execute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Done {
-    /// What it does, in words.
+pub struct StepReport {
+    /// The change in words.
     pub what: String,
-    /// Its statement, with `***` for each secret.
+    /// The statement, with `***` for each secret.
     pub statement: String,
-    /// What the role needs for it.
+    /// The privilege that the role needs.
     pub privilege: String,
-    /// Whether it changed anything; in a dry run, whether it might.
+    /// Whether it changed something; in a dry run, whether it might.
     pub changed: bool,
 }
 
-/// How long is waited unless it is said otherwise.
+/// The default of [`Runner::wait`].
 const WAIT: Duration = Duration::from_secs(300);
 
-/// Who is told each step before it begins.
+/// The callback for each step.
 type Progress<'a> = dyn Fn(&Step) + Send + Sync + 'a;
 
-/// How the steps are done.
+/// Executes steps.
 pub struct Runner<'a> {
     dry_run: bool,
     stop: CancellationToken,
@@ -59,34 +59,34 @@ impl Default for Runner<'_> {
 }
 
 impl<'a> Runner<'a> {
-    /// Does all steps.
+    /// Executes all steps.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether it only says what it would do. What there is, is read.
+    /// Whether to only report the steps. The account is still read.
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
     }
 
-    /// Stops between two steps once this is cancelled.
+    /// Stops between two steps when this token is cancelled.
     #[must_use]
     pub fn stop(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
         self
     }
 
-    /// How long it waits for what Snowflake does later: until a version has left its release channel. Five minutes unless given;
-    /// then it is an error, and the next call goes on from there.
+    /// How long to wait until a version has left its release channel; five minutes by default. A timeout is an error, and the next
+    /// call continues from there.
     #[must_use]
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = limit;
         self
     }
 
-    /// Is told each step before it begins; in a dry run, none.
+    /// Sets a callback for each step before it is executed. A dry run does not call it.
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(&Step) + Send + Sync + 'a) -> Self {
         self.progress = Some(Box::new(progress));
@@ -97,7 +97,7 @@ impl<'a> Runner<'a> {
         self.dry_run
     }
 
-    /// Does the steps, and adds them to the report.
+    /// Executes the steps and adds them to the report.
     pub(super) async fn run(&self, account: &mut Account, plan: Plan, report: &mut Report) -> Result<()> {
         report.dry_run = self.dry_run;
         report.notes.extend(plan.notes);
@@ -115,26 +115,28 @@ impl<'a> Runner<'a> {
                 }
                 match self.perform(account, &step, report).await {
                     Ok(changed) => changed,
-                    Err(error) => return Err(explain(error, &step, account).await),
+                    Err(error) => return Err(explain_error(error, &step, account).await),
                 }
             };
             let privilege = step.privilege.to_string();
-            report.steps.push(Done { what: step.what, statement, privilege, changed });
+            report.steps.push(StepReport { what: step.what, statement, privilege, changed });
         }
         Ok(())
     }
 
-    /// Whether anything was changed.
+    /// Returns whether the step changed something.
     async fn perform(&self, account: &mut Account, step: &Step, report: &mut Report) -> Result<bool> {
         match &step.action {
             Action::Run(statement) => account.execute(statement.clone()).await.map(|_| true),
-            Action::RunOnce { statement, done } => match account.execute(statement.clone()).await {
+            Action::RunOnce { statement, already_done: done } => match account.execute(statement.clone()).await {
                 Err(error) if error.code() == Some(*done) => Ok(false),
                 answer => answer.map(|_| true),
             },
-            Action::Call(statement) => of_procedure(&account.execute(statement.clone()).await?).map(|()| true),
+            Action::Call(statement) => {
+                check_procedure_response(&account.execute(statement.clone()).await?).map(|()| true)
+            }
             Action::Validate(statement) => {
-                report.notes.extend(of_validation(&account.execute(statement.clone()).await?)?);
+                report.notes.extend(validation_warnings(&account.execute(statement.clone()).await?)?);
                 Ok(false)
             }
             Action::Put(file) => account.put(file.clone()).await.map(|()| true),
@@ -152,95 +154,97 @@ impl fmt::Debug for Runner<'_> {
     }
 }
 
-/// Says at which step an error came, which privilege may be missing, and what to do. The codes are those that Snowflake's own command
-/// line knows. Unverified: see docs/unverified.md#error-codes.
-pub(super) async fn explain(error: Error, step: &Step, account: &mut Account) -> Error {
+/// Adds the step, the privilege that may be missing, and help to an error. The codes are those that Snowflake CLI handles.
+/// Unverified: see docs/unverified.md#error-codes.
+pub(super) async fn explain_error(error: Error, step: &Step, account: &mut Account) -> Error {
     let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
     let error = error.with_context("step", &step.what);
     match code {
-        3001 | 3041 | 2003 | 2043 => missing(error, code, step, account).await,
-        code => match help(code) {
+        3001 | 3041 | 2003 | 2043 => privilege_error(error, code, step, account).await,
+        code => match help_for_code(code) {
             Some(help) => error.with_help(help),
             None => error,
         },
     }
 }
 
-/// Where the role may not, or does not see what is there.
-async fn missing(error: Error, code: u32, step: &Step, account: &mut Account) -> Error {
+/// Explains an error of a role that lacks a privilege or cannot see an object.
+async fn privilege_error(error: Error, code: u32, step: &Step, account: &mut Account) -> Error {
     let role = account.role().await;
     let named = role.as_deref().unwrap_or("<role>");
-    let remedy = step.privilege.remedy(named);
+    let remedy = step.privilege.grant_help(named);
     let error = error.with_context("role", named).with_context("needs", &step.privilege);
     match code {
-        2003 | 2043 => error.with_help(format!("check the name; if it exists, the role may not see it: {remedy}")),
+        2003 | 2043 => {
+            error.with_help(format!("check the name; if the object exists, the role may not see it: {remedy}"))
+        }
         _ => error.with_help(remedy),
     }
 }
 
-/// What to do about an error of this code.
-fn help(code: u32) -> Option<&'static str> {
+/// The help for an error code.
+fn help_for_code(code: u32) -> Option<&'static str> {
     Some(match code {
-        2002 => "another object has this name: give another one (--application, --package)",
-        606 | 93_083 => "the setup script needs a warehouse: give one (--warehouse) that the role may use",
-        93_030 | 93_168 | 93_167 => "somebody else deployed at the same time: run it again",
+        2002 => "another object has this name: choose another one (--application, --package)",
+        606 | 93_083 => "the setup script needs a warehouse: pass --warehouse with one that the role may use",
+        93_030 | 93_168 | 93_167 => "another deployment ran at the same time: run it again",
         93_035 => "give the source a shorter version",
         93_037 | 512_004 | 512_023 => {
-            "a package holds two versions at most, and so does a release channel: drop one that nobody needs (--drop-version VERSION)"
+            "a package and a release channel hold at most two versions: drop one that is no longer needed (--drop-version VERSION)"
         }
-        512_010 => "the version is on its way out of the release channel: run it again later",
+        512_010 => "the version is being removed from the release channel: run it again later",
         512_020 | 93_088 => {
             "a release directive refers to the version: release another one first (`app deploy --release`)"
         }
         512_021 => {
-            "the version is in a release channel, and leaves it when every installation of it has been upgraded: run `app deploy \
-             --drop-version VERSION`, again if need be"
+            "the version is in a release channel until every installation of it is upgraded: run `app deploy --drop-version VERSION`, \
+             repeatedly if necessary"
         }
         93_044..=93_046 | 93_055 => {
-            "the app was installed in another way than it is upgraded now (a version, a release, a stage): upgrade it in that way \
-             (--released, or without), or install it anew: `app uninstall`, then `app install`; see there what is lost"
+            "the app was installed from another kind of source (version, release directive or stage): upgrade it from the same kind \
+             (with or without --released), or reinstall it with `app uninstall` and `app install`, whose help says what is lost"
         }
         93_079 => {
-            "its package is gone, and the app can only be installed anew: `app uninstall`, then `app install`; see there what is lost"
+            "its package no longer exists: reinstall the app with `app uninstall` and `app install`, whose help says what is lost"
         }
-        93_054 => "nothing is released yet: `app deploy --release`",
-        93_074 => "Snowflake has not approved the version yet: try again when its security scan is done (`app status`)",
-        93_082 | 93_084 => "the setup script fails: `app deploy` checks it; see the app's event table",
+        93_054 => "no version is released yet: run `app deploy --release`",
+        93_074 => "Snowflake has not approved the version yet: try again after its security scan (`app status`)",
+        93_082 | 93_084 => "the setup script failed: validate it with `app deploy`, or check the app's event table",
         93_128 => {
-            "the app owns objects: say --cascade to drop them with it, or transfer the ownership of all of them before, as the app's \
-             README says"
+            "the app owns objects: pass --cascade to drop them too, or first transfer the ownership of all of them, as the app's README \
+             describes"
         }
         93_148 | 397_007 | 397_012 | 397_013 => {
             "the image is missing: build it (`app build --binary`) and run `app deploy`, or push it to the repository that the \
              manifest names"
         }
-        93_300..=93_303 => "run `app build` again; report it if the manifest is as it was written",
+        93_300..=93_303 => "run `app build` again; if the manifest is unchanged, report a bug",
         _ => return None,
     })
 }
 
-/// What a procedure of the app answers.
+/// The response of one of the app's procedures.
 #[derive(Deserialize)]
-struct Envelope {
+struct ProcedureResponse {
     response_code: String,
     #[serde(default)]
     message: String,
 }
 
-/// What `SYSTEM$VALIDATE_NATIVE_APP_SETUP` answers.
+/// The result of `SYSTEM$VALIDATE_NATIVE_APP_SETUP`.
 #[derive(Deserialize)]
 struct Validation {
     #[serde(default)]
     status: String,
     #[serde(default)]
-    errors: Vec<Complaint>,
+    errors: Vec<ValidationMessage>,
     #[serde(default)]
-    warnings: Vec<Complaint>,
+    warnings: Vec<ValidationMessage>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Complaint {
+struct ValidationMessage {
     #[serde(default)]
     message: String,
     #[serde(default)]
@@ -251,40 +255,41 @@ struct Complaint {
     line: Option<i64>,
 }
 
-impl Complaint {
-    /// `setup.sql, line 3: what is wrong`.
+impl ValidationMessage {
+    /// `setup.sql, line 3: message`.
     fn line(&self) -> String {
-        let place = match (self.file_name.as_str(), self.line) {
+        let position = match (self.file_name.as_str(), self.line) {
             ("", _) => String::new(),
             (file, Some(line)) if line > 0 => format!("{file}, line {line}: "),
             (file, _) => format!("{file}: "),
         };
-        let said = [&self.message, &self.cause].into_iter().filter(|text| !text.is_empty());
-        place + &said.map(String::as_str).collect::<Vec<_>>().join(": ")
+        let parts = [&self.message, &self.cause].into_iter().filter(|text| !text.is_empty());
+        position + &parts.map(String::as_str).collect::<Vec<_>>().join(": ")
     }
 }
 
 fn text(answer: &QueryResult) -> Result<&str> {
-    let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake answered a call with nothing"))?;
+    let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake returned no row for a call"))?;
     Ok(row.text(0)?)
 }
 
-/// Whether a call of a procedure went well.
-pub(super) fn of_procedure(answer: &QueryResult) -> Result<()> {
-    let Envelope { response_code, message } = serde_json::from_str(text(answer)?)
-        .map_err(|error| Error::invalid_data("the app answered in a way that is not understood").with_source(error))?;
+/// Returns an error unless a procedure's response is OK.
+pub(super) fn check_procedure_response(answer: &QueryResult) -> Result<()> {
+    let ProcedureResponse { response_code, message } = serde_json::from_str(text(answer)?)
+        .map_err(|error| Error::invalid_data("the app's response cannot be parsed").with_source(error))?;
     if response_code == "OK" {
         return Ok(());
     }
-    Err(Error::configuration(format!("the app refuses: {message}")).with_context("response_code", response_code))
+    Err(Error::configuration(format!("the app rejected the call: {message}"))
+        .with_context("response_code", response_code))
 }
 
-/// The warnings. Errors are one error.
-pub(super) fn of_validation(answer: &QueryResult) -> Result<Vec<String>> {
+/// Returns the warnings, or one error with all errors.
+pub(super) fn validation_warnings(answer: &QueryResult) -> Result<Vec<String>> {
     let validation: Validation = serde_json::from_str(text(answer)?).map_err(|error| {
-        Error::invalid_data("Snowflake's validation answered in a way that is not understood").with_source(error)
+        Error::invalid_data("the result of Snowflake's validation cannot be parsed").with_source(error)
     })?;
-    let lines = |complaints: &[Complaint]| complaints.iter().map(Complaint::line).collect::<Vec<_>>();
+    let lines = |complaints: &[ValidationMessage]| complaints.iter().map(ValidationMessage::line).collect::<Vec<_>>();
     if validation.errors.is_empty()
         && !validation.status.eq_ignore_ascii_case("FAIL")
         && !validation.status.starts_with("FAILURE")
@@ -292,9 +297,9 @@ pub(super) fn of_validation(answer: &QueryResult) -> Result<Vec<String>> {
         return Ok(lines(&validation.warnings));
     }
     let errors = lines(&validation.errors);
-    let said = if errors.is_empty() { "no reason is given".to_owned() } else { errors.join("; ") };
-    Err(Error::configuration(format!("Snowflake refuses the setup script: {said}"))
-        .with_help("no version was added; report it if the files are as `app build` wrote them"))
+    let reasons = if errors.is_empty() { "no reason given".to_owned() } else { errors.join("; ") };
+    Err(Error::configuration(format!("Snowflake rejected the setup script: {reasons}"))
+        .with_help("no version was added; report a bug if the files are unchanged since `app build`"))
 }
 
 #[cfg(test)]
@@ -304,26 +309,27 @@ mod tests {
     use super::*;
     use crate::snowflake::Row;
 
-    fn answered(text: &str) -> QueryResult {
+    fn result(text: &str) -> QueryResult {
         let rows = vec![Row(vec![Some(ByteString::from(text))])];
         QueryResult { columns: vec!["V".into()], rows, query_id: "q".into() }
     }
 
     #[test]
-    fn warnings_are_told_and_errors_are_an_error() {
+    fn warnings_are_returned_and_errors_become_one_error() {
         let warned = r#"{"status":"SUCCESS","errors":[],"warnings":[{"message":"old","cause":"why","errorCode":"1","fileName":"setup.sql","line":3,"column":1}]}"#;
-        assert_eq!(of_validation(&answered(warned)).unwrap(), ["setup.sql, line 3: old: why"]);
+        assert_eq!(validation_warnings(&result(warned)).unwrap(), ["setup.sql, line 3: old: why"]);
         let failed = r#"{"status":"FAIL","errors":[{"message":"bad","fileName":"setup.sql","line":-1},{"cause":"worse"}],"warnings":[]}"#;
-        let error = of_validation(&answered(failed)).unwrap_err();
+        let error = validation_warnings(&result(failed)).unwrap_err();
         assert!(error.message().ends_with("setup.sql: bad; worse"), "{error}");
     }
 
     #[test]
     fn a_procedure_that_refuses_is_an_error() {
-        of_procedure(&answered(r#"{"response_code":"OK","message":"done"}"#)).unwrap();
-        let refused = of_procedure(&answered(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();
+        check_procedure_response(&result(r#"{"response_code":"OK","message":"done"}"#)).unwrap();
+        let refused =
+            check_procedure_response(&result(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();
         assert!(refused.to_string().contains("INVALID_REFERENCE"), "{refused}");
-        assert!(of_procedure(&answered("what?")).is_err());
-        assert!(of_procedure(&QueryResult::default()).is_err());
+        assert!(check_procedure_response(&result("what?")).is_err());
+        assert!(check_procedure_response(&QueryResult::default()).is_err());
     }
 }

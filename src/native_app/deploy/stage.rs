@@ -1,4 +1,4 @@
-//! The stage in the application package, and what on it differs from the bundle.
+//! The stage in the application package, and its differences from the bundle.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,17 +6,17 @@ use std::fmt::Write;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::account::{Found, qualified_name, text_literal};
+use super::account::{ShowRow, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::native_app::{Bundle, Name};
 use crate::snowflake::StagedFile;
 use crate::{Error, Result};
 
-/// The schema and the stage have the names that Snowflake's own command line gives them, so that both deploy to the same place.
+/// The same names as in Snowflake CLI, so that both deploy to the same stage.
 const SCHEMA: &str = "APP_SRC";
 const STAGE: &str = "STAGE";
 
-/// Where a bundle's files are in an application package.
+/// The stage of a bundle's files in an application package.
 pub(super) struct Stage {
     pub(super) package: Name,
     pub(super) schema: Name,
@@ -24,7 +24,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn of(package: &Name) -> Result<Self> {
+    pub(super) fn new(package: &Name) -> Result<Self> {
         Ok(Self { package: package.clone(), schema: Name::stored(SCHEMA)?, name: Name::stored(STAGE)? })
     }
 
@@ -36,14 +36,14 @@ impl Stage {
         qualified_name(&[&self.package, &self.schema, &self.name])
     }
 
-    /// The stage, or a path on it, as a literal.
-    pub(super) fn at(&self, path: &str) -> String {
+    /// A path on the stage as a literal; an empty path is the stage itself.
+    pub(super) fn literal(&self, path: &str) -> String {
         let slash = if path.is_empty() { "" } else { "/" };
         text_literal(&format!("@{}{slash}{path}", self.sql()))
     }
 
-    /// What makes the stage. Both statements can be repeated.
-    pub(super) fn make(&self, plan: &mut Plan) {
+    /// Plans the creation of the stage.
+    pub(super) fn create(&self, plan: &mut Plan) {
         let (schema, stage) = (self.schema_sql(), self.sql());
         plan.push(Step::run(
             format!("create the schema {schema}"),
@@ -59,16 +59,16 @@ impl Stage {
         ));
     }
 
-    /// What makes the stage hold the bundle's files and no others, where it holds those that LIST has found.
-    pub(super) fn fill(&self, files: &BTreeMap<&str, &[u8]>, listed: &[Found], plan: &mut Plan) -> Result<()> {
-        let listed: BTreeMap<&str, &str> = listed.iter().filter_map(staged).collect();
+    /// Plans the uploads and removals after which the stage holds exactly the bundle's files. `listed` are the rows of LIST.
+    pub(super) fn upload(&self, files: &BTreeMap<&str, &[u8]>, listed: &[ShowRow], plan: &mut Plan) -> Result<()> {
+        let listed: BTreeMap<&str, &str> = listed.iter().filter_map(path_and_md5).collect();
         let stale: Vec<&str> = listed.keys().copied().filter(|path| !files.contains_key(path)).collect();
         let privilege = || Privilege::on("WRITE", format!("STAGE {}", self.sql()));
         for path in &stale {
-            plan.push(Step::run(format!("remove {path}"), format!("REMOVE {}", self.at(path)), privilege()));
+            plan.push(Step::run(format!("remove {path}"), format!("REMOVE {}", self.literal(path)), privilege()));
         }
         for (path, bytes) in files {
-            // REMOVE takes everything along whose path begins like this.
+            // REMOVE deletes every path with this prefix.
             let is_removed = stale.iter().any(|stale| path.starts_with(stale));
             if !is_removed && listed.get(path).is_some_and(|md5| *md5 == digest(bytes)) {
                 continue;
@@ -82,8 +82,8 @@ impl Stage {
     fn file(&self, path: &str, bytes: &[u8]) -> Result<StagedFile> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
         if !path.chars().all(plain) {
-            return Err(Error::configuration(format!("{path:?} cannot be the path of a file on a stage"))
-                .with_help("rename it: letters, digits, `.`, `_` and `-`"));
+            return Err(Error::configuration(format!("{path:?} is not a valid path on a stage"))
+                .with_help("rename it: use letters, digits, `.`, `_` and `-`"));
         }
         let (folder, name) =
             path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("/{folder}"), name));
@@ -92,13 +92,13 @@ impl Stage {
     }
 }
 
-/// A file that LIST has found: its path on the stage, and its MD5. The path comes with the stage's name in front.
-fn staged(row: &Found) -> Option<(&str, &str)> {
+/// A file's path and MD5 from a row of LIST, whose path begins with the stage's name.
+fn path_and_md5(row: &ShowRow) -> Option<(&str, &str)> {
     let (_, path) = row.get("name").split_once('/')?;
     Some((path, row.get("md5")))
 }
 
-/// The MD5 of a file, by which a stage tells files apart.
+/// The MD5 of a file, as LIST reports it.
 fn digest(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         // Writing into a string does not fail.
@@ -107,7 +107,7 @@ fn digest(bytes: &[u8]) -> String {
     })
 }
 
-/// The files of a bundle that belong on a stage: all but the project file of Snowflake's own command line and the image.
+/// The files of a bundle for the stage: all but the project file of Snowflake CLI and the image.
 pub(super) fn files(bundle: &Bundle) -> BTreeMap<&str, &[u8]> {
     bundle.files().filter(|(path, _)| *path != "snowflake.yml" && !path.starts_with("image/")).collect()
 }

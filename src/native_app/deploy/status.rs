@@ -1,17 +1,17 @@
-//! How an app stands in an account.
+//! The status of an app in an account.
 
 use serde::Serialize;
 
-use super::account::{Account, Found, text_literal};
+use super::account::{Account, ShowRow, text_literal};
 use super::application as app;
 use super::version::released;
 use crate::native_app::{App, Names};
 use crate::{ErrorKind, Result};
 
-/// How an app stands in an account, as far as the role may see it.
+/// The status of an app in an account, as far as the role can see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The application package; `None` where there is none, or the role does not see it.
+    /// The application package; `None` if it does not exist or the role cannot see it.
     pub package: Option<PackageStatus>,
     /// The application.
     pub application: Option<ApplicationStatus>,
@@ -24,12 +24,12 @@ pub struct PackageStatus {
     pub name: String,
     /// The role that owns it.
     pub owner: String,
-    /// Whether we made it.
+    /// Whether snowfeed created it.
     pub ours: bool,
     /// Its versions, oldest first.
     pub versions: Vec<VersionStatus>,
-    /// What consumers get.
-    pub released: Option<Release>,
+    /// The released version.
+    pub released: Option<ReleasedVersion>,
 }
 
 /// A patch of a version.
@@ -39,17 +39,17 @@ pub struct VersionStatus {
     pub version: String,
     /// The patch.
     pub patch: u64,
-    /// What consumers are shown.
+    /// The label that consumers see.
     pub label: String,
     /// Such as `READY`.
     pub state: String,
-    /// Of Snowflake's security scan, such as `NOT_REVIEWED`.
+    /// The state of Snowflake's security scan, such as `NOT_REVIEWED`.
     pub review: String,
 }
 
-/// What consumers get.
+/// A released version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Release {
+pub struct ReleasedVersion {
     /// The version.
     pub version: String,
     /// The patch.
@@ -63,7 +63,7 @@ pub struct ApplicationStatus {
     pub name: String,
     /// The role that owns it.
     pub owner: String,
-    /// Whether we made it.
+    /// Whether snowfeed created it.
     pub ours: bool,
     /// Its version.
     pub version: String,
@@ -71,45 +71,45 @@ pub struct ApplicationStatus {
     pub patch: Option<u64>,
     /// Such as `COMPLETE`, `UPGRADING`, `FAILED`.
     pub state: String,
-    /// Why its last upgrade failed, where it did.
+    /// Why its last upgrade failed; empty if it did not.
     pub failure: String,
-    /// The version that it had before: runs that began on it end on it, and hold up the end of the upgrade.
-    pub previous: Option<Previous>,
-    /// Why it is disabled, where it is.
+    /// The previous version. Runs that began with it finish with it and delay the end of the upgrade.
+    pub previous: Option<PreviousVersion>,
+    /// Why it is disabled; empty if it is not.
     pub disabled: String,
-    /// When it was last upgraded, as Snowflake writes it.
+    /// The time of its last upgrade, as Snowflake formats it.
     pub upgraded: String,
-    /// Its references, and what they are bound to.
-    pub references: Vec<Reference>,
-    /// The privileges that it asks for.
-    pub privileges: Vec<Granted>,
+    /// Its references and their bindings.
+    pub references: Vec<ReferenceStatus>,
+    /// The privileges that it requests.
+    pub privileges: Vec<PrivilegeStatus>,
     /// Its compute pools.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolStatus>,
 }
 
-/// The version that an application had before its last upgrade.
+/// The version of an application before its last upgrade.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Previous {
+pub struct PreviousVersion {
     /// The version.
     pub version: String,
     /// The patch.
     pub patch: u64,
-    /// Its state, as Snowflake writes it.
+    /// Its state, as Snowflake reports it.
     pub state: String,
 }
 
 /// A reference.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Reference {
+pub struct ReferenceStatus {
     /// Its name.
     pub name: String,
-    /// The object; `None` where it is not bound.
+    /// The bound object; `None` if it is not bound.
     pub object: Option<String>,
 }
 
-/// A privilege that the app asks for.
+/// A privilege that the app requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Granted {
+pub struct PrivilegeStatus {
     /// Such as `EXECUTE TASK`.
     pub privilege: String,
     /// Whether the app has it.
@@ -118,21 +118,21 @@ pub struct Granted {
 
 /// A compute pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Pool {
+pub struct PoolStatus {
     /// Its name.
     pub name: String,
     /// Such as `IDLE`, `ACTIVE`, `SUSPENDED`.
     pub state: String,
-    /// How many services and jobs run on it.
+    /// The number of services and jobs that run on it.
     pub services: u64,
-    /// How many jobs run on it.
+    /// The number of jobs that run on it.
     pub jobs: u64,
-    /// Another application that it belongs to, or one that was dropped; this one cannot use it.
+    /// Another application, possibly a dropped one, that it belongs to, so that this one cannot use it.
     pub other: Option<String>,
 }
 
 impl Status {
-    /// Of an app. It only reads.
+    /// Reads the status of an app.
     ///
     /// # Errors
     /// As Snowflake reports them. What the role may not see is left out.
@@ -145,12 +145,12 @@ impl Status {
 async fn package(account: &mut Account, names: &Names) -> Result<Option<PackageStatus>> {
     let name = &names.package;
     let Some(found) = account.find("APPLICATION PACKAGES", name, "").await? else { return Ok(None) };
-    let versions = visible(account, format!("SHOW VERSIONS IN APPLICATION PACKAGE {name}")).await?;
+    let versions = rows_if_visible(account, format!("SHOW VERSIONS IN APPLICATION PACKAGE {name}")).await?;
     let released = match released(account, name).await {
         Err(error) if is_hidden(&error) => None,
         released => released?,
     };
-    let version = |row: &Found| VersionStatus {
+    let version = |row: &ShowRow| VersionStatus {
         version: row.get("version").to_owned(),
         patch: row.number("patch").unwrap_or_default(),
         label: row.get("label").to_owned(),
@@ -160,39 +160,39 @@ async fn package(account: &mut Account, names: &Names) -> Result<Option<PackageS
     Ok(Some(PackageStatus {
         name: name.sql(),
         owner: found.get("owner").to_owned(),
-        ours: found.is_ours(),
+        ours: found.is_made_by_snowfeed(),
         versions: versions.iter().filter(|row| row.text("dropped_on").is_none()).map(version).collect(),
-        released: released.map(|(version, patch)| Release { version, patch }),
+        released: released.map(|(version, patch)| ReleasedVersion { version, patch }),
     }))
 }
 
 async fn application(account: &mut Account, names: &Names) -> Result<Option<ApplicationStatus>> {
     let name = &names.application;
     let Some(found) = account.find("APPLICATIONS", name, "").await? else { return Ok(None) };
-    let described = visible(account, format!("DESCRIBE APPLICATION {name}")).await?;
+    let described = rows_if_visible(account, format!("DESCRIBE APPLICATION {name}")).await?;
     let property = |property: &str| {
         let row = described.iter().find(|row| row.get("property").eq_ignore_ascii_case(property));
         row.and_then(|row| row.text("value")).filter(|value| !value.eq_ignore_ascii_case("null"))
     };
-    let previous = property("previous_version").map(|version| Previous {
+    let previous = property("previous_version").map(|version| PreviousVersion {
         version,
         patch: property("previous_patch").and_then(|patch| patch.parse().ok()).unwrap_or_default(),
         state: property("previous_version_state").unwrap_or_default(),
     });
-    let references = visible(account, format!("SHOW REFERENCES IN APPLICATION {name}")).await?;
-    let privileges = visible(account, format!("SHOW PRIVILEGES IN APPLICATION {name}")).await?;
-    // Its name begins with the application's; which characters the rest of it has is the app's own affair.
+    let references = rows_if_visible(account, format!("SHOW REFERENCES IN APPLICATION {name}")).await?;
+    let privileges = rows_if_visible(account, format!("SHOW PRIVILEGES IN APPLICATION {name}")).await?;
+    // A pool's name begins with the application's name.
     let pattern = text_literal(&format!("{}%", name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
-    let pools = visible(account, format!("SHOW COMPUTE POOLS LIKE {pattern}")).await?;
-    let object = |row: &Found| {
+    let pools = rows_if_visible(account, format!("SHOW COMPUTE POOLS LIKE {pattern}")).await?;
+    let object = |row: &ShowRow| {
         let parts = [row.text("database_name"), row.text("schema_name"), row.text("object_name")];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (row.text("object_name").is_some()).then(|| parts.join("."))
     };
     let own = app::pool_name(name)?;
-    // Names that only begin like this one are those of other applications.
-    let is_own = |row: &&Found| row.get("application") == name.as_str() || row.get("name") == own.as_str();
-    let pool = |row: &Found| Pool {
+    // A longer name with the same prefix may belong to another application.
+    let is_own = |row: &&ShowRow| row.get("application") == name.as_str() || row.get("name") == own.as_str();
+    let pool = |row: &ShowRow| PoolStatus {
         name: row.get("name").to_owned(),
         other: row.text("application").filter(|application| application != name.as_str()),
         state: row.get("state").to_owned(),
@@ -202,7 +202,7 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
     Ok(Some(ApplicationStatus {
         name: name.sql(),
         owner: found.get("owner").to_owned(),
-        ours: found.is_ours(),
+        ours: found.is_made_by_snowfeed(),
         version: found.get("version").to_owned(),
         patch: found.number("patch"),
         state: found.get("upgrade_state").to_owned(),
@@ -212,18 +212,18 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
         upgraded: found.get("last_upgraded_on").to_owned(),
         references: references
             .iter()
-            .map(|row| Reference { name: row.get("name").to_owned(), object: object(row) })
+            .map(|row| ReferenceStatus { name: row.get("name").to_owned(), object: object(row) })
             .collect(),
         privileges: privileges
             .iter()
-            .map(|row| Granted { privilege: row.get("privilege").to_owned(), granted: row.is("is_granted") })
+            .map(|row| PrivilegeStatus { privilege: row.get("privilege").to_owned(), granted: row.is("is_granted") })
             .collect(),
         pools: pools.iter().filter(is_own).map(pool).collect(),
     }))
 }
 
-/// Rows; none where the role may not see them.
-async fn visible(account: &mut Account, sql: String) -> Result<Vec<Found>> {
+/// Returns rows; none if the role may not see them.
+async fn rows_if_visible(account: &mut Account, sql: String) -> Result<Vec<ShowRow>> {
     match account.rows_if_any(sql).await {
         Err(error) if is_hidden(&error) => Ok(Vec::new()),
         rows => rows,

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, Found};
+use super::account::{Account, ShowRow};
 use crate::native_app::Name;
 use crate::native_app::image::Image;
 use crate::{Error, ErrorKind, Result};
 
-/// How much of a digest a label has, in bytes: of the files, and of what a patch may not change.
+/// The length of the digests in a label, in bytes: of the files, and of the parts that a patch may not change.
 const DIGEST: usize = 6;
 const FIXED: usize = 4;
-/// How many patches a version may have.
+/// The maximum number of patches of a version.
 const MOST_PATCHES: u64 = 130;
-/// From how many on it is told.
+/// The number of patches from which on a note warns.
 const MANY_PATCHES: u64 = 120;
 
-/// The release channel that consumers install from unless they say otherwise.
+/// The release channel that consumers install from by default.
 pub(super) const CHANNEL: &str = "DEFAULT";
 
 /// All patches of all versions of a package.
@@ -31,19 +31,19 @@ pub(super) struct Versions(Vec<Patch>);
 pub(super) struct Patch {
     version: String,
     pub(super) number: u64,
-    /// What the consumer is shown; it tells what is in the patch.
+    /// The label that consumers see; it contains a digest of the patch's content.
     pub(super) label: String,
 }
 
 impl Versions {
-    /// Of `package`.
+    /// Reads the versions of `package`.
     pub(super) async fn read(account: &mut Account, package: &Name) -> Result<Self> {
         let rows = account.rows(format!("SHOW VERSIONS IN APPLICATION PACKAGE {package}")).await?;
         let rows = rows.iter().filter(|row| row.text("dropped_on").is_none());
-        rows.map(patch).collect::<Result<_>>().map(Self)
+        rows.map(parse_patch).collect::<Result<_>>().map(Self)
     }
 
-    /// The newest patch of a version. `None`: there is no such version.
+    /// The newest patch of a version; `None` if there is no such version.
     pub(super) fn newest(&self, version: &Name) -> Option<&Patch> {
         self.0.iter().filter(|patch| patch.version == version.as_str()).max_by_key(|patch| patch.number)
     }
@@ -55,39 +55,39 @@ impl Versions {
         names.map(|(_, patch)| patch.version.as_str())
     }
 
-    /// Checks what a patch after the newest one of this version may be; with what is worth knowing.
+    /// Checks whether a patch can follow the newest one of this version; returns a note for the user.
     pub(super) fn check_patch(&self, version: &Name, label: &str) -> Result<Option<String>> {
         let Some(newest) = self.newest(version).filter(|newest| newest.label != label) else { return Ok(None) };
-        let raise = "raise the source's version: the next deploy makes a version of it";
-        if let (Some(before), Some(now)) = (fixed(&newest.label), fixed(label))
+        let raise = "increase the source's version, so that the next deploy creates a new version";
+        if let (Some(before), Some(now)) = (constraints_digest(&newest.label), constraints_digest(label))
             && before != now
         {
-            let message = format!(
-                "{version} was made with other privileges or another image, and a patch may not change privileges"
-            );
+            let message =
+                format!("{version} was created with other privileges or another image, and a patch cannot change them");
             return Err(Error::new(ErrorKind::Conflict, message).with_help(format!(
-                "{raise}; or build with the options that the version was built with (--without-container, --image-repository)"
+                "{raise}; or build with the options of that version (--without-container, --image-repository)"
             )));
         }
         let count = newest.number + 1;
         if count >= MOST_PATCHES {
-            let message = format!("{version} has {count} patches, and Snowflake takes no more");
+            let message = format!("{version} has {count} patches, the maximum");
             return Err(Error::new(ErrorKind::Conflict, message).with_help(raise));
         }
-        let note = || format!("{version} has {} of at most {MOST_PATCHES} patches now: {raise}", count + 1);
+        let note = || format!("{version} now has {} of at most {MOST_PATCHES} patches: {raise}", count + 1);
         Ok((count >= MANY_PATCHES).then(note))
     }
 }
 
-fn patch(row: &Found) -> Result<Patch> {
+fn parse_patch(row: &ShowRow) -> Result<Patch> {
     let number = row.number("patch").ok_or_else(|| {
-        Error::invalid_data("Snowflake did not say which patches a version has").with_context("patch", row.get("patch"))
+        Error::invalid_data("Snowflake returned a version without a patch number")
+            .with_context("patch", row.get("patch"))
     })?;
     Ok(Patch { version: row.get("version").to_owned(), number, label: row.get("label").to_owned() })
 }
 
-/// The label of what these files and this image make: the version, a digest of all, and one of what a patch may not change. By the
-/// first, what was deployed before is known: the same files make no new patch, whatever happened in between.
+/// The label of a patch: the version, a digest of the files and the image, and a digest of what a patch may not change. The first digest
+/// identifies an unchanged bundle, which needs no new patch.
 pub(super) fn label(version: &str, files: &BTreeMap<&str, &[u8]>, image: Option<&Image>) -> String {
     let mut digest = Sha256::new();
     for (path, bytes) in files {
@@ -98,7 +98,7 @@ pub(super) fn label(version: &str, files: &BTreeMap<&str, &[u8]>, image: Option<
     }
     digest.update(image.map_or("", Image::digest));
     let manifest = files.get("manifest.yml").map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
-    let fixed = Sha256::digest(asked_for(&manifest).join("\n"));
+    let fixed = Sha256::digest(patch_constraints(&manifest).join("\n"));
     format!("{version}+{}.{}", hex(&digest.finalize()[..DIGEST]), hex(&fixed[..FIXED]))
 }
 
@@ -106,14 +106,14 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The digest in a label of what a patch may not change; labels of other tools have none.
-fn fixed(label: &str) -> Option<&str> {
+/// The second digest in a label, of what a patch may not change; labels of other tools have none.
+fn constraints_digest(label: &str) -> Option<&str> {
     let (all, fixed) = label.rsplit_once('+')?.1.split_once('.')?;
     (all.len() == 2 * DIGEST && fixed.len() == 2 * FIXED).then_some(fixed)
 }
 
-/// What a patch may not change: the version of the manifest, the privileges and the images that it lists.
-fn asked_for(manifest: &str) -> Vec<&str> {
+/// The parts of a manifest that a patch may not change: its version, privileges and images.
+fn patch_constraints(manifest: &str) -> Vec<&str> {
     let entries = |section: &'static str| -> Vec<&str> {
         let indent = |line: &str| line.len() - line.trim_start().len();
         let mut lines = manifest.lines().skip_while(|line| line.trim() != section);
@@ -125,11 +125,11 @@ fn asked_for(manifest: &str) -> Vec<&str> {
     version.chain(entries("privileges:")).chain(entries("images:")).collect()
 }
 
-/// How many versions a package holds at once, how many of them in no release channel, and how many a channel holds.
+/// Snowflake's limit on versions: per package without channels, per channel, and outside any channel.
 pub(super) const MOST_VERSIONS: usize = 2;
 
-/// What is known of a package when a version is to be added.
-pub(super) struct Room<'a> {
+/// Checks whether a package has room for another version.
+pub(super) struct VersionLimits<'a> {
     pub(super) package: &'a Name,
     pub(super) version: &'a Name,
     pub(super) versions: &'a Versions,
@@ -137,28 +137,28 @@ pub(super) struct Room<'a> {
     pub(super) has_channels: bool,
     /// The versions of the default channel.
     pub(super) channel: &'a [String],
-    /// The versions that are in any channel.
+    /// The versions in any channel.
     pub(super) assigned: &'a [String],
-    /// The version that consumers get.
+    /// The released version.
     pub(super) released: Option<&'a str>,
-    /// The version that is to go first.
+    /// The version to drop first.
     pub(super) dropped: Option<&'a Name>,
-    /// Whether the new version goes into the channel.
+    /// Whether the new version is released.
     pub(super) releases: bool,
 }
 
-impl Room<'_> {
-    /// Refuses a version that Snowflake could not add, before anything is changed.
+impl VersionLimits<'_> {
+    /// Rejects a version that Snowflake could not add, before anything is changed.
     pub(super) fn check(&self) -> Result<()> {
         let Self { package, version, .. } = self;
         let dropped = self.dropped.map(Name::as_str);
         if let Some(dropped) = dropped {
             if dropped == version.as_str() {
-                return Err(Error::configuration(format!("{version} is the version that is deployed"))
-                    .with_help("name another one with --drop-version"));
+                return Err(Error::configuration(format!("{version} is the version to deploy"))
+                    .with_help("pass another version to --drop-version"));
             }
             if self.released == Some(dropped) {
-                return Err(Error::new(ErrorKind::Conflict, format!("{dropped} is what {package} has released"))
+                return Err(Error::new(ErrorKind::Conflict, format!("{dropped} is the released version of {package}"))
                     .with_help("release another version first: run `app deploy --release` without --drop-version"));
             }
         }
@@ -172,17 +172,17 @@ impl Room<'_> {
         if !is_full && !is_channel_full {
             return Ok(());
         }
-        let (place, names) =
+        let (holder, names) =
             if is_full { (format!("{package} holds"), names) } else { (format!("the channel {CHANNEL} holds"), held) };
-        let message = format!("{place} {}, and takes no third version", names.join(" and "));
+        let message = format!("{holder} {}, and cannot hold a third version", names.join(" and "));
         let unused = names.iter().find(|name| Some(**name) != self.released).copied().unwrap_or("VERSION");
         Err(Error::new(ErrorKind::Conflict, message).with_help(format!(
-            "drop a version that nobody needs any more: --drop-version {unused}; installations that have it are upgraded before"
+            "drop a version that is no longer needed with --drop-version {unused}; Snowflake first upgrades its installations"
         )))
     }
 }
 
-/// Waits until a version is in no release channel: it leaves when every installation has been upgraded.
+/// Waits until a version is in no release channel. Snowflake removes it after upgrading every installation.
 pub(super) async fn await_removal(
     account: &mut Account,
     package: &Name,
@@ -194,13 +194,13 @@ pub(super) async fn await_removal(
     let pause = (limit / 30).clamp(Duration::from_millis(20), Duration::from_secs(10));
     loop {
         let channels = account.rows(format!("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package}")).await?;
-        if !channels.iter().any(|row| holds(row.get("versions"), version.as_str())) || stop.is_cancelled() {
+        if !channels.iter().any(|row| contains_name(row.get("versions"), version.as_str())) || stop.is_cancelled() {
             return Ok(());
         }
         if Instant::now() >= end {
-            let message = format!("{version} is still in a release channel, because installations have it");
+            let message = format!("{version} is still in a release channel, because installations use it");
             return Err(Error::new(ErrorKind::Conflict, message).with_help(
-                "run the same command again later: it goes on from there. SHOW VERSIONS and the view APPLICATION_STATE tell who has it",
+                "run the same command again later; it continues from there. SHOW VERSIONS and the view APPLICATION_STATE list the installations",
             ));
         }
         tokio::select! {
@@ -210,17 +210,17 @@ pub(super) async fn await_removal(
     }
 }
 
-/// The version and the patch that consumers get unless they are told apart.
+/// The version and the patch of the default release directive.
 pub(super) async fn released(account: &mut Account, package: &Name) -> Result<Option<(String, u64)>> {
     let rows = account.rows_if_any(format!("SHOW RELEASE DIRECTIVES IN APPLICATION PACKAGE {package}")).await?;
-    // A package without release channels has no such column, or nothing in it.
-    let is_default = |row: &&Found| row.get("name") == CHANNEL && matches!(row.get("release_channel"), "" | CHANNEL);
+    // Without release channels the column is missing or empty.
+    let is_default = |row: &&ShowRow| row.get("name") == CHANNEL && matches!(row.get("release_channel"), "" | CHANNEL);
     let row = rows.iter().find(is_default);
     Ok(row.and_then(|row| Some((row.text("version")?, row.number("patch")?))))
 }
 
-/// Whether a list, `["V1","V2"]` or `[V1, V2]`, holds a name.
-pub(super) fn holds(list: &str, name: &str) -> bool {
+/// Whether a list, `["V1","V2"]` or `[V1, V2]`, contains a name.
+pub(super) fn contains_name(list: &str, name: &str) -> bool {
     match serde_json::from_str::<Vec<String>>(list) {
         Ok(names) => names.iter().any(|one| one == name),
         Err(_) => list.trim_matches(['[', ']']).split(',').any(|one| one.trim() == name),
@@ -244,13 +244,20 @@ mod tests {
     fn what_a_patch_may_not_change_is_told_apart_in_the_label() {
         let manifest = "manifest_version: 2\n\nartifacts:\n  container_services:\n    images:\n      - \"/a/b/c:1\"\n\n\
                         privileges:\n  - \"CREATE DATABASE\":\n      description: \"why\"\n\nreferences:\n  - \"token\":\n";
-        assert_eq!(asked_for(manifest), ["manifest_version: 2", "- \"CREATE DATABASE\":", "- \"/a/b/c:1\""]);
+        assert_eq!(patch_constraints(manifest), ["manifest_version: 2", "- \"CREATE DATABASE\":", "- \"/a/b/c:1\""]);
         let labelled =
             |manifest: &str| label("1.0.0+b.1", &BTreeMap::from([("manifest.yml", manifest.as_bytes())]), None);
         let (before, text) = (labelled(manifest), labelled(&manifest.replace("why", "because")));
-        assert!(fixed(&before).is_some() && before != text && fixed(&before) == fixed(&text));
-        assert_ne!(fixed(&before), fixed(&labelled(&manifest.replace("DATABASE", "WAREHOUSE"))));
-        assert_eq!(fixed("1.0.0+5f0c5f0c5f0c"), None);
-        assert_eq!(fixed("0.1.0"), None);
+        assert!(
+            constraints_digest(&before).is_some()
+                && before != text
+                && constraints_digest(&before) == constraints_digest(&text)
+        );
+        assert_ne!(
+            constraints_digest(&before),
+            constraints_digest(&labelled(&manifest.replace("DATABASE", "WAREHOUSE")))
+        );
+        assert_eq!(constraints_digest("1.0.0+5f0c5f0c5f0c"), None);
+        assert_eq!(constraints_digest("0.1.0"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a program can run in an image that holds nothing but it.
+//! Checks that a program can run in an image without libraries.
 
 use std::fs::File;
 use std::io::Seek;
@@ -10,13 +10,13 @@ use object::{Endianness, FileKind, ReadCache};
 
 use crate::{Error, Result};
 
-/// What cargo builds for on Linux on x86-64; Snowflake runs linux/amd64 only.
+/// The target on Linux x86-64. Snowflake runs only linux/amd64.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// What it builds for on other machines: with this C library, programs are static without being told.
+/// The target on other machines: musl links statically by default.
 const CROSS_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The command that builds `program`, by the last parts of its path, as an image needs it, on Linux on x86-64: a program in a folder
-/// `examples` is an example of its package, any other a binary. Features are the package's own affair and left out.
+/// The command that builds `program` for an image on Linux x86-64. A program in a folder `examples` is an example of its package, any
+/// other a binary. Features are not included.
 ///
 /// ```
 /// use snowfeed::native_app::image::build_command;
@@ -34,8 +34,8 @@ pub fn build_command(program: impl AsRef<Path>) -> String {
     )
 }
 
-/// The same for macOS, Windows and ARM machines. It needs `cargo-zigbuild` (`pip install cargo-zigbuild` brings it with the C
-/// compiler that it calls) and `rustup target add x86_64-unknown-linux-musl`.
+/// The command for macOS, Windows and ARM machines. It needs `cargo-zigbuild` (`pip install cargo-zigbuild` also installs its C
+/// compiler) and `rustup target add x86_64-unknown-linux-musl`.
 ///
 /// ```
 /// use snowfeed::native_app::image::cross_build_command;
@@ -55,13 +55,13 @@ fn cargo_target(program: &Path) -> String {
     format!("--{} {name}", if is_example { "example" } else { "bin" })
 }
 
-/// What is wrong with a program, and whether another kind of machine has built it.
-struct Unfit {
+/// Why a program cannot run in the image, and whether it was built for another platform.
+struct Incompatibility {
     why: &'static str,
     is_foreign: bool,
 }
 
-impl Unfit {
+impl Incompatibility {
     fn here(why: &'static str) -> Self {
         Self { why, is_foreign: !cfg!(all(target_os = "linux", target_arch = "x86_64")) }
     }
@@ -71,12 +71,12 @@ impl Unfit {
     }
 }
 
-/// Opens a program at its beginning, and sees that it is one for Linux on x86-64 that needs no library.
+/// Opens a program and checks that it is a static executable for Linux x86-64.
 ///
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration), with the command that builds the right one.
-pub(super) fn open(program: &Path) -> Result<File> {
-    let wrong = |unfit: Unfit| {
+pub(super) fn open_program(program: &Path) -> Result<File> {
+    let wrong = |unfit: Incompatibility| {
         let (command, first) = match unfit.is_foreign {
             true => (
                 cross_build_command(program),
@@ -87,55 +87,55 @@ pub(super) fn open(program: &Path) -> Result<File> {
         Error::configuration(format!("the program {} {}", program.display(), unfit.why))
             .with_help(format!("build it with `{command}` and the same features{first}"))
     };
-    let unread = |error| wrong(Unfit::here("cannot be read")).with_source(error);
+    let unread = |error| wrong(Incompatibility::here("cannot be read")).with_source(error);
     let file = File::open(program).map_err(unread)?;
-    // A folder can be opened, too.
+    // A folder can be opened too.
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(wrong(Unfit::here("is no file")));
+        return Err(wrong(Incompatibility::here("is not a file")));
     }
     let data = ReadCache::new(file);
-    unfit(&data).map_or(Ok(()), |unfit| Err(wrong(unfit)))?;
+    incompatibility(&data).map_or(Ok(()), |unfit| Err(wrong(unfit)))?;
     let mut file = data.into_inner();
     file.rewind().map_err(unread)?;
     Ok(file)
 }
 
 /// Why the program cannot run in the image, if it cannot.
-fn unfit(data: &ReadCache<File>) -> Option<Unfit> {
-    let damaged = || Some(Unfit::here("is a damaged ELF file"));
+fn incompatibility(data: &ReadCache<File>) -> Option<Incompatibility> {
+    let damaged = || Some(Incompatibility::here("is a damaged ELF file"));
     match FileKind::parse(data) {
         Ok(FileKind::Elf64) => {}
-        Ok(FileKind::Elf32) => return Some(Unfit::foreign("is a 32-bit program, not one for x86-64")),
+        Ok(FileKind::Elf32) => return Some(Incompatibility::foreign("is a 32-bit program, not one for x86-64")),
         Ok(FileKind::MachO32 | FileKind::MachO64 | FileKind::MachOFat32 | FileKind::MachOFat64) => {
-            return Some(Unfit::foreign("was built for macOS"));
+            return Some(Incompatibility::foreign("was built for macOS"));
         }
-        Ok(FileKind::Pe32 | FileKind::Pe64) => return Some(Unfit::foreign("was built for Windows")),
-        _ => return Some(Unfit::here("is no ELF file, so it was not built for Linux")),
+        Ok(FileKind::Pe32 | FileKind::Pe64) => return Some(Incompatibility::foreign("was built for Windows")),
+        _ => return Some(Incompatibility::here("is not an ELF file, so it was not built for Linux")),
     }
     let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return damaged() };
     let Ok(endian) = header.endian() else { return damaged() };
     match header.e_machine(endian) {
         elf::EM_X86_64 => {}
-        elf::EM_AARCH64 => return Some(Unfit::foreign("was built for ARM (AArch64), not for x86-64")),
-        _ => return Some(Unfit::foreign("was built for another processor than x86-64")),
+        elf::EM_AARCH64 => return Some(Incompatibility::foreign("was built for ARM (AArch64), not for x86-64")),
+        _ => return Some(Incompatibility::foreign("was built for a processor other than x86-64")),
     }
-    // The system's own toolchains leave the field 0.
+    // Toolchains for Linux leave this field 0.
     if ![elf::ELFOSABI_SYSV, elf::ELFOSABI_GNU].contains(&header.e_ident().os_abi) {
-        return Some(Unfit::foreign("was built for another system than Linux"));
+        return Some(Incompatibility::foreign("was built for an operating system other than Linux"));
     }
     if ![elf::ET_EXEC, elf::ET_DYN].contains(&header.e_type(endian)) {
-        return Some(Unfit::here("is no program, but a part of one"));
+        return Some(Incompatibility::here("is no program, but a part of one"));
     }
     let Ok(segments) = header.program_headers(endian, data) else { return damaged() };
     for segment in segments {
         // A program that is static and position-independent has a dynamic segment, too, but asks for no library in it.
         if segment.p_type(endian) == elf::PT_INTERP {
-            return Some(Unfit::here("is dynamically linked"));
+            return Some(Incompatibility::here("is dynamically linked"));
         }
         let Ok(dynamic) = segment.dynamic(endian, data) else { return damaged() };
         let entries = dynamic.unwrap_or_default().iter().take_while(|entry| entry.d_tag(endian) != elf::DT_NULL);
         if entries.into_iter().any(|entry| entry.d_tag(endian) == elf::DT_NEEDED) {
-            return Some(Unfit::here("is dynamically linked"));
+            return Some(Incompatibility::here("is dynamically linked"));
         }
     }
     None

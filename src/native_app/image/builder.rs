@@ -1,4 +1,4 @@
-//! What goes into an image.
+//! Builds an image.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,16 +12,16 @@ use super::layout::{self, Image};
 use super::{binary, layer};
 use crate::{Error, Result};
 
-/// The user, and group, that the program runs as unless said otherwise. Nobody else has this number.
+/// The default user and group of the program. No system user has this number.
 pub const USER: u32 = 10001;
 
-/// Where a program looks for certificates.
+/// The path of the certificate bundle in the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Names are looked up in `/etc/hosts` first; without this file the C library may ask a name server for `localhost`.
+/// Resolves names from `/etc/hosts` first. Without this file the C library may query a name server for `localhost`.
 const NAME_SERVICES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// An image to be. Made by [`Image::builder`].
+/// Builds an [`Image`]; created by [`Image::builder`].
 #[derive(Debug, Clone)]
 pub struct ImageBuilder {
     program: PathBuf,
@@ -53,7 +53,7 @@ impl ImageBuilder {
         }
     }
 
-    /// The program's name in the image, in `/usr/local/bin`. The name of its file unless set.
+    /// The program's name in `/usr/local/bin` of the image; the name of its file by default.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -72,7 +72,7 @@ impl ImageBuilder {
         self.label("org.opencontainers.image.version", version)
     }
 
-    /// Where the source code is (label `org.opencontainers.image.source`).
+    /// The URL of the source code (label `org.opencontainers.image.source`).
     #[must_use]
     pub fn source(self, url: impl Into<String>) -> Self {
         self.label("org.opencontainers.image.source", url)
@@ -85,59 +85,60 @@ impl ImageBuilder {
         self
     }
 
-    /// An environment variable of the container. Never a secret: whoever may pull the image may read it.
+    /// An environment variable of the container. Never a secret: everyone who can pull the image can read it.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
         self
     }
 
-    /// A file of certificates (PEM) of the authorities that the program trusts, put where programs look for it and named in
-    /// `SSL_CERT_FILE`. Without it there is none: what is built with snowfeed's own HTTP client has Mozilla's list compiled in.
+    /// A PEM file of trusted certificate authorities, installed at the usual path and named in `SSL_CERT_FILE`. There is none by
+    /// default: snowfeed's HTTP client has Mozilla's list compiled in.
     #[must_use]
     pub fn certificates(mut self, bundle: impl Into<PathBuf>) -> Self {
         self.certificates = Some(bundle.into());
         self
     }
 
-    /// When the image and its files claim to be made; 1970-01-01 unless set, so that the digest tells what is inside and not
-    /// when it was built. Counted in whole seconds.
+    /// The creation time of the image and its files, in whole seconds; 1970-01-01 by default, so that the digest depends only on the
+    /// content.
     #[must_use]
     pub fn created(mut self, created: Timestamp) -> Self {
         self.created = created;
         self
     }
 
-    /// The number of the user, and group, that the program runs as: [`USER`] unless set; 0 is root.
+    /// The user and group ID of the program; 10001 by default, 0 is root.
     #[must_use]
     pub fn user(mut self, user: u32) -> Self {
         self.user = user;
         self
     }
 
-    /// Finds out, without writing anything, whether the program can be in an image under its name.
+    /// Checks the program and its name without writing anything.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), as [`write`](Self::write).
     pub fn check(&self) -> Result<()> {
         self.program_name()?;
         self.check_env()?;
-        binary::open(&self.program).map(drop)
+        binary::open_program(&self.program).map(drop)
     }
 
-    /// Checks the program and writes the image to `folder`, in place of an image that is there. It blocks: seconds for a large
-    /// program. If it fails, the image that was there is still there.
+    /// Checks the program and writes the image to `folder`, replacing an existing image. It blocks, for seconds with a large program. If
+    /// it fails, the existing image is kept.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the program cannot run in a container of Snowflake (the help says how
-    /// to build one that can), a name is unusable, or `folder` holds something that is no image;
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the disk fails.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the program cannot run in a container of Snowflake (the help says how to build
+    /// it), a name is invalid, or `folder` contains something other than an image;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable): the disk fails.
     pub fn write(self, folder: impl Into<PathBuf>) -> Result<Image> {
         let name = self.program_name()?;
         self.check_env()?;
-        let time = u64::try_from(self.created.as_second())
-            .map_err(|_| Error::configuration(format!("an image cannot be made before 1970, at {}", self.created)))?;
-        let program = binary::open(&self.program)?;
+        let time = u64::try_from(self.created.as_second()).map_err(|_| {
+            Error::configuration(format!("an image cannot be created before 1970, at {}", self.created))
+        })?;
+        let program = binary::open_program(&self.program)?;
         let certificates = self.certificates.as_deref().map(read_certificates).transpose()?;
 
         let passwd = format!("root:x:0:0:root:/root:/sbin/nologin\nconnector:x:{0}:{0}::/:/sbin/nologin\n", self.user);
@@ -170,13 +171,15 @@ impl ImageBuilder {
         if !name.is_empty() && name.len() <= 80 && !name.starts_with('.') && name.chars().all(is_usable) {
             return Ok(name);
         }
-        Err(Error::configuration(format!("{name:?} is no name for a program in an image"))
-            .with_help("give a name of letters, digits, `-`, `_` and `.`, at most 80 of them"))
+        Err(Error::configuration(format!("{name:?} is not a valid name for a program in an image"))
+            .with_help("use at most 80 letters, digits, `-`, `_` and `.`"))
     }
 
     fn check_env(&self) -> Result<()> {
         match self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            Some(name) => Err(Error::configuration(format!("{name:?} is no name of an environment variable"))),
+            Some(name) => {
+                Err(Error::configuration(format!("{name:?} is not a valid name for an environment variable")))
+            }
             None => Ok(()),
         }
     }
@@ -188,19 +191,19 @@ impl ImageBuilder {
             env.entry("SSL_CERT_FILE".to_owned()).or_insert_with(|| format!("/{CERTIFICATES}"));
         }
         let created = Timestamp::from_second(self.created.as_second()).unwrap_or_default().to_string();
-        serde_json::to_vec(&Config {
+        serde_json::to_vec(&ImageConfig {
             created: &created,
             architecture: "amd64",
             os: "linux",
-            config: Process {
+            config: ContainerConfig {
                 user: format!("{0}:{0}", self.user),
                 env: env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
                 entrypoint: [format!("/usr/local/bin/{name}")],
                 working_dir: "/",
                 labels: &self.labels,
             },
-            rootfs: Files { r#type: "layers", diff_ids: [diff_id] },
-            history: [Made { created: &created, created_by: "snowfeed" }],
+            rootfs: RootFs { r#type: "layers", diff_ids: [diff_id] },
+            history: [HistoryEntry { created: &created, created_by: "snowfeed" }],
         })
     }
 }
@@ -208,34 +211,33 @@ impl ImageBuilder {
 fn read_certificates(bundle: &Path) -> Result<Vec<u8>> {
     let wrong = |why: &str| {
         Error::configuration(format!("the certificates {} {why}", bundle.display()))
-            .with_help("give a file of certificates in PEM, such as /etc/ssl/certs/ca-certificates.crt")
+            .with_help("use a PEM file of certificates, such as /etc/ssl/certs/ca-certificates.crt")
     };
     let bytes = fs::read(bundle).map_err(|error| wrong("cannot be read").with_source(error))?;
     let text = String::from_utf8_lossy(&bytes);
     if text.contains("PRIVATE KEY") {
-        return Err(wrong("hold a private key, which must not get into an image"));
+        return Err(wrong("contain a private key, which must not be in an image"));
     }
     if !text.contains("-----BEGIN CERTIFICATE-----") {
-        return Err(wrong("hold none"));
+        return Err(wrong("contain no certificate"));
     }
     Ok(bytes)
 }
 
-/// The configuration of an image, as OCI defines it. Its fields are written in this order, whatever the features of the JSON
-/// library, so that the digest stays the same.
+/// The OCI image configuration. The order of the fields is fixed, so that the digest does not depend on the JSON library's features.
 #[derive(Serialize)]
-struct Config<'a> {
+struct ImageConfig<'a> {
     created: &'a str,
     architecture: &'a str,
     os: &'a str,
-    config: Process<'a>,
-    rootfs: Files<'a>,
-    history: [Made<'a>; 1],
+    config: ContainerConfig<'a>,
+    rootfs: RootFs<'a>,
+    history: [HistoryEntry<'a>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Process<'a> {
+struct ContainerConfig<'a> {
     user: String,
     env: Vec<String>,
     entrypoint: [String; 1],
@@ -244,13 +246,13 @@ struct Process<'a> {
 }
 
 #[derive(Serialize)]
-struct Files<'a> {
+struct RootFs<'a> {
     r#type: &'a str,
     diff_ids: [String; 1],
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct HistoryEntry<'a> {
     created: &'a str,
     created_by: &'a str,
 }

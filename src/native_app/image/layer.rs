@@ -1,4 +1,4 @@
-//! The one layer of an image: a compressed archive of the files that the program finds around it.
+//! The only layer of an image: a compressed archive of the program and its files.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,9 +6,9 @@ use std::io::{self, Read, Write};
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 
-use super::digest::Digesting;
+use super::digest::DigestWriter;
 
-/// What `gzip` writes where it does not say on which system it ran.
+/// The value of gzip's OS field for an unknown system.
 const UNKNOWN_SYSTEM: u8 = 255;
 
 /// A file or a folder of the layer.
@@ -50,13 +50,13 @@ pub(super) struct Layer {
     pub(super) diff_id: String,
 }
 
-/// Writes `entries`, sorted, owned by root and last changed at `time` (seconds since 1970). What is held in memory does not
+/// Writes `entries`, sorted, owned_objects by root and last changed at `time` (seconds since 1970). What is held in memory does not
 /// grow with the files.
 pub(super) fn write(mut entries: Vec<Entry<'_>>, time: u64, to: impl Write) -> io::Result<Layer> {
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    let compressed = Digesting::new(to);
+    let compressed = DigestWriter::new(to);
     let gzip = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(compressed, Compression::new(6));
-    let mut archive = Builder::new(Digesting::new(gzip));
+    let mut archive = Builder::new(DigestWriter::new(gzip));
     for entry in entries {
         append(&mut archive, entry, time)?;
     }

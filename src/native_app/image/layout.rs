@@ -48,55 +48,55 @@ impl Image {
         }
         let damaged = |what: &str| Error::invalid_data(format!("the image in {} {what}", folder.display()));
         let index: OciImageIndex = parse(&read(&folder.join(INDEX))?).map_err(|error| {
-            damaged("has no index that can be read").with_source(error).with_help("delete it and build it again")
+            damaged("has no readable index").with_source(error).with_help("delete it and build it again")
         })?;
         let [entry] = index.manifests.as_slice() else {
-            return Err(damaged("is not one image, but several or none")
+            return Err(damaged("does not contain exactly one image")
                 .with_context("images", index.manifests.len())
                 .with_help("Snowflake runs images with one manifest, for linux/amd64"));
         };
-        let digits = digest::digits(&entry.digest).ok_or_else(|| damaged("has a digest that is none of SHA-256"))?;
+        let digits = digest::hex_digits(&entry.digest).ok_or_else(|| damaged("has a digest other than SHA-256"))?;
         let bytes = read(&folder.join(BLOBS).join(digits))?;
-        if digest::of(&bytes) != entry.digest {
-            return Err(damaged("was changed after it was made").with_help("delete it and build it again"));
+        if digest::sha256_digest(&bytes) != entry.digest {
+            return Err(damaged("was changed after it was built").with_help("delete it and build it again"));
         }
-        let manifest = parse(&bytes).map_err(|error| damaged("has no manifest that can be read").with_source(error))?;
+        let manifest = parse(&bytes).map_err(|error| damaged("has no readable manifest").with_source(error))?;
         Ok(Self { digest: entry.digest.clone(), folder, bytes, manifest })
     }
 
-    /// The folder that it is in.
+    /// The folder of the image.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What identifies it everywhere: `sha256:` and the digest of its manifest.
+    /// The digest of the manifest, `sha256:…`, which identifies the image.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// How large its parts are together, compressed, in bytes.
+    /// The compressed size of all its blobs, in bytes.
     pub fn size(&self) -> u64 {
         self.blobs().map(|blob| u64::try_from(blob.size).unwrap_or_default()).sum()
     }
 
-    /// The bytes of its manifest.
+    /// The bytes of the manifest.
     pub(super) fn manifest(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What kind of manifest it has.
+    /// The media type of the manifest.
     pub(super) fn media_type(&self) -> &str {
         self.manifest.media_type.as_deref().unwrap_or(OCI_IMAGE_MEDIA_TYPE)
     }
 
-    /// What its manifest needs, in the order in which a registry should get it.
+    /// The blobs of the manifest, in the order in which to upload them.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &OciDescriptor> {
         self.manifest.layers.iter().chain([&self.manifest.config])
     }
 
-    /// Reads one of its blobs.
+    /// Reads a blob.
     pub(super) fn read_blob(&self, blob: &OciDescriptor) -> Result<Vec<u8>> {
-        let digits = digest::digits(&blob.digest).ok_or_else(|| {
+        let digits = digest::hex_digits(&blob.digest).ok_or_else(|| {
             Error::invalid_data(format!("the image in {} has a blob without SHA-256", self.folder.display()))
         })?;
         let path = self.folder.join(BLOBS).join(digits);
@@ -110,20 +110,20 @@ impl Image {
     }
 }
 
-/// Writes an image: its layer by `layer`, its configuration by `config` from the digest of the layer's archive.
+/// Writes an image. `layer` writes the layer; `config` creates the configuration from the digest of the uncompressed layer.
 pub(super) fn write(
     folder: PathBuf,
     layer: impl FnOnce(BufWriter<File>) -> io::Result<Layer>,
     config: impl FnOnce(String) -> serde_json::Result<Vec<u8>>,
 ) -> Result<Image> {
-    // Without a slash at the end, which would lead through a link.
+    // Removes a trailing slash, which would follow a link.
     let folder = folder.components().collect::<PathBuf>();
-    let old = replaceable(&folder)?;
-    let unfinished = beside(&folder, "unfinished");
+    let old = replaceable_files(&folder)?;
+    let unfinished = sibling(&folder, "unfinished");
     let written = create(&unfinished).and_then(|()| {
         let written = write_into(&unfinished, layer, config).and_then(|()| replace(&folder, &unfinished, &old));
         if written.is_err() {
-            // Created above; gone already where only removing the old image failed.
+            // Already renamed if only removing the old image failed.
             let _ = fs::remove_dir_all(&unfinished);
         }
         written
@@ -132,7 +132,7 @@ pub(super) fn write(
     Image::open(folder)
 }
 
-/// Creates a folder that is not there.
+/// Creates a new folder.
 fn create(folder: &Path) -> io::Result<()> {
     folder.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::create_dir(folder)
@@ -147,7 +147,7 @@ fn write_into(
     fs::create_dir_all(&blobs)?;
     let nameless = blobs.join("layer");
     let layer = layer(BufWriter::new(File::create(&nameless)?))?;
-    fs::rename(nameless, blobs.join(digest::digits(&layer.digest).unwrap_or_default()))?;
+    fs::rename(nameless, blobs.join(digest::hex_digits(&layer.digest).unwrap_or_default()))?;
 
     let config = config(layer.diff_id)?;
     let layer = descriptor(IMAGE_LAYER_GZIP_MEDIA_TYPE, layer.digest, layer.size)?;
@@ -180,8 +180,8 @@ fn index(manifest: OciDescriptor) -> serde_json::Result<Vec<u8>> {
 }
 
 fn write_blob(blobs: &Path, media_type: &str, bytes: &[u8]) -> io::Result<OciDescriptor> {
-    let digest = digest::of(bytes);
-    fs::write(blobs.join(digest::digits(&digest).unwrap_or_default()), bytes)?;
+    let digest = digest::sha256_digest(bytes);
+    fs::write(blobs.join(digest::hex_digits(&digest).unwrap_or_default()), bytes)?;
     descriptor(media_type, digest, bytes.len() as u64)
 }
 
@@ -201,19 +201,22 @@ fn linux_amd64() -> Platform {
     }
 }
 
-/// The files of the image in `folder`, which may be missing or empty. Whoever can write to the folder can make it look like an
-/// image's, so every byte in it has to be what [`write`] wrote: what is not is not deleted.
-fn replaceable(folder: &Path) -> Result<Vec<PathBuf>> {
-    match ours(folder) {
+/// The files of the image in `folder`, which may be missing or empty. Another program may have imitated an image, so everything in it
+/// must be what [`write`] wrote; other files are never deleted.
+fn replaceable_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    match image_files(folder) {
         Ok(Some(files)) => Ok(files),
-        Ok(None) => Err(Error::configuration(format!("{} holds something that is no image of ours", folder.display()))
-            .with_help("delete it, or name another folder")),
+        Ok(None) => Err(Error::configuration(format!(
+            "{} contains something other than an image of `app build`",
+            folder.display()
+        ))
+        .with_help("delete it, or use another folder")),
         Err(error) => Err(failed("written", folder, error)),
     }
 }
 
-/// The files of an image that is whole; `None` where there is anything else.
-fn ours(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+/// The files of a complete image; `None` if there is anything else.
+fn image_files(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     match fs::symlink_metadata(folder) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Ok(None),
@@ -230,23 +233,23 @@ fn ours(folder: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     let Ok(image) = Image::open(folder) else { return Ok(None) };
     let manifest = descriptor(image.media_type(), image.digest.clone(), image.bytes.len() as u64)?;
     let blob = |blob: &OciDescriptor| {
-        (folder.join(BLOBS).join(digest::digits(&blob.digest).unwrap_or_default()), blob.digest.clone())
+        (folder.join(BLOBS).join(digest::hex_digits(&blob.digest).unwrap_or_default()), blob.digest.clone())
     };
     let mut expected: BTreeMap<_, _> = image.blobs().chain([&manifest]).map(blob).collect();
-    expected.insert(folder.join(MARK), digest::of(VERSION.as_bytes()));
-    expected.insert(folder.join(INDEX), digest::of(&index(manifest)?));
+    expected.insert(folder.join(MARK), digest::sha256_digest(VERSION.as_bytes()));
+    expected.insert(folder.join(INDEX), digest::sha256_digest(&index(manifest)?));
     if !found.iter().eq(expected.keys()) {
         return Ok(None);
     }
     for (path, digest) in expected {
-        if digest::of(&fs::read(path)?) != digest {
+        if digest::sha256_digest(&fs::read(path)?) != digest {
             return Ok(None);
         }
     }
     Ok(Some(found.into_iter().collect()))
 }
 
-/// Collects the files below `folder`; false where there is anything but files and folders.
+/// Collects the files below `folder`; returns false if there is anything but files and folders.
 fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let (entry, kind) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))?;
@@ -259,18 +262,18 @@ fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Puts the folder `new` in place of `folder`, which may be missing, and removes what was there: `files`.
+/// Replaces `folder`, which may be missing, with the folder `new`, and removes the old `files`.
 fn replace(folder: &Path, new: &Path, files: &[PathBuf]) -> io::Result<()> {
     if !folder.exists() {
         return fs::rename(new, folder);
     }
-    let old = beside(folder, "replaced");
+    let old = sibling(folder, "replaced");
     fs::rename(folder, &old)?;
     fs::rename(new, folder).inspect_err(|_| drop(fs::rename(&old, folder)))?;
     for file in files {
         fs::remove_file(old.join(file.strip_prefix(folder).unwrap_or(file)))?;
     }
-    // Without them it is empty, but for folders of the layout that are empty, too.
+    // Without them it contains only empty folders.
     for parts in [BLOBS, "blobs", ""] {
         match fs::remove_dir(old.join(parts)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -280,8 +283,8 @@ fn replace(folder: &Path, new: &Path, files: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
-/// The path of a folder next to `folder`, on the same disk, that nothing has.
-fn beside(folder: &Path, what: &str) -> PathBuf {
+/// A unique path next to `folder`, on the same file system.
+fn sibling(folder: &Path, what: &str) -> PathBuf {
     let mut name = folder.file_name().map(OsString::from).unwrap_or_default();
     name.push(format!(".{}.{what}", Uuid::now_v7()));
     folder.with_file_name(name)
@@ -302,6 +305,6 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 
 fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, format!("the image {} cannot be {what}: {error}", path.display()))
-        .with_help("see that the folder exists, may be used, and has room")
+        .with_help("check that the folder exists, is writable, and has free space")
         .with_source(error)
 }

@@ -1,8 +1,7 @@
-//! The container image of a connector, made and pushed without Docker.
+//! Builds and pushes the container image of a connector, without Docker.
 //!
-//! An [`Image`] is a folder in the OCI image layout: one layer with a statically linked program and the few files that a program
-//! needs around it. The same program, version and settings give the same bytes, and so the same digest, on any machine.
-//! [`Push`] brings it into a registry, such as an image repository of a Snowflake account.
+//! An [`Image`] is a folder in the OCI image layout: one layer with a statically linked program and the few files that it needs. The
+//! same program, version and settings produce the same digest on any machine. [`Deploy`](super::deploy::Deploy) pushes the image.
 //!
 //! ```no_run
 //! use snowfeed::native_app::image::{Credentials, Image, Push};
@@ -30,4 +29,4 @@ mod push;
 pub use binary::{build_command, cross_build_command};
 pub use builder::{ImageBuilder, USER};
 pub use layout::Image;
-pub use push::{Credentials, Push, Pushed, Step};
+pub use push::{Credentials, Push, PushEvent, PushReport};

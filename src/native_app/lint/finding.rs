@@ -1,4 +1,4 @@
-//! The rules for a setup script, and where a script breaks one.
+//! The rules for a setup script, and findings.
 
 use std::fmt;
 
@@ -13,45 +13,44 @@ use super::statement::Statement;
 pub enum Rule {
     /// A statement, text, name, body or comment has an end, and begins with a word that a setup script knows.
     Readable,
-    /// A setup script cannot change the session: no `USE`.
+    /// A setup script must not contain `USE`.
     NoUse,
-    /// Nothing runs with the rights of its caller.
+    /// Procedures run with their owner's rights.
     OwnersRights,
-    /// Every `CREATE` can be repeated: it says `OR REPLACE`, `OR ALTER` or `IF NOT EXISTS`.
+    /// Every `CREATE` is idempotent: it has `OR REPLACE`, `OR ALTER` or `IF NOT EXISTS`.
     Repeatable,
-    /// What holds state is neither replaced nor dropped.
+    /// Objects with state are neither replaced nor dropped.
     KeepsState,
-    /// There are no temporary tables and stages in apps.
+    /// Apps cannot have temporary tables or stages.
     NoTemporary,
-    /// Versioned schemas are made by `CREATE OR ALTER VERSIONED SCHEMA`, and hold code only: no tasks, services, jobs and
-    /// tables.
+    /// Versioned schemas are created by `CREATE OR ALTER VERSIONED SCHEMA` and contain only code: no tasks, services, jobs or tables.
     VersionedSchemas,
-    /// Objects are named with their schema, which is made before them.
+    /// Objects are qualified with their schema, which is created before them.
     Qualified,
-    /// What is imported is a file of the bundle, and only code in a versioned schema imports.
+    /// Imports are files of the bundle, and only code in a versioned schema has imports.
     Imports,
     /// A handler is a function of an imported file.
     Handlers,
     /// Python code runs with version 3.11 or later.
     PythonRuntime,
-    /// `reference()` works inside of procedures only.
+    /// `reference()` is used only in procedures.
     References,
     /// Roles are application roles, and grants go to them only.
     ApplicationRoles,
-    /// A grant comes after what it is for.
+    /// A grant follows the creation of its object.
     GrantsLast,
-    /// The bundle has the files that Snowflake and the procedures look for.
+    /// The bundle has the files that Snowflake and the procedures need.
     Complete,
 }
 
-/// Where a setup script breaks a rule.
+/// A violation of a rule in a setup script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The rule.
     pub rule: Rule,
-    /// The line of `setup.sql` that the statement begins in, from 1.
+    /// The line of `setup.sql` in which the statement begins, from 1.
     pub line: u64,
-    /// What is wrong, and what to write instead.
+    /// The problem and the correction.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Snowflake's rules for a setup script, which it says only when it installs.
+//! Checks a setup script against Snowflake's rules, which Snowflake itself checks only at installation.
 
 mod finding;
 mod rules;
@@ -10,17 +10,17 @@ use statement::Statement;
 
 use super::Bundle;
 
-/// The files that are looked for under these names.
+/// The files that every bundle must have.
 const FILES: [&str; 5] = ["README.md", "job.yaml", "manifest.yml", "setup.sql", "snowflake.yml"];
 
 impl Bundle {
-    /// What Snowflake would refuse, or what would break at an upgrade.
+    /// Checks the setup script for statements that Snowflake would reject or that would fail at an upgrade.
     pub fn findings(&self) -> Vec<Finding> {
         lint(self)
     }
 }
 
-/// The setup script of a bundle against every rule, in the order of its lines.
+/// The findings of every rule, in the order of the lines.
 fn lint(bundle: &Bundle) -> Vec<Finding> {
     let mut findings = Findings::default();
     for path in FILES.iter().filter(|path| bundle.text(path).is_none()) {
@@ -28,14 +28,14 @@ fn lint(bundle: &Bundle) -> Vec<Finding> {
     }
     let statements = match statement::split(bundle.text("setup.sql").unwrap_or_default()) {
         Ok(statements) => statements,
-        Err(statement::Unreadable { line, message }) => {
+        Err(statement::ParseError { line, message }) => {
             findings.0.push(Finding { rule: Rule::Readable, line, message });
             return findings.0;
         }
     };
     for statement in &statements {
-        begins(statement, &mut findings);
-        references(statement, &mut findings);
+        check_first_word(statement, &mut findings);
+        check_references(statement, &mut findings);
     }
     rules::check_objects(&statements, &mut findings);
     rules::check_files(&statements, bundle, &mut findings);
@@ -44,13 +44,13 @@ fn lint(bundle: &Bundle) -> Vec<Finding> {
     findings.0
 }
 
-/// The words that a statement of a setup script may begin with.
+/// The first words of the statements that a setup script may have.
 const VERBS: [&str; 14] = [
     "ALTER", "CALL", "COMMENT", "CREATE", "DELETE", "DROP", "EXECUTE", "GRANT", "INSERT", "MERGE", "REVOKE", "SELECT",
     "SHOW", "UPDATE",
 ];
 
-fn begins(statement: &Statement, findings: &mut Findings) {
+fn check_first_word(statement: &Statement, findings: &mut Findings) {
     match statement.leading_words().first() {
         Some(&"USE") => {
             findings.add(Rule::NoUse, statement, "a setup script cannot USE anything: name objects with their schema");
@@ -59,15 +59,15 @@ fn begins(statement: &Statement, findings: &mut Findings) {
             findings.add(
                 Rule::Readable,
                 statement,
-                "put a block into EXECUTE IMMEDIATE $$ … $$, so that it is one statement",
+                "wrap the block in EXECUTE IMMEDIATE $$ … $$, so that it is one statement",
             );
         }
         Some(verb) if VERBS.contains(verb) => {}
-        _ => findings.add(Rule::Readable, statement, "a statement does not begin like this"),
+        _ => findings.add(Rule::Readable, statement, "unknown statement"),
     }
 }
 
-fn references(statement: &Statement, findings: &mut Findings) {
+fn check_references(statement: &Statement, findings: &mut Findings) {
     let is_call = |pair: &[statement::Part]| {
         pair[0].word() == Some("REFERENCE") && pair[1] == statement::Part::Symbol("(".into())
     };
@@ -75,7 +75,7 @@ fn references(statement: &Statement, findings: &mut Findings) {
         findings.add(
             Rule::References,
             statement,
-            "reference() works only inside of a procedure, once the consumer has bound it: move it into one",
+            "reference() works only in a procedure, after the consumer has bound it: move it into a procedure",
         );
     }
 }

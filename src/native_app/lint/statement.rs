@@ -1,16 +1,16 @@
-//! A setup script as statements.
+//! Splits a setup script into statements.
 
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Why a script cannot be told into statements, and in which line.
+/// A syntax error of a script, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct ParseError {
     pub(super) line: u64,
     pub(super) message: String,
 }
 
-/// A part of a statement, without white space and comments.
+/// A token of a statement; whitespace and comments are dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     /// A word without quotes, in upper case.
@@ -28,18 +28,18 @@ pub(super) enum Part {
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Statement {
-    /// The line that it begins in, from 1.
+    /// The line in which it begins, from 1.
     pub(super) line: u64,
-    /// What it is made of.
+    /// Its tokens.
     pub(super) parts: Vec<Part>,
 }
 
 /// The statements of a script, without their semicolons.
-pub(super) fn split(script: &str) -> Result<Vec<Statement>, Unreadable> {
+pub(super) fn split(script: &str) -> Result<Vec<Statement>, ParseError> {
     let dialect = SnowflakeDialect;
     let tokens = Tokenizer::new(&dialect, script)
         .tokenize_with_location()
-        .map_err(|error| Unreadable { line: error.location.line, message: error.message })?;
+        .map_err(|error| ParseError { line: error.location.line, message: error.message })?;
     let mut statements = Vec::new();
     let mut current: Option<Statement> = None;
     for token in tokens {
@@ -63,17 +63,17 @@ pub(super) fn split(script: &str) -> Result<Vec<Statement>, Unreadable> {
 }
 
 impl Statement {
-    /// The words, in upper case, up to anything that is no word.
+    /// The leading words, in upper case, up to the first other token.
     pub(super) fn leading_words(&self) -> Vec<&str> {
         self.parts.iter().map_while(Part::word).collect()
     }
 
-    /// Whether these words follow one another anywhere.
+    /// Whether these words occur in sequence anywhere.
     pub(super) fn has(&self, words: &[&str]) -> bool {
         self.parts.windows(words.len()).any(|parts| parts.iter().map(Part::word).eq(words.iter().copied().map(Some)))
     }
 
-    /// What follows these words: at the first place where they stand.
+    /// The tokens after the first occurrence of these words.
     pub(super) fn after(&self, words: &[&str]) -> Option<&[Part]> {
         let at = (0..self.parts.len()).find(|at| starts_with(&self.parts[*at..], words))?;
         Some(&self.parts[at + words.len()..])
@@ -87,7 +87,7 @@ impl Statement {
         }
     }
 
-    /// The texts of a property that is a list: `IMPORTS = ('/a.py', '/b.py')`.
+    /// The texts of a list property: `IMPORTS = ('/a.py', '/b.py')`.
     pub(super) fn list(&self, name: &str) -> Option<Vec<&str>> {
         let [Part::Symbol(equals), Part::Symbol(open), items @ ..] = self.after(&[name])? else { return None };
         let is_list = equals == "=" && open == "(";
@@ -103,7 +103,7 @@ fn starts_with(parts: &[Part], words: &[&str]) -> bool {
 }
 
 impl Part {
-    /// The word, where it is one.
+    /// The word, if it is one.
     pub(super) fn word(&self) -> Option<&str> {
         match self {
             Self::Word(word) => Some(word),
@@ -111,7 +111,7 @@ impl Part {
         }
     }
 
-    /// The text in single quotes, where it is one.
+    /// The text in single quotes, if it is one.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -126,8 +126,8 @@ impl Part {
         }
     }
 
-    /// The name that this is, as Snowflake stores it.
-    pub(super) fn name(&self) -> Option<&str> {
+    /// The name, as Snowflake stores it, if it is one.
+    pub(super) fn parse_name(&self) -> Option<&str> {
         match self {
             Self::Word(name) | Self::Quoted(name) => Some(name),
             _ => None,
@@ -135,12 +135,12 @@ impl Part {
     }
 }
 
-/// The name that these parts begin with: `PUBLIC.X` is `["PUBLIC", "X"]`.
+/// Parses the name at the beginning: `PUBLIC.X` is `["PUBLIC", "X"]`.
 pub(super) fn name(parts: &[Part]) -> Vec<&str> {
     let mut steps = Vec::new();
     let mut rest = parts;
     while let Some((step, after)) = rest.split_first() {
-        let Some(step) = step.name() else { break };
+        let Some(step) = step.parse_name() else { break };
         steps.push(step);
         match after.split_first() {
             Some((Part::Symbol(dot), after)) if dot == "." => rest = after,

@@ -79,18 +79,20 @@ impl Rehearsal {
     /// Everything that there is, by kind and name, with its comment.
     pub(crate) fn objects(&self) -> BTreeMap<String, String> {
         let mut objects = self.catalog.lock().unwrap().objects();
-        let world = self.account.world();
+        let contents = self.account.contents();
         objects.extend(
-            world
+            contents
                 .databases
                 .iter()
                 .filter(|name| *name != "SNOWFEED")
                 .map(|name| (format!("DATABASE {name}"), String::new())),
         );
-        objects.extend(world.packages.into_iter().map(|(name, package)| (format!("PACKAGE {name}"), package.comment)));
-        objects.extend(world.applications.into_iter().map(|(name, app)| (format!("APPLICATION {name}"), app.comment)));
+        objects
+            .extend(contents.packages.into_iter().map(|(name, package)| (format!("PACKAGE {name}"), package.comment)));
+        objects
+            .extend(contents.applications.into_iter().map(|(name, app)| (format!("APPLICATION {name}"), app.comment)));
         objects.extend(
-            world.integrations.into_iter().map(|(name, object)| (format!("INTEGRATION {name}"), object.comment)),
+            contents.integrations.into_iter().map(|(name, object)| (format!("INTEGRATION {name}"), object.comment)),
         );
         objects
     }

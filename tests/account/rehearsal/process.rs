@@ -66,7 +66,7 @@ async fn it_takes_its_connections_from_files_and_writes_its_report() {
             ("SNOWFLAKE_HOME", home.path().to_str().unwrap().to_owned()),
         ]
     };
-    let before = account.world();
+    let before = account.contents();
     let output = start(environment("login,app", "0.5")).await;
     let (said, written) = (text(&output), std::fs::read_to_string(&report).unwrap());
     assert!(output.status.success(), "{said}");
@@ -81,7 +81,7 @@ async fn it_takes_its_connections_from_files_and_writes_its_report() {
     let is_built = said.contains("| `app-job` | held");
     assert!(is_built || said.contains("| `app-job` | skipped"), "{said}");
     assert!(said.contains("limit: 0.5 credits") && !said.contains("hunter2") && !written.contains("hunter2"), "{said}");
-    assert_eq!(account.world(), before, "something is left");
+    assert_eq!(account.contents(), before, "something is left");
 
     // The process fails where a step does not hold.
     account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
@@ -105,7 +105,7 @@ async fn ctrl_c_ends_it_and_all_is_removed() {
     let hangs = "ALTER APPLICATION PACKAGE";
     let account = small_app::start_hanging(Some(hangs)).await;
     let home = connections(account.server.port);
-    let before = account.world();
+    let before = account.contents();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["acceptance_run_on_an_account", "--exact", "--nocapture"]);
     command.envs([
@@ -123,5 +123,5 @@ async fn ctrl_c_ends_it_and_all_is_removed() {
     let output = tokio::task::spawn_blocking(move || process.wait_with_output().unwrap()).await.unwrap();
     let said = text(&output);
     assert!(!output.status.success() && said.contains("| `app-deploy` | stopped | by a signal"), "{said}");
-    assert_eq!(account.world(), before, "something is left: {said}");
+    assert_eq!(account.contents(), before, "something is left: {said}");
 }

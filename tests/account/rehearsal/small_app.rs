@@ -39,7 +39,7 @@ pub(crate) async fn start_hanging(hangs: Option<&'static str>) -> Arc<Account> {
 fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &ReceivedRequest) -> Reply {
     let sql = asked.sql();
     if let Some((name, call)) = sql.strip_prefix("CALL \"").and_then(|rest| rest.split_once("\".PUBLIC.")) {
-        if !account.world().applications.contains_key(name) {
+        if !account.contents().applications.contains_key(name) {
             return Reply::error(
                 "002003",
                 "02000",
@@ -51,7 +51,7 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Rec
                 let owned = [("COMPUTE_POOL", "POOL"), ("DATABASE", "DATA")];
                 let owned = owned.map(|(kind, suffix)| (kind.to_owned(), format!("{name}_{suffix}")));
                 if apps[name].configuration.is_some() {
-                    account.state().world.applications.get_mut(name).unwrap().owned = owned.into();
+                    account.state().contents.applications.get_mut(name).unwrap().owned = owned.into();
                 }
                 cells(&["ANSWER"], vec![vec![told.to_string()]])
             }
@@ -97,19 +97,21 @@ fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Reply {
 
 /// The objects of a kind whose names begin so.
 fn show(account: &Account, kind: &str, prefix: &str) -> Reply {
-    let world = account.world();
+    let contents = account.contents();
     let mut found: Vec<(String, String)> = match kind {
-        "APPLICATIONS" => world.applications.into_iter().map(|(name, app)| (name, app.comment)).collect(),
-        "APPLICATION PACKAGES" => world.packages.into_iter().map(|(name, package)| (name, package.comment)).collect(),
-        "EXTERNAL ACCESS INTEGRATIONS" => {
-            world.integrations.into_iter().map(|(name, object)| (name, object.comment)).collect()
+        "APPLICATIONS" => contents.applications.into_iter().map(|(name, app)| (name, app.comment)).collect(),
+        "APPLICATION PACKAGES" => {
+            contents.packages.into_iter().map(|(name, package)| (name, package.comment)).collect()
         }
-        "DATABASES" => world.databases.into_iter().map(|name| (name, String::new())).collect(),
+        "EXTERNAL ACCESS INTEGRATIONS" => {
+            contents.integrations.into_iter().map(|(name, object)| (name, object.comment)).collect()
+        }
+        "DATABASES" => contents.databases.into_iter().map(|name| (name, String::new())).collect(),
         _ => Vec::new(),
     };
     if matches!(kind, "COMPUTE POOLS" | "DATABASES") {
         let wanted = if kind == "DATABASES" { "DATABASE" } else { "COMPUTE_POOL" };
-        let owned = account.world().applications.into_values().flat_map(|app| app.owned);
+        let owned = account.contents().applications.into_values().flat_map(|app| app.owned);
         found.extend(owned.filter(|(of, _)| of == wanted).map(|(_, name)| (name, String::new())));
     }
     found.retain(|(name, _)| name.starts_with(prefix));
@@ -119,13 +121,13 @@ fn show(account: &Account, kind: &str, prefix: &str) -> Reply {
 fn drop_database(account: &Account, name: &str) {
     let mut state = account.state();
     let within = format!("{name}.");
-    let world = &mut state.world;
-    world.databases.remove(name);
-    world.schemas.retain(|path| !path.starts_with(&within));
-    world.stages.retain(|path| !path.starts_with(&within));
-    world.repositories.retain(|path, _| !path.starts_with(&within));
-    world.secrets.retain(|path, _| !path.starts_with(&within));
-    world.rules.retain(|path, _| !path.starts_with(&within));
+    let contents = &mut state.contents;
+    contents.databases.remove(name);
+    contents.schemas.retain(|path| !path.starts_with(&within));
+    contents.stages.retain(|path| !path.starts_with(&within));
+    contents.repositories.retain(|path, _| !path.starts_with(&within));
+    contents.secrets.retain(|path, _| !path.starts_with(&within));
+    contents.rules.retain(|path, _| !path.starts_with(&within));
 }
 
 /// What a procedure answers; or that there is none for these arguments.

@@ -5,16 +5,16 @@
 // By their paths: the acceptance run shares this file.
 #[path = "account/application.rs"]
 mod application;
-#[path = "account/change.rs"]
-mod change;
 #[path = "account/limits.rs"]
 mod limits;
 #[path = "account/package.rs"]
 mod package;
 #[path = "account/show.rs"]
 mod show;
-#[path = "account/words.rs"]
-mod words;
+#[path = "account/sql_tokens.rs"]
+mod sql_tokens;
+#[path = "account/statements.rs"]
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -48,7 +48,7 @@ pub(crate) struct Package {
 
 /// How an application was installed; it is upgraded in the same way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum InstalledFrom {
     /// A version or patch that was named: development mode.
     #[default]
     Version,
@@ -61,7 +61,7 @@ pub(crate) enum From {
 pub(crate) struct Application {
     pub(crate) comment: String,
     pub(crate) source: String,
-    pub(crate) from: From,
+    pub(crate) from: InstalledFrom,
     pub(crate) version: String,
     pub(crate) patch: u64,
     /// What it was upgraded from, while runs on that still go on.
@@ -78,7 +78,7 @@ pub(crate) struct Application {
 
 /// An object with a comment and a value.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Object {
+pub(crate) struct AccountObject {
     pub(crate) comment: String,
     pub(crate) value: String,
     /// The type of a secret or of a network rule.
@@ -87,7 +87,7 @@ pub(crate) struct Object {
     pub(crate) mode: String,
 }
 
-impl Object {
+impl AccountObject {
     /// A secret of `TYPE = GENERIC_STRING`.
     pub(crate) fn secret(comment: &str, value: &str) -> Self {
         Self { comment: comment.into(), value: value.into(), kind: "GENERIC_STRING".into(), mode: String::new() }
@@ -112,22 +112,22 @@ pub(crate) struct Pool {
 
 /// What there is.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct World {
+pub(crate) struct AccountContents {
     pub(crate) packages: BTreeMap<String, Package>,
     pub(crate) applications: BTreeMap<String, Application>,
     pub(crate) databases: BTreeSet<String>,
     pub(crate) schemas: BTreeSet<String>,
     pub(crate) stages: BTreeSet<String>,
     pub(crate) repositories: BTreeMap<String, String>,
-    pub(crate) rules: BTreeMap<String, Object>,
-    pub(crate) secrets: BTreeMap<String, Object>,
-    pub(crate) integrations: BTreeMap<String, Object>,
+    pub(crate) rules: BTreeMap<String, AccountObject>,
+    pub(crate) secrets: BTreeMap<String, AccountObject>,
+    pub(crate) integrations: BTreeMap<String, AccountObject>,
     pub(crate) pools: BTreeMap<String, Pool>,
 }
 
 /// What goes wrong at a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum InjectedFault {
     /// Snowflake fails, and the statement has no effect.
     Fails,
     /// The statement has its effect, and no answer arrives.
@@ -136,7 +136,7 @@ pub(crate) enum Fault {
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) world: World,
+    pub(crate) contents: AccountContents,
     /// Statements that came, each once.
     pub(crate) log: Vec<String>,
     /// What the role may not do: the beginnings of statements.
@@ -144,7 +144,7 @@ pub(crate) struct State {
     /// What Snowflake's validation answers.
     pub(crate) validation: Option<Value>,
     /// The number of the statement at which something goes wrong, counted from now, and what.
-    pub(crate) fault: Option<(usize, Fault)>,
+    pub(crate) fault: Option<(usize, InjectedFault)>,
     /// An error that statements with this beginning are answered with: code and message.
     pub(crate) refusals: Vec<(&'static str, &'static str, &'static str)>,
     /// What the app asks for.
@@ -160,7 +160,7 @@ pub(crate) struct State {
 }
 
 /// Why a statement is refused: code, state, message.
-pub(super) type Refusal = (String, &'static str, String);
+pub(super) type SqlError = (String, &'static str, String);
 
 /// A server with an account.
 pub(crate) struct Account {
@@ -174,11 +174,11 @@ impl Account {
     pub(crate) async fn start() -> Self {
         let account = Self::fresh().await;
         {
-            let world = &mut account.state().world;
-            world.databases.insert("SNOWFEED".into());
-            world.schemas.insert("SNOWFEED.PUBLIC".into());
+            let contents = &mut account.state().contents;
+            contents.databases.insert("SNOWFEED".into());
+            contents.schemas.insert("SNOWFEED.PUBLIC".into());
             let url = "registry.invalid/snowfeed/public/images";
-            world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url.into());
+            contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url.into());
         }
         account
     }
@@ -206,8 +206,8 @@ impl Account {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn world(&self) -> World {
-        self.state().world.clone()
+    pub(crate) fn contents(&self) -> AccountContents {
+        self.state().contents.clone()
     }
 
     /// A session in it.
@@ -283,7 +283,7 @@ impl State {
             None => None,
         };
         let act = match fault {
-            Some(Fault::Fails) => Some(Reply::error("000603", "XX000", "SQL execution internal error")),
+            Some(InjectedFault::Fails) => Some(Reply::error("000603", "XX000", "SQL execution internal error")),
             fault => {
                 let answer = match self.refused(&sql).map_or_else(|| self.run(&sql), Err) {
                     Ok(data) => Reply::json(json!({ "data": data, "code": null, "message": null, "success": true })),
@@ -299,7 +299,7 @@ impl State {
         act.unwrap_or(Reply::Reset)
     }
 
-    fn refused(&self, sql: &str) -> Option<Refusal> {
+    fn refused(&self, sql: &str) -> Option<SqlError> {
         if self.forbidden.iter().any(|beginning| sql.starts_with(beginning)) {
             return Some(("003001".into(), "42501", "SQL access control error: Insufficient privileges".into()));
         }
@@ -308,9 +308,9 @@ impl State {
         Some(((*code).into(), "42000", message.replace("{sql}", sql)))
     }
 
-    fn run(&mut self, sql: &str) -> Result<Value, Refusal> {
+    fn run(&mut self, sql: &str) -> Result<Value, SqlError> {
         limits::statement(sql)?;
-        let mut words = words::Words::of(sql);
+        let mut words = sql_tokens::Tokens::of(sql);
         if words.eat("SHOW") || words.eat("DESCRIBE") || words.eat("DESC") {
             return self.show(sql);
         }
@@ -344,19 +344,19 @@ pub(super) fn said(text: &str) -> Value {
 }
 
 /// What this account does not understand is an error, which no test expects.
-pub(super) fn unknown(sql: &str) -> Refusal {
+pub(super) fn unknown(sql: &str) -> SqlError {
     ("001003".into(), "42000", format!("this account does not understand: {sql}"))
 }
 
-pub(super) fn exists(name: &str) -> Refusal {
+pub(super) fn exists(name: &str) -> SqlError {
     ("002002".into(), "42710", format!("SQL compilation error: Object '{name}' already exists."))
 }
 
 /// What Snowflake refuses without a code that is documented.
-pub(super) fn invalid(why: impl Into<String>) -> Refusal {
+pub(super) fn invalid(why: impl Into<String>) -> SqlError {
     ("001008".into(), "22023", format!("SQL compilation error: {}", why.into()))
 }
 
-pub(super) fn absent(what: &str) -> Refusal {
+pub(super) fn absent(what: &str) -> SqlError {
     ("002003".into(), "02000", format!("SQL compilation error: {what} does not exist or not authorized."))
 }

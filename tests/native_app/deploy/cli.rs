@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::account::Account;
 use crate::example::binary;
-use crate::image::Workshop;
+use crate::image::ImageFolder;
 use crate::image::registry::Registry;
 use crate::json_schema::violations;
 use crate::scripted::PASSWORD;
@@ -16,20 +16,20 @@ use crate::scripted::PASSWORD;
 const TOKEN: &str = "hunter2-token";
 
 /// The example program, in a folder of its own, and the account that it talks to.
-struct World {
+struct CliScenario {
     account: Account,
     folder: TempDir,
     variables: BTreeMap<&'static str, String>,
 }
 
 /// How a program ended.
-struct Ended {
+struct ProgramOutput {
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-impl World {
+impl CliScenario {
     async fn new() -> Self {
         Self::of(Account::start().await)
     }
@@ -52,13 +52,13 @@ impl World {
         Self { account, folder, variables }
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ended {
+    async fn run(&self, arguments: &[&str]) -> ProgramOutput {
         let mut command = Command::new(binary("github_issues"));
         command.args(arguments).current_dir(&self.folder).env_clear().envs(&self.variables).stdin(Stdio::null());
         let Output { status, stdout, stderr } =
             tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let ended = Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
+        let ended = ProgramOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
         for text in [&ended.stdout, &ended.stderr] {
             assert!(!text.contains("hunter2"), "{text}");
         }
@@ -66,12 +66,12 @@ impl World {
     }
 
     #[track_caller]
-    fn expect(&self, ended: Ended, code: i32) -> Ended {
+    fn expect(&self, ended: ProgramOutput, code: i32) -> ProgramOutput {
         assert_eq!(ended.code, Some(code), "{}{}", ended.stdout, ended.stderr);
         ended
     }
 
-    async fn good(&self, arguments: &[&str]) -> Ended {
+    async fn good(&self, arguments: &[&str]) -> ProgramOutput {
         let ended = self.run(arguments).await;
         self.expect(ended, 0)
     }
@@ -79,15 +79,15 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_nothing_to_an_app_and_back() {
-    let world = World::new().await;
-    world.good(&["app", "build"]).await;
-    let deployed = world.good(&["app", "deploy", "--release"]).await;
+    let contents = CliScenario::new().await;
+    contents.good(&["app", "build"]).await;
+    let deployed = contents.good(&["app", "deploy", "--release"]).await;
     assert!(deployed.stderr.contains("create the application package GITHUB_CONNECTOR_PKG\n"), "{}", deployed.stderr);
     assert!(deployed.stdout.ends_with("things were changed\n"), "{}", deployed.stdout);
-    assert_eq!(world.good(&["app", "deploy", "--release"]).await.stdout, "nothing was to be done\n");
-    world.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
-    assert_eq!(world.good(&["app", "upgrade"]).await.stdout, "nothing was to be done\n");
-    let status = world.good(&["app", "status"]).await.stdout;
+    assert_eq!(contents.good(&["app", "deploy", "--release"]).await.stdout, "nothing was to be done\n");
+    contents.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
+    assert_eq!(contents.good(&["app", "upgrade"]).await.stdout, "nothing was to be done\n");
+    let status = contents.good(&["app", "status"]).await.stdout;
     for line in [
         "application package GITHUB_CONNECTOR_PKG of TESTER",
         "released",
@@ -98,19 +98,19 @@ async fn from_nothing_to_an_app_and_back() {
     ] {
         assert!(status.contains(line), "{status}");
     }
-    let status: Value = serde_json::from_str(&world.good(&["--json", "app", "status"]).await.stdout).unwrap();
+    let status: Value = serde_json::from_str(&contents.good(&["--json", "app", "status"]).await.stdout).unwrap();
     assert_eq!(status["application"]["references"][1]["object"], "GITHUB_CONNECTOR_ACCESS");
-    world.good(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
-    let left = world.account.world();
+    contents.good(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
+    let left = contents.account.contents();
     assert!(left.applications.is_empty() && left.packages.is_empty() && left.secrets.is_empty());
-    let gone = world.run(&["app", "status"]).await;
-    world.expect(gone, 6);
+    let gone = contents.run(&["app", "status"]).await;
+    contents.expect(gone, 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_read_what_the_schema_says() {
     let schema: Value = serde_json::from_str(include_str!("../../../docs/json-schema.json")).unwrap();
-    let world = World::new().await;
+    let contents = CliScenario::new().await;
     for (definition, args, code) in [
         ("app_validate", &["app", "validate"][..], 0),
         ("error", &["app", "deploy"], 6),
@@ -128,18 +128,18 @@ async fn programs_read_what_the_schema_says() {
         ("app_steps", &["app", "uninstall", "--yes", "--objects", "--with-package"], 0),
         ("app_status", &["app", "status"], 6),
     ] {
-        let ended = world.run(&[&["--json"], args].concat()).await;
-        let document: Value = serde_json::from_str(&world.expect(ended, code).stdout).unwrap();
+        let ended = contents.run(&[&["--json"], args].concat()).await;
+        let document: Value = serde_json::from_str(&contents.expect(ended, code).stdout).unwrap();
         assert_eq!(violations(&schema, definition, &document), [""; 0], "{args:?}: {document:#}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_prints_the_statements_and_changes_nothing() {
-    let world = World::new().await;
-    world.good(&["app", "build"]).await;
-    let before = world.account.world();
-    let deploy = world.good(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
+    let contents = CliScenario::new().await;
+    contents.good(&["app", "build"]).await;
+    let before = contents.account.contents();
+    let deploy = contents.good(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
     for line in [
         "-- create the application package GITHUB_CONNECTOR_PKG; needs CREATE APPLICATION PACKAGE on ACCOUNT\n",
         "CREATE SCHEMA IF NOT EXISTS GITHUB_CONNECTOR_PKG.APP_SRC;\n",
@@ -149,12 +149,12 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     ] {
         assert!(deploy.contains(line), "{line}: {deploy}");
     }
-    assert_eq!((world.account.world(), world.account.changes()), (before, Vec::new()));
-    world.good(&["app", "deploy"]).await;
-    let before = world.account.world();
-    world.account.log();
+    assert_eq!((contents.account.contents(), contents.account.changes()), (before, Vec::new()));
+    contents.good(&["app", "deploy"]).await;
+    let before = contents.account.contents();
+    contents.account.log();
     let secret = ["--secret", "token=env:MY_TOKEN"];
-    let install = world.good(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let install = contents.good(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     for line in [
         "TYPE = GENERIC_STRING SECRET_STRING = '***' COMMENT = 'Made by snowfeed';\n",
         "CREATE APPLICATION GITHUB_CONNECTOR FROM APPLICATION PACKAGE GITHUB_CONNECTOR_PKG USING VERSION V0_1_0 PATCH 0",
@@ -162,65 +162,65 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     ] {
         assert!(install.contains(line), "{line}: {install}");
     }
-    let json = world.good(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let json = contents.good(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (&json["dry_run"], &json["steps"][0]["privilege"]),
         (&true.into(), &"CREATE DATABASE on ACCOUNT".into())
     );
-    assert_eq!((world.account.world(), world.account.changes()), (before, Vec::new()));
+    assert_eq!((contents.account.contents(), contents.account.changes()), (before, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_removed_without_being_asked() {
-    let world = World::new().await;
-    world.good(&["app", "build"]).await;
-    world.good(&["app", "deploy"]).await;
-    world.good(&["app", "install"]).await;
-    world.account.log();
-    let refused = world.run(&["app", "uninstall"]).await;
-    let refused = world.expect(refused, 2);
+    let contents = CliScenario::new().await;
+    contents.good(&["app", "build"]).await;
+    contents.good(&["app", "deploy"]).await;
+    contents.good(&["app", "install"]).await;
+    contents.account.log();
+    let refused = contents.run(&["app", "uninstall"]).await;
+    let refused = contents.expect(refused, 2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
-    assert_eq!(world.account.log(), [""; 0]);
-    let dry = world.good(&["app", "uninstall", "--dry-run"]).await.stdout;
+    assert_eq!(contents.account.log(), [""; 0]);
+    let dry = contents.good(&["app", "uninstall", "--dry-run"]).await.stdout;
     assert!(dry.contains("DROP APPLICATION IF EXISTS GITHUB_CONNECTOR;"), "{dry}");
-    assert_eq!(world.account.changes(), [""; 0]);
+    assert_eq!(contents.account.changes(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
-    let world = World::new().await;
-    let unbuilt = world.run(&["app", "deploy"]).await;
-    let unbuilt = world.expect(unbuilt, 6);
+    let contents = CliScenario::new().await;
+    let unbuilt = contents.run(&["app", "deploy"]).await;
+    let unbuilt = contents.expect(unbuilt, 6);
     assert!(unbuilt.stderr.contains("app build"), "{}", unbuilt.stderr);
-    world.good(&["app", "build"]).await;
-    world.account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
-    let refused = world.run(&["--json", "app", "deploy"]).await;
-    let refused: Value = serde_json::from_str(&world.expect(refused, 4).stdout).unwrap();
+    contents.good(&["app", "build"]).await;
+    contents.account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
+    let refused = contents.run(&["--json", "app", "deploy"]).await;
+    let refused: Value = serde_json::from_str(&contents.expect(refused, 4).stdout).unwrap();
     let help = refused["error"]["help"].as_str().unwrap();
     assert!(help.contains("GRANT CREATE APPLICATION PACKAGE ON ACCOUNT TO ROLE TESTER"), "{help}");
     // The secret itself is refused as an argument, and not repeated.
-    let secret = world.run(&["app", "install", "--secret", TOKEN]).await;
-    world.expect(secret, 4);
-    let secret = world.run(&["app", "install", "--secret", &format!("token={TOKEN}")]).await;
-    world.expect(secret, 4);
-    let unknown = world.run(&["app", "install", "--secret", "tokne=env:MY_TOKEN"]).await;
-    assert!(world.expect(unknown, 4).stderr.contains("private_key, token"));
+    let secret = contents.run(&["app", "install", "--secret", TOKEN]).await;
+    contents.expect(secret, 4);
+    let secret = contents.run(&["app", "install", "--secret", &format!("token={TOKEN}")]).await;
+    contents.expect(secret, 4);
+    let unknown = contents.run(&["app", "install", "--secret", "tokne=env:MY_TOKEN"]).await;
+    assert!(contents.expect(unknown, 4).stderr.contains("private_key, token"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_since_the_build_is_told() {
-    let world = World::new().await;
-    world.good(&["app", "build", "--title", "Old"]).await;
-    let deployed = world.good(&["app", "deploy"]).await;
+    let contents = CliScenario::new().await;
+    contents.good(&["app", "build", "--title", "Old"]).await;
+    let deployed = contents.good(&["app", "deploy"]).await;
     assert!(deployed.stderr.contains("`app build` would change"), "{}", deployed.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_has_help() {
-    let world = World::new().await;
+    let contents = CliScenario::new().await;
     for command in ["deploy", "install", "upgrade", "status", "uninstall"] {
-        let help = world.good(&["app", command, "--help"]).await.stdout;
+        let help = contents.good(&["app", command, "--help"]).await.stdout;
         assert!(help.contains("--application") && !help.contains("{kind}") && !help.contains("{name}"), "{help}");
     }
 }
@@ -228,24 +228,24 @@ async fn every_command_has_help() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_of_the_build_is_pushed() {
     let Some(registry) = Registry::open() else { return };
-    let world = World::new().await;
-    world.good(&["app", "build"]).await;
-    let image = Workshop::new().builder().write(world.folder.path().join("sf_build/image")).unwrap();
+    let contents = CliScenario::new().await;
+    contents.good(&["app", "build"]).await;
+    let image = ImageFolder::new().builder().write(contents.folder.path().join("sf_build/image")).unwrap();
     let url = format!("http://{}/snowfeed/public/images", registry.host());
-    world.account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
-    let deployed: Value = serde_json::from_str(&world.good(&["--json", "app", "deploy"]).await.stdout).unwrap();
+    contents.account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
+    let deployed: Value = serde_json::from_str(&contents.good(&["--json", "app", "deploy"]).await.stdout).unwrap();
     assert_eq!(deployed["notes"], Value::Array(Vec::new()));
     let reference = format!("{}/snowfeed/public/images/github_issues:0.1.0", registry.host());
     assert_eq!(registry.inspect(&reference, false)["Digest"], image.digest());
     // No file of the image is on the stage.
-    assert!(!world.account.files().keys().any(|path| path.contains("blobs")));
+    assert!(!contents.account.files().keys().any(|path| path.contains("blobs")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it() {
-    let world = World::of(Account::fresh().await);
-    world.good(&["app", "build"]).await;
-    let told = world.good(&["app", "deploy", "--dry-run"]).await.stdout;
+    let contents = CliScenario::of(Account::fresh().await);
+    contents.good(&["app", "build"]).await;
+    let told = contents.good(&["app", "deploy", "--dry-run"]).await.stdout;
     for line in [
         "-- create the database SNOWFEED; needs CREATE DATABASE on ACCOUNT\nCREATE DATABASE IF NOT EXISTS SNOWFEED COMMENT = 'Made by snowfeed';\n",
         "-- create the image repository SNOWFEED.PUBLIC.IMAGES; needs CREATE IMAGE REPOSITORY on SCHEMA SNOWFEED.PUBLIC\n",
@@ -254,11 +254,11 @@ async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it(
     }
     // Nothing can be there already in what is made only now.
     assert!(!told.contains("already"), "{told}");
-    assert_eq!(world.account.changes(), [""; 0]);
-    let refused = world.run(&["app", "deploy", "--no-create-repository"]).await;
-    let said = world.expect(refused, 6).stderr;
+    assert_eq!(contents.account.changes(), [""; 0]);
+    let refused = contents.run(&["app", "deploy", "--no-create-repository"]).await;
+    let said = contents.expect(refused, 6).stderr;
     for part in [
-        "missing are the database SNOWFEED, the image repository SNOWFEED.PUBLIC.IMAGES",
+        "the database SNOWFEED, the image repository SNOWFEED.PUBLIC.IMAGES are missing",
         "CREATE DATABASE IF NOT EXISTS SNOWFEED",
         "CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES",
         "without --no-create-repository",
@@ -269,25 +269,25 @@ async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
-    let mut world = World::new().await;
-    world.good(&["app", "build"]).await;
-    world.good(&["app", "deploy"]).await;
-    world.variables.insert("GITHUB_PROXY", "http://proxy.acme.com:3128".to_owned());
+    let mut contents = CliScenario::new().await;
+    contents.good(&["app", "build"]).await;
+    contents.good(&["app", "deploy"]).await;
+    contents.variables.insert("GITHUB_PROXY", "http://proxy.acme.com:3128".to_owned());
     let set = ["--set", "api_url=https://ghe.acme.com/api/v3", "app", "install", "--host", "cdn.acme.com:8443"];
-    world.good(&set).await;
+    contents.good(&set).await;
     let rule = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS";
-    let value = world.account.world().rules[rule].value.clone();
+    let value = contents.account.contents().rules[rule].value.clone();
     assert_eq!(value, "api.github.com,ghe.acme.com,proxy.acme.com:3128,cdn.acme.com:8443");
-    let refused = world.run(&["app", "install", "--host", "https://ghe.acme.com"]).await;
-    assert!(world.expect(refused, 4).stderr.contains("without a scheme"));
+    let refused = contents.run(&["app", "install", "--host", "https://ghe.acme.com"]).await;
+    assert!(contents.expect(refused, 4).stderr.contains("without a scheme"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_to_drop_is_named_by_an_argument() {
-    let world = World::new().await;
-    world.good(&["app", "build"]).await;
+    let contents = CliScenario::new().await;
+    contents.good(&["app", "build"]).await;
     let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
-    let refused = world.run(&["app", "deploy", "--drop-version", &name]).await;
-    assert!(world.expect(refused, 4).stderr.contains("the version that is deployed"));
-    world.good(&["app", "deploy", "--drop-version", "v0"]).await;
+    let refused = contents.run(&["app", "deploy", "--drop-version", &name]).await;
+    assert!(contents.expect(refused, 4).stderr.contains("the version to deploy"));
+    contents.good(&["app", "deploy", "--drop-version", "v0"]).await;
 }

@@ -3,14 +3,14 @@
 use snowfeed::Result;
 use snowfeed::native_app::deploy::Report;
 
-use super::account::{Account, Fault, World};
+use super::account::{Account, AccountContents, InjectedFault};
 use super::install::whole;
 use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
 
 /// What is done to an account, and what it needs before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+enum Operation {
     Deploy,
     Patch,
     Install,
@@ -18,43 +18,43 @@ enum Act {
     Uninstall,
 }
 
-async fn prepare(account: &Account, act: Act) {
-    if act != Act::Deploy {
+async fn prepare(account: &Account, act: Operation) {
+    if act != Operation::Deploy {
         deploy(account, &github(), |deploy| deploy.release(true)).await.unwrap();
     }
-    if matches!(act, Act::Upgrade | Act::Uninstall) {
+    if matches!(act, Operation::Upgrade | Operation::Uninstall) {
         install(account, &github(), whole).await.unwrap();
         deploy(account, &github().title("Newer"), |deploy| deploy).await.unwrap();
     }
-    if act == Act::Install {
+    if act == Operation::Install {
         account.state().grants_at_installation = false;
     }
     account.log();
 }
 
-async fn perform(account: &Account, act: Act) -> Result<Report> {
+async fn perform(account: &Account, act: Operation) -> Result<Report> {
     match act {
-        Act::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
-        Act::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
-        Act::Install => install(account, &github(), whole).await,
-        Act::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
-        Act::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
+        Operation::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
+        Operation::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
+        Operation::Install => install(account, &github(), whole).await,
+        Operation::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
+        Operation::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
     }
 }
 
 /// The account, once everything went well; and how many statements that took.
-async fn expected(act: Act) -> (World, Vec<String>, usize) {
+async fn expected(act: Operation) -> (AccountContents, Vec<String>, usize) {
     let account = Account::start().await;
     prepare(&account, act).await;
     perform(&account, act).await.unwrap();
     let count = account.log().len();
-    (account.world(), account.files().into_keys().collect(), count)
+    (account.contents(), account.files().into_keys().collect(), count)
 }
 
-async fn converges(act: Act) {
-    let (world, files, count) = expected(act).await;
+async fn converges(act: Operation) {
+    let (contents, files, count) = expected(act).await;
     assert!(count >= 2, "{act:?}");
-    for fault in [Fault::Fails, Fault::NoAnswer] {
+    for fault in [InjectedFault::Fails, InjectedFault::NoAnswer] {
         for at in 0..count {
             let account = Account::start().await;
             prepare(&account, act).await;
@@ -62,10 +62,10 @@ async fn converges(act: Act) {
             perform(&account, act).await.expect_err("a statement went wrong");
             account.mend();
             perform(&account, act).await.unwrap_or_else(|error| panic!("{act:?}, {fault:?} at {at}: {error:?}"));
-            assert_eq!(account.world(), world, "{act:?}, {fault:?} at {at}");
+            assert_eq!(account.contents(), contents, "{act:?}, {fault:?} at {at}");
             assert_eq!(account.files().into_keys().collect::<Vec<_>>(), files, "{act:?}, {fault:?} at {at}");
             let log = account.log();
-            if act != Act::Uninstall {
+            if act != Operation::Uninstall {
                 assert!(!log.iter().any(|sql| sql.starts_with("DROP") || sql.contains("OR REPLACE")), "{log:#?}");
             }
             perform(&account, act).await.ok();
@@ -77,27 +77,27 @@ async fn converges(act: Act) {
 
 #[tokio::test]
 async fn a_deploy_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Deploy).await;
+    converges(Operation::Deploy).await;
 }
 
 #[tokio::test]
 async fn a_patch_that_stops_anywhere_is_completed_by_the_next_and_made_once() {
-    converges(Act::Patch).await;
+    converges(Operation::Patch).await;
 }
 
 #[tokio::test]
 async fn an_installation_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Install).await;
+    converges(Operation::Install).await;
 }
 
 #[tokio::test]
 async fn an_upgrade_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Upgrade).await;
+    converges(Operation::Upgrade).await;
 }
 
 #[tokio::test]
 async fn a_removal_that_stops_anywhere_is_completed_by_the_next() {
-    converges(Act::Uninstall).await;
+    converges(Operation::Uninstall).await;
 }
 
 #[tokio::test]

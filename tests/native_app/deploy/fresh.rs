@@ -7,7 +7,7 @@ use super::account::Account;
 use super::deploy;
 use crate::support::github;
 
-const MADE: [&str; 2] = [
+const CREATED: [&str; 2] = [
     "CREATE DATABASE IF NOT EXISTS SNOWFEED COMMENT = 'Made by snowfeed'",
     "CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES COMMENT = 'Made by snowfeed'",
 ];
@@ -18,7 +18,7 @@ async fn a_deploy_makes_the_repository_with_its_database() {
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let changes = account.changes();
     let at = |sql: &str| changes.iter().position(|change| change == sql).unwrap_or_else(|| panic!("{changes:#?}"));
-    assert_eq!(at(MADE[0]) + 1, at(MADE[1]));
+    assert_eq!(at(CREATED[0]) + 1, at(CREATED[1]));
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     assert_eq!(account.changes(), [""; 0]);
 }
@@ -41,13 +41,13 @@ async fn a_dry_run_tells_the_statements_and_the_privileges() {
     ] {
         assert!(told.contains(&step), "{told:#?}");
     }
-    assert_eq!((account.changes().len(), account.world().databases.len()), (0, 0));
+    assert_eq!((account.changes().len(), account.contents().databases.len()), (0, 0));
 }
 
 #[tokio::test]
 async fn only_what_is_missing_is_made() {
     let account = Account::fresh().await;
-    account.state().world.databases.insert("SNOWFEED".into());
+    account.state().contents.databases.insert("SNOWFEED".into());
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let changes = account.changes();
     assert!(changes.iter().any(|sql| sql.starts_with("CREATE SCHEMA IF NOT EXISTS SNOWFEED.PUBLIC ")), "{changes:#?}");

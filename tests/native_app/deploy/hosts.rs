@@ -4,7 +4,7 @@ use serde_json::json;
 use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::Install;
 
-use super::account::{Account, Object};
+use super::account::{Account, AccountObject};
 use super::{deploy, install, whats};
 use crate::support::{custom, github};
 
@@ -25,7 +25,7 @@ fn enterprise(install: Install) -> Install {
 async fn the_host_of_a_setting_that_is_a_url_is_allowed() {
     let account = deployed().await;
     install(&account, &github(), enterprise).await.unwrap();
-    assert_eq!(account.world().rules[RULE].value, "api.github.com,ghe.acme.com:8443,cdn.acme.com");
+    assert_eq!(account.contents().rules[RULE].value, "api.github.com,ghe.acme.com:8443,cdn.acme.com");
     account.log();
     // Neither with nor without them is anything changed.
     install(&account, &github(), enterprise).await.unwrap();
@@ -37,7 +37,7 @@ async fn the_host_of_a_setting_that_is_a_url_is_allowed() {
 async fn a_host_that_the_consumer_has_added_stays() {
     let account = deployed().await;
     install(&account, &github(), |install| install).await.unwrap();
-    account.state().world.rules.get_mut(RULE).unwrap().value = "api.github.com:443,theirs.example".into();
+    account.state().contents.rules.get_mut(RULE).unwrap().value = "api.github.com:443,theirs.example".into();
     account.log();
     let report = install(&account, &github(), enterprise).await.unwrap();
     assert_eq!(
@@ -46,7 +46,7 @@ async fn a_host_that_the_consumer_has_added_stays() {
             "ALTER NETWORK RULE {RULE} SET VALUE_LIST = ('api.github.com:443', 'theirs.example', 'ghe.acme.com:8443', 'cdn.acme.com')"
         )]
     );
-    assert_eq!(whats(&report), [format!("allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}, too")]);
+    assert_eq!(whats(&report), [format!("also allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}")]);
 }
 
 #[tokio::test]
@@ -55,16 +55,16 @@ async fn what_the_consumer_has_added_to_the_integration_stays() {
     install(&account, &github(), |install| install).await.unwrap();
     let theirs = "[THEIRS.PUBLIC.RULE]|[THEIRS.PUBLIC.KEY]";
     {
-        let world = &mut account.state().world;
-        world.rules.insert("THEIRS.PUBLIC.RULE".into(), Object::rule("", "theirs.example"));
-        world.secrets.insert("THEIRS.PUBLIC.KEY".into(), Object::secret("", "x"));
-        world.integrations.get_mut("GITHUB_CONNECTOR_ACCESS").unwrap().value = theirs.into();
+        let contents = &mut account.state().contents;
+        contents.rules.insert("THEIRS.PUBLIC.RULE".into(), AccountObject::rule("", "theirs.example"));
+        contents.secrets.insert("THEIRS.PUBLIC.KEY".into(), AccountObject::secret("", "x"));
+        contents.integrations.get_mut("GITHUB_CONNECTOR_ACCESS").unwrap().value = theirs.into();
     }
     let token = || super::install::token("s3cret");
     install(&account, &github(), |install| install.secret("token", token()).unwrap()).await.unwrap();
     let token = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN";
     assert_eq!(
-        account.world().integrations["GITHUB_CONNECTOR_ACCESS"].value,
+        account.contents().integrations["GITHUB_CONNECTOR_ACCESS"].value,
         format!("[THEIRS.PUBLIC.RULE,{RULE}]|[THEIRS.PUBLIC.KEY,{token}]")
     );
 }
@@ -74,10 +74,10 @@ async fn a_rule_that_is_not_understood_or_of_another_type_is_left_alone() {
     let account = deployed().await;
     install(&account, &github(), |install| install).await.unwrap();
     account.log();
-    account.state().world.rules.get_mut(RULE).unwrap().value = "{not a list}".into();
+    account.state().contents.rules.get_mut(RULE).unwrap().value = "{not a list}".into();
     let error = install(&account, &github(), enterprise).await.unwrap_err();
-    assert!(error.help().unwrap().contains("by hand"), "{error:?}");
-    account.state().world.rules.get_mut(RULE).unwrap().kind = "IPV4".into();
+    assert!(error.help().unwrap().contains("manually"), "{error:?}");
+    account.state().contents.rules.get_mut(RULE).unwrap().kind = "IPV4".into();
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.message().contains("TYPE = IPV4"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use snowfeed::ErrorKind;
-use snowfeed::native_app::deploy::{ApplicationRole, Install, Origin};
+use snowfeed::native_app::deploy::{ApplicationRole, Install, InstallSource};
 
 use super::account::Account;
 use super::{deploy, install, upgrade, whats};
@@ -27,15 +27,15 @@ async fn everything_that_the_app_needs_is_made_and_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
-    let world = account.world();
+    let contents = account.contents();
     let place = "GITHUB_CONNECTOR_SETUP.PUBLIC";
-    assert_eq!(world.rules[&format!("{place}.GITHUB_CONNECTOR_HOSTS")].value, "api.github.com");
-    assert_eq!(world.secrets[&format!("{place}.GITHUB_CONNECTOR_TOKEN")].value, "s3cret");
+    assert_eq!(contents.rules[&format!("{place}.GITHUB_CONNECTOR_HOSTS")].value, "api.github.com");
+    assert_eq!(contents.secrets[&format!("{place}.GITHUB_CONNECTOR_TOKEN")].value, "s3cret");
     assert_eq!(
-        world.integrations["GITHUB_CONNECTOR_ACCESS"].value,
+        contents.integrations["GITHUB_CONNECTOR_ACCESS"].value,
         format!("[{place}.GITHUB_CONNECTOR_HOSTS]|[{place}.GITHUB_CONNECTOR_TOKEN]")
     );
-    let app = &world.applications["GITHUB_CONNECTOR"];
+    let app = &contents.applications["GITHUB_CONNECTOR"];
     assert_eq!((app.version.as_str(), app.patch), ("V0_1_0", 0));
     assert_eq!(app.references["token"], format!("{place}.GITHUB_CONNECTOR_TOKEN"));
     assert_eq!(app.references["github_external_access"], "GITHUB_CONNECTOR_ACCESS");
@@ -50,7 +50,7 @@ async fn a_second_installation_only_reads() {
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
     account.log();
-    let before = account.world();
+    let before = account.contents();
     // The secret's value cannot be compared: it is set where it is given.
     let again = |install: Install| {
         install.warehouse(Some("COMPUTE_WH".parse().unwrap())).grant(ApplicationRole::Admin, "ops".parse().unwrap())
@@ -58,7 +58,7 @@ async fn a_second_installation_only_reads() {
     let report = install(&account, &github(), again).await.unwrap();
     assert_eq!((report.steps.as_slice(), account.changes().as_slice()), ([].as_slice(), [].as_slice()));
     assert!(!report.notes.iter().any(|note| note.contains("stays bound")), "{report:?}");
-    assert_eq!(account.world(), before);
+    assert_eq!(account.contents(), before);
     install(&account, &github(), |i| again(i).secret("token", token("newer")).unwrap()).await.unwrap();
     let changes = account.changes();
     assert_eq!(
@@ -72,7 +72,7 @@ async fn a_reference_that_the_consumer_took_away_is_bound_again() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.remove("token");
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.remove("token");
     let report = install(&account, &github(), |install| install).await.unwrap();
     assert_eq!(whats(&report), ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]);
 }
@@ -85,7 +85,7 @@ async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
     let other = "THEIRS.PUBLIC.OTHER_TOKEN".to_owned();
     account
         .state()
-        .world
+        .contents
         .applications
         .get_mut("GITHUB_CONNECTOR")
         .unwrap()
@@ -93,7 +93,7 @@ async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
         .insert("token".into(), other.clone());
     let report = install(&account, &github(), |install| install).await.unwrap();
     assert!(report.steps.is_empty() && report.notes.iter().any(|note| note.contains("OTHER_TOKEN")), "{report:?}");
-    assert_eq!(account.world().applications["GITHUB_CONNECTOR"].references["token"], other);
+    assert_eq!(account.contents().applications["GITHUB_CONNECTOR"].references["token"], other);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn privileges_that_the_installation_did_not_grant_are_granted() {
     account.state().grants_at_installation = false;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
-    assert!(account.world().applications["GITHUB_CONNECTOR"].privileges.values().all(|granted| *granted));
+    assert!(account.contents().applications["GITHUB_CONNECTOR"].privileges.values().all(|granted| *granted));
 }
 
 #[tokio::test]
@@ -110,12 +110,15 @@ async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
-    account.state().world.rules.values_mut().for_each(|rule| rule.value = "old.example".into());
+    account.state().contents.rules.values_mut().for_each(|rule| rule.value = "old.example".into());
     account.log();
     install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap();
-    let world = account.world();
-    assert_eq!(world.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value, "old.example,api.github.com");
-    assert!(world.integrations["GITHUB_CONNECTOR_ACCESS"].value.contains("GITHUB_CONNECTOR_TOKEN"));
+    let contents = account.contents();
+    assert_eq!(
+        contents.rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].value,
+        "old.example,api.github.com"
+    );
+    assert!(contents.integrations["GITHUB_CONNECTOR_ACCESS"].value.contains("GITHUB_CONNECTOR_TOKEN"));
     assert!(account.changes().iter().all(|sql| !sql.contains("DROP") && !sql.contains("REPLACE")));
 }
 
@@ -135,23 +138,23 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     // Another tool's application.
     install(&account, &github(), |install| install).await.unwrap();
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment =
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment =
         "GENERATED_BY_SNOWFLAKECLI".into();
     account.log();
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("--application"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     // A database.
-    account.state().world.databases.insert("OTHER".into());
+    account.state().contents.databases.insert("OTHER".into());
     let error = install(&account, &github().application("other"), |install| install).await.unwrap_err();
     assert!(error.help().unwrap().contains("--application"), "{error:?}");
     // A secret of somebody's.
-    account.state().world.secrets.values_mut().for_each(|secret| secret.comment.clear());
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment = "Made by snowfeed".into();
-    let rule = account.world().rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].clone();
-    account.state().world.secrets.insert(
+    account.state().contents.secrets.values_mut().for_each(|secret| secret.comment.clear());
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment = "Made by snowfeed".into();
+    let rule = account.contents().rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].clone();
+    account.state().contents.secrets.insert(
         "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN".into(),
-        super::account::Object::secret("", &rule.value),
+        super::account::AccountObject::secret("", &rule.value),
     );
     let error = install(&account, &github(), |i| i.secret("token", token("s3cret")).unwrap()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
@@ -161,16 +164,19 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
 #[tokio::test]
 async fn an_app_without_a_container_needs_neither_image_nor_access() {
     let account = Account::start().await;
-    account.state().world.repositories.clear();
+    account.state().contents.repositories.clear();
     let app = github().without_container(true);
     deploy(&account, &app, |deploy| deploy).await.unwrap();
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
     install(&account, &app, |install| install.warehouse(warehouse.clone())).await.unwrap();
-    let world = account.world();
-    assert!(world.rules.is_empty() && world.integrations.is_empty() && world.secrets.is_empty(), "{world:?}");
-    assert_eq!(world.applications["GITHUB_CONNECTOR"].references["warehouse_reference"], "COMPUTE_WH");
+    let contents = account.contents();
+    assert!(
+        contents.rules.is_empty() && contents.integrations.is_empty() && contents.secrets.is_empty(),
+        "{contents:?}"
+    );
+    assert_eq!(contents.applications["GITHUB_CONNECTOR"].references["warehouse_reference"], "COMPUTE_WH");
     let error = Install::new(&app).unwrap().secret("token", token("s3cret")).unwrap_err();
-    assert!(error.help().unwrap().contains("outside of Snowflake"), "{error:?}");
+    assert!(error.help().unwrap().contains("outside Snowflake"), "{error:?}");
 }
 
 #[tokio::test]
@@ -178,15 +184,15 @@ async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let path = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN";
-    account.state().world.databases.insert("GITHUB_CONNECTOR_SETUP".into());
-    account.state().world.schemas.insert("GITHUB_CONNECTOR_SETUP.PUBLIC".into());
-    account.state().world.secrets.insert(path.into(), super::account::Object::secret("", "theirs"));
+    account.state().contents.databases.insert("GITHUB_CONNECTOR_SETUP".into());
+    account.state().contents.schemas.insert("GITHUB_CONNECTOR_SETUP.PUBLIC".into());
+    account.state().contents.secrets.insert(path.into(), super::account::AccountObject::secret("", "theirs"));
     let report = install(&account, &github(), |install| install).await.unwrap();
     assert!(report.notes.iter().any(|note| note.contains(path) && note.contains("--adopt")), "{report:?}");
-    assert!(!account.world().applications["GITHUB_CONNECTOR"].references.contains_key("token"));
-    assert!(!account.world().integrations["GITHUB_CONNECTOR_ACCESS"].value.contains(path));
+    assert!(!account.contents().applications["GITHUB_CONNECTOR"].references.contains_key("token"));
+    assert!(!account.contents().integrations["GITHUB_CONNECTOR_ACCESS"].value.contains(path));
     install(&account, &github(), |install| install.adopt(true)).await.unwrap();
-    assert_eq!(account.world().applications["GITHUB_CONNECTOR"].references["token"], path);
+    assert_eq!(account.contents().applications["GITHUB_CONNECTOR"].references["token"], path);
 }
 
 #[tokio::test]
@@ -196,18 +202,19 @@ async fn a_version_that_is_missing_says_how_to_get_it() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.help().unwrap().contains("app deploy"), "{error:?}");
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.clear();
+    account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.clear();
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.help().unwrap().contains("app deploy"), "{error:?}");
     account.log();
-    let error = install(&account, &github(), |install| install.origin(Origin::Release)).await.unwrap_err();
+    let error =
+        install(&account, &github(), |install| install.source(InstallSource::ReleaseDirective)).await.unwrap_err();
     assert!(error.help().unwrap().contains("--release"), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_listing_is_installed_from_without_a_package() {
     let account = Account::start().await;
-    install(&account, &github(), |install| install.origin(Origin::Listing("GZ'1".into()))).await.unwrap();
+    install(&account, &github(), |install| install.source(InstallSource::Listing("GZ'1".into()))).await.unwrap();
     let changes = account.changes();
     assert!(
         changes.iter().any(|sql| sql.starts_with("CREATE APPLICATION GITHUB_CONNECTOR FROM LISTING 'GZ''1' COMMENT")),
@@ -220,12 +227,12 @@ async fn an_upgrade_goes_to_the_newest_patch_once() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
-    let bound = account.world().applications["GITHUB_CONNECTOR"].references.clone();
+    let bound = account.contents().applications["GITHUB_CONNECTOR"].references.clone();
     deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
     account.log();
     upgrade(&account, &github(), |upgrade| upgrade).await.unwrap();
     assert_eq!(account.changes(), ["ALTER APPLICATION GITHUB_CONNECTOR UPGRADE USING VERSION V0_1_0 PATCH 1"]);
-    let app = account.world().applications["GITHUB_CONNECTOR"].clone();
+    let app = account.contents().applications["GITHUB_CONNECTOR"].clone();
     assert_eq!((app.patch, app.references), (1, bound));
     let report = upgrade(&account, &github(), |upgrade| upgrade).await.unwrap();
     assert!(report.steps.is_empty() && account.changes().is_empty(), "{report:?}");
@@ -237,12 +244,12 @@ async fn an_upgrade_that_snowflake_does_not_do_says_how_to_go_on_and_drops_nothi
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
     deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
-    let before = account.world();
+    let before = account.contents();
     for code in ["093044", "093045", "093046", "093055", "093079"] {
         account.state().refusals = vec![("ALTER APPLICATION GITHUB_CONNECTOR UPGRADE", code, "not so")];
         let error = upgrade(&account, &github(), |upgrade| upgrade).await.unwrap_err();
         assert!(error.help().unwrap().contains("app uninstall"), "{code}: {error:?}");
-        assert_eq!(account.world(), before);
+        assert_eq!(account.contents(), before);
     }
 }
 

@@ -22,11 +22,11 @@ async fn names_with_quotes_blanks_and_backslashes_are_kept_everywhere() {
     let there = |i: Install| i.warehouse(warehouse.clone()).objects_in(database.clone(), schema.clone());
     let secret = || super::install::token("it's \\ s3cret\nline");
     install(&account, &app, |i| there(i).secret("token", secret()).unwrap()).await.unwrap();
-    let world = account.world();
-    let application = &world.applications["MY_APP"];
+    let contents = account.contents();
+    let application = &contents.applications["MY_APP"];
     assert_eq!(application.source, "My \"pkg\" it's");
     assert_eq!(application.references["warehouse_reference"], "my wh");
-    assert_eq!(world.secrets["my \\ db.my \"schema\".MY_APP_TOKEN"].value, "it's \\ s3cret\nline");
+    assert_eq!(contents.secrets["my \\ db.my \"schema\".MY_APP_TOKEN"].value, "it's \\ s3cret\nline");
     account.log();
     // Again: everything is found.
     deploy(&account, &app, |deploy| deploy.release(true)).await.unwrap();
@@ -35,5 +35,5 @@ async fn names_with_quotes_blanks_and_backslashes_are_kept_everywhere() {
     assert_eq!(account.changes(), [""; 0]);
     let all = |u: Uninstall| u.objects(true).package(true).objects_in(database.clone(), schema.clone());
     uninstall(&account, &app, all).await.unwrap();
-    assert!(account.world().applications.is_empty() && account.world().secrets.is_empty());
+    assert!(account.contents().applications.is_empty() && account.contents().secrets.is_empty());
 }

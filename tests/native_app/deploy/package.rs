@@ -18,7 +18,7 @@ async fn the_bundle_arrives_as_it_is_and_becomes_a_version() {
         assert_eq!(files[&format!("GITHUB_CONNECTOR_PKG.APP_SRC.STAGE/{path}")], bytes, "{path}");
     }
     assert_eq!(files.len(), bundle.files().count() - 1);
-    let package = &account.world().packages["GITHUB_CONNECTOR_PKG"];
+    let package = &account.contents().packages["GITHUB_CONNECTOR_PKG"];
     assert_eq!(package.released, Some(("V0_1_0".to_owned(), 0)));
     let [(version, 0, label)] = package.versions.as_slice() else { panic!("{package:?}") };
     assert!(version == "V0_1_0" && label.starts_with("0.1.0+"), "{label}");
@@ -35,10 +35,10 @@ async fn a_second_deploy_only_reads() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     account.log();
-    let (before, files) = (account.world(), account.files());
+    let (before, files) = (account.contents(), account.files());
     let report = deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     assert_eq!((report.steps.as_slice(), account.changes().as_slice()), ([].as_slice(), [].as_slice()));
-    assert_eq!((account.world(), account.files()), (before, files));
+    assert_eq!((account.contents(), account.files()), (before, files));
 }
 
 #[tokio::test]
@@ -56,10 +56,7 @@ async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
         "{changes:#?}"
     );
     assert!(!changes.iter().any(|sql| sql.contains("procedures/")), "{changes:#?}");
-    assert!(
-        whats(&report).ends_with(&["let Snowflake check the setup script", "add patch 1 of V0_1_0"]),
-        "{report:#?}"
-    );
+    assert!(whats(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
     assert!(!account.files().keys().any(|path| path.ends_with("viewer.py")));
 }
 
@@ -78,7 +75,7 @@ async fn a_stale_file_takes_no_file_along_whose_name_begins_like_its_own() {
 async fn a_package_of_somebody_else_is_left_alone_unless_it_is_to_be_taken_over() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment =
+    account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment =
         "GENERATED_BY_SNOWFLAKECLI".into();
     account.log();
     let error = deploy(&account, &custom_named(), |deploy| deploy).await.unwrap_err();
@@ -97,7 +94,7 @@ fn custom_named() -> snowfeed::native_app::App {
 #[tokio::test]
 async fn an_image_repository_that_is_missing_is_named_with_the_statement_that_makes_it() {
     let account = Account::start().await;
-    account.state().world.repositories.clear();
+    account.state().contents.repositories.clear();
     let error = deploy(&account, &github(), |deploy| deploy.create_repository(false)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(
@@ -107,7 +104,7 @@ async fn an_image_repository_that_is_missing_is_named_with_the_statement_that_ma
     assert!(!error.help().unwrap().contains("CREATE DATABASE"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    assert!(account.world().repositories.contains_key("SNOWFEED.PUBLIC.IMAGES"));
+    assert!(account.contents().repositories.contains_key("SNOWFEED.PUBLIC.IMAGES"));
 }
 
 #[tokio::test]
@@ -118,7 +115,7 @@ async fn what_snowflake_says_against_the_setup_script_is_told_and_makes_no_versi
     }));
     let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
     assert!(error.to_string().contains("setup.sql, line 7: Syntax error: near X"), "{error}");
-    assert!(account.world().packages["GITHUB_CONNECTOR_PKG"].versions.is_empty());
+    assert!(account.contents().packages["GITHUB_CONNECTOR_PKG"].versions.is_empty());
     account.state().validation = Some(
         json!({ "status": "SUCCESS", "errors": [], "warnings": [{ "message": "old", "fileName": "setup.sql", "line": 1 }] }),
     );
@@ -130,9 +127,9 @@ async fn what_snowflake_says_against_the_setup_script_is_told_and_makes_no_versi
 async fn a_package_without_release_channels_gets_its_version_in_the_older_way() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    let mut package = account.world().packages["GITHUB_CONNECTOR_PKG"].clone();
+    let mut package = account.contents().packages["GITHUB_CONNECTOR_PKG"].clone();
     (package.channels, package.versions) = (false, Vec::new());
-    account.state().world.packages.insert("GITHUB_CONNECTOR_PKG".into(), package);
+    account.state().contents.packages.insert("GITHUB_CONNECTOR_PKG".into(), package);
     account.log();
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let changes = account.changes();

@@ -20,7 +20,7 @@ async fn a_step_of_a_deploy_that_is_refused_names_the_privilege_and_the_grant() 
         ("ALTER APPLICATION PACKAGE", "GRANT OWNERSHIP ON APPLICATION PACKAGE GITHUB_CONNECTOR_PKG TO ROLE TESTER"),
     ] {
         let account = Account::start().await;
-        account.state().world.repositories.clear();
+        account.state().contents.repositories.clear();
         account.state().forbidden = vec![beginning];
         let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{beginning}: {error:?}");

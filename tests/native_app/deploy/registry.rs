@@ -6,25 +6,25 @@ use snowfeed::native_app::image::{Credentials, Image};
 
 use super::account::{Account, ISSUED};
 use super::deploy;
-use crate::image::Workshop;
+use crate::image::ImageFolder;
 use crate::image::registry::{PASSWORD, Registry, USER};
 use crate::support::github;
 
-fn image(workshop: &Workshop) -> Image {
+fn image(workshop: &ImageFolder) -> Image {
     workshop.builder().version("0.1.0").write(workshop.path("image")).unwrap()
 }
 
 async fn account(registry: &Registry) -> Account {
     let account = Account::start().await;
     let url = format!("http://{}/snowfeed/public/images", registry.host());
-    account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
+    account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
     account
 }
 
 #[tokio::test]
 async fn the_image_arrives_before_the_version_is_made_and_is_not_sent_again() {
     let Some(registry) = Registry::guarded() else { return };
-    let (account, workshop) = (account(&registry).await, Workshop::new());
+    let (account, workshop) = (account(&registry).await, ImageFolder::new());
     let image = image(&workshop);
     let credentials = || Some(Credentials::new(USER, PASSWORD.to_owned().into()));
     let report = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
@@ -46,13 +46,13 @@ async fn the_image_arrives_before_the_version_is_made_and_is_not_sent_again() {
 #[tokio::test]
 async fn another_image_under_the_same_tag_is_refused_and_makes_no_version() {
     let Some(registry) = Registry::open() else { return };
-    let (account, workshop) = (account(&registry).await, Workshop::new());
+    let (account, workshop) = (account(&registry).await, ImageFolder::new());
     let first = image(&workshop);
     deploy(&account, &github(), |deploy| deploy.image(Some(first.clone()))).await.unwrap();
     let other = workshop.builder().version("0.1.0").env("A", "B").write(workshop.path("other")).unwrap();
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(other.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert_eq!(account.world().packages["GITHUB_CONNECTOR_PKG"].versions.len(), 1);
+    assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].versions.len(), 1);
 }
 
 #[tokio::test]
@@ -60,8 +60,8 @@ async fn the_session_s_own_token_is_the_password_unless_there_is_another() {
     let server = wiremock::MockServer::start().await;
     let asks = wiremock::ResponseTemplate::new(401).insert_header("www-authenticate", "Basic realm=\"registry\"");
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(asks).mount(&server).await;
-    let (account, workshop) = (Account::start().await, Workshop::new());
-    account.state().world.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), format!("{}/images", server.uri()));
+    let (account, workshop) = (Account::start().await, ImageFolder::new());
+    account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), format!("{}/images", server.uri()));
     let image = image(&workshop);
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");

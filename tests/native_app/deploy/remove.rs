@@ -18,7 +18,7 @@ async fn installed() -> Account {
 async fn what_the_app_owns_is_dropped_only_when_that_is_said() {
     let account = installed().await;
     let owned = ("DATABASE".to_owned(), "GITHUB_CONNECTOR_DATA".to_owned());
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned = vec![owned];
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned = vec![owned];
     let error = uninstall(&account, &github(), |uninstall| uninstall).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.to_string().contains("DATABASE GITHUB_CONNECTOR_DATA"), "{error}");
@@ -32,7 +32,7 @@ async fn what_the_app_owns_is_dropped_only_when_that_is_said() {
 async fn data_whose_database_alone_was_transferred_is_not_dropped() {
     let account = installed().await;
     let owned = [("COMPUTE_POOL", "GITHUB_CONNECTOR_POOL"), ("SCHEMA", "PUBLIC_RAW")];
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned =
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned =
         owned.map(|(kind, name)| (kind.to_owned(), name.to_owned())).to_vec();
     let error = uninstall(&account, &github(), |uninstall| uninstall.cascade(true)).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("schemas"), "{error}");
@@ -42,16 +42,16 @@ async fn data_whose_database_alone_was_transferred_is_not_dropped() {
 #[tokio::test]
 async fn secrets_package_and_database_stay_unless_that_is_said() {
     let account = installed().await;
-    let before = account.world();
+    let before = account.contents();
     uninstall(&account, &github(), |uninstall| uninstall).await.unwrap();
-    let after = account.world();
+    let after = account.contents();
     assert!(after.applications.is_empty());
     assert_eq!(
         (after.secrets, after.packages, after.integrations),
         (before.secrets, before.packages, before.integrations)
     );
     uninstall(&account, &github(), |uninstall| uninstall.objects(true).package(true)).await.unwrap();
-    let after = account.world();
+    let after = account.contents();
     assert!(
         after.secrets.is_empty()
             && after.rules.is_empty()
@@ -64,10 +64,10 @@ async fn secrets_package_and_database_stay_unless_that_is_said() {
 #[tokio::test]
 async fn what_somebody_else_has_made_is_not_removed() {
     let account = installed().await;
-    account.state().world.secrets.values_mut().for_each(|secret| secret.comment = "mine".into());
+    account.state().contents.secrets.values_mut().for_each(|secret| secret.comment = "mine".into());
     uninstall(&account, &github(), |uninstall| uninstall.objects(true)).await.unwrap();
-    assert_eq!(account.world().secrets.len(), 1);
-    account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment = "theirs".into();
+    assert_eq!(account.contents().secrets.len(), 1);
+    account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment = "theirs".into();
     let error = uninstall(&account, &github(), |uninstall| uninstall.package(true)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 }

@@ -124,7 +124,7 @@ async fn two_versions_may_be_in_no_channel_and_two_in_one() {
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V0_1_0").await;
     // What the package cannot come to: a third one that is registered.
     let third = ("V3".to_owned(), 0, String::new());
-    rule.account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.push(third);
+    rule.account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.push(third);
     rule.package(Some("512004"), "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V3").await;
 }
 
@@ -174,7 +174,7 @@ async fn a_version_that_is_installed_is_not_deregistered() {
 #[tokio::test]
 async fn a_version_has_at_most_130_patches() {
     let mut rule = Rule::deployed().await;
-    rule.account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions[0].1 = 128;
+    rule.account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions[0].1 = 128;
     rule.package(None, &format!("ADD PATCH FOR VERSION V0_1_0 {STAGE}")).await;
     rule.package(Some(INVALID), &format!("ADD PATCH FOR VERSION V0_1_0 {STAGE}")).await;
 }
@@ -204,7 +204,7 @@ async fn a_patch_does_not_change_the_privileges() {
 async fn a_version_is_registered_or_added_by_whether_there_are_channels() {
     let mut rule = Rule::deployed().await;
     rule.package(Some("512002"), &format!("ADD VERSION V2 {STAGE}")).await;
-    rule.account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().channels = false;
+    rule.account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().channels = false;
     rule.package(Some("512001"), &format!("REGISTER VERSION V2 {STAGE}")).await;
     rule.package(None, &format!("ADD VERSION V2 {STAGE}")).await;
 }
@@ -293,7 +293,7 @@ async fn an_application_is_upgraded_in_the_way_in_which_it_was_installed() {
     rule.fine("CREATE APPLICATION B FROM APPLICATION PACKAGE GITHUB_CONNECTOR_PKG").await;
     rule.rejected("093046", "ALTER APPLICATION B UPGRADE USING VERSION V0_1_0").await;
     rule.fine("ALTER APPLICATION B UPGRADE").await;
-    rule.account.state().world.packages.clear();
+    rule.account.state().contents.packages.clear();
     rule.rejected("093079", "ALTER APPLICATION B UPGRADE").await;
 }
 
@@ -314,8 +314,8 @@ async fn an_application_that_owns_objects_is_dropped_with_them_or_not_at_all() {
     // While the application owns it, nobody else drops its pool.
     rule.rejected("003001", "DROP COMPUTE POOL GITHUB_CONNECTOR_POOL").await;
     rule.fine("DROP APPLICATION GITHUB_CONNECTOR CASCADE").await;
-    let world = rule.account.world();
-    assert!(world.pools.is_empty() && !world.databases.contains("GITHUB_CONNECTOR_DATA"), "{world:?}");
+    let contents = rule.account.contents();
+    assert!(contents.pools.is_empty() && !contents.databases.contains("GITHUB_CONNECTOR_DATA"), "{contents:?}");
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ async fn a_pool_of_a_dropped_application_is_of_no_use_to_another() {
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
     let orphan = Pool { owner: "TESTER".into(), application: Some("GITHUB_CONNECTOR".into()), ..Pool::default() };
-    account.state().world.pools.insert("GITHUB_CONNECTOR_POOL".into(), orphan);
+    account.state().contents.pools.insert("GITHUB_CONNECTOR_POOL".into(), orphan);
     let mut rule = Rule::of(account).await;
     let call = "CALL GITHUB_CONNECTOR.PUBLIC.PROVISION_CONNECTOR(OBJECT_CONSTRUCT()::VARIANT)";
     let answer = rule.session.execute(Statement::new(Sql::assert_safe(call))).await.unwrap();
@@ -336,10 +336,10 @@ async fn a_pool_of_a_dropped_application_is_of_no_use_to_another() {
 async fn a_pool_with_services_is_not_dropped() {
     let account = Account::start().await;
     let busy = Pool { owner: "TESTER".into(), services: 1, ..Pool::default() };
-    account.state().world.pools.insert("P".into(), busy);
+    account.state().contents.pools.insert("P".into(), busy);
     let mut rule = Rule::of(account).await;
     rule.rejected(INVALID, "DROP COMPUTE POOL P").await;
-    rule.account.state().world.pools.get_mut("P").unwrap().services = 0;
+    rule.account.state().contents.pools.get_mut("P").unwrap().services = 0;
     rule.fine("DROP COMPUTE POOL P").await.fine("DROP COMPUTE POOL IF EXISTS P").await;
 }
 

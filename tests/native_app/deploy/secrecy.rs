@@ -6,7 +6,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::account::{Account, ISSUED};
 use super::install::token;
-use crate::image::secrets::Ear;
+use crate::image::secrets::CapturedLog;
 use crate::scripted::{MASTER_TOKEN, PASSWORD, SESSION_TOKEN};
 use crate::support::github;
 
@@ -18,7 +18,7 @@ fn with_token() -> Install {
 
 #[tokio::test]
 async fn a_secret_reaches_snowflake_and_nobody_else() {
-    let (account, ear) = (Account::start().await, Ear::default());
+    let (account, ear) = (Account::start().await, CapturedLog::default());
     let bundle = Bundle::new(&github()).unwrap();
     let said = async {
         let mut session = account.open().await;
@@ -38,7 +38,7 @@ async fn a_secret_reaches_snowflake_and_nobody_else() {
     }
     .with_subscriber(ear.clone())
     .await;
-    assert!(account.world().secrets.values().any(|secret| secret.value == SECRET));
+    assert!(account.contents().secrets.values().any(|secret| secret.value == SECRET));
     let heard = ear.text();
     assert!(heard.contains("SECRET_STRING = '***'"), "the ear hears: {heard}");
     for text in [said, heard] {
@@ -50,7 +50,7 @@ async fn a_secret_reaches_snowflake_and_nobody_else() {
 
 #[tokio::test]
 async fn an_error_that_repeats_the_statement_does_not_show_the_secret() {
-    let (account, ear) = (Account::start().await, Ear::default());
+    let (account, ear) = (Account::start().await, CapturedLog::default());
     super::deploy(&account, &github(), |deploy| deploy).await.unwrap();
     for (code, beginning) in [("001003", "CREATE SECRET"), ("001007", "CREATE SECRET"), ("002003", "CREATE SECRET")] {
         account.state().refusals = vec![(beginning, code, "SQL compilation error: syntax error in {sql}")];

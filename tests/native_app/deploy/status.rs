@@ -13,7 +13,7 @@ async fn what_there_is_is_told_and_nothing_is_changed() {
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     install(&account, &github(), |i| i.secret("token", super::install::token("s3cret")).unwrap()).await.unwrap();
     let pool = super::account::Pool { owner: "GITHUB_CONNECTOR".into(), ..super::account::Pool::default() };
-    account.state().world.pools.insert("GITHUB_CONNECTOR_POOL".into(), pool);
+    account.state().contents.pools.insert("GITHUB_CONNECTOR_POOL".into(), pool);
     account.log();
     let status = Status::load(&github(), &mut account.open().await).await.unwrap();
     let (package, application) = (status.package.unwrap(), status.application.unwrap());
@@ -48,7 +48,7 @@ async fn a_version_on_which_runs_still_go_on_is_told() {
     let previous =
         async || Status::load(&github(), &mut account.open().await).await.unwrap().application.unwrap().previous;
     assert_eq!(previous().await, None);
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().previous = Some(("V0_0_9".into(), 3));
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().previous = Some(("V0_0_9".into(), 3));
     let previous = previous().await.unwrap();
     assert_eq!((previous.version.as_str(), previous.patch, previous.state.as_str()), ("V0_0_9", 3, "FINALIZING"));
 }

@@ -3,7 +3,7 @@
 use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::Status;
 
-use super::account::{Account, Object, Pool};
+use super::account::{Account, AccountObject, Pool};
 use super::{deploy, install, uninstall};
 use crate::support::github;
 
@@ -14,11 +14,11 @@ async fn with_secret(kind: &str, comment: &str) -> Account {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     {
-        let world = &mut account.state().world;
-        world.databases.insert("GITHUB_CONNECTOR_SETUP".into());
-        world.schemas.insert("GITHUB_CONNECTOR_SETUP.PUBLIC".into());
-        let secret = Object { kind: kind.into(), ..Object::secret(comment, "") };
-        world.secrets.insert(TOKEN.into(), secret);
+        let contents = &mut account.state().contents;
+        contents.databases.insert("GITHUB_CONNECTOR_SETUP".into());
+        contents.schemas.insert("GITHUB_CONNECTOR_SETUP.PUBLIC".into());
+        let secret = AccountObject { kind: kind.into(), ..AccountObject::secret(comment, "") };
+        contents.secrets.insert(TOKEN.into(), secret);
     }
     account
 }
@@ -35,7 +35,7 @@ async fn a_secret_whose_type_takes_no_value_is_refused_before_anything_is_done()
     let given = |i: snowfeed::native_app::deploy::Install| i.secret("token", super::install::token("s3cret")).unwrap();
     let error = install(&account, &github(), given).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.message().contains("TYPE = PASSWORD, and not GENERIC_STRING"), "{error}");
+    assert!(error.message().contains("TYPE = PASSWORD, not GENERIC_STRING"), "{error}");
     assert!(error.help().unwrap().contains("--objects-in"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
 }
@@ -49,7 +49,7 @@ async fn a_secret_from_which_the_app_reads_nothing_is_not_adopted() {
     assert_eq!(account.changes(), [""; 0]);
     let account = with_secret("PASSWORD", "theirs").await;
     install(&account, &github(), |install| install.adopt(true)).await.unwrap();
-    assert_eq!(account.world().applications["GITHUB_CONNECTOR"].references["token"], TOKEN);
+    assert_eq!(account.contents().applications["GITHUB_CONNECTOR"].references["token"], TOKEN);
 }
 
 #[tokio::test]
@@ -57,11 +57,11 @@ async fn an_app_is_not_installed_beside_a_pool_that_it_could_not_use() {
     for (application, why) in [
         ("GITHUB_CONNECTOR", "was dropped"),
         ("OTHER_APP", "belongs to the application OTHER_APP"),
-        ("", "exists already"),
+        ("", "already exists"),
     ] {
         let account = Account::start().await;
         deploy(&account, &github(), |deploy| deploy).await.unwrap();
-        account.state().world.pools.insert(POOL.into(), pool("TESTER", application));
+        account.state().contents.pools.insert(POOL.into(), pool("TESTER", application));
         account.log();
         let error = install(&account, &github(), |install| install).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -80,7 +80,7 @@ async fn the_status_tells_whose_the_pool_is_and_leaves_others_out() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
-    account.state().world.pools.extend([
+    account.state().contents.pools.extend([
         (POOL.to_owned(), pool("OTHER_APP", "OTHER_APP")),
         ("GITHUB_CONNECTOR_2_POOL".to_owned(), pool("GITHUB_CONNECTOR_2", "GITHUB_CONNECTOR_2")),
     ]);
@@ -98,13 +98,13 @@ async fn the_pool_goes_with_the_application_when_the_data_was_kept() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
-    account.state().world.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned =
+    account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned =
         vec![("COMPUTE_POOL".into(), POOL.into())];
-    account.state().world.pools.insert(POOL.into(), pool("GITHUB_CONNECTOR", "GITHUB_CONNECTOR"));
+    account.state().contents.pools.insert(POOL.into(), pool("GITHUB_CONNECTOR", "GITHUB_CONNECTOR"));
     account.log();
     uninstall(&account, &github(), |uninstall| uninstall).await.unwrap();
     assert_eq!(account.changes(), ["DROP APPLICATION IF EXISTS GITHUB_CONNECTOR CASCADE"]);
-    assert!(account.world().pools.is_empty());
+    assert!(account.contents().pools.is_empty());
     install(&account, &github(), |install| install).await.unwrap();
 }
 
@@ -116,7 +116,7 @@ async fn a_pool_that_a_role_owns_goes_with_the_application_or_after_it() {
         if is_installed {
             install(&account, &github(), |install| install).await.unwrap();
         }
-        account.state().world.pools.extend([
+        account.state().contents.pools.extend([
             (POOL.to_owned(), pool("TESTER", "GITHUB_CONNECTOR")),
             ("OTHER".to_owned(), pool("TESTER", "OTHER_APP")),
         ]);
@@ -125,7 +125,7 @@ async fn a_pool_that_a_role_owns_goes_with_the_application_or_after_it() {
         let changes = account.changes();
         assert_eq!(changes.last().unwrap(), "DROP COMPUTE POOL IF EXISTS GITHUB_CONNECTOR_POOL");
         assert_eq!(changes.len(), 1 + usize::from(is_installed));
-        assert_eq!(account.world().pools.len(), 1);
+        assert_eq!(account.contents().pools.len(), 1);
         install(&account, &github(), |install| install).await.unwrap();
     }
 }

@@ -96,7 +96,7 @@ impl Drop for Podman {
 }
 
 /// An image of the example in a registry, an upstream that wants a token, and files to mount.
-struct Scene {
+struct ContainerTest {
     podman: Podman,
     reference: String,
     upstream: GithubServer,
@@ -104,7 +104,7 @@ struct Scene {
     registry: Registry,
 }
 
-impl Scene {
+impl ContainerTest {
     async fn set() -> Option<Self> {
         let (registry, podman) = (Registry::open()?, Podman::new()?);
         let files = TempDir::new().unwrap();
@@ -141,14 +141,14 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_says_its_version_in_a_container() {
-    let Some(scene) = Scene::set().await else { return };
+    let Some(scene) = ContainerTest::set().await else { return };
     let ran = scene.podman.run(&scene.reference, &[], &[], &["--version"]);
     assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), concat!("github ", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_looked_up_in_a_container() {
-    let Some(scene) = Scene::set().await else { return };
+    let Some(scene) = ContainerTest::set().await else { return };
     let url = scene.upstream.url().replace("127.0.0.1", "localhost");
     let env = [("GITHUB_API_URL", url.as_str()), ("GITHUB_TOKEN", TOKEN)];
     let ran = scene.podman.run(&scene.reference, &[], &env, &["--db", "/tmp/issues.db", "check"]);
@@ -159,7 +159,7 @@ async fn names_are_looked_up_in_a_container() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_ingests_with_a_mounted_secret() {
-    let Some(scene) = Scene::set().await else { return };
+    let Some(scene) = ContainerTest::set().await else { return };
     let data = scene.files.path().join("data");
     fs::create_dir(&data).unwrap();
     // The program's user is none of this machine.
@@ -173,7 +173,7 @@ async fn a_container_ingests_with_a_mounted_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_ingests_into_snowflake_with_its_session_token() {
-    let (Some(server), Some(scene)) = (peers::fakesnow(), Scene::set().await) else { return };
+    let (Some(server), Some(scene)) = (peers::fakesnow(), ContainerTest::set().await) else { return };
     let database = format!("CONTAINER_{}", std::process::id());
     let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
@@ -206,7 +206,7 @@ async fn a_container_ingests_into_snowflake_with_its_session_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_procedures_run_the_program_in_its_container() {
     const WRONG: &str = "ghp_another_token";
-    let Some(scene) = Scene::set().await else { return };
+    let Some(scene) = ContainerTest::set().await else { return };
     let podman = scene.podman.running();
     let words = [podman.get_program()].into_iter().chain(podman.get_args()).map(|word| word.to_str().unwrap());
     let around = json!({

@@ -5,7 +5,7 @@ use object::write::{Object, pe};
 use object::{Architecture, BinaryFormat, Endianness, pe as constants};
 use snowfeed::ErrorKind;
 
-use super::Workshop;
+use super::ImageFolder;
 use super::elf::Elf;
 
 /// What a compiler for macOS writes first.
@@ -47,7 +47,7 @@ fn windows() -> Vec<u8> {
 
 #[test]
 fn a_program_of_another_machine_is_refused_with_the_command_that_builds_it_there() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     for (bytes, kind, why) in [
         (mach_o(Architecture::Aarch64), FileKind::MachO64, "was built for macOS"),
         (mach_o(Architecture::X86_64), FileKind::MachO64, "was built for macOS"),

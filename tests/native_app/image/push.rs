@@ -5,23 +5,23 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::native_app::image::{Credentials, Image, Push, Pushed, Step};
+use snowfeed::native_app::image::{Credentials, Image, Push, PushEvent, PushReport};
 use snowfeed::{Error, ErrorKind};
 use wiremock::matchers::{method, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::registry::{PASSWORD, Registry, USER};
-use super::{Workshop, tree};
+use super::{ImageFolder, tree};
 use crate::peers;
 
-async fn push(image: &Image, repository: &str, tag: &str) -> snowfeed::Result<Pushed> {
+async fn push(image: &Image, repository: &str, tag: &str) -> snowfeed::Result<PushReport> {
     Push::new(image, repository, tag).unwrap().run().await
 }
 
 #[tokio::test]
 async fn an_image_arrives_as_it_was_built() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     let pushed = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap();
     assert_eq!(pushed.reference, format!("{}/db/schema/images/widgets:1.2.3", registry.host()));
@@ -42,7 +42,7 @@ async fn an_image_arrives_as_it_was_built() {
 #[tokio::test]
 async fn a_second_push_does_nothing() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap();
     let again = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap();
@@ -52,16 +52,16 @@ async fn a_second_push_does_nothing() {
 #[tokio::test]
 async fn only_what_is_missing_is_sent() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let repository = registry.repository("widgets");
     push(&workshop.image(), &repository, "1.2.3").await.unwrap();
     let next = workshop.builder().version("1.2.4").write(workshop.path("next")).unwrap();
     let steps = Mutex::new(Vec::new());
-    let told = |step: Step<'_>| {
+    let told = |step: PushEvent<'_>| {
         steps.lock().unwrap().push(match step {
-            Step::Present { size, .. } => ("present", size),
-            Step::Sending { size, .. } => ("sending", size),
-            Step::Sent { size, .. } => ("sent", size),
+            PushEvent::Present { size, .. } => ("present", size),
+            PushEvent::Sending { size, .. } => ("sending", size),
+            PushEvent::Sent { size, .. } => ("sent", size),
             _ => unreachable!(),
         });
     };
@@ -74,7 +74,7 @@ async fn only_what_is_missing_is_sent() {
 #[tokio::test]
 async fn a_large_layer_arrives_whole() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     // Bytes that do not compress: several of the pieces that a layer is sent in.
     let mut noise = super::Elf::good().bytes();
     let mut state = 1_u64;
@@ -94,7 +94,7 @@ async fn a_large_layer_arrives_whole() {
 #[tokio::test]
 async fn a_tag_is_not_given_to_another_image_unasked() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let repository = registry.repository("widgets");
     let first = push(&workshop.image(), &repository, "1.2.3").await.unwrap();
     let other = workshop.builder().title("Gadgets").write(workshop.path("other")).unwrap();
@@ -113,7 +113,7 @@ async fn a_tag_is_not_given_to_another_image_unasked() {
 #[tokio::test]
 async fn a_registry_lets_in_whom_it_knows() {
     let Some(registry) = Registry::guarded() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     let with = |credentials| {
         Push::new(&image, &registry.repository("widgets"), "1.2.3").unwrap().credentials(credentials).run()
@@ -134,7 +134,7 @@ async fn a_registry_lets_in_whom_it_knows() {
 
 #[tokio::test]
 async fn a_registry_that_is_not_there_is_said() {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let host = format!("127.0.0.1:{}", peers::free_port());
     let error = push(&workshop.image(), &format!("http://{host}/a/b"), "1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -145,7 +145,7 @@ async fn a_registry_that_is_not_there_is_said() {
 #[tokio::test]
 async fn an_image_that_was_damaged_is_not_sent() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     for entry in fs::read_dir(workshop.path("image/blobs/sha256")).unwrap() {
         fs::write(entry.unwrap().path(), b"").unwrap();
@@ -164,7 +164,7 @@ async fn answering(answers: &[(&str, &str, ResponseTemplate)]) -> MockServer {
 }
 
 async fn pushed_to(server: &MockServer) -> Error {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     push(&workshop.image(), &format!("{}/db/schema/images/widgets", server.uri()), "1").await.unwrap_err()
 }
 

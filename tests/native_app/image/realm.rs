@@ -6,7 +6,7 @@ use snowfeed::{Error, ErrorKind};
 use wiremock::matchers::{any, header, method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::Workshop;
+use super::ImageFolder;
 use super::registry::Registry;
 
 const PATH: &str = "db/schema/images/widgets";
@@ -29,7 +29,7 @@ fn under_another_name(server: &MockServer) -> String {
 }
 
 async fn pushed_to(server: &MockServer) -> Result<(), Error> {
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let image = workshop.image();
     let push = Push::new(&image, &format!("{}/{PATH}", server.uri()), "1").unwrap();
     push.credentials(Credentials::new("ROBOT", "hunter2".into())).run().await.map(drop)
@@ -162,7 +162,7 @@ async fn a_token_that_expires_during_a_push_is_replaced() {
     first.respond_with(ResponseTemplate::new(401)).mount(&server).await;
     given("HEAD", "/blobs/").respond_with(ResponseTemplate::new(200)).mount(&server).await;
     given("PUT", "/manifests/").respond_with(ResponseTemplate::new(201)).mount(&server).await;
-    let digest = Workshop::new().image().digest().to_owned();
+    let digest = ImageFolder::new().image().digest().to_owned();
     let tag = ResponseTemplate::new(200).insert_header("docker-content-digest", digest.as_str());
     Mock::given(method("HEAD")).and(path(format!("/v2/{PATH}/manifests/1"))).respond_with(tag).mount(&server).await;
     pushed_to(&server).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_registry_that_takes_no_pieces_gets_a_blob_at_once() {
 #[tokio::test]
 async fn a_registry_by_another_name_is_another_host() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = Workshop::new();
+    let workshop = ImageFolder::new();
     let repository = registry.repository("widgets").replace("127.0.0.1", "localhost");
     assert!(Push::new(&workshop.image(), &repository, "1").unwrap().run().await.unwrap().changed);
 }

@@ -12,26 +12,26 @@ use tracing::{Event, Metadata, Subscriber};
 use wiremock::matchers::{header_exists, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::Workshop;
+use super::ImageFolder;
 
 /// Listens to everything, and writes it down.
 #[derive(Clone, Default)]
-pub(crate) struct Ear(Arc<Mutex<String>>);
+pub(crate) struct CapturedLog(Arc<Mutex<String>>);
 
-impl Ear {
+impl CapturedLog {
     /// What was heard so far.
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 }
 
-impl Visit for Ear {
+impl Visit for CapturedLog {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let _ = write!(self.0.lock().unwrap(), " {field}={value:?}");
     }
 }
 
-impl Subscriber for Ear {
+impl Subscriber for CapturedLog {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -72,7 +72,7 @@ async fn trading() -> MockServer {
 
 #[tokio::test]
 async fn no_secret_of_a_push_is_ever_printed() {
-    let (workshop, server, ear) = (Workshop::new(), trading().await, Ear::default());
+    let (workshop, server, ear) = (ImageFolder::new(), trading().await, CapturedLog::default());
     let image = workshop.image();
     let push = Push::new(&image, &format!("{}/db/schema/images/widgets", server.uri()), "1").unwrap();
     let push = push.credentials(Credentials::new("ROBOT", "hunter2-password".into()));

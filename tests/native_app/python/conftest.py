@@ -8,7 +8,7 @@ import paths  # First: it makes the app's own modules importable.  # noqa: I001
 import installation
 import pytest
 from account import Account, Session
-from answers import CODES
+from responses import CODES
 from snowflake.snowpark import Session as Snowpark
 from snowflake.snowpark.exceptions import SnowparkSQLException
 

@@ -157,7 +157,7 @@ def walk(page):
         ["Warehouse", "External access integration", "Secret: Token", "Secret: Private key"], 1
     ):
         page.press("Bind", index=-1)
-        page.says(f"Press Refresh once this is done: {name}")
+        page.says(f"When this is done, press Refresh: {name}")
         page.press("Refresh")
         expect(page.page.get_by_role("button", name="Change", exact=True)).to_have_count(count, timeout=PATIENCE)
     page.page.get_by_role("textbox", name="Destination database").fill(page.database)
@@ -165,7 +165,7 @@ def walk(page):
     page.says(f"Configured; data goes to the database {page.database}")
     page.shot("configured")
     page.press("Test the connection")
-    page.says("The source answers")
+    page.says("The source can be reached")
     enable(page, "acme/broken")
     page.says("GitHub refuses the token")
     page.shot("failed")
@@ -180,7 +180,7 @@ def walk(page):
     page.tab("Resources")
     page.shot("resources")
     page.tab("State")
-    page.says("Rows of each run")
+    page.says("Rows per run")
     page.shot("state")
     page.tab("Data preview")
     page.says("SELECT")
@@ -206,7 +206,7 @@ def hostile(page):
     page.tab("Resources")
     choose(page, "acme/evil")
     page.says("no longer lists 7 rows")
-    page.page.get_by_text("Yes, up to 7 rows may be marked deleted").click()
+    page.page.get_by_text("Yes, mark up to 7 rows as deleted").click()
     page.back_to("Resources")
     page.shot("asks")
     for name in ("Resources", "State", "Data preview", "Raw data preview"):

@@ -94,6 +94,6 @@ def test_every_call_that_is_written_down_fits_a_signature(app):
 
 def test_every_call_of_the_page_and_of_a_task_is_of_a_procedure_there_is(app):
     sources = [*paths.APP.glob("page/*.py"), *paths.APP.glob("procedures/*.py")]
-    called = set(re.findall(r'(?:data\.act|call)\(\s*"([A-Z_]+)"|CALL PUBLIC\.([A-Z_]+)\(', "".join(map(pathlib.Path.read_text, sources))))
+    called = set(re.findall(r'(?:data\.run_action|call)\(\s*"([A-Z_]+)"|CALL PUBLIC\.([A-Z_]+)\(', "".join(map(pathlib.Path.read_text, sources))))
     names = {name for pair in called for name in pair if name}
     assert len(names) > 8 and names <= set(app.account.procedures)

@@ -12,7 +12,7 @@ import jobs
 import references
 import store
 from account import JobFailed, refused
-from answers import CODES, Refusal
+from responses import CODES, ProcedureError
 from conftest import App, numbers
 from spec import SPEC
 
@@ -170,9 +170,9 @@ def test_grants_that_only_the_owner_can_give_are_told(app):
 def keep(app, resource):
     """Fills the destination, as an app that is gone or a process outside has left it, with a resource that is enabled."""
     assert app.ok("get_connector_status")["status"] == "CONFIGURING"
-    destination.make(app.session, app.data)
+    destination.create(app.session, app.data)
     app.rows(f"USE DATABASE {app.name}")
-    store.resources(app.session, app.data).put(resource, {"enabled": True})
+    store.resource_store(app.session, app.data).put(resource, {"enabled": True})
 
 
 def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configured(app):
@@ -190,7 +190,7 @@ def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configur
 def test_a_destination_that_was_kept_is_started_by_the_next_configuring_where_the_first_fails(app, statement, after):
     keep(app, "a/b")
     keep(app, "c/d")
-    store.resources(app.session, app.data).put("c/d", {"enabled": True, "schedule": "2h"})
+    store.resource_store(app.session, app.data).put("c/d", {"enabled": True, "schedule": "2h"})
     app.account.fail(statement, after=after)
     if app.code("provision_connector", {}) != "OK":
         assert app.account.running() == {} and app.ok("get_connector_status")["status"] == "CONFIGURING"
@@ -203,7 +203,7 @@ def test_a_destination_that_was_kept_is_started_by_the_next_configuring_where_th
 def test_a_start_that_was_broken_off_is_completed_by_configuring_again(configured):
     configured.ok("enable_resource", "a/b")
     configured.account.tasks[TASK]["state"] = "suspended"
-    connector.status.become(configured.session, "STARTING")
+    connector.status.set_status(configured.session, "STARTING")
     configured.ok("provision_connector", {})
     assert configured.account.running() == {TASK: "30 MINUTE"}
     assert configured.ok("get_connector_status")["status"] == "STARTED"
@@ -256,8 +256,8 @@ def test_an_application_whose_name_needs_quotes_can_be_run_from_outside(quoted):
 
 
 def test_an_application_that_was_renamed_to_a_name_with_quotes_runs_no_container(configured, monkeypatch):
-    monkeypatch.setattr(jobs.pool.place, "application", lambda session: 'my "app"')
-    with pytest.raises(Refusal, match='ALTER APPLICATION "my ""app""" RENAME TO') as refusal:
+    monkeypatch.setattr(jobs.pool.app_database, "app_name", lambda session: 'my "app"')
+    with pytest.raises(ProcedureError, match='ALTER APPLICATION "my ""app""" RENAME TO') as refusal:
         jobs.run(configured.session, configured.data, ["check"])
     assert refusal.value.code == "INVALID_APPLICATION_NAME" and configured.account.jobs == []
 
@@ -454,9 +454,9 @@ def test_every_code_of_the_procedures_is_in_the_table():
     import re
 
     folder = pathlib.Path(connector.__file__).parent
-    text = "".join(file.read_text() for file in folder.glob("*.py") if file.name != "answers.py")
+    text = "".join(file.read_text() for file in folder.glob("*.py") if file.name != "responses.py")
     used = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', text)) & (
-        set(CODES) | {code for code in re.findall(r'Refusal\("([A-Z_]+)"', text)}
+        set(CODES) | {code for code in re.findall(r'ProcedureError\("([A-Z_]+)"', text)}
     )
     assert used <= set(CODES)
     assert set(CODES) - used <= {"OK", "UNKNOWN_SQL_ERROR", "INTERNAL_ERROR", "REQUIRED_PRIVILEGES_MISSING"}

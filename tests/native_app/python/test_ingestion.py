@@ -32,7 +32,7 @@ def test_one_container_ingests_all_with_a_schedule_once_their_first_runs_are_don
         configured.ok("disable_resource", name)
     assert configured.account.tasks == {}, "nothing is left to start"
     configured.ended("a/b")
-    assert configured.ok("run_all")["message"] == "nothing is enabled"
+    assert configured.ok("run_all")["message"] == "no resource is enabled"
 
 
 def test_nothing_is_started_twice_while_its_container_runs(configured):
@@ -41,7 +41,7 @@ def test_nothing_is_started_twice_while_its_container_runs(configured):
     configured.ok("enable_resource", "c/d")
     for _ in range(3):
         configured.tick()
-    assert configured.ok("run_all")["message"] == "everything is being ingested"
+    assert configured.ok("run_all")["message"] == "every resource is already being ingested"
     assert len(configured.account.jobs) == 2
     for procedure in ("ingest_data", "reconcile_resource"):
         answer = configured.call(procedure, "a/b")
@@ -97,10 +97,10 @@ def test_what_fails_again_and_again_is_left_alone_until_it_is_enabled_again(conf
         configured.account.end_jobs()
         configured.tick()
     entries = {one["name"]: one for one in configured.ok("get_connector_status")["resources"]}
-    assert entries["a/b"]["failures"] == ingestion.MOST_FAILURES and entries["a/b"]["suspended"]
+    assert entries["a/b"]["failures"] == ingestion.MAX_FAILURES and entries["a/b"]["suspended"]
     assert not entries["acme/good"]["suspended"] and list(configured.account.running()) == [HALF_HOUR]
     started = sum("a/b" in job for job in configured.account.jobs)
-    assert started == ingestion.MOST_FAILURES
+    assert started == ingestion.MAX_FAILURES
     configured.ok("enable_resource", "a/b")
     configured.account.end_jobs()
     configured.tick()
@@ -180,8 +180,8 @@ def test_a_task_that_runs_while_the_connector_is_paused_starts_nothing(configure
 
 
 def test_only_so_many_containers_are_started_for_single_resources(configured, monkeypatch):
-    monkeypatch.setattr(ingestion, "MOST_ALONE", 2)
-    monkeypatch.setattr(ingestion, "MOST_TOGETHER", 2)
+    monkeypatch.setattr(ingestion, "MAX_SINGLE_CONTAINERS", 2)
+    monkeypatch.setattr(ingestion, "MAX_RESOURCES_PER_CONTAINER", 2)
     configured.ok("pause_connector")
     for number in range(7):
         configured.ok("enable_resource", f"acme/r{number}")

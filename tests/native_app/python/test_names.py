@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import destination
 import names
 import schedules
-from answers import Refusal
+from responses import ProcedureError
 
 CLOSE = st.text(alphabet="aA_-/.2F^é", max_size=6)
 
@@ -40,10 +40,10 @@ def test_a_fence_has_the_name_that_the_engine_gives_it():
 
 
 def test_equal_schedules_share_a_task_and_others_do_not():
-    made = {names.task(schedules.key(text)) for text in ("30m", "30 minutes", "1800s")}
+    made = {names.task(schedules.normalized(text)) for text in ("30m", "30 minutes", "1800s")}
     assert made == {"SCHEDULE_30_20_MINUTE"}
     others = ["45m", "90s", "* * * * *", "*/5 * * * *", "5 * * * *", "0 5 * * *", "0 5 * * MON", "0 5 * * 1", "0 5 L * *"]
-    assert len({names.task(schedules.key(text)) for text in others}) == len(others)
+    assert len({names.task(schedules.normalized(text)) for text in others}) == len(others)
 
 
 @pytest.mark.parametrize("name", ["", "My app", "my_app", "1APP", "A-B", 'A"', "APP\n", "ÄPP"])
@@ -104,7 +104,7 @@ def test_names_are_read_as_snowflake_reads_them(given_name, meant):
     ],
 )
 def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
-    assert schedules.of_task(text) == schedule
+    assert schedules.to_task_schedule(text) == schedule
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,15 @@ def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
     ],
 )
 def test_what_is_no_schedule_of_a_task_is_refused(text):
-    with pytest.raises(Refusal) as refusal:
-        schedules.of_task(text)
+    with pytest.raises(ProcedureError) as refusal:
+        schedules.to_task_schedule(text)
     assert refusal.value.code == "INVALID_SCHEDULE"
 
 
 @given(st.text(alphabet="0123456789*/-,LJANSUN# '$hms", max_size=20))
 def test_a_schedule_cannot_leave_its_constant(text):
     try:
-        schedule = schedules.of_task(text)
-    except Refusal:
+        schedule = schedules.to_task_schedule(text)
+    except ProcedureError:
         return
     assert schedule[0] == schedule[-1] == "'" and "'" not in schedule[1:-1]

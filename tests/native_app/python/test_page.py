@@ -8,7 +8,7 @@ from snowflake.snowpark import context
 from snowflake.snowpark.exceptions import SnowparkSQLException
 from streamlit.testing.v1 import AppTest
 
-import consent
+import grants
 import engine
 import forms
 import paths
@@ -136,7 +136,7 @@ def configure(page):
 
 def test_the_page_asks_for_what_is_missing_once(page):
     shown = page()
-    assert shown.consumer.asked == [tuple(consent.PRIVILEGES)]
+    assert shown.consumer.asked == [tuple(grants.PRIVILEGES)]
     assert not shown.press("refresh").has("grant_privileges")
 
 
@@ -197,7 +197,7 @@ def test_a_configuration_is_stored_without_its_defaults(page, app):
 
 def test_a_field_that_cannot_be_read_is_named_and_nothing_is_stored(page, app):
     page().fill("setting_requests_per_minute", "many").press("Configure").says(
-        "Requests per minute: give a whole number"
+        "Requests per minute: enter a whole number"
     )
     assert app.ok("get_connector_status")["status"] == "CONFIGURING"
 
@@ -274,13 +274,13 @@ def test_a_stored_choice_that_is_gone_is_no_other_one(page, app, source):
 
 def test_a_type_that_refers_to_itself_is_written_as_json(page, app, source):
     source({"anyOf": [{"$ref": "#/$defs/Filter"}, {"type": "null"}]})
-    shown = page().fill("setting_detail", "full").press("Configure").says("Detail: give JSON")
+    shown = page().fill("setting_detail", "full").press("Configure").says("Detail: enter JSON")
     shown.fill("setting_detail", '{"not": "full"}').press("Configure")
     assert stored(app) == {"detail": {"not": "full"}}
 
 
 def test_what_the_procedures_refuse_is_told(page):
-    page().fill("schedule", "soon").press("Configure").says("This schedule cannot be used.").says(
+    page().fill("schedule", "soon").press("Configure").says("This schedule is invalid.").says(
         "INVALID_SCHEDULE"
     ).says("'soon'")
 
@@ -296,16 +296,16 @@ def test_the_connection_can_be_tested_once_all_is_bound(page, app):
     shown.press("bind_github_external_access").press("bind_warehouse_reference").press("refresh").press(
         "Test the connection"
     )
-    shown.says("The source answers").says("The last test went well")
+    shown.says("The source can be reached").says("The last test succeeded")
     app.account.job = engine.failing(app.real, "partial")
     app.account.job = lambda account, args: json.dumps({"error": {"kind": "x", "message": "the token *is* wrong"}})
-    shown.press("Test the connection").says("The source cannot be reached").says("the token *is* wrong")
+    shown.press("Test the connection").says("The connection test failed").says("the token *is* wrong")
 
 
 def test_a_resource_goes_through_its_life(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page()).says("No repository is enabled yet")
-    shown.press("Enable").says("Name the repository")
+    shown.press("Enable").says("Enter the name of the repository")
     shown.fill("new_resource", " acme/widgets ").press("Enable").says("Enabled.")
     assert list(app.account.running().values()) == ["30 MINUTE"]
     shown.fill("schedule_acme/widgets", "2h").press("Set")
@@ -340,7 +340,7 @@ def test_runs_are_shown_with_their_failures(page, app):
         configure(page())
         .fill("new_resource", "a/b")
         .press("Enable")
-        .says("No run has changed anything yet")
+        .says("No run has changed any data yet")
         .ended()
     )
     app.account.job = engine.failing(app.real)
@@ -376,7 +376,7 @@ def test_the_connector_is_paused_and_resumed(page, app):
     assert not shown.has("pause") and app.account.running() == {}
     assert next(button for button in shown.run.button if button.key == "ingest").disabled
     app.account.fail("ALTER TASK .* RESUME", refused("no EXECUTE TASK", 3001))
-    shown.press("resume").says("it stays as it was").says("no EXECUTE TASK")
+    shown.press("resume").says("Its status has not changed").says("no EXECUTE TASK")
     shown.press("resume").says("Running")
     assert not shown.has("resume")
 
@@ -405,7 +405,7 @@ def test_a_run_of_a_task_that_can_start_nothing_is_told(page, app):
     app.account.pools.clear()
     with pytest.raises(SnowparkSQLException):
         app.tick()
-    shown.press("refresh").says("The last run of a schedule could start nothing").says("COMPUTE_POOL_UNAVAILABLE")
+    shown.press("refresh").says("The last scheduled run could not start anything").says("COMPUTE_POOL_UNAVAILABLE")
 
 
 def test_outside_of_snowflake_there_is_nothing_to_start(page, app):

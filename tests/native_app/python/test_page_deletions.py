@@ -17,7 +17,7 @@ def asking(app, rows=950):
 
 
 def warnings(shown):
-    return [one.value for one in shown.run.warning if "marked nothing deleted" in one.value]
+    return [one.value for one in shown.run.warning if "marked nothing as deleted" in one.value]
 
 
 def test_what_a_reconcile_run_asks_is_confirmed_on_the_page(page, app):
@@ -30,7 +30,7 @@ def test_what_a_reconcile_run_asks_is_confirmed_on_the_page(page, app):
     shown.press("ingest").ended().says("no longer lists 950 rows")
     assert app.account.jobs[-1][-2:] == ["--", "a/b"]
     (box,) = [one for one in shown.run.checkbox if str(one.key).startswith("sure_deletions_")]
-    assert box.label == "Yes, up to 950 rows may be marked deleted"
+    assert box.label == "Yes, mark up to 950 rows as deleted"
     box.set_value(True).run()
     shown.press("allow_deletions").says("Started in a container")
     assert app.account.jobs[-1][-5:] == ["ingest", "--reconcile", "--allow-deletions", "--", "a/b"]

@@ -15,14 +15,14 @@ def test_where_no_dialog_opens_the_page_says_what_to_run(page, app, monkeypatch)
     monkeypatch.setattr(permissions, "request_reference", closed)
     monkeypatch.setattr(permissions, "request_account_privileges", closed)
     shown.consumer.held.clear()
-    shown.press("refresh").says("dialogs do not open here")
+    shown.press("refresh").says("dialogs cannot be opened here")
     assert shown.disabled("bind_token") and not shown.has("grant_privileges")
     privileges, references = (block.value for block in shown.run.code)
     assert f"GRANT CREATE COMPUTE POOL ON ACCOUNT TO APPLICATION {app.name};" in privileges
     for text in references.splitlines():
         app.session.sql(text).collect()
     assert set(app.account.bound) == set(shown.run.session_state["status"]["references"])
-    assert "dialogs do not open here" not in page().text().partition("Warehouse")[2]
+    assert "dialogs cannot be opened here" not in page().text().partition("Warehouse")[2]
 
 
 def test_what_is_shown_of_rows_stays_below_what_a_message_may_have(page, app):
@@ -32,7 +32,7 @@ def test_what_is_shown_of_rows_stays_below_what_a_message_may_have(page, app):
     app.rows(f'UPDATE {raw} SET "DOCUMENT" = REPEAT(\'x\', 900000)')
     app.rows(f'UPDATE {raw} SET "DOCUMENT" = REPEAT(\'x\', 1200000) WHERE "KEY" = \'7\'')
     app.rows(f'CREATE OR REPLACE VIEW {view} AS SELECT "KEY", REPEAT(\'y\', 900000) AS "TITLE", "RAW" FROM {raw}')
-    shown.press("refresh").says("too large to be shown: 1200000 characters").says("Only the first")
+    shown.press("refresh").says("too large to show: 1200000 characters").says("Only the first")
     assert sum(len(document.value) for document in shown.run.json) < 8_000_000
     flat = shown.run.dataframe[1].value
     assert "RAW" not in flat and max(map(len, flat["TITLE"])) < 30_000 and "900000 characters" in flat["TITLE"].iloc[0]

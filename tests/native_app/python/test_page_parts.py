@@ -2,15 +2,15 @@
 
 import pytest
 
-import answers
+import responses
 import forms
 import paths
 import texts
 
 
-@pytest.mark.parametrize("code", sorted(answers.CODES))
+@pytest.mark.parametrize("code", sorted(responses.CODES))
 def test_every_code_has_a_text_that_says_what_to_do(code):
-    told = texts.told({"response_code": code, "message": "it *was* <b>so</b>"})
+    told = texts.describe({"response_code": code, "message": "it *was* <b>so</b>"})
     assert texts.TEXTS[code][0] and (texts.TEXTS[code][1] or code == "OK")
     assert f"`{code}`" in told and "\\*was\\* \\<b\\>" in told
 

@@ -35,9 +35,9 @@ HOSTILE = [
 MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader")
 MARKDOWN += ("checkbox", "button", "expander", "text_input", "text_area", "selectbox", "number_input", "metric", "spinner")
 MARKDOWN += ("form_submit_button", "toggle", "radio")
-SAFE = ("escaped", "code", "sentence", "told", "int", "plain")
+SAFE = ("escaped", "code", "sentence", "describe", "int", "plain")
 # Texts of the page itself, by the names that they have there.
-OWN = ("doing", "how", "rows", "standing")
+OWN = ("doing", "how", "rows", "connector_status")
 
 
 def parts(node):

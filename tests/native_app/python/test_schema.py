@@ -9,7 +9,7 @@ import schedules
 import schema
 import settings
 import urls
-from answers import Refusal, shown
+from responses import ProcedureError, quote_input
 from paths import HERE
 from spec import SPEC
 
@@ -37,7 +37,7 @@ HOSTILE_URLS = [
 @pytest.mark.parametrize("url", HOSTILE_URLS)
 @pytest.mark.parametrize("name", ["api_url", "proxy"])
 def test_a_url_with_more_than_a_host_and_a_path_is_refused_and_not_repeated(name, url):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ProcedureError) as refusal:
         settings.check({name: url})
     assert refusal.value.code == "INVALID_INPUT" and name in str(refusal.value)
     assert "hunter2" not in str(refusal.value) and "evil" not in str(refusal.value)
@@ -48,7 +48,7 @@ def test_a_url_with_more_than_a_host_and_a_path_is_refused_and_not_repeated(name
     ["http://api.example", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "HTTP://10.0.0.1/x", "http://[2001:db8::1]/"],
 )
 def test_credentials_are_sent_without_tls_to_this_machine_only(url):
-    with pytest.raises(Refusal):
+    with pytest.raises(ProcedureError):
         settings.check({"api_url": url})
     assert urls.exposes_credentials(url)
 
@@ -96,7 +96,7 @@ def test_no_member_of_the_configuration_is_repeated_where_it_may_be_a_secret(app
 
 @pytest.mark.parametrize("text", [TOKEN, "env:" + TOKEN, "x" * 300, "https://a:b@c", "q7" * 12])
 def test_what_may_be_a_secret_is_not_shown(text):
-    assert shown(text) == "what was given"
+    assert quote_input(text) == "the value"
 
 
 @pytest.mark.parametrize(
@@ -120,16 +120,16 @@ def test_what_may_be_a_secret_is_not_shown(text):
     ],
 )
 def test_a_value_is_held_to_every_rule_of_the_schema(rule, wrong, right):
-    assert schema.misfit(rule, wrong) and schema.misfit(rule, right) is None
+    assert schema.violation(rule, wrong) and schema.violation(rule, right) is None
 
 
 def test_a_schema_that_refers_to_itself_ends_and_counts(monkeypatch):
     inner = {"type": "object", "properties": {"not": {"$ref": "#/$defs/Filter"}, "size": {"maximum": 9}}}
     monkeypatch.setitem(SPEC, "settings", {"$defs": {"Filter": inner}})
     rule = {"$ref": "#/$defs/Filter"}
-    assert schema.misfit(rule, {"not": {"not": {"size": 10}}}) and schema.misfit(rule, {"nor": 1})
-    assert schema.misfit(rule, {"not": {"not": {"size": 9}}}) is None
-    assert schema.misfit({"allOf": [{"$ref": "#/$defs/Loop"}]}, 5) is None
+    assert schema.violation(rule, {"not": {"not": {"size": 10}}}) and schema.violation(rule, {"nor": 1})
+    assert schema.violation(rule, {"not": {"not": {"size": 9}}}) is None
+    assert schema.violation({"allOf": [{"$ref": "#/$defs/Loop"}]}, 5) is None
 
 
 @pytest.mark.parametrize(("api_url", "name", "wanted"), json.loads((HERE / "resource_names.json").read_text(encoding="utf-8")))
@@ -137,7 +137,7 @@ def test_a_resource_has_the_name_that_the_program_gives_it(api_url, name, wanted
     # The program's own test reads the same file.
     try:
         found = resource_names.canonical(name, {"api_url": api_url} if api_url else {})
-    except Refusal as refusal:
+    except ProcedureError as refusal:
         found = None
         assert refusal.code == "INVALID_IDENTIFIER"
     assert found == wanted
@@ -162,4 +162,4 @@ def test_a_schedule_is_at_least_as_long_as_the_program_takes_it(configured):
         assert configured.code("update_resource", "a/b", schedule) == "INVALID_SCHEDULE"
         assert configured.code("update_settings", {"schedule": schedule}) == "INVALID_SCHEDULE"
     configured.ok("update_resource", "a/b", "60s")
-    assert schedules.key("30s") == "30 SECONDS", "one that was stored before goes on"
+    assert schedules.normalized("30s") == "30 SECONDS", "one that was stored before goes on"

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::native_app::Name;
-use crate::native_app::deploy::Origin;
+use crate::native_app::deploy::InstallSource;
 use crate::{Error, Result, SecretRef};
 
 use super::AppArgs;
@@ -92,7 +92,7 @@ impl Install {
         self.objects_in.as_deref().map(place).transpose()
     }
 
-    pub(in crate::cli) fn origin(&self) -> Origin {
+    pub(in crate::cli) fn origin(&self) -> InstallSource {
         self.source.origin()
     }
 }
@@ -107,7 +107,7 @@ pub(in crate::cli) struct Upgrade {
 }
 
 impl Upgrade {
-    pub(in crate::cli) fn origin(&self) -> Origin {
+    pub(in crate::cli) fn origin(&self) -> InstallSource {
         self.source.origin()
     }
 }
@@ -124,11 +124,11 @@ struct Source {
 }
 
 impl Source {
-    fn origin(&self) -> Origin {
+    fn origin(&self) -> InstallSource {
         match &self.listing {
-            Some(listing) => Origin::Listing(listing.clone()),
-            None if self.released => Origin::Release,
-            None => Origin::Version,
+            Some(listing) => InstallSource::Listing(listing.clone()),
+            None if self.released => InstallSource::ReleaseDirective,
+            None => InstallSource::Version,
         }
     }
 }

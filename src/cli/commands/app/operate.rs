@@ -20,7 +20,7 @@ use crate::{ErrorKind, Result, SecretRef, SourceSpec};
 const STOPPING: &str = "stopping after this step, the next call goes on from there (again: stop at once)";
 
 /// For which source, where, and who is told.
-pub(in crate::cli::commands) struct Place<'a> {
+pub(in crate::cli::commands) struct CommandContext<'a> {
     pub(in crate::cli::commands) spec: &'a SourceSpec,
     pub(in crate::cli::commands) global: &'a Global,
     pub(in crate::cli::commands) destination: &'a DestinationArgs,
@@ -29,7 +29,7 @@ pub(in crate::cli::commands) struct Place<'a> {
     pub(in crate::cli::commands) interrupt: &'a Interrupt,
 }
 
-impl Place<'_> {
+impl CommandContext<'_> {
     /// The account's connection. The app's objects are named with their database and schema, whatever those of the session are.
     pub(super) fn connection(&self) -> Result<ConnectionConfig> {
         let connection = connection(&self.destination.snowflake, &tag(self.spec))?;
@@ -60,7 +60,7 @@ pub(super) async fn close<T>(account: Account, result: Result<T>) -> Result<T> {
     result
 }
 
-pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) -> Result<Exit> {
+pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &CommandContext<'_>) -> Result<Exit> {
     let bundle = Bundle::read(&args.out)?;
     let differing = Bundle::new(app).map(|fresh| fresh.differences(&bundle).join(", "))?;
     if !differing.is_empty() {
@@ -86,10 +86,10 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &Place<'_>) ->
     place.report(&close(account, report).await?)
 }
 
-pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) -> Result<Exit> {
+pub(super) async fn install(app: &App, args: &args::Install, place: &CommandContext<'_>) -> Result<Exit> {
     let connection = place.connection()?;
     let warehouse = connection.warehouse.as_deref().map(str::parse).transpose()?;
-    let mut install = Install::new(app)?.origin(args.origin()).warehouse(warehouse).adopt(args.operation.adopt);
+    let mut install = Install::new(app)?.source(args.origin()).warehouse(warehouse).adopt(args.operation.adopt);
     for (setting, reference) in args.secrets()? {
         install = install.secret(setting, reference.resolve()?)?;
     }
@@ -118,7 +118,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &Place<'_>) 
     place.report(&close(account, report).await?)
 }
 
-pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &Place<'_>) -> Result<Exit> {
+pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &CommandContext<'_>) -> Result<Exit> {
     let upgrade = Upgrade::new(app)?.origin(args.origin()).adopt(args.operation.adopt);
     let runner = place.runner(&args.operation)?;
     let mut account = Account::connect(place.connection()?).await?;
@@ -126,7 +126,7 @@ pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &Place<'_>) 
     place.report(&close(account, report).await?)
 }
 
-pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Place<'_>) -> Result<Exit> {
+pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &CommandContext<'_>) -> Result<Exit> {
     let asks = !args.yes && !args.operation.dry_run;
     if asks && let Some(error) = unanswerable("uninstall") {
         place.output.error(&error);
@@ -159,13 +159,13 @@ async fn ask_and_remove(
     asks: bool,
     operation: &Operation,
     account: &mut Account,
-    place: &Place<'_>,
+    place: &CommandContext<'_>,
 ) -> Result<Option<Report>> {
     if asks {
         // What would be lost is said before it is asked for.
         let planned = uninstall.run(account, &Runner::new().dry_run(true)).await?;
         let names = app.names()?;
-        for owned in uninstall.owned(account).await? {
+        for owned in uninstall.owned_objects(account).await? {
             place.output.note(&format!("{} owns the {} {}", names.application, owned.kind, owned.name));
         }
         for step in &planned.steps {
@@ -187,7 +187,7 @@ fn script(report: &Report) -> String {
     if report.steps.is_empty() {
         return "-- nothing is to be done".to_owned();
     }
-    let step = |step: &crate::native_app::deploy::Done| {
+    let step = |step: &crate::native_app::deploy::StepReport| {
         let end = if step.statement.starts_with("--") { "" } else { ";" };
         format!("-- {}; needs {}\n{}{end}", step.what, step.privilege, step.statement)
     };

@@ -1,13 +1,13 @@
 //! How the app stands.
 
-use super::operate::{Place, close};
+use super::operate::{CommandContext, close};
 use crate::Result;
 use crate::cli::Exit;
 use crate::cli::output::table;
 use crate::native_app::App;
-use crate::native_app::deploy::{Account, ApplicationStatus, PackageStatus, Previous, Status};
+use crate::native_app::deploy::{Account, ApplicationStatus, PackageStatus, PreviousVersion, Status};
 
-pub(super) async fn status(app: &App, place: &Place<'_>) -> Result<Exit> {
+pub(super) async fn status(app: &App, place: &CommandContext<'_>) -> Result<Exit> {
     let mut account = Account::connect(place.connection()?).await?;
     let status = Status::load(app, &mut account).await;
     let status = close(account, status).await?;
@@ -43,7 +43,7 @@ fn package(package: &PackageStatus) -> String {
     format!("application package {} of {}{}\n{versions}", package.name, package.owner, whose(package.ours))
 }
 
-fn previous(previous: &Previous) -> String {
+fn previous(previous: &PreviousVersion) -> String {
     let state = if previous.state.is_empty() { String::new() } else { format!(", {}", previous.state) };
     format!("{}, patch {}{state}", previous.version, previous.patch)
 }

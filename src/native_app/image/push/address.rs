@@ -1,4 +1,4 @@
-//! Where an image goes.
+//! The address of an image in a registry.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use url::Url;
 use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
-/// A repository and a tag in it.
+/// A repository and a tag.
 #[derive(Debug)]
 pub(super) struct Address {
     reference: Reference,
@@ -17,9 +17,9 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn new(repository: &str, tag: &str) -> Result<Self> {
-        // What stands before an `@` may be a password, so it must not be repeated.
+        // The text before an `@` may be a password, so the message must not repeat it.
         if repository.contains('@') {
-            return Err(malformed("the image's repository", "holds an `@`"));
+            return Err(malformed("the image's repository", "contains an `@`"));
         }
         let wrong = |why: &str| malformed(&format!("the image's repository {repository:?}"), why);
         let (encrypted, rest) = match repository.split_once("://") {
@@ -29,12 +29,12 @@ impl Address {
             Some(_) => return Err(wrong("has an unknown protocol")),
         };
         let (host, path) = rest.trim_end_matches('/').split_once('/').ok_or_else(|| wrong("has no path"))?;
-        // Without a host, an image's name means one of Docker Hub.
+        // Without a host, the name would refer to Docker Hub.
         if !(host.contains(['.', ':']) || host == "localhost") {
             return Err(wrong("has no host"));
         }
         if !encrypted && !is_loopback(host) {
-            return Err(wrong("would get the password unencrypted").with_help("leave `http://` out"));
+            return Err(wrong("would receive the password unencrypted").with_help("remove `http://`"));
         }
         if path.contains(|c: char| c.is_ascii_uppercase()) {
             return Err(wrong("is not in lower case"));
@@ -59,7 +59,7 @@ impl Address {
         self.reference.tag().unwrap_or_default()
     }
 
-    /// The registry's address.
+    /// The registry's base URL.
     pub(super) fn base(&self) -> Result<Url, url::ParseError> {
         Url::parse(&format!("{}://{}/", if self.encrypted { "https" } else { "http" }, self.host()))
     }
@@ -73,8 +73,8 @@ impl fmt::Display for Address {
 
 fn malformed(what: &str, why: &str) -> Error {
     Error::configuration(format!("{what} {why}")).with_help(
-        "give it as host/database/schema/repository/name, in lower case: \
-         `SHOW IMAGE REPOSITORIES` has all but the name as `repository_url`",
+        "write host/database/schema/repository/name, in lower case: \
+         `repository_url` of `SHOW IMAGE REPOSITORIES` and the name of the image",
     )
 }
 

@@ -1,4 +1,4 @@
-//! How a push signs in to a registry: the credentials, and where they may be exchanged for a token.
+//! Credentials for a registry, and the hosts that may receive them in exchange for a token.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde_json::json;
 use url::{Host, Url};
 
 use super::address::Address;
-use super::error::Fault;
+use super::error::RegistryError;
 use crate::error::remember;
 
-/// The user that stands for whoever holds the session that the password names.
+/// The user name for a password that contains a session token.
 const SESSION: &str = "0sessiontoken";
 
 /// A user and a password for a registry.
@@ -29,14 +29,14 @@ impl Credentials {
         Self { user: user.into(), password }
     }
 
-    /// The token that a session of Snowflake issues for other clients (as its own tools ask for it), valid for so long. It
-    /// needs no password or access token of its own, and works with every way to sign in.
+    /// A token that a Snowflake session issues for other clients, as Snowflake CLI uses it, and its validity. It works with every
+    /// authentication method of the session.
     pub fn session(token: &SecretString, validity: Duration) -> Self {
         let password = json!({ "token": token.expose_secret(), "expires_in": validity.as_secs() });
         Self::new(SESSION, password.to_string().into())
     }
 
-    /// Adds them to a request.
+    /// Adds the credentials to a request.
     pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         remember(self.password.expose_secret());
         request.basic_auth(&self.user, Some(self.password.expose_secret()))
@@ -49,28 +49,28 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The domains whose hosts are all Snowflake's.
+/// Snowflake's domains.
 const SNOWFLAKE: [&str; 2] = [".snowflakecomputing.com", ".snowflakecomputing.cn"];
 
-/// How a registry wants to be signed in to.
+/// The authentication that a registry requires.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// With the credentials, at every request.
+    /// The credentials in every request.
     Password,
-    /// With a token, which the credentials are traded for elsewhere.
+    /// A token, for which the credentials are exchanged at a realm.
     Token(Realm),
 }
 
-/// Where tokens are had.
+/// The endpoint that issues tokens.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Realm {
     address: String,
-    /// The name of what the token is for.
+    /// The service that the token is for.
     pub(super) service: Option<String>,
 }
 
 impl Challenge {
-    /// Reads `WWW-Authenticate`.
+    /// Parses `WWW-Authenticate`.
     pub(super) fn read(header: &HeaderValue) -> Self {
         let challenges =
             header.to_str().ok().and_then(|text| http_auth::parse_challenges(text).ok()).unwrap_or_default();
@@ -87,24 +87,24 @@ impl Challenge {
 }
 
 impl Realm {
-    /// Its address, where credentials for the registry may go there: to the registry's own host, to another of Snowflake's if the
-    /// registry is Snowflake's, or to a host that the caller has named; encrypted, unless the registry itself is on this machine
-    /// and is not.
-    pub(super) fn url(&self, registry: &Address, allowed: &[String]) -> Result<Url, Fault> {
-        let url = Url::parse(&self.address).map_err(|_| Fault::elsewhere_named("an address that is none"))?;
-        let base = registry.base().map_err(|_| Fault::elsewhere_named("an address that is none"))?;
+    /// The realm's URL, if it may receive the registry's credentials: on the registry's own host, on another of Snowflake's hosts if the
+    /// registry is Snowflake's, or on a host that the caller allowed. It must use TLS, unless the registry itself is on a loopback
+    /// address without TLS.
+    pub(super) fn url(&self, registry: &Address, allowed: &[String]) -> Result<Url, RegistryError> {
+        let url = Url::parse(&self.address).map_err(|_| RegistryError::foreign("an invalid URL"))?;
+        let base = registry.base().map_err(|_| RegistryError::foreign("an invalid URL"))?;
         let is_own = url.host() == base.host();
         let is_safe = url.scheme() == "https" || (url.scheme() == "http" && base.scheme() == "http" && is_own);
         let is_plain = url.username().is_empty() && url.password().is_none();
         let is_allowed = url.host_str().is_some_and(|host| allowed.iter().any(|name| name.eq_ignore_ascii_case(host)));
-        if is_plain && is_safe && (is_own || is_allowed || (is_snowflakes(&base) && is_snowflakes(&url))) {
+        if is_plain && is_safe && (is_own || is_allowed || (is_snowflake_host(&base) && is_snowflake_host(&url))) {
             return Ok(url);
         }
-        Err(Fault::elsewhere(&url, "the credentials"))
+        Err(RegistryError::foreign_host(&url, "the credentials"))
     }
 }
 
-fn is_snowflakes(url: &Url) -> bool {
+fn is_snowflake_host(url: &Url) -> bool {
     let Some(Host::Domain(host)) = url.host() else { return false };
     url.scheme() == "https" && SNOWFLAKE.iter().any(|domain| host.ends_with(domain))
 }
@@ -127,7 +127,7 @@ mod tests {
         assert!(printed.contains("ROBOT") && !printed.contains("hunter2"), "{printed}");
     }
 
-    fn may_go(registry: &str, realm: &str, allowed: &[&str]) -> bool {
+    fn is_allowed(registry: &str, realm: &str, allowed: &[&str]) -> bool {
         let address = Address::new(&format!("{registry}/a/b"), "1").unwrap();
         let allowed: Vec<String> = allowed.iter().map(|host| (*host).to_owned()).collect();
         Realm { address: realm.to_owned(), service: None }.url(&address, &allowed).is_ok()
@@ -143,7 +143,7 @@ mod tests {
             ("http://127.0.0.1:5000", "https://127.0.0.1:5001/token"),
             ("a-b.registry.snowflakecomputing.com", "https://a-b.snowflakecomputing.com/login"),
         ] {
-            assert!(may_go(registry, realm, &[]), "{registry}: {realm}");
+            assert!(is_allowed(registry, realm, &[]), "{registry}: {realm}");
         }
     }
 
@@ -165,15 +165,15 @@ mod tests {
             ("a.registry.snowflakecomputing.com", "https://snowflakecomputing.com.example/token"),
             ("a.registry.snowflakecomputing.com", "http://a.snowflakecomputing.com/token"),
         ] {
-            assert!(!may_go(registry, realm, &[]), "{registry}: {realm}");
+            assert!(!is_allowed(registry, realm, &[]), "{registry}: {realm}");
         }
     }
 
     #[test]
     fn the_caller_may_name_another_host() {
-        assert!(may_go("registry.example", "https://auth.example/token", &["other.example", "Auth.example"]));
-        assert!(!may_go("registry.example", "http://auth.example/token", &["auth.example"]));
-        assert!(!may_go("http://127.0.0.1:5000", "http://auth.example/token", &["auth.example"]));
+        assert!(is_allowed("registry.example", "https://auth.example/token", &["other.example", "Auth.example"]));
+        assert!(!is_allowed("registry.example", "http://auth.example/token", &["auth.example"]));
+        assert!(!is_allowed("http://127.0.0.1:5000", "http://auth.example/token", &["auth.example"]));
     }
 
     #[test]

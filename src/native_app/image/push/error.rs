@@ -1,4 +1,4 @@
-//! Errors of a registry.
+//! Classifies the errors of a registry.
 
 use oci_client::errors::{OciDistributionError, OciEnvelope, OciErrorCode};
 use url::Url;
@@ -6,62 +6,62 @@ use url::Url;
 use super::address::Address;
 use crate::{Error, ErrorKind, Retry};
 
-/// The longest part of a registry's own message that is worth repeating, in characters.
+/// The maximum length of a registry's message in an error, in characters.
 const MESSAGE: usize = 300;
 
 /// A call to a registry that failed.
 #[derive(Debug)]
-pub(super) enum Fault {
-    /// It does not know what was asked for.
-    Absent(OciDistributionError),
-    /// It does not know us.
-    Unknown(OciDistributionError),
-    /// It knows us, and does not let us.
+pub(super) enum RegistryError {
+    /// The repository, tag or blob does not exist.
+    NotFound(OciDistributionError),
+    /// The credentials are not valid.
+    Unauthorized(OciDistributionError),
+    /// The credentials lack a right.
     Forbidden(OciDistributionError),
-    /// It wants to be asked less often.
-    Busy(OciDistributionError),
-    /// It cannot be reached.
+    /// The registry limits the rate of requests.
+    RateLimited(OciDistributionError),
+    /// The registry cannot be reached.
     Unreachable(OciDistributionError),
-    /// It fails on its side.
-    Failing(OciDistributionError),
-    /// It answers as no registry should, or refuses what was sent.
-    Refused(OciDistributionError),
-    /// It wants something to go to a host that is not its own.
-    Elsewhere(OciDistributionError),
+    /// The registry has an internal error.
+    ServerError(OciDistributionError),
+    /// The registry rejects the request, or violates the specification.
+    Rejected(OciDistributionError),
+    /// The registry refers to a host that must not receive the data.
+    ForeignHost(OciDistributionError),
 }
 
-impl From<OciDistributionError> for Fault {
+impl From<OciDistributionError> for RegistryError {
     fn from(error: OciDistributionError) -> Self {
-        Self::of(error)
+        Self::classify(error)
     }
 }
 
-impl Fault {
-    /// It wants `what` to go to the host of `url`.
-    pub(super) fn elsewhere(url: &Url, what: &str) -> Self {
+impl RegistryError {
+    /// The registry wants `what` to be sent to the host of `url`.
+    pub(super) fn foreign_host(url: &Url, what: &str) -> Self {
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Self::elsewhere_named(&format!("{what} to go to {}://{host}{port}", url.scheme()))
+        Self::foreign(&format!("{what} to go to {}://{host}{port}", url.scheme()))
     }
 
-    /// It wants `what`.
-    pub(super) fn elsewhere_named(what: &str) -> Self {
-        Self::Elsewhere(OciDistributionError::SpecViolationError(format!("it wants {what}")))
+    /// The registry wants `what`.
+    pub(super) fn foreign(what: &str) -> Self {
+        Self::ForeignHost(OciDistributionError::SpecViolationError(format!("it wants {what}")))
     }
 
-    fn of(error: OciDistributionError) -> Self {
+    fn classify(error: OciDistributionError) -> Self {
         match &error {
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
-                Self::Unknown(error)
+                Self::Unauthorized(error)
             }
-            OciDistributionError::ImageManifestNotFoundError(_) => Self::Absent(error),
+            OciDistributionError::ImageManifestNotFoundError(_) => Self::NotFound(error),
             OciDistributionError::ServerError { code, .. } => match code {
-                401 => Self::Unknown(error),
+                401 => Self::Unauthorized(error),
                 403 => Self::Forbidden(error),
-                404 => Self::Absent(error),
-                429 => Self::Busy(error),
-                500.. => Self::Failing(error),
-                _ => Self::Refused(error),
+                404 => Self::NotFound(error),
+                429 => Self::RateLimited(error),
+                500.. => Self::ServerError(error),
+                _ => Self::Rejected(error),
             },
             OciDistributionError::RegistryError { envelope, .. } => match envelope.errors.first().map(|e| &e.code) {
                 Some(
@@ -69,62 +69,64 @@ impl Fault {
                     | OciErrorCode::ManifestUnknown
                     | OciErrorCode::NameUnknown
                     | OciErrorCode::NotFound,
-                ) => Self::Absent(error),
-                Some(OciErrorCode::Unauthorized) => Self::Unknown(error),
+                ) => Self::NotFound(error),
+                Some(OciErrorCode::Unauthorized) => Self::Unauthorized(error),
                 Some(OciErrorCode::Denied) => Self::Forbidden(error),
-                Some(OciErrorCode::Toomanyrequests) => Self::Busy(error),
-                _ => Self::Refused(error),
+                Some(OciErrorCode::Toomanyrequests) => Self::RateLimited(error),
+                _ => Self::Rejected(error),
             },
-            OciDistributionError::RequestError(request) if request.is_builder() => Self::Refused(error),
+            OciDistributionError::RequestError(request) if request.is_builder() => Self::Rejected(error),
             OciDistributionError::RequestError(_) | OciDistributionError::IoError(_) => Self::Unreachable(error),
-            _ => Self::Refused(error),
+            _ => Self::Rejected(error),
         }
     }
 
-    /// Whether the same call is worth another try.
+    /// Whether retrying the call can help.
     pub(super) fn retry(&self) -> Retry {
         match self {
-            Self::Busy(_) | Self::Unreachable(_) | Self::Failing(_) => Retry::Backoff,
-            Self::Absent(_) | Self::Unknown(_) | Self::Forbidden(_) | Self::Refused(_) | Self::Elsewhere(_) => {
-                Retry::Never
-            }
+            Self::RateLimited(_) | Self::Unreachable(_) | Self::ServerError(_) => Retry::Backoff,
+            Self::NotFound(_)
+            | Self::Unauthorized(_)
+            | Self::Forbidden(_)
+            | Self::Rejected(_)
+            | Self::ForeignHost(_) => Retry::Never,
         }
     }
 
-    /// As the error of a push to `address`.
+    /// Converts it to the error of a push to `address`.
     pub(super) fn error(self, address: &Address) -> Error {
         let host = address.host();
         let (kind, message, help) = match &self {
-            Self::Absent(_) => (
+            Self::NotFound(_) => (
                 ErrorKind::NotFound,
                 format!("the registry {host} has no repository for {}", address.path()),
-                "check the path against `SHOW IMAGE REPOSITORIES`, or make it with `CREATE IMAGE REPOSITORY`",
+                "compare the path with `SHOW IMAGE REPOSITORIES`, or create the repository with `CREATE IMAGE REPOSITORY`",
             ),
-            Self::Unknown(_) => (
+            Self::Unauthorized(_) => (
                 ErrorKind::Authentication,
-                format!("the registry {host} refused the credentials"),
-                "sign in again, or give a programmatic access token that is still valid",
+                format!("the registry {host} rejected the credentials"),
+                "sign in again, or use a valid programmatic access token",
             ),
             Self::Forbidden(_) => (
                 ErrorKind::Authentication,
                 format!("the registry {host} does not let this user push to {}", address.path()),
-                "let an administrator run `GRANT WRITE ON IMAGE REPOSITORY … TO ROLE …`; the user's default role counts",
+                "let an administrator run `GRANT WRITE ON IMAGE REPOSITORY … TO ROLE …`; the user's default role applies",
             ),
-            Self::Busy(_) => {
-                (ErrorKind::RateLimited, format!("the registry {host} is asked too often"), "try again later")
+            Self::RateLimited(_) => {
+                (ErrorKind::RateLimited, format!("the registry {host} limits the rate of requests"), "try again later")
             }
             Self::Unreachable(_) => (
                 ErrorKind::Unavailable,
                 format!("the registry {host} cannot be reached"),
-                "check the host, and that this machine may reach it",
+                "check the host and this machine's network access to it",
             ),
-            Self::Failing(_) => (ErrorKind::Unavailable, format!("the registry {host} fails"), "try again later"),
-            Self::Refused(_) => (
+            Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} fails"), "try again later"),
+            Self::Rejected(_) => (
                 ErrorKind::Unavailable,
                 format!("the registry {host} refused the image"),
                 "see what it says, and whether the address is that of a registry",
             ),
-            Self::Elsewhere(_) => (
+            Self::ForeignHost(_) => (
                 ErrorKind::Authentication,
                 format!("the registry {host} does not keep to its own host, encrypted, and gets no credentials"),
                 "check the address; if the other host is the registry's, too, name it by `Push::token_host`",
@@ -142,14 +144,14 @@ impl Fault {
 
     fn into_cause(self) -> OciDistributionError {
         match self {
-            Self::Absent(cause)
-            | Self::Unknown(cause)
+            Self::NotFound(cause)
+            | Self::Unauthorized(cause)
             | Self::Forbidden(cause)
-            | Self::Busy(cause)
+            | Self::RateLimited(cause)
             | Self::Unreachable(cause)
-            | Self::Failing(cause)
-            | Self::Refused(cause)
-            | Self::Elsewhere(cause) => cause,
+            | Self::ServerError(cause)
+            | Self::Rejected(cause)
+            | Self::ForeignHost(cause) => cause,
         }
     }
 }

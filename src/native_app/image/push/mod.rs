@@ -1,4 +1,4 @@
-//! An image on its way into a registry.
+//! Pushes an image to a registry.
 
 mod address;
 mod auth;
@@ -15,7 +15,7 @@ use tracing::subscriber::NoSubscriber;
 
 use self::address::Address;
 pub use self::auth::Credentials;
-use self::error::Fault;
+use self::error::RegistryError;
 use self::registry::Registry;
 use super::layout::Image;
 use crate::{Error, ErrorKind, Result, RetryConfig};
@@ -27,53 +27,53 @@ const RETRY: RetryConfig = RetryConfig {
     max_delay: Duration::from_secs(5),
 };
 
-/// What a push does next, or has done.
+/// A progress event of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Step<'a> {
-    /// The registry has this part already.
+pub enum PushEvent<'a> {
+    /// The registry already has this blob.
     Present {
-        /// The part's digest.
+        /// The blob's digest.
         digest: &'a str,
         /// Its size in bytes.
         size: u64,
     },
-    /// This part is being sent.
+    /// The upload of this blob starts.
     Sending {
-        /// The part's digest.
+        /// The blob's digest.
         digest: &'a str,
         /// Its size in bytes.
         size: u64,
     },
-    /// This part has been sent.
+    /// This blob was uploaded.
     Sent {
-        /// The part's digest.
+        /// The blob's digest.
         digest: &'a str,
         /// Its size in bytes.
         size: u64,
     },
 }
 
-/// An image that a registry holds.
+/// The result of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
-    /// Where it is: `host/path:tag`.
+pub struct PushReport {
+    /// The image's reference: `host/path:tag`.
     pub reference: String,
-    /// What it is: [`Image::digest`].
+    /// The image's digest, as [`Image::digest`].
     pub digest: String,
-    /// How many bytes were sent.
+    /// The number of uploaded bytes.
     pub sent: u64,
-    /// Whether the tag was set; false: it stood for this image already, and nothing was done.
+    /// Whether the tag was set; false if it already pointed to this image, so that nothing was sent.
     pub changed: bool,
 }
 
-/// Who is told the steps.
-type Progress<'a> = dyn Fn(Step<'_>) + Send + Sync + 'a;
+/// The callback for progress events.
+type Progress<'a> = dyn Fn(PushEvent<'_>) + Send + Sync + 'a;
 
-/// The work of bringing an image into a registry.
+/// Pushes an image to a registry.
 ///
-/// A tag is set once: a version of an app names its image by it, and what it names must not change. Parts that the registry has
-/// are not sent again. A push that was interrupted, or dropped, leaves no tag; the next one goes on with the parts that are missing.
+/// A tag is set only once, because a version of an app refers to its image by the tag. Blobs that the registry has are not sent again.
+/// An interrupted push does not set the tag; the next one continues with the missing blobs.
 pub struct Push<'a> {
     image: &'a Image,
     address: Address,
@@ -84,32 +84,32 @@ pub struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    /// Of `image` to `repository` (host, path and name, as `SHOW IMAGE REPOSITORIES` says in `repository_url` plus the name of the
-    /// image) under `tag`. With `http://` in front, where the host is this machine, it goes unencrypted.
+    /// Pushes `image` to `repository` (`repository_url` of `SHOW IMAGE REPOSITORIES` and the name of the image) with `tag`. A prefix
+    /// `http://` disables encryption and is allowed only for a loopback address.
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration) when the repository or the tag is malformed, or would send a password in the clear.
+    /// [`Configuration`](ErrorKind::Configuration) if the repository or the tag is malformed, or a password would be sent unencrypted.
     pub fn new(image: &'a Image, repository: &str, tag: &str) -> Result<Self> {
         let address = Address::new(repository, tag)?;
         Ok(Self { image, address, credentials: None, token_hosts: Vec::new(), overwrite: false, progress: None })
     }
 
-    /// Who pushes. Nobody unless set, which few registries allow.
+    /// The credentials. Few registries allow anonymous pushes.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Another host that credentials may be sent to, encrypted, where the registry trades them for a token there. Without it they
-    /// go to the registry's own host only; for a registry of Snowflake's, to its other hosts, too.
+    /// Another host that may receive the credentials over TLS in exchange for a token. By default only the registry's own host may, and
+    /// for a Snowflake registry, Snowflake's other hosts.
     #[must_use]
     pub fn token_host(mut self, host: impl Into<String>) -> Self {
         self.token_hosts.push(host.into());
         self
     }
 
-    /// Whether a tag that stands for another image may be set anew. An app that uses it then changes without a new version.
+    /// Whether a tag of another image may be overwritten. An app that uses the tag then changes without a new version.
     #[must_use]
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
@@ -118,27 +118,27 @@ impl<'a> Push<'a> {
 
     /// Is told each [`Step`].
     #[must_use]
-    pub fn progress(mut self, progress: impl Fn(Step<'_>) + Send + Sync + 'a) -> Self {
+    pub fn progress(mut self, progress: impl Fn(PushEvent<'_>) + Send + Sync + 'a) -> Self {
         self.progress = Some(Box::new(progress));
         self
     }
 
-    /// Pushes. One part at a time is held in memory, compressed. Faults that may pass are tried three times.
+    /// Pushes the image. One compressed blob at a time is in memory. Temporary errors are retried, up to three attempts.
     ///
     /// # Cancellation
-    /// Dropping the future leaves parts behind that no tag names; the next push finds them.
+    /// Dropping the future leaves untagged blobs, which the next push reuses.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) when the tag stands for another image; [`Authentication`](ErrorKind::Authentication) when the
-    /// registry refuses the credentials or their rights; [`NotFound`](ErrorKind::NotFound) when it has no such repository;
-    /// [`Unavailable`](ErrorKind::Unavailable) when it cannot be reached or fails; [`InvalidData`](ErrorKind::InvalidData) when the
+    /// [`Conflict`](ErrorKind::Conflict): the tag belongs to another image; [`Authentication`](ErrorKind::Authentication): the registry
+    /// rejects the credentials or their rights; [`NotFound`](ErrorKind::NotFound): there is no such repository;
+    /// [`Unavailable`](ErrorKind::Unavailable): the registry cannot be reached or fails; [`InvalidData`](ErrorKind::InvalidData): the
     /// image is damaged.
-    pub async fn run(self) -> Result<Pushed> {
+    pub async fn run(self) -> Result<PushReport> {
         let registry = Registry::new(&self.address, self.credentials.as_ref(), &self.token_hosts)?;
         Upload { push: &self, registry }.run().await
     }
 
-    fn told(&self, step: Step<'_>) {
+    fn emit(&self, step: PushEvent<'_>) {
         if let Some(progress) = &self.progress {
             progress(step);
         }
@@ -156,24 +156,24 @@ impl fmt::Debug for Push<'_> {
     }
 }
 
-/// A push with a client.
+/// A running push.
 struct Upload<'a> {
     push: &'a Push<'a>,
     registry: Registry<'a>,
 }
 
 impl Upload<'_> {
-    async fn run(self) -> Result<Pushed> {
+    async fn run(self) -> Result<PushReport> {
         let (push, image) = (self.push, self.push.image);
-        self.tried(|| self.registry.sign_in()).await?;
+        self.call(|| self.registry.sign_in()).await?;
 
-        let pushed = |sent, changed| Pushed {
+        let pushed = |sent, changed| PushReport {
             reference: push.address.to_string(),
             digest: image.digest().to_owned(),
             sent,
             changed,
         };
-        match self.tagged().await? {
+        match self.tag_digest().await? {
             Some(digest) if digest == image.digest() => return Ok(pushed(0, false)),
             Some(digest) if !push.overwrite => return Err(self.conflict(&digest)),
             _ => {}
@@ -186,81 +186,81 @@ impl Upload<'_> {
         Ok(pushed(sent, true))
     }
 
-    /// The digest of what the tag stands for; `None`: it is not set.
-    async fn tagged(&self) -> Result<Option<String>> {
-        absent(self.asked(|| self.registry.manifest_digest()).await).map_err(|fault| self.error(fault))
+    /// The digest of the tag's image; `None` if the tag is not set.
+    async fn tag_digest(&self) -> Result<Option<String>> {
+        none_if_not_found(self.retry(|| self.registry.manifest_digest()).await).map_err(|fault| self.error(fault))
     }
 
-    /// Sends a part that the registry lacks; how many bytes.
+    /// Uploads a blob that the registry lacks; returns the number of bytes.
     async fn send(&self, blob: &OciDescriptor) -> Result<u64> {
         let (digest, size) = (blob.digest.as_str(), u64::try_from(blob.size).unwrap_or_default());
         if self.has(blob).await? {
-            self.push.told(Step::Present { digest, size });
+            self.push.emit(PushEvent::Present { digest, size });
             return Ok(0);
         }
-        self.push.told(Step::Sending { digest, size });
+        self.push.emit(PushEvent::Sending { digest, size });
         let bytes = self.push.image.read_blob(blob)?;
-        self.tried(|| self.registry.upload(&bytes, digest)).await?;
-        self.push.told(Step::Sent { digest, size });
+        self.call(|| self.registry.upload(&bytes, digest)).await?;
+        self.push.emit(PushEvent::Sent { digest, size });
         Ok(size)
     }
 
-    /// Whether the registry has a part.
+    /// Whether the registry has a blob.
     async fn has(&self, blob: &OciDescriptor) -> Result<bool> {
-        absent(self.asked(|| self.registry.has(&blob.digest)).await)
+        none_if_not_found(self.retry(|| self.registry.has(&blob.digest)).await)
             .map(|answer| answer.unwrap_or_default())
             .map_err(|fault| self.error(fault))
     }
 
-    /// Sets the tag, and sees that it stands for this image.
+    /// Sets the tag and verifies that it points to this image.
     async fn set_tag(&self) -> Result<()> {
         let image = self.push.image;
         let media_type = HeaderValue::from_str(image.media_type())
             .map_err(|_| Error::invalid_data(format!("the image in {} is damaged", image.folder().display())))?;
-        self.tried(|| self.registry.set_tag(image.manifest(), &media_type)).await?;
-        match self.tagged().await? {
+        self.call(|| self.registry.set_tag(image.manifest(), &media_type)).await?;
+        match self.tag_digest().await? {
             Some(digest) if digest == image.digest() => Ok(()),
-            other => Err(Error::new(ErrorKind::Conflict, format!("{} stands for another image", self.push.address))
+            other => Err(Error::new(ErrorKind::Conflict, format!("{} belongs to another image", self.push.address))
                 .with_context("pushed", image.digest())
                 .with_context("found", other.as_deref().unwrap_or("none"))
-                .with_help("somebody else pushed at the same time: push again")),
+                .with_help("another push ran at the same time: push again")),
         }
     }
 
-    /// Calls the registry, and again where that can help.
-    async fn tried<T, F>(&self, call: impl FnMut() -> F) -> Result<T>
+    /// Calls the registry, with retries, and converts the error.
+    async fn call<T, F>(&self, call: impl FnMut() -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, RegistryError>>,
     {
-        self.asked(call).await.map_err(|fault| self.error(fault))
+        self.retry(call).await.map_err(|fault| self.error(fault))
     }
 
-    async fn asked<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Fault>
+    async fn retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, RegistryError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, RegistryError>>,
     {
         // The HTTP client may log a token.
         let silent = || call().with_subscriber(NoSubscriber::new());
-        RETRY.run(silent, Fault::retry).await
+        RETRY.run(silent, RegistryError::retry).await
     }
 
-    fn error(&self, fault: Fault) -> Error {
+    fn error(&self, fault: RegistryError) -> Error {
         fault.error(&self.push.address)
     }
 
     fn conflict(&self, found: &str) -> Error {
         let address = &self.push.address;
-        Error::new(ErrorKind::Conflict, format!("{address} stands for another image already"))
+        Error::new(ErrorKind::Conflict, format!("{address} already belongs to another image"))
             .with_context("pushed", self.push.image.digest())
             .with_context("found", found)
-            .with_help("push under a new tag: a version of an app must keep the image that it was made with")
+            .with_help("push with a new tag: a version of an app must keep its image")
     }
 }
 
-/// `None` for what the registry does not have.
-fn absent<T>(answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
+/// Converts `NotFound` to `None`.
+fn none_if_not_found<T>(answer: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
     match answer {
-        Err(Fault::Absent(_)) => Ok(None),
+        Err(RegistryError::NotFound(_)) => Ok(None),
         answer => answer.map(Some),
     }
 }

@@ -1,7 +1,7 @@
-//! The registry's API, as far as a push needs it.
+//! A client for the parts of the registry API that a push needs.
 //!
-//! Its answers name other addresses: where to trade the password for a token, and where to upload to. `oci_client` sends credentials
-//! to any of them; here they go to the registry's own host, and no redirect is followed.
+//! A registry's responses contain URLs: for exchanging the password for a token, and for uploads. `oci_client` sends credentials to all
+//! of them; this client sends them only to the registry's own host and follows no redirects.
 
 use std::time::Duration;
 
@@ -19,42 +19,42 @@ use url::Url;
 
 use super::address::Address;
 use super::auth::{Challenge, Credentials, Realm};
-use super::error::Fault;
+use super::error::RegistryError;
 use crate::native_app::image::digest;
 use crate::{Error, Result};
 
-/// The longest that a registry may take to accept a connection.
+/// The connect timeout.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The longest that a registry may take for one answer. It covers the sending of the largest piece.
+/// The timeout of a response. It includes the upload of the largest chunk.
 const ANSWER: Duration = Duration::from_secs(300);
 
-/// The largest piece of a blob that is sent at once.
+/// The maximum size of an uploaded chunk.
 const PIECE: usize = 4 * 1024 * 1024;
 
-/// The most that is read of an answer, in bytes: errors, tokens and manifests are smaller.
+/// The maximum size of a response body, in bytes. Errors, tokens and manifests are smaller.
 const BODY: usize = 4 * 1024 * 1024;
 
-/// What a request says of who we are.
+/// The authorization of a request.
 enum Authorization {
-    Nobody,
+    Anonymous,
     Password(Credentials),
     Token(SecretString),
 }
 
-/// A token, by either of the names that it has, or both.
+/// A token under one of its two names, or both.
 #[derive(Deserialize)]
-struct Issued {
+struct TokenResponse {
     token: Option<String>,
     access_token: Option<String>,
 }
 
-/// A registry that was signed in to.
+/// A client for a registry.
 pub(super) struct Registry<'a> {
     http: Client,
     address: &'a Address,
     credentials: Option<&'a Credentials>,
-    /// Hosts that may get the credentials beside the registry's own.
+    /// Hosts that may receive the credentials, besides the registry's own.
     token_hosts: &'a [String],
     authorization: RwLock<Authorization>,
 }
@@ -72,19 +72,19 @@ impl<'a> Registry<'a> {
             .referer(false)
             .user_agent(concat!("snowfeed/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::internal("the client for the registry cannot be made").with_source(error))?;
-        Ok(Self { http, address, credentials, token_hosts, authorization: RwLock::new(Authorization::Nobody) })
+            .map_err(|error| Error::internal("cannot create the client for the registry").with_source(error))?;
+        Ok(Self { http, address, credentials, token_hosts, authorization: RwLock::new(Authorization::Anonymous) })
     }
 
-    /// Asks the registry how it wants to be signed in to, and does so.
-    pub(super) async fn sign_in(&self) -> Result<(), Fault> {
+    /// Signs in as the registry requires.
+    pub(super) async fn sign_in(&self) -> Result<(), RegistryError> {
         let answer = self.http.get(self.url("")?).send().await.map_err(Failure::from)?;
-        let mut authorization = self.credentials.cloned().map_or(Authorization::Nobody, Authorization::Password);
+        let mut authorization = self.credentials.cloned().map_or(Authorization::Anonymous, Authorization::Password);
         match answer.headers().get(WWW_AUTHENTICATE) {
             None if answer.status().is_redirection() || answer.status().is_server_error() => {
-                return Err(refusal(answer).await.into());
+                return Err(response_error(answer).await.into());
             }
-            None => authorization = Authorization::Nobody,
+            None => authorization = Authorization::Anonymous,
             Some(header) => {
                 if let Challenge::Token(realm) = Challenge::read(header) {
                     authorization = Authorization::Token(self.token(&realm).await?);
@@ -95,8 +95,8 @@ impl<'a> Registry<'a> {
         Ok(())
     }
 
-    /// Trades the credentials for a token.
-    async fn token(&self, realm: &Realm) -> Result<SecretString, Fault> {
+    /// Exchanges the credentials for a token.
+    async fn token(&self, realm: &Realm) -> Result<SecretString, RegistryError> {
         let url = realm.url(self.address, self.token_hosts)?;
         let scope = format!("repository:{}:pull,push", self.address.path());
         let mut request = self.http.get(url).query(&[("scope", scope)]);
@@ -109,24 +109,24 @@ impl<'a> Registry<'a> {
         let answer = request.send().await.map_err(Failure::from)?;
         let status = answer.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            // What it says is not kept: it may hold what was sent.
+            // The message is dropped: it may repeat the credentials.
             let url = self.address.host().to_owned();
             return Err(Failure::ServerError { code: status.as_u16(), url, message: String::new() }.into());
         }
         if status != StatusCode::OK {
             return Err(Failure::AuthenticationFailure(status.to_string()).into());
         }
-        let undecodable = || Failure::RegistryTokenDecodeError("its answer holds none".to_owned());
-        let issued: Issued = serde_json::from_slice(&body(answer).await?).map_err(|_| undecodable())?;
+        let undecodable = || Failure::RegistryTokenDecodeError("the response contains no token".to_owned());
+        let issued: TokenResponse = serde_json::from_slice(&body(answer).await?).map_err(|_| undecodable())?;
         let token = issued.token.or(issued.access_token).map(SecretString::from).ok_or_else(undecodable)?;
-        // A header takes it, or it is none.
+        // A token must be a valid header value.
         HeaderValue::from_str(token.expose_secret()).map_err(|_| undecodable())?;
         crate::error::remember(token.expose_secret());
         Ok(token)
     }
 
-    /// The digest of what the tag stands for.
-    pub(super) async fn manifest_digest(&self) -> Result<String, Fault> {
+    /// The digest of the tag's manifest.
+    pub(super) async fn manifest_digest(&self) -> Result<String, RegistryError> {
         let url = self.url(&format!("{}/manifests/{}", self.address.path(), self.address.tag()))?;
         let kinds = [
             OCI_IMAGE_MEDIA_TYPE,
@@ -143,11 +143,11 @@ impl<'a> Registry<'a> {
             return Ok(digest.to_owned());
         }
         let answer = expect(ask(Method::GET).await?, StatusCode::OK).await?;
-        Ok(digest::of(&body(answer).await?))
+        Ok(digest::sha256_digest(&body(answer).await?))
     }
 
-    /// Whether the registry has a blob. One that it keeps elsewhere, it has: that place is not asked.
-    pub(super) async fn has(&self, digest: &str) -> Result<bool, Fault> {
+    /// Whether the registry has a blob. A redirect means that it has it; the target is not requested.
+    pub(super) async fn has(&self, digest: &str) -> Result<bool, RegistryError> {
         let url = self.url(&format!("{}/blobs/{digest}", self.address.path()))?;
         let answer = self.send(move |http| http.head(url.clone())).await?;
         if answer.status().is_redirection() {
@@ -156,8 +156,8 @@ impl<'a> Registry<'a> {
         expect(answer, StatusCode::OK).await.map(|_| true)
     }
 
-    /// Uploads a blob in pieces, or at once where the registry does not take pieces.
-    pub(super) async fn upload(&self, bytes: &[u8], digest: &str) -> Result<(), Fault> {
+    /// Uploads a blob in chunks, or at once if the registry does not support chunks.
+    pub(super) async fn upload(&self, bytes: &[u8], digest: &str) -> Result<(), RegistryError> {
         let mut location = self.begin().await?;
         let mut start = 0;
         for piece in bytes.chunks(PIECE) {
@@ -176,14 +176,14 @@ impl<'a> Registry<'a> {
         self.finish(location, &[], digest).await
     }
 
-    async fn begin(&self) -> Result<Url, Fault> {
+    async fn begin(&self) -> Result<Url, RegistryError> {
         let url = self.url(&format!("{}/blobs/uploads/", self.address.path()))?;
         let answer = self.send(move |http| http.post(url.clone()).header(CONTENT_LENGTH, 0)).await?;
         self.location(&expect(answer, StatusCode::ACCEPTED).await?)
     }
 
-    /// Ends an upload with these last bytes.
-    async fn finish(&self, mut url: Url, bytes: &[u8], digest: &str) -> Result<(), Fault> {
+    /// Completes an upload with the last bytes.
+    async fn finish(&self, mut url: Url, bytes: &[u8], digest: &str) -> Result<(), RegistryError> {
         url.query_pairs_mut().append_pair("digest", digest);
         let send = |http: &Client| {
             let request = http.put(url.clone()).header(CONTENT_TYPE, "application/octet-stream");
@@ -192,15 +192,15 @@ impl<'a> Registry<'a> {
         expect(self.send(send).await?, StatusCode::CREATED).await.map(drop)
     }
 
-    /// Sets the tag to a manifest.
-    pub(super) async fn set_tag(&self, manifest: &[u8], media_type: &HeaderValue) -> Result<(), Fault> {
+    /// Uploads the manifest under the tag.
+    pub(super) async fn set_tag(&self, manifest: &[u8], media_type: &HeaderValue) -> Result<(), RegistryError> {
         let url = self.url(&format!("{}/manifests/{}", self.address.path(), self.address.tag()))?;
         let send = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, media_type).body(manifest.to_vec());
         expect(self.send(send).await?, StatusCode::CREATED).await.map(drop)
     }
 
-    /// Sends a request to the registry itself with what it knows us by; once more where a token is no longer valid.
-    async fn send(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Response, Fault> {
+    /// Sends an authorized request to the registry itself; signs in again once if the token has expired.
+    async fn send(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Response, RegistryError> {
         let answer = self.authorized(request(&self.http)).await?;
         let has_token = matches!(*self.authorization.read().await, Authorization::Token(_));
         if answer.status() != StatusCode::UNAUTHORIZED || !has_token {
@@ -210,9 +210,9 @@ impl<'a> Registry<'a> {
         self.authorized(request(&self.http)).await
     }
 
-    async fn authorized(&self, request: RequestBuilder) -> Result<Response, Fault> {
+    async fn authorized(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
         let request = match &*self.authorization.read().await {
-            Authorization::Nobody => request,
+            Authorization::Anonymous => request,
             Authorization::Password(credentials) => credentials.apply(request),
             Authorization::Token(token) => request.bearer_auth(token.expose_secret()),
         };
@@ -224,8 +224,8 @@ impl<'a> Registry<'a> {
         joined.map_err(|error| Failure::UrlParseError(error.to_string()))
     }
 
-    /// Where an upload goes on: the registry's own host only, whatever it says.
-    fn location(&self, answer: &Response) -> Result<Url, Fault> {
+    /// The URL where an upload continues. It must be on the registry's own host.
+    fn location(&self, answer: &Response) -> Result<Url, RegistryError> {
         let location = answer.headers().get(LOCATION).ok_or(Failure::RegistryNoLocationError)?;
         let url = self.url("")?.join(location.to_str().map_err(Failure::from)?);
         let url = url.map_err(|error| Failure::UrlParseError(error.to_string()))?;
@@ -233,26 +233,26 @@ impl<'a> Registry<'a> {
         if plain && url.origin() == self.url("")?.origin() {
             return Ok(url);
         }
-        Err(Fault::elsewhere(&url, "the upload"))
+        Err(RegistryError::foreign_host(&url, "the upload"))
     }
 }
 
-/// The answer, if it has the expected status.
-async fn expect(answer: Response, wanted: StatusCode) -> Result<Response, Fault> {
+/// Returns the response if it has the expected status.
+async fn expect(answer: Response, wanted: StatusCode) -> Result<Response, RegistryError> {
     if answer.status() == wanted {
         return Ok(answer);
     }
-    Err(refusal(answer).await.into())
+    Err(response_error(answer).await.into())
 }
 
-/// What a registry says with an answer that is not what was asked for.
-async fn refusal(answer: Response) -> Failure {
+/// The error of a response with another status.
+async fn response_error(answer: Response) -> Failure {
     let (status, url) = (answer.status(), answer.url().path().to_owned());
     if status == StatusCode::UNAUTHORIZED {
         return Failure::UnauthorizedError { url };
     }
     if status.is_success() {
-        return Failure::SpecViolationError(format!("{status} is no answer to {url}"));
+        return Failure::SpecViolationError(format!("unexpected status {status} for {url}"));
     }
     let body = match body(answer).await {
         Ok(body) => body,
@@ -264,12 +264,12 @@ async fn refusal(answer: Response) -> Failure {
     }
 }
 
-/// Reads an answer that is not large.
+/// Reads a response body of limited size.
 async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         if bytes.len() + chunk.len() > BODY {
-            return Err(Failure::SpecViolationError("an answer is too large".to_owned()));
+            return Err(Failure::SpecViolationError("the response is too large".to_owned()));
         }
         bytes.extend_from_slice(&chunk);
     }

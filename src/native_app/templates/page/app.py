@@ -1,7 +1,7 @@
-"""The app's page, for those who configure it: whoever may open a page may press its buttons, with the app's rights."""
+"""The app's page for administrators. Everyone who may open a page may press its buttons, with the app's rights."""
 
-import consent
-import frame
+import grants
+import layout
 import tab_configuration
 import tab_preview
 import tab_resources
@@ -15,4 +15,4 @@ TABS = {
     "Raw data preview": tab_preview.show_raw,
 }
 
-frame.show(TABS, controls=True, before=consent.ask_for_privileges)
+layout.show(TABS, controls=True, before=grants.request_privileges)

@@ -1,4 +1,4 @@
-"""A form made of a JSON Schema: a field for each setting that is no secret."""
+"""A form from a JSON Schema, with a field for each setting that is not a secret."""
 
 import json
 
@@ -6,15 +6,15 @@ import streamlit as st
 
 import texts
 
-# The greatest whole number that a browser keeps exactly.
-GREATEST = (1 << 53) - 1
+# The largest integer that a browser represents exactly.
+MAX_SAFE_INTEGER = (1 << 53) - 1
 
-# The choice of none.
-NOTHING = "—"
+# The option for "no value".
+UNSET = "—"
 
 
 def kinds(schema):
-    """The types of a setting, and whether it may be left out."""
+    """The types of a setting, and whether it is nullable."""
     found = set()
     for branch in schema.get("anyOf") or schema.get("oneOf") or [schema]:
         kind = branch.get("type", "object")
@@ -23,7 +23,7 @@ def kinds(schema):
 
 
 def choices(schema):
-    """The values of a setting that may have these only, with None where it may be left out; None for any other setting."""
+    """The allowed values of an enumerated setting, including None if it is nullable; None for any other setting."""
     if "const" in schema:
         return [schema["const"]]
     if "enum" in schema:
@@ -37,24 +37,24 @@ def choices(schema):
 
 
 def settings(schema, secrets, current):
-    """Shows a field for each setting. Gives what was filled in, without defaults, and what cannot be read."""
+    """Shows a field for each setting. Returns the values that differ from their defaults, and the problems."""
     properties = {name: one for name, one in schema.get("properties", {}).items() if name not in secrets}
     required = [name for name in properties if name in schema.get("required", [])]
     first = required or list(properties)[:1]
     values, problems = {}, []
     for name in first:
-        read(name, properties[name], current, values, problems)
+        read_field(name, properties[name], current, values, problems)
     rest = [name for name in properties if name not in first]
     if rest:
         with st.expander("More settings", expanded=False):
             for name in rest:
-                read(name, properties[name], current, values, problems)
+                read_field(name, properties[name], current, values, problems)
     problems += [f"{texts.label(name)} is missing" for name in required if name not in values]
     return values, problems
 
 
-def read(name, schema, current, values, problems):
-    """Shows one field, and keeps its value unless that is the default."""
+def read_field(name, schema, current, values, problems):
+    """Shows one field and adds its value to `values` unless it is the default."""
     default = schema.get("default")
     try:
         value = field(name, schema, current.get(name, default))
@@ -66,7 +66,7 @@ def read(name, schema, current, values, problems):
 
 
 def field(name, schema, value):
-    """One field. What is left empty is None."""
+    """Shows one field and returns its value; an empty field is None."""
     types, optional = kinds(schema)
     options = {"label": texts.escaped(texts.label(name)), "help": schema.get("description"), "key": f"setting_{name}"}
     found = choices(schema)
@@ -76,8 +76,8 @@ def field(name, schema, value):
         return st.checkbox(value=bool(value), **options)
     if types == {"integer"} and not optional:
         low, high = (
-            min(max(schema.get(end, other), -GREATEST), GREATEST)
-            for end, other in (("minimum", -GREATEST), ("maximum", GREATEST))
+            min(max(schema.get(end, other), -MAX_SAFE_INTEGER), MAX_SAFE_INTEGER)
+            for end, other in (("minimum", -MAX_SAFE_INTEGER), ("maximum", MAX_SAFE_INTEGER))
         )
         start = min(max(int(value or 0), low), high)
         return int(st.number_input(min_value=low, max_value=high, value=start, step=1, **options))
@@ -85,36 +85,36 @@ def field(name, schema, value):
         return lines(st.text_area(value="\n".join(map(str, value or [])), **options), schema)
     if types == {"string"}:
         return st.text_input(value=value or "", **options).strip() or None
-    return parsed(st.text_input(value="" if value is None else json.dumps(value), **options).strip(), types)
+    return parse_json(st.text_input(value="" if value is None else json.dumps(value), **options).strip(), types)
 
 
 def choice(found, value, optional, **options):
-    """One of some values. None of them is chosen until somebody does, unless it is set already."""
+    """A select box. Nothing is selected until the user selects it, unless a value is already set."""
     values = [one for one in found if one is not None]
     if optional or value not in values:
-        values.insert(0, NOTHING)
+        values.insert(0, UNSET)
     chosen = st.selectbox(options=values, index=values.index(value) if value in values else 0, **options)
-    return None if chosen == NOTHING else chosen
+    return None if chosen == UNSET else chosen
 
 
 def lines(text, schema):
-    """A list, one item a line. Items that are no text are JSON."""
+    """A list, one item per line. Items that are not text are JSON."""
     items = [line.strip() for line in text.splitlines() if line.strip()]
     if kinds(schema.get("items", {"type": "string"}))[0] == {"string"}:
         return items
-    return [parsed(item, set()) for item in items]
+    return [parse_json(item, set()) for item in items]
 
 
-def parsed(text, types):
-    """A value of any other type, written as JSON. Nothing is None."""
+def parse_json(text, types):
+    """A value of any other type, written as JSON. Empty text is None."""
     if not text:
         return None
     try:
         value = json.loads(text)
     except ValueError:
         raise ValueError(
-            "give a whole number" if types == {"integer"} else "give a number" if types == {"number"} else "give JSON"
+            "enter a whole number" if types == {"integer"} else "enter a number" if types == {"number"} else "enter JSON"
         ) from None
     if types == {"integer"} and not (isinstance(value, int) and not isinstance(value, bool)):
-        raise ValueError("give a whole number")
+        raise ValueError("enter a whole number")
     return value

@@ -1,4 +1,4 @@
-"""The tabs that show rows: flattened, and as they were sent."""
+"""The tabs that preview rows, as columns and as raw documents."""
 
 import streamlit as st
 
@@ -7,7 +7,7 @@ import texts
 
 
 def choose(status, key):
-    """A table of a resource, and how many rows of it; None when there is none yet."""
+    """Lets the user choose a table and a number of rows; None if there is no table yet."""
     tables = {}
     for resource in status["resources"]:
         for table in resource["tables"]:
@@ -23,7 +23,7 @@ def choose(status, key):
 
 
 def show(status):
-    """Rows with a column for each field."""
+    """Shows rows with a column for each field."""
     table, limit = choose(status, "preview")
     if table:
         rows, found = data.preview(table["view"], limit)
@@ -36,7 +36,7 @@ def show(status):
 
 
 def show_raw(status):
-    """Documents as the source sent them."""
+    """Shows documents as the source sent them."""
     table, limit = choose(status, "raw")
     if table:
         rows, found = data.raw(table["raw"], limit)
@@ -46,12 +46,12 @@ def show_raw(status):
         for index, (key, length, document) in enumerate(rows):
             with st.expander(texts.escaped(key), expanded=index == 0):
                 if not isinstance(document, str):
-                    st.info(f"This document is too large to be shown: {int(length)} characters. Select it in a worksheet.")
+                    st.info(f"This document is too large to show: {int(length)} characters. Select it in a worksheet.")
                 else:
                     st.json(document)
 
 
 def omitted(shown, found):
-    """Says when rows are left out."""
+    """Reports rows that are left out."""
     if shown < found:
         st.info(f"Only the first {int(shown)} of {int(found)} rows are shown: the others are too large for the page.")

@@ -1,4 +1,4 @@
-"""The tab on which resources are enabled, changed and removed."""
+"""The Resources tab: enable, change and delete resources."""
 
 import pandas
 import streamlit as st
@@ -8,10 +8,10 @@ import texts
 
 
 def show(status):
-    """A form for a new one, then the table of all, then what can be done with one of them."""
+    """A form that enables a resource, the table of all resources, and the actions for one of them."""
     kind = status["resource_kind"]
     if status["configuration"] is None:
-        st.info("Configure the connector first, on the tab Configuration.")
+        st.info("Configure the connector first, on the Configuration tab.")
         return
     add(kind, status["resource_form"])
     resources = status["resources"]
@@ -30,7 +30,7 @@ def show(status):
 
 
 def add(kind, form):
-    """A form that enables one, whose name has this form."""
+    """A form that enables a resource."""
     with st.form("enable", clear_on_submit=True):
         left, right = st.columns([4, 1])
         name = left.text_input(f"Enable a {texts.escaped(kind)}", key="new_resource", placeholder=form)
@@ -38,18 +38,18 @@ def add(kind, form):
         right.write("")
         pressed = right.form_submit_button("Enable", type="primary")
     if pressed and name.strip():
-        data.act("ENABLE_RESOURCE", name.strip(), doing="Starting its first run…")
+        data.run_action("ENABLE_RESOURCE", name.strip(), doing="Starting its first run…")
     elif pressed:
-        st.error(f"Name the {texts.escaped(kind)}.")
+        st.error(f"Enter the name of the {texts.escaped(kind)}.")
 
 
 def table(resources, schedule):
-    """All of them, for people."""
+    """The table of all resources."""
     return pandas.DataFrame([line(resource, schedule) for resource in resources]).set_index("Name")
 
 
 def line(resource, schedule):
-    """One of them."""
+    """One row of the table."""
     run, job = resource["last_run"] or {}, resource["last_job"] or {}
     state = (resource["state"] or {}).get("status", "not run yet")
     failed = bool(job.get("failed")) and not resource["container"]
@@ -58,7 +58,7 @@ def line(resource, schedule):
         "Enabled": "yes" if resource["enabled"] else "no",
         "Schedule": resource["schedule"] or f"{schedule} (default)",
         "State": texts.CONTAINERS.get(resource["container"]) or ("failed" if failed else state),
-        "Last run": texts.moment(run.get("started_at")),
+        "Last run": texts.format_time(run.get("started_at")),
         "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
         "Message": texts.plain(
             resource["problem"] or (resource["state"] or {}).get("message") or (job["message"] if failed else "")
@@ -67,98 +67,98 @@ def line(resource, schedule):
 
 
 def warn(resource):
-    """Says when it is left out because it has failed too often, or when its task has been suspended."""
+    """Warns about a resource that is skipped, has failed too often, or whose task is suspended."""
     job = resource["last_job"] or {}
     if resource["problem"]:
         st.error(f"It is skipped: {texts.escaped(resource['problem'])}")
     if resource["suspended"]:
         st.warning(
-            f"Its runs have failed {int(resource['failures'])} times in a row, and it is no longer started. Enable it again once the cause "
-            "is fixed."
+            f"Its runs have failed {int(resource['failures'])} times in a row, so the schedule no longer starts it. Enable it again "
+            "when the cause is fixed."
         )
     elif resource["enabled"] and is_suspended(resource):
         st.warning("Its task has been suspended. Enable it again to resume the task.")
     if job.get("failed") and not resource["container"]:
-        st.error(texts.told({"response_code": job["code"], "message": job["message"]}))
+        st.error(texts.describe({"response_code": job["code"], "message": job["message"]}))
 
 
 def is_suspended(resource):
-    """Whether the task of its schedule does not run."""
+    """Whether the task of its schedule is suspended."""
     return (resource["task"] or {}).get("state") == "suspended"
 
 
 def change(status, resource):
-    """Enable, disable, and another schedule."""
+    """The buttons Enable and Disable, and the schedule."""
     name = resource["name"]
     left, right = st.columns(2)
     with left:
         if resource["enabled"]:
             if st.button("Disable", key="disable"):
-                data.act("DISABLE_RESOURCE", name)
+                data.run_action("DISABLE_RESOURCE", name)
             stopped = resource["suspended"] or (is_suspended(resource) and status["status"] == "STARTED")
             if stopped and st.button("Enable again", key="enable_again"):
-                data.act("ENABLE_RESOURCE", name)
+                data.run_action("ENABLE_RESOURCE", name)
         elif st.button("Enable", key="enable_again"):
-            data.act("ENABLE_RESOURCE", name)
+            data.run_action("ENABLE_RESOURCE", name)
     with right, st.form("schedule_form"):
         schedule = st.text_input(
             "Its own schedule",
             value=resource["schedule"] or "",
-            help="An interval such as 30m, or a cron expression in UTC. Left empty: the connector's.",
+            help="An interval such as 30m, or a cron expression in UTC. If empty: the connector's schedule.",
             key=f"schedule_{name}",
         )
         if st.form_submit_button("Set", disabled=not resource["configured"]):
-            data.act("UPDATE_RESOURCE", name, schedule.strip() or None)
+            data.run_action("UPDATE_RESOURCE", name, schedule.strip() or None)
 
 
 def run(status, resource):
-    """What is done in a container now."""
+    """The buttons that start a run, and Reset."""
     if status["configuration"]["scheduler"] == "outside":
         return
     left, middle, right, _ = st.columns([1, 1, 1, 3])
-    idle = is_idle(status, resource)
-    if left.button("Ingest now", key="ingest", disabled=idle, help="Reads what is new."):
-        data.act("INGEST_DATA", resource["name"], doing="Starting a container…")
+    blocked = cannot_start(status, resource)
+    if left.button("Ingest now", key="ingest", disabled=blocked, help="Reads new and changed records."):
+        data.run_action("INGEST_DATA", resource["name"], doing="Starting a container…")
     if middle.button(
-        "Reconcile", key="reconcile", disabled=idle, help="Reads everything, and marks deleted what is gone."
+        "Reconcile", key="reconcile", disabled=blocked, help="Reads everything, and marks missing rows as deleted."
     ):
-        data.act("RECONCILE_RESOURCE", resource["name"], doing="Starting a container…")
-    if right.button("Reset", key="reset", help="The next run reads everything anew. Rows stay."):
-        data.act("RESET_RESOURCE", resource["name"], doing="Resetting…")
+        data.run_action("RECONCILE_RESOURCE", resource["name"], doing="Starting a container…")
+    if right.button("Reset", key="reset", help="The next run reads everything again. Rows stay."):
+        data.run_action("RESET_RESOURCE", resource["name"], doing="Resetting…")
 
 
-def is_idle(status, resource):
-    """Whether no run can be started now."""
+def cannot_start(status, resource):
+    """Whether a run cannot be started now."""
     is_off = status["status"] != "STARTED" or not resource["enabled"] or bool(resource["problem"])
     return is_off or resource["container"] is not None
 
 
 def confirm_deletions(status, resource):
-    """What the last reconcile run has asked, where it has: whether rows that the source no longer lists may be marked deleted."""
+    """Asks for confirmation if the last reconcile run found too many rows to mark as deleted."""
     asked = resource["deletions_to_confirm"]
     if asked is None:
         return
     rows = "1 row" if asked["rows"] == 1 else f"{int(asked['rows'])} rows"
     st.warning(
-        f"The last reconcile run has marked nothing deleted, and asks. The source no longer lists {rows} that are stored. "
-        f"What it said: {texts.escaped(asked['message'])}\n\nCheck the source first: a token that has lost access, or a feature "
-        "that was switched off, looks like this."
+        f"The last reconcile run marked nothing as deleted and needs your confirmation. The source no longer lists {rows} that are "
+        f"stored. Message: {texts.escaped(asked['message'])}\n\nCheck the source first: a token that lost access, or a feature that "
+        "was switched off, has the same effect."
     )
     if status["configuration"]["scheduler"] == "outside":
-        st.caption("Ingestion runs outside of Snowflake: confirm there, with `ingest --reconcile --allow-deletions`.")
+        st.caption("Ingestion runs outside Snowflake: confirm there, with `ingest --reconcile --allow-deletions`.")
         return
-    # A consent is for one run: another one asks anew.
-    sure = st.checkbox(f"Yes, up to {rows} may be marked deleted", key=f"sure_deletions_{asked['run']}")
-    if st.button("Reconcile and mark deleted", key="allow_deletions", disabled=not sure or is_idle(status, resource)):
-        data.act("RECONCILE_RESOURCE", resource["name"], True, doing="Starting a container…")
+    # A confirmation is valid for one run.
+    sure = st.checkbox(f"Yes, mark up to {rows} as deleted", key=f"sure_deletions_{asked['run']}")
+    if st.button("Reconcile and mark as deleted", key="allow_deletions", disabled=not sure or cannot_start(status, resource)):
+        data.run_action("RECONCILE_RESOURCE", resource["name"], True, doing="Starting a container…")
 
 
 def delete(resource):
-    """Removal, asked twice."""
+    """Deletes the resource, after a confirmation."""
     name = resource["name"]
-    # Not within an expander: old versions close it when anything above it changes.
+    # Not in an expander: old versions of Streamlit close it when anything above it changes.
     st.markdown("**Delete**")
-    with_data = st.checkbox("Delete its rows and its history, too", key=f"with_data_{name}")
+    with_data = st.checkbox("Also delete its rows and its history", key=f"with_data_{name}")
     sure = st.checkbox(f"Yes, delete {texts.escaped(name)}", key=f"sure_{name}")
     if st.button("Delete now", key="delete", disabled=not sure):
-        data.act("DELETE_RESOURCE", name, with_data)
+        data.run_action("DELETE_RESOURCE", name, with_data)

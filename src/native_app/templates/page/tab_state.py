@@ -1,4 +1,4 @@
-"""The tab that shows how resources stand and what runs have done."""
+"""The State tab: the status of resources, and the run history."""
 
 import streamlit as st
 
@@ -16,54 +16,54 @@ SHOWN = {
     "DELETED": "Deleted",
     "REJECTED": "Rejected",
     "REQUESTS": "Requests",
-    "SECONDS": "Took (s)",
+    "SECONDS": "Duration (s)",
     "WAITED": "Waited (s)",
     "ERROR": "Error",
 }
 
 
 def show(status):
-    """Figures, the last failures, the history and its charts."""
+    """Key figures, failures, the run history and its charts."""
     if status["configuration_status"] == "INSTALLED":
-        st.info("Configure the connector first, on the tab Configuration.")
+        st.info("Configure the connector first, on the Configuration tab.")
         return
     resources = status["resources"]
     figures(resources)
     for resource in resources:
         if is_failing(resource):
-            st.error(f"{texts.escaped(resource['name'])}: {texts.escaped(why(resource))}")
+            st.error(f"{texts.escaped(resource['name'])}: {texts.escaped(failure_message(resource))}")
     left, right = st.columns([3, 1])
-    name = left.selectbox("Runs of", [ALL] + [resource["name"] for resource in resources], key="runs_of")
-    limit = right.number_input("At most", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
+    name = left.selectbox("Resource", [ALL] + [resource["name"] for resource in resources], key="runs_of")
+    limit = right.number_input("Maximum runs", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
     resource = None if name == ALL else name
     if "configuration" in status:
         runs = data.runs(status["configuration"]["destination_database"], resource, limit)
     else:
         runs = data.runs_for_viewers(status["runs"], resource, limit)
     if not len(runs):
-        st.info("No run has changed anything yet.")
+        st.info("No run has changed any data yet.")
         return
     history(runs)
 
 
 def is_failing(resource):
-    """Whether its last run failed, by its own words or by those of its container."""
+    """Whether its last run or its last container failed."""
     status, run = (resource["state"] or {}).get("status"), resource["last_run"] or {}
     failed = status == "failed" or (status == "partial" and bool(run.get("error")))
     return failed or bool((resource["last_job"] or {}).get("failed"))
 
 
-def why(resource):
-    """Why it fails."""
+def failure_message(resource):
+    """Why a resource is failing."""
     error = (resource["last_run"] or {}).get("error") or {}
     message = (resource["state"] or {}).get("message") or (resource["last_job"] or {}).get("message")
     return message or f"failed: {error.get('kind', 'unknown')}"
 
 
 def figures(resources):
-    """How many there are, run and fail."""
+    """The number of enabled and failing resources, and the last change."""
     failing = sum(is_failing(resource) for resource in resources)
-    newest = max((texts.moment(resource["last_run"]["started_at"]) for resource in resources if resource["last_run"]), default="")
+    newest = max((texts.format_time(resource["last_run"]["started_at"]) for resource in resources if resource["last_run"]), default="")
     one, two, three = st.columns(3)
     one.metric("Enabled", sum(resource["enabled"] for resource in resources))
     two.metric("Failing", failing)
@@ -71,23 +71,23 @@ def figures(resources):
 
 
 def history(runs):
-    """The table of runs, and a chart each for rows, duration and waiting."""
+    """The table of runs, and charts of rows, duration and waiting."""
     runs = runs.assign(SECONDS=runs["TOTAL_MS"].astype(float) / 1000, WAITED=runs["WAITED_MS"].astype(float) / 1000)
     counts = ["INSERTED", "UPDATED", "DELETED"]
     ordered = runs.iloc[::-1].reset_index(drop=True)
-    # A chart orders its bars by these names; two runs of one moment are two bars all the same.
-    ordered.index = [f"{number + 1:04} · {texts.moment(at)[5:16]}" for number, at in enumerate(ordered["STARTED_AT"])]
-    st.markdown("**Rows of each run**")
+    # Charts sort bars by these names; the number keeps runs with the same start apart.
+    ordered.index = [f"{number + 1:04} · {texts.format_time(at)[5:16]}" for number, at in enumerate(ordered["STARTED_AT"])]
+    st.markdown("**Rows per run**")
     st.bar_chart(ordered[counts].astype(float).rename(columns=SHOWN), use_container_width=True)
     left, right = st.columns(2)
     with left:
-        st.markdown("**How long each run took, in seconds**")
+        st.markdown("**Duration of each run, in seconds**")
         st.bar_chart(ordered[["SECONDS"]].rename(columns=SHOWN), use_container_width=True)
     with right:
-        st.markdown("**How long each run waited for limits, in seconds**")
+        st.markdown("**Time spent waiting for rate limits, in seconds**")
         st.bar_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
     shown = runs[list(SHOWN)].rename(columns=SHOWN)
-    shown["Started"] = shown["Started"].map(texts.moment)
+    shown["Started"] = shown["Started"].map(texts.format_time)
     for column in ("Resource", "Error"):
         shown[column] = shown[column].fillna("").map(texts.plain)
     st.dataframe(shown.set_index("Started"), use_container_width=True)

@@ -1,6 +1,6 @@
-"""The page for those who only look: how the connector stands, without a button that changes anything, and without data."""
+"""The page for viewers: the connector's status, without any action and without data."""
 
-import frame
+import layout
 import tab_state
 
-frame.show({"State": tab_state.show}, controls=False)
+layout.show({"State": tab_state.show}, controls=False)

@@ -1,4 +1,4 @@
-"""The database that data goes to: its schemas, the engine's tables, and the views and grants over them."""
+"""The destination database: its schemas, the engine's tables, and the views and grants for them."""
 
 import json
 import logging
@@ -9,22 +9,22 @@ from datetime import UTC, datetime
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import roles
-from answers import MISSING, NOT_ALLOWED, Refusal, attempt
+from app_database import app_object
 from names import qualified, quoted
-from place import inside
+from responses import MISSING, NOT_ALLOWED, ProcedureError, attempt
 from spec import SPEC
 
 log = logging.getLogger("connector")
 
 
-def make(session, database):
-    """Makes whatever is missing, and refuses what belongs to another program. Where all is there nothing is made: a database that
-    is not the app's own need not let it make anything."""
-    # The engine writes its one row when everything else is made.
+def create(session, database):
+    """Creates missing objects, and rejects the database of another program. If all objects exist it creates nothing, so that a
+    database of another owner does not have to grant CREATE."""
+    # The engine writes this row after it has created everything else.
     if rows_of(session, database, "SNOWFEED_VERSION"):
         return
     session.sql(f"CREATE DATABASE IF NOT EXISTS {quoted(database)}").collect()
-    refuse_strangers(session, database)
+    refuse_foreign_database(session, database)
     for schema in ("PUBLIC", "PUBLIC_RAW", "STATE"):
         session.sql(f"CREATE SCHEMA IF NOT EXISTS {qualified(database, schema)}").collect()
     for statement in statements(database):
@@ -32,28 +32,28 @@ def make(session, database):
 
 
 def statements(database):
-    """The statements that make the engine's own tables: the engine's own text."""
+    """The engine's own statements, which create its tables."""
     lines = [line for line in SPEC["state_sql"].splitlines() if not line.startswith("--")]
     for statement in "\n".join(lines).split(";"):
         if "{" in statement:
             yield re.sub(r"{(\w+)}", lambda name: qualified(database, "STATE", name[1]), statement.strip())
 
 
-def refuse_strangers(session, database):
-    """Refuses a database in which another program keeps tables of the same names, as the engine does."""
+def refuse_foreign_database(session, database):
+    """Rejects a database in which another program has tables of the same names, as the engine does."""
     if exists(session, database, "APP_CONFIGURATION") and not exists(session, database, "SNOWFEED_VERSION"):
-        raise Refusal(
+        raise ProcedureError(
             "DESTINATION_IN_USE", f"the database {quoted(database)} belongs to another connector; choose another one"
         )
 
 
 def exists(session, database, table):
-    """Whether a table of the schema STATE can be read."""
+    """Whether a table of schema STATE can be read."""
     return rows_of(session, database, table) is not None
 
 
 def rows_of(session, database, table):
-    """Some of the rows of a table of the schema STATE; None where it is missing."""
+    """At most one row of a table of schema STATE; None if the table is missing."""
     try:
         return session.sql(f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", table)} LIMIT 1').collect()
     except SnowparkSQLException as error:
@@ -63,35 +63,34 @@ def rows_of(session, database, table):
 
 
 def grant(session, database):
-    """Lets data readers, and so administrators, read what is there. What only the owner of a database that is not the app's can
-    grant is given back."""
+    """Grants data readers, and so administrators, read access. Returns notes of grants that only the database's owner can make."""
     schemas = [qualified(database, schema) for schema in ("PUBLIC", "PUBLIC_RAW")]
     usage = [f"USAGE ON DATABASE {quoted(database)}", *(f"USAGE ON SCHEMA {schema}" for schema in schemas)]
     return roles.grant(session, usage + reading(database), roles.READER, (NOT_ALLOWED, *MISSING))
 
 
-def grant_anew(session, database):
-    """The same for what a run may have made: in a standard schema an app can grant nothing on what is to come. Every failure is
-    given back, for the run itself is done."""
+def grant_new_objects(session, database):
+    """Grants read access to objects that a run may have created: an app cannot grant on future objects. Returns notes of all failures,
+    because the run itself succeeded."""
     return roles.grant(session, reading(database), roles.READER)
 
 
 def reading(database):
-    """The privileges to read every view and every raw table."""
+    """The privileges that read every view and every raw table."""
     public, raw = qualified(database, "PUBLIC"), qualified(database, "PUBLIC_RAW")
     return [f"SELECT ON ALL VIEWS IN SCHEMA {public}", f"SELECT ON ALL TABLES IN SCHEMA {raw}"]
 
 
-# Views that show settings, or sentences that may speak of them.
+# Views with settings, or with messages that may mention them.
 FOR_ADMINISTRATORS = ("CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS")
 
 
-def make_views(session, database):
-    """Makes the views of the app over the destination's state, and lets the application roles read them."""
+def create_views(session, database):
+    """Creates the app's views over the destination's state, and grants them to the application roles."""
     run, state, resource = (
         qualified(database, "STATE", table) for table in ("INGESTION_RUN", "APP_STATE", "RESOURCE_CONFIGURATION")
     )
-    own = inside(session, "STATE", "APP_CONFIGURATION")
+    own = app_object(session, "STATE", "APP_CONFIGURATION")
     newest_run = f'SELECT * FROM {run} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
     newest_state = f'SELECT * FROM {state} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
     views = {
@@ -129,41 +128,41 @@ def make_views(session, database):
         ),
     }
     for name, select in views.items():
-        view = inside(session, "VIEWS", name)
+        view = app_object(session, "VIEWS", name)
         session.sql(f"CREATE OR REPLACE VIEW {view} AS {select}").collect()
         for role in (roles.ADMIN,) if name in FOR_ADMINISTRATORS else (roles.ADMIN, roles.VIEWER):
             session.sql(f"GRANT SELECT ON VIEW {view} TO APPLICATION ROLE {role}").collect()
 
 
 def newest_run(session, database, resource=None):
-    """The id of the newest run, of a resource or of all. Ids of later runs sort after those of earlier ones."""
+    """The id of the newest run, of one resource or of all. Ids sort by time."""
     where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
     text = f'SELECT MAX("ID") AS "ID" FROM {qualified(database, "STATE", "INGESTION_RUN")} {where}'
     return session.sql(text, params=params).collect()[0]["ID"] or ""
 
 
 def runs_after(session, database, run, resource=None):
-    """The records of the runs after one, the newest first."""
+    """The records of the runs after a run, newest first."""
     where, params = ('AND "RESOURCE" = ?', [run, resource]) if resource else ("", [run])
     table = qualified(database, "STATE", "INGESTION_RUN")
     text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} WHERE "ID" > ? {where} ORDER BY "ID" DESC'
     return [run_of(row) for row in session.sql(text, params=params).collect()]
 
 
-# The status of what cannot be read.
+# The status of a document that cannot be read.
 UNREADABLE = "unreadable"
 
 
 def read(table, key, text):
-    """A document of the engine's. A row that was edited by hand may hold something else: then it says so."""
+    """Parses a document of the engine. For a row that was edited by hand it returns an error document."""
     try:
         document = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
         return document
-    log.warning("a row of %s about %r holds no JSON object in DOCUMENT", table, key)
-    message = f"a row of {table} about it cannot be read: delete that row"
+    log.warning("a row of %s for %r does not hold a JSON object in DOCUMENT", table, key)
+    message = f"its row in {table} cannot be read: delete that row"
     return {"status": UNREADABLE, "message": message, "error": {"message": message}}
 
 
@@ -171,7 +170,7 @@ COUNTS = ("offered", "inserted", "updated", "unchanged", "deleted", "rejected")
 
 
 def run_of(row):
-    """The record of a run, with a value for all that is asked of it."""
+    """The record of a run, with a default for each missing member."""
     document = read("INGESTION_RUN", row["RESOURCE"], row["DOCUMENT"])
     counts, error = document.get("counts"), document.get("error")
     counts = counts if isinstance(counts, dict) else {}
@@ -187,12 +186,12 @@ def run_of(row):
 
 
 def text_of(document, name):
-    """A member that is a text; None where it is something else."""
+    """A text member; None if it is missing or of another type."""
     return document.get(name) if isinstance(document.get(name), str) else None
 
 
 def is_count(value):
-    """Whether a value of a document is a number of things."""
+    """Whether a value is a count."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -223,7 +222,7 @@ def fence_name(resource):
 
 
 def fence_of(session, database, resource):
-    """The table that runs of a resource lock; made where it is missing."""
+    """The table that runs of a resource lock, created if missing."""
     fence = qualified(database, "STATE", fence_name(resource))
     session.sql(
         f'CREATE TRANSIENT TABLE IF NOT EXISTS {fence} ("TXN" VARCHAR, "RUN" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 '
@@ -236,17 +235,17 @@ def fence_of(session, database, resource):
     return fence
 
 
-def forget(session, database, resource):
-    """Removes the rows of a resource and where it stands, so that it would be read from the start. Its tables stay, empty.
+def delete_data(session, database, resource):
+    """Deletes the rows and the state of a resource, so that it would be read from the start. Its empty tables stay.
 
-    One state is left, of a version of its own: a run that is under way builds on an older one, and is refused.
+    A state with a new version is left: the commit of an active run builds on an older version, and is rejected.
     """
     raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
     fence, states = fence_of(session, database, resource), qualified(database, "STATE", "APP_STATE")
     newest = f'SELECT MAX("VERSION") AS "V" FROM {states} WHERE "KEY" = ?'
     session.sql("BEGIN").collect()
     try:
-        # First of all, for this is what runs wait for.
+        # First, because runs lock this table.
         session.sql(f'UPDATE {fence} SET "TXN" = NULL, "RUN" = \'delete\'').collect()
         version = int(session.sql(newest, params=[resource]).collect()[0]["V"] or 0) + 1
         for raw in raws:
@@ -274,7 +273,7 @@ def forget(session, database, resource):
 
 
 def newest_runs(session, database, mode=None):
-    """The record of the newest run of each resource, of any mode or of one."""
+    """The record of the newest run of each resource, of all modes or of one."""
     table = qualified(database, "STATE", "INGESTION_RUN")
     newest = 'QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "ID" DESC) = 1'
     where, params = ('WHERE "MODE" = ?', [mode]) if mode else ("", [])
@@ -282,12 +281,12 @@ def newest_runs(session, database, mode=None):
     return {row["RESOURCE"]: run_of(row) for row in session.sql(text, params=params).collect()}
 
 
-# What older versions of the engine called a status.
+# Statuses of older versions of the engine.
 OLD_STATUSES = {"RUNNING": "running", "DONE": "complete", "FAILED": "failed"}
 
 
 def newest_states(session, database):
-    """How each resource stands by its newest state: a status, as in the run history, and why it is not complete."""
+    """The newest state of each resource: its status, as in the run history, and the message if it is not complete."""
     table = qualified(database, "STATE", "APP_STATE")
     text = f'SELECT "KEY", "AT", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
     states = {}
@@ -300,6 +299,6 @@ def newest_states(session, database):
 
 
 def has_state(session, database, resource):
-    """Whether anything is known of how far a resource was read."""
+    """Whether a resource has a state."""
     text = f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", "APP_STATE")} WHERE "KEY" = ? LIMIT 1'
     return bool(session.sql(text, params=[resource]).collect())

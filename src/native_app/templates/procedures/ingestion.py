@@ -1,6 +1,6 @@
-"""Ingestion: containers that nobody waits for, what is started in which of them, and how they have ended.
+"""Starts ingestion in containers without waiting for them, and records their outcomes.
 
-The table INGESTION_JOB of the app has a row for each container, from before it is started until long after its end.
+The app's table INGESTION_JOB has a row for each container, from before its start until long after its end.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -8,95 +8,95 @@ from datetime import UTC, datetime, timedelta
 import destination
 import jobs
 import store
-from answers import Refusal, ok
-from configured import Configured
+from configured_resources import ConfiguredResources
+from responses import ProcedureError, ok
 
-# A resource whose containers have failed this many times in a row is left alone until it is enabled again.
-MOST_FAILURES = 10
+# After this many failed containers in a row, a resource is no longer started until it is enabled again.
+MAX_FAILURES = 10
 
-# How many containers of a single resource are started at a time; all other resources share one.
-MOST_ALONE = 20
+# How many resources get their own container at a time; all others share one.
+MAX_SINGLE_CONTAINERS = 20
 
-# How many resources one container is told by name: a statement has room for 1 MB.
-MOST_TOGETHER = 500
+# How many resource names one container gets: a statement is limited to 1 MB.
+MAX_RESOURCES_PER_CONTAINER = 500
 
-# How long a container that was asked for may be unknown to Snowflake: another call may just be starting it.
-STARTING = timedelta(minutes=5)
+# How long Snowflake may not list a requested container: another call may be starting it.
+START_TIMEOUT = timedelta(minutes=5)
 
-# A container that waits for longer than this while no other one runs waits for a pool that does not start.
-WAITING = timedelta(hours=1)
+# A container that has been pending longer than this while no other one runs waits for a pool that does not start.
+POOL_TIMEOUT = timedelta(hours=1)
 
-# How many containers that have ended are remembered.
-REMEMBERED = 200
+# How many finished containers are kept.
+MAX_ENDED_JOBS = 200
 
 
 def now():
-    """The time, in UTC."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
 def run_schedule(session, configuration, schedule):
-    """What a task does: looks at how containers have ended, and starts those of the resources with this schedule."""
-    busy = {name for job in settle(session, configuration) for name in job["resources"]}
-    resources, failures = Configured(session, configuration), failures_of(session)
+    """The body of a task: records finished containers, and starts the resources with this schedule."""
+    busy = {name for job in record_ended_jobs(session, configuration) for name in job["resources"]}
+    resources, failures = ConfiguredResources(session, configuration), failures_of(session)
     due = [
         name
         for name in resources.enabled()
-        if resources.schedule_of(name) == schedule and name not in busy and failures.get(name, 0) < MOST_FAILURES
+        if resources.schedule_for(name) == schedule and name not in busy and failures.get(name, 0) < MAX_FAILURES
     ]
     started = launch_all(session, configuration, due, resources)
     return ok(f"{len(started)} started", jobs=started, resources=due, skipped=resources.skipped(), notes=resources.notes())
 
 
 def launch_all(session, configuration, due, resources):
-    """Starts containers for those resources that are due, and gives their names.
+    """Starts containers for the due resources and returns the containers' names.
 
-    A resource whose last run has not ended well, or that has had none, gets a container of its own: nothing waits for its first run,
-    and nothing for one that fails. All others share one.
+    A resource whose last run did not succeed, or that has had none, gets its own container, so that it does not delay the others.
+    All others share one.
     """
     database = configuration.destination_database
     states = destination.newest_states(session, database) if due else {}
-    alone = [name for name in due if states.get(name, {}).get("status") != "complete"][:MOST_ALONE]
+    alone = [name for name in due if states.get(name, {}).get("status") != "complete"][:MAX_SINGLE_CONTAINERS]
     together = [name for name in due if name not in alone]
     started = [launch(session, configuration, [name]) for name in alone]
-    # Without names the program takes every row, those that are skipped here, too.
+    # Without names the program ingests every enabled row, also those that are skipped here.
     if together and together == resources.enabled() and not resources.problems:
         return [*started, launch(session, configuration, together, every=True)]
-    for first in range(0, len(together), MOST_TOGETHER):
-        started.append(launch(session, configuration, together[first : first + MOST_TOGETHER]))
+    for first in range(0, len(together), MAX_RESOURCES_PER_CONTAINER):
+        started.append(launch(session, configuration, together[first : first + MAX_RESOURCES_PER_CONTAINER]))
     return started
 
 
 def launch_one(session, configuration, name, mode="incremental", allow_deletions=False):
-    """Starts a container for a resource, and gives its name. Raises ALREADY_RUNNING."""
-    for job in settle(session, configuration):
+    """Starts a container for a resource and returns its name. Raises ALREADY_RUNNING."""
+    for job in record_ended_jobs(session, configuration):
         if name in job["resources"]:
-            raise Refusal(
-                "ALREADY_RUNNING", f"{name} is being ingested since {job['started_at'][:19]} UTC", job=job["name"]
+            raise ProcedureError(
+                "ALREADY_RUNNING", f"{name} has been ingesting since {job['started_at'][:19]} UTC", job=job["name"]
             )
     return launch(session, configuration, [name], mode, allow_deletions=allow_deletions)
 
 
 def launch(session, configuration, names, mode="incremental", every=False, allow_deletions=False):
-    """Starts a container for these resources, and gives its name; `every` where they are all that are enabled."""
-    job, rows = jobs.new_name(), store.jobs(session)
+    """Starts a container for these resources and returns its name; `every` if they are all the enabled ones."""
+    job, rows = jobs.new_name(), store.job_store(session)
     options = ["--reconcile", *(["--allow-deletions"] if allow_deletions else [])] if mode == "reconcile" else []
     arguments = ["ingest", *options, *([] if every else ["--", *names])]
     after = destination.newest_run(session, configuration.destination_database)
-    # The row comes first: a container without one would be started twice.
+    # Insert the row first: a container without one would be started twice.
     rows.put(job, {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after})
     try:
         jobs.start(session, configuration.destination_database, job, arguments)
-    except Refusal:
-        # After any other failure the container may run: `settle` finds out.
+    except ProcedureError:
+        # After any other error the container may be running: `record_ended_jobs` finds out.
         rows.remove(job)
         raise
     return job
 
 
-def settle(session, configuration):
-    """Looks at every container that had not ended: records how those have ended that have, drops them, and gives the others."""
-    rows = store.jobs(session)
+def record_ended_jobs(session, configuration):
+    """Records the outcome of each container that has finished, drops it, and returns the containers that are still active."""
+    rows = store.job_store(session)
     begun = {name: job for name, job in known_jobs(rows).items() if not job.get("ended_at")}
     if not begun:
         return []
@@ -105,7 +105,7 @@ def settle(session, configuration):
     live, ended = [], False
     for name, job in begun.items():
         state = states.get(name)
-        failure = verdict(session, name, job, state, others_run)
+        failure = job_failure(session, name, job, state, others_run)
         if failure is None:
             live.append({"name": name, "state": state or "PENDING", **job})
             continue
@@ -113,27 +113,27 @@ def settle(session, configuration):
         jobs.drop(session, name)
         ended = True
     if ended:
-        destination.grant_anew(session, configuration.destination_database)
+        destination.grant_new_objects(session, configuration.destination_database)
         forget_old(rows)
     return live
 
 
-def verdict(session, name, job, state, others_run):
-    """Why a container has failed; empty where it has ended well, None where it has not ended."""
+def job_failure(session, name, job, state, others_run):
+    """Why a container failed; empty if it succeeded, None if it is still active."""
     age = now() - datetime.fromisoformat(job["started_at"])
     if state is None:
-        return None if age < STARTING else "the container is gone: it was dropped, or its compute pool was"
+        return None if age < START_TIMEOUT else "the container is gone: it was dropped, or its compute pool was"
     if state == jobs.DONE:
         return ""
     if state in jobs.FAILED:
-        return f"the container has ended as {state}"
-    if state == "PENDING" and age > WAITING and not others_run:
+        return f"the container ended with status {state}"
+    if state == "PENDING" and age > POOL_TIMEOUT and not others_run:
         return "the container waits for a compute pool that does not start"
     return None
 
 
 def outcome(session, configuration, name, job, state, failure):
-    """What is recorded of a container that has ended: by the records of its runs. A run that found nothing new leaves none."""
+    """The outcome of a finished container, from the records of its runs. A run without changes has no record."""
     records = {}
     for run in destination.runs_after(session, configuration.destination_database, job["after"]):
         if run["resource"] in job["resources"]:
@@ -146,63 +146,63 @@ def outcome(session, configuration, name, job, state, failure):
     count_failures(session, job["resources"], {*failed, *died})
     end = {"ended_at": now().isoformat(), "status": state or "GONE", "runs": [run["id"] for run in records.values()]}
     if died:
-        ended = jobs.Job(name, failure or "the run has not ended, but its container has", jobs.log(session, name))
-        told = words(ended.document().get("error") or {}) or ended.last_words()
+        ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name))
+        message = error_message(ended.document().get("error") or {}) or ended.failure_summary()
         why = jobs.reason(session, name)
         code = "COMPUTE_POOL_UNAVAILABLE" if state == "PENDING" else "JOB_FAILED"
-        return {**end, "code": code, "message": f"{told} ({why})" if why else told, "failed": sorted({*failed, *died})}
+        return {**end, "code": code, "message": f"{message} ({why})" if why else message, "failed": sorted({*failed, *died})}
     if bad:
         worst = next(iter((failed or bad).values()))
         error = worst.get("error") or {}
         left_out = "it was stopped" if worst["status"] == "interrupted" else "some records were left out"
-        message = f"{worst['resource']}: {words(error) or left_out}"
+        message = f"{worst['resource']}: {error_message(error) or left_out}"
         code = "INGESTION_FAILED" if failed else "INGESTION_PARTIAL"
         return {**end, "code": code, "message": message, "error": error, "failed": sorted(failed)}
     return {**end, "code": "OK", "message": summary(records.values()), "failed": []}
 
 
 def count_failures(session, resources, failed):
-    """Counts how often the containers of each resource have failed in a row."""
+    """Updates the number of consecutive failures of each resource."""
     before = failures_of(session)
     after = {name: count for name, count in before.items() if name not in resources}
     after |= {name: before.get(name, 0) + 1 for name in failed}
     if after != before:
-        store.of_app(session).put("failures", after)
+        store.app_store(session).put("failures", after)
 
 
 def failures_of(session):
-    """How often the containers of each resource have failed in a row; those that have not are missing."""
-    stored = store.of_app(session).get("failures") or {}
+    """The number of consecutive failures of each resource that has any."""
+    stored = store.app_store(session).get("failures") or {}
     return {name: count for name, count in stored.items() if destination.is_count(count)}
 
 
-def forgive(session, resource):
-    """Begins to count the failures of a resource anew."""
+def reset_failures(session, resource):
+    """Resets the failure count of a resource."""
     count_failures(session, [resource], [])
 
 
-def newest(session):
-    """The newest container of each resource, by the resource's name."""
+def newest_jobs(session):
+    """The newest container of each resource, by resource name."""
     found = {}
-    for name, job in sorted(known_jobs(store.jobs(session)).items(), key=lambda pair: pair[1]["started_at"]):
+    for name, job in sorted(known_jobs(store.job_store(session)).items(), key=lambda pair: pair[1]["started_at"]):
         found |= {resource: {"name": name, **job} for resource in job["resources"]}
     return found
 
 
 def forget_old(rows):
-    """Forgets the oldest containers that have ended."""
+    """Removes the oldest finished containers."""
     ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))
-    for _, name in ended[:-REMEMBERED]:
+    for _, name in ended[:-MAX_ENDED_JOBS]:
         rows.remove(name)
 
 
 def known_jobs(rows):
-    """The containers that are remembered, but for rows that another version or somebody has written in another form."""
+    """The stored containers, without malformed rows of another version or of manual edits."""
     return {name: job for name, job in rows.all().items() if is_job(job)}
 
 
 def is_job(job):
-    """Whether this is what `launch` stores of a container."""
+    """Whether a row has the form that `launch` stores."""
     names, ended = job.get("resources"), job.get("ended_at")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return False
@@ -214,11 +214,11 @@ def is_job(job):
 
 
 def summary(runs):
-    """What runs have done, in a sentence."""
+    """A summary of runs, such as "3 inserted, 1 deleted"."""
     counts = {name: sum(run["counts"][name] for run in runs) for name in ("inserted", "updated", "deleted")}
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "nothing new"
 
 
-def words(error):
-    """What the program says of an error, and what to do about it."""
+def error_message(error):
+    """The message and the help of the program's error."""
     return ". ".join(text for text in (error.get("message"), error.get("help")) if text and isinstance(text, str))

@@ -1,4 +1,4 @@
-"""Jobs: the connector's own program in a container, once, until it ends."""
+"""Jobs: one run of the connector's program in a container."""
 
 import json
 import uuid
@@ -6,35 +6,35 @@ from dataclasses import dataclass
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
+import app_database
 import names
-import place
 import pool
 import references
 import settings
-from answers import MISSING, NOT_ALLOWED, Refusal, sentence, sql_failures
+from responses import MISSING, NOT_ALLOWED, ProcedureError, error_text, wrap_sql_errors
 from spec import SPEC
 
 SPECIFICATION = "/job.yaml"
 CONTAINER = "connector"
 
-# How many lines of a container's log are read to find why it has failed.
+# How many lines of a failed container's log are read.
 LOG_LINES = 200
 
-# The status of a job that has ended well, and those of one that has ended otherwise. In any other one it has not ended.
+# The status of a job that succeeded, and those of a job that failed. In any other status the job is not finished.
 DONE = "DONE"
 FAILED = ("FAILED", "CANCELLED", "DELETED", "INTERNAL_ERROR")
 
 
 @dataclass
 class Job:
-    """A job that has ended."""
+    """A finished job."""
 
     name: str
-    failure: str  # Empty where Snowflake calls it done.
-    output: str  # What is left of the container's log.
+    failure: str  # Empty if Snowflake reports DONE.
+    output: str  # The end of the container's log.
 
     def document(self):
-        """The JSON document that the program has printed, or an empty one."""
+        """The JSON document that the program printed, or an empty one."""
         for line in reversed(self.output.splitlines()):
             try:
                 found = json.loads(line)
@@ -49,57 +49,57 @@ class Job:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def last_words(self):
-        """Why it has failed, as far as Snowflake and the log tell."""
+    def failure_summary(self):
+        """Why it failed, from Snowflake and the last line of the log."""
         lines = [line for line in self.output.splitlines() if line.strip()]
         return " — ".join([self.failure, *lines[-1:]])
 
 
 def new_name():
-    """A name for a job. It must be new, and may not be in quotes."""
+    """A unique name for a job that needs no quotes."""
     return "JOBS." + f"RUN_{uuid.uuid4().hex}".upper()
 
 
 def run(session, database, arguments):
-    """Runs the program with these arguments, and waits for its end. Raises where no container could be started."""
+    """Runs the program with these arguments and waits for its end. Raises if no container could be started."""
     job = new_name()
     failure = ""
     try:
-        told = execute(session, database, job, arguments, waits=True)
-        # The statement itself may succeed although the container has failed.
-        if DONE not in told.upper():
-            failure = told or "Snowflake does not say how the container has ended"
+        message = execute(session, database, job, arguments, waits=True)
+        # The statement may succeed although the container failed.
+        if DONE not in message.upper():
+            failure = message or "Snowflake does not report the container's exit status"
     except SnowparkSQLException as error:
-        failure = sentence(error)
+        failure = error_text(error)
     ended = Job(job, failure, log(session, job))
     drop(session, job)
     return ended
 
 
 def start(session, database, job, arguments):
-    """Starts the program with these arguments and does not wait for it. Raises where no container could be started."""
+    """Starts the program with these arguments and does not wait for it. Raises if no container could be started."""
     try:
         execute(session, database, job, arguments, waits=False)
     except SnowparkSQLException as error:
-        raise Refusal("JOB_NOT_STARTED", f"the container could not be started: {sentence(error)}") from error
+        raise ProcedureError("JOB_NOT_STARTED", f"the container could not be started: {error_text(error)}") from error
 
 
 def execute(session, database, job, arguments, waits):
-    """Executes a job, and gives what Snowflake answers. Raises what explains why no container was started."""
+    """Executes a job and returns Snowflake's message. Raises an explanation if no container was started."""
     bound = references.required(session)
     compute_pool = pool.name(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
     mounts = [
         {"snowflakeSecret": {"objectReference": name}, "directoryPath": f"/run/secrets/{name}"} for name in secrets
     ]
-    # A container's own environment names a database and a schema, too: those of the app.
+    # The container's environment names the app's database and schema; these arguments override them.
     args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
-    # The program sends a credential only to hosts that its call names: whoever can write to the destination decides none.
+    # The program sends credentials only to hosts from its arguments, so settings in the destination cannot redirect them.
     for name, value in settings.load(session).settings.items():
         if isinstance(value, (str, list, dict)):
             args += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for name in secrets:
-        # The folder: which files Snowflake writes into it depends on the type of the secret.
+        # A folder: the files that Snowflake writes into it depend on the type of the secret.
         args += ["--set", f"{name}=file:/run/secrets/{name}"]
     access = ""
     if references.EXTERNAL_ACCESS in bound:
@@ -113,53 +113,53 @@ def execute(session, database, job, arguments, waits):
     try:
         rows = session.sql(text).collect()
     except SnowparkSQLException as error:
-        refusal = not_started(error, bound)
-        if refusal:
-            raise refusal from error
+        explanation = start_error(error, bound)
+        if explanation:
+            raise explanation from error
         raise
     return str(rows[0][0] or "") if rows else ""
 
 
-def not_started(error, bound):
-    """Why no container has run, of which there is no log then; None where one may have run."""
-    told = sentence(error)
+def start_error(error, bound):
+    """The error if no container ran, so that there is no log; None if one may have run."""
+    message = error_text(error)
     if error.sql_error_code == NOT_ALLOWED:
-        return Refusal("REQUIRED_PRIVILEGES_MISSING", f"the container could not be started: {told}")
-    if "compute pool" in told.lower():
-        return Refusal("COMPUTE_POOL_UNAVAILABLE", told)
+        return ProcedureError("REQUIRED_PRIVILEGES_MISSING", f"the container could not be started: {message}")
+    if "compute pool" in message.lower():
+        return ProcedureError("COMPUTE_POOL_UNAVAILABLE", message)
     if error.sql_error_code in MISSING:
-        return Refusal("JOB_NOT_STARTED", f"{told.rstrip('.')}; bound are {', '.join(bound)}", bound=bound)
-    if "secret" in told.lower():
-        wanted = "bind a secret of the type GENERIC_STRING"
-        return Refusal("SECRET_UNAVAILABLE", f"{told.rstrip('.')}; {wanted}", bound=bound)
+        return ProcedureError("JOB_NOT_STARTED", f"{message.rstrip('.')}; bound references: {', '.join(bound)}", bound=bound)
+    if "secret" in message.lower():
+        wanted = "bind a secret of type GENERIC_STRING"
+        return ProcedureError("SECRET_UNAVAILABLE", f"{message.rstrip('.')}; {wanted}", bound=bound)
     return None
 
 
 def states(session):
-    """The status of every job that Snowflake still knows, by its name."""
-    with sql_failures("UNKNOWN_SQL_ERROR", "the containers cannot be listed"):
-        rows = session.sql(f"SHOW JOB SERVICES IN SCHEMA {place.inside(session, 'JOBS')}").collect()
+    """The status of every job that Snowflake still lists, by name."""
+    with wrap_sql_errors("UNKNOWN_SQL_ERROR", "the containers cannot be listed"):
+        rows = session.sql(f"SHOW JOB SERVICES IN SCHEMA {app_database.app_object(session, 'JOBS')}").collect()
     found = [row.as_dict() for row in rows]
     return {f"JOBS.{row['name']}": str(row["status"]).upper() for row in found}
 
 
 def reason(session, job):
-    """What Snowflake says of the containers of a job that does not do well; empty where it says nothing."""
+    """Snowflake's message about the containers of a failed job; empty if there is none."""
     try:
         rows = session.sql(f"SHOW SERVICE CONTAINERS IN SERVICE {job}").collect()
     except SnowparkSQLException:
         return ""
-    told = []
+    message = []
     for row in (row.as_dict() for row in rows):
         code = row.get("last_exit_code")
         parts = [row.get("message"), f"exit code {code}" if code not in (None, "", 0, "0") else None]
-        told += [str(part) for part in parts if part]
-    return ", ".join(told)
+        message += [str(part) for part in parts if part]
+    return ", ".join(message)
 
 
 def drop(session, job):
-    """Removes a job that has ended: an account has room for a limited number of services, and keeps jobs for weeks. Its log is in
-    the event table; a job that remains is no failure of the run."""
+    """Drops a finished job: an account can hold a limited number of services and keeps jobs for weeks. Its log stays in the event
+    table. An error is ignored."""
     try:
         session.sql(f"DROP SERVICE IF EXISTS {job}").collect()
     except SnowparkSQLException:
@@ -167,7 +167,7 @@ def drop(session, job):
 
 
 def log(session, job):
-    """The end of a container's log. There may be none any more: its node goes when it is idle."""
+    """The end of a container's log; empty if its node is already gone."""
     text = f'SELECT SYSTEM$GET_SERVICE_LOGS(?, 0, ?, {LOG_LINES}) AS "LOG"'
     try:
         return session.sql(text, params=[job, CONTAINER]).collect()[0]["LOG"] or ""

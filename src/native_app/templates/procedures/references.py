@@ -1,8 +1,8 @@
-"""References: what the consumer binds to the app. And the callbacks by which Snowflake tells about them."""
+"""References, to which the consumer binds objects, and Snowflake's callbacks for them."""
 
 import json
 
-from answers import Refusal, ok
+from responses import ProcedureError, ok
 from spec import SPEC
 
 WAREHOUSE = "warehouse_reference"
@@ -10,7 +10,7 @@ EXTERNAL_ACCESS = f"{SPEC['name']}_external_access"
 
 
 def known():
-    """Every reference of the app: whether ingestion needs it, and the code of its absence."""
+    """Every reference of the app: whether ingestion requires it, and the response code if it is not bound."""
     if not SPEC["container"]:
         return {WAREHOUSE: (True, "INACCESSIBLE_WAREHOUSE")}
     required = SPEC["settings"].get("required", [])
@@ -22,50 +22,50 @@ def known():
 
 
 def bound(session):
-    """The references that are bound, in one statement that needs no warehouse."""
+    """The bound references, by one statement that needs no warehouse."""
     columns = ", ".join(f'SYSTEM$GET_ALL_REFERENCES(?, TRUE) AS "R{index}"' for index in range(len(known())))
     row = session.sql(f"SELECT {columns}", params=list(known())).collect()[0]
     return [name for index, name in enumerate(known()) if is_bound(row[f"R{index}"])]
 
 
 def is_bound(answer):
-    """Whether Snowflake names any object for a reference: its answer is a JSON list of them."""
+    """Whether Snowflake lists an object for a reference; the answer is a JSON list."""
     return bool(json.loads(answer or "[]"))
 
 
 def required(session):
-    """The references that are bound. Raises EAI_UNAVAILABLE, SECRET_UNAVAILABLE or INACCESSIBLE_WAREHOUSE."""
+    """The bound references. Raises EAI_UNAVAILABLE, SECRET_UNAVAILABLE or INACCESSIBLE_WAREHOUSE."""
     present = bound(session)
     missing = [name for name, (needed, _) in known().items() if needed and name not in present]
     if missing:
         code = known()[missing[0]][1]
-        raise Refusal(
+        raise ProcedureError(
             code, f"not bound: {', '.join(missing)}; bind it on the app's page, under Configuration", missing=missing
         )
     return present
 
 
 def register(session, name, operation, alias):
-    """Binds a reference, or removes the binding."""
+    """Binds a reference, or removes its binding."""
     name, operation = str(name).lower(), str(operation).upper()
     if name not in known():
-        raise Refusal("INVALID_REFERENCE", f"the app has no reference {name!r}")
+        raise ProcedureError("INVALID_REFERENCE", f"the app has no reference {name!r}")
     if operation == "ADD":
         if not alias:
-            raise Refusal("INVALID_INPUT", "the object to bind is missing")
+            raise ProcedureError("INVALID_INPUT", "the object to bind is missing")
         session.sql("SELECT SYSTEM$SET_REFERENCE(?, ?)", params=[name, alias]).collect()
     elif operation in ("REMOVE", "CLEAR"):
         session.sql("SELECT SYSTEM$REMOVE_REFERENCE(?)", params=[name]).collect()
     else:
-        raise Refusal("INVALID_INPUT", f"{operation!r} is no operation; there are ADD, REMOVE and CLEAR")
+        raise ProcedureError("INVALID_INPUT", f"{operation!r} is not an operation: use ADD, REMOVE or CLEAR")
     return ok(f"{operation.lower()}: {name}", reference=name)
 
 
-def describe(name):
-    """What Snowflake's dialog needs to make the object of a reference, as JSON text."""
+def dialog_configuration(name):
+    """The configuration with which Snowflake's dialog creates the object of a reference, as JSON text."""
     name = str(name).lower()
     if name == EXTERNAL_ACCESS and SPEC["hosts"]:
-        # Secrets are mounted into the container by their own references: an integration has to allow those of the type OAUTH2 only.
+        # The container mounts secrets by their own references; an integration has to allow only those of type OAUTH2.
         return json.dumps(
             {"type": "CONFIGURATION", "payload": {"host_ports": SPEC["hosts"], "allowed_secrets": "NONE"}}
         )

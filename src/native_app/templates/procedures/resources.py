@@ -1,4 +1,4 @@
-"""Resources: enabling, disabling, schedules, and what is run for one of them."""
+"""Enables, disables, schedules, runs and deletes resources."""
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
@@ -10,25 +10,24 @@ import schedules
 import settings
 import status
 import store
-from answers import Refusal, attempt, ok, sentence, sql_failures
-from configured import Configured
+from configured_resources import ConfiguredResources
+from responses import ProcedureError, attempt, error_text, ok, wrap_sql_errors
 
 
 class Resource:
-    """A resource, where it is configured."""
+    """A resource and its row in the configuration."""
 
     def __init__(self, session, given):
         self.session = session
         self.configuration = settings.load(session)
         self.database = self.configuration.destination_database
-        self.store = store.resources(session, self.database)
-        with sql_failures("DESTINATION_UNREADABLE", f"the database {self.database} cannot be read"):
+        self.store = store.resource_store(session, self.database)
+        with wrap_sql_errors("DESTINATION_UNREADABLE", f"the database {self.database} cannot be read"):
             self.name = self.find(given)
             self.stored = self.store.get(self.name)
 
     def find(self, given):
-        """The name under which a resource is known here, or else the canonical form of the name that was given. Raises
-        INVALID_IDENTIFIER."""
+        """The name under which a resource is stored, or else the canonical form of the given name. Raises INVALID_IDENTIFIER."""
         if isinstance(given, str) and self.store.get(given) is not None:
             return given
         own = self.configuration.settings
@@ -39,33 +38,33 @@ class Resource:
             return canonical
         return next((name for name in self.store.all() if resource_names.is_form_of(name, canonical, own)), canonical)
 
-    def known(self):
-        """What is stored of it. Raises RESOURCE_NOT_FOUND."""
+    def require_configured(self):
+        """Its stored row. Raises RESOURCE_NOT_FOUND."""
         if self.stored is None:
-            raise Refusal("RESOURCE_NOT_FOUND", f"{self.name} is not configured: enable it first", resource=self.name)
+            raise ProcedureError("RESOURCE_NOT_FOUND", f"{self.name} is not configured: enable it first", resource=self.name)
         return self.stored
 
     def is_enabled(self):
         """Whether it is ingested on schedule."""
         return bool(self.stored and self.stored.get("enabled"))
 
-    def usable(self):
-        """Raises INVALID_IDENTIFIER where the source can have no resource of this name, as a row of another version may say."""
+    def require_valid_name(self):
+        """Raises INVALID_IDENTIFIER if its name is not valid, which is possible for a row of another version."""
         resource_names.canonical(self.name, self.configuration.settings)
         return self
 
-    def changed(self, step):
-        """Sees to the tasks after a change, and does `step`. Where that fails, the resource is as it was before."""
+    def apply_change(self, step):
+        """Synchronizes the tasks after a change and runs `step`. On failure it restores the resource."""
         try:
-            status.align(self.session, self.configuration)
+            status.sync_tasks(self.session, self.configuration)
             step()
         except Exception:
             attempt(self.store.restore, self.name, self.before)
-            attempt(status.align, self.session, self.configuration)
+            attempt(status.sync_tasks, self.session, self.configuration)
             raise
 
     def save(self, **changes):
-        """Stores changes to it. Without a schedule of its own it has the default one."""
+        """Stores changes. Without its own schedule a resource has the default one."""
         self.before = self.stored
         stored = {**(self.stored or {}), **changes}
         if not isinstance(stored.get("enabled"), bool):
@@ -76,139 +75,140 @@ class Resource:
         self.stored = stored
 
     def remove(self):
-        """Removes it from what is configured."""
+        """Removes it from the configuration."""
         self.before = self.stored
         self.store.remove(self.name)
 
 
 def enable(session, given):
-    """Stores that a resource is enabled, sees to the task of its schedule, and starts its first run. Repeated, it makes the schedule
-    take up again a resource that has failed too often."""
-    resource = Resource(session, given).usable()
+    """Enables a resource, creates the task of its schedule, and starts its first run. If the resource has failed too often, enabling
+    it again puts it back on its schedule."""
+    resource = Resource(session, given).require_valid_name()
     configuration, first = resource.configuration, not resource.is_enabled()
-    schedules.key((resource.stored or {}).get("schedule") or configuration.schedule)
-    with sql_failures("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
+    schedules.normalized((resource.stored or {}).get("schedule") or configuration.schedule)
+    with wrap_sql_errors("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
         resource.save(enabled=True)
-        resource.changed(lambda: ingestion.forgive(session, resource.name))
+        resource.apply_change(lambda: ingestion.reset_failures(session, resource.name))
     notes = []
     paused = status.is_paused(session)
     if first and not paused and configuration.has_tasks():
-        notes = start(session, resource)
-    message = "enabled; it will be ingested once the connector is resumed" if paused else "enabled"
+        notes = start_first_run(session, resource)
+    message = "enabled; its first run starts after the connector is resumed" if paused else "enabled"
     schedule = resource.stored.get("schedule") or configuration.schedule
     return ok(message, resource=resource.name, schedule=schedule, notes=notes)
 
 
-def start(session, resource):
-    """Starts the first run of a resource, and gives back why it did not start: its schedule tries again."""
+def start_first_run(session, resource):
+    """Starts the first run of a resource. If that fails, returns a note; the schedule tries again."""
     try:
         ingestion.launch_one(session, resource.configuration, resource.name)
     except Exception as error:
-        return [f"the first run was not started, and the schedule tries again: {sentence(error)}"]
+        return [f"the first run could not be started; the schedule will retry: {error_text(error)}"]
     return []
 
 
 def disable(session, given):
-    """Takes a resource off its schedule. Its data, its state and its schedule stay, and a run that is under way ends by itself."""
+    """Takes a resource off its schedule. Its data, its state and its schedule stay, and an active run finishes."""
     resource = Resource(session, given)
-    resource.known()
-    with sql_failures("DISABLE_RESOURCE_ERROR", f"{resource.name} could not be disabled"):
+    resource.require_configured()
+    with wrap_sql_errors("DISABLE_RESOURCE_ERROR", f"{resource.name} could not be disabled"):
         resource.save(enabled=False)
-        resource.changed(lambda: None)
+        resource.apply_change(lambda: None)
     return ok("disabled; its data stays", resource=resource.name)
 
 
 def update(session, given, schedule):
-    """Gives a resource another schedule; None is the default one."""
+    """Changes a resource's schedule; None is the default one."""
     resource = Resource(session, given)
-    resource.known()
+    resource.require_configured()
     if schedule is not None:
-        schedules.of_task(schedule)
-    with sql_failures("UPDATE_RESOURCE_ERROR", f"{resource.name} could not be changed"):
+        schedules.to_task_schedule(schedule)
+    with wrap_sql_errors("UPDATE_RESOURCE_ERROR", f"{resource.name} could not be changed"):
         resource.save(schedule=schedule)
-        resource.changed(lambda: None)
+        resource.apply_change(lambda: None)
     return ok("stored", resource=resource.name, schedule=schedule or resource.configuration.schedule)
 
 
 def delete(session, given, drop_data):
-    """Removes a resource's configuration, and its rows and state where that is asked for."""
+    """Removes a resource's configuration and, with `drop_data`, its rows and state."""
     resource = Resource(session, given)
-    with sql_failures("DELETE_RESOURCE_ERROR", f"{resource.name} could not be deleted"):
+    with wrap_sql_errors("DELETE_RESOURCE_ERROR", f"{resource.name} could not be deleted"):
         resource.remove()
-        resource.changed(lambda: forget(resource, drop_data))
+        resource.apply_change(lambda: delete_data(resource, drop_data))
     return ok("deleted, with its data" if drop_data else "deleted; its data stays", resource=resource.name)
 
 
-def forget(resource, drop_data):
-    """Forgets what is remembered of a resource that is no longer configured, and its rows where that is asked for."""
-    ingestion.forgive(resource.session, resource.name)
+def delete_data(resource, drop_data):
+    """Resets the failure count of a deleted resource and, with `drop_data`, deletes its rows and state."""
+    ingestion.reset_failures(resource.session, resource.name)
     if drop_data:
-        destination.forget(resource.session, resource.database, resource.name)
+        destination.delete_data(resource.session, resource.database, resource.name)
 
 
 def ingest(session, given, mode="incremental", allow_deletions=False):
-    """Starts a run of a resource in a container of its own."""
+    """Starts a run of a resource in its own container."""
     resource = Resource(session, given)
-    resource.known()
+    resource.require_configured()
     status.require_started(session)
     if not resource.is_enabled():
-        raise Refusal("RESOURCE_NOT_ENABLED", f"{resource.name} is disabled: enable it first", resource=resource.name)
-    require_container(resource.usable().configuration)
+        raise ProcedureError("RESOURCE_NOT_ENABLED", f"{resource.name} is disabled: enable it first", resource=resource.name)
+    require_container(resource.require_valid_name().configuration)
     job = ingestion.launch_one(session, resource.configuration, resource.name, mode, allow_deletions)
-    return ok("started in a container, which takes some minutes to come up", resource=resource.name, job=job)
+    return ok("started in a container, which takes a few minutes to start", resource=resource.name, job=job)
 
 
 def ingest_all(session):
-    """Starts a run of everything that is enabled and is not being ingested."""
+    """Starts a run of every enabled resource that is not being ingested."""
     configuration = settings.load(session)
     status.require_started(session)
     require_container(configuration)
-    busy = {name for job in ingestion.settle(session, configuration) for name in job["resources"]}
-    resources = Configured(session, configuration)
+    busy = {name for job in ingestion.record_ended_jobs(session, configuration) for name in job["resources"]}
+    resources = ConfiguredResources(session, configuration)
     enabled = resources.enabled()
     due = [name for name in enabled if name not in busy]
     started = ingestion.launch_all(session, configuration, due, resources)
-    message = f"{len(started)} started" if started else "nothing is enabled" if not enabled else "everything is being ingested"
+    idle = "every resource is already being ingested" if enabled else "no resource is enabled"
+    message = f"{len(started)} started" if started else idle
     return ok(message, resources=due, jobs=started, skipped=resources.skipped(), notes=resources.notes())
 
 
 def run_schedule(session, schedule):
-    """What a task does. Why it cannot is kept for the page, and told to whoever looks at the task's history."""
+    """The body of a task. An error is stored for the page and raised for the task history."""
     configuration = settings.load(session)
-    problems = store.of_app(session)
+    problems = store.app_store(session)
     if status.current(session) != status.STARTED or not configuration.has_tasks():
         return ok("the connector is not started", jobs=[], resources=[])
     try:
         answer = ingestion.run_schedule(session, configuration, schedule)
     except Exception as error:
         code = getattr(error, "code", None) or ("UNKNOWN_SQL_ERROR" if isinstance(error, SnowparkSQLException) else "INTERNAL_ERROR")
-        told = {"response_code": code, "message": sentence(error), "at": ingestion.now().isoformat()}
-        problems.put("scheduler_problem", told)
+        problem = {"response_code": code, "message": error_text(error), "at": ingestion.now().isoformat()}
+        problems.put("scheduler_problem", problem)
         raise
     problems.remove("scheduler_problem")
     return answer
 
 
 def reset(session, given):
-    """Forgets where a resource stands, so that its next run reads it from the start. Its rows stay."""
+    """Resets the state of a resource, so that its next run reads it from the start. Its rows stay."""
     resource = Resource(session, given)
     require_container(resource.configuration)
     job = jobs.run(session, resource.database, ["reset", "--yes", "--", resource.name])
     if job.failure:
-        raise failed(job, resource=resource.name)
+        raise job_error(job, resource=resource.name)
     return ok("reset; the next run reads everything", resource=resource.name)
 
 
 def require_container(configuration):
-    """Raises INVALID_CONNECTOR_STATUS where ingestion runs outside of Snowflake."""
+    """Raises INVALID_CONNECTOR_STATUS if ingestion runs outside Snowflake."""
     if not configuration.has_tasks():
-        raise Refusal(
-            "INVALID_CONNECTOR_STATUS", "ingestion runs outside of Snowflake; change `scheduler` to run it here"
+        raise ProcedureError(
+            "INVALID_CONNECTOR_STATUS", "ingestion runs outside Snowflake; change `scheduler` to run it here"
         )
 
 
-def failed(ended, **details):
-    """Why a job has failed: the program's own words, where it had any."""
+def job_error(ended, **details):
+    """The error of a failed job, with the program's own message if there is one."""
     error = ended.document().get("error") or {}
-    told = ingestion.words(error) or ended.last_words()
-    return Refusal("JOB_FAILED", told, error=error, **{"job": ended.name, **details})
+    message = ingestion.error_message(error) or ended.failure_summary()
+    return ProcedureError("JOB_FAILED", message, error=error, **{"job": ended.name, **details})

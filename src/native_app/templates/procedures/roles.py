@@ -1,15 +1,15 @@
-"""The roles that a consumer grants, and what the app lets them do."""
+"""The app's application roles, and grants to them."""
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
-from answers import sentence
+from responses import error_text
 
 ADMIN, VIEWER, READER = "APP_ADMIN", "APP_VIEWER", "APP_DATA_READER"
 
 
 def grant(session, privileges, role, expected=None):
-    """Grants these to one of the roles, and gives back which could not be granted, and why. Where codes of errors are expected,
-    others are raised."""
+    """Grants privileges to an application role and returns a note for each that could not be granted. If `expected` lists error
+    codes, others are raised."""
     notes = []
     for privilege in privileges:
         try:
@@ -17,5 +17,5 @@ def grant(session, privileges, role, expected=None):
         except SnowparkSQLException as error:
             if expected and error.sql_error_code not in expected:
                 raise
-            notes.append(f"not granted to {role}: {privilege} ({sentence(error)})")
+            notes.append(f"not granted to {role}: {privilege} ({error_text(error)})")
     return notes

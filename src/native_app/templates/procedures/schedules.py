@@ -1,8 +1,8 @@
-"""Schedules, as the engine reads them (`30m`, `1h 30m`, `15 2 * * *` in UTC), in the words of a task."""
+"""Converts the engine's schedules (`30m`, `1h 30m`, `15 2 * * *` in UTC) to those of a Snowflake task."""
 
 import re
 
-from answers import Refusal, shown
+from responses import ProcedureError, quote_input
 from spec import SPEC
 
 UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -11,15 +11,15 @@ PART = re.compile(
 )
 INTERVAL = re.compile(rf"\s*{PART.pattern}(?:[\s,]*{PART.pattern})*\s*", re.IGNORECASE)
 
-# The shortest and the longest interval of a task, in seconds. A schedule that is given must be no shorter than the connector's program
-# takes it; one that an earlier version has stored goes on.
+# The shortest and the longest interval of a task, in seconds. A new schedule must meet the minimum of the connector's program; one
+# that an earlier version stored stays valid.
 SHORTEST = 10
 LONGEST = 11520 * 60
 SHORTEST_GIVEN = SPEC["shortest_schedule"]
 
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
-# The name of each field, its least and greatest number, and its words.
+# The name of each field, its minimum and maximum, and its words.
 FIELDS = [
     ("minute", 0, 59, []),
     ("hour", 0, 23, []),
@@ -28,53 +28,57 @@ FIELDS = [
     ("day of the week", 0, 6, DAYS),
 ]
 
-HELP = "give an interval such as `30m` or `2h`, or a cron expression of five fields in UTC, such as `15 2 * * *`"
+HELP = "use an interval such as `30m` or `2h`, or a cron expression of five fields in UTC, such as `15 2 * * *`"
 
 
-def of_task(text, shortest=SHORTEST_GIVEN):
-    """What stands after `SCHEDULE =` for a schedule. Raises INVALID_SCHEDULE."""
+def to_task_schedule(text, shortest=SHORTEST_GIVEN):
+    """The value of a task's SCHEDULE. Raises INVALID_SCHEDULE."""
     if not isinstance(text, str) or not text.strip():
-        raise Refusal("INVALID_SCHEDULE", f"the schedule is empty; {HELP}")
+        raise ProcedureError("INVALID_SCHEDULE", f"the schedule is empty; {HELP}")
     return interval(text, shortest) if INTERVAL.fullmatch(text) else cron(text)
 
 
-def key(text):
-    """A stored schedule as tasks write it, by which equal ones are known: `30 MINUTE` for `30m`. Raises INVALID_SCHEDULE."""
-    return of_task(text, SHORTEST).strip("'")
+def normalized(text):
+    """The normalized form of a stored schedule, by which equal ones are grouped: `30 MINUTE` for `30m`. Raises INVALID_SCHEDULE."""
+    return to_task_schedule(text, SHORTEST).strip("'")
 
 
 def interval(text, shortest):
-    """An interval, in minutes where it has no seconds."""
+    """Converts an interval, to minutes if possible."""
     parts = PART.findall(text)
     seconds = sum(int(number) * UNITS[unit[0].lower()] for number, unit in parts)
     if seconds < shortest:
-        raise Refusal("INVALID_SCHEDULE", f"{text!r} is too short: give an interval of at least {shortest} seconds, such as `30m`")
+        raise ProcedureError(
+            "INVALID_SCHEDULE", f"{text!r} is too short: use an interval of at least {shortest} seconds, such as `30m`"
+        )
     if seconds > LONGEST:
-        raise Refusal(
+        raise ProcedureError(
             "INVALID_SCHEDULE",
-            f"{text!r} is too long: a task's interval is 11520 minutes (8 days) at most; give a cron expression, such as `0 3 1 * *`",
+            f"{text!r} is too long: a task's interval is at most 11520 minutes (8 days); use a cron expression such as `0 3 1 * *`",
         )
     return f"'{seconds} SECONDS'" if seconds % 60 else f"'{seconds // 60} MINUTE'"
 
 
 def cron(text):
-    """A cron expression, checked field by field."""
+    """Converts a cron expression, validating each field."""
     fields = text.upper().split()
     if len(fields) == 6:
-        raise Refusal("INVALID_SCHEDULE", f"{shown(text)} has six fields: a task knows no seconds; leave out the first one")
+        raise ProcedureError(
+            "INVALID_SCHEDULE", f"{quote_input(text)} has six fields: a task does not support seconds; remove the first field"
+        )
     if len(fields) != 5:
-        raise Refusal("INVALID_SCHEDULE", f"{shown(text)} is not a schedule; {HELP}")
+        raise ProcedureError("INVALID_SCHEDULE", f"{quote_input(text)} is not a schedule; {HELP}")
     for field, (name, least, greatest, words) in zip(fields, FIELDS, strict=True):
         if not all(part(one, least, greatest, words, name) for one in field.split(",")):
-            raise Refusal(
+            raise ProcedureError(
                 "INVALID_SCHEDULE",
-                f"{shown(field)} is not a {name} in a task's cron expression ({least} to {greatest}); {HELP}",
+                f"{quote_input(field)} is not a {name} in a task's cron expression ({least} to {greatest}); {HELP}",
             )
     return f"'USING CRON {' '.join(fields)} UTC'"
 
 
 def part(text, least, greatest, words, name):
-    """Whether this is a number, a word, a range, a star or a last day, with or without a step."""
+    """Whether a part of a field is valid: a number, a word, a range, a star or a last day, with or without a step."""
     if text == "L":
         return name.startswith("day")
     if name == "day of the week" and re.fullmatch(r"(?:[0-6]|SUN|MON|TUE|WED|THU|FRI|SAT)(?:L|#[1-5])", text):
@@ -89,7 +93,7 @@ def part(text, least, greatest, words, name):
 
 
 def number(text, least, greatest, words):
-    """A number of a field, also by its word; None when it is none."""
+    """The value of a number or word; None if it is invalid."""
     if text in words:
         return words.index(text) + least
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else -1

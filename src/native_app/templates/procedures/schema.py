@@ -1,15 +1,15 @@
-"""Holds the source's settings to their JSON Schema, by the same rules as the connector's program. A value is never repeated: it may be
-a secret that somebody put in the wrong place."""
+"""Validates the source's settings against their JSON Schema, by the same rules as the connector's program. Messages never repeat a
+value: it may be a secret entered in the wrong field."""
 
 import json
 import math
 import re
 
 import urls
-from answers import TOKEN, shown
+from responses import TOKEN, quote_input
 from spec import SPEC
 
-# What a person may call the types of JSON Schema.
+# The types of JSON Schema, with their names in messages.
 TYPES = {
     "string": (str, "text"),
     "boolean": (bool, "true or false"),
@@ -21,63 +21,63 @@ TYPES = {
 }
 NOTHING = TYPES["null"][1]
 
-# A schema that refers to itself has no end.
-DEEPEST = 64
+# A limit for schemas that refer to themselves.
+MAX_DEPTH = 64
 
 
-def misfit(schema, value, depth=0):
-    """What a value must be, where it is not; else None. A field of an object must be known to one of the schema's branches."""
-    return part(schema, value, depth) or unknown_field(schema, value)
+def violation(schema, value, depth=0):
+    """What a value must be, if it violates the schema; else None. Each field of an object must be declared by one of the branches."""
+    return branch_violation(schema, value, depth) or unknown_field(schema, value)
 
 
-def part(schema, value, depth):
-    """The same, for one branch of a schema."""
-    if depth > DEEPEST or not isinstance(schema, dict):
+def branch_violation(schema, value, depth):
+    """As `violation`, for one branch of a schema."""
+    if depth > MAX_DEPTH or not isinstance(schema, dict):
         return None
     return (
-        other_shape(schema, value)
-        or all_of([referred(schema), *schema.get("allOf", [])], value, depth + 1)
+        type_violation(schema, value)
+        or all_of([resolve_reference(schema), *schema.get("allOf", [])], value, depth + 1)
         or any_of(schema.get("anyOf"), value, depth + 1)
         or any_of(schema.get("oneOf"), value, depth + 1)
-        or of_its_kind(schema, value, depth)
+        or value_violation(schema, value, depth)
     )
 
 
-def of_its_kind(schema, value, depth):
-    """What a value of the right type must be, where it is not."""
+def value_violation(schema, value, depth):
+    """As `violation`, for a value of the right type."""
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return out_of_range(schema, value)
+        return range_violation(schema, value)
     if isinstance(value, str):
-        return misfit_text(schema, value)
+        return text_violation(schema, value)
     if isinstance(value, list):
-        return misfit_list(schema, value, depth)
-    return misfit_object(schema, value, depth) if isinstance(value, dict) else None
+        return list_violation(schema, value, depth)
+    return object_violation(schema, value, depth) if isinstance(value, dict) else None
 
 
-def referred(schema):
-    """The schema that one refers to: the bundle has put all others in their places."""
+def resolve_reference(schema):
+    """The schema that `$ref` points to. Only recursive references are left; the bundle has inlined the others."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     return SPEC["settings"].get("$defs", {}).get(name, {})
 
 
 def all_of(schemas, value, depth):
-    """What a value must be by any of these."""
-    return next(filter(None, (part(schema, value, depth) for schema in schemas)), None)
+    """The first violation of any of these schemas."""
+    return next(filter(None, (branch_violation(schema, value, depth) for schema in schemas)), None)
 
 
 def any_of(schemas, value, depth):
-    """What a value must be where none of these takes it."""
-    problems = [part(schema, value, depth) for schema in schemas or []]
+    """The violations, if the value matches none of these schemas."""
+    problems = [branch_violation(schema, value, depth) for schema in schemas or []]
     if not problems or None in problems:
         return None
-    # That it may be left out is no help.
+    # That null is allowed does not help the user.
     return " or ".join(dict.fromkeys(one for one in problems if one != NOTHING)) or NOTHING
 
 
-def other_shape(schema, value):
-    """What a value must be by its type and by the choices there are."""
+def type_violation(schema, value):
+    """The violation of a value's type, `const` or `enum`."""
     if "const" in schema and not is_same(value, schema["const"]):
         return str(schema["const"])
     if "enum" in schema and not any(is_same(value, choice) for choice in schema["enum"]):
@@ -90,12 +90,12 @@ def other_shape(schema, value):
 
 
 def is_same(one, other):
-    """Whether two values are the same JSON: true is not 1."""
+    """Whether two values are equal as JSON: true is not 1."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def fits(kind, value):
-    """Whether a value is of a type of JSON Schema."""
+    """Whether a value has a type of JSON Schema."""
     if isinstance(value, bool):
         return kind == "boolean"
     if isinstance(value, float):
@@ -103,8 +103,8 @@ def fits(kind, value):
     return kind in TYPES and isinstance(value, TYPES[kind][0])
 
 
-def out_of_range(schema, value):
-    """What a number must be, where it is not."""
+def range_violation(schema, value):
+    """The violation of a number's range."""
     least, most = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     fits_least = (least is None or value >= least) and (above is None or value > above)
@@ -118,15 +118,15 @@ def out_of_range(schema, value):
     return " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
 
 
-def misfit_text(schema, value):
-    """What a text must be, where it is not."""
+def text_violation(schema, value):
+    """The violation of a text's format, length or pattern."""
     if schema.get("format") == "secret-reference":
-        return "left out: a secret is bound to the app by a reference"
+        return "left out: bind the secret to its reference"
     if TOKEN.search(value):
-        return "without a token or a password: a secret is bound to the app by a reference"
-    problem = wrong_size(schema, len(value), "Length", "characters")
+        return "without a token or a password: bind the secret to its reference"
+    problem = size_violation(schema, len(value), "Length", "characters")
     if schema.get("format") == "uri":
-        problem = problem or urls.misfit(value)
+        problem = problem or urls.violation(value)
     if problem:
         return problem
     pattern = schema.get("pattern")
@@ -136,20 +136,20 @@ def misfit_text(schema, value):
 
 
 def in_python(pattern):
-    """A pattern of the connector's program: its `$` is the end, and not the place before a last line feed."""
+    """Translates a pattern to Python: `$` matches only at the end, not before a trailing line feed."""
     return re.sub(r"(\\.|\[(?:\\.|[^\]\\])+\])|\$", lambda match: match[1] or r"\Z", pattern)
 
 
-def misfit_list(schema, value, depth):
-    """What a list must be, where it is not."""
+def list_violation(schema, value, depth):
+    """The violation of a list or of its items."""
     if schema.get("uniqueItems") and any(is_same(item, other) for at, item in enumerate(value) for other in value[:at]):
-        return "a list without an entry twice"
-    entry = next(filter(None, (misfit(schema.get("items", {}), item, depth + 1) for item in value)), None)
-    return wrong_size(schema, len(value), "Items", "entries") or (entry and f"a list whose every item is {entry}")
+        return "a list without duplicates"
+    entry = next(filter(None, (violation(schema.get("items", {}), item, depth + 1) for item in value)), None)
+    return size_violation(schema, len(value), "Items", "entries") or (entry and f"a list whose every item is {entry}")
 
 
-def misfit_object(schema, value, depth):
-    """What an object must be, where its fields are not."""
+def object_violation(schema, value, depth):
+    """The violation of an object or of its fields."""
     missing = [name for name in schema.get("required", []) if name not in value]
     if missing:
         return f"an object with {missing[0]!r}"
@@ -157,14 +157,14 @@ def misfit_object(schema, value, depth):
     for name, own in value.items():
         by_pattern = (one for pattern, one in patterns.items() if re.search(in_python(pattern), name, re.ASCII))
         of_field = fields.get(name) or next(by_pattern, None) or schema.get("additionalProperties")
-        problem = misfit(of_field, own, depth + 1)
+        problem = violation(of_field, own, depth + 1)
         if problem:
-            return f"an object whose {shown(name)} is {problem}"
-    return wrong_size(schema, len(value), "Properties", "entries")
+            return f"an object whose {quote_input(name)} is {problem}"
+    return size_violation(schema, len(value), "Properties", "entries")
 
 
 def unknown_field(schema, value):
-    """Which fields an object may have, where it has others."""
+    """The known fields, if an object has unknown ones."""
     if not isinstance(value, dict):
         return None
     known, branches = {}, [schema]
@@ -174,13 +174,13 @@ def unknown_field(schema, value):
         if branch.get("additionalProperties", False) is not False or "patternProperties" in branch:
             return None
         known |= branch.get("properties", {})
-        further = [*branch.get("allOf", []), *branch.get("anyOf", []), *branch.get("oneOf", []), referred(branch)]
+        further = [*branch.get("allOf", []), *branch.get("anyOf", []), *branch.get("oneOf", []), resolve_reference(branch)]
         branches += [one for one in further if one and not any(one is seen for seen in branches)]
     return f"an object of {', '.join(known)}" if known and not set(value) <= set(known) else None
 
 
-def wrong_size(schema, size, of, unit):
-    """How long a text, a list or an object must be, where it is not."""
+def size_violation(schema, size, of, unit):
+    """The violation of a minimum or maximum size."""
     if size < schema.get(f"min{of}", 0):
         return f"of at least {schema[f'min{of}']} {unit}"
     if size > schema.get(f"max{of}", size):

@@ -1,21 +1,21 @@
-"""The connector's status, and what changes it."""
+"""The connector's status: pause, resume, and the report for the page."""
 
 import logging
 import re
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
+import app_database
 import destination
 import ingestion
 import names
-import place
 import pool
 import references
 import settings
 import store
 import tasks
-from answers import Refusal, attempt, ok, sentence
-from configured import Configured
+from configured_resources import ConfiguredResources
+from responses import ProcedureError, attempt, error_text, ok
 from spec import SPEC
 
 log = logging.getLogger("connector")
@@ -34,20 +34,20 @@ STATUSES = (CONFIGURING, STARTING, STARTED, PAUSING, PAUSED, ERROR)
 
 
 def current(session):
-    """The status. One that this version does not know is in doubt."""
-    stored = store.of_app(session).get("status")
+    """The current status; ERROR if this version does not know it."""
+    stored = store.app_store(session).get("status")
     if stored is None:
         return CONFIGURING
     return stored.get("status") if stored.get("status") in STATUSES else ERROR
 
 
-def become(session, status):
+def set_status(session, status):
     """Stores the status."""
-    store.of_app(session).put("status", {"status": status})
+    store.app_store(session).put("status", {"status": status})
 
 
 def is_paused(session):
-    """Whether nothing may be started."""
+    """Whether runs must not be started."""
     return current(session) not in (STARTED, STARTING)
 
 
@@ -55,7 +55,7 @@ def require_started(session):
     """Raises INVALID_CONNECTOR_STATUS unless the connector is started."""
     status = current(session)
     if status != STARTED:
-        raise Refusal(
+        raise ProcedureError(
             "INVALID_CONNECTOR_STATUS",
             f"the connector is {status}: call RESUME_CONNECTOR first, or use the page",
             status=status,
@@ -63,67 +63,67 @@ def require_started(session):
 
 
 def schedules_in_use(configuration, resources):
-    """The schedules of what is enabled, each of which has a task while the connector is started."""
+    """The schedules of the enabled resources. Each has a task while the connector is started."""
     if not configuration.has_tasks():
         return []
-    return sorted({resources.schedule_of(name) for name in resources.enabled()})
+    return sorted({resources.schedule_for(name) for name in resources.enabled()})
 
 
-def align(session, configuration):
-    """Makes the tasks as they are to be: there is one for each schedule in use, which runs unless the connector is paused. All
-    others are dropped, among them those that an earlier version made for each resource. Gives notes of what is skipped."""
-    resources = Configured(session, configuration)
+def sync_tasks(session, configuration):
+    """Synchronizes the tasks: one per schedule in use, suspended while the connector is paused. Drops all others, also those that an
+    earlier version created per resource. Returns notes of skipped resources."""
+    resources = ConfiguredResources(session, configuration)
     found, runs = tasks.states(session), not is_paused(session)
     in_use = schedules_in_use(configuration, resources)
     for schedule in in_use:
-        tasks.arrange(session, schedule, found.get(names.task(schedule)), runs)
+        tasks.ensure(session, schedule, found.get(names.task(schedule)), runs)
     for task in sorted(set(found) - set(map(names.task, in_use))):
         tasks.drop(session, task)
     return resources.notes()
 
 
 def pause(session):
-    """Suspends every task. What is enabled stays enabled, so that it is known what to resume."""
+    """Suspends every task. Resources stay enabled, so that `resume` knows what to resume."""
     settings.load(session)
     before = current(session)
     suspended = []
     try:
-        become(session, PAUSING)
+        set_status(session, PAUSING)
         for task, found in tasks.states(session).items():
             if found["state"] == "started":
                 suspended.append(task)
                 tasks.suspend(session, task)
-        become(session, PAUSED)
+        set_status(session, PAUSED)
     except Exception as error:
-        how = undo(session, before, lambda: [tasks.resume(session, task) for task in suspended])
-        raise failed("PAUSE_CONNECTOR_FAILED", f"the connector could not be paused and {how}", error) from error
-    return ok("paused; a run that is under way ends by itself", suspended=len(suspended))
+        outcome = undo(session, before, lambda: [tasks.resume(session, task) for task in suspended])
+        raise status_error("PAUSE_CONNECTOR_FAILED", f"the connector could not be paused and {outcome}", error) from error
+    return ok("paused; active runs will finish", suspended=len(suspended))
 
 
 def resume(session):
-    """Starts the tasks of all that is enabled."""
+    """Starts the tasks of all enabled resources."""
     configuration = settings.load(session)
     try:
         started, resources = start(session, configuration)
     except Exception as error:
-        raise failed("RESUME_CONNECTOR_FAILED", "the connector could not be resumed", error) from error
+        raise status_error("RESUME_CONNECTOR_FAILED", "the connector could not be resumed", error) from error
     return ok("resumed", resumed=started, skipped=resources.skipped(), notes=resources.notes())
 
 
 def start(session, configuration):
-    """Starts the tasks of all that is enabled, and tells how many did not run; where that fails, all is as it was before."""
+    """Starts the tasks of all enabled resources and returns how many were suspended. On failure it restores the previous status."""
     before = current(session)
-    resources = Configured(session, configuration)
+    resources = ConfiguredResources(session, configuration)
     started = []
     try:
-        become(session, STARTING)
+        set_status(session, STARTING)
         found = tasks.states(session)
         for schedule in schedules_in_use(configuration, resources):
             task = names.task(schedule)
             if found.get(task, {}).get("state") != "started":
                 started.append(task)
-            tasks.arrange(session, schedule, found.get(task), True)
-        become(session, STARTED)
+            tasks.ensure(session, schedule, found.get(task), True)
+        set_status(session, STARTED)
     except Exception:
         undo(session, before, lambda: [tasks.suspend(session, task) for task in started])
         raise
@@ -131,22 +131,22 @@ def start(session, configuration):
 
 
 def undo(session, status, steps):
-    """Takes back what was done, and says how the connector stands: in doubt where that fails, or where it was changing already."""
-    if attempt(steps) and status not in (STARTING, PAUSING) and attempt(become, session, status):
-        return "is as it was"
-    attempt(become, session, ERROR)
-    return "may be in either state"
+    """Rolls back a change and describes the result. The status becomes ERROR if that fails or if it was changing already."""
+    if attempt(steps) and status not in (STARTING, PAUSING) and attempt(set_status, session, status):
+        return "its status has not changed"
+    attempt(set_status, session, ERROR)
+    return "its status is unknown"
 
 
-def failed(code, what, error):
-    """Why a change of the status has failed."""
-    if not isinstance(error, (SnowparkSQLException, Refusal)):
+def status_error(code, what, error):
+    """The error of a failed status change."""
+    if not isinstance(error, (SnowparkSQLException, ProcedureError)):
         log.exception("%s", what)
-    return Refusal(code, f"{what}: {sentence(error)}")
+    return ProcedureError(code, f"{what}: {error_text(error)}")
 
 
 def report(session):
-    """All that the page shows of how the connector stands."""
+    """The status report for the page."""
     answer = {
         "name": SPEC["name"],
         "title": SPEC["title"],
@@ -161,8 +161,8 @@ def report(session):
         "status": current(session),
         "configuration_status": "INSTALLED",
         "configuration": None,
-        "most_nodes": pool.MOST_NODES,
-        "scheduler_problem": store.of_app(session).get("scheduler_problem"),
+        "most_nodes": pool.MAX_NODES,
+        "scheduler_problem": store.app_store(session).get("scheduler_problem"),
         "references": {},
         "resources": [],
         "skipped": [],
@@ -173,27 +173,27 @@ def report(session):
     }
     try:
         configuration = settings.load(session)
-    except Refusal:
+    except ProcedureError:
         return ok("not configured yet", **answer)
     answer["configuration"] = vars(configuration)
-    connected = store.of_app(session).get("connection") is not None
+    connected = store.app_store(session).get("connection") is not None
     answer["configuration_status"] = "CONNECTED" if connected else "CONFIGURED"
     try:
-        jobs = ingestion.settle(session, configuration) if configuration.has_tasks() else []
-        answer["resources"], answer["skipped"] = resources_of(session, configuration, jobs)
-    except (SnowparkSQLException, Refusal) as error:
-        return ok(f"the destination cannot be read: {sentence(error)}", problem="DESTINATION_UNREADABLE", **answer)
+        jobs = ingestion.record_ended_jobs(session, configuration) if configuration.has_tasks() else []
+        answer["resources"], answer["skipped"] = resource_reports(session, configuration, jobs)
+    except (SnowparkSQLException, ProcedureError) as error:
+        return ok(f"the destination cannot be read: {error_text(error)}", problem="DESTINATION_UNREADABLE", **answer)
     return ok(answer["status"].lower(), **answer)
 
 
-def report_to_viewers(session):
-    """How the connector stands, for those who only look: without settings, and without sentences, which may speak of them."""
+def viewer_report(session):
+    """The status report for viewers: without settings, and without messages, which may mention settings."""
     full = report(session)
     kept = ("name", "title", "resource_kind", "version", "status", "configuration_status")
     answer = {name: full[name] for name in kept}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
-    answer["runs"] = place.inside(session, "VIEWS", "CONNECTOR_STATS")
+    answer["runs"] = app_database.app_object(session, "VIEWS", "CONNECTOR_STATS")
     answer["resources"] = [seen_by_viewers(resource) for resource in full["resources"]]
     return ok(answer["status"].lower(), **answer)
 
@@ -221,18 +221,18 @@ def kind_of(error):
     return {"kind": kind if isinstance(kind, str) and re.fullmatch("[a-z_]{1,40}", kind) else "unknown"}
 
 
-def resources_of(session, configuration, jobs):
-    """How each resource stands: those that are configured, and those whose data was kept. And what is skipped."""
+def resource_reports(session, configuration, jobs):
+    """The status of each configured resource and of those whose data was kept, and the skipped resources."""
     database = configuration.destination_database
-    configured = Configured(session, configuration)
+    configured = ConfiguredResources(session, configuration)
     tables = destination.tables(session, database)
     runs = destination.newest_runs(session, database)
     reconciles = destination.newest_runs(session, database, "reconcile")
     states = destination.newest_states(session, database)
     found = {task: {key: one[key] for key in ("state", "reason")} for task, one in tasks.states(session).items()}
     running = {name: job["state"] for job in jobs for name in job["resources"]}
-    newest, failures = ingestion.newest(session), ingestion.failures_of(session)
-    # The tables of one whose data was deleted, too, are still there, and a state. A run that has ended has a record.
+    newest, failures = ingestion.newest_jobs(session), ingestion.failures_of(session)
+    # A resource whose data was deleted still has tables and a state, but no run: a finished run has a record.
     kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "running"}
     entries = []
     for name in sorted({*configured.rows, *kept}):
@@ -246,13 +246,13 @@ def resources_of(session, configuration, jobs):
                 "enabled": resource.get("enabled") is True,
                 "problem": problem,
                 "schedule": resource.get("schedule") if isinstance(resource.get("schedule"), str) else None,
-                "task": found.get(names.task(configured.schedule_of(name)), {}) if is_used else {},
+                "task": found.get(names.task(configured.schedule_for(name)), {}) if is_used else {},
                 "state": states.get(name),
                 "last_run": runs.get(name),
                 "container": running.get(name),
                 "last_job": job and {key: job.get(key) for key in LAST_JOB} | {"failed": name in job.get("failed", [])},
                 "failures": failures.get(name, 0),
-                "suspended": failures.get(name, 0) >= ingestion.MOST_FAILURES,
+                "suspended": failures.get(name, 0) >= ingestion.MAX_FAILURES,
                 "deletions_to_confirm": deletions_to_confirm(reconciles.get(name)),
                 "tables": tables.get(name, []),
             }
@@ -261,7 +261,7 @@ def resources_of(session, configuration, jobs):
 
 
 def deletions_to_confirm(run):
-    """What a person has to confirm after the newest reconcile run of a resource; None where it has asked for nothing."""
+    """The deletions that the newest reconcile run left to confirm; None if there are none."""
     error = (run or {}).get("error") or {}
     rows, message = error.get("unconfirmed_deletions"), error.get("message")
     if not destination.is_count(rows):
@@ -269,5 +269,5 @@ def deletions_to_confirm(run):
     return {"rows": rows, "run": run["id"], "message": message if isinstance(message, str) else ""}
 
 
-# What is told of the newest container of a resource.
+# The reported members of a resource's newest container.
 LAST_JOB = ("name", "mode", "started_at", "ended_at", "status", "code", "message")

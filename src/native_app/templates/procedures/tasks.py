@@ -1,93 +1,93 @@
-"""Tasks: what starts ingestion, on schedule, without a warehouse of its own. There is one for each schedule that is in use, and so
-one for all resources that have the connector's schedule.
+"""Serverless tasks, which start ingestion on schedule. There is one task per schedule in use, so all resources with the connector's
+schedule share one.
 
-A run of a task starts containers and looks at how earlier ones have ended. It waits for none of them.
+A task run starts containers and records finished ones. It does not wait for them.
 """
 
 import hashlib
 
+import app_database
 import names
-import place
 import roles
-from answers import sql_failures
+from responses import wrap_sql_errors
 
-# How long a run of a task may take, in seconds. It is said twice: the lower of the two counts, and an account may have set one.
+# The timeout of a task run, in seconds. Both parameters are set, because the lower one applies and the account may have set either.
 TIMEOUT = 60 * 60
 
 
-def whole(session, task):
-    """The whole name of a task."""
-    return place.inside(session, "TASKS", task)
+def task_name(session, task):
+    """The qualified name of a task."""
+    return app_database.app_object(session, "TASKS", task)
 
 
 def statement(session, schedule):
-    """The statement that makes the task of a schedule, but for its comment and what it does."""
+    """The statement that creates the task of a schedule, without comment and body."""
     return (
-        f"CREATE OR ALTER TASK {whole(session, names.task(schedule))} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
+        f"CREATE OR ALTER TASK {task_name(session, names.task(schedule))} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
         f"SCHEDULE = {names.literal(schedule)} STATEMENT_TIMEOUT_IN_SECONDS = {TIMEOUT} USER_TASK_TIMEOUT_MS = {TIMEOUT * 1000} "
-        # Suspending it would stop every resource; each that fails again and again is left out by itself.
+        # Suspending the task would stop every resource; resources that fail repeatedly are skipped one by one.
         "SUSPEND_TASK_AFTER_NUM_FAILURES = 0 "
     )
 
 
 def definition(schedule):
-    """What such a task does."""
+    """The body of a task."""
     return f"CALL PUBLIC.RUN_SCHEDULE({names.literal(schedule)})"
 
 
-def form(session, schedule):
-    """What the comment of a task says: it tells one that is as it is to be from one that another version has made."""
+def definition_hash(session, schedule):
+    """A hash of a task's definition, kept in its comment: it identifies tasks of another version."""
     text = statement(session, schedule) + definition(schedule)
     return "snowfeed " + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def make(session, schedule):
-    """Makes the task of a schedule, or gives the one there is this form. It is suspended then."""
+def create(session, schedule):
+    """Creates or alters the task of a schedule, and leaves it suspended."""
     task = names.task(schedule)
-    with sql_failures("FAILED_TO_CREATE_TASK", f"the task {task} could not be made"):
+    with wrap_sql_errors("FAILED_TO_CREATE_TASK", f"the task {task} could not be created"):
         suspend(session, task)
-        comment = names.literal(form(session, schedule))
+        comment = names.literal(definition_hash(session, schedule))
         session.sql(f"{statement(session, schedule)}COMMENT = {comment} AS {definition(schedule)}").collect()
-        # A task that takes long is given a larger size, unless this forbids it.
-        session.sql(f"ALTER TASK {whole(session, task)} SET SERVERLESS_TASK_MAX_STATEMENT_SIZE = 'XSMALL'").collect()
-    # Without it TASK_HISTORY shows administrators nothing. Where it fails, nothing else does.
-    roles.grant(session, [f"MONITOR ON TASK {whole(session, task)}"], roles.ADMIN)
+        # Without a maximum, Snowflake gives a slow task a larger size.
+        session.sql(f"ALTER TASK {task_name(session, task)} SET SERVERLESS_TASK_MAX_STATEMENT_SIZE = 'XSMALL'").collect()
+    # Administrators need it to see TASK_HISTORY. A failure is ignored.
+    roles.grant(session, [f"MONITOR ON TASK {task_name(session, task)}"], roles.ADMIN)
 
 
-def arrange(session, schedule, found, runs):
-    """Makes the task of a schedule as it is to be, with what was found of it, and starts it where it `runs`.
+def ensure(session, schedule, found, runs):
+    """Creates or alters the task of a schedule if it differs from `found`, and resumes it if it `runs`.
 
-    One that is right is left alone: to suspend and to resume it would begin its interval anew.
+    A correct task is not touched: suspending and resuming it would restart its interval.
     """
-    is_right = found is not None and found["comment"] == form(session, schedule)
-    if is_right and (found["state"] == "started" or not runs):
+    is_current = found is not None and found["comment"] == definition_hash(session, schedule)
+    if is_current and (found["state"] == "started" or not runs):
         return
-    if not is_right:
-        make(session, schedule)
+    if not is_current:
+        create(session, schedule)
     if runs:
         resume(session, names.task(schedule))
 
 
 def resume(session, task):
-    """Starts a task's schedule."""
-    with sql_failures("FAILED_TO_CREATE_TASK", f"the task {task} could not be resumed"):
-        session.sql(f"ALTER TASK {whole(session, task)} RESUME").collect()
+    """Resumes a task."""
+    with wrap_sql_errors("FAILED_TO_CREATE_TASK", f"the task {task} could not be resumed"):
+        session.sql(f"ALTER TASK {task_name(session, task)} RESUME").collect()
 
 
 def suspend(session, task):
-    """Stops a task's schedule; a run that is under way ends by itself. A task that is missing is no failure."""
-    session.sql(f"ALTER TASK IF EXISTS {whole(session, task)} SUSPEND").collect()
+    """Suspends a task, if it exists. An active run finishes."""
+    session.sql(f"ALTER TASK IF EXISTS {task_name(session, task)} SUSPEND").collect()
 
 
 def drop(session, task):
-    """Removes a task, if it is there."""
-    session.sql(f"DROP TASK IF EXISTS {whole(session, task)}").collect()
+    """Drops a task, if it exists."""
+    session.sql(f"DROP TASK IF EXISTS {task_name(session, task)}").collect()
 
 
 def states(session):
-    """Every task by its name: `started` or `suspended`, by whom it was suspended last, and its comment."""
+    """Every task by name: its state (`started` or `suspended`), the reason of its last suspension, and its comment."""
     found = {}
-    for row in session.sql(f"SHOW TASKS IN SCHEMA {place.inside(session, 'TASKS')}").collect():
+    for row in session.sql(f"SHOW TASKS IN SCHEMA {app_database.app_object(session, 'TASKS')}").collect():
         row = row.as_dict()
         found[row["name"]] = {
             "state": row["state"],

@@ -1,17 +1,17 @@
-"""URLs among the settings: where credentials go, and what is shown."""
+"""Validates the settings that are URLs."""
 
 import ipaddress
 import re
 
-# A scheme, a host, a port and a path, and nothing that programs read in different ways: no user, no query, no fragment, no backslash.
+# A scheme, a host, a port and a path. Parts that programs parse differently are excluded: user, query, fragment, backslash.
 URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^\s\x00-\x20!-,/:-@\[-^`{-\x7f]+)(?::(?P<port>[0-9]{1,5}))?(?:/[^\s?#\\]*)?",
     re.IGNORECASE,
 )
 
 
-def misfit(text):
-    """What a setting that is a URL must be, where it is not."""
+def violation(text):
+    """What a URL must be, if this text is not a valid one; else None."""
     match = URL.fullmatch(text) if text.isprintable() else None
     host = match["host"].lower() if match else ""
     if not match or not all(c.isalnum() or c in "-_.:[]" for c in host) or int(match["port"] or 443) > 65535:
@@ -20,13 +20,13 @@ def misfit(text):
 
 
 def exposes_credentials(text):
-    """Whether what is sent to a URL could be read on the way. Through a proxy it cannot: HTTPS is spoken with the source."""
+    """Whether credentials sent to a URL would travel unencrypted. A proxy does not see them: the source itself uses HTTPS."""
     match = URL.fullmatch(text)
     return match is not None and match["scheme"].lower() == "http" and not is_loopback(match["host"].lower())
 
 
 def is_loopback(host):
-    """Whether a host is the machine itself."""
+    """Whether a host is a loopback address or `localhost`."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -103,7 +103,7 @@ fn what_is_missing_or_wrong_is_said_in_one_line() {
         ("password='p'", Configuration, "the Snowflake connection names no user".into()),
         ("private_key_file='k'", Configuration, "the Snowflake connection names no user".into()),
         ("token='t'", Configuration, "the Snowflake connection has a token without its kind".into()),
-        ("token_file_path='t'", Configuration, "the Snowflake connection has a token and does not say".into()),
+        ("token_file_path='t'", Configuration, "the Snowflake connection has a token without its kind".into()),
         ("authenticator='oauth'", Configuration, unsupported("OAUTH, and the connection has no token")),
         (
             "authenticator='programmatic_access_token'\npassword='p'",

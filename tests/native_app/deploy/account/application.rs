@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::words::Words;
-use super::{Application, From, Pool, Refusal, State, World, absent, exists, said};
+use super::sql_tokens::Tokens;
+use super::{AccountContents, Application, InstalledFrom, Pool, SqlError, State, absent, exists, said};
 
 /// Of which kind a reference may be, and with which privileges; all of them only for as long as they are not taken away.
 const REFERENCES: [(&str, &[&str]); 3] = [
@@ -14,22 +14,22 @@ const REFERENCES: [(&str, &[&str]); 3] = [
     ("WAREHOUSE", &["MODIFY", "MONITOR", "OPERATE", "USAGE"]),
 ];
 
-fn refused<T>(code: &str, why: &str) -> Result<T, Refusal> {
+fn refused<T>(code: &str, why: &str) -> Result<T, SqlError> {
     Err((code.to_owned(), "42601", why.to_owned()))
 }
 
 impl State {
-    pub(super) fn create_application(&mut self, path: String, mut words: Words) -> Result<Value, Refusal> {
-        let world = &mut self.world;
-        if world.applications.contains_key(&path) || world.databases.contains(&path) {
+    pub(super) fn create_application(&mut self, path: String, mut words: Tokens) -> Result<Value, SqlError> {
+        let contents = &mut self.contents;
+        if contents.applications.contains_key(&path) || contents.databases.contains(&path) {
             return Err(exists(&path));
         }
         let comment = words.one("COMMENT");
         let package = if words.eat("FROM APPLICATION PACKAGE") { words.path() } else { String::new() };
         let using = words.eat("USING VERSION").then(|| words.name());
-        let from = if using.is_some() { From::Version } else { From::Release };
-        let (version, patch) = world.version(&package, using, &mut words)?;
-        let asked = world.packages.get(&package).and_then(|package| package.privileges.get(&version)).cloned();
+        let from = if using.is_some() { InstalledFrom::Version } else { InstalledFrom::Release };
+        let (version, patch) = contents.version(&package, using, &mut words)?;
+        let asked = contents.packages.get(&package).and_then(|package| package.privileges.get(&version)).cloned();
         let privileges = asked.unwrap_or_default().into_iter().map(|name| (name, self.grants_at_installation));
         let application = Application {
             comment,
@@ -40,37 +40,39 @@ impl State {
             privileges: privileges.collect(),
             ..Application::default()
         };
-        world.applications.insert(path, application);
+        contents.applications.insert(path, application);
         Ok(said("created"))
     }
 
-    pub(super) fn alter_application(&mut self, mut words: Words) -> Result<Value, Refusal> {
-        let world = &mut self.world;
+    pub(super) fn alter_application(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
+        let contents = &mut self.contents;
         let path = words.path();
-        let app = world.applications.get(&path).ok_or_else(|| absent("Application"))?;
+        let app = contents.applications.get(&path).ok_or_else(|| absent("Application"))?;
         let (source, from) = (app.source.clone(), app.from);
         if words.eat("UPGRADE") {
             let using = words.eat("USING VERSION").then(|| words.name());
             match (from, &using) {
-                (From::Version, None) => return refused("093055", "the application is in development mode"),
-                (From::Release, Some(_)) => return refused("093046", "the application is not in development mode"),
+                (InstalledFrom::Version, None) => return refused("093055", "the application is in development mode"),
+                (InstalledFrom::Release, Some(_)) => {
+                    return refused("093046", "the application is not in development mode");
+                }
                 _ => {}
             }
-            if !source.is_empty() && !world.packages.contains_key(&source) {
+            if !source.is_empty() && !contents.packages.contains_key(&source) {
                 return refused("093079", "the application package is gone");
             }
-            let (version, patch) = world.version(&source, using, &mut words)?;
-            let app = world.applications.get_mut(&path).unwrap();
+            let (version, patch) = contents.version(&source, using, &mut words)?;
+            let app = contents.applications.get_mut(&path).unwrap();
             (app.version, app.patch) = (version, patch);
         }
         Ok(said("altered"))
     }
 
-    pub(super) fn drop_application(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn drop_application(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let if_exists = words.eat("IF EXISTS");
         let path = words.path();
-        let world = &mut self.world;
-        let Some(app) = world.applications.get(&path) else {
+        let contents = &mut self.contents;
+        let Some(app) = contents.applications.get(&path) else {
             return if if_exists { Ok(said("gone")) } else { Err(absent("Application")) };
         };
         if !app.owned.is_empty() && !words.eat("CASCADE") {
@@ -78,22 +80,22 @@ impl State {
         }
         for (kind, name) in app.owned.clone() {
             match kind.as_str() {
-                "COMPUTE_POOL" => drop(world.pools.remove(&name)),
+                "COMPUTE_POOL" => drop(contents.pools.remove(&name)),
                 "DATABASE" => {
-                    world.databases.remove(&name);
-                    world.schemas.retain(|schema| !schema.starts_with(&format!("{name}.")));
+                    contents.databases.remove(&name);
+                    contents.schemas.retain(|schema| !schema.starts_with(&format!("{name}.")));
                 }
                 _ => {}
             }
         }
-        world.applications.remove(&path);
+        contents.applications.remove(&path);
         Ok(said("dropped"))
     }
 
     /// A call of a procedure of an application.
-    pub(super) fn call_application(&mut self, path: &str, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn call_application(&mut self, path: &str, mut words: Tokens) -> Result<Value, SqlError> {
         let (name, procedure) = path.split_once(".PUBLIC.").ok_or_else(|| absent(path))?;
-        if !self.world.applications.contains_key(name) {
+        if !self.contents.applications.contains_key(name) {
             return Err(absent("Application"));
         }
         words.eat_mark('(');
@@ -108,7 +110,7 @@ impl State {
         }
     }
 
-    fn register_reference(&mut self, name: &str, mut words: Words) -> Result<Value, Refusal> {
+    fn register_reference(&mut self, name: &str, mut words: Tokens) -> Result<Value, SqlError> {
         let reference = words.text();
         words.eat_mark(',');
         assert_eq!(words.text(), "ADD");
@@ -117,12 +119,12 @@ impl State {
         words.eat_mark('(');
         let kind = words.text();
         words.eat_mark(',');
-        let object = Words::of(&words.text()).path();
+        let object = Tokens::of(&words.text()).path();
         words.eat_mark(',');
         let lifetime = words.text();
         words.eat_mark(',');
         let privilege = words.text();
-        let world = &mut self.world;
+        let contents = &mut self.contents;
         let Some((_, privileges)) = REFERENCES.iter().find(|(known, _)| *known == kind) else {
             return Err(super::invalid(format!("no reference can be to a {kind}")));
         };
@@ -130,14 +132,14 @@ impl State {
             return Err(super::invalid(format!("no {lifetime} reference to a {kind} can have {privilege}")));
         }
         let there = match kind.as_str() {
-            "SECRET" => world.secrets.contains_key(&object),
-            "EXTERNAL_ACCESS_INTEGRATION" => world.integrations.contains_key(&object),
+            "SECRET" => contents.secrets.contains_key(&object),
+            "EXTERNAL_ACCESS_INTEGRATION" => contents.integrations.contains_key(&object),
             _ => true,
         };
         if !there {
             return Err(absent(&object));
         }
-        let app = world.applications.get_mut(name).unwrap();
+        let app = contents.applications.get_mut(name).unwrap();
         if !self.references.contains(&reference) {
             return Ok(envelope("INVALID_REFERENCE", "no such reference"));
         }
@@ -146,48 +148,48 @@ impl State {
     }
 
     /// What the app's own procedure does to the account: a pool that is bound to it, and a database.
-    fn provision(&mut self, name: &str, words: Words) -> Result<Value, Refusal> {
+    fn provision(&mut self, name: &str, words: Tokens) -> Result<Value, SqlError> {
         if words.rest().ends_with("'") {
             let what = format!("Invalid argument types for function 'PROVISION_CONNECTOR': {}", words.rest());
             return Err(("001044".into(), "42P13", what));
         }
         let (pool, database) = (format!("{name}_POOL"), format!("{name}_DATA"));
-        let world = &mut self.world;
-        if world.pools.get(&pool).is_some_and(|pool| pool.owner != name) {
+        let contents = &mut self.contents;
+        if contents.pools.get(&pool).is_some_and(|pool| pool.owner != name) {
             return Ok(envelope("COMPUTE_POOL_UNAVAILABLE", "the compute pool is bound to another application"));
         }
-        world.databases.insert(database.clone());
+        contents.databases.insert(database.clone());
         let owned = Pool { owner: name.to_owned(), application: Some(name.to_owned()), ..Pool::default() };
-        world.pools.insert(pool.clone(), owned);
-        let app = world.applications.get_mut(name).unwrap();
+        contents.pools.insert(pool.clone(), owned);
+        let app = contents.applications.get_mut(name).unwrap();
         app.owned = vec![("COMPUTE_POOL".into(), pool), ("DATABASE".into(), database)];
         Ok(envelope("OK", "configured"))
     }
 
-    pub(super) fn drop_pool(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn drop_pool(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let if_exists = words.eat("IF EXISTS");
         let path = words.path();
-        let world = &mut self.world;
-        let Some(pool) = world.pools.get(&path) else {
+        let contents = &mut self.contents;
+        let Some(pool) = contents.pools.get(&path) else {
             return if if_exists { Ok(said("gone")) } else { Err(absent("Compute pool")) };
         };
-        if world.applications.contains_key(&pool.owner) {
+        if contents.applications.contains_key(&pool.owner) {
             let what = "SQL access control error: Insufficient privileges to operate on compute pool";
             return Err(("003001".into(), "42501", what.into()));
         }
         if pool.services > 0 {
             return Err(super::invalid("services are running on the compute pool"));
         }
-        world.pools.remove(&path);
+        contents.pools.remove(&path);
         Ok(said("dropped"))
     }
 
-    pub(super) fn grant(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    pub(super) fn grant(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         if words.eat("APPLICATION ROLE") {
             let path = words.path();
             let (name, role) = path.rsplit_once('.').unwrap();
             assert!(words.eat("TO ROLE"));
-            let app = self.world.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
+            let app = self.contents.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
             app.roles.insert((role.to_owned(), words.name()));
             return Ok(said("granted"));
         }
@@ -195,7 +197,7 @@ impl State {
         while !words.eat("ON ACCOUNT TO APPLICATION") {
             privilege.push(words.name());
         }
-        let app = self.world.applications.get_mut(&words.path()).ok_or_else(|| absent("Application"))?;
+        let app = self.contents.applications.get_mut(&words.path()).ok_or_else(|| absent("Application"))?;
         app.privileges.insert(privilege.join(" "), true);
         Ok(said("granted"))
     }
@@ -205,9 +207,9 @@ fn envelope(code: &str, message: &str) -> Value {
     said(&json!({ "response_code": code, "message": message }).to_string())
 }
 
-impl World {
+impl AccountContents {
     /// The version that an application gets.
-    fn version(&self, package: &str, using: Option<String>, words: &mut Words) -> Result<(String, u64), Refusal> {
+    fn version(&self, package: &str, using: Option<String>, words: &mut Tokens) -> Result<(String, u64), SqlError> {
         // A listing.
         if package.is_empty() {
             return Ok(("V1".into(), 0));

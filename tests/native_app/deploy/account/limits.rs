@@ -1,7 +1,7 @@
 //! What Snowflake takes at all: sizes, names, hosts.
 
-use super::words::{Word, Words};
-use super::{Refusal, invalid};
+use super::sql_tokens::{Token, Tokens};
+use super::{SqlError, invalid};
 
 /// The longest statement, in bytes.
 const LONGEST_STATEMENT: usize = 1 << 20;
@@ -10,13 +10,13 @@ const LONGEST_NAME: usize = 255;
 /// The longest identifier of a version, in characters.
 const LONGEST_VERSION: usize = 30;
 
-pub(super) fn statement(sql: &str) -> Result<(), Refusal> {
+pub(super) fn statement(sql: &str) -> Result<(), SqlError> {
     if sql.len() > LONGEST_STATEMENT {
         return Err(("000603".into(), "42601", "SQL compilation error: the text of the query is too long".into()));
     }
-    for word in Words::of(sql).all() {
+    for word in Tokens::of(sql).all() {
         match word {
-            Word::Name(name) if name.chars().count() > LONGEST_NAME => {
+            Token::Name(name) if name.chars().count() > LONGEST_NAME => {
                 let what = format!("SQL compilation error: identifier {name} exceeds {LONGEST_NAME} characters");
                 return Err(("001003".into(), "42000", what));
             }
@@ -26,7 +26,7 @@ pub(super) fn statement(sql: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn version(name: &str) -> Result<(), Refusal> {
+pub(super) fn version(name: &str) -> Result<(), SqlError> {
     if name.chars().count() <= LONGEST_VERSION {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(super) fn version(name: &str) -> Result<(), Refusal> {
 }
 
 /// A value of a network rule of `TYPE = HOST_PORT`.
-pub(super) fn host(value: &str) -> Result<(), Refusal> {
+pub(super) fn host(value: &str) -> Result<(), SqlError> {
     let (name, port) = value.split_once(':').map_or((value, None), |(name, port)| (name, Some(port)));
     let number = |port: &str| port.parse::<u32>().is_ok_and(|port| port <= 65_535);
     let is_port = port.is_none_or(|port| port.split_once('-').map_or(number(port), |(a, b)| number(a) && number(b)));

@@ -5,32 +5,32 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::words::{Words, target};
-use super::{Application, Package, Refusal, State, absent, invalid, limits};
+use super::sql_tokens::{Tokens, target};
+use super::{Application, Package, SqlError, State, absent, invalid, limits};
 
 /// How many patches a version may have.
 const MOST_PATCHES: u64 = 130;
 /// How many versions a package may have, how many of them in no channel, and how many in one.
 const MOST_VERSIONS: usize = 2;
 
-fn refused<T>(code: &str, why: &str) -> Result<T, Refusal> {
+fn refused<T>(code: &str, why: &str) -> Result<T, SqlError> {
     Err((code.to_owned(), "42601", why.to_owned()))
 }
 
 impl State {
     /// `ALTER APPLICATION PACKAGE`, behind these words.
-    pub(super) fn alter_package(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
+    pub(super) fn alter_package(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
         let path = words.path();
         let manifest = if sql.contains("@") { Some(self.privileges_of(sql)?) } else { None };
         let used: Vec<Application> =
-            self.world.applications.values().filter(|app| app.source == path).cloned().collect();
+            self.contents.applications.values().filter(|app| app.source == path).cloned().collect();
         let leaves_after = self.leaves_after;
-        let package = self.world.packages.get_mut(&path).ok_or_else(|| absent("Package"))?;
+        let package = self.contents.packages.get_mut(&path).ok_or_else(|| absent("Package"))?;
         package.alter(words, manifest, &used, leaves_after)
     }
 
     /// What the manifest on the stage asks for.
-    fn privileges_of(&self, sql: &str) -> Result<BTreeSet<String>, Refusal> {
+    fn privileges_of(&self, sql: &str) -> Result<BTreeSet<String>, SqlError> {
         let (stage, folder) = target(sql);
         let path = self.stage(&stage).join(folder).join("manifest.yml");
         let manifest =
@@ -53,11 +53,11 @@ impl Package {
 
     fn alter(
         &mut self,
-        mut words: Words,
+        mut words: Tokens,
         manifest: Option<BTreeSet<String>>,
         used: &[Application],
         leaves_after: usize,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, SqlError> {
         let channel = words.eat("MODIFY RELEASE CHANNEL DEFAULT");
         if channel && !self.channels {
             return refused("512001", "the package has no release channels");
@@ -94,7 +94,7 @@ impl Package {
         Ok(super::table(&["status", "version", "patch"], vec![vec!["done".into(), version, patch.to_string()]]))
     }
 
-    fn release(&mut self, version: String, patch: u64) -> Result<(), Refusal> {
+    fn release(&mut self, version: String, patch: u64) -> Result<(), SqlError> {
         if !self.versions.iter().any(|(name, number, _)| (name, number) == (&version, &patch)) {
             return refused("093036", "no such patch");
         }
@@ -106,7 +106,7 @@ impl Package {
         Ok(())
     }
 
-    fn register(&mut self, version: String, label: String, manifest: Option<BTreeSet<String>>) -> Result<(), Refusal> {
+    fn register(&mut self, version: String, label: String, manifest: Option<BTreeSet<String>>) -> Result<(), SqlError> {
         limits::version(&version)?;
         if self.has(&version) {
             return refused("093030", "the version exists");
@@ -131,7 +131,7 @@ impl Package {
         number: Option<u64>,
         label: String,
         manifest: Option<BTreeSet<String>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SqlError> {
         let patches = self.versions.iter().filter(|(name, ..)| name == version).map(|(_, patch, _)| *patch);
         let Some(newest) = patches.max() else { return refused("093031", "no such version") };
         if number.is_some_and(|number| number != newest + 1) {
@@ -148,7 +148,7 @@ impl Package {
         Ok(())
     }
 
-    fn add_to_channel(&mut self, version: String) -> Result<(), Refusal> {
+    fn add_to_channel(&mut self, version: String) -> Result<(), SqlError> {
         if !self.has(&version) {
             return refused("093031", "no such version");
         }
@@ -162,7 +162,7 @@ impl Package {
         Ok(())
     }
 
-    fn leave_channel(&mut self, version: &str, after: usize) -> Result<(), Refusal> {
+    fn leave_channel(&mut self, version: &str, after: usize) -> Result<(), SqlError> {
         if !self.channel.iter().any(|held| held == version) || self.leaving.contains_key(version) {
             return refused("512010", "the version is not in the release channel");
         }
@@ -173,7 +173,7 @@ impl Package {
         Ok(())
     }
 
-    fn deregister(&mut self, version: &str, used: &[Application]) -> Result<(), Refusal> {
+    fn deregister(&mut self, version: &str, used: &[Application]) -> Result<(), SqlError> {
         if !self.has(version) {
             return refused("093031", "no such version");
         }
@@ -183,7 +183,7 @@ impl Package {
         self.forget(version, used)
     }
 
-    fn drop_version(&mut self, version: &str, used: &[Application]) -> Result<(), Refusal> {
+    fn drop_version(&mut self, version: &str, used: &[Application]) -> Result<(), SqlError> {
         if self.channels {
             return refused("512002", "DROP VERSION is not for packages with release channels");
         }
@@ -193,7 +193,7 @@ impl Package {
         self.forget(version, used)
     }
 
-    fn forget(&mut self, version: &str, used: &[Application]) -> Result<(), Refusal> {
+    fn forget(&mut self, version: &str, used: &[Application]) -> Result<(), SqlError> {
         if used.iter().any(|app| app.version == version) {
             return Err(invalid(format!("version {version} is used by an application")));
         }

@@ -5,19 +5,19 @@ use std::fs;
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-use super::words::{Word, Words, target};
-use super::{From, Refusal, State, absent, files, table};
+use super::sql_tokens::{Token, Tokens, target};
+use super::{InstalledFrom, SqlError, State, absent, files, table};
 
 fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
 /// What stands behind IN.
-fn place_of(words: &mut Words) -> String {
+fn place_of(words: &mut Tokens) -> String {
     let mut rest = words.clone();
     let mut place = String::new();
     while let Some(word) = rest.next() {
-        if word == Word::Name("IN".into()) {
+        if word == Token::Name("IN".into()) {
             let _ = rest.eat("SCHEMA") || rest.eat("DATABASE");
             place = rest.path();
         }
@@ -40,20 +40,20 @@ fn matches(name: &str, pattern: &str) -> bool {
 }
 
 impl State {
-    pub(super) fn show(&mut self, sql: &str) -> Result<Value, Refusal> {
-        let mut words = Words::of(sql);
+    pub(super) fn show(&mut self, sql: &str) -> Result<Value, SqlError> {
+        let mut words = Tokens::of(sql);
         words.next();
         if words.eat("RELEASE CHANNELS IN APPLICATION PACKAGE") {
             return self.channels(&words.path());
         }
-        let world = &self.world;
+        let contents = &self.contents;
         if words.eat("APPLICATION PACKAGES") {
             let rows =
-                world.packages.iter().map(|(name, package)| row(&[name, "TESTER", &package.comment, "INTERNAL"]));
+                contents.packages.iter().map(|(name, package)| row(&[name, "TESTER", &package.comment, "INTERNAL"]));
             return Ok(table(&["name", "owner", "comment", "distribution"], rows.collect()));
         }
         if words.eat("APPLICATIONS") {
-            let rows = world.applications.iter().map(|(name, app)| {
+            let rows = contents.applications.iter().map(|(name, app)| {
                 row(&[
                     name,
                     "TESTER",
@@ -70,13 +70,13 @@ impl State {
             return Ok(table(&columns, rows.collect()));
         }
         if words.eat("APPLICATION PACKAGE") {
-            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let package = contents.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
             let rows =
                 vec![row(&["name", "it"]), row(&["distribution", "INTERNAL"]), row(&["comment", &package.comment])];
             return Ok(table(&["property", "value"], rows));
         }
         if words.eat("APPLICATION") {
-            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let app = contents.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
             let mut rows = vec![row(&["version", &app.version]), row(&["release_channel_name", "DEFAULT"])];
             if let Some((version, patch)) = &app.previous {
                 rows.push(row(&["previous_version", version]));
@@ -86,7 +86,7 @@ impl State {
             return Ok(table(&["property", "value"], rows));
         }
         if words.eat("RELEASE DIRECTIVES IN APPLICATION PACKAGE") {
-            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let package = contents.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
             let rows = package
                 .released
                 .iter()
@@ -96,7 +96,7 @@ impl State {
         if words.eat("VERSIONS") {
             let like = if words.eat("LIKE") { Some(words.text()) } else { None };
             assert!(words.eat("IN APPLICATION PACKAGE"), "{sql}");
-            let package = world.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
+            let package = contents.packages.get(&words.path()).ok_or_else(|| absent("Package"))?;
             let versions = package
                 .versions
                 .iter()
@@ -106,21 +106,21 @@ impl State {
             return Ok(table(&["version", "patch", "label", "state", "review_status"], rows.collect()));
         }
         if words.eat("STAGES") {
-            return self.in_schema(words, world.stages.iter().map(|path| (path.as_str(), "")));
+            return self.in_schema(words, contents.stages.iter().map(|path| (path.as_str(), "")));
         }
         if words.eat("SCHEMAS") {
-            return self.in_schema(words, world.schemas.iter().map(|path| (path.as_str(), "")));
+            return self.in_schema(words, contents.schemas.iter().map(|path| (path.as_str(), "")));
         }
         if words.eat("DATABASES") {
-            return Ok(table(&["name"], world.databases.iter().map(|name| row(&[name])).collect()));
+            return Ok(table(&["name"], contents.databases.iter().map(|name| row(&[name])).collect()));
         }
         if words.eat("SECRETS") {
-            let objects = world.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()));
+            let objects = contents.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()));
             let place = place_of(&mut words);
             let mut answer = self.in_schema(words, objects)?;
             for row in answer["rowset"].as_array_mut().unwrap() {
                 let path = format!("{place}.{}", row[0].as_str().unwrap());
-                row.as_array_mut().unwrap().push(world.secrets[&path].kind.clone().into());
+                row.as_array_mut().unwrap().push(contents.secrets[&path].kind.clone().into());
             }
             let column = answer["rowtype"][0].clone();
             answer["rowtype"].as_array_mut().unwrap().push(column);
@@ -128,17 +128,19 @@ impl State {
             return Ok(answer);
         }
         if words.eat("NETWORK RULES") {
-            return self
-                .in_schema(words, world.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str())));
+            return self.in_schema(
+                words,
+                contents.rules.iter().map(|(path, object)| (path.as_str(), object.comment.as_str())),
+            );
         }
         if words.eat("NETWORK RULE") {
-            let rule = world.rules.get(&words.path()).ok_or_else(|| absent("Rule"))?;
+            let rule = contents.rules.get(&words.path()).ok_or_else(|| absent("Rule"))?;
             return Ok(table(&["type", "mode", "value_list"], vec![row(&[&rule.kind, &rule.mode, &rule.value])]));
         }
         if words.eat("IMAGE REPOSITORIES") {
-            let url = |path: &str| world.repositories.get(path).cloned().unwrap_or_default();
+            let url = |path: &str| contents.repositories.get(path).cloned().unwrap_or_default();
             let mut answer =
-                self.in_schema(words, world.repositories.keys().map(|path| (path.as_str(), path.as_str())))?;
+                self.in_schema(words, contents.repositories.keys().map(|path| (path.as_str(), path.as_str())))?;
             for row in answer["rowset"].as_array_mut().unwrap() {
                 row[1] = url(row[1].as_str().unwrap()).into();
             }
@@ -146,11 +148,11 @@ impl State {
             return Ok(answer);
         }
         if words.eat("EXTERNAL ACCESS INTEGRATIONS") {
-            let rows = world.integrations.iter().map(|(name, object)| row(&[name, &object.comment]));
+            let rows = contents.integrations.iter().map(|(name, object)| row(&[name, &object.comment]));
             return Ok(table(&["name", "comment"], rows.collect()));
         }
         if words.eat("EXTERNAL ACCESS INTEGRATION") {
-            let integration = world.integrations.get(&words.path()).ok_or_else(|| absent("Integration"))?;
+            let integration = contents.integrations.get(&words.path()).ok_or_else(|| absent("Integration"))?;
             let (rules, secrets) = integration.value.split_once('|').unwrap();
             let rows = vec![
                 row(&["ENABLED", "Boolean", "true"]),
@@ -160,12 +162,12 @@ impl State {
             return Ok(table(&["property", "property_type", "property_value"], rows));
         }
         if words.eat("PRIVILEGES IN APPLICATION") {
-            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let app = contents.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
             let rows = app.privileges.iter().map(|(name, granted)| row(&[name, &granted.to_string()]));
             return Ok(table(&["privilege", "is_granted"], rows.collect()));
         }
         if words.eat("REFERENCES IN APPLICATION") {
-            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let app = contents.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
             let rows = self.references.iter().map(|name| {
                 let object = app.references.get(name).map_or("", String::as_str);
                 row(&[&name.to_uppercase(), object.rsplit('.').next().unwrap_or_default()])
@@ -175,12 +177,12 @@ impl State {
         if words.eat("GRANTS OF APPLICATION ROLE") {
             let path = words.path();
             let (name, role) = path.rsplit_once('.').unwrap();
-            let app = world.applications.get(name).ok_or_else(|| absent("Application"))?;
+            let app = contents.applications.get(name).ok_or_else(|| absent("Application"))?;
             let grants = app.roles.iter().filter(|(granted, _)| granted == role);
             return Ok(table(&["granted_to", "grantee_name"], grants.map(|(_, to)| row(&["ROLE", to])).collect()));
         }
         if words.eat("OBJECTS OWNED BY APPLICATION") {
-            let app = world.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
+            let app = contents.applications.get(&words.path()).ok_or_else(|| absent("Application"))?;
             return Ok(table(&["name", "type"], app.owned.iter().map(|(kind, name)| row(&[name, kind])).collect()));
         }
         if words.eat("TELEMETRY EVENT DEFINITIONS IN APPLICATION") {
@@ -188,7 +190,7 @@ impl State {
         }
         if words.eat("COMPUTE POOLS") {
             let like = if words.eat("LIKE") { words.text().to_uppercase() } else { "%".to_owned() };
-            let pools = world.pools.iter().filter(|(name, _)| matches(name, &like));
+            let pools = contents.pools.iter().filter(|(name, _)| matches(name, &like));
             let rows = pools.map(|(name, pool)| {
                 let (services, jobs) = (pool.services.to_string(), pool.jobs.to_string());
                 let application = pool.application.as_deref().unwrap_or_default();
@@ -202,10 +204,11 @@ impl State {
     }
 
     /// The release channels of a package. Versions that were dropped leave while somebody looks.
-    fn channels(&mut self, path: &str) -> Result<Value, Refusal> {
-        let installed = self.world.applications.values().filter(|app| app.source == path && app.from == From::Release);
+    fn channels(&mut self, path: &str) -> Result<Value, SqlError> {
+        let installed =
+            self.contents.applications.values().filter(|app| app.source == path && app.from == InstalledFrom::Release);
         let used: Vec<String> = installed.map(|app| app.version.clone()).collect();
-        let package = self.world.packages.get_mut(path).ok_or_else(|| absent("Package"))?;
+        let package = self.contents.packages.get_mut(path).ok_or_else(|| absent("Package"))?;
         package.looked_at(&used);
         let versions = serde_json::to_string(&package.channel).unwrap();
         let rows = if package.channels { vec![row(&["DEFAULT", &versions, "", ""])] } else { Vec::new() };
@@ -215,14 +218,14 @@ impl State {
     /// Objects of a schema, or schemas of a database, which must exist.
     fn in_schema<'a>(
         &self,
-        mut words: Words,
+        mut words: Tokens,
         objects: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, SqlError> {
         let place = place_of(&mut words);
-        let world = &self.world;
-        let is_place = world.schemas.contains(&place)
-            || world.databases.contains(&place)
-            || world.packages.contains_key(&place)
+        let contents = &self.contents;
+        let is_place = contents.schemas.contains(&place)
+            || contents.databases.contains(&place)
+            || contents.packages.contains_key(&place)
             || place.is_empty();
         if !is_place {
             let what = "SQL compilation error: Object does not exist, or operation cannot be performed.";
@@ -235,9 +238,9 @@ impl State {
         Ok(table(&["name", "comment"], within.collect()))
     }
 
-    pub(super) fn list(&self, sql: &str) -> Result<Value, Refusal> {
+    pub(super) fn list(&self, sql: &str) -> Result<Value, SqlError> {
         let (stage, path) = target(sql);
-        if !self.world.stages.contains(&stage) {
+        if !self.contents.stages.contains(&stage) {
             return Err(absent("Stage"));
         }
         let rows =

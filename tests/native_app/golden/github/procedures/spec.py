@@ -1,13 +1,13 @@
-"""What the app was generated for: the source, as it describes itself."""
+"""The source's specification, from which the app was generated."""
 
 SPEC = {
     "name": "github",
     "version": "0.1.0",
     "title": "GitHub issues",
     "description": "Keeps every repository that you enable from github in sync with tables of your own account.",
-    # What one resource is, in the singular.
+    # The word for one resource, in the singular.
     "resource_kind": "repository",
-    # How resources are named; None where any text is a name.
+    # The rule for resource names; None if any text is valid.
     "resource_names": {
         "pattern": "^\\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*/\\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*$",
         "form": "owner/name",
@@ -24,7 +24,7 @@ SPEC = {
         "hosts": ["github.com"],
     },
     "hosts": ["api.github.com"],
-    # Settings that are secrets, each bound by a reference of its name.
+    # The secret settings, each bound by the reference of the same name.
     "secrets": ["private_key", "token"],
     # The JSON Schema of the settings.
     "settings": {
@@ -194,17 +194,17 @@ SPEC = {
         },
     ],
     "default_schedule": "30m",
-    # What tokens of well-known services look like: a regular expression.
+    # A regular expression for the tokens of well-known services.
     "token_pattern": "(^|[^A-Za-z0-9])(gh[oprsu]_[A-Za-z0-9]{8}|github_pat_[A-Za-z0-9_]{8}|glpat-[A-Za-z0-9_-]{8}|xox[abeprs]-[A-Za-z0-9-]{8}|sk-[A-Za-z0-9_-]{16}|[sr]k_(live|test)_[A-Za-z0-9]{8}|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30}|eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{30}|pypi-[A-Za-z0-9_-]{16}|hf_[A-Za-z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY)",
     # The shortest interval of a schedule, in seconds.
     "shortest_schedule": 60,
     # Whether the app runs the connector itself, in a container.
     "container": True,
-    # Who starts ingestion unless the consumer says otherwise: a task of the app, or a process outside of Snowflake.
+    # What starts ingestion by default: a task of the app, or a process outside Snowflake.
     "default_scheduler": "task",
     "pool_family": "CPU_X64_XS",
-    # The statements that make the tables of the connector itself; names in braces are to be qualified.
+    # The statements that create the engine's own tables. Names in braces are placeholders for qualified names.
     "state_sql": "-- What the connector remembers. Each statement can be repeated; the row in SNOWFEED_VERSION comes last.\n-- Snowflake does not enforce primary keys. No text may inherit a collation from the account: keys that differ only by case\n-- are different keys.\n-- DOCUMENT is the exact text of what VALUE holds as a VARIANT, which keeps neither spaces nor the order of members.\n-- SCHEMA is where the views are.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_VERSION} (\"VERSION\" NUMBER(38, 0) NOT NULL, \"SCHEMA\" VARCHAR NOT NULL)\n    DEFAULT_DDL_COLLATION = '';\n\nCREATE TABLE IF NOT EXISTS {APP_CONFIGURATION} (\"KEY\" VARCHAR NOT NULL PRIMARY KEY, \"VALUE\" VARIANT, \"DOCUMENT\" VARCHAR(134217728))\n    DEFAULT_DDL_COLLATION = '';\n\nCREATE TABLE IF NOT EXISTS {RESOURCE_CONFIGURATION} (\"KEY\" VARCHAR NOT NULL PRIMARY KEY, \"VALUE\" VARIANT, \"DOCUMENT\" VARCHAR(134217728))\n    DEFAULT_DDL_COLLATION = '';\n\n-- Append-only. The highest version of a key counts. An INSERT locks nothing, so whoever appends holds the key's fence: a table\n-- of its own, SNOWFEED_FENCE/key.\nCREATE TABLE IF NOT EXISTS {APP_STATE} (\n    \"TIMESTAMP\" TIMESTAMP_NTZ DEFAULT SYSDATE(),\n    \"KEY\" VARCHAR NOT NULL,\n    \"VALUE\" VARIANT,\n    \"VERSION\" NUMBER(38, 0) NOT NULL,\n    \"AT\" VARCHAR NOT NULL,\n    \"DOCUMENT\" VARCHAR(134217728) NOT NULL\n) DEFAULT_DDL_COLLATION = '';\n\n-- Append-only: a row for each time that the record of a run was written. INGESTION_RUN shows the last one of each run.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_RUN} (\n    \"ID\" VARCHAR NOT NULL,\n    \"RECORDED_AT\" TIMESTAMP_NTZ NOT NULL,\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"MODE\" VARCHAR,\n    \"STATUS\" VARCHAR,\n    \"STARTED_AT\" TIMESTAMP_NTZ,\n    \"ENDED_AT\" TIMESTAMP_NTZ,\n    \"OFFERED\" NUMBER(38, 0),\n    \"INSERTED\" NUMBER(38, 0),\n    \"UPDATED\" NUMBER(38, 0),\n    \"UNCHANGED\" NUMBER(38, 0),\n    \"DELETED\" NUMBER(38, 0),\n    \"SKIPPED\" NUMBER(38, 0),\n    \"REJECTED\" NUMBER(38, 0),\n    \"COMMITS\" NUMBER(38, 0),\n    \"REQUESTS\" NUMBER(38, 0),\n    \"BYTES\" NUMBER(38, 0),\n    \"WAITED_MS\" NUMBER(38, 0),\n    \"TOTAL_MS\" NUMBER(38, 0),\n    \"ERROR\" VARCHAR,\n    \"DOCUMENT\" VARCHAR(134217728) NOT NULL\n) DEFAULT_DDL_COLLATION = '';\n\nCREATE VIEW IF NOT EXISTS {INGESTION_RUN} AS\n    SELECT \"ID\", \"RESOURCE\", \"MODE\", \"STATUS\", \"STARTED_AT\", \"ENDED_AT\", \"OFFERED\", \"INSERTED\", \"UPDATED\", \"UNCHANGED\",\n        \"DELETED\", \"SKIPPED\", \"REJECTED\", \"COMMITS\", \"REQUESTS\", \"BYTES\", \"WAITED_MS\", \"TOTAL_MS\", \"ERROR\", \"DOCUMENT\"\n    FROM {SNOWFEED_RUN}\n    QUALIFY ROW_NUMBER() OVER (PARTITION BY \"RESOURCE\", \"ID\" ORDER BY \"RECORDED_AT\" DESC) = 1;\n\nCREATE TABLE IF NOT EXISTS {REJECTED_RECORD} (\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"STREAM\" VARCHAR NOT NULL,\n    \"REASON\" VARCHAR NOT NULL,\n    \"RAW\" VARCHAR(134217728) NOT NULL,\n    \"HASH\" VARCHAR NOT NULL,\n    \"FIRST_SEEN\" TIMESTAMP_NTZ,\n    \"LAST_SEEN\" TIMESTAMP_NTZ,\n    \"RUN\" VARCHAR,\n    PRIMARY KEY (\"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\")\n) DEFAULT_DDL_COLLATION = '';\n\n-- A row for each table of each resource; the rows of the streams' own views have no resource.\n-- MADE_FROM is a digest of what the view was made from; while a stream's view is being made, the claim of whoever makes it.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_TABLE} (\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"STREAM\" VARCHAR NOT NULL,\n    \"NAME\" VARCHAR NOT NULL,\n    \"COLUMNS\" VARCHAR NOT NULL,\n    \"MADE_FROM\" VARCHAR NOT NULL,\n    PRIMARY KEY (\"RESOURCE\", \"STREAM\")\n) DEFAULT_DDL_COLLATION = '';\n\n-- What reconcile runs have come across.\nCREATE TABLE IF NOT EXISTS {SNOWFEED_SEEN} (\n    \"RUN\" VARCHAR NOT NULL,\n    \"RESOURCE\" VARCHAR NOT NULL,\n    \"STREAM\" VARCHAR NOT NULL,\n    \"KEY\" VARCHAR NOT NULL\n) DEFAULT_DDL_COLLATION = '';\n\n-- Files on their way into tables. Encrypted by Snowflake, so that no client has to.\nCREATE STAGE IF NOT EXISTS {SNOWFEED_STAGE} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE');\n",
-    # The most characters of a column that holds a document.
+    # The maximum length of a column that holds a document, in characters.
     "longest_text": 134217728,
 }

@@ -1,41 +1,41 @@
-//! What a consumer makes so that the app may reach its source: a network rule, secrets, an external access integration.
+//! The objects with which the app reaches its source: a network rule, secrets, an external access integration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::account::{Account, Found, MARKER, qualified_name, text_literal};
+use super::account::{Account, MARKER, ShowRow, qualified_name, text_literal};
 use super::plan::{Action, Plan, Privilege, Step};
 use crate::native_app::{Name, hosts};
 use crate::snowflake::Statement;
 use crate::{Error, ErrorKind, Result, SourceSpec};
 
-/// The objects of one application, by their names.
+/// The names of these objects for one application.
 #[derive(Debug, Clone)]
-pub(super) struct Access {
+pub(super) struct ExternalAccess {
     pub(super) database: Name,
     pub(super) schema: Name,
-    /// The hosts that the source talks to, and those that were asked for besides.
+    /// The source's hosts, and additional ones.
     hosts: Vec<String>,
     rule: Name,
     pub(super) integration: Name,
-    /// Of each secret setting, the object.
+    /// The object of each secret setting.
     pub(super) secrets: BTreeMap<String, Name>,
 }
 
-/// Which secrets there are, or will be.
-pub(super) type Bound = BTreeSet<String>;
+/// The settings whose secrets exist or will be created.
+pub(super) type BoundSecrets = BTreeSet<String>;
 
-impl Access {
-    /// The objects of `application`, which lie in a schema, but for the integration, which is the account's.
-    pub(super) fn of(
+impl ExternalAccess {
+    /// The objects of `application`. All but the integration are in `objects_schema`.
+    pub(super) fn new(
         spec: &SourceSpec,
         more_hosts: &[String],
         application: &Name,
-        place: Option<&(Name, Name)>,
+        objects_schema: Option<&(Name, Name)>,
     ) -> Result<Self> {
-        let (database, schema) = match place {
-            Some(place) => place.clone(),
+        let (database, schema) = match objects_schema {
+            Some(schema) => schema.clone(),
             None => (application.with_suffix("SETUP")?, "PUBLIC".parse()?),
         };
         let secrets = spec.settings.names().filter(|name| spec.settings.is_secret(name));
@@ -64,19 +64,19 @@ impl Access {
         qualified_name(&[&self.database, &self.schema, name])
     }
 
-    async fn find(&self, account: &mut Account, kind: &str, name: &Name) -> Result<Option<Found>> {
+    async fn find(&self, account: &mut Account, kind: &str, name: &Name) -> Result<Option<ShowRow>> {
         account.find(kind, name, &format!("IN SCHEMA {}", self.schema_sql())).await
     }
 
-    /// Makes what is missing, sets the secrets that are given, and tells which secrets there are then.
+    /// Plans the missing objects and the given secrets; returns the settings whose secrets then exist.
     pub(super) async fn plan(
         &self,
         account: &mut Account,
         given: &BTreeMap<String, SecretString>,
         adopt: bool,
         plan: &mut Plan,
-    ) -> Result<Bound> {
-        let mut bound = Bound::new();
+    ) -> Result<BoundSecrets> {
+        let mut bound = BoundSecrets::new();
         if self.hosts.is_empty() && given.is_empty() {
             return Ok(bound);
         }
@@ -86,20 +86,25 @@ impl Access {
             match (given.get(setting), found) {
                 (Some(value), found) => {
                     if let Some(found) = &found {
-                        found.claim("secret", name, adopt, "bind it on the app's page instead of giving --secret")?;
+                        found.check_marker(
+                            "secret",
+                            name,
+                            adopt,
+                            "bind it on the app's page instead of passing --secret",
+                        )?;
                         self.check_type(name, found, &["GENERIC_STRING"])?;
                     }
                     plan.push(self.set_secret(name, value, found.is_some()));
                 }
                 (None, None) => continue,
-                (None, Some(found)) if adopt || found.is_ours() => {
+                (None, Some(found)) if adopt || found.is_made_by_snowfeed() => {
                     self.check_type(name, &found, &READABLE)?;
                     plan.note(format!("the secret {} is kept", self.sql(name)));
                 }
                 (None, Some(_)) => {
                     let name = self.sql(name);
                     plan.note(format!(
-                        "the secret {name} was made by somebody else: --adopt lets the app read it, or the app's page"
+                        "the secret {name} was not created by snowfeed: pass --adopt or bind it on the app's page to let the app read it"
                     ));
                     continue;
                 }
@@ -107,21 +112,21 @@ impl Access {
             bound.insert(setting.clone());
         }
         if !self.hosts.is_empty() {
-            self.set_rule(account, adopt, plan).await?;
-            self.set_integration(account, &bound, adopt, plan).await?;
+            self.plan_network_rule(account, adopt, plan).await?;
+            self.plan_integration(account, &bound, adopt, plan).await?;
         }
         Ok(bound)
     }
 
-    /// Refuses a secret that the app could not read, or whose value could not be set.
-    fn check_type(&self, name: &Name, found: &Found, allowed: &[&str]) -> Result<()> {
+    /// Rejects a secret that the app could not read, or whose value could not be set.
+    fn check_type(&self, name: &Name, found: &ShowRow, allowed: &[&str]) -> Result<()> {
         let kind = found.get("secret_type").to_ascii_uppercase();
         if kind.is_empty() || allowed.contains(&kind.as_str()) {
             return Ok(());
         }
-        let message = format!("the secret {} is of TYPE = {kind}, and not {}", self.sql(name), allowed.join(" or "));
+        let message = format!("the secret {} has TYPE = {kind}, not {}", self.sql(name), allowed.join(" or "));
         Err(Error::new(ErrorKind::Conflict, message).with_help(
-            "rename it (ALTER SECRET … RENAME) or drop it, then give the value by --secret; or make the app's objects elsewhere: \
+            "rename it (ALTER SECRET … RENAME) or drop it, then pass the value with --secret; or choose another schema: \
              --objects-in DATABASE.SCHEMA",
         ))
     }
@@ -148,8 +153,8 @@ impl Access {
         Step { what, action: Action::Run(statement), privilege }
     }
 
-    /// Makes the network rule, or adds to it: what a consumer has added stays.
-    async fn set_rule(&self, account: &mut Account, adopt: bool, plan: &mut Plan) -> Result<()> {
+    /// Plans the network rule, or adds hosts to it. Hosts that a consumer added are kept.
+    async fn plan_network_rule(&self, account: &mut Account, adopt: bool, plan: &mut Plan) -> Result<()> {
         let path = self.sql(&self.rule);
         let list = |hosts: &[String]| hosts.iter().map(|host| text_literal(host)).collect::<Vec<_>>().join(", ");
         let Some(found) = self.find(account, "NETWORK RULES", &self.rule).await? else {
@@ -164,27 +169,27 @@ impl Access {
             ));
             return Ok(());
         };
-        found.claim("network rule", &self.rule, adopt, "give another place: --objects-in DATABASE.SCHEMA")?;
+        found.check_marker("network rule", &self.rule, adopt, "choose another schema: --objects-in DATABASE.SCHEMA")?;
         let described = account.rows(format!("DESCRIBE NETWORK RULE {path}")).await?;
         let (kind, mode) = (column(&described, "type"), column(&described, "mode"));
         if !matches!(kind, "" | "HOST_PORT") || !matches!(mode, "" | "EGRESS") {
             let message =
-                format!("the network rule {path} is of TYPE = {kind} and MODE = {mode}, not HOST_PORT and EGRESS");
+                format!("the network rule {path} has TYPE = {kind} and MODE = {mode}, not HOST_PORT and EGRESS");
             return Err(Error::new(ErrorKind::Conflict, message)
-                .with_help("drop it, or make the app's objects elsewhere: --objects-in DATABASE.SCHEMA"));
+                .with_help("drop it, or choose another schema: --objects-in DATABASE.SCHEMA"));
         }
-        let present = hosts::described(column(&described, "value_list")).ok_or_else(|| {
-            Error::invalid_data(format!("the hosts of the network rule {path} are not understood"))
+        let present = hosts::parse_hosts(column(&described, "value_list")).ok_or_else(|| {
+            Error::invalid_data(format!("the hosts of the network rule {path} cannot be parsed"))
                 .with_context("value_list", column(&described, "value_list"))
                 .with_help(format!(
-                    "add to it by hand: ALTER NETWORK RULE {path} SET VALUE_LIST = (…), with {}",
+                    "add them manually: ALTER NETWORK RULE {path} SET VALUE_LIST = (…), with {}",
                     list(&self.hosts)
                 ))
         })?;
-        let missing: Vec<String> = hosts::missing(&self.hosts, &present).into_iter().map(str::to_owned).collect();
+        let missing: Vec<String> = hosts::missing_hosts(&self.hosts, &present).into_iter().map(str::to_owned).collect();
         if !missing.is_empty() {
             plan.push(Step::run(
-                format!("allow {} by the network rule {path}, too", missing.join(", ")),
+                format!("also allow {} by the network rule {path}", missing.join(", ")),
                 format!("ALTER NETWORK RULE {path} SET VALUE_LIST = ({})", list(&[present, missing].concat())),
                 Privilege::ownership(format!("NETWORK RULE {path}")),
             ));
@@ -192,27 +197,38 @@ impl Access {
         Ok(())
     }
 
-    /// Makes the integration, or adds to what it allows.
-    async fn set_integration(&self, account: &mut Account, bound: &Bound, adopt: bool, plan: &mut Plan) -> Result<()> {
+    /// Plans the integration, or adds to its allowed rules and secrets.
+    async fn plan_integration(
+        &self,
+        account: &mut Account,
+        bound: &BoundSecrets,
+        adopt: bool,
+        plan: &mut Plan,
+    ) -> Result<()> {
         let name = &self.integration;
         let rule = vec![self.database.clone(), self.schema.clone(), self.rule.clone()];
         let secret = |setting: &String| {
             self.secrets.get(setting).map(|secret| vec![self.database.clone(), self.schema.clone(), secret.clone()])
         };
-        let secrets: Vec<Path> = bound.iter().filter_map(secret).collect();
+        let secrets: Vec<QualifiedName> = bound.iter().filter_map(secret).collect();
         let Some(found) = account.find("EXTERNAL ACCESS INTEGRATIONS", name, "").await? else {
-            let list = if secrets.is_empty() { "none".to_owned() } else { paths_sql(&secrets) };
+            let list = if secrets.is_empty() { "none".to_owned() } else { names_sql(&secrets) };
             let sql = format!(
                 "CREATE EXTERNAL ACCESS INTEGRATION {name} ALLOWED_NETWORK_RULES = {} ALLOWED_AUTHENTICATION_SECRETS = {list} \
                  ENABLED = TRUE COMMENT = {}",
-                paths_sql(&[rule]),
+                names_sql(&[rule]),
                 text_literal(MARKER)
             );
             let what = format!("create the external access integration {name}");
             plan.push(Step::run(what, sql, Privilege::account("CREATE EXTERNAL ACCESS INTEGRATION")));
             return Ok(());
         };
-        found.claim("external access integration", name, adopt, "give the application another name (--application)")?;
+        found.check_marker(
+            "external access integration",
+            name,
+            adopt,
+            "choose another name for the application (--application)",
+        )?;
         let described = account.rows(format!("DESCRIBE EXTERNAL ACCESS INTEGRATION {name}")).await?;
         let property = |property: &str| {
             let row = described.iter().find(|row| row.get("property").eq_ignore_ascii_case(property));
@@ -224,17 +240,19 @@ impl Access {
             if printed.trim_matches(['[', ']']).eq_ignore_ascii_case("all") {
                 continue;
             }
-            let present = described_paths(printed).ok_or_else(|| {
-                Error::invalid_data(format!("what the external access integration {name} allows is not understood"))
-                    .with_context(allowed, printed)
-                    .with_help(format!(
-                        "add to it by hand: ALTER EXTERNAL ACCESS INTEGRATION {name} SET {allowed} = (…), with {}",
-                        paths_sql(&wanted)
-                    ))
+            let present = parse_names(printed).ok_or_else(|| {
+                Error::invalid_data(format!(
+                    "the allowed rules and secrets of the external access integration {name} cannot be parsed"
+                ))
+                .with_context(allowed, printed)
+                .with_help(format!(
+                    "add them manually: ALTER EXTERNAL ACCESS INTEGRATION {name} SET {allowed} = (…), with {}",
+                    names_sql(&wanted)
+                ))
             })?;
-            let missing: Vec<Path> = wanted.into_iter().filter(|path| !present.contains(path)).collect();
+            let missing: Vec<QualifiedName> = wanted.into_iter().filter(|path| !present.contains(path)).collect();
             if !missing.is_empty() {
-                set.push(format!("{allowed} = {}", paths_sql(&[present, missing].concat())));
+                set.push(format!("{allowed} = {}", names_sql(&[present, missing].concat())));
             }
         }
         if !property("ENABLED").eq_ignore_ascii_case("true") {
@@ -250,18 +268,18 @@ impl Access {
         Ok(())
     }
 
-    /// Drops what was made for an application. The database stays.
+    /// Plans the removal of these objects. The database stays.
     pub(super) async fn remove(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
         let found = account.find("EXTERNAL ACCESS INTEGRATIONS", &self.integration, "").await?;
-        if found.is_some_and(|found| found.is_ours()) {
+        if found.is_some_and(|found| found.is_made_by_snowfeed()) {
             plan.push(drop("INTEGRATION", &self.integration.sql()));
         }
         for name in self.secrets.values() {
-            if self.find(account, "SECRETS", name).await?.is_some_and(|found| found.is_ours()) {
+            if self.find(account, "SECRETS", name).await?.is_some_and(|found| found.is_made_by_snowfeed()) {
                 plan.push(drop("SECRET", &self.sql(name)));
             }
         }
-        if self.find(account, "NETWORK RULES", &self.rule).await?.is_some_and(|found| found.is_ours()) {
+        if self.find(account, "NETWORK RULES", &self.rule).await?.is_some_and(|found| found.is_made_by_snowfeed()) {
             plan.push(drop("NETWORK RULE", &self.sql(&self.rule)));
         }
         Ok(())
@@ -277,28 +295,28 @@ fn drop(kind: &str, name: &str) -> Step {
     )
 }
 
-/// A statement by its text for a secret's value; `***` is shown in its place.
+/// A statement with a secret's value, which is printed as `***`.
 fn confidential(sql: impl Fn(&str) -> String, value: &SecretString) -> Statement {
     Statement::confidential(sql(value.expose_secret()).into(), sql("***"))
 }
 
-/// The types of secrets from which the app reads a value.
+/// The types of secrets that the app can read.
 const READABLE: [&str; 3] = ["GENERIC_STRING", "PASSWORD", "OAUTH2"];
 
-/// The parts of a name.
-type Path = Vec<Name>;
+/// The parts of a qualified name.
+type QualifiedName = Vec<Name>;
 
-fn column<'a>(described: &'a [Found], name: &str) -> &'a str {
+fn column<'a>(described: &'a [ShowRow], name: &str) -> &'a str {
     described.first().map_or("", |row| row.get(name))
 }
 
-fn paths_sql(paths: &[Path]) -> String {
+fn names_sql(paths: &[QualifiedName]) -> String {
     let paths = paths.iter().map(|path| qualified_name(&path.iter().collect::<Vec<_>>()));
     format!("({})", paths.collect::<Vec<_>>().join(", "))
 }
 
-/// Objects as DESCRIBE prints them: `[D.S.A, D.S."b"]`. `None` where that is not understood.
-fn described_paths(list: &str) -> Option<Vec<Path>> {
+/// Parses a list of objects as DESCRIBE prints it: `[D.S.A, D.S."b"]`; `None` if it is malformed.
+fn parse_names(list: &str) -> Option<Vec<QualifiedName>> {
     let list = list.trim();
     let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);
     if list.trim().is_empty() || list.eq_ignore_ascii_case("none") {
@@ -309,14 +327,14 @@ fn described_paths(list: &str) -> Option<Vec<Path>> {
         None => Name::stored(part).ok(),
     };
     let path = |path: &str| {
-        let parts: Option<Path> = outside_quotes(path.trim(), '.').into_iter().map(part).collect();
+        let parts: Option<QualifiedName> = split_unquoted(path.trim(), '.').into_iter().map(part).collect();
         parts.filter(|parts| parts.len() == 3)
     };
-    outside_quotes(list, ',').into_iter().map(path).collect()
+    split_unquoted(list, ',').into_iter().map(path).collect()
 }
 
-/// The parts of a text between marks that stand outside of double quotes.
-fn outside_quotes(text: &str, mark: char) -> Vec<&str> {
+/// Splits a text at separators outside double quotes.
+fn split_unquoted(text: &str, mark: char) -> Vec<&str> {
     let mut quoted = false;
     text.split(|c: char| {
         quoted ^= c == '"';
@@ -331,7 +349,7 @@ mod tests {
 
     #[test]
     fn what_an_integration_allows_is_read_as_it_is_printed() {
-        let sql = |list: &str| described_paths(list).map(|paths| paths_sql(&paths));
+        let sql = |list: &str| parse_names(list).map(|paths| names_sql(&paths));
         assert_eq!(sql("[D.S.A, D.S.\"b.c\"]").unwrap(), "(D.S.A, D.S.\"b.c\")");
         assert_eq!(sql("[D.S.my rule]").unwrap(), "(D.S.\"my rule\")");
         assert_eq!(sql("none").unwrap(), "()");

@@ -5,12 +5,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::words::{Words, target};
-use super::{Object, Package, Pool, Refusal, State, World, absent, exists, files, invalid, limits, said};
+use super::sql_tokens::{Tokens, target};
+use super::{
+    AccountContents, AccountObject, Package, Pool, SqlError, State, absent, exists, files, invalid, limits, said,
+};
 
 impl State {
-    pub(super) fn change(&mut self, sql: &str) -> Result<Value, Refusal> {
-        let mut words = Words::of(sql);
+    pub(super) fn change(&mut self, sql: &str) -> Result<Value, SqlError> {
+        let mut words = Tokens::of(sql);
         if words.eat("SELECT CURRENT_ROLE") {
             return Ok(said("TESTER"));
         }
@@ -45,7 +47,7 @@ impl State {
         Err(super::unknown(sql))
     }
 
-    fn create(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
+    fn create(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
         let replaces = words.eat("OR REPLACE");
         let alters = words.eat("OR ALTER");
         let kinds = [
@@ -68,26 +70,26 @@ impl State {
         let quoted = words.is_quoted();
         let path = words.path();
         let comment = words.one("COMMENT");
-        let world = &mut self.world;
+        let contents = &mut self.contents;
         let parent = path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
         match kind {
-            "APPLICATION PACKAGE" if !world.packages.contains_key(&path) => {
+            "APPLICATION PACKAGE" if !contents.packages.contains_key(&path) => {
                 let channels = words.one("ENABLE_RELEASE_CHANNELS") == "TRUE";
-                world.packages.insert(path, Package { comment, channels, ..Package::default() });
+                contents.packages.insert(path, Package { comment, channels, ..Package::default() });
             }
             "APPLICATION" => return self.create_application(path, words),
-            "DATABASE" if !world.databases.contains(&path) => {
-                world.schemas.insert(format!("{path}.PUBLIC"));
-                world.databases.insert(path);
+            "DATABASE" if !contents.databases.contains(&path) => {
+                contents.schemas.insert(format!("{path}.PUBLIC"));
+                contents.databases.insert(path);
             }
             "SCHEMA" => {
                 let path = parent
-                    .map_or_else(|| format!("{}.{path}", world.packages.keys().next().unwrap()), |_| path.clone());
+                    .map_or_else(|| format!("{}.{path}", contents.packages.keys().next().unwrap()), |_| path.clone());
                 let database = path.rsplit_once('.').unwrap().0;
-                if !world.packages.contains_key(database) && !world.databases.contains(database) {
+                if !contents.packages.contains_key(database) && !contents.databases.contains(database) {
                     return Err(absent("Database"));
                 }
-                if !world.schemas.insert(path.clone()) && !unless {
+                if !contents.schemas.insert(path.clone()) && !unless {
                     return Err(exists(&path));
                 }
             }
@@ -97,24 +99,24 @@ impl State {
                 let path = if parent.is_some() {
                     path
                 } else {
-                    format!("{}.{path}", world.schemas.iter().find(|s| s.ends_with(".APP_SRC")).unwrap())
+                    format!("{}.{path}", contents.schemas.iter().find(|s| s.ends_with(".APP_SRC")).unwrap())
                 };
-                if !world.schemas.contains(path.rsplit_once('.').unwrap().0) {
+                if !contents.schemas.contains(path.rsplit_once('.').unwrap().0) {
                     return Err(absent("Schema"));
                 }
-                world.stages.insert(path);
+                contents.stages.insert(path);
             }
             "IMAGE REPOSITORY" if quoted => return Err(invalid("an image repository's path may have no quotes")),
-            "IMAGE REPOSITORY" if !world.schemas.contains(parent.as_deref().unwrap_or_default()) => {
+            "IMAGE REPOSITORY" if !contents.schemas.contains(parent.as_deref().unwrap_or_default()) => {
                 return Err(absent("Schema"));
             }
-            "IMAGE REPOSITORY" if !world.repositories.contains_key(&path) => {
+            "IMAGE REPOSITORY" if !contents.repositories.contains_key(&path) => {
                 let registry = self.registry.as_deref().unwrap_or("registry.invalid");
                 let url = format!("{registry}/{}", path.to_lowercase().replace('.', "/"));
-                world.repositories.insert(path, url);
+                contents.repositories.insert(path, url);
             }
-            "COMPUTE POOL" if !world.pools.contains_key(&path) => {
-                world.pools.insert(path, Pool { owner: "TESTER".into(), ..Pool::default() });
+            "COMPUTE POOL" if !contents.pools.contains_key(&path) => {
+                contents.pools.insert(path, Pool { owner: "TESTER".into(), ..Pool::default() });
             }
             "APPLICATION PACKAGE" | "DATABASE" | "IMAGE REPOSITORY" | "COMPUTE POOL" => {
                 if !unless {
@@ -122,15 +124,19 @@ impl State {
                 }
             }
             kind => {
-                if !world.schemas.contains(&parent.unwrap_or_default()) && kind != "EXTERNAL ACCESS INTEGRATION" {
+                if !contents.schemas.contains(&parent.unwrap_or_default()) && kind != "EXTERNAL ACCESS INTEGRATION" {
                     return Err(absent("Schema"));
                 }
                 let object = match kind {
                     "SECRET" => secret(&words, comment)?,
                     "NETWORK RULE" => rule(&words, comment)?,
-                    _ => Object { comment, value: world.allowed(&words, "none", "[]")?, ..Object::default() },
+                    _ => AccountObject {
+                        comment,
+                        value: contents.allowed(&words, "none", "[]")?,
+                        ..AccountObject::default()
+                    },
                 };
-                let objects = world.objects(kind);
+                let objects = contents.objects(kind);
                 match objects.get(&path) {
                     Some(_) if unless => {}
                     Some(known) if alters && (&known.kind, &known.mode) != (&object.kind, &object.mode) => {
@@ -144,11 +150,11 @@ impl State {
         Ok(said("created"))
     }
 
-    fn put(&mut self, sql: &str) -> Result<Value, Refusal> {
+    fn put(&mut self, sql: &str) -> Result<Value, SqlError> {
         let (_, file) = sql.split_once("file://").unwrap();
         let file = file.split(['\'', ' ', '\n']).next().unwrap();
         let (stage, path) = target(sql);
-        if !self.world.stages.contains(&stage) {
+        if !self.contents.stages.contains(&stage) {
             return Err(absent("Stage"));
         }
         let folder = self.stage(&stage).join(path);
@@ -161,7 +167,7 @@ impl State {
         }))
     }
 
-    fn remove(&mut self, sql: &str) -> Result<Value, Refusal> {
+    fn remove(&mut self, sql: &str) -> Result<Value, SqlError> {
         let (stage, path) = target(sql);
         for (file, place) in files(&self.stage(&stage)) {
             // Everything whose path begins like this.
@@ -172,7 +178,7 @@ impl State {
         Ok(said("removed"))
     }
 
-    fn call(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    fn call(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let path = words.path();
         if path.starts_with("SYSTEM$VALIDATE_NATIVE_APP_SETUP") {
             let sound = json!({ "status": "SUCCESS", "errors": [], "warnings": [] });
@@ -184,13 +190,13 @@ impl State {
         self.call_application(&path, words)
     }
 
-    fn alter(&mut self, mut words: Words, sql: &str) -> Result<Value, Refusal> {
-        let world = &mut self.world;
+    fn alter(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
+        let contents = &mut self.contents;
         if words.eat("SESSION") {
             return Ok(said("Statement executed successfully."));
         }
         if words.eat("SECRET") {
-            let secret = world.secrets.get_mut(&words.path()).ok_or_else(|| absent("Secret"))?;
+            let secret = contents.secrets.get_mut(&words.path()).ok_or_else(|| absent("Secret"))?;
             if secret.kind != "GENERIC_STRING" {
                 return Err(invalid(format!("SECRET_STRING is no property of a secret of TYPE = {}", secret.kind)));
             }
@@ -198,16 +204,16 @@ impl State {
             return Ok(said("altered"));
         }
         if words.eat("NETWORK RULE") {
-            let rule = world.rules.get_mut(&words.path()).ok_or_else(|| absent("Rule"))?;
+            let rule = contents.rules.get_mut(&words.path()).ok_or_else(|| absent("Rule"))?;
             rule.value = values(&words, &rule.kind)?;
             return Ok(said("altered"));
         }
         if words.eat("EXTERNAL ACCESS INTEGRATION") {
             let path = words.path();
-            let known = world.integrations.get(&path).ok_or_else(|| absent("Integration"))?.value.clone();
+            let known = contents.integrations.get(&path).ok_or_else(|| absent("Integration"))?.value.clone();
             let (rules, secrets) = known.split_once('|').unwrap();
-            let value = world.allowed(&words, secrets, rules)?;
-            world.integrations.get_mut(&path).unwrap().value = value;
+            let value = contents.allowed(&words, secrets, rules)?;
+            contents.integrations.get_mut(&path).unwrap().value = value;
             return Ok(said("altered"));
         }
         if words.eat("APPLICATION PACKAGE") {
@@ -217,10 +223,10 @@ impl State {
         self.alter_application(words)
     }
 
-    fn drop(&mut self, mut words: Words) -> Result<Value, Refusal> {
+    fn drop(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         if words.eat("APPLICATION PACKAGE") {
             words.eat("IF EXISTS");
-            self.world.packages.remove(&words.path());
+            self.contents.packages.remove(&words.path());
             return Ok(said("dropped"));
         }
         if words.eat("APPLICATION") {
@@ -231,13 +237,13 @@ impl State {
         }
         let kind = ["INTEGRATION", "SECRET", "NETWORK RULE"].into_iter().find(|kind| words.eat(kind)).unwrap();
         words.eat("IF EXISTS");
-        self.world.objects(kind).remove(&words.path());
+        self.contents.objects(kind).remove(&words.path());
         Ok(said("dropped"))
     }
 }
 
-impl World {
-    fn objects(&mut self, kind: &str) -> &mut BTreeMap<String, Object> {
+impl AccountContents {
+    fn objects(&mut self, kind: &str) -> &mut BTreeMap<String, AccountObject> {
         match kind {
             "SECRET" => &mut self.secrets,
             "NETWORK RULE" => &mut self.rules,
@@ -246,7 +252,7 @@ impl World {
     }
 
     /// What an integration allows: rules and secrets, of which each must exist.
-    fn allowed(&self, words: &Words, secrets: &str, rules: &str) -> Result<String, Refusal> {
+    fn allowed(&self, words: &Tokens, secrets: &str, rules: &str) -> Result<String, SqlError> {
         let given = |name: &str| words.option(name);
         let rules = match given("ALLOWED_NETWORK_RULES") {
             None => rules.to_owned(),
@@ -277,7 +283,7 @@ impl World {
 }
 
 /// A secret: each type has properties of its own, and needs them.
-fn secret(words: &Words, comment: String) -> Result<Object, Refusal> {
+fn secret(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     let kind = words.one("TYPE");
     let needs: &[&str] = match kind.as_str() {
         "GENERIC_STRING" => &["SECRET_STRING"],
@@ -290,19 +296,19 @@ fn secret(words: &Words, comment: String) -> Result<Object, Refusal> {
     if let Some(missing) = needs.iter().find(|name| words.option(name).is_none()) {
         return Err(invalid(format!("{missing} is missing for a secret of TYPE = {kind}")));
     }
-    Ok(Object { comment, value: words.one("SECRET_STRING"), kind, mode: String::new() })
+    Ok(AccountObject { comment, value: words.one("SECRET_STRING"), kind, mode: String::new() })
 }
 
 /// A network rule: what it holds must fit its type, and its type its mode.
-fn rule(words: &Words, comment: String) -> Result<Object, Refusal> {
+fn rule(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     let (kind, mode) = (words.one("TYPE"), words.one("MODE"));
     if kind == "HOST_PORT" && mode != "EGRESS" {
         return Err(invalid("a network rule of TYPE = HOST_PORT needs MODE = EGRESS"));
     }
-    Ok(Object { comment, value: values(words, &kind)?, kind, mode })
+    Ok(AccountObject { comment, value: values(words, &kind)?, kind, mode })
 }
 
-fn values(words: &Words, kind: &str) -> Result<String, Refusal> {
+fn values(words: &Tokens, kind: &str) -> Result<String, SqlError> {
     let values = words.option("VALUE_LIST").ok_or_else(|| invalid("VALUE_LIST is missing"))?;
     if kind == "HOST_PORT" {
         values.iter().try_for_each(|value| limits::host(value))?;

@@ -50,7 +50,7 @@ async fn a_third_version_is_refused_with_what_to_drop_and_takes_its_place() {
     let whats = whats(&report);
     let at = |what: &str| whats.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{whats:?}"));
     assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{whats:?}");
-    let package = &account.world().packages["GITHUB_CONNECTOR_PKG"];
+    let package = &account.contents().packages["GITHUB_CONNECTOR_PKG"];
     assert_eq!(package.channel, ["V2_0_0", "V3_0_0"]);
     assert_eq!(package.released, Some(("V3_0_0".to_owned(), 0)));
 }
@@ -59,8 +59,8 @@ async fn a_third_version_is_refused_with_what_to_drop_and_takes_its_place() {
 async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
     let account = Account::start().await;
     deploy(&account, &version("1.0.0"), |deploy| deploy.release(true)).await.unwrap();
-    let released = snowfeed::native_app::deploy::Origin::Release;
-    install(&account, &version("1.0.0"), |install| install.origin(released.clone())).await.unwrap();
+    let released = snowfeed::native_app::deploy::InstallSource::ReleaseDirective;
+    install(&account, &version("1.0.0"), |install| install.source(released.clone())).await.unwrap();
     deploy(&account, &version("2.0.0"), |deploy| deploy.release(true)).await.unwrap();
     let app = version("3.0.0");
     let third = || deploy_soon(&account, &app, |d| d.release(true).drop_version(Some("V1_0_0".parse().unwrap())));
@@ -68,7 +68,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
     assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("again later"), "{error:?}");
     upgrade(&account, &version("2.0.0"), |upgrade| upgrade.origin(released.clone())).await.unwrap();
     third().await.unwrap();
-    assert_eq!(account.world().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
+    assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
     // What is gone is not dropped again.
     let report = third().await.unwrap();
     assert!(
@@ -80,7 +80,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
 #[tokio::test]
 async fn what_is_released_or_deployed_is_not_dropped() {
     let account = full().await;
-    for (app, dropped, help) in [("3.0.0", "V2_0_0", "--release"), ("2.0.0", "V2_0_0", "another one")] {
+    for (app, dropped, help) in [("3.0.0", "V2_0_0", "--release"), ("2.0.0", "V2_0_0", "another version")] {
         let error =
             deploy(&account, &version(app), |d| d.drop_version(Some(dropped.parse().unwrap()))).await.unwrap_err();
         assert!(error.help().unwrap().contains(help), "{error:?}");
@@ -106,7 +106,7 @@ async fn a_package_without_channels_drops_its_version_in_the_older_way() {
     let account = full().await;
     {
         let mut state = account.state();
-        let package = state.world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap();
+        let package = state.contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap();
         (package.channels, package.channel) = (false, Vec::new());
     }
     let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
@@ -123,13 +123,13 @@ async fn a_patch_that_would_change_the_privileges_is_refused_before_anything_is_
     account.log();
     let error = deploy(&account, &github().without_container(true), |deploy| deploy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.message().contains("a patch may not change privileges"), "{error}");
-    assert!(error.help().unwrap().contains("raise the source's version"), "{error:?}");
+    assert!(error.message().contains("a patch cannot change them"), "{error}");
+    assert!(error.help().unwrap().contains("increase the source's version"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     // Another text for a privilege is no other privilege, and another version may ask for others.
     deploy(&account, &github().text("CREATE DATABASE", "For the data."), |deploy| deploy).await.unwrap();
     deploy(&account, &version("2.0.0").without_container(true), |deploy| deploy).await.unwrap();
-    let versions = &account.world().packages["GITHUB_CONNECTOR_PKG"].versions;
+    let versions = &account.contents().packages["GITHUB_CONNECTOR_PKG"].versions;
     assert_eq!(versions.len(), 3, "{versions:?}");
 }
 
@@ -138,14 +138,14 @@ async fn the_last_patches_of_a_version_are_told_and_the_131st_is_refused() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let newest = |number| {
-        account.state().world.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions[0].1 = number;
+        account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions[0].1 = number;
     };
     newest(128);
     let report = deploy(&account, &github().title("One more"), |deploy| deploy).await.unwrap();
     assert!(report.notes.iter().any(|note| note.contains("130 of at most 130 patches")), "{report:?}");
     account.log();
     let error = deploy(&account, &github().title("Too many"), |deploy| deploy).await.unwrap_err();
-    assert!(error.help().unwrap().contains("raise the source's version"), "{error:?}");
+    assert!(error.help().unwrap().contains("increase the source's version"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
     // The same files are no new patch.
     deploy(&account, &github().title("One more"), |deploy| deploy).await.unwrap();

@@ -2,7 +2,7 @@
 
 /// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Token {
     /// A keyword or a name, as Snowflake stores it.
     Name(String),
     /// A text in single quotes.
@@ -13,14 +13,14 @@ pub(super) enum Word {
 
 /// The rest of a statement.
 #[derive(Debug, Clone)]
-pub(super) struct Words {
-    words: Vec<Word>,
+pub(super) struct Tokens {
+    words: Vec<Token>,
     at: usize,
     /// The statement.
     sql: String,
 }
 
-impl Words {
+impl Tokens {
     pub(super) fn of(sql: &str) -> Self {
         let (mut words, mut chars) = (Vec::new(), sql.chars().peekable());
         while let Some(c) = chars.next() {
@@ -36,23 +36,23 @@ impl Words {
                             next => text.push(next),
                         }
                     }
-                    words.push(if c == '"' { Word::Name(text) } else { Word::Text(text) });
+                    words.push(if c == '"' { Token::Name(text) } else { Token::Text(text) });
                 }
                 c if c.is_alphanumeric() || c == '_' || c == '$' => {
                     let mut name = String::from(c);
                     while let Some(next) = chars.next_if(|c| c.is_alphanumeric() || *c == '_' || *c == '$') {
                         name.push(next);
                     }
-                    words.push(Word::Name(name.to_uppercase()));
+                    words.push(Token::Name(name.to_uppercase()));
                 }
-                c => words.push(Word::Mark(c)),
+                c => words.push(Token::Mark(c)),
             }
         }
         Self { words, at: 0, sql: sql.to_owned() }
     }
 
     /// All words, also those that are behind.
-    pub(super) fn all(&self) -> &[Word] {
+    pub(super) fn all(&self) -> &[Token] {
         &self.words
     }
 
@@ -66,7 +66,7 @@ impl Words {
         self.sql.trim_end_matches([';', ')', ' ', '\n'])
     }
 
-    pub(super) fn next(&mut self) -> Option<Word> {
+    pub(super) fn next(&mut self) -> Option<Token> {
         let word = self.words.get(self.at).cloned();
         self.at += 1;
         word
@@ -74,7 +74,7 @@ impl Words {
 
     /// Whether these words come next; if so, they are behind.
     pub(super) fn eat(&mut self, words: &str) -> bool {
-        let wanted: Vec<Word> = words.split(' ').map(|word| Word::Name(word.to_owned())).collect();
+        let wanted: Vec<Token> = words.split(' ').map(|word| Token::Name(word.to_owned())).collect();
         let comes = self.words.get(self.at..).is_some_and(|rest| rest.starts_with(&wanted));
         if comes {
             self.at += wanted.len();
@@ -83,14 +83,14 @@ impl Words {
     }
 
     pub(super) fn eat_mark(&mut self, mark: char) -> bool {
-        let comes = self.words.get(self.at) == Some(&Word::Mark(mark));
+        let comes = self.words.get(self.at) == Some(&Token::Mark(mark));
         self.at += usize::from(comes);
         comes
     }
 
     pub(super) fn name(&mut self) -> String {
         match self.next() {
-            Some(Word::Name(name)) => name,
+            Some(Token::Name(name)) => name,
             other => panic!("a name was expected, and not {other:?}: {:?}", self.words),
         }
     }
@@ -106,19 +106,19 @@ impl Words {
 
     pub(super) fn text(&mut self) -> String {
         match self.next() {
-            Some(Word::Text(text)) => text,
+            Some(Token::Text(text)) => text,
             other => panic!("a text was expected, and not {other:?}: {:?}", self.words),
         }
     }
 
     /// What stands behind `NAME =`, wherever that is: a text, a name, or a list in brackets.
     pub(super) fn option(&self, name: &str) -> Option<Vec<String>> {
-        let at = self.words.windows(2).position(|pair| pair == [Word::Name(name.to_owned()), Word::Mark('=')])? + 2;
+        let at = self.words.windows(2).position(|pair| pair == [Token::Name(name.to_owned()), Token::Mark('=')])? + 2;
         let mut rest = Self { at, ..self.clone() };
         let mut value = Vec::new();
         if !rest.eat_mark('(') {
             return Some(vec![match rest.next()? {
-                Word::Text(text) => text,
+                Token::Text(text) => text,
                 _ => {
                     rest.at -= 1;
                     rest.path()
@@ -127,12 +127,12 @@ impl Words {
         }
         while !rest.eat_mark(')') {
             match rest.next()? {
-                Word::Text(text) => value.push(text),
-                Word::Name(_) => {
+                Token::Text(text) => value.push(text),
+                Token::Name(_) => {
                     rest.at -= 1;
                     value.push(rest.path());
                 }
-                Word::Mark(_) => {}
+                Token::Mark(_) => {}
             }
         }
         Some(value)
@@ -148,7 +148,7 @@ pub(super) fn target(sql: &str) -> (String, String) {
     let (before, rest) = sql.split_once('@').unwrap();
     let at = if before.ends_with('\'') {
         // The quote that it begins with stands before the `@`.
-        Words::of(&format!("'{rest}")).text()
+        Tokens::of(&format!("'{rest}")).text()
     } else {
         rest.split_whitespace().next().unwrap_or_default().trim_end_matches(';').to_owned()
     };
@@ -158,5 +158,5 @@ pub(super) fn target(sql: &str) -> (String, String) {
         *c == '/' && !quoted
     });
     let (stage, path) = slash.map_or((at.as_str(), ""), |(slash, _)| (&at[..slash], &at[slash + 1..]));
-    (Words::of(stage).path(), path.to_owned())
+    (Tokens::of(stage).path(), path.to_owned())
 }
