@@ -1,4 +1,4 @@
-//! Settings: declared by a source as a plain struct, checked before any request.
+//! Settings: a source declares them as a struct, and the engine validates them before any request.
 
 mod json_schema;
 mod names;
@@ -16,14 +16,14 @@ pub use store::{ConfigSnapshot, ConfigStore, Namespace, ResourceConfig};
 
 use crate::{Error, Result};
 
-/// A source's settings, as values by name. It holds references to secrets, never a secret.
+/// The settings of a source: values by name, with references to secrets, never a secret.
 ///
-/// [`SettingsSchema::configure`] makes one whose names and types have been checked; a source reads it as its own struct:
+/// [`SettingsSchema::configure`] validates names and types; a source reads them as its own struct:
 ///
 /// ```
 /// use schemars::JsonSchema;
 /// use serde::Deserialize;
-/// use snowfeed::{Config, Settings};
+/// use snowfeed::SettingsSchema;
 ///
 /// /// The settings of a source, documented by their comments.
 /// #[derive(Deserialize, JsonSchema)]
@@ -41,11 +41,11 @@ use crate::{Error, Result};
 ///     }
 /// }
 ///
-/// let settings = Settings::of::<Posts>();
-/// let config = settings.configure([("page_size".into(), settings.parse("page_size", "50")?)])?;
-/// assert_eq!(config.read::<Posts>()?.page_size, 50);
+/// let schema = SettingsSchema::of::<Posts>();
+/// let settings = schema.configure([("page_size".into(), schema.parse("page_size", "50")?)])?;
+/// assert_eq!(settings.read::<Posts>()?.page_size, 50);
 ///
-/// let error = settings.parse("page_sise", "50").unwrap_err();
+/// let error = schema.parse("page_sise", "50").unwrap_err();
 /// assert_eq!(error.help(), Some("did you mean `page_size`?"));
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
@@ -54,10 +54,10 @@ use crate::{Error, Result};
 pub struct Settings(Map<String, Value>);
 
 impl Settings {
-    /// The settings as a source's own struct.
+    /// Deserializes the settings as the source's own struct.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration), naming the setting, when a value is missing or of the wrong type.
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the setting, if a value is missing or of the wrong type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         serde_path_to_error::deserialize(Value::Object(self.0.clone())).map_err(|error| {
             let path = error.path().to_string();
@@ -70,7 +70,7 @@ impl Settings {
         })
     }
 
-    /// The first setting whose value is of the wrong type for `T`, by its dotted name, with what is wrong.
+    /// The first setting whose value has the wrong type for `T`: its dotted name, and the error.
     fn first_type_error<T: DeserializeOwned>(&self) -> Option<(String, Error)> {
         let error = serde_path_to_error::deserialize::<_, T>(Value::Object(self.0.clone())).err()?;
         let names = error.path().iter().map_while(|segment| match segment {
@@ -78,12 +78,12 @@ impl Settings {
             _ => None,
         });
         let name = names.collect::<Vec<_>>().join(".");
-        // Nothing that was given is to blame for what is missing.
+        // A missing setting is not a type error.
         let is_missing = name.is_empty() || error.inner().to_string().starts_with("missing field");
         if is_missing { None } else { self.read::<T>().err().map(|error| (name, error)) }
     }
 
-    /// One setting's value, where it was given. The name of one within a nested struct is dotted: `retry.attempts`.
+    /// The value of a setting, if it is set. The name of a field in a nested struct is dotted: `retry.attempts`.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).or_else(|| {
             let (first, rest) = name.split_once('.')?;
@@ -91,13 +91,13 @@ impl Settings {
         })
     }
 
-    /// All values that were given, by name.
+    /// All values, by name.
     pub fn values(&self) -> &Map<String, Value> {
         &self.0
     }
 }
 
-/// What serde says of settings, without the values that it repeats: one may be a secret in the wrong place.
+/// Removes quoted values from an error of serde: one may be a misplaced secret.
 fn without_values(reason: &str, values: &Map<String, Value>) -> String {
     const REPEAT: [&str; 4] = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
     if REPEAT.iter().any(|start| reason.starts_with(start)) {
@@ -109,7 +109,7 @@ fn without_values(reason: &str, values: &Map<String, Value>) -> String {
     if reason.starts_with("missing field ") {
         return reason.to_owned();
     }
-    // The words are those of the source's author, who may repeat it, too.
+    // This is a message of the source, which may quote a value, too.
     let mut reason = reason.to_owned();
     let mut rest: Vec<&Value> = values.values().collect();
     while let Some(value) = rest.pop() {
@@ -133,7 +133,7 @@ fn without_values(reason: &str, values: &Map<String, Value>) -> String {
 }
 
 impl FromIterator<(String, Value)> for Settings {
-    /// Takes values unchecked; [`SettingsSchema::configure`] checks.
+    /// Collects values without validation; see [`SettingsSchema::configure`].
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
         Self(values.into_iter().collect())
     }

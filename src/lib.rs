@@ -1,21 +1,22 @@
 //! Write a Snowflake connector by implementing one trait.
 //!
-//! An author implements [`Source`]: what there is to read, and how. snowfeed gives the rest: an incremental, crash-safe
-//! ingestion [`engine`], [`backends`] that keep rows, configuration and state together, a command line for any source (the
-//! `cli` module), an HTTP client for sources (`http`), and suites that test what an author wrote (`testkit`). The
-//! reference source is GitHub issues (`sources::github`).
+//! An author implements [`Source`]. snowfeed adds the rest: an incremental, crash-safe ingestion [`engine`], [`backends`] that keep
+//! rows, configuration and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
+//! and conformance suites (`testkit`). The reference source is GitHub issues (`sources::github`).
 //!
-//! # Where to begin
+//! # Where to start
 //!
-//! * To write a source: [`Source`], [`Batch`], [`Record`], and `use snowfeed::prelude::*`.
-//! * To embed the engine in a program: [`engine::Connector`].
-//! * To keep data elsewhere: [`Sink`], [`ConfigStore`], [`StateStore`].
+//! * Write a source: [`Source`], [`Batch`], [`Record`], and `use snowfeed::prelude::*`.
+//! * Embed the engine in a program: [`engine::Connector`].
+//! * Write a destination: [`Sink`], [`ConfigStore`], [`StateStore`], and [`merge`] for the rows.
 //!
 //! # The four contracts
 //!
-//! [`Source`], [`Sink`], [`ConfigStore`] and [`StateStore`] are object-safe, and each has its contract, clause by clause, in its
-//! documentation, with a suite that tests the clauses. Two rules run through all of them: a checkpoint travels inside its batch and is
-//! committed with its records, never apart; and records stay raw, so that nothing a source sends is ever lost to a type.
+//! [`Source`], [`Sink`], [`ConfigStore`] and [`StateStore`] are object-safe. The documentation of each lists the clauses of its contract,
+//! and a conformance suite tests them. Two rules apply everywhere: a checkpoint is part of its batch and is committed with its
+//! records; and records stay raw JSON, so that no type can lose what a source sends.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backends;
 mod checkpoint;
@@ -70,7 +71,7 @@ pub use table::{Column, ColumnType, JsonPath, Step, TableSpec};
 /// The crates whose types appear in this crate's signatures and whose versions are below 1.0 or easily missed.
 pub use {bytestring, futures, jiff, schemars, secrecy};
 
-/// What a source's author needs: `use snowfeed::prelude::*;`.
+/// What the author of a source needs: `use snowfeed::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         Batch, BatchStream, Checkpoint, ColumnType, Error, ErrorKind, Mode, Monitor, ReadRequest, Record, Resource,
@@ -83,7 +84,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod internals {
     #[cfg(feature = "native-app")]
-    pub use crate::native_app::deploy::app_account;
+    pub use crate::native_app::{deploy::app_account, image_reference};
     pub use crate::table::view_name;
 
     /// The read plan of the GitHub source, for simulations.

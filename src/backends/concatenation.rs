@@ -1,10 +1,9 @@
-//! A text that is put together by SQL.
+//! Concatenation in SQL.
 
-/// Parts in one row; SQLite, and what Snowflake is imitated by, take expressions that are up to 1,000 deep.
+/// The number of parts joined by operators in a row: SQLite and the Snowflake emulator limit the depth of expressions to 1,000.
 const ROW: usize = 100;
 
-/// The parts, of which there is at least one, as one expression. A row of operators is as deep as it is long: many parts make
-/// rows of rows.
+/// Joins at least one part into one expression. A row of operators is as deep as it is long, so many parts become rows of rows.
 pub(super) fn concatenation(mut parts: Vec<String>, operator: &str) -> String {
     let row = |parts: &[String]| match parts {
         [whole] => whole.clone(),

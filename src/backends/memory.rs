@@ -1,4 +1,4 @@
-//! A backend that forgets everything when it is dropped.
+//! A backend in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::sink::{
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, TableSpec};
 
-/// A backend in memory: destination, configuration and state of a test, or of a program that keeps nothing.
+/// A backend in memory, for tests and for programs that keep no data.
 ///
 /// Clones share their contents.
 ///
@@ -45,7 +45,7 @@ struct Contents {
     runs: BTreeMap<RunId, RunRecord>,
 }
 
-/// The keys that a pass has marked, by resource and table.
+/// The keys that a reconciliation has marked, by resource and table.
 type Seen = BTreeMap<(Resource, String), BTreeSet<String>>;
 
 #[derive(Default, Clone)]
@@ -54,7 +54,7 @@ struct Table {
     rejects: Vec<KeptReject>,
 }
 
-/// A reject that was met.
+/// A stored reject.
 #[derive(Clone)]
 struct KeptReject {
     reject: Reject,
@@ -69,12 +69,12 @@ impl Memory {
         Self::default()
     }
 
-    /// The rows of a resource in a table, deleted ones too, ordered by key.
+    /// Returns the rows of a resource in a table, including deleted ones, ordered by key.
     pub fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         self.table(resource, table, |table| table.rows.values().cloned().collect())
     }
 
-    /// What was rejected of a resource and table, each thing once.
+    /// Returns the rejects of a resource in a table, each once.
     pub fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
         self.table(resource, table, |table| table.rejects.iter().map(|kept| kept.reject.clone()).collect())
     }
@@ -84,7 +84,7 @@ impl Memory {
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
-        // Whatever panicked did so before or after a change, never within one: changes are checked first.
+        // A panic leaves the contents consistent: changes are checked before they are made.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,7 +101,7 @@ impl fmt::Debug for Memory {
 }
 
 impl Table {
-    /// Merges one record; marks its key where a pass is under way.
+    /// Merges one record, and marks its key in a reconcile run.
     fn merge(&mut self, record: Record, at: Timestamp, marks: Option<(StalePolicy, &mut BTreeSet<String>)>) -> Merge {
         let row = self.rows.get_mut(&record.key);
         let stored = row.as_ref().map(|row| {
@@ -140,7 +140,7 @@ impl Table {
 }
 
 impl Contents {
-    /// The live rows of a table, ordered by key, and whether the pass has marked each.
+    /// The live rows of a table, ordered by key, and whether the reconciliation has marked each.
     fn live(&self, query: &UnseenQuery) -> Result<impl Iterator<Item = (&StoredRow, bool)>> {
         let place = (query.resource.clone(), query.table.clone());
         let table = self.tables.get(&place).ok_or_else(|| not_ensured(&query.resource, &query.table))?;
@@ -153,7 +153,7 @@ impl Contents {
         self.states.get(key).and_then(|entries| entries.last())
     }
 
-    /// Refuses a change that another run has overtaken.
+    /// Refuses a change of a superseded run.
     fn check(&self, change: &StateChange) -> Result<()> {
         let newest = self.newest(&change.key).map_or(StateVersion::NONE, |entry| entry.version);
         match change.state {
@@ -203,7 +203,7 @@ impl Sink for Memory {
             return Err(not_ensured(&resource, ""));
         }
         let is_fence = sweep == Some(Sweep::Fence);
-        // A stale fence refuses only what changes a row, which is known when the rows are merged.
+        // A stale fence is refused only if it changes a row, which is known after the merge.
         let stale = match change.as_ref().map(|change| contents.check(change)) {
             Some(Err(error)) if is_fence => Some((error, contents.tables.clone())),
             Some(Err(error)) => return Err(error),
@@ -301,22 +301,22 @@ impl Sink for Memory {
 
 #[async_trait]
 impl ConfigStore for Memory {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
-        Ok(self.contents().config.get(&(domain, key.to_owned())).cloned())
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
+        Ok(self.contents().config.get(&(namespace, key.to_owned())).cloned())
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
-        self.contents().config.insert((domain, key.to_owned()), value.clone());
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
+        self.contents().config.insert((namespace, key.to_owned()), value.clone());
         Ok(())
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
-        Ok(self.contents().config.remove(&(domain, key.to_owned())).is_some())
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
+        Ok(self.contents().config.remove(&(namespace, key.to_owned())).is_some())
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
         let contents = self.contents();
-        let entries = contents.config.iter().filter(|((of, _), _)| *of == domain);
+        let entries = contents.config.iter().filter(|((of, _), _)| *of == namespace);
         Ok(entries.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! A look at rows.
+//! The preview of rows.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 pub struct Preview {
     /// The names of the columns: the typed ones, then `deleted_at` and `raw`.
     pub columns: Vec<String>,
-    /// The values of each row; the row that changed last is the first. Documents within a row are JSON values, but
+    /// The values of each row; the row that changed last is the first. Documents are JSON values, except
     /// `raw`, which is the text as the source sent it.
     pub rows: Vec<Vec<Value>>,
 }

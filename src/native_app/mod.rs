@@ -15,13 +15,21 @@
 //! # Ok::<(), snowfeed::Error>(())
 //! ```
 
-pub mod app;
-pub mod bundle;
+mod app;
+mod bundle;
 pub mod deploy;
 mod hosts;
 pub mod image;
-pub mod lint;
+mod lint;
 
-pub use app::{App, ImageReference, Name, Names};
+pub use app::{App, Name};
+pub(crate) use app::Names;
 pub use bundle::{Bundle, WriteReport};
 pub use lint::{Finding, Rule};
+
+/// The reference of an app's image, `/database/schema/repository/name:tag`, for this repository's tests.
+#[cfg(any(feature = "testkit", fuzzing))]
+#[doc(hidden)]
+pub fn image_reference(app: &App) -> crate::Result<String> {
+    app.names().map(|names| names.image.to_string())
+}

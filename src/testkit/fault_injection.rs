@@ -1,4 +1,4 @@
-//! Faults on demand: a backend that crashes at a commit, a source that fails in the middle, a clock that steps back.
+//! Fault injection: a backend that crashes at a commit, a source that fails between batches, a clock that steps back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,12 +17,12 @@ use crate::{
     Resource, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
-/// A clock that steps back: it goes on by a second at each reading, and jumps back by an hour at every tenth.
+/// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
 ///
 /// For [`Connector::clock`](crate::engine::Connector::clock).
 ///
 /// ```
-/// use snowfeed::testkit::faults::unsteady_clock;
+/// use snowfeed::testkit::fault_injection::unsteady_clock;
 ///
 /// let now = unsteady_clock("2026-01-01T12:00:00Z".parse().unwrap());
 /// let readings: Vec<_> = (0..11).map(|_| now()).collect();
@@ -37,25 +37,25 @@ pub fn unsteady_clock(start: Timestamp) -> impl Fn() -> Timestamp + Send + Sync 
     }
 }
 
-/// Where a [`CrashingBackend`] backend crashes.
+/// The commit at which a [`CrashingBackend`] crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPoint {
-    /// At the commit with this number, the first being 0: it is not done.
+    /// Crash before the commit with this number, counted from 0.
     BeforeCommit(u64),
-    /// At the commit with this number: it is done, and nobody learns of it.
+    /// Crash after the commit with this number, and report a failure.
     AfterCommit(u64),
 }
 
-/// A backend that crashes at one commit, as if the process had died: that commit fails, and so does every call after it.
+/// A backend that crashes at one commit, as if the process had died: that commit and all later calls fail.
 ///
-/// To go on after the crash, use the backend inside: it has what had been committed.
+/// To continue after the crash, use the inner backend: it has everything that was committed.
 ///
 /// ```
 /// use snowfeed::backends::Memory;
-/// use snowfeed::testkit::faults::{Crash, Crashing};
+/// use snowfeed::testkit::fault_injection::{CrashPoint, CrashingBackend};
 ///
 /// let memory = Memory::new();
-/// let crashing = Crashing::new(memory.clone(), Crash::AfterCommit(2));
+/// let crashing = CrashingBackend::new(memory.clone(), CrashPoint::AfterCommit(2));
 /// assert!(!crashing.has_crashed());
 /// ```
 #[derive(Debug)]
@@ -72,17 +72,17 @@ impl<B: Backend> CrashingBackend<B> {
         Self { backend, crash, commits: AtomicU64::new(0), crashed: AtomicBool::new(false) }
     }
 
-    /// Whether it has crashed. One that has not was not sent enough commits.
+    /// Whether it has crashed. Otherwise there were too few commits.
     pub fn has_crashed(&self) -> bool {
         self.crashed.load(Ordering::SeqCst)
     }
 
-    /// How many commits were begun.
+    /// The number of commits so far, including failed ones.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::SeqCst)
     }
 
-    /// The backend inside, while it is alive.
+    /// The inner backend, unless this has crashed.
     fn alive(&self) -> Result<&B> {
         if self.has_crashed() { Err(crashed()) } else { Ok(&self.backend) }
     }
@@ -93,9 +93,9 @@ impl<B: Backend> CrashingBackend<B> {
     }
 }
 
-/// It is worth no retry: the process is gone.
+/// The error is not retried: the process has died.
 fn crashed() -> Error {
-    Error::unavailable("the backend has crashed, as the test asked it to").exhausted()
+    Error::unavailable("the backend has crashed, as the test requested").exhausted()
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -135,20 +135,20 @@ impl<B: Backend> Sink for CrashingBackend<B> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<B: Backend> ConfigStore for CrashingBackend<B> {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
-        self.alive()?.get(domain, key).await
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
+        self.alive()?.get(namespace, key).await
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
-        self.alive()?.put(domain, key, value).await
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
+        self.alive()?.put(namespace, key, value).await
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
-        self.alive()?.remove(domain, key).await
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
+        self.alive()?.remove(namespace, key).await
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
-        self.alive()?.list(domain).await
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
+        self.alive()?.list(namespace).await
     }
 
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
@@ -192,26 +192,25 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
     }
 }
 
-/// A source each of whose readings fails after so many batches, for as many readings as it is told.
+/// A source whose reads fail after a number of batches, for a number of reads.
 ///
 /// ```
 /// # use async_trait::async_trait;
 /// # use snowfeed::prelude::*;
 /// use futures::{StreamExt, stream};
-/// use snowfeed::testkit::faults::Flaky;
+/// use snowfeed::testkit::fault_injection::FlakySource;
 /// # #[derive(Debug)]
 /// # struct Planets;
 /// # #[async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new("planets")))).boxed() }
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let request = || ReadRequest { resource: Resource::new("sun").unwrap(), config: Config::default(), checkpoint: None,
-/// #     incremental: None, mode: Mode::Incremental, monitor: Monitor::detached() };
-/// let source = Flaky::new(Planets, 2).failures(1);
+/// # let request = || ReadRequest::new(Resource::new("sun").unwrap(), Settings::default());
+/// let source = FlakySource::new(Planets, 2).failures(1);
 /// assert!(source.read(request()).collect::<Vec<_>>().await[2].is_err());
 /// assert!(source.read(request()).all(|batch| async move { batch.is_ok() }).await);
 /// # });
@@ -225,19 +224,19 @@ pub struct FlakySource<S> {
 }
 
 impl<S: Source> FlakySource<S> {
-    /// A source that always fails after so many batches.
+    /// A source whose reads always fail after this number of batches.
     pub fn new(source: S, batches: usize) -> Self {
         Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
     }
 
-    /// Lets only so many readings fail, counted when they do.
+    /// Lets only this number of reads fail.
     #[must_use]
     pub fn failures(self, failures: u64) -> Self {
         self.failures.store(failures, Ordering::SeqCst);
         self
     }
 
-    /// Whether a reading has failed. One that ends before so many batches does not.
+    /// Whether a read has failed. Reads with too few batches do not fail.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::SeqCst)
     }
@@ -250,24 +249,24 @@ impl<S: Source> Source for FlakySource<S> {
         self.source.spec()
     }
 
-    async fn check(&self, config: &Settings) -> Result<()> {
-        self.source.check(config).await
+    async fn check(&self, settings: &Settings) -> Result<()> {
+        self.source.check(settings).await
     }
 
-    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
-        self.source.discover(config).await
+    async fn discover(&self, settings: &Settings) -> Result<Vec<Resource>> {
+        self.source.discover(settings).await
     }
 
-    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
-        self.source.check_with(config, monitor).await
+    async fn check_with(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
+        self.source.check_with(settings, monitor).await
     }
 
-    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
-        self.source.discover_with(config, monitor).await
+    async fn discover_with(&self, settings: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
+        self.source.discover_with(settings, monitor).await
     }
 
-    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
-        self.source.resource(config, name)
+    fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
+        self.source.resource(settings, name)
     }
 
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
@@ -290,10 +289,10 @@ impl<S: Source> Source for FlakySource<S> {
                 let fails = || failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
                 if left == 0 && fails().is_ok() {
                     has_failed.store(true, Ordering::SeqCst);
-                    let error = Error::unavailable("the source has failed, as the test asked it to").exhausted();
+                    let error = Error::unavailable("the source has failed, as the test requested").exhausted();
                     return Some((Err(error), (stream, 0, true)));
                 }
-                // A reading that was let off once is let off to its end.
+                // A read that has not failed here does not fail later.
                 let left = if left == 0 { usize::MAX } else { left - 1 };
                 let batch = stream.next().await?;
                 Some((batch, (stream, left, false)))

@@ -383,11 +383,11 @@ fn broken(fault: Fault) -> Vec<&'static str> {
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 31] = [
         (Fault::None, &[]),
-        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_repeatable_and_removes_nothing"]),
-        (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again"]),
+        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_idempotent_and_removes_nothing"]),
+        (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
         (
             Fault::CommitIsVisibleBitByBit,
-            &["clause_2_a_reader_sees_whole_commits", "clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all"],
+            &["clause_2_a_reader_sees_whole_commits", "clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all"],
         ),
         (
             Fault::VersionsAreText,
@@ -415,47 +415,47 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         ),
         (Fault::DocumentsAreTrimmed, &["clause_8_documents_come_back_byte_for_byte"]),
         (Fault::KeysAreTrimmed, &["clause_8_any_text_is_a_legal_key"]),
-        (Fault::ResourcesIgnoreCase, &["clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart"]),
+        (Fault::ResourcesIgnoreCase, &["clause_8_any_text_is_a_legal_resource_name_and_resources_do_not_share_rows"]),
         (
             Fault::RejectsLoseTheirReason,
             &[
                 "clause_9_rejects_are_kept_with_their_reason",
-                "clause_9_rejects_are_given_and_counted",
-                "clause_9_a_commit_forgets_the_rejects_that_it_corrects",
-                "clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met",
+                "clause_9_rejects_are_returned_and_counted",
+                "clause_9_a_commit_deletes_the_rejects_that_it_corrects",
+                "clause_9_finish_deletes_the_rejects_that_were_not_seen",
             ],
         ),
-        (Fault::RejectsAreUncounted, &["clause_9_rejects_are_given_and_counted"]),
-        (Fault::CorrectedRejectsStay, &["clause_9_a_commit_forgets_the_rejects_that_it_corrects"]),
-        (Fault::RejectsOutliveTheirPass, &["clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met"]),
-        (Fault::AbandonedPassesForgetRejects, &["clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met"]),
-        (Fault::RecordsLagBehind, &["clause_12_the_run_record_counts_the_commit_it_came_with"]),
+        (Fault::RejectsAreUncounted, &["clause_9_rejects_are_returned_and_counted"]),
+        (Fault::CorrectedRejectsStay, &["clause_9_a_commit_deletes_the_rejects_that_it_corrects"]),
+        (Fault::RejectsOutliveTheirPass, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
+        (Fault::AbandonedPassesForgetRejects, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
+        (Fault::RecordsLagBehind, &["clause_12_the_run_record_includes_the_counts_of_its_commit"]),
         (
             Fault::UnseenIsUnordered,
             &[
-                "clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key",
-                "clause_10_unseen_goes_on_after_a_key",
-                "clause_10_marks_of_passes_are_apart_and_gone_after_finish",
+                "clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key",
+                "clause_10_unseen_continues_after_a_key",
+                "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
             ],
         ),
         (
             Fault::MarksAreShared,
             &[
-                "clause_3_an_older_state_replaces_what_its_pass_has_not_marked",
-                "clause_10_marks_of_passes_are_apart_and_gone_after_finish",
-                "clause_10_live_rows_counts_what_unseen_gives",
+                "clause_3_an_older_state_replaces_what_its_run_has_not_marked",
+                "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
+                "clause_10_live_rows_counts_what_unseen_returns",
             ],
         ),
         (
             Fault::MarksAreRewritings,
             &["clause_3_an_older_state_that_has_to_be_verified_is_not_marked", "clause_10_a_mark_rewrites_no_row"],
         ),
-        (Fault::MarksOutliveFinish, &["clause_10_marks_of_passes_are_apart_and_gone_after_finish"]),
+        (Fault::MarksOutliveFinish, &["clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them"]),
         (
             Fault::OlderNeverReplaces,
             &[
-                "clause_3_an_older_state_replaces_what_its_pass_has_not_marked",
-                "clause_3_once_a_pass_has_marked_a_key_versions_decide",
+                "clause_3_an_older_state_replaces_what_its_run_has_not_marked",
+                "clause_3_once_a_run_has_marked_a_key_versions_decide",
                 "clause_3_a_verified_deletion_wins_and_never_lowers_the_version",
                 "clause_3_an_older_state_that_has_to_be_verified_is_not_marked",
                 "clause_3_an_older_state_that_has_to_be_verified_revives",
@@ -464,7 +464,7 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (
             Fault::OlderAlwaysReplaces,
             &[
-                "clause_3_once_a_pass_has_marked_a_key_versions_decide",
+                "clause_3_once_a_run_has_marked_a_key_versions_decide",
                 "clause_3_a_verified_deletion_wins_and_never_lowers_the_version",
             ],
         ),
@@ -478,7 +478,7 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::DeletionsLowerTheVersion, &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"]),
         (Fault::FenceIsNeverRaised, &["clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes"]),
         (Fault::FenceIsAlwaysRaised, &["clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes"]),
-        (Fault::LiveRowsCountsDeletions, &["clause_10_live_rows_counts_what_unseen_gives"]),
+        (Fault::LiveRowsCountsDeletions, &["clause_10_live_rows_counts_what_unseen_returns"]),
         (Fault::UnknownTablesAreMisconfigured, &["clause_11_a_table_or_resource_that_was_not_ensured_is_refused"]),
     ];
     let found = expected.map(|(fault, checks)| (fault, broken(fault), checks));

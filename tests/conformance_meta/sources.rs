@@ -209,17 +209,18 @@ fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
     let lost: &[&str] = &[
         "clause_1_a_crash_before_any_commit_loses_nothing",
         "clause_1_a_crash_after_any_commit_loses_nothing",
-        "clause_1_a_crash_in_a_full_pass_loses_nothing",
+        "clause_1_a_crash_in_a_reconcile_run_loses_nothing",
         "clause_1_an_error_between_batches_loses_nothing",
         "clause_1_what_changed_after_a_crash_arrives",
     ];
-    let swept = ["clause_1_a_crash_in_a_full_pass_loses_nothing", "clause_4_a_full_pass_deletes_nothing_that_is_there"];
+    let swept =
+        ["clause_1_a_crash_in_a_reconcile_run_loses_nothing", "clause_4_a_reconcile_run_deletes_nothing_that_exists"];
     let rewritten = [
         lost,
         &[
             "clause_2_a_second_run_changes_no_row",
             "clause_2_two_runs_at_once_leave_the_same_table",
-            "clause_4_a_full_pass_deletes_nothing_that_is_there",
+            "clause_4_a_reconcile_run_deletes_nothing_that_exists",
         ],
     ]
     .concat();
@@ -242,7 +243,7 @@ fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
         (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_tables"]),
         (Fault::TableIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_tables"]),
-        (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_and_is_repeatable"]),
+        (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_every_time"]),
         (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
         (Fault::TableIsNotDeclared, &["clause_3_every_batch_names_a_table_of_the_spec"]),
         (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
@@ -265,11 +266,11 @@ fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
             ],
         ),
         (Fault::GarbageIsTheStart, &["clause_4_a_checkpoint_that_cannot_be_read_is_refused"]),
-        (Fault::FullPassLeavesSomethingOut, &["clause_5_a_full_pass_delivers_everything"]),
+        (Fault::FullPassLeavesSomethingOut, &["clause_5_a_reconcile_run_delivers_everything"]),
         (Fault::StreamGoesOnAfterAnError, &["clause_5_the_stream_ends_after_an_error"]),
         (Fault::ReadsWithoutBeingPolled, &["clause_6_nothing_happens_before_the_stream_is_polled"]),
         (Fault::ReadsOnWhenDropped, &["clause_6_a_dropped_stream_leaves_nothing_running"]),
-        (Fault::PositionIsShared, &["clause_7_readings_side_by_side_do_not_disturb_each_other"]),
+        (Fault::PositionIsShared, &["clause_7_concurrent_reads_do_not_interfere"]),
         (Fault::VerifyAnswersTwice, &["clause_9_verify_answers_only_what_it_was_asked"]),
         (Fault::VerifyGivesNoJson, &["clause_9_verify_answers_only_what_it_was_asked"]),
         (Fault::VerifyGivesOthers, &["clause_9_verify_answers_only_what_it_was_asked"]),

@@ -185,7 +185,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
         (
             Fault::AppendReportsTheBase,
             &[
-                "clause_1_append_adds_and_latest_gives",
+                "clause_1_append_adds_and_latest_returns",
                 "clause_1_versions_rise",
                 "clause_4_a_record_replaces_the_one_of_the_same_run",
             ],
@@ -199,12 +199,12 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_9_a_new_entry_ends_the_runs_that_it_supersedes",
             ],
         ),
-        (Fault::HistoryIgnoresTheLimit, &["clause_5_history_gives_the_newest_first"]),
+        (Fault::HistoryIgnoresTheLimit, &["clause_5_history_returns_the_newest_first"]),
         (Fault::RunsAreOrderedById, &["clause_5_runs_are_ordered_by_start_then_id"]),
         (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
-        (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_are_apart"]),
+        (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries"]),
         (Fault::TimesLoseTheirFraction, &["clause_7_values_come_back_equal"]),
-        (Fault::StandingsAreReversed, &["clause_8_standings_are_what_latest_and_runs_give"]),
+        (Fault::StandingsAreReversed, &["clause_8_latest_many_is_what_latest_and_runs_return"]),
         (Fault::SupersededRunsGoOn, &["clause_9_a_new_entry_ends_the_runs_that_it_supersedes"]),
     ];
     for (fault, checks) in expected {
@@ -218,13 +218,13 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
 fn a_config_store_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 8] = [
         (Fault::None, &[]),
-        (Fault::RemoveDoesNothing, &["clause_1_a_removed_key_is_gone", "clause_4_put_and_remove_are_repeatable"]),
-        (Fault::RemoveSaysYes, &["clause_4_put_and_remove_are_repeatable"]),
-        (Fault::DomainsAreOne, &["clause_2_the_domains_are_apart"]),
-        (Fault::ListIsUnordered, &["clause_3_list_gives_every_entry_ordered_by_key"]),
+        (Fault::RemoveDoesNothing, &["clause_1_a_removed_key_is_gone", "clause_4_put_and_remove_are_idempotent"]),
+        (Fault::RemoveSaysYes, &["clause_4_put_and_remove_are_idempotent"]),
+        (Fault::DomainsAreOne, &["clause_2_namespaces_do_not_share_keys"]),
+        (Fault::ListIsUnordered, &["clause_3_list_returns_every_entry_ordered_by_key"]),
         (Fault::KeysAreTrimmed, &["clause_5_any_text_is_a_legal_key"]),
         (Fault::NullIsNothing, &["clause_5_values_come_back_equal"]),
-        (Fault::SnapshotSwapsDomains, &["clause_6_a_snapshot_is_what_list_gives"]),
+        (Fault::SnapshotSwapsDomains, &["clause_6_a_snapshot_is_what_list_returns"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn ConfigStore> =

@@ -52,6 +52,7 @@ struct Shared {
     has_looked: AtomicBool,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl StateStore for Shared {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
@@ -72,6 +73,10 @@ impl StateStore for Shared {
 
     async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
         self.memory.prune(key, keep).await
+    }
+
+    fn is_metered(&self) -> bool {
+        self.memory.is_metered()
     }
 
     async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {

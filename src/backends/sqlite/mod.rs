@@ -50,12 +50,12 @@ use error::SqliteResult;
 ///
 /// ```
 /// use snowfeed::backends::Sqlite;
-/// use snowfeed::{ConfigStore, Domain};
+/// use snowfeed::{ConfigStore, Namespace};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let sqlite = Sqlite::in_memory()?;
-/// sqlite.put(Domain::Connector, "url", &"https://example.com".into()).await?;
-/// assert_eq!(sqlite.get(Domain::Connector, "url").await?, Some("https://example.com".into()));
+/// sqlite.put(Namespace::Connector, "url", &"https://example.com".into()).await?;
+/// assert_eq!(sqlite.get(Namespace::Connector, "url").await?, Some("https://example.com".into()));
 /// # Ok::<(), snowfeed::Error>(())
 /// # }).unwrap();
 /// ```

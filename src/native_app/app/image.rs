@@ -12,17 +12,17 @@ const LONGEST_TAG: usize = 128;
 /// The reference of an image in a Snowflake account: `/database/schema/repository/name:tag`, in lower case. The image of a published
 /// tag does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ImageReference {
+pub(crate) struct ImageReference {
     /// The database that the repository is in, in lower case.
-    pub database: String,
+    pub(crate) database: String,
     /// The schema that the repository is in, in lower case.
-    pub schema: String,
+    pub(crate) schema: String,
     /// The image repository, in lower case.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The image's name in its repository: the connector's program.
-    pub name: String,
+    pub(crate) name: String,
     /// The tag: the version of the source.
-    pub tag: String,
+    pub(crate) tag: String,
 }
 
 impl ImageReference {
@@ -45,7 +45,7 @@ impl ImageReference {
     }
 
     /// The path of the repository: `/database/schema/repository`.
-    pub fn repository_path(&self) -> String {
+    pub(crate) fn repository_path(&self) -> String {
         format!("/{}/{}/{}", self.database, self.schema, self.repository)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-pub use image::ImageReference;
+pub(crate) use image::ImageReference;
 use jiff::SignedDuration;
 pub use name::Name;
 
@@ -28,7 +28,7 @@ use crate::{Error, Result, SourceSpec};
 /// | [`schedule`](Self::schedule) | `30m` |
 ///
 /// # Errors
-/// The setters accept any value; [`names`](Self::names) and [`Bundle::new`](super::Bundle::new) validate them.
+/// The setters accept any value; [`Bundle::new`](super::Bundle::new) validates them.
 #[derive(Debug, Clone)]
 pub struct App {
     pub(super) spec: SourceSpec,
@@ -47,15 +47,15 @@ pub struct App {
 
 /// The validated names of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     /// The application package in the provider's account.
-    pub package: Name,
+    pub(crate) package: Name,
     /// The application in the consumer's account.
-    pub application: Name,
+    pub(crate) application: Name,
     /// The version in the application package: `V1_2_0`.
-    pub version: Name,
+    pub(crate) version: Name,
     /// The container's image.
-    pub image: ImageReference,
+    pub(crate) image: ImageReference,
 }
 
 impl From<&SourceSpec> for App {
@@ -168,7 +168,7 @@ impl App {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): a name is invalid; the help says what is allowed.
-    pub fn names(&self) -> Result<Names> {
+    pub(crate) fn names(&self) -> Result<Names> {
         check_source(&self.spec)?;
         let application: Name = self.application.parse()?;
         if !application.is_plain() {

@@ -19,9 +19,9 @@ const LONGEST: usize = 255;
 /// use snowfeed::native_app::Name;
 ///
 /// let name: Name = "github_connector".parse()?;
-/// assert_eq!((name.as_str(), name.sql().as_str()), ("GITHUB_CONNECTOR", "GITHUB_CONNECTOR"));
+/// assert_eq!((name.as_str(), name.to_string().as_str()), ("GITHUB_CONNECTOR", "GITHUB_CONNECTOR"));
 /// let name: Name = "\"My app\"".parse()?;
-/// assert_eq!((name.as_str(), name.sql().as_str()), ("My app", "\"My app\""));
+/// assert_eq!((name.as_str(), name.to_string().as_str()), ("My app", "\"My app\""));
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,18 +63,18 @@ impl Name {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): the result is too long.
-    pub fn with_suffix(&self, suffix: &str) -> Result<Self> {
+    pub(crate) fn with_suffix(&self, suffix: &str) -> Result<Self> {
         Self::stored(format!("{}_{suffix}", self.0))
     }
 
     /// Whether it needs no quotes in SQL.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         let upper = |c: char| c.is_ascii_uppercase() || c == '_';
         self.0.starts_with(upper) && self.0.chars().all(|c| upper(c) || c.is_ascii_digit() || c == '$')
     }
 
     /// The name as SQL, quoted if necessary.
-    pub fn sql(&self) -> String {
+    pub(crate) fn sql(&self) -> String {
         if self.is_plain() { self.0.clone() } else { format!("\"{}\"", self.0.replace('"', "\"\"")) }
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::native_app) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The result of writing a bundle. Paths are relative to its folder, in alphabetical order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct WriteReport {
     /// New and changed files.
     pub written: Vec<String>,

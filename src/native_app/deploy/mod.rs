@@ -47,7 +47,7 @@ pub use application::InstallSource;
 pub use grants::ApplicationRole;
 pub use install::{Install, Upgrade};
 pub use package::Deploy;
-pub use plan::{Privilege, Step};
+pub use plan::Step;
 pub use runner::{Report, Runner, StepReport};
 pub use status::{
     ApplicationStatus, PackageStatus, PoolStatus, PreviousVersion, PrivilegeStatus, ReferenceStatus, ReleasedVersion,

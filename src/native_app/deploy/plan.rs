@@ -55,11 +55,6 @@ impl Step {
         &self.what
     }
 
-    /// The privilege that the role needs.
-    pub fn privilege(&self) -> &Privilege {
-        &self.privilege
-    }
-
     /// The statement, with `***` for each secret; a SQL comment for a push or a wait.
     ///
     /// # Errors
@@ -121,8 +116,7 @@ impl Plan {
 
 /// The minimal privilege for a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Privilege {
+pub(super) enum Privilege {
     /// A privilege on an object, or on the account.
     On {
         /// Such as `CREATE APPLICATION PACKAGE`.

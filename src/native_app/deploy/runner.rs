@@ -14,6 +14,7 @@ use crate::{Error, Result};
 
 /// The steps that were executed, or that a dry run would execute.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Whether this is a dry run.
     pub dry_run: bool,
@@ -27,6 +28,7 @@ pub struct Report {
 
 /// A step that was executed, or that a dry run would execute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct StepReport {
     /// The change in words.
     pub what: String,

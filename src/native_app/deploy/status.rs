@@ -10,6 +10,7 @@ use crate::{ErrorKind, Result};
 
 /// The status of an app in an account, as far as the role can see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The application package; `None` if it does not exist or the role cannot see it.
     pub package: Option<PackageStatus>,
@@ -19,6 +20,7 @@ pub struct Status {
 
 /// An application package.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PackageStatus {
     /// Its name.
     pub name: String,
@@ -34,6 +36,7 @@ pub struct PackageStatus {
 
 /// A patch of a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct VersionStatus {
     /// The version.
     pub version: String,
@@ -49,6 +52,7 @@ pub struct VersionStatus {
 
 /// A released version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ReleasedVersion {
     /// The version.
     pub version: String,
@@ -58,6 +62,7 @@ pub struct ReleasedVersion {
 
 /// An application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ApplicationStatus {
     /// Its name.
     pub name: String,
@@ -89,6 +94,7 @@ pub struct ApplicationStatus {
 
 /// The version of an application before its last upgrade.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PreviousVersion {
     /// The version.
     pub version: String,
@@ -100,6 +106,7 @@ pub struct PreviousVersion {
 
 /// A reference.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ReferenceStatus {
     /// Its name.
     pub name: String,
@@ -109,6 +116,7 @@ pub struct ReferenceStatus {
 
 /// A privilege that the app requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PrivilegeStatus {
     /// Such as `EXECUTE TASK`.
     pub privilege: String,
@@ -118,6 +126,7 @@ pub struct PrivilegeStatus {
 
 /// A compute pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PoolStatus {
     /// Its name.
     pub name: String,

@@ -24,6 +24,7 @@ pub struct Uninstall {
 
 /// An object outside the application that the application owns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct OwnedObject {
     /// Such as `DATABASE`, `COMPUTE_POOL`.
     pub kind: String,

@@ -13,7 +13,7 @@ use super::{binary, layer};
 use crate::{Error, Result};
 
 /// The default user and group of the program. No system user has this number.
-pub const USER: u32 = 10001;
+const USER: u32 = 10001;
 
 /// The path of the certificate bundle in the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";

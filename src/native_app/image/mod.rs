@@ -27,6 +27,6 @@ mod layout;
 mod push;
 
 pub use binary::{build_command, cross_build_command};
-pub use builder::{ImageBuilder, USER};
+pub use builder::ImageBuilder;
 pub use layout::Image;
 pub use push::{Credentials, Push, PushEvent, PushReport};

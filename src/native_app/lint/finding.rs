@@ -45,6 +45,7 @@ pub enum Rule {
 
 /// A violation of a rule in a setup script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// The rule.
     pub rule: Rule,

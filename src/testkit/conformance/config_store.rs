@@ -7,7 +7,7 @@ use super::fixture::{ODD_TEXTS, must};
 use super::{Clause, Fresh, dropped_after};
 use crate::{ConfigStore, Namespace};
 
-/// Tests a [`ConfigStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
+/// Tests a [`ConfigStore`] against its contract: one `#[test]` for each clause, over the store that the expression returns.
 ///
 /// ```
 /// mod configuration {
@@ -26,16 +26,16 @@ macro_rules! config_store_conformance {
 macro_rules! __config_store_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_get_gives_what_the_last_put_stored
+            clause_1_get_returns_what_the_last_put_stored
             clause_1_a_removed_key_is_gone
-            clause_2_the_domains_are_apart
-            clause_3_list_gives_every_entry_ordered_by_key
-            clause_4_put_and_remove_are_repeatable
-            clause_4_puts_side_by_side_are_atomic
-            clause_4_a_dropped_put_has_happened_wholly_or_not_at_all
+            clause_2_namespaces_do_not_share_keys
+            clause_3_list_returns_every_entry_ordered_by_key
+            clause_4_put_and_remove_are_idempotent
+            clause_4_concurrent_puts_are_atomic
+            clause_4_a_dropped_put_has_happened_entirely_or_not_at_all
             clause_5_any_text_is_a_legal_key
             clause_5_values_come_back_equal
-            clause_6_a_snapshot_is_what_list_gives
+            clause_6_a_snapshot_is_what_list_returns
         }
     };
 }
@@ -45,30 +45,30 @@ pub fn clauses() -> Vec<Clause<dyn ConfigStore>> {
     crate::__config_store_clauses! { __conformance_list () }
 }
 
-const DOMAIN: Namespace = Namespace::Connector;
+const NAMESPACE: Namespace = Namespace::Connector;
 
-/// What was put last counts; what was never put is `None`.
-async fn clause_1_get_gives_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
+/// The last value counts; a key without one is `None`.
+async fn clause_1_get_returns_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
-    assert_eq!(must(store.get(DOMAIN, "url").await), None);
+    assert_eq!(must(store.get(NAMESPACE, "url").await), None);
     for value in [json!("one"), json!({"two": 2})] {
-        must(store.put(DOMAIN, "url", &value).await);
-        assert_eq!(must(store.get(DOMAIN, "url").await), Some(value));
+        must(store.put(NAMESPACE, "url", &value).await);
+        assert_eq!(must(store.get(NAMESPACE, "url").await), Some(value));
     }
 }
 
-/// `remove` says whether there was something, and then there is nothing.
+/// `remove` returns whether the key existed, and removes it.
 async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
-    must(store.put(DOMAIN, "url", &json!(1)).await);
-    must(store.put(DOMAIN, "kept", &json!(2)).await);
-    assert!(must(store.remove(DOMAIN, "url").await));
-    assert_eq!(must(store.get(DOMAIN, "url").await), None);
-    assert_eq!(must(store.list(DOMAIN).await), [("kept".to_owned(), json!(2))]);
+    must(store.put(NAMESPACE, "url", &json!(1)).await);
+    must(store.put(NAMESPACE, "kept", &json!(2)).await);
+    assert!(must(store.remove(NAMESPACE, "url").await));
+    assert_eq!(must(store.get(NAMESPACE, "url").await), None);
+    assert_eq!(must(store.list(NAMESPACE).await), [("kept".to_owned(), json!(2))]);
 }
 
-/// The same key in both domains is two entries.
-async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
+/// The same key in both namespaces is two entries.
+async fn clause_2_namespaces_do_not_share_keys(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     must(store.put(Namespace::Connector, "key", &json!("connector")).await);
     assert_eq!(must(store.get(Namespace::Resource, "key").await), None);
@@ -78,54 +78,54 @@ async fn clause_2_the_domains_are_apart(fresh: Fresh<dyn ConfigStore>) {
     assert_eq!(must(store.list(Namespace::Resource).await), [("key".to_owned(), json!("resource"))]);
 }
 
-/// `list` gives everything once, in the order of the keys' bytes.
-async fn clause_3_list_gives_every_entry_ordered_by_key(fresh: Fresh<dyn ConfigStore>) {
+/// `list` returns everything once, in the order of the keys' bytes.
+async fn clause_3_list_returns_every_entry_ordered_by_key(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
-    assert_eq!(must(store.list(DOMAIN).await), []);
+    assert_eq!(must(store.list(NAMESPACE).await), []);
     let mut expected = Vec::new();
     for (n, key) in ODD_TEXTS.iter().enumerate() {
-        must(store.put(DOMAIN, key, &json!(n)).await);
+        must(store.put(NAMESPACE, key, &json!(n)).await);
         expected.push(((*key).to_owned(), json!(n)));
     }
     expected.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(must(store.list(DOMAIN).await), expected);
+    assert_eq!(must(store.list(NAMESPACE).await), expected);
 }
 
 /// Doing it twice is like doing it once.
-async fn clause_4_put_and_remove_are_repeatable(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_4_put_and_remove_are_idempotent(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for _ in 0..2 {
-        must(store.put(DOMAIN, "url", &json!(1)).await);
-        assert_eq!(must(store.list(DOMAIN).await), [("url".to_owned(), json!(1))]);
+        must(store.put(NAMESPACE, "url", &json!(1)).await);
+        assert_eq!(must(store.list(NAMESPACE).await), [("url".to_owned(), json!(1))]);
     }
-    assert!(must(store.remove(DOMAIN, "url").await));
-    assert!(!must(store.remove(DOMAIN, "url").await), "there was nothing to remove");
-    assert_eq!(must(store.list(DOMAIN).await), []);
+    assert!(must(store.remove(NAMESPACE, "url").await));
+    assert!(!must(store.remove(NAMESPACE, "url").await), "there was nothing to remove");
+    assert_eq!(must(store.list(NAMESPACE).await), []);
 }
 
-/// Of values that are put side by side, one is there in the end, whole.
-async fn clause_4_puts_side_by_side_are_atomic(fresh: Fresh<dyn ConfigStore>) {
+/// Of values that are put concurrently, one is stored in the end, whole.
+async fn clause_4_concurrent_puts_are_atomic(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     let values: Vec<Value> = (0..8).map(|n| json!(n.to_string().repeat(1_000))).collect();
     let tasks = values.iter().cloned().map(|value| {
         let store = std::sync::Arc::clone(&store);
-        tokio::spawn(async move { store.put(DOMAIN, "url", &value).await })
+        tokio::spawn(async move { store.put(NAMESPACE, "url", &value).await })
     });
     for joined in join_all(tasks).await {
         must(joined.expect("no panic"));
     }
-    let last = must(store.get(DOMAIN, "url").await).expect("a value");
+    let last = must(store.get(NAMESPACE, "url").await).expect("a value");
     assert!(values.contains(&last), "{last}");
-    assert_eq!(must(store.list(DOMAIN).await).len(), 1);
+    assert_eq!(must(store.list(NAMESPACE).await).len(), 1);
 }
 
-/// A dropped future has stored its value, or the old one is there.
-async fn clause_4_a_dropped_put_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
+/// After a dropped future, either its value or the old one is stored.
+async fn clause_4_a_dropped_put_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
-        must(store.put(DOMAIN, "url", &json!("old")).await);
-        let stored = dropped_after(polls, store.put(DOMAIN, "url", &json!("new"))).await;
-        let value = must(store.get(DOMAIN, "url").await);
+        must(store.put(NAMESPACE, "url", &json!("old")).await);
+        let stored = dropped_after(polls, store.put(NAMESPACE, "url", &json!("new"))).await;
+        let value = must(store.get(NAMESPACE, "url").await);
         match stored {
             Some(result) => {
                 must(result);
@@ -136,18 +136,18 @@ async fn clause_4_a_dropped_put_has_happened_wholly_or_not_at_all(fresh: Fresh<d
     }
 }
 
-/// Keys that look alike have values of their own.
+/// Similar keys have separate values.
 async fn clause_5_any_text_is_a_legal_key(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for key in ODD_TEXTS.iter().chain(&["", " "]) {
-        must(store.put(DOMAIN, key, &json!(key)).await);
+        must(store.put(NAMESPACE, key, &json!(key)).await);
     }
     for key in ODD_TEXTS.iter().chain(&["", " "]) {
-        assert_eq!(must(store.get(DOMAIN, key).await), Some(json!(key)), "the value of {key:?}");
+        assert_eq!(must(store.get(NAMESPACE, key).await), Some(json!(key)), "the value of {key:?}");
     }
 }
 
-/// Every JSON value is stored as it is, null among them.
+/// Every JSON value, including null, comes back unchanged.
 async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for value in [
@@ -162,13 +162,13 @@ async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
         json!({"nested": {"list": [1, null, {"deep": []}], "": {}}}),
         json!("x".repeat(65_536)),
     ] {
-        must(store.put(DOMAIN, "key", &value).await);
-        assert_eq!(must(store.get(DOMAIN, "key").await), Some(value));
+        must(store.put(NAMESPACE, "key", &value).await);
+        assert_eq!(must(store.get(NAMESPACE, "key").await), Some(value));
     }
 }
 
-/// Both domains at once.
-async fn clause_6_a_snapshot_is_what_list_gives(fresh: Fresh<dyn ConfigStore>) {
+/// Both namespaces at once.
+async fn clause_6_a_snapshot_is_what_list_returns(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for key in ["b", "a\0"] {
         must(store.put(Namespace::Connector, key, &json!({"of": key})).await);

@@ -1,4 +1,4 @@
-//! The promises of delivery, for a source behind the engine: what is in the table at the end.
+//! The guarantees of delivery, for a source with the engine: the final contents of the tables.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::testkit::fault_injection::{CrashPoint, CrashingBackend, FlakySource};
 use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 
 /// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun, and then the same table.
-/// One `#[test]` for each promise, over the [`SourceCase`] that the expression makes.
+/// One `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
 ///
 /// ```
 /// mod delivery {
@@ -27,11 +27,11 @@ use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 ///     # #[async_trait]
 ///     # impl Source for Planets {
 ///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-///     #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-///     #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+///     #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
 ///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 ///     # }
-///     snowfeed::delivery_conformance!(SourceCase::new(Planets, Config::default(), Resource::new("sun").unwrap()));
+///     snowfeed::delivery_conformance!(SourceCase::new(Planets, Settings::default(), Resource::new("sun").unwrap()));
 /// }
 /// ```
 #[macro_export]
@@ -48,12 +48,12 @@ macro_rules! __delivery_clauses {
         $crate::$then! { $with
             clause_1_a_crash_before_any_commit_loses_nothing
             clause_1_a_crash_after_any_commit_loses_nothing
-            clause_1_a_crash_in_a_full_pass_loses_nothing
+            clause_1_a_crash_in_a_reconcile_run_loses_nothing
             clause_1_an_error_between_batches_loses_nothing
             clause_1_what_changed_after_a_crash_arrives
             clause_2_a_second_run_changes_no_row
             clause_2_two_runs_at_once_leave_the_same_table
-            clause_4_a_full_pass_deletes_nothing_that_is_there
+            clause_4_a_reconcile_run_deletes_nothing_that_exists
             clause_5_the_counts_add_up
         }
     };
@@ -64,7 +64,7 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
     crate::__delivery_clauses! { __conformance_list () }
 }
 
-/// At most so many moments of a run are tried, evenly spread.
+/// The number of crash points tested in a run at most, evenly spread.
 const MOMENTS: u64 = 24;
 
 /// A row of a table: its version, its document, and whether it is deleted.
@@ -73,7 +73,7 @@ type Row = (Version, Option<ByteString>, bool);
 /// Every row of every table, by table and key.
 type Rows = BTreeMap<(String, String), Row>;
 
-/// Runs a source once, each batch in a commit of its own where the engine can.
+/// Runs a source once, with each batch in a commit of its own if possible.
 async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
     let limits = Limits { commit_rows: 1, ..Limits::default() };
     let connector = Connector::new(source, backend).with_settings(case.config.values().clone()).limits(limits);
@@ -97,14 +97,14 @@ fn rows(case: &SourceCase, memory: &Memory) -> Rows {
     rows.collect()
 }
 
-/// What a run without any fault makes.
+/// The tables after a run without a fault.
 async fn expected(case: &SourceCase) -> Rows {
     let memory = Memory::new();
     complete(case, &memory, Mode::Incremental).await;
     rows(case, &memory)
 }
 
-/// Compares tables, and says of which keys they differ.
+/// Compares tables, and lists the keys that differ.
 fn assert_same(found: &Rows, expected: &Rows, when: &str) {
     let differing = |one: &Rows, other: &Rows| -> Vec<(String, String)> {
         one.iter().filter(|(key, row)| other.get(*key) != Some(row)).map(|(key, _)| key.clone()).take(5).collect()
@@ -114,13 +114,13 @@ fn assert_same(found: &Rows, expected: &Rows, when: &str) {
     assert!(wrong.is_empty(), "{when}: these rows should not be there, or not so: {wrong:?}");
 }
 
-/// Up to [`MOMENTS`] numbers below `count`, the first and the last among them.
+/// Up to [`MOMENTS`] numbers below `count`, including the first and the last.
 fn moments(count: u64) -> impl Iterator<Item = u64> {
     let tried = count.min(MOMENTS);
     (0..tried).map(move |moment| if tried < 2 { moment } else { moment * (count - 1) / (tried - 1) })
 }
 
-/// Crashes at every commit of a run; after each, another run has to bring the table to what it would have been.
+/// Crashes at every commit of a run. After each crash, another run must produce the same table as a run without a crash.
 async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> CrashPoint) {
     let expected = expected(case).await;
     let before = || async {
@@ -136,10 +136,10 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
     for commit in moments(counting.commits()) {
         let memory = before().await;
         let crashing = Arc::new(CrashingBackend::new(memory.clone(), crash(commit)));
-        // How it ends is as open as in a crash.
+        // Its status does not matter, as after a crash.
         let _ = ingest(case, Arc::clone(&case.source), crashing.clone(), mode).await;
         if !crashing.has_crashed() {
-            // A run may cut its commits otherwise than the one that was counted.
+            // A run may have other commits than the one that was counted.
             continue;
         }
         complete(case, &memory, mode).await;
@@ -147,24 +147,24 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
     }
 }
 
-/// A run that dies before it commits, at any commit, is made good by the next.
+/// After a crash before any commit, the next run loses nothing.
 async fn clause_1_a_crash_before_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
     crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::BeforeCommit).await;
 }
 
-/// A run that dies after it has committed, and before it learns so, is made good by the next.
+/// After a crash after any commit, before the run learns of it, the next run loses nothing.
 async fn clause_1_a_crash_after_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
     crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::AfterCommit).await;
 }
 
-/// The same for a full pass, which goes on where it was and deletes nothing that is there.
-async fn clause_1_a_crash_in_a_full_pass_loses_nothing(fresh: Fresh<SourceCase>) {
+/// The same for a reconcile run, which resumes and deletes nothing that exists.
+async fn clause_1_a_crash_in_a_reconcile_run_loses_nothing(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     crash_everywhere(&case, Mode::Reconcile, CrashPoint::BeforeCommit).await;
     crash_everywhere(&case, Mode::Reconcile, CrashPoint::AfterCommit).await;
 }
 
-/// A source that fails after any batch goes on with the next run.
+/// After a failure between any batches, the next run continues.
 async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let expected = expected(&case).await;
@@ -175,15 +175,14 @@ async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase
         let source = Arc::new(FlakySource::new(Arc::clone(&case.source), after).failures(1));
         let report = ingest(&case, Arc::clone(&source), Arc::new(memory.clone()), Mode::Incremental).await;
         let is_complete = report.is_ok_and(|report| report.status() == RunStatus::Complete);
-        // A source that reads side by side may need fewer batches this time.
+        // A source that reads concurrently may need fewer batches this time.
         assert!(!(is_complete && source.has_failed()), "an error looked like success");
         complete(&case, &memory, Mode::Incremental).await;
         assert_same(&rows(&case, &memory), &expected, &format!("after an error at batch {batch} and a rerun"));
     }
 }
 
-/// What changes between a crash and the rerun is in the table, too. Without [`changing`](SourceCase::changing) there is nothing
-/// to test.
+/// Changes between a crash and the next run arrive, too. Without [`changing`](SourceCase::changing) this checks nothing.
 async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
@@ -197,7 +196,7 @@ async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
     }
 }
 
-/// Where nothing has changed, a run inserts, updates and deletes nothing.
+/// If nothing has changed, a run inserts, updates and deletes nothing.
 async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     complete(&case, &memory, Mode::Incremental).await;
@@ -207,7 +206,7 @@ async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
     assert_same(&rows(&case, &memory), &before, "after a second run");
 }
 
-/// Two runs at once may refuse one another, and leave nothing lost or double.
+/// Of two concurrent runs one may be refused; no row is lost or duplicated.
 async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     let run = || ingest(&case, Arc::clone(&case.source), Arc::new(memory.clone()), Mode::Incremental);
@@ -216,8 +215,8 @@ async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>
     assert_same(&rows(&case, &memory), &expected(&case).await, "after two runs at once");
 }
 
-/// A full pass over what has not changed marks nothing deleted.
-async fn clause_4_a_full_pass_deletes_nothing_that_is_there(fresh: Fresh<SourceCase>) {
+/// A reconcile run of unchanged data marks nothing deleted.
+async fn clause_4_a_reconcile_run_deletes_nothing_that_exists(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     complete(&case, &memory, Mode::Incremental).await;
     let before = rows(&case, &memory);
@@ -226,7 +225,7 @@ async fn clause_4_a_full_pass_deletes_nothing_that_is_there(fresh: Fresh<SourceC
     assert_same(&rows(&case, &memory), &before, "after a full pass");
 }
 
-/// Every record that was offered is accounted for.
+/// The counts account for every record.
 async fn clause_5_the_counts_add_up(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     for mode in [Mode::Incremental, Mode::Reconcile] {

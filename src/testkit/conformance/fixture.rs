@@ -12,7 +12,7 @@ use crate::{
 /// The table that most checks write.
 pub(super) const TABLE: &str = "issues";
 
-/// Texts that trip up whoever quotes, encodes, splits or compares carelessly.
+/// Texts that break careless quoting, encoding, splitting or comparison.
 pub(super) const ODD_TEXTS: &[&str] = &[
     "a-b/c",
     "a_b/c",
@@ -61,7 +61,7 @@ pub(super) fn tables() -> Vec<TableSpec> {
     vec![TableSpec::new(TABLE).column("title", "title", crate::ColumnType::Text)]
 }
 
-/// A point in time, so many seconds after the beginning of 2024.
+/// A time, this many seconds after the beginning of 2024.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_704_067_200 + seconds).unwrap_or_default()
 }
@@ -93,12 +93,12 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
     }
 }
 
-/// The same commit, as part of a full pass that skips older states.
+/// The same commit in a reconcile run that skips older states.
 pub(super) fn marked(pass: RunId, commit: Commit) -> Commit {
     marked_as(pass, StalePolicy::Skip, commit)
 }
 
-/// The same commit, as part of a full pass that treats older states so.
+/// The same commit in a reconcile run with this policy.
 pub(super) fn marked_as(pass: RunId, older: StalePolicy, commit: Commit) -> Commit {
     Commit { sweep: Some(Sweep::Mark(pass, older)), ..commit }
 }
@@ -123,7 +123,7 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
     }
 }
 
-/// A state whose message tells it from others.
+/// A state with a unique message.
 pub(super) fn state(run: RunId, message: &str) -> ResourceState {
     let status = RunStatus::Running;
     ResourceState {
@@ -153,7 +153,7 @@ pub(super) fn assert_refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorK
     }
 }
 
-/// Unwraps what must not fail.
+/// Unwraps the result of a call that must not fail.
 #[track_caller]
 pub(super) fn must<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("it failed: {error:?}"))

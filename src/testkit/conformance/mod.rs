@@ -1,4 +1,4 @@
-//! The contracts as tests: a suite for each trait, one named test for each promise.
+//! Conformance suites: a suite for each trait, and a named test for each guarantee of its contract.
 //!
 //! An implementation's tests call a macro with an expression that makes a fresh implementation (it may `.await`), inside
 //! a module of their own, because the tests are named after the clauses of the contract:
@@ -12,8 +12,8 @@
 //! }
 //! ```
 //!
-//! A [`Sink`](crate::Sink) is looked at through a [`SinkProbe`], a [`Source`](crate::Source) together with what it shall
-//! read, a [`SourceCase`].
+//! The suite of a [`Sink`](crate::Sink) takes a [`SinkProbe`], which reads its rows; that of a [`Source`](crate::Source) takes a
+//! [`SourceCase`], which has settings and a resource to read.
 
 mod config_store;
 mod delivery;
@@ -32,7 +32,7 @@ pub use sink::SinkProbe;
 pub use source::SourceCase;
 use suite::{Clause, Fresh};
 
-/// Polls a future so many times and drops it unless it has ended by then.
+/// Polls a future this many times, and drops it unless it has ended by then.
 pub(super) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     if polls == 0 {
         return None;
@@ -81,7 +81,7 @@ macro_rules! __conformance_list {
     };
 }
 
-/// Fails when a check in a suite's text is not in its list.
+/// Fails if a check in a suite's source is not in its list.
 #[cfg(test)]
 fn assert_complete<T: ?Sized>(text: &str, clauses: &[Clause<T>]) {
     let mut written: Vec<&str> = text

@@ -20,7 +20,7 @@ use super::{Clause, Fresh};
 use crate::{CommitReport, Reject, Resource, Sink, StateStore, StoredRow, Version};
 
 /// Tests a [`Sink`] against its contract: one `#[test]` for each clause, over the [`SinkProbe`] that the expression
-/// makes.
+/// returns.
 #[macro_export]
 macro_rules! sink_conformance {
     ($make:expr) => {
@@ -33,20 +33,20 @@ macro_rules! sink_conformance {
 macro_rules! __sink_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_ensure_tables_is_repeatable_and_removes_nothing
-            clause_1_ensure_tables_runs_side_by_side
+            clause_1_ensure_tables_is_idempotent_and_removes_nothing
+            clause_1_ensure_tables_runs_concurrently
             clause_1_a_table_may_gain_and_lose_columns
-            clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again
+            clause_2_a_failed_commit_changes_nothing_and_can_be_retried
             clause_2_rows_and_state_become_visible_together
             clause_2_a_reader_sees_whole_commits
-            clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all
+            clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all
             clause_3_an_older_version_never_replaces_a_newer_one
             clause_3_any_order_of_arrival_gives_the_same_table
             clause_3_an_equal_version_replaces_when_the_text_differs
             clause_3_an_equal_version_replaces_when_the_operation_differs
             clause_3_of_two_equal_versions_in_one_commit_the_later_counts
-            clause_3_an_older_state_replaces_what_its_pass_has_not_marked
-            clause_3_once_a_pass_has_marked_a_key_versions_decide
+            clause_3_an_older_state_replaces_what_its_run_has_not_marked
+            clause_3_once_a_run_has_marked_a_key_versions_decide
             clause_3_a_verified_deletion_wins_and_never_lowers_the_version
             clause_3_an_older_state_that_has_to_be_verified_is_not_marked
             clause_3_an_older_state_that_has_to_be_verified_revives
@@ -64,19 +64,19 @@ macro_rules! __sink_clauses {
             clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes
             clause_8_documents_come_back_byte_for_byte
             clause_8_any_text_is_a_legal_key
-            clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart
+            clause_8_any_text_is_a_legal_resource_name_and_resources_do_not_share_rows
             clause_9_rejects_are_kept_with_their_reason
-            clause_9_rejects_are_given_and_counted
-            clause_9_a_commit_forgets_the_rejects_that_it_corrects
-            clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met
-            clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key
-            clause_10_unseen_goes_on_after_a_key
+            clause_9_rejects_are_returned_and_counted
+            clause_9_a_commit_deletes_the_rejects_that_it_corrects
+            clause_9_finish_deletes_the_rejects_that_were_not_seen
+            clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key
+            clause_10_unseen_continues_after_a_key
             clause_10_a_mark_rewrites_no_row
-            clause_10_marks_of_passes_are_apart_and_gone_after_finish
+            clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them
             clause_10_a_refused_commit_marks_nothing
-            clause_10_live_rows_counts_what_unseen_gives
+            clause_10_live_rows_counts_what_unseen_returns
             clause_11_a_table_or_resource_that_was_not_ensured_is_refused
-            clause_12_the_run_record_counts_the_commit_it_came_with
+            clause_12_the_run_record_includes_the_counts_of_its_commit
         }
     };
 }
@@ -86,29 +86,29 @@ pub fn clauses() -> Vec<Clause<dyn SinkProbe>> {
     crate::__sink_clauses! { __conformance_list () }
 }
 
-/// A sink, and a way to look at what is in it.
+/// A sink, and access to its contents.
 #[async_trait]
 pub trait SinkProbe: Send + Sync + 'static {
     /// The sink.
     fn sink(&self) -> Arc<dyn Sink>;
 
-    /// Another connection to the same destination; the sink itself where there is no such thing.
+    /// Another connection to the same destination; the sink itself if it has no connections.
     async fn another(&self) -> Arc<dyn Sink> {
         self.sink()
     }
 
-    /// The state store that a commit's change goes to; `None` when the state is kept elsewhere. Without one, the clauses
-    /// about the change of state have nothing to check, and pass.
+    /// The state store of the commits' changes; `None` if another store keeps the state. Then the checks of
+    /// changes of state pass without checking anything.
     fn states(&self) -> Option<Arc<dyn StateStore>>;
 
-    /// All rows of a resource in a table, deleted ones too, in any order.
+    /// All rows of a resource in a table, including deleted ones, in any order.
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow>;
 
     /// All rejects of a resource and a table, in any order.
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject>;
 }
 
-/// What the checks do with a probe again and again.
+/// Shorthands for the checks.
 struct Subject {
     probe: Arc<dyn SinkProbe>,
     sink: Arc<dyn Sink>,

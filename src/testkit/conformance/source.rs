@@ -17,7 +17,7 @@ use super::Clause;
 use crate::{Batch, BatchStream, Checkpoint, Mode, Monitor, ReadRequest, Resource, Settings, Source, Version};
 
 /// Tests a [`Source`] against its contract: one `#[test]` for each clause, over the [`SourceCase`] that the expression
-/// makes.
+/// returns.
 ///
 /// ```
 /// mod planets {
@@ -31,11 +31,11 @@ use crate::{Batch, BatchStream, Checkpoint, Mode, Monitor, ReadRequest, Resource
 ///     # #[async_trait]
 ///     # impl Source for Planets {
 ///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-///     #     async fn check(&self, _: &Config) -> Result<()> { Ok(()) }
-///     #     async fn discover(&self, _: &Config) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
+///     #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
 ///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 ///     # }
-///     snowfeed::source_conformance!(SourceCase::new(Planets, Config::default(), Resource::new("sun").unwrap()));
+///     snowfeed::source_conformance!(SourceCase::new(Planets, Settings::default(), Resource::new("sun").unwrap()));
 /// }
 /// ```
 #[macro_export]
@@ -51,7 +51,7 @@ macro_rules! __source_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
             clause_1_spec_is_constant_and_names_its_tables
-            clause_2_check_succeeds_and_is_repeatable
+            clause_2_check_succeeds_every_time
             clause_2_discover_finds_the_resource
             clause_3_every_batch_names_a_table_of_the_spec
             clause_3_every_key_has_1_to_255_bytes
@@ -62,11 +62,11 @@ macro_rules! __source_clauses {
             clause_4_what_changed_after_the_last_checkpoint_comes
             clause_4_a_checkpoint_that_cannot_be_read_is_refused
             clause_5_every_reading_delivers_everything
-            clause_5_a_full_pass_delivers_everything
+            clause_5_a_reconcile_run_delivers_everything
             clause_5_the_stream_ends_after_an_error
             clause_6_nothing_happens_before_the_stream_is_polled
             clause_6_a_dropped_stream_leaves_nothing_running
-            clause_7_readings_side_by_side_do_not_disturb_each_other
+            clause_7_concurrent_reads_do_not_interfere
             clause_9_verify_answers_only_what_it_was_asked
         }
     };
@@ -77,7 +77,7 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
     crate::__source_clauses! { __conformance_list () }
 }
 
-/// A source, and what it shall read. It must stay the same while it is read, unless [`changing`](Self::changing) is told.
+/// A source, its settings, and a resource. The resource must not change while it is read, except through [`changing`](Self::changing).
 pub struct SourceCase {
     pub(super) source: Arc<dyn Source>,
     pub(super) config: Settings,
@@ -94,15 +94,15 @@ impl SourceCase {
         Self { source, config, other, resource, change: None, kept: Vec::new() }
     }
 
-    /// Other settings under which the same resource has the same records, such as another page size. They are used beside
-    /// the first ones, on the same source.
+    /// Adds other settings with the same records, such as another page size. The checks use both concurrently, on the same
+    /// source.
     #[must_use]
     pub fn other_config(mut self, config: Settings) -> Self {
         self.other = config;
         self
     }
 
-    /// How to change what is read: each call adds or changes at least one record.
+    /// Sets how to change the resource: each call adds or changes at least one record.
     #[must_use]
     pub fn changing<F>(mut self, change: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -112,7 +112,7 @@ impl SourceCase {
         self
     }
 
-    /// Something that must live as long as the case: a server, a directory.
+    /// Keeps a value alive as long as the case: a server, a directory.
     #[must_use]
     pub fn keeping(mut self, value: impl Any + Send + Sync) -> Self {
         self.kept.push(Box::new(value));
@@ -128,7 +128,7 @@ impl SourceCase {
         self.source.read(self.request(mode, checkpoint, Monitor::detached()))
     }
 
-    /// An incremental reading from the start, then a full pass.
+    /// Reads incrementally from the start, then reads everything in reconcile mode.
     async fn batches_of_both_modes(&self) -> Vec<Batch> {
         let mut batches = self.batches(Mode::Incremental, None).await;
         batches.extend(self.batches(Mode::Reconcile, None).await);
@@ -159,7 +159,7 @@ async fn drain(mut stream: BatchStream) -> Vec<Batch> {
     batches
 }
 
-/// The newest version of each record, by table and key. Records of versions that fall are as good as lost.
+/// The newest version of each record, by table and key. Records with falling versions count as lost.
 fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String, String), Version> {
     let mut newest = BTreeMap::new();
     for batch in batches {
@@ -171,7 +171,7 @@ fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String,
     newest
 }
 
-/// Long enough for something that was left running to show itself.
+/// Long enough to notice a task that was left running.
 const A_WHILE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

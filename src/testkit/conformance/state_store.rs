@@ -8,7 +8,7 @@ use super::{Clause, Fresh, dropped_after};
 use crate::state::{Reconciliation, ResourceState};
 use crate::{Checkpoint, ErrorKind, RunId, RunRecord, RunStatus, StateChange, StateStore, StateVersion};
 
-/// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over what the expression makes.
+/// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over the store that the expression returns.
 ///
 /// ```
 /// mod states {
@@ -27,22 +27,22 @@ macro_rules! state_store_conformance {
 macro_rules! __state_store_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_append_adds_and_latest_gives
+            clause_1_append_adds_and_latest_returns
             clause_1_versions_rise
             clause_2_a_clock_that_steps_back_revives_nothing
             clause_3_a_stale_base_is_refused_and_stores_nothing
             clause_3_of_two_appends_on_one_base_exactly_one_succeeds
             clause_3_a_change_without_state_is_not_compared
             clause_4_entry_and_run_are_stored_together
-            clause_4_a_dropped_append_has_happened_wholly_or_not_at_all
+            clause_4_a_dropped_append_has_happened_entirely_or_not_at_all
             clause_4_a_record_replaces_the_one_of_the_same_run
-            clause_5_history_gives_the_newest_first
+            clause_5_history_returns_the_newest_first
             clause_5_runs_are_ordered_by_start_then_id
             clause_6_prune_keeps_the_newest
             clause_6_prune_never_changes_the_next_version
-            clause_7_any_text_is_a_legal_key_and_keys_are_apart
+            clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries
             clause_7_values_come_back_equal
-            clause_8_standings_are_what_latest_and_runs_give
+            clause_8_latest_many_is_what_latest_and_runs_return
             clause_9_a_new_entry_ends_the_runs_that_it_supersedes
         }
     };
@@ -66,8 +66,8 @@ async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
     must(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
 }
 
-/// `append` adds an entry, and `latest` gives it.
-async fn clause_1_append_adds_and_latest_gives(fresh: Fresh<dyn StateStore>) {
+/// `append` adds an entry, and `latest` returns it.
+async fn clause_1_append_adds_and_latest_returns(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     assert_eq!(must(store.latest(KEY).await), None);
     for message in ["one", "two"] {
@@ -89,7 +89,7 @@ async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
     }
 }
 
-/// An entry with an earlier time is newer all the same, and its stored time is not earlier.
+/// An entry with an earlier time is still newer, and its stored time is not earlier.
 async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     push(&*store, KEY, 100, "before").await;
@@ -114,7 +114,7 @@ async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn St
     assert_eq!(must(store.runs(None, 10).await), runs, "the run of a refused change was stored");
 }
 
-/// Side by side, one of several changes on one base succeeds and the others are refused.
+/// Of several concurrent changes on one base, one succeeds and the others are refused.
 async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for round in 0..5 {
@@ -145,7 +145,7 @@ async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn StateS
     assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
 }
 
-/// After an append, both the entry and the run are there.
+/// After an append, both the entry and the run are stored.
 async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let change = change(KEY, StateVersion::NONE, 0, "one");
@@ -155,14 +155,14 @@ async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>
 }
 
 /// A dropped future has stored entry and run, or neither.
-async fn clause_4_a_dropped_append_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn StateStore>) {
+async fn clause_4_a_dropped_append_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn StateStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
         push(&*store, KEY, 0, "one").await;
         let base = must(store.latest(KEY).await).expect("an entry").version;
         let change = change(KEY, base, 1, "two");
         dropped_after(polls, store.append(change.clone())).await;
-        // Whether it has happened, a second try with the same base tells.
+        // A retry with the same base tells whether it has happened.
         let again = store.append(change.clone()).await;
         if let Err(error) = again {
             assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
@@ -184,8 +184,8 @@ async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn Sta
     assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
 }
 
-/// `history` gives the newest first, and no more than asked for.
-async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore>) {
+/// `history` returns the newest first, and at most `limit`.
+async fn clause_5_history_returns_the_newest_first(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for message in ["one", "two", "three"] {
         push(&*store, KEY, 0, message).await;
@@ -196,7 +196,7 @@ async fn clause_5_history_gives_the_newest_first(fresh: Fresh<dyn StateStore>) {
     assert!(must(store.history(KEY, 0).await).is_empty());
 }
 
-/// `runs` gives those that began last first; of two that began together, the one with the higher id.
+/// `runs` returns the last started first; of two that started together, the one with the higher id.
 async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let ids = [RunId::new(), RunId::new(), RunId::new(), RunId::new()];
@@ -213,7 +213,7 @@ async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>
     assert_eq!(all(None, 2).await, [ids[0], ids[3]]);
 }
 
-/// `prune` keeps what it is told to keep, and always the newest; it says how much it removed.
+/// `prune` keeps the requested number, and always the newest; it returns the number of removed rows.
 async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for (n, message) in ["one", "two", "three", "four"].into_iter().enumerate() {
@@ -231,7 +231,7 @@ async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     assert_eq!(must(store.runs(Some("other"), 10).await).len(), 4, "another key's runs were pruned");
 }
 
-/// After `prune` the next version is the one it would have been.
+/// `prune` does not change the next version.
 async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateStore>) {
     let (pruned, whole) = (fresh.make().await, fresh.make().await);
     for store in [&pruned, &whole] {
@@ -243,8 +243,8 @@ async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateSto
     assert_eq!(push(&*pruned, KEY, 9, "x").await, push(&*whole, KEY, 9, "x").await);
 }
 
-/// Keys that look alike have entries and runs of their own.
-async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dyn StateStore>) {
+/// Similar keys have separate entries and runs.
+async fn clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for key in ODD_TEXTS {
         push(&*store, key, 0, key).await;
@@ -256,7 +256,7 @@ async fn clause_7_any_text_is_a_legal_key_and_keys_are_apart(fresh: Fresh<dyn St
     }
 }
 
-/// Checkpoints, texts and times are stored as they are.
+/// Checkpoints, texts and times come back unchanged.
 async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let text = r#"{ "b":1.0,"a" : [ 0.30000000000000004, 18446744073709551615, "\u0000é🦀'\"" ] }"#;
@@ -282,8 +282,8 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
 }
 
-/// All at once, in the order of the keys, one that has nothing among them.
-async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn StateStore>) {
+/// All at once, in the order of the keys, including a key without entries.
+async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for n in 0..3 {
         push(&*store, KEY, n, "widgets").await;
@@ -299,8 +299,7 @@ async fn clause_8_standings_are_what_latest_and_runs_give(fresh: Fresh<dyn State
     assert_eq!(must(store.latest_many(&[]).await), []);
 }
 
-/// Other runs of the key that say that they are under way are interrupted, and only those; one of them that is alive may still
-/// record its end.
+/// Only other runs of the key that are recorded as running become interrupted; one that is still alive may record its end.
 async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let (dead, alive, ended, elsewhere) = (RunId::new(), RunId::new(), RunId::new(), RunId::new());
@@ -335,7 +334,7 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
     assert_eq!(standing.run.map(|run| run.status), Some(RunStatus::Running), "the newest run is the own one");
     must(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
     assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a run that is alive records its own end");
-    // A refused change ends nothing, and one without a run ends all.
+    // A refused change ends no run, and a change without a run ends all.
     assert_refused(store.append(change(KEY, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
     assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change has ended a run");
     let base = must(store.latest(KEY).await).expect("the entry that was appended").version;

@@ -24,7 +24,7 @@ impl<T: ?Sized> Fresh<T> {
         Self(Arc::new(move || Box::pin(make())))
     }
 
-    /// A fresh one.
+    /// Makes a fresh one.
     pub async fn make(&self) -> Arc<T> {
         (self.0)().await
     }
@@ -42,22 +42,22 @@ impl<T: ?Sized> fmt::Debug for Fresh<T> {
     }
 }
 
-/// One promise of a contract.
+/// One guarantee of a contract.
 #[derive(Debug)]
 pub struct Clause<T: ?Sized> {
     /// Its name, which begins with the number of the clause: `clause_3_…`.
     pub name: &'static str,
-    /// Panics when the promise is broken.
+    /// Panics if the implementation breaks it.
     pub check: fn(Fresh<T>) -> BoxFuture<'static, ()>,
 }
 
-/// What takes longer hangs. A check of hundreds of statements on a distant database, or on a machine that is busy, does not.
+/// A check that takes longer hangs. Hundreds of statements on a remote database, or on a busy machine, do not take that long.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Runs one check to its end, on a runtime of its own.
 ///
 /// # Panics
-/// When the check does, and when it has not ended after ten minutes.
+/// Panics if the check does, or if it has not ended after ten minutes.
 #[allow(clippy::expect_used, reason = "it runs in tests only")]
 pub fn run(check: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -70,7 +70,7 @@ pub fn run(check: impl Future<Output = ()>) {
 /// Runs the check of this name.
 ///
 /// # Panics
-/// When the check does, and when it has not ended after ten minutes.
+/// Panics if the check does, or if it has not ended after ten minutes.
 #[allow(clippy::expect_used, reason = "it runs in tests only")]
 pub fn check<T: ?Sized>(clauses: Vec<Clause<T>>, name: &str, fresh: Fresh<T>) {
     let clause = clauses.into_iter().find(|clause| clause.name == name).expect("the suite lists the check");

@@ -109,9 +109,10 @@ impl ContainerTest {
         let (registry, podman) = (Registry::open()?, Podman::new()?);
         let files = TempDir::new().unwrap();
         let image = Image::builder(program()).version("1.2.3").write(files.path().join("image")).unwrap();
-        let place = github().names().unwrap().image;
-        let repository = format!("http://{}{}/{}", registry.host(), place.repository_path(), place.name);
-        let pushed = Push::new(&image, &repository, &place.tag).unwrap().run().await.unwrap();
+        let reference = snowfeed::internals::image_reference(&github()).unwrap();
+        let (path, tag) = reference.rsplit_once(':').unwrap();
+        let repository = format!("http://{}{path}", registry.host());
+        let pushed = Push::new(&image, &repository, tag).unwrap().run().await.unwrap();
         let upstream = GithubServer::builder().repository(REPOSITORY, 250).token(TOKEN).start().await.unwrap();
         Some(Self { podman, reference: pushed.reference, upstream, files, registry })
     }

@@ -56,6 +56,7 @@ pub enum PushEvent<'a> {
 
 /// The result of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PushReport {
     /// The image's reference: `host/path:tag`.
     pub reference: String,

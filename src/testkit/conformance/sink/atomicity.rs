@@ -14,7 +14,7 @@ use crate::sink::{Sweep, TableRows};
 use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
 
 /// `ensure_tables` a second time leaves everything that is there.
-pub(super) async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_ensure_tables_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
     let before = subject.rows().await;
@@ -25,7 +25,7 @@ pub(super) async fn clause_1_ensure_tables_is_repeatable_and_removes_nothing(fre
 }
 
 /// Several connections ensure the same and other tables at the same time, and all of them succeed.
-pub(super) async fn clause_1_ensure_tables_runs_side_by_side(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_ensure_tables_runs_concurrently(fresh: Fresh<dyn SinkProbe>) {
     let probe = fresh.make().await;
     let mut tasks = Vec::new();
     for n in 0..8 {
@@ -59,7 +59,7 @@ pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn 
 }
 
 /// A commit whose second half is impossible leaves no trace of its first; made possible, it succeeds.
-pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_tried_again(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "old")]).await;
     let before = subject.rows().await;
@@ -123,7 +123,7 @@ pub(super) async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkPr
 }
 
 /// A dropped commit is there with rows and state, or neither; a second try tells which, and harms nothing.
-pub(super) async fn clause_2_a_dropped_commit_has_happened_wholly_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
     for polls in 0..6 {
         let subject = Subject::new(&fresh).await;
         let states = subject.probe.states();
@@ -229,7 +229,7 @@ pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refuse
 }
 
 /// A record says what has become of the rows that it became visible with, also where the commit is refused and tried again.
-pub(super) async fn clause_12_the_run_record_counts_the_commit_it_came_with(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let mut base = StateVersion::NONE;

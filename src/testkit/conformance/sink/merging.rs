@@ -237,7 +237,9 @@ pub(super) async fn clause_8_any_text_is_a_legal_key(fresh: Fresh<dyn SinkProbe>
 }
 
 /// Resources whose names look alike keep their rows apart, also under the same key.
-pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_are_apart(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_do_not_share_rows(
+    fresh: Fresh<dyn SinkProbe>,
+) {
     let subject = Subject::new(&fresh).await;
     for name in ODD_TEXTS {
         let resource = resource(name);

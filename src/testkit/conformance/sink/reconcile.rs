@@ -24,7 +24,7 @@ impl Subject {
 }
 
 /// The first state of a key that an authoritative pass brings stays, whatever its version; other passes know nothing of it.
-pub(super) async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marked(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_an_older_state_replaces_what_its_run_has_not_marked(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (one, two) = (RunId::new(), RunId::new());
     subject.put(0, [upsert("a", 9, "from next year"), upsert("b", 9, "x"), delete("b", 9), upsert("c", 1, "x")]).await;
@@ -41,7 +41,7 @@ pub(super) async fn clause_3_an_older_state_replaces_what_its_pass_has_not_marke
 }
 
 /// Of the states of a key that one pass brings the one with the highest version stays, in whatever order and commits they come.
-pub(super) async fn clause_3_once_a_pass_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_once_a_run_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
     const ORDERS: [[i64; 3]; 6] = [[3, 4, 5], [3, 5, 4], [4, 3, 5], [4, 5, 3], [5, 3, 4], [5, 4, 3]];
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     let keys = ["in one commit", "in three commits"].map(|way| move |n: usize| format!("{way} {n}"));
@@ -112,7 +112,7 @@ pub(super) async fn clause_3_where_older_states_are_skipped_they_are_marked(fres
 }
 
 /// What `live_rows` counts is what `unseen` gives, for a pass that has marked some rows and for one that has marked none.
-pub(super) async fn clause_10_live_rows_counts_what_unseen_gives(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_live_rows_counts_what_unseen_returns(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
     must(sink.ensure_tables(&gadgets, &tables()).await);
@@ -137,7 +137,7 @@ async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize
 }
 
 /// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
-pub(super) async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
     must(sink.ensure_tables(&gadgets, &tables()).await);
@@ -160,7 +160,7 @@ pub(super) async fn clause_10_unseen_gives_the_live_unmarked_records_ordered_by_
 }
 
 /// `after` and `limit` walk through all of them once.
-pub(super) async fn clause_10_unseen_goes_on_after_a_key(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_unseen_continues_after_a_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let pass = RunId::new();
     subject.put(0, (0..10).map(|n| upsert(&format!("k{n}"), 1, "x"))).await;
@@ -183,7 +183,7 @@ pub(super) async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>
 }
 
 /// Each pass has marks of its own; `Finish` forgets those of one.
-pub(super) async fn clause_10_marks_of_passes_are_apart_and_gone_after_finish(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let sink = &*subject.sink;
     let (one, two) = (RunId::new(), RunId::new());

@@ -40,7 +40,7 @@ async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> 
 }
 
 /// Each once, those that were met last first, of all resources or of one.
-pub(super) async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
     must(subject.sink.ensure_tables(&gadgets, &tables()).await);
@@ -67,7 +67,7 @@ pub(super) async fn clause_9_rejects_are_given_and_counted(fresh: Fresh<dyn Sink
 }
 
 /// Of the commit's resource and table, with the same reason and text, and no others. One that is not there is no error.
-pub(super) async fn clause_9_a_commit_forgets_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
     must(subject.sink.ensure_tables(&gadgets, &tables()).await);
@@ -94,7 +94,7 @@ pub(super) async fn clause_9_a_commit_forgets_the_rejects_that_it_corrects(fresh
 
 /// What the pass has met stays, and what a run has met since it began; of its resource the rest goes. A pass that is given up
 /// forgets no reject.
-pub(super) async fn clause_9_the_end_of_a_pass_forgets_the_rejects_that_it_has_not_met(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
     must(subject.sink.ensure_tables(&gadgets, &tables()).await);

@@ -26,7 +26,7 @@ pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<
 }
 
 /// The settings of the case work, however often that is asked.
-pub(super) async fn clause_2_check_succeeds_and_is_repeatable(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_2_check_succeeds_every_time(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for _ in 0..2 {
         case.source.check(&case.config).await.unwrap_or_else(|error| panic!("check failed: {error:?}"));
@@ -165,7 +165,7 @@ pub(super) async fn clause_5_every_reading_delivers_everything(fresh: Fresh<Sour
 }
 
 /// A full pass brings every record that an incremental reading from the start brings.
-pub(super) async fn clause_5_a_full_pass_delivers_everything(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Incremental, None).await;
     let full = newest(&case.batches(Mode::Reconcile, None).await);
@@ -224,7 +224,7 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
 }
 
 /// Two readings with different settings, polled in turn, each deliver everything.
-pub(super) async fn clause_7_readings_side_by_side_do_not_disturb_each_other(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let alone = newest(&case.batches(Mode::Incremental, None).await);
     let mut request = case.request(Mode::Incremental, None, Monitor::detached());
