@@ -22,8 +22,8 @@ mod hosts;
 pub mod image;
 mod lint;
 
-pub use app::{App, Name};
 pub(crate) use app::Names;
+pub use app::{App, Name};
 pub use bundle::{Bundle, WriteReport};
 pub use lint::{Finding, Rule};
 

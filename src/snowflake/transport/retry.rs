@@ -17,9 +17,9 @@ pub(super) fn into_middleware(error: Error) -> reqwest_middleware::Error {
 /// Unwraps it. Every error of the layers below has passed the classifier; anything else is a bug in their order.
 pub(super) fn into_error(error: reqwest_middleware::Error) -> Error {
     match error {
-        reqwest_middleware::Error::Middleware(error) => error
-            .downcast()
-            .unwrap_or_else(|_| Error::internal("a request failed without being classified")),
+        reqwest_middleware::Error::Middleware(error) => {
+            error.downcast().unwrap_or_else(|_| Error::internal("a request failed without being classified"))
+        }
         reqwest_middleware::Error::Reqwest(error) => {
             Error::internal("a request could not be made").with_source(error.without_url())
         }
