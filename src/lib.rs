@@ -97,6 +97,12 @@ pub mod internals {
         };
     }
 
+    /// How SQLite's SQL is written, for fuzzing.
+    #[cfg(all(feature = "sqlite", fuzzing))]
+    pub mod sqlite {
+        pub use crate::backends::sqlite::fuzzing;
+    }
+
     /// The Snowflake driver.
     #[cfg(feature = "snowflake")]
     pub mod snowflake {

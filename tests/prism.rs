@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use github_server::{GithubServer, Received};
+use github_server::{GithubServer, ReceivedRequest};
 use peers::skipped;
 use serde_json::{Value, json};
 use snowfeed::backends::Memory;
@@ -61,7 +61,7 @@ impl Prism {
     }
 
     /// What is wrong with a request; `None`: it is as GitHub describes it.
-    async fn violation(&self, request: &Received, target: &str) -> Option<String> {
+    async fn violation(&self, request: &ReceivedRequest, target: &str) -> Option<String> {
         let method = request.method().parse().unwrap();
         let mut sent = reqwest::Client::new().request(method, format!("{}{target}", self.url));
         // Prism takes the media type by the letter, and the description says `application/json` throughout.
@@ -84,7 +84,7 @@ impl Prism {
 
 /// The same request by a path that is described: GitHub's answers lead to `/repositories/{id}`, and its description does
 /// not know that path.
-fn described(request: &Received, repository: u64) -> String {
+fn described(request: &ReceivedRequest, repository: u64) -> String {
     request.target().replacen(&format!("/repositories/{repository}"), &format!("/repos/{WIDGETS}"), 1)
 }
 
@@ -110,7 +110,7 @@ async fn exercise(upstream: &GithubServer, settings: Value) {
     }
 }
 
-async fn recorded() -> (u64, Vec<Received>) {
+async fn recorded() -> (u64, Vec<ReceivedRequest>) {
     // Some issues share a second, more than a page of them.
     let upstream = GithubServer::builder().repository(WIDGETS, 700).repository("someone/notes", 3).organization("acme");
     let upstream = upstream.start().await.unwrap();
@@ -143,7 +143,7 @@ async fn every_request_is_as_github_describes_it() {
     };
     let (repository, mut requests) = recorded().await;
     // Prism validates a request at a time: one of each kind is enough, and `since` is the only thing that goes on.
-    let kind = |request: &Received| {
+    let kind = |request: &ReceivedRequest| {
         let target = described(request, repository);
         let mut parts: Vec<String> = target
             .split(['?', '&'])

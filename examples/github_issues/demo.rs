@@ -16,7 +16,7 @@ const ISSUES: u32 = 2_000;
 const MINUTE: Duration = Duration::from_secs(60);
 const SHOWN: [&str; 4] = ["number", "state", "title", "deleted_at"];
 
-/// Tells the story; the database is kept, at `path` if one is given.
+/// Runs the demonstration, and keeps its database, at `path` if there is one.
 pub(crate) async fn run(path: Option<&str>) -> ExitCode {
     match tell(path.map_or_else(fresh_path, PathBuf::from)).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,14 +46,14 @@ async fn tell(path: PathBuf) -> Result<()> {
     println!("A GitHub-like server with {ISSUES} issues in {REPOSITORY} runs at {}.\n", upstream.url());
 
     let database = Arc::new(Sqlite::open(&path)?);
-    // Everything is said here, so that GITHUB_TOKEN and its like in the environment change nothing.
+    // All settings are set here, so that GITHUB_TOKEN and the like in the environment have no effect.
     let connector = Connector::new(GithubIssues::default(), database.clone())
         .with_settings([("api_url".to_owned(), upstream.url().into())]);
 
-    println!("1. The first ingestion reads everything, ranges of it side by side.");
+    println!("1. The first run reads everything, in parallel ranges.");
     ingest(&connector, Mode::Incremental).await?;
 
-    println!("2. Nothing has happened: one conditional request, which costs no quota, and nothing is written.");
+    println!("2. Nothing has changed: one conditional request, which costs no quota, and no write.");
     ingest(&connector, Mode::Incremental).await?;
 
     upstream.bulk_edit(REPOSITORY, 25);
@@ -63,18 +63,22 @@ async fn tell(path: PathBuf) -> Result<()> {
         upstream.close(REPOSITORY, number);
     }
     upstream.clock().advance(MINUTE);
-    println!("3. On the server 25 issues are edited, 10 closed, {} opened. Only those are read.", new.len());
+    println!("3. On the server, 25 issues are edited, 10 closed and {} opened. Only those are read.", new.len());
     ingest(&connector, Mode::Incremental).await?;
 
     upstream.delete(REPOSITORY, 100);
     upstream.transfer(REPOSITORY, 101, "acme/archive");
     upstream.rename_label(REPOSITORY, "bug", "defect");
-    println!("4. One issue is deleted, one moved to another repository, and the label `bug` renamed to `defect`.");
-    println!("   GitHub does not tell: `updated_at` stays as it was, and an incremental read finds none of it.");
+    println!(
+        "4. One issue is deleted, one is transferred to another repository, and the label `bug` is renamed to `defect`."
+    );
+    println!(
+        "   GitHub does not report these: `updated_at` stays the same, and an incremental run finds none of them."
+    );
     ingest(&connector, Mode::Incremental).await?;
 
     println!(
-        "5. A reconcile (`ingest --reconcile`) compares everything, asks for what has vanished and marks it deleted."
+        "5. A reconcile run (`ingest --reconcile`) compares everything, verifies what is missing and marks it deleted."
     );
     ingest(&connector, Mode::Reconcile).await?;
 

@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use snowfeed::Resource;
-use snowfeed::internals::snowflake::{identifier, load_name, normalize, resource_name, load_table_run};
-use snowfeed::backends::sqlite;
 use snowfeed::JsonPath;
+use snowfeed::Resource;
+use snowfeed::internals::snowflake::{identifier, load_name, load_table_run, normalize, resource_name};
+use snowfeed::internals::sqlite;
 use snowfeed::internals::view_name;
 use sqlparser::dialect::{Dialect, SQLiteDialect, SnowflakeDialect};
 use sqlparser::tokenizer::{Token, Tokenizer};

@@ -6,8 +6,8 @@ use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
 use rusqlite::Connection;
-use snowfeed::backends::sqlite;
 use snowfeed::internals::snowflake;
+use snowfeed::internals::sqlite;
 use snowfeed::{Column, ColumnType, JsonPath};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};

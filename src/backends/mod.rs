@@ -7,10 +7,8 @@ mod memory;
 mod preview;
 #[cfg(feature = "snowflake")]
 pub mod snowflake;
-#[cfg(all(feature = "sqlite", fuzzing))]
-pub mod sqlite;
-#[cfg(all(feature = "sqlite", not(fuzzing)))]
-mod sqlite;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 mod surrogates;
 

@@ -37,11 +37,11 @@ pub(super) struct Args {
 /// The name of the argument `--set`.
 const SET: &str = "set";
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Global {
     /// A setting for this call only; may be given several times
-    // Not `global`: of a global argument that stands on both sides of the command, clap drops those before it.
+    // Not `global`: clap drops the values before the command where a global argument is on both sides of it.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
     /// A TOML file with settings, which only you may write
@@ -53,7 +53,7 @@ pub(super) struct Global {
     /// Write a log to standard error; -vv for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
-    /// Write nothing but results and errors
+    /// Write only results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 }
@@ -64,7 +64,7 @@ pub(super) enum Command {
     Check,
     /// List each {kind} that the settings give access to
     Discover,
-    /// Store settings in the database; without any, show those in force
+    /// Store settings in the destination; without arguments, show the effective ones
     #[command(
         after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
         `schema` lists the settings."
@@ -74,8 +74,8 @@ pub(super) enum Command {
         #[arg(value_name = "KEY=VALUE")]
         settings: Vec<String>,
     },
-    /// Enable a {kind} and make its tables and views
-    #[command(after_help = "A {kind} that is known here under another name of the same form goes on under that one.")]
+    /// Enable a {kind} and create its tables and views
+    #[command(after_help = "A {kind} that is already known under another spelling of its name keeps that spelling.")]
     Enable {
         /// Each {kind} to enable
         #[arg(value_name = "{KIND}", required = true)]
@@ -92,8 +92,8 @@ pub(super) enum Command {
     },
     /// Ingest what is new, once
     #[command(
-        after_help = "Ctrl-C stops it and loses nothing: what has been read is committed, and the next run goes on \
-        from there. Another one, at least a second later, stops it at once, which loses nothing either."
+        after_help = "Ctrl-C stops it and loses nothing: it commits what it has read, and the next run continues from \
+        there. A second Ctrl-C, at least a second later, stops it at once and loses nothing either."
     )]
     Ingest(Ingest),
     /// Keep each {kind} that is enabled on its schedule, until stopped
@@ -102,24 +102,24 @@ pub(super) enum Command {
         SIGTERM is the normal end: exit code 0."
     )]
     Run {
-        /// How many are read side by side
+        /// How many to read in parallel
         #[arg(long, value_name = "N", default_value = "4")]
         concurrency: NonZeroUsize,
     },
-    /// Show how each {kind} stands
+    /// Show the status of each {kind}
     Status,
     /// Show the history of runs, the newest first
     Runs {
         /// Only the runs of this {kind}
         #[arg(value_name = "{KIND}")]
         resource: Option<String>,
-        /// At most so many
+        /// Show at most this many
         #[arg(long, value_name = "N", default_value = "20")]
         limit: NonZeroUsize,
     },
-    /// List what was rejected and is neither corrected nor gone, what was met last first
+    /// List the outstanding rejected records, the most recent first
     #[command(
-        after_help = "Correct it at the source, then run `ingest --reconcile`: it reads everything, and forgets what it no longer meets."
+        after_help = "Correct it at the source, then run `ingest --reconcile`: it reads everything, and drops rejects that it no longer finds."
     )]
     Rejects {
         /// Only those of this {kind}
@@ -134,32 +134,32 @@ pub(super) enum Command {
         /// The {kind}
         #[arg(value_name = "{KIND}")]
         resource: String,
-        /// At most so many rows
+        /// Show at most this many rows
         #[arg(long, value_name = "N", default_value = "10")]
         limit: NonZeroUsize,
         /// Which table, where the source has several
         #[arg(long, value_name = "TABLE")]
         table: Option<String>,
     },
-    /// Forget where a {kind} stands, so that the next run reads it from the start; rows stay
+    /// Forget the checkpoint of a {kind}, so that the next run reads it from the start; rows stay
     Reset {
         /// The {kind}
         #[arg(value_name = "{KIND}")]
         resource: String,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
-    /// Forget a {kind}: that it was enabled, its schedule, and where it stands; its rows stay
+    /// Forget a {kind}, its schedule and its checkpoint; its rows stay
     #[command(
         after_help = "Its views, its rows and the history of its runs stay. Enabled again, it is read from the start, and rows merge by \
-        key. `disable` stops it and keeps where it stands."
+        key. `disable` stops it and keeps its checkpoint."
     )]
     Remove {
         /// Each {kind} to remove
         #[arg(value_name = "{KIND}", required = true)]
         resources: Vec<String>,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
@@ -176,32 +176,32 @@ pub(super) enum Command {
     },
 }
 
-/// What `ingest` takes.
+/// The arguments of `ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ingest {
     /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
     #[arg(value_name = "{KIND}")]
     pub(super) resources: Vec<String>,
-    /// Read everything, and mark deleted what is gone
+    /// Read everything, and mark missing rows deleted
     #[arg(long)]
     pub(super) reconcile: bool,
-    /// Mark deleted what is gone even where that is most of a table: you have checked that it is really gone
+    /// Mark missing rows deleted even where they are most of a table: you have checked that they are really gone
     #[arg(long, requires = "reconcile")]
     pub(super) allow_deletions: bool,
-    /// Ask before more than this share of a table's rows is marked deleted; 100 never asks [default: 10]
+    /// Stop before more than this share of a table's rows is marked deleted; 100 never stops [default: 10]
     #[arg(long, value_name = "PERCENT", requires = "reconcile", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(super) max_deletions: Option<u8>,
-    /// How many are read side by side
+    /// How many to read in parallel
     #[arg(long, value_name = "N", default_value = "4")]
     pub(super) concurrency: NonZeroUsize,
-    /// Ask Snowflake at the end for how long its warehouse has worked: one more statement
+    /// Report how long Snowflake's warehouse worked: one more statement
     #[cfg(feature = "snowflake")]
     #[arg(long)]
     cost: bool,
 }
 
 impl Ingest {
-    /// Whether the destination is to be asked what its work has cost.
+    /// Whether to report what the destination's work cost.
     pub(super) fn cost(&self) -> bool {
         #[cfg(feature = "snowflake")]
         return self.cost;
@@ -257,14 +257,14 @@ pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>, destinations: &Desti
     Ok(parsed)
 }
 
-/// What the user types to start this program.
+/// The name by which the user starts this program.
 pub(super) fn program(spec: &SourceSpec, args: &[OsString]) -> String {
     let name = args.first().and_then(|program| Path::new(program).file_stem()?.to_str());
-    // It stands in help texts.
+    // Help texts contain it.
     plain(name.unwrap_or(&spec.name))
 }
 
-/// What is said in place of clap's own words where an argument is of a feature that this program was built without.
+/// The error for an argument of a feature that this program was built without, in place of clap's.
 #[cfg(all(feature = "sqlite", not(feature = "snowflake")))]
 pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) -> Option<crate::Error> {
     if !matches!(destinations, Destinations::BuiltIn) {
@@ -282,12 +282,12 @@ pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) 
 
 const EXAMPLES: &str = "\
 Examples:
-  {program} check                         are the settings right, does the remote answer?
+  {program} check                         check the settings and the connection
   {program} ingest NAME                   enable and ingest one {kind}
-  {program} ingest                        ingest what is new in all that are enabled
-  {program} ingest --reconcile            read everything, find what was deleted
+  {program} ingest                        ingest what is new in each enabled {kind}
+  {program} ingest --reconcile            read everything, find deletions
   {program} ingest --reconcile --allow-deletions
-                                          the same, after it has asked whether so much is really gone
+                                          the same, after you have confirmed that many rows are gone
   {program} enable NAME --schedule 10m    then `{program} run` keeps it on schedule
   {program} --json status                 for programs
 ";
@@ -303,19 +303,19 @@ tools read: ~/.snowflake/connections.toml, or SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER 
 ";
 
 const LONG_HELP: &str = "
-Settings, the later going before the earlier:
+Settings; a later source overrides an earlier one:
   1. defaults, see `{program} schema`
-  2. what `{program} configure KEY=VALUE` has stored in the database
-  3. the file of --config; a {name}.toml that it does not name is not loaded
+  2. the values that `{program} configure KEY=VALUE` stored
+  3. the file of --config; {name}.toml is not loaded unless --config names it
   4. the environment: {NAME}_KEY (for a secret, {NAME}_KEY holds it, and the setting is `env:{NAME}_KEY`)
   5. --set KEY=VALUE
 
-A credential goes only where it was given for: to the default server, to one that 3, 4 or 5 name, or to one that `configure` has
-stored together with it. Otherwise the call is refused, and says how to confirm it.
+A credential is sent only to the server it was given for: the default one, one that 3, 4 or 5 name, or one that `configure`
+stored together with it. Otherwise the command fails, with the way to confirm the server.
 
 Results go to standard output, progress and errors to standard error. With --json there is one JSON document on standard
 output (`run`: one line for each run that has ended), also for an error; docs/json.md of snowfeed describes them.
-Progress is not shown then; warnings and waits are logged on standard error. NO_COLOR is honoured.
+It hides progress, and logs warnings and waits on standard error. NO_COLOR is honoured.
 
 Exit codes:
 ";
@@ -324,7 +324,7 @@ fn exit_codes() -> String {
     Exit::ALL.map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit.code())).join("\n")
 }
 
-/// What stands for the placeholders in help texts.
+/// The values of the placeholders in help texts.
 struct HelpVars<'a> {
     name: &'a str,
     kind: &'a str,

@@ -1,11 +1,11 @@
-//! Asking before something is lost.
+//! Confirmation before data is lost.
 
 use std::io::{self, IsTerminal, Write};
 
 use super::terminal::plain;
 use crate::{Error, Result};
 
-/// The error of a command that would ask, where nobody can answer.
+/// The error of a command that needs a confirmation where there is no terminal.
 pub(super) fn unanswerable(what: &str) -> Option<Error> {
     (!io::stdin().is_terminal()).then(|| {
         Error::configuration(format!("there is no terminal to ask whether to {what}"))

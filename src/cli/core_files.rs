@@ -1,6 +1,6 @@
 //! Core files: the memory of a process that ended badly, with every secret in it.
 
-/// Makes this process leave no core file. Where that fails, it goes on: it is a precaution.
+/// Disables core files of this process. A failure is ignored: this is a precaution.
 #[cfg(unix)]
 pub(super) fn disable() {
     use rustix::process::{Resource, Rlimit, setrlimit};

@@ -1,28 +1,28 @@
-//! How a command ends.
+//! The exit codes.
 
 use std::process::ExitCode;
 
 use crate::engine::IngestReport;
 use crate::{ErrorKind, RunRecord, RunStatus};
 
-/// How a command ended, as its exit code. The codes are part of the interface and do not change.
+/// The result of a command, as its exit code. The codes are part of the interface and do not change.
 ///
 /// | code | name | meaning |
 /// |---|---|---|
-/// | 0 | [`Complete`](Self::Complete) | everything that was asked for is done |
+/// | 0 | [`Complete`](Self::Complete) | the command succeeded |
 /// | 1 | [`Failed`](Self::Failed) | it failed for a reason that has no code of its own |
 /// | 2 | [`Usage`](Self::Usage) | the command line was not understood |
 /// | 3 | [`Partial`](Self::Partial) | something was ingested and something was left out |
 /// | 4 | [`Configuration`](Self::Configuration) | a setting is unknown, missing or malformed |
 /// | 5 | [`Authentication`](Self::Authentication) | the remote refused who we say we are |
-/// | 6 | [`NotFound`](Self::NotFound) | what was asked for does not exist, or is hidden from us |
+/// | 6 | [`NotFound`](Self::NotFound) | the resource does not exist, or is hidden from this user |
 /// | 7 | [`Unavailable`](Self::Unavailable) | the remote or the database cannot be used now, or a quota is used up |
-/// | 8 | [`Conflict`](Self::Conflict) | another run has moved on meanwhile, or what is there belongs to somebody else |
-/// | 130 | [`Interrupted`](Self::Interrupted) | stopped by a signal; the next run goes on from there |
+/// | 8 | [`Conflict`](Self::Conflict) | another run has moved on, or the objects belong to another program |
+/// | 130 | [`Interrupted`](Self::Interrupted) | stopped by a signal; the next run continues from there |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exit {
-    /// Everything that was asked for is done.
+    /// The command succeeded.
     Complete,
     /// It failed for a reason that has no code of its own.
     Failed,
@@ -34,29 +34,29 @@ pub enum Exit {
     Configuration,
     /// The remote refused who we say we are.
     Authentication,
-    /// What was asked for does not exist, or is hidden from us.
+    /// The resource does not exist, or is hidden from this user.
     NotFound,
     /// The remote or the database cannot be used now, or a quota is used up.
     Unavailable,
-    /// Another run has moved on meanwhile, or what is there belongs to somebody else.
+    /// Another run has moved on, or the objects belong to another program.
     Conflict,
-    /// Stopped by a signal; the next run goes on from there.
+    /// Stopped by a signal; the next run continues from there.
     Interrupted,
 }
 
 impl Exit {
-    /// Every way to end, by code, with its meaning in a few words.
+    /// Every exit, by code, with its meaning in a few words.
     pub(super) const ALL: [(Self, &str); 10] = [
         (Self::Complete, "complete"),
         (Self::Failed, "failed, for a reason not listed here"),
         (Self::Usage, "the command line was not understood"),
         (Self::Partial, "partial: something was ingested, something was left out"),
         (Self::Configuration, "a setting is unknown, missing or malformed"),
-        (Self::Authentication, "the remote refused who we say we are"),
-        (Self::NotFound, "not found, or hidden from us"),
+        (Self::Authentication, "the remote rejected the credentials"),
+        (Self::NotFound, "not found, or hidden from this user"),
         (Self::Unavailable, "the remote or the database cannot be used now, or a quota is used up"),
-        (Self::Conflict, "another run has moved on meanwhile, or what is there belongs to somebody else"),
-        (Self::Interrupted, "interrupted; the next run goes on from there"),
+        (Self::Conflict, "another run has moved on, or the objects belong to another program"),
+        (Self::Interrupted, "interrupted; the next run continues from there"),
     ];
 
     /// The exit code.
@@ -75,7 +75,7 @@ impl Exit {
         }
     }
 
-    /// How a command ends that an error of this kind has stopped.
+    /// The exit of a command that failed with an error of this kind.
     pub fn from_kind(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Configuration => Self::Configuration,

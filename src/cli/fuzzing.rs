@@ -1,4 +1,4 @@
-//! What fuzz targets need of the command line.
+//! Entry points for fuzz targets.
 
 use crate::{Result, Settings, SourceSpec};
 

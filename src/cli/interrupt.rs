@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::progress::Progress;
 use crate::{Error, Result};
 
-/// What is said when an ingestion is to stop.
+/// The note when an ingestion is asked to stop.
 pub(super) const STOPPING: &str =
-    "stopping: committing what has been read, the next run goes on from there (again: stop at once)";
+    "stopping: committing what has been read, the next run continues from there (again: stop at once)";
 
-/// For how long further signals belong to the first one. `timeout` sends its signal to the program and then to the program's
-/// group, so that one request arrives as two.
+/// How long further signals count as the first one. `timeout` signals the program and then its process group, so that one request
+/// arrives as two.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// Signals to one command. Clones share it.
@@ -24,8 +24,8 @@ pub(super) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Makes Ctrl-C (and SIGTERM) cancel what the token is given to, and say so; one that comes after [`ONE_REQUEST`] ends the
-    /// command [at once](Self::at_once). What is committed is safe in both cases.
+    /// Cancels the returned token at the first Ctrl-C or SIGTERM, with a note. A signal after [`ONE_REQUEST`] ends the command
+    /// [at once](Self::at_once). Commits are safe in both cases.
     pub(super) fn listen(&self, progress: Progress, said: &'static str) -> Result<CancellationToken> {
         let mut signals = Signals::listen()
             .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;

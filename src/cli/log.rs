@@ -13,10 +13,10 @@ use super::progress::Progress;
 use super::terminal::{plain, plain_but_for_colours, plain_lines};
 use crate::error::redact;
 
-/// Begins to write the log. Without `-v` it holds warnings that nothing else shows; the libraries that speak HTTP stay at `info`,
-/// because beyond it they write what is sent.
+/// Starts the log. Without `-v` it has the warnings that nothing else shows. The HTTP libraries stay at `info`: below it they log what
+/// they send.
 ///
-/// What is logged may be a remote's words: no value brings a credential or steers the terminal.
+/// Logged values may come from a remote: they are redacted, and cannot control the terminal.
 pub(super) fn start(global: &Global, progress: &Progress) {
     let level = match global.verbose {
         0 => LevelFilter::WARN,
@@ -47,7 +47,7 @@ pub(super) fn start(global: &Global, progress: &Progress) {
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }
 
-/// Writes what a panic says, as the log is written. Panics repeat values, too.
+/// Writes panics as the log is written: a panic's message may contain a secret.
 pub(super) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let trace = std::backtrace::Backtrace::capture();

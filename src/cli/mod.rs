@@ -161,10 +161,10 @@ async fn execute(source: impl Source, destinations: Destinations, args: Vec<OsSt
     }
 }
 
-/// Writes help and versions to standard output, and what is wrong with the arguments to where errors go.
+/// Writes help and versions to standard output, and errors in the arguments as any other error.
 fn explain(error: &clap::Error, json: bool) -> Exit {
     if !error.use_stderr() {
-        // Whoever has closed standard output does not want help.
+        // A closed standard output is no error.
         let _ = error.print();
         return Exit::Complete;
     }
@@ -181,7 +181,7 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
     Exit::Usage
 }
 
-/// What is wrong with the arguments, without what is said on how to do better.
+/// The first paragraph of an error in the arguments, in one line.
 fn in_a_line(error: &clap::Error) -> String {
     // Its text is the help of what the command belongs to.
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {

@@ -1,4 +1,4 @@
-//! What the program writes: results to standard output, everything else to standard error.
+//! The program's output: results on standard output, everything else on standard error.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -19,7 +19,7 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 /// The version of the JSON documents, which `docs/json.md` describes. It rises when a field is removed, or means something else.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Where results, notes and errors go, and in which form. Colours are left out where nobody would see them.
+/// Writes results, notes and errors, as text or as JSON. Colours appear on a terminal only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     json: bool,
@@ -28,7 +28,7 @@ pub(super) struct Output {
     in_lines: bool,
 }
 
-/// A document with the version of its form.
+/// A document with the version of its schema.
 #[derive(Serialize)]
 struct Versioned<'a, T> {
     schema_version: u32,
@@ -41,7 +41,7 @@ impl Output {
         Self { json, quiet, in_lines: false }
     }
 
-    /// The same, with each JSON document on a line of its own: what a command writes that goes on until it is stopped.
+    /// Writes each JSON document on one line, for a command that runs until it is stopped.
     pub(super) fn in_lines(self) -> Self {
         Self { in_lines: true, ..self }
     }
@@ -50,7 +50,7 @@ impl Output {
         self.json
     }
 
-    /// Whether nobody wants to be told how it goes.
+    /// Whether notes and progress are suppressed.
     pub(super) fn is_silent(self) -> bool {
         self.json || self.quiet
     }
@@ -65,7 +65,7 @@ impl Output {
         self.write(&Versioned { schema_version: SCHEMA_VERSION, document }, text)
     }
 
-    /// Writes a document of a form that is not ours.
+    /// Writes a document whose schema is not this crate's.
     pub(super) fn foreign(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
         self.write(document, text)
     }
@@ -124,7 +124,7 @@ fn to_json<T: Serialize>(document: &T, write: impl Fn(&T) -> serde_json::Result<
 fn write_line(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        // Whoever reads has seen enough, as `head` does.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::unavailable("the result cannot be written to standard output").with_source(error)),
         Ok(()) => Ok(()),
@@ -157,10 +157,10 @@ pub(super) fn count(count: u64) -> String {
     HumanCount(count).to_string()
 }
 
-/// What a run counted: the columns of [`counts`].
+/// The columns of [`counts`].
 pub(super) const COUNTS: [&str; 7] = ["inserted", "updated", "unchanged", "deleted", "skipped", "rejected", "requests"];
 
-/// What a run counted, for a person.
+/// The counts of a run, for a person.
 pub(super) fn counts(run: &RunRecord) -> [String; COUNTS.len()] {
     let counts = &run.counts;
     [

@@ -1,4 +1,4 @@
-//! How an ingestion goes, while it goes: bars on a terminal, a line now and then elsewhere.
+//! The progress of an ingestion: bars on a terminal, occasional lines elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::{Mode, RunRecord, SourceEvent, Traffic};
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// How soon it is said that an answer is waited for.
+/// The time after which a pending answer is first reported.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 
-/// Shows how an ingestion goes. Clones share what they show.
+/// Shows the progress of an ingestion. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Progress {
     output: Output,
@@ -26,11 +26,11 @@ pub(super) struct Progress {
     shown: Option<Arc<Mutex<ProgressState>>>,
 }
 
-/// What is being read, and what has been said.
+/// The resources being read, and the warnings already shown.
 #[derive(Default)]
 struct ProgressState {
     rows_by_resource: BTreeMap<String, ProgressRow>,
-    /// A warning holds for many resources, and on a schedule again and again: once is enough.
+    /// Each warning is shown once: it may concern many resources, and recur on a schedule.
     warnings: BTreeSet<String>,
 }
 
@@ -43,13 +43,13 @@ struct ProgressRow {
     /// Requests left in the remote's quota.
     left: Option<u64>,
     traffic: Traffic,
-    /// What it is doing when it is not reading.
+    /// The activity that interrupts reading, if any.
     pause: Option<String>,
     said: Instant,
 }
 
 impl Progress {
-    /// Where a log is written too, `logged`, it tells the same, and nothing is shown here.
+    /// With `logged`, the log shows the same, and this shows nothing.
     pub(super) fn new(output: Output, logged: bool) -> Self {
         let animated = output.is_animated() && !logged;
         let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -62,7 +62,7 @@ impl Progress {
         self.shown.is_some()
     }
 
-    /// Takes the bars away while something else is written.
+    /// Hides the bars while `write` writes.
     pub(super) fn suspend<R>(&self, write: impl FnOnce() -> R) -> R {
         self.bars.suspend(write)
     }
@@ -127,7 +127,7 @@ impl Progress {
         }
     }
 
-    /// Waits for an answer of `remote`, and says that it is waited for where it takes long.
+    /// Waits for an answer of `remote`, and reports a long wait.
     pub(super) async fn watch<T>(&self, remote: &str, answer: impl Future<Output = T>) -> T {
         let mut answer = std::pin::pin!(answer);
         let began = Instant::now();
@@ -144,7 +144,7 @@ impl Progress {
         }
     }
 
-    /// Tells in a line how a run ended, where no bar has shown how it went.
+    /// Writes the result of a run in one line where there are no bars.
     pub(super) fn ended(&self, run: &RunRecord) {
         if self.shown.is_some() && self.bars.is_hidden() {
             self.output.note(&format!("{}: {}", run.resource, ended(run)));
@@ -224,7 +224,7 @@ pub(super) fn ended(run: &RunRecord) -> String {
     format!("{status}, {done}, {}, {took}{why}", counted(run.traffic.requests, "request"))
 }
 
-/// What a run has rejected, and where it is.
+/// The number of records that a run rejected, and the command that lists them.
 pub(super) fn rejected(run: &RunRecord) -> String {
     format!("rejected {}: `rejects` lists what is outstanding", counted(run.counts.rejected, "record"))
 }

@@ -1,4 +1,4 @@
-//! Where settings come from, beside the database: a TOML file, the environment, the command line.
+//! Settings from outside the destination: a TOML file, the environment, the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use crate::{Error, Result, SecretRef, Settings, SourceSpec};
 /// The longest settings file that is read, in bytes.
 const LONGEST_FILE: usize = 1 << 20;
 
-/// Where one setting was given.
+/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SettingOrigin {
     /// A TOML file.
@@ -35,7 +35,7 @@ impl fmt::Display for SettingOrigin {
     }
 }
 
-/// Settings from all places but the database, each with where it was given.
+/// The settings of this call, each with its origin. They override those that are stored in the destination.
 #[derive(Debug, Default)]
 pub(super) struct SettingsOverrides {
     values: Map<String, Value>,
@@ -43,8 +43,8 @@ pub(super) struct SettingsOverrides {
 }
 
 impl SettingsOverrides {
-    /// Reads them from a file, from variables and from arguments; the later go before the earlier. None is unknown, none
-    /// malformed.
+    /// Reads the settings of a file, of variables and of arguments; a later source overrides an earlier one. Rejects unknown and
+    /// malformed settings.
     pub(super) fn read(
         spec: &SourceSpec,
         file: Option<&Path>,
@@ -71,7 +71,7 @@ impl SettingsOverrides {
         &self.values
     }
 
-    /// Where a setting, or the struct or a field of it, was given.
+    /// The origin of a setting, or of the struct or a field of it.
     pub(super) fn origin(&self, name: &str) -> Option<&SettingOrigin> {
         let is_within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
         let near = |known: &&String| is_within(name, known) || is_within(known, name);
@@ -110,7 +110,7 @@ impl SettingsOverrides {
     /// Adds the settings of a file that holds this text.
     fn add_text(&mut self, spec: &SourceSpec, path: &Path, text: &str) -> Result<()> {
         let values: Map<String, Value> = toml::from_str(text).map_err(|error| {
-            // What the parser says is left out: it quotes the line, or a name, which may be a secret.
+            // The parser's message is left out: it quotes the line, which may hold a secret.
             let line = 1 + error.span().map_or(0, |span| text[..span.start].matches('\n').count());
             Error::configuration(format!("the settings file {} is not valid TOML", path.display()))
                 .with_context("line", line)
@@ -122,8 +122,7 @@ impl SettingsOverrides {
         Ok(())
     }
 
-    /// `GITHUB_API_URL` gives `api_url`, and `GITHUB_RETRY_ATTEMPTS` gives `retry.attempts`. Of a secret only the variable's name is
-    /// taken.
+    /// `GITHUB_API_URL` sets `api_url`, and `GITHUB_RETRY_ATTEMPTS` sets `retry.attempts`. A secret becomes a reference to its variable.
     fn add_variables(&mut self, spec: &SourceSpec, variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
         let (mut names, mut taken) = (spec.settings.names().map(str::to_owned).collect::<Vec<_>>(), BTreeSet::new());
         names.extend(spec.settings.leaves());
@@ -148,7 +147,7 @@ impl SettingsOverrides {
         Ok(())
     }
 
-    /// Blames what is unknown or invalid. What is missing may be stored in the database, and is not looked for here.
+    /// Rejects unknown and invalid settings. A missing one may be stored in the destination.
     fn check(&self, spec: &SourceSpec) -> Result<()> {
         let config: Settings = self.values.clone().into_iter().collect();
         match spec.settings.first_invalid(&config) {
@@ -163,7 +162,7 @@ impl SettingsOverrides {
 
 /// Reads `KEY=VALUE`, by the type of the setting.
 pub(super) fn parse_argument(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
-    // What has no `=` may be a secret that was pasted: it is not repeated.
+    // An argument without `=` may be a pasted secret: the error does not repeat it.
     let (name, text) = argument.split_once('=').ok_or_else(|| {
         Error::configuration("a setting is given as KEY=VALUE")
             .with_help(format!("the settings are: {}", spec.settings.leaves().join(", ")))
@@ -196,7 +195,7 @@ fn refuse_shared(_: &File, _: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Says where a malformed setting was given.
+/// Adds the origin of a malformed setting to its error.
 fn from(error: Error, origin: &SettingOrigin) -> Error {
     error.with_context("given by", origin)
 }

@@ -25,7 +25,7 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
             .with_help("check the base URL and, if there is one, the proxy"),
         TransportFailure::UntrustedCertificate => {
             Error::unavailable(format!("the certificate of {origin} is not trusted"))
-                .with_help("give the certificate authority that issued it, or check the base URL")
+                .with_help("configure the certificate authority that issued it, or check the base URL")
                 .with_retry(Retry::Never)
         }
         TransportFailure::ConnectTimeout => late("cannot be reached in time"),
@@ -54,7 +54,7 @@ pub(super) fn too_long(max: usize, url: &Url) -> Error {
     Error::invalid_data("the answer is longer than allowed")
         .with_context("bytes allowed", max)
         .with_context("url", url)
-        .with_help("ask for smaller pages, or allow longer answers")
+        .with_help("request smaller pages, or allow longer answers")
         .with_source(IncompleteResponse::TooLong)
 }
 
@@ -101,10 +101,10 @@ pub(super) fn complete(error: Error, url: &Url) -> Error {
     match error.kind() {
         _ if error.help().is_some() => error,
         ErrorKind::Unavailable => {
-            error.with_help("try again later; if it stays, check the network, the base URL and, if there is one, the proxy")
+            error.with_help("try again later; if it persists, check the network, the base URL and, if there is one, the proxy")
         }
         ErrorKind::InvalidData => error.with_help(
-            "try again later; if it stays, something on the way changes answers, or the base URL is that of another service",
+            "try again later; if it persists, check whether a proxy changes answers, and whether the base URL is that of another service",
         ),
         _ => error,
     }
@@ -142,11 +142,11 @@ pub(super) fn status(status: u16, body: &str, retry_after: Option<Duration>, url
         407 => proxy_refusal(url.scheme()),
         408 | 425 | 500..=599 => new(ErrorKind::Unavailable, "the server failed to answer")
             .with_retry(advice)
-            .with_help("try again later; if it stays, ask those who run the server"),
-        409 => invalid("the server reports a conflict with the state of what was asked for"),
+            .with_help("try again later; if it persists, contact the operator of the server"),
+        409 => invalid("the server reports a conflict with the current state"),
         422 => invalid("the server cannot process this request"),
-        400..=499 => invalid("the server refuses this request"),
-        _ => invalid("the server's answer was not expected"),
+        400..=499 => invalid("the server rejects this request"),
+        _ => invalid("the server sent an unexpected status"),
     };
     error.with_status(status).with_context("url", url).with_server_message(message)
 }

@@ -9,15 +9,15 @@ use serde::de::IgnoredAny;
 use super::error::IncompleteResponse;
 use crate::{Error, Result};
 
-/// Splits a page that is a JSON array into its elements: each one read as a `T`, beside its own text.
+/// Splits a page that is a JSON array into its elements: each one as a `T`, together with its own text.
 ///
-/// Both borrow from the page: nothing is copied and nothing is parsed twice, so a `T` that names three fields costs one
-/// pass over the text. The text of an element shares the page's memory and keeps it alive.
+/// Both borrow from the page. Nothing is copied or parsed twice, so a `T` with three fields costs one scan of the text. The text
+/// of an element shares the page's memory and keeps it alive.
 ///
 /// # Errors
 ///
-/// A page that is no array, that ends too early or goes on after its end, and an element that is no `T`: all are
-/// `InvalidData`, with the position of the element. Nothing follows an error.
+/// `InvalidData`, with the position of the element, for a page that is not an array, ends too early or continues after its end, and
+/// for an element that is not a `T`. The iterator ends after an error.
 ///
 /// ```
 /// use snowfeed::http::json;
@@ -37,11 +37,11 @@ pub fn elements<'a, T: Deserialize<'a>>(page: &'a ByteString) -> Elements<'a, T>
     Elements { page, rest: page, index: 0, state: State::Before, element: PhantomData }
 }
 
-/// Splits a page as [`elements`] does, but goes on after an element that is JSON and no `T`: one bad element costs no other.
+/// Splits a page as [`elements`] does, but continues after an element that is JSON but not a `T`.
 ///
 /// # Errors
 ///
-/// As for [`elements`], apart from such an element: it comes with its text and its own error.
+/// As for [`elements`], apart from such an element, which comes with its text and its own error.
 ///
 /// ```
 /// use snowfeed::http::json;

@@ -1,4 +1,4 @@
-//! Which URLs belong to the server, and where its `Link` headers point.
+//! URLs of the server, and the targets of its `Link` headers.
 
 use std::borrow::Cow;
 
@@ -27,12 +27,12 @@ pub(super) fn base(text: &str) -> Result<Url> {
 
 /// Parses the URL of a proxy: as [`base`], with no path.
 pub(super) fn proxy(text: &str) -> Option<Url> {
-    // What a parser would read another way than it looks: without `//` it is a scheme to one and a user to another.
+    // Parsers disagree about a text without `//`: to one it begins with a scheme, to another with a user.
     let is_plain = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) && !text.contains(['@', '\\']);
     base(text).ok().filter(|url| is_plain && url.path() == "/")
 }
 
-/// Makes a URL of what a caller asks for: an absolute URL on the server of `base`, or a path below `base`.
+/// Resolves a caller's path below `base`, or absolute URL on the server of `base`.
 pub(super) fn resolve(base: &Url, path_or_url: &str) -> Result<Url> {
     let absolute = ["http://", "https://"].iter().any(|scheme| path_or_url.starts_with(scheme));
     let text = if absolute { path_or_url.to_owned() } else { format!("{base}{}", path_or_url.trim_start_matches('/')) };
@@ -40,7 +40,7 @@ pub(super) fn resolve(base: &Url, path_or_url: &str) -> Result<Url> {
     pinned(base, url)
 }
 
-/// Resolves a reference that the server sent in its answer to `current`, and holds it to the server of `base`.
+/// Resolves a reference in the response to `current`. It must lead to the server of `base`.
 pub(super) fn follow(base: &Url, current: &Url, reference: &str) -> Result<Url> {
     let url = current.join(reference).map_err(|error| {
         Error::invalid_data(format!("the server points to {reference}, which is not a URL")).with_source(error)
@@ -48,13 +48,13 @@ pub(super) fn follow(base: &Url, current: &Url, reference: &str) -> Result<Url> 
     pinned(base, url)
 }
 
-/// The longest address of a page, in bytes: servers take little more.
-const LONGEST_PAGE: usize = 8 << 10;
+/// The longest URL of a page, in bytes: servers accept little more.
+const MAX_PAGE_URL: usize = 8 << 10;
 
-/// Resolves a link to another page of the list at `current`. A gateway may pass on the links of the server behind it: where one
-/// names another scheme, host or port, or leaves the base path, only its query is used. Nothing is ever sent elsewhere.
+/// Resolves a link to another page of the list at `current`. A gateway may pass on links of the server behind it: for a link to
+/// another scheme, host, port or base path, only its query is used. Nothing is ever sent elsewhere.
 pub(super) fn page(base: &Url, current: &Url, reference: &str) -> Result<Url> {
-    if reference.len() > LONGEST_PAGE {
+    if reference.len() > MAX_PAGE_URL {
         return Err(Error::invalid_data("the server's link to another page is longer than a URL may be"));
     }
     let link = current.join(reference).map_err(|error| {
@@ -74,12 +74,12 @@ pub(super) fn page(base: &Url, current: &Url, reference: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// The number of the page at a URL: its parameter `page`, or else 1.
+/// The page number of a URL: its parameter `page`, or else 1.
 pub(crate) fn page_number(url: &Url) -> u64 {
     url.query_pairs().find(|(name, _)| name == "page").and_then(|(_, page)| page.parse().ok()).unwrap_or(1)
 }
 
-/// The URL of the page with that number of the same list.
+/// The URL of another page of the same list.
 pub(crate) fn numbered(url: &Url, page: u64) -> Url {
     let others: Vec<(Cow<'_, str>, Cow<'_, str>)> = url.query_pairs().filter(|(name, _)| name != "page").collect();
     let mut numbered = url.clone();
@@ -88,7 +88,7 @@ pub(crate) fn numbered(url: &Url, page: u64) -> Url {
 }
 
 fn pinned(base: &Url, mut url: Url) -> Result<Url> {
-    // Neither can fail on a URL with a host, and one without is refused below.
+    // Neither can fail on a URL with a host, and one without is rejected below.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
@@ -96,14 +96,14 @@ fn pinned(base: &Url, mut url: Url) -> Result<Url> {
         return Ok(url);
     }
     let (there, here) = (url.origin().ascii_serialization(), base.origin().ascii_serialization());
-    Err(Error::new(ErrorKind::Configuration, format!("{here} points to {there}, which is not asked"))
+    Err(Error::new(ErrorKind::Configuration, format!("{here} points to {there}, another server"))
         .with_context("url", url)
         .with_help(format!("if {there} is the right server, make it the base URL")))
 }
 
-/// The target of the first link whose relations name `relation`, as RFC 8288 writes them.
+/// The target of the first link with this relation, according to RFC 8288.
 ///
-/// Written here because what exists splits at every comma, also inside the URL.
+/// Existing parsers split at every comma, even inside the URL.
 pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a str>> {
     let malformed = || Error::invalid_data("the Link header cannot be read").with_context("link", header);
     let mut rest = header;
@@ -128,7 +128,7 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
                     written.split_at(written.find([';', ',']).unwrap_or(written.len()))
                 };
             }
-            // Of several `rel` the first counts, says the RFC.
+            // According to the RFC, the first of several `rel` counts.
             if name.eq_ignore_ascii_case("rel") {
                 relations.get_or_insert(value);
             }
@@ -144,7 +144,7 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
     }
 }
 
-/// Splits at the quote that ends a text: not at one after a backslash.
+/// Splits at the closing quote, ignoring quotes after a backslash.
 fn split_quoted(quoted: &str) -> Option<(&str, &str)> {
     let mut escaped = false;
     let end = quoted.find(|c| {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_of_the_server_behind_a_gateway_only_says_which_page() {
+    fn of_a_link_to_the_server_behind_a_gateway_only_the_query_counts() {
         let base = base("https://gateway.example/github").unwrap();
         let current = resolve(&base, "repos/a/b/issues?state=all").unwrap();
         for link in [

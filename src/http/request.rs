@@ -16,7 +16,7 @@ use super::response::Response;
 use crate::error::redact;
 use crate::{Error, Monitor, Result};
 
-/// One request, to be sent with [`send`](Self::send) or [`send_with`](Self::send_with).
+/// A request, to be sent with [`send`](Self::send) or [`send_with`](Self::send_with).
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     client: Client,
@@ -47,7 +47,7 @@ impl Request {
         }
     }
 
-    /// Adds to the query, percent-encoded, after what the URL already has.
+    /// Appends parameters to the query of the URL, percent-encoded.
     pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
         if let Ok(url) = &mut self.url
             && !pairs.is_empty()

@@ -9,18 +9,18 @@ use super::links;
 use crate::error::redact;
 use crate::{Error, Result, Retry};
 
-/// What an answer says about further pages of its list.
+/// What a response reports about further pages of its list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum More {
     /// There is a next page, and this is its URL.
     Next(Url),
-    /// The server sends links, and none of them leads on: this is the last page.
+    /// The server sends links, and none leads to a next page: this is the last page.
     Last,
-    /// Nothing: there is no `Link` header about pages, or it cannot be read. However short the page is, there may be more.
+    /// There is no `Link` header about pages, or it is malformed. However short the page is, there may be more.
     Unknown,
 }
 
-/// A complete answer: all of its body is here, and it is UTF-8.
+/// A complete response, whose body is UTF-8.
 #[derive(Clone)]
 pub struct Response {
     pub(super) status: u16,
@@ -42,7 +42,7 @@ impl Response {
         self.status == 304
     }
 
-    /// The URL that answered: after a redirect not the one that was asked for.
+    /// The URL of the response: after a redirect, not the URL of the request.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -52,18 +52,18 @@ impl Response {
         self.redirected
     }
 
-    /// A header by its name in any case; `None` also if it is not plain text.
+    /// A header by its name, ignoring case; `None` also if it is not plain text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The entity tag as it came, weak ones included, for [`if_none_match`](super::Request::if_none_match). One that is longer than
-    /// 1 KiB is not kept: a server would not take it back.
+    /// The entity tag, unchanged, for [`if_none_match`](super::Request::if_none_match); it may be weak. One that is longer than
+    /// 1 KiB is dropped: a server would not accept it in a request.
     pub fn etag(&self) -> Option<&str> {
         self.header("etag")
     }
 
-    /// When the server gave the answer, by its clock.
+    /// The time of the response, by the server's clock.
     #[cfg(feature = "github")]
     pub(crate) fn date(&self) -> Option<jiff::Timestamp> {
         super::rate_limit::date(self.header("date")?)
@@ -83,8 +83,8 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// `InvalidData`, which names the field. Where the body is cut short or no JSON, it is worth another try; where it is JSON of
-    /// another shape, it is not.
+    /// `InvalidData`, which names the field. It has retry advice where the body is cut short or not JSON, but not where it is JSON
+    /// of another shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         let mut json = serde_json::Deserializer::from_str(&self.body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -103,21 +103,21 @@ impl Response {
             .with_source(error)
     }
 
-    /// Where the next page is: the target of `Link: …; rel="next"`, on the client's server. Where a gateway passes on a link to
-    /// the server behind it, which is another scheme, host, port or base path, this is the URL of this answer with the link's
+    /// The URL of the next page: the target of `Link: …; rel="next"`, on the client's server. Where a gateway passes on a link to
+    /// the server behind it, with another scheme, host, port or base path, this is the URL of this response with the link's
     /// query.
     ///
-    /// `None` means that no link names a next page. That is the end only where the server sends links at all;
-    /// [`more`](Self::more) tells the two apart.
+    /// `None` means that there is no link to a next page. That is the end only where the server sends links at all;
+    /// [`more`](Self::more) distinguishes the two.
     ///
     /// # Errors
     ///
-    /// A header that cannot be read: an end of the pages that is none would lose records.
+    /// `InvalidData`, when the header is malformed: a false end of the pages would lose records.
     pub fn next(&self) -> Result<Option<Url>> {
         self.link("next")
     }
 
-    /// What the answer says about further pages of its list.
+    /// Returns what the response reports about further pages of its list.
     pub fn more(&self) -> More {
         let Ok(next) = self.link("next") else { return More::Unknown };
         if let Some(url) = next {
@@ -131,7 +131,7 @@ impl Response {
         if ["prev", "previous", "first"].into_iter().any(pages) { More::Last } else { More::Unknown }
     }
 
-    /// The number of the last page: `page=` of `Link: …; rel="last"`, where the server says so.
+    /// The number of the last page: `page=` of `Link: …; rel="last"`, if there is one.
     ///
     /// # Errors
     ///

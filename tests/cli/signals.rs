@@ -54,7 +54,7 @@ async fn the_first_signal_is_answered_in_words() {
     until("pages are read", || upstream.requests().len() >= 5).await;
     signal(&child, "INT");
     let ended = end(child).await.expect(130);
-    assert!(ended.stderr.contains("stopping: ") && ended.stderr.contains("goes on from there"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stopping: ") && ended.stderr.contains("continues from there"), "{}", ended.stderr);
     assert!(ended.stdout.contains("interrupted"), "{}", ended.stdout);
 }
 

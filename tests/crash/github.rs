@@ -155,7 +155,7 @@ impl Trial {
 
     /// A run that nothing disturbs, of a source that does not change.
     async fn run_undisturbed(&self, place: &Place, mode: Mode) -> IngestReport {
-        self.upstream.set_churn(Mutations::NONE);
+        self.upstream.set_mutations(Mutations::NONE);
         let report = self.run(place, mode, CrashSwitch::new(None), []).await.unwrap();
         assert_complete(&report);
         report
@@ -188,7 +188,7 @@ impl Trial {
         let tables = GithubIssues::default().spec().tables;
         for life in &self.case.lives {
             life.before.iter().for_each(|mutation| apply(&self.upstream, *mutation, &self.labels_renamed));
-            self.upstream.set_churn(life.churn);
+            self.upstream.set_mutations(life.churn);
             let ended = self.run(&place, life.mode, CrashSwitch::new(life.crash), life.during.clone()).await;
             place = place.reopen().await;
             if let Some(report) = ended {

@@ -39,7 +39,7 @@ fn two_processes_at_once_lose_and_double_nothing() {
         // Every fourth round begins with nothing, so that both find an empty place.
         let fresh = dir.path().join(format!("{}.db", round / 4));
         let file = if round < 8 { &file } else { &fresh };
-        upstream.set_churn(Mutations { changes: 2, deletions: true, bulk_edits: true });
+        upstream.set_mutations(Mutations { changes: 2, deletions: true, bulk_edits: true });
         upstream.bulk_edit(WIDGETS, 300);
         upstream.clock().advance(Duration::from_secs(60));
         let other = if round % 3 == 2 { Mode::Reconcile } else { Mode::Incremental };
@@ -60,7 +60,7 @@ fn two_processes_at_once_lose_and_double_nothing() {
             conflicts += usize::from(conflict);
         }
         assert!(both.iter().any(|run| run.status == RunStatus::Complete), "each stood in the other's way: {both:?}");
-        upstream.set_churn(Mutations::NONE);
+        upstream.set_mutations(Mutations::NONE);
         assert_eq!(run(file, &upstream, Mode::Incremental).status, RunStatus::Complete);
         let table = crate::github::table(crate::place::rows(file, &resource(WIDGETS), "issues"));
         for (id, text) in crate::github::truth(&upstream, WIDGETS) {

@@ -71,7 +71,7 @@ async fn a_pass_that_goes_on_says_since_when() {
     ingest(&connector, Mode::Reconcile).await;
     let said = std::mem::take(&mut *warnings.lock().unwrap());
     assert_eq!(said.len(), 1);
-    assert!(said[0].contains("pass of r") && said[0].contains(&pass.started_at.to_string()), "{said:?}");
+    assert!(said[0].contains("reconciliation of r") && said[0].contains(&pass.started_at.to_string()), "{said:?}");
     ingest(&connector, Mode::Reconcile).await;
     assert!(warnings.lock().unwrap().is_empty(), "the next pass begins anew");
 }

@@ -99,7 +99,7 @@ fn response_faults(elsewhere: &str) -> Vec<Case> {
         answer("a web page, status 200", Answer::Html, bad, "web page"),
         answer("an empty answer", Answer::EmptyBody, bad, "empty"),
         answer("redirects in circles", Answer::RedirectLoop, down, "circles"),
-        answer("redirect to another host", away, ErrorKind::Configuration, "which is not asked").not_retried(),
+        answer("redirect to another host", away, ErrorKind::Configuration, "another server").not_retried(),
         answer("500", status(500, None), down, "failed to answer"),
         answer("502", status(502, None), down, "failed to answer"),
         answer("503, Retry-After: 1", status(503, Some(RetryAfter::Seconds(1))), down, "failed to answer"),

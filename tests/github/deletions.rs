@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use github_server::{Fault, GithubServer, Received};
+use github_server::{Fault, GithubServer, ReceivedRequest};
 use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
@@ -74,11 +74,11 @@ impl Kept {
     }
 }
 
-fn is_item(request: &Received) -> bool {
+fn is_item(request: &ReceivedRequest) -> bool {
     request.path().contains("/issues/")
 }
 
-fn is_list(request: &Received) -> bool {
+fn is_list(request: &ReceivedRequest) -> bool {
     request.path().ends_with("/issues")
 }
 
@@ -172,7 +172,7 @@ async fn what_is_compared_with_is_of_the_same_kind() {
         .collect();
     kept.upstream.hide(REPOSITORY, issues[0]);
     let asked = issues.clone();
-    let is_issue = move |request: &Received| {
+    let is_issue = move |request: &ReceivedRequest| {
         let number = request.path().rsplit('/').next().and_then(|number| number.parse().ok());
         is_item(request) && number.is_some_and(|number| asked.contains(&number))
     };

@@ -10,13 +10,13 @@ use crate::support::{REPOSITORY, Reading, upstream};
 async fn a_crash_after_any_batch_loses_nothing() {
     for every in [1, 2, 3, 5] {
         let churn = Mutations { changes: 2, deletions: false, bulk_edits: true };
-        let builder = GithubServer::builder().seed(every as u64).repository(REPOSITORY, 1_500).churn(churn);
+        let builder = GithubServer::builder().seed(every as u64).repository(REPOSITORY, 1_500).mutations(churn);
         let upstream = builder.start().await.unwrap();
         let mut reading = Reading::of(&upstream, json!({ "page_size": 30 }));
         for _ in 0..20 {
             reading.read_some(every).await.unwrap();
         }
-        upstream.set_churn(Mutations::NONE);
+        upstream.set_mutations(Mutations::NONE);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }

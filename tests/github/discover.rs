@@ -46,7 +46,7 @@ async fn organisations_that_are_left_out_for_single_sign_on_are_named() {
     upstream.fault_while(|request| request.path().ends_with("/repos"), Fault::Header("x-github-sso", header.into()));
     upstream.fault_while(
         |request| request.path() == "/organizations/20582480",
-        Fault::Says { code: 200, content_type: "application/json", body: r#"{"login":"initech"}"#.into() },
+        Fault::Response { code: 200, content_type: "application/json", body: r#"{"login":"initech"}"#.into() },
     );
     let (found, warnings) = discovered(&upstream).await;
     assert_eq!(found, 5);

@@ -48,7 +48,7 @@ async fn a_server_that_does_not_page_at_all_is_read() {
     upstream.create(REPOSITORY, 9);
     let page =
         format!("[{}]", upstream.snapshot(REPOSITORY).into_iter().map(|one| one.text).collect::<Vec<_>>().join(","));
-    let says = Fault::Says { code: 200, content_type: "application/json", body: page };
+    let says = Fault::Response { code: 200, content_type: "application/json", body: page };
     upstream.fault_while(|request| request.path().ends_with("/issues"), says);
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();

@@ -16,7 +16,7 @@ async fn a_read_ends_although_something_changes_at_every_request() {
     {
         for seed in 0..4 {
             let upstream = GithubServer::builder().seed(seed).repository("acme/widgets", issues).start().await.unwrap();
-            upstream.set_churn(Mutations { changes, deletions, bulk_edits });
+            upstream.set_mutations(Mutations { changes, deletions, bulk_edits });
             let config =
                 [("api_url", json!(upstream.url())), ("page_size", json!(27)), ("concurrency", json!(concurrency))];
             let settings = config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -43,14 +43,14 @@ async fn pitfall_01_a_second_with_more_pages_than_github_gives_is_an_error_that_
 async fn pitfall_02_page_drift_loses_nothing() {
     for changes in [1, 3, 10] {
         let churn = Mutations { changes, deletions: false, bulk_edits: true };
-        let builder = GithubServer::builder().seed(changes.into()).repository(REPOSITORY, 1_800).churn(churn);
+        let builder = GithubServer::builder().seed(changes.into()).repository(REPOSITORY, 1_800).mutations(churn);
         let upstream = builder.start().await.unwrap();
         let existing: Vec<String> = upstream.snapshot(REPOSITORY).iter().map(|issue| issue.id.to_string()).collect();
         let mut reading = Reading::of(&upstream, json!({}));
         reading.read().await.unwrap();
         let missing = existing.iter().filter(|id| !reading.table.contains_key(*id)).count();
         assert_eq!(missing, 0, "{changes} changes for each request");
-        upstream.set_churn(Mutations::NONE);
+        upstream.set_mutations(Mutations::NONE);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }

@@ -10,7 +10,7 @@ use crate::support::{REPOSITORY, Reading, config, upstream};
 
 fn says(code: u16, message: &str) -> Fault {
     let body = json!({ "message": message, "documentation_url": "https://docs.github.com/rest" }).to_string();
-    Fault::Says { code, content_type: "application/json", body }
+    Fault::Response { code, content_type: "application/json", body }
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_web_page_or_a_message_in_place_of_the_limits_fails_the_check() {
         ("application/json", r#"{"message":"pay first"}"#, "pay first"),
     ] {
         let upstream = upstream(3).await;
-        upstream.fault_while(|_| true, Fault::Says { code: 200, content_type, body: body.into() });
+        upstream.fault_while(|_| true, Fault::Response { code: 200, content_type, body: body.into() });
         let config = config(&upstream, json!({ "retries": 0 }));
         let error = snowfeed::sources::github::GithubIssues::default().check(&config).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{body}");

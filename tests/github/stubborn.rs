@@ -39,7 +39,7 @@ async fn what_a_smaller_page_may_get_past_makes_pages_smaller() {
     ];
     let reads = faults.into_iter().map(|fault| async move {
         let upstream = upstream(60).await;
-        let heavy = |request: &github_server::Received| {
+        let heavy = |request: &github_server::ReceivedRequest| {
             request.query("per_page").is_some_and(|count| count.parse::<u32>().unwrap() > 20)
         };
         upstream.fault_while(heavy, fault.clone());

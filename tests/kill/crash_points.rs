@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use github_server::{Fault, GithubServer, Received};
+use github_server::{Fault, GithubServer, ReceivedRequest};
 
 use crate::process::{Process, Scenario};
 
@@ -62,7 +62,7 @@ impl CrashPoints for Requests {
     }
 }
 
-fn kind(request: &Received) -> String {
+fn kind(request: &ReceivedRequest) -> String {
     let path = request.path();
     let last = path.rsplit('/').next().unwrap_or_default();
     match path.split('/').nth(1) {
@@ -79,7 +79,7 @@ fn stall<'a>(upstream: &'a GithubServer, step: &CrashPoint) -> impl Fn() -> bool
     let seen = AtomicUsize::new(0);
     let came = Arc::new(AtomicBool::new(false));
     let has_come = came.clone();
-    let is_it = move |request: &Received| {
+    let is_it = move |request: &ReceivedRequest| {
         let is_it = kind(request) == name && seen.fetch_add(1, Ordering::SeqCst) + 1 == nth;
         came.fetch_or(is_it, Ordering::SeqCst);
         is_it

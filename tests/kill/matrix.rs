@@ -105,9 +105,9 @@ impl<'a> Matrix<'a> {
         self.change_upstream();
         let reconcile = phase == Phase::Reconcile;
         let before = self.look().run;
-        self.upstream.set_churn(Mutations { changes: 3, deletions: true, bulk_edits: true });
+        self.upstream.set_mutations(Mutations { changes: 3, deletions: true, bulk_edits: true });
         let killed = steps.kill_at(&self.scene(), reconcile, step);
-        self.upstream.set_churn(Mutations::NONE);
+        self.upstream.set_mutations(Mutations::NONE);
         self.place.end_sessions();
         if !killed {
             return false;

@@ -82,10 +82,10 @@ pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
         let with_passes = database % 2 == 1;
         let goal = kills.min(killed + KILLS_PER_DATABASE.min(kills.div_ceil(2)));
         while killed < goal {
-            upstream.set_churn(churn);
+            upstream.set_mutations(churn);
             let reconcile = with_passes && trial.rng.bool();
             if trial.kill(database, reconcile) {
-                upstream.set_churn(Mutations::NONE);
+                upstream.set_mutations(Mutations::NONE);
                 ahead += trial.compare(database, false).ahead;
                 killed += 1;
                 if killed % KILLS_PER_RENAME == 0 {
@@ -97,7 +97,7 @@ pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
                 upstream.clock().advance(Duration::from_secs(30));
             }
         }
-        upstream.set_churn(Mutations::NONE);
+        upstream.set_mutations(Mutations::NONE);
         trial.scene(database).run(false);
         damage += Discrepancies { left_over: 0, ..trial.compare(database, false) };
         // The first full pass may be the rest of one that began before the last deletions.

@@ -38,6 +38,7 @@ mod sql;
 mod stage;
 mod support;
 mod transactions;
+mod upgrade;
 #[path = "../support/warnings.rs"]
 mod warnings;
 mod worksheet;

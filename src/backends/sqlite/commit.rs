@@ -13,7 +13,7 @@ use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::sink::{Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, Sweep, TableRows, UnseenQuery};
 use crate::{Counts, RunId, Version};
 
-/// Does everything that a commit asks for.
+/// Applies a commit.
 pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteResult<CommitReport> {
     check_known(transaction, &commit.resource)?;
     let at = timestamp_text(commit.at);
@@ -123,7 +123,7 @@ fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, StoredVersion)> {
     Ok((row.get(0)?, StoredVersion::new(Version(row.get(1)?), hash, row.get(3)?)))
 }
 
-/// The number by which a full pass is known in the marks; begins it where it has none.
+/// The id of a reconcile run in the marks; assigns one if there is none.
 fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<i64> {
     if let Some(id) = sweep_id(transaction, run)? {
         return Ok(id);
@@ -132,7 +132,7 @@ fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<i64> {
     Ok(transaction.last_insert_rowid())
 }
 
-/// Forgets what a full pass has seen.
+/// Deletes the marks of a reconcile run.
 fn forget_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<()> {
     if let Some(id) = sweep_id(transaction, run)? {
         transaction.execute("DELETE FROM snowfeed_seen WHERE sweep_id = ?1", [id])?;
@@ -146,7 +146,7 @@ fn sweep_id(connection: &Connection, run: RunId) -> SqliteResult<Option<i64>> {
     Ok(find.query_row([run.to_string()], |row| row.get(0)).optional()?)
 }
 
-/// How many live rows a table has, and how many of them a full pass has not come across.
+/// The number of live rows of a table, and of those that a reconcile run has not marked.
 pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> SqliteResult<LiveRows> {
     let place = table_ids(connection, &query.resource, &query.table)?;
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
@@ -163,10 +163,10 @@ pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> SqliteR
     Ok(LiveRows { live, unseen })
 }
 
-/// The live records that a full pass has not come across.
+/// The live records that a reconcile run has not marked.
 pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> SqliteResult<Vec<StoredRecord>> {
     let place = table_ids(connection, &query.resource, &query.table)?;
-    // No row has the number 0: a pass without a mark has seen nothing.
+    // No row has the id 0: a reconcile run without marks has seen nothing.
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
     let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
     let mut find = connection.prepare_cached(&format!(

@@ -52,7 +52,7 @@ pub(super) fn in_memory() -> Result<Connection> {
         .map_err(|error| error.at(Path::new(":memory:")))
 }
 
-/// Makes the file, for its owner alone: what a private repository's issues say is nobody else's business. SQLite gives the files
+/// Makes the file, for its owner alone: the issues of a private repository are private. SQLite gives the files
 /// beside it the same permissions, and one that exists keeps its own.
 fn make(path: &Path) -> Result<()> {
     let mut options = File::options();
@@ -60,7 +60,7 @@ fn make(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        // SQLite would create what the link leads to, for everyone to read.
+        // SQLite would create the target of the link, readable by everyone.
         Err(error) if error.kind() == IoErrorKind::AlreadyExists && !path.exists() => {
             Err(leads_nowhere().with_source(error))
         }
@@ -71,7 +71,7 @@ fn make(path: &Path) -> Result<()> {
     }
 }
 
-/// Says so when others on this machine can read or change the database or a file beside it. SQLite gives those that it creates the
+/// Warns when other users can read or change the database or a file beside it. SQLite gives those that it creates the
 /// permissions of the database; one that was there before may have been put there by anyone.
 fn warn_if_shared(path: &Path) {
     // Those beside it are where a link leads to.
@@ -158,7 +158,7 @@ fn prepare(mut connection: Connection, new: bool) -> SqliteResult<Connection> {
     // In KiB, by SQLite's custom of negative numbers: enough for the pages that a commit changes. What more of the index
     // over the keys is needed, the system's cache has.
     connection.pragma_update(None, "cache_size", -4_096)?;
-    // The log does not keep its largest size for ever.
+    // The log does not keep its largest size.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

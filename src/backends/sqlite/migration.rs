@@ -1,12 +1,12 @@
-//! Brings a file from the version that wrote it to this program's, step by step.
+//! Migrates a file from the version that wrote it to this program's, step by step.
 //!
-//! | version | what the step to it does |
+//! | version | the step to it |
 //! |---|---|
-//! | 1 | makes the tables |
+//! | 1 | creates the tables |
 //! | 2 | adds `repaired` to the raw tables: documents that hold halves of surrogate pairs, as the views read them |
 //!
 //! Each step is one transaction, which raises the file's `user_version`: a program that dies on the way leaves a file of a version
-//! between, and the next one goes on from there. The last step makes the streams' views again, as this program makes them.
+//! between, and the next one continues from there. The last step recreates the views.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use super::{sql, tables};
 use crate::Error;
 use crate::backends::surrogates;
 
-/// By this number in its header a file is known as ours: `SNOF`.
+/// The application id in the header of a file of this crate: `SNOF`.
 pub(super) const APPLICATION_ID: i32 = 0x534E_4F46;
 
 /// A step from a version to the next one.
@@ -27,7 +27,7 @@ type Step = fn(&Transaction<'_>) -> SqliteResult<()>;
 /// [`shape`] alone can be repeated.
 const STEPS: &[Step] = &[make_tables, add_repaired];
 
-/// What the header of a file says, and whether there is more than a header.
+/// The header of a file, and whether the file has tables.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
     pub(super) application: i32,
@@ -88,7 +88,7 @@ pub(super) fn version(connection: &Connection) -> SqliteResult<usize> {
     }
 }
 
-/// Does the steps that are missing. Says from which version to which.
+/// Runs the missing steps, and logs the versions.
 pub(super) fn upgrade(connection: &mut Connection) -> SqliteResult<()> {
     let before = version(connection)?;
     run(connection, STEPS)?;
@@ -98,7 +98,7 @@ pub(super) fn upgrade(connection: &mut Connection) -> SqliteResult<()> {
     Ok(())
 }
 
-/// Whether a file of this version needs no step, and its header says so.
+/// Whether a file needs no migration, and its header has this version.
 pub(super) fn is_current(connection: &Connection) -> SqliteResult<bool> {
     Ok(version(connection)? == STEPS.len() && !Header::read(connection)?.is_lost())
 }
@@ -125,7 +125,7 @@ fn run(connection: &mut Connection, steps: &[Step]) -> SqliteResult<()> {
     }
 }
 
-/// The version whose tables a file has, if it has those of one.
+/// The version whose tables a file has, if any.
 pub(super) fn recognize(connection: &Connection) -> SqliteResult<Option<usize>> {
     let found = shape(connection)?;
     let mut model = Connection::open_in_memory()?;
@@ -144,7 +144,7 @@ pub(super) fn recognize(connection: &Connection) -> SqliteResult<Option<usize>> 
     Ok(recognized)
 }
 
-/// The statements that made what is there.
+/// The statements that created the tables and views of a file.
 fn shape(connection: &Connection) -> SqliteResult<BTreeSet<String>> {
     let mut find = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
     Ok(find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)

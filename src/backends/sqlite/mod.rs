@@ -33,7 +33,7 @@ use error::SqliteResult;
 /// power cut (`synchronous = FULL`). Several processes may write the same file; they take turns, each waiting ten seconds
 /// for the other.
 ///
-/// What a user finds in the file:
+/// The tables and views of the file:
 ///
 /// | name | what |
 /// |---|---|
@@ -44,7 +44,7 @@ use error::SqliteResult;
 /// | `INGESTION_RUN` | the run history, one row for each run |
 /// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason; until a reconcile run does not meet it |
 ///
-/// Tables whose names begin with `snowfeed_` are its own, and may change. Times are RFC 3339 text in UTC, and sort as text.
+/// Tables whose names begin with `snowfeed_` are internal, and may change. Times are RFC 3339 text in UTC, and sort as text.
 ///
 /// Clones share one connection. Its work runs on tokio's blocking threads, one call at a time.
 ///
@@ -69,11 +69,10 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens a file, or makes it where there is none, and brings it to this version's form. It blocks for as long as
-    /// that takes.
+    /// Opens a file, or creates it, and migrates it to this version's schema. Blocks until that is done.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the file is no database, belongs to another program, or was
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the file is not a database, belongs to another program, or was
     /// written by a newer version of this one; [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be opened or
     /// written. In each case the file is left as it was.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -81,11 +80,11 @@ impl Sqlite {
         Ok(Self::with(file::open(path)?, path))
     }
 
-    /// Opens a file for who only reads. It may be write-protected, and so may its directory; a write to it then fails.
+    /// Opens a file for reading. The file and its directory may be write-protected; a write then fails.
     ///
     /// # Errors
     /// As for [`open`](Self::open); [`Configuration`](crate::ErrorKind::Configuration) also when a file that is write-protected has
-    /// the form of an older version.
+    /// the schema of an older version.
     pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Ok(Self::with(read_only::open(path)?, path))
@@ -108,19 +107,19 @@ impl Sqlite {
         Self { connection: Arc::new(Mutex::new(connection)), path: Arc::new(path.to_owned()) }
     }
 
-    /// Does blocking work on the connection, off the async threads.
+    /// Runs blocking work on the connection, off the async threads.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> SqliteResult<T> + Send + 'static,
     ) -> Result<T> {
-        // Waiting for the turn here, not in the blocking call, takes up no thread.
+        // Waiting for the lock here, not in the blocking call, occupies no thread.
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
         let done = tokio::task::spawn_blocking(move || work(&mut connection)).await;
         done.map_err(|error| Error::internal("work on the database was broken off").with_source(error))?
             .map_err(|error| error.at(&self.path))
     }
 
-    /// Does blocking work that writes, in a transaction of its own.
+    /// Runs blocking work that writes, in its own transaction.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> SqliteResult<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! A look at a resource's newest rows.
+//! The preview of a resource's newest rows.
 
 use rusqlite::params;
 use rusqlite::types::ValueRef;

@@ -1,4 +1,4 @@
-//! Opening a file that may be write-protected, for who only reads.
+//! Opens a file, possibly a write-protected one, for reading.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) fn open(path: &Path) -> Result<Connection> {
     match file::open(path) {
         Err(error) if error.kind() == ErrorKind::Unavailable && path.exists() => {
-            // What is wrong with reading counts only where it is not the same.
+            // The error of reading counts only if it is another one.
             read(path).map_err(|other| if other.kind() == ErrorKind::Unavailable { error } else { other })
         }
         opened => opened,
@@ -36,7 +36,7 @@ fn connect(path: &Path, is_immutable: bool) -> SqliteResult<Connection> {
     let connection = Connection::open_with_flags(uri(path, is_immutable)?, flags)?;
     connection.busy_timeout(file::PATIENCE)?;
     if !migration::is_current(&connection)? {
-        return Err(Error::configuration("the database has the form of an older version of this program")
+        return Err(Error::configuration("the database has the schema of an older version of this program")
             .with_help("run the command where the file can be written, which brings it up to date")
             .into());
     }

@@ -31,14 +31,14 @@ pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableR
     Ok(())
 }
 
-/// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are gone.
+/// Deletes the rejects of a resource that the reconcile run that ends did not find again: they were corrected, or are gone.
 pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource, pass: RunId) -> SqliteResult<()> {
     let mut forget = transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND run < ?2")?;
     forget.execute(params![resource.name(), pass.to_string()])?;
     Ok(())
 }
 
-/// What is outstanding.
+/// Returns the outstanding rejects.
 pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> SqliteResult<OutstandingRejects> {
     let resource = query.resource.as_ref().map(Resource::name);
     let of = "(?1 IS NULL OR resource = ?1)";

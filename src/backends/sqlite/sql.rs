@@ -25,7 +25,7 @@ pub(super) fn timestamp_text(at: Timestamp) -> String {
 /// The point in time that [`stamp`] wrote.
 pub(super) fn parse_timestamp(text: &str) -> crate::Result<Timestamp> {
     text.parse().map_err(|error| {
-        crate::Error::invalid_data(format!("{text:?} in the database is no point in time")).with_source(error)
+        crate::Error::invalid_data(format!("{text:?} in the database is not a timestamp")).with_source(error)
     })
 }
 
@@ -64,9 +64,9 @@ pub(super) fn column(column: &Column, document: &str) -> String {
     }
 }
 
-/// What a path with `[*]` finds: an array, or whether anything is in it.
+/// The result of a path with `[*]`: an array, or whether it has an element.
 fn each(kind: ColumnType, document: &str, path: &str, is: &str, inner: Option<&str>) -> String {
-    // An element that is no object has no members; as a plain text it is not even JSON.
+    // Only objects have members; a plain text is not even JSON.
     let found = inner.map(|inner| format!("iif(e.type IN ('object','array'),e.value -> {},NULL)", literal(inner)));
     match (kind, found) {
         (ColumnType::Json, None) => format!("iif({is}='array',{document} -> {path},NULL)"),
@@ -81,7 +81,7 @@ fn each(kind: ColumnType, document: &str, path: &str, is: &str, inner: Option<&s
                 found.map_or_else(|| "e.type<>'null'".to_owned(), |found| format!("ifnull({found},'null')<>'null'"));
             format!("iif({is}='array',EXISTS(SELECT 1 FROM json_each({document},{path}) e WHERE {filled}),0)")
         }
-        // The path gives an array: every other type reads it as null.
+        // The path yields an array, which every other type reads as null.
         _ => "NULL".to_owned(),
     }
 }

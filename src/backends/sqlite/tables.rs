@@ -23,7 +23,7 @@ pub(super) struct TableIds {
     pub(super) stream_id: i64,
 }
 
-/// Where a resource's rows of a stream are, if somebody made room for them.
+/// Returns the ids of a resource and a table, which `ensure` must have created.
 pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &str) -> SqliteResult<TableIds> {
     let place = connection
         .prepare_cached(
@@ -37,14 +37,14 @@ pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &st
     Ok(place.ok_or_else(|| not_ensured(resource, table))?)
 }
 
-/// Refuses a resource that nobody made room for.
+/// Rejects a resource for which `ensure` was not called.
 pub(super) fn check_known(connection: &Connection, resource: &Resource) -> SqliteResult<()> {
     let known =
         connection.prepare_cached("SELECT 1 FROM snowfeed_resource WHERE name = ?1")?.exists([resource.name()])?;
     if known { Ok(()) } else { Err(not_ensured(resource, "").into()) }
 }
 
-/// The columns of a stream's typed view, as it stands.
+/// The columns of a table's typed view.
 pub(super) fn columns(connection: &Connection, stream_id: i64) -> SqliteResult<Vec<Column>> {
     let json: String =
         connection.query_row("SELECT columns FROM snowfeed_stream WHERE id = ?1", [stream_id], |row| row.get(0))?;
@@ -83,7 +83,7 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
     Ok(())
 }
 
-/// Makes a stream's raw table and typed view, or lets the view grow; gives the stream's id.
+/// Creates a table's raw table and typed view, or adds columns to the view. Returns the table's id.
 fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> SqliteResult<i64> {
     let stored: Option<(i64, String)> = transaction
         .prepare_cached("SELECT id, columns FROM snowfeed_stream WHERE name = ?1")?

@@ -1,4 +1,4 @@
-//! How the resources stand, and what was done.
+//! The status of the resources, and the history of their runs.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::{
     SourceSpec, StoredReject,
 };
 
-/// How one resource stands.
+/// The status of one resource.
 #[derive(Debug, Serialize)]
 struct StatusEntry {
     resource: Resource,
@@ -25,7 +25,7 @@ struct StatusEntry {
     message: Option<String>,
     /// How many rejects are outstanding; `None` where the destination cannot tell.
     rejects: Option<u64>,
-    /// Since when a full pass has been under way.
+    /// The start of the reconcile run that is not complete yet.
     reconciling_since: Option<Timestamp>,
     last_run: Option<RunRecord>,
     next_due: Option<Timestamp>,
@@ -55,8 +55,8 @@ impl StatusEntry {
             message: entry.as_ref().and_then(|state| state.message.clone()).or(failure),
             reconciling_since: entry
                 .and_then(|state| state.reconcile)
-                .filter(|pass| !pass.is_reset)
-                .map(|pass| pass.started_at),
+                .filter(|reconciliation| !reconciliation.is_reset)
+                .map(|reconciliation| reconciliation.started_at),
             last_run,
             next_due: due.filter(|_| config.enabled),
         })

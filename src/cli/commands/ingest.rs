@@ -63,7 +63,7 @@ fn summarize(output: Output, report: &IngestReport, usage: Option<&Usage>) -> Re
             }
         }
         if report.interrupted() {
-            output.note("interrupted; nothing is lost, the next `ingest` goes on from there");
+            output.note("interrupted; nothing is lost, the next `ingest` continues from there");
         }
         if let Some(usage) = usage {
             output.note(&usage.describe());
@@ -79,7 +79,7 @@ fn row(run: &RunRecord) -> Vec<String> {
     row
 }
 
-/// A run that has ended, and what everything until then has cost.
+/// A run that has ended, and what all work until then has used.
 #[derive(Serialize)]
 struct RunReport<'a> {
     #[serde(flatten)]

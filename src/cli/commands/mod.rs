@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands.
 
 #[cfg(feature = "native-app")]
 mod app;
@@ -97,8 +97,8 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
     }
 }
 
-/// Reads the settings that this call gives. A file in the current folder is not among them unless it is named: whoever made the folder
-/// would decide where credentials go.
+/// Reads the settings of this call. A file in the current folder is not read unless `--config` names it: its author would decide where
+/// credentials go.
 fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
     let file = format!("{}.toml", spec.name);
     if global.config.is_none() && Path::new(&file).exists() {
@@ -109,7 +109,7 @@ fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<S
 }
 
 impl<S: Source> Session<S> {
-    /// Refuses what cannot be the name of a resource before it makes a database. Where there is one, it may know the name.
+    /// Rejects invalid names before a command creates a database. An existing database may know a name in an older form.
     fn refuse(&self, names: &[String]) -> Result<()> {
         if self.destination.missing().is_none() {
             return Ok(());
@@ -118,13 +118,13 @@ impl<S: Source> Session<S> {
         names.iter().try_for_each(|name| self.source.resource(&given, name).map(drop))
     }
 
-    /// The connector over the destination, which is made where there is none.
+    /// The connector over the destination, which is created if it is missing.
     fn open(&self) -> Result<Connector> {
         let store = self.destination.open()?;
         Ok(self.connector(&*store))
     }
 
-    /// The connector over the destination; where there is none, over nothing, because looking must not make one.
+    /// The connector over the destination, or over an empty one if it is missing.
     fn look(&self) -> Result<Connector> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);
@@ -133,7 +133,7 @@ impl<S: Source> Session<S> {
         Ok(self.connector(&*store))
     }
 
-    /// The connector over the destination, for a command that writes nothing: a file that is write-protected will do.
+    /// The connector over the destination, for a command that writes nothing: a write-protected file suffices.
     fn read(self) -> Result<Connector> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);

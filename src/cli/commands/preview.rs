@@ -1,4 +1,4 @@
-//! A look at rows.
+//! The preview of rows.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::cli::output::table;
 use crate::engine::unknown_resource;
 use crate::{Error, Result, Source, SourceSpec};
 
-/// How wide a column may be, and all together, for a person to read.
+/// The width of a column, and of all columns together.
 const CELL: usize = 40;
 const WIDTH: usize = 150;
 

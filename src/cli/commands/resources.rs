@@ -1,4 +1,4 @@
-//! Which resources there are, and where they stand.
+//! Enabling, disabling, resetting and removing resources.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], sch
     }
     session.refuse(names)?;
     let connector = session.open()?;
-    // One that cannot be is an error, before any other is enabled.
+    // An invalid name is an error before any resource is enabled.
     let resources = connector.resolve(names).await?;
     for resource in &resources {
         connector.enable(resource, schedule.as_ref()).await?;
@@ -65,7 +65,7 @@ pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: boo
     }
     let connector = session.look()?;
     let resource = connector.resolve([name]).await?.remove(0);
-    let question = format!("Forget where {resource} stands? The next run reads it from the start; its rows stay.");
+    let question = format!("Forget the checkpoint of {resource}? The next run reads it from the start; its rows stay.");
     if !yes && !confirmed(&question)? {
         output.result(&json!({"resource": resource, "reset": false}), || "nothing was done".into())?;
         return Ok(Exit::Complete);
@@ -90,7 +90,7 @@ pub(super) async fn remove<S: Source>(session: Session<S>, names: &[String], yes
         connector.ensure_known(resource).await?;
     }
     let listed = resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let question = format!("Forget {listed}, and where reading stands? Rows stay, and so does the history of runs.");
+    let question = format!("Forget {listed} and its checkpoint? Rows and the history of runs stay.");
     if !yes && !confirmed(&question)? {
         let document: Vec<_> = resources.iter().map(|r| json!({"resource": r, "removed": false})).collect();
         output.result(&json!({"resources": document}), || "nothing was done".into())?;

@@ -1,4 +1,4 @@
-//! Settings, and whether they work.
+//! Settings and their check.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use crate::engine::Event;
 use crate::error::REDACTED;
 use crate::{Error, Result, Source, SourceSpec};
 
-/// One thing that was looked at, and how it is.
+/// One check and its result.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
@@ -24,7 +24,7 @@ struct Check {
     detail: String,
 }
 
-/// Everything that was looked at, and what is wrong.
+/// All checks, and their errors.
 #[derive(Default)]
 struct Checks {
     all: Vec<Check>,
@@ -63,7 +63,7 @@ pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
     Ok(checks.errors.first().map_or(Exit::Complete, |error| Exit::from_kind(error.kind())))
 }
 
-/// Looks at one thing after the other, until one is wrong on which those behind it depend.
+/// Runs the checks in order, until one fails on which the others depend.
 async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
     let mut checks = Checks::default();
     for found in session.destination.check().await {
@@ -110,7 +110,7 @@ pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
 pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String]) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let values = settings.iter().map(|argument| stored(&spec, argument)).collect::<Result<Map<_, _>>>()?;
-    // What is refused must not make a database.
+    // Rejected settings must not create a database.
     if session.destination.missing().is_some() {
         session.connector(&*session.destination.open_existing()?).provision(values.clone()).await?;
     }
@@ -147,7 +147,7 @@ fn stored(spec: &SourceSpec, argument: &str) -> Result<(String, Value)> {
     }
 }
 
-/// A setting in force.
+/// An effective setting, and its origin.
 #[derive(Debug, Serialize)]
 struct EffectiveSetting {
     name: String,

@@ -1,4 +1,4 @@
-//! GitHub's API, as far as it is used here: addresses, requests, and what its refusals mean.
+//! GitHub's API: URLs and requests for one repository.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::step::UnixSecond;
 use crate::http::{self, Url};
 use crate::{Error, ErrorKind, Monitor, Result};
 
-/// A page is asked for so often, or as often as is allowed, before smaller ones are tried.
-const HEAVY_AFTER: u32 = 3;
+/// How often a page is requested, if the settings allow it, before smaller ones are tried.
+const ATTEMPTS_PER_SIZE: u32 = 3;
 
 /// The smallest page that is tried.
 pub(super) const SMALLEST_PAGE: u32 = 5;
@@ -35,15 +35,15 @@ pub(super) struct Api {
     pub(super) route: Route,
 }
 
-/// Why a page did not come.
+/// Why a page cannot be read.
 #[derive(Debug)]
 pub(super) enum PageError {
-    /// The server failed at it again and again, and answers other questions: a smaller one may do.
+    /// The server failed at it repeatedly, and answers other requests: a smaller page may succeed.
     TooLarge(Error),
     Other(Error),
 }
 
-/// What the answer to a request for a page is.
+/// The response to a request for a page.
 #[derive(Debug)]
 pub(super) enum PageResponse {
     NotModified,
@@ -53,28 +53,28 @@ pub(super) enum PageResponse {
 /// The newest rows.
 #[derive(Debug)]
 pub(super) struct NewestIssue {
-    /// When the very newest one was updated.
+    /// When the newest one was updated.
     pub(super) second: Option<UnixSecond>,
     pub(super) etag: Option<String>,
 }
 
 impl Api {
-    /// Finds the repository. Its issues are read by its id; where the server does not know the repository they are read
-    /// by its name, as a server may speak GitHub's issues API and nothing beside it.
+    /// Looks up the repository. Its issues are read by its id; where the server does not know the repository they are read
+    /// by its name, as a server may implement GitHub's issues API and nothing else.
     pub(super) async fn open(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
         let repository = connection.repository(&name.path(), &name, monitor).await?;
         let route = repository.map_or_else(|| Route::Name(name.path()), |repository| Route::Id(repository.id));
         Ok(Self { connection, name, route })
     }
 
-    /// The same repository by its name, for a server that does not know it by its id; `None` when that is tried already.
+    /// The same repository by its name, for a server that does not know its id; `None` when it is addressed by name already.
     pub(super) fn by_name(&self) -> Option<Self> {
         let route = Route::Name(self.name.path());
         let (connection, name) = (self.connection.clone(), self.name.clone());
         (self.route != route).then_some(Self { connection, name, route })
     }
 
-    /// Finds the repository and makes sure that its issues can be read.
+    /// Looks up the repository and checks that its issues can be read.
     pub(super) async fn find(connection: Arc<Connection>, name: Name, monitor: &Monitor) -> Result<Self> {
         let api = Self::open(connection, name, monitor).await?;
         match (api.must_exist(monitor).await, api.by_name()) {
@@ -87,7 +87,7 @@ impl Api {
         }
     }
 
-    /// The repository and its issues can be read: needed before anything missing is taken for deleted.
+    /// Checks that the repository and its issues can be read, which is required before a missing issue counts as deleted.
     pub(super) async fn must_exist(&self, monitor: &Monitor) -> Result<()> {
         let request = self.connection.client.get(&self.issues("")).query(&[("per_page", "1"), ("state", "all")]);
         let found = request.send_with(monitor, |response| page::rows(response.body())).await;
@@ -97,12 +97,12 @@ impl Api {
         }
     }
 
-    /// The repository does not say that its issues are disabled.
+    /// Checks that the issues of the repository are not disabled.
     pub(super) async fn must_have_issues(&self, monitor: &Monitor) -> Result<()> {
         self.connection.repository(&self.path(), &self.name, monitor).await.map(drop)
     }
 
-    /// The repository's own address.
+    /// The path of the repository.
     fn path(&self) -> String {
         match &self.route {
             Route::Id(id) => format!("repositories/{id}"),
@@ -121,7 +121,7 @@ impl Api {
         }
     }
 
-    /// The address of page 1 of what was updated since then, oldest first.
+    /// The URL of page 1 of the issues updated since then, oldest first.
     pub(super) fn since(&self, since: Option<UnixSecond>, size: u32) -> Result<String> {
         let mut url = self.url(&self.issues(""))?;
         url.query_pairs_mut()
@@ -135,17 +135,17 @@ impl Api {
         Ok(url.into())
     }
 
-    /// The address of a page of that list.
+    /// The URL of a page of that list.
     pub(super) fn numbered(&self, since: Option<UnixSecond>, size: u32, page: u64) -> Result<String> {
         Ok(format!("{}&page={page}", self.since(since, size)?))
     }
 
     fn url(&self, path: &str) -> Result<Url> {
         let base = self.connection.client.base_url();
-        base.join(path).map_err(|error| Error::internal("a path is no URL").with_source(error))
+        base.join(path).map_err(|error| Error::internal("a path is not a URL").with_source(error))
     }
 
-    /// A page of the list. One that the server fails at, takes too long for, or sends cut short or too long is
+    /// Reads a page of the list. One at which the server fails or takes too long, or which is cut short or too long, is
     /// [`Trouble::Heavy`].
     pub(super) async fn page(
         &self,
@@ -154,7 +154,7 @@ impl Api {
         etag: Option<&str>,
         monitor: &Monitor,
     ) -> Result<PageResponse, PageError> {
-        let mut request = self.connection.client.get(url).max_attempts_at_this_size(HEAVY_AFTER);
+        let mut request = self.connection.client.get(url).max_attempts_at_this_size(ATTEMPTS_PER_SIZE);
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
@@ -174,7 +174,7 @@ impl Api {
         }
     }
 
-    /// Whether the server answers at all, so that a failure is about what was asked for. This waits out a short outage.
+    /// Whether the server answers at all, so that a failure is specific to the request. This waits out a short outage.
     async fn answers(&self, monitor: &Monitor) -> bool {
         match self.connection.client.get(&self.path()).send(monitor).await {
             Ok(_) => true,
@@ -182,7 +182,7 @@ impl Api {
         }
     }
 
-    /// Says what a refusal means for this repository; for one that is known by its id, also whether another one has its name now.
+    /// Explains an error for this repository; for one that is known by its id, also whether another one has its name now.
     pub(super) async fn explain(&self, error: Error, monitor: &Monitor) -> Error {
         let (Some(404), Some(id)) = (error.status(), self.repository_id()) else { return explain(error, &self.name) };
         let request = self.connection.client.get(&self.name.path());
@@ -204,7 +204,7 @@ impl Api {
         }
     }
 
-    /// The newest `size` rows; `None` when they are those of the entity tag.
+    /// Reads the newest `size` rows; `None` when they match the entity tag.
     pub(super) async fn newest(&self, size: u32, etag: Option<&str>, monitor: &Monitor) -> Result<Option<NewestIssue>> {
         let mut url = self.url(&self.issues(""))?;
         url.set_query(Some(&format!("state=all&sort=updated&direction=desc&per_page={size}")));

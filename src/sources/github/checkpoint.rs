@@ -18,23 +18,23 @@ const VERSION: u32 = 1;
 /// How far a repository has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
-    /// The address of the API that gave the rest: elsewhere, the id is another repository's. `None`: it was not written down.
+    /// The URL of the API that the rest belongs to: elsewhere, the id is another repository's. `None`: an older version did not store it.
     pub(super) server: Option<String>,
-    /// GitHub's id of the repository, which outlives its name. `None`: the server knows it by its name only.
+    /// GitHub's id of the repository, which survives renames. `None`: the server knows it by its name only.
     pub(super) repository: Option<u64>,
-    /// Pull requests were left out of what was read.
+    /// Pull requests were left out.
     pub(super) without_pull_requests: bool,
-    /// What is still to be read; when there is nothing, the next read is a poll.
+    /// The ranges still to be read; when there are none, the next read is a poll.
     pub(super) ranges: Vec<Range>,
-    /// The latest `updated_at` that was delivered: but for late ones, every row up to it was.
+    /// The latest `updated_at` that was delivered: apart from late ones, every row up to it was.
     pub(super) hwm: Option<UnixSecond>,
     /// The `since` of the next poll; `None`: everything.
     pub(super) anchor: Option<UnixSecond>,
-    /// The entity tag of the last poll with this `since`, or of the newest page when it asked for more than one page.
+    /// The entity tag of the last poll with this `since`, or of the newest page when the poll had more than one page.
     pub etag: Option<EntityTag>,
-    /// How many rows the longest page has that this server ever gave: a shorter one was not cut off.
+    /// The number of rows of the longest page that this server ever sent: a gateway has not cut a shorter one.
     pub(super) longest_page: usize,
-    /// Issues at which the server failed; every read asks for them again.
+    /// Issues at which the server failed; every read requests them again.
     pub(super) unread: Vec<UnreadIssue>,
 }
 
@@ -84,7 +84,7 @@ impl Position {
         })
     }
 
-    /// Where reading a repository of this server begins.
+    /// The position from which reading a repository of this server begins.
     pub(super) fn beginning(server: &Url) -> Self {
         Self { server: Some(server.to_string()), ..Self::default() }
     }
@@ -95,22 +95,22 @@ impl Position {
         *self == Self { server: server.clone(), without_pull_requests: *without_pull_requests, ..Self::default() }
     }
 
-    /// The repository, whatever its name: `None` where the server knows it by its name only.
+    /// The identity of the repository, whatever its name; `None` where the server knows it by its name only.
     pub(super) fn identity(&self) -> Option<String> {
         Some(format!("{} {}", self.server.as_deref()?, self.repository?))
     }
 
-    /// Reads a position of this server. One that names none is taken for its, and loses its tag: the next poll then brings an
-    /// answer, with which the name is written down.
+    /// Reads a position of this server. One without a server is assumed to be of this one, and loses its entity tag: the next
+    /// poll then has rows, with which the server is stored.
     ///
     /// # Errors
-    /// `Checkpoint`, as for [`read`](Self::read), and when it comes from another server.
+    /// `Checkpoint`, as for [`read`](Self::read), and when it belongs to another server.
     pub(super) fn for_server(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
         let position = Self::read(checkpoint)?;
         match &position.server {
             None => Ok(Self { server: Some(server.to_string()), etag: None, ..position }),
             Some(known) if known == server.as_str() => Ok(position),
-            Some(known) => Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint is one of another server")
+            Some(known) => Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint belongs to another server")
                 .with_context("saved", known)
                 .with_context("api_url", server)
                 .with_help(
@@ -139,7 +139,7 @@ impl Position {
         }
         let written: Written = checkpoint.parse()?;
         let ranges = written.ranges;
-        // Without an open range and a high-water mark, what comes after the ranges would never be read.
+        // Without an open range and a high-water mark, rows after the ranges would never be read.
         let ends = ranges.is_empty() || written.hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
         if !ends || ranges.iter().any(|range| range.to.is_some() && range.from >= range.to) {
             return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(help));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_server_is_taken_for_this_ones_and_read_again() {
+    fn a_position_without_a_server_is_assumed_to_be_of_this_one() {
         let written = Position { server: None, ..full() }.write().unwrap();
         let old = Checkpoint::new(&{
             let mut old: serde_json::Value = written.parse().unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_another_server_is_refused_with_help() {
+    fn a_position_of_another_server_is_rejected_with_help() {
         let written = full().write().unwrap();
         assert_eq!(Position::for_server(&"https://ghe.example/api/v3/".parse().unwrap(), &written).unwrap(), full());
         for elsewhere in ["http://ghe.example/api/v3/", "https://ghe.example:8443/api/v3/", "https://ghe.example/"] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_of_before_the_newest_page_had_a_tag_is_read_as_it_was_meant() {
+    fn a_checkpoint_from_before_the_newest_page_had_a_tag_can_be_read() {
         let old = r#"{"v":1,"server":"https://ghe.example/api/v3/","repository_id":7,"without_pull_requests":true,
             "ranges":[{"from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:00:10Z","at":"1970-01-01T00:00:01Z"},
             {"from":"1970-01-01T00:00:10Z","to":null,"at":"1970-01-01T00:00:11Z"}],

@@ -12,15 +12,15 @@ use super::settings::GithubSettings;
 use crate::http::{Builder, Client};
 use crate::{Error, Monitor, Result, RetryConfig, SourceEvent};
 
-/// So many connections, of different settings, are kept open at the most.
-const CONNECTIONS: usize = 16;
+/// The maximum number of connections, with different settings, that are kept.
+const MAX_CONNECTIONS: usize = 16;
 
-/// Connections by their settings, the last used one last.
+/// Connections by their settings, the most recently used one last.
 #[derive(Debug, Default)]
 pub(super) struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
 
 impl Connections {
-    /// The connection for these settings.
+    /// Returns the connection for these settings.
     pub(super) async fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
         let key = serde_json::to_string(settings)
             .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
@@ -31,15 +31,15 @@ impl Connections {
         Ok(self.latest(&key, Some(&new)).unwrap_or(new))
     }
 
-    /// The connection that is kept under this key, and otherwise the new one, which is kept from now on. One that was made
-    /// meanwhile goes before: it knows the server's limits.
+    /// Returns the connection with this key, or else stores and returns the new one. One that was made meanwhile takes
+    /// precedence: it knows the server's limits.
     fn latest(&self, key: &str, new: Option<&Arc<Connection>>) -> Option<Arc<Connection>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match all.iter().position(|(known, _)| known == key) {
             Some(index) => all.remove(index).1,
             None => new?.clone(),
         };
-        if all.len() >= CONNECTIONS {
+        if all.len() >= MAX_CONNECTIONS {
             all.remove(0);
         }
         all.push((key.to_owned(), connection.clone()));
@@ -47,14 +47,14 @@ impl Connections {
     }
 }
 
-/// Makes a connection. It reads secrets and certificates from files: on a thread that may block.
+/// Makes a connection, on a thread that may block: it reads secrets and certificates from files.
 pub(super) async fn connect(
     settings: &GithubSettings,
     make: fn(&GithubSettings) -> Result<Connection>,
 ) -> Result<Arc<Connection>> {
     let settings = settings.clone();
     let made = tokio::task::spawn_blocking(move || make(&settings).map(Arc::new)).await;
-    made.map_err(|error| Error::internal("connecting broke down").with_source(error))?
+    made.map_err(|error| Error::internal("connecting failed").with_source(error))?
 }
 
 /// A connection to one GitHub, as one identity.
@@ -69,7 +69,7 @@ impl Connection {
         Self::over(settings.client()?, settings)
     }
 
-    /// One that gives up soon where the server cannot be reached or fails, for a person who waits.
+    /// A connection that gives up soon where the server cannot be reached or fails, for checks that a person waits for.
     pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
@@ -86,10 +86,10 @@ impl Connection {
         Ok(Self { client, kind: CredentialKind::from_settings(settings) })
     }
 
-    /// The repository at an address; `None` where the server does not know it.
+    /// Looks up the repository at a path; `None` where the server does not know it.
     ///
     /// # Errors
-    /// `NotFound`, when it says that its issues are disabled.
+    /// `NotFound`, when its issues are disabled.
     pub(super) async fn repository(&self, path: &str, name: &Name, monitor: &Monitor) -> Result<Option<Repository>> {
         let response = self.client.get(path).allow_status(&[404]).send_with(monitor, |response| {
             if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
@@ -100,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// Anonymous reading is legal and never silent.
+    /// Warns when reading anonymously.
     pub(super) fn announce(&self, monitor: &Monitor) {
         if self.kind == CredentialKind::Anonymous {
             monitor.event(SourceEvent::Warning(
@@ -110,12 +110,12 @@ impl Connection {
     }
 }
 
-/// What GitHub says about a repository.
+/// A repository, as GitHub describes it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Repository {
     pub(super) id: u64,
     pub(super) full_name: String,
-    /// Whether it has issues. Where they are disabled, some servers list its pull requests all the same.
+    /// Whether its issues are enabled. Where they are disabled, some servers list its pull requests nevertheless.
     #[serde(default)]
     pub(super) has_issues: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! Who we are to GitHub: a token, the installation of a GitHub App, or nobody.
+//! Credentials for GitHub: a token, the installation of a GitHub App, or none.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Monitor, Result, SecretRef, SourceEvent};
 /// An installation token is renewed when it is good for less than this.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// The kind of credentials in use. Entity tags given to one are worth nothing to another.
+/// The kind of credentials in use. The entity tags of one kind are useless to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CredentialKind {
     Anonymous,
@@ -42,10 +42,10 @@ impl CredentialKind {
     }
 }
 
-/// What the settings authorize as. `None`: nobody, because nothing is configured.
+/// Returns the credentials of the settings; `None` when there are none.
 ///
 /// # Errors
-/// `Configuration`, when a secret cannot be read, or the key is none.
+/// `Configuration`, when a secret cannot be read, or the key is invalid.
 pub(super) fn authorization(settings: &GithubSettings) -> Result<Option<Arc<dyn Authorize>>> {
     if let Some(token) = &settings.token {
         let token = Token { reference: token.clone(), current: Mutex::default() };
@@ -63,7 +63,7 @@ pub(super) fn authorization(settings: &GithubSettings) -> Result<Option<Arc<dyn 
     Ok(Some(Arc::new(Installation { id: installation, client, current: tokio::sync::Mutex::default() })))
 }
 
-/// A monitor that tells the log: a limit may be waited for for an hour, which must not look like a hang.
+/// Returns a monitor that writes to the log, for requests outside a run: a wait of an hour must not look like a hang.
 pub(super) fn logging_monitor() -> Monitor {
     Monitor::new(|event| match event {
         SourceEvent::Waiting { reason, until } => tracing::warn!(%reason, %until, "waiting"),
@@ -76,7 +76,7 @@ fn bearer(token: &str) -> SecretString {
     format!("Bearer {token}").into()
 }
 
-/// A token by reference. It is read once, and again when GitHub refuses it: mounted secrets are rewritten.
+/// A token by reference. It is read once, and again when GitHub rejects it: mounted secrets are rewritten.
 struct Token {
     reference: SecretRef,
     current: Mutex<Option<SecretString>>,
@@ -117,7 +117,7 @@ impl Authorize for Token {
     }
 }
 
-/// A GitHub App, which speaks for itself only to get installation tokens.
+/// A GitHub App, which authenticates as itself only to get installation tokens.
 struct App {
     id: String,
     key: SecretRef,
@@ -132,10 +132,10 @@ struct Claims<'a> {
 
 impl App {
     fn key(&self) -> Result<EncodingKey> {
-        // The cause is left out: nothing guarantees that it does not repeat a part of the key.
+        // Without its cause, which may repeat a part of the key.
         EncodingKey::from_rsa_pem(self.key.resolve()?.expose_secret().as_bytes()).map_err(|_| {
-            Error::configuration(format!("the GitHub App's private key ({}) is no RSA key in PEM", self.key))
-                .with_help("use the `.pem` file that GitHub gave when the key was made")
+            Error::configuration(format!("the GitHub App's private key ({}) is not an RSA key in PEM", self.key))
+                .with_help("use the `.pem` file that GitHub provided with the key")
         })
     }
 }
@@ -149,7 +149,7 @@ impl fmt::Debug for App {
 #[async_trait]
 impl Authorize for App {
     async fn header(&self) -> Result<Option<SecretString>> {
-        // A minute back, because clocks differ; GitHub allows ten minutes in all.
+        // One minute back, because clocks differ; GitHub allows ten minutes in total.
         let now = Timestamp::now().as_second();
         let claims = Claims { iss: &self.id, iat: now - 60, exp: now + 480 };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key()?)
@@ -158,7 +158,7 @@ impl Authorize for App {
     }
 }
 
-/// An installation of a GitHub App: its token lives for an hour and is renewed in good time, by one request at a time.
+/// An installation of a GitHub App: its token is valid for an hour and is renewed in time, by one request at a time.
 struct Installation {
     id: u64,
     client: Client,
@@ -170,7 +170,7 @@ struct InstallationToken {
     expires: Timestamp,
 }
 
-/// Not to be shown: the token is plain text here.
+/// Without `Debug`: the token is plain text here.
 #[derive(Deserialize)]
 struct TokenResponse {
     token: String,
@@ -188,7 +188,7 @@ impl Installation {
             .await
             .map_err(|error| match error.kind() {
                 ErrorKind::Authentication | ErrorKind::NotFound => {
-                    Error::new(ErrorKind::Authentication, "GitHub gives the App's installation no token")
+                    Error::new(ErrorKind::Authentication, "GitHub refuses a token to the App's installation")
                         .with_context("installation_id", self.id)
                         .with_help("check `app_id`, `installation_id` and `private_key`, and that the App is installed")
                         .with_source(error)

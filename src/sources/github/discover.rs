@@ -1,4 +1,4 @@
-//! Which repositories there are, and whether the settings reach them.
+//! Lists repositories, and checks that the settings reach them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::settings::GithubSettings;
 use crate::http::Response;
 use crate::{Error, ErrorKind, Monitor, Resource, Result};
 
-/// The repositories that the settings name, in alphabetical order; with none named, those that the credentials reach.
+/// Lists the repositories that the settings name, in alphabetical order; by default, those that the credentials reach.
 pub(super) async fn discover(
     connection: Arc<Connection>,
     settings: &GithubSettings,
@@ -39,9 +39,9 @@ pub(super) async fn discover(
     names.into_iter().map(Resource::new).collect()
 }
 
-/// Reaches GitHub with these credentials, and each repository and owner that is named.
+/// Checks that GitHub accepts the credentials, and that each named repository and owner exists.
 pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
-    // Costs no quota. Enterprise servers without limits, and simple servers, answer 404.
+    // This request costs no quota. Enterprise servers without limits, and simple servers, answer 404.
     let limits = connection.client.get("rate_limit").allow_status(&[404]).fail_without_data();
     let answer =
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
@@ -55,11 +55,11 @@ pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings
     Ok(())
 }
 
-/// The answer to a question for the limits is one of an API, and no message in place of it.
+/// Checks that the response has the rate limits of an API, rather than a message in place of them.
 fn is_api(response: &Response) -> Result<()> {
     let answer: serde_json::Map<String, serde_json::Value> = response.json()?;
     if answer.contains_key("message") && !answer.contains_key("resources") && !answer.contains_key("rate") {
-        return Err(Error::invalid_data("the answer does not tell the limits"));
+        return Err(Error::invalid_data("the answer does not have the rate limits"));
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ async fn owned(connection: &Connection, owner: &str, monitor: &Monitor) -> Resul
     let path = if is_organization(connection, owner, monitor).await? {
         format!("orgs/{owner}/repos")
     } else if connection.kind == CredentialKind::Token && is_ours(connection, owner, monitor).await? {
-        // The list of a user shows what is public only, even to the user.
+        // The list of a user has public repositories only, even for the user.
         return Ok(list(connection, "user/repos", monitor)
             .await?
             .into_iter()
@@ -116,7 +116,7 @@ fn belongs(repository: &Repository, owner: &str) -> bool {
     repository.full_name.split_once('/').is_some_and(|(of, _)| of.eq_ignore_ascii_case(owner))
 }
 
-/// Whether the token is the owner's own. Some tokens may not ask.
+/// Whether the token is the owner's own. Some tokens may not read `user`.
 async fn is_ours(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
     let request = connection.client.get("user").allow_status(&[403, 404]);
     request
@@ -150,7 +150,7 @@ async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Rep
                 .map_err(|error| refused(error, connection))
         }
         CredentialKind::Token => list(connection, "user/repos", monitor).await,
-        CredentialKind::Anonymous => Err(Error::configuration("it is not said where to look for repositories")
+        CredentialKind::Anonymous => Err(Error::configuration("the settings do not name repositories")
             .with_help("set `repositories`, for instance to `owner/*`, or configure a token")),
     }
 }

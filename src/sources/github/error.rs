@@ -10,7 +10,7 @@ pub(super) fn issues_disabled(name: &Name) -> Error {
         .with_help("enable issues in the repository's settings, or `disable` this resource; no row was changed")
 }
 
-/// Says what a refusal means for this repository, in the server's own words where it gives any.
+/// Explains an error for this repository, with the server's own message if there is one.
 pub(super) fn explain(error: Error, name: &Name) -> Error {
     let Name { owner, name } = name;
     let repository = format!("{owner}/{name}");

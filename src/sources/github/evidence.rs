@@ -1,4 +1,4 @@
-//! What an answer to a request for one issue proves: something about that issue, or about the repository, the token or the server.
+//! What a response to a request for one issue proves: something about that issue, or about the repository, the token or the server.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -10,25 +10,25 @@ use super::page;
 use crate::http::{Response, Url};
 use crate::{Error, Monitor, Record, Result};
 
-/// How many pages of the list are searched for an item to compare with.
+/// How many pages of the list are searched for a control issue.
 const CONTROL_PAGES: u32 = 50;
 
-/// How often another item is looked for when the one to compare with has just been deleted.
+/// How many control issues are tried, as one may just have been deleted.
 const CONTROLS: usize = 3;
 
-/// What the server says of one number.
+/// The result of looking up one number.
 #[derive(Debug)]
 pub(super) enum IssueLookup {
-    /// There is an issue of this number.
+    /// There is an issue with this number.
     Found(Record),
-    /// It was deleted: the answer says so, and of no other issue.
+    /// It was deleted: the response states it for this very issue.
     Deleted,
-    /// It is not to be found. A token that has lost access, a feature that was switched off and a gateway that knows lists only
-    /// give the same answer, so that it counts only where another item of the same kind is found.
+    /// It was not found. A token that has lost access, a disabled feature and a gateway that serves lists only cause the same
+    /// response, so it counts only where a control issue of the same kind is found.
     Missing,
 }
 
-/// What a list says of an item.
+/// An element of a list.
 #[derive(Deserialize)]
 struct ListedIssue<'a> {
     #[serde(borrow)]
@@ -51,7 +51,7 @@ impl IssueKind {
     }
 }
 
-/// An item that is listed and can be asked for.
+/// An item that the server lists, and returns on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ControlIssue {
     key: String,
@@ -59,13 +59,13 @@ pub(super) struct ControlIssue {
 }
 
 impl Api {
-    /// Asks for one issue by its number.
+    /// Looks up one issue by its number.
     ///
     /// # Errors
-    /// `NotFound`, when issues are disabled; `InvalidData`, when the answer is about something else than an issue.
+    /// `NotFound`, when issues are disabled; `InvalidData`, when the response is not about an issue.
     pub(super) async fn item(&self, number: u64, monitor: &Monitor) -> Result<IssueLookup> {
         let path = self.issues(&format!("/{number}"));
-        // A repository that is addressed by its name may have another one: there a redirect is followed.
+        // A repository that is addressed by its name may have been renamed: then the redirect is followed.
         let accepted: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
         let request = self.connection.client.get(&path).allow_status(accepted);
         request
@@ -89,7 +89,7 @@ impl Api {
             .map_err(|error| explain(error, &self.name))
     }
 
-    /// What 410 means. GitHub gives it for an issue that was deleted, and for every issue of a repository whose issues are disabled.
+    /// Interprets a 410. GitHub sends it for a deleted issue, and for every issue of a repository whose issues are disabled.
     fn gone(&self, response: &Response) -> Result<IssueLookup> {
         #[derive(Deserialize)]
         struct ErrorBody {
@@ -103,7 +103,7 @@ impl Api {
         }
     }
 
-    /// Whether a redirect leads to where an issue was transferred or converted, which is an issue or a discussion elsewhere.
+    /// Whether a redirect leads to an issue or discussion elsewhere, because the issue was transferred or converted.
     fn has_moved(&self, number: u64, response: &Response) -> bool {
         let base = self.connection.client.base_url();
         let target = response.header("location").and_then(|location| base.join(location).ok());
@@ -112,10 +112,10 @@ impl Api {
         is_item(&target) && here.is_none_or(|here| here.path() != target.path())
     }
 
-    /// An item of this kind that the repository lists now, and that can be asked for; `None`, when it lists none.
+    /// Finds an item of this kind that the repository lists now and returns on request; `None` when it lists none.
     ///
     /// # Errors
-    /// `InvalidData`, when what is listed cannot be asked for: then no answer to such a request proves anything.
+    /// `InvalidData`, when the server does not return a listed item: then no such response proves anything.
     pub(super) async fn control(&self, kind: IssueKind, monitor: &Monitor) -> Result<Option<ControlIssue>> {
         let mut last = None;
         for _ in 0..CONTROLS {
@@ -130,13 +130,13 @@ impl Api {
         Err(self.not_comparable(&last))
     }
 
-    /// Whether an item that was listed is given on request.
+    /// Whether the server returns a listed item on request.
     pub(super) async fn is_there(&self, control: &ControlIssue, monitor: &Monitor) -> Result<bool> {
         let answer = self.item(control.number, monitor).await?;
         Ok(matches!(answer, IssueLookup::Found(record) if record.key == control.key))
     }
 
-    /// The first item of this kind in the list, the newest first, other than this one.
+    /// Finds the first item of this kind in the list, newest first, other than this one.
     async fn listed(
         &self,
         kind: IssueKind,
@@ -178,7 +178,7 @@ enum ListPage {
 
 fn find(body: &str, kind: IssueKind, other: Option<&ControlIssue>) -> Result<ListPage> {
     let elements: Vec<&RawValue> = serde_json::from_str(body)
-        .map_err(|error| Error::invalid_data("the list of issues is no JSON array").with_source(error))?;
+        .map_err(|error| Error::invalid_data("the list of issues is not a JSON array").with_source(error))?;
     let listed = elements.iter().filter_map(|element| serde_json::from_str::<ListedIssue<'_>>(element.get()).ok());
     let of_kind = listed.filter(|listed| IssueKind::new(listed.pull_request.is_some()) == kind);
     let control = of_kind
@@ -191,7 +191,7 @@ fn find(body: &str, kind: IssueKind, other: Option<&ControlIssue>) -> Result<Lis
     })
 }
 
-/// Whether an address is that of one issue or discussion of a repository.
+/// Whether a URL is that of one issue or discussion of a repository.
 fn is_item(url: &Url) -> bool {
     let segments: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

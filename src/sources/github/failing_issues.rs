@@ -1,7 +1,8 @@
-//! A page at which the server fails at any size: its issues are asked for one by one, so that one bad issue costs no other.
+//! Issues at which the server fails, whatever the size of the page. They are read around, one row per page, so that one such issue
+//! does not block the others.
 //!
-//! The single pages are read from the last to the first. A row that changes meanwhile moves to the end of the list, and the
-//! rows behind it move up by one: read backwards, none of them is missed. `ranges.rs` says why.
+//! The single-row pages are read from the last to the first. A row that changes meanwhile moves to the end of the list, and the
+//! rows behind it move up by one: read backward, none of them is missed. `ranges.rs` explains why.
 
 use super::api::{Api, PageError};
 use super::error::explain;
@@ -12,17 +13,17 @@ use crate::http::{self, Url, links};
 use crate::record::content_hash;
 use crate::{Batch, Error, Monitor, Reject, Result};
 
-/// How many single pages are tried after the page: the list can only be read on from a row behind the bad one.
-const BEHIND: u32 = 2;
+/// How many rows after the page are read, too: reading can only continue from a row behind the failing one.
+const ROWS_BEHIND: u32 = 2;
 
-/// If the last one fails, too, `MORE` are tried, and again, up to the limit.
+/// If the last one fails, too, `MORE` are read, repeatedly, up to the limit.
 const MORE: u32 = 4;
 const LIMIT: u32 = 24;
 
-/// How often a single page is asked for.
+/// How often a single row is requested.
 const ATTEMPTS: u32 = 2;
 
-/// What is at one place of the list.
+/// The row at one place of the list.
 enum SingleRow {
     Row(Row),
     Failed,
@@ -30,10 +31,10 @@ enum SingleRow {
     End,
 }
 
-/// Reads the page of `size` rows at `url` around the issues at which the server fails. `failure` is what it answers to the whole.
+/// Reads the page of `size` rows at `url` around the issues at which the server fails. `failure` is the error of the whole page.
 ///
 /// # Errors
-/// `failure`, when single issues cannot be read either, or only a cursor says which page it is.
+/// `failure`, when single issues cannot be read either, or only a cursor identifies the page.
 pub(super) async fn read_around(
     api: &Api,
     url: &str,
@@ -45,9 +46,9 @@ pub(super) async fn read_around(
     let Some(list) = url.parse().ok().and_then(|url| page::by_number(&url)) else { return Err(give_up(failure)) };
     let page_number = u32::try_from(links::page_number(&list)).unwrap_or(u32::MAX);
     let Some(start) = (page_number - 1).checked_mul(size) else { return Err(give_up(failure)) };
-    // One before, so that a bad issue at the beginning has a neighbour to be named by.
+    // Start one earlier, so that a failing issue at the beginning has a neighbour that identifies it.
     let first = start.saturating_sub(1);
-    let mut count = start - first + size + BEHIND;
+    let mut count = start - first + size + ROWS_BEHIND;
     let places = loop {
         let mut places = Vec::new();
         for place in (first..first.saturating_add(count)).rev() {
@@ -67,7 +68,7 @@ pub(super) async fn read_around(
     assemble(url, size, &list, first, places).map_err(PageError::Other)
 }
 
-/// The page with one row that is at this place, counted from 0.
+/// Reads the row at this place, counted from 0.
 async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<SingleRow, PageError> {
     let mut url = links::numbered(list, u64::from(place) + 1);
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
@@ -76,14 +77,14 @@ async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<
     match request.send_with(monitor, |response| page::rows(response.body())).await {
         Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(SingleRow::End, SingleRow::Row)),
         Ok(_) => Err(PageError::Other(
-            Error::invalid_data("the server gives more rows than were asked for").with_context("url", url),
+            Error::invalid_data("the server sends more rows than requested").with_context("url", url),
         )),
         Err(error) if http::error::may_depend_on_size(&error) => Ok(SingleRow::Failed),
         Err(error) => Err(PageError::Other(explain(error, &api.name))),
     }
 }
 
-/// Makes one page of what was found from place `first` on.
+/// Assembles one page from the rows at place `first` and after.
 fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<SingleRow>) -> Result<Page> {
     let since = list.query_pairs().find(|(name, _)| name == "since").and_then(|(_, since)| since.parse().ok());
     let since: Option<UnixSecond> = since.map(|since: jiff::Timestamp| since.into());
@@ -121,7 +122,7 @@ fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<SingleRow>
     Ok(Page { rows, info, etag: None, unread })
 }
 
-/// Where to ask for an issue again: close to it, where the rows before it tell how many there are since a second.
+/// Where to request an issue again: close to it, where the rows before it show how many there are since a given second.
 fn place_of(
     rows: &[Row],
     others: &[UnreadIssue],
@@ -141,7 +142,7 @@ fn place_of(
     }
 }
 
-/// Asks for an issue again at which the server failed in an earlier read. `None`: it still does.
+/// Requests an issue again at which the server failed in an earlier read; `None` when it still fails.
 pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) -> Result<Option<Vec<Row>>, PageError> {
     let size = unread.place.min(100);
     let url = api.since(unread.since, size).map_err(PageError::Other)?;
@@ -155,7 +156,7 @@ pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) ->
         Err(error) if http::error::may_depend_on_size(&error) => return Ok(None),
         Err(error) => return Err(PageError::Other(explain(error, &api.name))),
     };
-    // What is between the neighbours; where one of them has moved, more.
+    // Keep the rows between the neighbours; where one of them has moved, more.
     let position = |rows: &[Row], number: Option<u64>| {
         number.and_then(|number| rows.iter().position(|row| row.number() == Some(number)))
     };
@@ -168,11 +169,11 @@ pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) ->
     Ok(Some(rows))
 }
 
-/// Issues at which the server fails.
+/// The issues at which the server fails.
 #[derive(Default)]
 pub(super) struct FailingIssues {
     known: Vec<UnreadIssue>,
-    /// Of an earlier read, before they were asked for again.
+    /// How many an earlier read left.
     before: usize,
 }
 
@@ -193,7 +194,7 @@ impl FailingIssues {
         self.known.len() != self.before
     }
 
-    /// Asks for those of an earlier read again: what comes is delivered, and what does not is rejected again.
+    /// Requests the issues of an earlier read again: delivers those that succeed, and rejects the others again.
     pub(super) async fn retry_all(&mut self, api: &Api, monitor: &Monitor) -> Result<Batch> {
         let mut batch = Batch::new(TABLE);
         for unread in std::mem::take(&mut self.known) {
@@ -211,14 +212,14 @@ impl FailingIssues {
                         }
                     }
                 }
-                // The read itself will come to this.
+                // The read itself will meet this error.
                 Err(_) => self.known.push(unread),
             }
         }
         Ok(batch)
     }
 
-    /// Rejects for those that were not known.
+    /// Adds issues, and returns rejects for the new ones.
     pub(super) fn add(&mut self, unread: Vec<UnreadIssue>) -> Vec<Reject> {
         let mut rejects = Vec::new();
         for one in unread {

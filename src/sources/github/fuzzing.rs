@@ -1,4 +1,4 @@
-//! What GitHub says and what was stored of it, for the fuzz targets.
+//! The parsers of GitHub's responses and of checkpoints, for the fuzz targets.
 
 use bytestring::ByteString;
 
@@ -7,18 +7,18 @@ use super::page;
 use crate::http::{Response, Url};
 use crate::{Checkpoint, Record, Reject};
 
-/// Reads an answer as a page of so many issues; `None` when it is refused.
+/// Reads a response as a page of `size` issues; `None` when it is rejected.
 pub fn page(url: &Url, size: u32, response: &Response) -> Option<Vec<Result<Record, Reject>>> {
     let page = page::read(url.as_str(), size, response).ok()?;
     Some(page.rows.into_iter().map(|row| row.content).collect())
 }
 
-/// Reads one issue; `None` when it is refused.
+/// Reads one issue; `None` when it is rejected.
 pub fn item(body: &ByteString) -> Option<Record> {
     page::item(body).ok()
 }
 
-/// Reads a checkpoint and writes it again; `None` when it is refused.
+/// Reads a checkpoint and writes it again; `None` when it is rejected.
 pub fn rewritten(checkpoint: &Checkpoint) -> Option<Checkpoint> {
     Position::read(checkpoint).ok()?.write().ok()
 }

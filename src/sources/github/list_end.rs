@@ -1,41 +1,41 @@
-//! Where a list ends whose server sends no links.
+//! The end of a list whose server sends no links.
 //!
-//! A page without a link that is shorter than was asked for may be the last one, or cut by a gateway: only one that brings nothing new
-//! tells. A list that changes at every request always brings something. Therefore the newest row is asked for after some such
-//! pages; what comes after it has changed since, and is for the next read.
+//! A page without a link that is shorter than requested may be the last one, or cut by a gateway: only a page without news proves
+//! the end. A list that changes at every request always has news. Therefore the plan requests the newest row after some such
+//! pages; rows after it have changed since, and are left to the next read.
 
 use super::step::{EntityTag, PageInfo, PageRequest, Step, Task, UnixSecond};
 
-/// The newest row is asked for after this many pages that do not say whether the list goes on.
-const PATIENCE: u32 = 3;
+/// The plan requests the newest row after this many pages with an unknown end.
+const MAX_OPEN_ENDED_PAGES: u32 = 3;
 
-/// At most this many pages may reach beyond the newest row while each is as long as the longest: a gateway may have cut them.
+/// At most this many pages may extend beyond the newest row while each is as long as the longest: a gateway may have cut them.
 const LATE_PAGES: u32 = 300;
 
 #[derive(Debug, Default)]
 pub(super) struct ListEnd {
-    /// How many rows the longest page of this read has.
+    /// The number of rows of the longest page of this read.
     longest: usize,
-    /// How many pages did not say whether the list goes on.
+    /// How many pages had an unknown end.
     open_ended_pages: u32,
     newest: NewestRow,
-    /// How many pages reached beyond the newest row.
+    /// How many pages extended beyond the newest row.
     late_pages: u32,
 }
 
-/// The row that is the newest one when it is asked for.
+/// The newest row at the time of the request.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum NewestRow {
     #[default]
     Unknown,
     Asked,
-    /// When it was updated; `None` when that cannot be had.
+    /// When it was updated; `None` when the request failed.
     At(Option<UnixSecond>),
 }
 
 impl ListEnd {
-    /// Takes note of a page, and tells it what others were like.
-    pub(super) fn look(&mut self, page: &mut PageInfo) {
+    /// Records a page, and sets its facts about other pages.
+    pub(super) fn record(&mut self, page: &mut PageInfo) {
         self.longest = self.longest.max(page.rows);
         page.longest = self.longest;
         self.open_ended_pages += u32::from(page.is_end_unknown());
@@ -47,36 +47,37 @@ impl ListEnd {
         }
     }
 
-    /// The request for the newest row, when it is wanted.
+    /// Returns the request for the newest row, when it is due.
     pub(super) fn next(&mut self) -> Option<Step> {
-        if self.newest != NewestRow::Unknown || self.open_ended_pages < PATIENCE {
+        if self.newest != NewestRow::Unknown || self.open_ended_pages < MAX_OPEN_ENDED_PAGES {
             return None;
         }
         self.newest = NewestRow::Asked;
         Some(Step { task: Task::Newest, request: PageRequest::Newest, tag: None })
     }
 
-    /// Whether the newest row is being asked for.
-    pub(super) fn is_asking(&self) -> bool {
+    /// Whether the request for the newest row is under way.
+    pub(super) fn is_waiting(&self) -> bool {
         self.newest == NewestRow::Asked
     }
 
-    /// The newest row came, or cannot be had.
-    pub(super) fn newest_came(&mut self, newest: Option<UnixSecond>) {
+    /// Sets the time of the newest row; `None` when the request failed.
+    pub(super) fn set_newest(&mut self, newest: Option<UnixSecond>) {
         self.newest = NewestRow::At(newest);
     }
 
-    /// The newest row has to be asked for once more.
+    /// Requests the newest row once more.
     pub(super) fn repeat(&mut self) {
         self.newest = NewestRow::Unknown;
     }
 }
 
-/// A poll's page that may be the last one and names no next one, of a server that may send no links: it is full, or as long as any
-/// page of that server ever was.
+/// Checks whether a poll's page is the last one, where it has no link to a next page, and is full or as long as any page of the server
+/// ever was.
 ///
-/// The page after it tells whether the list goes on. When that is empty, rows may have slipped from it to the full page, which
-/// is therefore asked for again. The full page's own tag would not show that rows come after it; the newest page's does.
+/// The page after it shows whether the list continues. When that is empty, rows may have moved from it to the full page, which
+/// is therefore requested again. The tag of the full page would not change when rows are added after it; that of the newest
+/// page does.
 #[derive(Debug)]
 pub(super) struct LastPageCheck {
     pub(super) info: PageInfo,
@@ -84,10 +85,10 @@ pub(super) struct LastPageCheck {
     state: CheckState,
 }
 
-/// What is asked for next.
+/// The next request of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CheckState {
-    /// The newest page, for its tag.
+    /// The newest page, for its entity tag.
     Newest,
     NewestSent,
     /// The page after it.
@@ -102,12 +103,12 @@ impl LastPageCheck {
         Self { info, tag, state: CheckState::Newest }
     }
 
-    /// Whether a request other than a poll waits for its answer.
+    /// Whether a request other than a poll is under way.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.state, CheckState::NewestSent | CheckState::FollowingSent)
     }
 
-    /// The next request; `since` is that of the page.
+    /// Returns the next request; `since` is that of the page.
     pub(super) fn next(&mut self, since: Option<UnixSecond>) -> Option<Step> {
         match self.state {
             CheckState::Newest => {
@@ -126,17 +127,17 @@ impl LastPageCheck {
         }
     }
 
-    /// The last request has to be made once more.
+    /// Repeats the last request.
     pub(super) fn repeat(&mut self) {
         self.state = if self.state == CheckState::NewestSent { CheckState::Newest } else { CheckState::Following };
     }
 
-    /// The newest page came, or cannot be had.
-    pub(super) fn newest_came(&mut self) {
+    /// Continues after the request for the newest page, whether it succeeded or not.
+    pub(super) fn after_newest(&mut self) {
         self.state = CheckState::Following;
     }
 
-    /// Takes the page after it: false when the list goes on.
+    /// Applies the page after it; false when the list continues.
     pub(super) fn may_be_last(&mut self, after: &PageInfo) -> bool {
         self.state = CheckState::Again;
         after.rows == 0 && !after.may_continue()

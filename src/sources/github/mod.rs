@@ -1,28 +1,27 @@
 //! GitHub issues: the reference source.
 //!
-//! It reads all issues of a repository, of every state, pull requests included, by `updated_at`: side by side and without
-//! missing a row that changes meanwhile. How, and why that holds, is told in `listing.rs` for servers that count their pages, and
-//! in `ranges.rs` for others.
+//! It reads all issues of a repository, open and closed, including pull requests, by `updated_at`: concurrently, and without
+//! missing a row that changes meanwhile. `numbered_pages.rs` explains how for servers that count their pages, and `ranges.rs` for
+//! others.
 //!
-//! # What is asked for
-//! * The first read asks for the repository, to learn its id, and lists `/repositories/{id}/issues` from then on: a
-//!   repository that is renamed or moved is followed, and one that takes over its name is not mistaken for it. Where the
-//!   server answers 404 to that, `/repos/{owner}/{name}/issues` is listed instead.
-//! * A read that finds nothing new makes one request, a conditional one: the answer 304 costs no quota and brings no batch.
-//! * [`verify`](Source::verify) asks for each issue by its number. An answer that names the issue's deletion is believed. Any other
-//!   that does not bring the issue (404, a redirect to where it was transferred, another issue) is asked for again, and counts only
-//!   if the server gives another item of the same kind that it lists, before and after.
-//! * Where a read brings no issue, only pull requests or nothing, the repository is asked whether its issues are enabled.
-//!
-//! * The length of a page alone never ends a read. Where the server does not say whether the list goes on, it is asked once more;
-//!   the look at what is new serves for that, too. A link only says *that* there is more: reading goes on by `updated_at`, at our
-//!   own address.
-//! * A page at which the server fails is made smaller. At last its issues are asked for one by one: one at which the server fails
-//!   becomes a reject that names its neighbours, the rest is read, and every later read asks for it again with one request.
+//! # Requests
+//! * The first read looks up the repository's id, and lists `/repositories/{id}/issues` from then on: it follows a repository
+//!   that is renamed or moved, and does not confuse it with another one that takes over its name. Where the server answers 404
+//!   to that, it lists `/repos/{owner}/{name}/issues` instead.
+//! * A read without news makes one conditional request: the response 304 costs no quota and brings no batch.
+//! * [`verify`](Source::verify) looks up each issue by its number. A response that states the issue's deletion is trusted. After any
+//!   other response without the issue (404, a redirect to where it was transferred, another issue) it repeats the request, and
+//!   counts the issue as deleted only if the server returns another listed item of the same kind, before and after.
+//! * Where a read brings no issue, only pull requests or nothing, it checks whether the repository's issues are enabled.
+//! * The length of a page alone never ends a read. Where the server does not say whether the list continues, the read makes one
+//!   more request; the next poll counts, too. A link only shows *that* there is more: the read continues by `updated_at`, at its
+//!   own URL.
+//! * When the server fails at a page, the read requests smaller ones, and finally single issues: one at which the server fails
+//!   becomes a reject that names its neighbours, the rest is read, and every later read requests it again once.
 //!
 //! # Odd records
-//! An element that is no object, or a record without an `id`, is a [`Reject`](crate::Reject). One without a readable `updated_at` is kept, with
-//! [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
+//! An element that is not an object, or a record without an `id`, is a [`Reject`](crate::Reject). A record without a readable
+//! `updated_at` is kept, with [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
 
 mod api;
 pub(crate) mod checkpoint;
@@ -99,7 +98,7 @@ impl Source for GithubIssues {
 
     async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         let settings = GithubSettings::from_settings(config)?;
-        // Its connection is its own: one that gives up soon.
+        // The check has its own connection, which gives up soon.
         discover::check(connect(&settings, Connection::briefly).await?, &settings, monitor).await
     }
 

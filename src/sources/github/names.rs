@@ -13,8 +13,8 @@ pub(super) const RESOURCE_KIND: &str = "repository";
 /// One part of `owner/name`. It is never `.` or `..`.
 const PART: &str = r"\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*";
 
-/// How repositories are named: `owner/name`, or the address of a repository or of a page in it, as a browser or git has it. GitHub tells
-/// no names apart that differ by case only.
+/// The names of repositories: `owner/name`, or the URL of a repository or of a page in it, as in a browser or git. GitHub ignores
+/// the case of names.
 pub(super) fn rule() -> &'static ResourceNames {
     static RULE: LazyLock<ResourceNames> = LazyLock::new(|| {
         let name = "(?P<name>[^/?#]+/[^/?#]+)";
@@ -24,7 +24,7 @@ pub(super) fn rule() -> &'static ResourceNames {
             .address(format!(r"(?i)^https?://(?P<host>api\.[^/:?#@]+)(?::[0-9]+)?/repos/{name}"))
             .address(format!(r"(?i)^https?://(?P<host>[^/:?#@]+)(?::[0-9]+)?/api/(?:[^/?#]+/)*?repos/{name}"))
             .address(format!(r"(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/:?#@]+)(?::[0-9]+)?/{name}"))
-            // As git has it: `git@github.com:acme/widgets.git`.
+            // As in git: `git@github.com:acme/widgets.git`.
             .address(format!("^[^/:@]+@(?P<host>[^/:@]+):/?{name}"))
             // Without a scheme: the name of an owner has no dot.
             .address(format!(r"^(?P<host>[^/:@]+\.[^/:@]+)/{name}"))
@@ -33,13 +33,13 @@ pub(super) fn rule() -> &'static ResourceNames {
     &RULE
 }
 
-/// The resource that is meant by a name, in its canonical form.
+/// Resolves a name to a resource, in its canonical form.
 pub(super) fn resource(config: &Settings, name: &str) -> Result<Resource> {
     let url = config.get("api_url").and_then(Value::as_str).unwrap_or("https://api.github.com");
     rule().resolve(RESOURCE_KIND, Some(url), name)
 }
 
-/// `owner/name`, checked: safe as part of a path.
+/// A valid `owner/name`, safe as part of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) owner: String,
@@ -53,7 +53,7 @@ impl Name {
         match Scope::parse(resource.name())? {
             Scope::Repository(name) => Ok(name),
             Scope::Owner(owner) => Err(Error::configuration(format!("{:?} must name one repository", resource.name()))
-                .with_help(format!("write `{owner}/NAME`; `discover` lists what there is"))),
+                .with_help(format!("write `{owner}/NAME`; `discover` lists the repositories"))),
         }
     }
 
@@ -65,7 +65,7 @@ impl Name {
 /// The longest name of an owner or of a repository. GitHub's are at most 100 characters long.
 const LONGEST: usize = 255;
 
-/// What one entry of `repositories` stands for.
+/// The meaning of one entry of `repositories`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
     /// One repository.
@@ -84,7 +84,7 @@ impl Scope {
                 && !matches!(part, "." | "..")
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         };
-        // A command line takes what begins with a dash for an option.
+        // A command line would read a leading dash as an option.
         let is_owner = |part: &str| plain(part) && !part.starts_with('-');
         match text.split_once('/') {
             None if is_owner(text) => Ok(Self::Owner(text.to_owned())),

@@ -1,52 +1,52 @@
-//! A list whose pages are counted, read by page number: which page is next, and when no row can be missing. Pure, like
+//! A list whose pages the server counts, read by page number: which page is next, and when no row can be missing. Pure, like
 //! [`super::ranges`].
 //!
-//! A server that says how many pages a list has (`Link: rel="last"`) lets every page be read once, side by side, however
-//! the rows are spread over time. Page numbers drift, though: when a row leaves its place, every row behind it moves
+//! A server that reports how many pages a list has (`Link: rel="last"`) allows every page to be read once, concurrently,
+//! however the rows are spread over time. Page numbers drift, though: when a row leaves its place, every row behind it moves
 //! up, and one of them moves from the top of page `n + 1` to the bottom of page `n`.
 //!
 //! # Why no row is missed
 //!
-//! A row that is updated goes to the end of the list. No row enters the list among rows that are *settled*: older, by the
-//! server's clock, than the seconds in which rows may still appear. So the rank of a settled row only ever falls.
+//! A row that is updated moves to the end of the list. No row enters the list among rows that are *settled*: older, by the
+//! server's clock, than the seconds in which rows may still appear. So the rank of a settled row only ever decreases.
 //!
 //! * **Downwards.** One part of the pages is read from its highest page to its lowest. A row that was on one of these pages
 //!   when the first of them was read is on page `n` or below when page `n` is about to be read: it is read then, or it is
-//!   on page `n - 1` or below afterwards. Only an update takes it away, to the end.
-//! * **Borders.** Parts are read side by side, so a row may slip from the lowest page of one part to the highest page of the
-//!   part below after that page was read. The upper part therefore reads on, below its own pages, until it sees a row
+//!   on page `n - 1` or below afterwards. Only an update moves it away, to the end.
+//! * **Borders.** Parts are read concurrently, so a row may move from the lowest page of one part to the highest page of the
+//!   part below after that page was read. The upper part therefore continues below its own pages, until it sees a row
 //!   older than the last row of that page (all rows before it were on the lower part's pages when the lower part began),
-//!   or the same page unchanged. Reading on ends at page 1 at the latest.
-//! * **The witness.** Where there are several borders, one request can close all of them. The last page is read alone,
-//!   before every other, and once more after every other. When it is the same and its first row is settled, the rank of
-//!   that row has not changed, so no row before it has left its place meanwhile, and no border was crossed. Rows that
+//!   or the same page unchanged. It ends at page 1 at the latest.
+//! * **The reference page.** Where there are several borders, one request can close all of them. The last page is read alone,
+//!   before every other, and once more after every other. When it is unchanged and its first row is settled, the rank of
+//!   that row has not changed, so no row before it has left its place meanwhile, and no row has crossed a border. Rows that
 //!   are not settled, such as one with a date in the future, prove nothing: where a page has no settled row, the page
-//!   below it is the witness.
-//! * **Page 1** brought the number of pages, before the witness. It is read again, in its turn.
+//!   below it is the reference page.
+//! * **Page 1** brought the number of pages, before the reference page. It is read again in its turn.
 //! * **The end.** Rows that are updated while the list is read, and rows that appear beyond its last page, come with the poll
-//!   that follows: it begins before the last row of the list as it was.
+//!   that follows: it begins before the former last row of the list.
 
 use super::step::{PageInfo, PageRequest, Range, RowFilter, Task, UnixSecond};
 
-/// How many pages are read alone to find a witness.
+/// How many pages are read alone to find a reference page.
 const MAX_REFERENCE_PAGES: u32 = 3;
 
-/// What a listing needs next.
+/// The next request of a numbered list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NextRequest {
     /// A page, for the part with this number.
     Page(usize, PageRequest),
-    /// The witness, again.
+    /// The reference page, again.
     Check(PageRequest),
     /// The newest page and its entity tag.
     Newest,
 }
 
-/// What an answer means.
+/// What follows from a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageOutcome {
     Keep(RowFilter),
-    /// The pages are not what the server said they are.
+    /// The pages are not what the server reported.
     GiveUp,
 }
 
@@ -55,11 +55,11 @@ pub(super) enum PageOutcome {
 struct Part {
     id: usize,
     low: u64,
-    /// The page that is read next, or is under way; below `low` to close the border.
+    /// The page that is next or under way; below `low` to close the border.
     page: u64,
     busy: bool,
     top: Option<TopPage>,
-    /// The time of the first row on the lowest page that was read.
+    /// The time of the first row of the lowest page that was read.
     reached: Option<UnixSecond>,
     /// Every row up to `top` is read, by this part or by the parts below.
     closed: bool,
@@ -73,19 +73,19 @@ struct TopPage {
     last: UnixSecond,
 }
 
-/// A page that was read before all pages below it.
+/// A page that was read before all pages below it, and is read again after them.
 #[derive(Debug)]
 struct ReferencePage {
     page: u64,
     fingerprint: [u8; 16],
-    /// The list ended with it.
+    /// Whether the list ended with it.
     ends: bool,
 }
 
-/// Something that is asked for once.
+/// The state of a request that is made once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RequestState {
-    /// It is not needed, or not any more.
+    /// Not needed, or not any more.
     NotNeeded,
     Wanted,
     Sent,
@@ -97,26 +97,26 @@ enum RequestState {
 pub(super) struct NumberedPages {
     since: Option<UnixSecond>,
     size: u32,
-    /// Rows before do not count.
+    /// Earlier rows are not delivered.
     floor: Option<UnixSecond>,
-    /// The time of the last row on page 1, as it was first read.
+    /// The time of the last row of page 1 when it was first read.
     at: Option<UnixSecond>,
     first_page: [u8; 16],
     /// From the lowest pages to the highest.
     parts: Vec<Part>,
     next_id: usize,
     overlap: i64,
-    /// The time of the last row of all, once the last page was read.
+    /// The time of the last row of the list, once the last page was read.
     end: Option<UnixSecond>,
     reference: Option<ReferencePage>,
-    /// How many more pages are read alone to find it.
+    /// How many more pages may be read alone to find it.
     reference_tries: u32,
     check: RequestState,
     newest: RequestState,
 }
 
 impl NumberedPages {
-    /// Begins with page 1 of `since`, which has been delivered; `None` where its pages are not counted, or where rows may
+    /// Begins with page 1 of `since`, which has been delivered; `None` where the server does not count pages, or where rows may
     /// still appear everywhere behind it. Its parts are numbered from `next_id`.
     pub(super) fn begin(
         since: Option<UnixSecond>,
@@ -149,24 +149,24 @@ impl NumberedPages {
         self.next_id
     }
 
-    /// The requests that wait for an answer.
+    /// The requests under way.
     pub(super) fn tasks(&self) -> impl Iterator<Item = Task> {
         let parts = self.parts.iter().filter(|part| part.busy).map(|part| Task::Part(part.id));
         let once = |once, task| (once == RequestState::Sent).then_some(task);
         parts.chain(once(self.check, Task::Check)).chain(once(self.newest, Task::Newest))
     }
 
-    /// How many requests wait for an answer.
+    /// The number of requests under way.
     pub(super) fn in_flight(&self) -> usize {
         self.tasks().count()
     }
 
-    /// The time of the last row of all, once it is known.
+    /// The time of the last row of the list, once it is known.
     pub(super) fn end(&self) -> Option<UnixSecond> {
         self.end
     }
 
-    /// Every page is read; whether rows slipped away is being found out.
+    /// Whether every page is read and the reference page is being read again.
     pub(super) fn is_checking(&self) -> bool {
         self.check == RequestState::Sent
     }
@@ -186,26 +186,26 @@ impl NumberedPages {
         checked && self.parts.iter().all(|part| part.closed)
     }
 
-    /// No row has slipped away while it was read.
+    /// Whether no row has moved away during the read.
     pub(super) fn is_same(&self) -> bool {
         self.check == RequestState::Succeeded
     }
 
-    /// Nothing at all has changed while it was read, so that the newest page's tag says when something does.
+    /// Whether nothing at all has changed during the read, so that the tag of the newest page detects the next change.
     pub(super) fn is_unchanged(&self) -> bool {
         self.is_same()
             && self.newest == RequestState::Succeeded
             && self.reference.as_ref().is_some_and(|reference| reference.ends)
     }
 
-    /// What is left, in the order of time, as ranges that are read by key.
+    /// The rest of the list, in order of time, as ranges to be read by key.
     pub(super) fn left(&self) -> Vec<Range> {
         if self.end.is_none() {
             return vec![Range { from: self.floor, to: None, at: self.at }];
         }
         let (mut left, mut from, mut at) = (Vec::new(), self.floor, self.at);
         for part in &self.parts {
-            // Nothing of it was read: what is above takes it along.
+            // Nothing of it was read: the range of the part above includes it.
             let Some(top) = &part.top else { continue };
             let to = part.reached.map_or(top.last, |reached| UnixSecond(reached.0.saturating_add(1)));
             if !part.closed && from < Some(to) {
@@ -227,7 +227,7 @@ impl NumberedPages {
         NextRequest::Page(id, self.request(page))
     }
 
-    /// The next request, if one can be made before another one is answered.
+    /// Returns the next request; `None` until a response to another one arrives.
     pub(super) fn next(&mut self) -> Option<NextRequest> {
         let own = |part: &Part| !part.closed && part.page >= part.low;
         if let Some(index) = self.parts.iter().position(|part| own(part) && !part.busy) {
@@ -262,7 +262,7 @@ impl NumberedPages {
         Some(self.send(index))
     }
 
-    /// Gives the lower half of the longest part that is being read to a part of its own.
+    /// Splits off the lower half of the longest part as a new part.
     fn split(&mut self) -> Option<usize> {
         let left = |part: &Part| part.page.saturating_sub(part.low);
         let index = (0..self.parts.len())
@@ -281,7 +281,7 @@ impl NumberedPages {
         Some(index)
     }
 
-    /// A part's request has to be made once more.
+    /// Repeats a part's request.
     pub(super) fn repeat(&mut self, id: usize) {
         if let Some(part) = self.parts.iter_mut().find(|part| part.id == id) {
             part.busy = false;
@@ -292,7 +292,7 @@ impl NumberedPages {
         self.check = RequestState::NotNeeded;
     }
 
-    /// The newest page came, with an entity tag or without one, or not at all. Without a witness a tag is of no use.
+    /// Applies the newest page: whether it has an entity tag. Without a reference page, a tag is useless.
     pub(super) fn newest(&mut self, has_tag: bool) {
         self.newest = if has_tag && self.reference.is_some() { RequestState::Succeeded } else { RequestState::Failed };
     }
@@ -301,12 +301,12 @@ impl NumberedPages {
         self.newest = RequestState::Wanted;
     }
 
-    /// The witness cannot be had: borders are closed one by one.
+    /// Closes borders one by one, as the reference page cannot be read again.
     pub(super) fn unchecked(&mut self) {
         self.check = RequestState::Failed;
     }
 
-    /// Takes the witness as it is now.
+    /// Applies the reference page as it is now.
     pub(super) fn checked(&mut self, info: &PageInfo) {
         let same = self.reference.as_ref().is_some_and(|reference| reference.fingerprint == info.fingerprint);
         self.check = if same { RequestState::Succeeded } else { RequestState::Failed };
@@ -318,14 +318,14 @@ impl NumberedPages {
         }
     }
 
-    /// Takes a page of a part, and says which of its rows count; `None` where there is no such part.
+    /// Applies a page of a part, and returns what follows; `None` where there is no such part.
     pub(super) fn page(&mut self, id: usize, info: &PageInfo) -> Option<PageOutcome> {
         let index = self.parts.iter().position(|part| part.id == id)?;
         if self.end.is_none() {
             if !self.ends(info) {
                 return Some(PageOutcome::GiveUp);
             }
-            // Under its first number, the last rows of all are remembered until the poll brings them again.
+            // Under its first number, the last rows of the list are remembered until the poll brings them again.
             self.parts[index].id = self.next_id;
             self.next_id += 1;
         }
@@ -352,11 +352,11 @@ impl NumberedPages {
         Some(PageOutcome::Keep(if known { RowFilter::Nothing } else { RowFilter::Within(self.floor, None) }))
     }
 
-    /// Takes the end of the list from its last page; false when that page cannot be it.
+    /// Sets the end of the list from its last page; false when it cannot be the last page.
     fn ends(&mut self, info: &PageInfo) -> bool {
         let Some(last) = info.last else { return false };
         self.end = Some(last);
-        // Without a row that is older, what the next poll asks for may be more than a page.
+        // Without an older row, the next poll may have more than a page of rows.
         let crowded = info.first.is_some_and(|first| first.0 >= last.0.saturating_sub(self.overlap));
         if crowded && is_settled(last, info.date, self.overlap) && info.next.is_none() {
             self.newest = RequestState::Wanted;
@@ -365,8 +365,7 @@ impl NumberedPages {
     }
 }
 
-/// Whether no row can appear at a second any more, nor one of its rows change without moving: it is past, by the server's
-/// clock.
+/// Whether a second is past, by the server's clock: no row can appear in it any more, nor change without moving.
 fn is_past(second: UnixSecond, date: Option<UnixSecond>, overlap: i64) -> bool {
     date.is_some_and(|date| second < date.minus(overlap))
 }
@@ -400,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_pages_that_is_not_true_is_not_searched_for() {
+    fn a_wrong_number_of_pages_is_given_up() {
         let mut list = list(1_000_000);
         let (id, number) = asked(&mut list);
         assert_eq!((number, list.next()), (1_000_000, None));
@@ -412,7 +411,7 @@ mod tests {
 
     /// Pages 4 and 3 are read beside 2 and 1; after page 2 was read and before page 3 is, a row moves from one to the other.
     #[test]
-    fn a_row_that_slips_over_a_border_is_read_again_from_below() {
+    fn a_row_that_crosses_a_border_is_read_again_from_below() {
         let mut list = list(5);
         let (last, _) = asked(&mut list);
         list.page(last, &page(5, (50, 59))).unwrap();
@@ -424,7 +423,7 @@ mod tests {
         assert_eq!((asked(&mut list), asked(&mut list)), ((lower, 1), (upper, 3)));
         list.page(lower, &page(1, (10, 19))).unwrap();
         list.page(upper, &page(3, (31, 40))).unwrap();
-        // What is not known to be read is left, should the read end here.
+        // Should the read end here, the rest remains to be read.
         assert_eq!(
             list.left(),
             [Range { from: Some(UnixSecond(29)), to: Some(UnixSecond(32)), at: Some(UnixSecond(29)) }]

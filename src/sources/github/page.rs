@@ -1,4 +1,4 @@
-//! A page of issues: split into records, zero-copy, and checked for what cannot be.
+//! A page of issues: split into records, without copies, and validated.
 
 use bytestring::ByteString;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::http::{More, Response, Url, json, links};
 use crate::record::content_hash;
 use crate::{Error, Operation, Record, Reject, Result, Retry, Version};
 
-/// What is read of an issue. The rest is passed on as text.
+/// The fields of an issue that are read. The rest is passed on as text.
 #[derive(Deserialize)]
 struct Item<'a> {
     #[serde(borrow, default)]
@@ -45,7 +45,7 @@ impl Row {
     }
 }
 
-/// The number of the issue with this text, which need not be one that can be read.
+/// The number of the issue with this text, which may be unreadable otherwise.
 pub(super) fn number(text: &str) -> Option<u64> {
     #[derive(Deserialize)]
     struct IssueNumber {
@@ -54,7 +54,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
     serde_json::from_str::<IssueNumber>(text).ok().map(|issue| issue.number)
 }
 
-/// A page, and where it stands.
+/// A page, and its place in the list.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) rows: Vec<Row>,
@@ -67,7 +67,7 @@ pub(super) struct Page {
 /// An issue at which the server fails, by its place in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UnreadIssue {
-    /// It is among the first `place` rows that were updated since then.
+    /// It is among the first `place` rows updated since this time.
     pub(super) since: Option<UnixSecond>,
     pub(super) place: u32,
     /// The numbers of the issues before and after it.
@@ -76,7 +76,7 @@ pub(super) struct UnreadIssue {
 }
 
 impl UnreadIssue {
-    /// Whether both are the same issue, however it was come to.
+    /// Whether both are the same issue, however it was found.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (self.after, self.before) == (other.after, other.before)
     }
@@ -94,7 +94,7 @@ impl UnreadIssue {
     }
 }
 
-/// Splits the answer to a request for `size` rows in the order of `updated_at`.
+/// Splits the response to a request for `size` rows in order of `updated_at`.
 ///
 /// # Errors
 /// `InvalidData`: no JSON array, cut short, out of order, or empty although the server names a next page.
@@ -122,7 +122,7 @@ pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
         last,
         next,
         unconfirmed_next,
-        // A server that counts pages need not be able to say where they are.
+        // A server that counts pages may still send a malformed link.
         pages: response.last_page().ok().flatten(),
         date: response.date().map(UnixSecond::from),
         fingerprint,
@@ -149,7 +149,7 @@ pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<UnixSecond>, Opti
     Ok((first, last))
 }
 
-/// Splits a body into rows. An element that is no issue is a row with a reject.
+/// Splits a body into rows. An element that is not an issue becomes a row with a reject.
 pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
     let read = |(item, raw): (Option<Item<'_>>, ByteString)| match item {
         Some(item) => row(&item, raw),
@@ -165,12 +165,12 @@ pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
 pub(super) fn objects<'a, T: Deserialize<'a>>(
     array: &'a ByteString,
 ) -> impl Iterator<Item = Result<(Option<T>, ByteString)>> {
-    // An array of the right length would pass for an object.
+    // An array of the right length would be read as an object.
     let read = |(element, raw): (Result<T>, ByteString)| (element.ok().filter(|_| raw.starts_with('{')), raw);
     json::each(array).map(move |element| element.map(read))
 }
 
-/// Copies what is kept of a page of so many bytes where that is little: as a slice, each record holds on to the whole page.
+/// Copies the records that are kept of a page of `page` bytes where they are few: as slices, they keep the whole page in memory.
 pub(super) fn detach_records(records: &mut [Record], page: usize) {
     let kept: usize = records.iter().map(Record::size).sum();
     if kept >= page / 2 {
@@ -183,7 +183,7 @@ pub(super) fn detach_records(records: &mut [Record], page: usize) {
     }
 }
 
-/// Reads one issue. What cannot be one says nothing of whether the issue is there.
+/// Reads one issue. A body that cannot be one does not show whether the issue exists.
 pub(super) fn item(body: &ByteString) -> Result<Record> {
     let refuse = || Error::invalid_data("the answer is not an issue");
     let item: Item<'_> = serde_json::from_str(body).map_err(|error| refuse().with_source(error))?;
@@ -198,7 +198,7 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
     let content = match item.id.map(|id| id.get()) {
         None => Err(Reject { reason: "no id".into(), raw }),
         Some(id) if id.parse::<u64>().is_ok() => {
-            // The parser that split the page has read it.
+            // The parser that split the page has validated it.
             Ok(Record::upsert(id, time.map_or(Version::NONE, Version::from), raw).parsed())
         }
         Some(_) => Err(Reject { reason: "the id is not a whole number".into(), raw }),
@@ -206,17 +206,17 @@ fn row(item: &Item<'_>, raw: ByteString) -> Row {
     Row { second: time.map(UnixSecond::from), is_pull_request: item.pull_request.is_some(), content }
 }
 
-/// Whether a link led here that goes on after a record: the server sends links then, and without one there is no next page.
+/// Whether the URL came from a link with a cursor: the server sends links then, and without one there is no next page.
 fn has_cursor(url: &str) -> bool {
     url.parse::<Url>().is_ok_and(|url| url.query_pairs().any(|(name, _)| is_cursor(&name)))
 }
 
-/// Whether a parameter says after or before which record the list goes on.
+/// Whether a parameter is a cursor.
 fn is_cursor(name: &str) -> bool {
     matches!(name, "after" | "before" | "cursor")
 }
 
-/// The same page by its number alone. `None` where only a cursor says which page it is.
+/// The same page by its number alone; `None` where only a cursor identifies it.
 pub(super) fn by_number(url: &Url) -> Option<Url> {
     let has_number = url.query_pairs().any(|(name, value)| name == "page" && value.parse::<u64>().is_ok());
     if !url.query_pairs().any(|(name, _)| is_cursor(&name)) {
@@ -228,17 +228,17 @@ pub(super) fn by_number(url: &Url) -> Option<Url> {
     has_number.then_some(numbered)
 }
 
-/// How many rows an address asks for.
+/// How many rows a URL requests.
 pub(super) fn size(url: &str) -> Option<u32> {
     let url: Url = url.parse().ok()?;
     url.query_pairs().find(|(name, _)| name == "per_page").and_then(|(_, size)| size.parse().ok())
 }
 
-/// The address of the page after this one, for a server that sends no links.
+/// The URL of the page after this one, for a server that sends no links.
 pub(super) fn following(url: &str) -> Result<String> {
     let url: Url =
-        url.parse().map_err(|error| Error::internal("the address of a page is no URL").with_source(error))?;
-    // A server names the pages as it likes.
+        url.parse().map_err(|error| Error::internal("the address of a page is not a URL").with_source(error))?;
+    // The number is the server's, and may be any.
     let next = links::page_number(&url).checked_add(1);
     let next = next.ok_or_else(|| Error::invalid_data("the address of a page has no next one"))?;
     Ok(links::numbered(&url, next).into())
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_which_little_is_kept_is_let_go() {
+    fn records_of_a_page_of_which_little_is_kept_are_detached() {
         let row = |id, more| format!(r#"{{"id":{id},"body":"{}"}}"#, "x".repeat(more));
         for (others, is_held) in [(10, true), (1_000, false)] {
             let body: ByteString = format!("[{},{}]", row(1, 100), row(2, others)).into();

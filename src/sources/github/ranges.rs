@@ -1,39 +1,39 @@
-//! Ranges of `updated_at`, and which request each of them needs next. Pure: no clock, no network.
+//! Ranges of `updated_at`, and the next request of each. Pure: no clock, no network.
 //!
-//! This is how a list is read whose pages are not counted, what an earlier read has left, and what is too new to be read by
-//! page number; the rest is [`super::listing`]'s.
+//! Reads lists whose pages the server does not count, ranges left by an earlier read, and rows too new to be read by page number;
+//! [`super::numbered_pages`] reads the rest.
 //!
 //! # Why no row is missed
 //!
-//! The list is sorted by `updated_at`, ascending. A row that changes moves to the end of the list; nothing ever moves the
-//! other way, and a row that vanishes only brings later ones forward. So:
+//! The list is sorted by `updated_at`, ascending. A row that changes moves to the end of the list; no row ever moves
+//! the other way, and a deleted row only moves later ones forward. So:
 //!
-//! * **Keyset.** Every request asks for page 1 of what was updated at or after a point (`since`, one second before the last row
-//!   seen). Such a page is one consistent piece of the list: all rows up to its last one are on it. Rows that move
+//! * **Keyset.** Every request is for page 1 of the rows updated at or after a point (`since`, one second before the last row
+//!   seen). Such a page is a consistent part of the list: all rows up to its last one are on it. Rows that move
 //!   meanwhile move to times that are still to be read.
-//! * **A whole page within a second** makes no progress. Then the following pages are looked at, until a later second
-//!   shows on page k or the list ends there; and only *then* pages k, k−1, …, 1 are read for good. A row on
+//! * **A whole page within a second** makes no progress. Then the plan scans the following pages, until a later second
+//!   appears on page k or the list ends there; and only *then* it reads pages k, k−1, …, 1 for delivery. A row on
 //!   pages 1 to k when this begins is on a page ≤ j when page j is about to be read: it holds for j = k; and as the
 //!   row either is on page j, and is read, or is on a page ≤ j−1, from which it cannot move up again, it holds for
-//!   j−1. On page 1 it is read at the latest, unless it was updated, and then it comes later. Reading forwards
-//!   would not do: what slips from page 3 to page 2 after page 2 was read is lost. Only within the newest second, while it lasts,
-//!   can a row come to be in front of others and move them up: where these pages have moved, they are read again.
-//! * **Ranges.** A row belongs to the one range that its time is in. One that moves out of a range moves past
-//!   the end of the list as it was, into the open range or, when that has ended, into the poll that follows. A range that is cut up
-//!   while a page of it is under way does not end with that page: the list may have ended there before rows moved to behind
-//!   it and before the cut. It is asked for once more.
+//!   j−1. It is read on page 1 at the latest, unless it was updated, and then it comes later. Reading forward
+//!   would lose a row that moves from page 3 to page 2 after page 2 was read. Only within the newest second, while it lasts,
+//!   can a row appear in front of others and move them up: where these pages have changed, they are read again.
+//! * **Ranges.** A row belongs to the one range that contains its time. One that moves out of a range moves past
+//!   the former end of the list, into the open range or, when that has ended, into the poll that follows. A range that is split
+//!   while a page of it is under way does not end with that page: the list may have ended there before rows moved behind
+//!   it and before the split. It is requested once more.
 
 use super::step::{PageInfo, PageRequest, Range, RowFilter, UnixSecond};
 use super::tie_scan::TieScan;
 use crate::{Error, Result};
 
-/// A range shorter than this is not worth a second request at the same time.
+/// A range shorter than this, in seconds, is not split.
 const MIN_RANGE: i64 = 4;
 
-/// Ranges are cut up so often at once, and once more for so many pages: each time, most of a page may be read for nothing.
+/// How often ranges are split at once, and per how many pages once more: each split may waste most of a page.
 const CUT_LIMIT: (u32, u32) = (6, 20);
 
-/// Pages within the newest second are read again at most so often because they have moved; the second is over by then.
+/// How often pages within the newest second are read again because they have changed; the second is over by then.
 const MAX_TIE_SCANS: u32 = 16;
 
 #[derive(Debug)]
@@ -41,28 +41,28 @@ struct RangeState {
     id: usize,
     range: Range,
     busy: bool,
-    /// How many seconds its last page covered: tells how many pages are left.
+    /// How many seconds its last page covered, to estimate how many pages are left.
     span: i64,
     /// Pages read.
     pages: u32,
-    /// It was cut off while it was being read: the page under way may be from before that, so that the end of the list there
-    /// is not the end of the range. Rows may since have moved to behind what that page shows, and before the cut.
+    /// It was split while a page was under way: that page may be from before the split, so that the end of the list there
+    /// is not the end of the range. Rows may have moved behind that page, and before the split, since.
     cut: bool,
     /// How often pages within the newest second were read again.
     rescans: u32,
     scan: Option<TieScan>,
 }
 
-/// Ranges, and who reads which.
+/// The ranges of a read.
 #[derive(Debug)]
 pub(super) struct Ranges {
     state: Vec<RangeState>,
     next_id: usize,
-    /// The time of the newest row, once known: where the open range will end, more or less.
+    /// The time of the newest row, once known: approximately the end of the open range.
     newest: Option<UnixSecond>,
     /// Whether a range was split.
     split: bool,
-    /// How often.
+    /// How often ranges were split.
     cuts: u32,
     /// Pages read.
     pages: u32,
@@ -91,7 +91,7 @@ impl Ranges {
         id
     }
 
-    /// Makes a range of a page that has been read already: an open one from `from`, read by `at`.
+    /// Begins an open range from `from`, read up to `at`, with its first page.
     pub(super) fn begin(&mut self, from: Option<UnixSecond>, at: Option<UnixSecond>, page: PageInfo) -> RowFilter {
         self.add(Range { from, to: None, at }, 0);
         self.pages += 1;
@@ -130,7 +130,7 @@ impl Ranges {
         self.end
     }
 
-    /// What is left, in the order of time.
+    /// The remaining ranges, in order of time.
     pub(super) fn left(&self) -> Vec<Range> {
         let mut left: Vec<Range> = self.state.iter().map(|state| state.range.clone()).collect();
         left.sort_by_key(|range| range.from);
@@ -142,12 +142,12 @@ impl Ranges {
         self.state.iter().find(|state| state.range.to.is_none()).map(|state| state.pages)
     }
 
-    /// From now on the open range can be split, too.
+    /// Allows the open range to be split, too.
     pub(super) fn set_newest(&mut self, newest: Option<UnixSecond>) {
         self.newest = newest;
     }
 
-    /// The next request: for a range that nobody reads, or else for the upper half of the one with most pages left.
+    /// Returns the next request: for a range without a request under way, or else for the upper half of the longest one.
     pub(super) fn next(&mut self) -> Option<(usize, PageRequest)> {
         let index = match self.state.iter().position(|state| !state.busy) {
             Some(index) => index,
@@ -167,7 +167,7 @@ impl Ranges {
             return None;
         }
         let newest = self.newest;
-        // A poll's range may begin to be read before its first row that counts.
+        // A poll's range may be read from before its first row that is delivered.
         let at = |state: &RangeState| Some(state.range.at?.max(state.range.from.unwrap_or(state.range.at?)));
         let seconds_left = |state: &RangeState| Some(state.range.to.or(newest)?.0.saturating_sub(at(state)?.0));
         let index = (0..self.state.len())
@@ -198,7 +198,7 @@ impl Ranges {
         Some(self.state.len() - 1)
     }
 
-    /// Forgets how far a range had come within one second: the addresses of those pages are no longer good.
+    /// Restarts a range within its second: the URLs of its pages are no longer valid.
     pub(super) fn restart(&mut self, id: usize) {
         if let Some(state) = self.state.iter_mut().find(|state| state.id == id) {
             state.scan = None;
@@ -206,13 +206,13 @@ impl Ranges {
         }
     }
 
-    /// Takes a page of a range: moves its position on, and says which rows count.
+    /// Applies a page of a range, and returns which rows are delivered.
     ///
     /// # Errors
-    /// `InvalidData`, when the server gives one page again and again under different addresses.
+    /// `InvalidData`, when the server sends one page repeatedly under different URLs.
     pub(super) fn page(&mut self, id: usize, info: PageInfo) -> Result<RowFilter> {
         let Some(index) = self.state.iter().position(|state| state.id == id) else {
-            return Err(Error::internal("a page came for a range that has ended"));
+            return Err(Error::internal("a page arrived for a range that has ended"));
         };
         self.pages += 1;
         let state = &mut self.state[index];
@@ -233,14 +233,14 @@ impl Ranges {
 }
 
 impl RangeState {
-    /// Whether it is known how dense its rows are. It is not where an earlier read left it: to cut that up before its first page
-    /// has come would ask for a whole page for every few rows.
+    /// Whether the density of its rows is known. It is unknown where an earlier read left it: a split before its first page
+    /// would request a whole page for every few rows.
     fn is_known(&self) -> bool {
         self.pages > 0 || self.span > 0
     }
 
-    /// How many seconds must be left for a second request at the same time: two pages' worth, where a page was read and what
-    /// is left is as dense. Where nothing was read yet that is not known, and at the end of the list rows are denser.
+    /// How many seconds must be left for a split: two pages, where a page was read and the rest is as dense. Where nothing was
+    /// read yet the density is unknown, and at the end of the list rows are denser.
     fn min_seconds_left(&self) -> i64 {
         match (self.range.to, self.pages) {
             (None, _) => self.span / 8,
@@ -255,7 +255,7 @@ impl RangeState {
 
     fn apply_page(&mut self, info: PageInfo, ends: bool, within: RowFilter) -> (RowFilter, bool) {
         let progress = info.last > self.range.at;
-        // The last page of a closed range shows a row beyond it. Where it does not, the server is asked once more.
+        // The last page of a closed range shows a row beyond it. Where it does not, the plan repeats the request.
         let certain = !info.is_end_unknown() || (!progress && info.rows < info.longest);
         let at_end = ends && certain && (self.range.to.is_none() || !progress);
         if self.is_past_end(&info) {
@@ -282,9 +282,9 @@ impl RangeState {
         (RowFilter::Nothing, false)
     }
 
-    /// Looks for the first page that reaches past the second.
+    /// Scans forward for the first page that extends past the second.
     fn scan_forward(&mut self, mut scan: TieScan, info: PageInfo) -> Result<RowFilter> {
-        // Rows that move away may bring a page's rows to the page before it, once or twice.
+        // Rows that move away may move a page's rows to the page before it, once or twice.
         let repeated = info.rows > 0 && scan.fingerprints.last() == Some(&info.fingerprint);
         scan.repeats = if repeated { scan.repeats + 1 } else { 0 };
         scan.must_end(&info)?;
@@ -304,7 +304,7 @@ impl RangeState {
         Ok(RowFilter::Nothing)
     }
 
-    /// Reads those pages for good, backwards; true when the range has ended with them.
+    /// Reads the scanned pages backward for delivery; true when the range has ended with them.
     fn read_backward(&mut self, mut scan: TieScan, info: &PageInfo, ends: bool) -> bool {
         let page = scan.backward.unwrap_or_default();
         scan.reached = scan.reached.or(info.last);
@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_does_not_page_is_found_out() {
+    fn a_server_that_does_not_paginate_is_detected() {
         let mut ranges = Ranges::new(vec![Range { from: None, to: None, at: None }]);
         let page = |url: String| PageInfo {
             rows: 2,
@@ -349,6 +349,6 @@ mod tests {
                 return;
             }
         }
-        panic!("it would have gone on for ever");
+        panic!("the scan does not end");
     }
 }

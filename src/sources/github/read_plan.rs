@@ -1,4 +1,4 @@
-//! The course of one read: polls, and what a poll finds too much to read in one page. Pure, like [`super::ranges`].
+//! The plan of one read: polls, and whatever is too much for a poll's single page. Pure, like [`super::ranges`].
 
 #![cfg_attr(
     not(any(feature = "testkit", fuzzing)),
@@ -16,67 +16,67 @@ use super::ranges::Ranges;
 use super::step::{EntityTag, PageInfo, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
 use crate::{Error, Result};
 
-/// A poll that brings at most so many rows keeps its address, so that the entity tag of this very answer serves the next one.
+/// A poll with at most this many rows keeps its URL, so that the next poll can use the entity tag of this response.
 const SMALL_POLL: usize = 30;
 
-/// A page with at most this many rows counts as one that no gateway has cut.
+/// A gateway is assumed not to have cut a page with at most this many rows.
 const MAX_UNCUT_PAGE: usize = 4;
 
-/// After so many polls that brought too much to end with, the read ends all the same: what existed when it began has come.
+/// The read ends after this many large polls: everything that existed when it began has been delivered.
 const MAX_ROUNDS: u32 = 3;
 
-/// A poll reads so many pages one after another before it looks whether reading them side by side is worth while.
+/// A poll reads this many pages one after another before it considers reading pages concurrently.
 const SEQUENTIAL_PAGES: u32 = 3;
 
-/// One read, from the position where the last one ended.
+/// Plans the requests of one read, from the position where the last read ended.
 #[derive(Debug)]
 pub struct ReadPlan {
     position: Position,
     ranges: Ranges,
-    /// A list whose pages are counted, and read by their numbers.
+    /// A list whose pages the server counts, read by page number.
     numbered: Option<NumberedPages>,
-    /// The number of the next part of a listing.
+    /// The number of the next part of a numbered list.
     next_part: usize,
-    /// Requests of a listing that was given up: their rows are delivered, and nothing follows from them.
+    /// Requests of a numbered list that was given up: their rows are delivered, and nothing else follows from them.
     abandoned: HashSet<Task>,
-    /// Rows that appear so many seconds late are still found.
+    /// Rows that appear up to this many seconds late are still found.
     overlap: i64,
-    /// Requests at once.
+    /// The maximum number of requests under way.
     concurrency: usize,
     round: u32,
-    /// The high-water mark before the ranges that are being read; `None` also for those of an earlier read.
+    /// The high-water mark before the ranges being read; `None` also for ranges of an earlier read.
     previous_hwm: Option<UnixSecond>,
-    /// When the poll that they follow from was answered.
+    /// The time of the response to the poll that these ranges follow from.
     poll_date: Option<UnixSecond>,
     polling: bool,
-    /// A poll that was answered while a listing was being checked.
+    /// A poll whose response came while a numbered list was being checked.
     early_poll: Option<(PageInfo, Option<EntityTag>)>,
-    /// A poll is under way that began too early.
+    /// The poll under way began too early.
     discard_poll: bool,
-    /// A poll's page that may be the only one, or not.
+    /// Checks whether a poll's page is the last one.
     last_page_check: Option<LastPageCheck>,
-    /// Whether to ask for the newest row.
+    /// Whether to request the newest row.
     newest: NewestRequest,
-    /// The tag of the newest page, as it was before what is being read.
+    /// The entity tag of the newest page, from before the rows that are being read.
     newest_page_tag: Option<EntityTag>,
     /// Where the list ends, if the server sends no links.
     end: ListEnd,
-    /// A poll was made again because nothing said that the list ended with the first one.
+    /// A poll was repeated because the end of the list was unknown after the first one.
     asked_again: bool,
     done: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NewestRequest {
-    /// Once the open range has taken so many pages.
+    /// After the open range has taken this many pages.
     After(u32),
-    /// It is being asked for.
+    /// The request is under way.
     Sent,
-    /// The newest page, before anything else.
+    /// The newest page, before any other request.
     Page,
-    /// It is being asked for.
+    /// The request for the newest page is under way.
     PageSent,
-    /// Not, or not any more.
+    /// Not needed, or not any more.
     Never,
 }
 
@@ -112,14 +112,14 @@ impl ReadPlan {
         self.done
     }
 
-    /// Where to resume once everything that was kept so far is committed.
+    /// Returns where to resume once everything delivered so far is committed.
     pub fn position(&self) -> Position {
         // The open range may have ended before others.
         let end = self.ranges.end().max(self.numbered.as_ref().and_then(NumberedPages::end));
         let ranges = self.numbered.as_ref().map_or_else(|| self.ranges.left(), NumberedPages::left);
         let mut position = Position { ranges, hwm: self.position.hwm.max(end), ..self.position.clone() };
         if self.numbered.is_some() && position.ranges.is_empty() {
-            // Nothing is left of the list: a poll is next.
+            // The list is complete: a poll is next.
             position.anchor = position.hwm.map(|hwm| hwm.minus(self.overlap));
         }
         position
@@ -135,14 +135,14 @@ impl ReadPlan {
             + usize::from(self.polling)
             + usize::from(newest)
             + usize::from(last_page_check)
-            + usize::from(self.end.is_asking())
+            + usize::from(self.end.is_waiting())
     }
 
     pub(super) fn position_mut(&mut self) -> &mut Position {
         &mut self.position
     }
 
-    /// The next request, if one can be made before another one is answered.
+    /// Returns the next request; `None` until a response to another one arrives.
     pub fn next_step(&mut self) -> Option<Step> {
         if self.done || self.in_flight() >= self.concurrency {
             return None;
@@ -170,7 +170,7 @@ impl ReadPlan {
             let request = PageRequest::Since(self.position.anchor);
             return Some(Step { task: Task::Poll, request, tag: self.position.etag.clone() });
         }
-        if self.end.is_asking() {
+        if self.end.is_waiting() {
             return None;
         }
         if self.newest != NewestRequest::Sent
@@ -200,7 +200,7 @@ impl ReadPlan {
             Some(NextRequest::Page(id, request)) => (Task::Part(id), request),
             Some(NextRequest::Check(request)) => (Task::Check, request),
             Some(NextRequest::Newest) => (Task::Newest, PageRequest::NewestPage),
-            // Every page has been read, so the poll need not wait for the check.
+            // Every page has been read, so the poll does not have to wait for the check.
             None if numbered.is_checking() && !numbered.wants_tag() && !self.polling && self.early_poll.is_none() => {
                 self.polling = true;
                 (Task::Poll, PageRequest::Since(numbered.end().map(|end| end.minus(self.overlap))))
@@ -210,14 +210,14 @@ impl ReadPlan {
         Some(Step { task, request, tag: None })
     }
 
-    /// Takes an answer, and says which rows of its page count.
+    /// Applies a response, and returns which rows of its page are delivered.
     ///
     /// # Errors
-    /// `InvalidData`, when the answer cannot be.
+    /// `InvalidData`, when the response is impossible.
     pub fn apply(&mut self, task: Task, mut answer: StepResult) -> Result<RowFilter> {
         if let StepResult::Page(info, _) = &mut answer {
             self.position.longest_page = self.position.longest_page.max(info.rows);
-            self.end.look(info);
+            self.end.record(info);
         }
         if self.abandoned.remove(&task) {
             return Ok(RowFilter::Within(self.floor(), None));
@@ -270,12 +270,12 @@ impl ReadPlan {
     }
 
     fn newest(&mut self, newest: Option<UnixSecond>, tag: Option<EntityTag>) {
-        if self.end.is_asking() {
-            self.end.newest_came(newest);
+        if self.end.is_waiting() {
+            self.end.set_newest(newest);
             return;
         }
         if let Some(last_page_check) = &mut self.last_page_check {
-            last_page_check.newest_came();
+            last_page_check.after_newest();
             self.newest_page_tag = tag;
             return;
         }
@@ -285,7 +285,7 @@ impl ReadPlan {
             return;
         }
         match std::mem::replace(&mut self.newest, NewestRequest::Never) {
-            // These may be other ranges than those that it was asked for.
+            // The ranges may have changed since the request.
             NewestRequest::Sent => self.ranges.set_newest(newest),
             NewestRequest::PageSent if self.ranges.is_empty() => self.position.etag = None,
             NewestRequest::PageSent => self.newest_page_tag = tag,
@@ -296,7 +296,7 @@ impl ReadPlan {
     fn polled(&mut self, mut info: PageInfo, tag: Option<EntityTag>) -> RowFilter {
         self.polling = false;
         if self.may_be_cut(&info) {
-            // It is as good as full: its tag does not show that rows come after it.
+            // Treat it as full: its tag does not change when rows are added after it.
             info.size = u32::try_from(info.rows).unwrap_or(u32::MAX);
         }
         if std::mem::take(&mut self.discard_poll) {
@@ -321,7 +321,7 @@ impl ReadPlan {
         self.apply_poll(info, tag)
     }
 
-    /// Takes the page after a poll's.
+    /// Applies the page after that of a poll.
     fn probed(&mut self, after: &PageInfo) {
         if let Some(LastPageCheck { info, tag, .. }) =
             self.last_page_check.take_if(|last_page_check| !last_page_check.may_be_last(after))
@@ -330,24 +330,24 @@ impl ReadPlan {
         }
     }
 
-    /// Whether a poll that brings nothing new may have been cut short: a page as long as any that this server ever gave.
+    /// Whether a poll without news may have been cut: its page is as long as any that this server ever sent.
     fn may_be_cut(&self, info: &PageInfo) -> bool {
         info.is_end_unknown() && info.last <= self.position.hwm && self.is_longest(info)
     }
 
-    /// Whether a page is as long as any that this server ever gave, and more than [`MAX_UNCUT_PAGE`].
+    /// Whether a page is as long as any that this server ever sent, and longer than [`MAX_UNCUT_PAGE`].
     fn is_longest(&self, info: &PageInfo) -> bool {
         info.rows > MAX_UNCUT_PAGE && info.rows >= self.position.longest_page
     }
 
-    /// A poll has brought everything, as it turned out.
+    /// Ends a poll whose page turned out to be the last one.
     fn finish_poll(&mut self) {
         if let Some(LastPageCheck { info, tag, .. }) = self.last_page_check.take() {
             self.apply_poll(PageInfo { unconfirmed_next: None, ..info }, tag);
         }
     }
 
-    /// Takes a poll of which is known whether it brought everything, or for which that has to be found out by reading on.
+    /// Applies a poll: ends the read, polls again, or reads on.
     fn apply_poll(&mut self, info: PageInfo, tag: Option<EntityTag>) -> RowFilter {
         let floor = self.floor();
         let is_silent_news = info.is_end_unknown() && info.last > self.position.hwm;
@@ -363,12 +363,12 @@ impl ReadPlan {
                 self.numbered = Some(numbered);
                 return RowFilter::Within(floor, None);
             }
-            // Only the first poll's ranges may be read side by side: read one after another they cannot be outrun
-            // by rows that move on, so that nothing is left to look for afterwards.
+            // Only the first poll's ranges may be read concurrently: ranges read one after another cannot be overtaken
+            // by rows that move on, so that nothing remains to be read afterwards.
             self.newest = match (self.round, self.position.hwm) {
-                // A page of rows that are known: their seconds hold more than a page, which no later poll need read again.
+                // Only known rows: their seconds have more than a page of rows, which no later poll has to read again.
                 (_, Some(hwm)) if info.last <= Some(hwm) => NewestRequest::Page,
-                // As it was: it may be known already.
+                // Unchanged: it may be known already.
                 (0, None) => self.newest,
                 (0, Some(_)) => NewestRequest::After(SEQUENTIAL_PAGES),
                 _ => NewestRequest::Never,
@@ -392,10 +392,10 @@ impl ReadPlan {
             self.done = true;
             return RowFilter::Within(floor, None);
         }
-        // The tag of a page that may have been cut does not show that rows come after it.
+        // The tag of a page that may have been cut does not change when rows are added after it.
         let is_open = info.unconfirmed_next.is_some() && self.is_longest(&info);
         let tag = tag.filter(|_| !info.is_full() && !is_open);
-        // The next poll looks back a little: when it brings nothing new, the list did end here.
+        // The next poll overlaps this one: if it brings nothing new, the list did end here.
         self.asked_again |= is_silent_news;
         if is_silent_news || (info.rows > SMALL_POLL && anchor > self.position.anchor && self.round < MAX_ROUNDS) {
             self.position.anchor = anchor;
@@ -417,7 +417,7 @@ impl ReadPlan {
                 self.give_up();
                 Ok(RowFilter::Nothing)
             }
-            None => Err(Error::internal("a page came for a part that does not exist")),
+            None => Err(Error::internal("a page arrived for a part that does not exist")),
         }
     }
 
@@ -430,13 +430,13 @@ impl ReadPlan {
         }
     }
 
-    /// Something has changed, and pages have to be read again: the poll that was to end the read began too early.
+    /// Discards the poll that was to end the read: rows have changed, so it began too early.
     fn invalidate_poll(&mut self) {
         self.early_poll = None;
         self.discard_poll = self.polling;
     }
 
-    /// Reads what is left of a listing by key.
+    /// Reads the rest of a numbered list by key.
     fn give_up(&mut self) {
         let Some(numbered) = self.numbered.take() else { return };
         self.next_part = numbered.next_id();
@@ -450,7 +450,7 @@ impl ReadPlan {
         }
     }
 
-    /// Goes on after a listing that has come to its end.
+    /// Continues after a numbered list that is complete.
     fn end_numbered(&mut self) {
         let Some(numbered) = self.numbered.take_if(|numbered| numbered.is_done()) else { return };
         self.next_part = numbered.next_id();
@@ -467,7 +467,7 @@ impl ReadPlan {
         self.position.hwm = self.position.hwm.max(self.ranges.end());
         let anchor = self.position.anchor;
         self.position.anchor = self.floor();
-        // From a later anchor a poll may be small enough to bring an entity tag.
+        // From a later anchor, a poll may be small enough to keep its entity tag.
         let nothing_new =
             (self.position.hwm, self.position.anchor) == (self.previous_hwm, anchor) && !self.ranges.was_split();
         let settled = |hwm| numbered_pages::is_settled(hwm, self.poll_date, self.overlap);

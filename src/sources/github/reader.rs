@@ -1,4 +1,4 @@
-//! The stream of a read: makes the requests that the [plan](super::read_plan) asks for, side by side.
+//! The stream of a read: sends the requests of the [read plan](super::read_plan) concurrently.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use super::table::{EXCLUDED, TABLE};
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
-/// After so many pages that were made smaller because GitHub failed at larger ones, larger ones are tried again.
+/// After this many reduced pages, larger ones are tried again.
 const GROW_AFTER: u32 = 20;
 
-/// A server that fails at more issues than this is not one with a few bad issues.
-const MOST_UNREAD: usize = 50;
+/// A server that fails at more issues has another problem than a few bad issues.
+const MAX_UNREAD: usize = 50;
 
-/// Reads a repository. Nothing happens before the stream is polled, and nothing runs beside it.
+/// Reads a repository. Nothing happens before the stream is polled, and nothing runs in the background.
 pub(super) fn stream(connections: Arc<Connections>, request: ReadRequest) -> BatchStream {
     enum Stage {
         Closed(Arc<Connections>, ReadRequest),
@@ -44,23 +44,23 @@ pub(super) fn stream(connections: Arc<Connections>, request: ReadRequest) -> Bat
 
 type InFlight = FuturesUnordered<BoxFuture<'static, Answered>>;
 
-/// A request's step, where it was sent, for how many rows it asked, and what came of it.
+/// A completed request: its step, the API, the number of requested rows, and the result.
 type Answered = (Step, Arc<Api>, u32, Result<Reply, PageError>);
 
 enum Reply {
-    PageResponse(PageResponse),
+    Page(PageResponse),
     Newest(Option<NewestIssue>),
 }
 
-/// What is asked for beside the repository's id, so as not to wait for that: the first page, by the repository's name.
-/// It is of use when more pages follow, since then no entity tag is kept, which would be the name's.
+/// The first page, requested by the repository's name while its id is being looked up.
+/// It is useful only when more pages follow: otherwise its entity tag would be kept, which is valid for the name only.
 struct Prefetch {
     api: Api,
     page: Box<Page>,
 }
 
 impl Prefetch {
-    /// `None` also when the request fails: it is made again in its turn, and the error is told then.
+    /// Returns `None` also when the request fails: it is repeated in its turn, and reports the error then.
     async fn read(api: Api, size: u32, monitor: &Monitor) -> Option<Self> {
         let url = api.since(None, size).ok()?;
         match api.page(&url, size, None, monitor).await {
@@ -78,15 +78,15 @@ struct Reader {
     page_size: PageSize,
     pull_requests: bool,
     overlap: i64,
-    /// The checkpoint that holds already.
+    /// The latest checkpoint.
     checkpoint: Option<Checkpoint>,
-    /// Whether nobody knows yet that the server knows the repository by its id.
+    /// Whether lookup by id is still unconfirmed.
     is_id_unconfirmed: bool,
-    /// Whether it is known that the repository's issues are not disabled.
+    /// Whether the repository is known to have its issues enabled.
     has_issues: bool,
     seen: Seen,
     unread: FailingIssues,
-    /// What came of asking for those again.
+    /// The result of requesting those again.
     again: Option<Batch>,
 }
 
@@ -99,30 +99,30 @@ impl Reader {
         let server = connection.client.base_url().clone();
         let beginning = Position::beginning(&server);
         let read = |checkpoint: &Checkpoint| Position::for_server(&server, checkpoint);
-        // What was left out before lies behind the mark: wanted now, it comes with everything, from the start.
+        // Pull requests that were left out are behind the mark: to include them now, read everything from the start.
         let wanted = |known: Position| {
             let lacks = known.without_pull_requests && settings.pull_requests;
             if lacks { Position { repository: known.repository, ..beginning.clone() } } else { known }
         };
         let known = checkpoint.as_ref().map(read).transpose()?.map(wanted).filter(|known| !known.is_beginning());
         let checkpoint = checkpoint.filter(|_| known.is_some());
-        // A full pass reads what incremental reads have read, whatever has its name by now.
+        // A reconcile run reads the repository of the incremental reads, even if another one has its name by now.
         let identity = incremental.as_ref().map(read).transpose()?.and_then(|position| position.repository);
         let known = known.or_else(|| identity.map(|id| Position { repository: Some(id), ..beginning.clone() }));
         let is_id_unconfirmed = known.is_none();
         connection.announce(&monitor);
-        let (api, mut position, ahead) = match known {
+        let (api, mut position, prefetch) = match known {
             None => {
                 let find = Api::open(connection.clone(), name.clone(), &monitor);
-                let (api, ahead) = if settings.concurrency > 1 {
+                let (api, prefetch) = if settings.concurrency > 1 {
                     let by_name = Api { connection, route: Route::Name(name.path()), name };
-                    let ahead = Prefetch::read(by_name, settings.page_size, &monitor).map(Ok);
-                    future::try_join(find, ahead).await?
+                    let prefetch = Prefetch::read(by_name, settings.page_size, &monitor).map(Ok);
+                    future::try_join(find, prefetch).await?
                 } else {
                     (find.await?, None)
                 };
                 let position = Position { repository: api.repository_id(), ..beginning };
-                (api, position, ahead)
+                (api, position, prefetch)
             }
             Some(position) => {
                 let route = position.repository.map_or_else(|| Route::Name(name.path()), Route::Id);
@@ -135,10 +135,10 @@ impl Reader {
         let overlap = i64::from(settings.overlap_seconds);
         let mut plan = ReadPlan::new(position, overlap, settings.concurrency.into());
         let mut in_flight = InFlight::new();
-        // Where the repository has no id, it is read by its name from the first page to the tag of the last.
-        if let Some(Prefetch { api: by_name, page }) = ahead.filter(|_| api.repository_id().is_some()) {
+        // A repository without an id is read by its name from the first page to the tag of the last one.
+        if let Some(Prefetch { api: by_name, page }) = prefetch.filter(|_| api.repository_id().is_some()) {
             let answer =
-                |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::PageResponse(PageResponse::Page(page))));
+                |step| (step, Arc::new(by_name), settings.page_size, Ok(Reply::Page(PageResponse::Page(page))));
             in_flight.extend(plan.next_step().map(|step| future::ready(answer(step)).boxed()));
         }
         let api = Arc::new(api);
@@ -162,7 +162,7 @@ impl Reader {
         })
     }
 
-    /// The next batch that says something new.
+    /// Returns the next batch with news.
     async fn next(&mut self) -> Result<Option<Batch>> {
         if let Some(batch) = self.again.take() {
             let checkpoint = self.position().write()?;
@@ -177,10 +177,10 @@ impl Reader {
                 return Ok(None);
             }
             let Some((step, api, size, reply)) = self.in_flight.next().await else { return Ok(None) };
-            if let Ok(Reply::PageResponse(PageResponse::Page(page))) = &reply
+            if let Ok(Reply::Page(PageResponse::Page(page))) = &reply
                 && !self.has_issues
             {
-                // Where issues were disabled meanwhile, the list may go on with the pull requests only.
+                // Where issues were disabled meanwhile, the list may continue with pull requests only.
                 if page.rows.iter().all(|row| row.is_pull_request) {
                     api.must_have_issues(&self.monitor).await?;
                 }
@@ -200,11 +200,11 @@ impl Reader {
         let (api, monitor) = (self.api.clone(), self.monitor.clone());
         let size = match &step.request {
             PageRequest::Page { size, .. } => *size,
-            // Pages may have been of another size when this address was found.
+            // Pages may have had another size when this URL was found.
             PageRequest::Url(url) => page::size(url).unwrap_or(self.page_size.now),
             PageRequest::Since(_) | PageRequest::Newest | PageRequest::NewestPage => self.page_size.now,
         };
-        // A server that does not tell the time is taken to go by ours.
+        // Where the server sends no date, use our own clock.
         let now = UnixSecond::from(Timestamp::now());
         Box::pin(async move {
             let etag = step.tag.as_ref().map(|tag| tag.value.as_str());
@@ -232,7 +232,7 @@ impl Reader {
                 if let PageResponse::Page(page) = &mut listed {
                     page.info.date.get_or_insert(now);
                 }
-                Reply::PageResponse(listed)
+                Reply::Page(listed)
             });
             (step, api, size, reply)
         })
@@ -241,13 +241,13 @@ impl Reader {
     fn apply(&mut self, step: &Step, asked: &Api, size: u32, reply: Result<Reply, PageError>) -> Result<Option<Batch>> {
         let page = match reply {
             Err(PageError::TooLarge(error)) => {
-                tracing::debug!(%error, size, "asking for smaller pages");
+                tracing::debug!(%error, size, "requesting smaller pages");
                 self.page_size.shrink(size);
                 self.plan.restart(step.task);
                 return Ok(None);
             }
             Err(PageError::Other(error)) => {
-                // Only the very first answers of all decide how the repository is addressed; others may still be under way.
+                // Only the very first responses decide how the repository is addressed; others may still be under way.
                 if (self.is_id_unconfirmed && self.checkpoint.is_none() || asked.route != self.api.route)
                     && error.status() == Some(404)
                     && let Some(by_name) = asked.by_name()
@@ -266,14 +266,14 @@ impl Reader {
                 let tag = newest.etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, true));
                 return self.without_rows(step.task, StepResult::Newest(newest.second, tag), asked);
             }
-            Ok(Reply::Newest(None) | Reply::PageResponse(PageResponse::NotModified)) => {
+            Ok(Reply::Newest(None) | Reply::Page(PageResponse::NotModified)) => {
                 return self.without_rows(step.task, StepResult::NotModified, asked);
             }
-            Ok(Reply::PageResponse(PageResponse::Page(page))) => *page,
+            Ok(Reply::Page(PageResponse::Page(page))) => *page,
         };
         let Page { rows, info, etag, unread } = page;
         self.page_size.good(!unread.is_empty());
-        // A tag is worth keeping only for the address that the next poll will ask for.
+        // A tag is useful only for the URL of the next poll.
         let tag = etag.filter(|_| size == self.page_size.wanted).map(|value| self.tag(value, false));
         let edges = Overlap {
             low: info.first.map(|first| UnixSecond(first.0 + self.overlap)),
@@ -281,18 +281,18 @@ impl Reader {
         };
         let keep = self.plan.apply(step.task, StepResult::Page(info, tag))?;
         let rejects = if keep == RowFilter::Nothing { Vec::new() } else { self.unread.add(unread) };
-        if self.unread.len() > MOST_UNREAD {
-            let message = format!("GitHub fails at more than {MOST_UNREAD} issues of this repository");
+        if self.unread.len() > MAX_UNREAD {
+            let message = format!("GitHub fails at more than {MAX_UNREAD} issues of this repository");
             return Err(Error::unavailable(message)
                 .with_context("repository", self.api.name.path())
-                .with_help("try again later; if it stays, request those who run the server")
+                .with_help("try again later; if it persists, contact the operator of the server")
                 .exhausted());
         }
         self.plan.position_mut().unread = self.unread.known();
         self.batch(step.task, rows, rejects, keep, edges, asked)
     }
 
-    /// Takes an answer that brings no rows; a batch only if reading resumes elsewhere from now on.
+    /// Applies a response without rows; returns a batch only if the position has changed.
     fn without_rows(&mut self, task: Task, answer: StepResult, asked: &Api) -> Result<Option<Batch>> {
         let before = self.plan.position();
         let keep = self.plan.apply(task, answer)?;
@@ -332,7 +332,7 @@ impl Reader {
         }
         batch.rejects.extend(rejects);
         page::detach_records(&mut batch.records, size);
-        // What was read ahead by name does not show that the server knows the id, too: until then, resuming is beginning.
+        // A page prefetched by name does not prove that the server knows the id, too: until then, resume from the beginning.
         if asked.route != self.api.route {
             let beginning = Position::beginning(self.api.connection.client.base_url()).write()?;
             return Ok((batch.offered() > 0).then_some(batch.checkpoint(beginning)));
@@ -346,7 +346,7 @@ impl Reader {
     }
 }
 
-/// How large pages are: smaller than wanted while GitHub fails at larger ones.
+/// The size of pages: smaller than wanted while GitHub fails at larger ones.
 struct PageSize {
     wanted: u32,
     now: u32,
@@ -354,14 +354,14 @@ struct PageSize {
 }
 
 impl PageSize {
-    /// A page of `size` was too much. Another request may have found that out before.
+    /// Reduces the size after a page of `size` was too large. Another request may have done so before.
     fn shrink(&mut self, size: u32) {
         self.now = self.now.min((size / 2).max(SMALLEST_PAGE));
         self.good = 0;
     }
 
-    /// A page came. `around`: it was read around issues at which the server fails, so that it was not the size that was wrong,
-    /// and larger ones are tried again at once.
+    /// Counts a page that was read. `around`: it was read around issues at which the server fails, so that the size was not the
+    /// problem, and larger pages are tried again at once.
     fn good(&mut self, around: bool) {
         self.good += 1;
         if around {
@@ -374,7 +374,7 @@ impl PageSize {
     }
 }
 
-/// The times near which rows of one page may be on another one, too.
+/// The times in which the rows of a page may also be on another page.
 struct Overlap {
     low: Option<UnixSecond>,
     high: Option<UnixSecond>,
@@ -388,12 +388,12 @@ impl Overlap {
     }
 }
 
-/// Rows that were delivered and are about to come again, as every request overlaps the one before: such a row is dropped
-/// when it is the same to the letter.
+/// Rows that were delivered and will come again, as every request overlaps the one before: such a row is dropped
+/// when its text is unchanged.
 #[derive(Default)]
 struct Seen(HashMap<Task, HashSet<[u8; 16]>>);
 
-/// The rows of a page, compared with those seen.
+/// Compares the rows of a page with those seen.
 struct Comparison<'a> {
     seen: &'a mut Seen,
     task: Task,

@@ -11,10 +11,10 @@ use crate::http::{More, Response, links};
 use crate::record::content_hash;
 use crate::{Error, Monitor, Result, SourceEvent};
 
-/// After this many pages in a row without anything new, the list is not paged.
+/// After this many pages in a row without anything new, the server does not paginate.
 const REPEATS: u32 = 8;
 
-/// Where a list is cut off: a server can make up pages for as long as they are asked for.
+/// Where a list is cut off: a server can make up pages endlessly.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     pages: usize,
@@ -24,15 +24,19 @@ struct Bounds {
 
 const BOUNDS: Bounds = Bounds { pages: 1_000, bytes: 1 << 30, elements: 100_000 };
 
-/// What is repeated of an element that cannot be read, how many of these are told, and how many organisations are looked up by name.
+/// How much of an unreadable element is repeated, in characters.
 const EXCERPT: usize = 80;
-const TOLD: usize = 10;
-const ORGANIZATIONS: usize = 10;
+
+/// How many unreadable elements are reported.
+const MAX_WARNINGS: usize = 10;
+
+/// How many organisations are looked up by name.
+const MAX_ORGANIZATIONS: usize = 10;
 
 impl Connection {
-    /// All repositories of a list. `array` finds the list in an answer. Where it is too long, the rest is left out with a warning.
+    /// Reads all repositories of a list. `array` finds the list in a response. Where it is too long, the rest is left out with a warning.
     ///
-    /// The length of a page ends nothing: where the server does not say whether the list goes on, the next page is asked for,
+    /// The length of a page does not end the list: where its end is unknown, the next page is requested,
     /// until one brings nothing new.
     pub(super) async fn list(
         &self,
@@ -86,7 +90,7 @@ impl Connection {
             }
             request = Some(self.client.get(next.as_str()));
         }
-        elements.tell_rest(monitor);
+        elements.warn_about_rest(monitor);
         if let Some(ids) = left_out {
             let names = self.organizations(&ids, monitor).await;
             monitor.event(SourceEvent::Warning(format!(
@@ -97,20 +101,20 @@ impl Connection {
         Ok(all)
     }
 
-    /// Organisations by name, where GitHub tells it.
+    /// Looks up the names of organisations.
     async fn organizations(&self, ids: &[String], monitor: &Monitor) -> String {
         #[derive(serde::Deserialize)]
         struct Organization {
             login: String,
         }
         let mut names = Vec::new();
-        for id in ids.iter().take(ORGANIZATIONS) {
+        for id in ids.iter().take(MAX_ORGANIZATIONS) {
             let request = self.client.get(&format!("organizations/{id}")).max_attempts_at_this_size(1);
             let answer = request.send_with(monitor, |response| response.json::<Organization>()).await;
             names.push(answer.map_or_else(|_| format!("the organisation with the id {id}"), |found| found.login));
         }
-        if ids.len() > ORGANIZATIONS {
-            names.push(format!("{} more", ids.len() - ORGANIZATIONS));
+        if ids.len() > MAX_ORGANIZATIONS {
+            names.push(format!("{} more", ids.len() - MAX_ORGANIZATIONS));
         }
         if names.is_empty() { "some organisations".to_owned() } else { names.join(", ") }
     }
@@ -119,11 +123,11 @@ impl Connection {
 /// An element of a list, and its hash.
 struct ListedRepository {
     hash: [u8; 16],
-    /// The repository, or the beginning of what is none.
+    /// The repository, or the beginning of an unreadable element.
     content: Result<Repository, String>,
 }
 
-/// What a list has shown: a page that shows nothing else brings nothing new.
+/// The repositories that a list has shown: a page with no others brings nothing new.
 #[derive(Default)]
 struct SeenRepositories {
     known: HashSet<[u8; 16]>,
@@ -131,7 +135,7 @@ struct SeenRepositories {
 }
 
 impl SeenRepositories {
-    /// The repository, if it is one and new. Anything else is left out, with a warning.
+    /// Returns the repository, if it is valid and new. An unreadable element is left out, with a warning.
     fn add(&mut self, element: ListedRepository, monitor: &Monitor) -> Option<Repository> {
         if !self.known.insert(element.hash) {
             return None;
@@ -140,7 +144,7 @@ impl SeenRepositories {
             Ok(repository) => Some(repository),
             Err(excerpt) => {
                 self.unreadable += 1;
-                if self.unreadable <= TOLD {
+                if self.unreadable <= MAX_WARNINGS {
                     monitor.event(SourceEvent::Warning(format!(
                         "an element of the list of repositories cannot be read, and is left out: {excerpt}"
                     )));
@@ -150,19 +154,19 @@ impl SeenRepositories {
         }
     }
 
-    fn tell_rest(&self, monitor: &Monitor) {
-        if let Some(more @ 1..) = self.unreadable.checked_sub(TOLD) {
+    fn warn_about_rest(&self, monitor: &Monitor) {
+        if let Some(more @ 1..) = self.unreadable.checked_sub(MAX_WARNINGS) {
             let warning = format!("{more} more elements of the list of repositories cannot be read, and are left out");
             monitor.event(SourceEvent::Warning(warning));
         }
     }
 }
 
-/// The first `most` elements of a page. None of them keeps the page in memory.
+/// Reads the first `most` elements of a page. None of them keeps the page in memory.
 fn read(array: &ByteString, most: usize) -> Result<Vec<ListedRepository>> {
     let excerpt = |text: &str| text.chars().take(EXCERPT).collect::<String>();
     let element = |(repository, raw): (Option<Repository>, ByteString)| match repository {
-        // It becomes a path of the API and an argument of a command.
+        // The name becomes part of an API path and an argument of a command.
         Some(repository) if matches!(Scope::parse(&repository.full_name), Ok(Scope::Repository(_))) => {
             let hash = content_hash(&format!("{} {}", repository.id, repository.full_name));
             ListedRepository { hash, content: Ok(repository) }
@@ -176,7 +180,7 @@ fn read(array: &ByteString, most: usize) -> Result<Vec<ListedRepository>> {
     page::objects(array).take(most).map(|read| read.map(element)).collect()
 }
 
-/// The ids of organisations that are missing in an answer, because their single sign-on wants the token to be authorized.
+/// The ids of organisations that are missing in a response, because their single sign-on requires an authorized token.
 fn organizations_left_out(response: &Response) -> Option<Vec<String>> {
     let header = response.header("x-github-sso")?;
     let (kind, rest) = header.split_once(';').unwrap_or((header, ""));

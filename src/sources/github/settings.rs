@@ -16,7 +16,7 @@ use crate::{Error, Result, RetryConfig, SecretRef, Settings, SettingsSchema};
 /// The longest file of certificate authorities that is read, in bytes. Those of all public ones take 250 kB.
 const LONGEST_CA_FILE: usize = 8 << 20;
 
-/// How GitHub is reached, and what is read of it.
+/// How to reach GitHub, and what to read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GithubSettings {
@@ -92,14 +92,14 @@ impl Default for GithubSettings {
 }
 
 impl GithubSettings {
-    /// What the source declares: these settings, with the rules that they keep among each other.
+    /// The schema of these settings, with the rules between them.
     pub(super) fn declaration() -> &'static SettingsSchema {
         static DECLARATION: LazyLock<SettingsSchema> =
             LazyLock::new(|| SettingsSchema::of::<GithubSettings>().rule(GithubSettings::validate));
         &DECLARATION
     }
 
-    /// Reads the settings and checks all that can be checked without a request.
+    /// Reads the settings, and checks everything that needs no request.
     pub(super) fn from_settings(config: &Settings) -> Result<Self> {
         Self::declaration().configure(config.values().clone())?.read()
     }
@@ -108,7 +108,7 @@ impl GithubSettings {
         let wrong = |name: &str, why: &str| Error::configuration(format!("the setting `{name}` {why}"));
         let url = self.api_url.parse::<Url>().ok().filter(Url::has_host);
         let Some(url) = url else {
-            return Err(wrong("api_url", "is no URL of an API")
+            return Err(wrong("api_url", "is not the URL of an API")
                 .with_help("write `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server"));
         };
         if matches!(url.host_str(), Some("github.com" | "www.github.com")) {
@@ -135,7 +135,7 @@ impl GithubSettings {
         Ok(())
     }
 
-    /// A client's settings, all but the credentials.
+    /// Builds a client without credentials.
     pub(super) fn client(&self) -> Result<http::Builder> {
         let mut builder = Client::builder(&self.api_url)
             .header("x-github-api-version", "2022-11-28")

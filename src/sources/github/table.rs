@@ -1,12 +1,12 @@
-//! The columns of the table `issues`.
+//! The table `issues`.
 
 use crate::ColumnType::{Boolean, Integer, Json, Present, Text, Timestamp};
 use crate::TableSpec;
 
-/// The one table.
+/// The name of the only table.
 pub(super) const TABLE: &str = "issues";
 
-/// Why a pull request may be left out.
+/// The reason for leaving out pull requests.
 pub(super) const EXCLUDED: &str = "pull_request";
 
 /// The table `issues`.

@@ -1,4 +1,4 @@
-//! Records that a full pass did not come across, or came across in an older state: each is asked for by its number.
+//! Verifies records that the reconciliation did not find, or found in an older state: looks up each by its number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
         let (others, missing) = ask_all(&api, missing, concurrency, &monitor).await?;
         answers.extend(others);
         answers.extend(missing.into_values().flatten().map(StoredIssue::deletion));
-        // It may have been deleted meanwhile; then another one will do.
+        // It may have been deleted meanwhile; then use another one.
         if let Some(control) = control
             && !api.is_there(&control, &monitor).await?
         {
@@ -48,7 +48,7 @@ pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) 
     Ok(answers)
 }
 
-/// Asks for issues side by side: their states and proven deletions, and by kind those that are missing.
+/// Looks up issues concurrently: returns their states and proven deletions, and by kind those that are missing.
 async fn ask_all(
     api: &Api,
     issues: Vec<StoredIssue>,
@@ -71,8 +71,8 @@ async fn ask_all(
     Ok((records, missing))
 }
 
-/// An item of this kind that the repository lists and gives: only while it does, one that it does not give is gone. `None`, when it lists
-/// none, and a person has confirmed that all may be gone.
+/// Finds an item of this kind that the repository lists and returns: only then does a missing one count as deleted. `None` when it lists
+/// none, and a person has confirmed that all may be deleted.
 async fn control(
     api: &Api,
     kind: IssueKind,
@@ -99,7 +99,7 @@ async fn control(
     .with_unconfirmed_deletions(missing as u64))
 }
 
-/// An issue to ask for.
+/// A stored issue to be verified.
 struct StoredIssue {
     stored: StoredRecord,
     number: u64,
@@ -122,7 +122,7 @@ impl StoredIssue {
             return None;
         };
         let kind = IssueKind::new(pull_request.is_some());
-        // The pass has left it out, and so says nothing of it.
+        // The reconciliation left out pull requests, so their absence proves nothing.
         (kind == IssueKind::Issue || pull_requests).then_some(Self { stored, number, kind })
     }
 

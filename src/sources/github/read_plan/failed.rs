@@ -1,4 +1,4 @@
-//! What becomes of a request that brought no answer.
+//! Requests without a usable response.
 
 #![cfg_attr(
     not(any(feature = "testkit", fuzzing)),
@@ -10,12 +10,12 @@ use super::super::step::Task;
 use super::{NewestRequest, ReadPlan};
 
 impl ReadPlan {
-    /// A request has to be made again as it was, only elsewhere.
+    /// Repeats a request unchanged, at another URL of the repository.
     pub(in crate::sources::github) fn repeat(&mut self, task: Task) {
         if self.abandoned.remove(&task) {
             return;
         }
-        if task == Task::Newest && self.end.is_asking() {
+        if task == Task::Newest && self.end.is_waiting() {
             self.end.repeat();
             return;
         }
@@ -35,18 +35,18 @@ impl ReadPlan {
         }
     }
 
-    /// A request was refused, or pages are of another size now: a range has to begin again within its second, and what was
-    /// read by page number is read by key from now on.
+    /// Handles a rejected request, or a change of the page size: a range restarts within its second, and a numbered list is read
+    /// by key from now on.
     pub fn restart(&mut self, task: Task) {
         if self.abandoned.remove(&task) {
             return;
         }
-        if task == Task::Newest && self.end.is_asking() {
-            self.end.newest_came(None);
+        if task == Task::Newest && self.end.is_waiting() {
+            self.end.set_newest(None);
             return;
         }
         if let (Task::Newest, Some(last_page_check)) = (task, &mut self.last_page_check) {
-            last_page_check.newest_came();
+            last_page_check.after_newest();
             return;
         }
         match (task, &mut self.numbered) {

@@ -1,4 +1,4 @@
-//! Who may ask, and how often.
+//! Authentication and quotas.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::answer::Answer;
 use crate::builder::Settings;
-use crate::log::Received;
+use crate::log::ReceivedRequest;
 
-/// What an hour gives to those without a token.
+/// The hourly quota without a token.
 const ANONYMOUS_QUOTA: u64 = 60;
 
 /// Quotas used, and tokens handed out.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    used: HashMap<String, Window>,
+    used: HashMap<String, QuotaWindow>,
     installation_tokens: HashMap<String, Timestamp>,
     handed_out: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Window {
+struct QuotaWindow {
     used: u64,
     end: Timestamp,
 }
 
-/// One asker's quota after a request, as the headers tell it.
+/// One client's quota after a request, as the headers report it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quota {
     pub(crate) limit: u64,
@@ -52,14 +52,14 @@ impl Quota {
 }
 
 /// The credentials in a request, without the scheme.
-fn credentials(request: &Received) -> Option<&str> {
+fn credentials(request: &ReceivedRequest) -> Option<&str> {
     let header = request.header("authorization")?;
     Some(header.split_once(' ').map_or(header, |(_, credentials)| credentials.trim()))
 }
 
 impl Access {
     /// Whether the credentials, if any, are right and not out of date.
-    pub(crate) fn admits(&self, request: &Received, settings: &Settings, now: Timestamp) -> bool {
+    pub(crate) fn admits(&self, request: &ReceivedRequest, settings: &Settings, now: Timestamp) -> bool {
         let Some(given) = credentials(request) else { return true };
         match self.installation_tokens.get(given) {
             Some(expiry) => now < *expiry,
@@ -69,11 +69,11 @@ impl Access {
     }
 
     /// The asker's quota after using `cost` of it; what would exceed it is not counted.
-    pub(crate) fn spend(&mut self, request: &Received, settings: &Settings, now: Timestamp, cost: u64) -> Quota {
+    pub(crate) fn spend(&mut self, request: &ReceivedRequest, settings: &Settings, now: Timestamp, cost: u64) -> Quota {
         let given = credentials(request);
         let anonymous = given.is_none() && settings.token.is_some();
         let limit = if anonymous { ANONYMOUS_QUOTA } else { settings.quota };
-        let fresh = Window { used: 0, end: later(now, settings.quota_window) };
+        let fresh = QuotaWindow { used: 0, end: later(now, settings.quota_window) };
         let window = self.used.entry(given.unwrap_or_default().to_owned()).or_insert(fresh);
         if window.end <= now {
             *window = fresh;
@@ -86,7 +86,7 @@ impl Access {
     }
 
     /// Gives back what an answer did not cost: a 304 to an authorised request is free.
-    pub(crate) fn refund(&mut self, request: &Received, quota: &mut Quota) {
+    pub(crate) fn refund(&mut self, request: &ReceivedRequest, quota: &mut Quota) {
         let Some(given) = credentials(request) else { return };
         if let Some(window) = self.used.get_mut(given) {
             window.used = window.used.saturating_sub(1);
@@ -98,7 +98,7 @@ impl Access {
     pub(crate) fn installation_token(
         &mut self,
         id: &str,
-        request: &Received,
+        request: &ReceivedRequest,
         lifetime: Duration,
         now: Timestamp,
     ) -> Answer {

@@ -1,4 +1,4 @@
-//! An answer before it goes onto the wire.
+//! An answer before it is sent.
 
 use bytes::Bytes;
 use hyper::HeaderMap;

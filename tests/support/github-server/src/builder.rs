@@ -1,4 +1,4 @@
-//! How an upstream is set up.
+//! The builder of a server.
 
 use std::io;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::data::World;
+use crate::data::ServerData;
 use crate::generate;
 use crate::handle::GithubServer;
 use crate::issue::Issue;
 use crate::mutations::Mutations;
 use crate::server;
 
-/// 15 January 2026, noon: where the clock stands unless told otherwise.
+/// 15 January 2026, noon: the default time of the clock.
 const NOON: i64 = 1_768_478_400;
 
 /// Settings of an [`GithubServer`]; every one has a default.
@@ -34,7 +34,7 @@ enum Issues {
     Loaded(Vec<String>),
 }
 
-/// What the server needs to know for each request.
+/// The settings of each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) latency: Duration,
@@ -49,7 +49,7 @@ pub(crate) struct Settings {
     pub(crate) token_lifetime: Duration,
     pub(crate) most_at_once: Option<usize>,
     pub(crate) path_prefix: String,
-    pub(crate) churn: Mutations,
+    pub(crate) mutations: Mutations,
 }
 
 /// Which links reach the client.
@@ -83,7 +83,7 @@ impl Default for GithubServerBuilder {
                 token_lifetime: Duration::from_secs(3_600),
                 most_at_once: None,
                 path_prefix: String::new(),
-                churn: Mutations::NONE,
+                mutations: Mutations::NONE,
             },
         }
     }
@@ -96,7 +96,7 @@ impl GithubServerBuilder {
         self
     }
 
-    /// Adds a repository, `owner/name`, with so many generated issues. Zero is fine, for one that
+    /// Adds a repository, `owner/name`, with this many generated issues. Zero is fine, for one that
     /// [`put`](GithubServer::put) fills later.
     pub fn repository(mut self, name: impl Into<String>, issues: u32) -> Self {
         self.repositories.push((name.into(), Issues::Generated(issues)));
@@ -138,7 +138,7 @@ impl GithubServerBuilder {
         self
     }
 
-    /// Whether links go on with an opaque `after` instead of a page number, as GitHub does for large repositories.
+    /// Whether links use an opaque `after` instead of a page number, as GitHub's do for large repositories.
     pub fn cursor_links(mut self, yes: bool) -> Self {
         self.settings.cursor_links = yes;
         self
@@ -200,15 +200,15 @@ impl GithubServerBuilder {
         self
     }
 
-    /// What changes between requests; nothing unless set.
-    pub fn churn(mut self, churn: Mutations) -> Self {
-        self.settings.churn = churn;
+    /// The changes between requests; none unless set.
+    pub fn mutations(mut self, mutations: Mutations) -> Self {
+        self.settings.mutations = mutations;
         self
     }
 
     /// So many changes before each list of issues is answered.
     pub fn changes_per_request(self, changes: u32) -> Self {
-        self.churn(Mutations::per_request(changes))
+        self.mutations(Mutations::per_request(changes))
     }
 
     /// Whether some generated issues hold what breaks connectors: NUL characters, 64 KB of text, no user. They do
@@ -218,7 +218,7 @@ impl GithubServerBuilder {
         self
     }
 
-    /// Where the clock stands; noon of 15 January 2026 (UTC) unless set.
+    /// The time of the clock; noon of 15 January 2026 (UTC) unless set.
     pub fn clock_at(mut self, time: Timestamp) -> Self {
         self.clock = Clock::standing(time);
         self
@@ -236,11 +236,11 @@ impl GithubServerBuilder {
     ///
     /// When no port can be had, or when a loaded issue is not one.
     pub async fn start(self) -> io::Result<GithubServer> {
-        let mut world = World::new(self.seed, self.oddities, self.organizations);
+        let mut data = ServerData::new(self.seed, self.oddities, self.organizations);
         let now = self.clock.second();
         for (name, issues) in self.repositories {
-            let index = world.add(&name, now);
-            let repository = &mut world.repositories[index];
+            let index = data.add(&name, now);
+            let repository = &mut data.repositories[index];
             match issues {
                 Issues::Generated(count) => {
                     let issues = generate::issues(count, repository.seed, |number| repository.id_of(number), now);
@@ -253,6 +253,6 @@ impl GithubServerBuilder {
                 }
             }
         }
-        server::start(self.settings, self.clock, world, self.seed).await
+        server::start(self.settings, self.clock, data, self.seed).await
     }
 }

@@ -1,19 +1,19 @@
-//! What can happen to an issue.
+//! Changes of issues.
 
 use std::io;
 
 use serde_json::{Map, Value};
 
 use crate::clock::timestamp;
-use crate::data::{Gone, Repository, World};
+use crate::data::{Removal, Repository, ServerData};
 use crate::generate::mix;
-use crate::issue::{Content, Issue};
+use crate::issue::{Issue, IssueText};
 
 /// Opens a new issue and tells its number.
-pub(crate) fn create(world: &mut World, repository: usize, now: u32) -> u32 {
-    let repository = &mut world.repositories[repository];
+pub(crate) fn create(data: &mut ServerData, repository: usize, now: u32) -> u32 {
+    let repository = &mut data.repositories[repository];
     let number = repository.take_number();
-    let content = Content::Seed(mix(repository.seed, u64::from(number)));
+    let content = IssueText::Seed(mix(repository.seed, u64::from(number)));
     let id = repository.id_of(number);
     repository.put(Issue {
         id,
@@ -30,9 +30,9 @@ pub(crate) fn create(world: &mut World, repository: usize, now: u32) -> u32 {
 }
 
 /// Gives an issue another title, body and labels.
-pub(crate) fn edit(world: &mut World, repository: usize, number: u32, now: u32) {
+pub(crate) fn edit(data: &mut ServerData, repository: usize, number: u32, now: u32) {
     change(
-        &mut world.repositories[repository],
+        &mut data.repositories[repository],
         number,
         now,
         |issue| issue.comments += 1,
@@ -47,9 +47,9 @@ pub(crate) fn edit(world: &mut World, repository: usize, number: u32, now: u32) 
 }
 
 /// Closes or reopens an issue.
-pub(crate) fn set_open(world: &mut World, repository: usize, number: u32, open: bool, now: u32) {
+pub(crate) fn set_open(data: &mut ServerData, repository: usize, number: u32, open: bool, now: u32) {
     change(
-        &mut world.repositories[repository],
+        &mut data.repositories[repository],
         number,
         now,
         |issue| {
@@ -73,12 +73,12 @@ fn change(
 ) {
     let Some(mut issue) = repository.take(number) else { return };
     match &issue.content {
-        Content::Seed(_) => {
+        IssueText::Seed(_) => {
             generated(&mut issue);
             issue.revision += 1;
             issue.updated = now;
         }
-        Content::Raw(text) => {
+        IssueText::Raw(text) => {
             let mut object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
             raw(&mut object);
             object.insert("updated_at".into(), timestamp(now).to_string().into());
@@ -91,31 +91,31 @@ fn change(
 }
 
 /// Edits `count` random issues within one second.
-pub(crate) fn bulk_edit(world: &mut World, repository: usize, count: usize, now: u32) {
-    let mut numbers: Vec<u32> = world.repositories[repository].issues.keys().copied().collect();
-    world.rng.shuffle(&mut numbers);
+pub(crate) fn bulk_edit(data: &mut ServerData, repository: usize, count: usize, now: u32) {
+    let mut numbers: Vec<u32> = data.repositories[repository].issues.keys().copied().collect();
+    data.rng.shuffle(&mut numbers);
     for number in numbers.into_iter().take(count) {
-        edit(world, repository, number, now);
+        edit(data, repository, number, now);
     }
 }
 
 /// Takes an issue out of every list.
-pub(crate) fn delete(world: &mut World, repository: usize, number: u32, gone: Gone) {
-    let repository = &mut world.repositories[repository];
+pub(crate) fn delete(data: &mut ServerData, repository: usize, number: u32, gone: Removal) {
+    let repository = &mut data.repositories[repository];
     if repository.take(number).is_some() {
         repository.gone.insert(number, gone);
     }
 }
 
 /// Moves an issue to another repository, where it gets a new id and number.
-pub(crate) fn transfer(world: &mut World, from: usize, number: u32, to: usize, now: u32) -> Option<u32> {
-    let mut issue = world.repositories[from].take(number)?;
-    let target = &mut world.repositories[to];
+pub(crate) fn transfer(data: &mut ServerData, from: usize, number: u32, to: usize, now: u32) -> Option<u32> {
+    let mut issue = data.repositories[from].take(number)?;
+    let target = &mut data.repositories[to];
     let (new, target_id) = (target.take_number(), target.id);
     issue.number = new;
     issue.id = target.id_of(new);
     issue.updated = now;
-    if let Content::Raw(text) = &issue.content {
+    if let IssueText::Raw(text) = &issue.content {
         let patch = serde_json::json!({
             "id": issue.id, "number": new, "updated_at": timestamp(now).to_string(),
             "repository_url": format!("https://api.github.com/repos/{}", target.name),
@@ -123,7 +123,7 @@ pub(crate) fn transfer(world: &mut World, from: usize, number: u32, to: usize, n
         issue = Issue::patched(text, object(patch)).unwrap_or(issue);
     }
     target.put(issue);
-    world.repositories[from].gone.insert(number, Gone::Moved { repository: target_id, number: new });
+    data.repositories[from].gone.insert(number, Removal::Moved { repository: target_id, number: new });
     Some(new)
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn rename_label(repository: &mut Repository, old: &str, new: &str) {
     }
     repository.fragments.refresh();
     for issue in repository.issues.values_mut() {
-        let Content::Raw(text) = &issue.content else { continue };
+        let IssueText::Raw(text) = &issue.content else { continue };
         if !text.contains(old) {
             continue;
         }
@@ -169,6 +169,6 @@ pub(crate) fn rename_label(repository: &mut Repository, old: &str, new: &str) {
                 label["name"] = new.into();
             }
         }
-        issue.content = Content::Raw(object.to_string().into());
+        issue.content = IssueText::Raw(object.to_string().into());
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The time that the upstream believes it is. Clones share it.
+/// The server's time. Clones share it.
 ///
-/// It stands still at a fixed instant until somebody [advances](Self::advance) it, so that a seed gives the same data
+/// It stays at a fixed instant until a test [advances](Self::advance) it, so that a seed produces the same data
 /// on every machine; [`GithubServerBuilder::live_clock`](super::GithubServerBuilder::live_clock) makes it run.
 ///
 /// A change that comes after a list was served never gets a second that the list may have shown: `Date` has told the client
@@ -21,10 +21,10 @@ pub struct Clock(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Where the clock stands still; `None` when it runs.
+    /// The fixed instant; `None` when the clock runs.
     start: Option<Timestamp>,
     moved_ms: AtomicI64,
-    /// What churn added, which the wire does not see: ten thousand requests must not push `Date` hours ahead.
+    /// The time that mutations added, which headers do not show: ten thousand requests must not push `Date` hours ahead.
     ticked_ms: AtomicI64,
     /// The second in which a list was last served.
     served: AtomicI64,

@@ -1,15 +1,15 @@
-//! The upstream's data: repositories and, in two orders, their issues.
+//! The server's data: repositories and, in two orders, their issues.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::generate;
-use crate::issue::{Content, Issue};
+use crate::issue::{Issue, IssueText};
 use crate::render::{self, Fragments};
 use crate::timeline::{Timeline, key};
 
-/// Everything that the upstream knows.
+/// The data of the server.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct ServerData {
     pub(crate) seed: u64,
     pub(crate) oddities: bool,
     pub(crate) repositories: Vec<Repository>,
@@ -19,7 +19,7 @@ pub(crate) struct World {
     pub(crate) rng: fastrand::Rng,
 }
 
-impl World {
+impl ServerData {
     pub(crate) fn new(seed: u64, oddities: bool, organizations: Vec<String>) -> Self {
         let rng = fastrand::Rng::with_seed(generate::mix(seed, 0x0063_6875_726e));
         Self { seed, oddities, repositories: Vec::new(), former_names: HashMap::new(), organizations, rng }
@@ -56,9 +56,9 @@ pub(crate) enum State {
     Closed = 2,
 }
 
-/// Where an issue went that a list no longer has.
+/// Why an issue is no longer listed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Gone {
+pub(crate) enum Removal {
     /// The item answers 410.
     Deleted,
     /// The item answers 404.
@@ -87,7 +87,7 @@ pub(crate) struct Repository {
     /// Issues at which the server fails.
     pub(crate) broken: BTreeSet<u32>,
     pub(crate) issues: BTreeMap<u32, Issue>,
-    pub(crate) gone: BTreeMap<u32, Gone>,
+    pub(crate) gone: BTreeMap<u32, Removal>,
     /// Fields that issues carry from a number on, as JSON text.
     pub(crate) new_fields: Vec<(String, u32, String)>,
     pub(crate) fragments: Fragments,
@@ -183,8 +183,8 @@ impl Repository {
     /// Appends the issue's JSON.
     pub(crate) fn write(&self, issue: &Issue, out: &mut String) {
         match &issue.content {
-            Content::Seed(seed) => render::generated(self, issue, *seed, out),
-            Content::Raw(text) => out.push_str(text),
+            IssueText::Seed(seed) => render::generated(self, issue, *seed, out),
+            IssueText::Raw(text) => out.push_str(text),
         }
         for (name, from, value) in &self.new_fields {
             if issue.number >= *from && out.ends_with('}') {

@@ -1,10 +1,10 @@
-//! Every way in which the upstream can answer badly, and when it does.
+//! Every wrong answer of the server, and when it is sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::log::Received;
+use crate::log::ReceivedRequest;
 
 /// One bad answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Fault {
     },
     /// 301 to this address.
     Moved(String),
-    /// 403 with `x-ratelimit-remaining: 0` and a reset so far ahead.
+    /// 403 with `x-ratelimit-remaining: 0` and a reset in the future.
     PrimaryLimit {
         /// Time until the quota is full again, on the wire's clock; sent as whole seconds, rounded up.
         reset_in: Duration,
@@ -52,7 +52,7 @@ pub enum Fault {
     Reset,
     /// No answer, ever; the connection stays open.
     Stall,
-    /// The right answer, 256 bytes at a time, with so much time between.
+    /// The right answer, 256 bytes at a time, with this pause between.
     Drip(Duration),
     /// A gzip body that unpacks to this many bytes of spaces (rounded up to whole MiB).
     GzipBomb(u64),
@@ -69,7 +69,7 @@ pub enum Fault {
     /// The right answer with a header more, or another value of it.
     Header(&'static str, String),
     /// Exactly this answer.
-    Says {
+    Response {
         /// The status code.
         code: u16,
         /// The `Content-Type`.
@@ -77,7 +77,7 @@ pub enum Fault {
         /// The body.
         body: String,
     },
-    /// The right answer with a `Date` header that is wrong by so many seconds.
+    /// The right answer with a `Date` header that is wrong by this many seconds.
     ClockSkew(i64),
 }
 
@@ -93,11 +93,11 @@ impl Fault {
 pub enum RetryAfter {
     /// `Retry-After: 30`.
     Seconds(u64),
-    /// `Retry-After: Fri, 10 Jan 2020 21:24:25 GMT`, so many seconds ahead on the wire's clock.
+    /// `Retry-After: Fri, 10 Jan 2020 21:24:25 GMT`, this many seconds ahead on the wire's clock.
     Date(u64),
 }
 
-type Condition = Box<dyn Fn(&Received) -> bool + Send + Sync>;
+type Condition = Box<dyn Fn(&ReceivedRequest) -> bool + Send + Sync>;
 
 /// Which request gets which fault.
 #[derive(Default)]
@@ -131,7 +131,7 @@ impl Faults {
     }
 
     /// The fault for this request; each one-shot fault is handed out once.
-    pub(crate) fn take(&mut self, request: &Received) -> Option<Fault> {
+    pub(crate) fn take(&mut self, request: &ReceivedRequest) -> Option<Fault> {
         if let Some(fault) = self.numbered.remove(&request.number()) {
             return Some(fault);
         }

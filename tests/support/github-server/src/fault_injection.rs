@@ -1,4 +1,4 @@
-//! Puts faults into effect.
+//! Applies faults to answers.
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -17,15 +17,15 @@ use serde_json::value::RawValue;
 use crate::answer::Answer;
 use crate::clock::http_date;
 use crate::fault::{Fault, RetryAfter};
-use crate::log::Received;
+use crate::log::ReceivedRequest;
 use crate::routes::next_page;
 use crate::server::{Body, Shared, with_quota};
 
 const MIB: u64 = 1 << 20;
 static SPACES: [u8; 1 << 20] = [b' '; 1 << 20];
 
-/// The answer that a fault gives in place of the right one.
-pub(crate) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Option<Answer> {
+/// The answer of a fault that replaces the right one.
+pub(crate) fn replacement(fault: &Fault, shared: &Shared, request: &ReceivedRequest) -> Option<Answer> {
     let answer = match fault {
         Fault::Status { code, retry_after } => {
             with_retry_after(Answer::error(*code, message(*code)), *retry_after, shared)
@@ -44,7 +44,7 @@ pub(crate) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Opt
         Fault::Html => Answer::json("<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head><body><p>This page is taking too long to load.</p></body></html>\n")
             .with("content-type", "text/html; charset=utf-8"),
         Fault::EmptyBody => Answer::json(""),
-        Fault::Says { code, content_type, body } => {
+        Fault::Response { code, content_type, body } => {
             Answer { status: *code, ..Answer::json(body.clone()).with("content-type", content_type) }
         }
         Fault::EmptyPage => {
@@ -63,7 +63,7 @@ pub(crate) fn instead(fault: &Fault, shared: &Shared, request: &Received) -> Opt
 }
 
 /// The request's target below the path prefix.
-fn own_path(request: &Received, shared: &Shared) -> String {
+fn own_path(request: &ReceivedRequest, shared: &Shared) -> String {
     let target = request.target();
     target.strip_prefix(&shared.settings.path_prefix).map(str::to_owned).unwrap_or(target)
 }
@@ -80,7 +80,7 @@ fn with_retry_after(answer: Answer, retry_after: Option<RetryAfter>, shared: &Sh
     }
 }
 
-/// What GitHub says along with a status.
+/// GitHub's message for a status.
 fn message(code: u16) -> &'static str {
     match code {
         401 => "Bad credentials",
@@ -97,7 +97,7 @@ fn message(code: u16) -> &'static str {
 }
 
 /// The right answer, damaged.
-pub(crate) fn spoil(fault: &Fault, mut answer: Answer, shared: &Shared) -> Answer {
+pub(crate) fn corrupt(fault: &Fault, mut answer: Answer, shared: &Shared) -> Answer {
     match fault {
         Fault::TruncatedJson => answer.body = answer.body.slice(..answer.body.len() / 2),
         Fault::TruncatedBody => {
@@ -141,7 +141,7 @@ pub(crate) fn spoil(fault: &Fault, mut answer: Answer, shared: &Shared) -> Answe
     answer
 }
 
-/// The body as it goes onto the wire.
+/// The body as it is sent.
 pub(crate) fn body(fault: Option<&Fault>, bytes: Bytes) -> Body {
     match fault {
         Some(Fault::TruncatedBody) => {

@@ -1,4 +1,4 @@
-//! What generated issues are made of. Texts stand here as they stand in JSON, escapes included.
+//! The parts of generated issues. Texts are written as in JSON, escapes included.
 
 pub(crate) const NAMES: &[&str] = &[
     "ada",

@@ -1,6 +1,6 @@
 //! Issues from a seed: their times, states and sizes follow those of busy public repositories.
 
-use crate::issue::{Content, Issue};
+use crate::issue::{Issue, IssueText};
 
 /// How far back a repository's history goes: eight years, in seconds.
 pub(crate) const YEARS: u32 = 8 * 365 * 86_400;
@@ -41,7 +41,7 @@ pub(crate) fn issues(count: u32, seed: u64, first_id: impl Fn(u32) -> u64, now: 
             let open = rng.u8(..10) < 3;
             let closed = if open { 0 } else { created + rng.u32(0..=updated - created) };
             let comments = cubed(&mut rng, 60);
-            let content = Content::Seed(mix(seed, u64::from(number)));
+            let content = IssueText::Seed(mix(seed, u64::from(number)));
             Issue { id: first_id(number), content, number, created, updated, closed, revision: 0, comments, open }
         })
         .collect()

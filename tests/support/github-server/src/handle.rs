@@ -1,4 +1,4 @@
-//! The running upstream, as a test holds it.
+//! The handle of a running server.
 
 use std::io;
 use std::sync::{Arc, MutexGuard};
@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 use crate::builder::GithubServerBuilder;
 use crate::changes;
 use crate::clock::{Clock, timestamp};
-use crate::data::{Gone, World};
+use crate::data::{Removal, ServerData};
 use crate::fault::Fault;
 use crate::issue::Issue;
-use crate::log::{Counts, Received};
+use crate::log::{Counts, ReceivedRequest};
 use crate::mutations::Mutations;
 use crate::server::Shared;
 
-/// A running upstream. It stops when it is dropped, and cuts its connections.
+/// A running server. Dropping it stops it and closes its connections.
 ///
 /// Every method takes `&self`: share it in an [`Arc`] to change data from another task while it is read. Issues are named
 /// by their repository, `owner/name`, and their number.
@@ -32,7 +32,7 @@ pub struct GithubServer {
     pub(crate) accept: JoinHandle<()>,
 }
 
-/// One issue as the upstream has it, to compare a destination with.
+/// One issue as the server has it, to compare a destination with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotIssue {
     /// GitHub's id, unique across repositories.
@@ -52,7 +52,7 @@ impl Drop for GithubServer {
 }
 
 impl GithubServer {
-    /// An upstream to be set up.
+    /// Returns a builder with the defaults.
     pub fn builder() -> GithubServerBuilder {
         GithubServerBuilder::default()
     }
@@ -67,81 +67,81 @@ impl GithubServer {
         self.shared.clock.clone()
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.shared.world()
+    fn data(&self) -> MutexGuard<'_, ServerData> {
+        self.shared.data()
     }
 
     #[track_caller]
-    fn on<T>(&self, repository: &str, work: impl FnOnce(&mut World, usize, u32) -> T) -> T {
+    fn on<T>(&self, repository: &str, work: impl FnOnce(&mut ServerData, usize, u32) -> T) -> T {
         let now = self.shared.clock.second();
-        let mut world = self.world();
-        let Some(index) = world.find(repository) else { panic!("the upstream has no repository {repository}") };
-        work(&mut world, index, now)
+        let mut data = self.data();
+        let Some(index) = data.find(repository) else { panic!("the server has no repository {repository}") };
+        work(&mut data, index, now)
     }
 
     #[track_caller]
-    fn on_issue<T>(&self, repository: &str, number: u32, work: impl FnOnce(&mut World, usize, u32) -> T) -> T {
-        self.on(repository, |world, index, now| {
-            assert!(world.repositories[index].issues.contains_key(&number), "{repository} has no issue {number}");
-            work(world, index, now)
+    fn on_issue<T>(&self, repository: &str, number: u32, work: impl FnOnce(&mut ServerData, usize, u32) -> T) -> T {
+        self.on(repository, |data, index, now| {
+            assert!(data.repositories[index].issues.contains_key(&number), "{repository} has no issue {number}");
+            work(data, index, now)
         })
     }
 
     /// Adds a repository without issues.
     pub fn add_repository(&self, name: &str) {
         let now = self.shared.clock.second();
-        self.world().add(name, now);
+        self.data().add(name, now);
     }
 
     /// Opens `count` new issues and returns their numbers.
     #[track_caller]
     pub fn create(&self, repository: &str, count: u32) -> Vec<u32> {
-        self.on(repository, |world, index, now| (0..count).map(|_| changes::create(world, index, now)).collect())
+        self.on(repository, |data, index, now| (0..count).map(|_| changes::create(data, index, now)).collect())
     }
 
     /// Changes an issue's title, body and labels.
     #[track_caller]
     pub fn edit(&self, repository: &str, number: u32) {
-        self.on_issue(repository, number, |world, index, now| changes::edit(world, index, number, now));
+        self.on_issue(repository, number, |data, index, now| changes::edit(data, index, number, now));
     }
 
     /// Edits `count` random issues; all get the same `updated_at`.
     #[track_caller]
     pub fn bulk_edit(&self, repository: &str, count: usize) {
-        self.on(repository, |world, index, now| changes::bulk_edit(world, index, count, now));
+        self.on(repository, |data, index, now| changes::bulk_edit(data, index, count, now));
     }
 
     /// Closes an issue.
     #[track_caller]
     pub fn close(&self, repository: &str, number: u32) {
-        self.on_issue(repository, number, |world, index, now| changes::set_open(world, index, number, false, now));
+        self.on_issue(repository, number, |data, index, now| changes::set_open(data, index, number, false, now));
     }
 
     /// Reopens an issue.
     #[track_caller]
     pub fn reopen(&self, repository: &str, number: u32) {
-        self.on_issue(repository, number, |world, index, now| changes::set_open(world, index, number, true, now));
+        self.on_issue(repository, number, |data, index, now| changes::set_open(data, index, number, true, now));
     }
 
     /// Deletes an issue: it vanishes from lists, and asking for it gets 410.
     #[track_caller]
     pub fn delete(&self, repository: &str, number: u32) {
-        self.on_issue(repository, number, |world, index, _| changes::delete(world, index, number, Gone::Deleted));
+        self.on_issue(repository, number, |data, index, _| changes::delete(data, index, number, Removal::Deleted));
     }
 
     /// Makes an issue vanish without a trace: asking for it gets 404.
     #[track_caller]
     pub fn hide(&self, repository: &str, number: u32) {
-        self.on_issue(repository, number, |world, index, _| changes::delete(world, index, number, Gone::Hidden));
+        self.on_issue(repository, number, |data, index, _| changes::delete(data, index, number, Removal::Hidden));
     }
 
     /// Transfers an issue to another repository of this upstream and returns its number there. Asking for the old one
     /// gets 301.
     #[track_caller]
     pub fn transfer(&self, repository: &str, number: u32, to: &str) -> u32 {
-        self.on_issue(repository, number, |world, index, now| {
-            let Some(target) = world.find(to) else { panic!("the upstream has no repository {to}") };
-            changes::transfer(world, index, number, target, now).unwrap_or_default()
+        self.on_issue(repository, number, |data, index, now| {
+            let Some(target) = data.find(to) else { panic!("the server has no repository {to}") };
+            changes::transfer(data, index, number, target, now).unwrap_or_default()
         })
     }
 
@@ -152,8 +152,8 @@ impl GithubServer {
     /// When the outcome is not an issue, for instance without an `id`.
     #[track_caller]
     pub fn patch(&self, repository: &str, number: u32, keys: Value) -> io::Result<()> {
-        self.on_issue(repository, number, |world, index, now| {
-            changes::patch(&mut world.repositories[index], number, keys, now)
+        self.on_issue(repository, number, |data, index, now| {
+            changes::patch(&mut data.repositories[index], number, keys, now)
         })
     }
 
@@ -165,8 +165,8 @@ impl GithubServer {
     /// When the outcome is not an issue.
     #[track_caller]
     pub fn patch_silently(&self, repository: &str, number: u32, keys: Value) -> io::Result<()> {
-        self.on_issue(repository, number, |world, index, _| {
-            let repository = &mut world.repositories[index];
+        self.on_issue(repository, number, |data, index, _| {
+            let repository = &mut data.repositories[index];
             let updated = repository.issues[&number].updated;
             changes::patch(repository, number, keys, updated)
         })
@@ -180,22 +180,22 @@ impl GithubServer {
     #[track_caller]
     pub fn put(&self, repository: &str, issue: &str) -> io::Result<()> {
         let issue = Issue::from_raw(issue)?;
-        self.on(repository, |world, index, _| world.repositories[index].put(issue));
+        self.on(repository, |data, index, _| data.repositories[index].put(issue));
         Ok(())
     }
 
     /// Renames a label in every issue; no `updated_at` moves. Generated issues use `bug`, `enhancement`, `question`, ….
     #[track_caller]
     pub fn rename_label(&self, repository: &str, old: &str, new: &str) {
-        self.on(repository, |world, index, _| changes::rename_label(&mut world.repositories[index], old, new));
+        self.on(repository, |data, index, _| changes::rename_label(&mut data.repositories[index], old, new));
     }
 
     /// Gives all issues from a number on one more field, with this value: with ascending order and a number above the
     /// page's size, page 2 is the first to show it. No `updated_at` moves.
     #[track_caller]
     pub fn add_field(&self, repository: &str, name: &str, value: &Value, from_number: u32) {
-        self.on(repository, |world, index, _| {
-            let fields = &mut world.repositories[index].new_fields;
+        self.on(repository, |data, index, _| {
+            let fields = &mut data.repositories[index].new_fields;
             fields.push((name.to_owned(), from_number, value.to_string()));
         });
     }
@@ -204,25 +204,25 @@ impl GithubServer {
     /// generated issues change with it, and no `updated_at` moves.
     #[track_caller]
     pub fn rename_repository(&self, old: &str, new: &str) {
-        self.on(old, |world, index, _| {
-            let repository = &mut world.repositories[index];
+        self.on(old, |data, index, _| {
+            let repository = &mut data.repositories[index];
             let former = std::mem::replace(&mut repository.name, new.to_owned());
             repository.fragments.rename(new);
-            world.former_names.insert(former.to_lowercase(), index);
+            data.former_names.insert(former.to_lowercase(), index);
         });
     }
 
     /// Switches a repository's issues off: lists and items answer 410.
     #[track_caller]
     pub fn disable_issues(&self, repository: &str) {
-        self.on(repository, |world, index, _| world.repositories[index].issues_enabled = false);
+        self.on(repository, |data, index, _| data.repositories[index].issues_enabled = false);
     }
 
     /// Switches a repository's issues off where it has pull requests: lists go on with those, and each issue answers 410.
     #[track_caller]
     pub fn disable_all_but_pull_requests(&self, repository: &str) {
-        self.on(repository, |world, index, _| {
-            let repository = &mut world.repositories[index];
+        self.on(repository, |data, index, _| {
+            let repository = &mut data.repositories[index];
             (repository.issues_enabled, repository.lists_pull_requests) = (false, true);
         });
     }
@@ -230,8 +230,8 @@ impl GithubServer {
     /// Switches a repository's issues on again.
     #[track_caller]
     pub fn enable_issues(&self, repository: &str) {
-        self.on(repository, |world, index, _| {
-            let repository = &mut world.repositories[index];
+        self.on(repository, |data, index, _| {
+            let repository = &mut data.repositories[index];
             (repository.issues_enabled, repository.lists_pull_requests) = (true, false);
         });
     }
@@ -250,24 +250,24 @@ impl GithubServer {
     /// [`repair`](Self::repair).
     #[track_caller]
     pub fn break_issue(&self, repository: &str, number: u32) {
-        self.on_issue(repository, number, |world, index, _| world.repositories[index].broken.insert(number));
+        self.on_issue(repository, number, |data, index, _| data.repositories[index].broken.insert(number));
     }
 
     /// Lets the server answer for all issues of a repository again.
     #[track_caller]
     pub fn repair(&self, repository: &str) {
-        self.on(repository, |world, index, _| world.repositories[index].broken.clear());
+        self.on(repository, |data, index, _| data.repositories[index].broken.clear());
     }
 
     /// Deletes a repository; [`add_repository`](Self::add_repository) can give its name to a new one, with another id.
     #[track_caller]
     pub fn delete_repository(&self, repository: &str) {
-        self.on(repository, |world, index, _| world.repositories[index].deleted = true);
+        self.on(repository, |data, index, _| data.repositories[index].deleted = true);
     }
 
     /// Changes what changes between requests; [`Mutations::NONE`] brings calm.
-    pub fn set_churn(&self, churn: Mutations) {
-        self.shared.set_churn(churn);
+    pub fn set_mutations(&self, mutations: Mutations) {
+        self.shared.set_mutations(mutations);
     }
 
     /// All issues of a repository, whatever their state, by ascending id.
@@ -283,8 +283,8 @@ impl GithubServer {
     /// repositories that do not fit into memory as text. The upstream answers nobody meanwhile.
     #[track_caller]
     pub fn visit(&self, repository: &str, mut visitor: impl FnMut(SnapshotIssue)) {
-        self.on(repository, |world, index, _| {
-            let repository = &world.repositories[index];
+        self.on(repository, |data, index, _| {
+            let repository = &data.repositories[index];
             for issue in repository.issues.values() {
                 visitor(SnapshotIssue {
                     id: issue.id,
@@ -299,13 +299,13 @@ impl GithubServer {
     /// How many issues a repository has.
     #[track_caller]
     pub fn len(&self, repository: &str) -> usize {
-        self.on(repository, |world, index, _| world.repositories[index].issues.len())
+        self.on(repository, |data, index, _| data.repositories[index].issues.len())
     }
 
     /// A repository's id, which outlives its name.
     #[track_caller]
     pub fn repository_id(&self, repository: &str) -> u64 {
-        self.on(repository, |world, index, _| world.repositories[index].id)
+        self.on(repository, |data, index, _| data.repositories[index].id)
     }
 
     /// Gives the next request that no other fault meets this fault. Faults queue up, one for each request.
@@ -325,13 +325,13 @@ impl GithubServer {
     }
 
     /// Gives every request that meets the condition this fault, until [`clear_faults`](Self::clear_faults).
-    pub fn fault_while(&self, condition: impl Fn(&Received) -> bool + Send + Sync + 'static, fault: Fault) {
+    pub fn fault_while(&self, condition: impl Fn(&ReceivedRequest) -> bool + Send + Sync + 'static, fault: Fault) {
         self.shared.faults().always(Box::new(condition), fault);
     }
 
     /// Answers 502 to every page larger than `per_page` issues, as GitHub does when a page is too heavy for it.
     pub fn heavy_above(&self, per_page: usize) {
-        let heavy = move |request: &Received| {
+        let heavy = move |request: &ReceivedRequest| {
             let asked = request.query("per_page").and_then(|count| count.parse::<usize>().ok()).unwrap_or(30);
             request.path().ends_with("/issues") && asked > per_page
         };
@@ -354,7 +354,7 @@ impl GithubServer {
     }
 
     /// Every request since the start, in the order of arrival.
-    pub fn requests(&self) -> Vec<Received> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.log.received()
     }
 

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::clock::second_of;
 
-/// What an issue's JSON is made from.
+/// The origin of an issue's JSON.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub(crate) enum IssueText {
     /// Everything follows from this number and the revision.
     Seed(u64),
     /// The JSON as it was given.
@@ -20,7 +20,7 @@ pub(crate) enum Content {
 #[derive(Debug, Clone)]
 pub(crate) struct Issue {
     pub(crate) id: u64,
-    pub(crate) content: Content,
+    pub(crate) content: IssueText,
     pub(crate) number: u32,
     pub(crate) created: u32,
     pub(crate) updated: u32,
@@ -33,7 +33,7 @@ pub(crate) struct Issue {
 
 /// The part of a raw issue that the upstream must know.
 #[derive(Deserialize)]
-struct Head {
+struct IssueHeader {
     id: u64,
     number: u32,
     #[serde(default)]
@@ -50,13 +50,13 @@ impl Issue {
     /// An issue as GitHub sent it.
     pub(crate) fn from_raw(text: &str) -> io::Result<Self> {
         let text = text.trim();
-        let head: Head = serde_json::from_str(text).map_err(|error| {
+        let head: IssueHeader = serde_json::from_str(text).map_err(|error| {
             let wanted = "one JSON object with id, number, created_at and updated_at";
             io::Error::new(io::ErrorKind::InvalidData, format!("not an issue as GitHub sends it ({wanted}): {error}"))
         })?;
         Ok(Self {
             id: head.id,
-            content: Content::Raw(text.into()),
+            content: IssueText::Raw(text.into()),
             number: head.number,
             created: second_of(head.created_at),
             updated: second_of(head.updated_at),

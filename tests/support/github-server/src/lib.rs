@@ -1,5 +1,5 @@
-//! A GitHub-like upstream to test against: seeded data that changes while it is read, and every fault that GitHub's users
-//! have reported.
+//! A GitHub-like server to test against: seeded data that changes while it is read, and every fault that GitHub's users have
+//! reported.
 //!
 //! ```
 //! use github_server::{Fault, GithubServer};
@@ -48,5 +48,5 @@ pub use builder::GithubServerBuilder;
 pub use clock::Clock;
 pub use fault::{Fault, RetryAfter};
 pub use handle::{GithubServer, SnapshotIssue};
-pub use log::{Counts, Received};
+pub use log::{Counts, ReceivedRequest};
 pub use mutations::Mutations;

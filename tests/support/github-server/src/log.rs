@@ -1,4 +1,4 @@
-//! What the upstream was asked: for tests that check a client's manners.
+//! The requests that the server received, for tests of a client's behaviour.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub struct ReceivedRequest {
     number: u64,
     method: String,
     path: String,
@@ -15,7 +15,7 @@ pub struct Received {
     status: Option<u16>,
 }
 
-impl Received {
+impl ReceivedRequest {
     pub(crate) fn new(number: u64, method: &str, path: &str, query: &str, headers: HeaderMap) -> Self {
         Self {
             number,
@@ -59,7 +59,7 @@ impl Received {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The status that was answered; `None` while there is no answer, or when the connection was cut instead.
+    /// The status of the answer; `None` while there is none, or when the server dropped the connection.
     pub fn status(&self) -> Option<u16> {
         self.status
     }
@@ -85,8 +85,8 @@ pub(crate) struct Log {
 
 #[derive(Debug, Default)]
 struct Entries {
-    received: Vec<Received>,
-    /// Requests forgotten: numbers go on after them.
+    received: Vec<ReceivedRequest>,
+    /// Requests forgotten: numbering continues after them.
     forgotten: u64,
     in_flight: usize,
     counts: Counts,
@@ -98,7 +98,7 @@ impl Log {
     }
 
     /// Notes an arrival; the guard counts it as in flight until it is dropped.
-    pub(crate) fn arrive(&self, request: impl FnOnce(u64) -> Received) -> (Received, InFlight<'_>) {
+    pub(crate) fn arrive(&self, request: impl FnOnce(u64) -> ReceivedRequest) -> (ReceivedRequest, InFlight<'_>) {
         let mut entries = self.entries();
         let number = entries.forgotten + entries.received.len() as u64 + 1;
         let request = request(number);
@@ -119,7 +119,7 @@ impl Log {
         entries.counts.not_modified += u64::from(status == 304);
     }
 
-    pub(crate) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
         self.entries().received.clone()
     }
 

@@ -1,4 +1,4 @@
-//! Accepts connections and takes each request through its stations: log, latency, fault or answer.
+//! Accepts connections, and answers each request: log, latency, fault or response.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -20,16 +20,16 @@ use crate::access::Access;
 use crate::answer::Answer;
 use crate::builder::{Links, Settings};
 use crate::clock::{Clock, http_date};
-use crate::data::World;
+use crate::data::ServerData;
 use crate::fault::{Fault, Faults};
 use crate::handle::GithubServer;
-use crate::log::{Log, Received};
+use crate::log::{Log, ReceivedRequest};
 use crate::mutations::Mutations;
 use crate::{fault_injection, routes};
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// What the server's tasks and the test's handle share.
+/// The state that the server's tasks and the test's handle share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
@@ -37,13 +37,13 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) seed: u64,
     base_url: String,
-    world: Mutex<World>,
-    churn: Mutex<Mutations>,
+    data: Mutex<ServerData>,
+    mutations: Mutex<Mutations>,
     faults: Mutex<Faults>,
     access: Mutex<Access>,
 }
 
-/// A test that panicked while it held a lock has failed already; the server stays of use to the others.
+/// Ignores poisoning: the test that panicked has failed already.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -53,8 +53,8 @@ impl Shared {
         &self.base_url
     }
 
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.world)
+    pub(crate) fn data(&self) -> MutexGuard<'_, ServerData> {
+        lock(&self.data)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -65,27 +65,27 @@ impl Shared {
         lock(&self.access)
     }
 
-    pub(crate) fn churn(&self) -> Mutations {
-        *lock(&self.churn)
+    pub(crate) fn mutations(&self) -> Mutations {
+        *lock(&self.mutations)
     }
 
-    pub(crate) fn set_churn(&self, churn: Mutations) {
-        *lock(&self.churn) = churn;
+    pub(crate) fn set_mutations(&self, mutations: Mutations) {
+        *lock(&self.mutations) = mutations;
     }
 }
 
 /// Starts to listen; the returned handle stops it.
-pub(crate) async fn start(settings: Settings, clock: Clock, world: World, seed: u64) -> io::Result<GithubServer> {
+pub(crate) async fn start(settings: Settings, clock: Clock, data: ServerData, seed: u64) -> io::Result<GithubServer> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let shared = Arc::new(Shared {
         base_url: format!("http://{address}{}", settings.path_prefix),
-        churn: Mutex::new(settings.churn),
+        mutations: Mutex::new(settings.mutations),
         settings,
         clock,
         log: Log::default(),
         seed,
-        world: Mutex::new(world),
+        data: Mutex::new(data),
         faults: Mutex::default(),
         access: Mutex::default(),
     });
@@ -98,14 +98,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(converse(stream, Arc::clone(&shared)));
+            connections.spawn(serve_connection(stream, Arc::clone(&shared)));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Serves one connection until either side closes it.
-async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| Box::pin(answer(Arc::clone(&shared), request, Arc::clone(&reset))));
@@ -117,27 +117,27 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// The connection is given up without an answer.
+/// The server drops the connection without an answer.
 #[derive(Debug)]
-struct HungUp;
+struct ConnectionDropped;
 
-impl fmt::Display for HungUp {
+impl fmt::Display for ConnectionDropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the upstream hung up")
+        f.write_str("the server dropped the connection")
     }
 }
 
-impl std::error::Error for HungUp {}
+impl std::error::Error for ConnectionDropped {}
 
 async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
     reset: Arc<AtomicBool>,
-) -> Result<Response<Body>, HungUp> {
+) -> Result<Response<Body>, ConnectionDropped> {
     let uri = request.uri();
     let (received, in_flight) = shared.log.arrive(|number| {
         let query = uri.query().unwrap_or_default();
-        Received::new(number, request.method().as_str(), uri.path(), query, request.headers().clone())
+        ReceivedRequest::new(number, request.method().as_str(), uri.path(), query, request.headers().clone())
     });
     if !shared.settings.latency.is_zero() {
         tokio::time::sleep(shared.settings.latency).await;
@@ -147,19 +147,19 @@ async fn answer(
         Some(Fault::Stall) => std::future::pending::<()>().await,
         Some(Fault::Reset) => {
             reset.store(true, Ordering::Relaxed);
-            return Err(HungUp);
+            return Err(ConnectionDropped);
         }
         _ => {}
     }
     let too_many = shared.settings.most_at_once.is_some_and(|most| in_flight.at_once > most);
-    let answer = match fault.as_ref().and_then(|fault| fault_injection::instead(fault, &shared, &received)) {
+    let answer = match fault.as_ref().and_then(|fault| fault_injection::replacement(fault, &shared, &received)) {
         Some(answer) => answer,
         None if too_many => with_quota(Answer::secondary_limit(403), &shared, &received),
         None => routes::answer(&shared, &received),
     };
-    let answer = dress(pass_links_on(answer, &shared), &shared, received.number());
+    let answer = add_common_headers(rewrite_links(answer, &shared), &shared, received.number());
     let answer = match &fault {
-        Some(fault) => fault_injection::spoil(fault, answer, &shared),
+        Some(fault) => fault_injection::corrupt(fault, answer, &shared),
         None => answer,
     };
     shared.log.answered(received.number(), answer.status, answer.body.len());
@@ -170,8 +170,8 @@ async fn answer(
     Ok(response)
 }
 
-/// What a gateway makes of links.
-fn pass_links_on(mut answer: Answer, shared: &Shared) -> Answer {
+/// Rewrites or drops links, as a gateway does.
+fn rewrite_links(mut answer: Answer, shared: &Shared) -> Answer {
     let links = match &shared.settings.links {
         Links::Own => return answer,
         Links::Dropped => None,
@@ -188,15 +188,15 @@ fn pass_links_on(mut answer: Answer, shared: &Shared) -> Answer {
     }
 }
 
-/// Tells the asker's quota without using any.
-pub(crate) fn with_quota(answer: Answer, shared: &Shared, request: &Received) -> Answer {
+/// Adds the headers of the client's quota without using any.
+pub(crate) fn with_quota(answer: Answer, shared: &Shared, request: &ReceivedRequest) -> Answer {
     let now = shared.clock.wire();
     let quota = shared.access().spend(request, &shared.settings, now, 0);
     quota.headers(answer)
 }
 
 /// Adds the headers that every answer has.
-fn dress(answer: Answer, shared: &Shared, number: u64) -> Answer {
+fn add_common_headers(answer: Answer, shared: &Shared, number: u64) -> Answer {
     answer
         .with_default("date", http_date(shared.clock.wire()))
         .with("server", "github.com")

@@ -30,7 +30,7 @@ SPEC = {
     "settings": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "additionalProperties": False,
-        "description": "How GitHub is reached, and what is read of it.",
+        "description": "How to reach GitHub, and what to read.",
         "properties": {
             "api_url": {
                 "default": "https://api.github.com",

@@ -2,21 +2,21 @@
 
 use jiff::Timestamp;
 
-use super::links::Paging;
+use super::links::PageParams;
 use crate::answer::Answer;
-use crate::data::{Gone, Repository, State, World};
-use crate::log::Received;
+use crate::data::{Removal, Repository, ServerData, State};
+use crate::log::ReceivedRequest;
 use crate::server::Shared;
 use crate::timeline::{Timeline, key, number_of};
 
 /// A page of `GET /repos/{owner}/{repo}/issues`.
-pub(crate) fn list(shared: &Shared, request: &Received, world: &mut World, index: usize) -> Answer {
-    shared.churn().apply(world, index, &shared.clock);
+pub(crate) fn list(shared: &Shared, request: &ReceivedRequest, data: &mut ServerData, index: usize) -> Answer {
+    shared.mutations().apply(data, index, &shared.clock);
     shared.clock.serve();
-    let repository = &world.repositories[index];
+    let repository = &data.repositories[index];
     let settings = &shared.settings;
     let after = request.query("after").and_then(|text| u64::from_str_radix(&text, 16).ok());
-    let paging = Paging::of(request, settings.page_limit);
+    let paging = PageParams::from_request(request, settings.page_limit);
     if after.is_none() && settings.page_depth.is_some_and(|depth| paging.page > depth) {
         return Answer::error(
             422,
@@ -133,8 +133,8 @@ fn page(repository: &Repository, keys: &[u64]) -> String {
 }
 
 /// `GET /repos/{owner}/{repo}/issues/{number}`.
-pub(crate) fn item(shared: &Shared, world: &World, index: usize, number: &str) -> Answer {
-    let repository = &world.repositories[index];
+pub(crate) fn item(shared: &Shared, data: &ServerData, index: usize, number: &str) -> Answer {
+    let repository = &data.repositories[index];
     let Ok(number) = number.parse::<u32>() else { return Answer::not_found() };
     if repository.broken.contains(&number) {
         return Answer::error(500, "Server Error");
@@ -146,10 +146,10 @@ pub(crate) fn item(shared: &Shared, world: &World, index: usize, number: &str) -
         return Answer::json(repository.text(issue));
     }
     match repository.gone.get(&number) {
-        Some(Gone::Deleted) => Answer::error(410, "This issue was deleted"),
-        Some(Gone::Moved { repository, number }) => {
+        Some(Removal::Deleted) => Answer::error(410, "This issue was deleted"),
+        Some(Removal::Moved { repository, number }) => {
             Answer::moved(301, &format!("{}/repositories/{repository}/issues/{number}", shared.base_url()))
         }
-        Some(Gone::Hidden) | None => Answer::not_found(),
+        Some(Removal::Hidden) | None => Answer::not_found(),
     }
 }

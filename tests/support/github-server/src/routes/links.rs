@@ -1,17 +1,17 @@
 //! `Link` headers in GitHub's form.
 
-use crate::log::Received;
+use crate::log::ReceivedRequest;
 
 /// Which page is asked for, and of what size.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Paging {
+pub(crate) struct PageParams {
     pub(crate) page: usize,
     pub(crate) per_page: usize,
 }
 
-impl Paging {
+impl PageParams {
     /// Reads `page` and `per_page` as GitHub does: what makes no sense counts as not given.
-    pub(crate) fn of(request: &Received, limit: usize) -> Self {
+    pub(crate) fn from_request(request: &ReceivedRequest, limit: usize) -> Self {
         let number =
             |name| request.query(name).and_then(|text| text.parse::<usize>().ok()).filter(|&number| number > 0);
         Self { page: number("page").unwrap_or(1), per_page: number("per_page").unwrap_or(30).min(limit) }
@@ -23,7 +23,7 @@ impl Paging {
     }
 
     /// The header, unless one page holds everything.
-    pub(crate) fn links(self, address: &str, request: &Received, total: usize) -> Option<String> {
+    pub(crate) fn links(self, address: &str, request: &ReceivedRequest, total: usize) -> Option<String> {
         let last = total.div_ceil(self.per_page).max(1);
         let link = |page: usize, relation: &str| {
             let query = rest_of_query(request);
@@ -44,20 +44,20 @@ impl Paging {
     }
 
     /// The header that goes on after a record instead of counting pages.
-    pub(crate) fn cursor_link(self, address: &str, request: &Received, after: u64) -> String {
+    pub(crate) fn cursor_link(self, address: &str, request: &ReceivedRequest, after: u64) -> String {
         let query = rest_of_query(request);
         format!("<{address}?{query}after={after:016x}&page={}>; rel=\"next\"", self.page + 1)
     }
 }
 
 /// A link to the page after the one asked for, whether there is one or not.
-pub(crate) fn next_page(address: &str, request: &Received) -> String {
-    let page = Paging::of(request, usize::MAX).page + 1;
+pub(crate) fn next_page(address: &str, request: &ReceivedRequest) -> String {
+    let page = PageParams::from_request(request, usize::MAX).page + 1;
     format!("<{address}?{}page={page}>; rel=\"next\"", rest_of_query(request))
 }
 
 /// The query without what says which page, ready for one more parameter.
-fn rest_of_query(request: &Received) -> String {
+fn rest_of_query(request: &ReceivedRequest) -> String {
     let target = request.target();
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let kept = query.split('&').filter(|pair| {

@@ -9,12 +9,12 @@ pub(crate) use links::next_page;
 use twox_hash::XxHash3_128;
 
 use super::answer::Answer;
-use super::data::World;
-use super::log::Received;
+use super::data::ServerData;
+use super::log::ReceivedRequest;
 use super::server::{Shared, with_quota};
 
 /// The answer to a request: who asks, what the quota allows, what the path holds, and whether the asker has it already.
-pub(crate) fn answer(shared: &Shared, request: &Received) -> Answer {
+pub(crate) fn answer(shared: &Shared, request: &ReceivedRequest) -> Answer {
     let Some(path) = request.path().strip_prefix(shared.settings.path_prefix.as_str()) else {
         return Answer::not_found();
     };
@@ -53,15 +53,15 @@ pub(crate) fn answer(shared: &Shared, request: &Received) -> Answer {
     quota.headers(answer)
 }
 
-fn route(shared: &Shared, request: &Received, segments: &[&str]) -> Answer {
-    let mut world = shared.world();
+fn route(shared: &Shared, request: &ReceivedRequest, segments: &[&str]) -> Answer {
+    let mut data = shared.data();
     match segments {
         ["repos", owner, name, rest @ ..] => {
             let full = format!("{owner}/{name}");
-            match (world.find(&full), world.former_names.get(&full.to_lowercase())) {
-                (Some(index), _) => in_repository(shared, request, &mut world, index, rest),
+            match (data.find(&full), data.former_names.get(&full.to_lowercase())) {
+                (Some(index), _) => in_repository(shared, request, &mut data, index, rest),
                 (None, Some(&index)) => {
-                    let mut address = format!("{}/repositories/{}", shared.base_url(), world.repositories[index].id);
+                    let mut address = format!("{}/repositories/{}", shared.base_url(), data.repositories[index].id);
                     for segment in rest {
                         address.push('/');
                         address.push_str(segment);
@@ -75,41 +75,45 @@ fn route(shared: &Shared, request: &Received, segments: &[&str]) -> Answer {
                 (None, None) => Answer::not_found(),
             }
         }
-        ["repositories", id, rest @ ..] => match id.parse().ok().and_then(|id| world.find_id(id)) {
-            Some(index) => in_repository(shared, request, &mut world, index, rest),
+        ["repositories", id, rest @ ..] => match id.parse().ok().and_then(|id| data.find_id(id)) {
+            Some(index) => in_repository(shared, request, &mut data, index, rest),
             None => Answer::not_found(),
         },
-        ["users", login] => repositories::owner(&world, login),
-        ["orgs", login, "repos"] if world.is_organization(login) => {
-            repositories::list(shared, request, &world, |owner| owner.eq_ignore_ascii_case(login))
+        ["users", login] => repositories::owner(&data, login),
+        ["orgs", login, "repos"] if data.is_organization(login) => {
+            repositories::list(shared, request, &data, |owner| owner.eq_ignore_ascii_case(login))
         }
         ["users", login, "repos"] => {
-            repositories::list(shared, request, &world, |owner| owner.eq_ignore_ascii_case(login))
+            repositories::list(shared, request, &data, |owner| owner.eq_ignore_ascii_case(login))
         }
         ["organizations" | "user", id, "repos"] => {
-            repositories::list(shared, request, &world, |owner| repositories::owner_id(owner).to_string() == *id)
+            repositories::list(shared, request, &data, |owner| repositories::owner_id(owner).to_string() == *id)
         }
-        ["installation", "repositories"] => repositories::installation(shared, request, &world),
+        ["installation", "repositories"] => repositories::installation(shared, request, &data),
         _ => Answer::not_found(),
     }
 }
 
-fn in_repository(shared: &Shared, request: &Received, world: &mut World, index: usize, rest: &[&str]) -> Answer {
+fn in_repository(
+    shared: &Shared,
+    request: &ReceivedRequest,
+    data: &mut ServerData,
+    index: usize,
+    rest: &[&str],
+) -> Answer {
     match rest {
-        [] => Answer::json(repositories::json(&world.repositories[index], world)),
-        ["issues", ..]
-            if !world.repositories[index].issues_enabled && !world.repositories[index].lists_pull_requests =>
-        {
+        [] => Answer::json(repositories::json(&data.repositories[index], data)),
+        ["issues", ..] if !data.repositories[index].issues_enabled && !data.repositories[index].lists_pull_requests => {
             Answer::error(410, "Issues are disabled for this repo")
         }
-        ["issues"] => issues::list(shared, request, world, index),
-        ["issues", number] => issues::item(shared, world, index, number),
+        ["issues"] => issues::list(shared, request, data, index),
+        ["issues", number] => issues::item(shared, data, index, number),
         _ => Answer::not_found(),
     }
 }
 
 /// The quota, which costs nothing to ask.
-fn rate_limit(shared: &Shared, request: &Received) -> Answer {
+fn rate_limit(shared: &Shared, request: &ReceivedRequest) -> Answer {
     let now = shared.clock.wire();
     let quota = shared.access().spend(request, &shared.settings, now, 0);
     let core = serde_json::json!({
@@ -120,7 +124,7 @@ fn rate_limit(shared: &Shared, request: &Received) -> Answer {
 }
 
 /// A weak tag of what is sent and to whom.
-fn etag(answer: &Answer, request: &Received) -> String {
+fn etag(answer: &Answer, request: &ReceivedRequest) -> String {
     let link = answer.headers.get("link").map(|link| link.as_bytes());
     let mut rest = XxHash3_128::oneshot(&answer.body).to_le_bytes().to_vec();
     for part in [link, request.header("authorization").map(str::as_bytes)] {

@@ -157,7 +157,7 @@ async fn read_by_keyset(upstream: &GithubServer) -> BTreeSet<u64> {
         let answer = send(client.get(url)).await.unwrap();
         if upstream.counts().requests == 60 {
             // Calm comes at some time, or the newest second would never end.
-            upstream.set_churn(Mutations::NONE);
+            upstream.set_mutations(Mutations::NONE);
         }
         let times = answer.column("updated_at");
         let fresh = answer
@@ -194,7 +194,7 @@ async fn churn_follows_the_seed_and_can_delete_and_edit_in_bulk() {
     let mut outcomes = Vec::new();
     for _ in 0..2 {
         let churn = Mutations { changes: 10, deletions: true, bulk_edits: true };
-        let upstream = GithubServer::builder().seed(3).repository(WIDGETS, 300).churn(churn).start().await.unwrap();
+        let upstream = GithubServer::builder().seed(3).repository(WIDGETS, 300).mutations(churn).start().await.unwrap();
         for _ in 0..100 {
             get(&upstream, "/repos/acme/widgets/issues?per_page=1").await;
         }
