@@ -14,9 +14,6 @@ use crate::native_app::image::{Image, ImageBuilder};
 use crate::native_app::{App, Bundle, Finding, Names};
 use crate::{Error, ErrorKind, Result, SourceSpec};
 
-/// The image's folder in the bundle's.
-const IMAGE: &str = "image";
-
 pub(super) use operate::CommandContext;
 
 pub(super) async fn execute(program: &str, command: &AppCommand, place: &CommandContext<'_>) -> Result<Exit> {
@@ -42,7 +39,7 @@ fn build(spec: &SourceSpec, app: &App, binary: Option<&Path>, out: &Path, output
     let names = app.names()?;
     let image = image(spec, &names, binary, out, output)?;
     let written = bundle.write(out)?;
-    let image = image.map(|image| image.write(out.join(IMAGE))).transpose()?;
+    let image = image.map(|image| image.write(out.join(operate::IMAGE))).transpose()?;
     let document = json!({
         "folder": out,
         "package": names.package.as_str(),
@@ -95,7 +92,7 @@ fn image(
         Ok(()) => Ok(Some(image)),
         Err(error) => {
             let help = error.help().map(|help| format!("; {help} and name it with --binary")).unwrap_or_default();
-            let kept = if out.join(IMAGE).exists() { ", and that of an earlier build stays" } else { "" };
+            let kept = if out.join(operate::IMAGE).exists() { ", and that of an earlier build stays" } else { "" };
             output.note(&format!("no image is written{kept}: {}{help}", error.message()));
             Ok(None)
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Session;
+use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::output::{COUNTS, count, counts, duration, table, time};
 use crate::cli::progress;

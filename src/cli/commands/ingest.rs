@@ -4,7 +4,7 @@ use jiff::fmt::friendly::SpanPrinter;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Session;
+use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::args::Ingest;
 use crate::cli::destination::{Usage, check_cost};

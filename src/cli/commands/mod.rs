@@ -6,32 +6,20 @@ mod history;
 mod ingest;
 mod preview;
 mod resources;
+mod session;
 mod setup;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Exit;
-use super::args::{Args, Command, Global};
-use super::destination::{Destination, Destinations, Store};
+use super::args::{Args, Command};
+use super::destination::Destinations;
 use super::interrupt::Interrupt;
 use super::log;
 use super::output::Output;
 use super::progress::Progress;
-use super::settings::SettingsOverrides;
-use crate::engine::Connector;
-use crate::{Result, Settings, Source, SourceSpec};
-
-/// Everything that a command works with.
-struct Session<S> {
-    source: Arc<S>,
-    spec: SourceSpec,
-    given: SettingsOverrides,
-    destination: Arc<dyn Destination>,
-    output: Output,
-    progress: Progress,
-    interrupt: Interrupt,
-}
+use crate::{Result, Source};
+use session::{Session, read_settings};
 
 pub(super) async fn execute(
     source: impl Source,
@@ -94,55 +82,5 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Schema | Command::Completions { .. } => Ok(Exit::Complete),
         #[cfg(feature = "native-app")]
         Command::App(_) => Ok(Exit::Complete),
-    }
-}
-
-/// Reads the settings of this call. A file in the current folder is not read unless `--config` names it: its author would decide where
-/// credentials go.
-fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
-    let file = format!("{}.toml", spec.name);
-    if global.config.is_none() && Path::new(&file).exists() {
-        let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
-        if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
-    }
-    SettingsOverrides::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
-}
-
-impl<S: Source> Session<S> {
-    /// Rejects invalid names before a command creates a database. An existing database may know a name in an older form.
-    fn refuse(&self, names: &[String]) -> Result<()> {
-        if self.destination.missing().is_none() {
-            return Ok(());
-        }
-        let given: Settings = self.given.values().clone().into_iter().collect();
-        names.iter().try_for_each(|name| self.source.resource(&given, name).map(drop))
-    }
-
-    /// The connector over the destination, which is created if it is missing.
-    fn open(&self) -> Result<Connector> {
-        let store = self.destination.open()?;
-        Ok(self.connector(&*store))
-    }
-
-    /// The connector over the destination, or over an empty one if it is missing.
-    fn look(&self) -> Result<Connector> {
-        if let Some(missing) = self.destination.missing() {
-            self.output.note(&missing);
-        }
-        let store = self.destination.open_existing()?;
-        Ok(self.connector(&*store))
-    }
-
-    /// The connector over the destination, for a command that writes nothing: a write-protected file suffices.
-    fn read(self) -> Result<Connector> {
-        if let Some(missing) = self.destination.missing() {
-            self.output.note(&missing);
-        }
-        let store = self.destination.open_to_read()?;
-        Ok(self.connector(&*store))
-    }
-
-    fn connector(&self, store: &dyn Store) -> Connector {
-        Connector::new(self.source.clone(), store.backend()).with_settings(self.given.values().clone())
     }
 }

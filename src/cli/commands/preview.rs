@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Session;
+use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::output::table;
 use crate::engine::unknown_resource;

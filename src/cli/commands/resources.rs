@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Session;
+use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::confirm::{confirmed, unanswerable};
 use crate::engine::Schedule;

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Session;
+use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::args;
 use crate::cli::destination::Destinations;

@@ -2,6 +2,7 @@
 
 mod args;
 mod custom;
+mod select;
 #[cfg(feature = "snowflake")]
 pub(super) mod snowflake;
 #[cfg(feature = "sqlite")]
@@ -17,36 +18,11 @@ use serde::Serialize;
 pub(super) use args::DestinationArgs;
 #[cfg(feature = "snowflake")]
 pub(super) use args::SnowflakeArgs;
-use custom::CustomDestination;
-pub(super) use custom::OpenBackend;
+pub(super) use select::Destinations;
 
 use super::output::{bytes, counted, duration};
 use crate::backends::Preview;
-use crate::{Backend, Error, Resource, Result, SourceSpec};
-
-/// The destinations of a command line.
-pub(super) enum Destinations {
-    /// Those that snowfeed was built with; the arguments select one.
-    #[cfg(any(feature = "snowflake", feature = "sqlite"))]
-    BuiltIn,
-    /// The backend that the program brings along.
-    Custom(OpenBackend),
-}
-
-impl Destinations {
-    /// Returns the destination that the arguments and the environment select.
-    #[cfg_attr(
-        not(any(feature = "snowflake", feature = "sqlite")),
-        expect(unused_variables, reason = "no built-in destination")
-    )]
-    pub(super) fn select(self, spec: &SourceSpec, args: &DestinationArgs) -> Result<Arc<dyn Destination>> {
-        match self {
-            #[cfg(any(feature = "snowflake", feature = "sqlite"))]
-            Self::BuiltIn => select_built_in(spec, args),
-            Self::Custom(open) => Ok(Arc::new(CustomDestination::new(open))),
-        }
-    }
-}
+use crate::{Backend, Error, Resource, Result};
 
 /// The destination of a command. It opens nothing before a command needs it.
 #[async_trait]
@@ -118,23 +94,6 @@ impl Usage {
         parts.extend(self.warehouse_ms.map(|ms| format!("{} on a warehouse", duration(ms))));
         format!("Snowflake: {}", parts.join(", "))
     }
-}
-
-#[cfg(any(feature = "snowflake", feature = "sqlite"))]
-fn select_built_in(spec: &SourceSpec, args: &DestinationArgs) -> Result<Arc<dyn Destination>> {
-    #[cfg(feature = "snowflake")]
-    if snowflake::is_selected(args)? {
-        return Ok(Arc::new(snowflake::SnowflakeDatabase::new(spec, args)?));
-    }
-    #[cfg(all(feature = "sqlite", not(feature = "snowflake")))]
-    if variable("SNOWFEED_TO").is_some_and(|to| to == "snowflake") {
-        return Err(without_snowflake("SNOWFEED_TO=snowflake"));
-    }
-    #[cfg(feature = "sqlite")]
-    return Ok(Arc::new(sqlite::SqliteFile::new(spec, args)));
-    #[cfg(not(feature = "sqlite"))]
-    Err(Error::new(crate::ErrorKind::Unsupported, "this program was built without snowfeed's feature `sqlite`")
-        .with_help("use `--to snowflake`, or build it with `--features sqlite`"))
 }
 
 /// Refuses `--cost` for a destination that cannot report any.

@@ -6,7 +6,7 @@ use crate::native_app::Name;
 use crate::native_app::deploy::InstallSource;
 use crate::{Error, Result, SecretRef};
 
-use super::AppArgs;
+use super::package::AppArgs;
 
 /// What every command in an account takes.
 #[derive(Debug, clap::Args)]

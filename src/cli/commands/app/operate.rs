@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use crate::backends::snowflake::ConnectionConfig;
 use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
-use crate::cli::commands::read_settings;
+use crate::cli::commands::session::read_settings;
 use crate::cli::confirm::{confirmed, unanswerable};
 use crate::cli::destination::DestinationArgs;
 use crate::cli::destination::snowflake::{connection, tag};
@@ -18,6 +18,9 @@ use crate::native_app::{App, Bundle, Name};
 use crate::{ErrorKind, Result, SecretRef, SourceSpec};
 
 const STOPPING: &str = "stopping after this step, the next call goes on from there (again: stop at once)";
+
+/// The folder of the image in the folder of the bundle.
+pub(super) const IMAGE: &str = "image";
 
 /// For which source, where, and who is told.
 pub(in crate::cli::commands) struct CommandContext<'a> {
@@ -66,7 +69,7 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &CommandContex
     if !differing.is_empty() {
         place.output.note(&format!("note: `app build` would change {differing}; what was built is deployed"));
     }
-    let image = match Image::open(args.out.join(super::IMAGE)) {
+    let image = match Image::open(args.out.join(IMAGE)) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         image => Some(image?),
     };

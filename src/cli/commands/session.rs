@@ -1,0 +1,74 @@
+//! Everything that a command works with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::args::Global;
+use super::super::destination::{Destination, Store};
+use super::super::interrupt::Interrupt;
+use super::super::output::Output;
+use super::super::progress::Progress;
+use super::super::settings::SettingsOverrides;
+use crate::engine::Connector;
+use crate::{Result, Settings, Source, SourceSpec};
+
+/// Everything that a command works with.
+pub(super) struct Session<S> {
+    pub(super) source: Arc<S>,
+    pub(super) spec: SourceSpec,
+    pub(super) given: SettingsOverrides,
+    pub(super) destination: Arc<dyn Destination>,
+    pub(super) output: Output,
+    pub(super) progress: Progress,
+    pub(super) interrupt: Interrupt,
+}
+
+impl<S: Source> Session<S> {
+    /// Rejects invalid names before a command creates a database. An existing database may know a name in an older form.
+    pub(super) fn refuse(&self, names: &[String]) -> Result<()> {
+        if self.destination.missing().is_none() {
+            return Ok(());
+        }
+        let given: Settings = self.given.values().clone().into_iter().collect();
+        names.iter().try_for_each(|name| self.source.resource(&given, name).map(drop))
+    }
+
+    /// The connector over the destination, which is created if it is missing.
+    pub(super) fn open(&self) -> Result<Connector> {
+        let store = self.destination.open()?;
+        Ok(self.connector(&*store))
+    }
+
+    /// The connector over the destination, or over an empty one if it is missing.
+    pub(super) fn look(&self) -> Result<Connector> {
+        if let Some(missing) = self.destination.missing() {
+            self.output.note(&missing);
+        }
+        let store = self.destination.open_existing()?;
+        Ok(self.connector(&*store))
+    }
+
+    /// The connector over the destination, for a command that writes nothing: a write-protected file suffices.
+    pub(super) fn read(self) -> Result<Connector> {
+        if let Some(missing) = self.destination.missing() {
+            self.output.note(&missing);
+        }
+        let store = self.destination.open_to_read()?;
+        Ok(self.connector(&*store))
+    }
+
+    pub(super) fn connector(&self, store: &dyn Store) -> Connector {
+        Connector::new(self.source.clone(), store.backend()).with_settings(self.given.values().clone())
+    }
+}
+
+/// Reads the settings of this call. A file in the current folder is not read unless `--config` names it: its author would decide where
+/// credentials go.
+pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
+    let file = format!("{}.toml", spec.name);
+    if global.config.is_none() && Path::new(&file).exists() {
+        let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
+        if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
+    }
+    SettingsOverrides::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
+}
