@@ -7,7 +7,7 @@ use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::stage::GzipLines;
-use snowfeed::internals::snowflake::{Client, HttpClient, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, Sql, StagedFile, Statement};
 use snowfeed::{Resource, RunStatus, Sink};
 
 use super::measure::{peak, processor_time};
@@ -103,9 +103,9 @@ async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {
     let client = HttpClient::new(connection(port))?;
     let mut session = client.open().await?;
     let schema = format!("\"{}\".\"PUBLIC\"", database());
-    session.execute(Statement::new(format!("CREATE DATABASE \"{}\"", database()))).await?;
-    session.execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {schema}"))).await?;
-    session.execute(Statement::new(format!("USE SCHEMA {schema}"))).await?;
+    session.execute(Statement::new(Sql::assert_safe(format!("CREATE DATABASE \"{}\"", database())))).await?;
+    session.execute(Statement::new(Sql::assert_safe(format!("CREATE SCHEMA IF NOT EXISTS {schema}")))).await?;
+    session.execute(Statement::new(Sql::assert_safe(format!("USE SCHEMA {schema}")))).await?;
     session.execute(Statement::new("CREATE STAGE \"S\" ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')")).await?;
     session.execute(Statement::new("CREATE TABLE \"T\" (\"ROW\" VARIANT)")).await?;
     let records = Records::new();
@@ -122,7 +122,9 @@ async fn by_hand(rows: u32, port: u16) -> Outcome<Figures> {
         let (stage, name) = (format!("\"S\"/{files}"), format!("{files}.json.gz"));
         session.put(StagedFile { stage, name, content: file.finish()? }).await?;
         session
-            .execute(Statement::new(format!("COPY INTO \"T\" FROM @\"S\"/{files}/ FILE_FORMAT = (TYPE = JSON)")))
+            .execute(Statement::new(Sql::assert_safe(format!(
+                "COPY INTO \"T\" FROM @\"S\"/{files}/ FILE_FORMAT = (TYPE = JSON)"
+            ))))
             .await?;
         files += 1;
     }

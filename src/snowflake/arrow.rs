@@ -1,4 +1,4 @@
-//! Rows in Arrow's format, as texts: the same ones that Snowflake writes in its JSON.
+//! Converts rows in Arrow's format to the texts that Snowflake writes in its JSON.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,27 +13,27 @@ use bytestring::ByteString;
 use super::row::Row;
 use crate::{Error, Result};
 
-/// How many digits Snowflake's numbers have at most.
+/// The maximum number of digits of Snowflake's numbers.
 const PRECISION: u8 = 38;
 
-/// Rows of which nothing but nulls has come take no space in a stream, whatever their number; so many of them are believed.
+/// Rows of nothing but nulls take no space in a stream, whatever their number; more of them than this are rejected.
 const MAX_EMPTY_ROWS: usize = 1 << 20;
 
-/// Decodes a stream of record batches; nothing is a stream without rows.
+/// Decodes a stream of record batches. Empty input is a stream without rows.
 pub(super) fn rows(stream: &[u8]) -> Result<Vec<Row>> {
-    // The decoder panics at a batch that points to what is outside of it, and at others that nobody in their right mind writes.
-    // Nothing that it has touched is used afterwards.
+    // The decoder panics on a batch that points outside itself, and on other malformed ones. Nothing that it has touched is used
+    // afterwards.
     catch_unwind(AssertUnwindSafe(|| decode(stream)))
-        .unwrap_or_else(|_| Err(Error::invalid_data("the rows of an answer are garbled")))
+        .unwrap_or_else(|_| Err(Error::invalid_data("the rows of a result are malformed")))
 }
 
 fn decode(stream: &[u8]) -> Result<Vec<Row>> {
-    // Unlike a reader, it takes no memory for what a stream only says is to come.
+    // Unlike a reader, it allocates nothing for announced data.
     let mut decoder = StreamDecoder::new();
     let (mut rest, mut rows) = (stream.into(), Vec::new());
     while let Some(batch) = decoder.decode(&mut rest).map_err(garbled)? {
         if batch.num_rows() > stream.len().saturating_mul(8).max(MAX_EMPTY_ROWS) {
-            return Err(Error::invalid_data("an answer says that it has more rows than it has bits"));
+            return Err(Error::invalid_data("a result announces more rows than it has bits"));
         }
         append(&batch, &mut rows)?;
     }
@@ -63,7 +63,7 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
             scale => formatted(&scaled(column, scale)?),
         },
         DataType::Struct(_) if is_timestamp(field) => timestamps(field, column),
-        _ => Err(Error::invalid_data("Snowflake answered with a type of column that is not understood")
+        _ => Err(Error::invalid_data("a column of a result has an unsupported type")
             .with_context("column", field.name())
             .with_context("type", column.data_type())
             .with_help("cast the column to VARCHAR in the statement")),
@@ -73,7 +73,7 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
 fn formatted(column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
     let options = FormatOptions::new();
     let formatter = ArrayFormatter::try_new(column, &options).map_err(garbled)?;
-    // A column of nulls has no mask that says so.
+    // A column of nulls has no null mask.
     let nulls = column.logical_nulls();
     let text = |row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
         true => Ok(None),
@@ -82,7 +82,7 @@ fn formatted(column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
     (0..column.len()).map(text).collect()
 }
 
-/// A number with digits after the point comes as a whole one, and how many digits there are beside it.
+/// A number with decimals is sent as an integer, with its scale in the metadata.
 fn scaled(column: &ArrayRef, scale: i8) -> Result<ArrayRef> {
     let whole = arrow_cast::cast(column, &DataType::Decimal128(PRECISION, 0)).map_err(garbled)?;
     let decimals = whole.as_primitive::<Decimal128Type>().clone().with_precision_and_scale(PRECISION, scale);
@@ -101,10 +101,10 @@ fn is_timestamp(field: &Field) -> bool {
 fn timestamps(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>>> {
     let parts = column.as_struct();
     let part = |name| {
-        let missing = || Error::invalid_data("a timestamp has no such part").with_context("column", field.name());
+        let missing = || Error::invalid_data("a part of a timestamp is missing").with_context("column", field.name());
         parts.column_by_name(name).ok_or_else(missing).map(|part| part.as_ref())
     };
-    let wrong = || Error::invalid_data("a timestamp's parts are no numbers").with_context("column", field.name());
+    let wrong = || Error::invalid_data("a part of a timestamp is not a number").with_context("column", field.name());
     let epoch = part("epoch")?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
     let fraction = match part("fraction") {
         Ok(part) => Some(part.as_primitive_opt::<Int32Type>().ok_or_else(wrong)?),
@@ -123,7 +123,7 @@ fn timestamps(field: &Field, column: &ArrayRef) -> Result<Vec<Option<ByteString>
 }
 
 fn garbled(error: ArrowError) -> Error {
-    Error::invalid_data("the rows of an answer are garbled").with_source(error)
+    Error::invalid_data("the rows of a result are malformed").with_source(error)
 }
 
 #[cfg(test)]

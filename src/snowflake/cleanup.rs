@@ -1,4 +1,4 @@
-//! What is still sent when nobody waits for it: the cancellation of a statement, and the end of a session.
+//! Requests that outlive their caller: cancelling a statement and closing a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,17 @@ use super::transport::Transport;
 use super::wire::{Abort, Empty, Response, TOKEN_EXPIRED};
 use crate::{Error, Result};
 
-/// The longest that one of these may take. Snowflake ends abandoned statements and sessions by itself, only later.
+/// The timeout of such a request. Snowflake itself ends abandoned statements and sessions, only later.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a statement that does not run yet is cancelled, and the pause between.
+/// How often to cancel a statement that is not running yet, and the pause between attempts.
 const MAX_ABORTS: u32 = 5;
 const ABORT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What Snowflake says of a statement that does not run: not yet, or no longer.
+/// The code for a statement that is not running: not yet, or no longer.
 const NOT_RUNNING: &str = "000605";
 
-/// Sends what is to be sent when a session is left, one thing after the other: a session that is closed cannot cancel any
-/// more.
+/// Sends these requests one after the other: a closed session can no longer cancel a statement.
 #[derive(Clone)]
 pub(super) struct SessionCleanup {
     transport: Arc<Transport>,
@@ -41,24 +40,24 @@ impl SessionCleanup {
         Self { transport, runtime: Handle::current(), order: Arc::default() }
     }
 
-    /// Ends a session, and waits until Snowflake has said so. A session that is gone already has ended.
+    /// Closes a session and waits for Snowflake's confirmation. A session that no longer exists counts as closed.
     pub(super) async fn close(&self, pass: &SessionTokens) -> Result<()> {
         let _turn = self.order.lock().await;
         close(&self.transport, pass).await
     }
 
-    /// Ends a session in the background.
+    /// Closes a session in the background.
     pub(super) fn close_later(&self, pass: Arc<SessionTokens>) {
         let farewell = self.clone();
         // A runtime that is shutting down drops the task.
         self.runtime.spawn(async move {
             if let Err(error) = farewell.close(&pass).await {
-                tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
+                tracing::debug!(%error, "a session was left open; Snowflake closes it after some idle hours");
             }
         });
     }
 
-    /// Watches over a statement: it is cancelled if the watch is dropped before [`Watch::done`].
+    /// Returns a guard that cancels the statement if it is dropped before [`Watch::done`].
     pub(super) fn cancel_on_drop<'a>(
         &'a self,
         pass: &'a Arc<SessionTokens>,
@@ -70,7 +69,7 @@ impl SessionCleanup {
 
     fn cancel_later(&self, pass: Arc<SessionTokens>, sql: String, request_id: String) {
         let transport = Arc::clone(&self.transport);
-        // Taken before the task begins, so that a close that follows waits for it.
+        // Locked before the task starts, so that a later close waits for it.
         let turn = Arc::clone(&self.order).try_lock_owned().ok();
         self.runtime.spawn(async move {
             let _turn = turn;
@@ -94,7 +93,7 @@ pub(super) struct CancelOnDrop<'a> {
 }
 
 impl CancelOnDrop<'_> {
-    /// The statement has come to its end.
+    /// The statement is done.
     pub(super) fn done(mut self) {
         self.done = true;
     }
@@ -108,7 +107,7 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-/// Cancels a statement. It may not run yet: then Snowflake finds nothing to cancel, and runs it all the same.
+/// Cancels a statement. If it is not running yet, Snowflake finds nothing to cancel and runs it later, hence the attempts.
 async fn abort(transport: &Transport, pass: &SessionTokens, sql: &str, request_id: &str) -> Result<Response<Value>> {
     let (mut tries, mut renewed) = (MAX_ABORTS, false);
     loop {
@@ -135,7 +134,7 @@ async fn close(transport: &Transport, pass: &SessionTokens) -> Result<()> {
     };
     let reply = with_timeout(async {
         let reply = ask().await?;
-        // Where only the token has expired, the session is still there, with its transaction and the locks of that.
+        // If only the token expired, the session still exists, and its transaction holds locks.
         if reply.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
             return ask().await;
         }
@@ -146,7 +145,7 @@ async fn close(transport: &Transport, pass: &SessionTokens) -> Result<()> {
         return Ok(());
     }
     Err(error::with_code(Error::unavailable("Snowflake did not close a session"), reply.code.as_deref())
-        .with_help("it closes by itself when it has been idle for some hours"))
+        .with_help("Snowflake closes it after some idle hours"))
 }
 
 async fn with_timeout<T>(request: impl Future<Output = Result<T>>) -> Result<T> {

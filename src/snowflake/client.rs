@@ -13,22 +13,22 @@ use super::transport::Transport;
 use super::{Client, Session, Usage, login, parameters};
 use crate::{Result, RetryConfig};
 
-/// Talks to a Snowflake account over HTTP, as Snowflake's own drivers do. Clones are cheap and share everything.
+/// A client over HTTP, using the protocol of Snowflake's own drivers. Clones are cheap and share everything.
 ///
 /// # Retries
-/// A request that brings no answer is sent again, within its [`RetryConfig`], with the same request id, by which Snowflake knows
-/// it. What Snowflake answers is final. Redirects 307 and 308 are followed to the same host and, with TLS, to others of
-/// Snowflake's; no credential goes anywhere else.
+/// A request without a response is retried within its [`RetryConfig`], with the same request id, so that Snowflake recognizes it.
+/// A response of Snowflake is final. Redirects 307 and 308 are followed to the same host and, with TLS, to other Snowflake hosts;
+/// credentials go nowhere else.
 ///
 /// # Logs
-/// Statements are logged at debug level, without bound values: their text, request id, query id and time. No body, header or
-/// credential is logged at any level, by this or by the crates below it.
+/// Statements are logged at debug level, without bound values: text, request id, query id and time. Bodies, headers and
+/// credentials are logged at no level, neither here nor in the crates below.
 #[derive(Clone)]
 pub struct HttpClient(Arc<ClientInner>);
 
 impl HttpClient {
-    /// How often, and for how long, a request that brought no answer is sent again unless something else is said: twelve attempts
-    /// within five minutes, the first delay half a second, the longest thirty seconds.
+    /// The default retries of a request without a response: twelve attempts within five minutes, with delays from half a second to
+    /// thirty seconds.
     pub const DEFAULT_RETRY: RetryConfig = RetryConfig {
         max_attempts: 12,
         timeout: Duration::from_secs(5 * 60),
@@ -36,15 +36,15 @@ impl HttpClient {
         max_delay: Duration::from_secs(30),
     };
 
-    /// A client for this connection. Nothing is sent.
+    /// Creates a client with the default retries. It sends nothing.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the host is none, or a proxy is not a URL.
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the host is invalid, or a proxy is not a URL.
     pub fn new(connection: ConnectionConfig) -> Result<Self> {
         Self::with_retry(connection, Self::DEFAULT_RETRY)
     }
 
-    /// A client that sends a request again as often, and for as long, as `retries` say.
+    /// Creates a client with other retries.
     ///
     /// # Errors
     /// As for [`new`](Self::new).

@@ -16,11 +16,11 @@ pub(super) struct ClientInner {
     pub(super) meter: UsageCounters,
 }
 
-/// How many sessions are remembered: a program that runs for years opens more and more of them, and each is a branch of the
-/// statement that asks for their [cost](crate::backends::Snowflake::warehouse_time).
+/// How many session ids are remembered. A long-running program opens ever more sessions, and each is a branch of the statement
+/// that queries their [cost](crate::backends::Snowflake::warehouse_time).
 const MAX_SESSION_IDS: usize = 64;
 
-/// Counts what is spent.
+/// Counts usage.
 #[derive(Debug, Default)]
 pub(super) struct UsageCounters {
     statements: AtomicU64,

@@ -1,21 +1,21 @@
-//! Snowflake's errors as this crate's.
+//! Maps Snowflake's errors to this crate's.
 
 use super::connection::ConnectionConfig;
 use super::wire::{QueryData, Response};
 use crate::error::{bounded, redact};
 use crate::{Error, ErrorKind, Retry};
 
-/// The longest part of Snowflake's own message that is worth repeating, in characters.
+/// The maximum length of a message of Snowflake, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Snowflake has aborted the transaction: it was idle for five minutes while it blocked another one, it was older than four
-/// hours, or an administrator has called `SYSTEM$ABORT_TRANSACTION`. The session goes on in autocommit.
+/// hours, or an administrator has called `SYSTEM$ABORT_TRANSACTION`. The session continues in autocommit.
 const TRANSACTION_ABORTED: &str = "000615";
 
 const RUN_TRANSACTION_AGAIN: &str = "run the whole transaction again; if it is aborted again, let less time pass between \
                                      its statements, and find out who aborts it";
 
-/// What a code means to the caller.
+/// What an error code means for the caller.
 struct Classification {
     kind: ErrorKind,
     retry: Retry,
@@ -30,7 +30,7 @@ fn transient(help: &'static str) -> Classification {
     Classification { kind: ErrorKind::Unavailable, retry: Retry::Backoff, help: Some(help) }
 }
 
-/// What the code of a statement's error means. Unverified: see docs/unverified.md#error-codes. They are from
+/// Classifies the error code of a statement. Unverified: see docs/unverified.md#error-codes. They are from
 /// Snowflake's documentation and from what users of its drivers report.
 fn classify_statement(code: &str, state: &str, message: &str) -> Classification {
     use ErrorKind::{Authentication, Configuration, Internal, InvalidData, NotFound, RateLimited, Unavailable};
@@ -51,26 +51,22 @@ fn classify_statement(code: &str, state: &str, message: &str) -> Classification 
         "003001" => {
             permanent(Configuration, "use another role, or let an administrator GRANT the privilege to this one")
         }
-        "000604" => {
-            permanent(Unavailable, "somebody stopped the statement in Snowflake: find out who, and run it again")
-        }
+        "000604" => permanent(Unavailable, "a user stopped the statement in Snowflake: find out who, and run it again"),
         "000630" => permanent(
             Unavailable,
             "raise STATEMENT_TIMEOUT_IN_SECONDS of the warehouse or the user, or use a larger warehouse",
         ),
         TRANSACTION_ABORTED => transient(RUN_TRANSACTION_AGAIN),
         "000625" => transient("another transaction holds the table: see `SHOW LOCKS`, and try again"),
-        // What Snowflake, and the server of the tests, answer when they fail themselves. The latter also answers so to
-        // transactions that conflict.
+        // Internal errors of Snowflake and of the test server. The latter also reports conflicting transactions this way.
         "000603" | "261000" => transient("see https://status.snowflake.com, and try again later"),
-        "390104" | "390111" | "390112" | "390114" => permanent(
-            Authentication,
-            "run it again; if it stays so, check whether the user or its tokens were disabled",
-        ),
-        "001003" => permanent(Internal, "report this: it is most likely a bug of ours"),
+        "390104" | "390111" | "390112" | "390114" => {
+            permanent(Authentication, "run it again; if that fails, check whether the user or its tokens were disabled")
+        }
+        "001003" => permanent(Internal, "report this: it is most likely a bug of snowfeed"),
         _ if says("is suspended") => permanent(
             Configuration,
-            "resume the warehouse, or let it resume by itself: `ALTER WAREHOUSE … SET AUTO_RESUME = TRUE`",
+            "resume the warehouse, or let it resume automatically: `ALTER WAREHOUSE … SET AUTO_RESUME = TRUE`",
         ),
         _ if says("resource monitor") => {
             permanent(RateLimited, "raise the quota of the resource monitor, or wait for its next interval")
@@ -87,8 +83,7 @@ fn classify_statement(code: &str, state: &str, message: &str) -> Classification 
     }
 }
 
-/// Whether the error of a statement says that the transaction around it is no more. Other errors leave it open, a deadlock's
-/// among them.
+/// Whether the error means that the transaction no longer exists. Other errors leave it open, even a deadlock.
 pub(super) fn aborts_transaction(reply: &Response<QueryData>) -> bool {
     reply.code.as_deref() == Some(TRANSACTION_ABORTED)
 }
@@ -99,7 +94,7 @@ pub(super) fn lost_transaction() -> Error {
         .with_help(RUN_TRANSACTION_AGAIN)
 }
 
-/// Adds the code of a reply, also to the text where there is none.
+/// Adds the code of a response; its absence is noted, too.
 pub(super) fn with_code(error: Error, code: Option<&str>) -> Error {
     match code {
         Some(code) => error.with_code(code),
@@ -107,21 +102,21 @@ pub(super) fn with_code(error: Error, code: Option<&str>) -> Error {
     }
 }
 
-/// The error that a statement was answered with.
+/// The error of a statement.
 pub(super) fn statement_error(reply: &Response<QueryData>) -> Error {
     let message = match reply.code.as_deref() {
-        // The server of the tests repeats the statement with all its values.
+        // The test server's message repeats the statement with all its values.
         Some("261000") => "the server failed while it ran the statement".to_owned(),
         _ => one_line(reply.message.as_deref()),
     };
     with_message(reply, message)
 }
 
-/// The error that a statement with a secret in it was answered with. What Snowflake says may repeat a part of the statement.
+/// The error of a statement that contains a secret. Snowflake's message may repeat part of the statement.
 pub(super) fn confidential_error(reply: &Response<QueryData>) -> Error {
     with_message(
         reply,
-        "Snowflake refuses a statement that holds a secret; its reason could show it, and is left out".to_owned(),
+        "Snowflake rejected a statement that contains a secret; its reason is omitted, because it could show the secret".to_owned(),
     )
 }
 
@@ -143,7 +138,7 @@ fn with_message(reply: &Response<QueryData>, message: String) -> Error {
     }
 }
 
-/// The error that a login was answered with.
+/// The error of a login.
 pub(super) fn login_error<D>(reply: &Response<D>, connection: &ConnectionConfig) -> Error {
     use ErrorKind::{Authentication, Configuration};
     let code = reply.code.as_deref().unwrap_or("none");
@@ -181,10 +176,10 @@ pub(super) fn login_error<D>(reply: &Response<D>, connection: &ConnectionConfig)
         _ => permanent(Authentication, "check the account identifier, the user and the credentials"),
     };
     let (message, code) = (reply.message.as_deref(), reply.code.as_deref());
-    // What is left of a credential that was cut short could still tell of it, and a reason that repeats one explains nothing.
+    // Part of a credential is still secret, and a reason that repeats one explains nothing.
     let is_clean = |text: &&str| redact(text) == *text;
     let message = match message.filter(|message| !is_clean(message)) {
-        Some(_) => "its reason repeats a credential, and is left out".to_owned(),
+        Some(_) => "its reason repeats a credential, and is omitted".to_owned(),
         None => one_line(message),
     };
     let code = code.filter(is_clean);
@@ -199,9 +194,9 @@ pub(super) fn login_error<D>(reply: &Response<D>, connection: &ConnectionConfig)
     }
 }
 
-/// Snowflake's message as one line without credentials that is not too long.
+/// Snowflake's message as one line of limited length, without credentials.
 fn one_line(message: Option<&str>) -> String {
-    // Before it is cut: half a credential would not be known as one.
+    // Redact before truncating: half a credential would not be recognized.
     let message = bounded(message.unwrap_or_default());
     let words = message.split_whitespace();
     let mut line = words.collect::<Vec<_>>().join(" ");

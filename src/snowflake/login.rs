@@ -1,4 +1,4 @@
-//! How a session begins, and how it is kept.
+//! Logging in, and renewing the tokens of a session.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,17 +16,17 @@ use super::wire::{LoginData, Renewal, RenewalData, Response};
 use super::{IssuedToken, error, parameters};
 use crate::{Error, ErrorKind, Result};
 
-/// How long a session's token is good for where Snowflake does not say so.
+/// The assumed validity of a session token, where Snowflake gives none.
 const TOKEN_VALIDITY: Duration = Duration::from_secs(3600);
 
-/// What a session is known by.
+/// The tokens of a session.
 pub(super) struct TokenPair {
     session: SecretString,
-    /// With it, Snowflake hands out a new session token.
+    /// Renews the session token.
     master: Option<SecretString>,
 }
 
-/// The tokens of a session, which may be replaced while a statement runs.
+/// The current tokens of a session; a running statement may replace them.
 pub(super) struct SessionTokens(Mutex<Arc<TokenPair>>);
 
 impl SessionTokens {
@@ -34,7 +34,7 @@ impl SessionTokens {
         Self(Mutex::new(Arc::new(tokens)))
     }
 
-    /// The token to send now.
+    /// Returns the current session token.
     pub(super) fn token(&self) -> SecretString {
         self.current().session.clone()
     }
@@ -94,8 +94,8 @@ pub(super) async fn login(client: &ClientInner) -> Result<TokenPair> {
             parameters::check(parameters.as_ref())?;
             Ok(TokenPair { session, master })
         }
-        _ => Err(Error::invalid_data("Snowflake accepted the login, and gave no token for it")
-            .with_help("a second factor or a new password may be asked for: use a key pair, or a token")),
+        _ => Err(Error::invalid_data("Snowflake accepted the login without returning a token")
+            .with_help("Snowflake may require a second factor or a new password: use a key pair, or a token")),
     }
 }
 
@@ -132,7 +132,7 @@ async fn request_login(
     transport.request(QueryType::LoginRequest, &parameters, None, body).await
 }
 
-/// Asks for a new token for the same session, whose transaction stays open. Whether there is one.
+/// Renews the token of a session, whose transaction stays open. Returns whether Snowflake issued one.
 pub(super) async fn renew(transport: &Transport, pass: &SessionTokens) -> Result<bool> {
     let tokens = pass.current();
     let Some(master) = &tokens.master else { return Ok(false) };
@@ -148,7 +148,7 @@ pub(super) async fn renew(transport: &Transport, pass: &SessionTokens) -> Result
     Ok(true)
 }
 
-/// Asks for a token of the same session for another client, such as one of the image registry. The session's own stays as it is.
+/// Issues a token of the same session for another client, such as the image registry. The session's own token stays valid.
 pub(super) async fn issue_token(transport: &Transport, pass: &SessionTokens) -> Result<IssuedToken> {
     let tokens = pass.current();
     let refused = || {

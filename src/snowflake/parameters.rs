@@ -1,21 +1,21 @@
-//! The parameters of a session: those that every session of ours sets, whatever the account, the user and the connection say, and
-//! those that it sets unless the connection says otherwise.
+//! Session parameters: those that every session sets, whatever the account, the user and the connection say, and defaults that a
+//! connection can override.
 //!
-//! Every session parameter that Snowflake documents was looked at. The others change what readers see, or what other clients do,
-//! and a connection may set them. An administrator's limits for statements are left alone
+//! All documented session parameters were reviewed. The others change what readers see, or what other clients do, and a
+//! connection may set them. An administrator's limits for statements are left alone
 //! (`STATEMENT_TIMEOUT_IN_SECONDS`, `STATEMENT_QUEUED_TIMEOUT_IN_SECONDS`), and `SEARCH_PATH` cannot be set at a login.
-//! `READ_CONSISTENCY_MODE` is the account's alone, and `DEFAULT_DDL_COLLATION` an object's: statements have to care for them.
+//! `READ_CONSISTENCY_MODE` is the account's alone, and `DEFAULT_DDL_COLLATION` an object's: statements must allow for them.
 
 use serde_json::{Map, Value};
 
 use super::connection::ConnectionConfig;
 use crate::{Error, Result};
 
-/// A parameter with the value that we set.
+/// A required parameter.
 struct Parameter {
     name: &'static str,
     value: Setting,
-    /// Why a connection cannot set it.
+    /// Why a connection cannot override it.
     reason: &'static str,
 }
 
@@ -42,18 +42,18 @@ const fn set(name: &'static str, value: Setting, reason: &'static str) -> Parame
     Parameter { name, value, reason }
 }
 
-/// The one parameter without which there is no session.
+/// The only parameter whose rejection fails the login.
 const AUTOCOMMIT: &str = "AUTOCOMMIT";
 
-/// Text that a timestamp becomes: RFC 3339 with nine digits of a second.
+/// RFC 3339 with nine decimals.
 const TIMESTAMP: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM"#;
 const TIMESTAMP_WITHOUT_ZONE: &str = r#"YYYY-MM-DD"T"HH24:MI:SS.FF9"#;
 
-/// What we depend on.
+/// The values that the backend depends on.
 const REQUIRED: &[Parameter] = &[
     set(AUTOCOMMIT, Truth(true), "what runs outside of a transaction would be rolled back with the session"),
     set("QUOTED_IDENTIFIERS_IGNORE_CASE", Truth(false), "names that differ only by case would become one"),
-    set("ROWS_PER_RESULTSET", Number(0), "answers would be cut"),
+    set("ROWS_PER_RESULTSET", Number(0), "results would be truncated"),
     set("MULTI_STATEMENT_COUNT", Number(1), "a text must never run as several statements"),
     set("ERROR_ON_NONDETERMINISTIC_MERGE", Truth(true), "a MERGE with two rows for one key would keep any of them"),
     set("ERROR_ON_NONDETERMINISTIC_UPDATE", Truth(true), "an UPDATE with two rows for one key would keep any of them"),
@@ -81,8 +81,8 @@ const REQUIRED: &[Parameter] = &[
     set("TIME_OUTPUT_FORMAT", Text("HH24:MI:SS.FF9"), "times of day that we read have one form"),
     set("BINARY_INPUT_FORMAT", Text("HEX"), "hashes are written as hexadecimal text"),
     set("BINARY_OUTPUT_FORMAT", Text("HEX"), "hashes are read as hexadecimal text"),
-    // It ends after five minutes, and not when it is done. While we wait for a statement, we ask for it all the time, so that none
-    // of ours is detached.
+    // Snowflake then ends a detached statement after five minutes. The driver polls its statements, so that none is detached while
+    // the process lives.
     set(
         "ABORT_DETACHED_QUERY",
         Truth(true),
@@ -91,15 +91,15 @@ const REQUIRED: &[Parameter] = &[
     set("CLIENT_SESSION_KEEP_ALIVE", Truth(true), "a session could not be renewed for as long as it is used"),
 ];
 
-/// What we set unless the connection says otherwise.
+/// Defaults that a connection can override.
 const DEFAULTS: &[(&str, Setting)] = &[
-    // Snowflake's default is twelve hours. Who waits that long for a lock learns too late that something is stuck.
+    // Snowflake's default of twelve hours would hide a stuck lock for too long.
     ("LOCK_TIMEOUT", Number(3600)),
-    // Snowflake's default is 160 MB: so many fetched side by side take that much less memory.
+    // Snowflake's default is 160 MB; smaller parts bound the memory of concurrent downloads.
     ("CLIENT_RESULT_CHUNK_SIZE", Number(48)),
 ];
 
-/// The parameters to set at a login.
+/// Returns the parameters to set at login.
 pub(super) fn of(connection: &ConnectionConfig) -> Map<String, Value> {
     let mut parameters: Map<String, Value> =
         REQUIRED.iter().map(|ours| (ours.name.to_owned(), ours.value.into())).collect();
@@ -115,7 +115,7 @@ pub(super) fn of(connection: &ConnectionConfig) -> Map<String, Value> {
     parameters
 }
 
-/// Says which of the connection's parameters have no effect.
+/// Warns about parameters of the connection that have no effect.
 pub(super) fn warn_about_ignored(connection: &ConnectionConfig) {
     for name in connection.session_parameters.keys() {
         if let Some(ours) = required(name) {
@@ -124,8 +124,8 @@ pub(super) fn warn_about_ignored(connection: &ConnectionConfig) {
     }
 }
 
-/// Removes the parameter that Snowflake refuses, by its message. Whether it was one of ours, so that the login is worth another
-/// try: an account that does not know a parameter behaves as if it had its default.
+/// Removes the parameter that Snowflake's message rejects. Returns whether it was one of ours, so that the login is worth another
+/// attempt: an account without a parameter behaves as if it had the default.
 ///
 /// # Errors
 /// `Configuration` when the connection has set it, and for AUTOCOMMIT.
@@ -153,7 +153,7 @@ pub(super) fn remove_rejected(
     Ok(true)
 }
 
-/// Refuses a session that Snowflake has opened without AUTOCOMMIT. `parameters` are those that it answers a login with.
+/// Rejects a session without AUTOCOMMIT. `parameters` are those in the login response.
 pub(super) fn check(parameters: Option<&Value>) -> Result<()> {
     let is_autocommit = |parameter: &&Value| parameter["name"].as_str().is_some_and(|name| same_name(name, AUTOCOMMIT));
     let autocommit = parameters.and_then(Value::as_array).and_then(|all| all.iter().find(is_autocommit));
@@ -167,7 +167,7 @@ pub(super) fn check(parameters: Option<&Value>) -> Result<()> {
 }
 
 fn autocommit_off() -> Error {
-    Error::configuration("Snowflake opens no session with AUTOCOMMIT, and in one without it nothing would be stored")
+    Error::configuration("Snowflake opens no session with AUTOCOMMIT, and nothing would be stored without it")
         .with_help("let an administrator run `ALTER USER … SET AUTOCOMMIT = TRUE`")
 }
 
@@ -175,12 +175,12 @@ fn required(name: &str) -> Option<&'static Parameter> {
     REQUIRED.iter().find(|ours| same_name(name, ours.name))
 }
 
-/// Snowflake reads a parameter's name in either case.
+/// Parameter names are case-insensitive.
 fn same_name(one: &str, other: &str) -> bool {
     one.trim().eq_ignore_ascii_case(other)
 }
 
-/// Whether a text has a name in it that is not a part of a longer one.
+/// Whether a text contains a name as a whole word.
 fn has_word(text: &str, word: &str) -> bool {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|part| part == word)
 }

@@ -11,14 +11,14 @@ use super::wire::{QueryData, Response, TOKEN_EXPIRED};
 use crate::net::delays;
 use crate::{Error, Result};
 
-/// The first pause between two questions; each further one doubles.
+/// The first delay between two polls; each further one doubles.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// The longest pause.
+/// The longest delay.
 const MAX_DELAY: Duration = Duration::from_secs(5);
-/// A question that Snowflake held for this long has waited for us: the next one follows at once.
+/// After a poll that Snowflake held for this long, the next one follows at once.
 const LONG_POLL: Duration = Duration::from_secs(1);
 
-/// Asks for the result until there is one, however long that takes.
+/// Polls for the result until the statement is done, however long that takes.
 pub(super) async fn poll_until_done(
     transport: &Transport,
     pass: &SessionTokens,
@@ -27,7 +27,7 @@ pub(super) async fn poll_until_done(
     let mut delays = delays(FIRST_DELAY, MAX_DELAY);
     while reply.is_running() {
         let path = reply.data.and_then(|data| data.get_result_url).ok_or_else(|| {
-            Error::invalid_data("Snowflake said that a statement still runs, and not where its result will be")
+            Error::invalid_data("Snowflake reported a running statement without the address of its result")
         })?;
         let asked = Instant::now();
         let answer = fetch_result(transport, pass, &path).await?;
@@ -39,7 +39,7 @@ pub(super) async fn poll_until_done(
     Ok(reply)
 }
 
-/// Asks once for the result at a path. A token lives for an hour, which a statement may well take.
+/// Polls once. The token is valid for an hour, and a statement may run longer.
 async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
     let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
     if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
@@ -51,11 +51,11 @@ async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -
     }
 }
 
-/// Asks once more for the result of a statement that is done. Snowflake keeps it for a day, and makes new links to its parts.
+/// Fetches the result of a finished statement again. Snowflake keeps it for a day, and creates new links to its parts.
 pub(super) async fn refetch_result(transport: &Transport, pass: &SessionTokens, query_id: &str) -> Result<QueryData> {
-    // It becomes a part of a path.
+    // It becomes part of a path.
     if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(Error::invalid_data("Snowflake gave a statement an id that cannot be asked for"));
+        return Err(Error::invalid_data("Snowflake gave a statement an invalid id"));
     }
     let reply = fetch_result(transport, pass, &format!("/queries/{query_id}/result")).await?;
     let reply = poll_until_done(transport, pass, reply).await?;

@@ -18,23 +18,22 @@ use super::wire::{Chunk, QueryData};
 use super::{arrow, blocking};
 use crate::{Error, Result, Retry};
 
-/// How many parts of a result are fetched at once.
+/// How many parts of a result are downloaded concurrently.
 const CONCURRENT_DOWNLOADS: usize = 4;
 
-/// What may be on its way through memory at once, in all sessions of the process, in MiB: parts that are fetched and unpacked. A
-/// part that is larger goes alone.
+/// The memory for parts in flight, in all sessions of the process, in MiB. A larger part goes alone.
 const MAX_IN_FLIGHT_MIB: u32 = 256;
 static IN_FLIGHT: Semaphore = Semaphore::const_new(MAX_IN_FLIGHT_MIB as usize);
 
-/// The size of a part, in bytes, where Snowflake does not say so.
+/// The assumed size of a part, in bytes, where Snowflake gives none.
 const DEFAULT_PART_BYTES: u64 = 16 << 20;
 
-/// Rows that come with an answer are decoded where they are up to this size, in bytes: a thread costs more.
+/// Rows of a response up to this size, in bytes, are decoded in place: a thread costs more.
 const MAX_SYNC_BYTES: usize = 64 << 10;
 
-/// Gathers all rows of an answer, in order.
+/// Collects all rows of a result, in order.
 ///
-/// Links to parts live for some hours. Where they have expired, Snowflake makes new ones, as long as that brings more parts.
+/// Links to parts expire after some hours. Snowflake then creates new ones, as long as each round downloads more parts.
 pub(super) async fn collect_rows(
     transport: &Transport,
     pass: &SessionTokens,
@@ -59,7 +58,7 @@ pub(super) async fn collect_rows(
     Ok(answer)
 }
 
-/// The parts of a result that are stored elsewhere.
+/// The parts of a result in a cloud storage.
 struct Parts {
     chunks: Vec<Chunk>,
     headers: HeaderMap,
@@ -73,7 +72,7 @@ impl Parts {
         Ok(Self { chunks: data.chunks.take().unwrap_or_default(), headers, is_arrow })
     }
 
-    /// Appends the rows of the parts from the one with the number `done` on, which is how many are done.
+    /// Appends the rows of the remaining parts; `done` counts those that are complete.
     async fn fetch(&self, transport: &Transport, done: &mut usize, rows: &mut Vec<Row>) -> Result<()> {
         let rest: Vec<Chunk> = self.chunks.iter().skip(*done).cloned().collect();
         let fetched = rest.into_iter().map(|chunk| fetch(transport, chunk, self.headers.clone(), self.is_arrow));
@@ -91,11 +90,11 @@ impl Parts {
         if rows(self) == rows(&new) && self.is_arrow == new.is_arrow {
             return Ok(new);
         }
-        Err(Error::invalid_data("Snowflake gave links to another result than before").with_retry(Retry::Backoff))
+        Err(Error::invalid_data("Snowflake returned links to a different result").with_retry(Retry::Backoff))
     }
 }
 
-/// Whether a storage says that a link has expired, or is signed wrongly.
+/// Whether the storage reports an expired link, or a wrong signature.
 fn is_expired(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 401 | 403))
 }
@@ -123,7 +122,8 @@ async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow
     let size = chunk.uncompressed_size.unwrap_or(DEFAULT_PART_BYTES).div_ceil(1 << 20);
     let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, MAX_IN_FLIGHT_MIB);
     let room = IN_FLIGHT.acquire_many(size).await;
-    let room = room.map_err(|error| Error::internal("there is no room for a part of a result").with_source(error))?;
+    let room =
+        room.map_err(|error| Error::internal("no memory is available for a part of a result").with_source(error))?;
     let packed = transport.fetch(&chunk.url, headers).await?;
     let rows = blocking::run(move || {
         let _room = room;
@@ -137,7 +137,7 @@ async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow
     Ok(rows)
 }
 
-/// Snowflake has been seen to answer with fewer rows than it says there are.
+/// Snowflake has returned fewer rows than it announced.
 fn check_complete(rows: u64, total: u64) -> Result<()> {
     if rows < total { Err(incomplete(rows, total)) } else { Ok(()) }
 }
@@ -149,7 +149,7 @@ fn incomplete(rows: impl ToString, expected: impl ToString) -> Error {
         .with_retry(Retry::Backoff)
 }
 
-/// What the storage wants to see: headers that Snowflake gave, or made from the key it gave.
+/// The headers for the storage: those that Snowflake gave, or made from the key that it gave.
 pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let mut set = |name: &str, value: &str| {
@@ -158,7 +158,7 @@ pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
         let (Ok(name), Ok(mut value)) = (name, value) else {
             return Err(Error::invalid_data("Snowflake gave a header for a result that cannot be sent"));
         };
-        // It may be the key that the result is encrypted with.
+        // It may be the encryption key of the result.
         value.set_sensitive(true);
         headers.insert(name, value);
         Ok(())
@@ -177,30 +177,30 @@ pub(super) fn headers(data: &QueryData) -> Result<HeaderMap> {
 fn base64(encoded: &str) -> Result<Vec<u8>> {
     BASE64_STANDARD
         .decode(encoded)
-        .map_err(|error| Error::invalid_data("the rows of an answer are garbled").with_source(error))
+        .map_err(|error| Error::invalid_data("the rows of a result are malformed").with_source(error))
 }
 
-/// The storage does not always say that it hands out compressed bytes, so that the HTTP client leaves them as they are.
+/// Decompresses a part. The storage does not always declare compression, so that the HTTP client leaves the bytes alone.
 pub(super) fn decompress(bytes: Bytes) -> Result<Bytes> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(bytes);
     }
     let mut plain = Vec::new();
-    // One byte more than is allowed, by which it is known to be too much.
+    // One byte more than allowed, to detect the excess.
     let most = u64::try_from(MAX_PART_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     MultiGzDecoder::new(bytes.as_ref())
         .take(most)
         .read_to_end(&mut plain)
-        .map_err(|error| Error::invalid_data("a part of a result is garbled").with_source(error))?;
+        .map_err(|error| Error::invalid_data("a part of a result is malformed").with_source(error))?;
     if plain.len() > MAX_PART_BYTES { Err(too_large()) } else { Ok(plain.into()) }
 }
 
-/// Rows with commas between them, without brackets around them.
+/// Reads rows that are separated by commas, without brackets around them.
 pub(super) fn json_rows(bytes: &[u8]) -> Result<Vec<Row>> {
     let whole = [b"[", bytes, b"]"].concat();
     // The cause is left out: it may repeat a value.
     let rows: Vec<Vec<Option<String>>> =
-        serde_json::from_slice(&whole).map_err(|_| Error::invalid_data("a part of a result is garbled"))?;
+        serde_json::from_slice(&whole).map_err(|_| Error::invalid_data("a part of a result is malformed"))?;
     Ok(rows.into_iter().map(row).collect())
 }
 

@@ -4,84 +4,82 @@ use bytestring::ByteString;
 
 use crate::{Error, Result};
 
-/// What a statement answers: a table of texts, as Snowflake writes them: `true` or `1`, `-1.50`, and a timestamp, unless it
-/// was cast to text, as seconds since 1970 with a fraction.
+/// The result of a statement: a table of texts as Snowflake writes them, such as `true` or `1` and `-1.50`. A timestamp that was
+/// not cast to text is written as seconds since 1970 with a fraction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryResult {
     /// The columns' names.
     pub columns: Vec<String>,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Snowflake's name for the statement.
+    /// The query id.
     pub query_id: String,
 }
 
 impl QueryResult {
-    /// How many rows a DML statement has changed: the sum of the numbers in its only row.
+    /// Returns how many rows a DML statement changed: the sum of the numbers in its only row.
     ///
     /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the answer is no count.
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when the result is not a count.
     pub fn rows_affected(&self) -> Result<u64> {
         let [row] = self.rows.as_slice() else {
-            return Err(Error::invalid_data("Snowflake did not say how many rows a statement changed"));
+            return Err(Error::invalid_data("Snowflake did not return how many rows a statement changed"));
         };
         (0..row.0.len()).try_fold(0_u64, |sum, column| {
             let count = u64::try_from(row.integer(column)?).ok();
-            count.and_then(|count| sum.checked_add(count)).ok_or_else(|| {
-                Error::invalid_data("Snowflake says that a statement changed a number of rows that cannot be")
-            })
+            count
+                .and_then(|count| sum.checked_add(count))
+                .ok_or_else(|| Error::invalid_data("Snowflake returned an impossible number of changed rows"))
         })
     }
 }
 
-/// One row of an [`Answer`].
+/// One row of a [`QueryResult`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row(pub Vec<Option<ByteString>>);
 
 impl Row {
-    /// The text of a column; `None` for null.
+    /// Returns the text of a column; `None` for null.
     ///
     /// # Errors
     /// [`InvalidData`](crate::ErrorKind::InvalidData) when there is no such column.
     pub fn get(&self, column: usize) -> Result<Option<&ByteString>> {
         let cell = self.0.get(column).ok_or_else(|| {
-            Error::invalid_data("Snowflake answered with fewer columns than were asked for")
-                .with_context("column", column)
+            Error::invalid_data("a column is missing in a result of Snowflake").with_context("column", column)
         })?;
         Ok(cell.as_ref())
     }
 
-    /// The text of a column that is never null.
+    /// Returns the text of a column that is never null.
     ///
     /// # Errors
     /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is null, or there is no such column.
     pub fn text(&self, column: usize) -> Result<&ByteString> {
         self.get(column)?.ok_or_else(|| {
-            Error::invalid_data("Snowflake answered null where a value was expected").with_context("column", column)
+            Error::invalid_data("Snowflake returned null where a value was expected").with_context("column", column)
         })
     }
 
-    /// The whole number in a column that is never null.
+    /// Returns the integer in a column that is never null.
     ///
     /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it has another form.
     pub fn integer(&self, column: usize) -> Result<i64> {
         let text = self.text(column)?;
         text.parse().map_err(|error| {
-            Error::invalid_data(format!("Snowflake answered {text:?} where a whole number was expected"))
-                .with_source(error)
+            Error::invalid_data(format!("Snowflake returned {text:?} where an integer was expected")).with_source(error)
         })
     }
 
-    /// The truth value in a column that is never null: `true` or `1`, `false` or `0`, in either case.
+    /// Returns the boolean in a column that is never null: `true` or `1`, `false` or `0`, in either case.
     ///
     /// # Errors
-    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it is none.
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) when it has another form.
     pub fn boolean(&self, column: usize) -> Result<bool> {
         match self.text(column)?.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
-            text => Err(Error::invalid_data(format!("Snowflake answered {text:?} where a truth value was expected"))),
+            text => Err(Error::invalid_data(format!("Snowflake returned {text:?} where a boolean was expected"))),
         }
     }
 }

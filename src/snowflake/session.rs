@@ -1,4 +1,4 @@
-//! One session: statements, one at a time, and a transaction.
+//! One session: one statement at a time, at most one transaction, and polling for long statements.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use super::wire::{Bindings, Empty, Query, QueryData, Response, TOKEN_EXPIRED};
 use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result, wire};
 use crate::{Error, ErrorKind, Result, Retry};
 
-/// A session that was idle for this long shows that it is alive before it is used: Snowflake ends one after four hours, and its
-/// token after one.
+/// After this much idle time, a heartbeat precedes the next statement: Snowflake ends a session after four hours, and its token
+/// after one.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(45 * 60);
 
-/// Where a session stands.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SessionState {
-    /// Outside of a transaction.
+    /// Outside a transaction.
     Idle,
-    /// Within one.
+    /// Inside a transaction.
     InTransaction,
-    /// A statement runs, or was left before its end.
+    /// A statement is running, or its future was dropped.
     Executing,
-    /// Its transaction ended by itself, or nobody knows whether it did: no further statement may run as if it were part of it.
+    /// Snowflake ended the transaction, or may have: no further statement may run as if it were part of it.
     Lost,
 }
 
@@ -61,7 +61,7 @@ impl HttpSession {
         }
     }
 
-    /// Runs a statement, and keeps track of where that leaves the session.
+    /// Runs a statement and updates the session's state.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
         let verb = StatementKind::parse(&statement.sql);
         let phase = self.start(verb)?;
@@ -99,7 +99,7 @@ impl HttpSession {
             }
         };
         tracing::debug!(
-            sql = statement.sql,
+            sql = &*statement.sql,
             request = request_id,
             query = ended.as_ref().ok().and_then(|data| data.query_id.as_deref()),
             elapsed_ms = began.elapsed().as_millis(),
@@ -117,7 +117,7 @@ impl HttpSession {
                     .with_help("run it before the transaction begins, or after its end"))
             }
             phase @ (SessionState::Idle | SessionState::InTransaction) => {
-                // It stays so if the future of the statement is dropped.
+                // The state stays if the statement's future is dropped.
                 self.phase = SessionState::Executing;
                 Ok(phase)
             }
@@ -130,7 +130,7 @@ impl HttpSession {
         }
     }
 
-    /// Brings a statement to its end. A session that has expired is taken up again once, if nothing is lost by it.
+    /// Runs a statement, and resumes an expired session once if nothing is lost by that.
     async fn execute_with_renewal(
         &mut self,
         statement: &Statement,
@@ -168,28 +168,28 @@ impl HttpSession {
         Ok(reply)
     }
 
-    /// Tells Snowflake that the session is still in use.
+    /// Keeps the session alive.
     async fn send_heartbeat(&mut self, phase: SessionState) -> Result<(), SendError> {
         let request_id = Uuid::now_v7().to_string();
         let token = self.tokens()?.token();
         let heartbeat = self.client.transport.post::<Value>("/session/heartbeat", &request_id, &token, Empty {});
-        // A statement will show whether it matters that this one brought no answer.
+        // The next statement shows whether a missing response matters.
         match heartbeat.await {
             Ok(reply) => match reply.expiry() {
                 Some(code) => self.resume(code, phase).await,
                 None => Ok(()),
             },
             Err(error) => {
-                tracing::debug!(%error, "a session could not show that it is in use");
+                tracing::debug!(%error, "a heartbeat failed");
                 Ok(())
             }
         }
     }
 
-    /// Continues after Snowflake said by `code` that the session has expired.
+    /// Continues after Snowflake reported by `code` that the session has expired.
     async fn resume(&mut self, code: &str, phase: SessionState) -> Result<(), SendError> {
         let pass = Arc::clone(self.tokens()?);
-        // Where only the token has, the session is still there, and its transaction.
+        // If only the token expired, the session and its transaction still exist.
         if code == TOKEN_EXPIRED && login::renew(&self.client.transport, &pass).await.map_err(SendError::Ended)? {
             return Ok(());
         }
@@ -210,11 +210,11 @@ impl HttpSession {
     }
 }
 
-/// Why there is no answer to a statement.
+/// Why a statement got no response.
 enum SendError {
-    /// It certainly did not run.
+    /// It did not run.
     Ended(Error),
-    /// It may have run, or run still.
+    /// It may have run, or may still be running.
     Unknown(Error),
 }
 
@@ -226,10 +226,10 @@ impl SendError {
     }
 }
 
-/// The phase after a statement that Snowflake calls a success, and its result.
+/// The state after a successful statement, and its result.
 ///
-/// COMMIT and ROLLBACK succeed without a result where no transaction is open. For a COMMIT of ours this means that Snowflake has
-/// aborted the transaction; what came after that, it has stored statement by statement.
+/// COMMIT and ROLLBACK succeed without a result if no transaction is open. After our COMMIT this means that Snowflake has aborted
+/// the transaction, and has committed every later statement on its own.
 fn after_success(
     verb: StatementKind,
     phase: SessionState,
@@ -243,25 +243,25 @@ fn after_success(
         (verb, Some(data)) => {
             (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data))
         }
-        // Whether a BEGIN without a result has begun a transaction, nobody knows.
+        // A BEGIN without a result may or may not have begun a transaction.
         (verb, None) => (
             if verb == StatementKind::Begin { SessionState::Lost } else { phase },
-            Err(Error::invalid_data("Snowflake said nothing about a statement's result")),
+            Err(Error::invalid_data("Snowflake returned no result for a statement")),
         ),
     }
 }
 
-/// Says what is left open where no answer came.
+/// Adds to the error of a missing response which outcome is unknown.
 fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Error {
     let message = match (verb, phase) {
-        (StatementKind::Commit, _) => "no answer came to COMMIT: whether the transaction was committed is unknown",
+        (StatementKind::Commit, _) => "no response to COMMIT: whether the transaction was committed is unknown",
         (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => {
-            "no answer came to a statement: whether it had an effect is unknown"
+            "no response to a statement: whether it had an effect is unknown"
         }
         _ => return error,
     };
     Error::new(ErrorKind::Unavailable, message)
-        .with_help("run it again: what was stored is found, and what was not is stored then")
+        .with_help("run it again: stored data is recognized, and missing data is stored then")
         .with_retry(match error.retry() {
             Retry::After(_) => Retry::Backoff,
             retry => retry,
@@ -288,7 +288,7 @@ impl Session for HttpSession {
                     self.client.meter.add_staged_bytes(bytes);
                     return Ok(());
                 }
-                // The credentials in the answer live for an hour, and may have waited for their turn for longer.
+                // The credentials in the response are valid for an hour, and may have expired before the upload.
                 Err(error) if error.kind() == ErrorKind::Authentication && again => again = false,
                 Err(error) => return Err(error),
             }
@@ -306,7 +306,7 @@ impl Session for HttpSession {
     async fn close(mut self: Box<Self>) -> Result<()> {
         let Some(pass) = self.pass.clone() else { return Ok(()) };
         let closed = self.farewell.close(&pass).await;
-        // Only now: if this future is dropped, the session is still closed in the background.
+        // Only now: if this future is dropped, the session is closed in the background.
         self.pass = None;
         closed
     }

@@ -1,4 +1,4 @@
-//! Statements: SQL text, and values bound to its question marks.
+//! Statements and the values bound to them, and files for stages.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::sql::{Sql, sql};
 use crate::{Error, Result};
 
 /// A value bound to a `?`.
@@ -41,28 +42,28 @@ impl From<i64> for Bind {
     }
 }
 
-/// One SQL statement. Values are bound, never pasted into the text; for where nothing can be bound, and the value is a secret,
-/// there is [`confidential`](Self::confidential).
+/// One SQL statement. Values are bound, never pasted into the text. Where Snowflake binds nothing and the value is a secret, use
+/// [`confidential`](Self::confidential).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The text, with a `?` for each bound value. It may be shown to anybody.
-    pub sql: String,
+    /// The text, with a `?` for each bound value. It is safe to show.
+    pub sql: Sql,
     /// The values, in order.
     pub binds: Vec<Bind>,
-    /// The text to send instead of the one that may be shown.
+    /// The secret text to send instead of `sql`.
     hidden: Option<Hidden>,
 }
 
 impl Statement {
-    /// A statement without bound values.
-    pub fn new(sql: impl Into<String>) -> Self {
+    /// Creates a statement without bound values.
+    pub fn new(sql: impl Into<Sql>) -> Self {
         Self { sql: sql.into(), binds: Vec::new(), hidden: None }
     }
 
-    /// A statement that holds a secret: `text` is what is sent, `shown` is what is printed and logged in its stead. When it
-    /// fails, Snowflake's own message is left out, for it may repeat a part of the text.
+    /// Creates a statement that contains a secret. The driver sends `text`, and prints and logs `shown` instead. Errors omit
+    /// Snowflake's message, which may repeat part of the text.
     pub fn confidential(text: SecretString, shown: impl Into<String>) -> Self {
-        Self { sql: shown.into(), binds: Vec::new(), hidden: Some(Hidden(text)) }
+        Self { sql: Sql::assert_safe(shown), binds: Vec::new(), hidden: Some(Hidden(text)) }
     }
 
     /// Binds the next `?`.
@@ -72,18 +73,18 @@ impl Statement {
         self
     }
 
-    /// Whether what is sent must not be shown.
+    /// Whether the text is secret.
     pub fn is_confidential(&self) -> bool {
         self.hidden.is_some()
     }
 
-    /// What is sent.
+    /// The text to send.
     pub(super) fn text(&self) -> &str {
         self.hidden.as_ref().map_or(&self.sql, |hidden| hidden.0.expose_secret())
     }
 }
 
-/// A text that nobody may see.
+/// A text that is never printed.
 #[derive(Clone)]
 struct Hidden(SecretString);
 
@@ -101,26 +102,25 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// A text as a literal, for the statements in which Snowflake binds nothing: those that make and change objects, and PUT. Line
-/// breaks stand in it as they are.
+/// Quotes a text as a literal, for statements in which Snowflake binds nothing: DDL and PUT. Line breaks are kept as they are.
 pub fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// The part that a statement plays.
+/// What a statement does to the session's transaction, by its first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StatementKind {
     /// Opens a transaction.
     Begin,
-    /// Makes a transaction's changes last.
+    /// Commits a transaction.
     Commit,
-    /// Drops them.
+    /// Rolls one back.
     Rollback,
     /// Changes nothing.
     Read,
-    /// Makes, changes or drops objects, which commits an open transaction.
+    /// Creates, changes or drops objects, which commits an open transaction.
     Ddl,
-    /// Anything else: it may change something.
+    /// Anything else; it may change data.
     Write,
 }
 
@@ -140,7 +140,7 @@ impl StatementKind {
     }
 }
 
-/// The text from its first word on.
+/// The text from its first word.
 fn without_comments(sql: &str) -> &str {
     let mut rest = sql.trim_start();
     loop {
@@ -162,15 +162,15 @@ pub struct StagedFile {
     pub stage: String,
     /// The file's name: letters, digits, `.`, `_` and `-`.
     pub name: String,
-    /// What is in it, in pieces.
+    /// The content, in pieces.
     pub content: Vec<Bytes>,
 }
 
 impl StagedFile {
-    /// The statement by which Snowflake is asked where the file goes. It moves nothing itself.
+    /// Builds the PUT statement, to which Snowflake responds with the file's destination. It uploads nothing itself.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) when the name has other characters than it may have.
+    /// [`Internal`](crate::ErrorKind::Internal) when the name contains other characters.
     pub fn put_statement(&self) -> Result<Statement> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.name.is_empty() || !self.name.chars().all(plain) {
@@ -178,22 +178,23 @@ impl StagedFile {
                 .with_context("name", &self.name));
         }
         let compression = if self.name.ends_with(".gz") { "GZIP" } else { "NONE" };
-        Ok(Statement::new(format!(
-            "PUT 'file://{}' {} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
-            self.name,
-            stage_reference(&self.stage)
+        Ok(Statement::new(sql!(
+            "PUT 'file://{name}' {stage} OVERWRITE = TRUE AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = {compression}",
+            name = Sql::assert_safe(self.name.as_str()),
+            stage = stage_reference(&self.stage),
+            compression
         )))
     }
 }
 
-/// A stage and a folder in it, for PUT, COPY, LIST and REMOVE: in quotes where Snowflake asks for them, which is for names with
-/// blanks, and others that are out of the ordinary.
-pub fn stage_reference(stage: &str) -> String {
+/// Builds a reference to a stage and a folder in it, for PUT, COPY, LIST and REMOVE. Snowflake requires quotes around names with
+/// blanks and other special characters.
+pub fn stage_reference(stage: &str) -> Sql {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '"' | '$');
     if stage.chars().all(ordinary) {
-        return format!("@{stage}");
+        return Sql::assert_safe(format!("@{stage}"));
     }
-    text_literal(&format!("@{stage}"))
+    Sql::assert_safe(text_literal(&format!("@{stage}")))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The JSON that travels: what is sent, and what comes back.
+//! The JSON of requests and responses.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use super::stage::PutResponse;
 use super::statement::Bind;
 use crate::{Error, Result};
 
-/// A statement that is still running: after 45 seconds, or because it runs in the background.
+/// The codes of a statement that is still running: after 45 seconds, or in the background.
 const RUNNING: [&str; 2] = ["333333", "333334"];
 
-/// A session, or its token, that has come to its end.
+/// The codes of an expired session or token.
 const EXPIRED: [&str; 4] = ["390104", "390111", TOKEN_EXPIRED, "390114"];
 
-/// A session whose token has come to its end: a new one can be had for the master token.
+/// The code of an expired session token, which the master token can renew.
 pub(super) const TOKEN_EXPIRED: &str = "390112";
 
-/// What every request is answered with.
+/// The response to every request.
 #[derive(Deserialize)]
 pub(super) struct Response<D> {
     #[serde(default)]
@@ -37,13 +37,13 @@ impl<D> Response<D> {
         self.code.as_deref().is_some_and(|code| RUNNING.contains(&code))
     }
 
-    /// The code, if it says that the session has come to its end.
+    /// The code, if it means that the session has expired.
     pub(super) fn expiry(&self) -> Option<&str> {
         self.code.as_deref().filter(|code| !self.success && EXPIRED.contains(code))
     }
 }
 
-/// What a login is answered with.
+/// The data of a login response.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LoginData {
@@ -52,11 +52,11 @@ pub(super) struct LoginData {
     pub(super) token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) master_token: Option<SecretString>,
-    /// The session's parameters that matter to a client, each with name and value.
+    /// Session parameters, each with name and value.
     pub(super) parameters: Option<Value>,
 }
 
-/// What the renewal of a session token is answered with.
+/// The data of a token response.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RenewalData {
@@ -64,7 +64,7 @@ pub(super) struct RenewalData {
     pub(super) session_token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) master_token: Option<SecretString>,
-    /// How long the session token is good for, in seconds.
+    /// The validity of the session token, in seconds.
     #[serde(rename = "validityInSecondsST")]
     pub(super) validity: Option<u64>,
 }
@@ -73,7 +73,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
     Ok(Option::<String>::deserialize(deserializer)?.map(Into::into))
 }
 
-/// What a statement is answered with: its result, or where to get it; and of a failure, what there is to know.
+/// The data of a statement's response: its result or its address, or the details of an error.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueryData {
@@ -100,18 +100,18 @@ pub(super) struct Column {
     pub(super) name: String,
 }
 
-/// A part of a result that is stored elsewhere.
+/// A part of a result in a cloud storage.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Chunk {
-    /// It holds a signature: never to be shown.
+    /// It contains a signature and is never shown.
     pub(super) url: String,
     pub(super) row_count: usize,
     #[serde(default)]
     pub(super) uncompressed_size: Option<u64>,
 }
 
-/// A statement on its way.
+/// A request to run a statement.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Query<'a> {
@@ -124,7 +124,7 @@ pub(super) struct Query<'a> {
     pub(super) bindings: Bindings<'a>,
 }
 
-/// Bound values, numbered from 1, written from where they are.
+/// Bound values, numbered from 1, serialized in place.
 pub(super) struct Bindings<'a>(pub(super) &'a [Bind]);
 
 impl Bindings<'_> {
@@ -162,7 +162,7 @@ impl Serialize for Binding<'_> {
     }
 }
 
-/// Asks for the end of a statement.
+/// A request to cancel a statement.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Abort<'a> {
@@ -170,7 +170,7 @@ pub(super) struct Abort<'a> {
     pub(super) request_id: &'a str,
 }
 
-/// Asks for a new session token, or for another one.
+/// A request for a new session token, or for another one.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Renewal<'a> {
@@ -182,7 +182,7 @@ pub(super) struct Renewal<'a> {
 #[derive(Serialize)]
 pub(super) struct Empty {}
 
-/// Where the file goes, by Snowflake's answer.
+/// Reads the file's destination from the response to a PUT.
 pub(super) fn put_response(data: &QueryData) -> Result<PutResponse> {
     let stage =
         data.stage_info.as_deref().ok_or_else(|| Error::invalid_data("Snowflake did not say where a file goes"))?;
@@ -190,7 +190,7 @@ pub(super) fn put_response(data: &QueryData) -> Result<PutResponse> {
     let answer = format!(r#"{{"stageInfo":{},"encryptionMaterial":{encryption}}}"#, stage.get());
     // The cause is left out: it may repeat a credential.
     serde_json::from_str(&answer)
-        .map_err(|_| Error::invalid_data("Snowflake says where a file goes in a way that is not understood"))
+        .map_err(|_| Error::invalid_data("Snowflake described the destination of a file in an unknown format"))
 }
 
 #[cfg(test)]

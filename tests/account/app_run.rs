@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 use snowfeed::Source;
-use snowfeed::internals::snowflake::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Sql, Statement};
 use snowfeed::native_app::deploy::Account;
 use snowfeed::native_app::image::Image;
 use snowfeed::native_app::{App, Name};
@@ -84,10 +84,11 @@ impl Scene<'_> {
         };
         let marks: Vec<&str> = arguments.iter().map(mark).collect();
         let sql = format!("CALL \"{}\".PUBLIC.{procedure}({})", self.application(), marks.join(", "));
-        let statement = arguments.into_iter().fold(Statement::new(sql), |statement, argument| match argument {
-            Argument::Text(text) => statement.bind(text),
-            Argument::Json(value) => statement.bind(value.to_string()),
-        });
+        let statement =
+            arguments.into_iter().fold(Statement::new(Sql::assert_safe(sql)), |statement, argument| match argument {
+                Argument::Text(text) => statement.bind(text),
+                Argument::Json(value) => statement.bind(value.to_string()),
+            });
         let mut session = self.app_session().await?;
         let text = cell(&session.execute(statement).await?)?;
         session.close().await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use snowfeed::Result;
-use snowfeed::internals::snowflake::{Session, Statement};
+use snowfeed::internals::snowflake::{Session, Sql, Statement};
 
 use crate::endpoints::Part;
 
@@ -190,9 +190,9 @@ async fn drop_one(session: &mut dyn Session, kind: &Kind, object: Found, swept: 
     if kind.drop == "COMPUTE POOL" {
         // A pool with a job in it is not dropped. Without one, this fails or does nothing.
         let name = object.drop.rsplit(' ').next().unwrap_or_default();
-        let _ = session.execute(Statement::new(format!("ALTER COMPUTE POOL {name} STOP ALL"))).await;
+        let _ = session.execute(Statement::new(Sql::assert_safe(format!("ALTER COMPUTE POOL {name} STOP ALL")))).await;
     }
-    match session.execute(Statement::new(&object.drop)).await {
+    match session.execute(Statement::new(Sql::assert_safe(&object.drop))).await {
         Ok(_) => swept.dropped.push(object.what),
         Err(error) => swept.failed.push((object.drop, error.message().to_owned())),
     }
@@ -200,7 +200,8 @@ async fn drop_one(session: &mut dyn Session, kind: &Kind, object: Found, swept: 
 
 /// The objects of a kind that are called as those of a run.
 async fn find(session: &mut dyn Session, kind: &Kind) -> Result<Vec<Found>> {
-    let answer = session.execute(Statement::new(format!("SHOW {} LIKE '{PREFIX}%'", kind.show))).await?;
+    let answer =
+        session.execute(Statement::new(Sql::assert_safe(format!("SHOW {} LIKE '{PREFIX}%'", kind.show)))).await?;
     let column = |name: &str| answer.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
     let (name, comment, of) = (column("name"), column("comment"), column("kind"));
     let text = |row: &snowfeed::internals::snowflake::Row, column: Option<usize>| {

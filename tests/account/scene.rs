@@ -5,7 +5,7 @@ use std::sync::Arc;
 use snowfeed::Result;
 use snowfeed::backends::Snowflake;
 use snowfeed::backends::snowflake::ConnectionConfig;
-use snowfeed::internals::snowflake::{Client, QueryResult, Session, Statement};
+use snowfeed::internals::snowflake::{Client, QueryResult, Session, Sql, Statement};
 
 use crate::endpoints::Part;
 use crate::ledger::Watched;
@@ -59,7 +59,7 @@ impl Scene<'_> {
     pub(crate) async fn database(&self, suffix: &str) -> Result<String> {
         let name = format!("\"{}\"", self.name(suffix).replace('"', "\"\""));
         let create = format!("CREATE DATABASE {name} COMMENT = '{}'", self.run.id.comment());
-        self.session().await?.execute(Statement::new(create)).await?;
+        self.session().await?.execute(Statement::new(Sql::assert_safe(create))).await?;
         Ok(name)
     }
 
@@ -75,7 +75,7 @@ impl Scene<'_> {
 
 /// Runs a statement.
 pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Result<QueryResult> {
-    session.execute(Statement::new(sql)).await
+    session.execute(Statement::new(Sql::assert_safe(sql))).await
 }
 
 /// The only cell of an answer, as text; empty for null.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use github_server::GithubServer;
 use serde_json::Value;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, Sql, Statement};
 
 use super::support::{Ended, Program, end, signal, until};
 use crate::peers::{self, Server};
@@ -38,7 +38,7 @@ impl World {
     /// The number that a statement answers; `{db}` stands for the database.
     async fn number(&self, select: &str) -> i64 {
         let mut session = self.client().open().await.unwrap();
-        let select = Statement::new(select.replace("{db}", &self.database));
+        let select = Statement::new(Sql::assert_safe(select.replace("{db}", &self.database)));
         let number = session.execute(select).await.unwrap().rows[0].integer(0).unwrap();
         session.close().await.unwrap();
         number
@@ -80,7 +80,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
         "login       ok      as TESTER",
         "role        ok      ACCOUNTADMIN",
         "warehouse   ok      \"COMPUTE_WH\"",
-        "not made yet; the first `enable` or `ingest` makes it",
+        "not created yet; the first `enable` or `ingest` creates it",
         "settings    ok",
         "remote      ok",
     ];
@@ -91,14 +91,14 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
         program.run(args).await.expect(code);
     }
     let check = program.run(&["check"]).await.expect(0).stdout;
-    assert!(check.contains("not made yet"), "whoever looks makes nothing: {check}");
+    assert!(check.contains("not created yet"), "whoever looks makes nothing: {check}");
 
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears  complete        30"), "{}", ended.stdout);
     let spent = ended.stderr.lines().find(|line| line.starts_with("Snowflake: ")).unwrap_or_default();
     assert!(spent.contains(" statements, 0 B staged, ") && spent.ends_with(" s in statements"), "{}", ended.stderr);
     let check = program.run(&["check"]).await.expect(0).stdout;
-    assert!(check.contains("tables      ok      made, in "), "{check}");
+    assert!(check.contains("tables      ok      created, in "), "{check}");
 
     let status = world.json(&["status"]).await;
     assert_eq!(
@@ -239,7 +239,7 @@ async fn a_connection_is_taken_from_the_file_by_its_name_and_flags_go_before_it(
     std::fs::write(&file, section("first", "") + &section("second", "warehouse = 'SLEEPING'")).unwrap();
     let check = world.program.run(&["--connection", "second", "check"]).await.stdout;
     assert!(check.contains("account testorg-second at") && check.contains("as LOADER"), "{check}");
-    assert!(check.contains("\"SLEEPING\", suspended; it starts by itself"), "{check}");
+    assert!(check.contains("\"SLEEPING\", suspended; it resumes automatically"), "{check}");
     let check = world.program.run(&["check", "--connection", "second", "--warehouse", "compute_wh"]).await.stdout;
     assert!(check.contains("warehouse   ok      \"COMPUTE_WH\"\n"), "{check}");
     let ended = world.program.run(&["--connection", "third", "status"]).await.expect(4);
@@ -325,7 +325,7 @@ async fn an_account_that_nobody_has_is_named() {
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let program = world.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
-    says(&program.run(&["check"]).await.expect(4), &["no Snowflake account answers at", "ORG-ACCOUNT"]);
+    says(&program.run(&["check"]).await.expect(4), &["no Snowflake account exists at", "ORG-ACCOUNT"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,7 +347,10 @@ async fn a_database_of_another_connector_is_left_alone() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let mut session = world.client().open().await.unwrap();
     for make in ["DATABASE {db}", "SCHEMA {db}.STATE", "TABLE {db}.STATE.APP_STATE (THEIRS INT)"] {
-        session.execute(Statement::new(format!("CREATE {make}").replace("{db}", &world.database))).await.unwrap();
+        session
+            .execute(Statement::new(Sql::assert_safe(format!("CREATE {make}").replace("{db}", &world.database))))
+            .await
+            .unwrap();
     }
     for args in [&["check"][..], &["enable", "acme/gears"]] {
         says(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use github_server::GithubServer;
 use serde_json::json;
-use snowfeed::internals::snowflake::Statement;
+use snowfeed::internals::snowflake::{Sql, Statement};
 
 use crate::example::binary;
 use crate::process::Process;
@@ -59,9 +59,9 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
     let table = |name: &str| format!("{database}.\"STATE\".\"{name}\"");
     let catalog = table("SNOWFEED_TABLE");
     account.with_session(async |session| {
-        session.execute(Statement::new(format!("USE DATABASE {database}"))).await.unwrap();
+        session.execute(Statement::new(Sql::assert_safe(format!("USE DATABASE {database}")))).await.unwrap();
         let mut one = async |select: String| -> Vec<String> {
-            let rows = select_rows(session, Statement::new(select)).await;
+            let rows = select_rows(session, Statement::new(Sql::assert_safe(select))).await;
             let row = rows.first().expect("the program has written it");
             (0..).map_while(|place| row.text(place).ok()).map(ToString::to_string).collect()
         };
@@ -119,19 +119,19 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
                 "INSERT INTO {into} ({columns}) SELECT {values} FROM (SELECT PARSE_JSON(?) AS \"ALL\") b, \
                  LATERAL FLATTEN(input => b.\"ALL\") f"
             );
-            session.execute(Statement::new(insert).bind(copies.clone())).await.unwrap();
+            session.execute(Statement::new(Sql::assert_safe(insert)).bind(copies.clone())).await.unwrap();
         }
         let update = format!(
             "UPDATE {} SET \"VALUE\" = PARSE_JSON('{config}'), \"DOCUMENT\" = '{config}' WHERE \"KEY\" = '{first}'",
             table("RESOURCE_CONFIGURATION")
         );
-        session.execute(Statement::new(update)).await.unwrap();
+        session.execute(Statement::new(Sql::assert_safe(update))).await.unwrap();
         let members: String = (0..COUNT).map(listed).collect();
         let update = format!(
             "UPDATE {catalog} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = '{}'",
             made[0]
         );
-        session.execute(Statement::new(update).bind(digest(&format!("{union}{members}")))).await.unwrap();
+        session.execute(Statement::new(Sql::assert_safe(update)).bind(digest(&format!("{union}{members}")))).await.unwrap();
     });
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use snowfeed::ErrorKind;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Sql, Statement};
 
 use crate::peers::{self, Server};
 use crate::target::{KillTarget, ResourceRows, Row};
@@ -123,7 +123,9 @@ impl KillTarget for SnowflakeDatabases {
         self.with_session(async |session| {
             let database = self.database(database);
             for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
-                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS \"{database}\".\"{schema}\" CASCADE"));
+                let drop = Statement::new(Sql::assert_safe(format!(
+                    "DROP SCHEMA IF EXISTS \"{database}\".\"{schema}\" CASCADE"
+                )));
                 session.execute(drop).await.unwrap();
             }
         });
@@ -139,7 +141,7 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Reso
         "SELECT CAST(t.\"RAW\":id AS VARCHAR) AS \"ID\", t.\"DOCUMENT\", CASE WHEN t.\"DELETED_AT\" IS NULL THEN 1 \
          ELSE 0 END AS \"LIVE\" FROM {database}.\"PUBLIC_RAW\".\"{resource}\" t"
     );
-    let rows = select_rows(session, Statement::new(select)).await.into_iter();
+    let rows = select_rows(session, Statement::new(Sql::assert_safe(select))).await.into_iter();
     let rows = rows.map(|row| -> Row {
         (row.integer(0).unwrap(), row.text(1).unwrap().to_string(), row.integer(2).unwrap() == 1)
     });
@@ -147,7 +149,7 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Reso
     let newest = format!(
         "SELECT \"DOCUMENT\" FROM {database}.\"STATE\".\"APP_STATE\" WHERE \"KEY\" = ? ORDER BY \"VERSION\" DESC LIMIT 1"
     );
-    let state = select_rows(session, Statement::new(newest).bind(resource)).await;
+    let state = select_rows(session, Statement::new(Sql::assert_safe(newest)).bind(resource)).await;
     let state = state.first().map(|row| serde_json::from_str(row.text(0).unwrap()).unwrap());
     ResourceRows { rows, state, ..ResourceRows::default() }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use github_server::GithubServer;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Sql, Statement};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -149,7 +149,7 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
 
     let mut session = account.server.client().open().await.unwrap();
     for sql in of(&blocks, "sql").flat_map(statements) {
-        let answer = session.execute(Statement::new(&sql)).await.unwrap();
+        let answer = session.execute(Statement::new(Sql::assert_safe(&sql))).await.unwrap();
         let answer = answer.rows[0].text(0).unwrap();
         assert!(answer.contains("\"OK\""), "{sql}: {answer}");
     }
@@ -193,7 +193,7 @@ async fn run_or_read(session: &mut Box<dyn Session>, sql: &str) -> usize {
         println!("{only_read}: {}", if read.is_ok() { "parsed, not run" } else { "read, not run" });
         return 0;
     }
-    let answer = session.execute(Statement::new(sql)).await;
+    let answer = session.execute(Statement::new(Sql::assert_safe(sql))).await;
     answer.unwrap_or_else(|error| panic!("{sql}: {error:?}")).rows.len()
 }
 

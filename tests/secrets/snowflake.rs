@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use github_server::GithubServer;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, Session, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, Session, Sql, Statement};
 
 use crate::canary::{CANARY, assert_absent, assert_absent_below, assert_output_clean};
 use crate::peers;
@@ -56,12 +56,12 @@ async fn content(session: &mut dyn Session, database: &str) -> (usize, String) {
         "SELECT \"TABLE_SCHEMA\", \"TABLE_NAME\" FROM {database}.\"INFORMATION_SCHEMA\".\"TABLES\" \
          WHERE \"TABLE_SCHEMA\" <> 'INFORMATION_SCHEMA'"
     );
-    let tables = session.execute(Statement::new(find)).await.unwrap().rows;
+    let tables = session.execute(Statement::new(Sql::assert_safe(find))).await.unwrap().rows;
     let mut content = String::new();
     for row in &tables {
         let (schema, table) = (row.text(0).unwrap(), row.text(1).unwrap());
         let select = format!("SELECT * FROM {database}.\"{schema}\".\"{table}\"");
-        let rows = session.execute(Statement::new(select)).await.unwrap().rows;
+        let rows = session.execute(Statement::new(Sql::assert_safe(select))).await.unwrap().rows;
         let _ = write!(content, "{schema}.{table}: {rows:?}");
     }
     (tables.len(), content)

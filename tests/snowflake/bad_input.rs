@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::internals::snowflake::Statement;
+use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{
     ColumnType, ConfigStore, Namespace, Record, RunStatus, Sink, StateStore, StateVersion, TableSpec, Version,
 };
@@ -20,7 +20,9 @@ use crate::support::{World, change, commit, resource};
 pub(crate) async fn edit(world: &World, sql: &str) {
     let sql = sql.replace("STATE.", &format!("\"{}\".\"STATE\".", world.database));
     world
-        .execute(Statement::new(sql.replace("PUBLIC.", &format!("\"{}\".\"PUBLIC\".", world.database))))
+        .execute(Statement::new(Sql::assert_safe(
+            sql.replace("PUBLIC.", &format!("\"{}\".\"PUBLIC\".", world.database)),
+        )))
         .await
         .unwrap();
 }
@@ -28,7 +30,7 @@ pub(crate) async fn edit(world: &World, sql: &str) {
 /// What a query finds in its only cell.
 pub(crate) async fn cell(world: &World, sql: &str) -> String {
     let sql = sql.replace("DB.", &format!("\"{}\".", world.database));
-    let answer = world.execute(Statement::new(sql)).await.unwrap();
+    let answer = world.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap();
     answer.rows[0].get(0).unwrap().map(|text| text.to_string()).unwrap_or_default()
 }
 
@@ -92,7 +94,7 @@ async fn a_state_that_cannot_be_read_stops_its_resource_only_and_the_line_repair
         assert_eq!(runs, all_but_a_complete(), "{change}: {said}");
         assert!(said.contains("version 2 in") && said.contains("\"APP_STATE\""), "{said}");
         let (_, repair) = said.split_once("run: ").unwrap();
-        world.execute(Statement::new(repair.to_owned())).await.unwrap();
+        world.execute(Statement::new(Sql::assert_safe(repair.to_owned()))).await.unwrap();
         let (runs, said) = again(&world, &source).await;
         assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
     }
@@ -164,7 +166,7 @@ async fn no_text_of_ours_inherits_a_collation() {
     source.page("r", 1..2);
     let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
     connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
-    let made: Vec<String> = world.recording.statements().into_iter().map(|statement| statement.sql).collect();
+    let made: Vec<String> = world.recording.statements().into_iter().map(|statement| statement.sql.into()).collect();
     let tables: Vec<&String> = made.iter().filter(|sql| sql.starts_with("CREATE") && sql.contains(" TABLE ")).collect();
     assert!(tables.len() > 9 && tables.iter().all(|sql| sql.contains("DEFAULT_DDL_COLLATION = ''")), "{tables:?}");
 }
@@ -272,7 +274,7 @@ async fn a_transaction_that_snowflake_has_ended_is_tried_again_and_none_of_it_co
         let snowflake = backend(recording.clone(), usize::MAX);
         let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
         assert_eq!(version, StateVersion(1));
-        let ends: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql).collect();
+        let ends: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql.into()).collect();
         let ends: Vec<&str> =
             ends.iter().map(String::as_str).filter(|sql| ["COMMIT", "ROLLBACK"].contains(sql)).collect();
         assert_eq!(ends, ["ROLLBACK", "COMMIT"], "{lost}");

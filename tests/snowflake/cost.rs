@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::internals::snowflake::Statement;
+use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{ConfigStore, Mode, RunStatus, Sink, StateStore};
 
 use crate::mocks::{Yes, backend};
@@ -83,7 +83,7 @@ async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_a
          LATERAL FLATTEN(input => b.\"ALL\") f",
         world.database
     );
-    world.execute(Statement::new(fill).bind(json!(names(1_000)).to_string())).await.unwrap();
+    world.execute(Statement::new(Sql::assert_safe(fill)).bind(json!(names(1_000)).to_string())).await.unwrap();
     world.recording.take();
     assert_eq!(world.snowflake.snapshot().await.unwrap().resources.len(), 1_000);
     assert_eq!(world.recording.statements().len(), 1);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::ConnectionConfig;
-use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Bind, Client, HttpClient, QueryResult, Session, Sql, StagedFile, Statement};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,15 +24,14 @@ async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     run(&mut session, &format!("CREATE DATABASE {name}")).await;
     run(&mut session, &format!("CREATE SCHEMA {name}.S")).await;
     session.close().await.unwrap();
-    let connection =
-        ConnectionConfig { database: Some(name.to_owned()), schema: Some("S".to_owned()), ..connection(server.port) };
+    let connection = connection(server.port).database(name).schema("S");
     let client = HttpClient::with_retry(connection, fast_retries()).unwrap();
     let session = client.open().await.unwrap();
     Some((client, session))
 }
 
 async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
-    session.execute(Statement::new(sql)).await.unwrap()
+    session.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap()
 }
 
 async fn count(session: &mut Box<dyn Session>, table: &str) -> i64 {

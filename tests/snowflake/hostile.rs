@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, StagedFile, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, Sql, StagedFile, Statement};
 use snowfeed::{Error, StateStore, StateVersion};
 
 use crate::peers;
@@ -17,7 +17,7 @@ async fn client() -> (HttpClient, String) {
     let database = fresh_database();
     let mut maker = HttpClient::new(connection(server)).unwrap().open().await.unwrap();
     for make in [format!("CREATE DATABASE {database}"), format!("CREATE SCHEMA IF NOT EXISTS {database}.PUBLIC")] {
-        maker.execute(Statement::new(make)).await.unwrap();
+        maker.execute(Statement::new(Sql::assert_safe(make))).await.unwrap();
     }
     let mut connection = connection(server).database(&database).schema("PUBLIC");
     connection.user = format!("user_of_{database}");
@@ -26,7 +26,7 @@ async fn client() -> (HttpClient, String) {
 }
 
 async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
-    session.execute(Statement::new(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    session.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 fn code(error: &Error) -> String {

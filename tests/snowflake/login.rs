@@ -23,16 +23,14 @@ async fn refused(act: Reply) -> (Error, usize) {
 async fn a_login_says_who_and_where() {
     let server = ScriptedServer::start().await;
     let parameters = json!({ "TIMEZONE": "Europe/Berlin", "nop_regexes": ["^GRANT"] });
-    let connection = ConnectionConfig {
-        account: "XY12345".to_owned(),
-        role: Some("R 1".to_owned()),
-        warehouse: Some("W".to_owned()),
-        database: Some("D".to_owned()),
-        schema: Some("S&S".to_owned()),
-        query_tag: Some("snowfeed".to_owned()),
-        session_parameters: parameters.as_object().unwrap().clone(),
-        ..connection(server.port)
-    };
+    let mut connection = connection(server.port)
+        .role("R 1")
+        .warehouse("W")
+        .database("D")
+        .schema("S&S")
+        .query_tag("snowfeed")
+        .session_parameters(parameters.as_object().unwrap().clone());
+    connection.account = "XY12345".to_owned();
     open(connection).await.unwrap();
     let asked = server.requests(LOGIN).remove(0);
     let query = ["databaseName", "schemaName", "warehouse", "roleName"].map(|name| asked.query[name].as_str());
@@ -58,7 +56,7 @@ async fn a_login_with_a_token_names_its_kind() {
         [(Credentials::AccessToken("t".into()), "PROGRAMMATIC_ACCESS_TOKEN"), (Credentials::OAuth("t".into()), "OAUTH")]
     {
         let server = ScriptedServer::start().await;
-        open(ConnectionConfig { credentials, ..connection(server.port) }).await.unwrap();
+        open(connection(server.port).credentials(credentials)).await.unwrap();
         let data = server.requests(LOGIN).remove(0).body["data"].clone();
         assert_eq!((&data["AUTHENTICATOR"], &data["TOKEN"], data.get("PASSWORD")), (&json!(kind), &json!("t"), None));
     }
@@ -105,7 +103,7 @@ async fn a_host_that_repeats_the_credential_is_not_quoted() {
                 let server = ScriptedServer::start().await;
                 let body = json!({ "success": false, "code": code, "message": message, "data": null });
                 server.on(LOGIN, [Reply::json(body)]);
-                let connection = ConnectionConfig { credentials: credentials.clone(), ..connection(server.port) };
+                let connection = connection(server.port).credentials(credentials.clone());
                 let error = open(connection).await.map(drop).unwrap_err();
                 let said = format!("{error} {error:?} {:?}", error.report()).to_lowercase().replace(' ', "");
                 assert!(!said.contains("hunter2"), "{said}");
@@ -174,7 +172,7 @@ async fn credentials_do_not_follow_a_redirect() {
 #[test]
 fn a_host_that_is_none_is_refused() {
     for host in ["", "a b", "user@host", "host/path", "host?x", "https://host", "a\\b", "host:1"] {
-        let connection = ConnectionConfig { host: host.to_owned(), ..connection(443) };
+        let connection = connection(443).host(host);
         let error = HttpClient::new(connection).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{host}");
         assert!(host.is_empty() || !error.to_string().contains(host), "it may hold a secret: {error}");
@@ -187,7 +185,7 @@ async fn a_login_in_a_container_sends_its_token_along() {
     std::fs::write(file.path(), "hunter2-container\n").unwrap();
     let server = ScriptedServer::start().await;
     open(connection(server.port)).await.unwrap();
-    open(ConnectionConfig { spcs_token_file: Some(file.path().to_owned()), ..connection(server.port) }).await.unwrap();
+    open(connection(server.port).spcs_token_file(file.path())).await.unwrap();
     let asked = server.requests(LOGIN);
     assert_eq!(asked[0].body["data"].get("SPCS_TOKEN"), None);
     assert_eq!(asked[1].body["data"]["SPCS_TOKEN"], "hunter2-container");

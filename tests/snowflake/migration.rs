@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::internals::snowflake::Statement;
+use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{Record, RunStatus, Sink, StateStore, StateVersion, Version};
 
 use crate::mocks::{Fate, Fateful};
@@ -19,7 +19,7 @@ const SCHEMA_1: &str = include_str!("fixtures/schema-1.sql");
 async fn version_1(max_bind_bytes: usize) -> World {
     let world = World::new(max_bind_bytes);
     let database = &world.database;
-    let run = |sql: String| world.execute(Statement::new(sql));
+    let run = |sql: String| world.execute(Statement::new(Sql::assert_safe(sql)));
     run(format!("CREATE DATABASE \"{database}\"")).await.unwrap();
     for schema in ["STATE", "PUBLIC_RAW", "PUBLIC"] {
         run(format!("CREATE SCHEMA IF NOT EXISTS \"{database}\".\"{schema}\"")).await.unwrap();
@@ -54,19 +54,19 @@ async fn version_1(max_bind_bytes: usize) -> World {
         "INSERT INTO {state}.\"APP_STATE\" (\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'r', PARSE_JSON(?), 1, \
          '2026-01-02T03:04:05.000000000Z', ?"
     );
-    world.execute(Statement::new(entry).bind(of_state.clone()).bind(of_state)).await.unwrap();
+    world.execute(Statement::new(Sql::assert_safe(entry)).bind(of_state.clone()).bind(of_state)).await.unwrap();
     let record = format!(
         "INSERT INTO {state}.\"INGESTION_RUN\" (\"ID\", \"RESOURCE\", \"STATUS\", \"STARTED_AT\", \"DOCUMENT\") SELECT 'old', 'r', \
          'complete', '2026-01-02 03:04:05', ?"
     );
-    world.execute(Statement::new(record).bind(of_run)).await.unwrap();
+    world.execute(Statement::new(Sql::assert_safe(record)).bind(of_run)).await.unwrap();
     world
 }
 
 async fn runs(world: &World) -> String {
     let count =
         format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"{}\".\"STATE\".\"INGESTION_RUN\"", world.database);
-    world.execute(Statement::new(count)).await.unwrap().rows[0].text(0).unwrap().to_string()
+    world.execute(Statement::new(Sql::assert_safe(count))).await.unwrap().rows[0].text(0).unwrap().to_string()
 }
 
 async fn version(world: &World) -> String {
@@ -74,7 +74,7 @@ async fn version(world: &World) -> String {
         "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\" FROM \"{}\".\"STATE\".\"SNOWFEED_VERSION\"",
         world.database
     );
-    world.execute(Statement::new(select)).await.unwrap().rows[0].text(0).unwrap().to_string()
+    world.execute(Statement::new(Sql::assert_safe(select))).await.unwrap().rows[0].text(0).unwrap().to_string()
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_program_of_version_1_that_still_runs_stores_nothing_more() {
         "UPDATE \"{}\".\"STATE\".\"SNOWFEED_FENCE\" SET \"VERSION\" = \"VERSION\" + 1 WHERE \"KEY\" = 'r' AND \"VERSION\" = 2",
         world.database
     );
-    assert!(world.execute(Statement::new(raise)).await.is_err());
+    assert!(world.execute(Statement::new(Sql::assert_safe(raise))).await.is_err());
     let one = resource("r");
     world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
     let report =

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
-use snowfeed::backends::snowflake::ConnectionConfig;
 use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::scripted::{LOGIN, ReceivedRequest, Reply, ScriptedServer, connection, fast_retries};
@@ -46,7 +45,7 @@ fn sent(asked: &ReceivedRequest) -> Map<String, Value> {
 }
 
 fn client(server: &ScriptedServer, parameters: Map<String, Value>) -> HttpClient {
-    let connection = ConnectionConfig { session_parameters: parameters, ..connection(server.port) };
+    let connection = connection(server.port).session_parameters(parameters);
     HttpClient::with_retry(connection, fast_retries()).unwrap()
 }
 
@@ -94,7 +93,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut parameters = hostile();
         parameters.insert("WEEK_START".to_owned(), 1.into());
-        let connection = ConnectionConfig { session_parameters: parameters, ..connection(443) };
+        let connection = connection(443).session_parameters(parameters);
         HttpClient::new(connection).unwrap()
     });
     let warnings = warnings.lines();

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snowfeed::internals::snowflake::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Sql, Statement};
 use snowfeed::{Error, ErrorKind, Retry};
 
 use crate::scripted::{ABORT, CLOSE, LOGIN, MASTER_TOKEN, QUERY, RENEW, RESULT, Reply, SESSION_TOKEN, ScriptedServer};
 
 pub(crate) async fn run(session: &mut Box<dyn Session>, sql: &str) -> snowfeed::Result<String> {
-    let answer = session.execute(Statement::new(sql)).await?;
+    let answer = session.execute(Statement::new(Sql::assert_safe(sql))).await?;
     Ok(answer.rows.first().map(|row| row.text(0).unwrap().to_string()).unwrap_or_default())
 }
 

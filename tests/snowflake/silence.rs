@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::{Mutex, Once};
 
 use serde_json::json;
-use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
+use snowfeed::backends::snowflake::Credentials;
 use snowfeed::internals::snowflake::{Client, HttpClient, Statement};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -81,7 +81,7 @@ async fn no_secret_is_ever_printed() {
         Credentials::AccessToken("hunter2-pat".into()),
     ] {
         let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
-        let connection = ConnectionConfig { credentials, ..connection(server.port) };
+        let connection = connection(server.port).credentials(credentials);
         let client = HttpClient::with_retry(connection.clone(), fast_retries()).unwrap();
         let _ = write!(printed, "{connection:?} {client:?}");
         let mut session = client.open().await.unwrap();

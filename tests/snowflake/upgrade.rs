@@ -8,7 +8,7 @@ use github_server::GithubServer;
 use serde::Deserialize;
 use serde_json::Value;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::internals::snowflake::{Bind, Client, Session, Statement};
+use snowfeed::internals::snowflake::{Bind, Client, Session, Sql, Statement};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Mode, RunStatus};
 
@@ -46,7 +46,7 @@ async fn database(server: &GithubServer) -> World {
     for line in STATEMENTS.replace("{server}", server.url()).lines() {
         let sent: Sent = serde_json::from_str(line).unwrap();
         let sql = sent.sql.replace("{database}", &world.database);
-        let statement = sent.binds.iter().fold(Statement::new(sql), |statement, bind| match bind {
+        let statement = sent.binds.iter().fold(Statement::new(Sql::assert_safe(sql)), |statement, bind| match bind {
             Value::String(text) => statement.bind(text.clone()),
             Value::Null => statement.bind(Bind::Text(None)),
             Value::Number(number) => statement.bind(number.as_i64().unwrap()),

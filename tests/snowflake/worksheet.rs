@@ -1,7 +1,7 @@
 //! The typed views, as somebody with a worksheet finds them.
 
 use serde_json::{Value, json};
-use snowfeed::internals::snowflake::{QueryResult, Statement};
+use snowfeed::internals::snowflake::{QueryResult, Sql, Statement};
 use snowfeed::{ColumnType, Record, Sink, TableSpec, Version};
 
 use crate::probes::snowflake::fresh_database;
@@ -17,7 +17,8 @@ async fn put(world: &World, name: &str, documents: &[&str]) {
 
 /// What a query finds, as text; the database is `DB` in it.
 async fn query(world: &World, sql: &str) -> Vec<Vec<Option<String>>> {
-    let QueryResult { rows, .. } = world.execute(Statement::new(sql.replace("DB", &world.database))).await.unwrap();
+    let QueryResult { rows, .. } =
+        world.execute(Statement::new(Sql::assert_safe(sql.replace("DB", &world.database)))).await.unwrap();
     rows.into_iter().map(|row| row.0.into_iter().map(|cell| cell.map(|text| text.to_string())).collect()).collect()
 }
 
@@ -100,7 +101,7 @@ async fn views_that_another_version_has_made_are_made_again() {
         "CREATE OR REPLACE VIEW DB.PUBLIC.\"one\" AS SELECT 'old' AS TEXT",
         "UPDATE DB.STATE.SNOWFEED_TABLE SET MADE_FROM = 'another text'",
     ] {
-        world.execute(Statement::new(old.replace("DB", &world.database))).await.unwrap();
+        world.execute(Statement::new(Sql::assert_safe(old.replace("DB", &world.database)))).await.unwrap();
     }
     world.another_process().ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
     for view in ["ISSUES", "\"one\""] {

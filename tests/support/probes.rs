@@ -110,7 +110,7 @@ pub(crate) mod snowflake {
     use async_trait::async_trait;
     use snowfeed::backends::Snowflake;
     use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-    use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement, backend_with};
+    use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Sql, Statement, backend_with};
     use snowfeed::testkit::conformance::SinkProbe;
     use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow};
 
@@ -187,7 +187,7 @@ pub(crate) mod snowflake {
                 "SELECT \"NAME\" FROM \"{}\".\"STATE\".\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = ? AND \"STREAM\" = ?",
                 self.database
             );
-            let statement = Statement::new(select).bind(resource.name()).bind(table);
+            let statement = Statement::new(Sql::assert_safe(select)).bind(resource.name()).bind(table);
             let found = match self.reader.open().await.unwrap().execute(statement).await {
                 // Whoever was to make the tables has died before.
                 Err(error) if error.kind() == snowfeed::ErrorKind::NotFound => return None,
@@ -223,7 +223,7 @@ pub(crate) mod snowflake {
                 time("DELETED_AT")
             );
             let read = |text: &str| format!("{}Z", text.replace(' ', "T")).parse().unwrap();
-            let rows = self.select(Statement::new(select)).await.rows.into_iter().map(|row| {
+            let rows = self.select(Statement::new(Sql::assert_safe(select))).await.rows.into_iter().map(|row| {
                 let (key, version) = (row.text(0).unwrap().to_string(), row.integer(1).unwrap());
                 StoredRow::new(key, version, row.get(2).unwrap().cloned(), read(row.text(3).unwrap()))
                     .changed(read(row.text(4).unwrap()), row.get(5).unwrap().map(|text| read(text)))
@@ -236,7 +236,7 @@ pub(crate) mod snowflake {
                 "SELECT \"REASON\", \"RAW\" FROM \"{}\".\"STATE\".\"REJECTED_RECORD\" WHERE \"RESOURCE\" = ? AND \"STREAM\" = ?",
                 self.database
             );
-            let found = self.select(Statement::new(select).bind(resource.name()).bind(table)).await;
+            let found = self.select(Statement::new(Sql::assert_safe(select)).bind(resource.name()).bind(table)).await;
             let rejects = found
                 .rows
                 .into_iter()

@@ -21,21 +21,10 @@ pub(crate) const MASTER_TOKEN: &str = "hunter2-master-token";
 
 /// A connection to a server on this machine.
 pub(crate) fn connection(port: u16) -> ConnectionConfig {
-    ConnectionConfig {
-        account: "TESTORG-ACCOUNT".to_owned(),
-        protocol: Protocol::Http,
-        host: "127.0.0.1".to_owned(),
-        port,
-        user: "TESTER".to_owned(),
-        role: None,
-        warehouse: None,
-        database: None,
-        schema: None,
-        credentials: Credentials::Password(PASSWORD.into()),
-        query_tag: None,
-        spcs_token_file: None,
-        session_parameters: serde_json::Map::new(),
-    }
+    ConnectionConfig::new("TESTORG-ACCOUNT", "TESTER", Credentials::Password(PASSWORD.into()))
+        .protocol(Protocol::Http)
+        .host("127.0.0.1")
+        .port(port)
 }
 
 /// Retries for tests: four attempts with hardly a pause.

@@ -1,4 +1,4 @@
-//! Which tables and views there are, and with which columns; and the making of new ones.
+//! The catalog: which tables and views exist, with which columns. Creates and replaces them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use super::pool::is_missing;
 use super::retry::backoff;
 use super::schema::{self, SchemaVersion, VERSION};
 use super::view::{View, check_table};
-use crate::snowflake::{Row, Session, Statement};
+use crate::snowflake::{Row, Session, Sql, Statement, sql};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
 
-/// What the account was found to have.
+/// The existing tables and views.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Catalog {
     schema_version: SchemaVersion,
@@ -23,13 +23,13 @@ pub(super) struct Catalog {
     tables: BTreeMap<(String, String), ResourceTable>,
     /// The views over all resources, by stream.
     unions: BTreeMap<String, UnionView>,
-    /// What the streams' own views were made from: a digest of each one's text.
+    /// The digests of the streams' views, by stream.
     views: BTreeMap<String, String>,
-    /// The names of views that stay as they are for as long as this process lives, although they should be another.
-    frozen: BTreeSet<String>,
+    /// Outdated views that this process leaves alone.
+    frozen: BTreeSet<Sql>,
 }
 
-/// One resource's part of a stream: the name of its view and raw table, the columns of the view, and a digest of its text.
+/// A resource's table in a stream: the name of its view and raw table, the columns of the view, and a digest of its text.
 #[derive(Debug, Clone, PartialEq)]
 struct ResourceTable {
     name: String,
@@ -37,28 +37,28 @@ struct ResourceTable {
     made_from: String,
 }
 
-/// The union of all resources: the columns of the view over it, and a digest of what it was made from; or the claim of whoever
-/// makes it.
+/// The union view of a stream: the columns of the view over it, and a digest of its inputs, or the claim of a program that rebuilds
+/// it.
 #[derive(Debug, Clone, PartialEq)]
 struct UnionView {
     columns: Vec<Column>,
     made_from: String,
 }
 
-/// What a claim begins with, before its id.
+/// The prefix of a claim, before its id.
 const CLAIM: &str = "claim ";
 
-/// What a claim begins with that came after another one, before that one was done.
+/// The prefix of a claim that overrode an unfinished one.
 const SECOND_CLAIM: &str = "claim over another ";
 
-/// In place of a digest: the view is to be made once more. Whoever held the claim before may have died after it had made the
-/// view, or may make it still, from less than there is.
+/// Instead of a digest: the view must be rebuilt. The previous claimant may have crashed after replacing the view, or may still
+/// replace it from an incomplete list.
 const STALE: &str = "";
 
-/// What the name of a stream ends with, in the row of the view over the union; a stream's own name has no such end.
+/// The suffix of a stream's name in the row of its view; stream names never end like this.
 const VIEW_SUFFIX: &str = "^=view";
 
-/// A row of the catalog, to be written.
+/// A row of the catalog table.
 #[derive(Serialize)]
 struct CatalogRow<'a> {
     resource: &'a str,
@@ -69,7 +69,7 @@ struct CatalogRow<'a> {
 }
 
 impl Catalog {
-    /// Reads it.
+    /// Reads the catalog.
     pub(super) async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
         match session.execute(Statement::new(Self::select(names))).await {
             Ok(answer) => Self::from_answer(names, &answer.rows),
@@ -79,11 +79,11 @@ impl Catalog {
     }
 
     /// The statement that reads it: the entries, and among them the schema_version, with nothing but a version.
-    pub(super) fn select(names: &Names) -> String {
-        format!(
-            "{} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {}",
-            schema::select_version(names),
-            names.state("SNOWFEED_TABLE")
+    pub(super) fn select(names: &Names) -> Sql {
+        sql!(
+            "{select_version} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {table}",
+            select_version = schema::select_version(names),
+            table = names.state("SNOWFEED_TABLE")
         )
     }
 
@@ -108,7 +108,7 @@ impl Catalog {
             let Some(resource) = row.get(0)? else {
                 schema::check_view_schema(names, row.text(2)?)?;
                 let version = row.integer(4)?;
-                // Two programs that made the tables at once may have written a row each.
+                // Two programs that created the tables concurrently may have written one row each.
                 catalog.schema_version = match catalog.schema_version {
                     SchemaVersion::Version(other) => SchemaVersion::Version(other.max(version)),
                     _ => SchemaVersion::Version(version),
@@ -126,7 +126,7 @@ impl Catalog {
                     table = %names.state("SNOWFEED_TABLE"), %resource, %stream, %error,
                     "the columns in this row cannot be read; the view is made again from those that the source has"
                 );
-                // A claim has to be found again by whoever has made it.
+                // A claimant must find its claim again.
                 if !made_from.starts_with(CLAIM) {
                     made_from = STALE.to_owned();
                 }
@@ -141,14 +141,14 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Reads it anew. What was decided in this process stays.
+    /// Reads the catalog again, and keeps the decisions of this process.
     pub(super) async fn reload(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
         let frozen = std::mem::take(&mut self.frozen);
         *self = Self { frozen, ..Self::read(session, names).await? };
         Ok(())
     }
 
-    /// The resources whose tables take different keys for one, with the error that says so.
+    /// The errors of resources whose tables have a collation.
     pub(super) fn collation_errors(&self, names: &Names) -> Vec<Error> {
         let collated = self.tables.iter().filter(|(_, table)| table.made_from.starts_with(COLLATED));
         collated
@@ -178,12 +178,12 @@ impl Catalog {
         self.schema_version
     }
 
-    /// Whether there is any table for a resource.
+    /// Whether a resource has any table.
     pub(super) fn has_resource(&self, resource: &Resource) -> bool {
         self.tables.keys().any(|(_, known)| known == resource.name())
     }
 
-    /// The name of a resource's view and raw table of a stream.
+    /// The name of a resource's view and raw table in a stream.
     pub(super) fn name(&self, resource: &Resource, stream: &str) -> Option<&str> {
         self.table(resource, stream).map(|table| table.name.as_str())
     }
@@ -203,7 +203,7 @@ impl Catalog {
         of_stream.map(|((_, resource), table)| (resource.as_str(), table.name.as_str())).collect()
     }
 
-    /// Whether there is room for a resource already.
+    /// Whether all tables and views of a resource are current.
     pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
         specs.iter().all(|spec| {
             self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs))
@@ -211,13 +211,13 @@ impl Catalog {
         })
     }
 
-    /// Whether a resource's part of a stream is as it should be, or has to stay as it is.
+    /// Whether a resource's table in a stream is current, or frozen.
     fn is_table_current(&self, names: &Names, resource: &Resource, spec: &TableSpec, desired: &ResourceTable) -> bool {
         self.table(resource, &spec.name)
             .is_some_and(|table| table == desired || self.frozen.contains(&names.view(&table.name)))
     }
 
-    /// Whether the view of a stream has all columns, and goes over all resources.
+    /// Whether the view of a stream has all columns and covers all resources.
     fn are_views_current(&self, names: &Names, spec: &TableSpec) -> bool {
         let desired = self.desired_union(names, spec);
         let view = View::for_stream(names, &spec.name, &desired.columns);
@@ -227,7 +227,7 @@ impl Catalog {
         is_union && is_view
     }
 
-    /// A resource's part of a stream as it should be.
+    /// The desired table of a resource in a stream.
     fn desired_table(
         &self,
         names: &Names,
@@ -240,21 +240,21 @@ impl Catalog {
         ResourceTable { name, columns, made_from }
     }
 
-    /// The union of a stream as it should be. What it is made from is its text over one table, and the names of all.
+    /// The desired union view of a stream. Its digest covers the text over one table, and the names of all tables.
     fn desired_union(&self, names: &Names, spec: &TableSpec) -> UnionView {
-        let mut text = View::union(names, &spec.name, &[("", "")]).select;
+        let mut text = View::union(names, &spec.name, &[("", "")]).select.to_string();
         for (resource, table) in self.raw_tables(&spec.name) {
             text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
         }
         UnionView { columns: self.merged_columns(spec), made_from: digest(&text) }
     }
 
-    /// The view that joins the raw tables of a stream.
+    /// The union view over the raw tables of a stream.
     fn union(&self, names: &Names, spec: &TableSpec) -> View {
         View::union(names, &spec.name, &self.raw_tables(&spec.name))
     }
 
-    /// Makes room for a resource. Where everything is there, nothing is asked of Snowflake.
+    /// Creates the tables and views of a resource. If all are current, it sends no statement.
     pub(super) async fn ensure(
         &mut self,
         session: &mut dyn Session,
@@ -279,7 +279,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Makes a raw table, the view over it, and its row in the catalog.
+    /// Creates a raw table, the view over it, and its row in the catalog.
     async fn create_table(
         &mut self,
         session: &mut dyn Session,
@@ -296,10 +296,12 @@ impl Catalog {
             // It may be of the schema_version before.
             Some(_) => drop(session.execute(Statement::new(migration::lengthen(&raw, "DOCUMENT"))).await?),
             None => {
-                let create = format!(
+                let create = sql!(
                     "CREATE TABLE IF NOT EXISTS {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \
                      \"HASH\" VARCHAR, \"RAW\" VARIANT, \"DOCUMENT\" {LONG_TEXT}, \"FIRST_SEEN\" TIMESTAMP_NTZ NOT NULL, \
-                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = ''"
+                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = ''",
+                    raw,
+                    LONG_TEXT
                 );
                 session.execute(Statement::new(create)).await?;
                 if !self.has_resource(resource) {
@@ -326,7 +328,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// The columns of a stream: those that this version of the source knows, then those that another one knew.
+    /// The columns of a stream: those of this version of the source, then those of other versions.
     fn merged_columns(&self, spec: &TableSpec) -> Vec<Column> {
         let before = self.unions.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
         let forgotten = before.iter().filter(|old| spec.columns.iter().all(|new| new.name != old.name));
@@ -334,7 +336,7 @@ impl Catalog {
     }
 
     fn name_for(&self, resource: &Resource, spec: &TableSpec, specs: &[TableSpec]) -> String {
-        // A table keeps the name that it has: data is in it.
+        // A table with data keeps its name.
         if let Some(name) = self.name(resource, &spec.name) {
             return name.to_owned();
         }
@@ -347,7 +349,7 @@ impl Catalog {
         name
     }
 
-    /// Makes the view over all resources of a stream, unless it covers all that there are.
+    /// Rebuilds the view over all resources of a stream, unless it is current.
     async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
         if self.are_views_current(names, spec) {
             return Ok(());
@@ -356,13 +358,13 @@ impl Catalog {
         if union.is_too_long() {
             tracing::warn!(
                 view = %names.view(&upper_name(&spec.name)), resources = self.raw_tables(&spec.name).len(),
-                "the view over all resources stays as it is: its definition would be longer than the 1 MB that Snowflake takes. \
+                "the view over all resources stays as it is: its definition would exceed Snowflake's limit of 1 MB. \
                  Query the views of the resources themselves, or keep fewer resources in one database"
             );
             self.frozen.extend([union.name, names.view(&upper_name(&spec.name))]);
             return Ok(());
         }
-        // Programs that make it at once would else get in each other's way for ever.
+        // Without growing pauses, concurrent programs could disturb each other forever.
         let mut backoff = backoff();
         let mut is_alone = true;
         while !self.rebuild_views(session, names, spec, is_alone).await? {
@@ -372,11 +374,11 @@ impl Catalog {
         Ok(())
     }
 
-    /// Makes the views over all resources of a stream, and says whether that counts.
+    /// Rebuilds the views over all resources of a stream, and returns whether the result is final.
     ///
-    /// Other programs may be making them, too, and none can make its view only where no newer one is. So each claims the stream
-    /// first, and reads only then what it has to cover. Where another claim has come meanwhile, this view may lack something,
-    /// and may be the last one all the same: it has to be made again.
+    /// Snowflake cannot replace a view only if it is unchanged, and several programs may rebuild it. So each claims the stream first,
+    /// and reads only then what the view must cover. If another claim came meanwhile, this view may be incomplete and yet the last
+    /// one written: it must be rebuilt.
     async fn rebuild_views(
         &mut self,
         session: &mut dyn Session,
@@ -405,8 +407,8 @@ impl Catalog {
         Ok(counts)
     }
 
-    /// Makes the view over the union of a stream, where its text has changed. Another program that does the same may have made it
-    /// last and written its digest first, so that no digest is believed, or left, unless this program is alone.
+    /// Replaces the view over the union of a stream if its text has changed. A concurrent program may have replaced it last and written
+    /// its digest first, so that a digest is trusted, and stored, only if this program is alone.
     async fn rebuild_stream_view(
         &mut self,
         session: &mut dyn Session,
@@ -434,7 +436,7 @@ impl Catalog {
     }
 }
 
-/// By what a resource's part of a stream is found.
+/// The key of a resource's table in the catalog.
 fn key(resource: &Resource, stream: &str) -> (String, String) {
     (stream.to_owned(), resource.name().to_owned())
 }
@@ -443,11 +445,11 @@ fn write_columns(columns: &[Column]) -> Result<String> {
     serde_json::to_string(columns).map_err(|error| Error::internal("columns cannot be written").with_source(error))
 }
 
-/// Writes an entry in place of the one before.
+/// Inserts or replaces a row.
 async fn write_row(session: &mut dyn Session, names: &Names, entry: &CatalogRow<'_>) -> Result<()> {
     let json = serde_json::to_string(entry)
         .map_err(|error| Error::internal("an entry of the catalog cannot be written").with_source(error))?;
-    let merge = format!(
+    let merge = sql!(
         "MERGE INTO {table} t USING (SELECT b.\"E\":resource::VARCHAR AS \"RESOURCE\", \
          b.\"E\":stream::VARCHAR AS \"STREAM\", b.\"E\":name::VARCHAR AS \"NAME\", \
          b.\"E\":columns::VARCHAR AS \"COLUMNS\", b.\"E\":made_from::VARCHAR AS \"MADE_FROM\" \
@@ -461,24 +463,26 @@ async fn write_row(session: &mut dyn Session, names: &Names, entry: &CatalogRow<
     Ok(())
 }
 
-/// Claims the view of a stream: its entry has no digest until [`finish`].
+/// Claims the view of a stream: its row has no digest until [`finish_claim`].
 async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str) -> Result<()> {
-    let merge = format!(
+    let merge = sql!(
         "MERGE INTO {table} t USING (SELECT '' AS \"RESOURCE\", b.\"STREAM\", b.\"NAME\", '[]' AS \"COLUMNS\", \
-         '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{SECOND_CLAIM}' || b.\"ID\" AS \"SECOND_CLAIM\" \
+         '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{SECOND_CLAIM}' || b.\"ID\" AS \"CLAIM_OVER\" \
          FROM (SELECT CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS VARCHAR) AS \"NAME\", CAST(? AS VARCHAR) AS \"ID\") b) s \
          ON t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" \
-         WHEN MATCHED AND STARTSWITH(t.\"MADE_FROM\", '{CLAIM}') THEN UPDATE SET \"MADE_FROM\" = s.\"SECOND_CLAIM\" \
+         WHEN MATCHED AND STARTSWITH(t.\"MADE_FROM\", '{CLAIM}') THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM_OVER\" \
          WHEN MATCHED THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM\" \
          WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
          VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"CLAIM\")",
-        table = names.state("SNOWFEED_TABLE")
+        table = names.state("SNOWFEED_TABLE"),
+        CLAIM,
+        SECOND_CLAIM
     );
     session.execute(Statement::new(merge).bind(stream).bind(upper_name(stream)).bind(id)).await?;
     Ok(())
 }
 
-/// Writes what the view of a stream was made from, unless somebody else has claimed it since.
+/// Stores the digest of a stream's view, unless another program has claimed it since.
 async fn finish_claim(
     session: &mut dyn Session,
     names: &Names,
@@ -486,9 +490,9 @@ async fn finish_claim(
     claimed: &str,
     made: &UnionView,
 ) -> Result<bool> {
-    let update = format!(
-        "UPDATE {} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
-        names.state("SNOWFEED_TABLE")
+    let update = sql!(
+        "UPDATE {table} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
+        table = names.state("SNOWFEED_TABLE")
     );
     let update = Statement::new(update).bind(write_columns(&made.columns)?).bind(made.made_from.as_str());
     Ok(session.execute(update.bind(stream).bind(claimed)).await?.rows_affected()? > 0)

@@ -1,6 +1,6 @@
-//! Whether the account lets us work, and the statement that mends it where it does not.
+//! Checks whether the account permits ingestion, and names the statement that fixes each problem.
 //!
-//! Unverified: see docs/unverified.md#catalog. The columns of SHOW, and what a role without a privilege is answered, are those of
+//! Unverified: see docs/unverified.md#catalog. The columns of SHOW, and the errors of a role without a privilege, are those of
 //! Snowflake's documentation.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -11,31 +11,31 @@ use super::migration;
 use super::names::{Names, identifier, normalize};
 use super::pool::is_missing;
 use super::schema::{self, SchemaVersion};
-use crate::snowflake::{QueryResult, Row, Session, Statement};
+use crate::snowflake::{QueryResult, Row, Session, Statement, sql};
 use crate::{Error, ErrorKind, Result};
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug)]
 pub struct Finding {
-    /// What: `login`, `role`, `warehouse`, `database` or `tables`.
+    /// The check: `login`, `role`, `warehouse`, `database` or `tables`.
     pub name: &'static str,
-    /// How it is, in words for a person, or what is wrong, with the statement that mends it as [help](Error::help).
+    /// A description, or the problem with the statement that fixes it as [help](Error::help).
     pub result: Result<String>,
 }
 
-/// The most roles that are asked for what they may do. Beyond it, a privilege that was not found is not said to be missing.
+/// The maximum number of inspected roles. With more roles, a privilege that was not found is not reported as missing.
 const MAX_ROLES: usize = 50;
 
 impl Snowflake {
-    /// Looks at everything that an ingestion needs in the account: `login`, `role`, `warehouse`, `database`, `tables`, in this
-    /// order, and ends where what is behind it cannot be told. Nothing is made or changed; of all statements only the last, which
-    /// reads the connector's own tables, needs the warehouse, and wakes it.
+    /// Checks what an ingestion needs in the account: `login`, `role`, `warehouse`, `database`, `tables`, in this order, and stops
+    /// where later checks depend on a failed one. It creates and changes nothing. Only the last statement, which reads the
+    /// connector's own tables, uses the warehouse, and may start it.
     ///
     /// ```no_run
     /// # async fn check(snowflake: snowfeed::backends::Snowflake) {
     /// for found in snowflake.check().await {
     ///     match found.result {
-    ///         Ok(how) => println!("{}: {how}", found.name),
+    ///         Ok(description) => println!("{}: {description}", found.name),
     ///         Err(error) => println!("{}: {error}; {}", found.name, error.help().unwrap_or_default()),
     ///     }
     /// }
@@ -80,7 +80,7 @@ impl Snowflake {
         let has_warehouse = add("warehouse", warehouse(session, &context, self.0.warehouse.as_deref()).await);
         let database = DatabaseStatus::read(session, names).await;
         let (is_there, database) = match database {
-            Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database))),
+            Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database).to_string())),
             Ok(DatabaseStatus::Missing) => (false, may_make_database(session, names, role).await),
             Err(error) => (false, Err(error)),
         };
@@ -91,7 +91,7 @@ impl Snowflake {
     }
 }
 
-/// Who we are in the session.
+/// The user, role and warehouse of the session.
 struct SessionContext {
     user: String,
     role: Option<String>,
@@ -103,7 +103,7 @@ impl SessionContext {
         let select =
             "SELECT CURRENT_USER() AS \"USER\", CURRENT_ROLE() AS \"ROLE\", CURRENT_WAREHOUSE() AS \"WAREHOUSE\"";
         let answer = session.execute(Statement::new(select)).await?;
-        let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake does not say who we are"))?;
+        let row = answer.rows.first().ok_or_else(|| Error::invalid_data("Snowflake returned no session context"))?;
         let text =
             |column| Ok::<_, Error>(row.get(column)?.map(|text| text.to_string()).filter(|text| !text.is_empty()));
         Ok(Self { user: text(0)?.unwrap_or_default(), role: text(1)?, warehouse: text(2)? })
@@ -120,7 +120,7 @@ impl SessionContext {
     }
 }
 
-/// The warehouse of the session: there, visible to the role, and able to start.
+/// Checks that the session's warehouse exists, is visible to the role, and can start.
 async fn warehouse(session: &mut dyn Session, context: &SessionContext, wanted: Option<&str>) -> Result<String> {
     let role = identifier(context.role()?);
     let Some(current) = &context.warehouse else {
@@ -138,10 +138,10 @@ async fn warehouse(session: &mut dyn Session, context: &SessionContext, wanted: 
     let suspended = cell(&shown, row, "state")?.eq_ignore_ascii_case("SUSPENDED");
     let resumes = cell(&shown, row, "auto_resume")?.eq_ignore_ascii_case("true");
     match (suspended, resumes) {
-        (false, _) => Ok(identifier(current)),
-        (true, true) => Ok(format!("{}, suspended; it starts by itself", identifier(current))),
+        (false, _) => Ok(identifier(current).to_string()),
+        (true, true) => Ok(format!("{}, suspended; it resumes automatically", identifier(current))),
         (true, false) => Err(Error::configuration(format!(
-            "the warehouse {} is suspended, and does not start by itself",
+            "the warehouse {} is suspended, and does not resume automatically",
             identifier(current)
         ))
         .with_help(format!(
@@ -159,13 +159,13 @@ fn not_usable(warehouse: &str, role: &str) -> Error {
 
 enum DatabaseStatus {
     Exists,
-    /// It is not there, or hidden from the role.
+    /// It does not exist, or is hidden from the role.
     Missing,
 }
 
 impl DatabaseStatus {
     async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
-        let show = format!("SHOW SCHEMAS IN DATABASE {}", identifier(&names.database));
+        let show = sql!("SHOW SCHEMAS IN DATABASE {database}", database = identifier(&names.database));
         match session.execute(Statement::new(show)).await {
             Ok(_) => Ok(Self::Exists),
             Err(error) if is_missing(&error) => Ok(Self::Missing),
@@ -185,10 +185,10 @@ async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str)
             schema::grants(names, &role)
         )));
     }
-    Ok(format!("{database}, not made yet; the first `enable` or `ingest` makes it"))
+    Ok(format!("{database}, not created yet; the first `enable` or `ingest` creates it"))
 }
 
-/// The connector's own tables: made, or to be made in schemas that the role may make.
+/// Checks the connector's own tables: they exist, or the role can create their schemas.
 async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
     let catalog = Catalog::read(session, names).await?;
     schema::check_compatible(session, names, catalog.schema_version()).await?;
@@ -199,9 +199,8 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
         if !collated.is_empty() {
             return Err(collated.swap_remove(0));
         }
-        let older =
-            if version < schema::VERSION { "; the next `enable` or `ingest` brings them up to date" } else { "" };
-        return Ok(format!("made, in {state} (form {version}){older}"));
+        let older = if version < schema::VERSION { "; the next `enable` or `ingest` migrates them" } else { "" };
+        return Ok(format!("created, in {state} (schema version {version}){older}"));
     }
     let database = names.database.as_str();
     let may = |grant: &Grant<'_>| {
@@ -211,34 +210,35 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
     };
     if has_privilege(session, role, may).await? == Some(false) {
         let (database, role) = (identifier(database), identifier(role));
-        let message = format!("the role {role} may not make schemas in the database {database}");
+        let message = format!("the role {role} may not create schemas in the database {database}");
         return Err(
             Error::configuration(message).with_help(format!("let its owner run: {}", schema::grants(names, &role)))
         );
     }
-    Ok(format!("not made yet; the first `enable` or `ingest` makes them, in {state}"))
+    Ok(format!("not created yet; the first `enable` or `ingest` creates them, in {state}"))
 }
 
-/// A privilege that a role has.
+/// A privilege of a role.
 struct Grant<'a> {
     privilege: &'a str,
-    /// The kind of thing that it is on.
+    /// The kind of object.
     on: &'a str,
     name: &'a str,
 }
 
-/// Whether the role, or one that it has been granted, has a privilege; `None` where that cannot be seen.
+/// Whether the role, or one granted to it, has a privilege; `None` if that is not visible.
 async fn has_privilege(
     session: &mut dyn Session,
     role: &str,
     is_it: impl Fn(&Grant<'_>) -> bool,
 ) -> Result<Option<bool>> {
-    // Everybody has PUBLIC.
+    // Every user has PUBLIC.
     let mut waiting = VecDeque::from([role.to_owned(), "PUBLIC".to_owned()]);
     let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
     let mut all_seen = true;
     while let Some(role) = waiting.pop_front() {
-        let Ok(shown) = session.execute(Statement::new(format!("SHOW GRANTS TO ROLE {}", identifier(&role)))).await
+        let Ok(shown) =
+            session.execute(Statement::new(sql!("SHOW GRANTS TO ROLE {role}", role = identifier(&role)))).await
         else {
             all_seen = false;
             continue;
@@ -265,15 +265,16 @@ async fn has_privilege(
     Ok(all_seen.then_some(false))
 }
 
-/// The text in a column of what a SHOW has answered; empty for null.
+/// The text in a column of a SHOW; empty for null.
 fn cell<'a>(shown: &QueryResult, row: &'a Row, column: &str) -> Result<&'a str> {
-    let index = shown.columns.iter().position(|name| name.eq_ignore_ascii_case(column)).ok_or_else(|| {
-        Error::invalid_data("Snowflake's SHOW has not the columns that were expected").with_context("missing", column)
-    })?;
+    let index =
+        shown.columns.iter().position(|name| name.eq_ignore_ascii_case(column)).ok_or_else(|| {
+            Error::invalid_data("the result of a SHOW lacks a column").with_context("missing", column)
+        })?;
     Ok(row.get(index)?.map(|text| &**text).unwrap_or_default())
 }
 
-/// The row that has this text in a column.
+/// Finds the row with a text in a column.
 fn find_row<'a>(shown: &'a QueryResult, column: &str, text: &str) -> Result<Option<&'a Row>> {
     for row in &shown.rows {
         if cell(shown, row, column)? == text {

@@ -14,21 +14,21 @@ use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
-use crate::snowflake::{Bind, Session, Statement};
+use crate::snowflake::{Bind, Session, Sql, Statement, sql};
 use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
 
-/// The rows of one raw table that a commit writes.
+/// The writes of a commit to one raw table.
 struct TableWrite<'a> {
     target: LoadTarget,
     rows: &'a TableRows,
     checked: &'a SizeChecked<'a>,
     input: MergeInput<'a>,
-    /// The keys that the commit does not mark, where it marks.
+    /// The keys that a marking commit leaves unmarked.
     unmarked: HashSet<&'a str>,
 }
 
 impl Snowflake {
-    /// Does everything that a commit asks for.
+    /// Runs a commit once.
     pub(super) async fn try_commit(
         &self,
         commit: &Commit,
@@ -56,7 +56,7 @@ impl Snowflake {
             let input = self.merge_input(&mut *session, &target, row_writes).await?;
             writes.push(TableWrite { target, rows, checked, input, unmarked });
         }
-        // Whoever locks several tables of a resource does so in the order of its streams.
+        // Tables of a resource are always locked in the order of its streams, which prevents deadlocks.
         writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
         let change = commit.counted_change(&counts);
         let fence = change.as_ref().and_then(|change| state::fence(&self.0.names, change));
@@ -78,8 +78,8 @@ impl Snowflake {
         }
     }
 
-    /// Writes everything, in a transaction that the caller has begun. What locks tables of all resources comes last, and is held
-    /// until the COMMIT only.
+    /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
+    /// briefly.
     async fn write_all(
         &self,
         session: &mut dyn Session,
@@ -106,8 +106,9 @@ impl Snowflake {
             self.update_last_seen(session, commit, write.rows, write.checked).await?;
         }
         if let Some(Sweep::Finish(sweep_run) | Sweep::Abandon(sweep_run)) = commit.sweep {
-            let held = fence.map(|fence| format!(" AND {}", fence.is_held())).unwrap_or_default();
-            let forget = format!("DELETE FROM {} WHERE \"RUN\" = ?{held}", self.0.names.state("SNOWFEED_SEEN"));
+            let held = fence.map(|fence| sql!(" AND {held}", held = fence.is_held())).unwrap_or_default();
+            let forget =
+                sql!("DELETE FROM {seen} WHERE \"RUN\" = ?{held}", held, seen = self.0.names.state("SNOWFEED_SEEN"));
             session.execute(Statement::new(forget).bind(sweep_run.to_string())).await?;
             if matches!(commit.sweep, Some(Sweep::Finish(_))) {
                 self.delete_stale_rejects(session, commit.resource.name(), sweep_run, &held).await?;
@@ -116,7 +117,7 @@ impl Snowflake {
         Ok(version)
     }
 
-    /// Refuses a resource or a table that nobody made room for.
+    /// Rejects a resource or a table without [`ensure_tables`](crate::Sink::ensure_tables).
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
         catalog.ensure_schema(session, &self.0.names).await?;
@@ -144,22 +145,24 @@ impl Snowflake {
             return Ok(HashMap::new());
         }
         let (column, marks) = match sweep_run {
-            None => ("", String::new()),
+            None => ("", Sql::default()),
             Some(_) => (
                 ", CASE WHEN m.\"KEY\" IS NULL THEN '0' ELSE '1' END AS \"MARKED\"",
-                format!(
-                    " LEFT JOIN (SELECT DISTINCT \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) m \
+                sql!(
+                    " LEFT JOIN (SELECT DISTINCT \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) m \
                      ON m.\"KEY\" = t.\"KEY\"",
-                    self.0.names.state("SNOWFEED_SEEN")
+                    seen = self.0.names.state("SNOWFEED_SEEN")
                 ),
             ),
         };
-        let select = format!(
+        let select = sql!(
             "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
-             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {} t JOIN \
+             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {raw} t JOIN \
              (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
              LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"{marks}",
-            self.0.names.raw(&target.name)
+            column,
+            marks,
+            raw = self.0.names.raw(&target.name)
         );
         let mut select = Statement::new(select).bind(json(&keys)?);
         if let Some(sweep_run) = sweep_run {
@@ -179,7 +182,7 @@ impl Snowflake {
         found.collect()
     }
 
-    /// A raw table that somebody has dropped is not made again by itself: the state claims that its rows are there.
+    /// A dropped raw table is not recreated automatically: the state claims that its rows exist.
     fn missing_table(&self, error: Error, target: &LoadTarget) -> Error {
         if !is_missing(&error) {
             return error;
@@ -193,7 +196,7 @@ impl Snowflake {
             .with_source(error)
     }
 
-    /// Writes the rows of one table, in a transaction that the caller has begun.
+    /// Writes the rows of one table, in the caller's transaction.
     async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &TableWrite<'_>) -> Result<()> {
         let TableWrite { target, rows, input, unmarked, .. } = write;
         let table = self.0.names.raw(&target.name);
@@ -204,12 +207,12 @@ impl Snowflake {
             let keys = rows.records.iter().map(|record| record.key.as_str());
             let keys: Vec<&str> = keys.filter(|key| !unmarked.contains(key)).collect();
             if !keys.is_empty() {
-                let mark = format!(
-                    "INSERT INTO {} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT b.\"RUN\", b.\"RESOURCE\", \
+                let mark = sql!(
+                    "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT b.\"RUN\", b.\"RESOURCE\", \
                      b.\"STREAM\", f.value::VARCHAR FROM (SELECT CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS VARCHAR) AS \
                      \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", PARSE_JSON(?) AS \"KEYS\") b, \
                      LATERAL FLATTEN(input => b.\"KEYS\") f",
-                    self.0.names.state("SNOWFEED_SEEN")
+                    seen = self.0.names.state("SNOWFEED_SEEN")
                 );
                 let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
                 session.execute(mark.bind(rows.table.as_str()).bind(json(&keys)?)).await?;
@@ -219,7 +222,7 @@ impl Snowflake {
     }
 }
 
-/// A list as the text of a JSON array, to be bound.
+/// Serializes a value as JSON, to be bound.
 pub(super) fn json(value: &impl Serialize) -> Result<Bind> {
     serde_json::to_string(value)
         .map(Bind::from)

@@ -8,31 +8,32 @@ use super::state::or_empty;
 use super::{Snowflake, retry};
 use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
-use crate::snowflake::{Row, Statement};
+use crate::snowflake::{Row, Sql, Statement, sql};
 
 /// The rfc3339 text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
-/// written only one of the two. What is no JSON makes no statement fail.
+/// written only one of the two. Invalid JSON fails no statement.
 const TEXT: &str = "CASE WHEN TO_JSON(TRY_PARSE_JSON(\"DOCUMENT\", 'd')) = TO_JSON(\"VALUE\") THEN \"DOCUMENT\" \
                     ELSE COALESCE(TO_JSON(\"VALUE\"), \"DOCUMENT\") END AS \"TEXT\"";
 
 impl Snowflake {
-    fn table(&self, domain: Namespace) -> String {
-        self.0.names.state(match domain {
+    fn table(&self, namespace: Namespace) -> Sql {
+        self.0.names.state(match namespace {
             Namespace::Connector => "APP_CONFIGURATION",
             Namespace::Resource => "RESOURCE_CONFIGURATION",
         })
     }
 
-    /// The rows that a statement of three columns gives, the first of which is never null. A process that does not know the tables yet
-    /// reads them by the same statement: its first ingestion would else need one more.
-    async fn with_catalog(&self, select: String) -> Result<Vec<Row>> {
+    /// Returns the rows of a statement with three columns, the first of which is never null. Without a cached catalog, the same statement
+    /// reads the catalog, to save a statement in the first ingestion.
+    async fn with_catalog(&self, select: Sql) -> Result<Vec<Row>> {
         let mut session = self.session().await?;
         let mut known = self.0.catalog.lock().await;
         if known.is_none() {
-            let both = format!(
+            let both = sql!(
                 "SELECT s.*, NULL AS \"RESOURCE\", NULL AS \"STREAM\", NULL AS \"NAME\", NULL AS \"COLUMNS\", NULL AS \"MADE_FROM\" \
-                 FROM ({select}) s UNION ALL SELECT NULL AS \"WHAT\", NULL AS \"KEY\", NULL AS \"TEXT\", c.* FROM ({}) c",
-                Catalog::select(&self.0.names)
+                 FROM ({select}) s UNION ALL SELECT NULL AS \"WHAT\", NULL AS \"KEY\", NULL AS \"TEXT\", c.* FROM ({catalog}) c",
+                select,
+                catalog = Catalog::select(&self.0.names)
             );
             let answer = or_empty(session.execute(Statement::new(both)).await)?;
             let (mut rows, mut catalog) = (Vec::new(), Vec::new());
@@ -42,7 +43,7 @@ impl Snowflake {
                     None => catalog.push(Row(row.0.split_off(3))),
                 }
             }
-            // Where there is no version, tables may be missing, or not be ours.
+            // Without a version, tables may be missing, or belong to another program.
             if !catalog.is_empty() {
                 *known = Some(Catalog::from_answer(&self.0.names, &catalog)?);
                 return Ok(rows);
@@ -52,7 +53,7 @@ impl Snowflake {
         Ok(or_empty(session.execute(Statement::new(select)).await)?.rows)
     }
 
-    /// Runs a statement that writes, after the tables have been made.
+    /// Runs a write, after creating missing tables.
     async fn change(&self, statement: Statement) -> Result<u64> {
         retry::transaction(|| async {
             let mut session = self.session().await?;
@@ -63,7 +64,7 @@ impl Snowflake {
     }
 }
 
-/// The key and value in a row. What is no JSON is given as a text: whoever reads the settings refuses it, and names the key.
+/// The key and value in a row. Invalid JSON becomes a text: reading the settings rejects it, and names the key.
 fn entry(row: &Row, column: usize) -> Result<(String, Value)> {
     let key = row.text(column)?.to_string();
     let text = row.get(column + 1)?.map(|text| &**text).unwrap_or_default();
@@ -73,42 +74,43 @@ fn entry(row: &Row, column: usize) -> Result<(String, Value)> {
 
 #[async_trait]
 impl ConfigStore for Snowflake {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
-        let select = format!("SELECT \"KEY\", {TEXT} FROM {} WHERE \"KEY\" = ?", self.table(domain));
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
+        let select = sql!("SELECT \"KEY\", {TEXT} FROM {table} WHERE \"KEY\" = ?", TEXT, table = self.table(namespace));
         let answer = or_empty(self.session().await?.execute(Statement::new(select).bind(key)).await)?;
         Ok(answer.rows.first().map(|row| entry(row, 0)).transpose()?.map(|(_, value)| value))
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
-        let merge = format!(
-            "MERGE INTO {} t USING (SELECT b.\"KEY\", PARSE_JSON(b.\"DOCUMENT\") AS \"VALUE\", b.\"DOCUMENT\" FROM (SELECT \
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
+        let merge = sql!(
+            "MERGE INTO {table} t USING (SELECT b.\"KEY\", PARSE_JSON(b.\"DOCUMENT\") AS \"VALUE\", b.\"DOCUMENT\" FROM (SELECT \
              CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b) s ON t.\"KEY\" = s.\"KEY\" WHEN MATCHED \
              THEN UPDATE SET \"VALUE\" = s.\"VALUE\", \"DOCUMENT\" = s.\"DOCUMENT\" WHEN NOT MATCHED THEN INSERT \
              (\"KEY\", \"VALUE\", \"DOCUMENT\") VALUES (s.\"KEY\", s.\"VALUE\", s.\"DOCUMENT\")",
-            self.table(domain)
+            table = self.table(namespace)
         );
         self.change(Statement::new(merge).bind(key).bind(value.to_string())).await.map(drop)
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
-        let delete = format!("DELETE FROM {} WHERE \"KEY\" = ?", self.table(domain));
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
+        let delete = sql!("DELETE FROM {table} WHERE \"KEY\" = ?", table = self.table(namespace));
         Ok(self.change(Statement::new(delete).bind(key)).await? > 0)
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
-        let select = format!("SELECT \"KEY\", {TEXT} FROM {} ORDER BY \"KEY\"", self.table(domain));
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
+        let select = sql!("SELECT \"KEY\", {TEXT} FROM {table} ORDER BY \"KEY\"", TEXT, table = self.table(namespace));
         let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
         answer.rows.iter().map(|row| entry(row, 0)).collect()
     }
 
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
-        let select =
-            |word: &str, domain| format!("SELECT '{word}' AS \"WHAT\", \"KEY\", {TEXT} FROM {}", self.table(domain));
+        let select = |word: &'static str, namespace| {
+            sql!("SELECT '{word}' AS \"WHAT\", \"KEY\", {TEXT} FROM {table}", word, TEXT, table = self.table(namespace))
+        };
         // Without a bound value the text is always the same, so that Snowflake can answer from its cache of results.
-        let both = format!(
-            "{} UNION ALL {} ORDER BY 1, 2",
-            select("connector", Namespace::Connector),
-            select("resource", Namespace::Resource)
+        let both = sql!(
+            "{connector} UNION ALL {resource} ORDER BY 1, 2",
+            connector = select("connector", Namespace::Connector),
+            resource = select("resource", Namespace::Resource)
         );
         let answer = self.with_catalog(both).await?;
         let mut snapshot = ConfigSnapshot::default();

@@ -1,23 +1,23 @@
-//! What the account remembers of this process's work.
+//! Warehouse time, from the account's query history.
 
 use std::time::Duration;
 
 use super::Snowflake;
 use super::names::{Names, identifier};
-use crate::snowflake::Statement;
+use crate::snowflake::{Sql, Statement, sql};
 use crate::{Error, ErrorKind, Result};
 
 impl Snowflake {
-    /// For how long the statements of this backend's newest 64 sessions have run on a warehouse, as the account's query history has
-    /// it: one statement. A warehouse is paid for while it is awake, which is longer: it stays so after the last statement, and
-    /// each start costs a minute at least.
+    /// Returns how long the statements of this backend's newest 64 sessions ran on a warehouse, from the account's query history, in one
+    /// statement. A warehouse is billed while it is running, which is longer: it keeps running after the last statement, and each
+    /// start is billed for at least a minute.
     ///
     /// Of a session with more than 10 000 statements only the newest count. Unverified: see
     /// docs/unverified.md#query-history for how soon a statement appears in the history.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when the sessions have no names by which to ask; what Snowflake says when the
-    /// database is not there, or its history cannot be read.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when Snowflake gave the sessions no ids; Snowflake's own error when the
+    /// database is missing, or its history is not readable.
     pub async fn warehouse_time(&self) -> Result<Duration> {
         let sessions = self.0.pool.client().session_ids();
         if sessions.is_empty() {
@@ -31,19 +31,20 @@ impl Snowflake {
     }
 }
 
-/// The sum over what has used a warehouse; the size is null for what has not.
-fn select(names: &Names, sessions: &[u64]) -> String {
-    let history = |session: &u64| {
-        format!(
-            "SELECT \"EXECUTION_TIME\", \"WAREHOUSE_SIZE\" FROM TABLE({}.\"INFORMATION_SCHEMA\".QUERY_HISTORY_BY_SESSION(\
+/// Sums the statements that used a warehouse; the size is null for others.
+fn select(names: &Names, sessions: &[u64]) -> Sql {
+    let history = |&session: &u64| {
+        sql!(
+            "SELECT \"EXECUTION_TIME\", \"WAREHOUSE_SIZE\" FROM TABLE({database}.\"INFORMATION_SCHEMA\".QUERY_HISTORY_BY_SESSION(\
              SESSION_ID => {session}, RESULT_LIMIT => 10000))",
-            identifier(&names.database)
+            session,
+            database = identifier(&names.database)
         )
     };
-    format!(
-        "SELECT CAST(COALESCE(SUM(h.\"EXECUTION_TIME\"), 0) AS NUMBER(38, 0)) AS \"MS\" FROM ({}) h \
+    sql!(
+        "SELECT CAST(COALESCE(SUM(h.\"EXECUTION_TIME\"), 0) AS NUMBER(38, 0)) AS \"MS\" FROM ({histories}) h \
          WHERE h.\"WAREHOUSE_SIZE\" IS NOT NULL",
-        sessions.iter().map(history).collect::<Vec<_>>().join(" UNION ALL ")
+        histories = Sql::join(&sessions.iter().map(history).collect::<Vec<_>>(), " UNION ALL ")
     )
 }
 

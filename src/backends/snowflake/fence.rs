@@ -1,22 +1,21 @@
-//! The lock that makes runs of one resource wait for each other: a table of one row for each key of the state.
+//! The fence: a lock that serializes runs of one resource. It is a table with one row, for each key of the state.
 //!
 //! An INSERT locks nothing in Snowflake, so that two appends on one base would both succeed. An UPDATE locks its table until
-//! the transaction ends. What the fence holds is compared with nothing durable, and so it cannot fall behind: the truth is the
-//! highest version in `APP_STATE`, which is looked up once the lock is held. The row names the transaction that holds it.
-//! Where Snowflake has ended that transaction meanwhile, later statements of the session commit on their own, and find that
-//! theirs is another one.
+//! the transaction ends. The fence holds no durable value that could become stale: the highest version in
+//! `APP_STATE` counts, and is read under the lock. The row names the transaction that holds the lock. If Snowflake has ended that
+//! transaction, later statements of the session commit on their own, and find a different transaction in the row.
 
 use super::names::{Names, fence_name};
 use super::pool::{PooledSession, is_missing};
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
 /// The fence of one key.
 #[derive(Debug, Clone)]
 pub(super) struct Fence {
     /// The whole name of the table.
-    table: String,
-    /// Whoever locks it, for a person who looks.
+    table: Sql,
+    /// The run that locks it, for diagnosis.
     run: String,
 }
 
@@ -25,62 +24,67 @@ impl Fence {
         Self { table: names.state(&fence_name(key)), run: run.to_string() }
     }
 
-    /// Begins a transaction that holds the fence, to be [ended](PooledSession::end) by the caller. Waits for another one that holds it.
+    /// Begins a transaction that holds the fence, to be [ended](PooledSession::end) by the caller. Waits while another transaction holds it.
     pub(super) async fn begin(&self, session: &mut PooledSession) -> Result<()> {
         if self.try_begin(session).await? {
             return Ok(());
         }
-        // It is the first time, or somebody has removed it.
+        // The first time, or after a user removed it.
         self.make(&mut **session).await?;
         if self.try_begin(session).await? {
             return Ok(());
         }
-        Err(Error::unavailable(format!("the table {} was made, and its row is gone", self.table))
-            .with_help("see who removes tables or rows of the schema STATE, and run it again"))
+        Err(Error::unavailable(format!("the table {} was created, and its row is gone", self.table))
+            .with_help("find out who removes tables or rows of the schema STATE, and run it again"))
     }
 
     async fn try_begin(&self, session: &mut PooledSession) -> Result<bool> {
         session.begin().await?;
-        let lock = format!("UPDATE {} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?", self.table);
+        let lock = sql!(
+            "UPDATE {table} SET \"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR), \"RUN\" = ?",
+            table = &self.table
+        );
         let locked = match session.execute(Statement::new(lock).bind(self.run.as_str())).await {
             Ok(answer) => answer.rows_affected().map(|rows| rows > 0),
             Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         };
         if !matches!(locked, Ok(true)) {
-            // A session that cannot roll back is not used again, and that rolls back.
+            // A session that cannot roll back is closed, which rolls back.
             drop(session.execute(Statement::new("ROLLBACK")).await);
         }
         locked
     }
 
-    /// Makes the table and its row where they are missing. Two rows do no harm: both are locked.
+    /// Creates the table and its row if they are missing. Two rows are harmless: both are locked.
     pub(super) async fn make(&self, session: &mut dyn Session) -> Result<()> {
         let table = &self.table;
-        let create = format!(
+        let create = sql!(
             "CREATE TRANSIENT TABLE IF NOT EXISTS {table} (\"TXN\" VARCHAR, \"RUN\" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 \
-             DEFAULT_DDL_COLLATION = ''"
+             DEFAULT_DDL_COLLATION = ''",
+            table
         );
         session.execute(Statement::new(create)).await?;
-        let fill = format!(
+        let fill = sql!(
             "INSERT INTO {table} (\"TXN\", \"RUN\") SELECT CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) WHERE NOT EXISTS \
-             (SELECT 1 AS \"ONE\" FROM {table})"
+             (SELECT 1 AS \"ONE\" FROM {table})",
+            table
         );
         session.execute(Statement::new(fill)).await.map(drop)
     }
 
-    /// The condition that the transaction which locked the fence still goes on.
-    pub(super) fn is_held(&self) -> String {
-        format!(
-            "EXISTS (SELECT 1 AS \"ONE\" FROM {} f WHERE f.\"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR))",
-            self.table
+    /// The SQL condition that the transaction that locked the fence still exists.
+    pub(super) fn is_held(&self) -> Sql {
+        sql!(
+            "EXISTS (SELECT 1 AS \"ONE\" FROM {table} f WHERE f.\"TXN\" = CAST(CURRENT_TRANSACTION() AS VARCHAR))",
+            table = &self.table
         )
     }
 }
 
-/// The error of a transaction that Snowflake has ended by itself, for instance because it held a lock that others waited for
-/// while its client was silent. Nothing of the state was stored, so that it can be tried again.
+/// The error of a transaction that Snowflake has ended, for instance because it held a contended lock while its client was silent.
+/// No state was stored, so that it can be retried.
 pub(super) fn lost() -> Error {
     Error::unavailable("Snowflake has ended the transaction before it was committed; nothing of the state was stored")
-        .with_help("run it again; if it happens often, see whether the process is stopped for minutes, or its network")
+        .with_help("run it again; if it happens often, check whether the process or its network stalls for minutes")
 }

@@ -1,32 +1,32 @@
-//! The way of a commit's rows into Snowflake: a few as one bound value, many as compressed files on a stage.
+//! Sends a commit's rows to Snowflake: a few as one bound value, many as compressed files on a stage.
 
 use super::Snowflake;
 use super::commit::json;
 use super::names;
 use super::plan::RowWrite;
 use crate::snowflake::stage::{GzipLines, file_name};
-use crate::snowflake::{Session, StagedFile, Statement, stage_reference};
+use crate::snowflake::{Session, Sql, StagedFile, Statement, sql, stage_reference};
 use crate::{Error, Result, RunId};
 
-/// Where the rows of one table go, and for whom.
+/// The destination of the rows of one table.
 #[derive(Debug)]
 pub(super) struct LoadTarget {
     /// The name of the raw table.
     pub(super) name: String,
     /// The run that commits.
     pub(super) run: RunId,
-    /// Tells the tables of one commit apart.
+    /// The index of the table in its commit.
     pub(super) index: usize,
 }
 
-/// Where a MERGE finds the rows of one table.
+/// The rows of one table, as the source of a MERGE.
 #[derive(Debug)]
 pub(super) enum MergeInput<'a> {
-    /// There are none.
+    /// No rows.
     Empty,
-    /// In a bound value.
+    /// A bound value.
     Bound(Vec<RowWrite<'a>>),
-    /// In files on the stage, to be loaded through a table of their own.
+    /// Files on the stage, to be loaded through a load table.
     Staged(Staged),
 }
 
@@ -35,14 +35,14 @@ pub(super) enum MergeInput<'a> {
 pub(super) struct Staged {
     /// The stage and the folder in it.
     folder: String,
-    /// The whole name of the table that they are loaded into.
-    table: String,
+    /// The qualified name of the load table.
+    table: Sql,
     rows: u64,
-    /// Whether a row is to replace one of a higher version.
+    /// Whether a row replaces one of a higher version.
     replaces: bool,
 }
 
-/// One more column, where a row is to replace one of a higher version.
+/// The additional column if a row replaces one of a higher version.
 const REPLACES: &str = "CASE WHEN f.value:f::BOOLEAN THEN 1 ELSE 0 END AS \"REPLACES\"";
 
 /// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
@@ -52,7 +52,7 @@ const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \
                     CASE WHEN f.value:x::BOOLEAN THEN b.\"AT\" END AS \"DELETED_AT\"";
 
 impl Snowflake {
-    /// Brings rows to where a MERGE will find them. Nobody sees them there.
+    /// Prepares rows as the source of a MERGE; staged rows are not visible to users.
     pub(super) async fn merge_input<'a>(
         &self,
         session: &mut dyn Session,
@@ -68,9 +68,10 @@ impl Snowflake {
         self.clean_up(session).await;
         let names = &self.0.names;
         let table = names.raw(&names::load_name(&target.name, &target.run.to_string(), target.index));
-        // DDL ends a transaction, so that this comes before one begins.
-        let create = format!(
-            "CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = ''"
+        // DDL commits a transaction, so that this comes before it begins.
+        let create = sql!(
+            "CREATE OR REPLACE TRANSIENT TABLE {table} (\"ROW\" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = ''",
+            table
         );
         session.execute(Statement::new(create)).await?;
         let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), target.run, uuid::Uuid::now_v7().simple());
@@ -92,27 +93,28 @@ impl Snowflake {
 }
 
 impl MergeInput<'_> {
-    /// The statement that merges the rows into a raw table; before it, in the same transaction, what is on the stage is loaded.
+    /// Returns the statement that merges the rows into a raw table, after loading staged files in the same transaction.
     ///
-    /// What was decided about each row is decided once more, by version: a commit that no state fences may have come between. A row
-    /// that is to replace a higher version does so; the engine fences every such commit.
-    pub(super) async fn merge(&self, session: &mut dyn Session, table: &str, at: &str) -> Result<Option<Statement>> {
-        let columns = if self.replaces() { format!("{ROWS}, {REPLACES}") } else { ROWS.to_owned() };
+    /// The MERGE checks the version of each row again: a commit without a fence may have come between. A row that replaces a higher
+    /// version is not checked, because the engine fences every such commit.
+    pub(super) async fn merge(&self, session: &mut dyn Session, table: &Sql, at: &str) -> Result<Option<Statement>> {
+        let columns = if self.replaces() { sql!("{ROWS}, {REPLACES}", ROWS, REPLACES) } else { ROWS.into() };
         let (rows, bind) = match self {
             Self::Empty => return Ok(None),
             Self::Bound(writes) => {
-                let rows = format!(
+                let rows = sql!(
                     "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
-                     LATERAL FLATTEN(input => b.\"ROWS\") f"
+                     LATERAL FLATTEN(input => b.\"ROWS\") f",
+                    columns
                 );
                 (rows, Some(json(writes)?))
             }
             Self::Staged(staged) => {
                 staged.load(session).await?;
-                let rows = format!(
-                    "SELECT {} FROM {} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
-                    columns.replace("f.value:", "f.\"ROW\":"),
-                    staged.table
+                let rows = sql!(
+                    "SELECT {columns} FROM {table} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
+                    columns = columns.replace_fragment("f.value:", &"f.\"ROW\":"),
+                    table = &staged.table
                 );
                 (rows, None)
             }
@@ -121,14 +123,17 @@ impl MergeInput<'_> {
             true => "WHEN MATCHED AND (s.\"VERSION\" >= t.\"VERSION\" OR s.\"REPLACES\" = 1) AND s.\"ACT\" =",
             false => "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =",
         };
-        let merge = Statement::new(format!(
+        let merge = Statement::new(sql!(
             "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
              \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
              {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
              {newer} 'raise' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
              WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
-             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")"
+             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")",
+            table,
+            rows,
+            newer
         ));
         let merge = match bind {
             Some(bind) => merge.bind(bind),
@@ -137,7 +142,7 @@ impl MergeInput<'_> {
         Ok(Some(merge.bind(at)))
     }
 
-    /// Whether a row is to replace one of a higher version.
+    /// Whether a row replaces one of a higher version.
     fn replaces(&self) -> bool {
         match self {
             Self::Empty => false,
@@ -146,28 +151,28 @@ impl MergeInput<'_> {
         }
     }
 
-    /// Removes what was staged. What cannot be removed now is removed by a later run: so is what a transaction has loaded that
-    /// could be neither committed nor rolled back, for DROP TABLE would commit it. It ends with its session.
+    /// Removes staged files and the load table; a later run removes what cannot be removed now. A transaction that could be neither
+    /// committed nor rolled back keeps its load table, because DROP TABLE would commit it. It ends with its session.
     pub(super) async fn discard(self, session: &mut dyn Session) {
         let Self::Staged(Staged { folder, table, .. }) = self else { return };
         if !session.is_idle() {
             return;
         }
         let place = stage_reference(&format!("{folder}/"));
-        for statement in [format!("DROP TABLE IF EXISTS {table}"), format!("REMOVE {place}")] {
+        for statement in [sql!("DROP TABLE IF EXISTS {table}", table), sql!("REMOVE {place}", place)] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
-                tracing::warn!(%error, "something that was staged for a commit could not be removed; a later run will");
+                tracing::warn!(%error, "staged data of a commit could not be removed; a later run removes it");
             }
         }
     }
 }
 
 impl Staged {
-    /// Loads the files into the table. All rows must come: a file that is skipped would be rows lost.
+    /// Loads the files into the table, and checks the number of rows: a skipped file would lose rows.
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows, .. } = self;
         let place = stage_reference(&format!("{folder}/"));
-        let copy = format!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)");
+        let copy = sql!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)", table, place);
         let copied = session.execute(Statement::new(copy)).await?;
         let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));
         let each = copied.rows.iter().map(|file| column.map_or(Ok(0), |column| file.integer(column)));

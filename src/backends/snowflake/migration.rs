@@ -1,8 +1,8 @@
-//! The way from the forms before to this one, version by version. Snowflake takes no DDL back, so that each step can be repeated: a
-//! program that dies on the way leaves the version as it was, and the next one begins again.
+//! Migrates the connector's tables from older schema versions, one version at a time. Snowflake does not roll back DDL, so that each
+//! step is repeatable: after a crash the version is unchanged, and the next program starts again.
 //!
-//! A step to version N has two halves, both called `..._to_N`: what makes way for the tables of `state.sql`, and what brings those to
-//! their form that were there before. To add one, raise `schema::VERSION` and name its halves in [`prepare`] and [`finish`].
+//! A step to version N has two halves, both called `..._to_N`: one before the tables of `state.sql` are created, and one that upgrades
+//! the existing tables. To add a step, raise `schema::VERSION` and call its halves in [`prepare`] and [`finish`].
 //!
 //! | version 1 | version 2 |
 //! |---|---|
@@ -12,28 +12,28 @@
 
 use super::names::{Names, identifier, literal};
 use super::schema::VERSION;
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
-/// The oldest version that there is a way from.
+/// The oldest version that can be migrated.
 pub(super) const OLDEST_VERSION: i64 = 1;
 
-/// The most characters that a text of Snowflake's holds.
+/// The maximum length of a text in Snowflake, in characters.
 #[cfg(any(test, feature = "native-app"))]
 pub(crate) const LONGEST_TEXT: u32 = 134_217_728;
 
-/// The type of columns that hold a document: a text of the greatest length.
+/// The type of columns for documents: a text of the maximum length.
 pub(super) const LONG_TEXT: &str = "VARCHAR(134217728)";
 
-/// What MADE_FROM begins with where a table's keys have a collation, which follows.
+/// The prefix of MADE_FROM for a table whose keys have a collation, which follows.
 pub(super) const COLLATED: &str = "collation ";
 
-/// The columns that both forms of the run history have.
+/// The columns of the run history in both versions.
 const RUN_COLUMNS: &str = "\"ID\", \"RESOURCE\", \"MODE\", \"STATUS\", \"STARTED_AT\", \"ENDED_AT\", \"OFFERED\", \"INSERTED\", \
                            \"UPDATED\", \"UNCHANGED\", \"DELETED\", \"SKIPPED\", \"REJECTED\", \"COMMITS\", \"REQUESTS\", \
                            \"BYTES\", \"WAITED_MS\", \"TOTAL_MS\", \"ERROR\", \"DOCUMENT\"";
 
-/// Makes way for this version's tables, from those of version `from`.
+/// Prepares the tables of version `from` for this version's.
 pub(super) async fn prepare(session: &mut dyn Session, names: &Names, from: i64) -> Result<()> {
     for version in from + 1..=VERSION {
         match version {
@@ -44,7 +44,7 @@ pub(super) async fn prepare(session: &mut dyn Session, names: &Names, from: i64)
     Ok(())
 }
 
-/// Brings the tables that stay from version `from` to this version's form.
+/// Upgrades the remaining tables from version `from`.
 pub(super) async fn finish(session: &mut dyn Session, names: &Names, from: i64) -> Result<()> {
     for version in from + 1..=VERSION {
         match version {
@@ -56,29 +56,33 @@ pub(super) async fn finish(session: &mut dyn Session, names: &Names, from: i64) 
 }
 
 fn no_step(version: i64) -> Error {
-    Error::internal(format!("there is no step to form {version}"))
+    Error::internal(format!("there is no migration to version {version}"))
 }
 
 async fn prepare_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
     check_collations(session, names).await?;
     let tables = old_tables(session, names).await?;
     if tables.iter().any(|table| table == "SNOWFEED_FENCE") {
-        // Waits for every program of the version before that is in the middle of a commit, and lets none begin another one.
+        // Waits for running commits of programs of the old version, and prevents further ones.
         let fence = names.state("SNOWFEED_FENCE");
-        session.execute(Statement::new(format!("UPDATE {fence} SET \"VERSION\" = -1"))).await?;
-        session.execute(Statement::new(format!("DROP TABLE IF EXISTS {fence}"))).await?;
+        session.execute(Statement::new(sql!("UPDATE {fence} SET \"VERSION\" = -1", fence))).await?;
+        session.execute(Statement::new(sql!("DROP TABLE IF EXISTS {fence}", fence))).await?;
     }
     if tables.iter().any(|table| table == "INGESTION_RUN") {
         let (old, new) = (names.state("INGESTION_RUN"), names.state("SNOWFEED_RUN"));
         let create = super::schema::statement(names, "SNOWFEED_RUN");
         session.execute(Statement::new(create)).await?;
-        let copy = format!(
+        let copy = sql!(
             "INSERT INTO {new} (\"RECORDED_AT\", {RUN_COLUMNS}) SELECT COALESCE(o.\"ENDED_AT\", o.\"STARTED_AT\", CAST(SYSDATE() AS \
-             TIMESTAMP_NTZ)), {} FROM {old} o WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {new} n WHERE n.\"ID\" = o.\"ID\")",
-            RUN_COLUMNS.replace(", \"", ", o.\"").replacen('"', "o.\"", 1)
+             TIMESTAMP_NTZ)), {columns} FROM {old} o WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {new} n WHERE n.\"ID\" = o.\"ID\")",
+            new,
+            RUN_COLUMNS,
+            old,
+            columns =
+                Sql::from(RUN_COLUMNS).replace_fragment(", \"", &", o.\"").replace_fragment("\"ID\", ", &"o.\"ID\", ")
         );
         session.execute(Statement::new(copy)).await?;
-        session.execute(Statement::new(format!("DROP TABLE {old}"))).await?;
+        session.execute(Statement::new(sql!("DROP TABLE {old}", old))).await?;
     }
     Ok(())
 }
@@ -95,23 +99,28 @@ async fn finish_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
     mark_collations(session, names).await
 }
 
-/// The statement that lets a column hold a document of any length.
-pub(super) fn lengthen(table: &str, column: &str) -> String {
-    format!("ALTER TABLE {table} ALTER COLUMN {} SET DATA TYPE {LONG_TEXT}", identifier(column))
+/// The statement that extends a column to documents of any length.
+pub(super) fn lengthen(table: &Sql, column: &str) -> Sql {
+    sql!(
+        "ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {LONG_TEXT}",
+        table,
+        LONG_TEXT,
+        column = identifier(column)
+    )
 }
 
-/// Which tables of the version before are there. A view of the same name is this version's.
+/// The existing tables of version 1. A view of the same name belongs to version 2.
 async fn old_tables(session: &mut dyn Session, names: &Names) -> Result<Vec<String>> {
-    let select = format!(
-        "SELECT \"TABLE_NAME\" FROM {}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_TYPE\" = 'BASE TABLE' AND \
+    let select = sql!(
+        "SELECT \"TABLE_NAME\" FROM {schema}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_TYPE\" = 'BASE TABLE' AND \
          \"TABLE_NAME\" IN ('SNOWFEED_FENCE', 'INGESTION_RUN')",
-        names.schema_name("INFORMATION_SCHEMA")
+        schema = names.schema_name("INFORMATION_SCHEMA")
     );
     let answer = session.execute(Statement::new(select).bind(Names::STATE)).await?;
     answer.rows.iter().map(|row| Ok(row.text(0)?.to_string())).collect()
 }
 
-/// A column that compares texts in another way than byte by byte.
+/// A column that does not compare texts byte by byte.
 #[derive(Debug)]
 pub(super) struct CollatedColumn {
     pub(super) table: String,
@@ -125,21 +134,21 @@ pub(super) async fn collated_columns(
     names: &Names,
     schema: &str,
 ) -> Result<Vec<CollatedColumn>> {
-    let select = format!(
-        "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
+    let select = sql!(
+        "SELECT \"TABLE_NAME\", \"COLUMN_NAME\", \"COLLATION_NAME\" FROM {schema}.\"COLUMNS\" WHERE \"TABLE_SCHEMA\" = ? AND \
          \"COLLATION_NAME\" IS NOT NULL ORDER BY 1, 2",
-        names.schema_name("INFORMATION_SCHEMA")
+        schema = names.schema_name("INFORMATION_SCHEMA")
     );
     let answer = session.execute(Statement::new(select).bind(schema)).await?;
     let columns = answer.rows.iter().map(|row| {
         let text = |column| Ok::<_, Error>(row.text(column)?.to_string());
         Ok(CollatedColumn { table: text(0)?, column: text(1)?, collation: text(2)? })
     });
-    // Programs without a collation may say so by an empty one.
+    // An empty name means no collation.
     Ok(columns.collect::<Result<Vec<_>>>()?.into_iter().filter(|column| !column.collation.is_empty()).collect())
 }
 
-/// Refuses tables of our own whose texts have a collation: different keys would be one.
+/// Rejects tables with a collation: different keys would be equal.
 pub(super) async fn check_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
     let columns = collated_columns(session, names, Names::STATE).await?;
     let Some(first) = columns.first() else { return Ok(()) };
@@ -147,28 +156,28 @@ pub(super) async fn check_collations(session: &mut dyn Session, names: &Names) -
     let of_table = columns.iter().filter(|column| column.table == first.table);
     let replaced = of_table.map(|column| {
         let column = identifier(&column.column);
-        format!("COLLATE({column}, '') AS {column}")
+        sql!("COLLATE({column}, '') AS {column}", column)
     });
     Err(Error::configuration(format!(
-        "the table {table} has the collation {:?}, which the account gave it: different keys would be one",
+        "the table {table} has the collation {:?}, which the account gave it: different keys would be equal",
         first.collation
     ))
     .with_help(format!(
         "let its owner run: CREATE OR REPLACE TABLE {table} COPY GRANTS AS SELECT * REPLACE ({}) FROM {table}",
-        replaced.collect::<Vec<_>>().join(", ")
+        Sql::join(&replaced.collect::<Vec<_>>(), ", ")
     )))
 }
 
-/// Marks the raw tables whose keys have a collation, so that their resources are refused and no others.
+/// Marks the raw tables whose keys have a collation, so that only their resources are rejected.
 async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()> {
     let keys = collated_columns(session, names, &names.raw_schema())
         .await?
         .into_iter()
         .filter(|column| column.column == "KEY");
     for CollatedColumn { table, collation, .. } in keys {
-        let mark = format!(
-            "UPDATE {} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",
-            names.state("SNOWFEED_TABLE")
+        let mark = sql!(
+            "UPDATE {table} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" <> '' AND \"NAME\" = ?",
+            table = names.state("SNOWFEED_TABLE")
         );
         let mark = Statement::new(mark).bind(format!("{COLLATED}{collation}")).bind(table);
         session.execute(mark).await?;
@@ -176,7 +185,7 @@ async fn mark_collations(session: &mut dyn Session, names: &Names) -> Result<()>
     Ok(())
 }
 
-/// The refusal of a raw table whose keys have a collation.
+/// The error of a raw table whose keys have a collation.
 pub(super) fn collation_error(names: &Names, resource: &str, name: &str, made_from: &str) -> Error {
     let (table, catalog) = (names.raw(name), names.state("SNOWFEED_TABLE"));
     let collation = made_from.strip_prefix(COLLATED).unwrap_or(made_from);

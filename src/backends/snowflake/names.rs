@@ -1,19 +1,20 @@
-//! Names and texts as SQL. Whatever can be bound is bound; these are for what cannot be.
+//! Names and literals as SQL, for what cannot be bound.
 
 use twox_hash::XxHash3_128;
 
 use crate::backends::concatenation::concatenation;
+use crate::snowflake::{Sql, sql};
 use crate::table::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
 /// A name in double quotes, whatever characters it has.
-pub(super) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+pub(super) fn identifier(name: &str) -> Sql {
+    Sql::assert_safe(format!("\"{}\"", name.replace('"', "\"\"")))
 }
 
-/// A name as a person gives it, as Snowflake reads it: without quotes it means upper case; in double quotes, or with other
+/// Reads a name from a user as Snowflake does: without quotes it means upper case; in double quotes, or with other
 /// characters than letters, digits, `_` and `$`, it means itself.
 pub(super) fn normalize(given: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
@@ -24,9 +25,9 @@ pub(super) fn normalize(given: &str) -> String {
     }
 }
 
-/// A text as a constant expression. In a literal a backslash begins an escape, so that it and all control characters are put
-/// in by their numbers.
-pub(super) fn literal(text: &str) -> String {
+/// A text as a constant expression. A backslash begins an escape in a literal, so that backslashes and control characters are
+/// written as `CHR(n)`.
+pub(super) fn literal(text: &str) -> Sql {
     let is_odd = |c: char| c == '\\' || c.is_control();
     let mut parts = Vec::new();
     let mut rest = text;
@@ -41,14 +42,14 @@ pub(super) fn literal(text: &str) -> String {
     if !rest.is_empty() || parts.is_empty() {
         parts.push(quoted(rest));
     }
-    concatenation(parts, " || ")
+    Sql::assert_safe(concatenation(parts, " || "))
 }
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Where everything lies: the database, and the schemas in it.
+/// The database and the schemas of a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
     /// The database.
@@ -62,7 +63,7 @@ impl Names {
         Self { database: normalize(database), schema: normalize(schema) }
     }
 
-    /// The schema of what the connector remembers; as in the reference system.
+    /// The schema of the connector's own tables, as in the reference system.
     pub(super) const STATE: &'static str = "STATE";
 
     /// The schema of the raw tables.
@@ -70,33 +71,33 @@ impl Names {
         format!("{}_RAW", self.schema)
     }
 
-    fn qualified(&self, schema: &str, name: &str) -> String {
-        format!("{}.{}.{}", identifier(&self.database), identifier(schema), identifier(name))
+    fn qualified(&self, schema: &str, name: &str) -> Sql {
+        sql!("{schema}.{name}", schema = self.schema_name(schema), name = identifier(name))
     }
 
-    /// The whole name of one of the connector's own tables.
-    pub(super) fn state(&self, table: &str) -> String {
+    /// The qualified name of one of the connector's own tables.
+    pub(super) fn state(&self, table: &str) -> Sql {
         self.qualified(Self::STATE, table)
     }
 
-    /// The whole name of a view.
-    pub(super) fn view(&self, name: &str) -> String {
+    /// The qualified name of a view.
+    pub(super) fn view(&self, name: &str) -> Sql {
         self.qualified(&self.schema, name)
     }
 
-    /// The whole name of a table behind a view.
-    pub(super) fn raw(&self, name: &str) -> String {
+    /// The qualified name of a raw table.
+    pub(super) fn raw(&self, name: &str) -> Sql {
         self.qualified(&self.raw_schema(), name)
     }
 
-    /// The whole name of a schema.
-    pub(super) fn schema_name(&self, schema: &str) -> String {
-        format!("{}.{}", identifier(&self.database), identifier(schema))
+    /// The qualified name of a schema.
+    pub(super) fn schema_name(&self, schema: &str) -> Sql {
+        sql!("{database}.{schema}", database = identifier(&self.database), schema = identifier(schema))
     }
 }
 
-/// The name of a resource's view, and of the table behind it. What is too long for Snowflake is cut, and told apart by its
-/// digest; `^#` is in no name that has none.
+/// The name of a resource's view, and of the table behind it. A name that is too long is cut, and made unique by a
+/// digest; `^#` occurs in no other name.
 pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     let name = view_name(resource, table, sole, reserved);
     // The table may get a suffix, for loading.
@@ -106,19 +107,19 @@ pub(super) fn resource_name(resource: &str, table: &str, sole: bool, reserved: R
     shorten(&name, &name)
 }
 
-/// The name of a resource's view, and of the table behind it, where another one has the name that it would have.
+/// The name of a resource's view, and of the table behind it, if another resource already has its name.
 pub(super) fn disambiguated_name(taken: &str, resource: &str, table: &str) -> String {
     shorten(taken, &format!("{table}/{resource}"))
 }
 
-/// A name, cut where it is too long, and told apart by a digest.
+/// Cuts a name and appends a digest.
 fn shorten(name: &str, apart: &str) -> String {
     let start: String = name.chars().take(MAX_NAME_CHARS - LOAD_SUFFIX - 34).collect();
-    // A `^` of what was cut in two would make `^^#` of it, which names have.
+    // A trailing `^` would make it `^^#`, which occurs in names.
     format!("{}^#{}", start.trim_end_matches('^'), digest(apart))
 }
 
-/// A text as 32 digits, which no other text has.
+/// The digest of a text, as 32 hexadecimal digits.
 pub(super) fn digest(text: &str) -> String {
     format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
 }
@@ -126,23 +127,21 @@ pub(super) fn digest(text: &str) -> String {
 /// The length of what [`load_name`] appends.
 const LOAD_SUFFIX: usize = 7 + 36 + 3;
 
-/// The name of the table through which a commit of a run loads what is on the stage. In no other name does `=` come, but at the
-/// beginning, after an odd number of `^`.
+/// The name of the load table of a commit. In no other name does `=` follow an odd number of `^`, except at the beginning.
 pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
     format!("{raw}^=load/{run}/{number}")
 }
 
-/// The name of the table that is locked by whoever appends to the state of a key. Keys whose names are alike up to here share one:
-/// they wait for each other, and nothing worse.
+/// The name of a key's fence. Keys that differ only in case or beyond the cut share one, and merely wait for each other.
 pub(super) fn fence_name(key: &str) -> String {
     let readable = key.chars().take(FENCE_KEY).map(|c| if c.is_control() { '_' } else { c.to_ascii_lowercase() });
     format!("SNOWFEED_FENCE/{}", readable.collect::<String>())
 }
 
-/// How much of a key is in the name of its fence, in characters.
+/// The maximum number of characters of a key in the name of its fence.
 const FENCE_KEY: usize = 200;
 
-/// The name of the view, among the raw tables, that joins those of a stream.
+/// The name of the union view of a stream, among the raw tables.
 pub(super) fn union_name(stream: &str) -> String {
     format!("{}^=all", upper_name(stream))
 }
@@ -157,7 +156,7 @@ pub(super) fn load_table_run(load_name: &str) -> Option<uuid::Uuid> {
     of_run.split('/').next()?.parse().ok()
 }
 
-/// The name of a stream's view, or of a column: upper case, so that nobody has to quote it.
+/// The name of a stream's view, or of a column: upper case, so that it needs no quotes.
 pub(super) fn upper_name(name: &str) -> String {
     name.to_ascii_uppercase()
 }
@@ -195,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_literal_needs_no_escape() {
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(literal(""), "''");
-        assert_eq!(literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
-        assert_eq!(literal("\\"), "CHR(92)");
+        assert_eq!(&*literal("it's"), "'it''s'");
+        assert_eq!(&*literal(""), "''");
+        assert_eq!(&*literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
+        assert_eq!(&*literal("\\"), "CHR(92)");
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! What a commit's records make of the rows that are there: decided here, by the rule that all backends share, so that what
-//! has not changed is not even sent.
+//! Plans the writes of a commit from the existing rows, by the rule that all backends share, so that unchanged rows are not sent.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -12,48 +11,48 @@ use crate::sink::StalePolicy;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::{Counts, Operation, Record, Version};
 
-/// A row as it is to be written.
+/// A row to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RowWrite<'a> {
     /// The key.
     k: &'a str,
     /// The version.
     v: i64,
-    /// The hash of the document; none where the stored document stays.
+    /// The hash of the document; `None` keeps the stored document.
     #[serde(skip_serializing_if = "Option::is_none")]
     h: Option<String>,
-    /// The document; none where the stored one stays.
+    /// The document; `None` keeps the stored one.
     #[serde(skip_serializing_if = "Option::is_none")]
     d: Option<&'a str>,
-    /// The document as a VARIANT can hold it, where that is not `d`: without halves of surrogate pairs.
+    /// The document for the VARIANT, if it differs from `d`: without lone surrogates.
     #[serde(skip_serializing_if = "Option::is_none")]
     p: Option<String>,
-    /// Whether the document is JSON, so that it can be had as a VARIANT.
+    /// Whether the document is valid JSON.
     j: bool,
     /// Whether the row is marked deleted.
     x: bool,
-    /// What is done to a row that is there.
+    /// What happens to an existing row.
     o: WriteKind,
     /// Whether it replaces a row of a higher version.
     #[serde(rename = "f", skip_serializing_if = "std::ops::Not::not")]
     replaces: bool,
 }
 
-/// What is done to a row that is there.
+/// What happens to an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum WriteKind {
-    /// It gets a document.
+    /// Replaces its document.
     Write,
-    /// It keeps its document, and is marked deleted.
+    /// Marks it deleted and keeps its document.
     Delete,
-    /// Only its version rises.
+    /// Raises its version only.
     #[serde(rename = "raise")]
     BumpVersion,
 }
 
 impl RowWrite<'_> {
-    /// About how many bytes it takes up as JSON.
+    /// The approximate size as JSON, in bytes.
     pub(super) fn size(&self) -> usize {
         let text = |text: &str| text.len() + text.len() / 8;
         self.k.len() + self.d.map_or(0, text) + self.p.as_deref().map_or(0, text) + 96
@@ -65,24 +64,24 @@ impl RowWrite<'_> {
     }
 }
 
-/// What a raw table has of a key.
+/// The row of a key in the raw table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExistingRow {
     pub(super) present: StoredVersion,
-    /// Whether the pass that commits has marked the key.
+    /// Whether the current reconcile run has marked the key.
     pub(super) is_marked: bool,
 }
 
-/// What becomes of a commit's records of one table.
+/// The planned writes of one table.
 pub(super) struct MergePlan<'a> {
-    /// The rows to be written, in the order in which their keys first came.
+    /// The rows to write, in the order of the first record of each key.
     pub(super) writes: Vec<RowWrite<'a>>,
     pub(super) counts: Counts,
-    /// The keys that the commit's pass must ask about.
+    /// The keys that the reconcile run must verify.
     pub(super) unmarked: HashSet<&'a str>,
 }
 
-/// What becomes of one key.
+/// The state of one key while records are applied.
 struct PendingRow<'a> {
     present: Option<StoredVersion>,
     document: Option<&'a ByteString>,
@@ -92,7 +91,7 @@ struct PendingRow<'a> {
     replaces: bool,
 }
 
-/// Decides what becomes of records, given what is there of their keys.
+/// Plans the writes of records, given the existing rows of their keys.
 pub(super) fn plan<'a>(
     mut found: HashMap<String, ExistingRow>,
     records: &'a [Record],
@@ -162,12 +161,12 @@ impl<'a> PendingRow<'a> {
     }
 }
 
-/// A hash as it is stored.
+/// Formats a hash as it is stored.
 pub(super) fn hex(hash: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*hash))
 }
 
-/// The hash that [`hex`] wrote.
+/// Parses a hash from [`hex`].
 pub(super) fn unhex(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
 }

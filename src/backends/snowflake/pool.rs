@@ -1,4 +1,4 @@
-//! Sessions that wait for their next use. A transaction belongs to its session, so that each piece of work has one of its own.
+//! A pool of sessions. A transaction belongs to its session, so that concurrent work needs separate ones.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use super::retry::UnknownOutcome;
 use crate::snowflake::{Client, Session, Statement};
 use crate::{Error, Result};
 
-/// Sessions for work side by side: opened when one is needed and none waits.
+/// Opens a session when none is idle.
 #[derive(Debug, Clone)]
 pub(super) struct SessionPool {
     client: Arc<dyn Client>,
@@ -23,7 +23,7 @@ impl SessionPool {
         &*self.client
     }
 
-    /// A session, for the caller alone until it is dropped.
+    /// Takes a session out of the pool, or opens one.
     pub(super) async fn session(&self) -> Result<PooledSession> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let session = match idle {
@@ -43,7 +43,7 @@ impl SessionPool {
     }
 }
 
-/// A session on loan. One that is in the middle of something when the loan ends is thrown away, which rolls back its transaction.
+/// A session that returns to the pool on drop, unless it is busy: then it is closed, which rolls back its transaction.
 #[derive(Debug)]
 pub(super) struct PooledSession {
     session: Option<Box<dyn Session>>,
@@ -56,11 +56,11 @@ impl PooledSession {
         self.execute(Statement::new("BEGIN TRANSACTION")).await.map(drop)
     }
 
-    /// Ends a transaction: commits what was done in it, or takes it back when that failed. What it would have given is kept where
-    /// nobody knows whether the COMMIT came through.
+    /// Ends a transaction: commits it if the work succeeded, else rolls it back. If the outcome of the COMMIT is unknown, `unknown`
+    /// keeps the value.
     pub(super) async fn finish<T>(&mut self, done: Result<T>, unknown: &UnknownOutcome<T>) -> Result<T> {
         let Ok(given) = done else {
-            // What went wrong first is what counts; a session that cannot roll back is thrown away, and that rolls back.
+            // The first error counts. A session that cannot roll back is closed, which rolls back.
             drop(self.execute(Statement::new("ROLLBACK")).await);
             return done;
         };
@@ -96,7 +96,7 @@ impl Drop for PooledSession {
     }
 }
 
-/// Whether an error says that something does not exist, or is hidden from this role: Snowflake does not tell which.
+/// Whether an object does not exist, or is hidden from this role: Snowflake does not distinguish the two.
 pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error.code(), Some("002003" | "002043" | "2003" | "2043"))
 }

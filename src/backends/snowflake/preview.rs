@@ -1,4 +1,4 @@
-//! A look at a resource's newest rows.
+//! A preview of a resource's newest rows.
 
 use serde_json::Value;
 
@@ -7,15 +7,15 @@ use super::columns::select_list;
 use super::names::upper_name;
 use crate::backends::Preview;
 use crate::sink::not_ensured;
-use crate::snowflake::Statement;
+use crate::snowflake::{Sql, Statement, sql};
 use crate::table::Column;
 use crate::{ColumnType, Error, Resource, Result};
 
-/// How a point in time is written, before its zone. A session has a format of its own.
+/// The format of timestamps, without the zone; the session's own format may differ.
 const RFC_3339: &str = "YYYY-MM-DD\"T\"HH24:MI:SS.FF9";
 
 impl Snowflake {
-    /// At most `limit` rows of a resource's typed view, the one that changed last first.
+    /// Returns at most `limit` rows of a resource's typed view, the last changed first.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when the resource was never ingested into this table;
@@ -29,25 +29,30 @@ impl Snowflake {
             .columns(resource, table)
             .ok_or_else(|| not_ensured(resource, table))?
             .to_vec();
-        let texts: Vec<String> = typed
+        let texts: Vec<Sql> = typed
             .iter()
             .map(|column| {
                 let name = super::names::identifier(&upper_name(&column.name));
                 match column.kind {
-                    ColumnType::Json => format!("TO_JSON(v.{name}) AS {name}"),
-                    ColumnType::Timestamp => format!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}"),
-                    _ => format!("CAST(v.{name} AS VARCHAR) AS {name}"),
+                    ColumnType::Json => sql!("TO_JSON(v.{name}) AS {name}", name),
+                    ColumnType::Timestamp => {
+                        sql!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}", name, RFC_3339)
+                    }
+                    _ => sql!("CAST(v.{name} AS VARCHAR) AS {name}", name),
                 }
             })
             .collect();
         let comma = if typed.is_empty() { "" } else { ", " };
-        let select = format!(
-            "SELECT {}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {}{comma}TO_VARCHAR(t.\"DELETED_AT\", '{RFC_3339}') || 'Z' \
-             AS \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
+        let select = sql!(
+            "SELECT {texts}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {typed}{comma}TO_VARCHAR(t.\"DELETED_AT\", '{RFC_3339}') || 'Z' \
+             AS \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
              t.\"CHANGED_AT\" DESC, t.\"KEY\" DESC LIMIT {limit}) v ORDER BY v.\"CHANGED_AT\" DESC, v.\"KEY\" DESC",
-            texts.join(", "),
-            select_list(&typed),
-            self.0.names.raw(&name)
+            comma,
+            RFC_3339,
+            limit,
+            texts = Sql::join(&texts, ", "),
+            typed = select_list(&typed),
+            raw = self.0.names.raw(&name)
         );
         let answer = session.execute(Statement::new(select)).await?;
         let mut columns: Vec<String> = typed.iter().map(|column| column.name.clone()).collect();
@@ -61,18 +66,18 @@ impl Snowflake {
     }
 }
 
-/// A cell as JSON; one of no kind is text.
+/// A cell as JSON; without a type it is text.
 fn value(cell: Option<&str>, kind: Option<ColumnType>) -> Result<Value> {
     let Some(text) = cell else { return Ok(Value::Null) };
     let read = |text: &str| {
         serde_json::from_str(text).map_err(|error| {
-            Error::invalid_data(format!("Snowflake answered {text:?} where a JSON value was expected"))
+            Error::invalid_data(format!("Snowflake returned {text:?} where a JSON value was expected"))
                 .with_source(error)
         })
     };
     match kind {
         Some(ColumnType::Integer | ColumnType::Json) => read(text),
-        // Without its point it would be another number in JSON.
+        // Without its decimal point it would become an integer in JSON.
         Some(ColumnType::Float) => Ok(read(text)?.as_f64().into()),
         Some(ColumnType::Boolean | ColumnType::Present) => read(&text.to_ascii_lowercase()),
         Some(ColumnType::Text | ColumnType::Timestamp) | None => Ok(text.into()),

@@ -1,4 +1,4 @@
-//! What could not be made a record of, and records that no row of Snowflake can hold.
+//! Rejects: data that could not become a record, and records that are too large for a row in Snowflake.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,20 +12,30 @@ use super::{Snowflake, time};
 use crate::record::content_hash;
 use crate::record::document_of;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Record, Reject, Result, RunId};
 
 /// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a batch of
 /// a row, beside its key.
 pub(super) const MAX_DOCUMENT_BYTES: usize = (128 << 20) - (1 << 20);
 
-/// How much of what was rejected is kept, in bytes.
+/// How much of a reject is kept, in bytes.
 const MAX_RAW_BYTES: usize = 1 << 20;
 
-/// How much of it one statement brings, in bytes.
+/// The maximum size of the rejects in one statement, in bytes.
 const MAX_STATEMENT_BYTES: usize = 4 << 20;
 
-/// The records of a table that have room in a row, and those that have none.
+/// The rejects of a bound value as rows, to be called `s`.
+const REJECTS: &str = "(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \"REASON\", f.value:raw::VARCHAR \
+             AS \"RAW\", f.value:hash::VARCHAR AS \"HASH\" FROM (SELECT CAST(? AS VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \
+             \"STREAM\", CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", PARSE_JSON(?) AS \"REJECTS\") b, \
+             LATERAL FLATTEN(input => b.\"REJECTS\") f)";
+
+/// Whether a row `t` of `REJECTED_RECORD` is the reject `s`.
+const SAME_REJECT: &str = "t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
+             t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"";
+
+/// The records of a table, split by whether they fit in a row.
 pub(super) struct SizeChecked<'a> {
     pub(super) records: Cow<'a, [Record]>,
     oversized: Vec<(&'a str, &'a str)>,
@@ -50,7 +60,7 @@ impl<'a> SizeChecked<'a> {
     }
 }
 
-/// A rejected thing as it is kept.
+/// A stored reject.
 #[derive(Serialize, PartialEq, Eq)]
 struct RejectEntry<'a> {
     reason: Cow<'a, str>,
@@ -68,7 +78,7 @@ impl<'a> RejectEntry<'a> {
     }
 }
 
-/// What is rejected of one table, each thing once.
+/// The rejects of one table, without duplicates.
 fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<RejectEntry<'a>> {
     let given = rejects.iter().map(|reject| RejectEntry::new(reject.reason.as_str().into(), &reject.raw));
     let long = oversized.iter().map(|(key, document)| {
@@ -89,8 +99,8 @@ fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<R
 }
 
 impl Snowflake {
-    /// Keeps what was rejected. A source that meets the same thing at every reading fills no disk with it. Says whether some of it had
-    /// been met before.
+    /// Inserts new rejects, and returns whether some are already stored. A source that meets the same reject in every run stores it
+    /// once.
     pub(super) async fn insert_rejects(
         &self,
         session: &mut dyn Session,
@@ -100,19 +110,22 @@ impl Snowflake {
     ) -> Result<bool> {
         let mut was_met = false;
         for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
-            // An INSERT locks nothing, so that no other resource waits.
-            let insert = self.over_rejects(
-                "INSERT INTO {} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
-                 SELECT s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\" FROM ",
-                " s WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {} t WHERE ",
-            ) + ")";
+            // An INSERT takes no lock, so that other resources need not wait.
+            let insert = sql!(
+                "INSERT INTO {table} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
+                 SELECT s.\"RESOURCE\", s.\"STREAM\", s.\"REASON\", s.\"RAW\", s.\"HASH\", s.\"AT\", s.\"AT\", s.\"RUN\" FROM {REJECTS} s \
+                 WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {table} t WHERE {SAME_REJECT})",
+                table = self.0.names.state("REJECTED_RECORD"),
+                REJECTS,
+                SAME_REJECT
+            );
             let kept = session.execute(bound(insert, commit, rows, batch)?).await?.rows_affected()?;
             was_met |= kept < batch.len() as u64;
         }
         Ok(was_met)
     }
 
-    /// Writes down that what was rejected had been met before. It locks the table of all resources, and so comes last.
+    /// Updates when stored rejects were last seen. It locks the table of all resources, and so comes last.
     pub(super) async fn update_last_seen(
         &self,
         session: &mut dyn Session,
@@ -121,14 +134,19 @@ impl Snowflake {
         checked: &SizeChecked<'_>,
     ) -> Result<()> {
         for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
-            let merge = self.over_rejects("MERGE INTO {} t USING ", " s ON ")
-                + " WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"";
+            let merge = sql!(
+                "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN \
+                 UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"",
+                table = self.0.names.state("REJECTED_RECORD"),
+                REJECTS,
+                SAME_REJECT
+            );
             session.execute(bound(merge, commit, rows, batch)?).await?;
         }
         Ok(())
     }
 
-    /// Forgets what the commit has corrected. It locks the table of all resources, and so comes last.
+    /// Deletes the rejects that the commit corrects. It locks the table of all resources, and so comes last.
     pub(super) async fn delete_corrected(
         &self,
         session: &mut dyn Session,
@@ -136,40 +154,48 @@ impl Snowflake {
         rows: &TableRows,
     ) -> Result<()> {
         for batch in batches(&entries(&rows.corrected, &[])) {
-            let forget = self.over_rejects("MERGE INTO {} t USING ", " s ON ") + " WHEN MATCHED THEN DELETE";
-            session.execute(bound(forget, commit, rows, batch)?).await?;
+            let delete = sql!(
+                "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED THEN DELETE",
+                table = self.0.names.state("REJECTED_RECORD"),
+                REJECTS,
+                SAME_REJECT
+            );
+            session.execute(bound(delete, commit, rows, batch)?).await?;
         }
         Ok(())
     }
 
-    /// Forgets the rejects of a resource that were last met before a pass began, whose end this is: they were corrected, or are
-    /// gone. It locks the table of all resources, and so comes last.
+    /// At the end of a reconcile run, deletes the rejects of a resource that it has not met: they were corrected, or are gone. It
+    /// locks the table of all resources, and so comes last.
     pub(super) async fn delete_stale_rejects(
         &self,
         session: &mut dyn Session,
         resource: &str,
         pass: RunId,
-        held: &str,
+        held: &Sql,
     ) -> Result<()> {
-        let forget = format!(
-            "DELETE FROM {} WHERE \"RESOURCE\" = ? AND \"RUN\" < ?{held}",
-            self.0.names.state("REJECTED_RECORD")
+        let forget = sql!(
+            "DELETE FROM {rejects} WHERE \"RESOURCE\" = ? AND \"RUN\" < ?{held}",
+            held,
+            rejects = self.0.names.state("REJECTED_RECORD")
         );
         session.execute(Statement::new(forget).bind(resource).bind(pass.to_string())).await.map(drop)
     }
 
-    /// What is outstanding.
+    /// Reads the outstanding rejects.
     pub(super) async fn find_rejects(&self, query: &RejectQuery) -> Result<OutstandingRejects> {
         let table = self.0.names.state("REJECTED_RECORD");
         let of = if query.resource.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" };
-        let bound = |sql: String| match &query.resource {
+        let bound = |sql: Sql| match &query.resource {
             Some(resource) => Statement::new(sql).bind(resource.name()),
             None => Statement::new(sql),
         };
         let mut session = self.session().await?;
-        let count = format!(
+        let count = sql!(
             "SELECT \"RESOURCE\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\" ORDER BY \
-             \"RESOURCE\""
+             \"RESOURCE\"",
+            table,
+            of
         );
         let answer = or_empty(session.execute(bound(count)).await)?;
         let counts = answer.rows.iter().map(|row| Ok((row.text(0)?.to_string(), row.integer(1)?.unsigned_abs())));
@@ -177,16 +203,21 @@ impl Snowflake {
         if query.limit == 0 || counts.is_empty() {
             return Ok(OutstandingRejects { counts, rejects: Vec::new() });
         }
-        let short = query.max_raw.map_or_else(String::new, |most| {
-            format!("{} LENGTH(\"RAW\") <= {most}", if of.is_empty() { " WHERE" } else { " AND" })
+        let short = query.max_raw.map_or_else(Sql::default, |most| {
+            sql!("{keyword} LENGTH(\"RAW\") <= {most}", most, keyword = if of.is_empty() { " WHERE" } else { " AND" })
         });
-        let time = |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
-        let select = format!(
-            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {}, {} FROM {table}{of}{short} ORDER BY \"LAST_SEEN\" DESC, \
-             \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {}",
-            time("FIRST_SEEN"),
-            time("LAST_SEEN"),
-            query.limit
+        let time = |column: &'static str| {
+            sql!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"", column)
+        };
+        let select = sql!(
+            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {first_seen}, {last_seen} FROM {table}{of}{short} ORDER BY \"LAST_SEEN\" DESC, \
+             \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {limit}",
+            table,
+            of,
+            short,
+            first_seen = time("FIRST_SEEN"),
+            last_seen = time("LAST_SEEN"),
+            limit = query.limit
         );
         let answer = session.execute(bound(select)).await?;
         let rejects = answer.rows.iter().map(|row| {
@@ -202,28 +233,14 @@ impl Snowflake {
             })
         });
         let mut rejects: Vec<StoredReject> = rejects.collect::<Result<_>>()?;
-        // The statement counts characters.
+        // The statement counts characters, not bytes.
         rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
         Ok(OutstandingRejects { counts, rejects })
     }
-
-    /// A statement over what is rejected, as `s`, and the rows `t` of the table that are the same.
-    fn over_rejects(&self, before: &str, between: &str) -> String {
-        let table = self.0.names.state("REJECTED_RECORD");
-        format!(
-            "{}(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \"REASON\", f.value:raw::VARCHAR \
-             AS \"RAW\", f.value:hash::VARCHAR AS \"HASH\" FROM (SELECT CAST(? AS VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \
-             \"STREAM\", CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", PARSE_JSON(?) AS \"REJECTS\") b, \
-             LATERAL FLATTEN(input => b.\"REJECTS\") f){}t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
-             t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"",
-            before.replace("{}", &table),
-            between.replace("{}", &table)
-        )
-    }
 }
 
-/// The statement with what it is about.
-fn bound(sql: String, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
+/// Binds the values of [`REJECTS`].
+fn bound(sql: Sql, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
     Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(json(&batch)?))
 }
@@ -245,7 +262,7 @@ fn batches<'e, 'a>(entries: &'e [RejectEntry<'a>]) -> Vec<&'e [RejectEntry<'a>]>
     batches
 }
 
-/// A version that the engine cannot count to: somebody has written it by hand.
+/// The error of an invalid version, which a user has written by hand.
 pub(super) fn unreadable_row(table: &str, key: &str, error: Error) -> Error {
     Error::invalid_data(format!("the row of the key {key:?} in {table} cannot be read"))
         .with_help(format!("it was changed by hand: repair its VERSION, or remove it (DELETE FROM {table} WHERE \"KEY\" = …) and `reset` the resource"))

@@ -13,18 +13,17 @@ const TRANSACTION: RetryConfig = RetryConfig {
     max_delay: Duration::from_secs(5),
 };
 
-/// Does a piece of work that happens wholly or not at all, up to five times, as long as its error says that it is worth it. The
-/// error that remains says that no outer layer need try again.
+/// Runs a transaction up to five times, as long as its error is worth a retry. The final error tells outer layers not to retry.
 pub(super) async fn transaction<T, F: Future<Output = Result<T>>>(work: impl FnMut() -> F) -> Result<T> {
     TRANSACTION.run(work, Error::retry).await.map_err(Error::exhausted)
 }
 
-/// Pauses without end, ever longer and up to half a minute, between tries at what several programs do at once.
+/// Endless delays of up to half a minute, between attempts at work for which several programs compete.
 pub(super) fn backoff() -> impl Iterator<Item = Duration> {
     delays_with_jitter(Duration::from_millis(200), Duration::from_secs(30))
 }
 
-/// What an earlier try of a transaction would have given, had its COMMIT been answered. It may have happened all the same.
+/// The value of an earlier attempt whose COMMIT got no response. It may have been committed.
 #[derive(Debug)]
 pub(super) struct UnknownOutcome<T>(Mutex<Option<T>>);
 

@@ -1,43 +1,42 @@
-//! The schemas, and the connector's own tables: made where they are missing, brought to this version's form where they are
-//! older, and left alone where they are somebody else's.
+//! The schemas and the connector's own tables: creates missing ones, migrates older ones, and rejects those of other programs.
 
 use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
-/// The version of the tables' form that this program writes.
+/// The schema version that this program writes.
 pub(super) const VERSION: i64 = 2;
 
-/// The statements that make the connector's own tables, in this version's form.
+/// The statements that create the connector's own tables, in this version.
 pub(crate) const STATE: &str = include_str!("state.sql");
 
-/// The tables whose names the reference system has, too: another program may have made them.
+/// The tables with names of the reference system, which another program may have created.
 const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_STATE"];
 
-/// How the connector's own tables stand.
+/// The version of the connector's own tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SchemaVersion {
-    /// There are none.
+    /// There are no tables.
     Missing,
-    /// A program that made them has died before it was done.
+    /// A program crashed while creating them.
     Incomplete,
-    /// They have this version.
+    /// The tables have this version.
     Version(i64),
 }
 
-/// Refuses tables that are not for this program to write.
+/// Rejects tables that this program must not write.
 pub(super) async fn check_compatible(session: &mut dyn Session, names: &Names, form: SchemaVersion) -> Result<()> {
     match form {
         SchemaVersion::Version(migration::OLDEST_VERSION..=VERSION) | SchemaVersion::Incomplete => Ok(()),
         SchemaVersion::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
-            "the schema {} was written by a newer version of this program (form {newer}, this one knows {VERSION})",
+            "the schema {} was written by a newer version of this program (schema version {newer}, this one supports {VERSION})",
             names.schema_name(Names::STATE)
         ))
         .with_help("upgrade this program, or name another database, such as a clone from before the upgrade")),
         SchemaVersion::Version(older) => Err(Error::configuration(format!(
-            "the schema {} has the form {older}, from which there is no way to form {VERSION}",
+            "the schema {} has the schema version {older}, which cannot be migrated to version {VERSION}",
             names.schema_name(Names::STATE)
         ))
         .with_help("name another database")),
@@ -45,7 +44,7 @@ pub(super) async fn check_compatible(session: &mut dyn Session, names: &Names, f
     }
 }
 
-/// Makes what is missing, where the tables have this form.
+/// Creates missing tables and migrates older ones, from this version.
 pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: SchemaVersion) -> Result<()> {
     check_compatible(session, names, form).await?;
     if form == SchemaVersion::Version(VERSION) {
@@ -55,11 +54,14 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
         make_database(session, names).await?;
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
-                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", names.schema_name(schema))))
+                .execute(Statement::new(sql!(
+                    "CREATE SCHEMA IF NOT EXISTS {schema}",
+                    schema = names.schema_name(schema)
+                )))
                 .await?;
         }
     }
-    // What was begun may have been begun by any version.
+    // Any version may have begun.
     let from = match form {
         SchemaVersion::Missing => VERSION,
         SchemaVersion::Incomplete => migration::OLDEST_VERSION,
@@ -71,33 +73,34 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
     }
     migration::finish(session, names, from).await?;
     let version = names.state("SNOWFEED_VERSION");
-    let done = format!(
+    let done = sql!(
         "INSERT INTO {version} (\"VERSION\", \"SCHEMA\") SELECT b.\"VERSION\", b.\"SCHEMA\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \
-         \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})"
+         \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})",
+        version
     );
     session.execute(Statement::new(done).bind(VERSION).bind(names.schema.as_str())).await?;
     if matches!(form, SchemaVersion::Version(_)) {
-        let raise = format!("UPDATE {version} SET \"VERSION\" = ? WHERE \"VERSION\" < ?");
+        let raise = sql!("UPDATE {version} SET \"VERSION\" = ? WHERE \"VERSION\" < ?", version);
         session.execute(Statement::new(raise).bind(VERSION).bind(VERSION)).await?;
     }
     Ok(())
 }
 
-/// The statements that make the connector's own tables, with whole names.
-fn statements(names: &Names) -> Vec<String> {
+/// The statements that create the connector's own tables, with qualified names.
+fn statements(names: &Names) -> Vec<Sql> {
     let text: String = STATE.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
     let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
     statements.map(|statement| with_names(statement, names)).collect()
 }
 
-/// The statement that makes one of the connector's own tables.
-pub(super) fn statement(names: &Names, table: &str) -> String {
-    let head = format!("CREATE TABLE IF NOT EXISTS {} ", names.state(table));
-    statements(names).into_iter().find(|statement| statement.starts_with(&head)).unwrap_or_default()
+/// The statement that creates one of the connector's own tables.
+pub(super) fn statement(names: &Names, table: &str) -> Sql {
+    let head = sql!("CREATE TABLE IF NOT EXISTS {table} ", table = names.state(table));
+    statements(names).into_iter().find(|statement| statement.starts_with(&*head)).unwrap_or_default()
 }
 
-/// A statement in which each name in braces is made whole.
-fn with_names(statement: &str, names: &Names) -> String {
+/// Qualifies each name in braces.
+fn with_names(statement: &str, names: &Names) -> Sql {
     let mut parts = statement.split('{');
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -105,12 +108,11 @@ fn with_names(statement: &str, names: &Names) -> String {
         whole += &names.state(table);
         whole += after;
     }
-    whole
+    Sql::assert_safe(whole)
 }
 
-/// The statements that let a role, by its name as SQL, make what is missing in a database of somebody else's. `PUBLIC` came with the
-/// database, and belongs to whoever owns that.
-pub(super) fn grants(names: &Names, role: &str) -> String {
+/// The grants with which a role can create the tables in another role's database. `PUBLIC` belongs to the owner of the database.
+pub(super) fn grants(names: &Names, role: &Sql) -> String {
     let database = format!("GRANT USAGE, CREATE SCHEMA ON DATABASE {} TO ROLE {role}", identifier(&names.database));
     match names.schema.as_str() {
         "PUBLIC" => {
@@ -121,19 +123,20 @@ pub(super) fn grants(names: &Names, role: &str) -> String {
     }
 }
 
-/// Makes the database, unless it is there: a role that may use it need not be allowed to make one.
+/// Creates the database if it is missing: a role that may use it need not have the privilege to create one.
 async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
-    let look = format!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1");
+    let look = sql!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1", database);
     match session.execute(Statement::new(look)).await {
         Ok(_) => Ok(()),
         Err(error) if is_missing(&error) => {
-            let made = session.execute(Statement::new(format!("CREATE DATABASE IF NOT EXISTS {database}"))).await;
+            let made =
+                session.execute(Statement::new(sql!("CREATE DATABASE IF NOT EXISTS {database}", database))).await;
             made.map(drop).map_err(|error| {
                 Error::new(error.kind(), format!("the database {database} does not exist, or this role may not use it"))
                     .with_help(format!(
                         "create it and let this role use it: CREATE DATABASE {database}; {}",
-                        grants(names, "…")
+                        grants(names, &"…".into())
                     ))
                     .with_source(error)
             })
@@ -142,14 +145,14 @@ async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     }
 }
 
-/// Refuses a schema in which another program keeps tables of the same names.
+/// Rejects a schema in which another program has tables of the same names.
 async fn check_not_foreign(session: &mut dyn Session, names: &Names) -> Result<()> {
     for table in SHARED {
-        let look = format!("SELECT 1 AS \"ONE\" FROM {} LIMIT 1", names.state(table));
+        let look = sql!("SELECT 1 AS \"ONE\" FROM {table} LIMIT 1", table = names.state(table));
         match session.execute(Statement::new(look)).await {
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
-            // Made a moment ago, by another run of this program: that table comes first.
+            // Created a moment ago by another run of this program, which creates the version table first.
             Ok(_) if session.execute(Statement::new(select_version(names))).await.is_ok() => return Ok(()),
             Ok(_) => {
                 return Err(Error::configuration(format!(
@@ -163,7 +166,7 @@ async fn check_not_foreign(session: &mut dyn Session, names: &Names) -> Result<(
     Ok(())
 }
 
-/// Refuses another schema than the one that the views are in: tables and state know only one.
+/// Rejects a different schema than that of the existing views: tables and state support only one.
 pub(super) fn check_view_schema(names: &Names, schema: &str) -> Result<()> {
     if schema == names.schema {
         return Ok(());
@@ -177,12 +180,12 @@ pub(super) fn check_view_schema(names: &Names, schema: &str) -> Result<()> {
     .with_help(format!("give `--schema '{}'`, or choose another database", identifier(schema))))
 }
 
-/// The statement that reads the form, as the catalog's rows are read: no resource; the schema of the views, and the version.
-pub(super) fn select_version(names: &Names) -> String {
-    format!(
+/// Selects the version in the form of a catalog row: no resource, the schema of the views, and the version.
+pub(super) fn select_version(names: &Names) -> Sql {
+    sql!(
         "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", \"SCHEMA\" AS \"NAME\", \
-         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MADE_FROM\" FROM {}",
-        names.state("SNOWFEED_VERSION")
+         CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MADE_FROM\" FROM {version}",
+        version = names.state("SNOWFEED_VERSION")
     )
 }
 

@@ -11,21 +11,20 @@ use super::pool::is_missing;
 use super::retry::UnknownOutcome;
 use super::{Snowflake, retry, time};
 use crate::sink::conflict;
-use crate::snowflake::{QueryResult, Row, Session, Statement};
+use crate::snowflake::{QueryResult, Row, Session, Sql, Statement, sql};
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
-/// What must be locked for a change; nothing, where it has no state.
+/// The fence of a change; `None` if it has no state.
 pub(super) fn fence(names: &Names, change: &StateChange) -> Option<Fence> {
     change.state.as_ref().map(|state| Fence::new(names, &change.key, state.run))
 }
 
 impl Snowflake {
-    /// Stores a change in a transaction that the caller has begun, and that holds the fence; refuses it when another run has moved
-    /// on.
+    /// Stores a change in the caller's transaction, which holds the fence; rejects it if another run has stored a newer version.
     ///
-    /// Whoever waited for the fence finds what the one before has stored, because each statement sees what was committed before
-    /// it. Where Snowflake has ended the transaction meanwhile, nothing is stored.
+    /// After waiting for the fence, a transaction sees the previous holder's entry, because each statement sees what was committed
+    /// before it. If Snowflake has ended the transaction, nothing is stored.
     pub(super) async fn append_in(
         &self,
         session: &mut dyn Session,
@@ -36,8 +35,8 @@ impl Snowflake {
         if let (Some(state), Some(fence)) = (&change.state, fence) {
             let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
             let entries = self.0.names.state("APP_STATE");
-            // A time that somebody has written by hand, and that is none, counts as the earliest.
-            let insert = format!(
+            // An invalid time that a user wrote by hand counts as the earliest.
+            let insert = sql!(
                 "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
                  CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", PARSE_JSON(e.\"DOCUMENT\"), \
                  e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > \
@@ -45,8 +44,9 @@ impl Snowflake {
                  NUMBER(38, 0)) AS \"BASE\", CAST(? AS VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b LEFT JOIN (SELECT \
                  \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
                  '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
-                 ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e WHERE {}",
-                fence.is_held()
+                 ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e WHERE {held}",
+                entries,
+                held = fence.is_held()
             );
             let document = serde_json::to_string(state)
                 .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
@@ -93,21 +93,26 @@ pub(super) async fn resolve_unknown_commit<T>(
 }
 
 impl Snowflake {
-    /// Adds the record of a run, which counts from now on; where it holds the fence, also those of the runs that it supersedes.
+    /// Appends the record of a run; with the fence, also records that interrupt the runs that it supersedes.
     async fn record(&self, session: &mut dyn Session, run: &RunRecord, fence: Option<&Fence>) -> Result<()> {
-        let held = fence.map(|fence| format!(" WHERE {}", fence.is_held())).unwrap_or_default();
+        let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
         let (columns, select) = record_columns();
-        let superseded = fence.map(|fence| format!(" UNION ALL {}", self.superseded(fence))).unwrap_or_default();
-        let insert = format!(
-            "INSERT INTO {} ({columns}) SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \
+        let superseded =
+            fence.map(|fence| sql!(" UNION ALL {superseded}", superseded = self.superseded(fence))).unwrap_or_default();
+        let insert = sql!(
+            "INSERT INTO {run} ({columns}) SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \
              \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS \
              TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b{held}{superseded}",
-            self.0.names.state("SNOWFEED_RUN"),
+            columns,
+            select,
+            held,
+            superseded,
+            run = self.0.names.state("SNOWFEED_RUN")
         );
         let document = json(run)?;
         let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
-        let run_clock = time::ntz_text(self.0.run_clock.next());
-        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(run_clock);
+        let recorded_at = time::ntz_text(self.0.run_clock.next());
+        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded_at);
         let mut insert =
             insert.bind(time::ntz_text(run.started_at)).bind(run.ended_at.map(time::ntz_text)).bind(document);
         if fence.is_some() {
@@ -116,38 +121,49 @@ impl Snowflake {
         if session.execute(insert).await?.rows_affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
     }
 
-    /// Ends the runs of a key that say that they are under way, where a change that no run is behind supersedes them.
+    /// Interrupts the running runs of a key that a change without a run supersedes.
     async fn end_superseded(&self, session: &mut dyn Session, key: &str, fence: &Fence) -> Result<()> {
         let (columns, _) = record_columns();
-        let insert =
-            format!("INSERT INTO {} ({columns}) {}", self.0.names.state("SNOWFEED_RUN"), self.superseded(fence));
+        let insert = sql!(
+            "INSERT INTO {run} ({columns}) {fence}",
+            columns,
+            run = self.0.names.state("SNOWFEED_RUN"),
+            fence = self.superseded(fence)
+        );
         session.execute(Statement::new(insert).bind(key).bind("")).await.map(drop)
     }
 
-    /// The newest records of the other runs of a key that say that they are under way, as they are once they are superseded. Where
-    /// one of these runs is still alive, what it records itself comes later.
-    fn superseded(&self, fence: &Fence) -> String {
-        let (running, interrupted) = (RunStatus::Running, RunStatus::Interrupted);
+    /// Selects the newest records of the other running runs of a key, as interrupted. If one of these runs is still alive, its own
+    /// later record counts.
+    fn superseded(&self, fence: &Fence) -> Sql {
+        let [running, interrupted] =
+            [RunStatus::Running, RunStatus::Interrupted].map(|status| Sql::assert_safe(status.to_string()));
         let (columns, _) = record_columns();
         let values = columns
-            .replace("\"STATUS\"", &format!("'{interrupted}'"))
-            .replace("\"RECORDED_AT\"", "DATEADD(MICROSECOND, 1, r.\"RECORDED_AT\")")
-            .replace(
+            .replace_fragment("\"STATUS\"", &sql!("'{interrupted}'", interrupted))
+            .replace_fragment("\"RECORDED_AT\"", &"DATEADD(MICROSECOND, 1, r.\"RECORDED_AT\")")
+            .replace_fragment(
                 "\"DOCUMENT\"",
-                &format!("REPLACE(r.\"DOCUMENT\", '\"status\":\"{running}\"', '\"status\":\"{interrupted}\"')"),
+                &sql!(
+                    "REPLACE(r.\"DOCUMENT\", '\"status\":\"{running}\"', '\"status\":\"{interrupted}\"')",
+                    running,
+                    interrupted
+                ),
             );
-        format!(
-            "SELECT {values} FROM (SELECT * FROM {} WHERE \"RESOURCE\" = ? QUALIFY ROW_NUMBER() OVER (PARTITION BY \"ID\" ORDER BY \
-             \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = '{running}' AND {}",
-            self.0.names.state("SNOWFEED_RUN"),
-            fence.is_held()
+        sql!(
+            "SELECT {values} FROM (SELECT * FROM {run} WHERE \"RESOURCE\" = ? QUALIFY ROW_NUMBER() OVER (PARTITION BY \"ID\" ORDER BY \
+             \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = '{running}' AND {held}",
+            values,
+            running,
+            run = self.0.names.state("SNOWFEED_RUN"),
+            held = fence.is_held()
         )
     }
 }
 
-/// The columns of the run history, and their values, over `b`.
-fn record_columns() -> (String, String) {
-    const NUMBERS: [(&str, &str); 12] = [
+/// The columns of the run history, and their values over `b`.
+fn record_columns() -> (Sql, Sql) {
+    const NUMBERS: [(&str, &'static str); 12] = [
         ("OFFERED", "counts.offered"),
         ("INSERTED", "counts.inserted"),
         ("UPDATED", "counts.updated"),
@@ -163,31 +179,32 @@ fn record_columns() -> (String, String) {
     ];
     const TEXTS: [(&str, &str); 5] =
         [("ID", "id"), ("RESOURCE", "resource"), ("MODE", "mode"), ("STATUS", "status"), ("ERROR", "error.message")];
-    let mut values: Vec<(&str, String)> = Vec::new();
-    values.extend(TEXTS.map(|(column, path)| (column, format!("b.\"RUN\":{path}::VARCHAR"))));
+    let mut values: Vec<(&'static str, Sql)> = Vec::new();
+    values.extend(TEXTS.map(|(column, path)| (column, sql!("b.\"RUN\":{path}::VARCHAR", path))));
     values.extend(NUMBERS.map(|(column, path)| match path {
-        "" => (column, "b.\"SKIPPED\"".to_owned()),
-        path => (column, format!("b.\"RUN\":{path}::NUMBER(38, 0)")),
+        "" => (column, "b.\"SKIPPED\"".into()),
+        path => (column, sql!("b.\"RUN\":{path}::NUMBER(38, 0)", path)),
     }));
     values.extend(
-        ["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, format!("b.\"{column}\""))),
+        ["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, sql!("b.\"{column}\"", column))),
     );
-    let columns: Vec<String> = values.iter().map(|(column, _)| format!("\"{column}\"")).collect();
-    let select: Vec<String> = values.into_iter().map(|(_, value)| value).collect();
-    (columns.join(", "), select.join(", "))
+    let columns: Vec<Sql> = values.iter().map(|&(column, _)| sql!("\"{column}\"", column)).collect();
+    let select: Vec<Sql> = values.into_iter().map(|(_, value)| value).collect();
+    (Sql::join(&columns, ", "), Sql::join(&select, ", "))
 }
 
 /// The newest entries of a key: version, time and document.
 async fn entry_rows(session: &mut dyn Session, names: &Names, key: &str, limit: usize) -> Result<QueryResult> {
-    let select = format!(
-        "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {} WHERE \"KEY\" = ? \
+    let select = sql!(
+        "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {app_state} WHERE \"KEY\" = ? \
          ORDER BY \"VERSION\" DESC LIMIT {limit}",
-        names.state("APP_STATE")
+        limit,
+        app_state = names.state("APP_STATE")
     );
     or_empty(session.execute(Statement::new(select).bind(key)).await)
 }
 
-/// What was found; nothing, where nobody has made the tables yet.
+/// Treats missing tables as empty.
 pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
     match answer {
         Err(error) if is_missing(&error) => Ok(QueryResult::default()),
@@ -195,7 +212,7 @@ pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
     }
 }
 
-/// The entry whose version, time and document begin at a column.
+/// Reads the entry whose version, time and document begin at a column.
 fn entry(row: &Row, column: usize) -> Result<StateEntry> {
     Ok(StateEntry {
         version: StateVersion(row.integer(column)?.unsigned_abs()),
@@ -205,13 +222,13 @@ fn entry(row: &Row, column: usize) -> Result<StateEntry> {
     })
 }
 
-/// The record in a row of the run history; one that cannot be read is told of and left out.
+/// Parses a record of the run history; `None`, with a warning, if it is unreadable.
 fn run(names: &Names, document: &str) -> Option<RunRecord> {
     let read = serde_json::from_str(document);
     let table = names.state("INGESTION_RUN");
     read.inspect_err(|error| {
         let row: String = document.chars().take(80).collect();
-        tracing::warn!(%table, %error, %row, "a row of the run history cannot be read, and is left out: it was changed by hand");
+        tracing::warn!(%table, %error, %row, "skipping an unreadable row of the run history: it was changed by hand");
     })
     .ok()
 }
@@ -221,7 +238,7 @@ fn unreadable(names: &Names, key: &str, version: &str, error: Error) -> Error {
     let table = names.state("APP_STATE");
     Error::invalid_data(format!("the state of {key:?} cannot be read: version {version} in {table}"))
         .with_help(format!(
-            "it was written by another version of this program, or changed by hand. To go on from the entry before it, run: \
+            "it was written by another version of this program, or changed by hand. To continue from the previous entry, run: \
              DELETE FROM {table} WHERE \"KEY\" = {} AND \"VERSION\" = {version}",
             literal(key)
         ))
@@ -256,10 +273,11 @@ impl StateStore for Snowflake {
     }
 
     async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        let mut select = Statement::new(format!(
-            "SELECT \"DOCUMENT\" FROM {}{} ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC LIMIT {limit}",
-            self.0.names.state("INGESTION_RUN"),
-            if key.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" },
+        let mut select = Statement::new(sql!(
+            "SELECT \"DOCUMENT\" FROM {runs}{filter} ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC LIMIT {limit}",
+            limit,
+            runs = self.0.names.state("INGESTION_RUN"),
+            filter = if key.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" }
         ));
         if let Some(key) = key {
             select = select.bind(key);
@@ -272,19 +290,22 @@ impl StateStore for Snowflake {
     async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
         let keep = i64::try_from(keep.max(1)).unwrap_or(i64::MAX);
         let (entries, runs) = (self.0.names.state("APP_STATE"), self.0.names.state("SNOWFEED_RUN"));
-        let old_entries = format!(
+        let old_entries = sql!(
             "DELETE FROM {entries} WHERE \"KEY\" = ? AND \"VERSION\" <= (SELECT MAX(\"VERSION\") FROM {entries} WHERE \"KEY\" \
-             = ?) - ?"
+             = ?) - ?",
+            entries
         );
-        let old_runs = format!(
+        let old_runs = sql!(
             "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" NOT IN (SELECT n.\"ID\" FROM (SELECT \"ID\", ROW_NUMBER() OVER \
-             (ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) AS \"N\" FROM {} WHERE \"RESOURCE\" = ?) n WHERE n.\"N\" <= ?)",
-            self.0.names.state("INGESTION_RUN")
+             (ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) AS \"N\" FROM {ingestion_run} WHERE \"RESOURCE\" = ?) n WHERE n.\"N\" <= ?)",
+            runs,
+            ingestion_run = self.0.names.state("INGESTION_RUN")
         );
-        // Superseded records go without being counted: nobody has seen them as rows of their own.
-        let superseded = format!(
+        // Superseded records are not counted: users never saw them as rows.
+        let superseded = sql!(
             "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" || ' ' || CAST(\"RECORDED_AT\" AS VARCHAR) NOT IN (SELECT \"ID\" \
-             || ' ' || CAST(MAX(\"RECORDED_AT\") AS VARCHAR) FROM {runs} WHERE \"RESOURCE\" = ? GROUP BY \"ID\")"
+             || ' ' || CAST(MAX(\"RECORDED_AT\") AS VARCHAR) FROM {runs} WHERE \"RESOURCE\" = ? GROUP BY \"ID\")",
+            runs
         );
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
@@ -300,13 +321,13 @@ impl StateStore for Snowflake {
             return Ok(Vec::new());
         }
         // Without a bound value the text is always the same, so that Snowflake can answer from its cache of results.
-        let select = format!(
-            "SELECT 'entry' AS \"WHAT\", \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {} QUALIFY \
+        let select = sql!(
+            "SELECT 'entry' AS \"WHAT\", \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {app_state} QUALIFY \
              ROW_NUMBER() OVER (PARTITION BY \"KEY\" ORDER BY \"VERSION\" DESC) = 1 UNION ALL SELECT 'run' AS \"WHAT\", \
-             \"RESOURCE\" AS \"KEY\", NULL AS \"V\", NULL AS \"AT\", \"DOCUMENT\" FROM {} QUALIFY ROW_NUMBER() OVER \
+             \"RESOURCE\" AS \"KEY\", NULL AS \"V\", NULL AS \"AT\", \"DOCUMENT\" FROM {ingestion_run} QUALIFY ROW_NUMBER() OVER \
              (PARTITION BY \"RESOURCE\" ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) = 1",
-            self.0.names.state("APP_STATE"),
-            self.0.names.state("INGESTION_RUN"),
+            app_state = self.0.names.state("APP_STATE"),
+            ingestion_run = self.0.names.state("INGESTION_RUN")
         );
         let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
         let places: HashMap<&str, usize> = keys.iter().enumerate().map(|(place, key)| (key.as_str(), place)).collect();
@@ -314,7 +335,7 @@ impl StateStore for Snowflake {
         for row in &answer.rows {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
-                // Its own run reads it again, and fails alone.
+                // The resource's own run reads it again, and fails alone.
                 "entry" => {
                     statuses[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
                 }
@@ -348,5 +369,5 @@ impl Snowflake {
 }
 
 fn warn(error: &Error) {
-    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other resources go on");
+    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other resources continue");
 }

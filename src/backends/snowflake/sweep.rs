@@ -1,26 +1,27 @@
-//! Full passes: which rows they have not come across, and what is left of runs that died.
+//! Reconcile runs: the rows that they have not seen. Also removes leftovers of crashed runs.
 
 use super::{Snowflake, names};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
-use crate::snowflake::{Session, Statement, stage_reference};
+use crate::snowflake::{Session, Statement, sql, stage_reference};
 use crate::{Error, Result, Version};
 
-/// How old something is, by the clock of the run that made it, before it is taken for a leftover.
+/// The age after which staged data counts as a leftover, by the clock of the run that created it.
 const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl Snowflake {
-    /// The live records that a full pass has not come across.
+    /// Returns the live records that a reconcile run has not seen.
     pub(super) async fn find_unseen(&self, query: &UnseenQuery) -> Result<Vec<StoredRecord>> {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
         let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
-        let select = format!(
-            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {} t LEFT JOIN (SELECT DISTINCT \
-             \"KEY\" FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
-             WHERE s.\"KEY\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {}",
-            self.0.names.raw(&name),
-            self.0.names.state("SNOWFEED_SEEN"),
-            query.limit
+        let select = sql!(
+            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
+             \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
+             WHERE s.\"KEY\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {limit}",
+            from,
+            raw = self.0.names.raw(&name),
+            seen = self.0.names.state("SNOWFEED_SEEN"),
+            limit = query.limit
         );
         let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
         let answer = session.execute(select.bind(query.table.as_str()).bind(after)).await?;
@@ -31,17 +32,18 @@ impl Snowflake {
         records.collect()
     }
 
-    /// How many live rows a table has, and how many of them a full pass has not come across. A key that is there twice is an error:
-    /// no statement of snowfeed's writes one, and a merge would update both rows and never remove either.
+    /// Counts the live rows of a table, and those that a reconcile run has not seen. A duplicate key is an error: snowfeed never writes
+    /// one, and a MERGE would update both rows and never remove either.
     pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
         let mut session = self.session().await?;
         let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
         let raw = self.0.names.raw(&name);
-        let select = format!(
+        let select = sql!(
             "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\", \
              CAST(COUNT(DISTINCT t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \"KEY\" \
-             FROM {} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" WHERE t.\"DELETED_AT\" IS NULL",
-            self.0.names.state("SNOWFEED_SEEN")
+             FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" WHERE t.\"DELETED_AT\" IS NULL",
+            raw,
+            seen = self.0.names.state("SNOWFEED_SEEN")
         );
         let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
         let answer = session.execute(select.bind(query.table.as_str())).await?;
@@ -57,35 +59,34 @@ impl Snowflake {
         Ok(LiveRows { live, unseen: live.saturating_sub(seen) })
     }
 
-    /// Removes what runs that died have left on the stage and as load tables, once for each process. What cannot be removed stays for
-    /// the next one.
+    /// Removes files and load tables of crashed runs, once for each process. The next process retries failures.
     pub(super) async fn clean_up(&self, session: &mut dyn Session) {
         if self.0.cleaned.swap(true, std::sync::atomic::Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.try_clean_up(session).await {
-            tracing::warn!(%error, "what earlier runs may have left could not be removed");
+            tracing::warn!(%error, "leftovers of earlier runs could not be removed");
         }
     }
 
     async fn try_clean_up(&self, session: &mut dyn Session) -> Result<()> {
         let names = &self.0.names;
-        let find = format!(
-            "SELECT \"TABLE_NAME\" FROM {} WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
-            names.schema_name("INFORMATION_SCHEMA") + ".\"TABLES\""
+        let find = sql!(
+            "SELECT \"TABLE_NAME\" FROM {schema}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
+            schema = names.schema_name("INFORMATION_SCHEMA")
         );
         let tables = session.execute(Statement::new(find).bind(names.raw_schema())).await?;
         for row in tables.rows {
             let table = row.text(0)?;
             if names::load_table_run(table).is_some_and(is_leftover) {
-                session.execute(Statement::new(format!("DROP TABLE IF EXISTS {}", names.raw(table)))).await?;
+                session.execute(Statement::new(sql!("DROP TABLE IF EXISTS {raw}", raw = names.raw(table)))).await?;
             }
         }
         let stage = names.state("SNOWFEED_STAGE");
-        let files = session.execute(Statement::new(format!("LIST {}", stage_reference(&stage)))).await?;
+        let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(&stage)))).await?;
         let mut runs: Vec<uuid::Uuid> = Vec::new();
         for row in files.rows {
-            // The name begins with the stage's.
+            // The name begins with the stage's name.
             let run = row.text(0)?.split('/').find_map(|part| part.parse().ok());
             runs.extend(run.filter(|run| is_leftover(*run)));
         }
@@ -93,13 +94,13 @@ impl Snowflake {
         runs.dedup();
         for run in runs {
             let place = stage_reference(&format!("{stage}/{run}/"));
-            session.execute(Statement::new(format!("REMOVE {place}"))).await?;
+            session.execute(Statement::new(sql!("REMOVE {place}", place))).await?;
         }
         Ok(())
     }
 }
 
-/// Whether the run with this id began so long ago that it is over.
+/// Whether the run with this id began long enough ago to be over.
 fn is_leftover(run: uuid::Uuid) -> bool {
     let Some(began) = run.get_timestamp() else { return false };
     let (seconds, nanos) = began.to_unix();

@@ -1,4 +1,4 @@
-//! Points in time as texts.
+//! Timestamps as text, and a clock for records.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -6,24 +6,23 @@ use jiff::Timestamp;
 
 use crate::{Error, Result};
 
-/// A point in time, in UTC, without saying so: what a `TIMESTAMP_NTZ` is cast from.
+/// Formats a timestamp in UTC without a zone, to be cast to `TIMESTAMP_NTZ`.
 pub(super) fn ntz_text(at: Timestamp) -> String {
     format!("{at:.9}").trim_end_matches('Z').replace('T', " ")
 }
 
-/// A point in time as RFC 3339. All have the same length, so that they sort as text.
+/// Formats a timestamp as RFC 3339, always with the same length, so that texts sort by time.
 pub(super) fn rfc3339(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
 /// The point in time that [`rfc3339`] wrote.
 pub(super) fn parse(text: &str) -> Result<Timestamp> {
-    text.parse().map_err(|error| {
-        Error::invalid_data(format!("{text:?} in the database is no point in time")).with_source(error)
-    })
+    text.parse()
+        .map_err(|error| Error::invalid_data(format!("{text:?} in the database is not a timestamp")).with_source(error))
 }
 
-/// A clock that never gives the same time twice, nor an earlier one after a later one.
+/// A clock whose times strictly increase.
 #[derive(Debug, Default)]
 pub(super) struct MonotonicClock(AtomicI64);
 

@@ -1,81 +1,77 @@
-//! The views that users query: how their text is made, and how one is replaced without taking a policy from it.
+//! The views that users query: their SQL, and how one is replaced without losing a policy.
 //!
-//! `CREATE OR REPLACE VIEW` keeps grants and tags where it is told to, and drops the policies that somebody has attached. So a
-//! view is replaced only when its text changes, and not at all while a policy is on it. What changes with every new resource,
-//! the union of the raw tables, is a view of its own below the stream's.
+//! `CREATE OR REPLACE VIEW` can keep grants and tags, but drops attached policies. So a view is replaced only when its text changes,
+//! and never while a policy is attached to it. The union of the raw tables, which changes with every new resource, is a separate view
+//! below the stream's view.
 
 use super::columns::select_list;
 use super::names::{Names, literal, union_name, upper_name};
 use super::pool::is_missing;
-use crate::snowflake::{Session, Statement};
+use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::table::Column;
 use crate::{Error, Result};
 
-/// The longest definition of a view that Snowflake takes, in bytes.
+/// The maximum size of a view's definition in Snowflake, in bytes.
 const MAX_VIEW_BYTES: usize = 1_000_000;
 
-/// A view, and the SELECT that it is made from.
+/// A view and its SELECT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
-    /// The whole name.
-    pub(super) name: String,
-    pub(super) select: String,
+    /// The qualified name.
+    pub(super) name: Sql,
+    pub(super) select: Sql,
 }
 
 impl View {
     /// The view of one resource, over its raw table.
     pub(super) fn for_resource(names: &Names, name: &str, columns: &[Column]) -> Self {
-        let select = format!(
-            "SELECT {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL",
-            column_prefix(columns),
-            names.raw(name)
+        let select = sql!(
+            "SELECT {columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            columns = column_prefix(columns),
+            raw = names.raw(name)
         );
         Self { name: names.view(name), select }
     }
 
     /// The view over all resources of a stream, over the union of their raw tables.
     pub(super) fn for_stream(names: &Names, stream: &str, columns: &[Column]) -> Self {
-        let select = format!(
-            "SELECT t.\"RESOURCE\", {}t.\"DELETED_AT\", t.\"RAW\" FROM {} t WHERE t.\"DOCUMENT\" IS NOT NULL",
-            column_prefix(columns),
-            names.raw(&union_name(stream))
+        let select = sql!(
+            "SELECT t.\"RESOURCE\", {columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            columns = column_prefix(columns),
+            raw = names.raw(&union_name(stream))
         );
         Self { name: names.view(&upper_name(stream)), select }
     }
 
-    /// The union of the raw tables of a stream, each given by its resource and its name. The type of the resource's column must
-    /// not change with the resources: views over this one remember it.
+    /// The union of the raw tables of a stream, each given by its resource and its name. The type of the resource's column must not
+    /// depend on the resources: views over this one have recorded it.
     pub(super) fn union(names: &Names, stream: &str, members: &[(&str, &str)]) -> Self {
-        let branches: Vec<String> = members
+        let branches: Vec<Sql> = members
             .iter()
             .map(|(resource, table)| {
-                format!(
-                    "SELECT CAST({} AS VARCHAR) AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {}",
-                    literal(resource),
-                    names.raw(table)
-                )
+                sql!("SELECT CAST({resource} AS VARCHAR) AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {raw}", resource = literal(resource), raw = names.raw(table))
             })
             .collect();
-        Self { name: names.raw(&union_name(stream)), select: branches.join(" UNION ALL ") }
+        Self { name: names.raw(&union_name(stream)), select: Sql::join(&branches, " UNION ALL ") }
     }
 
-    /// Whether Snowflake takes so long a definition.
+    /// Whether the definition exceeds Snowflake's limit.
     pub(super) fn is_too_long(&self) -> bool {
         self.statement().len() > MAX_VIEW_BYTES
     }
 
-    /// The statement that makes it, in place of one of this name.
-    fn statement(&self) -> String {
-        format!("CREATE OR REPLACE VIEW {} COPY GRANTS COPY TAGS AS {}", self.name, self.select)
+    /// The statement that creates or replaces it.
+    fn statement(&self) -> Sql {
+        sql!("CREATE OR REPLACE VIEW {name} COPY GRANTS COPY TAGS AS {select}", name = self.name, select = self.select)
     }
 
-    /// Makes it, whatever is there.
+    /// Creates or replaces it.
     pub(super) async fn replace(&self, session: &mut dyn Session) -> Result<()> {
         session.execute(Statement::new(self.statement())).await.map(drop)
     }
 
-    /// Makes it, unless a policy is attached to the one that is there: it would be gone, and what it hides be seen. Says whether it
-    /// was made.
+    /// Creates or replaces it, unless a policy is attached to the existing one: replacing would drop the policy and reveal hidden data.
+    /// Returns whether it was created.
     pub(super) async fn replace_unless_protected(&self, session: &mut dyn Session) -> Result<bool> {
         if self.is_protected(session).await? {
             tracing::warn!(
@@ -90,9 +86,9 @@ impl View {
         Ok(true)
     }
 
-    /// Whether a policy is attached to the view. Its definition says so to its owner, also where the policy itself is hidden.
+    /// Whether a policy is attached to the view. Its definition shows this to its owner, even if the policy itself is hidden.
     async fn is_protected(&self, session: &mut dyn Session) -> Result<bool> {
-        let select = format!("SELECT GET_DDL('VIEW', {}) AS \"DDL\"", literal(&self.name));
+        let select = sql!("SELECT GET_DDL('VIEW', {name}) AS \"DDL\"", name = literal(&self.name));
         let definition = match session.execute(Statement::new(select)).await {
             Ok(answer) => answer.rows.first().map(|row| row.text(0).map(|text| text.to_string())).transpose()?,
             Err(error) if is_missing(&error) => None,
@@ -113,11 +109,11 @@ fn names_a_policy(definition: &str) -> bool {
         || head.iter().any(|word| word.contains("#UNKNOWN_POLICY"))
 }
 
-/// Refuses a table of the source whose views would break a limit of Snowflake's. `columns` are those of its view.
+/// Rejects a table whose views would exceed a limit of Snowflake. `columns` are those of its view.
 pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Result<()> {
     if View::for_stream(names, stream, columns).is_too_long() {
         return Err(Error::internal(format!(
-            "the view of the table {stream:?} with its {} columns would be longer than the 1 MB that Snowflake takes",
+            "the view of the table {stream:?} with its {} columns would exceed Snowflake's limit of 1 MB",
             columns.len()
         ))
         .with_help("give the table fewer columns, or shorter paths, in the source's tables"));
@@ -125,9 +121,9 @@ pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Re
     Ok(())
 }
 
-/// The typed columns, with a comma behind them where there are any.
-fn column_prefix(columns: &[Column]) -> String {
-    if columns.is_empty() { String::new() } else { select_list(columns) + ", " }
+/// The typed columns, followed by a comma if there are any.
+fn column_prefix(columns: &[Column]) -> Sql {
+    if columns.is_empty() { Sql::default() } else { sql!("{columns}, ", columns = select_list(columns)) }
 }
 
 #[cfg(test)]
@@ -159,6 +155,6 @@ mod tests {
             union.select.contains("CAST('b''' AS VARCHAR) AS \"RESOURCE\"") && union.select.contains(" UNION ALL ")
         );
         assert_eq!(union.name, "\"DB\".\"PUBLIC_RAW\".\"ISSUES^=all\"");
-        assert!(View::for_stream(&names, "issues", &[]).select.contains(&union.name));
+        assert!(View::for_stream(&names, "issues", &[]).select.contains(&*union.name));
     }
 }

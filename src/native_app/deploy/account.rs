@@ -7,7 +7,7 @@ use std::fmt;
 use crate::backends::snowflake::ConnectionConfig;
 use crate::native_app::Name;
 pub(super) use crate::snowflake::text_literal;
-use crate::snowflake::{Client, HttpClient, IssuedToken, QueryResult, Session, StagedFile, Statement};
+use crate::snowflake::{Client, HttpClient, IssuedToken, QueryResult, Session, Sql, StagedFile, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// The comment of every object that snowfeed creates. Objects without it belong to another program or person.
@@ -57,7 +57,7 @@ impl Account {
     /// Returns the rows of a SHOW, LIST or DESCRIBE.
     pub(super) async fn rows(&mut self, sql: impl Into<String>) -> Result<Vec<ShowRow>> {
         let sql = sql.into();
-        match self.execute(Statement::new(&sql)).await {
+        match self.execute(Statement::new(Sql::assert_safe(&sql))).await {
             Ok(answer) => Ok(show_rows(answer)),
             Err(error) => Err(error.with_context("statement", sql)),
         }

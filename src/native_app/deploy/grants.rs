@@ -6,7 +6,7 @@ use super::plan::{Action, Plan, Privilege, Step};
 use crate::Result;
 use crate::native_app::Name;
 use crate::native_app::bundle::context::WAREHOUSE;
-use crate::snowflake::Statement;
+use crate::snowflake::{Sql, Statement};
 
 /// An application role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl Grants<'_> {
         };
         Step {
             what: format!("bind {reference} to the {} {object}", noun.to_lowercase()),
-            action: Action::Call(Statement::new(call)),
+            action: Action::Call(Statement::new(Sql::assert_safe(call))),
             privilege: needed,
         }
     }

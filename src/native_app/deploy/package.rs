@@ -8,7 +8,7 @@ use super::stage::{self, Stage};
 use super::version::{self, CHANNEL, VersionLimits, Versions, contains_name, released};
 use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name, Names};
-use crate::snowflake::Statement;
+use crate::snowflake::{Sql, Statement};
 use crate::{Error, Result};
 
 /// Deploys a bundle and its image to an application package: creates the package and its stage if they are missing, uploads changed
@@ -179,7 +179,7 @@ impl<'a> Deploy<'a> {
                 format!("ALTER APPLICATION PACKAGE {package} MODIFY RELEASE CHANNEL {CHANNEL} DROP VERSION {version}");
             plan.push(Step {
                 what: format!("drop {version} from the release channel {CHANNEL}"),
-                action: Action::RunOnce { statement: Statement::new(how), already_done: "512010" },
+                action: Action::RunOnce { statement: Statement::new(Sql::assert_safe(how)), already_done: "512010" },
                 privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
             });
             plan.push(Step {
@@ -245,10 +245,10 @@ impl<'a> Deploy<'a> {
         if newest.is_none_or(|newest| newest.label != label) {
             plan.push(Step {
                 what: "validate the setup script".to_owned(),
-                action: Action::Validate(Statement::new(format!(
+                action: Action::Validate(Statement::new(Sql::assert_safe(format!(
                     "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})",
                     stage.literal("")
-                ))),
+                )))),
                 privilege: Privilege::on("READ", format!("STAGE {}", stage.sql())),
             });
             let add = match (newest, there.has_channels) {

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::native_app::Name;
 use crate::native_app::app;
 use crate::native_app::image::{Credentials, Image};
-use crate::snowflake::{StagedFile, Statement};
+use crate::snowflake::{Sql, StagedFile, Statement};
 
 /// One change of an account.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub(super) struct ImagePush {
 
 impl Step {
     pub(super) fn run(what: impl Into<String>, sql: impl Into<String>, privilege: Privilege) -> Self {
-        Self { what: what.into(), action: Action::Run(Statement::new(sql)), privilege }
+        Self { what: what.into(), action: Action::Run(Statement::new(Sql::assert_safe(sql))), privilege }
     }
 
     /// The change in words: `create the schema D.S`.
@@ -61,9 +61,9 @@ impl Step {
     /// [`Internal`](crate::ErrorKind::Internal): a file's name is not valid in a statement.
     pub fn statement(&self) -> Result<String> {
         Ok(match &self.action {
-            Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.clone(),
-            Action::RunOnce { statement, .. } => statement.sql.clone(),
-            Action::Put(file) => file.put_statement()?.sql,
+            Action::Run(statement) | Action::Call(statement) | Action::Validate(statement) => statement.sql.to_string(),
+            Action::RunOnce { statement, .. } => statement.sql.to_string(),
+            Action::Put(file) => file.put_statement()?.sql.to_string(),
             Action::Push(push) => format!("-- push {} to {}", push.image.digest(), push.destination),
             Action::AwaitRemoval { package, version } => {
                 format!("-- until SHOW RELEASE CHANNELS IN APPLICATION PACKAGE {package} has no {version}")

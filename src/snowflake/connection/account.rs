@@ -2,20 +2,20 @@
 
 use crate::{Error, Result};
 
-/// An account identifier, taken apart.
+/// A parsed account identifier.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AccountAddress {
-    /// Its name alone, as a login request and a token of a key pair carry it: without region and domain.
+    /// The name without region and domain, as in login requests and key-pair tokens.
     pub(super) name: String,
-    /// Where it is reached.
+    /// The host.
     pub(super) host: String,
 }
 
-/// What stands between an account and its top-level domain.
+/// The domain between an account and the top-level domain.
 const DOMAIN: &str = ".snowflakecomputing.";
 
-/// Takes an identifier apart: `ORG-NAME`, `LOCATOR`, `LOCATOR.REGION`, `LOCATOR.REGION.CLOUD`, or the host or URL of an account. A
-/// region is what older settings hold beside the account, and goes before one within it.
+/// Parses an identifier: `ORG-NAME`, `LOCATOR`, `LOCATOR.REGION`, `LOCATOR.REGION.CLOUD`, or the host or URL of an account. A
+/// region beside the account, as in older settings, overrides one within it.
 pub(super) fn read(identifier: &str, region: Option<&str>) -> AccountAddress {
     let identifier = bare(identifier);
     let lower = identifier.to_ascii_lowercase();
@@ -26,13 +26,13 @@ pub(super) fn read(identifier: &str, region: Option<&str>) -> AccountAddress {
     AccountAddress { name: name(qualified, host.contains(".global.")).to_owned(), host }
 }
 
-/// Refuses a name that cannot be an account's.
+/// Rejects an invalid account name.
 pub(super) fn check(name: &str) -> Result<()> {
     let help = "write `account` as ORGANISATION-ACCOUNT, or set SNOWFLAKE_ACCOUNT";
     match name {
         "" => Err(Error::configuration("the Snowflake connection names no account").with_help(help)),
         name if is_identifier(name) => Ok(()),
-        _ => Err(Error::configuration("the Snowflake account is no account identifier").with_help(help)),
+        _ => Err(Error::configuration("the Snowflake account is not an account identifier").with_help(help)),
     }
 }
 
@@ -41,14 +41,14 @@ fn is_identifier(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// The identifier without what a URL puts around it.
+/// The identifier without the rest of a URL.
 fn bare(identifier: &str) -> &str {
     let identifier = identifier.trim();
     let rest = identifier.split_once("://").map_or(identifier, |(_, rest)| rest);
     rest.split(['/', ':', '?', '#']).next().unwrap_or_default().trim_end_matches('.')
 }
 
-/// The name alone. The first part of a `.global` account carries an identifier of Snowflake's own after the last hyphen.
+/// The name. The first part of a `.global` account has a suffix of Snowflake after the last hyphen.
 fn name(qualified: &str, is_global: bool) -> &str {
     let first = qualified.split_once('.').map_or(qualified, |(first, _)| first);
     match first.rsplit_once('-') {
@@ -65,8 +65,8 @@ fn with_hyphens(host: &str) -> String {
     }
 }
 
-/// The host of `NAME` or `NAME.REGION`, in lower case. An account whose name has underscores is also reached with hyphens, which
-/// certificates and resolvers accept everywhere.
+/// The host of `NAME` or `NAME.REGION`, in lower case. An account whose name has underscores is also reachable with hyphens, which
+/// all certificates and resolvers accept.
 fn host_of(qualified: &str, region: Option<&str>) -> String {
     let (name, suffix) = match qualified.split_once('.') {
         Some((name, suffix)) => (name, Some(suffix)),
@@ -74,7 +74,7 @@ fn host_of(qualified: &str, region: Option<&str>) -> String {
     };
     let name = name.replace('_', "-");
     let given = region.map(str::to_ascii_lowercase).filter(|region| !region.is_empty());
-    // Snowflake's first region has no name of its own in hosts.
+    // Hosts of Snowflake's first region do not name it.
     match given.as_deref().or(suffix).filter(|region| *region != "us-west-2") {
         Some(region) if region.starts_with("cn-") => format!("{name}.{region}.snowflakecomputing.cn"),
         Some(region) => format!("{name}.{region}.snowflakecomputing.com"),

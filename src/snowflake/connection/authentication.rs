@@ -18,11 +18,11 @@ const TOKEN_FILE: SettingKey = SettingKey::new(&["token_file_path"]);
 /// The keys of this module.
 pub(super) const KEYS: &[SettingKey] = &[AUTHENTICATOR, KEY_FILE, PASSPHRASE, PASSWORD, TOKEN, TOKEN_FILE];
 
-/// What works without a person at the screen.
+/// The authenticators that need no person.
 const WORKING: &str =
     "use `SNOWFLAKE_JWT` (a key pair), `PROGRAMMATIC_ACCESS_TOKEN`, `oauth` or `snowflake` (a password)";
 
-/// Ways to authenticate that Snowflake's tools have and that are not for a program that runs by itself, or not made yet.
+/// Authenticators of Snowflake's tools that need a person, or are not implemented.
 const OTHERS: &[&str] = &[
     "EXTERNALBROWSER",
     "OAUTH_AUTHORIZATION_CODE",
@@ -32,7 +32,7 @@ const OTHERS: &[&str] = &[
     "PAT_WITH_EXTERNAL_SESSION",
 ];
 
-/// What the settings say. `mounted` is the token that Snowflake gives to a container that runs inside it.
+/// Reads the credentials from the settings. `mounted` is the token of a container inside Snowflake.
 pub(super) fn choose(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
     let Some(authenticator) = settings.text(AUTHENTICATOR)? else { return implied(settings, mounted) };
     let name = authenticator.value.to_uppercase();
@@ -50,21 +50,19 @@ pub(super) fn choose(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>
         "PROGRAMMATIC_ACCESS_TOKEN" => token(settings, Credentials::AccessToken, Credentials::AccessTokenFile)?
             .ok_or_else(|| missing("token").with_help("set `token` or `token_file_path`, or SNOWFLAKE_TOKEN")),
         other if OTHERS.contains(&other) => {
-            let message = format!("{} asks for {name}, which snowfeed does not do", authenticator.origin);
+            let message = format!("{} asks for {name}, which snowfeed does not support", authenticator.origin);
             Err(Error::new(ErrorKind::Unsupported, message).with_help(WORKING))
         }
         okta if okta.starts_with("HTTPS://") => {
             let message = format!("{} asks for Okta, which needs a person to log in", authenticator.origin);
             Err(Error::new(ErrorKind::Unsupported, message).with_help(WORKING))
         }
-        // What it says is not repeated: a secret may have slipped into it.
-        _ => {
-            Err(Error::configuration(format!("{} is no way to authenticate", authenticator.origin)).with_help(WORKING))
-        }
+        // The value is not repeated: it may be a misplaced secret.
+        _ => Err(Error::configuration(format!("{} is not an authenticator", authenticator.origin)).with_help(WORKING)),
     }
 }
 
-/// Without a word on how: a key goes before a password, as in Snowflake's tools.
+/// Without an authenticator: a key has priority over a password, as in Snowflake's tools.
 fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Result<Credentials> {
     if let Some(pair) = key_pair(settings)? {
         return Ok(pair);
@@ -76,7 +74,7 @@ fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Resul
         return Ok(Credentials::TokenFile(settings.path(TOKEN_FILE)?.unwrap_or(mounted)));
     }
     if settings.find(TOKEN)?.or(settings.find(TOKEN_FILE)?).is_some() {
-        return Err(Error::configuration("the Snowflake connection has a token and does not say of which kind")
+        return Err(Error::configuration("the Snowflake connection has a token without its kind")
             .with_help("set `authenticator` to `PROGRAMMATIC_ACCESS_TOKEN` or `oauth`"));
     }
     Err(Error::configuration("the Snowflake connection has no credentials").with_help(WORKING))
@@ -84,7 +82,7 @@ fn implied(settings: &ConnectionSettings<'_>, mounted: Option<PathBuf>) -> Resul
 
 fn key_pair(settings: &ConnectionSettings<'_>) -> Result<Option<Credentials>> {
     let Some(file) = settings.path(KEY_FILE)? else { return Ok(None) };
-    // Snowflake's tools let this one go before what the connection says.
+    // In Snowflake's tools, too, this variable overrides the connection.
     let passphrase = match settings.variable("PRIVATE_KEY_PASSPHRASE") {
         Some(found) => Some(found.secret()?),
         None => settings.secret(PASSPHRASE)?,
@@ -92,7 +90,7 @@ fn key_pair(settings: &ConnectionSettings<'_>) -> Result<Option<Credentials>> {
     Ok(Some(Credentials::KeyPair { file, passphrase }))
 }
 
-/// A token; a file that holds one goes before the token itself, as in Snowflake's tools.
+/// A token. A file has priority over the token itself, as in Snowflake's tools.
 fn token(
     settings: &ConnectionSettings<'_>,
     itself: fn(SecretString) -> Credentials,

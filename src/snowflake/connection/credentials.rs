@@ -4,24 +4,24 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-/// How we say who we are.
+/// The credentials of a login.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// An RSA key, PEM, plain or encrypted with the passphrase. It is read again at every login.
+    /// An RSA key in PEM, plain or encrypted. It is read at every login.
     KeyPair {
-        /// The file that holds it.
+        /// The file.
         file: PathBuf,
-        /// What it is encrypted with.
+        /// The passphrase of an encrypted key.
         passphrase: Option<SecretString>,
     },
     /// A programmatic access token.
     AccessToken(SecretString),
-    /// A file that holds a programmatic access token. It is read again at every login.
+    /// A file with a programmatic access token. It is read at every login.
     AccessTokenFile(PathBuf),
     /// An OAuth token.
     OAuth(SecretString),
-    /// A file that holds an OAuth token, as in a container inside Snowflake. It is read again at every login.
+    /// A file with an OAuth token, as in a container inside Snowflake. It is read at every login.
     TokenFile(PathBuf),
     /// A password. Snowflake is ending passwords without a second factor: prefer a key pair or an access token.
     Password(SecretString),

@@ -3,20 +3,20 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What a process is given: all that the settings depend on.
+/// The environment of a process: everything that the settings depend on.
 pub(super) struct Environment<'a> {
     /// The user's home directory.
     pub(super) home: Option<PathBuf>,
-    /// The environment.
+    /// Reads an environment variable.
     pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// Where Snowflake puts the token of a container that runs inside it.
+    /// Where Snowflake mounts the token of a container.
     pub(super) token_file: &'a Path,
-    /// Where it puts the token by which it knows the container itself.
+    /// Where Snowflake mounts the token that identifies the container.
     pub(super) spcs_token_file: &'a Path,
 }
 
 impl Environment<'static> {
-    /// Those of this process.
+    /// The environment of this process.
     pub(super) fn of_process() -> Self {
         Self {
             home: std::env::home_dir(),
@@ -28,12 +28,12 @@ impl Environment<'static> {
 }
 
 impl Environment<'_> {
-    /// An environment variable that says something.
+    /// A non-blank environment variable.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         (self.variable)(name)?.into_string().ok().filter(|text| !text.trim().is_empty())
     }
 
-    /// The path with the home directory in place of `~`.
+    /// Expands `~` to the home directory.
     pub(super) fn expand(&self, path: PathBuf) -> PathBuf {
         match (path.strip_prefix("~"), &self.home) {
             (Ok(rest), Some(home)) => home.join(rest),

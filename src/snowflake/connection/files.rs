@@ -1,4 +1,4 @@
-//! The files in which Snowflake's tools keep connections.
+//! The connection files of Snowflake's tools.
 
 use std::fs;
 use std::io;
@@ -10,19 +10,19 @@ use super::environment::Environment;
 use crate::secret::{grants, read_text};
 use crate::{Error, Result};
 
-/// The longest file of connections that is read, in bytes.
+/// The maximum size of a file of connections, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// All connections that are written down.
+/// The connections in the files.
 pub(super) struct ConnectionFiles {
     sections: Table,
     default: Option<String>,
-    /// What they were read from, for messages.
+    /// Their source, for messages.
     place: String,
 }
 
 impl ConnectionFiles {
-    /// Reads `connections.toml` and `config.toml`, or as much as there is of them.
+    /// Reads `connections.toml` and `config.toml`, if they exist.
     pub(super) fn read(sources: &Environment<'_>) -> Result<Self> {
         let folder = folder(sources);
         let config = match &folder {
@@ -41,7 +41,7 @@ impl ConnectionFiles {
         Ok(Self { sections, default, place })
     }
 
-    /// The name that `config.toml` gives to the connection that is used when none is asked for.
+    /// The name of the default connection, from `config.toml`.
     pub(super) fn default_name(&self) -> Option<&str> {
         self.default.as_deref()
     }
@@ -56,14 +56,14 @@ impl ConnectionFiles {
         }
     }
 
-    /// That there is no connection of this name, and which ones there are.
+    /// The error of a missing connection, with the names of the existing ones.
     pub(super) fn missing(&self, name: &str) -> Error {
         let names: Vec<&str> = self.names().collect();
         let help = match names.as_slice() {
             [] => "write one, or set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_PATH".to_owned(),
-            // Right in `config.toml` only.
+            // Valid in `config.toml` only.
             ["connections"] => format!("in connections.toml, a section is called `[{name}]`, without `connections.`"),
-            names => format!("name one of those there are: {}", names.join(", ")),
+            names => format!("use one of: {}", names.join(", ")),
         };
         Error::configuration(format!("there is no Snowflake connection {name:?} {}", self.place)).with_help(help)
     }
@@ -73,7 +73,7 @@ impl ConnectionFiles {
     }
 }
 
-/// The connections and where they are written: one place only, as what Snowflake's tools find first hides the rest.
+/// The connections and their source: the first one that exists hides the others, as in Snowflake's tools.
 fn sections(
     sources: &Environment<'_>,
     folder: Option<&Path>,
@@ -100,7 +100,7 @@ fn sections(
     }
 }
 
-/// The folder that Snowflake's tools read: theirs if it exists, else the platform's own.
+/// The folder that Snowflake's tools read: `~/.snowflake` if it exists, else the platform's default.
 fn folder(sources: &Environment<'_>) -> Option<PathBuf> {
     let own = sources.text("SNOWFLAKE_HOME").unwrap_or_else(|| "~/.snowflake".to_owned());
     let own = sources.expand(own.into());
@@ -122,11 +122,11 @@ fn platform_folder(sources: &Environment<'_>) -> Option<PathBuf> {
     Some(folder.join("snowflake"))
 }
 
-/// A file's content, or none if there is no such file, or none that we could see.
+/// A file's content; `None` if it does not exist, or is not visible.
 fn table(file: &Path) -> Result<Option<Table>> {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     match fs::metadata(file) {
-        // A program without a home of its own is often run with somebody else's.
+        // A service often runs with the home directory of another user.
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => return Ok(None),
         _ => {}
     }
@@ -136,20 +136,20 @@ fn table(file: &Path) -> Result<Option<Table>> {
     parse(&text, &file.display().to_string()).map(Some)
 }
 
-/// The parser's own message is dropped, since it quotes the line, which may hold a secret.
+/// The parser's message is dropped: it quotes the line, which may contain a secret.
 fn parse(text: &str, place: &str) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         Error::configuration(format!("{place} is not valid TOML at line {line}"))
-            .with_help("put texts in quotes, and one setting on each line")
+            .with_help("put texts in quotes, and each setting on its own line")
     })
 }
 
 /// The permissions of everyone but a file's owner.
 const GROUP_AND_OTHERS: u32 = 0o077;
 
-/// Says so when others on this machine can read a file that holds credentials.
+/// Warns if other users of this machine can read a file with credentials.
 fn warn_if_shared(file: &Path) {
     if grants(file, GROUP_AND_OTHERS) {
         let file = file.display();

@@ -1,4 +1,4 @@
-//! Private keys, in every form in which `openssl` writes them.
+//! Key-pair authentication: private keys in every format of `openssl`, and the token that they sign.
 
 use std::io;
 use std::path::Path;
@@ -22,12 +22,12 @@ use crate::{Error, Result};
 /// `rsaEncryption` of PKCS #1.
 pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// How to turn any key that `openssl` reads into one that we read.
+/// How to convert any key that `openssl` reads.
 const CONVERT: &str = "convert it: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out rsa_key.p8`";
 
 /// Reads an RSA key as unencrypted PKCS #8.
 ///
-/// A passphrase that is not needed is ignored, as Snowflake's tools do.
+/// An unneeded passphrase is ignored, as in Snowflake's tools.
 pub(super) fn read_private_key(file: &Path, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
     let text = read_secret(file).map_err(|source| match source.kind() {
         io::ErrorKind::InvalidData => key_error(file, "is not PEM").with_help(CONVERT),
@@ -37,7 +37,7 @@ pub(super) fn read_private_key(file: &Path, passphrase: Option<&SecretString>) -
     let algorithm = key.decode_msg::<PrivateKeyInfo<'_>>().map(|key| key.algorithm.oid);
     match algorithm {
         Ok(RSA) => Ok(key),
-        Ok(_) => Err(key_error(file, "is not an RSA key").with_help("make one: `openssl genrsa 2048`")),
+        Ok(_) => Err(key_error(file, "is not an RSA key").with_help("create one: `openssl genrsa 2048`")),
         Err(_) => Err(damaged_key(file)),
     }
 }
@@ -48,14 +48,14 @@ pub(super) fn key_error(file: &Path, what: &str) -> Error {
 }
 
 pub(super) fn damaged_key(file: &Path) -> Error {
-    key_error(file, "is damaged").with_help("copy it once more, or make a new one: `openssl genrsa 2048`")
+    key_error(file, "is damaged").with_help("copy it again, or create a new one: `openssl genrsa 2048`")
 }
 
-/// The PKCS #8 document that a PEM text holds, decrypted.
+/// The decrypted PKCS #8 document in a PEM text.
 fn plain(file: &Path, text: &str, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
-    // An older form of encryption, in headers that PEM no longer has.
+    // An old form of encryption, with headers that PEM no longer has.
     if text.contains("Proc-Type:") {
-        return Err(key_error(file, "is encrypted in a form that is too old").with_help(CONVERT));
+        return Err(key_error(file, "is encrypted in an outdated format").with_help(CONVERT));
     }
     let label = pem::decode_label(text.as_bytes()).map_err(|_| key_error(file, "is not PEM").with_help(CONVERT))?;
     let document = || SecretDocument::from_pem(text).map(|(_, document)| document).map_err(|_| damaged_key(file));
@@ -63,14 +63,14 @@ fn plain(file: &Path, text: &str, passphrase: Option<&SecretString>) -> Result<S
         "PRIVATE KEY" => document(),
         "ENCRYPTED PRIVATE KEY" => decrypt(file, &document()?, passphrase),
         "RSA PRIVATE KEY" => wrap(&document()?).map_err(|_| damaged_key(file)),
-        "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => Err(key_error(file, "is public, and not the private half")
+        "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => Err(key_error(file, "is a public key")
             .with_help("point `private_key_file` to the file that `openssl genrsa` wrote")),
         _ => Err(key_error(file, "is not an RSA key in PKCS #8").with_help(CONVERT)),
     }
 }
 
 fn decrypt(file: &Path, document: &SecretDocument, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
-    let too_old = || key_error(file, "is encrypted in a form that is not known here").with_help(CONVERT);
+    let too_old = || key_error(file, "is encrypted in an unsupported format").with_help(CONVERT);
     let key = document.decode_msg::<EncryptedPrivateKeyInfo<'_>>().map_err(|_| too_old())?;
     let passphrase = passphrase.ok_or_else(|| {
         key_error(file, "is encrypted, and there is no passphrase")
@@ -82,19 +82,19 @@ fn decrypt(file: &Path, document: &SecretDocument, passphrase: Option<&SecretStr
             | pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }
             | pkcs8::pkcs5::Error::AlgorithmParametersInvalid { .. },
         ) => too_old(),
-        // One wrong passphrase in 256 decrypts to bytes that end like a key's, and are none.
+        // One wrong passphrase in 256 decrypts to bytes with valid padding.
         _ => key_error(file, "does not open with the passphrase given")
             .with_help("check PRIVATE_KEY_PASSPHRASE, and `private_key_passphrase` in the connection"),
     })
 }
 
-/// Puts the older PKCS #1 form of an RSA key into the envelope of PKCS #8.
+/// Wraps an RSA key in PKCS #1 as PKCS #8.
 fn wrap(key: &SecretDocument) -> pkcs8::der::Result<SecretDocument> {
     let algorithm = AlgorithmIdentifierRef { oid: RSA, parameters: Some(AnyRef::NULL) };
     SecretDocument::encode_msg(&PrivateKeyInfo::new(algorithm, key.as_bytes()))
 }
 
-/// How long a token claims to be valid, in seconds. Snowflake takes it for an hour at most.
+/// The claimed validity of a token, in seconds. Snowflake accepts it for an hour at most.
 const VALIDITY_SECONDS: i64 = 24 * 60 * 60;
 
 #[derive(Serialize)]
@@ -105,12 +105,12 @@ struct Claims<'a> {
     exp: i64,
 }
 
-/// Why a key makes no token. It tells nothing of the key.
+/// Why signing failed. It reveals nothing of the key.
 #[derive(Debug)]
 pub(super) enum SignError {
-    /// It is not an RSA key as PKCS #1 defines it.
+    /// The key is not an RSA key in PKCS #1.
     InvalidKey,
-    /// It cannot sign.
+    /// The key cannot sign.
     Signing(jsonwebtoken::errors::Error),
 }
 
@@ -120,7 +120,7 @@ impl From<der::Error> for SignError {
     }
 }
 
-/// A token for `subject`, which is `ACCOUNT.USER`, signed by an RSA key in PKCS #8.
+/// Signs a token for `subject`, which is `ACCOUNT.USER`, with an RSA key in PKCS #8.
 pub(super) fn sign_token(key: &SecretDocument, subject: &str) -> std::result::Result<SecretString, SignError> {
     let pkcs1 = key.decode_msg::<PrivateKeyInfo<'_>>()?.private_key;
     let now = Timestamp::now().as_second();
@@ -130,12 +130,12 @@ pub(super) fn sign_token(key: &SecretDocument, subject: &str) -> std::result::Re
     token.map(SecretString::from).map_err(SignError::Signing)
 }
 
-/// By what Snowflake knows a key: the SHA-256 of its public half, in the form `SubjectPublicKeyInfo`, as base64.
+/// The fingerprint by which Snowflake identifies a key: the SHA-256 of its public half, in the form `SubjectPublicKeyInfo`, as base64.
 fn fingerprint(pkcs1: &[u8]) -> der::Result<String> {
     let (modulus, exponent) = SliceReader::new(pkcs1)?.sequence(|key| {
         let _version = u8::decode(key)?;
         let public = (UintRef::decode(key)?, UintRef::decode(key)?);
-        // What is left is private.
+        // The rest is private.
         key.read_slice(key.remaining_len())?;
         Ok(public)
     })?;

@@ -28,31 +28,31 @@ const KEYS: &[SettingKey] = &[ACCOUNT, USER, HOST, PORT, PROTOCOL, REGION, ROLE,
 impl ConnectionConfig {
     /// Reads the connection called `name`, or the default one, from where Snowflake's own tools keep theirs.
     ///
-    /// **Files.** The folder is `SNOWFLAKE_HOME` or `~/.snowflake` if that exists, else the platform's own (`~/.config/snowflake`
+    /// **Files.** The folder is `SNOWFLAKE_HOME` or `~/.snowflake` if that exists, else the platform's default (`~/.config/snowflake`
     /// on Linux). `connections.toml` in it has a section `[NAME]` for each connection; without that file, `config.toml` has
     /// `[connections.NAME]`. The default is `SNOWFLAKE_DEFAULT_CONNECTION_NAME`, else `default_connection_name` of
     /// `config.toml`, else `default`.
     ///
-    /// **Precedence**, for each setting: `SNOWFLAKE_CONNECTIONS_<NAME>_<KEY>`, then the file, then `SNOWFLAKE_<KEY>`. So the
-    /// environment alone is enough, too. What a program sets afterwards goes before all of them.
+    /// **Precedence**, for each setting: `SNOWFLAKE_CONNECTIONS_<NAME>_<KEY>`, then the file, then `SNOWFLAKE_<KEY>`. The
+    /// environment alone is enough. What a program sets afterwards overrides all of them.
     ///
     /// **In a container inside Snowflake**, host, account, database and schema come from the environment, and the token from
-    /// `/snowflake/session/token`, unless other credentials are given. Where SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
-    /// `/snowflake/session/spcs_token` is sent along, as Snowflake's drivers do.
+    /// `/snowflake/session/token`, unless other credentials are given. If SNOWFLAKE_RUNNING_INSIDE_SPCS is set,
+    /// `/snowflake/session/spcs_token` is sent with each login, as in Snowflake's drivers.
     ///
-    /// Settings of other tools are ignored. Files are read at once, so this blocks for as long as a disk does.
+    /// Settings of other tools are ignored. Files are read synchronously.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when there is no such connection, a file cannot be read, or a setting is
-    /// missing or wrong; [`Unsupported`](crate::ErrorKind::Unsupported) for ways to authenticate that need a person. No error
-    /// repeats the value of a setting: it might be a secret.
+    /// missing or invalid; [`Unsupported`](crate::ErrorKind::Unsupported) for authenticators that need a person. No error
+    /// repeats the value of a setting: it could be a secret.
     pub fn load(name: Option<&str>) -> Result<Self> {
         Environment::of_process().connection(name)
     }
 }
 
 impl Environment<'_> {
-    /// The connection called `name`, or the default one.
+    /// Reads the connection called `name`, or the default one.
     pub(super) fn connection(&self, name: Option<&str>) -> Result<ConnectionConfig> {
         let settings = self.settings(name)?;
         let credentials = authentication::choose(&settings, self.mounted_token(&settings)?)?;
@@ -67,7 +67,7 @@ impl Environment<'_> {
         Ok(connection)
     }
 
-    /// The settings of the connection that is meant.
+    /// Finds the settings of the connection.
     fn settings(&self, name: Option<&str>) -> Result<ConnectionSettings<'_>> {
         let connections = ConnectionFiles::read(self)?;
         let asked = name
@@ -78,7 +78,7 @@ impl Environment<'_> {
         let section = connections.section(&name)?;
         let written = section.is_some();
         let settings = ConnectionSettings::new(self, name, section.unwrap_or_default());
-        // Without a name, the environment alone is enough. A name must be found, lest a slip of the pen reach another account.
+        // Without a name, the environment alone is enough. A given name must exist, so that a typo cannot reach another account.
         let known = written || settings.has_variables(KEYS) || settings.has_variables(authentication::KEYS);
         if known || (asked.is_none() && settings.find(ACCOUNT)?.is_some()) {
             Ok(settings)
@@ -87,12 +87,12 @@ impl Environment<'_> {
         }
     }
 
-    /// The token of a container inside Snowflake, if we run in one.
+    /// The token of the surrounding container inside Snowflake, if any.
     fn mounted_token(&self, settings: &ConnectionSettings<'_>) -> Result<Option<PathBuf>> {
         Ok((self.is_inside(settings)? && self.token_file.is_file()).then(|| self.token_file.to_owned()))
     }
 
-    /// Whether we run in a container and mean to reach what it was made for: its tokens must go nowhere else.
+    /// Whether the process runs in a container of the host that it connects to: the container's tokens must go nowhere else.
     fn is_inside(&self, settings: &ConnectionSettings<'_>) -> Result<bool> {
         let Some(inside) = self.text("SNOWFLAKE_HOST") else { return Ok(false) };
         let host = settings.text(HOST)?.map(|found| found.value);
@@ -135,7 +135,7 @@ fn port(found: &Setting<String>) -> Result<u16> {
     match found.value.parse() {
         Ok(port) if port > 0 => Ok(port),
         _ => {
-            Err(Error::configuration(format!("{} is no port", found.origin))
+            Err(Error::configuration(format!("{} is not a port", found.origin))
                 .with_help("write a number from 1 to 65535"))
         }
     }

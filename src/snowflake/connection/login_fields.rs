@@ -19,7 +19,7 @@ pub struct LoginFields {
     pub token: Option<SecretString>,
     /// The password.
     pub password: Option<SecretString>,
-    /// The token by which Snowflake knows the container that this runs in, beside who we say we are: `SPCS_TOKEN`.
+    /// The token that identifies the surrounding container, beside the credentials: `SPCS_TOKEN`.
     pub spcs_token: Option<SecretString>,
 }
 
@@ -30,8 +30,8 @@ impl LoginFields {
 }
 
 impl ConnectionConfig {
-    /// What to say at a login now. Files of keys and tokens are read again each time, because they are rotated; signing takes some
-    /// milliseconds of this thread.
+    /// Reads the credentials for a login now. Files of keys and tokens are read each time, because they are rotated. Signing blocks
+    /// the thread for some milliseconds.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when a file is missing or holds something else, when a passphrase is wrong,
@@ -57,7 +57,7 @@ impl ConnectionConfig {
         Ok(fields)
     }
 
-    /// A token that the private key signs for this account and user.
+    /// Signs a token for this account and user with the private key.
     fn signed_token(&self, file: &Path, passphrase: Option<&SecretString>) -> Result<SecretString> {
         let key = read_private_key(file, passphrase)?;
         let account = account::read(&self.account, None).name;
@@ -71,22 +71,22 @@ impl ConnectionConfig {
     }
 }
 
-/// The token of the container that this runs in. As Snowflake's drivers have it, a login goes on without one that cannot be read.
+/// The token of the surrounding container. As in Snowflake's drivers, a login continues without an unreadable one.
 fn spcs_token_of(file: &Path) -> Option<SecretString> {
     match token_of(file) {
         Ok(token) => Some(token),
         Err(error) => {
-            tracing::warn!(%error, "the container's own token cannot be sent along");
+            tracing::warn!(%error, "the container's token cannot be read, and is not sent");
             None
         }
     }
 }
 
-/// The token that a file holds, without white space around it.
+/// The token in a file, without surrounding white space.
 fn token_of(file: &Path) -> Result<SecretString> {
     let wrong = |why: &str| {
         Error::configuration(format!("the token file {} {why}", file.display()))
-            .with_help("point `token_file_path` to a file that holds the token and nothing else")
+            .with_help("point `token_file_path` to a file that contains the token and nothing else")
     };
     let text = read_secret(file).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
     match text.expose_secret().trim() {

@@ -1,6 +1,4 @@
-//! Where a Snowflake account is, and who we say we are.
-//!
-//! [`ConnectionConfig::load`] reads the settings that Snowflake's own tools read; [`ConnectionConfig::new`] takes them from a program.
+//! How to reach a Snowflake account, and how to log in.
 
 mod account;
 mod authentication;
@@ -24,7 +22,9 @@ use crate::{Error, Result};
 pub use credentials::Credentials;
 pub use login_fields::LoginFields;
 
-/// Everything that is needed to open a session.
+/// How to reach a Snowflake account, and how to log in.
+///
+/// [`load`](Self::load) reads the settings of Snowflake's own tools; [`new`](Self::new) takes them from a program.
 ///
 /// ```
 /// use snowfeed::backends::snowflake::{ConnectionConfig, Credentials};
@@ -34,16 +34,17 @@ pub use login_fields::LoginFields;
 /// assert_eq!(connection.host, "my-org-my-account.snowflakecomputing.com");
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ConnectionConfig {
     /// The account's name, without region and domain: `ORG-NAME`, or a locator.
     pub account: String,
-    /// How requests travel.
+    /// The protocol.
     pub protocol: Protocol,
     /// The host alone, without protocol, port and path.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// The user; empty where a token names its user.
+    /// The user; empty if a token names its user.
     pub user: String,
     /// The role; the user's default one unless given.
     pub role: Option<String>,
@@ -53,28 +54,28 @@ pub struct ConnectionConfig {
     pub database: Option<String>,
     /// The schema.
     pub schema: Option<String>,
-    /// How we say who we are.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Marks all statements in the account's query history.
+    /// The tag of all statements in the account's query history.
     pub query_tag: Option<String>,
-    /// The file of the token by which Snowflake knows the container that this runs in; sent along with each login.
+    /// The file of the token that identifies the surrounding container to Snowflake; sent with each login.
     pub spcs_token_file: Option<PathBuf>,
-    /// Session parameters to set at login. Those that the crate depends on are ignored, with a warning.
+    /// Session parameters to set at login. Those that snowfeed depends on are ignored, with a warning.
     pub session_parameters: serde_json::Map<String, serde_json::Value>,
 }
 
-/// How requests travel.
+/// The protocol of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
     /// Encrypted.
     #[default]
     Https,
-    /// In the clear: only to servers on this machine.
+    /// Unencrypted: only to servers on this machine.
     Http,
 }
 
 impl Protocol {
-    /// As it begins a URL: `https` or `http`.
+    /// The scheme of its URLs: `https` or `http`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Https => "https",
@@ -91,10 +92,10 @@ impl Protocol {
 }
 
 impl ConnectionConfig {
-    /// A connection of `user` to `account`: `ORG-NAME`, a locator with or without its region, or the account's host or URL.
-    /// The user may be empty with tokens, which name their user.
+    /// Creates the settings of `user` in `account`, which is `ORG-NAME`, a locator with or without its region, or the account's host
+    /// or URL. The user may be empty with tokens, which name their user.
     ///
-    /// What cannot be right is said at login, by [`login_fields`](Self::login_fields).
+    /// Invalid settings are reported at login.
     pub fn new(account: impl AsRef<str>, user: impl Into<String>, credentials: Credentials) -> Self {
         let account = account::read(account.as_ref(), None);
         Self {
@@ -142,7 +143,7 @@ impl ConnectionConfig {
         self
     }
 
-    /// Sets the host, where it is not the account's usual one.
+    /// Sets the host, if it is not the account's usual one.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
@@ -156,7 +157,7 @@ impl ConnectionConfig {
         self
     }
 
-    /// Sets how requests travel. The port follows, unless it was set to another than the protocol's own.
+    /// Sets the protocol, and its default port unless another port was set.
     #[must_use]
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         if self.port == self.protocol.default_port() {
@@ -166,18 +167,39 @@ impl ConnectionConfig {
         self
     }
 
-    /// Sets what marks all statements in the account's query history.
+    /// Sets the tag of all statements in the account's query history.
     #[must_use]
     pub fn query_tag(mut self, tag: impl Into<String>) -> Self {
         self.query_tag = Some(tag.into());
         self
     }
 
-    /// Refuses what cannot reach an account, or would show a secret on the way.
+    /// Sets the credentials.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Sets the file of the token that identifies the surrounding container.
+    #[must_use]
+    pub fn spcs_token_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.spcs_token_file = Some(file.into());
+        self
+    }
+
+    /// Sets the session parameters to set at login.
+    #[must_use]
+    pub fn session_parameters(mut self, parameters: serde_json::Map<String, serde_json::Value>) -> Self {
+        self.session_parameters = parameters;
+        self
+    }
+
+    /// Rejects settings that cannot reach an account, or would expose a secret on the way.
     fn check(&self) -> Result<()> {
         account::check(&self.account)?;
         let no_host = || {
-            Error::configuration("the Snowflake host is no host name")
+            Error::configuration("the Snowflake host is not a host name")
                 .with_help("write `host` without protocol, port and path, or leave it out: the account has a usual one")
         };
         if self.host.split('.').any(str::is_empty) {
@@ -188,7 +210,7 @@ impl ConnectionConfig {
             return Err(Error::configuration("the port of the Snowflake connection is 0").with_help("leave `port` out"));
         }
         if self.protocol == Protocol::Http && !is_loopback(&host) {
-            return Err(Error::configuration("plain http is refused: the credentials would travel in the clear")
+            return Err(Error::configuration("plain http is refused: the credentials would be sent unencrypted")
                 .with_help("use `protocol = \"https\"`; http is only for servers on this machine"));
         }
         if self.user.is_empty() && self.credentials.require_user() {

@@ -21,7 +21,7 @@ impl SettingKey {
     }
 }
 
-/// What was found, and where: the place is for messages, the value never is.
+/// A value and its origin. Messages show the origin, never the value.
 pub(super) struct Setting<T> {
     pub(super) value: T,
     pub(super) origin: String,
@@ -49,7 +49,7 @@ impl<'a> ConnectionSettings<'a> {
         keys.iter().any(|key| self.own_variable(*key).is_some())
     }
 
-    /// What is found first. Empty settings count as none, as they stand in many templates.
+    /// The first layer's value. Blank settings, which many templates contain, count as missing.
     pub(super) fn find(&self, key: SettingKey) -> Result<Option<Setting<OsString>>> {
         if let Some(found) = self.own_variable(key) {
             return Ok(Some(found));
@@ -60,30 +60,30 @@ impl<'a> ConnectionSettings<'a> {
         Ok(key.names.iter().find_map(|name| self.variable(&format!("SNOWFLAKE_{}", name.to_uppercase()))))
     }
 
-    /// An environment variable that says something.
+    /// A non-blank environment variable.
     pub(super) fn variable(&self, name: &str) -> Option<Setting<OsString>> {
         let value = (self.sources.variable)(name).filter(|value| !is_blank(value))?;
         Some(Setting { value, origin: name.to_owned() })
     }
 
-    /// A setting as text without white space around it.
+    /// A setting as text without surrounding white space.
     pub(super) fn text(&self, key: SettingKey) -> Result<Option<Setting<String>>> {
         let Some(found) = self.find(key)? else { return Ok(None) };
         let Setting { value, origin } = found.unicode()?;
         Ok(Some(Setting { value: value.trim().to_owned(), origin }))
     }
 
-    /// A secret, exactly as it stands.
+    /// A secret, verbatim.
     pub(super) fn secret(&self, key: SettingKey) -> Result<Option<SecretString>> {
         self.find(key)?.map(Setting::secret).transpose()
     }
 
-    /// A file's path, of which `~` is the home directory.
+    /// A file's path, with `~` expanded.
     pub(super) fn path(&self, key: SettingKey) -> Result<Option<PathBuf>> {
         Ok(self.find(key)?.map(|found| self.sources.expand(PathBuf::from(found.value))))
     }
 
-    /// A table, which only a file can hold.
+    /// A table, which only a file can contain.
     pub(super) fn table(&self, name: &str) -> Result<Option<&Table>> {
         match self.section.get(name) {
             None => Ok(None),

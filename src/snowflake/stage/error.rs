@@ -1,7 +1,7 @@
-//! What goes wrong with a storage, told without a secret.
+//! The errors of a storage, without secrets.
 //!
-//! `object_store`'s own errors print URLs, and with them signatures, so none of their text is used. What went wrong is read
-//! from the answers themselves.
+//! `object_store`'s errors print URLs, and with them signatures, so none of their text is used. The cause is read from the responses
+//! themselves.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,22 +17,22 @@ use object_store::client::{
 use crate::error::causes;
 use crate::{Error, ErrorKind};
 
-/// How much is read of an answer that is no success.
+/// How much is read of an error response.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The codes by which S3 and Google Cloud Storage call credentials expired in an answer with status 400.
+/// The codes of S3 and Google Cloud Storage for expired credentials in a response with status 400.
 const EXPIRED: [&str; 3] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
 
 /// Why a request failed.
 #[derive(Debug, Clone)]
 enum RequestFailure {
-    /// The storage answered so.
+    /// The storage responded with an error.
     Answer { host: String, status: u16, code: Option<String> },
-    /// There was no answer.
+    /// There was no response.
     Transport { host: String, cause: String },
 }
 
-/// Watches the requests of a store, and knows why the last one that failed did.
+/// Observes the requests of a store, and records why the last one failed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FailureRecorder(Arc<Mutex<Option<RequestFailure>>>);
 
@@ -41,7 +41,7 @@ impl FailureRecorder {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
-    /// The error to give for an upload that failed. `presigned`: a status of 400 says that the URL has expired.
+    /// Returns the error of a failed upload. With `presigned`, a status of 400 means that the URL has expired.
     pub(super) fn explain(&self, storage: &'static str, presigned: bool) -> Error {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(RequestFailure::Answer { host, status, code }) => {
@@ -56,7 +56,7 @@ impl FailureRecorder {
                         "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed",
                     )
             }
-            None => Error::new(ErrorKind::Unavailable, format!("{storage} did not answer as its protocol has it")),
+            None => Error::new(ErrorKind::Unavailable, format!("{storage} violated its protocol")),
         }
     }
 }
@@ -66,17 +66,20 @@ fn response_error(storage: &str, presigned: bool, status: u16, code: Option<&str
     match status {
         400 if presigned || expired => credentials_rejected(storage),
         401 | 403 => credentials_rejected(storage),
-        404 => Error::new(ErrorKind::NotFound, format!("{storage} has no such place as Snowflake named for its stage")),
-        _ => Error::new(ErrorKind::Unavailable, format!("{storage} did not take the file")),
+        404 => Error::new(
+            ErrorKind::NotFound,
+            format!("{storage} does not have the location that Snowflake named for its stage"),
+        ),
+        _ => Error::new(ErrorKind::Unavailable, format!("{storage} rejected the file")),
     }
 }
 
 fn credentials_rejected(storage: &str) -> Error {
     Error::new(
         ErrorKind::Authentication,
-        format!("{storage} refused the credentials that Snowflake gave for its stage, as when they have expired"),
+        format!("{storage} rejected the credentials that Snowflake gave for its stage; they may have expired"),
     )
-    .with_help("run the PUT statement again for new ones; if they are refused, too, look at this machine's clock and at network policies")
+    .with_help("run the PUT statement again for new ones; if they are rejected, too, check this machine's clock and network policies")
 }
 
 impl HttpConnector for FailureRecorder {
@@ -105,7 +108,7 @@ impl HttpService for RecordingService {
         let (parts, body) = response.into_parts();
         let mut stream = body.bytes_stream();
         let mut body = BytesMut::new();
-        // Without its body the answer still has a status.
+        // Without its body, the response still has a status.
         while let Ok(Some(piece)) = stream.try_next().await {
             body.extend_from_slice(&piece);
             if body.len() >= MAX_BODY_BYTES {
@@ -118,12 +121,12 @@ impl HttpService for RecordingService {
     }
 }
 
-/// The innermost cause. Outer ones may repeat what was asked for.
+/// The innermost cause. Outer ones may repeat the request.
 fn root(error: &dyn StdError) -> String {
     causes(error).last().unwrap_or(error).to_string()
 }
 
-/// The error code in an answer: all three clouds write `<Code>…</Code>`. The texts beside it quote what was sent.
+/// The error code in a response: all three clouds write `<Code>…</Code>`. The other texts quote the request.
 fn code(body: &Bytes) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     let (_, rest) = text.split_once("<Code>")?;

@@ -1,4 +1,4 @@
-//! Files of JSON, one value a line, compressed while they are written.
+//! Files of JSON with one value per line, compressed while they are written.
 
 use std::io::{self, Write};
 
@@ -10,14 +10,14 @@ use serde::Serialize;
 use super::super::blocking;
 use crate::{Error, Result};
 
-/// The compressed size at which a file is [full](GzipLines::is_full): 100 MB, from where on Snowflake loads a file well.
+/// The compressed size at which a file is [full](GzipLines::is_full): 100 MB, from which on Snowflake loads a file efficiently.
 pub const FULL_FILE_BYTES: u64 = 100_000_000;
 
-/// Where the curve bends. Issues of GitHub shrink 5.4, 6.8, 7.2 and 7.9 times at levels 1, 2, 3 and 6; one core packs 416, 305,
-/// 253 and 180 MB of them in a second.
+/// The best trade of size and speed. Issues of GitHub shrink 5.4, 6.8, 7.2 and 7.9 times at levels 1, 2, 3 and 6; one core compresses 416, 305,
+/// 253 and 180 MB of them per second.
 const LEVEL: Compression = Compression::new(2);
 
-/// How much is compressed at once on another thread: some milliseconds of work.
+/// How much is compressed at once on another thread, in some milliseconds.
 const BLOCK: usize = 1 << 20;
 
 /// The size of a piece of compressed content.
@@ -25,8 +25,8 @@ const PIECE: usize = 512 * 1024;
 
 /// Writes one file of lines, gzip-compressed, into memory.
 ///
-/// What is held is the compressed content, in pieces that are never copied together, and lines of up to a mebibyte, or the last one
-/// if it is longer.
+/// It keeps the compressed content, in chunks that are never copied together, and pending lines of up to a mebibyte, or the last
+/// line if it is longer.
 ///
 /// ```
 /// use snowfeed::internals::snowflake::stage::GzipLines;
@@ -40,9 +40,9 @@ const PIECE: usize = 512 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct GzipLines {
-    /// `None` while it works on another thread, and for good if that work was not waited for.
+    /// `None` while it works on another thread, and permanently if that future was dropped.
     encoder: Option<GzEncoder<Chunks>>,
-    /// Lines that are still to be compressed.
+    /// Pending lines.
     block: Vec<u8>,
     size: u64,
     lines: u64,
@@ -68,8 +68,7 @@ impl GzipLines {
         Ok(())
     }
 
-    /// Adds a line, and leaves the compression to another thread: from an async one, where [`push`](Self::push) would hold up what
-    /// else runs there.
+    /// Adds a line, and compresses on another thread. In async code, [`push`](Self::push) would block the executor.
     ///
     /// # Cancellation
     /// A file whose future was dropped can no longer be used.
@@ -97,13 +96,13 @@ impl GzipLines {
     /// Writes a line into the block.
     fn write(&mut self, value: &(impl Serialize + ?Sized)) -> Result<()> {
         let begin = self.block.len();
-        // A serializer writes a few bytes at a time, and the encoder is more than twice as fast with a line at once. Besides, it
-        // never gets half a value.
+        // A serializer writes a few bytes at a time, and the encoder is more than twice as fast with whole lines. It also never gets
+        // half a value.
         if let Err(error) = serde_json::to_writer(&mut self.block, value) {
             self.block.truncate(begin);
             return Err(Error::internal("a row cannot be written as JSON").with_source(error));
         }
-        // Raw values come as they were sent. Breaks are white space there: within a text, JSON escapes them.
+        // Raw values keep their formatting. Line breaks are white space there: JSON escapes them in texts.
         for byte in self.block.iter_mut().skip(begin).filter(|byte| matches!(byte, b'\n' | b'\r')) {
             *byte = b' ';
         }
@@ -117,23 +116,23 @@ impl GzipLines {
         self.encoder = Some(encoder);
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// The compressed size so far, in bytes. What is still being compressed is not counted: up to some tens of kilobytes, and after
-    /// [`add`](Self::add) also lines of up to a mebibyte.
+    /// The compressed size so far, in bytes. It omits up to some tens of kilobytes in the compressor, and after
+    /// [`add`](Self::add) pending lines of up to a mebibyte.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether it is time for another file: the compressed size has reached [`FULL_FILE_BYTES`].
+    /// Whether to start another file: the compressed size has reached [`FULL_FILE_BYTES`].
     pub fn is_full(&self) -> bool {
         self.size() >= FULL_FILE_BYTES
     }
 
-    /// Ends the file, and gives its content.
+    /// Finishes the file and returns its content.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when the compressor fails.
@@ -145,14 +144,14 @@ impl GzipLines {
 }
 
 fn abandoned() -> Error {
-    Error::internal("a file was used after one of its lines was abandoned")
+    Error::internal("a file was used after the future of one of its lines was dropped")
 }
 
 fn broken(error: io::Error) -> Error {
     Error::internal("rows cannot be compressed").with_source(error)
 }
 
-/// What was written, in pieces of the same size.
+/// A buffer of chunks of the same size.
 #[derive(Debug, Default)]
 struct Chunks {
     full: Vec<Bytes>,

@@ -1,4 +1,4 @@
-//! The storage that a PUT statement names, and the place of a file there.
+//! The storage in a PUT response, and the location of a file in it.
 
 use std::time::Duration;
 
@@ -18,28 +18,28 @@ use super::upload::{StorageKind, UploadTarget, in_flight};
 use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
-/// No request is tried again when this much time has passed since it was first tried.
+/// No request is retried after this much time.
 const RETRY_WITHIN: Duration = Duration::from_secs(5 * 60);
-/// How often a request is tried again.
+/// The maximum number of retries of a request.
 const RETRIES: usize = 6;
-/// How long a request may take whatever its size.
+/// The timeout of an empty request.
 const BASE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The slowest connection on which no request runs out of time, in bytes per second.
+/// The slowest connection on which no request times out, in bytes per second.
 const MIN_BYTES_PER_SECOND: u32 = 256 * 1024;
 
-/// The region whose `storage.googleapis.com` is another one, although Snowflake does not say so.
+/// The region with a host of its own, although Snowflake does not flag it.
 const GCS_ME_CENTRAL_2: &str = "me-central2";
 
-/// Who answered the PUT statement.
+/// The server that responded to the PUT statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A server elsewhere. It must not make this machine write into its own folders, nor send anything without TLS.
+    /// A remote server. It must not make this machine write into local folders, nor send anything without TLS.
     Remote,
-    /// A server on this machine, as in tests. It may name a folder (`LOCAL_FS`), and endpoints of loopback without TLS.
+    /// A server on this machine, as in tests. It may name a folder (`LOCAL_FS`), and loopback endpoints without TLS.
     Loopback,
 }
 
-/// Finds the place of the file `name`, which is `size` bytes large.
+/// Finds the location of the file `name`, which has `size` bytes.
 pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usize) -> Result<UploadTarget> {
     answer.refuse_client_side_encryption()?;
     let stage = answer.stage();
@@ -104,9 +104,9 @@ impl StageLocation<'_> {
         Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
     }
 
-    /// Google Cloud Storage takes a file by a plain PUT: with a token, or to a URL that has one in itself.
+    /// Google Cloud Storage accepts a plain PUT: with a token, or to a signed URL.
     fn gcs(self, cloud: &'static str) -> Result<UploadTarget> {
-        // As Snowflake's drivers do: the file stays packed, and the signature of a URL may cover the header.
+        // As in Snowflake's drivers: the file stays compressed, and the signature of a URL may cover the header.
         let mut headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(""))]);
         let folder = match (&self.stage.creds.gcs_access_token, &self.stage.presigned_url) {
             (Some(token), _) => {
@@ -132,21 +132,19 @@ impl StageLocation<'_> {
 
     fn folder(self) -> Result<UploadTarget> {
         if self.origin == Origin::Remote {
-            return Err(Error::invalid_data(
-                "Snowflake named a folder of this machine for its stage, which is not written to",
-            ));
+            return Err(Error::invalid_data("Snowflake named a local folder for its stage, which is not allowed"));
         }
         let path = std::path::Path::new(&self.stage.location).join(self.name);
         let path = Path::from_absolute_path(path)
-            .map_err(|error| Error::invalid_data("the stage's folder is none").with_source(error))?;
+            .map_err(|error| Error::invalid_data("the stage's folder is not a valid path").with_source(error))?;
         Ok(UploadTarget { store: Box::new(LocalFileSystem::new()), path, in_parts: false, kind: StorageKind::Folder })
     }
 
-    /// The bucket, and where in it the file belongs.
+    /// The bucket, and the path of the file in it.
     fn bucket_and_path(&self) -> Result<(&str, Path)> {
         let (bucket, prefix) = self.bucket_and_prefix();
         let path = Path::parse(format!("{prefix}/{}", self.name)).map_err(|error| {
-            Error::invalid_data("Snowflake named no usable place in a bucket for its stage").with_source(error)
+            Error::invalid_data("Snowflake named no usable location in a bucket for its stage").with_source(error)
         })?;
         Ok((bucket, path))
     }
@@ -156,7 +154,7 @@ impl StageLocation<'_> {
         (bucket, prefix.trim_matches('/'))
     }
 
-    /// The URL of the bucket; of an emulator itself. The region's host is the one that every bucket has.
+    /// The URL of the bucket, or of an emulator. Every bucket is reachable at its region's host.
     fn s3_url(&self, bucket: &str, region: &str) -> String {
         match &self.endpoint {
             Some(Endpoint::Loopback(url)) => url.to_string(),
@@ -196,7 +194,7 @@ impl StageLocation<'_> {
         Some(url)
     }
 
-    /// A presigned URL without its last step, which has to be the file's name: what is signed is one file only.
+    /// A presigned URL without its last segment, which must be the file's name: the signature covers one file.
     fn presigned_folder(&self, url: &str) -> Option<Url> {
         let mut url = Url::parse(url).ok()?;
         let is_ours = url.path_segments()?.next_back() == Some(self.name);
@@ -208,7 +206,7 @@ impl StageLocation<'_> {
         matches!(self.endpoint, Some(Endpoint::Loopback(_)))
     }
 
-    /// How to connect.
+    /// The options of the HTTP client.
     fn options(&self, in_parts: bool) -> ClientOptions {
         ClientOptions::new()
             .with_user_agent(HeaderValue::from_static(concat!("snowfeed/", env!("CARGO_PKG_VERSION"))))
@@ -217,7 +215,7 @@ impl StageLocation<'_> {
     }
 }
 
-/// How long a request may take that shares a slow connection with all that travels beside it, `bytes` together.
+/// The timeout of a request on a slow connection with `bytes` in flight.
 fn request_timeout(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     BASE_TIMEOUT + Duration::from_secs((bytes / MIN_BYTES_PER_SECOND).into())
@@ -238,30 +236,28 @@ fn bearer(token: &SecretString) -> Option<HeaderValue> {
 }
 
 fn incomplete_response(cloud: &str) -> Error {
-    Error::invalid_data(format!("Snowflake answered a PUT statement without what {cloud} asks for"))
+    Error::invalid_data(format!("the response to a PUT statement lacks what {cloud} requires"))
 }
 
-/// The cause may hold a URL with a signature: it is left out.
+/// The cause may contain a signed URL, and is omitted.
 fn unusable_location(cloud: &str) -> Error {
-    Error::invalid_data(format!("Snowflake named no usable place at {cloud} for its stage"))
+    Error::invalid_data(format!("Snowflake named no usable location in {cloud} for its stage"))
 }
 
-/// A host to speak to instead of a cloud's usual one.
+/// A host instead of a cloud's usual one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// Reached with TLS; with a port where it is not 443.
+    /// Reached with TLS; with a port if it is not 443.
     Host(String),
-    /// A server on this machine, without TLS: an emulator of the cloud, which knows no host per bucket.
+    /// An emulator on this machine, without TLS and without a host per bucket.
     Loopback(Url),
 }
 
 impl Endpoint {
-    /// Reads an `endPoint`: a host as a rule, sometimes a URL.
+    /// Parses an `endPoint`: usually a host, sometimes a URL.
     pub(super) fn parse(text: &str, origin: Origin) -> Result<Self> {
-        let wrong = || {
-            Error::invalid_data("Snowflake named an endpoint for its stage that is not used")
-                .with_context("endpoint", text)
-        };
+        let wrong =
+            || Error::invalid_data("Snowflake named an invalid endpoint for its stage").with_context("endpoint", text);
         let text = text.trim();
         if text.starts_with("http://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
@@ -273,7 +269,7 @@ impl Endpoint {
     }
 }
 
-/// Whether a file and its credentials may be sent there: with TLS, or without leaving this machine.
+/// Whether a file and its credentials may be sent to a URL: with TLS, or within this machine.
 pub(super) fn is_allowed(url: &Url, origin: Origin) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback_url(url) && origin == Origin::Loopback)
 }

@@ -1,11 +1,11 @@
-//! What a PUT statement answers.
+//! The response to a PUT statement.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The `data` of the answer to a PUT statement: where a file belongs, and the credentials for that place.
+/// The `data` of the response to a PUT statement: the location of a file, and the credentials for it.
 ///
 /// Debug output shows no secret.
 #[derive(Debug, Deserialize)]
@@ -18,22 +18,22 @@ pub struct PutResponse {
 }
 
 impl PutResponse {
-    /// Where to store.
+    /// The location.
     pub(super) fn stage(&self) -> &StageInfo {
         &self.stage_info
     }
 
-    /// Refuses a stage whose files the client has to encrypt.
+    /// Rejects a stage whose files the client must encrypt.
     pub(super) fn refuse_client_side_encryption(&self) -> Result<()> {
         if !self.is_client_side_encrypted {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unsupported, "the stage wants files that the client has encrypted")
-            .with_help("create the stage anew with ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"))
+        Err(Error::new(ErrorKind::Unsupported, "the stage requires files that the client has encrypted")
+            .with_help("recreate the stage with ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"))
     }
 }
 
-/// A place for files. Fields that only downloads use are left out.
+/// A location for files. Fields for downloads are omitted.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StageInfo {
@@ -44,23 +44,23 @@ pub(super) struct StageInfo {
     pub(super) region: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) storage_account: Option<String>,
-    /// A host to speak to instead of the cloud's usual one, without the bucket or the account: private links, FIPS.
+    /// A host instead of the cloud's usual one, without the bucket or the account: private links, FIPS.
     #[serde(default, deserialize_with = "text")]
     pub(super) end_point: Option<String>,
-    /// Google Cloud Storage: speak to the host of the region.
+    /// Google Cloud Storage: use the host of the region.
     #[serde(default, deserialize_with = "flag")]
     pub(super) use_regional_url: bool,
-    /// Google Cloud Storage: speak to the host of the bucket.
+    /// Google Cloud Storage: use the host of the bucket.
     #[serde(default, deserialize_with = "flag")]
     pub(super) use_virtual_url: bool,
-    /// Google Cloud Storage: a URL that takes the file, and is a secret as a whole.
+    /// Google Cloud Storage: an upload URL, which is secret.
     #[serde(default, deserialize_with = "secret")]
     pub(super) presigned_url: Option<SecretString>,
     #[serde(default, deserialize_with = "credentials")]
     pub(super) creds: StageCredentials,
 }
 
-/// Who runs the storage.
+/// The kind of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) enum LocationType {
     #[serde(rename = "S3")]
@@ -73,7 +73,7 @@ pub(super) enum LocationType {
     Folder,
 }
 
-/// Credentials for one place, of the kind that its cloud has.
+/// Credentials for one location, of the kind that its cloud uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) struct StageCredentials {
@@ -89,8 +89,7 @@ pub(super) struct StageCredentials {
     pub(super) gcs_access_token: Option<SecretString>,
 }
 
-/// Reads `encryptionMaterial`: the material for a file, or a list for several; without a key, as an empty object, or as an empty
-/// list, where the client is to encrypt nothing.
+/// Reads `encryptionMaterial`: an object for one file, or a list for several. Without a key, or empty, the client encrypts nothing.
 fn has_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -114,7 +113,7 @@ fn has_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     })
 }
 
-/// Snowflake writes what is missing as null, as an empty text, or not at all.
+/// Snowflake writes a missing value as null, as an empty text, or not at all.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.trim().is_empty()))
 }

@@ -10,25 +10,25 @@ use object_store::{ObjectStore, PutPayload};
 use super::error::FailureRecorder;
 use crate::{Error, ErrorKind, Result};
 
-/// A file up to this size travels in one request.
+/// A file up to this size is uploaded in one request.
 const MAX_SINGLE_BYTES: usize = 16 * 1024 * 1024;
-/// The size of a part. S3 takes no more than 10,000, and none under 5 MiB but the last.
+/// The size of a part. S3 accepts at most 10,000, each of at least 5 MiB except the last.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// Parts that travel at the same time.
+/// Concurrent uploads of parts.
 const CONCURRENCY: usize = 4;
-/// How long a failed upload may take to remove its parts.
+/// The timeout for removing the parts of a failed upload.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
-/// The place of one file in a storage.
+/// The destination of one file in a storage.
 pub(super) struct UploadTarget {
     pub(super) store: Box<dyn ObjectStore>,
     pub(super) path: Path,
-    /// Whether a large file travels in parts.
+    /// Whether a large file is uploaded in parts.
     pub(super) in_parts: bool,
     pub(super) kind: StorageKind,
 }
 
-/// Where the store's faults come from.
+/// The kind of storage, for its errors.
 pub(super) enum StorageKind {
     /// A cloud, by name.
     Cloud { name: &'static str, presigned: bool, failures: FailureRecorder },
@@ -37,7 +37,7 @@ pub(super) enum StorageKind {
 }
 
 impl UploadTarget {
-    /// Stores the file whole, or not at all.
+    /// Uploads the file completely or not at all.
     pub(super) async fn upload(&self, content: &[Bytes], size: usize) -> Result<()> {
         if self.in_parts && size > MAX_SINGLE_BYTES {
             return self.upload_parts(content).await;
@@ -56,7 +56,7 @@ impl UploadTarget {
         match stored {
             Ok(()) => Ok(()),
             Err(error) => {
-                // Before the clean-up, whose own faults are of no interest, nor is it waited for when nothing answers.
+                // Before the clean-up, whose own errors and timeouts do not matter.
                 let error = self.explain(error);
                 let _ = tokio::time::timeout(CLEAN_UP, upload.abort()).await;
                 Err(error)
@@ -75,12 +75,12 @@ impl UploadTarget {
     }
 }
 
-/// The most bytes that travel at the same time for a file of `size` bytes.
+/// The maximum bytes in flight for a file of `size` bytes.
 pub(super) fn in_flight(size: usize, in_parts: bool) -> usize {
     if in_parts && size > MAX_SINGLE_BYTES { PART_BYTES * CONCURRENCY } else { size }
 }
 
-/// The content in parts of the same size, without copying any of it.
+/// Splits the content into parts of the same size, without copying.
 fn parts(content: &[Bytes]) -> Vec<PutPayload> {
     let (mut parts, mut part, mut room) = (Vec::new(), Vec::new(), PART_BYTES);
     for piece in content {

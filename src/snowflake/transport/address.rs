@@ -1,5 +1,7 @@
-//! Where requests go. The crate below always addresses `https://{account}.snowflakecomputing.com`, with parameters that are
-//! the same at every attempt; both are put right here, once for each attempt.
+//! Where requests go: the base URL, and which redirects to follow.
+//!
+//! The crate below always addresses `https://{account}.snowflakecomputing.com`, with the same parameters for every attempt. Both are
+//! replaced here, for each attempt.
 
 use async_trait::async_trait;
 use http::{Extensions, StatusCode};
@@ -14,9 +16,9 @@ use super::retry::Attempt;
 use crate::net::is_loopback_url;
 use crate::{Error, Result};
 
-/// The account in the addresses that stand for Snowflake until they come here. The real one may not even be a host's name.
+/// The account in the placeholder addresses. The real one need not be a valid host name.
 pub(super) const PLACEHOLDER_ACCOUNT: &str = "account";
-/// The address that stands for Snowflake.
+/// The placeholder for Snowflake's address.
 pub(super) const PLACEHOLDER_URL: &str = "https://account.snowflakecomputing.com";
 const PLACEHOLDER_HOST: &str = "account.snowflakecomputing.com";
 
@@ -28,14 +30,14 @@ impl BaseUrl {
     /// # Errors
     /// `Configuration` when the connection's host is none.
     pub(super) fn of(connection: &ConnectionConfig) -> Result<Self> {
-        // The host is not repeated: whoever writes a password into it shall not read it in a log.
+        // The host is not repeated: it may contain a password by mistake.
         let refuse = || {
-            Error::configuration("the host of the Snowflake connection is no host name")
+            Error::configuration("the host of the Snowflake connection is not a host name")
                 .with_help("give a name such as ORG-ACCOUNT.snowflakecomputing.com, without protocol, port and path")
         };
         let ConnectionConfig { protocol, host, port, .. } = connection;
         let url = Url::parse(&format!("{}://{host}:{port}", protocol.as_str())).map_err(|_| refuse())?;
-        // An `@`, a `/` or a `?` in it would lead elsewhere.
+        // An `@`, a `/` or a `?` in it would redirect the request.
         let plain = url.username().is_empty() && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !plain || host.contains(['/', '@', '?', '#', '\\']) {
             return Err(refuse());
@@ -43,14 +45,14 @@ impl BaseUrl {
         Ok(Self(url))
     }
 
-    /// Whether it is on this machine, where a proxy cannot reach it.
+    /// Whether it is on this machine, which a proxy cannot reach.
     pub(super) fn is_loopback(&self) -> bool {
         is_loopback_url(&self.0)
     }
 
-    /// The real URL for one that stands for it, for this attempt.
+    /// Returns the real URL for a placeholder, for this attempt.
     fn resolve(&self, stand_in: &Url, attempt: Option<&Attempt>) -> Url {
-        // What we gave comes after what the crate made up, and replaces it.
+        // Our parameters follow the crate's own, and replace them.
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut set = |name: &str, value: String| match pairs.iter_mut().find(|pair| pair.0 == name) {
             Some(pair) => pair.1 = value,
@@ -68,7 +70,7 @@ impl BaseUrl {
             }
         }
         let mut url = self.0.clone();
-        // The crate begins some of its paths with a second slash.
+        // Some of the crate's paths begin with a second slash.
         url.set_path(stand_in.path().trim_start_matches('/'));
         url.query_pairs_mut().extend_pairs(pairs);
         url
@@ -97,10 +99,13 @@ impl Middleware for BaseUrl {
 /// How many redirects one attempt follows.
 const MAX_REDIRECTS: usize = 5;
 
-/// The domains whose hosts are all Snowflake's, private links among them.
+/// The domains of Snowflake's hosts, private links included.
 const SNOWFLAKE_DOMAINS: [&str; 2] = ["snowflakecomputing.com", "snowflakecomputing.cn"];
 
-/// Follows redirects to the same host, and to others of Snowflake's.
+/// Follows redirects to the same host and, with TLS, to other Snowflake hosts.
+///
+/// Snowflake responds with 307 or 308 where another of its hosts should take a request, and its drivers follow with method, body and
+/// token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FollowRedirects;
 
@@ -113,7 +118,7 @@ impl Middleware for FollowRedirects {
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         for _ in 0..MAX_REDIRECTS {
-            // What cannot be sent twice is sent once; no body of ours is such.
+            // A body that cannot be cloned is sent once; none of ours is such.
             let Some(copy) = request.try_clone() else { break };
             let response = next.clone().run(copy, extensions).await?;
             match target(&response) {
@@ -128,18 +133,18 @@ impl Middleware for FollowRedirects {
     }
 }
 
-/// Whether a redirect keeps method and body, as those of Snowflake's do.
+/// Whether a redirect keeps method and body, as Snowflake's do.
 pub(super) fn is_temporary(status: StatusCode) -> bool {
     matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
 }
 
-/// Where a response sends us, if it says so.
+/// The target of a redirect.
 pub(super) fn target(response: &Response) -> Option<Url> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     response.url().join(location).ok().filter(|_| !location.is_empty())
 }
 
-/// Whether a request with its token may go from one place to another: within a host, or to a host of Snowflake's with TLS.
+/// Whether a request with its token may be redirected: within a host, or to a Snowflake host with TLS.
 pub(super) fn may_follow(from: &Url, to: &Url) -> bool {
     if !to.username().is_empty() || to.password().is_some() || to.scheme() != from.scheme() {
         return false;

@@ -1,4 +1,4 @@
-//! What came back: an answer, or what to say instead. No part of a body, a header or a URL's parameters is ever repeated.
+//! Classifies responses and transport errors. No part of a body, a header or a URL's parameters is ever repeated.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use super::retry::{LastStatus, into_middleware};
 use crate::net::{TransportFailure, proxy_refusal};
 use crate::{Error, ErrorKind, Result, Retry};
 
-/// Who is asked, and so what counts as an answer.
+/// Classifies the responses of a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ResponseClassifier {
-    /// Snowflake: a JSON object that says whether it went well.
+    /// Snowflake: a response is a JSON object with a success flag.
     Snowflake,
-    /// The storage that holds parts of a result: any body with a status of success.
+    /// The storage that holds parts of a result: a response is any body with a status of success.
     Storage,
 }
 
-/// The longest that a server may ask us to wait.
+/// The longest accepted `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 #[async_trait]
@@ -60,7 +60,7 @@ impl Middleware for ResponseClassifier {
     }
 }
 
-/// The part of an answer of Snowflake's that shows that it is one.
+/// The part of a response by which Snowflake is recognized.
 #[derive(Deserialize)]
 struct Envelope {
     success: bool,
@@ -69,7 +69,7 @@ struct Envelope {
 }
 
 impl Envelope {
-    /// Snowflake says itself what is wrong, so that the status does not matter.
+    /// Whether Snowflake reports an error itself, so that the status does not matter.
     fn is_refusal(&self) -> bool {
         !self.success && self.code.as_str().is_some_and(|code| !code.is_empty())
     }
@@ -98,7 +98,7 @@ impl RequestContext {
         }
         let body = match response.bytes().await {
             Ok(body) => body,
-            // The status decides when the body adds nothing to it.
+            // The status alone decides if the body cannot be read.
             Err(_) if !status.is_success() => Bytes::new(),
             Err(error) => return Err(self.transport_error(error)),
         };
@@ -118,9 +118,9 @@ impl RequestContext {
         Err(self.status_error(status, told.map(Duration::from_secs)).with_status(status.as_u16()))
     }
 
-    /// No answer, or only its beginning.
+    /// The error of a missing or incomplete response.
     fn transport_error(&self, error: reqwest::Error) -> Error {
-        // After a redirect it is another one.
+        // After a redirect it is another host.
         let host = error.url().and_then(Url::host_str).unwrap_or(self.host());
         let fault = match TransportFailure::classify(&error) {
             TransportFailure::ProxyAuthentication => proxy_refusal(self.url.scheme()),
@@ -133,7 +133,7 @@ impl RequestContext {
             }
             TransportFailure::UntrustedCertificate => {
                 Error::unavailable(format!("the certificate of {host} is not trusted"))
-                    .with_help("check the account identifier, and whether a proxy stands in between")
+                    .with_help("check the account identifier, and whether a proxy is in between")
                     .with_retry(Retry::Never)
             }
             TransportFailure::ConnectTimeout | TransportFailure::ConnectFailed => {
@@ -141,10 +141,10 @@ impl RequestContext {
                     .with_help("check the network, the account identifier and, if there is one, the proxy")
             }
             TransportFailure::Timeout => {
-                Error::unavailable(format!("{host} did not answer in time")).with_help("check the network")
+                Error::unavailable(format!("{host} did not respond in time")).with_help("check the network")
             }
             TransportFailure::IncompleteBody => {
-                Error::unavailable(format!("the answer of {host} was cut off")).with_help("check the network")
+                Error::unavailable(format!("the response of {host} was cut off")).with_help("check the network")
             }
             TransportFailure::Disconnected => {
                 Error::unavailable(format!("the connection to {host} broke")).with_help("check the network")
@@ -153,68 +153,69 @@ impl RequestContext {
         fault.with_source(error.without_url())
     }
 
-    /// A body that is no answer, although the status is one of success.
+    /// The error of a status of success with a body that is not a response.
     fn unexpected_body(&self, body: &[u8], html: bool) -> Error {
         let host = self.host();
         if html {
-            Error::new(ErrorKind::Unavailable, format!("{host} answered with a web page, not as Snowflake does"))
-                .with_help("check the account identifier, and whether a proxy or a login page of the network stands in between")
+            Error::new(ErrorKind::Unavailable, format!("{host} responded with a web page")).with_help(
+                "check the account identifier, and whether a proxy or a login page of the network is in between",
+            )
         } else if body.is_empty() {
-            Error::unavailable(format!("{host} answered with nothing"))
-                .with_help("check whether a proxy stands in between")
+            Error::unavailable(format!("{host} responded with an empty body"))
+                .with_help("check whether a proxy is in between")
         } else if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
-            Error::invalid_data(format!("{host} answered with JSON that is not Snowflake's"))
+            Error::invalid_data(format!("{host} responded with JSON that is not from Snowflake"))
                 .with_help("check the host and the port of the connection")
         } else {
-            Error::invalid_data(format!("the answer of {host} is cut short or garbled"))
+            Error::invalid_data(format!("the response of {host} is truncated or malformed"))
                 .with_context("bytes", body.len())
-                .with_help("check whether a proxy stands in between")
+                .with_help("check whether a proxy is in between")
                 .with_retry(Retry::Backoff)
         }
     }
 
-    /// A redirect that was not followed, or one too many.
+    /// The error of a redirect that was not followed, or of too many.
     fn redirect_error(&self, response: &Response) -> Error {
         let host = self.host();
         let to = target(response);
         let names = |to: &Url| matches!(to.host(), Some(Host::Domain(name)) if name != host);
         let error =
             if !matches!(self, Self { who: ResponseClassifier::Snowflake, .. }) || !is_temporary(response.status()) {
-                Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
+                Error::configuration(format!("{host} redirects to a host that does not receive credentials"))
             } else if to.as_ref().is_some_and(|to| may_follow(response.url(), to)) {
                 Error::unavailable(format!("{host} redirects a request again and again"))
             } else if self.is_login() && to.as_ref().is_some_and(names) {
-                Error::configuration(format!("{host} sends us to another place, where credentials do not go"))
+                Error::configuration(format!("{host} redirects to a host that does not receive credentials"))
             } else {
-                // Snowflake has been seen to name addresses of its own network; the next time it answers itself.
-                Error::unavailable(format!("{host} redirects a request to another place, where credentials do not go"))
+                // Snowflake sometimes names an address of its internal network; a retry succeeds.
+                Error::unavailable(format!("{host} redirects a request to a host that does not receive credentials"))
             };
-        let to = to.as_ref().and_then(Url::host_str).unwrap_or("an unknown place");
+        let to = to.as_ref().and_then(Url::host_str).unwrap_or("an unknown host");
         error.with_context("to", to).with_help("check the account identifier and the host of the connection")
     }
 
-    /// A status of failure that Snowflake itself does not explain.
+    /// The error of an HTTP status that Snowflake does not explain.
     fn status_error(&self, status: StatusCode, told: Option<Duration>) -> Error {
         let host = self.host();
         let advice = told.map_or(Retry::Backoff, |told| Retry::After(told.min(MAX_RETRY_AFTER)));
         match status.as_u16() {
-            403 | 404 if self.is_login() => Error::configuration(format!("no Snowflake account answers at {host}"))
+            403 | 404 if self.is_login() => Error::configuration(format!("no Snowflake account exists at {host}"))
                 .with_help("check the account identifier: ORG-ACCOUNT, or LOCATOR.REGION"),
-            // In each cloud's words: the signature of the link has expired.
+            // The clouds report an expired signature with different statuses.
             400 | 401 | 403 if matches!(self.who, ResponseClassifier::Storage) => {
-                Error::unavailable(format!("{host} no longer hands out a part of the result"))
-                    .with_help("run it again: the links to the parts of a result live for some hours")
+                Error::unavailable(format!("{host} no longer serves a part of the result"))
+                    .with_help("run it again: the links to the parts of a result are valid for some hours")
                     .with_retry(Retry::Never)
             }
             407 => proxy_refusal(self.url.scheme()),
-            429 => Error::new(ErrorKind::RateLimited, format!("{host} takes no more requests for now"))
-                .with_help("run less at once")
+            429 => Error::new(ErrorKind::RateLimited, format!("{host} is limiting requests"))
+                .with_help("run fewer statements concurrently")
                 .with_retry(advice),
-            408 | 500.. => Error::unavailable(format!("{host} fails on its side"))
+            408 | 500.. => Error::unavailable(format!("{host} failed with a server error"))
                 .with_help("see https://status.snowflake.com, and try again later")
                 .with_retry(advice),
-            _ => Error::new(ErrorKind::Unavailable, format!("{host} does not accept the request"))
-                .with_help("check the host of the connection, and whether a proxy stands in between"),
+            _ => Error::new(ErrorKind::Unavailable, format!("{host} rejected the request"))
+                .with_help("check the host of the connection, and whether a proxy is in between"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Requests to Snowflake, and to the storage that holds parts of results: the crate `snowflake-api` on an HTTP client of ours,
-//! which adds the address, retries, redirects, and a verdict on what comes back.
+//! Sends requests to Snowflake, and to the storage that holds parts of results: the crate `snowflake-api` over our own HTTP client,
+//! which adds the address, retries, redirects and the classification of responses.
 
 mod address;
 mod classify;
@@ -29,18 +29,18 @@ use super::wire::Response;
 use crate::error::remember;
 use crate::{Error, Result, RetryConfig};
 
-/// The longest that connecting may take.
+/// The timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest silence. Snowflake itself answers within 45 seconds, were it only to say that a statement still runs.
+/// The timeout between two reads. Snowflake responds within 45 seconds, even while a statement runs.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The largest part that is taken, in bytes, compressed or not: Snowflake makes none of more than 160 MB.
+/// The largest accepted part in bytes, compressed or not. Snowflake creates none over 160 MB.
 pub(super) const MAX_PART_BYTES: usize = 256 << 20;
 
-/// The way to one account. It is shared by all sessions.
+/// The connection to one account, shared by all sessions.
 pub(super) struct Transport {
     snowflake: snowflake_api::connection::Connection,
-    /// For what the crate has no call for.
+    /// For requests that the crate does not offer.
     direct: ClientWithMiddleware,
     storage: ClientWithMiddleware,
     is_loopback: bool,
@@ -55,9 +55,9 @@ impl Transport {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .referer(false)
-            // Credentials go where we were told to take them: see `redirect`.
+            // `FollowRedirects` decides where credentials may go.
             .redirect(Policy::none())
-            // As Snowflake's own drivers do: statements that run for long would share one connection otherwise.
+            // As in Snowflake's own drivers: long statements would otherwise share one connection.
             .http1_only()
             .gzip(true);
         if is_loopback {
@@ -80,12 +80,12 @@ impl Transport {
         })
     }
 
-    /// Whether Snowflake is a server on this machine, as in tests.
+    /// Whether the server is on this machine, as in tests.
     pub(super) fn is_loopback(&self) -> bool {
         self.is_loopback
     }
 
-    /// Makes one of the crate's requests. `parameters` replace those of the same name that the crate makes up.
+    /// Sends one of the crate's requests. `parameters` replace the crate's own of the same name.
     pub(super) async fn request<D: DeserializeOwned>(
         &self,
         request: QueryType,
@@ -101,14 +101,14 @@ impl Transport {
             .map_err(from_connection_error)
     }
 
-    /// Asks for the result of a statement, at a path that Snowflake gave.
+    /// Fetches the result of a statement from a path that Snowflake gave.
     pub(super) async fn result<D: DeserializeOwned>(&self, path: &str, token: &SecretString) -> Result<Response<D>> {
-        // An address elsewhere would carry the token there.
+        // An absolute URL would send the token elsewhere.
         if !path.starts_with('/') || path.starts_with("//") || path.contains('\\') {
-            return Err(Error::invalid_data("Snowflake named no path where the result of a statement is"));
+            return Err(Error::invalid_data("the address of a statement's result is not a path"));
         }
         let token = authorization(token);
-        // The crate panics at what it cannot send.
+        // The crate panics on headers that cannot be sent.
         sensitive(token.expose_secret())?;
         let headers = HashMap::from([
             ("accept".to_owned(), "application/json".to_owned()),
@@ -119,11 +119,11 @@ impl Transport {
             .get_chunk(&format!("{PLACEHOLDER_URL}{path}"), &headers)
             .await
             .map_err(from_connection_error)?;
-        // The cause is left out: it may repeat what was sent.
+        // The cause is omitted: it may repeat the request.
         serde_json::from_slice(&body).map_err(|_| unexpected_form())
     }
 
-    /// Posts to a path for which the crate has no call.
+    /// Posts to a path that the crate does not offer.
     pub(super) async fn post<D: DeserializeOwned>(
         &self,
         path: &str,
@@ -132,7 +132,7 @@ impl Transport {
         body: impl Serialize,
     ) -> Result<Response<D>> {
         let url = Url::parse_with_params(&format!("{PLACEHOLDER_URL}{path}"), [("requestId", request_id)])
-            .map_err(|_| Error::internal("a path of Snowflake's is no path").with_context("path", path))?;
+            .map_err(|_| Error::internal("a request path is invalid").with_context("path", path))?;
         let body = serde_json::to_vec(&body)
             .map_err(|error| Error::internal("a request cannot be written").with_source(error))?;
         let request = self
@@ -147,10 +147,10 @@ impl Transport {
         serde_json::from_slice(&body).map_err(|_| unexpected_form())
     }
 
-    /// Fetches a part of a result. Its host is not Snowflake's: it gets `headers`, and no token.
+    /// Downloads a part of a result. Its host is not Snowflake: it gets `headers` and no token.
     pub(super) async fn fetch(&self, url: &str, headers: HeaderMap) -> Result<Bytes> {
-        // The URL is signed: neither it nor an error that repeats it may be seen.
-        let url = Url::parse(url).map_err(|_| Error::invalid_data("Snowflake named no URL for a part of a result"))?;
+        // The URL is signed: neither it nor an error that repeats it is shown.
+        let url = Url::parse(url).map_err(|_| Error::invalid_data("the address of a part of a result is not a URL"))?;
         let mut response = self.storage.get(url).headers(headers).send().await.map_err(into_error)?;
         let cut_off = |error: reqwest::Error| {
             Error::unavailable("a part of a result was cut off").with_source(error.without_url())
@@ -185,21 +185,21 @@ fn sensitive(text: &str) -> Result<HeaderValue> {
 }
 
 fn unexpected_form() -> Error {
-    Error::invalid_data("Snowflake's answer does not have the form that was expected")
-        .with_help("look for a newer version of snowfeed, or report this with the name of the operation")
+    Error::invalid_data("a response of Snowflake has an unexpected format")
+        .with_help("upgrade snowfeed, or report this with the name of the operation")
 }
 
-/// A part of which more would come than Snowflake ever makes.
+/// The error of a part that exceeds [`MAX_PART_BYTES`].
 pub(super) fn too_large() -> Error {
-    Error::invalid_data("a part of a result is larger than any that Snowflake makes")
-        .with_context("bytes allowed", MAX_PART_BYTES)
-        .with_help("check the proxy, if there is one: it may have changed what it passed on")
+    Error::invalid_data("a part of a result is larger than any that Snowflake creates")
+        .with_context("max bytes", MAX_PART_BYTES)
+        .with_help("check the proxy, if there is one: it may have changed the response")
 }
 
 fn from_connection_error(error: ConnectionError) -> Error {
     match error {
         ConnectionError::RequestMiddlewareError(error) => into_error(error),
-        // Of a body that was there in full and was JSON: only its form can be wrong.
+        // The body was complete and JSON: only its format can be wrong.
         ConnectionError::RequestError(_) | ConnectionError::Deserialization(_) => unexpected_form(),
         ConnectionError::InvalidHeader(_) => Error::invalid_data("Snowflake gave a token that cannot be sent back"),
         ConnectionError::UrlParsing(error) => Error::internal("a URL could not be made").with_source(error),

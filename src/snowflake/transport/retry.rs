@@ -9,32 +9,30 @@ use reqwest_middleware::{Middleware, Next};
 
 use crate::{Error, Retry, RetryConfig};
 
-/// An error of ours on its way through layers that do not know it.
+/// Wraps an error for the layers of the middleware.
 pub(super) fn into_middleware(error: Error) -> reqwest_middleware::Error {
     reqwest_middleware::Error::middleware(error)
 }
 
-/// Ours again. Every error of the layers below has passed the verdict, so that anything else is a fault in how they are put
-/// together.
+/// Unwraps it. Every error of the layers below has passed the classifier; anything else is a bug in their order.
 pub(super) fn into_error(error: reqwest_middleware::Error) -> Error {
     match error {
-        reqwest_middleware::Error::Middleware(error) => error
-            .downcast()
-            .unwrap_or_else(|_| Error::internal("a request from_connection_error in a way that nobody has looked at")),
+        reqwest_middleware::Error::Middleware(error) => {
+            error.downcast().unwrap_or_else(|_| Error::internal("a request failed without being classified"))
+        }
         reqwest_middleware::Error::Reqwest(error) => {
             Error::internal("a request could not be made").with_source(error.without_url())
         }
     }
 }
 
-/// Sends a request that brought no answer again.
+/// Retries a request without a response within its [`RetryConfig`].
 ///
-/// Sending a statement again is safe: it carries the same request id, by which Snowflake knows it. An answer of Snowflake's is
-/// final, whatever it says.
+/// Retrying a statement is safe: the request id is the same, and Snowflake recognizes it. A response of Snowflake is final.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetryMiddleware(pub(super) RetryConfig);
 
-/// Which attempt a request is, for those further down.
+/// The number of the attempt, for the layers below.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
     /// How many came before it.
@@ -63,7 +61,7 @@ impl Middleware for RetryMiddleware {
         loop {
             let reason = extensions.remove::<LastStatus>().map_or(0, |status| status.0);
             extensions.insert(Attempt { before, reason, began });
-            // What cannot be sent twice is sent once; no body of ours is such.
+            // A body that cannot be cloned is sent once; none of ours is such.
             let Some(copy) = request.try_clone() else {
                 return next.run(request, extensions).await;
             };
@@ -80,7 +78,7 @@ impl Middleware for RetryMiddleware {
                 return Err(into_middleware(error));
             };
             before += 1;
-            tracing::debug!(attempt = before, delay_ms = delay.as_millis(), %error, "a request is sent again");
+            tracing::debug!(attempt = before, delay_ms = delay.as_millis(), %error, "retrying a request");
             tokio::time::sleep(delay).await;
         }
     }

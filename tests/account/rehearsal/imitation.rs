@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use snowfeed::internals::snowflake::{Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
+use snowfeed::internals::snowflake::{Client, QueryResult, Row, Session, Sql, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result};
 
 /// What happens to a statement.
@@ -109,11 +109,11 @@ impl ImitationSession {
         }
         if kind == "DATABASE" {
             let name = quoted(&name);
-            self.session.execute(Statement::new(format!("CREATE DATABASE {name}"))).await?;
+            self.session.execute(Statement::new(Sql::assert_safe(format!("CREATE DATABASE {name}")))).await?;
             // Snowflake's databases have it from the beginning.
             return self
                 .session
-                .execute(Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {name}.\"PUBLIC\"")))
+                .execute(Statement::new(Sql::assert_safe(format!("CREATE SCHEMA IF NOT EXISTS {name}.\"PUBLIC\""))))
                 .await;
         }
         Ok(said(&["status"], vec![vec!["created"]]))
@@ -125,7 +125,10 @@ impl ImitationSession {
         if kind == "DATABASE" && was.is_some() {
             // The imitation can drop what is in a database only. One that was never made there has nothing.
             for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
-                let drop = Statement::new(format!("DROP SCHEMA IF EXISTS {}.\"{schema}\" CASCADE", quoted(&name)));
+                let drop = Statement::new(Sql::assert_safe(format!(
+                    "DROP SCHEMA IF EXISTS {}.\"{schema}\" CASCADE",
+                    quoted(&name)
+                )));
                 let _ = self.session.execute(drop).await;
             }
         }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use snowfeed::internals::snowflake::{Client, Session, Statement};
+use snowfeed::internals::snowflake::{Client, Session, Sql, Statement};
 
 use super::account::{Account, Pool};
 use super::{deploy, install};
@@ -36,13 +36,16 @@ impl Rule {
     }
 
     async fn rejected(&mut self, code: &str, sql: &str) -> &mut Self {
-        let answer = self.session.execute(Statement::new(sql)).await;
+        let answer = self.session.execute(Statement::new(Sql::assert_safe(sql))).await;
         assert_eq!(Self::code(answer, sql), code, "{sql}");
         self
     }
 
     async fn fine(&mut self, sql: &str) -> &mut Self {
-        self.session.execute(Statement::new(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        self.session
+            .execute(Statement::new(Sql::assert_safe(sql)))
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         self
     }
 
@@ -324,7 +327,7 @@ async fn a_pool_of_a_dropped_application_is_of_no_use_to_another() {
     account.state().contents.pools.insert("GITHUB_CONNECTOR_POOL".into(), orphan);
     let mut rule = Rule::of(account).await;
     let call = "CALL GITHUB_CONNECTOR.PUBLIC.PROVISION_CONNECTOR(OBJECT_CONSTRUCT()::VARIANT)";
-    let answer = rule.session.execute(Statement::new(call)).await.unwrap();
+    let answer = rule.session.execute(Statement::new(Sql::assert_safe(call))).await.unwrap();
     let answer: Value = serde_json::from_str(answer.rows[0].text(0).unwrap().as_ref()).unwrap();
     assert_eq!(answer["response_code"], "COMPUTE_POOL_UNAVAILABLE");
 }

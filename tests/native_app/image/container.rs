@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, Statement};
+use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Session, Sql, Statement};
 use snowfeed::native_app::image::{Image, Push};
 use tempfile::TempDir;
 
@@ -179,7 +179,7 @@ async fn a_container_ingests_into_snowflake_with_its_session_token() {
     let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
-    ask(&mut session, Statement::new(format!("CREATE DATABASE {database}"))).await;
+    ask(&mut session, Statement::new(Sql::assert_safe(format!("CREATE DATABASE {database}")))).await;
 
     let session_token = scene.file("session", "token", "the-token-of-the-session");
     let port = server.port.to_string();
@@ -195,11 +195,11 @@ async fn a_container_ingests_into_snowflake_with_its_session_token() {
     scene.ingest(&[(&session_token, "/snowflake/session:ro")], &env, &destination);
 
     let select = format!("SELECT \"NAME\" FROM \"{database}\".\"STATE\".\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = ?");
-    let tables = ask(&mut session, Statement::new(select).bind(REPOSITORY)).await;
+    let tables = ask(&mut session, Statement::new(Sql::assert_safe(select)).bind(REPOSITORY)).await;
     let mut counts = Vec::new();
     for table in &tables.rows {
         let select = format!("SELECT COUNT(*) FROM \"{database}\".\"PUBLIC_RAW\".\"{}\"", table.text(0).unwrap());
-        counts.push(ask(&mut session, Statement::new(select)).await.rows[0].integer(0).unwrap());
+        counts.push(ask(&mut session, Statement::new(Sql::assert_safe(select))).await.rows[0].integer(0).unwrap());
     }
     assert!(counts.contains(&i64::try_from(scene.upstream.len(REPOSITORY)).unwrap()), "{counts:?}");
 }

@@ -60,7 +60,7 @@ async fn a_storage_that_stays_unavailable_is_named_and_not_asked_for_ever() {
     let error = unavailable.unwrap_err();
     assert_no_secret(&error);
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert_eq!(error.to_string(), "Amazon S3 did not take the file (host: 127.0.0.1, status: 503, code: SlowDown)");
+    assert_eq!(error.to_string(), "Amazon S3 rejected the file (host: 127.0.0.1, status: 503, code: SlowDown)");
     let error = unreachable.unwrap_err();
     assert_no_secret(&error);
     assert_eq!(error.kind(), ErrorKind::Unavailable);

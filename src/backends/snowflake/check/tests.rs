@@ -30,7 +30,7 @@ impl Client for Account {
 #[async_trait]
 impl Session for Account {
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
-        self.asked.lock().unwrap().push(statement.sql.clone());
+        self.asked.lock().unwrap().push(statement.sql.to_string());
         let found = self.answers.iter().rev().find(|(begin, _)| statement.sql.starts_with(begin));
         match found.map_or(Err(("002003", "it does not exist or not authorized")), |(_, answer)| answer.clone()) {
             Ok(answer) => Ok(answer),
@@ -106,7 +106,7 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
     let findings = look_at(good(), "db").await;
     let lines: Vec<String> =
         findings.iter().map(|found| format!("{}: {}", found.name, found.result.as_ref().unwrap())).collect();
-    let tables = "tables: not made yet; the first `enable` or `ingest` makes them, in \"DB\".\"STATE\"";
+    let tables = "tables: not created yet; the first `enable` or `ingest` creates them, in \"DB\".\"STATE\"";
     assert_eq!(lines, ["login: as ME", "role: LOADER", "warehouse: \"LOADING\"", "database: \"DB\"", tables]);
 }
 
@@ -117,9 +117,9 @@ async fn tables_of_this_version_need_no_privilege_to_make_more() {
         "db",
     )
     .await;
-    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "made, in \"DB\".\"STATE\" (form 2)");
+    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "created, in \"DB\".\"STATE\" (schema version 2)");
     let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
-    assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("brings them up to date"), "{older:?}");
+    assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("migrates them"), "{older:?}");
 }
 
 /// No column has a collation.
@@ -164,7 +164,7 @@ async fn a_warehouse_is_judged_by_whether_it_can_start() {
         with(vec![("SELECT CURRENT_USER()", Ok(context))])
     };
     let asleep = look_at(current("asleep"), "db").await;
-    assert_eq!(asleep[2].result.as_ref().unwrap(), "\"asleep\", suspended; it starts by itself");
+    assert_eq!(asleep[2].result.as_ref().unwrap(), "\"asleep\", suspended; it resumes automatically");
     let (name, message, help) = wrong(current("OFF")).await;
     assert!(name == "warehouse" && message.contains("\"OFF\" is suspended"), "{message}");
     assert!(help.contains("ALTER WAREHOUSE \"OFF\" SET AUTO_RESUME = TRUE"), "{help}");
@@ -186,13 +186,16 @@ async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
     assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
     let may = ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "CREATE DATABASE", "ACCOUNT", "HERE"]])));
     let findings = look_at(with(vec![missing, may]), "db").await;
-    assert!(findings.last().unwrap().result.as_ref().unwrap().contains("not made yet"), "{findings:?}");
+    assert!(findings.last().unwrap().result.as_ref().unwrap().contains("not created yet"), "{findings:?}");
 }
 
 #[tokio::test]
 async fn who_may_not_make_schemas_is_told_the_grant() {
     let (name, message, help) = wrong(with(vec![("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[])))])).await;
-    assert_eq!((name, message.as_str()), ("tables", "the role \"LOADER\" may not make schemas in the database \"DB\""));
+    assert_eq!(
+        (name, message.as_str()),
+        ("tables", "the role \"LOADER\" may not create schemas in the database \"DB\"")
+    );
     assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
     assert!(help.contains("CREATE VIEW ON SCHEMA \"DB\".\"PUBLIC\" TO ROLE \"LOADER\""), "{help}");
 }

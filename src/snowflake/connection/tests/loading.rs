@@ -102,8 +102,8 @@ fn what_is_missing_or_wrong_is_said_in_one_line() {
         ("", Configuration, "the Snowflake connection has no credentials".to_owned()),
         ("password='p'", Configuration, "the Snowflake connection names no user".into()),
         ("private_key_file='k'", Configuration, "the Snowflake connection names no user".into()),
-        ("token='t'", Configuration, "the Snowflake connection has a token and does not say of which kind".into()),
-        ("token_file_path='t'", Configuration, "the Snowflake connection has a token and does not say".into()),
+        ("token='t'", Configuration, "the Snowflake connection has a token without its kind".into()),
+        ("token_file_path='t'", Configuration, "the Snowflake connection has a token without its kind".into()),
         ("authenticator='oauth'", Configuration, unsupported("OAUTH, and the connection has no token")),
         (
             "authenticator='programmatic_access_token'\npassword='p'",
@@ -115,14 +115,18 @@ fn what_is_missing_or_wrong_is_said_in_one_line() {
             Configuration,
             unsupported("SNOWFLAKE_JWT, and the connection has no private key"),
         ),
-        ("authenticator='externalbrowser'", Unsupported, unsupported("EXTERNALBROWSER, which snowfeed does not do")),
+        (
+            "authenticator='externalbrowser'",
+            Unsupported,
+            unsupported("EXTERNALBROWSER, which snowfeed does not support"),
+        ),
         ("authenticator='oauth_authorization_code'", Unsupported, unsupported("OAUTH_AUTHORIZATION_CODE")),
         ("authenticator='username_password_mfa'", Unsupported, unsupported("USERNAME_PASSWORD_MFA")),
         ("authenticator='https://us.okta.com/x'", Unsupported, unsupported("Okta")),
         (
             "authenticator='hunter2'",
             Configuration,
-            "`authenticator` of the Snowflake connection \"default\" is no way to authenticate".into(),
+            "`authenticator` of the Snowflake connection \"default\" is not an authenticator".into(),
         ),
         (
             "user=true\ntoken='t'\nauthenticator='oauth'",
@@ -143,18 +147,18 @@ fn what_is_missing_or_wrong_is_said_in_one_line() {
 #[test]
 fn wrong_places_are_said_in_one_line() {
     for (lines, expected) in [
-        ("port=70000", "`port` of the Snowflake connection \"default\" is no port"),
-        ("port=0", "`port` of the Snowflake connection \"default\" is no port"),
-        ("port='x'", "`port` of the Snowflake connection \"default\" is no port"),
+        ("port=70000", "`port` of the Snowflake connection \"default\" is not a port"),
+        ("port=0", "`port` of the Snowflake connection \"default\" is not a port"),
+        ("port='x'", "`port` of the Snowflake connection \"default\" is not a port"),
         ("port=1.5", "`port` of the Snowflake connection \"default\" is not a text"),
         ("protocol='ftp'", "`protocol` of the Snowflake connection \"default\" is neither https nor http"),
-        ("protocol='http'", "plain http is refused: the credentials would travel in the clear"),
+        ("protocol='http'", "plain http is refused: the credentials would be sent unencrypted"),
         ("protocol='http'\nhost='10.0.0.1'", "plain http is refused"),
         ("protocol='http'\nhost='localhost.example.com'", "plain http is refused"),
         ("protocol='http'\nhost='snow.localhost'", "plain http is refused"),
-        ("host='https://x.example'", "the Snowflake host is no host name"),
-        ("host='x.example:8080'", "the Snowflake host is no host name"),
-        ("host='a b'", "the Snowflake host is no host name"),
+        ("host='https://x.example'", "the Snowflake host is not a host name"),
+        ("host='x.example:8080'", "the Snowflake host is not a host name"),
+        ("host='a b'", "the Snowflake host is not a host name"),
         ("session_parameters='x'", "`session_parameters` of the Snowflake connection \"default\" is not a table"),
     ] {
         let error = with(lines).error();
@@ -193,7 +197,7 @@ fn a_connection_that_does_not_exist_is_told_with_those_that_do() {
     let error = world.load(Some("prdo")).unwrap_err();
     let file = world.path(".snowflake/connections.toml");
     assert_eq!(error.message(), format!("there is no Snowflake connection \"prdo\" in {}", file.display()));
-    assert_eq!(error.help(), Some("name one of those there are: dev, prod"));
+    assert_eq!(error.help(), Some("use one of: dev, prod"));
 
     let world = TestEnvironment::new().config("[connections.dev]");
     let file = world.path(".snowflake/config.toml");

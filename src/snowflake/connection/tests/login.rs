@@ -98,12 +98,12 @@ fn keys_that_will_not_do_are_told_apart() {
     for (content, expected, help) in [
         (keys::ELLIPTIC.pem(), "is not an RSA key", "openssl genrsa"),
         (keys::MAX_SYNC_BYTES.pem(), "cannot sign", "2048"),
-        (keys::PBES1.pem(), "is encrypted in a form that is not known here", "openssl pkcs8"),
-        (legacy, "is encrypted in a form that is too old", "openssl pkcs8"),
+        (keys::PBES1.pem(), "is encrypted in an unsupported format", "openssl pkcs8"),
+        (legacy, "is encrypted in an outdated format", "openssl pkcs8"),
         (plain.replace("PRIVATE", "EC PRIVATE"), "is not an RSA key in PKCS #8", "openssl pkcs8"),
-        (public, "is public, and not the private half", "private_key_file"),
+        (public, "is a public key", "private_key_file"),
         (cut, "is not PEM", "openssl pkcs8"),
-        (damaged, "is damaged", "copy it once more"),
+        (damaged, "is damaged", "copy it again"),
         ("hunter2".to_owned(), "is not PEM", "openssl pkcs8"),
         (String::new(), "is not PEM", "openssl pkcs8"),
     ] {
