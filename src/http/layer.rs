@@ -70,8 +70,11 @@ pub struct HttpRequest<'a> {
     pub(super) queued: Duration,
     pub(super) memory: Option<MemoryPermit>,
     /// Sees the headers of each response before its body is read.
-    pub(super) on_headers: Option<Arc<dyn Fn(&HeaderMap, &Monitor) + Send + Sync>>,
+    pub(super) on_headers: Option<HeaderListener>,
 }
+
+/// Sees the headers of each response of a request.
+pub(super) type HeaderListener = Arc<dyn Fn(&HeaderMap, &Monitor) + Send + Sync>;
 
 impl HttpRequest<'_> {
     /// The method.

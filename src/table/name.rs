@@ -1,6 +1,7 @@
 //! Names of views: one for each resource, whatever its name.
 
 /// Whether the backend reserves a view name, given in lower case: tables, its own tables, forbidden prefixes.
+#[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
 pub(crate) type Reserved<'a> = &'a dyn Fn(&str) -> bool;
 
 /// Returns the name of the view over one resource's rows in one table.
@@ -25,7 +26,8 @@ pub(crate) type Reserved<'a> = &'a dyn Fn(&str) -> bool;
 /// assert_eq!(view_name("Acme/Widgets", "issues", true, &free), "^acme/^widgets");
 /// assert_eq!(view_name("issues", "issues", true, &|name| name == "issues"), "^=issues");
 /// ```
-pub fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
+#[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
+pub(crate) fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     let mut name = String::with_capacity(resource.len() + 8);
     for c in resource.chars() {
         match c {

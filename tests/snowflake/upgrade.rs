@@ -1,6 +1,7 @@
 //! A database that commit a091f45 wrote: the new build continues its rows, state and runs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,10 +53,11 @@ async fn database(server: &GithubServer) -> World {
             Value::Number(number) => statement.bind(number.as_i64().unwrap()),
             other => panic!("{other} is not a bound value"),
         });
-        if !sessions.contains_key(&sent.session) {
-            sessions.insert(sent.session, world.recording.open().await.unwrap());
-        }
-        sessions.get_mut(&sent.session).unwrap().execute(statement).await.unwrap();
+        let session = match sessions.entry(sent.session) {
+            Entry::Vacant(entry) => entry.insert(world.recording.open().await.unwrap()),
+            Entry::Occupied(entry) => entry.into_mut(),
+        };
+        session.execute(statement).await.unwrap();
     }
     for session in sessions.into_values() {
         session.close().await.unwrap();

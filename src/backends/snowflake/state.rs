@@ -163,7 +163,7 @@ impl Snowflake {
 
 /// The columns of the run history, and their values over `b`.
 fn record_columns() -> (Sql, Sql) {
-    const NUMBERS: [(&str, &'static str); 12] = [
+    const NUMBERS: [(&str, &str); 12] = [
         ("OFFERED", "counts.offered"),
         ("INSERTED", "counts.inserted"),
         ("UPDATED", "counts.updated"),

@@ -55,7 +55,7 @@ impl InstallSource {
     }
 
     /// The clause after `CREATE APPLICATION name`.
-    pub(super) fn from_clause(&self, names: &Names, target: Option<&TargetVersion>) -> String {
+    pub(super) fn source_clause(&self, names: &Names, target: Option<&TargetVersion>) -> String {
         match self {
             Self::Listing(listing) => format!("FROM LISTING {}", text_literal(listing)),
             Self::Version | Self::ReleaseDirective => {

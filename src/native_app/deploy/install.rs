@@ -189,7 +189,7 @@ impl Install {
     async fn create(&self, account: &mut Account) -> Result<Step> {
         let application = &self.names.application;
         let target = self.origin.target(account, &self.names).await?;
-        let from = self.origin.from_clause(&self.names, target.as_ref());
+        let from = self.origin.source_clause(&self.names, target.as_ref());
         Ok(Step::run(
             format!("create the application {application}"),
             format!("CREATE APPLICATION {application} {from} COMMENT = {}", text_literal(MARKER)),
