@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::ops::Deref;
 
-/// SQL text. It comes from a literal, from [`sql!`](crate::snowflake::sql) or from an [assertion](Self::assert_safe).
+/// SQL text. It comes from a literal, from `sql!` or from an [assertion](Self::assert_safe).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Sql(Cow<'static, str>);
 
@@ -75,7 +75,7 @@ impl Display for Sql {
     }
 }
 
-/// A value that [`sql!`](crate::snowflake::sql) accepts: SQL, a literal, or a whole number.
+/// A value that `sql!` accepts: SQL, a literal, or a whole number.
 pub trait SqlFragment: Display {}
 
 impl SqlFragment for Sql {}

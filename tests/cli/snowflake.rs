@@ -303,7 +303,7 @@ async fn a_refused_login_says_why_and_repeats_no_secret() {
             7,
             &["the host nothing.invalid cannot be found", "check the account identifier"],
         ),
-        (&[("SNOWFLAKE_ACCOUNT", "no account!")], 4, &["no account identifier", "ORGANISATION-ACCOUNT"]),
+        (&[("SNOWFLAKE_ACCOUNT", "no account!")], 4, &["not an account identifier", "ORGANISATION-ACCOUNT"]),
     ] {
         for command in ["check", "status"] {
             let Some(mut world) = World::new(Program::new("github_issues")) else { return };

@@ -1,4 +1,4 @@
-//! Files on an internal stage. Snowflake responds to a PUT statement with a location and credentials for it; [`upload`] stores the
+//! Files on an internal stage. Snowflake responds to a PUT statement with a location and credentials for it; `upload` stores the
 //! file there, in Amazon S3, Azure Blob Storage or Google Cloud Storage. [`GzipLines`] writes such files.
 //!
 //! # Encryption
@@ -8,7 +8,7 @@
 //! # Credentials
 //! They are valid for about an hour, and belong to one PUT statement. If a storage rejects them, the error's kind is
 //! [`Authentication`](crate::ErrorKind::Authentication): repeat the PUT statement, once, and upload with its response.
-//! No other error of [`upload`] has that kind.
+//! No other error of `upload` has that kind.
 
 mod error;
 mod gzip_lines;
