@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use bytestring::ByteString;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 
 use super::sql::{Sql, sql};
 use crate::{Error, Result};
@@ -16,6 +17,15 @@ pub enum Bind {
     Text(Option<ByteString>),
     /// A whole number.
     Integer(i64),
+}
+
+impl Bind {
+    /// Serializes a value as JSON text.
+    pub(crate) fn json(value: &impl Serialize) -> Result<Self> {
+        serde_json::to_string(value)
+            .map(Self::from)
+            .map_err(|error| Error::internal("a bound value cannot be written as JSON").with_source(error))
+    }
 }
 
 impl From<&str> for Bind {

@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
-
 use super::fence::Fence;
 use super::load::{LoadTarget, MergeInput};
 use super::plan::{ExistingRow, MergePlan, plan, unhex};
@@ -164,7 +162,7 @@ impl Snowflake {
             marks,
             raw = self.0.names.raw(&target.name)
         );
-        let mut select = Statement::new(select).bind(json(&keys)?);
+        let mut select = Statement::new(select).bind(Bind::json(&keys)?);
         if let Some(sweep_run) = sweep_run {
             select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(rows.table.as_str());
         }
@@ -215,16 +213,9 @@ impl Snowflake {
                     seen = self.0.names.state("SNOWFEED_SEEN")
                 );
                 let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
-                session.execute(mark.bind(rows.table.as_str()).bind(json(&keys)?)).await?;
+                session.execute(mark.bind(rows.table.as_str()).bind(Bind::json(&keys)?)).await?;
             }
         }
         Ok(())
     }
-}
-
-/// Serializes a value as JSON, to be bound.
-pub(super) fn json(value: &impl Serialize) -> Result<Bind> {
-    serde_json::to_string(value)
-        .map(Bind::from)
-        .map_err(|error| Error::internal("a bound value cannot be written as JSON").with_source(error))
 }

@@ -1,11 +1,10 @@
 //! Sends a commit's rows to Snowflake: a few as one bound value, many as compressed files on a stage.
 
 use super::Snowflake;
-use super::commit::json;
 use super::names;
 use super::plan::RowWrite;
 use crate::snowflake::stage::{GzipLines, file_name};
-use crate::snowflake::{Session, Sql, StagedFile, Statement, sql, stage_reference};
+use crate::snowflake::{Bind, Session, Sql, StagedFile, Statement, sql, stage_reference};
 use crate::{Error, Result, RunId};
 
 /// The destination of the rows of one table.
@@ -107,7 +106,7 @@ impl MergeInput<'_> {
                      LATERAL FLATTEN(input => b.\"ROWS\") f",
                     columns
                 );
-                (rows, Some(json(writes)?))
+                (rows, Some(Bind::json(writes)?))
             }
             Self::Staged(staged) => {
                 staged.load(session).await?;

@@ -23,6 +23,7 @@ mod rejects;
 mod retry;
 mod schema;
 mod state;
+mod state_tables;
 mod sweep;
 mod time;
 mod view;
@@ -55,7 +56,7 @@ pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
 pub(crate) use migration::LONGEST_TEXT;
 /// The statements that create the connector's own tables. Each name is in braces, for the caller to qualify.
 #[cfg(feature = "native-app")]
-pub(crate) use schema::STATE as STATE_SQL;
+pub(crate) use state_tables::STATE as STATE_SQL;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///

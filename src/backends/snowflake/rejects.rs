@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::commit::json;
 use super::plan::hex;
 use super::state::or_empty;
 use super::{Snowflake, time};
 use crate::record::content_hash;
 use crate::record::document_of;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
-use crate::snowflake::{Session, Sql, Statement, sql};
+use crate::snowflake::{Bind, Session, Sql, Statement, sql};
 use crate::{Error, Record, Reject, Result, RunId};
 
 /// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a batch of
@@ -242,7 +241,7 @@ impl Snowflake {
 /// Binds the values of [`REJECTS`].
 fn bound(sql: Sql, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
     let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
-    Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(json(&batch)?))
+    Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(Bind::json(&batch)?))
 }
 
 /// The entries in batches, each for one statement.

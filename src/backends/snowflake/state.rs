@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::commit::json;
 use super::fence::{self, Fence};
 use super::names::{Names, literal};
 use super::pool::is_missing;
 use super::retry::UnknownOutcome;
 use super::{Snowflake, retry, time};
 use crate::sink::conflict;
-use crate::snowflake::{QueryResult, Row, Session, Sql, Statement, sql};
+use crate::snowflake::{Bind, QueryResult, Row, Session, Sql, Statement, sql};
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
@@ -109,7 +108,7 @@ impl Snowflake {
             superseded,
             run = self.0.names.state("SNOWFEED_RUN")
         );
-        let document = json(run)?;
+        let document = Bind::json(run)?;
         let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
         let recorded_at = time::ntz_text(self.0.run_clock.next());
         let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded_at);
