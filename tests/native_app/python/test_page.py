@@ -237,12 +237,12 @@ MIXED = [{"enum": ["full"], "type": "string"}, {"const": "short", "type": "strin
 def test_of_choices_that_may_be_left_out_none_is_stored_until_somebody_chooses(page, app, source, schema):
     source(schema)
     shown = page()
-    assert shown.field("setting_detail").options == [forms.NOTHING, "full", "short"]
+    assert shown.field("setting_detail").options == [forms.UNSET, "full", "short"]
     shown.press("Configure")
     assert stored(app) == {}
     shown.fill("setting_detail", "short").press("Save")
     assert stored(app) == {"detail": "short"} and shown.field("setting_detail").value == "short"
-    shown.fill("setting_detail", forms.NOTHING).press("Save")
+    shown.fill("setting_detail", forms.UNSET).press("Save")
     assert stored(app) == {}
 
 
@@ -267,7 +267,7 @@ def test_a_stored_choice_that_is_gone_is_no_other_one(page, app, source):
     app.ok("provision_connector", {"settings": {"detail": "brief"}})
     source({"type": "string", "enum": ["full", "short"], "default": "full"})
     shown = page()
-    assert shown.field("setting_detail").value == forms.NOTHING
+    assert shown.field("setting_detail").value == forms.UNSET
     shown.press("Save")
     assert stored(app) == {}
 
