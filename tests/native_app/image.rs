@@ -243,9 +243,9 @@ fn no_private_key_gets_into_an_image() {
 fn only_what_can_run_gets_into_an_image() {
     let workshop = ImageFolder::new();
     for (bytes, why) in [
-        (b"#!/bin/sh\n".to_vec(), "no ELF file"),
-        (Vec::new(), "no ELF file"),
-        (Elf::good().kind(1).bytes(), "a part of one"),
+        (b"#!/bin/sh\n".to_vec(), "not an ELF file"),
+        (Vec::new(), "not an ELF file"),
+        (Elf::good().kind(1).bytes(), "an object file"),
         (Elf::good().segment(3, b"/lib64/ld-linux-x86-64.so.2\0").bytes(), "dynamically linked"),
         (Elf::good().segment(2, &elf::entry(1, 17)).bytes(), "dynamically linked"),
         (Elf::good().bytes()[..40].to_vec(), "damaged"),
@@ -263,9 +263,9 @@ fn only_what_can_run_gets_into_an_image() {
 fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
     let workshop = ImageFolder::new();
     for (bytes, why) in [
-        (Elf::good().machine(243).bytes(), "another processor"),
+        (Elf::good().machine(243).bytes(), "a processor other than x86-64"),
         (Elf::good().class(1).bytes(), "32-bit"),
-        (Elf::good().system(9).bytes(), "another system"),
+        (Elf::good().system(9).bytes(), "an operating system other than Linux"),
     ] {
         let error = workshop.refusal(&bytes);
         assert!(error.message().contains(why), "{why}: {error}");
@@ -290,7 +290,7 @@ fn a_program_as_cargo_builds_it_by_default_is_refused() {
 #[test]
 fn a_missing_program_is_said_with_the_command_that_makes_it() {
     let workshop = ImageFolder::new();
-    for (path, why) in [("target/release/examples/widgets", "cannot be read"), (".", "no file")] {
+    for (path, why) in [("target/release/examples/widgets", "cannot be read"), (".", "is not a file")] {
         let error = Image::builder(workshop.path(path)).name("widgets").write(workshop.path("image")).unwrap_err();
         assert!(error.message().contains(why), "{error}");
         assert!(error.help().unwrap().contains("cargo build --release"), "{error:?}");

@@ -98,10 +98,11 @@ fn pinned(file: &str) -> PathBuf {
 fn installed(name: &str, pins: &Path, install: impl FnOnce(&Path) -> Option<()>) -> Option<PathBuf> {
     let folder = artefacts().join("packages").join(name);
     std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder.canonicalize().unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let done = folder.join("done");
-    let wanted = format!("{}\n{}", folder.canonicalize().unwrap().display(), std::fs::read_to_string(pins).unwrap());
+    let wanted = format!("installed in {}\n{}", folder.display(), std::fs::read_to_string(pins).unwrap());
     // Written last: an installation that was interrupted is begun again.
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Some(folder);

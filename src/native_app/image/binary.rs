@@ -124,7 +124,7 @@ fn incompatibility(data: &ReadCache<File>) -> Option<Incompatibility> {
         return Some(Incompatibility::foreign("was built for an operating system other than Linux"));
     }
     if ![elf::ET_EXEC, elf::ET_DYN].contains(&header.e_type(endian)) {
-        return Some(Incompatibility::here("is no program, but a part of one"));
+        return Some(Incompatibility::here("is an object file, not a program"));
     }
     let Ok(segments) = header.program_headers(endian, data) else { return damaged() };
     for segment in segments {

@@ -84,7 +84,7 @@ async fn no_secret_of_a_push_is_ever_printed() {
     assert!(authorized.clone().any(|value| value.to_str().unwrap().starts_with("Basic ")), "the password was used");
     assert!(authorized.clone().any(|value| value == "Bearer hunter2-token"), "the token was used");
     let heard = ear.text();
-    assert!(heard.contains("asked again"), "the ear hears: {heard}");
+    assert!(heard.contains("retrying"), "the ear hears: {heard}");
     for text in [heard, printed, format!("{error:?}{error}"), format!("{:?}", error.report())] {
         assert!(!text.contains("hunter2"), "{text}");
     }
