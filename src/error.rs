@@ -313,7 +313,7 @@ pub(crate) fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdErro
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
-/// Whether the text of a cause contains one of these words, all in lower case: some failures can be told in no other way.
+/// Whether the text of a cause contains one of these lower-case words: some failures cannot be recognized in any other way.
 #[cfg(any(feature = "http", feature = "snowflake"))]
 pub(crate) fn is_caused_by(error: &dyn StdError, words: &[&str]) -> bool {
     causes(error).map(|cause| cause.to_string().to_lowercase()).any(|text| words.iter().any(|word| text.contains(word)))

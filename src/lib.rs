@@ -71,7 +71,7 @@ pub use table::{Column, ColumnType, JsonPath, Step, TableSpec};
 /// The crates whose types appear in this crate's signatures and whose versions are below 1.0 or easily missed.
 pub use {bytestring, futures, jiff, schemars, secrecy};
 
-/// What the author of a source needs: `use snowfeed::prelude::*;`.
+/// Everything that the author of a source needs: `use snowfeed::prelude::*;`.
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
@@ -80,7 +80,7 @@ pub mod prelude {
     };
 }
 
-/// What the tests, benches and fuzz targets of this crate use beyond its public API. Semver covers nothing in here.
+/// Items beyond the public API for the tests, benches and fuzz targets of this crate. Semver does not cover them.
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals {
@@ -102,7 +102,7 @@ pub mod internals {
         };
     }
 
-    /// How SQLite's SQL is written, for fuzzing.
+    /// SQLite's SQL generation, for fuzzing.
     #[cfg(all(feature = "sqlite", fuzzing))]
     pub mod sqlite {
         pub use crate::backends::sqlite::fuzzing;

@@ -1,4 +1,4 @@
-//! What a source reports beside its data: traffic, waits and quotas.
+//! A source's reports besides its data: traffic, waits and quotas.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -36,7 +36,7 @@ impl From<Timestamp> for Version {
     }
 }
 
-/// What a record does to its key.
+/// A record's effect on its key.
 ///
 /// It is exhaustive: a destination that ignored a new operation would lose data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,12 +145,12 @@ pub fn content_hash(json: &str) -> [u8; 16] {
 pub struct Reject {
     /// Why it is not a record, as a message for people: `no id`.
     pub reason: String,
-    /// What the source received.
+    /// The data as the source received it.
     pub raw: ByteString,
 }
 
 impl Reject {
-    /// Rejects what was received, for a reason.
+    /// Rejects received data, with a reason.
     pub fn new(reason: impl Into<String>, raw: impl Into<ByteString>) -> Self {
         Self { reason: reason.into(), raw: raw.into() }
     }

@@ -1,4 +1,4 @@
-//! References to secrets. snowfeed stores and prints references only, never what they refer to.
+//! References to secrets. snowfeed stores and prints only references, never the secrets themselves.
 
 use std::fmt;
 use std::fs::File;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Where a secret is to be found: `env:NAME` (an environment variable) or `file:PATH`.
+/// Says where to find a secret: `env:NAME` (an environment variable) or `file:PATH`.
 ///
 /// ```
 /// use snowfeed::SecretRef;
@@ -29,11 +29,11 @@ use crate::{Error, Result};
 pub enum SecretRef {
     /// An environment variable.
     Env(String),
-    /// A file that holds the secret and nothing else. It is read again at every [`resolve`](Self::resolve), because
-    /// mounted secrets are rewritten. White space around the secret is dropped.
+    /// A file that contains only the secret. Every [`resolve`](Self::resolve) reads it again, because mounted secrets are
+    /// rewritten. White space around the secret is dropped.
     ///
-    /// The path may also be that of a folder into which Snowflake has mounted a secret: the secret is in `secret_string`,
-    /// `access_token` or `password`, by its type.
+    /// The path may also be a folder into which Snowflake has mounted a secret: by the secret's type, the file is
+    /// `secret_string`, `access_token` or `password`.
     File(PathBuf),
 }
 
@@ -41,7 +41,7 @@ impl SecretRef {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the variable or the file is missing, not text, empty or longer than
+    /// [`Configuration`](crate::ErrorKind::Configuration): the variable or the file is missing, not text, empty, or longer than
     /// 64 KiB.
     pub fn resolve(&self) -> Result<SecretString> {
         let missing = |why: String| {
@@ -74,10 +74,10 @@ impl SecretRef {
     }
 }
 
-/// The longest secret that is read from a file, in bytes. A private key of 16,384 bits takes 13 kB in PEM.
+/// The maximum length of a secret in a file, in bytes. A private key of 16,384 bits takes 13 kB in PEM.
 const LONGEST_SECRET: usize = 64 << 10;
 
-/// Reads a file that holds a secret and nothing else. Reading stops where it is too long to be one.
+/// Reads a file that contains only a secret. Stops reading when it is too long to be one.
 pub(crate) fn read_secret(path: &Path) -> io::Result<SecretString> {
     read_text(&File::open(path)?, LONGEST_SECRET).map(SecretString::from)
 }
@@ -98,12 +98,12 @@ pub(crate) fn read_bytes(file: &File, most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What tokens of well-known services look like, wherever they are within a text. The native app's procedures hold texts to it as well.
+/// Matches tokens of well-known services anywhere in a text. The native app's procedures check texts with it, too.
 pub(crate) const TOKEN_PATTERN: &str = r"(^|[^A-Za-z0-9])(gh[oprsu]_[A-Za-z0-9]{8}|github_pat_[A-Za-z0-9_]{8}|glpat-[A-Za-z0-9_-]{8}|xox[abeprs]-[A-Za-z0-9-]{8}|sk-[A-Za-z0-9_-]{16}|[sr]k_(live|test)_[A-Za-z0-9]{8}|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{30}|pypi-[A-Za-z0-9_-]{16}|hf_[A-Za-z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY)";
 
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(TOKEN_PATTERN));
 
-/// How a token begins that stands where the name of a variable or a file belongs. No name begins so.
+/// Matches the beginning of a token that was given in place of a variable's or a file's name. No such name begins like this.
 static START_OF_TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|[sr]k_(live|test)_|(?i:gh[oprsu]_[a-z0-9]{16}|github_pat_[a-z0-9]{16}))",
@@ -118,12 +118,13 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap()
 }
 
-/// Whether a text holds what looks like a secret itself. It must not be stored or repeated then.
+/// Whether a text seems to contain a secret itself. Then it must not be stored or repeated.
 pub(crate) fn holds_token(text: &str) -> bool {
     TOKEN.is_match(text)
 }
 
-/// Whether the name of a variable or a file is a secret by mistake: it begins like one, or is long and mixes all kinds of characters.
+/// Whether the name of a variable or a file is a secret by mistake: it begins like one, or is long and mixes all kinds of
+/// characters.
 fn is_secret_by_mistake(name: &str) -> bool {
     let has = |kind: fn(&char) -> bool| name.chars().any(|c| kind(&c));
     let is_random = name.len() >= 20
@@ -134,11 +135,11 @@ fn is_secret_by_mistake(name: &str) -> bool {
     START_OF_TOKEN.is_match(name) || TOKEN.is_match(name) || is_random
 }
 
-/// The files that Snowflake mounts for secrets of the types `GENERIC_STRING`, `OAUTH2` and `PASSWORD`. Beside a password
-/// there is `username`.
+/// The files that Snowflake mounts for secrets of the types `GENERIC_STRING`, `OAUTH2` and `PASSWORD`. A password comes with a
+/// `username` file.
 const MOUNTED: [&str; 3] = ["secret_string", "access_token", "password"];
 
-/// The file of a mounted secret.
+/// Returns the file of a mounted secret.
 fn mounted(folder: &Path) -> Option<PathBuf> {
     MOUNTED.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
@@ -148,10 +149,10 @@ fn not_mounted(secret: &SecretRef) -> Error {
         .with_help("bind a Snowflake secret of the type GENERIC_STRING, or point the setting at a file")
 }
 
-/// The permissions of everyone but a file's owner and group.
+/// The permissions of users other than a file's owner and group.
 pub(crate) const OTHERS: u32 = 0o007;
 
-/// Whether a file gives any of these permissions. Where there are no such permissions, it does not.
+/// Whether a file grants any of these permissions; false on systems without such permissions.
 #[cfg(unix)]
 pub(crate) fn grants(file: &Path, permissions: u32) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -175,7 +176,7 @@ impl FromStr for SecretRef {
             }
             Some(("env", name)) if VARIABLE.is_match(name) => Ok(Self::Env(name.to_owned())),
             Some(("file", path)) if !path.is_empty() && !path.contains(char::is_control) => Ok(Self::File(path.into())),
-            // What was given may be the secret itself: it must not be repeated.
+            // The value may be the secret itself: the message must not repeat it.
             _ => Err(Error::configuration("a secret is given by reference, not by value")
                 .with_help("write `env:NAME` for an environment variable, or `file:PATH` for a file")),
         }
@@ -205,10 +206,10 @@ impl From<SecretRef> for String {
     }
 }
 
-/// The JSON Schema `format` by which a setting is known to be a secret's reference.
+/// The JSON Schema `format` that marks a setting as a reference to a secret.
 pub(crate) const SECRET_FORMAT: &str = "secret-reference";
 
-/// What a reference looks like, for who reads the schema.
+/// Describes a reference, for readers of the schema.
 const SECRET_PATTERN: &str = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f\x7f]+)$";
 
 impl JsonSchema for SecretRef {

@@ -100,7 +100,7 @@ impl SourceSpec {
         format!("{}_{}", self.name, setting.replace('.', "_")).to_uppercase()
     }
 
-    /// Checks that every destination can store what is declared: the name, and the tables with their columns.
+    /// Checks that every destination can store the declaration: the name, and the tables with their columns.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal), with help for the source's author.
@@ -160,7 +160,7 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// Reads a resource incrementally from the start, and reports to nobody. The fields set the rest.
+    /// Creates a request to read a resource incrementally from the start, without a listener. The fields set the rest.
     pub fn new(resource: Resource, settings: Settings) -> Self {
         let (checkpoint, incremental, mode) = (None, None, Mode::Incremental);
         Self { resource, settings, checkpoint, incremental, mode, monitor: Monitor::detached() }
@@ -203,7 +203,7 @@ pub struct VerifyRequest {
 }
 
 impl VerifyRequest {
-    /// Verifies records of a table, and reports to nobody. The fields set the rest.
+    /// Creates a request to verify records of a table, without a listener. The fields set the rest.
     pub fn new(
         resource: Resource,
         settings: Settings,
@@ -290,7 +290,7 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Checks these settings: validates them, then connects to the remote.
     async fn check(&self, settings: &Settings) -> Result<()>;
 
-    /// Returns the resources that these settings give access to.
+    /// Returns the resources that these settings can access.
     async fn discover(&self, settings: &Settings) -> Result<Vec<Resource>>;
 
     /// Like [`check`](Self::check), but reports waits, retries and quotas to a waiting person, and fails fast if the remote

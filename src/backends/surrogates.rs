@@ -1,7 +1,7 @@
-//! Halves of surrogate pairs in JSON texts. JSON allows `"\ud83d"` alone, and servers that cut titles send it; no Unicode text can
-//! hold it.
+//! Unpaired surrogates in JSON texts. JSON allows `"\ud83d"` alone, and servers that truncate titles send it; Unicode text cannot
+//! contain it.
 
-/// A JSON text with U+FFFD in place of each half of a surrogate pair that stands alone; `None` where there is none.
+/// Returns a JSON text with each unpaired surrogate replaced by U+FFFD; `None` if there are none.
 pub(super) fn replaced(json: &str) -> Option<String> {
     if !json.contains("\\ud") && !json.contains("\\uD") {
         return None;
@@ -18,7 +18,7 @@ pub(super) fn replaced(json: &str) -> Option<String> {
                 at += 6;
                 copied = at;
             }
-            // What is escaped, a backslash among others, begins no escape.
+            // An escaped character, such as a backslash, does not begin another escape.
             _ => at += 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
         }
     }

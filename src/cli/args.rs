@@ -20,8 +20,8 @@ use super::destination::{DestinationArgs, Destinations};
 use super::terminal::plain;
 use crate::SourceSpec;
 
-/// A whole command line. In help texts `{kind}` and `{KIND}` stand for the kind of resource, `{name}` and `{NAME}` for the
-/// name of the source, `{program}` for what the user types.
+/// The command line. In help texts `{kind}` and `{KIND}` stand for the kind of resource, `{name}` and `{NAME}` for the name of
+/// the source, `{program}` for the name that the user types.
 #[derive(Debug, Parser)]
 #[command(about = "Ingests every {kind} that you enable from {name} into a database, and keeps it in sync")]
 pub(super) struct Args {
@@ -29,7 +29,7 @@ pub(super) struct Args {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: Command,
-    /// Read apart, as a program with a backend of its own does not have them.
+    /// Parsed separately, because a program with its own backend lacks these arguments.
     #[arg(skip)]
     pub(super) destination: DestinationArgs,
 }
@@ -40,11 +40,11 @@ const SET: &str = "set";
 /// The options of every command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Global {
-    /// A setting for this call only; may be given several times
+    /// A setting for this call only; may be repeated
     // Not `global`: clap drops the values before the command where a global argument is on both sides of it.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// A TOML file with settings, which only you may write
+    /// A TOML file with settings; only you may have write permission
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Write results and errors to standard output as JSON
@@ -62,7 +62,7 @@ pub(super) struct Global {
 pub(super) enum Command {
     /// Check the settings, the database, and that the remote answers
     Check,
-    /// List each {kind} that the settings give access to
+    /// List each {kind} that the settings can access
     Discover,
     /// Store settings in the destination; without arguments, show the effective ones
     #[command(
@@ -84,19 +84,19 @@ pub(super) enum Command {
         #[arg(long, value_name = "SCHEDULE")]
         schedule: Option<String>,
     },
-    /// Disable a {kind}; its rows and its state stay
+    /// Disable a {kind}; its rows and state are kept
     Disable {
         /// Each {kind} to disable
         #[arg(value_name = "{KIND}", required = true)]
         resources: Vec<String>,
     },
-    /// Ingest what is new, once
+    /// Ingest new and changed records once
     #[command(
         after_help = "Ctrl-C stops it and loses nothing: it commits what it has read, and the next run continues from \
         there. A second Ctrl-C, at least a second later, stops it at once and loses nothing either."
     )]
     Ingest(Ingest),
-    /// Keep each {kind} that is enabled on its schedule, until stopped
+    /// Ingest each enabled {kind} on its schedule, until stopped
     #[command(
         after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
         SIGTERM is the normal end: exit code 0."
@@ -137,11 +137,11 @@ pub(super) enum Command {
         /// Show at most this many rows
         #[arg(long, value_name = "N", default_value = "10")]
         limit: NonZeroUsize,
-        /// Which table, where the source has several
+        /// The table, if the source has several
         #[arg(long, value_name = "TABLE")]
         table: Option<String>,
     },
-    /// Forget the checkpoint of a {kind}, so that the next run reads it from the start; rows stay
+    /// Forget the checkpoint of a {kind}, so that the next run reads it from the start; its rows are kept
     Reset {
         /// The {kind}
         #[arg(value_name = "{KIND}")]
@@ -150,7 +150,7 @@ pub(super) enum Command {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Forget a {kind}, its schedule and its checkpoint; its rows stay
+    /// Forget a {kind}, its schedule and its checkpoint; its rows are kept
     #[command(
         after_help = "Its views, its rows and the history of its runs stay. Enabled again, it is read from the start, and rows merge by \
         key. `disable` stops it and keeps its checkpoint."
@@ -163,13 +163,13 @@ pub(super) enum Command {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Build, deploy and install the native app that runs this connector inside of a Snowflake account
+    /// Build, deploy and install the native app that runs this connector inside a Snowflake account
     #[cfg(feature = "native-app")]
     #[command(subcommand, after_long_help = app::EXAMPLES)]
     App(Box<AppCommand>),
     /// Print the JSON Schema of the settings
     Schema,
-    /// Print a script that completes this command line
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: Shell,
@@ -179,29 +179,29 @@ pub(super) enum Command {
 /// The arguments of `ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ingest {
-    /// Each {kind} to ingest, enabled on the way; without any, all that are enabled
+    /// Each {kind} to ingest, enabling it if necessary; by default, all that are enabled
     #[arg(value_name = "{KIND}")]
     pub(super) resources: Vec<String>,
     /// Read everything, and mark missing rows deleted
     #[arg(long)]
     pub(super) reconcile: bool,
-    /// Mark missing rows deleted even where they are most of a table: you have checked that they are really gone
+    /// Mark missing rows deleted even if they are most of a table; first check that they are really gone
     #[arg(long, requires = "reconcile")]
     pub(super) allow_deletions: bool,
-    /// Stop before more than this share of a table's rows is marked deleted; 100 never stops [default: 10]
+    /// Stop before marking more than this share of a table's rows deleted; 100 never stops [default: 10]
     #[arg(long, value_name = "PERCENT", requires = "reconcile", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(super) max_deletions: Option<u8>,
     /// How many to read in parallel
     #[arg(long, value_name = "N", default_value = "4")]
     pub(super) concurrency: NonZeroUsize,
-    /// Report how long Snowflake's warehouse worked: one more statement
+    /// Report how long Snowflake's warehouse ran; takes one more statement
     #[cfg(feature = "snowflake")]
     #[arg(long)]
     cost: bool,
 }
 
 impl Ingest {
-    /// Whether to report what the destination's work cost.
+    /// Whether to report the cost of the destination's work.
     pub(super) fn cost(&self) -> bool {
         #[cfg(feature = "snowflake")]
         return self.cost;
@@ -264,7 +264,7 @@ pub(super) fn program(spec: &SourceSpec, args: &[OsString]) -> String {
     plain(name.unwrap_or(&spec.name))
 }
 
-/// The error for an argument of a feature that this program was built without, in place of clap's.
+/// The error, instead of clap's, for an argument of a feature that this program was built without.
 #[cfg(all(feature = "sqlite", not(feature = "snowflake")))]
 pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) -> Option<crate::Error> {
     if !matches!(destinations, Destinations::BuiltIn) {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use super::terminal::plain;
 use crate::{Error, Result};
 
-/// The error of a command that needs a confirmation where there is no terminal.
+/// The error for a command that needs a confirmation but has no terminal.
 pub(super) fn unanswerable(what: &str) -> Option<Error> {
     (!io::stdin().is_terminal()).then(|| {
         Error::configuration(format!("there is no terminal to ask whether to {what}"))

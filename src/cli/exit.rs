@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// How an ingestion ends whose runs end like these: a status, and the kind of the error.
+    /// Returns the exit code of an ingestion whose runs end like these: a status, and the kind of the error.
     fn exit(runs: &[(RunStatus, Option<ErrorKind>)]) -> Exit {
         let run = |(status, error): &(RunStatus, Option<ErrorKind>)| RunRecord {
             id: crate::RunId::new(),
@@ -152,7 +152,7 @@ mod tests {
             (&[(Complete, None)][..], Exit::Complete),
             (&[(Partial, None)], Exit::Partial),
             (&[(Partial, Some(Unavailable))], Exit::Partial),
-            // Overtaken after it had committed, before, and beside one that is complete.
+            // Superseded after it had committed, before it did, and alongside a complete run.
             (&[(Partial, Some(Conflict))], Exit::Conflict),
             (&[(Failed, Some(Conflict))], Exit::Conflict),
             (&[(Complete, None), (Partial, Some(Conflict))], Exit::Conflict),

@@ -43,7 +43,7 @@ pub(super) fn start(global: &Global, progress: &Progress) {
         .fmt_fields(fields.delimited(" "))
         .with_writer(move || SuspendWriter { progress: progress.clone(), has_colours })
         .with_ansi(has_colours);
-    // A program that embeds this one may have a log of its own.
+    // A program that embeds this one may have its own log.
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }
 

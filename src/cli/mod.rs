@@ -164,7 +164,7 @@ async fn execute(source: impl Source, destinations: Destinations, args: Vec<OsSt
 /// Writes help and versions to standard output, and errors in the arguments as any other error.
 fn explain(error: &clap::Error, json: bool) -> Exit {
     if !error.use_stderr() {
-        // A closed standard output is no error.
+        // A closed standard output is not an error.
         let _ = error.print();
         return Exit::Complete;
     }

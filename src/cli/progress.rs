@@ -12,7 +12,7 @@ use super::terminal::plain;
 use crate::engine::Event;
 use crate::{Mode, RunRecord, SourceEvent, Traffic};
 
-/// How often a line is written where there is no terminal.
+/// The interval between lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// The time after which a pending answer is first reported.
@@ -144,7 +144,7 @@ impl Progress {
         }
     }
 
-    /// Writes the result of a run in one line where there are no bars.
+    /// Writes the result of a run in one line if there are no bars.
     pub(super) fn ended(&self, run: &RunRecord) {
         if self.shown.is_some() && self.bars.is_hidden() {
             self.output.note(&format!("{}: {}", run.resource, ended(run)));

@@ -80,7 +80,7 @@ impl SettingsOverrides {
 
     fn add(&mut self, spec: &SourceSpec, name: String, value: Value, origin: &SettingOrigin) {
         match value {
-            // Each field of a nested struct has an origin of its own.
+            // Each field of a nested struct has its own origin.
             Value::Object(fields)
                 if spec.settings.leaves().iter().any(|leaf| leaf.starts_with(&format!("{name}."))) =>
             {
@@ -170,7 +170,7 @@ pub(super) fn parse_argument(spec: &SourceSpec, argument: &str) -> Result<(Strin
     Ok((name.to_owned(), spec.settings.parse(name, text)?))
 }
 
-/// Refuses a file that others may write: it decides where credentials go.
+/// Rejects a file that other users may write: it decides where credentials go.
 #[cfg(unix)]
 fn refuse_shared(file: &File, path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;

@@ -1,8 +1,8 @@
-//! Text from elsewhere on a terminal: what steers one never gets there.
+//! Text of other origin for a terminal, without characters that control one.
 
 use std::fmt::Write as _;
 
-/// Text without what [`steers`] a terminal, on one line: it may come from a remote.
+/// Returns text on one line, without the characters that [`steers`] finds: the text may come from a remote.
 pub(super) fn plain(text: &str) -> String {
     let safe = |c: char| match c {
         '\n' | '\t' => ' ',
@@ -41,7 +41,7 @@ pub(super) fn plain_but_for_colours(text: &str) -> String {
     safe
 }
 
-/// JSON in which what steers a terminal is escaped, too: the standard asks for that only below U+0020.
+/// JSON in which characters that control a terminal are escaped, too: the standard requires that only below U+0020.
 pub(super) fn escaped(json: String) -> String {
     if !json.contains(|c| c != '\n' && steers(c)) {
         return json;
@@ -60,8 +60,8 @@ pub(super) fn escaped(json: String) -> String {
     escaped
 }
 
-/// Whether a character is a control character, one that begins a line, or one by which a text looks like another: that turns the
-/// direction of writing, or is never seen.
+/// Whether a character is a control character, begins a line, or can make a text look like another: it changes the writing
+/// direction, or is invisible.
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(

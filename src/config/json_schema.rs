@@ -9,24 +9,24 @@ use super::{names, url};
 use crate::SecretRef;
 use crate::secret::SECRET_FORMAT;
 
-/// The checker descends this many schemas at most: one that refers to itself has no end.
+/// The maximum depth to which schemas are followed, because a recursive schema never ends.
 const DEEPEST: usize = 64;
 
-/// What is wrong with a value.
+/// A schema violation in a value.
 #[derive(Debug, PartialEq)]
 pub(super) struct Violation {
     /// The dotted name of the setting.
     pub(super) path: String,
-    /// What is wrong, to follow the setting's name. It repeats no text, which may be a secret in the wrong place.
+    /// The problem, to be appended to the setting's name. It never quotes the value, which may be a secret in the wrong place.
     pub(super) message: String,
     pub(super) help: String,
-    /// The value is not what this schema is about, so another branch of a choice may be meant.
+    /// The value is of another kind than this schema describes, so another branch of a choice may apply.
     is_other_shape: bool,
     /// A field is missing.
     pub(super) is_incomplete: bool,
 }
 
-/// The JSON Schema of the settings, in which references are looked up.
+/// The JSON Schema of the settings, against which references are resolved.
 #[derive(Clone, Copy)]
 pub(super) struct Root<'a>(pub(super) &'a Value);
 
@@ -35,7 +35,7 @@ impl<'a> Root<'a> {
         self.0.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
     }
 
-    /// A schema, those that it refers to, and all its branches.
+    /// Returns a schema with the schemas that it refers to, and all their branches.
     fn alternatives(self, schema: &'a Value) -> Vec<&'a Value> {
         let mut all = vec![schema];
         let mut next = 0;
@@ -54,7 +54,7 @@ impl<'a> Root<'a> {
         all
     }
 
-    /// Whether a schema carries this facet, itself or in one of its alternatives.
+    /// Whether a schema, or one of its alternatives, has this facet.
     pub(super) fn has(self, schema: &'a Value, facet: &str, wanted: &str) -> bool {
         self.alternatives(schema).into_iter().any(|schema| match schema.get(facet) {
             Some(Value::String(value)) => value == wanted,
@@ -63,31 +63,31 @@ impl<'a> Root<'a> {
         })
     }
 
-    /// The schema of a list's entries.
+    /// Returns the schema of a list's entries.
     pub(super) fn items(self, schema: &'a Value) -> Option<&'a Value> {
         self.alternatives(schema).into_iter().find_map(|schema| schema.get("items"))
     }
 
-    /// The fields of a nested struct. `None` for anything else, and where there are several structs to choose from.
+    /// Returns the fields of a nested struct; `None` for any other type, and for a choice between structs.
     pub(super) fn fields(self, schema: &'a Value) -> Option<&'a Map<String, Value>> {
         let mut all = self.alternatives(schema).into_iter().filter_map(|schema| schema.get("properties")?.as_object());
         let fields = all.next()?;
         all.next().is_none().then_some(fields)
     }
 
-    /// The schema of one entry of a map, whose names are free.
+    /// Returns the schema of the entries of a map, whose keys are free.
     pub(super) fn map_entry(self, schema: &'a Value) -> Option<&'a Value> {
         self.alternatives(schema)
             .into_iter()
             .find_map(|schema| schema.get("additionalProperties").filter(|s| is_open(s)))
     }
 
-    /// The first thing that is wrong with a value.
+    /// Returns the first violation in a value.
     pub(super) fn violation(self, schema: &'a Value, value: &Value, path: &str) -> Option<Violation> {
         self.check_whole(schema, value, path, 0)
     }
 
-    /// Checks a value against all of a schema: a field must be known to one of its branches.
+    /// Checks a value against the whole schema: each field must be known to at least one branch.
     fn check_whole(self, schema: &'a Value, value: &Value, path: &str, depth: usize) -> Option<Violation> {
         self.check(schema, value, path, depth).or_else(|| self.unknown_field(schema, value, path))
     }
@@ -104,7 +104,7 @@ impl<'a> Root<'a> {
         }
         let name = object.keys().find(|name| !known.contains(&name.as_str()) && !known.is_empty())?;
         let help = format!("its fields are: {}", known.join(", "));
-        // What is not a valid name may be a secret in the wrong place.
+        // An invalid name may be a secret in the wrong place.
         let message =
             if names::is_name(name) { format!("has no field `{name}`") } else { "has an unknown field".into() };
         Some(violation(path, message, help))
@@ -183,12 +183,12 @@ fn branches<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = &'a Value>
     schema.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Whether `additionalProperties` lets in more names than those that are declared.
+/// Whether `additionalProperties` allows names that are not declared.
 fn is_open(rest: &Value) -> bool {
     *rest != Value::Bool(false)
 }
 
-/// What is wrong where no branch fits: that of a branch which is about such values, where there is one.
+/// The violation to report if no branch fits: preferably that of a branch which describes this kind of value.
 fn choice(branches: impl Iterator<Item = Option<Violation>>) -> Option<Violation> {
     let violations: Vec<Violation> = branches.collect::<Option<_>>()?;
     let is_meant = violations.iter().position(|violation| !violation.is_other_shape).unwrap_or(0);
@@ -265,7 +265,7 @@ fn out_of_range(schema: &Value, number: &Number, path: &str) -> Option<Violation
     })
 }
 
-/// Compares exactly where both are whole: a double cannot tell the largest ones apart.
+/// Compares integers exactly: a double cannot distinguish the largest ones.
 fn is_less(one: &Number, other: &Number) -> bool {
     match (one.as_i128(), other.as_i128()) {
         (Some(one), Some(other)) => one < other,

@@ -1,17 +1,18 @@
-//! What the names of settings say, where their schema says nothing.
+//! What the name of a setting implies when its schema does not say.
 
 /// Whether a text can be the name of a setting, dotted or not.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
-/// The words of a name's last part, in lower case.
+/// Returns the words of a name's last part, in lower case.
 fn words(name: &str) -> Vec<String> {
     let last = name.rsplit('.').next().unwrap_or(name);
     last.split(['_', '-']).map(str::to_ascii_lowercase).filter(|word| !word.is_empty()).collect()
 }
 
-/// Whether a name speaks of a secret: `password`, `client_secret`, `api_key`. One of a count or a size (`token_limit`) does not.
+/// Whether a name suggests a secret: `password`, `client_secret`, `api_key`. The name of a count or a size (`token_limit`) does
+/// not.
 pub(super) fn is_secret(name: &str) -> bool {
     const SECRETS: [&str; 12] = [
         "apikey",
@@ -36,7 +37,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     }
 }
 
-/// Whether a name speaks of a server: `url`, `proxy_host`, `endpoint`.
+/// Whether a name suggests a server: `url`, `proxy_host`, `endpoint`.
 pub(super) fn is_route(name: &str) -> bool {
     const ROUTES: [&str; 11] =
         ["address", "domain", "endpoint", "host", "hostname", "instance", "origin", "proxy", "server", "uri", "url"];

@@ -13,9 +13,9 @@ use super::{Settings, names, url};
 use crate::secret::{SECRET_FORMAT, holds_token};
 use crate::{Error, Result, SecretRef};
 
-/// The settings that a source declares: names, types, limits, descriptions and defaults, taken from a struct of its own.
+/// The settings that a source declares: names, types, limits, descriptions and defaults, derived from a struct.
 ///
-/// A setting within a nested struct has a dotted name: `retry.attempts`.
+/// A setting in a nested struct has a dotted name: `retry.attempts`.
 #[derive(Clone)]
 pub struct SettingsSchema {
     schema: Schema,
@@ -23,23 +23,24 @@ pub struct SettingsSchema {
     misfit: fn(&Settings) -> Option<(String, Error)>,
 }
 
-/// Looks at settings that are complete.
+/// Checks a complete set of settings.
 type Check = dyn Fn(&Settings) -> Result<()> + Send + Sync;
 
 impl SettingsSchema {
-    /// The settings are the fields of `T`; their descriptions are its doc comments.
+    /// Derives the settings from the fields of `T`; doc comments become descriptions.
     ///
-    /// The fields of a `#[serde(default)]` struct are optional, and their defaults become part of the schema. A field
-    /// of type [`SecretRef`] is a secret, given by reference. What the schema says of values holds wherever they are given: ranges
-    /// (`#[schemars(range(min = 1, max = 100))]`), lengths (`length`), patterns (`regex`), choices, and the names of fields.
+    /// The fields of a `#[serde(default)]` struct are optional, and their defaults become part of the schema. A field of type
+    /// [`SecretRef`] is a secret, given by reference. The schema's constraints apply wherever values are set: ranges
+    /// (`#[schemars(range(min = 1, max = 100))]`), lengths (`length`), patterns (`regex`), choices, and field names.
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
         let mut schema = schemars::schema_for!(T);
         RecursiveTransform(url::add_pattern).transform(&mut schema);
         Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Settings::first_type_error::<T> }
     }
 
-    /// Adds a rule that a schema cannot express, such as two settings that exclude each other. It sees settings that are complete and
-    /// keep to the schema, reaches no remote, and answers a [`Configuration`](crate::ErrorKind::Configuration) error.
+    /// Adds a rule that a schema cannot express, such as two settings that exclude each other. The rule sees only complete
+    /// settings that match the schema, contacts no remote, and returns a [`Configuration`](crate::ErrorKind::Configuration)
+    /// error.
     #[must_use]
     pub fn rule<T: DeserializeOwned>(mut self, rule: impl Fn(&T) -> Result<()> + Send + Sync + 'static) -> Self {
         let check = self.check;
@@ -47,18 +48,18 @@ impl SettingsSchema {
         self
     }
 
-    /// The JSON Schema of the settings.
+    /// Returns the JSON Schema of the settings.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// The names of all settings, in alphabetical order. Those within a nested struct are not among them.
+    /// Returns the names of all top-level settings, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.properties().map(|(name, _)| name.as_str())
     }
 
-    /// The names of everything that can be set by itself: as [`names`](Self::names), with the dotted names of the fields in place of
-    /// a nested struct.
+    /// Returns the names of everything that can be set by itself: as [`names`](Self::names), with a nested struct replaced by the
+    /// dotted names of its fields.
     pub fn leaves(&self) -> Vec<String> {
         let mut leaves = Vec::new();
         for (name, property) in self.properties() {
@@ -67,7 +68,7 @@ impl SettingsSchema {
         leaves
     }
 
-    /// `within` are the structs that this is a part of: one that holds itself has no end.
+    /// `within` lists the enclosing structs, because a recursive struct never ends.
     fn add_leaves<'a>(
         &'a self,
         name: String,
@@ -87,19 +88,19 @@ impl SettingsSchema {
         }
     }
 
-    /// Whether a setting is given by reference to a secret.
+    /// Whether a setting is a reference to a secret.
     pub fn is_secret(&self, name: &str) -> bool {
         self.property(name).is_ok_and(|property| self.root().has(property, "format", SECRET_FORMAT))
     }
 
-    /// Whether a setting is a URL, whose host the source talks to: its schema has `"format": "uri"`
-    /// (`#[schemars(extend("format" = "uri"))]`). It must be `http` or `https`, without user, password, query and fragment.
+    /// Whether a setting is a URL, to whose host the source connects: its schema has `"format": "uri"`
+    /// (`#[schemars(extend("format" = "uri"))]`). It must be `http` or `https`, without user, password, query or fragment.
     pub fn is_url(&self, name: &str) -> bool {
         self.property(name).is_ok_and(|property| self.root().has(property, "format", url::FORMAT))
     }
 
-    /// Whether a setting's value is not to be shown: its schema marks it so (`"format": "password"`, `"writeOnly": true`), or its name
-    /// speaks of a secret and it is not a [reference](Self::is_secret) to one.
+    /// Whether a setting's value must be hidden: its schema marks it so (`"format": "password"`, `"writeOnly": true`), or its
+    /// name suggests a secret and it is not a [reference](Self::is_secret) to one.
     pub(crate) fn is_hidden(&self, name: &str) -> bool {
         let Ok(property) = self.property(name) else { return names::is_secret(name) };
         !self.is_secret(name)
@@ -108,8 +109,8 @@ impl SettingsSchema {
                 || self.root().has(property, "type", "string") && names::is_secret(name))
     }
 
-    /// Whether a setting may decide which server a credential goes to, or which server is trusted: a URL, a host, a file of
-    /// certificates (`"format": "path"`), or a text that holds a URL.
+    /// Whether a setting may decide which server receives a credential, or which server is trusted: a URL, a host, a file of
+    /// certificates (`"format": "path"`), or a text that contains a URL.
     pub(crate) fn is_route(&self, name: &str, value: &Value) -> bool {
         let declares = |format: &str| {
             self.property(name).is_ok_and(|property| {
@@ -122,12 +123,11 @@ impl SettingsSchema {
             || texts(value).iter().any(|text| text.contains("://"))
     }
 
-    /// Checks everything that can be checked without the remote, and gives the configuration that holds these values. Names may be
-    /// dotted.
+    /// Checks everything that can be checked without the remote, and returns the settings with these values. Names may be dotted.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): a name is unknown (the help names the closest one), a value is of the wrong
-    /// type, out of its range or against another rule of the schema or of the [source](Self::rule), or one is missing.
+    /// [`Configuration`](crate::ErrorKind::Configuration): a name is unknown (the help names the closest one); a value has the
+    /// wrong type, is out of range, or breaks another rule of the schema or of the [source](Self::rule); or a value is missing.
     pub fn configure(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<Settings> {
         let mut merged = Map::new();
         self.merge(&mut merged, values);
@@ -139,8 +139,8 @@ impl SettingsSchema {
         Ok(config)
     }
 
-    /// The first setting that cannot hold whatever the others are, with what is wrong: its name is unknown, or its value of the wrong
-    /// type or against the schema. Settings may be missing.
+    /// Returns the first setting that is invalid whatever the others are, and why: its name is unknown, or its value has the
+    /// wrong type or violates the schema. Settings may be missing.
     pub fn first_invalid(&self, config: &Settings) -> Option<(String, Error)> {
         let unknown = |name: &String| self.property(name).err().map(|error| (name.clone(), error));
         let leaks = |(name, value): (&String, &Value)| {
@@ -150,13 +150,13 @@ impl SettingsSchema {
         let against_schema = || {
             config.values().iter().find_map(|(name, value)| {
                 let found = self.root().violation(self.property(name).ok()?, value, name);
-                // What lacks a field here may get it from elsewhere.
+                // A field that is missing here may be set elsewhere.
                 let Violation { path, message, help, .. } = found.filter(|violation| !violation.is_incomplete)?;
-                // A number that is out of range may be a secret, too.
+                // A number out of range may be a secret, too.
                 let message =
                     if self.may_be_secret(&path) { "has a value that is not allowed".into() } else { message };
                 let error = Error::configuration(format!("the setting `{path}` {message}")).with_help(help);
-                // The entry of a list was given with the list.
+                // A list's entry was set with the list itself.
                 Some((path.split('[').next().unwrap_or_default().to_owned(), error))
             })
         };
@@ -169,12 +169,12 @@ impl SettingsSchema {
             .or_else(|| (self.misfit)(config))
     }
 
-    /// Whether a rejected value of this setting may be a secret: messages do not show it.
+    /// Whether a rejected value of this setting may be a secret, so that messages must not show it.
     fn may_be_secret(&self, name: &str) -> bool {
         self.is_hidden(name) || names::is_secret(name) && !self.is_secret(name)
     }
 
-    /// Puts values over others. Names may be dotted; of a nested struct, only the fields that are given are replaced.
+    /// Merges values into others. Names may be dotted; in a nested struct, only the given fields are replaced.
     pub fn merge(&self, values: &mut Map<String, Value>, over: impl IntoIterator<Item = (String, Value)>) {
         for (name, value) in over {
             let mut within = &mut *values;
@@ -205,7 +205,7 @@ impl SettingsSchema {
         }
     }
 
-    /// Removes a setting, whose name may be dotted, with the structs that it leaves empty. Says whether there was one.
+    /// Removes a setting, whose name may be dotted, and the structs that become empty. Returns whether it existed.
     pub fn remove(&self, values: &mut Map<String, Value>, name: &str) -> bool {
         fn remove(values: &mut Map<String, Value>, path: &[&str]) -> bool {
             match path {
@@ -224,11 +224,11 @@ impl SettingsSchema {
         remove(values, &self.segments(name))
     }
 
-    /// Reads one setting from text, as it comes from a command line or the environment, by its declared type. Its name may be
-    /// dotted. A list is JSON, or entries separated by commas, each read by the type of the list's entries.
+    /// Parses one setting from the command line or the environment, by its declared type. Its name may be dotted. A list is JSON,
+    /// or entries separated by commas, each parsed by the type of the list's entries.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration): the name is unknown, or the text is not of that type.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the name is unknown, or the text does not parse as that type.
     pub fn parse(&self, name: &str, text: &str) -> Result<Value> {
         self.parse_as(name, self.property(name)?, text)
     }
@@ -245,11 +245,11 @@ impl SettingsSchema {
             });
         }
         let malformed = |kind: &str| {
-            // Where the type leaves a choice, what is nothing else is text.
+            // If the type allows several, a value that parses as no other type is text.
             if is("string") {
                 return Ok(Value::String(text.to_owned()));
             }
-            // The text is not repeated: it may be a secret in the wrong place.
+            // The message does not repeat the text: it may be a secret in the wrong place.
             Err(Error::configuration(format!("the setting `{name}` is malformed: it is not a {kind}"))
                 .with_help("`schema` lists the settings, their types and defaults"))
         };
@@ -259,7 +259,7 @@ impl SettingsSchema {
             let number = text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<u64>().map(Value::from));
             number.or_else(|_| malformed("whole number"))
         } else if is("number") {
-            // JSON has no others than finite ones, and would write null.
+            // JSON has only finite numbers, and would write null.
             let number = text.parse().ok().and_then(Number::from_f64);
             number.map_or_else(|| malformed("number"), |number| Ok(Value::Number(number)))
         } else if is("array") {
@@ -279,7 +279,7 @@ impl SettingsSchema {
         }
     }
 
-    /// The default that a setting declares, or the struct that it is a field of.
+    /// The default of a setting: its own, or from the default of the struct that contains it.
     pub(crate) fn default_of(&self, name: &str) -> Option<Value> {
         let own = |name: &str| self.property(name).ok()?.get("default").cloned();
         own(name).or_else(|| {
@@ -296,15 +296,15 @@ impl SettingsSchema {
         self.schema.get("properties").and_then(Value::as_object).into_iter().flatten()
     }
 
-    /// The parts of a dotted name; a setting whose own name has a dot goes before.
+    /// Splits a dotted name; a setting whose own name contains a dot takes precedence.
     fn segments<'n>(&self, name: &'n str) -> Vec<&'n str> {
         if self.names().any(|known| known == name) { vec![name] } else { name.split('.').collect() }
     }
 
-    /// The JSON Schema of one setting, whose name may be dotted.
+    /// Returns the JSON Schema of one setting, whose name may be dotted.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the name is unknown; the help names the closest one.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the name is unknown; the help names the closest one.
     pub fn property(&self, name: &str) -> Result<&Value> {
         let segments = self.segments(name);
         let (first, fields) = segments.split_first().unwrap_or((&"", &[]));
@@ -321,7 +321,7 @@ impl SettingsSchema {
                 .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
                 .min()
                 .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2);
-            // What is not a valid name may be a secret in the wrong place.
+            // An invalid name may be a secret in the wrong place.
             let message = match names::is_name(name) && !holds_token(name) {
                 true => format!("there is no setting `{name}`"),
                 false => "there is no such setting".to_owned(),
@@ -334,7 +334,7 @@ impl SettingsSchema {
     }
 }
 
-/// All texts within a value, the names of entries included.
+/// Returns all texts in a value, including the keys of its entries.
 fn texts(value: &Value) -> Vec<&str> {
     let (mut texts, mut rest) = (Vec::new(), vec![value]);
     while let Some(value) = rest.pop() {
@@ -351,7 +351,7 @@ fn texts(value: &Value) -> Vec<&str> {
     texts
 }
 
-/// Why a text must not be stored, whatever the setting: it holds a credential.
+/// Why a text must not be stored in any setting: it contains a credential.
 fn leak(name: &str, text: &str) -> Option<Error> {
     let refuse = |what: &str| Error::configuration(format!("the setting `{name}` {what}"));
     if text.parse::<SecretRef>().is_ok() {
@@ -366,7 +366,7 @@ fn leak(name: &str, text: &str) -> Option<Error> {
     }
 }
 
-/// The object that a value is, or becomes.
+/// Returns the object in a value, after replacing anything else with an empty object.
 fn object(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Map::new().into();
@@ -378,7 +378,7 @@ fn object(value: &mut Value) -> &mut Map<String, Value> {
 }
 
 impl Default for SettingsSchema {
-    /// No settings at all.
+    /// No settings.
     fn default() -> Self {
         Self { schema: Schema::default(), check: Arc::new(|_| Ok(())), misfit: |_| None }
     }

@@ -1,16 +1,17 @@
-//! Settings that are URLs. They are stored, shown and sent on as they are, so nothing in them may be a credential, and no two parsers
-//! may read them differently.
+//! Settings that are URLs. They are stored, shown and forwarded unchanged, so they must not contain a credential, and all parsers
+//! must read them alike.
 
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
 use schemars::Schema;
 
-/// The JSON Schema `format` by which a setting is known to be a URL.
+/// The JSON Schema `format` that marks a setting as a URL.
 pub(super) const FORMAT: &str = "uri";
 
-/// An `http` or `https` URL without user, password, query and fragment. Blanks, control characters and backslashes are left out
-/// because URL parsers drop or replace them; percent signs and second colons in the host because they can hide an `@` or a password.
+/// An `http` or `https` URL without user, password, query or fragment. It excludes blanks, control characters and backslashes,
+/// because URL parsers drop or replace them, and percent signs and second colons in the host, because they can hide an `@` or a
+/// password.
 pub(super) const PATTERN: &str =
     r#"^https?://(\[[0-9A-Fa-f:.]+\]|[^\x00-\x20\x7f/?#@\\%:\[\]<>"'`{}|^]+)(:[0-9]{1,5})?(/[^\x00-\x20\x7f?#@\\]*)?$"#;
 
@@ -19,7 +20,7 @@ pub(super) const HELP: &str = "write `https://HOST` or `https://HOST/PATH`, with
 #[allow(clippy::unwrap_used, reason = "the patterns are constants, and a test uses each")]
 static PLAIN: LazyLock<Regex> = LazyLock::new(|| Regex::new(PATTERN).unwrap());
 
-/// A user or a password within a URL of any kind.
+/// A user or a password in a URL of any scheme.
 #[allow(clippy::unwrap_used, reason = "the patterns are constants, and a test uses each")]
 static USER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{1,}[^/?#\s]*@").unwrap());
 
@@ -28,12 +29,12 @@ pub(super) fn is_plain(text: &str) -> bool {
     PLAIN.is_match(text)
 }
 
-/// Whether a text holds a URL with a user or a password in it.
+/// Whether a text contains a URL with a user or a password.
 pub(super) fn holds_user(text: &str) -> bool {
     USER.is_match(text)
 }
 
-/// Adds the pattern to the schema of a URL, so that whoever checks values against it comes to the same.
+/// Adds the pattern to the schema of a URL, so that other validators accept the same values.
 pub(super) fn add_pattern(schema: &mut Schema) {
     if schema.get("format").is_some_and(|format| format == FORMAT) && schema.get("pattern").is_none() {
         schema.insert("pattern".into(), PATTERN.into());

@@ -155,9 +155,9 @@ pub(super) struct ReadAhead {
     limits: Limits,
     /// The current buffer; kept here so that dropping the future of `next` loses nothing.
     pending: CommitBuffer,
-    /// When `pending` is due.
+    /// When `pending` must be committed.
     due: Instant,
-    /// What ended the stream, to be given out after `pending`.
+    /// The error that ended the stream, to be returned after `pending`.
     failed: Option<Error>,
 }
 
@@ -168,7 +168,7 @@ impl ReadAhead {
         let room = budget.clone();
         let reader = tokio::spawn(async move {
             loop {
-                // Each resource that is read on while there is no room would hold one batch more than the budget.
+                // Reading on without room would make each resource hold one batch more than the budget.
                 let item = tokio::select! {
                     biased;
                     () = room.is_exhausted() => {
@@ -197,7 +197,7 @@ impl ReadAhead {
         }
     }
 
-    /// What the next commit is to hold; `None` at the end of the stream. Each batch is shown to `seen` as it arrives.
+    /// Returns the next commit; `None` at the end of the stream. Passes each batch to `seen` as it arrives.
     ///
     /// # Cancellation
     /// A dropped future keeps the buffer for the next call, or for [`take`](Self::take).
@@ -249,7 +249,7 @@ impl ReadAhead {
         !self.pending.is_empty() && (records >= self.limits.commit_rows || bytes >= self.limits.commit_bytes)
     }
 
-    /// Tells the end of the stream from a panic of the reader.
+    /// Distinguishes the end of the stream from a panic of the reader.
     async fn ended(&mut self) -> Result<()> {
         match self.reader.as_mut() {
             None => Ok(()),
@@ -275,7 +275,7 @@ mod tests {
         Limits { commit_rows: 3, commit_bytes: 1 << 20, commit_after: Duration::from_secs(5), ..Limits::default() }
     }
 
-    /// A budget of 64 KiB, and commits that neither rows nor time bring about.
+    /// A budget of 64 KiB, and commits that neither the number of rows nor time triggers.
     fn small_budget() -> Limits {
         Limits {
             read_ahead: 64 << 10,
@@ -355,7 +355,7 @@ mod tests {
             Ok(Batch::new("t").record(Record::upsert("large", Version::NONE, text)))
         };
         let began = Instant::now();
-        // Two resources, each with a little pending, and both then in need of everything.
+        // Two resources that each hold a small pending batch, and then both need the whole budget.
         let readers = (0..2).map(|_| {
             let batches = stream::iter([Ok(batch(1)), large(), Ok(batch(2)), large()]);
             let mut ahead = ReadAhead::start(batches.boxed(), budget.clone(), limits);

@@ -105,7 +105,7 @@ fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
 }
 
 impl CredentialUse {
-    /// Makes the proof, which requires the credential.
+    /// Creates the proof, which requires the credential.
     fn proof(&self, source: &str, secret: &SecretString) -> String {
         let Self { credential, reference, setting, value } = self;
         let subject = json!(["snowfeed binding", source, credential, reference, setting, value]).to_string();
@@ -117,7 +117,7 @@ impl CredentialUse {
         self.reference.parse::<SecretRef>()?.resolve()
     }
 
-    /// Refuses this use.
+    /// Rejects this use.
     fn refuse(&self, spec: &SourceSpec) -> Error {
         let Self { credential, reference, setting, value } = self;
         let text = value.trim_matches('"');
@@ -160,7 +160,7 @@ pub(super) fn bind(
     (after != before).then(|| json!(after))
 }
 
-/// Refuses the first use without a proof. `known` are those that this process has seen proven: a credential may be renewed.
+/// Rejects the first use without a proof. `known` are those that this process has seen proven: a credential may be renewed.
 pub(super) fn verify(
     spec: &SourceSpec,
     uses: Vec<CredentialUse>,

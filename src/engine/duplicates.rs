@@ -1,4 +1,4 @@
-//! Refuses to read one resource under two names: a renamed repository would have every row twice.
+//! Prevents reading one resource under two names: a renamed repository would have every row twice.
 
 use super::run::Run;
 use crate::{Checkpoint, Error, ErrorKind, Resource, Result};

@@ -3,10 +3,10 @@
 use crate::record::{DOCUMENT_OF, document_of};
 use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source, TableRows};
 
-/// At most this many are tracked, the last seen first…
+/// The maximum number of tracked rejects, the most recently seen first.
 const MAX_TRACKED: usize = 128;
 
-/// … if they are no longer than this, so that they take at most as much memory as the read-ahead.
+/// The maximum size of a tracked reject, so that all of them take at most as much memory as the read-ahead.
 const MAX_TRACKED_BYTES: usize = 48 << 10;
 
 /// The outstanding rejects with their subjects.

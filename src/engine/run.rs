@@ -25,7 +25,7 @@ enum Outcome {
     Interrupted,
 }
 
-/// In a metered store, prune when the state's version passes a multiple of this.
+/// In a metered store, the engine prunes when the state's version passes a multiple of this.
 const PRUNE_EVERY: u64 = 16;
 
 /// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
@@ -47,7 +47,7 @@ pub(super) struct Run<'a> {
     pub(super) config: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
-    /// Whether a person has confirmed that many records may be deleted.
+    /// Whether a person has confirmed the deletion of a large number of records.
     pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
     stored: Option<ResourceState>,
@@ -61,11 +61,11 @@ pub(super) struct Run<'a> {
     pub(super) claim: Option<IdentityClaim>,
     /// The outstanding rejects.
     rejects: RejectTracker,
-    /// The columns that had a value in some record.
+    /// The columns that had a value in at least one record.
     columns: ColumnCheck,
     cancel: CancellationToken,
     began: Instant,
-    /// Whether the observer got the start of the run, and not yet its end.
+    /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
 }
 
@@ -102,10 +102,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs to the end. The record has the outcome.
+    /// Runs to the end. The returned record has the outcome.
     pub(super) async fn execute(mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> RunRecord {
         if self.cancel.is_cancelled() {
-            // It does not start, and leaves no record in the store.
+            // The run does not start, and leaves no record in the store.
             self.record.status = RunStatus::Interrupted;
             self.record.ended_at = Some(self.record.started_at);
             return self.record.clone();
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         self.connector.emit(Event::Started { run, resource, mode });
         let is_prefetched = start.is_some();
         let mut ended = self.ingest(start, budget.clone()).await;
-        // Another program has committed before this run has: restart from the newest state.
+        // Another program has committed before this run: restart from the newest state.
         let is_superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         if is_prefetched && is_superseded && self.record.commits == 0 {
             ended = self.ingest(None, budget).await;
@@ -252,7 +252,7 @@ impl<'a> Run<'a> {
         self.checkpoint.is_none() && pass.is_none()
     }
 
-    /// Commits rows and the state that holds with them.
+    /// Commits rows together with the state that they lead to.
     pub(super) async fn commit(
         &mut self,
         rows: Vec<TableRows>,
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
         self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile).await
     }
 
-    /// Commits rows and the state that holds with them, and counts what was excluded.
+    /// Commits rows together with the state that they lead to, and counts what was excluded.
     async fn commit_with(
         &mut self,
         excluded_counts: Counts,
@@ -282,10 +282,12 @@ impl<'a> Run<'a> {
         let corrects = rows.iter().any(|rows| !rows.corrected.is_empty());
         let rejected: u64 = rows.iter().map(|rows| rows.rejects.len() as u64).sum();
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
-        // Rows without progress also move the state if any of them changes: what a reconcile run read before must not replace them.
+        // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
+        // read before.
         let fence = (!moved && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
-        // A step of a reconciliation that another run, or a reset, has ended must be refused: it would mark and delete wrongly.
+        // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
+        // wrong.
         let fenced = moved || has_written || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
@@ -396,7 +398,8 @@ impl<'a> Run<'a> {
         ResourceState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
     }
 
-    /// Stores the first checkpoint before it is committed, to show other programs which resource this is. The run's next state removes it.
+    /// Stores the first checkpoint before committing it, so that other programs can identify the resource. The run's next state
+    /// removes it.
     pub(super) async fn store_claim(&mut self, claim: &Checkpoint) -> Result<()> {
         let state = self.state(RunStatus::Running, None, self.checkpoint.clone(), self.reconcile.clone());
         let state = ResourceState { claim: Some(claim.clone()), ..state };
@@ -429,7 +432,7 @@ impl<'a> Run<'a> {
 }
 
 impl Drop for Run<'_> {
-    /// A dropped run cannot write any more. Its observer gets the end; the next run of the resource closes its record, if it has one.
+    /// A dropped run can no longer write. Its observer receives the end; the next run of the resource closes its record, if any.
     fn drop(&mut self) {
         if self.is_observed {
             self.record.status = RunStatus::Interrupted;
@@ -441,7 +444,7 @@ impl Drop for Run<'_> {
     }
 }
 
-/// The message of a run that rejected records.
+/// Returns the message of a run that rejected records.
 fn rejected(count: u64) -> String {
     let (records, they_are) = if count == 1 { ("record was", "it is") } else { ("records were", "they are") };
     format!("{count} {records} rejected; {they_are} kept beside the tables, and listed by `rejects`")

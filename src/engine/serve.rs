@@ -144,7 +144,7 @@ struct Timetable {
 }
 
 impl Timetable {
-    /// Makes unfinished runs due at once: after a restart, a resource must not wait a day for its next run.
+    /// Makes unfinished runs due at once, so that after a restart a resource does not wait a day for its next run.
     fn replan(&mut self) {
         self.plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
     }

@@ -1,4 +1,4 @@
-//! Reconcile runs: they mark the keys that the source lists, and finally ask the source to verify all others.
+//! Reconcile runs mark the keys that the source lists, then ask the source to verify all other keys.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Mode, Record, Result, SourceEvent, StoredRecord, S
 const STEP: usize = 500;
 
 impl Run<'_> {
-    /// Begins a reconciliation, or resumes the one in progress. That one may have seen keys that were deleted since.
+    /// Begins a reconciliation, or resumes the one in progress, which may have marked keys that were deleted since.
     pub(super) fn resume_reconcile(&mut self) {
         let Some(pass) = &self.reconcile else {
             self.reconcile = Some(Reconciliation::new(self.record.id, self.record.started_at));
@@ -29,15 +29,15 @@ impl Run<'_> {
         )));
     }
 
-    /// The reconciliation that this run continues: a reconcile run's, or the read that follows a reset.
+    /// Returns the reconciliation that this run continues: that of a reconcile run, or the read after a reset.
     pub(super) fn reconciliation(&self) -> Option<&Reconciliation> {
         self.reconcile.as_ref().filter(|pass| self.record.mode == Mode::Reconcile || pass.is_reset)
     }
 
-    /// The marks of a commit of listed records.
+    /// Returns the marks for a commit of listed records.
     pub(super) fn mark(&self, pass: &Reconciliation) -> Sweep {
         let older = match () {
-            // Nothing refuses the rows of a superseded run, so only versions can decide.
+            // Without transactions, rows of a superseded run are not refused, so versions alone must decide.
             () if !self.connector.is_transactional() => StalePolicy::Skip,
             () if pass.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
             () => StalePolicy::Verify,
@@ -45,15 +45,15 @@ impl Run<'_> {
         Sweep::Mark(pass.id, older)
     }
 
-    /// The marks of a commit of verified records, which are the truth.
+    /// Returns the marks for a commit of verified records, which are authoritative.
     fn mark_verified(&self, pass: &Reconciliation) -> Sweep {
         let older = if self.connector.is_transactional() { StalePolicy::Replace } else { StalePolicy::Skip };
         Sweep::Mark(pass.id, older)
     }
 
-    /// Verifies every record that the reconciliation has not seen, commits the results, and ends the reconciliation. Returns whether it
-    /// completed; the next run continues an interrupted sweep. If there are more deletions than are plausible, or impossible
-    /// answers, the reconciliation is abandoned: the next run starts over, with a new listing.
+    /// Verifies every record that the reconciliation has not marked, commits the results, and ends the reconciliation. Returns
+    /// whether it completed; the next run continues an interrupted sweep. Implausibly many deletions, or impossible answers,
+    /// abandon the reconciliation: the next run starts over with a new listing.
     pub(super) async fn sweep(&mut self) -> Result<bool> {
         let mut deletions = self.expected_deletions().await?;
         match self.sweep_tables(&mut deletions).await {
@@ -70,7 +70,7 @@ impl Run<'_> {
         }
     }
 
-    /// Ends a reconciliation that has read everything: incremental reads continue from its checkpoint.
+    /// Ends a reconciliation that has read everything. Incremental reads continue from its checkpoint.
     pub(super) async fn end_reset_read(&mut self) -> Result<()> {
         let Some(pass) = &self.reconcile else { return Ok(()) };
         let checkpoint = pass.checkpoint.clone().or_else(|| self.checkpoint.clone());
@@ -84,7 +84,7 @@ impl Run<'_> {
         self.commit(Vec::new(), Some(abandon), self.checkpoint.clone(), None).await
     }
 
-    /// Counts the rows that the reconciliation has not seen.
+    /// Counts the rows that the reconciliation has not marked.
     async fn expected_deletions(&self) -> Result<Deletions> {
         let mut deletions = Deletions::default();
         let Some(pass) = &self.reconcile else { return Ok(deletions) };
@@ -175,9 +175,9 @@ impl Run<'_> {
     }
 }
 
-/// Why a sweep has failed.
+/// Why a sweep failed.
 enum SweepError {
-    /// The answers are impossible, or a person has to confirm them: the next run starts over, with a new listing.
+    /// The answers are impossible, or a person must confirm them: the next run starts over with a new listing.
     Abandon(Error),
     /// The next run continues the sweep.
     Resume(Error),

@@ -1,4 +1,4 @@
-//! What a response means: data for the reader, another request, or an error.
+//! Classifies responses: data for the reader, another request, or an error.
 
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ impl ClassifyLayer {
     }
 }
 
-/// What an error of the reader about a response means.
+/// The meaning of a reader's error about a response.
 fn reader_error(error: Error, status: u16, body: &str, url: &Url) -> Error {
     if !(200..300).contains(&status) || error.kind() != ErrorKind::InvalidData {
         return error;

@@ -83,7 +83,7 @@ pub(crate) fn may_depend_on_size(error: &Error) -> bool {
     if let Some(status) = error.status().filter(|status| !(200..300).contains(status)) {
         return matches!(status, 408 | 413 | 500..=599);
     }
-    // A web page, or nothing, in place of data.
+    // A web page, or nothing, was sent in place of data.
     let Some(cause) = error.source() else { return error.kind() == ErrorKind::InvalidData && error.status().is_some() };
     if let Some(broken) = cause.downcast_ref::<reqwest::Error>() {
         return !broken.is_connect() && !broken.is_builder();
@@ -151,7 +151,7 @@ pub(super) fn status(status: u16, body: &str, retry_after: Option<Duration>, url
     error.with_status(status).with_context("url", url).with_server_message(message)
 }
 
-/// The error of a 2xx response that holds a message in place of data.
+/// The error for a 2xx response that contains a message in place of data.
 pub(super) fn message_in_place_of_data(status: u16, message: String, url: &Url, error: Error) -> Error {
     Error::invalid_data(format!("the server answers {status} with a message in place of data: {message}"))
         .with_status(status)

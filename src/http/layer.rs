@@ -52,7 +52,7 @@ pub struct HttpRequest<'a> {
     pub(super) is_idempotent: bool,
     /// Gives up after this many attempts if a smaller response might succeed.
     pub(super) max_attempts_at_this_size: u32,
-    /// Gives up at once where a web page, or nothing, comes in place of data.
+    /// Gives up at once if a web page, or nothing, comes in place of data.
     pub(super) fails_without_data: bool,
     /// The current attempt, counted from 1.
     pub(super) attempt: u32,

@@ -80,7 +80,7 @@ impl Request {
         self
     }
 
-    /// Marks a POST as harmless when it is done twice, so that it is retried like a GET even where the server may have acted on it.
+    /// Marks a POST as idempotent, so that it is retried like a GET even if the server may have acted on it.
     pub fn idempotent(mut self) -> Self {
         self.is_idempotent = true;
         self
@@ -94,7 +94,7 @@ impl Request {
         self
     }
 
-    /// Fails at once, without a retry, where a web page, or nothing, comes in place of data: for checks that a person waits for.
+    /// Fails at once, without a retry, if a web page, or nothing, comes in place of data: for checks that a person waits for.
     #[cfg(feature = "github")]
     pub(crate) fn fail_without_data(mut self) -> Self {
         self.fails_without_data = true;

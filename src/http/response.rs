@@ -9,7 +9,7 @@ use super::links;
 use crate::error::redact;
 use crate::{Error, Result, Retry};
 
-/// What a response reports about further pages of its list.
+/// A response's information about further pages of its list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum More {
     /// There is a next page, and this is its URL.

@@ -21,7 +21,7 @@ pub(super) fn extract(body: &str) -> Option<String> {
     }
 }
 
-/// Extracts the message of a JSON object that came in place of data.
+/// Extracts the message of a JSON object that was sent in place of data.
 pub(super) fn in_place_of_data(body: &str) -> Option<String> {
     let value: Value = serde_json::from_str(body).ok()?;
     // A record may well have a title.

@@ -1,4 +1,4 @@
-//! What every client of a server shares: the retry policy, the classification of transport errors, and the loopback check.
+//! Shared by all clients of servers: the retry policy, the classification of transport errors, and the loopback check.
 
 mod retry;
 mod transport;

@@ -1,4 +1,4 @@
-//! How a source names its resources.
+//! Rules for the names of a source's resources.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use regex_lite::Regex;
 use super::Resource;
 use crate::{Error, Result};
 
-/// How a source names its resources: what is a name, and which ways to write one mean the same resource.
+/// Rules for the names of a source's resources: which names are valid, and which spellings mean the same resource.
 ///
-/// It is data, so that it also holds where the source's code does not run, as in the procedures of a native app. Patterns are regular
-/// expressions in the common subset of `regex-lite` and Python: no look-around, groups written `(?P<name>…)`.
+/// The rules are data, so that they also apply where the source's code does not run, as in the procedures of a native app.
+/// Patterns are regular expressions in the common subset of `regex-lite` and Python: no look-around, groups written
+/// `(?P<name>…)`.
 ///
 /// ```
 /// use snowfeed::ResourceNames;
@@ -35,7 +36,7 @@ pub struct ResourceNames {
     hosts: Vec<String>,
 }
 
-/// A regular expression; none where the text is not one.
+/// Compiles a regular expression; `None` if it is invalid.
 #[derive(Debug, Clone)]
 struct Pattern {
     text: String,
@@ -54,8 +55,8 @@ impl Pattern {
 }
 
 impl ResourceNames {
-    /// A name matches `pattern`, which begins with `^` and ends with `$`, as it was written: before [its case](Self::ignores_case) is
-    /// changed. `form` shows it to people: `owner/name`.
+    /// Creates rules in which names match `pattern`, which begins with `^` and ends with `$`, as they were written: before [their
+    /// case](Self::ignores_case) is changed. Messages show `form` to users: `owner/name`.
     pub fn new(pattern: impl Into<String>, form: impl Into<String>) -> Self {
         Self {
             pattern: Pattern::new(pattern),
@@ -68,29 +69,29 @@ impl ResourceNames {
         }
     }
 
-    /// Names that differ only by the case of ASCII letters are of one resource, whose canonical name is in lower case.
+    /// Treats names that differ only in ASCII case as one resource, whose canonical name is in lower case.
     #[must_use]
     pub fn ignores_case(mut self) -> Self {
         self.ignores_case = true;
         self
     }
 
-    /// An ending, such as `.git`, that is not part of the name.
+    /// Adds a suffix, such as `.git`, that is not part of the name.
     #[must_use]
     pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
         self.suffixes.push(suffix.into());
         self
     }
 
-    /// A form of an address that people copy: a pattern with the groups `host` and `name`. The first one that matches counts.
+    /// Adds a form of address that people copy: a pattern with the groups `host` and `name`. The first match counts.
     #[must_use]
     pub fn address(mut self, pattern: impl Into<String>) -> Self {
         self.addresses.push(Pattern::new(pattern));
         self
     }
 
-    /// Where addresses lead: to the host of the URL in this setting, to the same without `api.`, or to one of these hosts. Addresses
-    /// elsewhere are refused.
+    /// Sets the servers of addresses: the host of the URL in this setting, the same host without `api.`, and these hosts.
+    /// Addresses on other hosts are rejected.
     #[must_use]
     pub fn served_by<H: Into<String>>(
         mut self,
@@ -102,42 +103,42 @@ impl ResourceNames {
         self
     }
 
-    /// The pattern of a name.
+    /// Returns the pattern of a name.
     pub fn pattern(&self) -> &str {
         &self.pattern.text
     }
 
-    /// What a name looks like, for people.
+    /// Returns the form of a name, to show to users.
     pub fn form(&self) -> &str {
         &self.form
     }
 
-    /// Whether names that differ only by case are of one resource.
+    /// Whether names that differ only in case mean the same resource.
     pub fn is_case_ignored(&self) -> bool {
         self.ignores_case
     }
 
-    /// The endings that are not part of a name.
+    /// Returns the suffixes that are not part of the name.
     pub fn suffixes(&self) -> &[String] {
         &self.suffixes
     }
 
-    /// The patterns of addresses.
+    /// Returns the patterns of addresses.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.addresses.iter().map(|pattern| pattern.text.as_str())
     }
 
-    /// The setting whose URL tells the host of addresses.
+    /// Returns the setting whose URL determines the host of addresses.
     pub fn url_setting(&self) -> Option<&str> {
         self.url_setting.as_deref()
     }
 
-    /// Further hosts of addresses.
+    /// Returns the other hosts of addresses.
     pub fn hosts(&self) -> &[String] {
         &self.hosts
     }
 
-    /// The first pattern that is not a regular expression, or lacks a group.
+    /// Returns the first pattern that is not a regular expression, or lacks a group.
     pub(crate) fn malformed(&self) -> Option<&str> {
         let lacks = |pattern: &Pattern, groups: &[&str]| {
             pattern.regex().is_none_or(|regex| {
@@ -150,11 +151,11 @@ impl ResourceNames {
         found.map(|pattern| pattern.text.as_str())
     }
 
-    /// The resource that `given` means, in its canonical form. `kind` is what one resource is; `url` the value of the
+    /// Returns the resource that `given` means, in canonical form. `kind` is the noun for a resource; `url` is the value of the
     /// [setting](Self::served_by).
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when no resource can have that name, or the address is on another server.
+    /// [`Configuration`](crate::ErrorKind::Configuration): no resource can have that name, or the address is on another server.
     pub fn resolve(&self, kind: &str, url: Option<&str>, given: &str) -> Result<Resource> {
         let given = Resource::new(given)?;
         let mut name = self.within_address(url, given.name())?;
@@ -168,7 +169,7 @@ impl ResourceNames {
         Resource::new(if self.ignores_case { name.to_ascii_lowercase() } else { name.to_owned() })
     }
 
-    /// The part of an address that names the resource, or else the whole text.
+    /// Returns the part of an address that names the resource, or the whole text.
     fn within_address<'n>(&self, url: Option<&str>, given: &'n str) -> Result<&'n str> {
         let captures = self.addresses.iter().find_map(|pattern| pattern.regex()?.captures(given));
         let (Some(host), Some(name)) = captures.map_or((None, None), |found| (found.name("host"), found.name("name")))
@@ -188,7 +189,7 @@ impl ResourceNames {
         let authority = url.and_then(|url| url.split_once("://")).map_or("", |(_, rest)| rest);
         let api = authority.split(['/', ':', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
         let site = host.strip_prefix("www.").unwrap_or(host);
-        // A proxy or a gateway in front of the API has any name.
+        // A proxy or a gateway in front of the API can have any name.
         host == api || api.strip_prefix("api.").unwrap_or(&api) == site || self.hosts.iter().any(|known| known == site)
     }
 }

@@ -42,7 +42,7 @@ impl StoredVersion {
     }
 }
 
-/// What a destination does with an arriving record.
+/// A destination's action for an arriving record.
 ///
 /// It is exhaustive: a new action would change what every destination has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum MergeAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Merge {
-    /// What to do with the record.
+    /// The action for the record.
     pub action: MergeAction,
     /// The version to store. A deletion never lowers the stored one: no older state may revive the row.
     pub version: Version,

@@ -430,7 +430,7 @@ impl StoredRow {
     }
 }
 
-/// Refuses a change whose base is not the newest version.
+/// Returns the error for a change whose base is not the newest version.
 pub(crate) fn conflict(key: &str, base: StateVersion, newest: StateVersion) -> Error {
     Error::new(ErrorKind::Conflict, format!("another run of {key:?} has moved on since this one started"))
         .with_context("base", base.0)
@@ -438,7 +438,7 @@ pub(crate) fn conflict(key: &str, base: StateVersion, newest: StateVersion) -> E
         .with_help("let the other run end, then start again: nothing of this commit was stored")
 }
 
-/// Refuses a table or resource that `ensure_tables` was not called for.
+/// Returns the error for a table or resource that `ensure_tables` was not called for.
 pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
     Error::internal(format!("there is no table {table:?} for the resource {:?}", resource.name()))
         .with_help("call `ensure_tables` with this resource and table before anything is committed to it")

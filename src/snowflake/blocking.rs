@@ -1,4 +1,4 @@
-//! Work that keeps a core busy, such as packing and unpacking: on threads of its own, so that those that serve requests go on.
+//! CPU-bound work, such as compression, on separate threads, so that it does not block requests.
 
 use std::sync::LazyLock;
 use std::thread::available_parallelism;
@@ -7,11 +7,12 @@ use tokio::sync::Semaphore;
 
 use crate::{Error, Result};
 
-/// As much of such work at once as there are cores, in the whole process: more would be slower, and take more memory.
+/// Limits such work in the whole process to the number of cores: more would be slower, and take more memory.
 static CORES: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, std::num::NonZero::get)));
 
-/// Does a piece of work on another thread. It goes on to its end there if this future is dropped, and counts until then.
+/// Runs work on another thread. If this future is dropped, the work still runs to its end, and counts toward the limit until
+/// then.
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let broken = |error| Error::internal("work on another thread did not come to its end").with_source(error);
     let core = CORES.acquire().await.map_err(|error| broken(error.to_string()))?;

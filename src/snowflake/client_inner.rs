@@ -1,4 +1,4 @@
-//! What all sessions of a client share.
+//! The state shared by all sessions of a client.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use super::Usage;
 use super::connection::ConnectionConfig;
 use super::transport::Transport;
 
-/// What all sessions of a client share.
+/// The state shared by all sessions of a client.
 pub(super) struct ClientInner {
     pub(super) connection: Arc<ConnectionConfig>,
     pub(super) transport: Arc<Transport>,

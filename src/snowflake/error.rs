@@ -15,7 +15,7 @@ const TRANSACTION_ABORTED: &str = "000615";
 const RUN_TRANSACTION_AGAIN: &str = "run the whole transaction again; if it is aborted again, let less time pass between \
                                      its statements, and find out who aborts it";
 
-/// What an error code means for the caller.
+/// The meaning of an error code for the caller.
 struct Classification {
     kind: ErrorKind,
     retry: Retry,

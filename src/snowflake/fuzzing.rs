@@ -1,9 +1,9 @@
-//! What Snowflake answers, for the fuzz targets.
+//! Parsing of Snowflake's responses, for the fuzz targets.
 
 use super::wire::{LoginData, QueryData, RenewalData, Response};
 use super::{QueryResult, Row, arrow, result};
 
-/// Reads a body as every answer that there is, and gives the rows of a statement's.
+/// Parses a body as each kind of response, and returns the rows if it is a statement's.
 pub fn answer(body: &[u8]) -> Option<QueryResult> {
     let _ = serde_json::from_slice::<Response<LoginData>>(body);
     let _ = serde_json::from_slice::<Response<RenewalData>>(body);

@@ -16,7 +16,7 @@ use super::wire::{LoginData, Renewal, RenewalData, Response};
 use super::{IssuedToken, error, parameters};
 use crate::{Error, ErrorKind, Result};
 
-/// The assumed validity of a session token, where Snowflake gives none.
+/// The assumed validity of a session token, if Snowflake does not send it.
 const TOKEN_VALIDITY: Duration = Duration::from_secs(3600);
 
 /// The tokens of a session.

@@ -123,7 +123,7 @@ pub struct IssuedToken {
     pub validity: Duration,
 }
 
-/// What was spent on Snowflake.
+/// The usage of Snowflake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Usage {
     /// Statements run, PUT among them.

@@ -124,8 +124,8 @@ pub(super) fn warn_about_ignored(connection: &ConnectionConfig) {
     }
 }
 
-/// Removes the parameter that Snowflake's message rejects. Returns whether it was one of ours, so that the login is worth another
-/// attempt: an account without a parameter behaves as if it had the default.
+/// Removes the parameter that Snowflake's message rejects. Returns whether this crate had set it, so that the login is worth
+/// another attempt: an account without a parameter behaves as if it had the default.
 ///
 /// # Errors
 /// `Configuration` when the connection has set it, and for AUTOCOMMIT.

@@ -25,7 +25,7 @@ const CONCURRENT_DOWNLOADS: usize = 4;
 const MAX_IN_FLIGHT_MIB: u32 = 256;
 static IN_FLIGHT: Semaphore = Semaphore::const_new(MAX_IN_FLIGHT_MIB as usize);
 
-/// The assumed size of a part, in bytes, where Snowflake gives none.
+/// The assumed size of a part, in bytes, if Snowflake does not send it.
 const DEFAULT_PART_BYTES: u64 = 16 << 20;
 
 /// Rows of a response up to this size, in bytes, are decoded in place: a thread costs more.

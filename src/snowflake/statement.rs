@@ -117,7 +117,7 @@ pub fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// What a statement does to the session's transaction, by its first word.
+/// The effect of a statement on the session's transaction, by its first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StatementKind {
     /// Opens a transaction.

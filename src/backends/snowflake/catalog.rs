@@ -38,8 +38,7 @@ struct ResourceTable {
     made_from: String,
 }
 
-/// The union view of a stream: the columns of the view over it, and a digest of its inputs, or the claim of a program that rebuilds
-/// it.
+/// The union view of a stream: its columns, and a digest of its inputs or the claim of a program that is rebuilding it.
 #[derive(Debug, Clone, PartialEq)]
 struct UnionView {
     columns: Vec<Column>,
@@ -52,8 +51,8 @@ const CLAIM: &str = "claim ";
 /// The prefix of a claim that overrode an unfinished one.
 const SECOND_CLAIM: &str = "claim over another ";
 
-/// Instead of a digest: the view must be rebuilt. The previous claimant may have crashed after replacing the view, or may still
-/// replace it from an incomplete list.
+/// Stored in place of a digest if the view must be rebuilt. The previous claimant may have crashed after replacing the view, or
+/// may still replace it from an incomplete list.
 const STALE: &str = "";
 
 /// The suffix of a stream's name in the row of its view; stream names never end like this.
@@ -79,7 +78,7 @@ impl Catalog {
         }
     }
 
-    /// The statement that reads it: the entries, and among them the schema_version, with nothing but a version.
+    /// The statement that reads the catalog: its entries, and the schema version in a row that holds only a version.
     pub(super) fn select(names: &Names) -> Sql {
         sql!(
             "{select_version} UNION ALL SELECT \"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\" FROM {table}",
@@ -88,7 +87,7 @@ impl Catalog {
         )
     }
 
-    /// Where something is missing: tells a schema_version that was begun from none at all.
+    /// Handles missing tables: distinguishes an incomplete schema from a missing one.
     async fn read_in_parts(session: &mut dyn Session, names: &Names) -> Result<Self> {
         let schema_version = match session.execute(Statement::new(schema::select_version(names))).await {
             Ok(_) => SchemaVersion::Incomplete,
@@ -109,7 +108,7 @@ impl Catalog {
             let Some(resource) = row.get(0)? else {
                 schema::check_view_schema(names, row.text(2)?)?;
                 let version = row.integer(4)?;
-                // Two programs that created the tables concurrently may have written one row each.
+                // Two programs that created the tables concurrently may each have written a row.
                 catalog.schema_version = match catalog.schema_version {
                     SchemaVersion::Version(other) => SchemaVersion::Version(other.max(version)),
                     _ => SchemaVersion::Version(version),
@@ -127,7 +126,7 @@ impl Catalog {
                     table = %names.state("SNOWFEED_TABLE"), %resource, %stream, %error,
                     "the columns in this row cannot be read; the view is made again from those that the source has"
                 );
-                // A claimant must find its claim again.
+                // A claimant must be able to find its claim again.
                 if !made_from.starts_with(CLAIM) {
                     made_from = STALE.to_owned();
                 }
@@ -157,13 +156,13 @@ impl Catalog {
             .collect()
     }
 
-    /// Makes the connector's own tables where they are missing or of an older schema_version, so that they can be written.
+    /// Creates or upgrades the connector's own tables, if necessary, so that they can be written.
     pub(super) async fn ensure_schema(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
         if self.schema_version == SchemaVersion::Version(VERSION) {
             return Ok(());
         }
         if let Err(error) = schema::ensure(session, names, self.schema_version).await {
-            // Another program may have done the same, and been faster.
+            // Another program may have done the same first.
             self.reload(session, names).await?;
             return if self.schema_version == SchemaVersion::Version(VERSION) { Ok(()) } else { Err(error) };
         }
@@ -174,7 +173,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// How the connector's own tables stand.
+    /// The schema version of the connector's own tables.
     pub(super) fn schema_version(&self) -> SchemaVersion {
         self.schema_version
     }
@@ -294,7 +293,7 @@ impl Catalog {
             Some(table) if table.made_from.starts_with(COLLATED) => {
                 return Err(migration::collation_error(names, resource.name(), &table.name, &table.made_from));
             }
-            // It may be of the schema_version before.
+            // The table may have the previous schema version.
             Some(_) => drop(session.execute(Statement::new(migration::lengthen(&raw, "DOCUMENT"))).await?),
             None => {
                 let create = sql!(
@@ -329,7 +328,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// The columns of a stream: those of this version of the source, then those of other versions.
+    /// The columns of a stream: first those of this version of the source, then those of other versions.
     fn merged_columns(&self, spec: &TableSpec) -> Vec<Column> {
         let before = self.unions.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
         let forgotten = before.iter().filter(|old| spec.columns.iter().all(|new| new.name != old.name));
@@ -343,7 +342,7 @@ impl Catalog {
         }
         let is_stream = |name: &str| specs.iter().any(|spec| spec.name == name) || self.unions.contains_key(name);
         let name = resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream);
-        // As a source's only table, `issues` of `a/events` has the name that `events` of `a` has as one of several.
+        // With a single stream, `issues` of `a/events` gets the name that, with several, `events` of `a` gets.
         if self.tables.values().any(|table| table.name == name) {
             return disambiguated_name(&name, resource.name(), &spec.name);
         }
@@ -365,7 +364,7 @@ impl Catalog {
             self.frozen.extend([union.name, names.view(&upper_name(&spec.name))]);
             return Ok(());
         }
-        // Without growing pauses, concurrent programs could disturb each other forever.
+        // Without growing delays, concurrent programs could interfere with each other forever.
         let mut backoff = backoff();
         let mut is_alone = true;
         while !self.rebuild_views(session, names, spec, is_alone).await? {
@@ -377,9 +376,9 @@ impl Catalog {
 
     /// Rebuilds the views over all resources of a stream, and returns whether the result is final.
     ///
-    /// Snowflake cannot replace a view only if it is unchanged, and several programs may rebuild it. So each claims the stream first,
-    /// and reads only then what the view must cover. If another claim came meanwhile, this view may be incomplete and yet the last
-    /// one written: it must be rebuilt.
+    /// Snowflake has no conditional replacement of a view, and several programs may rebuild this one. So each claims the stream
+    /// first, and only then reads what the view must cover. If another claim came meanwhile, this view may be incomplete and
+    /// still be the last one written, so it must be rebuilt.
     async fn rebuild_views(
         &mut self,
         session: &mut dyn Session,
@@ -408,8 +407,8 @@ impl Catalog {
         Ok(counts)
     }
 
-    /// Replaces the view over the union of a stream if its text has changed. A concurrent program may have replaced it last and written
-    /// its digest first, so that a digest is trusted, and stored, only if this program is alone.
+    /// Replaces the view over the union of a stream if its text has changed. A concurrent program may have replaced it last but
+    /// written its digest first, so a digest is trusted, and stored, only if this program is alone.
     async fn rebuild_stream_view(
         &mut self,
         session: &mut dyn Session,

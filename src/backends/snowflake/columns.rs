@@ -89,7 +89,7 @@ fn array(kind: ColumnType, value: &Sql, inner: &[Step]) -> Sql {
             value,
             found
         ),
-        // The path gives an array: every other type reads it as null.
+        // The path returns an array: every other type reads it as null.
         _ => "NULL".into(),
     }
 }

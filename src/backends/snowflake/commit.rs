@@ -115,7 +115,7 @@ impl Snowflake {
         Ok(version)
     }
 
-    /// Rejects a resource or a table without [`ensure_tables`](crate::Sink::ensure_tables).
+    /// Rejects a resource or a table that [`ensure_tables`](crate::Sink::ensure_tables) has not created.
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
         catalog.ensure_schema(session, &self.0.names).await?;
@@ -128,7 +128,7 @@ impl Snowflake {
         }
     }
 
-    /// What the raw table has of the keys of these rows, and for a sweep_run whether it has marked them.
+    /// The existing rows for the keys of these records and, in a reconcile run, whether the run has marked them.
     async fn existing_rows(
         &self,
         session: &mut dyn Session,

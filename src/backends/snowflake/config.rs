@@ -10,8 +10,8 @@ use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
 use crate::snowflake::{Row, Sql, Statement, sql};
 
-/// The rfc3339 text of a value. A program that knows only VALUE, such as a procedure, or a person, may have changed that one alone, or
-/// written only one of the two. Invalid JSON fails no statement.
+/// The RFC 3339 text of a value. A person or a procedure that only knows VALUE may have changed that column alone, or written
+/// only one of the two. Invalid JSON does not fail the statement.
 const TEXT: &str = "CASE WHEN TO_JSON(TRY_PARSE_JSON(\"DOCUMENT\", 'd')) = TO_JSON(\"VALUE\") THEN \"DOCUMENT\" \
                     ELSE COALESCE(TO_JSON(\"VALUE\"), \"DOCUMENT\") END AS \"TEXT\"";
 
@@ -43,7 +43,7 @@ impl Snowflake {
                     None => catalog.push(Row(row.0.split_off(3))),
                 }
             }
-            // Without a version, tables may be missing, or belong to another program.
+            // Without a version, tables may be missing or belong to another program.
             if !catalog.is_empty() {
                 *known = Some(Catalog::from_answer(&self.0.names, &catalog)?);
                 return Ok(rows);
@@ -106,7 +106,7 @@ impl ConfigStore for Snowflake {
         let select = |word: &'static str, namespace| {
             sql!("SELECT '{word}' AS \"WHAT\", \"KEY\", {TEXT} FROM {table}", word, TEXT, table = self.table(namespace))
         };
-        // Without a bound value the text is always the same, so that Snowflake can answer from its cache of results.
+        // Without a bound value the text is always the same, so that Snowflake can answer from its result cache.
         let both = sql!(
             "{connector} UNION ALL {resource} ORDER BY 1, 2",
             connector = select("connector", Namespace::Connector),

@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_name_that_is_cut_is_no_other_resources_name() {
         let name = |resource: &str| resource_name(resource, "issues", true, &|_| false);
-        // Cut in the middle of what stands for `^`, its name would end as the other one does.
+        // If the name were cut inside the escape of `^`, it would end like the other name.
         let long = format!("{}^{}", "x".repeat(174), "y".repeat(200));
         let hash = name(&long).rsplit_once('#').unwrap().1.to_owned();
         assert_ne!(name(&format!("{}^#{hash}", "x".repeat(174))), name(&long));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     proptest! {
-        /// Between its quotes a literal has neither a backslash nor a single quote that stands alone: it cannot be left.
+        /// Between its quotes a literal contains neither a backslash nor an unpaired single quote, so text cannot escape from it.
         #[test]
         fn a_literal_is_never_left(text in "[a'\\\\\"\u{0}\n;$-]{0,12}|.{0,12}") {
             let sql = literal(&text);

@@ -31,14 +31,14 @@ pub(super) struct RowWrite<'a> {
     j: bool,
     /// Whether the row is marked deleted.
     x: bool,
-    /// What happens to an existing row.
+    /// The change to an existing row.
     o: WriteKind,
     /// Whether it replaces a row of a higher version.
     #[serde(rename = "f", skip_serializing_if = "std::ops::Not::not")]
     replaces: bool,
 }
 
-/// What happens to an existing row.
+/// A change to an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum WriteKind {

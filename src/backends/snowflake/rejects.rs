@@ -14,23 +14,23 @@ use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRo
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
 use crate::{Error, Record, Reject, Result, RunId};
 
-/// The longest document, in bytes: a VARIANT and a VARCHAR hold 128 MiB, and in the file that brings it the document is a batch of
-/// a row, beside its key.
+/// The maximum size of a document, in bytes: VARIANT and VARCHAR hold 128 MiB, and the file that loads the document also holds
+/// its key.
 pub(super) const MAX_DOCUMENT_BYTES: usize = (128 << 20) - (1 << 20);
 
-/// How much of a reject is kept, in bytes.
+/// The number of bytes of a reject that are kept.
 const MAX_RAW_BYTES: usize = 1 << 20;
 
 /// The maximum size of the rejects in one statement, in bytes.
 const MAX_STATEMENT_BYTES: usize = 4 << 20;
 
-/// The rejects of a bound value as rows, to be called `s`.
+/// The rejects in a bound value as rows, to be aliased `s`.
 const REJECTS: &str = "(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\", f.value:reason::VARCHAR AS \"REASON\", f.value:raw::VARCHAR \
              AS \"RAW\", f.value:hash::VARCHAR AS \"HASH\" FROM (SELECT CAST(? AS VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \
              \"STREAM\", CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", PARSE_JSON(?) AS \"REJECTS\") b, \
              LATERAL FLATTEN(input => b.\"REJECTS\") f)";
 
-/// Whether a row `t` of `REJECTED_RECORD` is the reject `s`.
+/// The condition that a row `t` of `REJECTED_RECORD` is the reject `s`.
 const SAME_REJECT: &str = "t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
              t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"";
 
@@ -98,8 +98,7 @@ fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<R
 }
 
 impl Snowflake {
-    /// Inserts new rejects, and returns whether some are already stored. A source that meets the same reject in every run stores it
-    /// once.
+    /// Inserts new rejects, and returns whether some were already stored. If every run meets the same reject, it is stored once.
     pub(super) async fn insert_rejects(
         &self,
         session: &mut dyn Session,
@@ -164,8 +163,8 @@ impl Snowflake {
         Ok(())
     }
 
-    /// At the end of a reconcile run, deletes the rejects of a resource that it has not met: they were corrected, or are gone. It
-    /// locks the table of all resources, and so comes last.
+    /// At the end of a reconcile run, deletes the resource's rejects that the run has not met: they were corrected, or are gone.
+    /// It locks the table of all resources, and so comes last.
     pub(super) async fn delete_stale_rejects(
         &self,
         session: &mut dyn Session,
@@ -261,7 +260,7 @@ fn batches<'e, 'a>(entries: &'e [RejectEntry<'a>]) -> Vec<&'e [RejectEntry<'a>]>
     batches
 }
 
-/// The error of an invalid version, which a user has written by hand.
+/// The error for an invalid version, written by hand.
 pub(super) fn unreadable_row(table: &str, key: &str, error: Error) -> Error {
     Error::invalid_data(format!("the row of the key {key:?} in {table} cannot be read"))
         .with_help(format!("it was changed by hand: repair its VERSION, or remove it (DELETE FROM {table} WHERE \"KEY\" = …) and `reset` the resource"))

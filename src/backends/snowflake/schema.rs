@@ -13,7 +13,7 @@ const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_S
 /// The version of the connector's own tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SchemaVersion {
-    /// There are no tables.
+    /// The tables do not exist.
     Missing,
     /// A program crashed while creating them.
     Incomplete,

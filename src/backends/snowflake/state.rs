@@ -64,10 +64,10 @@ impl Snowflake {
     }
 }
 
-/// What a refusal of a change means, found out in the session that was refused: another one may see less. Where the change is the
-/// newest entry, an earlier try has come through unknown, and gives what it would have given. Where the newest entry is
-/// still the one that the change builds on, Snowflake has ended the transaction: it can be tried again. Else another run has moved on,
-/// and the error names the version that was found.
+/// Finds out why a change was refused, in the same session, because another session may see less. If the change is the newest
+/// entry, an earlier attempt with unknown outcome has succeeded, and its result is returned. If the newest entry is still the
+/// base of the change, Snowflake has ended the transaction, which can be retried. Otherwise another run has committed, and the
+/// error names its version.
 pub(super) async fn resolve_unknown_commit<T>(
     session: &mut dyn Session,
     names: &Names,
@@ -232,7 +232,7 @@ fn run(names: &Names, document: &str) -> Option<RunRecord> {
     .ok()
 }
 
-/// The error of an entry that cannot be read.
+/// The error for an entry that cannot be read.
 fn unreadable(names: &Names, key: &str, version: &str, error: Error) -> Error {
     let table = names.state("APP_STATE");
     Error::invalid_data(format!("the state of {key:?} cannot be read: version {version} in {table}"))
@@ -244,7 +244,7 @@ fn unreadable(names: &Names, key: &str, version: &str, error: Error) -> Error {
         .with_source(error)
 }
 
-/// The entry in a row, or the error that names the row.
+/// Returns the entry in a row, or an error that names the row.
 fn named_entry(names: &Names, key: &str, row: &Row, column: usize) -> Result<StateEntry> {
     entry(row, column).map_err(|error| {
         let version = row.get(column).ok().flatten().map_or("unknown", |version| &**version);
@@ -319,7 +319,7 @@ impl StateStore for Snowflake {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        // Without a bound value the text is always the same, so that Snowflake can answer from its cache of results.
+        // Without a bound value the text is always the same, so that Snowflake can answer from its result cache.
         let select = sql!(
             "SELECT 'entry' AS \"WHAT\", \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {app_state} QUALIFY \
              ROW_NUMBER() OVER (PARTITION BY \"KEY\" ORDER BY \"VERSION\" DESC) = 1 UNION ALL SELECT 'run' AS \"WHAT\", \
@@ -334,7 +334,7 @@ impl StateStore for Snowflake {
         for row in &answer.rows {
             let Some(&place) = places.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
-                // The resource's own run reads it again, and fails alone.
+                // The resource's own run reads it again, and only that run fails.
                 "entry" => {
                     statuses[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
                 }

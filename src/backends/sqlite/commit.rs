@@ -42,7 +42,7 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteRe
     Ok(CommitReport { counts, version })
 }
 
-/// The pass that a commit marks keys for.
+/// The reconcile run that a commit marks keys for.
 #[derive(Debug, Clone, Copy)]
 struct SweepMarks {
     sweep: i64,
@@ -123,7 +123,7 @@ fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, StoredVersion)> {
     Ok((row.get(0)?, StoredVersion::new(Version(row.get(1)?), hash, row.get(3)?)))
 }
 
-/// The id of a reconcile run in the marks; assigns one if there is none.
+/// The id of a reconcile run in the marks; assigns one if necessary.
 fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<i64> {
     if let Some(id) = sweep_id(transaction, run)? {
         return Ok(id);

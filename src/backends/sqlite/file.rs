@@ -52,8 +52,8 @@ pub(super) fn in_memory() -> Result<Connection> {
         .map_err(|error| error.at(Path::new(":memory:")))
 }
 
-/// Makes the file, for its owner alone: the issues of a private repository are private. SQLite gives the files
-/// beside it the same permissions, and one that exists keeps its own.
+/// Creates the file, accessible only to its owner: the issues of a private repository are private. SQLite gives the files beside
+/// it the same permissions; an existing file keeps its own.
 fn make(path: &Path) -> Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -71,8 +71,8 @@ fn make(path: &Path) -> Result<()> {
     }
 }
 
-/// Warns when other users can read or change the database or a file beside it. SQLite gives those that it creates the
-/// permissions of the database; one that was there before may have been put there by anyone.
+/// Warns if other users can read or change the database or a file beside it. SQLite creates those files with the permissions of
+/// the database; anyone may have created an earlier one.
 fn warn_if_shared(path: &Path) {
     // Those beside it are where a link leads to.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -92,8 +92,8 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Looks at a file without SQLite, which might change a foreign file by merely opening it: it would finish or take back
-/// what another program had left in the file's log. Says whether the file is missing or empty.
+/// Inspects a file without SQLite, which might change a foreign file by merely opening it: it would complete or roll back what
+/// another program left in the file's log. Returns whether the file is missing or empty.
 pub(super) fn inspect(path: &Path) -> SqliteResult<bool> {
     let mut header = Vec::with_capacity(100);
     match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {

@@ -13,7 +13,7 @@ pub fn literal(text: &str) -> String {
     sql::literal(text)
 }
 
-/// The value of a column of a typed view, over the document that this SQL gives.
+/// Returns the value of a typed view's column over the document that this SQL returns.
 pub fn column(column: &Column, document: &str) -> String {
     sql::column(column, document)
 }

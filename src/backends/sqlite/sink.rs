@@ -1,4 +1,4 @@
-//! The sink: tables, commits, and what is in them.
+//! The sink: tables, commits, and their contents.
 
 use async_trait::async_trait;
 

@@ -10,7 +10,7 @@ pub(in crate::cli) use operate::{Deploy, Install, Operation, Uninstall, Upgrade}
 
 pub(in crate::cli) use package::AppArgs;
 
-/// What `app --help` shows.
+/// The examples in `app --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   {program} app build                      sf_build/, with the image of this program
@@ -22,10 +22,10 @@ Examples:
   {program} app uninstall --cascade        asks before anything is dropped
 ";
 
-/// What is done with the native app.
+/// The operations on the native app.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AppCommand {
-    /// Write all that Snowflake installs
+    /// Write everything that Snowflake installs
     #[command(
         after_help = "Only what has changed is written; what an earlier build wrote and this one does not is removed.\n\n\
         The image needs a program without libraries, for linux/amd64. On Linux on x86-64:\n  \
@@ -34,7 +34,7 @@ pub(in crate::cli) enum AppCommand {
         cargo zigbuild --release --target x86_64-unknown-linux-musl"
     )]
     Build {
-        /// The folder: empty, or one that was built before
+        /// The folder: empty, or from an earlier build
         #[arg(long, value_name = "DIR", default_value = "sf_build")]
         out: PathBuf,
         /// The program for the container's image [default: this one, if it can run there]
@@ -43,23 +43,23 @@ pub(in crate::cli) enum AppCommand {
         #[command(flatten)]
         app: AppArgs,
     },
-    /// Check what was built against Snowflake's rules, without an account
+    /// Check the build against Snowflake's rules, without an account
     Validate {
-        /// The folder that was built; where there is none, what would be built is checked
+        /// The folder of the build; if it is missing, checks what would be built
         #[arg(long, value_name = "DIR", default_value = "sf_build")]
         out: PathBuf,
         #[command(flatten)]
         app: AppArgs,
     },
-    /// Bring what was built into an application package of the account
+    /// Deploy the build to an application package in the account
     #[command(after_help = "Repeatable: only what has changed is uploaded, and the same files make no new patch.")]
     Deploy(Deploy),
-    /// Install the app, with all that it needs
+    /// Install the app and everything that it needs
     #[command(after_help = "Repeatable: what there is, is kept. A secret is set where --secret gives its value.")]
     Install(Install),
-    /// Upgrade the app in the way in which it was installed
+    /// Upgrade the app the way it was installed
     Upgrade(Upgrade),
-    /// Show how the app stands: package, versions, application, references, privileges
+    /// Show the status of the app: package, versions, application, references, privileges
     Status {
         #[command(flatten)]
         app: AppArgs,

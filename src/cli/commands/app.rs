@@ -72,7 +72,7 @@ fn build(spec: &SourceSpec, app: &App, binary: Option<&Path>, out: &Path, output
     Ok(Exit::Complete)
 }
 
-/// What becomes the image: the program that was named, or this one. It need not be fit unless it was named.
+/// Returns the program for the image: the named one, or this one. Only a named program must be suitable.
 fn image(
     spec: &SourceSpec,
     names: &Names,
@@ -112,7 +112,7 @@ fn validate(app: &App, out: &Path, output: Output) -> Result<Exit> {
     report(&built.findings(), &fresh.differences(&built), output)
 }
 
-/// Writes what was found. Files that differ from what would be built are worth knowing, and no fault.
+/// Writes the findings. Files that a new build would change are noted, but are not an error.
 fn report(findings: &[Finding], differing: &[&str], output: Output) -> Result<Exit> {
     if !differing.is_empty() {
         output.note(&format!("`app build` would change {}", differing.join(", ")));

@@ -23,7 +23,7 @@ struct StatusEntry {
     state: Option<RunStatus>,
     /// Why it is not complete, or why its last run was not.
     message: Option<String>,
-    /// How many rejects are outstanding; `None` where the destination cannot tell.
+    /// The number of outstanding rejects; `None` if the destination cannot tell.
     rejects: Option<u64>,
     /// The start of the reconcile run that is not complete yet.
     reconciling_since: Option<Timestamp>,
@@ -119,7 +119,7 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
     Ok(Exit::Complete)
 }
 
-/// Refuses a resource that is not known here: that it has no runs would be misleading.
+/// Rejects an unknown resource: reporting no runs for it would be misleading.
 async fn check_known(connector: &Connector, resource: Option<&Resource>, spec: &SourceSpec) -> Result<()> {
     let Some(resource) = resource else { return Ok(()) };
     if connector.resources().await?.iter().any(|(known, _)| known == resource) {
@@ -142,7 +142,7 @@ fn row(run: &RunRecord) -> Vec<String> {
     row
 }
 
-/// How much of what was rejected is shown, in characters: to a person, and to a program.
+/// The number of characters shown of a reject: to a person, and to a program.
 const SHOWN: usize = 60;
 const SHOWN_IN_JSON: usize = 2_000;
 
@@ -154,7 +154,7 @@ struct Reject<'a> {
     reason: &'a str,
     first_seen: Timestamp,
     last_seen: Timestamp,
-    /// The beginning of what was received.
+    /// The beginning of the received data.
     raw: String,
     raw_is_cut: bool,
 }

@@ -72,7 +72,7 @@ fn cell(value: &Value) -> String {
     text.chars().take(CELL - 1).chain(['…']).collect()
 }
 
-/// How many columns fit side by side; at least one.
+/// Returns the number of columns that fit side by side; at least one.
 fn fitting(columns: &[&str], rows: &[Vec<String>]) -> usize {
     let mut left = WIDTH;
     let fits = |(index, name): (usize, &&str)| {

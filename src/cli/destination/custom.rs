@@ -1,4 +1,4 @@
-//! A backend that the program brings along.
+//! A program's own backend.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! The destination of a command: a SQLite file, a Snowflake database, or a backend that the program brings along.
+//! The destination of a command: a SQLite file, a Snowflake database, or the program's own backend.
 
 mod args;
 mod custom;
@@ -27,7 +27,7 @@ use crate::{Backend, Error, Resource, Result};
 /// The destination of a command. It opens nothing before a command needs it.
 #[async_trait]
 pub(super) trait Destination: Send + Sync {
-    /// Opens the destination, and creates what is missing.
+    /// Opens the destination, and creates missing parts.
     fn open(&self) -> Result<Box<dyn Store>>;
 
     /// Opens the destination and creates nothing: one that does not exist reads as empty.
@@ -36,7 +36,7 @@ pub(super) trait Destination: Send + Sync {
     /// Opens the destination for a command that writes nothing. A write-protected one suffices.
     fn open_to_read(&self) -> Result<Box<dyn Store>>;
 
-    /// The note to the user where the destination does not exist yet.
+    /// The note to the user if the destination does not exist yet.
     fn missing(&self) -> Option<String>;
 
     /// Checks each prerequisite of the destination. Changes nothing.
@@ -45,13 +45,13 @@ pub(super) trait Destination: Send + Sync {
     /// Whether the destination can report what its work has cost.
     fn reports_cost(&self) -> bool;
 
-    /// What the work so far has used, as far as this process knows.
+    /// The usage so far, as far as this process knows.
     fn usage(&self) -> Option<Usage>;
 
-    /// [`usage`](Self::usage), with what only the destination knows: one more statement.
+    /// [`usage`](Self::usage), completed by the destination, which takes one more statement.
     async fn cost(&self) -> Option<Usage>;
 
-    /// Closes what is open. A failure needs no handling: what stays open times out.
+    /// Closes open connections. A failure needs no handling: open sessions time out.
     async fn close(&self);
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Finding {
     pub(super) result: Result<String>,
 }
 
-/// What the work so far has used of an account.
+/// The usage of an account so far.
 #[derive(Debug, Serialize)]
 pub(super) struct Usage {
     kind: &'static str,
@@ -96,7 +96,7 @@ impl Usage {
     }
 }
 
-/// Refuses `--cost` for a destination that cannot report any.
+/// Rejects `--cost` for a destination that cannot report it.
 pub(super) fn check_cost(destination: &dyn Destination, cost: bool) -> Result<()> {
     if cost && !destination.reports_cost() {
         return Err(Error::configuration("--cost needs Snowflake as the destination")

@@ -20,7 +20,7 @@ pub(in crate::cli) enum Destinations {
     /// Those that snowfeed was built with; the arguments select one.
     #[cfg(any(feature = "snowflake", feature = "sqlite"))]
     BuiltIn,
-    /// The backend that the program brings along.
+    /// The program's own backend.
     Custom(OpenBackend),
 }
 

@@ -24,7 +24,8 @@ struct Connected {
     description: String,
 }
 
-/// Whether the arguments or the environment select Snowflake. Where the destination is a file, refuses what has no meaning for one.
+/// Whether the arguments or the environment select Snowflake. If the destination is a file, rejects options that do not apply to
+/// files.
 pub(super) fn is_selected(args: &DestinationArgs) -> Result<bool> {
     match args.snowflake.to.map_or_else(kind_from_environment, |to| Ok(Some(to)))? {
         Some(DestinationKind::Snowflake) => Ok(true),
@@ -139,7 +140,7 @@ pub(in crate::cli) fn tag(spec: &SourceSpec) -> String {
     format!("snowfeed {}/{}", spec.name, spec.version)
 }
 
-/// Loads the connection, with the arguments in place of its own settings.
+/// Loads the connection; the arguments override its own settings.
 pub(in crate::cli) fn connection(args: &SnowflakeArgs, tag: &str) -> Result<ConnectionConfig> {
     let SnowflakeArgs { connection: name, database, schema, warehouse, role, .. } = args.clone();
     let mut connection = ConnectionConfig::load(name.as_deref())?;
@@ -166,7 +167,7 @@ fn kind_from_environment() -> Result<Option<DestinationKind>> {
     }
 }
 
-/// Refuses arguments that a file would ignore.
+/// Rejects arguments that a file would ignore.
 #[cfg(feature = "sqlite")]
 fn refuse_snowflake_args(args: &SnowflakeArgs) -> Result<()> {
     let given = [

@@ -11,7 +11,7 @@ use crate::{ErrorKind, SettingsSchema};
 #[derive(Deserialize, JsonSchema)]
 #[allow(dead_code, reason = "only its schema and its deserialization matter")]
 struct Example {
-    /// Required, to see that what is missing here is not blamed on what is given.
+    /// Required, to test that its absence is not blamed on the given settings.
     api_url: String,
     #[serde(default)]
     page_size: Option<u32>,

@@ -1,4 +1,4 @@
-//! Undoing what hides a text: escapes of JSON, URLs and HTML, base64, hexadecimal digits.
+//! Decodes notations that can hide a text: escapes of JSON, URLs and HTML, base64, hexadecimal digits.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -9,10 +9,10 @@ use percent_encoding::percent_decode_str;
 /// Replaces a credential.
 pub(crate) const REDACTED: &str = "***";
 
-/// The levels of escaping that are undone. Text with more levels is escaped to hide something.
+/// The maximum number of escape levels that are decoded. Text with more levels is escaped to hide something.
 pub(super) const LEVELS: usize = 16;
 
-/// A character, and the bytes of the original text that it stands for.
+/// A character, and the bytes of the original text that it represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Glyph {
     pub(super) c: char,
@@ -21,7 +21,7 @@ pub(super) struct Glyph {
 }
 
 impl Glyph {
-    /// Whether a reader sees nothing of it but a gap: white space, control characters, what has no width or turns the direction.
+    /// Whether a reader sees only a gap, or nothing: white space, control characters, zero-width characters, direction marks.
     pub(super) fn is_gap(self) -> bool {
         self.c.is_whitespace()
             || self.c.is_control()
@@ -33,7 +33,7 @@ impl Glyph {
             )
     }
 
-    /// The character, with an ASCII character in place of its full-width form.
+    /// The character, with full-width forms replaced by ASCII.
     pub(super) fn plain(self) -> char {
         match u32::from(self.c) {
             code @ 0xff01..=0xff5e => char::from_u32(code - 0xfee0).unwrap_or(self.c),
@@ -46,7 +46,7 @@ pub(super) fn glyphs(text: &str) -> Vec<Glyph> {
     text.char_indices().map(|(start, c)| Glyph { c, start, end: start + c.len_utf8() }).collect()
 }
 
-/// Undoes one level of escaping; `None` where nothing is escaped.
+/// Decodes one level of escaping; `None` if nothing is escaped.
 pub(super) fn unescape(glyphs: &[Glyph]) -> Option<Vec<Glyph>> {
     if !glyphs.iter().any(|glyph| matches!(glyph.plain(), '\\' | '%' | '&')) {
         return None;
@@ -75,7 +75,7 @@ pub(super) fn unescape(glyphs: &[Glyph]) -> Option<Vec<Glyph>> {
     is_changed.then_some(unescaped)
 }
 
-/// What follows a backslash: `u0067`, `u{67}`, `x67`, `147`, a letter, or the character itself. With its length.
+/// Decodes what follows a backslash: `u0067`, `u{67}`, `x67`, `147`, a letter, or the character itself. Returns its length, too.
 fn backslash(rest: &[Glyph]) -> Option<(char, usize)> {
     let digits = |count| hex(rest.get(1..=count)?);
     match rest.first()?.plain() {
@@ -93,7 +93,7 @@ fn backslash(rest: &[Glyph]) -> Option<(char, usize)> {
     }
 }
 
-/// `u0067`, a pair of surrogates, or `u{67}`.
+/// Decodes `u0067`, a surrogate pair, or `u{67}`.
 fn unicode(rest: &[Glyph]) -> Option<(char, usize)> {
     if rest.get(1)?.plain() == '{' {
         let length = rest.iter().skip(2).take(7).position(|glyph| glyph.plain() == '}')?;
@@ -109,7 +109,7 @@ fn unicode(rest: &[Glyph]) -> Option<(char, usize)> {
     Some((c, 11))
 }
 
-/// What follows a percent sign: the digits of each byte of a character, or `u0067`.
+/// Decodes what follows a percent sign: the digits of each byte of a character, or `u0067`.
 fn percent(rest: &[Glyph]) -> Option<(char, usize)> {
     if matches!(rest.first()?.plain(), 'u' | 'U') {
         return unicode(rest);
@@ -124,7 +124,7 @@ fn percent(rest: &[Glyph]) -> Option<(char, usize)> {
     })
 }
 
-/// What follows an ampersand: `#103;`, `#x67;` with or without the semicolon, or a name.
+/// Decodes what follows an ampersand: `#103;`, `#x67;` with or without the semicolon, or a name.
 fn entity(rest: &[Glyph]) -> Option<(char, usize)> {
     let ends = |length: usize| length + usize::from(rest.get(length).is_some_and(|glyph| glyph.plain() == ';'));
     let run =
@@ -160,18 +160,18 @@ fn entity(rest: &[Glyph]) -> Option<(char, usize)> {
     Some((c, length + 1))
 }
 
-/// A number of hexadecimal digits.
+/// Parses a number in hexadecimal digits.
 fn hex(digits: &[Glyph]) -> Option<u32> {
     let is_number = !digits.is_empty() && digits.len() <= 6;
     is_number.then(|| digits.iter().try_fold(0, |number, digit| Some(number << 4 | digit.plain().to_digit(16)?)))?
 }
 
-/// Less of these digits is not decoded: it has no room for a secret.
+/// The minimum number of digits to decode: fewer cannot hold a secret.
 const SHORTEST_BASE64: usize = 11;
 const SHORTEST_HEX: usize = 16;
 
-/// The bytes, each as a character, of everything that may be base64 or hexadecimal digits, wherever it begins and however it is
-/// broken into lines.
+/// Decodes everything that may be base64 or hexadecimal digits, wherever it begins and however it is broken into lines. Each byte
+/// becomes a character.
 pub(super) fn binary(glyphs: &[Glyph]) -> Vec<Vec<Glyph>> {
     let visible: Vec<Glyph> = glyphs.iter().copied().filter(|glyph| !glyph.is_gap()).collect();
     let is_base64 =
@@ -194,7 +194,7 @@ fn base64(digits: &[Glyph]) -> Option<Vec<Glyph>> {
             .with_decode_padding_mode(DecodePaddingMode::RequireNone)
             .with_decode_allow_trailing_bits(true),
     );
-    // A single digit that is left over holds no byte.
+    // A single leftover digit encodes no byte.
     let digits = if digits.len() % 4 == 1 { &digits[..digits.len() - 1] } else { digits };
     let standard = |glyph: &Glyph| match glyph.plain() {
         '-' => '+',
@@ -203,7 +203,7 @@ fn base64(digits: &[Glyph]) -> Option<Vec<Glyph>> {
     };
     let bytes = LENIENT.decode(digits.iter().map(standard).collect::<String>()).ok()?;
     let glyph = |(at, byte): (usize, &u8)| {
-        // Six bits a digit.
+        // Each digit encodes six bits.
         let (first, last) = (at * 8 / 6, (at * 8 + 7) / 6);
         Glyph { c: char::from(*byte), start: digits[first].start, end: digits[last].end }
     };

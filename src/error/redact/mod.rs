@@ -1,7 +1,7 @@
-//! Takes credentials out of whatever ends up in errors, logs and the run history: the secrets in use, texts of the shape of a
-//! well-known token, and credentials in URLs.
+//! Removes credentials from the text of errors, logs and the run history: the secrets in use, texts that look like a well-known
+//! token, and credentials in URLs.
 //!
-//! A remote may repeat a credential in any notation, so each level of escaping is undone, and each level is searched.
+//! A remote may repeat a credential in any notation, so each level of escaping is decoded and searched.
 
 mod decode;
 mod secrets;
@@ -19,26 +19,26 @@ pub(crate) use secrets::remember_authorization;
 #[cfg(feature = "http")]
 pub(crate) use urls::is_credential;
 
-/// How often a text is searched again after something was taken out of it: what remains may join up to a credential.
+/// The maximum number of repeated searches: after a redaction, the remaining text may join into another credential.
 const ROUNDS: usize = 8;
 
-/// What is looked for.
+/// The kinds of credentials to redact.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// The secrets in use.
     #[cfg(feature = "http")]
     Known,
-    /// Those, texts of the shape of a token, and credentials in URLs.
+    /// The secrets in use, texts that look like a token, and credentials in URLs.
     Everything,
 }
 
-/// A text without credentials.
+/// Returns a text without credentials.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
     redact_within(text, Scope::Everything)
 }
 
-/// A text without the secrets in use. Anything else stays, also what may be a credential: for text that the program goes on to
-/// work with, such as a link to the next page.
+/// Returns a text without the secrets in use. It keeps anything else that may be a credential, for text that the program still
+/// needs, such as the link to the next page.
 #[cfg(feature = "http")]
 pub(crate) fn redact_known(text: &str) -> Cow<'_, str> {
     if secrets::none_is_known() { Cow::Borrowed(text) } else { redact_within(text, Scope::Known) }
@@ -56,7 +56,7 @@ fn redact_within(text: &str, scope: Scope) -> Cow<'_, str> {
     Cow::Borrowed(REDACTED)
 }
 
-/// Where credentials are, at each level of escaping, also within base64 and hexadecimal digits.
+/// Finds credentials at each level of escaping, and in base64 and hexadecimal digits.
 fn find(level: Vec<Glyph>, scope: Scope) -> Vec<Range<usize>> {
     let all = level.first().map_or(0, |first| first.start)..level.last().map_or(0, |last| last.end);
     let mut found = Vec::new();
@@ -65,7 +65,7 @@ fn find(level: Vec<Glyph>, scope: Scope) -> Vec<Range<usize>> {
         if scope == Scope::Everything {
             found.extend(urls::find(level));
         }
-        // Credentials in URLs are not looked for in there: any bytes may look like a part of one.
+        // Decoded bytes are not searched for credentials in URLs: any bytes may look like part of a URL.
         for bytes in decode::binary(level) {
             each_level(bytes, |level| found.extend(tokens(level, scope)));
         }
@@ -73,7 +73,7 @@ fn find(level: Vec<Glyph>, scope: Scope) -> Vec<Range<usize>> {
     if is_searched { found } else { vec![all] }
 }
 
-/// Where secrets in use and texts of the shape of a token are.
+/// Finds secrets in use and texts that look like a token.
 fn tokens(level: &[Glyph], scope: Scope) -> Vec<Range<usize>> {
     let mut found = secrets::find(level);
     if scope == Scope::Everything {
@@ -82,7 +82,7 @@ fn tokens(level: &[Glyph], scope: Scope) -> Vec<Range<usize>> {
     found
 }
 
-/// Looks at each level of escaping. Says whether these were all.
+/// Calls `look` with each level of escaping. Returns whether it reached the last level.
 fn each_level(mut level: Vec<Glyph>, mut look: impl FnMut(&[Glyph])) -> bool {
     for _ in 0..LEVELS {
         look(&level);
@@ -94,7 +94,7 @@ fn each_level(mut level: Vec<Glyph>, mut look: impl FnMut(&[Glyph])) -> bool {
     false
 }
 
-/// The text with the stand-in in these places; `None` where there are none.
+/// Replaces these ranges by the placeholder; `None` if there are none.
 fn replace(text: &str, mut places: Vec<Range<usize>>) -> Option<String> {
     if places.is_empty() {
         return None;

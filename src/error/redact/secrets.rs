@@ -1,4 +1,4 @@
-//! The secrets in use: what was read as one, or sent as one.
+//! The secrets in use: texts that were read or sent as a secret.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -9,23 +9,23 @@ use twox_hash::XxHash3_128;
 
 use super::decode::{self, Glyph, LEVELS};
 
-/// A shorter text is not taken for a secret: it may be part of any word, or any value. In bytes.
+/// The minimum length of a secret, in bytes: a shorter text may be part of any word or value.
 pub(crate) const SHORTEST_SECRET: usize = 8;
 
-/// The most secrets that are looked for, those used last: tokens that are renewed again and again must not add up.
+/// The maximum number of remembered secrets, the most recently used ones: renewed tokens must not accumulate.
 const MOST: usize = 64;
 
-/// Of a secret with at least this many letters and digits, any part of [`PART`] of them is taken out, too.
+/// In a secret with at least this many letters and digits, any part of [`PART`] of them is redacted, too.
 const LONG: usize = 20;
 const PART: usize = 12;
 
 static KNOWN: RwLock<KnownSecrets> = RwLock::new(KnownSecrets { secrets: VecDeque::new(), forms: BTreeMap::new() });
 
-/// The secrets as hashes, so that their text is in no more places than it must be.
+/// The secrets as hashes, to avoid further copies of their text.
 struct KnownSecrets {
-    /// The last used one last.
+    /// The most recently used one is last.
     secrets: VecDeque<Secret>,
-    /// The hashes of all of them, by how they are made: how the text is folded, and of how many bytes each hash is.
+    /// All hashes, by how they are computed: the folding of the text, and the number of bytes hashed.
     forms: BTreeMap<(Fold, usize), HashMap<u128, Part, BuildHasherDefault<IdentityHasher>>>,
 }
 
@@ -35,16 +35,16 @@ struct Secret {
     hashes: Vec<u128>,
 }
 
-/// Something that is part of a secret.
+/// A hashed part of a secret.
 #[derive(Clone, Copy)]
 struct Part {
-    /// Of how many secrets.
+    /// The number of secrets that contain it.
     of: usize,
-    /// How many characters at the beginning and at the end of the secret folding drops.
+    /// The number of characters that folding drops at the beginning and at the end of the secret.
     edges: (usize, usize),
 }
 
-/// A hash is its own hash.
+/// Hashes a value that is already a hash to itself.
 #[derive(Default)]
 struct IdentityHasher(u64);
 
@@ -58,12 +58,12 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// How a text is made comparable. Case never counts, nor do gaps.
+/// How a text is normalized for comparison. Case and gaps never count.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fold {
     /// Letters and digits count.
     Letters,
-    /// Punctuation counts, too: for a secret of little else.
+    /// Punctuation counts, too: for a secret that consists mostly of it.
     Punctuation,
 }
 
@@ -75,7 +75,7 @@ impl Fold {
         }
     }
 
-    /// The text in UTF-8, and for each byte the glyph that it is of.
+    /// The text in UTF-8, and for each byte the index of its glyph.
     fn apply(self, glyphs: &[Glyph]) -> (Vec<u8>, Vec<usize>) {
         let (mut bytes, mut owners) = (Vec::with_capacity(glyphs.len()), Vec::with_capacity(glyphs.len()));
         for (index, glyph) in glyphs.iter().enumerate().filter(|(_, glyph)| self.keeps(glyph)) {
@@ -88,7 +88,7 @@ impl Fold {
     }
 }
 
-/// Remembers a secret that is used from now on.
+/// Remembers a secret that is in use from now on.
 pub(crate) fn remember(secret: &str) {
     if secret.len() < SHORTEST_SECRET {
         return;
@@ -105,7 +105,7 @@ pub(super) fn none_is_known() -> bool {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).secrets.is_empty()
 }
 
-/// Remembers the value of an `Authorization` header: what follows its scheme and, of user and password, the password.
+/// Remembers the value of an `Authorization` header: the part after its scheme, or the password if it holds user and password.
 #[cfg(feature = "http")]
 pub(crate) fn remember_authorization(header: &str) {
     use base64::Engine as _;
@@ -157,9 +157,9 @@ impl KnownSecrets {
     }
 }
 
-/// How a secret is found, how much folding drops at its edges, and the hashes of its parts.
+/// Returns how a secret is found, how much folding drops at its edges, and the hashes of its parts.
 fn hashes(secret: &str) -> ((Fold, usize), (usize, usize), BTreeSet<u128>) {
-    // The first and last line of a key are no secret, and in many a message.
+    // The first and last line of a key are not secret, and many messages contain them.
     let lines: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
     let mut level = decode::glyphs(&lines.join("\n"));
     let letters = Fold::Letters.apply(&level).0.len();
@@ -169,7 +169,7 @@ fn hashes(secret: &str) -> ((Fold, usize), (usize, usize), BTreeSet<u128>) {
     let folded = fold.apply(&level).0.len();
     let length = if folded < LONG { folded.max(SHORTEST_SECRET) } else { PART };
     let mut hashes = BTreeSet::new();
-    // What is escaped in a secret is undone along with what a remote has escaped.
+    // Decoding the remote's text also decodes escapes that the secret itself contains.
     for _ in 0..LEVELS {
         let mut bytes = fold.apply(&level).0;
         hashes.extend(bytes.windows(length).map(XxHash3_128::oneshot));
@@ -183,7 +183,7 @@ fn hashes(secret: &str) -> ((Fold, usize), (usize, usize), BTreeSet<u128>) {
     ((fold, length), edges, hashes)
 }
 
-/// Where secrets are in this text, which is decoded.
+/// Finds secrets in this text, which is decoded.
 pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     let mut found = Vec::new();
@@ -215,7 +215,7 @@ mod tests {
     fn what_has_not_been_used_for_long_is_forgotten_with_all_its_parts() {
         let mut known = KnownSecrets { secrets: VecDeque::new(), forms: BTreeMap::new() };
         for number in 0..MOST as u128 + 40 {
-            // They have parts in common.
+            // The secrets share parts.
             known.add(number, &format!("the-same-beginning-of-all-{number:04}"));
         }
         assert_eq!(known.secrets.len(), MOST);

@@ -1,18 +1,18 @@
-//! Texts of the shape of a credential, whoever they belong to: tokens with a well-known beginning, JSON Web Tokens, private keys.
+//! Texts that look like a credential, whether in use or not: tokens with a well-known prefix, JSON Web Tokens, private keys.
 
 use std::ops::Range;
 
 use super::decode::Glyph;
 
-/// A token with a well-known beginning.
+/// A token with a well-known prefix.
 struct Shape {
     /// In lower case.
     prefix: &'static str,
-    /// What may follow it beside letters and digits.
+    /// The characters that may follow it, besides letters and digits.
     also: &'static [u8],
-    /// With fewer characters after its prefix, it is a mention and no token.
+    /// A prefix with fewer characters after it only mentions a token.
     least: usize,
-    /// How many characters follow where it is broken into pieces.
+    /// The number of characters that are redacted after the prefix if the token is broken into pieces.
     usual: usize,
 }
 
@@ -46,15 +46,15 @@ const SHAPES: [Shape; 21] = [
 
 /// A text without gaps.
 struct Text {
-    /// In lower case, and 0 for what is not ASCII.
+    /// In lower case; 0 for characters outside ASCII.
     bytes: Vec<u8>,
-    /// Which glyph each byte is.
+    /// The index of each byte's glyph.
     indexes: Vec<usize>,
 }
 
-/// Where such texts are.
+/// Finds such texts.
 pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
-    // A backslash before each character is one that an earlier reader would have dropped.
+    // A backslash before every character is ignored, as an earlier reader would have dropped it.
     let is_visible = |glyph: &Glyph| !glyph.is_gap() && glyph.plain() != '\\';
     let visible = glyphs.iter().enumerate().filter(|(_, glyph)| is_visible(glyph));
     let byte = |glyph: &Glyph| u8::try_from(glyph.plain()).ok().filter(u8::is_ascii).unwrap_or(0).to_ascii_lowercase();
@@ -66,7 +66,7 @@ pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
 }
 
 impl Text {
-    /// Whether nothing is between this byte and the one before it.
+    /// Whether this byte directly follows the one before it.
     fn is_joined(&self, at: usize) -> bool {
         at > 0 && self.indexes[at] == self.indexes[at - 1] + 1
     }
@@ -76,7 +76,7 @@ impl Text {
         !self.is_joined(at) || !self.bytes[at - 1].is_ascii_alphanumeric()
     }
 
-    /// Where `prefix` begins a word or, unless it is `like_word`, is written without gaps.
+    /// Finds where `prefix` begins a word or, unless it is `like_word`, is written without gaps.
     fn starts<'a>(&'a self, prefix: &'a str, like_word: bool) -> impl Iterator<Item = usize> + 'a {
         let places = self.bytes.windows(prefix.len()).enumerate();
         let places = places.filter(|(_, window)| *window == prefix.as_bytes()).map(|(at, _)| at);
@@ -84,7 +84,7 @@ impl Text {
         places.filter(move |at| self.is_boundary(*at) || is_whole(*at))
     }
 
-    /// Where a run of letters, digits and these ends. Beyond `usual` characters it also ends at a gap.
+    /// Returns the end of a run of letters, digits and these characters. Beyond `usual` characters it also ends at a gap.
     fn end(&self, start: usize, also: &[u8], usual: usize) -> usize {
         let mut at = start;
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || also.contains(byte);
@@ -101,7 +101,7 @@ impl Text {
         self.starts(prefix, false).map(range).filter(is_token)
     }
 
-    /// Header, claims and signature, each as base64, with dots between them.
+    /// Finds header, claims and signature, each in base64, joined by dots.
     fn web_tokens(&self) -> impl Iterator<Item = Range<usize>> {
         const SEGMENT: &[u8] = b"-_";
         self.starts("eyj", true).filter_map(|start| {
@@ -116,7 +116,7 @@ impl Text {
         })
     }
 
-    /// What is between the first and the last line of a private key.
+    /// Finds the text between the first and the last line of a private key.
     fn private_keys(&self) -> impl Iterator<Item = Range<usize>> {
         const BEGIN: &str = "privatekey-----";
         self.starts(BEGIN, false).filter_map(|begin| {

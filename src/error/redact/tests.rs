@@ -118,17 +118,17 @@ enum Notation {
     Braces,
     Hex,
     Octal,
-    /// `%67`; as often as this.
+    /// `%67`, encoded this many times.
     Percent(u8),
     PercentU,
     Entity,
     HexEntity,
     FullWidth,
-    /// With this between pieces of so many characters.
+    /// With this text between pieces of this many characters.
     Split(&'static str, usize),
     Base64,
     Base64Url,
-    /// In lines of 76.
+    /// In lines of 76 characters.
     Base64Lines,
     HexDigits,
 }
@@ -201,7 +201,7 @@ impl Notation {
     }
 }
 
-/// Everything that a reader could make of a text, as letters and digits.
+/// Everything that a reader could decode from a text, as letters and digits.
 fn readings(text: &str) -> Vec<String> {
     let mut level = decode::glyphs(text);
     let mut readings = Vec::new();
@@ -218,7 +218,7 @@ fn readings(text: &str) -> Vec<String> {
     }
 }
 
-/// A part of the token that could be read; one of a few characters may be there by chance.
+/// Returns a part of the token that can still be read; shorter parts may match by chance.
 fn leak(text: &str, token: &str) -> Option<String> {
     const TELLING: usize = 10;
     let letters: Vec<char> = token.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
@@ -251,7 +251,7 @@ proptest! {
         remember(&secret);
         let text = format!("{before}{}{after}", notation.write(&secret));
         prop_assert!(leak(&redact(&text), &secret).is_none(), "{} -> {}", text, redact(&text));
-        // In one that undoes no decision of the first.
+        // In an outer notation that keeps the inner one intact.
         if matches!(outer, Notation::Json(_) | Notation::Percent(_) | Notation::Entity) {
             let text = outer.write(&text);
             prop_assert!(leak(&redact(&text), &secret).is_none(), "{} -> {}", text, redact(&text));

@@ -1,4 +1,4 @@
-//! Credentials in URLs, absolute or not: user info, and values of the query (and the fragment) whose names say so.
+//! Credentials in absolute or relative URLs: user info, and values in the query or the fragment whose names suggest a credential.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,13 +8,13 @@ use percent_encoding::percent_decode_str;
 use super::decode::Glyph;
 use super::decode::REDACTED;
 
-/// What help texts have in place of a user and a password.
+/// The placeholder for user and password in help texts.
 const PLACEHOLDER: &str = "USER:PASSWORD";
 
-/// Where credentials are.
+/// Finds credentials.
 pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
     let mut text = String::with_capacity(glyphs.len());
-    // For each byte, the glyph that it is of.
+    // For each byte, the index of its glyph.
     let mut owners = Vec::with_capacity(glyphs.len());
     for (index, glyph) in glyphs.iter().enumerate() {
         text.push(glyph.c);
@@ -27,7 +27,7 @@ pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
     places.map(|Range { start, end }| glyphs[owners[start]].start..glyphs[owners[end - 1]].end).collect()
 }
 
-/// Where user and password stand: between the slashes and `@`. Parsers of URLs want neither two slashes nor that they lean forward.
+/// Finds user and password, between the slashes and `@`. URL parsers require neither two slashes nor forward ones.
 fn user_infos(text: &str) -> Vec<Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let after = |mark: &'static str, needs_password: bool| {
@@ -44,7 +44,7 @@ fn user_infos(text: &str) -> Vec<Range<usize>> {
     infos.collect()
 }
 
-/// Where values stand that are credentials.
+/// Finds values that are credentials.
 fn values(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -67,11 +67,11 @@ fn values(text: &str) -> Vec<Range<usize>> {
 
 fn is_secret(name: &str, value: &str) -> bool {
     let value = decoded(value);
-    // A URL within a URL, too.
+    // A URL may contain another URL.
     is_credential(name) || value.contains('=') && !values(&value).is_empty()
 }
 
-/// Whether a name says that its value is a credential.
+/// Whether a name suggests that its value is a credential.
 pub(crate) fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -97,7 +97,7 @@ pub(crate) fn is_credential(name: &str) -> bool {
         || ["_key", "-key", ".key"].iter().any(|end| name.ends_with(end))
 }
 
-/// A text without its percent signs.
+/// Decodes the percent signs in a text.
 fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }

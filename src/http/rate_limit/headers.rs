@@ -54,7 +54,7 @@ pub(in crate::http) enum Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct Throttled {
     pub(in crate::http) limit: Limit,
-    /// How long to wait, where the server reports it.
+    /// How long to wait, if the server reports it.
     wait: Option<Duration>,
 }
 
@@ -91,7 +91,7 @@ impl Throttled {
     pub(in crate::http) fn wait(&self, nth: u32) -> Duration {
         let doubled = |first: Duration| first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1)));
         match self.wait {
-            // No tight loop, where a server keeps reporting a wait of nothing.
+            // Prevents a tight loop if a server keeps reporting a zero wait.
             Some(wait) if nth > 1 => wait.max(doubled(Duration::from_secs(1)).min(DEFAULT_WAIT[0])),
             Some(wait) => wait,
             None => doubled(DEFAULT_WAIT[0]).min(DEFAULT_WAIT[1]),

@@ -20,7 +20,7 @@ async fn acquire(limiter: &RateLimiter) -> Permit<'_> {
     limiter.acquire(&Monitor::detached(), &mut Duration::default()).await.unwrap()
 }
 
-/// How many requests can be under way now; ends them all.
+/// Returns how many requests can be under way now, and ends them all.
 fn available(limiter: &RateLimiter) -> usize {
     let mut permits = Vec::new();
     while let Some(permit) = acquire(limiter).now_or_never() {

@@ -93,7 +93,7 @@ impl App {
         self
     }
 
-    /// What the app does, in one or two sentences.
+    /// A description of the app in one or two sentences.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();

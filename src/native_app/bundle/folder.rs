@@ -98,7 +98,7 @@ fn existing_listing(dir: &Path) -> Result<Listing> {
         .with_help("use an empty folder, or one that `app build` wrote"))
 }
 
-/// Reads the listing; `None` if there is none.
+/// Reads the listing; `None` if it does not exist.
 fn read_listing(dir: &Path) -> Result<Option<Listing>> {
     let marker = dir.join(MARKER);
     refuse_link(&marker)?;
@@ -197,7 +197,7 @@ const TITLE: &str = "# Files that `app build` wrote here, with their SHA-256. It
 pub(super) struct Listing(BTreeMap<String, BTreeSet<String>>);
 
 impl Listing {
-    /// What these files will be listed as.
+    /// Creates the listing of these files.
     pub(super) fn new(files: &Files) -> Self {
         Self(files.iter().map(|(path, bytes)| (path.clone(), BTreeSet::from([digest(bytes)]))).collect())
     }
@@ -205,7 +205,7 @@ impl Listing {
     /// Reads a listing.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Describes the error in the listing.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let lines = text.strip_prefix(TITLE).ok_or("was not written by this version of `app build`")?;
         let mut listing = Self::default();

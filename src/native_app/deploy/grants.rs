@@ -1,4 +1,4 @@
-//! What a consumer grants an application: privileges, references, and its application roles.
+//! A consumer's grants to an application: privileges, references, and its application roles.
 
 use super::account::{Account, qualified_name, text_literal};
 use super::external_access::{BoundSecrets, ExternalAccess};
@@ -118,7 +118,7 @@ impl Grants<'_> {
         for binding in bindings {
             let row = rows.iter().find(|row| row.get("name").eq_ignore_ascii_case(&binding.reference));
             match row.map(|row| row.get("object_name")) {
-                // This version of the app has no such reference.
+                // This version of the app does not have the reference.
                 None => {}
                 Some("") => plan.push(self.bind_step(&binding)),
                 Some(name) if binding.targets(name) => {}

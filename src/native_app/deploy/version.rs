@@ -43,7 +43,7 @@ impl Versions {
         rows.map(parse_patch).collect::<Result<_>>().map(Self)
     }
 
-    /// The newest patch of a version; `None` if there is no such version.
+    /// The newest patch of a version; `None` if the version does not exist.
     pub(super) fn newest(&self, version: &Name) -> Option<&Patch> {
         self.0.iter().filter(|patch| patch.version == version.as_str()).max_by_key(|patch| patch.number)
     }
@@ -128,7 +128,7 @@ fn patch_constraints(manifest: &str) -> Vec<&str> {
 /// Snowflake's limit on versions: per package without channels, per channel, and outside any channel.
 pub(super) const MOST_VERSIONS: usize = 2;
 
-/// Checks whether a package has room for another version.
+/// Checks whether a package can hold another version.
 pub(super) struct VersionLimits<'a> {
     pub(super) package: &'a Name,
     pub(super) version: &'a Name,

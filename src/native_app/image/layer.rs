@@ -44,14 +44,14 @@ impl<'a> Entry<'a> {
 pub(super) struct Layer {
     /// The digest of the compressed bytes.
     pub(super) digest: String,
-    /// How many compressed bytes.
+    /// The number of compressed bytes.
     pub(super) size: u64,
     /// The digest of the archive before it was compressed.
     pub(super) diff_id: String,
 }
 
-/// Writes `entries`, sorted, owned_objects by root and last changed at `time` (seconds since 1970). What is held in memory does not
-/// grow with the files.
+/// Writes `entries`, sorted, owned by root, and last modified at `time` (seconds since 1970). Memory use does not grow with the
+/// files.
 pub(super) fn write(mut entries: Vec<Entry<'_>>, time: u64, to: impl Write) -> io::Result<Layer> {
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     let compressed = DigestWriter::new(to);
@@ -88,7 +88,7 @@ fn append(archive: &mut Builder<impl Write>, entry: Entry<'_>, time: u64) -> io:
             header.set_size(size);
             let mut program = file.take(size);
             archive.append_data(&mut header, entry.path, &mut program)?;
-            // A build that ran meanwhile would leave an archive that nobody can read.
+            // A build that ran meanwhile would leave an unreadable archive.
             if program.limit() > 0 || file.metadata()?.len() != size {
                 return Err(io::Error::other("the program changed while it was read"));
             }

@@ -22,7 +22,7 @@ const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
 
-/// A larger index or manifest is none of ours.
+/// The maximum size of an index or manifest that this crate writes; a larger one comes from another tool.
 const DOCUMENT: u64 = 4 * 1024 * 1024;
 
 /// An image, in a folder.

@@ -4,7 +4,7 @@ use super::*;
 use crate::native_app::App;
 use crate::{SourceSpec, TableSpec};
 
-/// What is found in a setup script that has these statements after its schemas and role.
+/// Returns the findings in a setup script that has these statements after its schemas and role.
 fn rules(statements: &str) -> Vec<Rule> {
     findings(statements).into_iter().map(|finding| finding.rule).collect()
 }

@@ -1,4 +1,4 @@
-//! What the settings of a connection depend on besides files.
+//! The inputs of a connection's settings other than files.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

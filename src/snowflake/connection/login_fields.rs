@@ -1,4 +1,4 @@
-//! What a login request says of who we are.
+//! The client's identification in a login request.
 
 use std::path::Path;
 

@@ -280,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_compressed_beside_what_else_runs() {
-        // One thread serves everything here: what is compressed on it, nobody else gets a word in between.
+        // A single thread runs everything here: compression on it would block the other task.
         let line = (0_u32..400_000).map(|number| number.to_string()).collect::<String>();
         let other = tokio::spawn(async {
             let mut turns = 0;

@@ -28,7 +28,7 @@ pub(super) struct BaseUrl(Url);
 
 impl BaseUrl {
     /// # Errors
-    /// `Configuration` when the connection's host is none.
+    /// `Configuration` when the connection's host is invalid.
     pub(super) fn of(connection: &ConnectionConfig) -> Result<Self> {
         // The host is not repeated: it may contain a password by mistake.
         let refuse = || {
@@ -118,7 +118,7 @@ impl Middleware for FollowRedirects {
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         for _ in 0..MAX_REDIRECTS {
-            // A body that cannot be cloned is sent once; none of ours is such.
+            // A body that cannot be cloned is sent once; this crate sends no such body.
             let Some(copy) = request.try_clone() else { break };
             let response = next.clone().run(copy, extensions).await?;
             match target(&response) {

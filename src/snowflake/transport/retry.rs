@@ -61,7 +61,7 @@ impl Middleware for RetryMiddleware {
         loop {
             let reason = extensions.remove::<LastStatus>().map_or(0, |status| status.0);
             extensions.insert(Attempt { before, reason, began });
-            // A body that cannot be cloned is sent once; none of ours is such.
+            // A body that cannot be cloned is sent once; this crate sends no such body.
             let Some(copy) = request.try_clone() else {
                 return next.run(request, extensions).await;
             };

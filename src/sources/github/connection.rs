@@ -47,7 +47,7 @@ impl Connections {
     }
 }
 
-/// Makes a connection, on a thread that may block: it reads secrets and certificates from files.
+/// Creates a connection, on a thread that may block: it reads secrets and certificates from files.
 pub(super) async fn connect(
     settings: &GithubSettings,
     make: fn(&GithubSettings) -> Result<Connection>,
@@ -69,7 +69,7 @@ impl Connection {
         Self::over(settings.client()?, settings)
     }
 
-    /// A connection that gives up soon where the server cannot be reached or fails, for checks that a person waits for.
+    /// Creates a connection that gives up soon if the server cannot be reached or fails, for checks that a person waits for.
     pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
@@ -86,7 +86,7 @@ impl Connection {
         Ok(Self { client, kind: CredentialKind::from_settings(settings) })
     }
 
-    /// Looks up the repository at a path; `None` where the server does not know it.
+    /// Looks up the repository at a path; `None` if the server does not know it.
     ///
     /// # Errors
     /// `NotFound`, when its issues are disabled.

@@ -1,4 +1,4 @@
-//! What GitHub's errors mean for a repository.
+//! The meaning of GitHub's errors for a repository.
 
 use super::names::Name;
 use crate::{Error, ErrorKind};

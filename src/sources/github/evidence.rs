@@ -1,4 +1,5 @@
-//! What a response to a request for one issue proves: something about that issue, or about the repository, the token or the server.
+//! What a response to a request for one issue proves: something about that issue, or about the repository, the token or the
+//! server.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -98,7 +98,7 @@ impl Source for GithubIssues {
 
     async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         let settings = GithubSettings::from_settings(config)?;
-        // The check has its own connection, which gives up soon.
+        // The check uses its own connection, which gives up soon.
         discover::check(connect(&settings, Connection::briefly).await?, &settings, monitor).await
     }
 

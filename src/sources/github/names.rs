@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::resource::ResourceNames;
 use crate::{Error, Resource, Result, Settings};
 
-/// What one resource is.
+/// The noun for a resource.
 pub(super) const RESOURCE_KIND: &str = "repository";
 
 /// One part of `owner/name`. It is never `.` or `..`.

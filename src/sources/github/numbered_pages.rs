@@ -42,7 +42,7 @@ pub(super) enum NextRequest {
     Newest,
 }
 
-/// What follows from a page.
+/// The consequence of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageOutcome {
     Keep(RowFilter),
@@ -318,7 +318,7 @@ impl NumberedPages {
         }
     }
 
-    /// Applies a page of a part, and returns what follows; `None` where there is no such part.
+    /// Applies a page of a part, and returns the consequence; `None` if the part does not exist.
     pub(super) fn page(&mut self, id: usize, info: &PageInfo) -> Option<PageOutcome> {
         let index = self.parts.iter().position(|part| part.id == id)?;
         if self.end.is_none() {

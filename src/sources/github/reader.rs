@@ -180,7 +180,7 @@ impl Reader {
             if let Ok(Reply::Page(PageResponse::Page(page))) = &reply
                 && !self.has_issues
             {
-                // Where issues were disabled meanwhile, the list may continue with pull requests only.
+                // If issues were disabled meanwhile, the list may continue with pull requests only.
                 if page.rows.iter().all(|row| row.is_pull_request) {
                     api.must_have_issues(&self.monitor).await?;
                 }
@@ -204,7 +204,7 @@ impl Reader {
             PageRequest::Url(url) => page::size(url).unwrap_or(self.page_size.now),
             PageRequest::Since(_) | PageRequest::Newest | PageRequest::NewestPage => self.page_size.now,
         };
-        // Where the server sends no date, use our own clock.
+        // If the server sends no date, use our own clock.
         let now = UnixSecond::from(Timestamp::now());
         Box::pin(async move {
             let etag = step.tag.as_ref().map(|tag| tag.value.as_str());

@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// It is the one that the environment gives unasked.
+    /// The token is the one that the environment sets implicitly.
     #[test]
     fn a_token_beside_a_github_app_is_told_by_where_it_comes_from() {
         let error = config(json!({"token": "env:GITHUB_TOKEN", "app_id": "1"})).unwrap_err();

@@ -65,7 +65,7 @@ pub enum PageRequest {
     NewestPage,
 }
 
-/// What the read plan needs to know about a page.
+/// The properties of a page that the read plan needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PageInfo {
     /// The URL of the request.
@@ -194,7 +194,7 @@ pub enum StepResult {
 pub struct Step {
     /// Its purpose.
     pub task: Task,
-    /// What is requested.
+    /// The kind of request.
     pub request: PageRequest,
     /// Makes the request conditional.
     pub tag: Option<EntityTag>,

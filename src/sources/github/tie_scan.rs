@@ -24,7 +24,7 @@ pub(super) struct TieScan {
     pub(super) fingerprints: Vec<[u8; 16]>,
     /// How many pages in a row had the same hash.
     pub(super) repeats: u32,
-    /// The server sent the last page again under the next number: there are no more.
+    /// The server sent the last page again under the next number: there are no more pages.
     pub(super) closed: bool,
     /// The pages have changed since the forward scan.
     pub(super) moved: bool,

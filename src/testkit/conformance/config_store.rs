@@ -47,7 +47,7 @@ pub fn clauses() -> Vec<Clause<dyn ConfigStore>> {
 
 const NAMESPACE: Namespace = Namespace::Connector;
 
-/// The last value counts; a key without one is `None`.
+/// `get` returns the last value; a key without a value returns `None`.
 async fn clause_1_get_returns_what_the_last_put_stored(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     assert_eq!(must(store.get(NAMESPACE, "url").await), None);
@@ -57,7 +57,7 @@ async fn clause_1_get_returns_what_the_last_put_stored(fresh: Fresh<dyn ConfigSt
     }
 }
 
-/// `remove` returns whether the key existed, and removes it.
+/// `remove` removes the key, and returns whether it existed.
 async fn clause_1_a_removed_key_is_gone(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     must(store.put(NAMESPACE, "url", &json!(1)).await);
@@ -78,7 +78,7 @@ async fn clause_2_namespaces_do_not_share_keys(fresh: Fresh<dyn ConfigStore>) {
     assert_eq!(must(store.list(Namespace::Resource).await), [("key".to_owned(), json!("resource"))]);
 }
 
-/// `list` returns everything once, in the order of the keys' bytes.
+/// `list` returns every entry once, ordered by the bytes of the keys.
 async fn clause_3_list_returns_every_entry_ordered_by_key(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     assert_eq!(must(store.list(NAMESPACE).await), []);
@@ -91,7 +91,7 @@ async fn clause_3_list_returns_every_entry_ordered_by_key(fresh: Fresh<dyn Confi
     assert_eq!(must(store.list(NAMESPACE).await), expected);
 }
 
-/// Doing it twice is like doing it once.
+/// Repeating `put` or `remove` has no further effect.
 async fn clause_4_put_and_remove_are_idempotent(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for _ in 0..2 {
@@ -103,7 +103,7 @@ async fn clause_4_put_and_remove_are_idempotent(fresh: Fresh<dyn ConfigStore>) {
     assert_eq!(must(store.list(NAMESPACE).await), []);
 }
 
-/// Of values that are put concurrently, one is stored in the end, whole.
+/// Of concurrently put values, exactly one is stored in the end, and intact.
 async fn clause_4_concurrent_puts_are_atomic(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     let values: Vec<Value> = (0..8).map(|n| json!(n.to_string().repeat(1_000))).collect();
@@ -119,7 +119,7 @@ async fn clause_4_concurrent_puts_are_atomic(fresh: Fresh<dyn ConfigStore>) {
     assert_eq!(must(store.list(NAMESPACE).await).len(), 1);
 }
 
-/// After a dropped future, either its value or the old one is stored.
+/// After a dropped future, either the new or the old value is stored.
 async fn clause_4_a_dropped_put_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
@@ -167,7 +167,7 @@ async fn clause_5_values_come_back_equal(fresh: Fresh<dyn ConfigStore>) {
     }
 }
 
-/// Both namespaces at once.
+/// `snapshot` returns both namespaces.
 async fn clause_6_a_snapshot_is_what_list_returns(fresh: Fresh<dyn ConfigStore>) {
     let store = fresh.make().await;
     for key in ["b", "a\0"] {

@@ -1,4 +1,4 @@
-//! The guarantees of delivery, for a source with the engine: the final contents of the tables.
+//! Delivery guarantees of a source with the engine: the final contents of the tables.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::sink::Limits;
 use crate::testkit::fault_injection::{CrashPoint, CrashingBackend, FlakySource};
 use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 
-/// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun, and then the same table.
-/// One `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
+/// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun; the table must come out
+/// the same. Generates one `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
 ///
 /// ```
 /// mod delivery {
@@ -64,7 +64,7 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
     crate::__delivery_clauses! { __conformance_list () }
 }
 
-/// The number of crash points tested in a run at most, evenly spread.
+/// The maximum number of crash points tested in a run, evenly spread.
 const MOMENTS: u64 = 24;
 
 /// A row of a table: its version, its document, and whether it is deleted.
@@ -73,14 +73,14 @@ type Row = (Version, Option<ByteString>, bool);
 /// Every row of every table, by table and key.
 type Rows = BTreeMap<(String, String), Row>;
 
-/// Runs a source once, with each batch in a commit of its own if possible.
+/// Runs a source once, with each batch in its own commit if possible.
 async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
     let limits = Limits { commit_rows: 1, ..Limits::default() };
     let connector = Connector::new(source, backend).with_settings(case.config.values().clone()).limits(limits);
     connector.ingest(IngestRequest::new([case.resource.clone()]).mode(mode)).await
 }
 
-/// Runs the source of the case to its end.
+/// Runs the case's source to its end.
 async fn complete(case: &SourceCase, memory: &Memory, mode: Mode) -> IngestReport {
     let report = ingest(case, Arc::clone(&case.source), Arc::new(memory.clone()), mode).await;
     let report = report.unwrap_or_else(|error| panic!("the run failed: {error:?}"));
@@ -136,10 +136,10 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
     for commit in moments(counting.commits()) {
         let memory = before().await;
         let crashing = Arc::new(CrashingBackend::new(memory.clone(), crash(commit)));
-        // Its status does not matter, as after a crash.
+        // Its outcome does not matter, as after a crash.
         let _ = ingest(case, Arc::clone(&case.source), crashing.clone(), mode).await;
         if !crashing.has_crashed() {
-            // A run may have other commits than the one that was counted.
+            // A run may have other commits than the counted one.
             continue;
         }
         complete(case, &memory, mode).await;
@@ -152,12 +152,12 @@ async fn clause_1_a_crash_before_any_commit_loses_nothing(fresh: Fresh<SourceCas
     crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::BeforeCommit).await;
 }
 
-/// After a crash after any commit, before the run learns of it, the next run loses nothing.
+/// After a crash right after any commit, whose result the run never saw, the next run loses nothing.
 async fn clause_1_a_crash_after_any_commit_loses_nothing(fresh: Fresh<SourceCase>) {
     crash_everywhere(&*fresh.make().await, Mode::Incremental, CrashPoint::AfterCommit).await;
 }
 
-/// The same for a reconcile run, which resumes and deletes nothing that exists.
+/// A reconcile run that crashed resumes, loses nothing, and deletes nothing that exists.
 async fn clause_1_a_crash_in_a_reconcile_run_loses_nothing(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     crash_everywhere(&case, Mode::Reconcile, CrashPoint::BeforeCommit).await;
@@ -175,14 +175,14 @@ async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase
         let source = Arc::new(FlakySource::new(Arc::clone(&case.source), after).failures(1));
         let report = ingest(&case, Arc::clone(&source), Arc::new(memory.clone()), Mode::Incremental).await;
         let is_complete = report.is_ok_and(|report| report.status() == RunStatus::Complete);
-        // A source that reads concurrently may need fewer batches this time.
+        // A source that reads concurrently may return fewer batches this time.
         assert!(!(is_complete && source.has_failed()), "an error looked like success");
         complete(&case, &memory, Mode::Incremental).await;
         assert_same(&rows(&case, &memory), &expected, &format!("after an error at batch {batch} and a rerun"));
     }
 }
 
-/// Changes between a crash and the next run arrive, too. Without [`changing`](SourceCase::changing) this checks nothing.
+/// Changes between a crash and the next run are delivered, too. Without [`changing`](SourceCase::changing) this checks nothing.
 async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
@@ -206,7 +206,7 @@ async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
     assert_same(&rows(&case, &memory), &before, "after a second run");
 }
 
-/// Of two concurrent runs one may be refused; no row is lost or duplicated.
+/// One of two concurrent runs may be refused; no row is lost or duplicated.
 async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     let run = || ingest(&case, Arc::clone(&case.source), Arc::new(memory.clone()), Mode::Incremental);

@@ -50,7 +50,7 @@ pub(super) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<
     .await
 }
 
-/// Names one test for each clause.
+/// Defines one test for each clause.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_tests {

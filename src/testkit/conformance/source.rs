@@ -77,7 +77,7 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
     crate::__source_clauses! { __conformance_list () }
 }
 
-/// A source, its settings, and a resource. The resource must not change while it is read, except through [`changing`](Self::changing).
+/// A source, its settings, and a resource. Only [`changing`](Self::changing) may change the resource while it is read.
 pub struct SourceCase {
     pub(super) source: Arc<dyn Source>,
     pub(super) config: Settings,
@@ -88,13 +88,13 @@ pub struct SourceCase {
 }
 
 impl SourceCase {
-    /// A source, its settings, and a resource that it can read with them.
+    /// Creates a case from a source, its settings, and a resource that it can read with them.
     pub fn new(source: impl Source, config: Settings, resource: Resource) -> Self {
         let (source, other) = (Arc::new(source), config.clone());
         Self { source, config, other, resource, change: None, kept: Vec::new() }
     }
 
-    /// Adds other settings with the same records, such as another page size. The checks use both concurrently, on the same
+    /// Adds other settings that read the same records, such as another page size. The checks use both concurrently, on the same
     /// source.
     #[must_use]
     pub fn other_config(mut self, config: Settings) -> Self {
@@ -112,7 +112,7 @@ impl SourceCase {
         self
     }
 
-    /// Keeps a value alive as long as the case: a server, a directory.
+    /// Keeps a value, such as a server or a directory, alive as long as the case.
     #[must_use]
     pub fn keeping(mut self, value: impl Any + Send + Sync) -> Self {
         self.kept.push(Box::new(value));
@@ -171,7 +171,7 @@ fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String,
     newest
 }
 
-/// Long enough to notice a task that was left running.
+/// Long enough to notice a task that is still running.
 const A_WHILE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

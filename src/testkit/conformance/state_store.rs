@@ -78,7 +78,7 @@ async fn clause_1_append_adds_and_latest_returns(fresh: Fresh<dyn StateStore>) {
     }
 }
 
-/// Each version is higher than those before.
+/// Each version is higher than all earlier ones.
 async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut last = StateVersion::NONE;
@@ -101,7 +101,7 @@ async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn State
     assert_eq!(must(store.latest(KEY).await).expect("an entry").at, at(100));
 }
 
-/// A base that is not the newest version is refused; entry and run record are not stored.
+/// A base that is not the newest version is refused; neither entry nor run record is stored.
 async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let first = push(&*store, KEY, 0, "one").await;
@@ -114,7 +114,7 @@ async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn St
     assert_eq!(must(store.runs(None, 10).await), runs, "the run of a refused change was stored");
 }
 
-/// Of several concurrent changes on one base, one succeeds and the others are refused.
+/// Of several concurrent changes on the same base, one succeeds and the others are refused.
 async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for round in 0..5 {
@@ -154,7 +154,7 @@ async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>
     assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
 }
 
-/// A dropped future has stored entry and run, or neither.
+/// A dropped future has stored both entry and run, or neither.
 async fn clause_4_a_dropped_append_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn StateStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
@@ -162,7 +162,7 @@ async fn clause_4_a_dropped_append_has_happened_entirely_or_not_at_all(fresh: Fr
         let base = must(store.latest(KEY).await).expect("an entry").version;
         let change = change(KEY, base, 1, "two");
         dropped_after(polls, store.append(change.clone())).await;
-        // A retry with the same base tells whether it has happened.
+        // A retry with the same base reveals whether the first call succeeded.
         let again = store.append(change.clone()).await;
         if let Err(error) = again {
             assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
@@ -174,7 +174,7 @@ async fn clause_4_a_dropped_append_has_happened_entirely_or_not_at_all(fresh: Fr
     }
 }
 
-/// A run is recorded once, however often its record is stored.
+/// A run appears once, however often its record is stored.
 async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut change = change(KEY, StateVersion::NONE, 0, "one");
@@ -196,7 +196,7 @@ async fn clause_5_history_returns_the_newest_first(fresh: Fresh<dyn StateStore>)
     assert!(must(store.history(KEY, 0).await).is_empty());
 }
 
-/// `runs` returns the last started first; of two that started together, the one with the higher id.
+/// `runs` returns the most recently started first; of two with the same start, the one with the higher id.
 async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let ids = [RunId::new(), RunId::new(), RunId::new(), RunId::new()];
@@ -282,7 +282,7 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
 }
 
-/// All at once, in the order of the keys, including a key without entries.
+/// `latest_many` returns all keys at once, in order, including a key without entries.
 async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for n in 0..3 {
@@ -299,7 +299,7 @@ async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn St
     assert_eq!(must(store.latest_many(&[]).await), []);
 }
 
-/// Only other runs of the key that are recorded as running become interrupted; one that is still alive may record its end.
+/// Only other runs of the key that are recorded as running become interrupted; one that is still alive may record its own end.
 async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let (dead, alive, ended, elsewhere) = (RunId::new(), RunId::new(), RunId::new(), RunId::new());
@@ -334,7 +334,7 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
     assert_eq!(standing.run.map(|run| run.status), Some(RunStatus::Running), "the newest run is the own one");
     must(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
     assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a run that is alive records its own end");
-    // A refused change ends no run, and a change without a run ends all.
+    // A refused change ends no run; a change without a run ends all.
     assert_refused(store.append(change(KEY, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
     assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change has ended a run");
     let base = must(store.latest(KEY).await).expect("the entry that was appended").version;

@@ -1,4 +1,4 @@
-//! What the macros of the suites expand to. It may change at any time.
+//! The expansion of the suite macros. It may change at any time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ pub use super::sink::clauses as sink;
 pub use super::source::clauses as source;
 pub use super::state_store::clauses as state_store;
 
-/// Makes fresh implementations, as many as a check needs.
+/// Creates as many fresh implementations as a check needs.
 pub struct Fresh<T: ?Sized>(Arc<dyn Fn() -> BoxFuture<'static, Arc<T>> + Send + Sync>);
 
 impl<T: ?Sized> Fresh<T> {
-    /// Makes them by calling `make`.
+    /// Creates implementations by calling `make`.
     pub fn new<F>(make: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Arc<T>> + Send + 'static,
@@ -24,7 +24,7 @@ impl<T: ?Sized> Fresh<T> {
         Self(Arc::new(move || Box::pin(make())))
     }
 
-    /// Makes a fresh one.
+    /// Creates a fresh implementation.
     pub async fn make(&self) -> Arc<T> {
         (self.0)().await
     }
@@ -45,16 +45,16 @@ impl<T: ?Sized> fmt::Debug for Fresh<T> {
 /// One guarantee of a contract.
 #[derive(Debug)]
 pub struct Clause<T: ?Sized> {
-    /// Its name, which begins with the number of the clause: `clause_3_…`.
+    /// The name, which begins with the number of the clause: `clause_3_…`.
     pub name: &'static str,
     /// Panics if the implementation breaks it.
     pub check: fn(Fresh<T>) -> BoxFuture<'static, ()>,
 }
 
-/// A check that takes longer hangs. Hundreds of statements on a remote database, or on a busy machine, do not take that long.
+/// The timeout of a check. Hundreds of statements on a remote database, or on a busy machine, take less.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Runs one check to its end, on a runtime of its own.
+/// Runs one check to its end, on its own runtime.
 ///
 /// # Panics
 /// Panics if the check does, or if it has not ended after ten minutes.

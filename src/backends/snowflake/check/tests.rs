@@ -1,4 +1,4 @@
-//! The account as a script: what is answered to which statement.
+//! A scripted account: statements and their responses.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use crate::snowflake::{Client, StagedFile, Usage};
 
 type Answers = Vec<(&'static str, std::result::Result<QueryResult, (&'static str, &'static str)>)>;
 
-/// Answers each statement as the last entry says with whose beginning it begins; what is not in it does not exist.
+/// Answers each statement with the last entry whose text the statement begins with; anything else does not exist.
 #[derive(Debug, Clone)]
 struct Account {
     answers: Arc<Answers>,
@@ -168,7 +168,7 @@ async fn a_warehouse_is_judged_by_whether_it_can_start() {
     let (name, message, help) = wrong(current("OFF")).await;
     assert!(name == "warehouse" && message.contains("\"OFF\" is suspended"), "{message}");
     assert!(help.contains("ALTER WAREHOUSE \"OFF\" SET AUTO_RESUME = TRUE"), "{help}");
-    // It is the session's, and the role has no privilege on it.
+    // It is the session's warehouse, and the role has no privilege on it.
     let (_, message, help) = wrong(current("LOADING_")).await;
     assert!(
         message.contains("may not use it") && help.contains("GRANT USAGE ON WAREHOUSE \"LOADING_\" TO ROLE \"LOADER\"")

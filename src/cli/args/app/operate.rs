@@ -1,4 +1,4 @@
-//! The arguments of what is done with the app in an account.
+//! The arguments of operations on the app in an account.
 
 use std::path::PathBuf;
 
@@ -8,32 +8,32 @@ use crate::{Error, Result, SecretRef};
 
 use super::package::AppArgs;
 
-/// What every command in an account takes.
+/// The arguments of every command that uses an account.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Operation {
-    /// Print the statements, and the privilege that each needs; what there is, is read, and nothing is changed
+    /// Print the statements and the privilege that each needs; reads the account, but changes nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Take over what somebody else has made under the same name
+    /// Take over objects of the same name that snowfeed did not create
     #[arg(long)]
     pub(in crate::cli) adopt: bool,
     #[command(flatten)]
     pub(in crate::cli) app: AppArgs,
 }
 
-/// What `app deploy` takes.
+/// The arguments of `app deploy`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Deploy {
-    /// The folder that was built
+    /// The folder of the build
     #[arg(long, value_name = "DIR", default_value = "sf_build")]
     pub(in crate::cli) out: PathBuf,
-    /// Give consumers this version: those who have the app are upgraded
+    /// Release this version to consumers, which upgrades installed apps
     #[arg(long)]
     pub(in crate::cli) release: bool,
-    /// Refuse to make the image repository, its database and its schema where they are missing
+    /// Fail instead of creating the image repository, its database or its schema
     #[arg(long)]
     pub(in crate::cli) no_create_repository: bool,
-    /// A version that nobody needs any more, to make room for this one: a package holds two
+    /// A version to drop, no longer in use, because a package holds only two
     #[arg(long, value_name = "VERSION")]
     drop_version: Option<String>,
     /// A programmatic access token that pushes the image, for the connection's user [default: a token of the session]
@@ -49,25 +49,25 @@ impl Deploy {
     }
 }
 
-/// What `app install` takes.
+/// The arguments of `app install`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Install {
-    /// The value of a secret setting, such as token=env:GITHUB_TOKEN; may be given several times
+    /// The value of a secret setting, such as token=env:GITHUB_TOKEN; may be repeated
     #[arg(long, value_name = "SETTING=env:NAME|file:PATH")]
     secret: Vec<String>,
-    /// A host that the app may reach besides those of {name} and of settings that are URLs; may be given several times
+    /// A host that the app may reach besides those of {name} and of settings that are URLs; may be repeated
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(in crate::cli) host: Vec<String>,
-    /// Where the secrets and the network rule are [default: {APPLICATION}_SETUP.PUBLIC]
+    /// The schema of the secrets and the network rule [default: {APPLICATION}_SETUP.PUBLIC]
     #[arg(long, value_name = "DATABASE.SCHEMA")]
     objects_in: Option<String>,
-    /// A role that configures the connector; may be given several times
+    /// A role that configures the connector; may be repeated
     #[arg(long, value_name = "ROLE")]
     pub(in crate::cli) admin: Vec<String>,
-    /// A role that sees how the connector stands; may be given several times
+    /// A role that sees the status of the connector; may be repeated
     #[arg(long, value_name = "ROLE")]
     pub(in crate::cli) viewer: Vec<String>,
-    /// A role that reads the data; may be given several times
+    /// A role that reads the data; may be repeated
     #[arg(long, value_name = "ROLE")]
     pub(in crate::cli) data_reader: Vec<String>,
     #[command(flatten)]
@@ -77,11 +77,11 @@ pub(in crate::cli) struct Install {
 }
 
 impl Install {
-    /// Each secret setting with where its value is.
+    /// Returns each secret setting with the reference to its value.
     pub(in crate::cli) fn secrets(&self) -> Result<Vec<(&str, SecretRef)>> {
         let parse = |argument: &String| match argument.split_once('=') {
             Some((setting, reference)) => Ok((setting.len(), reference.parse()?)),
-            // What was given may be the secret itself: it must not be repeated.
+            // The argument may be the secret itself: the message must not repeat it.
             None => Err(Error::configuration("--secret names no setting")
                 .with_help("write --secret SETTING=env:NAME or SETTING=file:PATH, such as token=env:GITHUB_TOKEN")),
         };
@@ -97,7 +97,7 @@ impl Install {
     }
 }
 
-/// What `app upgrade` takes.
+/// The arguments of `app upgrade`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Upgrade {
     #[command(flatten)]
@@ -112,10 +112,10 @@ impl Upgrade {
     }
 }
 
-/// Where the app comes from. Without any of these: the version of this program, in a package of the same account.
+/// The origin of the app. By default, this program's version in a package of the same account.
 #[derive(Debug, clap::Args)]
 struct Source {
-    /// What the package has released, instead of this program's version
+    /// The version that the package has released, instead of this program's version
     #[arg(long, conflicts_with = "listing")]
     released: bool,
     /// A listing, by its global name, instead of a package of this account
@@ -133,22 +133,22 @@ impl Source {
     }
 }
 
-/// What `app uninstall` takes.
+/// The arguments of `app uninstall`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Uninstall {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(in crate::cli) yes: bool,
-    /// Drop what the application owns, too: its compute pool, and its database with the data
+    /// Also drop what the application owns: its compute pool, and its database with the data
     #[arg(long)]
     pub(in crate::cli) cascade: bool,
-    /// Drop the secrets, the network rule and the integration that `app install` made, too
+    /// Also drop the secrets, the network rule and the integration that `app install` created
     #[arg(long)]
     pub(in crate::cli) objects: bool,
-    /// Where those are [default: {APPLICATION}_SETUP.PUBLIC]
+    /// The schema of those objects [default: {APPLICATION}_SETUP.PUBLIC]
     #[arg(long, value_name = "DATABASE.SCHEMA")]
     objects_in: Option<String>,
-    /// Drop the application package, too, with all its versions
+    /// Also drop the application package with all its versions
     #[arg(long)]
     pub(in crate::cli) with_package: bool,
     #[command(flatten)]
@@ -161,7 +161,7 @@ impl Uninstall {
     }
 }
 
-/// `DATABASE.SCHEMA`; a name with dots stands in quotes.
+/// Parses `DATABASE.SCHEMA`; a name with dots is quoted.
 fn place(given: &str) -> Result<(Name, Name)> {
     let mut quoted = false;
     let dots: Vec<usize> = given

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use crate::native_app::App;
 use crate::{Error, Result, SourceSpec};
 
-/// What the app is called, and how it is set up.
+/// The names of the app, and its setup.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "App")]
 pub(in crate::cli) struct AppArgs {
-    /// What it is called where people read it
+    /// The title of the app, for people
     #[arg(long)]
     title: Option<String>,
-    /// What it does, in a sentence or two
+    /// A description of the app in one or two sentences
     #[arg(long)]
     description: Option<String>,
-    /// With what text a privilege or a reference is asked for; may be given several times
+    /// The text that explains a privilege or a reference; may be repeated
     #[arg(long, value_name = "NAME=TEXT")]
     text: Vec<String>,
     /// The application package [default: {NAME}_CONNECTOR_PKG]
@@ -30,22 +30,22 @@ pub(in crate::cli) struct AppArgs {
     /// The image's name [default: the name of this program]
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
-    /// The machines of the compute pool [default: CPU_X64_XS]
+    /// The instance family of the compute pool [default: CPU_X64_XS]
     #[arg(long, value_name = "FAMILY")]
     pool_family: Option<String>,
-    /// How often each {kind} is ingested unless it is said otherwise [default: 30m]
+    /// The schedule of each {kind} without one of its own [default: 30m]
     #[arg(long, value_name = "SCHEDULE")]
     default_schedule: Option<String>,
-    /// An app that starts no container: this program runs elsewhere, with --to snowflake, and the app shows its tables
+    /// Build an app without a container: this program runs elsewhere, with --to snowflake, and the app shows its tables
     #[arg(long)]
     without_container: bool,
-    /// A folder with a Streamlit page of your own, started by its app.py
+    /// A folder with your own Streamlit page, started by its app.py
     #[arg(long, value_name = "DIR")]
     page: Option<PathBuf>,
 }
 
 impl AppArgs {
-    /// The app of a source whose program is called `program`.
+    /// Returns the app of a source whose program is named `program`.
     pub(in crate::cli) fn app(&self, spec: &SourceSpec, program: &str) -> Result<App> {
         let program = self.image.as_deref().unwrap_or(program);
         let mut app = App::from(spec).program(program);

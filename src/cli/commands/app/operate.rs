@@ -1,4 +1,4 @@
-//! What is done with the app in an account.
+//! Operations on the app in an account.
 
 use secrecy::SecretString;
 
@@ -22,7 +22,7 @@ const STOPPING: &str = "stopping after this step, the next call goes on from the
 /// The folder of the image in the folder of the bundle.
 pub(super) const IMAGE: &str = "image";
 
-/// For which source, where, and who is told.
+/// The context of a command: the source, the destination, and the output.
 pub(in crate::cli::commands) struct CommandContext<'a> {
     pub(in crate::cli::commands) spec: &'a SourceSpec,
     pub(in crate::cli::commands) global: &'a Global,
@@ -45,7 +45,7 @@ impl CommandContext<'_> {
         Ok(Runner::new().dry_run(operation.dry_run).stop(stop).progress(tell))
     }
 
-    /// Writes what was done.
+    /// Writes a report.
     fn report(&self, report: &Report) -> Result<Exit> {
         for note in &report.notes {
             self.output.note(&format!("note: {note}"));
@@ -55,7 +55,7 @@ impl CommandContext<'_> {
     }
 }
 
-/// Ends the session, and passes on what came of it.
+/// Ends the session, and returns the result.
 pub(super) async fn close<T>(account: Account, result: Result<T>) -> Result<T> {
     if let Err(error) = account.close().await {
         tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
@@ -155,7 +155,7 @@ pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Command
     }
 }
 
-/// `None` where it is not to be.
+/// Removes the app, after confirmation if `asks`; `None` if there is nothing to remove, or the user declines.
 async fn ask_and_remove(
     uninstall: &Uninstall,
     app: &App,
@@ -165,7 +165,7 @@ async fn ask_and_remove(
     place: &CommandContext<'_>,
 ) -> Result<Option<Report>> {
     if asks {
-        // What would be lost is said before it is asked for.
+        // Show what would be lost before asking.
         let planned = uninstall.run(account, &Runner::new().dry_run(true)).await?;
         let names = app.names()?;
         for owned in uninstall.owned_objects(account).await? {

@@ -1,4 +1,4 @@
-//! How the app stands.
+//! The status of the app.
 
 use super::operate::{CommandContext, close};
 use crate::Result;

@@ -138,7 +138,7 @@ impl RegistryError {
             Some((status, text)) => error.with_context("answer", status).with_context("registry", text),
             None => error,
         };
-        // What a refused sign-in was answered with is not repeated: it may hold what was sent.
+        // Do not repeat the response to a rejected sign-in: it may contain the credentials.
         if matches!(cause, OciDistributionError::AuthenticationFailure(_)) { error } else { error.with_source(cause) }
     }
 
@@ -156,7 +156,7 @@ impl RegistryError {
     }
 }
 
-/// What the registry itself said.
+/// Returns the registry's own code and message.
 fn said(cause: &OciDistributionError) -> Option<(String, String)> {
     match cause {
         OciDistributionError::RegistryError { envelope: OciEnvelope { errors }, .. } => {

@@ -12,7 +12,7 @@ use super::super::environment::Environment;
 use super::warnings::Warnings;
 use crate::{Error, Result};
 
-/// What a process is given.
+/// The environment of a process.
 pub(super) struct TestEnvironment {
     home: TempDir,
     variables: BTreeMap<String, OsString>,
@@ -85,7 +85,7 @@ impl TestEnvironment {
         self.load(None).unwrap_err()
     }
 
-    /// What is warned of when the default connection is loaded.
+    /// Returns the warnings from loading the default connection.
     pub(super) fn warnings(&self) -> Vec<String> {
         let warnings = Warnings::default();
         tracing::subscriber::with_default(warnings.clone(), || self.connection());

@@ -1,7 +1,7 @@
-//! Keys that `openssl` made for these tests and nothing else: one RSA key in all its forms, and some that will not do. Their bodies
-//! alone are kept, so that nobody, and no scanner, takes them for keys that open something.
+//! Keys that `openssl` made only for these tests: one RSA key in all formats, and some unsupported keys. Only their bodies are
+//! stored, so that neither readers nor scanners take them for keys that open something.
 
-/// What the encrypted ones are encrypted with.
+/// The passphrase of the encrypted keys.
 pub(super) const PASSPHRASE: &str = "open sesame 42";
 
 /// `openssl rsa -pubout -outform DER | openssl dgst -sha256 -binary | base64`.

@@ -1,4 +1,4 @@
-//! From what is written to the connection that it makes, or to the one line that says why not.
+//! From configuration files to the connection, or to the one-line error that explains why it is invalid.
 
 use super::super::{ConnectionConfig, Credentials};
 use super::environment::{TestEnvironment, shown};

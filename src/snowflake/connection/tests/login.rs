@@ -1,4 +1,4 @@
-//! What a login says of who we are.
+//! The client's identification in a login request.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! What belongs together: clauses 1, 2, 7, 11 and 12.
+//! Atomicity: clauses 1, 2, 7, 11 and 12.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use super::{SinkProbe, Subject};
 use crate::sink::{Sweep, TableRows};
 use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
 
-/// `ensure_tables` a second time leaves everything that is there.
+/// A repeated `ensure_tables` keeps everything.
 pub(super) async fn clause_1_ensure_tables_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
@@ -24,7 +24,7 @@ pub(super) async fn clause_1_ensure_tables_is_idempotent_and_removes_nothing(fre
     subject.put(1, [upsert("c", 1, "x")]).await;
 }
 
-/// Several connections ensure the same and other tables at the same time, and all of them succeed.
+/// Several connections ensure the same and different tables concurrently, and all succeed.
 pub(super) async fn clause_1_ensure_tables_runs_concurrently(fresh: Fresh<dyn SinkProbe>) {
     let probe = fresh.make().await;
     let mut tasks = Vec::new();
@@ -44,7 +44,7 @@ pub(super) async fn clause_1_ensure_tables_runs_concurrently(fresh: Fresh<dyn Si
     }
 }
 
-/// A table with more or fewer columns is the same table.
+/// A table that gains or loses columns stays the same table.
 pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
@@ -58,7 +58,7 @@ pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn 
     subject.put(1, [upsert("b", 1, "x")]).await;
 }
 
-/// A commit whose second half is impossible leaves no trace of its first; made possible, it succeeds.
+/// A commit whose second half is impossible leaves no trace of its first half; once made possible, it succeeds.
 pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "old")]).await;
@@ -81,7 +81,7 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(
     assert_eq!(subject.probe.rows(&widgets(), "comments").await.len(), 1);
 }
 
-/// The state that a commit carries is in the store with the rows, and its version is in the report.
+/// A commit's state becomes visible together with its rows, and its version is in the report.
 pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
@@ -92,7 +92,7 @@ pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
     let run = change.run.clone().map(|run| run.id);
     assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).first().map(|run| run.id), run);
-    // Where only the run is recorded, the version stays.
+    // If only the run is recorded, the version stays.
     let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
     let only_run = StateChange { key: "acme/widgets".into(), base, at: at(1), state: None, run: Some(run) };
     let report = must(subject.sink.commit(Commit { change: Some(only_run), ..commit(1, []) }).await);
@@ -100,7 +100,7 @@ pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh
     assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).len(), 2);
 }
 
-/// While commits of ten rows are made, a reader always finds a multiple of ten.
+/// While ten rows at a time are committed, a reader always sees a multiple of ten.
 pub(super) async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (probe, over) = (Arc::clone(&subject.probe), Arc::new(AtomicBool::new(false)));
@@ -122,7 +122,7 @@ pub(super) async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkPr
     assert_eq!(subject.rows().await.len(), 200);
 }
 
-/// A dropped commit is there with rows and state, or neither; a second try tells which, and harms nothing.
+/// A dropped commit has stored rows and state, or neither; retrying it reveals which, and is harmless.
 pub(super) async fn clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
     for polls in 0..6 {
         let subject = Subject::new(&fresh).await;
@@ -142,7 +142,7 @@ pub(super) async fn clause_2_a_dropped_commit_has_happened_entirely_or_not_at_al
     }
 }
 
-/// A commit of a run that another one has overtaken is refused, rows and all.
+/// A commit of a superseded run is refused as a whole, including its rows.
 pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
@@ -158,7 +158,7 @@ pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh
     assert_eq!(latest.state.message.as_deref(), Some("first"));
 }
 
-/// A commit that makes no progress moves the state only for the sake of others, and so only where there is something to guard.
+/// A commit without progress advances the state only to fence other runs, and so only if a row changes.
 pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes(
     fresh: Fresh<dyn SinkProbe>,
 ) {
@@ -176,7 +176,7 @@ pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_
     let report = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
     let latest = must(states.latest("acme/widgets").await).expect("a row has changed");
     assert_eq!(report.version, Some(latest.version));
-    // Another run has moved on: what changes nothing may come late, what changes a row may not.
+    // Another run has committed since: a late commit is accepted only if it changes no row.
     let stale = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
     assert_eq!((stale.version, stale.counts.unchanged), (None, 1));
     let before = subject.rows().await;
@@ -185,7 +185,7 @@ pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_
     assert_eq!(subject.rows().await, before);
 }
 
-/// Side by side, also over several connections, one of several commits on one base succeeds.
+/// Of several concurrent commits on the same base, also over several connections, exactly one succeeds.
 pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
@@ -207,7 +207,7 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
     assert_eq!(Some(subject.row().await.key), winner, "the rows of one and the state of another");
 }
 
-/// Nobody made room for it: that is a bug of the caller's, and nothing is stored.
+/// The caller has a bug if it skips `ensure_tables`: nothing is stored.
 pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
@@ -222,13 +222,13 @@ pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refuse
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
     assert_eq!(subject.rows().await, []);
     assert_eq!(subject.probe.rows(&gadgets, TABLE).await, []);
-    // A table of another resource's is not this one's.
+    // Another resource's table does not count.
     must(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
     let unknown = Commit { resource: gadgets, ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
 }
 
-/// A record says what has become of the rows that it became visible with, also where the commit is refused and tried again.
+/// A run's record includes the counts of the rows that became visible with it, also if the commit is refused and retried.
 pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };

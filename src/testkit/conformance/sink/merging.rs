@@ -1,4 +1,4 @@
-//! What becomes of one record: clauses 3 to 6, and 8.
+//! Merging single records: clauses 3 to 6, and 8.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use super::super::fixture::{ODD_TEXTS, TABLE, at, commit, delete, document, must
 use super::{SinkProbe, Subject};
 use crate::{Commit, Counts, Operation, Record, Version};
 
-/// An older state arrives later and changes nothing.
+/// An older state that arrives later changes nothing.
 pub(super) async fn clause_3_an_older_version_never_replaces_a_newer_one(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "new"), upsert("b", 5, "new")]).await;
     let before = subject.rows().await;
     subject.put(1, [upsert("a", 4, "old"), delete("b", 4)]).await;
     assert_eq!(subject.rows().await, before);
-    // Versions are compared as numbers, with their sign.
+    // Versions are compared as signed numbers.
     subject.put(2, [upsert("c", i64::MAX, "new"), upsert("d", 10, "new"), upsert("e", 0, "new")]).await;
     subject.put(3, [upsert("c", i64::MIN, "old"), upsert("d", 9, "old"), upsert("e", -1, "old")]).await;
     let titles: Vec<_> = subject.live().await.into_iter().filter_map(|(_, _, json)| json).collect();
     assert!(titles.iter().all(|json| json.contains("new")), "{titles:?}");
 }
 
-/// Records in any order, cut into commits in any way, give the table in which each key has its highest version.
+/// Records in any order, split into commits in any way, result in the same table: each key has its highest version.
 pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fresh<dyn SinkProbe>) {
     for seed in 0..24 {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -41,7 +41,7 @@ pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fr
         while !rest.is_empty() {
             let (now, later) = rest.split_at(random.usize(1..=rest.len()));
             subject.put(seconds, now.to_vec()).await;
-            // Something that was read twice changes nothing.
+            // A record that is read twice changes nothing.
             subject.put(seconds + 1, now[..random.usize(0..=now.len())].to_vec()).await;
             (rest, seconds) = (later, seconds + 2);
         }
@@ -59,7 +59,7 @@ pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fr
     }
 }
 
-/// Another text with the same version is a change.
+/// A different text with the same version is a change.
 pub(super) async fn clause_3_an_equal_version_replaces_when_the_text_differs(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one")]).await;
@@ -70,7 +70,7 @@ pub(super) async fn clause_3_an_equal_version_replaces_when_the_text_differs(fre
     assert_eq!((row.first_seen, row.changed_at), (at(0), at(1)));
 }
 
-/// A deletion with the version of the live state deletes; an upsert with the version of the deletion revives.
+/// A deletion with the version of the live state deletes it; an upsert with the version of the deletion revives it.
 pub(super) async fn clause_3_an_equal_version_replaces_when_the_operation_differs(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one")]).await;
@@ -81,7 +81,7 @@ pub(super) async fn clause_3_an_equal_version_replaces_when_the_operation_differ
     assert_eq!((row.deleted_at, row.changed_at), (None, at(2)));
 }
 
-/// Two states with one version in one commit: the later one stays, both are counted.
+/// Of two states with the same version in one commit, the later one stays; both are counted.
 pub(super) async fn clause_3_of_two_equal_versions_in_one_commit_the_later_counts(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let report = subject.put(0, [upsert("a", 5, "one"), upsert("b", 5, "x"), upsert("a", 5, "two")]).await;
@@ -92,7 +92,7 @@ pub(super) async fn clause_3_of_two_equal_versions_in_one_commit_the_later_count
     assert_eq!(subject.live().await, [("b".to_owned(), Version(6), Some(document("x").into()))]);
 }
 
-/// The same state again leaves the row and its metadata as they were, and is counted as unchanged.
+/// Writing the same state again leaves the row and its metadata unchanged, and is counted as unchanged.
 pub(super) async fn clause_4_an_upsert_that_changes_nothing_rewrites_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one"), upsert("b", 0, "two")]).await;
@@ -102,7 +102,7 @@ pub(super) async fn clause_4_an_upsert_that_changes_nothing_rewrites_nothing(fre
     assert_eq!((report.counts.offered, report.counts.unchanged), (2, 2), "{:?}", report.counts);
 }
 
-/// A deleted row is still there, with its last document, and says since when it is deleted.
+/// A deleted row stays, with its last document and the time of its deletion.
 pub(super) async fn clause_5_a_deletion_keeps_the_row_and_its_last_document(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "last words")]).await;
@@ -113,7 +113,7 @@ pub(super) async fn clause_5_a_deletion_keeps_the_row_and_its_last_document(fres
     assert_eq!(row.deleted_at, Some(at(3)));
 }
 
-/// An upsert from before a deletion arrives after it, and stays away.
+/// An upsert from before a deletion that arrives after it does not revive the key.
 pub(super) async fn clause_5_a_deletion_of_an_unknown_key_is_remembered(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [delete("a", 6)]).await;
@@ -123,7 +123,7 @@ pub(super) async fn clause_5_a_deletion_of_an_unknown_key_is_remembered(fresh: F
     assert_eq!(subject.live().await, []);
 }
 
-/// A second, later deletion counts, though it changes nothing to see.
+/// A second, later deletion raises the version, although nothing visible changes.
 pub(super) async fn clause_5_a_later_deletion_of_a_deleted_key_raises_its_version(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("a", 2)]).await;
@@ -133,7 +133,7 @@ pub(super) async fn clause_5_a_later_deletion_of_a_deleted_key_raises_its_versio
     assert_eq!(subject.live().await, []);
 }
 
-/// An upsert newer than the deletion brings the key back, known or unknown before.
+/// An upsert newer than the deletion revives the key, whether or not the key existed before.
 pub(super) async fn clause_5_an_upsert_that_wins_revives(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("a", 2), delete("b", 2)]).await;
@@ -144,7 +144,7 @@ pub(super) async fn clause_5_an_upsert_that_wins_revives(fresh: Fresh<dyn SinkPr
     assert_eq!(live[1], ("b".to_owned(), Version(3), Some(document("here").into())));
 }
 
-/// Every record and reject is counted once, under the right name.
+/// Every record and reject is counted once, in the right category.
 pub(super) async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let first = subject.put(0, [upsert("a", 5, "x"), upsert("b", 5, "x"), upsert("c", 5, "x"), delete("d", 5)]).await;
@@ -162,7 +162,7 @@ pub(super) async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
     assert!(report.counts.add_up());
 }
 
-/// What is too old is skipped, and the reason says so.
+/// An outdated state is skipped, and counted with its reason.
 pub(super) async fn clause_6_an_older_state_is_skipped_with_its_reason(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "x")]).await;
@@ -172,7 +172,7 @@ pub(super) async fn clause_6_an_older_state_is_skipped_with_its_reason(fresh: Fr
     assert_eq!(report.counts, expected);
 }
 
-/// To delete what is deleted changes nothing, and is counted so.
+/// Deleting a deleted key changes nothing, and is counted as unchanged.
 pub(super) async fn clause_6_a_deletion_of_a_deleted_key_is_unchanged(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "x"), delete("a", 6)]).await;
@@ -184,7 +184,7 @@ pub(super) async fn clause_6_a_deletion_of_a_deleted_key_is_unchanged(fresh: Fre
     assert_eq!(report.counts, Counts { offered: 1, unchanged: 1, ..Counts::default() });
 }
 
-/// Whatever the text, it comes back as it was sent.
+/// Every document comes back exactly as it was sent.
 pub(super) async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn SinkProbe>) {
     let long = format!(r#"{{"body":"{}"}}"#, "x".repeat(65_536));
     let documents = [
@@ -220,7 +220,7 @@ pub(super) async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn 
     assert!(records.iter().map(|record| &*record.json).eq(documents), "unseen gives other texts");
 }
 
-/// Keys that look alike are keys of their own.
+/// Similar keys stay distinct.
 pub(super) async fn clause_8_any_text_is_a_legal_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let longest = "k".repeat(255);
@@ -236,7 +236,7 @@ pub(super) async fn clause_8_any_text_is_a_legal_key(fresh: Fresh<dyn SinkProbe>
     }
 }
 
-/// Resources whose names look alike keep their rows apart, also under the same key.
+/// Resources with similar names keep their rows separate, even under the same key.
 pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_do_not_share_rows(
     fresh: Fresh<dyn SinkProbe>,
 ) {

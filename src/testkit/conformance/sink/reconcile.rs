@@ -1,4 +1,4 @@
-//! Full passes: what a commit that marks does with older states (clause 3), and clause 10.
+//! Reconcile runs: how a marking commit treats older states (clause 3), and clause 10.
 
 use super::super::Fresh;
 use super::super::fixture::{
@@ -9,7 +9,7 @@ use crate::sink::{LiveRows, StalePolicy, Sweep, TableRows, UnseenQuery};
 use crate::{Commit, Record, RunId, Sink, Version};
 
 impl Subject {
-    /// Commits records as part of a pass; the report must add up.
+    /// Commits records as part of a reconcile run; the report must add up.
     async fn put_marked(
         &self,
         seconds: i64,
@@ -23,7 +23,7 @@ impl Subject {
     }
 }
 
-/// The first state of a key that an authoritative pass brings stays, whatever its version; other passes know nothing of it.
+/// In an authoritative run, the first state of a key stays, whatever its version; other runs ignore its marks.
 pub(super) async fn clause_3_an_older_state_replaces_what_its_run_has_not_marked(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (one, two) = (RunId::new(), RunId::new());
@@ -35,12 +35,12 @@ pub(super) async fn clause_3_an_older_state_replaces_what_its_run_has_not_marked
     let found = subject.live().await.into_iter().map(|(_, version, json)| (version, json)).collect::<Vec<_>>();
     assert_eq!(found, [live(3, "today"), live(3, "back"), live(1, "x"), live(3, "new")]);
     assert_eq!(unseen(&*subject.sink, one, None, 9).await, Vec::<String>::new());
-    // Another pass has not marked it.
+    // Another run has not marked it.
     subject.put_marked(2, two, StalePolicy::Replace, [upsert("a", 2, "yesterday")]).await;
     assert_eq!(subject.rows().await[0].version, Version(2));
 }
 
-/// Of the states of a key that one pass brings the one with the highest version stays, in whatever order and commits they come.
+/// Of several states of a key in one run, the one with the highest version stays, in any order and in any split into commits.
 pub(super) async fn clause_3_once_a_run_has_marked_a_key_versions_decide(fresh: Fresh<dyn SinkProbe>) {
     const ORDERS: [[i64; 3]; 6] = [[3, 4, 5], [3, 5, 4], [4, 3, 5], [4, 5, 3], [5, 3, 4], [5, 4, 3]];
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
@@ -60,7 +60,7 @@ pub(super) async fn clause_3_once_a_run_has_marked_a_key_versions_decide(fresh: 
     }
 }
 
-/// What the source says of a single record is the truth; nothing that is older than what was stored brings it back.
+/// The source's answer about a single record is authoritative; nothing older than the stored version revives it.
 pub(super) async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_version(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x")]).await;
@@ -70,12 +70,12 @@ pub(super) async fn clause_3_a_verified_deletion_wins_and_never_lowers_the_versi
     assert_eq!((rows[0].version, rows[0].deleted_at), (Version(9), Some(at(1))));
     assert_eq!((rows[1].version, rows[1].deleted_at), (Version(2), None));
     subject.put(2, [upsert("a", 8, "old")]).await;
-    // The pass knows of it, so that a page that was read before the deletion does not revive it.
+    // The run has marked the key, so that a page read before the deletion does not revive it.
     subject.put_marked(3, pass, StalePolicy::Replace, [upsert("a", 8, "old")]).await;
     assert_eq!(subject.live().await.len(), 1);
 }
 
-/// An older state may come from a replica that lags behind: the row stays, and the source is asked about it.
+/// An older state may come from a lagging replica: the row stays, and the engine asks the source about it.
 pub(super) async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marked(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "new"), upsert("b", 9, "new"), upsert("c", 9, "new")]).await;
@@ -90,7 +90,7 @@ pub(super) async fn clause_3_an_older_state_that_has_to_be_verified_is_not_marke
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, Vec::<String>::new());
 }
 
-/// A deleted row that is listed again is live until the source has been asked about it.
+/// A deleted row that is listed again is live until the engine has asked the source about it.
 pub(super) async fn clause_3_an_older_state_that_has_to_be_verified_revives(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), delete("a", 9), upsert("b", 9, "x"), delete("b", 9)]).await;
@@ -100,7 +100,7 @@ pub(super) async fn clause_3_an_older_state_that_has_to_be_verified_revives(fres
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, ["a"]);
 }
 
-/// Versions alone decide, and an older state is as good a mark as any.
+/// Versions alone decide, and an older state marks its key, too.
 pub(super) async fn clause_3_where_older_states_are_skipped_they_are_marked(fresh: Fresh<dyn SinkProbe>) {
     let (subject, pass) = (Subject::new(&fresh).await, RunId::new());
     subject.put(0, [upsert("a", 9, "x"), upsert("b", 9, "x"), delete("b", 9)]).await;
@@ -111,7 +111,7 @@ pub(super) async fn clause_3_where_older_states_are_skipped_they_are_marked(fres
     assert_eq!(unseen(&*subject.sink, pass, None, 9).await, Vec::<String>::new());
 }
 
-/// What `live_rows` counts is what `unseen` gives, for a pass that has marked some rows and for one that has marked none.
+/// `live_rows` counts what `unseen` returns, for a run with marks and for one without.
 pub(super) async fn clause_10_live_rows_counts_what_unseen_returns(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
@@ -130,13 +130,13 @@ pub(super) async fn clause_10_live_rows_counts_what_unseen_returns(fresh: Fresh<
     assert_eq!(count(RunId::new()).await, LiveRows { live: 9, unseen: 9 });
 }
 
-/// The keys that `unseen` gives for a pass.
+/// Returns the keys that `unseen` returns for a run.
 async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
     let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: after.map(str::to_owned), limit };
     must(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
 }
 
-/// Neither what a commit of the pass has brought, changed or not, nor what is deleted, nor another resource's.
+/// `unseen` excludes keys that a commit of the run brought, changed or not, deleted rows, and other resources' rows.
 pub(super) async fn clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, pass) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
@@ -159,7 +159,7 @@ pub(super) async fn clause_10_unseen_returns_the_live_unmarked_records_ordered_b
     assert_eq!((record.version.0, &*record.json), (1, document("d").as_str()));
 }
 
-/// `after` and `limit` walk through all of them once.
+/// `after` and `limit` page through all of them once.
 pub(super) async fn clause_10_unseen_continues_after_a_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let pass = RunId::new();
@@ -172,7 +172,7 @@ pub(super) async fn clause_10_unseen_continues_after_a_key(fresh: Fresh<dyn Sink
     assert_eq!(unseen(&*subject.sink, pass, None, 0).await, Vec::<String>::new());
 }
 
-/// A row that a pass has merely seen is as it was.
+/// A mark leaves the row itself unchanged.
 pub(super) async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
@@ -182,7 +182,7 @@ pub(super) async fn clause_10_a_mark_rewrites_no_row(fresh: Fresh<dyn SinkProbe>
     assert_eq!(subject.rows().await, before);
 }
 
-/// Each pass has marks of its own; `Finish` forgets those of one.
+/// Each run has its own marks; `Finish` deletes only those of its run.
 pub(super) async fn clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let sink = &*subject.sink;
@@ -198,7 +198,7 @@ pub(super) async fn clause_10_reconciliations_do_not_share_marks_and_finish_dele
     must(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
 }
 
-/// A commit that is refused has seen nothing.
+/// A refused commit marks nothing.
 pub(super) async fn clause_10_a_refused_commit_marks_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let pass = RunId::new();

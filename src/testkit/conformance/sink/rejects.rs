@@ -1,4 +1,4 @@
-//! What could not be made a record of: clause 9.
+//! Rejects: clause 9.
 
 use super::super::Fresh;
 use super::super::fixture::{TABLE, at, commit, marked, must, resource, tables, upsert, widgets};
@@ -6,7 +6,7 @@ use super::{SinkProbe, Subject};
 use crate::sink::{RejectQuery, Sweep};
 use crate::{Commit, Reject, Resource, RunId};
 
-/// What is no record is kept beside its reason, of each resource apart.
+/// A reject is stored with its reason, separately for each resource.
 pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let rejects = vec![
@@ -24,14 +24,14 @@ pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn
     assert_eq!(subject.rows().await.len(), 1, "a reject is a row");
 }
 
-/// A commit of a resource that brings nothing but a reject.
+/// A commit for a resource that contains only a reject.
 fn rejecting(resource: &Resource, seconds: i64, reason: &str) -> Commit {
     let mut commit = Commit { resource: resource.clone(), ..commit(seconds, []) };
     commit.rows[0].rejects = vec![Reject { reason: reason.into(), raw: format!("{{\"{reason}\":1}}").into() }];
     commit
 }
 
-/// The reasons of the outstanding rejects, and how many there are.
+/// The reasons of the outstanding rejects, and their total number.
 async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> (Vec<String>, u64) {
     let query = RejectQuery { resource: of.cloned(), limit, ..RejectQuery::default() };
     let found = must(subject.sink.rejects(query).await);
@@ -39,7 +39,7 @@ async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> 
     (found.rejects.into_iter().map(|reject| reject.reason).collect(), total)
 }
 
-/// Each once, those that were met last first, of all resources or of one.
+/// Each reject is returned once, the most recently seen first, for all resources or for one.
 pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
@@ -49,7 +49,7 @@ pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn S
         (&widgets(), 0, "one"),
         (&widgets(), 1, "two"),
         (&gadgets, 2, "three"),
-        // Met again, later than all others.
+        // Seen again, more recently than all others.
         (&widgets(), 3, "one"),
     ] {
         must(subject.sink.commit(rejecting(of, seconds, reason)).await);
@@ -66,7 +66,7 @@ pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn S
     assert_eq!((one.first_seen, one.last_seen), (at(0), at(3)));
 }
 
-/// Of the commit's resource and table, with the same reason and text, and no others. One that is not there is no error.
+/// Deletes those of the commit's resource and table with the same reason and text, and no others. A missing one is not an error.
 pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
@@ -92,8 +92,8 @@ pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh
     );
 }
 
-/// What the pass has met stays, and what a run has met since it began; of its resource the rest goes. A pass that is given up
-/// forgets no reject.
+/// `Finish` keeps the rejects that the reconcile run, or another run since its start, has seen, and deletes the resource's other
+/// ones. `Abandon` deletes no reject.
 pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
@@ -105,7 +105,7 @@ pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh
     let of_pass = |commit: Commit| Commit { run: pass, ..marked(pass, commit) };
     must(subject.sink.commit(of_pass(rejecting(&widgets(), 1, "still odd"))).await);
     must(subject.sink.commit(of_pass(commit(1, [upsert("a", 1, "x")]))).await);
-    // Between the parts of the pass, another run meets something new.
+    // Between the commits of the reconcile run, another run meets a new reject.
     must(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
     let end = |sweep| Commit { run: pass, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
     must(subject.sink.commit(end(Sweep::Abandon(pass))).await);

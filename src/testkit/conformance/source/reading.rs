@@ -1,4 +1,4 @@
-//! The checks of what a source says and delivers.
+//! Checks of a source's specification and of the records that it reads.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use super::{A_WHILE, SourceCase, drain, newest};
 use crate::engine::columns::ColumnCheck;
 use crate::{Checkpoint, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
 
-/// So many checkpoints of a reading are tried, evenly spread.
+/// The maximum number of checkpoints of a reading to try, evenly spread.
 const CHECKPOINTS: usize = 64;
 
-/// `spec` gives the same every time: a plain name, at least one table, each once.
+/// `spec` always returns the same: a plain name, and at least one table, without duplicates.
 pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let (one, two) = (case.source.spec(), case.source.spec());
@@ -25,7 +25,7 @@ pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<
     one.validate().unwrap_or_else(|error| panic!("{error}: {}", error.help().unwrap_or_default()));
 }
 
-/// The settings of the case work, however often that is asked.
+/// `check` accepts the settings of the case, however often it is called.
 pub(super) async fn clause_2_check_succeeds_every_time(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for _ in 0..2 {
@@ -33,14 +33,14 @@ pub(super) async fn clause_2_check_succeeds_every_time(fresh: Fresh<SourceCase>)
     }
 }
 
-/// `discover` gives the resource of the case.
+/// `discover` returns the resource of the case.
 pub(super) async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let found = case.source.discover(&case.config).await.unwrap_or_else(|error| panic!("discover failed: {error:?}"));
     assert!(found.contains(&case.resource), "{:?} is not in {found:?}", case.resource);
 }
 
-/// No batch is of a table that the source did not declare.
+/// Every batch belongs to a table that the source declares.
 pub(super) async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let tables = case.source.spec().tables;
@@ -49,7 +49,7 @@ pub(super) async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<
     }
 }
 
-/// A key identifies something, and fits an index.
+/// A key is not empty, and fits in an index.
 pub(super) async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for batch in case.batches_of_both_modes().await {
@@ -64,7 +64,7 @@ pub(super) async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCas
     }
 }
 
-/// Read again, no record has a lower version than before.
+/// When read again, no record has a lower version than before.
 pub(super) async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let before = newest(&case.batches(Mode::Incremental, None).await);
@@ -76,7 +76,7 @@ pub(super) async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh
     }
 }
 
-/// Every document is a complete JSON text.
+/// Every document is complete JSON.
 pub(super) async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for batch in case.batches_of_both_modes().await {
@@ -84,7 +84,7 @@ pub(super) async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
     }
 }
 
-/// No column is null in every record of the case because its path is mistyped or its type never fits.
+/// No column is null in all records of the case, as it would be if its path were mistyped or its type never matched.
 pub(super) async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let check = ColumnCheck::new(&case.source.spec());
@@ -93,13 +93,13 @@ pub(super) async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCas
     assert!(missing.is_empty(), "these columns find nothing, by their paths or their types: {missing:?}");
 }
 
-/// Panics unless a document is JSON, whatever the source says of it.
+/// Panics unless a record's document is JSON.
 fn assert_json(record: &Record) {
     let valid = record.json().map(|json| serde_json::from_str::<IgnoredAny>(json));
     assert!(!matches!(valid, Some(Err(_))), "the document of {:?} is no JSON: {valid:?}", record.key);
 }
 
-/// The batches up to a checkpoint, and those read again from it, have everything together, in both modes.
+/// In both modes, the batches up to a checkpoint and those read from it contain everything together.
 pub(super) async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     for mode in [Mode::Incremental, Mode::Reconcile] {
@@ -118,7 +118,7 @@ pub(super) async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fre
     }
 }
 
-/// After a change, reading from the last checkpoint brings what changed. (Only where the case can change what is read.)
+/// Reading from the last checkpoint returns later changes. (Only if the case can change the resource.)
 pub(super) async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
@@ -133,7 +133,7 @@ pub(super) async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh:
     }
 }
 
-/// A checkpoint of somebody else's is refused as such, not taken for the start. (Where the source has checkpoints.)
+/// A foreign checkpoint is refused, instead of being taken for the start. (Only if the source has checkpoints.)
 pub(super) async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     if case.batches(Mode::Incremental, None).await.iter().all(|batch| batch.checkpoint.is_none()) {
@@ -148,7 +148,7 @@ pub(super) async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: 
     }
 }
 
-/// JSON that no source would write.
+/// JSON that no source would write as a checkpoint.
 const GARBAGE: [&str; 2] = ["[[\"☃\"]]", "{\"☃\": {\"☃\": []}}"];
 
 fn garbage_checkpoint(text: &str) -> Checkpoint {
@@ -156,7 +156,7 @@ fn garbage_checkpoint(text: &str) -> Checkpoint {
     Checkpoint::new(&value).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Nothing is there in one reading and missing in the next.
+/// Two readings return the same records.
 pub(super) async fn clause_5_every_reading_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let one = newest(&case.batches(Mode::Incremental, None).await);
@@ -164,7 +164,7 @@ pub(super) async fn clause_5_every_reading_delivers_everything(fresh: Fresh<Sour
     assert_eq!(one, two);
 }
 
-/// A full pass brings every record that an incremental reading from the start brings.
+/// A reconcile run returns every record that an incremental reading from the start returns.
 pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Incremental, None).await;
@@ -180,7 +180,7 @@ pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<So
     assert!(lost.is_empty(), "a full pass leaves out {lost:?}");
 }
 
-/// An error is the last thing that a stream gives.
+/// A stream ends after its first error.
 pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let mut stream = case.stream(Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0])));
@@ -193,7 +193,7 @@ pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceC
     }
 }
 
-/// A stream that nobody polls sends no request.
+/// A stream that is not polled sends no request.
 pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let monitor = Monitor::detached();
@@ -203,7 +203,7 @@ pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: 
     drop(stream);
 }
 
-/// After a stream was dropped, at whatever batch, no traffic is counted, and the source reads as before.
+/// After a stream is dropped, at any batch, the source counts no more traffic, and reads as before.
 pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let whole = newest(&case.batches(Mode::Incremental, None).await);
@@ -213,7 +213,7 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
         for _ in 0..batches {
             drop(stream.next().await);
         }
-        // In the middle of a batch, too.
+        // Also in the middle of a batch.
         let waiting = tokio::time::timeout(std::time::Duration::from_micros(50), stream.next()).await;
         drop((waiting, stream));
         let before = monitor.traffic();
@@ -223,7 +223,7 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
     assert_eq!(newest(&case.batches(Mode::Incremental, None).await), whole);
 }
 
-/// Two readings with different settings, polled in turn, each deliver everything.
+/// Two readings with different settings, polled in turn, each return everything.
 pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let alone = newest(&case.batches(Mode::Incremental, None).await);
@@ -244,7 +244,7 @@ pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<Sour
     assert_eq!(newest(&taken(twos, more)), alone);
 }
 
-/// Each record of the answer was asked about, once.
+/// The answer contains only records that were asked about, each once.
 pub(super) async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Reconcile, None).await;
@@ -253,7 +253,7 @@ pub(super) async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<
         let known = known.filter_map(|record| {
             Some(StoredRecord { key: record.key.clone(), version: record.version, json: record.json()?.clone() })
         });
-        // Somebody must have made this record up: the key of another one, but for its end.
+        // A made-up record: the document of another one with a different key.
         let mut records: Vec<StoredRecord> = known.take(2).collect();
         let json = records.first().map_or_else(|| ByteString::from("{}"), |record| record.json.clone());
         let made_up = StoredRecord { key: "999999999999999".into(), version: Version(5), json };
