@@ -55,7 +55,7 @@ pub(in crate::cli) enum AppCommand {
     #[command(after_help = "Repeatable: only what has changed is uploaded, and the same files make no new patch.")]
     Deploy(Deploy),
     /// Install the app and everything that it needs
-    #[command(after_help = "Repeatable: what there is, is kept. A secret is set where --secret gives its value.")]
+    #[command(after_help = "Repeatable: existing objects are kept. A secret is set if --secret gives its value.")]
     Install(Install),
     /// Upgrade the app the way it was installed
     Upgrade(Upgrade),
@@ -66,7 +66,7 @@ pub(in crate::cli) enum AppCommand {
     },
     /// Remove the app
     #[command(
-        after_help = "What it owns stays, and so does the app, unless --cascade is said. The secrets stay unless --objects is."
+        after_help = "Keeps the app and what it owns unless you pass --cascade, and the secrets unless you pass --objects."
     )]
     Uninstall(Uninstall),
 }

@@ -21,7 +21,7 @@ pub(super) async fn status(app: &App, place: &CommandContext<'_>) -> Result<Exit
 }
 
 fn whose(ours: bool) -> &'static str {
-    if ours { "" } else { ", made by somebody else" }
+    if ours { "" } else { ", created by another owner" }
 }
 
 fn package(package: &PackageStatus) -> String {
